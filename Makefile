@@ -1,0 +1,56 @@
+# Every target installs what it needs first; a second call installs nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+READY := .venv/.ready
+# One thread a process: small networks run best on one, and the number changes the last bits.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup compare train sweep report ui test lint fix bench lock
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## install everything into .venv
+
+$(READY): requirements.lock pyproject.toml
+	@echo "installing into .venv (a few minutes the first time) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import sys; sys.exit("reglab needs Python 3.11 or newer: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+compare: $(READY) ## compare regularization strategies on real data (a few minutes)
+	@$(BIN)/python pipelines/train.py -m experiment=compare hydra/launcher=joblib $(ARGS)
+
+train: $(READY) ## one run: make train ARGS="regularizer=dropout"
+	@$(BIN)/python pipelines/train.py $(ARGS)
+
+sweep: $(READY) ## a multirun: make sweep ARGS="regularizer=none,l1 seed=0,1,2"
+	@$(BIN)/python pipelines/train.py -m $(ARGS)
+
+report: $(READY) ## compare what is tracked: make report ARGS="metric=test/accuracy"
+	@$(BIN)/python pipelines/report.py $(ARGS)
+
+ui: $(READY) ## browse the runs in MLflow's UI
+	@$(BIN)/python pipelines/ui.py $(ARGS)
+
+test: $(READY) ## all tests, on two cores
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(READY) ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fix: $(READY) ## format, and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## ratios against a bare PyTorch loop
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+lock: ## write requirements.lock anew from what .venv holds
+	@{ echo "# What make setup installs, exactly. Made by: make lock"; $(BIN)/pip freeze --exclude-editable --all | grep -v '^pip==' | sed 's/+cpu$$//'; } > requirements.lock

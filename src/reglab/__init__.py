@@ -1,0 +1,1 @@
+"""A lab for comparing regularization strategies."""
