@@ -1,0 +1,53 @@
+"""Data sets, one LightningDataModule a file. Imported on first use: a config can be checked without torch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reglab.data.base import Part, Source, TensorData
+    from reglab.data.batches import Batches
+    from reglab.data.breast_cancer import BreastCancer
+    from reglab.data.csv import Csv
+    from reglab.data.diabetes import Diabetes
+    from reglab.data.digits import Digits
+    from reglab.data.mnist1d import Mnist1d
+    from reglab.data.mnist5k import Mnist5k
+    from reglab.data.seed_noise import SeedNoise
+
+_HOME = {
+    "Batches": "batches",
+    "BreastCancer": "breast_cancer",
+    "Csv": "csv",
+    "Diabetes": "diabetes",
+    "Digits": "digits",
+    "Mnist1d": "mnist1d",
+    "Mnist5k": "mnist5k",
+    "Part": "base",
+    "SeedNoise": "seed_noise",
+    "Source": "base",
+    "TensorData": "base",
+}
+
+__all__ = [
+    "Batches",
+    "BreastCancer",
+    "Csv",
+    "Diabetes",
+    "Digits",
+    "Mnist1d",
+    "Mnist5k",
+    "Part",
+    "SeedNoise",
+    "Source",
+    "TensorData",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,85 @@
+"""Ratios measured in one run, printed and stored: make bench [ARGS="--rounds 7 --only steps"]."""
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+print("loading torch, Lightning and MLflow ...", file=sys.stderr)
+
+import logging  # noqa: E402
+
+import torch  # noqa: E402
+
+from benchmarks import startup, steps, whole_run  # noqa: E402
+from benchmarks.setting import setting  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def say(text: str) -> None:
+    """Progress, beside the figures."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def limit(what: str, ratio: float, most: float) -> None:
+    """One ratio with what is to be reached."""
+    print(f"  {what:<42} {ratio:5.2f}   (to reach: at most {most})")
+
+
+def show_steps(net: str, ms: Mapping[str, float]) -> None:
+    """Milliseconds and ratios of one network."""
+    print(f"\n{net} net           ms a step   / bare   / floor   / none")
+    for name, value in ms.items():
+        row = "".join(f"{value / ms[base]:10.2f}" for base in ("bare", "floor", "none"))
+        print(f"  {name:<16}{value:10.3f}{row}")
+
+
+def main() -> None:
+    """Measures what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=["steps", "whole_run", "startup"], action="append")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    args = parser.parse_args()
+    parts = args.only or ["steps", "whole_run", "startup"]
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    device = torch.device("cuda:0" if args.device == "gpu" else "cpu")
+    results: dict[str, object] = {"setting": setting(args.device), "rounds": args.rounds}
+    if "steps" in parts:
+        for net in (steps.SMALL, steps.LARGE):
+            ms = steps.measure(net, device, args.rounds, say)
+            results[f"steps_{net.name}_ms"] = ms
+            show_steps(net.name, ms)
+            if net is steps.SMALL:
+                limit("none / Lightning's floor", ms["none"] / ms["floor"], 1.15)
+            else:
+                limit("none / bare loop", ms["none"] / ms["bare"], 1.08)
+                for name in ("l1", "l2", "dropout", "max_norm"):
+                    limit(f"{name} / none", ms[name] / ms["none"], 1.3)
+    if "whole_run" in parts:
+        seconds = whole_run.measure(args.rounds)
+        results["whole_run_s"] = seconds
+        print(f"\nwhole run       tracked in a sweep {seconds['tracked_s']:.3f} s, bare {seconds['bare_s']:.3f} s")
+        limit("tracked run / bare loop", seconds["tracked_s"] / seconds["bare_s"], 2.2)
+    if "startup" in parts:
+        waits = startup.measure(args.rounds)
+        results["startup_s"] = waits
+        print("\nuntil an answer (to reach: under 1.5 s)")
+        for name, value in waits.items():
+            print(f"  {name:<42} {value:5.2f} s")
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{args.device}.json"
+    path.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"\nstored in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Where a benchmark ran: what the ratios depend on."""
+
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from reglab.tracking.environment import environment
+
+
+def setting(device: str) -> dict[str, object]:
+    """Machine, device, versions, load."""
+    return {
+        "device": torch.cuda.get_device_name(0) if device == "gpu" else _cpu(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+        "platform": platform.platform(),
+        "environment": environment(),
+    }
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,148 @@
+"""The cost of one training step: bare PyTorch, Lightning's floor, reglab with each regularizer.
+
+All variants train the same network on the same batches. Time is taken where batches are drawn, so that nothing is added
+to what is measured: from the batch after the warm-up to the last one. Rounds alternate over the variants, and each
+figure is the median of its rounds.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.nn import functional as F
+
+from reglab.models import MLP
+from reglab.paths import CONF
+from reglab.tasks import Classification
+from reglab.training import build
+from reglab.training.fit import Fit
+from reglab.training.trainer import make_trainer
+
+REGULARIZERS = ["l1", "l2", "elastic_net", "weight_decay", "dropout", "max_norm", "label_smoothing"]
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network and how long to measure it."""
+
+    name: str
+    sizes: tuple[int, ...]
+    batch: int
+    steps: int
+    warm_up: int
+
+
+SMALL = Net("small", (64, 128, 128, 10), 64, 500, 100)
+LARGE = Net("large", (784, 1024, 1024, 2048, 10), 256, 12, 3)
+
+
+@dataclass
+class Clocked:
+    """Hands out the same batches again and again, and notes the time at two of them."""
+
+    net: Net
+    device: torch.device
+    batches: list[tuple[Tensor, Tensor]] = field(init=False)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.batches = [
+            (
+                torch.randn(self.net.batch, self.net.sizes[0], generator=generator).to(self.device),
+                torch.randint(0, self.net.sizes[-1], (self.net.batch,), generator=generator).to(self.device),
+            )
+            for _ in range(8)
+        ]
+
+    def __len__(self) -> int:
+        return self.net.warm_up + self.net.steps + 1
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        began = 0.0
+        for i in range(len(self)):
+            if i in (self.net.warm_up, self.net.warm_up + self.net.steps):
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize()
+                now = time.perf_counter()
+                self.seconds, began = now - began, now
+            yield self.batches[i % len(self.batches)]
+
+
+def _model(net: Net) -> MLP:
+    torch.manual_seed(0)
+    return MLP((net.sizes[0],), net.sizes[-1], hidden_sizes=net.sizes[1:-1])
+
+
+def _optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+
+
+def bare(net: Net, device: torch.device) -> float:
+    """A plain loop: seconds a step."""
+    model = _model(net).to(device)
+    optimizer = _optimizer(model)
+    batches = Clocked(net, device)
+    for inputs, targets in batches:
+        loss = F.cross_entropy(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return batches.seconds / net.steps
+
+
+class _Floor(pl.LightningModule):
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.model = _model(net)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        return F.cross_entropy(self.model(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return _optimizer(self.model)
+
+
+def floor(net: Net, device: torch.device) -> float:
+    """Lightning with all switched off (``barebones``): seconds a step."""
+    batches = Clocked(net, device)
+    trainer = pl.Trainer(barebones=True, max_epochs=1, accelerator=_accelerator(device), devices=1)
+    trainer.fit(_Floor(net), batches)
+    return batches.seconds / net.steps
+
+
+def reglab(regularizer: str, net: Net, device: torch.device, cfg: DictConfig) -> float:
+    """reglab's own module, trainer and hooks: seconds a step."""
+    model = _model(net)
+    fit = Fit(model, Classification(net.sizes[-1]), build.build_regularizers(cfg, model, "classification"))
+    module = build.build_module(cfg, fit, ())
+    batches = Clocked(net, device)
+    settings = dict(build.plain(cfg.trainer)) | {"max_epochs": 1, "accelerator": _accelerator(device)}
+    make_trainer(settings, []).fit(module, batches)
+    return batches.seconds / net.steps
+
+
+def _accelerator(device: torch.device) -> str:
+    return "gpu" if device.type == "cuda" else "cpu"
+
+
+def measure(net: Net, device: torch.device, rounds: int, say: Callable[[str], None]) -> dict[str, float]:
+    """Median milliseconds a step of every variant."""
+    variants: dict[str, Callable[[], float]] = {"bare": lambda: bare(net, device), "floor": lambda: floor(net, device)}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for name in ["none", *REGULARIZERS]:
+            cfg = compose("train", [f"regularizer={name}"])
+            variants[name] = lambda name=name, cfg=cfg: reglab(name, net, device, cfg)  # type: ignore[misc]
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for i in range(rounds):
+        order = list(variants) if i % 2 == 0 else list(variants)[::-1]
+        for name in order:
+            times[name].append(variants[name]())
+        say(f"  {net.name} net, round {i + 1} of {rounds}")
+    return {name: 1000 * statistics.median(values) for name, values in times.items()}

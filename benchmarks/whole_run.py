@@ -1,0 +1,95 @@
+"""The marginal cost of a whole tracked run in a sweep, against the same training as a bare loop.
+
+Digits, 1,000 training rows, batch 50, hidden [128, 128], 20 epochs; both evaluate on validation and on as many training
+rows every epoch, and on the test part at the end. Composing, checking and tracking are part of the run.
+"""
+
+import contextlib
+import io
+import itertools
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from reglab.data import Digits
+from reglab.models import MLP
+from reglab.training.trainer import set_threads
+
+EPOCHS, BATCH, ROWS, HIDDEN = 20, 50, 1000, (128, 128)
+
+
+def bare(seed: int) -> float:
+    """The same run as a plain loop: seconds."""
+    began = time.perf_counter()
+    data = Digits(name="digits", seed=seed, split_seed=seed, train_size=ROWS, batch_size=BATCH)
+    data.setup()
+    torch.manual_seed(seed)
+    model = MLP(data.input_shape, data.outputs, HIDDEN)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    rows = min(len(data.train.targets), len(data.val.targets))
+    train = (data.train.inputs[:rows], data.train.targets[:rows])
+    best, kept = float("inf"), {}
+    for _ in range(EPOCHS):
+        model.train()
+        order = torch.randperm(len(data.train.targets))
+        for start in range(0, len(order), BATCH):
+            picked = order[start : start + BATCH]
+            loss = F.cross_entropy(model(data.train.inputs[picked]), data.train.targets[picked])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        with torch.inference_mode():
+            figures = [_figures(model, *part) for part in ((data.val.inputs, data.val.targets), train)]
+        if figures[0][0] < best:
+            best, kept = figures[0][0], {k: v.clone() for k, v in model.state_dict().items()}
+    model.load_state_dict(kept)
+    with torch.inference_mode():
+        _figures(model, data.test.inputs, data.test.targets)
+    return time.perf_counter() - began
+
+
+def _figures(model: MLP, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
+    outputs = model(inputs)
+    return F.cross_entropy(outputs, targets).item(), (outputs.argmax(-1) == targets).float().mean().item()
+
+
+def tracked(seeds: list[int], folder: Path) -> list[float]:
+    """The runs of one sweep through the real sweeper: seconds each (the first pays for the database)."""
+    from reglab.study.sweep import sweep
+
+    overrides = [
+        f"seed={','.join(map(str, seeds))}",
+        f"data.train_size={ROWS}",
+        f"data.batch_size={BATCH}",
+        f"model.hidden_sizes=[{','.join(map(str, HIDDEN))}]",
+        f"trainer.max_epochs={EPOCHS}",
+        f"tracking.uri=sqlite:///{folder}/mlflow.db",
+        f"report.dir={folder}/report",
+    ]
+    stamps: list[float] = []
+
+    class Stamps(io.StringIO):
+        def write(self, text: str) -> int:
+            if text.lstrip().startswith("["):  # the one line a run
+                stamps.append(time.perf_counter())
+            return len(text)
+
+    with contextlib.redirect_stdout(Stamps()), contextlib.redirect_stderr(io.StringIO()):
+        sweep(overrides)
+    return [after - before for before, after in itertools.pairwise(stamps)]
+
+
+def measure(rounds: int) -> dict[str, float]:
+    """Median seconds of both, and their ratio, alternating."""
+    set_threads(1)
+    bares, runs = [], []
+    for i in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            bares += [bare(10 * i + j) for j in range(3)]
+            runs += tracked(list(range(4)), Path(folder))
+    return {"bare_s": statistics.median(bares), "tracked_s": statistics.median(runs)}

@@ -1,0 +1,33 @@
+"""Compares what is tracked: python pipelines/report.py tracking.experiment=reglab metric=test/accuracy"""
+
+import sys
+
+from omegaconf import DictConfig
+
+from reglab.cli import run_app
+from reglab.errors import ConfigError
+from reglab.study.report.question import check as check_question
+from reglab.tracking.uri import resolve
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuses what the config alone shows to be wrong."""
+    check_question(direction=cfg.direction, select_by=cfg.select_by, force=cfg.force)
+    if cfg.sweep and cfg.filter:
+        raise ConfigError(
+            f"filter={cfg.filter}: a sweep's report is of all that it declared; leave out sweep or filter"
+        )
+    resolve(cfg.tracking.uri)
+
+
+def main(cfg: DictConfig) -> None:
+    """Reads the runs, writes the report, and prints the leaderboard and the answer."""
+    sys.stderr.write("loading MLflow, SciPy and matplotlib ...\n")
+    sys.stderr.flush()
+    from reglab.study.compare import compare
+
+    compare(cfg)
+
+
+if __name__ == "__main__":
+    run_app(main, "report", check)

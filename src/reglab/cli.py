@@ -1,0 +1,176 @@
+"""What every entry point shares: Hydra's command line, errors in one line, exit codes."""
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from omegaconf import DictConfig
+
+from reglab.errors import ConfigError
+from reglab.paths import CONF
+from reglab.stopping import Stopped
+
+HEAVY = ("torch", "pytorch_lightning", "mlflow")
+
+
+class PastHydra(BaseException):
+    """Carries an error through Hydra, which would print it in its own many lines."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@contextmanager
+def past_hydra() -> Iterator[None]:
+    """Errors inside the block (in an app's main, or in a sweeper) reach `run_app` as they are."""
+    try:
+        yield
+    except Exception as error:
+        raise PastHydra(error) from error
+
+
+def run_app(
+    main: Callable[[DictConfig], Any],
+    config_name: str,
+    check: Callable[[DictConfig], None] | None = None,
+) -> NoReturn:
+    """Runs a Hydra app on the command line's overrides, from any directory, and ends the process.
+
+    Args:
+        main: takes the composed config; import heavy libraries in it, after `announce_imports`.
+        config_name: a file in conf/, without its ending.
+        check: raises ConfigError for what the config alone shows; called before `main`.
+
+    Exit codes: 0; 2 for a wrong config or command line; 128 + signal; 1 for everything else. Errors are one line on
+    standard error, with a stack trace under ``HYDRA_FULL_ERROR=1``.
+    """
+    arguments = sys.argv[1:]
+    try:
+        sys.argv[1:] = prepare(arguments, config_name, check)
+        _hand_over(main, config_name, check)
+        sys.stdout.flush()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+    except BaseException as error:
+        code = report(error.error if isinstance(error, PastHydra) else error, arguments, config_name)
+    _end(code)
+
+
+def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictConfig], None] | None = None) -> list[str]:
+    """Composes and checks what the command line asks for, in a fraction of a second.
+
+    Returns:
+        the arguments for Hydra. In a multirun a single strength is handed on as a sweep of one value, since only the
+        sweeper knows which of its jobs hold that regularizer.
+
+    Raises:
+        ConfigError: the config does not compose, or is wrong.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    args = get_args_parser().parse_args(list(arguments))
+    if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
+        return list(arguments)  # Hydra's own business; the config is checked when it comes
+    from omegaconf import open_dict
+
+    from reglab.config.compose import Composer, is_strength, parse, tidy
+
+    composer = Composer(args.config_name or config_name)
+    if args.multirun:
+        plain = [o for o in args.overrides if not parse(o).is_sweep_override() and not is_strength(o)]
+        composer.whole(plain)
+        return [_as_sweep(argument) if is_strength(argument) else argument for argument in arguments]
+    cfg = composer.whole(args.overrides)
+    if not (args.help or args.cfg or args.info):
+        if cfg.hydra.sweeper.get("params"):
+            raise ConfigError(f"{_experiment(args.overrides)}: is a sweep, which needs -m")
+        with open_dict(cfg):
+            del cfg["hydra"]
+        tidy(cfg, args.overrides)
+        if check is not None:
+            check(cfg)
+    return list(arguments)
+
+
+def _experiment(overrides: Sequence[str]) -> str:
+    return next((o for o in overrides if o.startswith("experiment=")), "hydra.sweeper.params")
+
+
+def _as_sweep(override: str) -> str:
+    from reglab.config.compose import parse
+
+    key, _, value = override.partition("=")
+    return override if parse(override).is_sweep_override() else f"{key}=choice({value})"
+
+
+def _hand_over(main: Callable[[DictConfig], Any], config_name: str, check: Callable[[DictConfig], None] | None) -> None:
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+
+    from reglab.config.compose import tidy
+
+    @functools.wraps(main)
+    def job(cfg: DictConfig) -> Any:
+        with past_hydra():
+            tidy(cfg, list(HydraConfig.get().overrides.task))
+            if check is not None:
+                check(cfg)
+            return main(cfg)
+
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+
+
+def report(error: BaseException, overrides: Sequence[str], config_name: str) -> int:
+    """Tells an error in one line on standard error, and returns the exit code it deserves."""
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):
+        return 128 + 13  # whoever read the output has gone: as SIGPIPE would end it
+    if isinstance(error, Stopped):
+        return _say(f"stopped by {error}", error.exit_code, error)
+    if isinstance(error, KeyboardInterrupt):
+        return _say("stopped by SIGINT", 130, error)
+    if isinstance(error, ConfigError):
+        return _say(str(error), 2, error)
+    from reglab.config.explain import explain, is_config_error
+
+    if isinstance(error, Exception) and is_config_error(error):
+        return _say(explain(error, overrides, config_name), 2, error)
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    if getattr(error, "run_id", None) is None and os.environ.get("HYDRA_FULL_ERROR") != "1":
+        first += " (HYDRA_FULL_ERROR=1 shows where)"
+    return _say(f"{type(error).__name__}: {first}", 1, error)
+
+
+def _say(line: str, code: int, error: BaseException) -> int:
+    run_id = getattr(error, "run_id", None)
+    if run_id and code == 1:
+        line += f" (run {run_id} is FAILED; its error.txt holds the traceback)"
+    elif run_id:
+        line += f" (run {run_id})"
+    sys.stderr.write(f"{line}\n")
+    return code
+
+
+def _end(code: int) -> NoReturn:
+    """Ends the process; a reader of the output that has gone is no news."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(code)
+
+
+def announce_imports() -> None:
+    """Says what is coming before the imports that take seconds; nothing where they are done."""
+    if any(name not in sys.modules for name in HEAVY):
+        sys.stderr.write("loading torch, Lightning and MLflow ...\n")
+        sys.stderr.flush()

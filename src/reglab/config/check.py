@@ -1,0 +1,203 @@
+"""Everything wrong that a config shows by itself, before torch is imported, data are read or a run is opened."""
+
+import functools
+import os
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from reglab.config.compose import selected
+from reglab.config.explain import explain
+from reglab.config.order import strategy
+from reglab.config.rules import TRAIN, apply, shown, strength
+from reglab.config.source import Unknown, declared, parameters
+from reglab.config.strengths import not_in_strategy
+from reglab.config.suggest import did_you_mean
+from reglab.data.axes import check_axes
+from reglab.data.files import check_file
+from reglab.errors import ConfigError
+from reglab.tracking.uri import resolve
+
+_SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
+_REGRESSION = ("Diabetes", "SeedNoise")  # by class; a data set not named here is asked once it is loaded
+_CLASSIFICATION = ("Digits", "BreastCancer", "Mnist5k", "Mnist1d")
+# Keys that the config holds for people and the classes do not take, or take without saying so.
+_NOT_PASSED = {"_target_", "name"}
+_TOP = {key.split(".")[0] for key in TRAIN} | set(_SECTIONS)
+_TRACKING = {"uri", "experiment", "weights", "parent", "phase", "sweep", "study"}
+_TRAINER = {key.split(".")[1] for key in TRAIN if key.startswith("trainer.")}
+_TRAINER_SET = {"logger", "callbacks", "devices", "num_sanity_val_steps", "default_root_dir"} | {
+    f"enable_{part}" for part in ("checkpointing", "progress_bar", "model_summary")
+}  # what reglab sets itself
+_EXAMPLE = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu", "local"), strict=True))
+
+
+def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
+    """Checks one run's config.
+
+    Args:
+        cfg: composed.
+        overrides: that it was composed from, for messages.
+
+    Raises:
+        ConfigError: one line that names the key, what it got and the remedy.
+    """
+    plain = _resolved(cfg, overrides)
+    _complete(cfg, plain)
+    _precision(plain["trainer"])
+    apply(TRAIN, plain)
+    _data(plain["data"])
+    _model(plain["model"])
+    _regularizers(cfg, plain)
+    _select_by(plain)
+    _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def _resolved(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain(error, overrides)) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _complete(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
+    for section in _SECTIONS:
+        if not isinstance(plain.get(section), dict):
+            raise ConfigError(f"{section}: missing; choose one of conf/{section}, as in {section}={_EXAMPLE[section]}")
+    for key in plain:
+        if key not in _TOP:
+            raise ConfigError(f"{key}: no such key{did_you_mean(key, _TOP)}")
+    for section in ("data", "model", "optimizer"):
+        if not plain[section].get("_target_"):
+            raise ConfigError(f"{section}._target_: missing; it names the class to use")
+    if "lr" not in plain["optimizer"]:
+        raise ConfigError("optimizer.lr: missing; add +optimizer.lr=1e-3")
+    _known_keys("data", plain["data"])
+    _known_keys("model", plain["model"], given={"input_shape", "outputs"})
+    _known_keys("optimizer", plain["optimizer"], given={"params"})
+    if "_target_" in plain["scheduler"]:
+        _known_keys("scheduler", plain["scheduler"], given={"optimizer"})
+    _refuse_unknown("tracking", plain["tracking"], _TRACKING)
+    if unknown := set(plain["trainer"]) - _TRAINER:
+        lightning = parameters("pytorch_lightning.Trainer") - _TRAINER_SET
+        _refuse_unknown("trainer", dict.fromkeys(unknown), lightning | _TRAINER)
+
+
+def _known_keys(where: str, node: Mapping[str, Any], given: Set[str] = frozenset()) -> None:
+    """Refuses keys that the class does not take: what a ``+`` before a misspelt key makes."""
+    try:
+        taken = parameters(str(node["_target_"])) - given
+    except Unknown:
+        return  # its constructor will tell
+    _refuse_unknown(where, node, taken | _NOT_PASSED)
+
+
+def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> None:
+    for key in node:
+        if key not in known:
+            hint = did_you_mean(key, known) or f" (keys of {where}: {', '.join(sorted(known - _NOT_PASSED))})"
+            raise ConfigError(f"{where}.{key}: no such key{hint}")
+
+
+def _data(data: Mapping[str, Any]) -> None:
+    axes = ("train_size", "label_noise", "val_fraction", "test_fraction", "batch_size")
+    if all(axis in data for axis in axes):
+        check_axes(*(data[axis] for axis in axes))
+    if "path" in data:
+        check_file(data["path"])
+    if "target" in data and data["target"] in (None, ""):
+        raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")
+    if _kind(data) == "regression" and data.get("label_noise"):
+        raise ConfigError(
+            f"data.label_noise={data['label_noise']}: {data.get('name') or 'this data'} is a regression, and only "
+            "classes can be replaced; leave it at 0"
+        )
+
+
+def _kind(data: Mapping[str, Any]) -> str | None:
+    """The task kind where the config alone tells."""
+    name = str(data["_target_"]).rpartition(".")[2]
+    if name in _REGRESSION:
+        return "regression"
+    if name in _CLASSIFICATION:
+        return "classification"
+    return data["kind"] if data.get("kind") in ("classification", "regression") else None
+
+
+def _precision(trainer: Mapping[str, Any]) -> None:
+    precision = trainer.get("precision")
+    if str(precision).startswith("bf16") and precision != "bf16-mixed":
+        raise ConfigError(
+            f"trainer.precision={precision}: weights of 8 bits lose small strengths, decays and steps; use bf16-mixed"
+        )
+    if precision == "16-mixed" and trainer.get("accelerator") == "cpu":
+        raise ConfigError("trainer.precision=16-mixed: is for GPUs; use bf16-mixed, or trainer=gpu")
+
+
+def _model(model: Mapping[str, Any]) -> None:
+    if model.get("norm") not in (None, "none") and model.get("hidden_sizes") == []:
+        raise ConfigError(f"model.norm={model['norm']}: model.hidden_sizes=[] leaves no layer to normalize")
+
+
+def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
+    nodes = plain["regularizer"]
+    chosen = selected(cfg)
+    for name, node in nodes.items():
+        if name.startswith("_"):
+            continue
+        if name not in chosen:
+            given = next((f"regularizer.{name}.{k}={shown(v)}" for k, v in (node or {}).items()), f"regularizer.{name}")
+            raise ConfigError(not_in_strategy(given, f"the strategy is {strategy(cfg)}", name))
+        _known_keys(f"regularizer.{name}", node)
+        _strengths(name, node)
+        _fits_task(name, str(node["_target_"]), plain["data"])
+    _something_to_drop(nodes, plain["model"])
+
+
+def _strengths(name: str, node: Mapping[str, Any]) -> None:
+    target = str(node["_target_"])
+    try:
+        bounds, off = declared(target, "bounds"), declared(target, "off")
+    except Unknown:
+        return
+    for key, (low, high) in bounds.items():
+        if key in node:
+            strength(low, high, off.get(key)).check(f"regularizer.{name}.{key}", node[key])
+
+
+def _fits_task(name: str, target: str, data: Mapping[str, Any]) -> None:
+    kind = _kind(data)
+    try:
+        kinds = declared(target, "kinds")
+    except Unknown:
+        return
+    if kind and kind not in kinds:
+        what = data.get("name") or "this data"
+        raise ConfigError(f"regularizer={name}: is for {' and '.join(kinds)}, and {what} is a {kind}; leave it out")
+
+
+def _something_to_drop(nodes: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    dropout = nodes.get("dropout")
+    no_units = str(model["_target_"]).endswith("models.Linear") or model.get("hidden_sizes") == []
+    if dropout and no_units and not dropout.get("input_p"):
+        raise ConfigError(
+            f"regularizer=dropout: model={model.get('name')} has no hidden units to drop; "
+            "drop inputs with regularizer.dropout.input_p=0.2, or choose a model with hidden units"
+        )
+
+
+def _select_by(plain: Mapping[str, Any]) -> None:
+    chosen = plain.get("select_by")
+    if chosen and str(chosen).startswith("test/"):
+        twin = str(chosen).replace("test/", "val/").replace("balanced_accuracy", "accuracy")
+        raise ConfigError(f"select_by={chosen}: choosing by the test makes it no test; choose by {twin}")
+
+
+@functools.lru_cache(maxsize=64)
+def _tracking(uri: str | None, _environment: str | None) -> None:
+    """Once a store and process: a sweep checks hundreds of configs."""
+    resolve(uri)

@@ -1,0 +1,153 @@
+"""Hydra's and OmegaConf's messages of six to eight lines, as one that names the key and the remedy."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from reglab.config.compose import Composer, is_strength
+from reglab.config.strengths import not_in_strategy
+from reglab.config.suggest import did_you_mean, nearest, no_such_option
+from reglab.paths import CONF
+
+
+def explain(error: Exception, overrides: Sequence[str] = (), config_name: str = "train", folder: Path = CONF) -> str:
+    """One line for an error of composing or resolving a config.
+
+    Args:
+        error: what Hydra or OmegaConf raised.
+        overrides: the command line's.
+        config_name: the app's config.
+        folder: the config tree.
+    """
+    text = str(error) or str(error.__cause__)
+    if isinstance(error, OverrideParseException):
+        return _grammar(error)
+    if found := re.search(r"Could not find '([^']*)/([^'/]+)'", text):
+        return no_such_option(found[1], found[2], re.findall(r"^\t(?!provider)([^_\s]\S*)$", text, re.MULTILINE))
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(found[1], overrides, config_name, folder)
+    if found := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
+        return f"{found[1]}: several values make a sweep, which needs -m (a list is written [a,b])"
+    if found := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
+        return f"+{found[1]}: that key exists; set it without the +"
+    if found := re.search(r"Could not delete (?:from config. )?'([^']+)'", text):
+        key = found[1].partition("=")[0]
+        known = _keys(config_name, folder)
+        return f"~{found[1]}: " + ("has another value" if key in known else f"no such key{did_you_mean(key, known)}")
+    if found := re.search(r"[Mm]issing mandatory value: (\S+)", text):
+        return f"{found[1]}=???: a value must be given, as in {found[1]}=VALUE"
+    if "Config group override must be" in text:
+        return _bad_choice(overrides, folder) or text
+    return _generic(error, text)
+
+
+def is_config_error(error: BaseException) -> bool:
+    """Whether Hydra or OmegaConf raised it about a config."""
+    return isinstance(error, HydraException | OmegaConfBaseException) or "Config group override" in str(error)
+
+
+def _grammar(error: OverrideParseException) -> str:
+    override = error.override or ""
+    for opening, closing in ("[]", "{}", "()"):
+        if override.count(opening) != override.count(closing):
+            return f"{override}: {opening} and {closing} do not match"
+    if "=" not in override and not override.startswith("~"):
+        return f"{override}: no value; write {override}=VALUE"
+    return f"{override}: not readable as key=value; quote it for your shell, and inner text again: 'key=\"a b\"'"
+
+
+def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: Path) -> str:
+    given = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
+    cfg = _composable(overrides, config_name, folder)
+    group, _, leaf = key.partition(".")
+    if is_strength(key):
+        name = key.split(".")[1]
+        options = {path.stem for path in (folder / group).glob("[!_]*.yaml")}
+        if name in options and name not in cfg.get(group, {}):
+            from reglab.config.order import strategy
+
+            return not_in_strategy(given, f"the strategy is {strategy(cfg)}", name)
+        if near := nearest(name, options - {name}) if name not in options else None:
+            return f"{given}: no such regularizer; did you mean {group}.{near}.{key.split('.', 2)[2]}?"
+    there = key.split(".")[1] in cfg.get(group, {}) if leaf else False
+    others = list(_options_with(group, leaf, folder)) if leaf and not there else []
+    if others:
+        return f"{given}: not a key of this {group}; it is one of {' or '.join(f'{group}={o}' for o in others)}"
+    return f"{given}: no such key{_similar(key, list(_leaves(cfg)), folder)}"
+
+
+def _similar(key: str, known: list[str], folder: Path) -> str:
+    parent, _, leaf = key.rpartition(".")
+    siblings = {k.removeprefix(f"{parent}.") for k in known if parent and k.startswith(f"{parent}.")}
+    if near := nearest(leaf, siblings):
+        return f"; did you mean {parent}.{near}?"
+    if exact := [k for k in known if k.rpartition(".")[2] == leaf and not _private(k)]:
+        return f"; did you mean {' or '.join(exact)}?"
+    if direct := sorted(s for s in siblings if "." not in s and not s.startswith("_")):
+        return f" (keys of {parent}: {', '.join(direct)})"
+    if parent and (near := nearest(key, known)):
+        return f"; did you mean {near}?"
+    heads = {k.split(".")[0] for k in known} | {path.name for path in folder.iterdir() if path.is_dir()}
+    head, _, rest = key.partition(".")
+    near = nearest(head, heads) or nearest(leaf, known)
+    return f"; did you mean {near}{'.' + rest if rest and near in heads else ''}?" if near else ""
+
+
+def _private(key: str) -> bool:
+    return key.startswith("hydra.") or any(part.startswith("_") for part in key.split("."))
+
+
+def _options_with(group: str, leaf: str, folder: Path) -> Iterator[str]:
+    """Options of a group whose file has that key: ``sgd`` for ``optimizer.momentum``."""
+    for path in sorted((folder / group).glob("*.yaml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and leaf.split(".")[0] in content and not leaf.startswith("_"):
+            yield path.stem
+
+
+def _bad_choice(overrides: Sequence[str], folder: Path) -> str | None:
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key and (folder / key).is_dir() and not (folder / key / f"{value}.yaml").is_file():
+            return no_such_option(key, value, (path.stem for path in (folder / key).glob("[!_]*.yaml")))
+        if not key:
+            return f"{override}: no key; write KEY{override}"
+    return None
+
+
+def _generic(error: Exception, text: str) -> str:
+    key = getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None)
+    head = next((line for line in [*str(error.__cause__ or "").splitlines(), *text.splitlines()] if line.strip()), text)
+    merging = re.search(r"Error merging override (.+)", text)
+    name = merging[1] if merging else key
+    head = head.split("\n")[0].strip().rstrip(".")
+    return f"{name}: {head}" if name and str(name) not in head else head
+
+
+def _composable(overrides: Sequence[str], config_name: str, folder: Path) -> DictConfig:
+    """The config of the group choices among the overrides, or the plain one where these do not compose."""
+    chosen = [o for o in overrides if (folder / o.split("=")[0]).is_dir() and o.split("=")[0]]
+    for attempt in (chosen, []):
+        try:
+            return Composer(config_name, folder).raw(attempt)
+        except (HydraException, OmegaConfBaseException, ValueError):
+            continue
+    return OmegaConf.create({})
+
+
+def _keys(config_name: str, folder: Path) -> list[str]:
+    return list(_leaves(_composable([], config_name, folder)))
+
+
+def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in node:
+        path = f"{prefix}{key!s}"
+        yield path
+        inner = node._get_node(key)
+        if isinstance(inner, DictConfig) and not inner._is_none() and not inner._is_missing():
+            yield from _leaves(inner, f"{path}.")

@@ -1,0 +1,88 @@
+"""Who a run is: the hash of what its result depends on."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from reglab.config.digest import content
+from reglab.config.order import strategy
+from reglab.data.files import stem
+
+__all__ = ["config_hash", "data_name", "science", "setting", "setting_hash", "strategy"]
+
+_SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
+# Where and how loudly it runs, not what comes out. Everything else in `trainer` counts.
+_TRAINER_APART = {"accelerator", "devices", "progress"}
+_PATHS = ("path", "root")  # a user's file or folder: its content counts
+_SEEDS = ("seed", "split_seed")
+
+
+def config_hash(cfg: DictConfig) -> str:
+    """The identity of a run: 16 hexadecimal digits that every scientific key moves and no other does."""
+    return _hash(science(cfg))
+
+
+def setting_hash(cfg: DictConfig) -> str:
+    """The identity of what strategies are compared in: the same without regularizers and seeds."""
+    return _hash(setting(cfg))
+
+
+def science(cfg: DictConfig) -> dict[str, Any]:
+    """What a result depends on, as plain values: data, model, regularizers, optimizer, schedule, epochs, seeds.
+
+    A file enters by its content and not by its path. Names are labels, search ranges belong to no run, and neither
+    enters; nor do devices, tracking, sweep and report.
+    """
+    parts: dict[str, Any] = {"seed": cfg.seed}
+    for section in _SECTIONS:
+        node = cfg.get(section)
+        plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if node is not None else {}
+        assert isinstance(plain, dict)
+        parts[section] = {str(key): value for key, value in plain.items() if key != "name"}
+    parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
+    parts["trainer"] = {k: v for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
+    for key in _PATHS:
+        if parts["data"].get(key) is not None:
+            parts["data"][key] = content(parts["data"][key])
+    canonical = _canonical(parts)
+    assert isinstance(canonical, dict)
+    return canonical
+
+
+def setting(cfg: DictConfig) -> dict[str, Any]:
+    """What a comparison of strategies holds fixed: `science` without regularizers and seeds."""
+    parts = {key: value for key, value in science(cfg).items() if key not in ("regularizer", "seed")}
+    parts["data"] = {key: value for key, value in parts["data"].items() if key not in _SEEDS}
+    return parts
+
+
+def data_name(cfg: DictConfig) -> str:
+    """The data set's name; for a file without one, the file's stem."""
+    if cfg.data.get("name"):
+        return str(cfg.data.name)
+    for key in _PATHS:
+        if cfg.data.get(key):
+            return stem(str(cfg.data[key]))
+    return str(cfg.data._target_).rpartition(".")[2].lower()
+
+
+def _hash(parts: Mapping[str, Any]) -> str:
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:
+    """The same for what means the same: 1 and 1.0, any order of keys; infinity as a word, since JSON has none."""
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return int(value) if value.is_integer() else value
+    return value

@@ -1,0 +1,181 @@
+"""What a value may be: each rule has a test and the words for it."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from reglab.config.suggest import did_you_mean
+from reglab.errors import ConfigError
+
+
+class Rule(NamedTuple):
+    """A test of a value, and what a value must be, in words; the options where these are names."""
+
+    fits: Callable[[Any], bool]
+    must: str
+    options: tuple[str, ...] = ()
+
+    def check(self, key: str, value: Any) -> None:
+        """Raises ConfigError that names the key, the value and what it must be."""
+        if not self.fits(value):
+            hint = did_you_mean(str(value), self.options) if self.options else ""
+            if hint and len(self.options) > 12:
+                raise ConfigError(f"{key}={shown(value)}: not known{hint}")
+            raise ConfigError(f"{key}={shown(value)}: must be {self.must}{hint}")
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(shown(item) for item in value)}]"
+    return str(value)
+
+
+def is_number(value: Any) -> bool:
+    """Finite or infinite, no bool, not NaN."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _is_whole(value: Any, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def whole(low: int) -> Rule:
+    """A whole number of at least `low`."""
+    return Rule(lambda v: _is_whole(v, low), f"a whole number of {low} or more")
+
+
+def number(low: float = -math.inf, high: float = math.inf) -> Rule:
+    """A finite number from `low` to `high`, ends included; an open end is the next number a float can hold."""
+    return Rule(lambda v: is_number(v) and low <= v <= high and math.isfinite(v), f"a finite number{_range(low, high)}")
+
+
+def strength(low: float, high: float, off: float | None) -> Rule:
+    """A number in the range; infinite only where that is the off value."""
+    return Rule(
+        lambda v: is_number(v) and low <= v <= high and (math.isfinite(v) or v == off),
+        f"a number{_range(low, high)}",
+    )
+
+
+def one_of(*options: str) -> Rule:
+    """One of these words."""
+    return Rule(lambda v: v in options, f"one of {', '.join(options)}", options)
+
+
+def or_null(rule: Rule, meaning: str = "") -> Rule:
+    """As the rule says, or null."""
+    words = f"{rule.must}, or null" + (f" ({meaning})" if meaning else "")
+    return Rule(lambda v: v is None or rule.fits(v), words, rule.options)
+
+
+def list_of(rule: Rule, least: int = 0) -> Rule:
+    """A list whose items all follow the rule."""
+    some = "a list" if not least else f"a list of {least} or more"
+    return Rule(
+        lambda v: isinstance(v, list) and len(v) >= least and all(rule.fits(item) for item in v),
+        f"{some}, each {rule.must}",
+    )
+
+
+def text() -> Rule:
+    """Some text."""
+    return Rule(lambda v: isinstance(v, str) and bool(v.strip()), "text")
+
+
+def _range(low: float, high: float) -> str:
+    parts = []
+    if low > -math.inf:
+        parts.append("above 0" if low == ABOVE_0 else f"at least {low:g}")
+    if high < math.inf:
+        parts.append("below 1" if high == BELOW_1 else f"at most {high:g}")
+    return f" {' and '.join(parts)}" if parts else ""
+
+
+def apply(rules: Mapping[str, Rule], values: Mapping[str, Any]) -> None:
+    """Checks each key (dotted) that is there; keys without a rule pass.
+
+    Raises:
+        ConfigError: of the first value that does not fit.
+    """
+    for key, rule in rules.items():
+        node: Any = values
+        for part in key.split("."):
+            if not isinstance(node, Mapping) or part not in node:
+                break
+            node = node[part]
+        else:
+            rule.check(key, node)
+
+
+def positive() -> Rule:
+    """A finite number above 0."""
+    return number(ABOVE_0)
+
+
+# Ends of a range that is open there: the next number a float can hold.
+ABOVE_0 = math.nextafter(0.0, 1.0)
+BELOW_1 = math.nextafter(1.0, 0.0)
+
+YES_NO = Rule(lambda v: isinstance(v, bool), "true or false")
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid")
+NORMS = ("none", "batch", "layer")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+METRICS = (
+    *(f"{part}/{name}" for part in ("test", "val", "train") for name in ("loss", "accuracy", "rmse", "perplexity")),
+    *(f"test/{name}" for name in ("balanced_accuracy", "ece", "r2")),
+    *("gap/loss", "time/train_s", "time/step_ms", "model/parameters", "model/zero_fraction", "train/penalty"),
+)
+_BETA = number(0.0, BELOW_1)
+_BATCHES = Rule(
+    lambda v: v is None or _is_whole(v, 1) or (isinstance(v, float) and 0 < v <= 1),
+    "a whole number of batches, a share above 0 and at most 1, or null (all)",
+)
+
+TRAIN: dict[str, Rule] = {
+    "seed": whole(0),
+    "resume": or_null(YES_NO, "on in sweeps, off for a single run"),
+    "fail_fast": YES_NO,
+    "sweep.name": or_null(text()),
+    "baseline": or_null(text()),
+    "report.dir": or_null(text()),
+    "metric": or_null(one_of(*METRICS)),
+    "direction": or_null(one_of("max", "min")),
+    "select_by": or_null(one_of(*METRICS)),
+    "data.seed": whole(0),
+    "data.split_seed": whole(0),
+    "data.kind": one_of("auto", "classification", "regression"),
+    "data.standardize": YES_NO,
+    "model.hidden_sizes": list_of(whole(1)),
+    "model.channels": list_of(whole(1), least=1),
+    "model.kernel_size": Rule(lambda v: _is_whole(v, 1) and v % 2 == 1, "an odd whole number of 1 or more"),
+    "model.activation": one_of(*ACTIVATIONS),
+    "model.norm": one_of(*NORMS),
+    "optimizer.lr": positive(),
+    "optimizer.weight_decay": number(0.0),
+    "optimizer.momentum": _BETA,
+    "optimizer.nesterov": YES_NO,
+    "optimizer.betas": Rule(
+        lambda v: isinstance(v, list) and len(v) == 2 and all(_BETA.fits(item) for item in v),
+        "two numbers, each at least 0 and below 1",
+    ),
+    "optimizer.eps": number(0.0),
+    "scheduler.eta_min": number(0.0),
+    "trainer.accelerator": one_of("cpu", "gpu", "cuda", "auto"),
+    "trainer.max_epochs": whole(1),
+    "trainer.max_steps": Rule(lambda v: _is_whole(v, 1) or v == -1, "a whole number of 1 or more, or -1 (no limit)"),
+    "trainer.precision": one_of(*PRECISIONS),
+    "trainer.threads": whole(1),
+    "trainer.progress": YES_NO,
+    "trainer.limit_train_batches": _BATCHES,
+    "trainer.limit_val_batches": _BATCHES,
+    "trainer.limit_test_batches": _BATCHES,
+    "trainer.gradient_clip_val": or_null(positive()),
+    "trainer.gradient_clip_algorithm": one_of("norm", "value"),
+    "trainer.deterministic": YES_NO,
+    "tracking.experiment": text(),
+    "tracking.weights": one_of("best", "both", "none"),
+    "tracking.uri": or_null(text()),
+}

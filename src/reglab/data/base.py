@@ -1,0 +1,241 @@
+"""What all data sets share: parts as tensors, and the axes of an experiment on data."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from reglab.data.axes import check_axes
+from reglab.data.batches import Batches
+from reglab.data.label_noise import flip
+from reglab.data.splits import Rows, split
+from reglab.errors import ConfigError
+from reglab.seeding import mix
+
+EVALUATION_BATCH = 1024  # rows; without gradients larger batches are cheaper and fit
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set before it is split.
+
+    Args:
+        inputs: all rows, float32 (n, *shape), or a function of the training row numbers that gives them (for what has
+            to be fitted on these rows).
+        targets: int64 (n,) from 0 to classes - 1, or float (n,).
+        kind: ``classification`` or ``regression``.
+        classes: number of classes; None for regression.
+        standardize_target: regression: train on targets of mean 0 and variance 1 over the training rows.
+        held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
+        class_names: the classes in order, where they have names other than their numbers.
+    """
+
+    inputs: Tensor | Callable[[np.ndarray], Tensor]
+    targets: Tensor
+    kind: str
+    classes: int | None = None
+    standardize_target: bool = False
+    held_out: int = 0
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one part: inputs float32 (n, *shape), targets int64 or float32 (n,)."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def to(self, device: torch.device | str) -> "Part":
+        """The same rows on a device."""
+        return Part(self.inputs.to(device), self.targets.to(device))
+
+
+class TensorData(pl.LightningDataModule):
+    """A data set in memory, split by seed. Subclasses implement ``load``.
+
+    Args:
+        name: the data set's name in tags and reports.
+        seed: of label noise and batch order.
+        split_seed: of the split.
+        train_size: training rows kept; None: all. Validation and test do not depend on it.
+        label_noise: share of training rows, 0 to 1, that get another class; not for regression.
+        val_fraction: share of rows for validation; 0 skips it.
+        test_fraction: share of rows for the test; 0 skips it; None: the data set's own test rows.
+        batch_size: rows a training batch; None: full batch.
+
+    After ``setup``: ``kind``, ``input_shape`` (without the batch), ``outputs`` (classes, or 1), ``class_names`` (empty:
+    numbers), ``train``, ``val`` and ``test`` (Parts), ``parts`` (their row numbers), ``target_mean`` and
+    ``target_scale`` (they bring a standardized target back to its own units), ``split_hash`` and ``order_hash``.
+    """
+
+    kind: str
+    input_shape: tuple[int, ...]
+    outputs: int
+    class_names: tuple[str, ...]
+    train: Part
+    val: Part
+    test: Part
+    parts: Rows
+    target_mean: float = 0.0
+    target_scale: float = 1.0
+    split_hash: str
+    order_hash: str
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        seed: int,
+        split_seed: int,
+        train_size: int | None = None,
+        label_noise: float = 0.0,
+        val_fraction: float = 0.2,
+        test_fraction: float | None = 0.2,
+        batch_size: int | None = 64,
+    ) -> None:
+        check_axes(train_size, label_noise, val_fraction, test_fraction, batch_size)
+        super().__init__()
+        self.name = name
+        self.seed, self.split_seed = seed, split_seed
+        self.train_size, self.label_noise = train_size, label_noise
+        self.val_fraction, self.test_fraction = val_fraction, test_fraction
+        self.batch_size = batch_size
+        self._ready = False
+
+    @abstractmethod
+    def load(self) -> Source:
+        """Read or make the whole data set; heavy libraries are imported here."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load, split, add label noise, standardize. A second call does nothing.
+
+        Raises:
+            ConfigError: the data cannot be split that way, or label noise is asked of a regression.
+        """
+        if self._ready:
+            return
+        source = self.load()
+        self.kind = source.kind
+        self._refuse_noise()
+        targets = source.targets.numpy()
+        self.parts = split(
+            len(targets),
+            targets if source.kind == "classification" else None,
+            split_seed=self.split_seed,
+            train_size=self.train_size,
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            held_out=source.held_out,
+            class_names=source.class_names,
+        )
+        targets = self._noisy(targets, source.classes)
+        self.split_hash = self._hash_split(targets)
+        scaled = self._scaled(targets, source)
+        inputs = source.inputs(self.parts.train) if callable(source.inputs) else source.inputs
+        self.train, self.val, self.test = (
+            Part(inputs[rows], scaled[rows])
+            for rows in map(torch.from_numpy, (self.parts.train, self.parts.val, self.parts.test))
+        )
+        self.input_shape = tuple(inputs.shape[1:])
+        self.outputs = source.classes or 1
+        self.class_names = source.class_names
+        self.order_hash = self._hash_order()
+        self._ready = True
+
+    def _refuse_noise(self) -> None:
+        if self.kind == "regression" and self.label_noise:
+            raise ConfigError(
+                f"data.label_noise={self.label_noise}: {self.name} is a regression, and only classes can be "
+                "replaced; leave it at 0"
+            )
+
+    def _noisy(self, targets: np.ndarray, classes: int | None) -> np.ndarray:
+        if not self.label_noise or classes is None:
+            return targets
+        noisy = targets.copy()
+        train = self.parts.train
+        noisy[train] = flip(targets[train], classes, self.label_noise, mix(self.seed, "label_noise"))
+        return noisy
+
+    def _scaled(self, targets: np.ndarray, source: Source) -> Tensor:
+        if source.kind == "classification":
+            return torch.from_numpy(targets)
+        values = targets.astype(np.float64)
+        if source.standardize_target:
+            train = values[self.parts.train]
+            self.target_mean = float(train.mean())
+            self.target_scale = float(train.std()) if np.ptp(train) > 0 else 1.0
+            values = (values - self.target_mean) / self.target_scale
+        return torch.from_numpy(values.astype(np.float32))
+
+    def _hash_split(self, targets: np.ndarray) -> str:
+        rows = self.parts
+        return _sha(rows.train, rows.val, rows.test, targets[rows.train])
+
+    def _hash_order(self) -> str:
+        loader = self.train_dataloader()
+        orders = [self.parts.train[loader.order(epoch).numpy()] for epoch in range(2)]
+        return _sha(np.array([loader.batch_size]), *orders)
+
+    def place(self, device: torch.device | str) -> None:
+        """Move all parts to a device; loaders made before keep the old tensors."""
+        self.train, self.val, self.test = (part.to(device) for part in (self.train, self.val, self.test))
+
+    @property
+    def rows(self) -> int:
+        """Rows in use: training, validation and test."""
+        return self.train_rows + self.val_rows + self.test_rows
+
+    @property
+    def train_rows(self) -> int:
+        """Training rows."""
+        return len(self.train)
+
+    @property
+    def val_rows(self) -> int:
+        """Validation rows."""
+        return len(self.val)
+
+    @property
+    def test_rows(self) -> int:
+        """Test rows."""
+        return len(self.test)
+
+    def train_dataloader(self) -> Batches:
+        """Shuffled training batches."""
+        return Batches(self.train.inputs, self.train.targets, self.batch_size, self.seed)
+
+    def val_dataloader(self) -> list[Batches]:
+        """Validation rows, then as many training rows; empty without validation."""
+        return [self._evaluation(self.val), self.train_eval_dataloader()] if self.val_rows else []
+
+    def train_eval_dataloader(self) -> Batches:
+        """A fixed sample of the training rows, as many as validation has (all where it has none), in order."""
+        count = min(self.train_rows, self.val_rows or self.train_rows)
+        return self._evaluation(Part(self.train.inputs[:count], self.train.targets[:count]))
+
+    def test_dataloader(self) -> Batches:
+        """Test rows in order."""
+        return self._evaluation(self.test)
+
+    def _evaluation(self, part: Part) -> Batches:
+        return Batches(part.inputs, part.targets, max(EVALUATION_BATCH, self.batch_size or 0))
+
+
+def _sha(*arrays: np.ndarray) -> str:
+    """SHA-256 of arrays with their lengths: 16 hexadecimal digits, the same on every machine."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        wide = array.astype("<f8" if array.dtype.kind == "f" else "<i8")
+        digest.update(len(wide).to_bytes(8, "little"))
+        digest.update(wide.tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,27 @@
+"""Breast cancer in Wisconsin: a table of 569 rows (UCI, through scikit-learn)."""
+
+from functools import lru_cache
+
+import torch
+
+from reglab.data.base import Source, TensorData
+from reglab.data.standardize import Standardized
+
+
+class BreastCancer(TensorData):
+    """Inputs (30,), standardized on the training rows; two classes (0 malignant, 1 benign).
+
+    Source: Wolberg, Mangasarian, Street and Street, Breast Cancer Wisconsin (Diagnostic), UCI, 1995.
+    """
+
+    def load(self) -> Source:
+        """All 569 rows."""
+        return _breast_cancer()
+
+
+@lru_cache(maxsize=1)
+def _breast_cancer() -> Source:
+    from sklearn.datasets import load_breast_cancer
+
+    columns, labels = load_breast_cancer(return_X_y=True)
+    return Source(Standardized(columns), torch.from_numpy(labels).long(), "classification", classes=2)

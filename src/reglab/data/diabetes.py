@@ -1,0 +1,28 @@
+"""Diabetes progression: a table of 442 patients (through scikit-learn)."""
+
+from functools import lru_cache
+
+import torch
+
+from reglab.data.base import Source, TensorData
+from reglab.data.standardize import Standardized
+
+
+class Diabetes(TensorData):
+    """Inputs (10,) and the target (disease progression after a year, 25 to 346) standardized on the training rows.
+
+    Source: Efron, Hastie, Johnstone and Tibshirani, Least Angle Regression, Annals of Statistics, 2004.
+    """
+
+    def load(self) -> Source:
+        """All 442 rows."""
+        return _diabetes()
+
+
+@lru_cache(maxsize=1)
+def _diabetes() -> Source:
+    from sklearn.datasets import load_diabetes
+
+    # Unscaled: scikit-learn's default scaling has seen the test rows.
+    columns, progression = load_diabetes(return_X_y=True, scaled=False)
+    return Source(Standardized(columns), torch.from_numpy(progression), "regression", standardize_target=True)

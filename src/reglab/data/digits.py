@@ -1,0 +1,27 @@
+"""Handwritten digits, 1,797 images of 8 x 8 (UCI, through scikit-learn)."""
+
+from functools import lru_cache
+
+import torch
+
+from reglab.data.base import Source, TensorData
+
+
+class Digits(TensorData):
+    """Inputs (1, 8, 8) from 0 to 1, ten classes.
+
+    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
+    """
+
+    def load(self) -> Source:
+        """All 1,797 rows."""
+        return _digits()
+
+
+@lru_cache(maxsize=1)  # read once in a sweep
+def _digits() -> Source:
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    inputs = torch.from_numpy(images).float().div(16).reshape(-1, 1, 8, 8)
+    return Source(inputs, torch.from_numpy(labels).long(), "classification", classes=10)

@@ -1,0 +1,50 @@
+"""A user's data file, as far as its path tells (no heavy imports: configs are checked with it)."""
+
+import difflib
+from pathlib import Path
+
+from reglab.errors import ConfigError
+
+SEPARATED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+PARQUET = (".parquet", ".pq")
+SUFFIXES = (*SEPARATED, *PARQUET)
+
+
+def check_file(path: str | None, key: str = "data.path") -> None:
+    """Refuse a path that cannot be read as a table.
+
+    Raises:
+        ConfigError: no path, no such file (the nearest name in its folder is suggested), a folder, an unknown suffix.
+    """
+    if not path:
+        raise ConfigError(f"{key}={'null' if path is None else repr(path)}: give the file, as in {key}=FILE.csv")
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise ConfigError(f"{key}={path}: is a folder; give one file in it ({', '.join(SUFFIXES)})")
+    if not file.exists():
+        raise ConfigError(f"{key}={path}: no such file{_hint(file)}")
+    if suffix(path) is None:
+        raise ConfigError(f"{key}={path}: unknown suffix; known are {', '.join(SUFFIXES)}")
+
+
+def suffix(path: str) -> str | None:
+    """The known suffix that ends the file's name, whatever its case; None where there is none."""
+    name = Path(path).name.lower()
+    return next((known for known in SUFFIXES if name.endswith(known)), None)
+
+
+def stem(path: str) -> str:
+    """The file's name without its known suffix: ``wine`` for ``data/wine.csv.gz``."""
+    name = Path(path).name
+    known = suffix(path)
+    return name[: -len(known)] if known else Path(path).stem
+
+
+def _hint(file: Path) -> str:
+    folder = file.parent
+    if not folder.is_dir():
+        return f" (there is no folder {folder} seen from {Path.cwd()})"
+    names = [entry.name for entry in folder.iterdir() if suffix(entry.name)]
+    near = difflib.get_close_matches(file.name, names, n=1, cutoff=0.6)
+    near = near or [name for name in names if stem(name) == stem(file.name)]
+    return f"; did you mean {folder / near[0]}?" if near else f" in {folder.resolve()}"

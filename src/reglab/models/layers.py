@@ -1,0 +1,51 @@
+"""The parts that the networks share: activations, normalizations, the output layer."""
+
+from torch import nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+class _ChannelLayerNorm(nn.GroupNorm):
+    """Layer normalization of feature maps: over channels and positions of one example, a gain a channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels)
+
+
+NORMS: dict[str, dict[int, type[nn.Module]]] = {  # by the number of dimensions that follow the features
+    "batch": {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d},
+    "layer": {0: nn.LayerNorm, 1: _ChannelLayerNorm, 2: _ChannelLayerNorm},
+}
+
+
+def activation(name: str) -> nn.Module:
+    """A new activation module; `name` is one of `ACTIVATIONS`."""
+    return ACTIVATIONS[name]()
+
+
+def norm(name: str, features: int, dims: int = 0) -> list[nn.Module]:
+    """The normalization as a list to be spread into a chain: empty for ``none``.
+
+    Args:
+        name: ``none``, ``batch`` or ``layer``.
+        features: units or channels.
+        dims: 0 for units, 1 for sequences of channels, 2 for images.
+    """
+    return [] if name == "none" else [NORMS[name][dims](features)]
+
+
+def output(features: int, outputs: int) -> list[tuple[str, nn.Module]]:
+    """The last layer: (batch, outputs), or (batch,) where one number is predicted."""
+    layers: list[tuple[str, nn.Module]] = [("output", nn.Linear(features, outputs))]
+    if outputs == 1:
+        layers.append(("squeeze", nn.Flatten(-2)))
+    return layers

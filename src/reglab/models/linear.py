@@ -1,0 +1,20 @@
+"""A linear model: least squares or logistic regression."""
+
+import math
+from collections import OrderedDict
+
+from torch import nn
+
+from reglab.models.layers import output
+
+
+class Linear(nn.Sequential):
+    """Inputs (batch, *input_shape), flattened, to outputs by one affine map.
+
+    Args:
+        input_shape: shape of one example.
+        outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(OrderedDict([("flatten", nn.Flatten()), *output(math.prod(input_shape), outputs)]))

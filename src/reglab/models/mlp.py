@@ -1,0 +1,38 @@
+"""A multi-layer perceptron."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+from reglab.models import layers
+
+
+class MLP(nn.Sequential):
+    """Inputs (batch, *input_shape), flattened, through hidden layers of linear map, normalization and activation.
+
+    Args:
+        input_shape: shape of one example.
+        outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
+        hidden_sizes: units of each hidden layer.
+        activation: a name in `layers.ACTIVATIONS`.
+        norm: ``none``, ``batch`` or ``layer``, before the activation.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        outputs: int,
+        hidden_sizes: Sequence[int] = (128, 128),
+        activation: str = "relu",
+        norm: str = "none",
+    ) -> None:
+        chain: list[tuple[str, nn.Module]] = [("flatten", nn.Flatten())]
+        features = math.prod(input_shape)
+        for i, size in enumerate(hidden_sizes):
+            chain.append((f"hidden_{i}", nn.Linear(features, size)))
+            chain += [(f"norm_{i}", layer) for layer in layers.norm(norm, size)]
+            chain.append((f"activation_{i}", layers.activation(activation)))
+            features = size
+        super().__init__(OrderedDict(chain + layers.output(features, outputs)))

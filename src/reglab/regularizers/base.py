@@ -1,0 +1,207 @@
+"""What every regularizer is, and what it sees of a training step."""
+
+import math
+import re
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+
+Batch = tuple[Tensor, Tensor]
+Weights = dict[str, Tensor]
+
+# Ends of a range that is open there: the next double. Literals, for the config's check reads them from the source.
+ABOVE_0 = 5e-324
+BELOW_1 = 0.9999999999999999
+
+_NORMALIZATIONS = (
+    nn.modules.batchnorm._NormBase,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+
+
+def penalized(model: nn.Module) -> Weights:
+    """The weights that penalties and constraints act on, by their names in the state dict.
+
+    Trainable parameters of two or more dimensions (Linear, Conv, Embedding, ...), without biases and without the
+    gains of normalizations. Shared weights come once, under their first name.
+    """
+    found: Weights = {}
+    seen: set[int] = set()
+    for prefix, module in model.named_modules():
+        if isinstance(module, _NORMALIZATIONS):
+            continue
+        for name, weight in module._parameters.items():
+            if weight is None or weight.ndim < 2 or "bias" in name or id(weight) in seen:
+                continue
+            # Under functional_call plain tensors stand in for the parameters, and under vmap they hide requires_grad.
+            if isinstance(weight, nn.Parameter) and not weight.requires_grad:
+                continue
+            seen.add(id(weight))
+            found[f"{prefix}.{name}" if prefix else name] = weight
+    return found
+
+
+class Step:
+    """One training batch as a regularizer sees it.
+
+    Args:
+        model: in training mode.
+        task: its ``criterion(outputs, targets)`` is the mean loss of the batch.
+        batch: (inputs, targets); `transform_batch` replaces it before the forward pass.
+
+    Attributes:
+        outputs: what the model said, None before `forward`.
+    """
+
+    def __init__(self, model: nn.Module, task: Any, batch: Batch) -> None:
+        self.model = model
+        self.task = task
+        self.batch = batch
+        self.outputs: Tensor | None = None
+
+    @property
+    def inputs(self) -> Tensor:
+        """(rows, *input shape)."""
+        return self.batch[0]
+
+    @property
+    def targets(self) -> Tensor:
+        """Class numbers or numbers (rows,), or shares of classes (rows, classes)."""
+        return self.batch[1]
+
+    @property
+    def criterion(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The task's mean loss of (outputs, targets), a scalar."""
+        return self.task.criterion
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The penalized weights of the model, by name."""
+        return penalized(self.model)
+
+    def forward(self) -> Tensor:
+        """The model's outputs for the batch, which are kept."""
+        self.outputs = self.model(self.inputs)
+        return self.outputs
+
+
+class Regularizer(nn.Module):
+    """One method with its strengths. Every hook does nothing unless a method overrides it.
+
+    Hooks compute with tensors alone (strengths are 0-dim buffers; no branch on a value, no ``.item()``), so that a
+    stack of runs with different strengths trains under ``torch.func.vmap``.
+
+    Args:
+        strengths: a number for each name in `bounds`.
+
+    Raises:
+        ConfigError: a strength is not a number or lies outside its bounds.
+    """
+
+    off: ClassVar[dict[str, float | None]] = {}
+    """Strength to the value at which it is exactly no regularizer; None where there is no such value."""
+    bounds: ClassVar[dict[str, tuple[float, float]]] = {}
+    """Strength to (lowest, highest), both allowed; infinity only where it is the off value."""
+    acts: ClassVar[int]
+    """Place in the order of `reglab.regularizers.order`."""
+    stackable: ClassVar[bool | str] = True
+    """Whether it runs under vmap, or the reason why not."""
+    kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    """Task kinds it fits."""
+    effects: ClassVar[dict[str, str]] = {}
+    """Strength to the effect it asks for; one effect asked for twice is reported."""
+    needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
+    """What the model must have, said where `attach` matches nothing."""
+
+    def __init__(self, **strengths: float) -> None:
+        super().__init__()
+        for strength, value in strengths.items():
+            self.register_buffer(strength, self._checked(strength, value), persistent=False)
+
+    @property
+    def name(self) -> str:
+        """Its name in configs: the class name in snake case."""
+        return snake(type(self).__name__)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        """Called once before training; returns the names of what it acts on. Nothing matched is refused."""
+        return list(self.weights(model))
+
+    def weights(self, model: nn.Module) -> Weights:
+        """The weights that `penalty`, `before_step` and `after_step` are given."""
+        return penalized(model)
+
+    def transform_batch(self, batch: Batch, step: Step) -> Batch:
+        """The batch to train on, made from (inputs, targets) on their device."""
+        return batch
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        """The loss to minimize, made from the scalar that the task and earlier regularizers gave."""
+        return loss
+
+    def penalty(self, weights: Weights) -> Tensor | None:
+        """The penalty on the weights as a scalar, for logging; None where there is none."""
+        return None
+
+    def before_step(self, weights: Weights, lr: float) -> Weights:
+        """New weights, between the gradient and the optimizer's update. Pure: `weights` stay as they are."""
+        return weights
+
+    def after_step(self, weights: Weights, lr: float) -> Weights:
+        """New weights after the optimizer's update. Pure: `weights` stay as they are.
+
+        Args:
+            weights: by name.
+            lr: how far the optimizer moves along a constant unit gradient: the learning rate, and
+                lr / (1 - momentum) under SGD with momentum.
+        """
+        return weights
+
+    def wrap_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """The optimizer to use."""
+        return optimizer
+
+    def callbacks(self) -> list[Any]:
+        """Lightning callbacks for the Trainer."""
+        return []
+
+    def _checked(self, strength: str, value: float) -> Tensor:
+        low, high = self.bounds[strength]
+        try:
+            tensor = torch.tensor(float(value))
+        except (TypeError, ValueError):
+            tensor = torch.tensor(math.nan)
+        stored = tensor.item()  # a float32 rounds .99999999 to 1
+        if not low <= stored <= high or (math.isinf(stored) and stored != self.off.get(strength)):
+            raise ConfigError(f"regularizer.{self.name}.{strength}={value}: must be {within(low, high)}")
+        return tensor
+
+
+def within(low: float, high: float) -> str:
+    """A range in words: ``at least 0 and below 1``."""
+    lower = "above 0" if low == ABOVE_0 else f"at least {low:g}"
+    upper = "finite" if high == math.inf else "below 1" if high == BELOW_1 else f"at most {high:g}"
+    return f"{lower} and {upper}"
+
+
+def snake(name: str) -> str:
+    """``ElasticNet`` to ``elastic_net``, ``L2SP`` to ``l2_sp``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def known() -> dict[str, type[Regularizer]]:
+    """Config name to class, of every regularizer imported so far."""
+    found: dict[str, type[Regularizer]] = {}
+    todo = [Regularizer]
+    while todo:
+        for method in todo.pop().__subclasses__():
+            found[snake(method.__name__)] = method
+            todo.append(method)
+    return found

@@ -1,0 +1,95 @@
+"""Dropout: every unit is left out with a probability, anew at each training step."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers.order import DROPOUT
+
+ACTIVATIONS = (
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.ReLU6,
+    nn.Hardswish,
+    nn.Softplus,
+    nn.Tanh,
+    nn.Sigmoid,
+)
+
+
+def thinned(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
+    """Values whose draw is below p become zero, the others values / (1 - p).
+
+    With uniform draws the mean stays and the variance is values² · p / (1 - p). At p = 0 the values come back, bit
+    for bit.
+
+    Args:
+        values: any shape.
+        draws: in [0, 1), of the same shape.
+        p: 0-dim, at least 0 and below 1.
+    """
+    mask = (draws >= p) / (1 - p)
+    return (values * mask).to(values.dtype)  # bfloat16 would round 1 / (1 - p), and so shift the mean
+
+
+def dropped(values: Tensor, p: Tensor) -> Tensor:
+    """`thinned` by one draw a value from the global generator."""
+    return thinned(values, torch.rand(values.shape, device=values.device), p)
+
+
+class Dropout(Regularizer):
+    """Dropout after every hidden activation with probability p, and on the model's inputs with `input_p`.
+
+    By forward hooks, which act in training mode only: the model keeps its layers and the keys of its state dict
+    (Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting").
+
+    Args:
+        p: at least 0 and below 1; 0 is off.
+        input_p: at least 0 and below 1; 0 is off and draws nothing.
+    """
+
+    off: ClassVar = {"p": 0.0, "input_p": 0.0}
+    bounds: ClassVar = {"p": (0.0, BELOW_1), "input_p": (0.0, BELOW_1)}
+    acts: ClassVar = DROPOUT
+    needs: ClassVar = (
+        "it needs activation modules (nn.ReLU, ...) between layers; without them set regularizer.dropout.input_p"
+    )
+    p: Tensor
+    input_p: Tensor
+
+    def __init__(self, p: float, input_p: float = 0.0) -> None:
+        super().__init__(p=p, input_p=input_p)
+        self._handles: list[Any] = []
+
+    def attach(self, model: nn.Module) -> list[str]:
+        for handle in self._handles:
+            handle.remove()
+        # Bound methods: the strength is read at each call, through the module, and a deep copy takes its own along.
+        layers = hidden_activations(model)
+        self._handles = [layer.register_forward_hook(self._drop_output) for layer in layers.values()]
+        if self.input_p > 0:
+            self._handles.append(model.register_forward_pre_hook(self._drop_input))
+        return [*(["inputs"] if self.input_p > 0 else []), *layers]
+
+    def _drop_output(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        return dropped(output, self.p) if layer.training else output
+
+    def _drop_input(self, model: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (dropped(inputs[0], self.input_p), *inputs[1:]) if model.training else inputs
+
+
+def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
+    """Activation modules by name, without the one that a chain of layers ends on: that is the output."""
+    last = model
+    while isinstance(last, nn.Sequential) and len(last):
+        last = last[-1]
+    return {name: m for name, m in model.named_modules() if isinstance(m, ACTIVATIONS) and m is not last}

@@ -1,0 +1,55 @@
+"""L1 penalty (lasso): weights shrink by a constant until they are exactly zero."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from reglab.regularizers.base import Regularizer, Weights
+from reglab.regularizers.order import PROX
+
+
+def absolute_sum(weights: Weights) -> Tensor:
+    """Σ |w| over all tensors, a scalar."""
+    return torch.stack([weight.abs().sum() for weight in weights.values()]).sum()
+
+
+def soft_threshold(weight: Tensor, threshold: Tensor) -> Tensor:
+    """sign(w) · max(|w| - threshold, 0), elementwise: the proximal operator of threshold · |w|.
+
+    Args:
+        weight: any shape.
+        threshold: 0-dim, at least 0; 0 gives the weights back, bit for bit.
+    """
+    # w minus w clamped to ±threshold: where |w| is smaller that is w - w, an exact zero. Two one-sided clamps, the
+    # second in place, take half the time of one with two tensor bounds.
+    return weight - weight.clamp_min(-threshold).clamp_max_(threshold)
+
+
+class L1(Regularizer):
+    """strength · Σ |w| by its proximal step alone: a soft threshold of lr · strength after the optimizer.
+
+    The penalty is not in the loss as well, for a subgradient never gives exact zeros. Under an adaptive optimizer the
+    step is taken in the plain metric, every weight by the same lr · strength (Tibshirani 1996, "Regression Shrinkage
+    and Selection via the Lasso"; Duchi and Singer 2009, "Efficient Online and Batch Learning Using Forward Backward
+    Splitting").
+
+    Args:
+        strength: at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"strength": 0.0}
+    bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    acts: ClassVar = PROX
+    effects: ClassVar = {"strength": "l1"}
+    strength: Tensor
+
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength=strength)
+
+    def penalty(self, weights: Weights) -> Tensor:
+        return self.strength * absolute_sum(weights)
+
+    def after_step(self, weights: Weights, lr: float) -> Weights:
+        threshold = lr * self.strength
+        return {name: soft_threshold(weight, threshold) for name, weight in weights.items()}

@@ -1,0 +1,40 @@
+"""L2 penalty (ridge, Tikhonov): half the squared weights on the loss."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from reglab.regularizers._half_squares import half_squares
+from reglab.regularizers.base import Regularizer, Step, Weights
+from reglab.regularizers.order import PENALTY
+
+
+def l2_penalty(weights: Weights, strength: Tensor) -> Tensor:
+    """strength / 2 · Σ w², a scalar; its gradient is strength · w.
+
+    Hoerl and Kennard 1970, "Ridge Regression: Biased Estimation for Nonorthogonal Problems".
+    """
+    return strength * half_squares(weights)
+
+
+class L2(Regularizer):
+    """Adds strength / 2 · Σ w² to the mean loss; under plain SGD the same as `WeightDecay`, under Adam not.
+
+    Args:
+        strength: at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"strength": 0.0}
+    bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    acts: ClassVar = PENALTY
+    effects: ClassVar = {"strength": "l2"}
+    strength: Tensor
+
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength=strength)
+
+    def penalty(self, weights: Weights) -> Tensor:
+        return l2_penalty(weights, self.strength)
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        return loss + l2_penalty(step.weights, self.strength)

@@ -1,0 +1,52 @@
+"""Label smoothing: a share of every label is spread evenly over the classes."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from reglab.regularizers.base import BELOW_1, Regularizer, Step
+from reglab.regularizers.order import LOSS
+
+
+def spread_excess(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean over rows of (mean over classes of -log p) minus the cross entropy, a scalar.
+
+    The smoothed cross entropy is the cross entropy plus epsilon times this.
+
+    Args:
+        outputs: logits (..., classes).
+        targets: class numbers (...), or shares of classes (..., classes) that sum to 1.
+    """
+    log_p = outputs.log_softmax(-1)
+    if targets.is_floating_point():
+        right = (log_p * targets).sum(-1)
+    else:
+        right = log_p.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    return (right - log_p.mean(-1)).mean()
+
+
+class LabelSmoothing(Regularizer):
+    """(1 - epsilon) · NLL + epsilon · mean over classes of NLL, in training only.
+
+    Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision".
+
+    Args:
+        epsilon: at least 0 and below 1; 0 is off.
+    """
+
+    off: ClassVar = {"epsilon": 0.0}
+    bounds: ClassVar = {"epsilon": (0.0, BELOW_1)}
+    acts: ClassVar = LOSS
+    kinds: ClassVar = ("classification",)
+    effects: ClassVar = {"epsilon": "label smoothing"}
+    epsilon: Tensor
+
+    def __init__(self, epsilon: float) -> None:
+        super().__init__(epsilon=epsilon)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        return ["loss"]
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        assert step.outputs is not None, "the loss comes after the forward pass"
+        return loss + self.epsilon * spread_excess(step.outputs, step.targets)

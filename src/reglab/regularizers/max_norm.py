@@ -1,0 +1,46 @@
+"""Max-norm: no unit's incoming weights grow beyond a length."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from reglab.regularizers.base import ABOVE_0, Regularizer, Weights
+from reglab.regularizers.order import PROJECTION
+
+
+def capped_rows(weight: Tensor, max_norm: Tensor) -> Tensor:
+    """Rows of a Euclidean length above `max_norm` scaled down to it, the others as they were.
+
+    As ``torch.renorm(weight, 2, 0, max_norm)``, which takes no tensor for the length.
+
+    Args:
+        weight: (output units, ...): a row holds one unit's incoming weights, or one filter.
+        max_norm: 0-dim, above 0; infinity gives the weights back, bit for bit.
+    """
+    lengths = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.ndim)), keepdim=True)
+    # The small term keeps a scaled row from being longer by a rounding error and shrinking again at the next step.
+    scale = torch.where(lengths > max_norm, max_norm / (lengths + 1e-7), 1.0)
+    return weight * scale
+
+
+class MaxNorm(Regularizer):
+    """Projects every row of the weights into a ball of radius `max_norm` after each step.
+
+    Srebro and Shraibman 2005, "Rank, Trace-Norm and Max-Norm"; with dropout: Srivastava et al. 2014, "Dropout".
+
+    Args:
+        max_norm: above 0; infinity is off.
+    """
+
+    off: ClassVar = {"max_norm": float("inf")}
+    bounds: ClassVar = {"max_norm": (ABOVE_0, float("inf"))}
+    acts: ClassVar = PROJECTION
+    effects: ClassVar = {"max_norm": "max norm"}
+    max_norm: Tensor
+
+    def __init__(self, max_norm: float) -> None:
+        super().__init__(max_norm=max_norm)
+
+    def after_step(self, weights: Weights, lr: float) -> Weights:
+        return {name: capped_rows(weight, self.max_norm) for name, weight in weights.items()}

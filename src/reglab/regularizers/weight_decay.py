@@ -1,0 +1,37 @@
+"""Decoupled weight decay: weights shrink in proportion, whatever the optimizer does with gradients."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from reglab.regularizers.base import Regularizer, Weights
+from reglab.regularizers.order import DECAY
+
+
+def decayed(weights: Weights, lr: float, strength: Tensor) -> Weights:
+    """(1 - lr · strength) · w of every tensor.
+
+    Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization".
+    """
+    factor = 1 - lr * strength
+    return {name: weight * factor for name, weight in weights.items()}
+
+
+class WeightDecay(Regularizer):
+    """w ← (1 - lr · strength) · w right before the optimizer's update, as AdamW does it, but on weights alone.
+
+    Args:
+        strength: at least 0; 0 is off. The optimizer's own ``weight_decay`` stays at 0.
+    """
+
+    off: ClassVar = {"strength": 0.0}
+    bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    acts: ClassVar = DECAY
+    effects: ClassVar = {"strength": "weight decay"}
+    strength: Tensor
+
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength=strength)
+
+    def before_step(self, weights: Weights, lr: float) -> Weights:
+        return decayed(weights, lr, self.strength)

@@ -1,0 +1,92 @@
+"""The report of what is tracked: of a sweep, or of all runs of an experiment."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from reglab.config.suggest import did_you_mean
+from reglab.errors import ConfigError
+from reglab.study.publish import publish
+from reglab.study.report.histories import reader
+from reglab.study.report.make import Report, make_report
+from reglab.study.report.question import ask
+from reglab.study.report.terminal import show
+from reglab.tracking import parent, queries
+from reglab.tracking.store import Store, open_store
+from reglab.tracking.uri import resolve
+
+_START = 'make one: make sweep ARGS="regularizer=none,dropout seed=0,1,2"'
+
+
+def compare(cfg: DictConfig) -> Report:
+    """Make, keep and show the report that `conf/report.yaml` asks for.
+
+    Raises:
+        ConfigError: there are no such runs, or they cannot answer the question.
+    """
+    store = _existing(cfg.tracking.uri, cfg.tracking.experiment)
+    folder = Path(cfg.report.dir) if cfg.report.dir else None
+    asked = {key: cfg[key] for key in ("metric", "direction", "baseline", "select_by", "force")}
+    if cfg.sweep:
+        return publish(store, _parent(store, cfg.sweep), **asked, folder=folder)
+    records = _matching(store, cfg.filter or "")
+    _refuse_nothing(records, cfg)
+    report = make_report(store.experiment, ask(records, **asked), records, reader(store.client), folder)
+    show(report)
+    return report
+
+
+def _existing(uri: str | None, experiment: str) -> Store:
+    """The store, which must hold the experiment: a report makes neither."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    place = resolve(uri)
+    if place.database is not None and not place.database.exists():
+        raise place.error(f"nothing was tracked there yet; {_START}")
+    try:
+        client = MlflowClient(place.uri)
+        if client.get_experiment_by_name(experiment) is None:
+            names = [found.name for found in client.search_experiments() if found.name != "Default"]
+            near = did_you_mean(experiment, names) or (f" (it has {', '.join(names[:8])})" if names else f"; {_START}")
+            raise ConfigError(f"tracking.experiment={experiment}: no such experiment{near}")
+    except MlflowException:
+        pass  # told by open_store
+    return open_store(uri, experiment)
+
+
+def _parent(store: Store, sweep: str) -> str:
+    found = parent.find(store, sweep)
+    if found is None:
+        names = sorted(
+            {record.tags.get("sweep", "") for record in queries.runs(store, tags={"phase": "parent"})} - {""}
+        )
+        near = did_you_mean(sweep, names) or (f" (there are {', '.join(names[:8])})" if names else f"; {_START}")
+        raise ConfigError(f"sweep={sweep}: no such sweep in experiment {store.experiment}{near}")
+    return found
+
+
+def _matching(store: Store, wanted: str) -> list[queries.Record]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return queries.runs(store, filter=wanted)
+    except MlflowException as error:
+        if error.error_code != "INVALID_PARAMETER_VALUE":
+            raise
+        reason = str(error).removeprefix("INVALID_PARAMETER_VALUE: ").splitlines()[0]
+        raise ConfigError(f"filter={wanted}: {reason}; write it as in: tags.data = 'digits'") from error
+
+
+def _refuse_nothing(records: list[queries.Record], cfg: DictConfig) -> None:
+    where = f"tracking.experiment={cfg.tracking.experiment}"
+    if cfg.filter:
+        where += f" filter={cfg.filter!r}"
+    if not records:
+        raise ConfigError(f"{where}: no run is tracked there; {_START}")
+    if all(record.tags.get("phase") in ("parent", "tune") for record in records):
+        raise ConfigError(
+            f"{where}: only parents and tuning runs are tracked there, and these are not compared; {_START}"
+        )
+    if not any("strategy" in record.tags for record in records):
+        raise ConfigError(f"{where}: no run carries the tags strategy, data and seed, by which runs are compared")

@@ -1,0 +1,127 @@
+"""One run of a sweep, wherever it is placed: its outcome, and the line that tells of it."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from omegaconf import DictConfig
+
+from reglab.config.compose import tidy
+from reglab.config.identity import config_hash
+from reglab.errors import ConfigError
+from reglab.stopping import Stopped
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        config_hash: the job's identity.
+        label: what tells it from its siblings.
+        run_id: of its tracked run; None where it failed before one was opened.
+        error: the first line of what went wrong; None where the run is FINISHED.
+        metrics: figures by tracked name.
+        seconds: wall time.
+    """
+
+    config_hash: str
+    label: str
+    run_id: str | None = None
+    error: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class FirstFailure(BaseException):
+    """With fail_fast=true: a run failed, and the others are not wanted any more. Not an Exception, so that every
+    launcher lets it through."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str) -> Outcome:
+    """Trains one config; an error becomes part of the outcome, a signal passes through."""
+    from reglab.training.run import run
+
+    began = time.perf_counter()
+    try:
+        result = run(cfg, overrides)
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            import traceback
+
+            traceback.print_exc()
+        run_id = getattr(error, "run_id", None)
+        return Outcome(identity, label, run_id, first_line(error), seconds=time.perf_counter() - began)
+    return Outcome(identity, label, result.run_id, None, dict(result.metrics), result.seconds)
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, in one line; the type's name stands before messages that were not written for users."""
+    lines = str(error).strip().splitlines()
+    text = lines[0] if lines else ""
+    return text if isinstance(error, ConfigError) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a Hydra launcher runs in its worker. All it needs travels with it.
+
+    Attributes:
+        jobs: number, label and overrides of every job, by identity.
+        total: number of jobs that the sweep declares.
+        pid: of the process that launches.
+        metric: what the line of a run shows; None for the usual one.
+        fail_fast: the first failure ends all.
+    """
+
+    jobs: Mapping[str, tuple[int, str, tuple[str, ...]]]
+    total: int
+    pid: int
+    metric: str | None
+    fail_fast: bool
+
+    def __call__(self, cfg: DictConfig) -> Outcome:
+        """Trains the config that the launcher composed, and tells."""
+        tidy(cfg)
+        identity = config_hash(cfg)
+        if identity not in self.jobs:
+            raise ConfigError(f"the worker composed a config ({identity}) that the sweep did not plan")
+        number, label, overrides = self.jobs[identity]
+        try:
+            outcome = attempt(cfg, overrides, identity, label)
+        except Stopped as stop:
+            if os.getpid() != self.pid:  # its run is closed; a worker that was told to stop takes no further job
+                os._exit(stop.exit_code)
+            raise
+        say(line(outcome, number, self.total, self.metric))
+        if outcome.error and self.fail_fast:
+            raise FirstFailure(outcome)
+        return outcome
+
+
+def line(outcome: Outcome, place: int, total: int, metric: str | None) -> str:
+    """``[ 7/80] dropout+max_norm seed=3  test/accuracy 0.8123  1.9 s``."""
+    head = f"[{place:{len(str(total))}}/{total}] {outcome.label}"
+    return f"{head}  {_figure(outcome, metric)}  {outcome.seconds:.1f} s"
+
+
+def _figure(outcome: Outcome, metric: str | None) -> str:
+    if outcome.error:
+        return f"FAILED: {outcome.error}"
+    wanted = [metric] if metric else []
+    for name in [*wanted, "test/accuracy", "test/rmse", "best/val/accuracy", "best/val/rmse", "test/loss"]:
+        if name in outcome.metrics:
+            return f"{name} {outcome.metrics[name]:.4f}"
+    return "done"
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal, in one write, so that lines of several processes do not mix."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,90 @@
+"""What a sweep is to do, known before anything heavy is imported."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
+from omegaconf import DictConfig, OmegaConf
+
+from reglab.config.identity import data_name, setting_hash, strategy
+from reglab.errors import ConfigError
+from reglab.study.jobs import SHARED, Job, not_shared
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep's jobs and what they share.
+
+    Attributes:
+        name: of the sweep.
+        jobs: in the order in which they run.
+        cfg: one job's config, for what all share.
+    """
+
+    name: str
+    jobs: Sequence[Job]
+    cfg: DictConfig
+
+    @property
+    def hashes(self) -> list[str]:
+        """The identities that the sweep declares."""
+        return [job.config_hash for job in self.jobs]
+
+    def declared(self) -> list[dict[str, Any]]:
+        """The jobs as the parent run keeps them."""
+        return [
+            {
+                "config_hash": job.config_hash,
+                "setting": setting_hash(job.config),
+                "strategy": strategy(job.config),
+                "data": data_name(job.config),
+                "seed": str(job.config.seed),
+                "label": job.label,
+            }
+            for job in self.jobs
+        ]
+
+    def child_settings(self, parent: str) -> dict[str, Any]:
+        """What each child is told by its sweep, as config: whose it is, and to be quiet."""
+        return {
+            "tracking.parent": parent,
+            "tracking.phase": "sweep",
+            "tracking.sweep": self.name,
+            "trainer.progress": False,
+            "resume": False,  # the sweep has looked already
+        }
+
+
+def make_plan(jobs: Sequence[Job]) -> Plan:
+    """The plan of a sweep, named after its data and models where the config names none.
+
+    Raises:
+        ConfigError: a setting that belongs to the whole sweep varies (experiments can differ in it).
+    """
+    first = jobs[0].config
+    for key in SHARED:
+        if len({str(OmegaConf.select(job.config, key)) for job in jobs}) > 1:
+            raise ConfigError(not_shared(key))
+    data = "+".join(dict.fromkeys(data_name(job.config) for job in jobs))
+    model = "+".join(dict.fromkeys(str(job.config.model.name) for job in jobs))
+    return Plan(first.sweep.name or f"{data}-{model}", jobs, first)
+
+
+def as_child(cfg: DictConfig, settings: Mapping[str, Any]) -> DictConfig:
+    """A copy of the config with a child's settings."""
+    child = cfg.copy()
+    for key, value in settings.items():
+        OmegaConf.update(child, key, value, force_add=True)
+    return child
+
+
+def as_overrides(settings: Mapping[str, Any]) -> list[str]:
+    """The same for a config that is composed elsewhere."""
+    return [f"++{key}={_quoted(value)}" for key, value in settings.items()]
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return QuotedString(str(value), Quote.single).with_quotes()

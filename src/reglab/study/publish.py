@@ -1,0 +1,62 @@
+"""A sweep's closing report: of everything it declared, logged on its parent run."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reglab.study.report.histories import reader
+from reglab.study.report.make import Report, make_report
+from reglab.study.report.question import ask
+from reglab.study.report.terminal import markdown, show
+from reglab.tracking import artifacts, parent, queries
+
+if TYPE_CHECKING:
+    from reglab.tracking.store import Store
+
+
+def publish(
+    store: "Store",
+    parent_id: str,
+    *,
+    metric: str | None = None,
+    direction: str | None = None,
+    baseline: str = "none",
+    select_by: str | None = None,
+    force: bool = False,
+    folder: Path | None = None,
+) -> Report:
+    """Report on all runs that a parent declared, wherever they were run; kept in `folder` and on the parent, and shown.
+
+    Args:
+        parent_id: a run of phase `parent`.
+        folder: default `reports/<sweep>`.
+
+    Raises:
+        ConfigError: a question that these runs cannot answer (see `question.ask`).
+    """
+    records, absent = declared(store, parent_id)
+    question = ask(records, metric=metric, direction=direction, baseline=baseline, select_by=select_by, force=force)
+    name = store.client.get_run(parent_id).data.tags.get("sweep", parent_id)
+    report = make_report(name, question, records, reader(store.client), folder, absent)
+    kept = artifacts.of(store, parent_id)
+    with kept.folder("report") as target:
+        for file in report.files:
+            shutil.copyfile(file, target / file.name)
+    store.client.set_tag(parent_id, "mlflow.note.content", markdown(report))
+    show(report)
+    return report
+
+
+def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:
+    """The runs of a parent's declared identities, its own and those first run elsewhere, and what was never run."""
+    jobs = {job["config_hash"]: job for job in parent.jobs(store, parent_id)}
+    own = parent.children(store, parent_id)
+    if not jobs:
+        return own, []
+    records = {record.run_id: record for record in own if record.tags.get("config_hash") in jobs}
+    done = {record.tags["config_hash"] for record in records.values() if record.status == "FINISHED"}
+    for record in queries.finished(store, [identity for identity in jobs if identity not in done]).values():
+        records[record.run_id] = record
+    known = {record.tags["config_hash"] for record in records.values()}
+    absent = [str(job.get("label") or identity) for identity, job in jobs.items() if identity not in known]
+    return list(records.values()), absent

@@ -1,0 +1,158 @@
+"""The charts of one task, in the order of the page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reglab.study.report import chart_curves, chart_rows, figures
+from reglab.study.report.chart_rows import Strip
+from reglab.study.report.findings import TaskFindings
+from reglab.study.report.leaderboard import Line
+from reglab.study.report.question import Question
+from reglab.study.report.records import Histories, Record, value
+from reglab.study.report.rows import Cell, Row, show
+from reglab.study.report.statistics import Interval, interval_of_mean
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PANELS = 12
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart: its file's stem, its heading and caption, the figure, and what hovering over dots tells."""
+
+    name: str
+    title: str
+    caption: str
+    figure: "Figure"
+    titles: dict[str, list[str]] = field(default_factory=dict)
+
+
+def of_task(found: TaskFindings, question: Question, colours: dict[str, str], histories: Histories) -> list[Chart]:
+    """Differences, seeds, learning curves, gap, calibration and cost: those for which something was tracked."""
+    rows = {row.label: row for row in found.grid.rows}
+    ordered = [(line, rows[line.strategy]) for line in found.lines if line.n]
+    base = next((line for line in found.lines if line.baseline), None)
+    charts = [forest(found.lines, question, colours, "seeds"), _seeds(ordered, question, colours, base)]
+    charts += _curves(found, question, colours, histories)
+    gap = _strip(ordered, _gap, colours, "loss on the test part minus loss on the training part", (0.0, "no gap"))
+    if gap:
+        caption = "Loss of the tested weights on the test part minus their loss on training rows, both in eval mode."
+        charts.append(Chart("gap", "Generalization gap", caption, *gap))
+    ece = _strip(ordered, lambda r: value(r, "test/ece"), colours, "test/ece, expected calibration error (0 is best)")
+    if ece:
+        caption = "How far confidence is from accuracy on the test part, on average over bins of confidence."
+        charts.append(Chart("calibration", "Calibration", caption, *ece))
+    cost = _strip(ordered, lambda r: value(r, "time/train_s"), colours, "training time of a run, seconds", None)
+    if cost:
+        caption = f"Wall time of training alone. {_overhead(ordered, base)}".strip()
+        charts.append(Chart("cost", "Cost", caption, *cost))
+    return [chart for chart in charts if chart is not None]
+
+
+def forest(lines: Sequence[Line], question: Question, colours: dict[str, str], unit: str) -> Chart | None:
+    """The paired differences; None where there is no pair."""
+    tested = [line for line in lines if line.diff is not None]
+    base = next((line for line in lines if line.baseline), None)
+    if not tested or base is None:
+        return None
+    better = "right is better" if question.higher else "left is better"
+    label = f"{question.metric} minus that of {base.strategy}, paired by {unit[:-1]} ({better})"
+    figure = chart_rows.forest(tested, colours, label, figures.decimals(lines))
+    caption = (
+        f"Mean difference from {base.strategy} over paired {unit}, with its 95 % interval. Filled: significant after "
+        "Holm’s correction, and the interval leaves out zero."
+    )
+    return Chart("differences", "Paired differences", caption, figure)
+
+
+def _seeds(
+    ordered: Sequence[tuple[Line, Row]], question: Question, colours: dict[str, str], base: Line | None
+) -> Chart | None:
+    intervals = {line.strategy: line.interval for line, _ in ordered}
+    reference = (base.mean, base.strategy) if base and base.mean is not None and len(base.strategy) < 30 else None
+    strip = _strip(ordered, lambda r: value(r, question.metric), colours, question.metric, reference, intervals)
+    caption = "One dot a run; the bar is the mean, the band its 95 % bootstrap interval."
+    return Chart("seeds", "Every seed", caption, *strip) if strip else None
+
+
+def _strip(
+    ordered: Sequence[tuple[Line, Row]],
+    of: Callable[[Record], float | None],
+    colours: dict[str, str],
+    label: str,
+    reference: tuple[float, str] | None = None,
+    intervals: Mapping[str, Interval | None] | None = None,
+) -> tuple["Figure", dict[str, list[str]]] | None:
+    """Figure and titles of one value a run, None where no run has it."""
+    strips = []
+    for line, row in ordered:
+        told: dict[Cell, float] = {cell: v for cell, r in row.runs.items() if (v := of(r)) is not None}
+        cells = sorted(told)
+        values = [told[cell] for cell in cells]
+        texts = [f"{line.strategy}, {show(cell)}: {told[cell]:.5g}" for cell in cells]
+        interval: Interval | None = intervals.get(line.strategy) if intervals else interval_of_mean(values)
+        mean = sum(values) / len(values) if values else None
+        strips.append(Strip(line.strategy, colours[line.name], values, texts, mean, interval))
+    if not any(strip.values for strip in strips):
+        return None
+    return chart_rows.strips(strips, label, reference), chart_rows.titles(strips)
+
+
+def _gap(record: Record) -> float | None:
+    if (told := value(record, "gap/loss")) is not None:
+        return told
+    test, train = value(record, "test/loss"), value(record, "train/loss")
+    return None if test is None or train is None else test - train
+
+
+def _curves(
+    found: TaskFindings, question: Question, colours: dict[str, str], histories: Histories
+) -> list[Chart | None]:
+    """Curves of the metric and of the loss, for the rows that stand for their strategies."""
+    rows = {row.label: row for row in found.grid.rows}
+    standing = [rows[line.strategy] for line in found.lines if line.n and (line.chosen or line.baseline)]
+    shown = standing[:PANELS]
+    if found.baseline is not None and found.baseline not in shown:
+        shown.append(found.baseline)
+    names = {question.metric.rsplit("/", 1)[-1], "loss"}
+    tracked = {name for row in shown for record in row.runs.values() for name in record.metrics}
+    if "val/accuracy" in tracked and not any(f"val/{n}" in tracked for n in names - {"loss"}):
+        names.add("accuracy")
+    charts: list[Chart | None] = []
+    for name in sorted(names):
+        told = {m: _read(shown, m, histories) for m in (f"train/{name}", f"val/{name}") if m in tracked}
+        train, val = told.get(f"train/{name}", {}), told.get(f"val/{name}", {})
+        panels = [
+            chart_curves.Panel(row.label, colours[row.strategy], train.get(row.label), val.get(row.label))
+            for row in shown
+        ]
+        panels = [panel for panel in panels if panel.train or panel.val]
+        if not panels or not any(len(c.steps) > 1 for p in panels for c in (p.train, p.val) if c is not None):
+            continue
+        base = found.baseline
+        figure = chart_curves.curves(panels, val.get(base.label) if base else None, base.label if base else "", name)
+        caption = "Mean over seeds, with a band of one standard deviation."
+        if len(standing) > len(panels):
+            caption += f" The {len(panels)} best of {len(standing)} are shown."
+        charts.append(Chart(f"curves-{name}", f"Learning curves: {name}", caption, figure))
+    return charts
+
+
+def _read(rows: Sequence[Row], metric: str, histories: Histories) -> dict[str, chart_curves.Curve | None]:
+    run_ids = [record.run_id for row in rows for record in row.runs.values()]
+    told = histories(run_ids, metric)
+    return {row.label: chart_curves.curve([told.get(r.run_id, []) for r in row.runs.values()]) for row in rows}
+
+
+def _overhead(ordered: Sequence[tuple[Line, Row]], base: Line | None) -> str:
+    if base is None or not base.seconds:
+        return ""
+    told = [
+        f"{line.strategy} × {line.seconds / base.seconds:.2f}"
+        for line, _ in ordered
+        if line.seconds and not line.baseline
+    ]
+    return f"Against {base.strategy}: {', '.join(told)}." if told else ""

@@ -1,0 +1,102 @@
+"""Which tracked runs count: none twice, none of the tuning, none that failed; and what is told of the others."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from reglab.study.report.records import Record, value
+
+_NEEDED = ("strategy", "data", "seed")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that was asked for and gives no value, with what became of it."""
+
+    record: Record
+    what: str
+
+    @property
+    def strategy(self) -> str:
+        return self.record.tags["strategy"]
+
+    @property
+    def data(self) -> str:
+        return self.record.tags["data"]
+
+    @property
+    def seed(self) -> str:
+        return self.record.tags["seed"]
+
+
+@dataclass
+class Counted:
+    """The runs that count, the failures, and remarks on what was left out."""
+
+    records: list[Record] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def count(records: Sequence[Record], metric: str) -> Counted:
+    """One run for each identity: the newest FINISHED one that has the metric, else a failure told by its status.
+
+    Runs are one identity where their `config_hash` is the same, or where one is the rerun of the other (`rerun_of`);
+    a rerun counts only where what it repeats gave no value.
+    """
+    result = Counted()
+    runs = [r for r in records if r.tags.get("phase") not in ("parent", "tune")]
+    tuning = sum(r.tags.get("phase") == "tune" for r in records)
+    if tuning:
+        result.left_out.append(f"{tuning} tuning {_runs(tuning)} left out: what chose cannot judge.")
+    whole = [r for r in runs if all(r.tags.get(tag) for tag in _NEEDED)]
+    if len(whole) < len(runs):
+        missing = len(runs) - len(whole)
+        result.left_out.append(f"{missing} {_runs(missing)} left out for want of the tags {', '.join(_NEEDED)}.")
+    repeated = 0
+    for group in _identities(whole):
+        finished = [r for r in group if r.status == "FINISHED"]
+        told = [r for r in finished if value(r, metric) is not None]
+        repeated += max(0, len(finished) - 1)
+        if told:
+            result.records.append(_newest(told))
+        else:
+            result.failures.append(_failure(_newest(finished or group), metric))
+    if repeated:
+        result.left_out.append(f"{repeated} {_runs(repeated)} of the same configuration left out: the newest counts.")
+    return result
+
+
+def _identities(records: Iterable[Record]) -> list[list[Record]]:
+    """Groups of runs of one configuration."""
+    by_id = {record.run_id: record for record in records}
+    groups: dict[str, list[Record]] = {}
+    for record in by_id.values():
+        origin, seen = record, {record.run_id}
+        while (before := by_id.get(origin.tags.get("rerun_of", ""))) is not None and before.run_id not in seen:
+            origin = before
+            seen.add(origin.run_id)
+        # A rerun carries its origin's hash, unless its code has changed what enters the hash.
+        groups.setdefault(origin.tags.get("config_hash") or origin.run_id, []).append(record)
+    return list(groups.values())
+
+
+def _newest(records: Sequence[Record]) -> Record:
+    return max(records, key=lambda r: ("rerun_of" not in r.tags, r.started or 0, r.run_id))
+
+
+def _failure(record: Record, metric: str) -> Failure:
+    tags = record.tags
+    if tags.get("diverged") == "true":
+        step = tags.get("diverged_step")
+        what = "diverged" + (f" at step {step}" if step else "")
+    elif record.status == "FINISHED":
+        what = f"finished without a finite {metric}"
+    elif record.status in ("RUNNING", "SCHEDULED"):
+        what = "not finished yet"
+    else:
+        what = {"FAILED": "failed", "KILLED": "was stopped"}.get(record.status, record.status.lower())
+    return Failure(record, what)
+
+
+def _runs(n: int) -> str:
+    return "run was" if n == 1 else "runs were"

@@ -1,0 +1,61 @@
+"""How numbers are written: as many decimals as the spread deserves, a true minus sign, p values that do not say 0."""
+
+import math
+from collections.abc import Sequence
+
+from reglab.study.report.leaderboard import Line
+
+NONE = "–"
+
+
+def decimals(lines: Sequence[Line]) -> int:
+    """Decimals that show the typical spread with two digits, the same for a whole table (0 to 6)."""
+    spreads = sorted(line.std for line in lines if line.std)
+    if spreads:
+        return min(6, max(0, 1 - math.floor(math.log10(spreads[len(spreads) // 2]))))
+    sizes = [abs(line.mean) for line in lines if line.mean]
+    return min(6, max(0, 3 - math.floor(math.log10(max(sizes))) - 1)) if sizes else 3
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """`-0.5` as `−0.50` with two digits; a dash for None."""
+    return NONE if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int) -> str:
+    """As `fixed`, with a plus sign before what is positive."""
+    if value is None:
+        return NONE
+    text = f"{value:+.{digits}f}"
+    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")
+
+
+def between(interval: tuple[float, float] | None, digits: int, *, sign: bool = False) -> str:
+    """`[0.81, 0.83]`, with signs where it is the interval of a difference."""
+    if interval is None:
+        return NONE
+    low, high = ((signed if sign else fixed)(end, digits) for end in interval)
+    return f"[{low}, {high}]"
+
+
+def p_value(p: float | None, *, sign: bool = False) -> str:
+    """Three decimals, two digits below .01, `<0.001` below that; with `sign`, `= 0.012` or `< 0.001`."""
+    if p is None:
+        return NONE
+    if p < 0.001:
+        return "< 0.001" if sign else "<0.001"
+    text = f"{p:.4f}" if p < 0.01 else f"{p:.3f}"
+    text = "1" if float(text) == 1 else text
+    return f"= {text}" if sign else text
+
+
+def rank(value: float | None) -> str:
+    """`2`, or `2.5` where equals share a rank or ranks are means."""
+    return NONE if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def seconds(value: float | None) -> str:
+    """Seconds with two or three digits."""
+    if value is None:
+        return NONE
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,0 +1,123 @@
+"""Records in, everything a report says out: pure, no files, no charts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reglab.study.report import headline
+from reglab.study.report.counted import Failure, count
+from reglab.study.report.leaderboard import Line, baseline_row, of_task
+from reglab.study.report.overall import overall
+from reglab.study.report.question import Question
+from reglab.study.report.records import Record
+from reglab.study.report.rows import Grid, Row, grid
+from reglab.study.report.select import Choice, choose
+from reglab.study.report.splits import Splits, missing_cells, proofs, splits, tag_values
+from reglab.study.report.tasks import Task, key_of, split
+
+
+@dataclass(frozen=True)
+class TaskFindings:
+    """What one task says. `lines` is its leaderboard; `weaknesses` and `how` are sentences."""
+
+    task: Task
+    grid: Grid
+    choice: Choice
+    splits: Splits
+    lines: list[Line]
+    baseline: Row | None
+    headline: str
+    weaknesses: list[str]
+    how: list[str]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that is said: by task, over tasks (`overall` is None for one), what failed and what was never run."""
+
+    question: Question
+    tasks: list[TaskFindings]
+    overall: list[Line] | None
+    answer: str
+    remarks: str
+    failures: list[Failure]
+    left_out: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+
+    @property
+    def headline(self) -> str:
+        """The answer, with what it must not hide."""
+        return f"{self.answer} {self.remarks}".strip()
+
+    @property
+    def lines(self) -> list[Line]:
+        """The leaderboard that answers the question: the overall one, or the only task's."""
+        return self.overall if self.overall is not None else self.tasks[0].lines if self.tasks else []
+
+    @property
+    def runs(self) -> int:
+        """How many runs count."""
+        return sum(len(row.runs) for found in self.tasks for row in found.grid.rows)
+
+
+def find(records: Sequence[Record], question: Question, absent: Sequence[str] = ()) -> Findings:
+    """Count, split into tasks, choose, compare, and say what it comes to.
+
+    Args:
+        absent: what was declared and never run.
+    """
+    counted = count(records, question.metric)
+    tasks = split(counted.records)
+    found = []
+    for task in tasks:
+        # What failed early may lack its setting: in the only task of its data set it is told all the same.
+        alone = sum(other.data == task.data for other in tasks) == 1
+        failures = [f for f in counted.failures if key_of(f.record) == task.key or (alone and f.data == task.data)]
+        found.append(_of_task(task, failures, question))
+    board = overall([f.lines for f in found], question) if len(found) > 1 else None
+    if board is not None:
+        sentence = headline.over_tasks(board, question, len(found))
+    else:
+        sentence = found[0].headline if found else f"No finished run tells {question.metric}: nothing can be compared."
+    remarks = headline.warnings(question, counted.failures, [f.choice for f in found], len(absent))
+    return Findings(question, found, board, sentence, remarks, counted.failures, counted.left_out, list(absent))
+
+
+def _of_task(task: Task, failures: Sequence[Failure], question: Question) -> TaskFindings:
+    table = grid(task.records, failures)
+    choice = choose(table, question)
+    how_split = splits(table)
+    lines = of_task(table, choice, question, how_split.overlap)
+    proven, weak = proofs(table)
+    if how_split.weakness:
+        weak.append(how_split.weakness)
+    weak += [*table.doubles, *missing_cells(table), *_untold(choice, table, question)]
+    how = [how_split.how]
+    if proven:
+        how.append(f"Pairs share {_and(proven)}: the hashes are equal across strategies for every seed.")
+    base = baseline_row(table, choice, question)
+    return TaskFindings(
+        task, table, choice, how_split, lines, base, headline.of_task(lines, question, task.name), weak, how
+    )
+
+
+def _untold(choice: Choice, table: Grid, question: Question) -> list[str]:
+    """Weaknesses that lie in what was run, not in its pairing."""
+    weak = []
+    if choice.undecided:
+        weak.append(
+            f"No run of {_and(choice.undecided)} tracks {' or '.join(question.select_by)}: nothing but the test could "
+            "choose a strength, so every row stands for itself and the best of them is flattered."
+        )
+    for text in tag_values(table, "double_counting"):
+        names = [
+            row.label for row in table.rows if any(r.tags.get("double_counting") == text for r in row.runs.values())
+        ]
+        weak.append(f"{_and(names)}: the same effect was asked for twice ({text}).")
+    commits = tag_values(table, "git_commit")
+    if len(commits) > 1:
+        weak.append(f"The runs come from {len(commits)} versions of the code ({', '.join(c[:10] for c in commits)}).")
+    return weak
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

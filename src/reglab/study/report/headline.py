@@ -1,0 +1,106 @@
+"""The answer in one sentence, with how sure it is."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from reglab.study.report.counted import Failure
+from reglab.study.report.figures import decimals, fixed, p_value, signed
+from reglab.study.report.leaderboard import Line
+from reglab.study.report.question import Question
+from reglab.study.report.select import Choice
+from reglab.study.report.statistics import smallest_p
+
+
+def of_task(lines: Sequence[Line], question: Question, task: str) -> str:
+    """One task's answer: what helps, by how much, how sure; or why nothing can be claimed."""
+    return f"On {task}, {_answer(lines, question, 'seeds')}"
+
+
+def over_tasks(lines: Sequence[Line], question: Question, tasks: int) -> str:
+    """The answer over several tasks, told by mean ranks and a test over tasks."""
+    return f"Over {tasks} tasks, {_answer(lines, question, 'tasks')}"
+
+
+def _answer(lines: Sequence[Line], question: Question, unit: str) -> str:
+    standing = [line for line in lines if line.chosen and line.mean is not None]
+    rivals = [line for line in standing if not line.baseline]
+    base = next((line for line in lines if line.baseline), None)
+    digits = decimals(lines)
+    if not standing:
+        return f"no finished run tells {question.metric}: nothing can be compared."
+    if not rivals:
+        return f"only {standing[0].strategy} was run: there is nothing to compare it with."
+    best = rivals[0]
+    mean = f"{question.metric} {fixed(best.mean, digits)}, {best.n} {unit if best.n != 1 else unit[:-1]}"
+    if base is None or all(line.p is None for line in rivals):
+        why = (
+            f"no run of {question.baseline}" if base is None else f"no {unit[:-1]} that pairs with {question.baseline}"
+        )
+        return f"{best.strategy} has the best mean ({mean}), but there is {why}, so no difference can be tested."
+    helping = [line for line in rivals if line.verdict == "helps"]
+    comparisons = sum(line.p is not None for line in lines)
+    if helping:
+        best, others = helping[0], helping[1:]
+        word = "raises" if question.higher else "lowers"
+        text = (
+            f"{best.strategy} {word} {question.metric} from {fixed(base.mean, digits)} ({base.strategy}) to "
+            f"{fixed(best.mean, digits)}: by {_size(best, digits)} ({_sure(best, unit)})"
+        )
+        return text + (f"; {_and([line.strategy for line in others])} {_verb(others)} too." if others else ".")
+    tried = [line for line in rivals if line.diff is not None]
+    best = tried[0]
+    told = f"{best.strategy} comes first ({signed(best.diff, digits)} against {base.strategy}"
+    if all(line.verdict.startswith("too few") for line in tried):
+        floor = p_value(min(1.0, smallest_p(max(line.pairs for line in tried)) * comparisons))
+        count = f"{best.pairs} {unit if best.pairs != 1 else unit[:-1]} and {comparisons} "
+        count += "comparison" if comparisons == 1 else "comparisons"
+        return f"too few {unit} to tell: {told}), but with {count} the corrected p cannot fall below {floor}."
+    hurting = [line.strategy for line in rivals if line.verdict == "hurts"]
+    also = f"; {_and(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}" if hurting else ""
+    return f"no strategy is shown to beat {base.strategy}: {told}; {_sure(best, unit, digits)}){also}."
+
+
+def warnings(question: Question, failures: Sequence[Failure], choices: Sequence[Choice], absent: int) -> str:
+    """What the headline must not hide: how strengths were chosen, above all by a test metric, and what failed."""
+    text = ""
+    metrics = sorted({choice.metric for choice in choices if choice.metric})
+    if question.forced:
+        text += (
+            f" Forced: the test metric {question.select_by[0]} chose among strengths, so these figures are flattered."
+        )
+    elif metrics:
+        text += f" Strengths were chosen by {_and(metrics)}."
+    if any(choice.undecided for choice in choices):
+        text += " Strengths that no validation metric could choose among stand side by side."
+    if failures:
+        kinds = Counter(failure.what.split(" at step ")[0] for failure in failures)
+        told = ", ".join(f"{count} {what}" for what, count in kinds.most_common())
+        noun = "run gives" if len(failures) == 1 else "runs give"
+        text += f" {len(failures)} {noun} no result ({told})."
+    if absent:
+        text += f" {absent} declared {'run is' if absent == 1 else 'runs are'} missing."
+    return text.strip()
+
+
+def _size(line: Line, digits: int) -> str:
+    return fixed(abs(line.diff or 0.0), digits)
+
+
+def _sure(line: Line, unit: str, digits: int | None = None) -> str:
+    digits = decimals([line]) if digits is None else digits
+    parts = []
+    if line.diff_interval:
+        low, high = line.diff_interval
+        parts.append(f"95 % interval {signed(low, digits)} to {signed(high, digits)}")
+    parts.append(f"{line.pairs} paired {unit}" if line.pairs != 1 else f"1 paired {unit[:-1]}")
+    if line.p_holm is not None:
+        parts.append(f"Holm’s p {p_value(line.p_holm, sign=True)}")
+    return ", ".join(parts)
+
+
+def _verb(lines: Sequence[Line]) -> str:
+    return "helps" if len(lines) == 1 else "help"
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

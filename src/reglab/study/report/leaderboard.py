@@ -1,0 +1,155 @@
+"""The leaderboard of one task, and the overall one of several."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reglab.study.report import statistics
+from reglab.study.report.question import Question
+from reglab.study.report.rows import Cell, Grid, Row
+from reglab.study.report.select import Choice
+
+_RESULTS = ("n", "mean", "std", "ci_low", "ci_high")
+COLUMNS = ("strategy", *_RESULTS, "diff", "diff_low", "diff_high", "p", "p_holm", "rank", "seconds")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line. `n` counts seeds (tasks in an overall leaderboard); what cannot be said is None.
+
+    `strategy` is the row's label, `name` the strategy without strengths; `pairs` is how many differences `diff` is the
+    mean of; `chosen` marks the row that stands for its strategy, `contested` that it had rivals.
+    """
+
+    strategy: str
+    name: str
+    n: int
+    mean: float | None = None
+    std: float | None = None
+    interval: statistics.Interval | None = None
+    diff: float | None = None
+    diff_interval: statistics.Interval | None = None
+    pairs: int = 0
+    p: float | None = None
+    p_holm: float | None = None
+    method: str = ""
+    rank: float | None = None
+    seconds: float | None = None
+    selected_on: float | None = None
+    chosen: bool = True
+    contested: bool = False
+    baseline: bool = False
+    verdict: str = ""
+
+    def cells(self) -> list[str]:
+        """The values of `COLUMNS` as they stand in the CSV file; empty where nothing can be said."""
+        low, high = self.interval or (None, None)
+        below, above = self.diff_interval or (None, None)
+        numbers = (
+            self.mean,
+            self.std,
+            low,
+            high,
+            self.diff,
+            below,
+            above,
+            self.p,
+            self.p_holm,
+            self.rank,
+            self.seconds,
+        )
+        return [self.strategy, str(self.n), *("" if x is None else f"{x:.10g}" for x in numbers)]
+
+
+def to_csv(lines: Sequence[Line]) -> str:
+    """The leaderboard as CSV text with the columns of the contract."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(line.cells() for line in lines)
+    return out.getvalue()
+
+
+def of_task(grid: Grid, choice: Choice, question: Question, overlap: float) -> list[Line]:
+    """Lines of one task, best first; differences are paired with the baseline's row by seed (and split)."""
+    base = baseline_row(grid, choice, question)
+    lines = [_line(row, base, choice, question, overlap, grid) for row in grid.rows]
+    return finish(lines, question)
+
+
+def baseline_row(grid: Grid, choice: Choice, question: Question) -> Row | None:
+    """The row that others are compared with: the baseline's own, or the one chosen among its strengths."""
+    rows = [row for row in grid.rows if row.runs and question.baseline in (row.strategy, row.label)]
+    return next((row for row in rows if choice.stands(row) or row.label == question.baseline), None)
+
+
+def paired_values(row: Row, base: Row, metric: str) -> dict[Cell, float]:
+    """Row minus baseline, by the cells that both have."""
+    own, other = row.values(metric), base.values(metric)
+    return {cell: own[cell] - other[cell] for cell in own if cell in other}
+
+
+def _line(row: Row, base: Row | None, choice: Choice, question: Question, overlap: float, grid: Grid) -> Line:
+    line = summary(row.label, row.strategy, list(row.values(question.metric).values()))
+    line = replace(
+        line,
+        seconds=row.mean("time/train_s"),
+        selected_on=choice.scores.get(row.label),
+        chosen=choice.stands(row),
+        contested=sum(r.strategy == row.strategy for r in grid.rows) > 1,
+        baseline=row is base,
+    )
+    differences = list(paired_values(row, base, question.metric).values()) if base and row is not base else []
+    return compared(line, differences, overlap)
+
+
+def summary(label: str, name: str, values: Sequence[float]) -> Line:
+    """Mean, spread (n - 1 in the denominator) and bootstrap interval of the values."""
+    if not values:
+        return Line(label, name, 0, chosen=False)
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Line(label, name, len(values), float(np.mean(values)), std, statistics.interval_of_mean(values))
+
+
+def compared(line: Line, differences: Sequence[float], overlap: float) -> Line:
+    """The line with its paired difference, or as it was where there are no pairs."""
+    if not differences:
+        return line
+    d = statistics.paired(differences, overlap=overlap)
+    return replace(line, diff=d.mean, diff_interval=d.interval, pairs=d.pairs, p=d.p, method=d.method)
+
+
+def finish(lines: Sequence[Line], question: Question, ranks: Sequence[float | None] | None = None) -> list[Line]:
+    """Holm over all lines with a p, verdicts, ranks (of the means, unless given), sorted by rank; empty lines last."""
+    tested = [line for line in lines if line.p is not None]
+    adjusted = dict(
+        zip(map(id, tested), statistics.holm([line.p for line in tested if line.p is not None]), strict=True)
+    )
+    if ranks is None:
+        told = [line.mean for line in lines if line.mean is not None]
+        places = iter(statistics.ranks(told, highest_first=question.higher) if told else [])
+        ranks = [None if line.mean is None else next(places) for line in lines]
+    done = []
+    for line, rank in zip(lines, ranks, strict=True):
+        now = replace(line, rank=rank, p_holm=adjusted.get(id(line)))
+        done.append(replace(now, verdict=verdict(now, len(tested), question.higher)))
+    return sorted(done, key=lambda line: (line.rank is None, line.rank or 0.0, line.strategy))
+
+
+def verdict(line: Line, comparisons: int, higher: bool) -> str:
+    """`helps` and `hurts` need Holm's p below .05 and an interval without zero; else why nothing is claimed."""
+    if line.baseline:
+        return "baseline"
+    if line.n == 0:
+        return "no result"
+    if line.p_holm is None or line.diff is None:
+        return ""
+    if statistics.too_few(line.pairs, comparisons):
+        return "too few seeds to tell"
+    low, high = line.diff_interval or (0.0, 0.0)
+    if line.p_holm < statistics.ALPHA and (low > 0 or high < 0):
+        return "helps" if (line.diff > 0) == higher else "hurts"
+    return "no clear difference"

@@ -1,0 +1,100 @@
+"""Runs in, a report on disk out."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reglab.paths import PROJECT
+from reglab.study.report import charts, leaderboard, page, style, svg
+from reglab.study.report.findings import Findings, find
+from reglab.study.report.question import Question
+from reglab.study.report.records import Histories, Record
+
+PAGE, BOARD = "report.html", "leaderboard.csv"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found and where it lies."""
+
+    name: str
+    findings: Findings
+    folder: Path
+    files: list[Path]
+
+    @property
+    def headline(self) -> str:
+        """The answer, in a sentence or two."""
+        return self.findings.headline
+
+    @property
+    def page(self) -> Path:
+        """The HTML page."""
+        return self.folder / PAGE
+
+
+def make_report(
+    name: str,
+    question: Question,
+    records: Sequence[Record],
+    histories: Histories,
+    folder: Path | None = None,
+    absent: Sequence[str] = (),
+) -> Report:
+    """Write `report.html`, `leaderboard.csv` (one more for each of several tasks) and the charts as PNG.
+
+    Each file is replaced as a whole, the page last; other files in the folder stay.
+
+    Args:
+        name: heading, and the default folder under `reports/`.
+        histories: run ids and a metric in, (step, value) pairs by run id out.
+        folder: where to write; made where missing.
+        absent: what was declared and never run.
+    """
+    findings = find(records, question, absent)
+    folder = (folder or default_folder(name)).absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft:
+        names = _write(Path(draft), name, findings, histories)
+        folder.mkdir(exist_ok=True)
+        for file in names:
+            os.replace(Path(draft) / file, folder / file)
+    return Report(name, findings, folder, [folder / file for file in names])
+
+
+def default_folder(name: str) -> Path:
+    """`reports/<name>` in the project."""
+    return PROJECT / "reports" / slug(name)
+
+
+def slug(name: str) -> str:
+    """The name as a folder or a file may be called."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.") or "report"
+
+
+def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> list[str]:
+    """Files of the report in a folder of their own; returns their names, the page last."""
+    question = findings.question
+    base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)
+    colours = style.colours([row.strategy for found in findings.tasks for row in found.grid.rows], base)
+    over = charts.forest(findings.overall, question, colours, "tasks") if findings.overall is not None else None
+    overall = [over] if over else []
+    drawn = [charts.of_task(found, question, colours, histories) for found in findings.tasks]
+    boards = {BOARD: findings.lines}
+    if findings.overall is not None:
+        boards |= {f"leaderboard-{slug(found.task.name)}.csv": found.lines for found in findings.tasks}
+    for file, lines in boards.items():
+        (draft / file).write_text(leaderboard.to_csv(lines), encoding="utf-8")
+    pictures = {f"{chart.name}.png": chart for chart in overall}
+    for found, some in zip(findings.tasks, drawn, strict=True):
+        prefix = f"{slug(found.task.name)}-" if findings.overall is not None else ""
+        pictures |= {f"{prefix}{chart.name}.png": chart for chart in some}
+    for file, chart in pictures.items():
+        svg.save_png(chart.figure, draft / file)
+    (draft / PAGE).write_text(page.render(name, findings, colours, overall, drawn), encoding="utf-8")
+    shutil.copymode(__file__, draft / PAGE)
+    return [*boards, *pictures, PAGE]

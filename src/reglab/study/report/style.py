@@ -1,0 +1,114 @@
+"""How charts look: colours that colour-blind readers tell apart, one a strategy, and names that are never cut."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito (2008) in an order that keeps neighbours apart, then four of their kind.
+_PALETTE = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#7d5ba6",
+    "#8c6d1f",
+    "#a3344a",
+    "#4d7c6f",
+)
+BASELINE = "#7a828c"
+# On the page these become variables, so that charts follow the reader's light or dark theme (see `svg`).
+INK, MUTED, GRID, PAPER = "#1c2127", "#5f6872", "#dfe3e8", "#fefefe"
+WIDTH = 7.4  # inches
+DPI = 180
+SIZE = 9.0  # points
+LINE = 0.165  # inches, the height of a line of text
+_LETTER = 0.079  # inches, a wide letter at that size
+
+
+def colours(strategies: Sequence[str], baseline: str | None) -> dict[str, str]:
+    """A colour for each strategy by its name's place in the alphabet, from ten; the baseline is grey."""
+    others = sorted(set(strategies) - {baseline})
+    found = {name: _PALETTE[i % len(_PALETTE)] for i, name in enumerate(others)}
+    return found | ({baseline: BASELINE} if baseline is not None else {})
+
+
+def wrap(name: str, width: int = 24) -> str:
+    """The name over several lines, broken after `+`, `(`, `,` or `_`, and anywhere if a part is still too long."""
+    lines = [""]
+    for part in re.findall(r"[^+(,_ ]*[+(,_ ]?", name):
+        while len(part) > width:
+            if lines[-1]:
+                lines.append("")
+            lines[-1], part = part[:width], part[width:]
+            lines.append("")
+        if len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def lines_of(text: str) -> int:
+    """How many lines a wrapped name takes."""
+    return text.count("\n") + 1
+
+
+def text_width(texts: Sequence[str]) -> float:
+    """Inches that the widest of the (wrapped) texts takes at most."""
+    return _LETTER * max((len(line) for text in texts for line in text.split("\n")), default=0)
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Matplotlib's settings for a chart, until the block ends."""
+    import matplotlib
+
+    settings: dict[Any, Any] = {
+        "font.family": "DejaVu Sans",  # comes with matplotlib, so charts are the same everywhere
+        "font.size": SIZE,
+        "axes.titlesize": SIZE,
+        "axes.labelsize": SIZE,
+        "xtick.labelsize": SIZE - 1,
+        "ytick.labelsize": SIZE - 1,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": MUTED,
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.unicode_minus": True,
+        "axes.formatter.useoffset": False,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "grid.color": GRID,
+        "grid.linewidth": 0.7,
+        "figure.facecolor": PAPER,
+        "axes.facecolor": "none",
+        "svg.fonttype": "none",  # text stays text: sharp, searchable
+        "svg.hashsalt": "reglab",
+        "text.parse_math": False,  # a $ in a name is a $
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def name_rows(axes: "Axes", names: Sequence[str], heights: Sequence[float]) -> list[float]:
+    """Rows from top to bottom, each `heights` inches high, named at the left; returns their centres (inches)."""
+    centres, top = [], 0.0
+    for height in heights:
+        centres.append(top + height / 2)
+        top += height
+    axes.set_ylim(top, 0)
+    axes.set_yticks(centres, names)
+    axes.tick_params(axis="y", length=0, labelsize=SIZE)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    return centres

@@ -1,0 +1,62 @@
+"""Figures as files and as parts of the page."""
+
+import html
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reglab.study.report import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_THEME = {style.INK: "var(--ink)", style.MUTED: "var(--muted)", style.GRID: "var(--grid)", style.PAPER: "var(--paper)"}
+
+
+def save_png(figure: "Figure", path: Path) -> None:
+    """The figure as a PNG file on white."""
+    with style.look():
+        figure.savefig(path, dpi=style.DPI, format="png", metadata={"Software": None})
+
+
+def inline(figure: "Figure", name: str, label: str, titles: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The figure as an `<svg>` element that follows the page's theme.
+
+    Args:
+        name: prefix of all ids, unique on the page.
+        label: what the chart shows, for those who do not see it.
+        titles: by the gid of a scatter, what hovering over each of its dots tells.
+    """
+    out = io.StringIO()
+    with style.look():
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    for gid, told in (titles or {}).items():
+        text = _with_titles(text, gid, told)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, variable in _THEME.items():
+        text = text.replace(colour, variable)
+    text = re.sub(r"font: (?:([\d.]+)px|[^;\"]*?([\d.]+)px) [^;\"]*", r"font-size: \1\2px", text)
+    text = re.sub(r' xmlns:xlink="[^"]*"| xmlns="[^"]*"| version="[^"]*"', "", text).replace("xlink:href", "href")
+    head, rest = text.split(">", 1)
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{html.escape(label)}">{rest}'
+
+
+def _with_titles(text: str, gid: str, titles: Sequence[str]) -> str:
+    start = text.find(f'id="{gid}"')
+    if start < 0:
+        return text
+    told = iter(titles)
+
+    def add(match: re.Match[str]) -> str:
+        title = next(told, None)
+        return match[0] if title is None else f"{match[1]}><title>{html.escape(title)}</title></use>"
+
+    # Dots stand one after another behind the group's definitions.
+    return text[:start] + re.sub(r"(<use [^>]*?)/>", add, text[start:], count=len(titles))

@@ -1,0 +1,107 @@
+"""The report as text: for the terminal, and as Markdown for the tracker's own page."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from reglab.study.report import figures
+from reglab.study.report.leaderboard import Line
+from reglab.study.report.make import Report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_NOTE = 7500  # characters; MLflow keeps 8,000 of a tag
+
+
+def show(report: Report, console: "Console | None" = None) -> None:
+    """Print the leaderboard, the answer, where the report lies and how to browse."""
+    from rich.console import Console
+
+    console = console or Console(highlight=False)
+    question = report.findings.question
+    if report.findings.lines:
+        console.print(table(report.findings.lines, question.metric, "tasks" if report.findings.overall else "seeds"))
+    console.print(f"\n{report.headline}\n", markup=False)
+    weak = sum(len(found.weaknesses) for found in report.findings.tasks)
+    if weak:
+        console.print(
+            f"{weak} {'reservation' if weak == 1 else 'reservations'}: see “What weakens this” in the report."
+        )
+    console.print(f"report   {report.page}", markup=False, soft_wrap=True)
+    console.print("browse   make ui", markup=False)
+
+
+def table(lines: Sequence[Line], metric: str, unit: str) -> "Table":
+    """The leaderboard for a terminal; long names fold."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    digits = figures.decimals(lines)
+    shown = Table(title=metric, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    shown.add_column("", justify="right")
+    shown.add_column("strategy", overflow="fold", min_width=12)
+    for name in (unit, "mean ± sd", "difference [95 %]", "p (Holm)"):
+        shown.add_column(name, justify="right")
+    shown.add_column("verdict", overflow="fold")
+    for line in lines:
+        name = f"{line.strategy} *" if line.contested and line.chosen else line.strategy
+        difference = figures.signed(line.diff, digits)
+        if line.diff_interval:
+            difference += f" {figures.between(line.diff_interval, digits, sign=True)}"
+        colour = {"helps": "green", "hurts": "red"}.get(line.verdict, "")
+        shown.add_row(
+            *map(_plain, (figures.rank(line.rank), name, str(line.n), _mean(line, digits), difference)),
+            figures.p_value(line.p_holm),
+            line.verdict,
+            style=colour,
+        )
+    if any(line.contested for line in lines):
+        shown.caption = "* chosen to stand for its strategy"
+        shown.caption_justify = "left"
+    return shown
+
+
+def markdown(report: Report) -> str:
+    """Headline and leaderboard for `mlflow.note.content`, within what MLflow keeps of it."""
+    question = report.findings.question
+    unit = "tasks" if report.findings.overall else "seeds"
+    digits = figures.decimals(report.findings.lines)
+    head = [
+        report.headline,
+        "",
+        f"| rank | strategy | {unit} | {question.metric} | 95 % | difference | 95 % | p (Holm) | verdict |",
+        "| ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: | :--- |",
+    ]
+    rows = [
+        " | ".join(
+            (
+                f"| {figures.rank(line.rank)}",
+                line.strategy.replace("|", "\\|") + (" (chosen)" if line.contested and line.chosen else ""),
+                str(line.n),
+                _mean(line, digits),
+                figures.between(line.interval, digits),
+                figures.signed(line.diff, digits),
+                figures.between(line.diff_interval, digits, sign=True),
+                figures.p_value(line.p_holm),
+                f"{line.verdict} |",
+            )
+        )
+        for line in report.findings.lines
+    ]
+    tail = ["", "The whole report: artifact `report/report.html` of this run."]
+    while rows and len("\n".join([*head, *rows, *tail])) > _NOTE:
+        rows.pop()
+        tail[0] = "\nThe table is cut: see `report/leaderboard.csv`."
+    return "\n".join([*head, *rows, *tail])
+
+
+def _mean(line: Line, digits: int) -> str:
+    text = figures.fixed(line.mean, digits)
+    return text if line.std is None else f"{text} ± {figures.fixed(line.std, digits)}"
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

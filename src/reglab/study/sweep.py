@@ -1,0 +1,159 @@
+"""A sweep: one parent run and its children. What is FINISHED is reused, the rest is run, the report closes it."""
+
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reglab.config.compose import Composer
+from reglab.config.identity import strategy
+from reglab.errors import ConfigError
+from reglab.stopping import Stopped, stoppable
+from reglab.study import children
+from reglab.study.job import FirstFailure, Outcome, say
+from reglab.study.jobs import Job, expand
+from reglab.study.launch import Launch
+from reglab.study.plan import Plan, make_plan
+from reglab.study.train import train_elsewhere, train_here
+
+if TYPE_CHECKING:
+    from reglab.tracking.store import Store
+
+
+def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch) -> int:
+    """Composes and checks all jobs, runs those that are not FINISHED yet, and reports on all.
+
+    Args:
+        arguments: overrides of the command line.
+        params: overrides of an experiment's file, which those of the command line replace.
+        launch: where the runs are placed.
+
+    Returns:
+        exit code: 0 all done, 1 some failed or were not done, 128 + signal when stopped.
+
+    Raises:
+        ConfigError: a job's config is wrong; nothing was left behind.
+        Stopped: by a signal before the first run.
+    """
+    with stoppable():
+        jobs = expand(arguments, params, Composer(launch.config_name, loader=launch.loader), launch.loader)
+        plan = make_plan(jobs)
+        loading = "" if "torch" in sys.modules else "; loading torch, Lightning and MLflow (up to 10 s) ..."
+        say(f"{plan.name}: {_planned(plan)}{loading}")
+        return _run(plan, launch)
+
+
+def _run(plan: Plan, launch: Launch) -> int:
+    from reglab.tracking import parent, queries
+    from reglab.tracking.closing import signals_held
+    from reglab.tracking.store import open_store
+
+    store = open_store(plan.cfg.tracking.uri, plan.cfg.tracking.experiment)
+    queries.bury(store)
+    parent_id, status = None, "FAILED"
+    try:
+        parent_id = parent.enter(store, plan.name, plan.declared())
+        pending = _pending(plan, store)
+        outcomes = _train(plan, pending, launch, store, parent_id)
+        failed = [outcome for outcome in outcomes if outcome.error]
+        finished = len(queries.finished(store, plan.hashes))
+        reported = _report(plan, store, parent_id) if finished else True
+        all_done = _summary(plan, failed, finished)
+        status = "FINISHED" if all_done else "FAILED"
+        return 0 if all_done and reported else 1
+    except Stopped as stop:
+        status = "KILLED"
+        with signals_held(deliver=False):
+            children.end()
+            queries.bury(store)
+            done = len(queries.finished(store, plan.hashes))
+        say(
+            f"stopped by {_signal(stop)}: {done} of {len(plan.jobs)} runs are finished; "
+            "the same command goes on from here"
+        )
+        return stop.exit_code
+    finally:
+        if entered := parent_id or parent.find(store, plan.name):  # a signal can come between entering and knowing it
+            parent.close(store, entered, status)
+
+
+def _pending(plan: Plan, store: "Store") -> list[Job]:
+    """The jobs that are not FINISHED; tells how many are."""
+    from reglab.tracking.queries import finished
+
+    if plan.cfg.resume is False:
+        return list(plan.jobs)
+    before = finished(store, plan.hashes)
+    if before:
+        commits = dict.fromkeys((record.tags.get("git_commit") or "unknown")[:7] for record in before.values())
+        noun = "commit" if len(commits) == 1 else "commits"
+        say(
+            f"{len(before)} of {len(plan.jobs)} runs were finished before ({noun} {', '.join(commits)}): reused "
+            "(resume=false trains all anew)"
+        )
+    return [job for job in plan.jobs if job.config_hash not in before]
+
+
+def _train(plan: Plan, pending: Sequence[Job], launch: Launch, store: "Store", parent_id: str) -> list[Outcome]:
+    if not pending:
+        return []
+    if launch.in_process(len(pending)):
+        return train_here(plan, pending, parent_id)
+    try:
+        return train_elsewhere(plan, pending, launch, store, parent_id)
+    except FirstFailure as failure:
+        from reglab.tracking.queries import bury
+
+        children.end()
+        bury(store)
+        return [failure.outcome]
+
+
+def _report(plan: Plan, store: "Store", parent_id: str) -> bool:
+    """Makes the closing report; tells why where these runs do not allow the one that was asked for."""
+    from reglab.study.publish import publish
+
+    cfg = plan.cfg
+    began = time.perf_counter()
+    try:
+        publish(
+            store,
+            parent_id,
+            metric=cfg.metric,
+            direction=cfg.direction,
+            baseline=cfg.baseline,
+            select_by=cfg.select_by,
+            folder=Path(cfg.report.dir) if cfg.report.dir else None,
+        )
+    except ConfigError as error:
+        sys.stderr.write(f"no report: {error} (the runs are kept: start again with that mended)\n")
+        return False
+    say(f"report made in {time.perf_counter() - began:.1f} s")
+    return True
+
+
+def _summary(plan: Plan, failed: Sequence[Outcome], finished: int) -> bool:
+    """Tells what failed or was not done; whether all was done."""
+    missing = len(plan.jobs) - finished - len(failed)
+    if failed:
+        say(f"{len(failed)} of {len(plan.jobs)} runs failed (traceback: error.txt of the run):")
+        for outcome in failed:
+            say(f"  {outcome.label}  {outcome.error}  run {outcome.run_id or 'none'}")
+    if missing > 0:
+        say(f"{missing} of {len(plan.jobs)} runs were not done")
+    if not failed and missing <= 0:
+        return True
+    say("the same command tries again what is not finished")
+    return False
+
+
+def _planned(plan: Plan) -> str:
+    strategies = len({strategy(job.config) for job in plan.jobs})
+    seeds = len({job.config.seed for job in plan.jobs})
+    return f"{len(plan.jobs)} runs ({strategies} strategies, {seeds} seeds)"
+
+
+def _signal(stop: Stopped) -> str:
+    return "Ctrl-C" if stop.signum == signal.SIGINT else signal.Signals(stop.signum).name

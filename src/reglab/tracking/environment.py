@@ -1,0 +1,99 @@
+"""What a run ran on: versions, machine, commit."""
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from reglab.paths import PROJECT
+
+PACKAGES = (
+    "reglab",
+    "torch",
+    "pytorch-lightning",
+    "torchmetrics",
+    "hydra-core",
+    "omegaconf",
+    "mlflow",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "safetensors",
+    "mlxtend",
+    "mnist1d",
+)
+_CODE = ("src", "conf", "pipelines", "pyproject.toml", "requirements.lock")  # what decides a run's numbers
+
+
+def environment() -> dict[str, Any]:
+    """JSON-able description: python, platform, cpu, threads, gpu, packages, git_commit, git_dirty. No heavy import."""
+    torch = sys.modules.get("torch")
+    gpu = torch.cuda.get_device_name() if torch is not None and torch.cuda.is_initialized() else None
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads() if torch is not None else None,
+        "gpu": gpu,
+        "packages": dict(_packages()),
+        "git_commit": git_commit(),
+        "git_dirty": git_dirty(),
+    }
+
+
+def git_commit() -> str | None:
+    """The project's commit (40 hex digits), None outside a git repository."""
+    return _git()[0]
+
+
+def git_dirty() -> bool | None:
+    """Whether code or configs differ from the commit (new files count), None outside a git repository."""
+    return _git()[1]
+
+
+@cache
+def _git() -> tuple[str | None, bool | None]:
+    command = ["git", "-c", f"safe.directory={PROJECT}", "status", "--porcelain=v2", "--branch", "--", *_CODE]
+    try:
+        answer = subprocess.run(
+            command,
+            cwd=PROJECT,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    head = [line.split()[-1] for line in answer.stdout.splitlines() if line.startswith("# branch.oid")]
+    dirty = any(not line.startswith("#") for line in answer.stdout.splitlines())
+    commit = head[0] if head and head[0] != "(initial)" and len(head[0]) >= 40 else None
+    return commit, dirty
+
+
+@cache
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

@@ -1,0 +1,86 @@
+"""A sweep's parent run: found again or made, with the list of runs the sweep declared."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlflow.entities import RunTag
+
+from reglab.tracking import artifacts, owner, queries
+from reglab.tracking.closing import signals_held
+from reglab.tracking.run import PARENT_TAG, standard_tags
+from reglab.tracking.store import Store
+
+DECLARED = "declared.json"
+Job = dict[str, Any]
+
+
+def enter(store: Store, sweep: str, declared: Sequence[Job], *, tags: Mapping[str, str] | None = None) -> str:
+    """Id of the sweep's parent, RUNNING and owned by this process; its list of declared jobs has grown by `declared`.
+
+    Args:
+        store: where.
+        sweep: name of the sweep and of the parent run; a parent of that name is entered again.
+        declared: jobs as JSON-able dicts with at least `config_hash` and `setting` (see `grown`).
+        tags: further tags of the parent.
+    """
+    given = {**standard_tags(), **(tags or {}), "phase": "parent", "sweep": sweep}
+    parent: str | None = None
+    try:
+        with store.lock(), signals_held():
+            parent = find(store, sweep)
+            if parent is None:
+                parent = store.client.create_run(store.experiment_id, tags=given, run_name=sweep).info.run_id
+            else:
+                store.client.log_batch(parent, tags=[RunTag(key, value) for key, value in given.items()])
+                store.client.update_run(parent, status="RUNNING")
+            files = artifacts.of(store, parent)
+            before = json.loads(files.read_text(DECLARED) or "[]")
+            files.write_text(json.dumps(grown(before, declared), indent=1), DECLARED)
+    except BaseException as error:
+        if parent is not None:
+            close(store, parent, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    return parent
+
+
+def close(store: Store, parent: str, status: str) -> None:
+    """Ends the parent, unless another process has entered it since.
+
+    Args:
+        store: where.
+        parent: its id.
+        status: FINISHED, FAILED or KILLED.
+    """
+    with signals_held(deliver=status != "KILLED"), store.lock():
+        if owner.is_me(store.client.get_run(parent).data.tags.get(owner.TAG)):
+            store.client.set_terminated(parent, status)
+
+
+def find(store: Store, sweep: str) -> str | None:
+    """Id of the sweep's parent, None where it has none (of several the oldest)."""
+    found = queries.runs(store, tags={"phase": "parent", "sweep": sweep})
+    return found[0].run_id if found else None
+
+
+def jobs(store: Store, parent: str) -> list[Job]:
+    """What the sweep declared, over all its starts."""
+    return json.loads(artifacts.of(store, parent).read_text(DECLARED) or "[]")
+
+
+def children(store: Store, parent: str) -> list[queries.Record]:
+    """The parent's runs, oldest first. Jobs first run elsewhere are not among them: see `queries.finished`."""
+    return queries.runs(store, tags={PARENT_TAG: parent})
+
+
+def grown(before: Sequence[Job], now: Sequence[Job]) -> list[Job]:
+    """The declared jobs after another start: earlier ones stay where they share a `setting` with those of now.
+
+    A setting is what a comparison holds fixed: one more seed or strategy adds to it, other epochs replace it.
+    A job declared again (equal `config_hash`) keeps its place and takes its newer description.
+    """
+    if not now:
+        return list(before)
+    settings = {job.get("setting") for job in now}
+    kept = [job for job in before if job.get("setting") in settings]
+    return list({job["config_hash"]: job for job in (*kept, *now)}.values())

@@ -1,0 +1,160 @@
+"""One tracked run: opened before anything else happens, and always ended in the right status."""
+
+import getpass
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+
+from mlflow.entities import Param
+from mlflow.exceptions import MlflowException
+
+from reglab.errors import Diverged
+from reglab.stopping import Stopped
+from reglab.tracking import owner
+from reglab.tracking.artifacts import Artifacts
+from reglab.tracking.buffer import Buffer, texts
+from reglab.tracking.closing import signals_held
+from reglab.tracking.link import run_link
+from reglab.tracking.store import Store
+from reglab.tracking.uri import Place
+
+PARENT_TAG = "mlflow.parentRunId"
+_PARAMS_PER_CALL = 100
+_log = logging.getLogger(__name__)
+
+
+class TrackedRun:
+    """A context manager around one MLflow run. The block's outcome is the run's status:
+
+    nothing raised: FINISHED; `Stopped`, KeyboardInterrupt, SystemExit: KILLED; `Diverged`: FAILED with the tags
+    `diverged` and `diverged_step`; anything else: FAILED. A FAILED run has `error.txt` (one line, then the traceback)
+    and the line as tag `error`. Signals wait until the run is closed.
+    """
+
+    def __init__(self, store: Store, run_id: str, artifact_uri: str) -> None:
+        self.id = run_id
+        self._store = store
+        self._buffer = Buffer(store.client, run_id)
+        self._artifacts = Artifacts(store.client, store.uri, run_id, artifact_uri)
+        self.status = "RUNNING"
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
+        *,
+        name: str,
+        tags: Mapping[str, object],
+        params: Mapping[str, object],
+        parent: str | None = None,
+    ) -> "TrackedRun":
+        """Creates the run with everything that is known before it starts.
+
+        Args:
+            store: where.
+            name: shown in the UI.
+            tags: searchable; None leaves a tag out.
+            params: the few that people filter on; they can never change.
+            parent: id of the sweep's or study's run.
+        """
+        given = {**standard_tags(), **texts(tags), **({PARENT_TAG: parent} if parent else {})}
+        run: TrackedRun | None = None
+        try:
+            with signals_held():
+                info = store.client.create_run(store.experiment_id, tags=given, run_name=name).info
+                run = cls(store, info.run_id, info.artifact_uri)
+                entries = [Param(key, value) for key, value in texts(params).items()]
+                for start in range(0, len(entries), _PARAMS_PER_CALL):
+                    store.client.log_batch(info.run_id, params=entries[start : start + _PARAMS_PER_CALL])
+        except BaseException as error:
+            if run is not None:
+                run.__exit__(type(error), error, error.__traceback__)
+            raise
+        return run
+
+    @property
+    def url(self) -> str:
+        """How to open it in the UI."""
+        return run_link(self._store, self.id)
+
+    @property
+    def artifact_dir(self) -> Path | None:
+        """The run's own folder where it is on this machine, else None."""
+        return self._artifacts.dir
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Buffers metrics; sent after two seconds at the latest call, and at the end. Not finite: left out."""
+        self._buffer.add(metrics, step)
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        """Buffers tags like metrics; None leaves a tag out."""
+        self._buffer.tag(tags)
+
+    def log_text(self, text: str, path: str) -> None:
+        """Writes an artifact."""
+        self._artifacts.write_text(text, path)
+
+    def log_folder(self, folder: Path | str, path: str = "") -> None:
+        """Copies what lies in `folder` to the run's `path` (its root by default)."""
+        self._artifacts.write_folder(folder, path)
+
+    def folder(self, path: str) -> AbstractContextManager[Path]:
+        """A local folder to write files into, which are then at `path` of the run."""
+        return self._artifacts.folder(path)
+
+    def __enter__(self) -> "TrackedRun":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stopped = isinstance(error, (Stopped, KeyboardInterrupt, SystemExit, GeneratorExit))
+        with signals_held(deliver=not stopped):  # a second Ctrl-C while it is being closed changes nothing
+            problem = self._close("FINISHED" if error is None else "KILLED" if stopped else "FAILED", error)
+        if problem is None:
+            return
+        line = f"run {self.id} could not be closed properly: {problem}"
+        if error is None:
+            raise Place(self._store.uri, None).error(line)
+        _log.error("%s", line)
+
+    def _close(self, status: str, error: BaseException | None) -> str | None:
+        """Sends what is buffered, then the status; returns what went wrong on the way, in one line."""
+        problems: list[str] = []
+
+        def attempt(step: Callable[[], object]) -> None:
+            try:
+                step()
+            except (MlflowException, OSError) as failure:
+                problems.append(_one_line(failure))
+
+        if status == "FAILED" and error is not None:
+            line = _one_line(error)
+            diverged = {"diverged": "true", "diverged_step": error.step} if isinstance(error, Diverged) else {}
+            report = f"{line}\n\n{''.join(traceback.format_exception(error))}"
+            attempt(lambda: self._buffer.tag({"error": line, **diverged}))
+            attempt(lambda: self._artifacts.write_text(report, "error.txt"))
+        attempt(self._buffer.send)
+        if problems and status == "FINISHED":
+            status = "FAILED"  # FINISHED promises that nothing is missing
+        attempt(lambda: self._store.client.set_terminated(self.id, status))
+        self.status = status
+        return problems[0] if problems else None
+
+
+def standard_tags() -> dict[str, str]:
+    """Tags of every run: its owner, and who runs what as MLflow shows it."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # containers run under ids without a name
+        user = "unknown"
+    return {owner.TAG: owner.me(), "mlflow.user": user, "mlflow.source.name": "reglab", "mlflow.source.type": "LOCAL"}
+
+
+def _one_line(error: BaseException) -> str:
+    """The error's type and first line, at most 500 characters."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"[:500].removesuffix(": ")

@@ -1,0 +1,178 @@
+"""Where runs are kept: a tracking URI found, made absolute and checked in milliseconds, without MLflow."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from reglab.errors import ConfigError
+from reglab.paths import PROJECT
+
+DATABASES = ("postgresql", "mysql", "mssql")
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tracking store.
+
+    Args:
+        uri: what MLflow is given; a sqlite path in it is absolute.
+        artifact_root: absolute folder of the artifacts, None where the server decides.
+        source: the setting that the URI came from, for messages.
+    """
+
+    uri: str
+    artifact_root: str | None
+    source: str = "tracking.uri"
+
+    @property
+    def database(self) -> Path | None:
+        """The sqlite file, None for other stores."""
+        return _sqlite_path(self.uri) if self.uri.startswith("sqlite") else None
+
+    def error(self, problem: str) -> ConfigError:
+        """One line that names the key, the URI (without its password) and the problem."""
+        came_from = "" if self.source == "tracking.uri" else f" (from {self.source})"
+        return ConfigError(f"tracking.uri={without_password(self.uri)}{came_from}: {problem}")
+
+
+def resolve(uri: str | None) -> Place:
+    """The store to use, checked: explicit `uri`, else MLFLOW_TRACKING_URI, else the project's own database.
+
+    Raises:
+        ConfigError: a scheme MLflow no longer takes, a missing or read-only folder, a server that does not answer.
+    """
+    place = locate(uri)
+    check(place)
+    return place
+
+
+def locate(uri: str | None) -> Place:
+    """`resolve` without looking at disk or network."""
+    source = "tracking.uri"
+    if not uri and os.environ.get("MLFLOW_TRACKING_URI"):
+        uri, source = os.environ["MLFLOW_TRACKING_URI"], "MLFLOW_TRACKING_URI"
+    uri = str(uri) if uri else f"sqlite:///{PROJECT / 'mlflow.db'}"
+    place = Place(uri.rstrip("/") if uri.startswith("http") else uri, None, source)
+    scheme, colon, rest = uri.partition(":")
+    base = scheme.split("+")[0]
+    if base == "sqlite" and colon:
+        path = _sqlite_path(uri)
+        if path is None or path.name.startswith((":memory:", "file:")):
+            raise place.error("names no file, so nothing would be kept; give sqlite:////absolute/path/mlflow.db")
+        query = uri.partition("?")[2]
+        absolute = f"{scheme}:///{path}" + (f"?{query}" if query else "")
+        return Place(absolute, str(path.parent / "mlartifacts"), source)
+    if base in DATABASES and rest.startswith("//"):
+        return Place(uri, str(PROJECT / "mlartifacts"), source)
+    if base in ("http", "https"):
+        if not urlsplit(uri).hostname:
+            raise place.error("names no host; give http://127.0.0.1:5000")
+        return place
+    if base in ("databricks", "databricks-uc"):
+        return place
+    if base == "file" or not colon:
+        where = Path(urlsplit(uri).path if base == "file" else uri).absolute()
+        database = where if where.suffix in (".db", ".sqlite", ".sqlite3") else where / "mlflow.db"
+        raise place.error(f"MLflow no longer keeps runs in plain folders; give sqlite:///{database}")
+    known = ", ".join(("sqlite", *DATABASES, "http", "https", "databricks"))
+    raise place.error(f"unknown scheme {base!r}; known: {known}")
+
+
+def check(place: Place) -> None:
+    """Raises ConfigError where `place` cannot be written or does not answer within a second."""
+    database = place.database
+    if database is not None:
+        _check_database(place, database)
+        if place.artifact_root and Path(place.artifact_root).exists():
+            _check_folder(place, Path(place.artifact_root))
+    elif place.uri.startswith("http"):
+        _check_server(place)
+
+
+def without_password(uri: str) -> str:
+    """`uri` with the password of `user:password@host` replaced by `***`."""
+    scheme, separator, rest = uri.partition("://")
+    authority, slash, path = rest.partition("/")
+    credentials, at, host = authority.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}{separator}{user}:***@{host}{slash}{path}" if at and colon else uri
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    """Absolute path of a sqlite URI (`sqlite:///relative`, `sqlite:////absolute`), None where it names none."""
+    path = uri.partition("://")[2].partition("?")[0].removeprefix("/")
+    return Path(os.path.abspath(path)) if path else None
+
+
+def _check_database(place: Place, path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise place.error("is a folder; name a file in it, such as mlflow.db")
+        _check_folder(place, path.parent)
+        if not path.exists():
+            return
+        if not path.stat().st_mode & 0o222:  # root could write it all the same, but somebody said not to
+            raise place.error("the database is read-only; make it writable (chmod u+w) or name another")
+        with path.open("r+b") as file:
+            magic = file.read(len(_SQLITE_MAGIC))
+        if magic and magic != _SQLITE_MAGIC:
+            raise place.error("is not a sqlite database; name another file")
+    except OSError as error:
+        raise place.error(f"the database cannot be written ({error.strerror}); name another") from error
+
+
+def _check_folder(place: Place, folder: Path) -> None:
+    """A folder is writable when a file can be made in it: permission bits say nothing to root or on /proc."""
+    if not folder.exists():
+        raise place.error(f"the folder {folder} does not exist; create it or name another")
+    if not folder.is_dir():
+        raise place.error(f"{folder} is not a folder; name another")
+    if not folder.stat().st_mode & 0o222:
+        raise place.error(f"the folder {folder} is read-only; make it writable (chmod u+w) or name another")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise place.error(f"the folder {folder} cannot be written ({error.strerror}); name another") from error
+
+
+def _check_server(place: Place) -> None:
+    """Asks for /health, then for the API: some hosts serve only the latter."""
+    import threading
+
+    problem: list[str] = []
+    thread = threading.Thread(target=lambda: problem.append(_server_problem(place.uri)), daemon=True)
+    thread.start()
+    thread.join(_TIMEOUT_S)  # a name look-up has no timeout of its own
+    if not problem:
+        raise place.error(f"no answer within {_TIMEOUT_S:g} s; start the server or check the address")
+    if problem[0]:
+        raise place.error(problem[0])
+
+
+def _server_problem(uri: str) -> str:
+    """What is wrong with the server at `uri`; empty when it answers."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    parts = urlsplit(uri)
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+    try:
+        for path in ("/health", "/api/2.0/mlflow/experiments/search?max_results=1"):
+            try:
+                urllib.request.urlopen(address + path, timeout=_TIMEOUT_S).close()
+                return ""
+            except urllib.error.HTTPError as error:
+                if error.code != 404:  # asking for a login is an answer too
+                    return "" if error.code < 500 else f"the server answers {error.code}; see its log"
+        return "answers, but not as an MLflow server; check the address"
+    except urllib.error.URLError as error:
+        reason = getattr(error.reason, "strerror", None) or error.reason
+        return f"unreachable ({reason}); start the server or check the address"
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"unreachable ({type(error).__name__}); start the server or check the address"

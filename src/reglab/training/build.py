@@ -1,0 +1,110 @@
+"""From a composed config to the objects that train."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from reglab.data.base import TensorData
+from reglab.errors import ConfigError
+from reglab.regularizers.base import Regularizer
+from reglab.regularizers.order import in_order
+from reglab.seeding import mix
+from reglab.tasks import Classification, Regression, Task
+from reglab.training.fit import Fit
+from reglab.training.module import Module
+
+
+def build_data(cfg: DictConfig) -> TensorData:
+    """The data of a run, loaded and split."""
+    data: TensorData = instantiate(cfg.data)
+    data.setup()
+    return data
+
+
+def build_task(data: TensorData) -> Task:
+    """Loss and figures for the kind of data."""
+    if data.kind == "classification":
+        return Classification(data.outputs)
+    return Regression(data.target_scale)
+
+
+def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
+    """The network, sized by the data; its initial weights depend on the seed alone."""
+    keys = {key: value for key, value in plain(cfg.model).items() if key not in ("_target_", "name")}
+    model = get_class(cfg.model._target_)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(mix(int(cfg.seed), "init"))
+        network: nn.Module = model(input_shape=data.input_shape, outputs=data.outputs, **keys)
+        return network
+
+
+def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str) -> list[Regularizer]:
+    """The strategy's regularizers in their order, attached to the model.
+
+    Raises:
+        ConfigError: one does not fit the kind of task, or found nothing to act on.
+    """
+    methods: Iterable[Regularizer] = [
+        get_class(node["_target_"])(**{key: value for key, value in node.items() if key != "_target_"})
+        for name, node in plain(cfg.regularizer).items()
+        if not name.startswith("_")
+    ]
+    ordered = in_order(methods)
+    for regularizer in ordered:
+        if kind not in regularizer.kinds:
+            raise ConfigError(
+                f"regularizer={regularizer.name}: is for {' and '.join(regularizer.kinds)}, and this data is a "
+                f"{kind} task; leave it out"
+            )
+        if not regularizer.attach(model):
+            raise ConfigError(
+                f"regularizer={regularizer.name}: found nothing to act on in this model{_hint(regularizer)}"
+            )
+    return ordered
+
+
+def _hint(regularizer: Regularizer) -> str:
+    return f"; {regularizer.needs}" if getattr(regularizer, "needs", "") else ""
+
+
+def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...]) -> Module:
+    """The LightningModule with its optimizer and scheduler."""
+    return Module(
+        fit,
+        optimizer=_maker(cfg.optimizer),
+        scheduler=_scheduler(cfg.scheduler),
+        seed=int(cfg.seed),
+        parts=parts,
+    )
+
+
+def _maker(node: DictConfig) -> Callable[[Any], torch.optim.Optimizer]:
+    keys = {key: value for key, value in plain(node).items() if key not in ("_target_", "name")}
+    optimizer = get_class(node._target_)
+    return lambda parameters: optimizer(parameters, **keys)
+
+
+def _scheduler(node: DictConfig) -> Callable[[torch.optim.Optimizer, int], Any] | None:
+    if not node.get("_target_"):
+        return None
+    keys = {key: value for key, value in plain(node).items() if key not in ("_target_", "name")}
+    scheduler = get_class(node._target_)
+
+    def make(optimizer: torch.optim.Optimizer, steps: int) -> Any:
+        # A schedule that wants its length gets that of the whole training.
+        length = {"T_max": steps} if "T_max" in inspect.signature(scheduler).parameters else {}
+        return scheduler(optimizer, **{**length, **keys})
+
+    return make
+
+
+def plain(node: DictConfig) -> Mapping[str, Any]:
+    """A resolved section as a plain dict."""
+    container = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

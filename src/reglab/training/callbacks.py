@@ -1,0 +1,115 @@
+"""Lightning callbacks: the stopwatch, the tracker's figures, the progress bar."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from reglab.training.module import Figures, Module
+
+
+class Watch(pl.Callback):
+    """Hands the figures of every evaluation on, and times training steps apart from evaluation.
+
+    Args:
+        report: takes the figures and the number of the epoch they follow, from 1.
+    """
+
+    def __init__(self, report: Callable[[Figures, int], None]) -> None:
+        self._report = report
+        self.train_s = 0.0
+        self.steps = 0
+        self._since = 0.0
+        self._evaluation_s = 0.0
+
+    @property
+    def step_ms(self) -> float:
+        """Milliseconds a training step, evaluation apart; 0 before the first."""
+        return 1000 * self.train_s / self.steps if self.steps else 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._since = _now(pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stops it."""
+        self.train_s = _now(pl_module) - self._since - self._evaluation_s
+        self.steps = trainer.global_step
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Evaluation begins."""
+        self._evaluation_began = _now(pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Evaluation is over: its figures go to the tracker."""
+        assert isinstance(pl_module, Module)
+        epoch = trainer.current_epoch + (trainer.state.fn == "fit")
+        self._report(pl_module.figures, epoch)
+        if trainer.state.fn == "fit":
+            self._evaluation_s += _now(pl_module) - self._evaluation_began
+
+
+def _now(module: pl.LightningModule) -> float:
+    if module.device.type == "cuda":
+        torch.cuda.synchronize(module.device)
+    return time.perf_counter()
+
+
+class EpochBar(pl.Callback):
+    """A progress bar by steps, with the figures of the last epoch, on standard error where that is a terminal."""
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+        self._bar: Progress | None = None
+        self._shown = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draws the bar."""
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(self.description, total=int(trainer.estimated_stepping_batches), figures="")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Moves it, ten times a second at most."""
+        now = time.perf_counter()
+        if self._bar is not None and now - self._shown > 0.1:
+            self._shown = now
+            self._bar.update(self._task, completed=trainer.global_step)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows the epoch's figures."""
+        if self._bar is not None and isinstance(pl_module, Module):
+            shown = [f"{name} {value:.4g}" for name, value in pl_module.figures.items() if name in _SHOWN]
+            self._bar.update(self._task, completed=trainer.global_step, figures="  ".join(shown))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leaves the full bar on the screen."""
+        self._close(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leaves it as far as it came."""
+        self._close(trainer)
+
+    def _close(self, trainer: pl.Trainer) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=trainer.global_step)
+            self._bar.stop()
+            self._bar = None
+
+
+_SHOWN = {"train/loss", "val/loss", "val/accuracy", "val/rmse"}

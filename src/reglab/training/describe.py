@@ -1,0 +1,60 @@
+"""How a run is called and labelled: its name, tags and params."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig
+
+from reglab.config.identity import config_hash, data_name, setting, setting_hash, strategy
+from reglab.tracking.environment import git_commit
+from reglab.training.build import plain
+
+
+def run_name(cfg: DictConfig) -> str:
+    """What the UI lists: strategy and seed."""
+    return f"{strategy(cfg)} seed={cfg.seed}"
+
+
+def tags(cfg: DictConfig) -> dict[str, str]:
+    """The tags that the config alone gives; `setting` and `about` tell runs that may be averaged from others."""
+    named = {
+        "strategy": strategy(cfg),
+        "data": data_name(cfg),
+        "model": str(cfg.model.name),
+        "seed": str(cfg.seed),
+        "split_seed": str(cfg.data.split_seed),
+        "label_noise": str(cfg.data.label_noise),
+        "config_hash": config_hash(cfg),
+        "setting": setting_hash(cfg),
+        "about": json.dumps(dict(_leaves(setting(cfg))), sort_keys=True),
+        "phase": str(cfg.tracking.phase),
+        "git_commit": git_commit(),
+    }
+    for key in ("sweep", "study"):
+        if cfg.tracking.get(key):
+            named[key] = str(cfg.tracking[key])
+    return named
+
+
+def params(cfg: DictConfig) -> dict[str, Any]:
+    """The few that people filter on, with every strength."""
+    named = {
+        "data": data_name(cfg),
+        "model": str(cfg.model.name),
+        "optimizer": str(cfg.optimizer.name),
+        "optimizer.lr": cfg.optimizer.lr,
+        "seed": cfg.seed,
+    }
+    for name, node in plain(cfg.regularizer).items():
+        if not name.startswith("_"):
+            named |= {f"regularizer.{name}.{key}": value for key, value in node.items() if not key.startswith("_")}
+    return named
+
+
+def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node

@@ -1,0 +1,28 @@
+"""The files of a run: config, overrides, environment, weights."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import save_file
+from torch import Tensor
+
+from reglab.tracking.environment import environment
+from reglab.tracking.run import TrackedRun
+
+
+def log_recipe(tracked: TrackedRun, cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """What is needed to run it again: ``config.yaml``, ``overrides.yaml``, ``environment.json``."""
+    tracked.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
+    tracked.log_text(OmegaConf.to_yaml(OmegaConf.create(list(overrides))), "overrides.yaml")
+    tracked.log_text(json.dumps(environment(), indent=2, sort_keys=True), "environment.json")
+
+
+def log_weights(tracked: TrackedRun, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """``weights/<name>.safetensors`` for each state dict of the plain model."""
+    if not weights:
+        return
+    with tracked.folder("weights") as folder:
+        for name, state in weights.items():
+            plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+            save_file(plain, folder / f"{name}.safetensors")

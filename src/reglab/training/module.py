@@ -1,0 +1,217 @@
+"""The LightningModule: seeds, steps, evaluation, best weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from reglab.errors import Diverged
+from reglab.seeding import mix
+from reglab.training.fit import Fit, overrides
+
+Figures = dict[str, float]
+SchedulerFactory = Callable[[torch.optim.Optimizer, int], Any]
+
+
+class Module(pl.LightningModule):
+    """Trains a `Fit` and watches it in eval mode.
+
+    Args:
+        fit: what is trained.
+        optimizer: parameters to optimizer.
+        scheduler: (optimizer, number of steps) to a scheduler that is stepped after every step, or None.
+        seed: of the global generator, which belongs to the regularizers: every optimization step starts from
+            (seed, step), whatever was drawn before.
+        parts: names of the validation loaders, in their order: ``("val", "train")``, or ``("train",)`` where there
+            are no validation rows. The best weights are those of the lowest ``val/loss``; without it, the last.
+    """
+
+    def __init__(
+        self,
+        fit: Fit,
+        optimizer: Callable[[Any], torch.optim.Optimizer],
+        scheduler: SchedulerFactory | None = None,
+        seed: int = 0,
+        parts: tuple[str, ...] = ("val", "train"),
+    ) -> None:
+        super().__init__()
+        self.fit = fit
+        self.seed = seed
+        self.parts = parts
+        self._make_optimizer, self._make_scheduler = optimizer, scheduler
+        self._before = [r for r in fit.regularizers if overrides(r, "before_step")]
+        self._after = [r for r in fit.regularizers if overrides(r, "after_step")]
+        self._penalties = [r for r in fit.regularizers if overrides(r, "penalty")]
+        self._outputs: list[list[tuple[Tensor, Tensor]]] = []
+        self._losses: list[Tensor] = []
+        self._generators = [torch.default_generator]
+        self.figures: Figures = {}
+        self.best: dict[str, Tensor] | None = None
+        self.best_figures: Figures = {}
+        self.evaluated_step = -1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning sets this string some 50 times a step, and nn.Module.__setattr__ would cost 7 % of a small one.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    # training
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer, with its scheduler by the step."""
+        optimizer = self._make_optimizer(self.fit.model.parameters())
+        for regularizer in self.fit.regularizers:
+            optimizer = regularizer.wrap_optimizer(optimizer)  # type: ignore[operator]
+        if self._make_scheduler is None:
+            return optimizer
+        scheduler = self._make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_fit_start(self) -> None:
+        """The generators that steps reseed: the CPU's, and the device's where that is another."""
+        self._generators = [torch.default_generator]
+        if self.device.type == "cuda":
+            self._generators.append(torch.cuda.default_generators[self.device.index or 0])
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """One loss. Runs inside the optimizer's closure, so that a second pass of a step sees the same masks."""
+        seed = mix(self.seed, self.trainer.global_step)
+        for generator in self._generators:
+            generator.manual_seed(seed)
+        loss = self.fit(batch)
+        self._losses.append(loss.detach())
+        return loss
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """One step, with what regularizers do to the weights right before the update and after it."""
+        closure = optimizer_closure
+        if self._before and optimizer_closure is not None:
+
+            def closure() -> Any:
+                loss = optimizer_closure()
+                self._change(self._before, "before_step", optimizer.param_groups[0]["lr"])
+                return loss
+
+        optimizer.step(closure=closure)
+        if self._after:
+            self._change(self._after, "after_step", effective_lr(optimizer))
+
+    @torch.no_grad()
+    def _change(self, regularizers: list[Any], hook: str, lr: float) -> None:
+        for regularizer in regularizers:
+            weights = regularizer.weights(self.fit.model)
+            for name, new in getattr(regularizer, hook)(weights, lr).items():
+                if new is not weights[name]:
+                    weights[name].copy_(new)
+
+    def on_train_epoch_end(self) -> None:
+        """Raises `Diverged` at the first step of the epoch whose loss was not finite."""
+        self._check_losses()
+
+    def _check_losses(self) -> None:
+        if not self._losses:
+            return
+        bad = ~torch.stack(self._losses).isfinite()
+        count = len(self._losses)
+        self._losses.clear()  # kept on the device until here: no step waits for it
+        if bad.any():
+            raise Diverged(self.trainer.global_step - count + int(bad.int().argmax()))
+
+    # evaluation
+
+    def on_validation_start(self) -> None:
+        """Training that has diverged is not evaluated."""
+        self._check_losses()
+        self._outputs = [[] for _ in self.parts]
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Collects outputs; Lightning has put the model in eval mode."""
+        self._outputs[dataloader_idx].append((self.fit.model(batch[0]), batch[1]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Figures of every part, and a copy of the weights where ``val/loss`` is the lowest so far."""
+        self.figures = self._evaluate(self.parts, full=False)
+        if penalty := self._penalty():
+            self.figures["train/penalty"] = penalty
+        self.evaluated_step = self.trainer.global_step
+        if "val/loss" in self.figures and self.trainer.state.fn == "fit":
+            self.log_dict(self.figures, logger=False)  # for callbacks such as early stopping
+        self._keep_best()
+
+    def _keep_best(self) -> None:
+        loss = self.figures.get("val/loss")
+        if loss is None or not loss < self.best_figures.get("val/loss", float("inf")):
+            return
+        self.best_figures = dict(self.figures)
+        state = self.fit.model.state_dict()
+        if self.best is None:
+            self.best = {name: tensor.detach().clone() for name, tensor in state.items()}
+        else:
+            for name, tensor in state.items():
+                self.best[name].copy_(tensor)
+
+    def restore_best(self) -> None:
+        """Puts the best weights back into the model; without validation the last ones stay."""
+        if self.best is not None:
+            self.fit.model.load_state_dict(self.best)
+
+    def on_test_start(self) -> None:
+        """Test rows, and training rows again, for the gap of the weights that are tested."""
+        self._outputs = [[], []]
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Collects outputs."""
+        self._outputs[dataloader_idx].append((self.fit.model(batch[0]), batch[1]))
+
+    def on_test_epoch_end(self) -> None:
+        """The figures of the one test, with the gap: test loss minus training loss."""
+        train = self._evaluate(("", "train"), full=False)["train/loss"]
+        self.figures = self._evaluate(("test",), full=True)
+        self.figures["gap/loss"] = self.figures["test/loss"] - train
+
+    def _evaluate(self, parts: tuple[str, ...], *, full: bool) -> Figures:
+        names, values = [], []
+        for part, pairs in zip(parts, self._outputs, strict=False):
+            if not part or not pairs:
+                continue
+            outputs, targets = pairs[0] if len(pairs) == 1 else map(torch.cat, zip(*pairs, strict=True))
+            for name, value in self.fit.task.figures(outputs, targets, full=full).items():
+                names.append(f"{part}/{name}")
+                values.append(value.float())
+        # One transfer from the device for all of them.
+        return dict(zip(names, torch.stack(values).tolist(), strict=True)) if values else {}
+
+    @torch.no_grad()
+    def _penalty(self) -> float:
+        total = 0.0
+        for regularizer in self._penalties:
+            penalty = regularizer.penalty(regularizer.weights(self.fit.model))  # type: ignore[operator]
+            total += 0.0 if penalty is None else float(penalty)
+        return total
+
+    # checkpoints: plain tensors and numbers, so that they load without unpickling
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The best weights so far travel with the checkpoint."""
+        checkpoint["reglab"] = {"best": self.best, "best_figures": self.best_figures}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """And come back from it."""
+        self.best = checkpoint["reglab"]["best"]
+        self.best_figures = checkpoint["reglab"]["best_figures"]
+
+
+def effective_lr(optimizer: Any) -> float:
+    """The step along a constant gradient: with it a proximal step has the minimum of its penalty.
+
+    lr for most; lr / (1 - momentum) for SGD with momentum, whose updates add up to that (with dampening, less).
+    """
+    group = optimizer.param_groups[0]
+    momentum = group.get("momentum", 0.0) or 0.0
+    return float(group["lr"]) * (1.0 - group.get("dampening", 0.0) * (momentum > 0)) / (1.0 - momentum)

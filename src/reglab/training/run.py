@@ -1,0 +1,142 @@
+"""Config in, trained and tracked run out."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+
+from reglab.config.identity import config_hash, strategy
+from reglab.regularizers.base import penalized
+from reglab.stopping import stoppable
+from reglab.tracking.queries import finished
+from reglab.tracking.run import TrackedRun
+from reglab.tracking.store import Store, open_store
+from reglab.training import build, describe, files
+from reglab.training.callbacks import EpochBar, Watch
+from reglab.training.doubles import double_counting
+from reglab.training.fit import Fit
+from reglab.training.proof import init_hash
+from reglab.training.trainer import make_trainer, set_threads
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run.
+
+    Attributes:
+        run_id: of the tracked run.
+        strategy: as tagged.
+        metrics: the figures of the test and of the tested weights, by their tracked names.
+        seconds: wall time, tracking included.
+        reused: it was FINISHED before, and nothing was trained.
+    """
+
+    run_id: str
+    strategy: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    reused: bool = False
+
+
+def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
+    """Trains one composed config and tracks it.
+
+    Args:
+        cfg: a checked config, resolvable.
+        overrides: the ones that made it, stored for a rerun.
+
+    Raises:
+        ConfigError: what only data or model could show is wrong; the run is FAILED.
+        Diverged: the loss stopped being finite; the run is FAILED.
+        Stopped: SIGINT or SIGTERM; the run is KILLED.
+
+    Every exception that leaves an open run has its id as the attribute ``run_id``.
+    """
+    began = time.perf_counter()
+    store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
+    if cfg.resume and (before := finished(store, [config_hash(cfg)])):
+        record = before[config_hash(cfg)]
+        return Result(record.run_id, strategy(cfg), dict(record.metrics), reused=True)
+    with stoppable():
+        metrics, run_id = _tracked(store, cfg, overrides)
+    return Result(run_id, strategy(cfg), metrics, time.perf_counter() - began)
+
+
+def _tracked(store: Store, cfg: DictConfig, overrides: Sequence[str]) -> tuple[dict[str, float], str]:
+    tracked = TrackedRun.open(
+        store,
+        name=describe.run_name(cfg),
+        tags=describe.tags(cfg),
+        params=describe.params(cfg),
+        parent=cfg.tracking.parent,
+    )
+    try:
+        with tracked:
+            files.log_recipe(tracked, cfg, overrides)
+            return _train(cfg, tracked), tracked.id
+    except BaseException as error:
+        error.run_id = tracked.id  # type: ignore[attr-defined]
+        raise
+
+
+def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
+    set_threads(int(cfg.trainer.threads))
+    data = build.build_data(cfg)
+    model = build.build_model(cfg, data)
+    tracked.set_tags(
+        {
+            "task": data.kind,
+            "rows": str(data.rows),
+            "train_rows": str(data.train_rows),
+            "test_rows": str(data.test_rows),
+            "split_hash": data.split_hash,
+            "order_hash": data.order_hash,
+            "init_hash": init_hash(model),
+        }
+    )
+    fit = Fit(model, build.build_task(data), build.build_regularizers(cfg, model, data.kind))
+    if doubles := double_counting(cfg, fit.regularizers):  # type: ignore[arg-type]
+        tracked.set_tags({"double_counting": "; ".join(doubles)})
+        sys.stderr.write("".join(f"note: {double}\n" for double in doubles))
+    parts = ("val", "train") if data.val_rows else ("train",)
+    module = build.build_module(cfg, fit, parts)
+    watch = Watch(tracked.log_metrics)
+    trainer = make_trainer(build.plain(cfg.trainer), _callbacks(cfg, fit, watch))
+    data.place(trainer.strategy.root_device)
+
+    watched = data.val_dataloader() or [data.train_eval_dataloader()]
+    trainer.fit(module, train_dataloaders=data.train_dataloader(), val_dataloaders=watched)
+    if module.evaluated_step != trainer.global_step:  # max_steps ended inside an epoch, or between evaluations
+        trainer.validate(module, watched, verbose=False)
+    last = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    module.restore_best()
+
+    metrics = {f"best/{name}": value for name, value in module.best_figures.items() if name.startswith("val/")}
+    if data.test_rows:
+        trainer.test(module, [data.test_dataloader(), data.train_eval_dataloader()], verbose=False)
+        metrics |= module.figures
+    metrics |= {"time/train_s": watch.train_s, "time/step_ms": watch.step_ms, **_size(model)}
+    tracked.log_metrics(metrics, trainer.current_epoch)
+    kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]
+    files.log_weights(tracked, {name: {"best": model.state_dict(), "last": last}[name] for name in kept})
+    return metrics
+
+
+def _callbacks(cfg: DictConfig, fit: Fit, watch: Watch) -> list[pl.Callback]:
+    bar = [EpochBar(describe.run_name(cfg))] if cfg.trainer.progress else []
+    own = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
+    return [watch, *own, *bar]
+
+
+def _size(model: torch.nn.Module) -> dict[str, float]:
+    weights = list(penalized(model).values())
+    entries = sum(weight.numel() for weight in weights)
+    zeros = sum(int((weight == 0).sum()) for weight in weights)
+    return {
+        "model/parameters": float(sum(p.numel() for p in model.parameters())),
+        "model/zero_fraction": zeros / entries if entries else 0.0,
+    }

@@ -1,0 +1,51 @@
+"""The Lightning Trainer of a run, quiet and without what small nets would pay for."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from reglab.errors import ConfigError
+
+_OWN = {"threads", "progress", "name"}  # keys of conf/trainer that are not the Trainer's
+
+
+def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
+    """A Trainer that logs and saves nothing by itself.
+
+    Args:
+        settings: the config's `trainer` section; what is not reglab's own goes to ``pl.Trainer`` as it is.
+        callbacks: the run's own and the regularizers'.
+
+    Raises:
+        ConfigError: a GPU is asked for where none is.
+    """
+    if settings.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise ConfigError("trainer.accelerator=gpu: this machine has no GPU that torch can use; choose trainer=cpu")
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Batches are indexed tensors, not a DataLoader: advice about workers and log intervals is not for them.
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
+    return pl.Trainer(
+        **{key: value for key, value in settings.items() if key not in _OWN},
+        devices=1,
+        logger=False,
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def set_threads(threads: int) -> None:
+    """How many threads torch uses here (the number changes the last bits), with denormal numbers taken as zero.
+
+    Weights that a penalty shrinks for long become denormal, and then every step takes several times as long.
+    """
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)

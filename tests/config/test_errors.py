@@ -1,0 +1,149 @@
+"""A wrong config: one line that names the key, what it got and what would do, before anything heavy is imported."""
+
+import pytest
+
+from reglab.cli import prepare
+from reglab.config.check import check
+from reglab.errors import ConfigError
+
+# What is typed, and what the one line must be (its beginning).
+WRONG = {
+    # names and grammar
+    "regularizer=dropuot": "regularizer=dropuot: no such option; did you mean dropout? (choose from dropout, ",
+    "regularizr=l1": "regularizr=l1: no such key; did you mean regularizer?",
+    "experiment=nope": "experiment=nope: no such option (choose from compare, seed_dropout, seed_l2",
+    "hydra/launcher=jobblib": "hydra/launcher=jobblib: no such option; did you mean joblib? (choose from basic, joblib",
+    "optimizer.lrr=1": "optimizer.lrr=1: no such key; did you mean optimizer.lr?",
+    "lr=3": "lr=3: no such key; did you mean optimizer.lr?",
+    "batch_size=3": "batch_size=3: no such key; did you mean data.batch_size?",
+    "seeds=1": "seeds=1: no such key; did you mean seed?",
+    "trainer.max_epoch=3": "trainer.max_epoch=3: no such key; did you mean trainer.max_epochs?",
+    "optimizer.momentum=.9": "optimizer.momentum=.9: not a key of this optimizer; it is one of optimizer=sgd",
+    "data.path=x": "data.path=x: not a key of this data; it is one of data=csv",
+    "+optimizer.foo=2": "optimizer.foo: no such key (keys of optimizer: amsgrad, ",
+    "+model.hiden_sizes=[3]": "model.hiden_sizes: no such key; did you mean hidden_sizes?",
+    "+trainer.max_step=3": "trainer.max_step: no such key; did you mean max_steps?",
+    "+trainer.logger=false": "trainer.logger: no such key",
+    "+tracking.urii=x": "tracking.urii: no such key; did you mean uri?",
+    "+foo=1": "foo: no such key",
+    "+seed=2": "+seed: that key exists; set it without the +",
+    "~foo": "~foo: no such key",
+    "~regularizer": "regularizer: missing; choose one of conf/regularizer, as in regularizer=none",
+    "~optimizer.lr": "optimizer.lr: missing; add +optimizer.lr=1e-3",
+    "foo": "foo: no value; write foo=VALUE",
+    "=1": "=1: no key; write KEY=1",
+    "model.hidden_sizes=[1,2": "model.hidden_sizes=[1,2: [ and ] do not match",
+    "data.name=a:b c": "data.name=a:b c: not readable as key=value; quote it",
+    "seed=1,2": "seed=1,2: several values make a sweep, which needs -m",
+    "seed=range(0,3)": "seed=range(0,3): several values make a sweep, which needs -m",
+    "experiment=compare": "experiment=compare: is a sweep, which needs -m",
+    "seed=${nope}": "data.seed: Interpolation key 'nope' not found",
+    "seed=???": "seed=???: a value must be given, as in seed=VALUE",
+    "optimizer=null": "optimizer=null: no such option (choose from adam, adamw, sgd",
+    # strengths
+    "regularizer.dropout.p=.3": "regularizer.dropout.p=.3: the strategy is none; add regularizer=dropout",
+    "+regularizer.l1.strength=3": "regularizer.l1.strength=3: the strategy is none; add regularizer=l1",
+    "regularizer=dropout regularizer.droput.p=.3": (
+        "regularizer.droput.p=.3: no such regularizer; did you mean regularizer.dropout.p?"
+    ),
+    "regularizer=dropout regularizer.dropout.pp=.3": (
+        "regularizer.dropout.pp=.3: no such key; did you mean regularizer.dropout.p?"
+    ),
+    "regularizer=dropout +regularizer.dropout.inputp=.3": (
+        "regularizer.dropout.inputp: no such key; did you mean input_p?"
+    ),
+    "regularizer=dropout regularizer.dropout.p=1.5": (
+        "regularizer.dropout.p=1.5: must be a number at least 0 and below 1"
+    ),
+    "regularizer=dropout regularizer.dropout.p=-.1": "regularizer.dropout.p=-0.1: must be",
+    "regularizer=dropout regularizer.dropout.p=much": "regularizer.dropout.p=much: must be a number",
+    "regularizer=l2 regularizer.l2.strength=-1": "regularizer.l2.strength=-1: must be a number at least 0",
+    "regularizer=l2 regularizer.l2.strength=inf": "regularizer.l2.strength=inf: must be",
+    "regularizer=l2 regularizer.l2.strength=nan": "regularizer.l2.strength=nan: must be",
+    "regularizer=max_norm regularizer.max_norm.max_norm=0": "regularizer.max_norm.max_norm=0: must be a number above 0",
+    "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: is for classification, and diabetes is",
+    "model=linear regularizer=dropout": "regularizer=dropout: model=linear has no hidden units to drop; ",
+    "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: model=mlp has no hidden units to drop; ",
+    "experiment=seed_l2 regularizer=none regularizer.l2.strength=3": (
+        "regularizer.l2.strength=3: the strategy is none; add regularizer=l2"
+    ),
+    # data
+    "data=csv": "data.path=null: give the file",
+    "data=csv data.path=/nope.csv data.target=y": "data.path=/nope.csv: no such file",
+    "data.label_noise=1.5": "data.label_noise=1.5: must lie between 0 and 1",
+    "data=diabetes data.label_noise=.1": "data.label_noise=0.1: diabetes is a regression",
+    "data.val_fraction=.6 data.test_fraction=.5": "data.val_fraction=0.6: with data.test_fraction=0.5 no row is left",
+    "data.val_fraction=1": "data.val_fraction=1: must be at least 0 and below 1",
+    "data.train_size=0": "data.train_size=0: must be a whole number of 1 or more, or null",
+    "data.batch_size=.5": "data.batch_size=0.5: must be a whole number of 1 or more, or null",
+    # model, optimizer, trainer, tracking
+    "model.hidden_sizes=[128,-3]": "model.hidden_sizes=[128,-3]: must be a list, each a whole number of 1 or more",
+    "model.hidden_sizes=128": "model.hidden_sizes=128: must be a list",
+    "model.norm=bathc": "model.norm=bathc: must be one of none, batch, layer; did you mean batch?",
+    "model.activation=rellu": "model.activation=rellu: must be one of relu, ",
+    "model=cnn model.kernel_size=2": "model.kernel_size=2: must be an odd whole number",
+    "optimizer.lr=0": "optimizer.lr=0: must be a finite number above 0",
+    "optimizer.betas=[.9]": "optimizer.betas=[0.9]: must be two numbers, each at least 0 and below 1",
+    "trainer.precision=bf16-true": "trainer.precision=bf16-true: weights of 8 bits lose small strengths",
+    "trainer.precision=16-mixed": "trainer.precision=16-mixed: is for GPUs; use bf16-mixed",
+    "trainer.max_epochs=0": "trainer.max_epochs=0: must be a whole number of 1 or more",
+    "trainer.max_steps=-2": "trainer.max_steps=-2: must be",
+    "trainer.threads=0": "trainer.threads=0: must be",
+    "tracking.uri=sqlite:////nope/x.db": "tracking.uri=sqlite:////nope/x.db: the folder /nope does not exist",
+    "tracking.weights=bst": "tracking.weights=bst: must be one of best, both, none; did you mean best?",
+    # the sweep's report
+    "select_by=test/accuracy": "select_by=test/accuracy: choosing by the test makes it no test; choose by val/accuracy",
+    "metric=test/acuracy": "metric=test/acuracy: not known; did you mean test/accuracy?",
+    "direction=up": "direction=up: must be one of max, min, or null",
+    "seed=-1": "seed=-1: must be a whole number of 0 or more",
+    "resume=yes": "resume=yes: must be true or false, or null",
+    # sweeps: what holds for all jobs is told before the sweeper starts
+    "-m regularizer=none,l1 optimizer.lrr=3": "optimizer.lrr=3: no such key; did you mean optimizer.lr?",
+}
+
+
+@pytest.mark.parametrize("typed", WRONG, ids=str)
+def test_a_wrong_config_is_one_line(typed):
+    overrides = [typed] if typed.startswith("data.name") else typed.split()
+    with pytest.raises(ConfigError) as caught:
+        prepare(overrides, "train", check)
+    assert str(caught.value).startswith(WRONG[typed])
+    assert "\n" not in str(caught.value)
+
+
+RIGHT = [
+    "",
+    "regularizer=[none,l1]",
+    "regularizer=max_norm regularizer.max_norm.max_norm=inf",
+    "regularizer=dropout model=linear regularizer.dropout.input_p=.2",
+    "data=seed_noise data.batch_size=null",
+    "data.val_fraction=0 data.test_fraction=0",
+    "model.hidden_sizes=[] data.train_size=10",
+    "optimizer=sgd optimizer.momentum=.9 optimizer.nesterov=true",
+    "+optimizer.amsgrad=true scheduler=cosine +scheduler.T_max=10",
+    "+trainer.accumulate_grad_batches=2 trainer.limit_train_batches=.5",
+    "trainer=gpu trainer.precision=16-mixed",
+    "experiment=seed_dropout",
+    "metric=test/balanced_accuracy direction=max select_by=val/loss",
+    "--help data=csv",
+    "--cfg job data=csv",
+]
+
+
+@pytest.mark.parametrize("typed", RIGHT, ids=str)
+def test_a_right_config_passes_as_it_is(typed):
+    assert prepare(typed.split(), "train", check) == typed.split()
+
+
+def test_in_a_sweep_a_single_strength_waits_for_its_strategy():
+    typed = ["-m", "experiment=compare", "regularizer.l1.strength=1e-3", "regularizer.l2.strength=1,2", "seed=0"]
+    handed = ["-m", "experiment=compare", "regularizer.l1.strength=choice(1e-3)", *typed[3:]]
+    assert prepare(typed, "train", check) == handed
+
+
+def test_a_file_is_suggested(tmp_path):
+    (tmp_path / "wine.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(ConfigError, match=r"no such file; did you mean .*wine.csv\?"):
+        prepare(["data=csv", f"data.path={tmp_path}/wien.csv", "data.target=y"], "train", check)
+    with pytest.raises(ConfigError, match=r"data.target=null: name the column"):
+        prepare(["data=csv", f"data.path={tmp_path}/wine.csv"], "train", check)

@@ -1,0 +1,161 @@
+"""Who a run is."""
+
+import subprocess
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+from reglab.config.compose import Composer
+from reglab.config.identity import config_hash, data_name, science, setting, setting_hash, strategy
+
+BASE = ["regularizer=[dropout,l1]", "scheduler=cosine"]
+SCIENCE = [
+    "seed=1",
+    "data=breast_cancer",
+    "data.split_seed=1",
+    "data.train_size=100",
+    "data.label_noise=0.1",
+    "data.val_fraction=0.1",
+    "data.test_fraction=0.1",
+    "data.batch_size=32",
+    "data.batch_size=null",
+    "model=linear",
+    "model.hidden_sizes=[128]",
+    "model.activation=gelu",
+    "model.norm=batch",
+    "regularizer=dropout",
+    "regularizer=[dropout,l1,l2]",
+    "regularizer.dropout.p=0.4",
+    "regularizer.l1.strength=1e-3",
+    "optimizer=sgd",
+    "optimizer.lr=1e-2",
+    "optimizer.weight_decay=0.1",
+    "scheduler=none",
+    "scheduler.eta_min=1e-5",
+    "trainer.max_epochs=21",
+    "trainer.max_steps=10",
+    "trainer.limit_train_batches=3",
+    "trainer.precision=bf16-mixed",
+    "trainer.threads=2",
+    "trainer.gradient_clip_val=1",
+    "+trainer.accumulate_grad_batches=2",
+]
+APART = [
+    "trainer.accelerator=gpu",
+    "trainer.progress=false",
+    "tracking.uri=sqlite:////tmp/other.db",
+    "tracking.experiment=other",
+    "tracking.weights=none",
+    "tracking.parent=abc",
+    "tracking.phase=sweep",
+    "+tracking.sweep=x",
+    "resume=true",
+    "fail_fast=true",
+    "sweep.name=x",
+    "metric=test/loss",
+    "direction=min",
+    "baseline=l1",
+    "select_by=val/loss",
+    "report.dir=x",
+    "data.name=other",
+    "model.name=other",
+    "regularizer._space_.dropout.p.high=0.9",
+]
+
+
+@pytest.fixture(scope="module")
+def composer():
+    return Composer()
+
+
+@pytest.mark.parametrize("override", SCIENCE)
+def test_each_scientific_key_moves_the_identity(composer, override):
+    assert config_hash(composer.compose([*BASE, override])) != config_hash(composer.compose(BASE))
+
+
+@pytest.mark.parametrize("override", APART)
+def test_no_other_key_does(composer, override):
+    assert config_hash(composer.compose([*BASE, override])) == config_hash(composer.compose(BASE))
+
+
+def test_the_order_of_keys_and_the_way_numbers_are_written_do_not_count(composer):
+    def turned(node):
+        return {key: turned(node[key]) for key in reversed(node)} if isinstance(node, dict) else node
+
+    cfg = composer.compose(BASE)
+    assert config_hash(OmegaConf.create(turned(OmegaConf.to_container(cfg)))) == config_hash(cfg)
+    assert config_hash(composer.compose(["regularizer=[l1,dropout]", "scheduler=cosine"])) == config_hash(cfg)
+    assert config_hash(composer.compose(["optimizer.lr=1"])) == config_hash(composer.compose(["optimizer.lr=1.0"]))
+    assert config_hash(composer.compose(["optimizer.lr=1e-2"])) == config_hash(composer.compose(["optimizer.lr=.01"]))
+
+
+def test_an_infinite_strength_has_an_identity(composer):
+    off = composer.compose(["regularizer=max_norm", "regularizer.max_norm.max_norm=inf"])
+    assert science(off)["regularizer"]["max_norm"]["max_norm"] == "inf"
+    assert config_hash(off) != config_hash(composer.compose(["regularizer=max_norm"]))
+
+
+PINNED = OmegaConf.create(
+    {
+        "seed": 3,
+        "data": {"_target_": "reglab.data.Digits", "name": "digits", "seed": 3, "split_seed": 3, "batch_size": None},
+        "model": {"_target_": "reglab.models.MLP", "name": "mlp", "hidden_sizes": [8, 4]},
+        "regularizer": {"l2": {"_target_": "reglab.regularizers.L2", "strength": 1e-3}, "_space_": {"l2": {}}},
+        "optimizer": {"_target_": "torch.optim.AdamW", "lr": 1e-3, "weight_decay": 0.0},
+        "scheduler": {"name": "none"},
+        "trainer": {"accelerator": "cpu", "max_epochs": 2, "threads": 1, "progress": True},
+        "tracking": {"uri": None},
+    }
+)
+
+
+def test_it_is_the_same_for_ever():
+    """A change of these two makes every tracked run unknown to the sweeps that could reuse it."""
+    assert config_hash(PINNED) == "4ee72d477c41cbc8"
+    assert setting_hash(PINNED) == "c788398a38e523d0"
+
+
+def test_it_is_the_same_in_another_process(composer):
+    code = f"""
+from reglab.config.compose import compose
+from reglab.config.identity import config_hash
+print(config_hash(compose({BASE!r})))"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.strip() == config_hash(composer.compose(BASE))
+
+
+def test_a_setting_is_what_strategies_are_compared_in(composer):
+    base = composer.compose(BASE)
+    for same in ("regularizer=l2", "seed=5", "data.split_seed=9", "regularizer.dropout.p=0.1"):
+        assert setting_hash(composer.compose([*BASE, same])) == setting_hash(base)
+    for other in ("optimizer.lr=1e-2", "data.label_noise=0.2", "trainer.max_epochs=3", "model.norm=layer"):
+        assert setting_hash(composer.compose([*BASE, other])) != setting_hash(base)
+    assert "regularizer" not in setting(base)
+    assert "seed" not in setting(base)["data"]
+
+
+def test_a_file_enters_by_its_content(composer, tmp_path):
+    def identity(path):
+        return config_hash(composer.compose(["data=csv", f"data.path={path}", "data.target=y"]))
+
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    one.write_text("x,y\n1,2\n")
+    two.write_text("x,y\n1,2\n")
+    before = identity(one)
+    assert identity(two) == before
+    two.write_text("x,y\n1,2\n3,4\n")
+    assert identity(two) != before
+
+
+def test_data_name_is_the_files_stem_unless_given(composer):
+    csv = ["data=csv", "data.path=/tmp/wine.csv.gz", "data.target=y"]
+    assert data_name(composer.compose(csv)) == "wine"
+    assert data_name(composer.compose([*csv, "data.name=vino"])) == "vino"
+    assert data_name(composer.compose([])) == "digits"
+
+
+def test_strategy_is_named_in_acting_order(composer):
+    assert strategy(composer.compose([])) == "none"
+    assert strategy(composer.compose(["regularizer=[l1,dropout]"])) == "dropout+l1"
+    assert strategy(composer.compose(["regularizer=[max_norm,l2,dropout]"])) == "dropout+l2+max_norm"

@@ -1,0 +1,47 @@
+"""What many tests need: a composed config, a fresh tracking store, a trained run."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+import pytest
+from omegaconf import DictConfig
+
+from reglab.config.compose import compose
+
+Compose = Callable[..., DictConfig]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and nothing else: to make them takes seconds, to copy them nothing."""
+    from reglab.tracking.store import open_store
+
+    folder = tmp_path_factory.mktemp("database")
+    open_store(f"sqlite:///{folder}/mlflow.db", "unused")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store_uri(tmp_path: Path, empty_database: Path) -> str:
+    """The URI of a fresh sqlite store in the test's own folder."""
+    with closing(sqlite3.connect(empty_database)) as source, closing(sqlite3.connect(tmp_path / "mlflow.db")) as copy:
+        source.backup(copy)  # not a file copy: the last tables may still lie in the write-ahead log
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.fixture
+def compose_cfg(tmp_path: Path) -> Compose:
+    """Composes one run's config, tracked in the test's own folder: ``compose_cfg("regularizer=l1", "seed=3")``."""
+
+    def make(*overrides: str) -> DictConfig:
+        return compose(
+            [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", "trainer.progress=false", *overrides],
+        )
+
+    return make

@@ -1,0 +1,88 @@
+"""The data sets that come inside packages, and the negative control."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from reglab.data import BreastCancer, Diabetes, Digits, Mnist1d, Mnist5k, SeedNoise
+
+
+def ready(data, **axes):
+    made = data(**{"name": "some", "seed": 0, "split_seed": 0, **axes})
+    made.setup()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("data", "shape", "outputs", "rows"),
+    [
+        (Digits, (1, 8, 8), 10, (1079, 359, 359)),
+        (BreastCancer, (30,), 2, (341, 114, 114)),
+        (Diabetes, (10,), 1, (266, 88, 88)),
+        (Mnist5k, (1, 28, 28), 10, (3000, 1000, 1000)),
+        (SeedNoise, (10,), 1, (100, 0, 5000)),
+    ],
+)
+def test_shapes_types_and_rows(data, shape, outputs, rows):
+    made = ready(data)
+    assert (made.input_shape, made.outputs) == (shape, outputs)
+    assert (made.train_rows, made.val_rows, made.test_rows) == rows
+    assert made.train.inputs.shape == (rows[0], *shape)
+    assert made.train.inputs.dtype == torch.float32
+    assert made.train.targets.dtype == (torch.float32 if outputs == 1 else torch.int64)
+    assert made.train.inputs.isfinite().all()
+
+
+@pytest.mark.parametrize("data", [Digits, Mnist5k])
+def test_images_range_from_0_to_1(data):
+    inputs = ready(data).train.inputs
+    assert (inputs.min(), inputs.max()) == (0.0, 1.0)
+
+
+def test_mnist5k_has_500_images_a_class_in_every_part_alike():
+    data = ready(Mnist5k)
+    assert torch.bincount(data.train.targets).tolist() == [300] * 10
+    assert torch.bincount(data.test.targets).tolist() == [100] * 10
+
+
+def test_seed_noise_is_fresh_for_each_split_seed_and_standard_normal():
+    one, two = ready(SeedNoise), ready(SeedNoise, split_seed=1, seed=1)
+    assert not torch.equal(one.test.inputs, two.test.inputs)
+    assert torch.equal(one.test.inputs, ready(SeedNoise, seed=5).test.inputs)
+    # 5,000 targets: standard errors .014 of the mean, .02 of the mean square, .014 of a correlation
+    assert abs(one.test.targets.mean()) < 0.06
+    assert abs(one.test.targets.square().mean() - 1) < 0.08
+    correlations = (one.test.inputs * one.test.targets[:, None]).mean(0)
+    assert correlations.abs().max() < 0.06
+    assert one.target_scale == 1.0
+
+
+def test_seed_noise_keeps_its_test_rows_where_validation_or_train_size_are_given():
+    plain, cut = ready(SeedNoise), ready(SeedNoise, val_fraction=0.2, train_size=50)
+    assert (cut.train_rows, cut.val_rows, cut.test_rows) == (50, 20, 5000)
+    assert torch.equal(plain.test.inputs, cut.test.inputs)
+
+
+@pytest.mark.slow
+def test_mnist1d_is_the_published_set_and_leaves_the_global_generators_alone():
+    random.seed(1)
+    np.random.seed(1)
+    expected = random.random(), np.random.rand()
+    random.seed(1)
+    np.random.seed(1)
+    data = ready(Mnist1d, test_fraction=None, val_fraction=0.0)
+    assert (random.random(), np.random.rand()) == expected
+    assert (data.train_rows, data.test_rows, data.input_shape) == (4000, 1000, (1, 40))
+    labels = torch.empty(5000, dtype=torch.int64)
+    labels[np.concatenate([data.parts.train, data.parts.test])] = torch.cat([data.train.targets, data.test.targets])
+    # The first labels of the published file; each digit 500 times, the signals with mean 0 and variance 1.
+    assert labels[:10].tolist() == [2, 6, 4, 5, 6, 6, 6, 0, 3, 1]
+    assert torch.bincount(labels).tolist() == [500] * 10
+    signals = torch.cat([data.train.inputs, data.test.inputs]).double()
+    assert abs(signals.mean()) < 1e-6
+    assert abs(signals.square().mean() - 1) < 1e-6
+    assert abs(data.train.inputs.double().sum() + 51.78746787509559) < 1e-3
+    drawn = ready(Mnist1d)  # made once, then split like any other
+    assert (drawn.train_rows, drawn.val_rows, drawn.test_rows) == (3000, 1000, 1000)

@@ -1,0 +1,56 @@
+"""Every data config builds its class, and a config is checked without heavy imports."""
+
+import subprocess
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from reglab.paths import CONF
+
+NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if not path.stem.startswith("_"))
+
+
+def composed(name, *overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(overrides=[f"+data={name}", "+seed=3", *overrides])
+    OmegaConf.resolve(cfg)
+    return cfg.data
+
+
+def test_all_are_here():
+    assert NAMES == ["breast_cancer", "csv", "diabetes", "digits", "mnist1d", "mnist5k", "seed_noise"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_builds_its_class(name, tmp_path):
+    (tmp_path / "wine.csv").write_text("x,label\n1,a\n")
+    overrides = [f"data.path={tmp_path / 'wine.csv'}", "data.target=label"] if name == "csv" else []
+    cfg = composed(name, *overrides)
+    data = instantiate(cfg)
+    assert data.name == ("wine" if name == "csv" else name)
+    assert (data.seed, data.split_seed) == (3, 3)
+    control = name == "seed_noise"
+    assert (data.val_fraction, data.test_fraction) == ((0.0, None) if control else (0.2, 0.2))
+    assert (data.train_size, data.label_noise, data.batch_size) == (None, 0.0, 64)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_begins_with_the_command_that_runs_it(name):
+    first = (CONF / "data" / f"{name}.yaml").read_text().splitlines()[0]
+    assert first.startswith(f'# make train ARGS="data={name}')
+
+
+@pytest.mark.slow
+def test_heavy_libraries_wait_until_they_are_needed():
+    # Without torch, paths and axes can be checked; with a class imported, pandas and the rest still wait for load().
+    code = (
+        "import sys, reglab.data, reglab.data.files, reglab.data.axes\n"
+        "assert not {'torch', 'numpy', 'pandas', 'sklearn'} & set(sys.modules)\n"
+        "from reglab.data import Csv, Digits, Mnist1d, Mnist5k\n"
+        "late = {'pandas', 'pyarrow', 'sklearn', 'mlxtend', 'mnist1d', 'matplotlib'} & set(sys.modules)\n"
+        "assert not late, late\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

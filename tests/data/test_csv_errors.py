@@ -1,0 +1,102 @@
+"""Bad tables: one line that names the key, what is wrong and what would do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reglab.data import Csv
+from reglab.errors import ConfigError
+
+N = 40
+GOOD = pd.DataFrame({"x": np.arange(N) * 0.5, "word": np.resize(["a", "b"], N), "label": np.resize(["p", "q"], N)})
+
+
+def refusal(path, target="label", **options) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Csv(**{"path": str(path), "target": target, "seed": 0, "split_seed": 0, **options}).setup()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def cells(column, changes):
+    table = GOOD.astype(object)
+    for row, value in changes.items():
+        table.loc[row, column] = value
+    return table
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "parts"),
+    [
+        (GOOD, {"target": "lable"}, ["data.target=lable: no such column", "did you mean label?"]),
+        (GOOD, {"target": "LABEL"}, ["did you mean label?"]),
+        (GOOD, {"target": "zzz"}, ["it has x, word, label"]),
+        (cells("x", {6: "abc", 9: "?"}), {}, ["column 'x'", "2 of 40 cells", "'abc' in data row 7", "empty the cell"]),
+        (cells("x", {3: "inf"}), {}, ["column 'x' holds an infinite number in data row 4"]),
+        (GOOD.assign(x=np.nan), {}, ["column 'x' has no value in any row", "remove it"]),
+        (GOOD.assign(label="p"), {}, ["data.target=label", "all 40 rows are of one class (p)"]),
+        (GOOD.assign(label=1), {}, ["all 40 rows are of one class (1)"]),
+        (GOOD.assign(label=0.5), {}, ["has the same value (0.5) in all rows"]),
+        (cells("label", {4: None, 5: " "}), {}, ["data.target=label: 2 of 40 rows have no value", "data row 5", "remove"]),
+        (cells("label", {0: "rare"}), {}, ["class rare has 1 of 40 rows, too few for 3 parts", "merge or drop"]),
+        (GOOD, {"kind": "regression"}, ["data.kind=regression", "holds text (such as 'p')"]),
+        (GOOD, {"target": "x", "kind": "classification"}, ["40 different numbers", "use data.kind=regression"]),
+        (cells("x", {2: "n/k"}), {"target": "x"}, ["data.target=x: the column is numeric but for 1 of 40 cells, the first 'n/k'"]),
+        (GOOD, {"target": "x", "label_noise": 0.1}, ["data.label_noise=0.1"]),
+        (GOOD[["label"]], {}, ["has no column besides the target"]),
+        (GOOD.head(0), {}, ["has no rows"]),
+        (GOOD, {"train_size": 30}, ["data.train_size=30: only 24 rows"]),
+        (GOOD, {"test_fraction": 0.01}, ["data.test_fraction=0.01: leaves no row of 40"]),
+        (GOOD, {"test_fraction": None}, ["data.test_fraction=null"]),
+        (GOOD.assign(id=[f"row {i}" for i in range(N)] ), {}, None),
+        (pd.concat([GOOD] * 2).assign(id=[f"{i},5" for i in range(2 * N)]), {}, ["column 'id' holds 80 different texts", "'0,5'"]),
+    ],
+)  # fmt: skip
+def test_one_line_names_what_is_wrong(tmp_path, table, options, parts):
+    path = tmp_path / "bad.csv"
+    table.to_csv(path, index=False)
+    if parts is None:  # few enough texts to be categories
+        Csv(path=str(path), target="label", seed=0, split_seed=0).setup()
+        return
+    message = refusal(path, **options)
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ("x,x,label\n1,2,a\n", ["more than one column is named 'x'"]),
+        (",x,label\n0,1,a\n", ["column 1 has no name"]),
+        ("x,label\n1,a\n1,a,b\n", ["cannot be read as .csv"]),
+        ("x,label\n1,a,b\n1,a,b\n", ["cannot be read as .csv"]),
+        ("", ["is empty"]),
+        (b"x,label\n1,\xff\xfe\n", ["is not UTF-8 text"]),
+    ],
+)
+def test_files_that_are_no_table(tmp_path, content, parts):
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    message = refusal(path)
+    for part in ["data.path=", *parts]:
+        assert part in message
+
+
+def test_a_parquet_file_that_is_none(tmp_path):
+    (tmp_path / "bad.parquet").write_text("x,label\n1,a\n")
+    assert "cannot be read as .parquet" in refusal(tmp_path / "bad.parquet")
+
+
+def test_dates_in_a_parquet_file(tmp_path):
+    GOOD.assign(day=pd.date_range("2020-01-01", periods=N)).to_parquet(tmp_path / "days.parquet")
+    assert "column 'day' holds dates" in refusal(tmp_path / "days.parquet")
+
+
+def test_what_the_config_alone_shows_is_refused_before_the_file_is_read(tmp_path):
+    path = tmp_path / "ok.csv"
+    path.write_text("not read")
+    assert "data.target=None: name the target column" in refusal(path, target=None)
+    assert "data.kind=regresion: must be one of" in refusal(path, kind="regresion")
+    assert "did you mean regression?" in refusal(path, kind="regresion")
+    assert "data.val_fraction=2" in refusal(path, val_fraction=2)

@@ -1,0 +1,96 @@
+"""Which rows go where: exact counts, class shares, and what depends on which seed."""
+
+import numpy as np
+import pytest
+
+from reglab.data.splits import split
+from reglab.errors import ConfigError
+
+CLASSES = np.repeat([0, 1, 2], [50, 30, 20])
+
+
+def parts(rows=100, classes=None, **changed):
+    options = {"split_seed": 0, "train_size": None, "val_fraction": 0.2, "test_fraction": 0.2, **changed}
+    return split(rows, classes, **options)
+
+
+def counts(rows):
+    return np.bincount(CLASSES[rows], minlength=3).tolist()
+
+
+@pytest.mark.parametrize("classes", [None, CLASSES], ids=["plain", "stratified"])
+def test_parts_are_disjoint_and_cover_all_rows(classes):
+    cut = parts(classes=classes)
+    assert [len(cut.train), len(cut.val), len(cut.test)] == [60, 20, 20]
+    assert sorted([*cut.train, *cut.val, *cut.test]) == list(range(100))
+
+
+def test_classes_keep_their_shares():
+    cut = parts(classes=CLASSES, train_size=10)
+    assert counts(cut.test) == [10, 6, 4]
+    assert counts(cut.val) == [10, 6, 4]
+    assert counts(cut.train) == [5, 3, 2]
+
+
+def test_shares_that_are_not_whole_add_up_by_largest_remainder():
+    classes = np.repeat([0, 1, 2], [34, 33, 33])
+    cut = parts(classes=classes, test_fraction=0.1, val_fraction=0.0)
+    assert np.bincount(classes[cut.test]).tolist() == [4, 3, 3]  # shares 3.4, 3.3, 3.3
+
+
+def test_train_size_moves_neither_validation_nor_test():
+    whole, few = parts(classes=CLASSES), parts(classes=CLASSES, train_size=17)
+    assert np.array_equal(whole.val, few.val)
+    assert np.array_equal(whole.test, few.test)
+    assert len(few.train) == 17
+    assert set(few.train) <= set(whole.train)
+
+
+def test_the_test_part_does_not_depend_on_the_validation_fraction():
+    assert np.array_equal(parts(val_fraction=0.1).test, parts(val_fraction=0.4).test)
+
+
+def test_the_seed_decides():
+    assert np.array_equal(parts().train, parts().train)
+    assert set(parts().test) != set(parts(split_seed=1).test)
+
+
+def test_parts_are_in_random_order():
+    # The first rows of a part stand for it (training figures): a file sorted by class must not leave one class there.
+    assert all(count > 0 for count in counts(parts(classes=CLASSES).train[:20]))
+
+
+def test_a_fraction_of_zero_skips_the_stage():
+    cut = parts(val_fraction=0.0, test_fraction=0.0)
+    assert [len(cut.train), len(cut.val), len(cut.test)] == [100, 0, 0]
+
+
+def test_held_out_rows_are_the_test_part_on_request():
+    cut = parts(test_fraction=None, held_out=30, val_fraction=0.1)
+    assert cut.test.tolist() == list(range(70, 100))
+    assert sorted([*cut.train, *cut.val]) == list(range(70))
+    assert len(cut.val) == 7
+    assert len(parts(held_out=30).test) == 20  # a fraction draws from all rows
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"train_size": 61}, r"data.train_size=61: only 60 rows .* validation \(20\) and test \(20\)"),
+        ({"test_fraction": 0.001}, r"data.test_fraction=0.001: leaves no row of 100; at least 0.01, or 0"),
+        ({"val_fraction": 0.001}, r"data.val_fraction=0.001: leaves no row of 100"),
+        ({"val_fraction": 0.5, "test_fraction": 0.499}, r"data.val_fraction=0.5: .* no row of 100 is left to train on"),
+        ({"test_fraction": None}, r"data.test_fraction=null: this data has no test rows of its own"),
+        (
+            {"rows": 7, "classes": np.array([0, 0, 0, 0, 0, 1, 1])},
+            r"class 1 has 2 of 7 rows, too few for 3 parts",
+        ),
+        (
+            {"rows": 7, "classes": np.array([0, 0, 0, 0, 0, 1, 1]), "class_names": ("ham", "spam")},
+            r"class spam has 2 of 7 rows",
+        ),
+    ],
+)
+def test_what_cannot_be_split_is_refused(changed, message):
+    with pytest.raises(ConfigError, match=message):
+        parts(**changed)

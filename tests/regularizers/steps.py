@@ -1,0 +1,72 @@
+"""Training steps as `reglab.training.Module` takes them, without a Trainer around them."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reglab.models import MLP
+from reglab.regularizers import Regularizer, in_order
+from reglab.seeding import mix
+from reglab.tasks import Classification, Regression, Task
+from reglab.training.fit import Fit
+from reglab.training.module import Module
+
+Batch = tuple[Tensor, Tensor]
+CLASSES = 3
+FEATURES = 6
+
+
+def batch_of(kind: str, rows: int = 24, seed: int = 0) -> Batch:
+    """Random inputs (rows, FEATURES), and targets that depend on them."""
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(rows, FEATURES, generator=generator)
+    scores = inputs @ torch.randn(FEATURES, CLASSES, generator=generator)
+    return inputs, scores.argmax(1) if kind == "classification" else scores[:, 0]
+
+
+def task_of(kind: str) -> Task:
+    return Classification(CLASSES) if kind == "classification" else Regression()
+
+
+def network(kind: str = "classification", seed: int = 0, **options: Any) -> MLP:
+    torch.manual_seed(seed)
+    return MLP((FEATURES,), CLASSES if kind == "classification" else 1, **{"hidden_sizes": [8, 7], **options})
+
+
+def fit_of(model: nn.Module, task: Task, regularizers: Iterable[Regularizer] = ()) -> Fit:
+    ordered = in_order(regularizers)
+    for regularizer in ordered:
+        assert regularizer.attach(model)
+    return Fit(model, task, ordered)
+
+
+def train(
+    fit: Fit,
+    batches: list[Batch],
+    steps: int,
+    optimizer: Callable[[Any], torch.optim.Optimizer] | None = None,
+) -> Fit:
+    """Takes the steps; SGD with lr 0.1 unless told. The global generator starts each step from its number."""
+    fit.train()
+    make = optimizer or (lambda parameters: torch.optim.SGD(parameters, lr=0.1))
+    stepper = make(fit.model.parameters())
+    module = Module(fit, optimizer=make)
+    for step in range(steps):
+
+        def closure(step: int = step) -> Tensor:
+            torch.default_generator.manual_seed(mix(0, step))
+            stepper.zero_grad()
+            loss = fit(batches[step % len(batches)])
+            loss.backward()
+            return loss
+
+        module.optimizer_step(0, step, stepper, closure)
+    return fit
+
+
+def same_state(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two models hold equal tensors under equal names, bit for bit."""
+    first, second = one.state_dict(), other.state_dict()
+    return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)

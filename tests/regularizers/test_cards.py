@@ -1,0 +1,51 @@
+"""Each regularizer's card says what its config and its class say."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from reglab.paths import CONF, PROJECT
+from reglab.regularizers.base import known
+
+CARDS = PROJECT / "docs" / "regularizers"
+HEADINGS = [
+    "What it does",
+    "Formula",
+    "How to use",
+    "Suggested strengths",
+    "When it helps, and when not",
+    "Cost",
+    "Pitfalls",
+    "Paper",
+]
+NAMES = sorted(path.stem for path in Path(CONF, "regularizer").glob("*.yaml") if path.stem != "none")
+
+
+def test_every_config_has_a_card() -> None:
+    assert sorted(path.stem for path in CARDS.glob("*.md")) == NAMES
+
+
+@pytest.mark.parametrize("name", [*NAMES, "none"])
+def test_a_config_begins_with_the_command_that_runs_it(name: str) -> None:
+    first = (CONF / "regularizer" / f"{name}.yaml").read_text().splitlines()[0]
+    assert first.startswith(f'# make train ARGS="regularizer={name}')
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_card(name: str) -> None:
+    lines = (CARDS / f"{name}.md").read_text().splitlines()
+    config = (CONF / "regularizer" / f"{name}.yaml").read_text()
+    values = OmegaConf.create(config)
+    assert lines[0] == f"# {name}"
+    assert [line[3:] for line in lines if line.startswith("## ")] == HEADINGS
+    assert 25 <= len(lines) <= 55
+    assert "    " + config.splitlines()[0].removeprefix("# ") in lines
+
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    said = {row[0].strip("`"): [float(cell) for cell in row[1:]] for row in rows}
+    space = values["_space_"][name]
+    assert said == {
+        strength: [values[name][strength], space[strength].low, space[strength].high, off]
+        for strength, off in known()[name].off.items()
+    }

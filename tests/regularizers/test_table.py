@@ -1,0 +1,232 @@
+"""What holds for every regularizer. A new one is enrolled by its row in `ROWS`."""
+
+import copy
+import functools
+import itertools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+from torch.func import functional_call, stack_module_state, vmap
+from torch.utils.data import DataLoader
+
+import reglab.regularizers
+from reglab.paths import CONF
+from reglab.regularizers import Regularizer
+from reglab.regularizers.base import known, snake
+from reglab.seeding import mix
+from reglab.training.fit import Fit
+from reglab.training.module import Module
+from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
+
+
+class Row(NamedTuple):
+    """A method with two settings that differ, and the kind of data to try it on."""
+
+    cls: str
+    strengths: dict[str, float]
+    others: dict[str, float]
+    kind: str = "classification"
+    activation: str = "relu"
+
+    def make(self, strengths: dict[str, float] | None = None) -> Regularizer:
+        return getattr(reglab.regularizers, self.cls)(**(self.strengths if strengths is None else strengths))
+
+    def fit(self, strengths: dict[str, float] | None = None, **model: Any) -> Fit:
+        return fit_of(
+            network(self.kind, activation=self.activation, **model), task_of(self.kind), [self.make(strengths)]
+        )
+
+    def plain(self) -> Fit:
+        return fit_of(network(self.kind, activation=self.activation), task_of(self.kind))
+
+    def batches(self) -> list[tuple[Tensor, Tensor]]:
+        return [batch_of(self.kind, seed=i) for i in range(3)]
+
+
+ROWS = [
+    Row("L1", {"strength": 1e-3}, {"strength": 1e-1}),
+    Row("L2", {"strength": 1e-2}, {"strength": 1.0}, kind="regression"),
+    Row("ElasticNet", {"l1": 1e-3, "l2": 1e-2}, {"l1": 1e-1, "l2": 1.0}),
+    Row("WeightDecay", {"strength": 1e-2}, {"strength": 1.0}),
+    Row("Dropout", {"p": 0.2, "input_p": 0.1}, {"p": 0.5, "input_p": 0.3}, activation="tanh"),
+    Row("MaxNorm", {"max_norm": 0.5}, {"max_norm": 1.0}, kind="regression"),
+    Row("LabelSmoothing", {"epsilon": 0.1}, {"epsilon": 0.4}),
+]
+every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
+
+
+def test_every_regularizer_has_a_row_and_a_config() -> None:
+    names = sorted(snake(row.cls) for row in ROWS)
+    ours = [name for name, method in known().items() if method.__module__.startswith("reglab.")]
+    assert names == sorted(ours)
+    assert names == sorted(path.stem for path in Path(CONF, "regularizer").glob("*.yaml") if path.stem != "none")
+
+
+@every
+def test_its_config_makes_it_within_its_bounds(row: Row) -> None:
+    name, method = snake(row.cls), row.make()
+    config = OmegaConf.to_container(OmegaConf.load(CONF / "regularizer" / f"{name}.yaml"))
+    assert set(config) == {name, "_space_"}
+    assert config[name].pop("_target_") == f"reglab.regularizers.{row.cls}"
+    assert set(config[name]) == set(method.off) == set(method.bounds) == set(dict(method.named_buffers()))
+    assert row.make(config[name]).name == name
+    assert set(config["_space_"]) == {name}
+    for strength, space in config["_space_"][name].items():
+        low, high = method.bounds[strength]
+        assert low <= space["low"] < space["high"] <= high
+        assert not space.get("log") or space["low"] > 0
+    assert set(method.effects) <= set(method.off)
+
+
+def adamw(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=0.02, weight_decay=0.0)
+
+
+@functools.cache
+def none_after_200_steps(kind: str, activation: str) -> Fit:
+    row = Row("none", {}, {}, kind, activation)
+    return train(row.plain(), row.batches(), 200, adamw)
+
+
+@every
+def test_off_is_bit_equal_to_none(row: Row) -> None:
+    off = row.fit()  # attached while on, so that what it hangs on the model is there
+    if None in off.regularizers[0].off.values():
+        pytest.skip("it declares no off value")
+    for strength, value in off.regularizers[0].off.items():
+        off.regularizers[0].get_buffer(strength).fill_(value)
+    train(off, row.batches(), 200, adamw)
+    assert same_state(off.model, none_after_200_steps(row.kind, row.activation).model)
+
+
+@every
+def test_on_is_not_none(row: Row) -> None:
+    on, none = (train(fit, row.batches(), 5) for fit in (row.fit(), row.plain()))
+    assert not same_state(on.model, none.model)
+
+
+@every
+def test_evaluation_is_the_plain_models(row: Row) -> None:
+    fit, plain = row.fit(norm="batch"), network(row.kind, activation=row.activation, norm="batch")
+    train(fit, row.batches(), 3)
+    assert list(fit.model.state_dict()) == list(plain.state_dict())
+    assert list(fit.state_dict()) == [f"model.{name}" for name in plain.state_dict()]
+    plain.load_state_dict(copy.deepcopy(fit.model.state_dict()))
+    inputs, _ = batch_of(row.kind, seed=9)
+    assert torch.equal(fit.eval().model(inputs), plain.eval()(inputs))
+
+
+@every
+def test_gradients_are_finite_and_reach_every_parameter(row: Row) -> None:
+    fit = row.fit(row.others)
+    fit(row.batches()[0]).backward()
+    for name, parameter in fit.model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert (parameter.grad != 0).any(), name
+
+
+@every
+def test_it_trains_in_mixed_precision(row: Row) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        fit = train(row.fit(), row.batches(), 2)
+        loss = fit(row.batches()[0])
+    assert loss.dtype == torch.float32
+    assert loss.isfinite()
+    assert all(p.isfinite().all() for p in fit.model.parameters())
+
+
+@pytest.mark.parametrize(
+    "pair", list(itertools.combinations(ROWS, 2)), ids=lambda pair: "+".join(row.cls for row in pair)
+)
+def test_pairs_train_together(pair: tuple[Row, Row]) -> None:
+    methods = [row.make() for row in pair]
+    fit = fit_of(network("classification"), task_of("classification"), methods)
+    train(fit, pair[0]._replace(kind="classification").batches(), 2)
+    assert all(p.isfinite().all() for p in fit.model.parameters())
+
+
+class Acting(torch.nn.Module):
+    """A hook on weights as a forward pass, so that functional_call can put other strengths in."""
+
+    def __init__(self, method: Regularizer, hook: str) -> None:
+        super().__init__()
+        self.method = method
+        self.hook = hook
+
+    def forward(self, weights: dict[str, Tensor], lr: float) -> dict[str, Tensor]:
+        return getattr(self.method, self.hook)(weights, lr)
+
+
+@every
+@pytest.mark.filterwarnings("error:.*performance drop")  # an operation that vmap would loop over
+def test_stacked_equals_one_by_one(row: Row, double: None) -> None:
+    """Three steps of two runs with different strengths and starts: under vmap, and each alone."""
+    if row.make().stackable is not True:
+        pytest.skip(str(row.make().stackable))
+    lr, batches = 0.1, row.batches()
+    fits = [row.fit(row.strengths, seed=0), row.fit(row.others, seed=1)]
+    alone = [train(copy.deepcopy(fit), batches, 3) for fit in fits]
+    method = fits[0].regularizers[0]
+    names = ["model." + name for name in method.weights(fits[0].model)]
+    params, buffers = stack_module_state(fits)
+    strengths = {name.replace("regularizers.0", "method"): value for name, value in buffers.items()}
+
+    def loss_of(params: dict[str, Tensor], buffers: dict[str, Tensor], batch: Any) -> Tensor:
+        return functional_call(fits[0], (params, buffers), (batch,))
+
+    @torch.no_grad()
+    def act(hook: str, params: dict[str, Tensor]) -> dict[str, Tensor]:
+        def one(weights: dict[str, Tensor], strengths: dict[str, Tensor]) -> dict[str, Tensor]:
+            return functional_call(Acting(method, hook), strengths, (weights, lr))
+
+        return params | vmap(one)({name: params[name] for name in names}, strengths)
+
+    for step in range(3):
+        torch.default_generator.manual_seed(mix(0, step))
+        losses = vmap(loss_of, in_dims=(0, 0, None), randomness="same")(params, buffers, batches[step])
+        gradients = torch.autograd.grad(losses.sum(), list(params.values()))
+        params = act("before_step", params)
+        params = {n: (v - lr * g).detach() for (n, v), g in zip(params.items(), gradients, strict=True)}
+        params = {name: value.requires_grad_() for name, value in act("after_step", params).items()}
+
+    for i, fit in enumerate(alone):
+        for name, value in fit.model.state_dict().items():
+            torch.testing.assert_close(params["model." + name][i].detach(), value, rtol=1e-12, atol=1e-14)
+            assert torch.equal(params["model." + name][i] == 0, value == 0), "the same zeros"
+    spread = vmap(loss_of, in_dims=(0, 0, None), randomness="different")(params, buffers, batches[0])
+    assert spread.isfinite().all()
+
+
+@pytest.mark.slow
+@every
+def test_resumed_equals_uninterrupted(row: Row, tmp_path: Path) -> None:
+    """Stopped after one epoch and resumed from Lightning's checkpoint."""
+    batches = row.batches()
+
+    def run(epochs: int, checkpoint: str | None = None) -> pl.Trainer:
+        module = Module(row.fit(row.others), lambda p: torch.optim.Adam(p, lr=0.01), seed=3)
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            max_epochs=epochs,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=tmp_path,
+        )
+        loaders = [DataLoader(part, batch_size=None) for part in (batches, batches[:1], batches[1:])]
+        trainer.fit(module, loaders[0], loaders[1:], ckpt_path=checkpoint)
+        return trainer
+
+    file = str(tmp_path / "first.ckpt")
+    run(1).save_checkpoint(file)
+    torch.manual_seed(99)  # what the global generator held does not matter
+    resumed, whole = run(3, file), run(3)
+    assert resumed.global_step == whole.global_step == 9
+    assert same_state(resumed.lightning_module.fit.model, whole.lightning_module.fit.model)

@@ -1,0 +1,70 @@
+"""Sweeps of tiny runs on a store of their own, through the real sweeper."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+
+from reglab.cli import PastHydra
+from reglab.paths import CONF
+from reglab.tracking import queries
+from reglab.tracking.store import Store, open_store
+
+TINY = ["data=digits", "model.hidden_sizes=[8]", "trainer.max_epochs=1", "tracking.weights=none"]
+
+
+@contextmanager
+def composed(overrides: Sequence[str]) -> Iterator[tuple[Any, HydraContext]]:
+    """The config of a multirun and what Hydra hands to a sweeper with it."""
+    with initialize_config_dir(str(CONF), job_name="train", version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("train", list(overrides), RunMode.MULTIRUN)
+        yield config, HydraContext(loader, Callbacks(config))
+
+
+def places(folder: Path) -> list[str]:
+    """Overrides that keep everything a sweep writes in a folder."""
+    return [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"report.dir={folder}/report"]
+
+
+def sweep(folder: Path, *overrides: str) -> int:
+    """Runs a sweep of tiny runs in this process, as Hydra would with -m; its exit code.
+
+    Raises:
+        ConfigError: as it would reach the command line.
+    """
+    with composed([*TINY, *places(folder), *overrides]) as (config, context):
+        sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=_never, config=config)
+        try:
+            sweeper.sweep(list(config.hydra.overrides.task))
+        except SystemExit as end:
+            return int(str(end.code))
+        except PastHydra as carried:
+            raise carried.error from None
+    return 0
+
+
+def store(folder: Path) -> Store:
+    """The store of the sweeps in a folder."""
+    return open_store(f"sqlite:///{folder}/mlflow.db", "reglab")
+
+
+def children(folder: Path) -> list[queries.Record]:
+    """All runs but parents, oldest first."""
+    return [record for record in queries.runs(store(folder)) if record.tags["phase"] != "parent"]
+
+
+def parent(folder: Path) -> queries.Record:
+    """The one parent run."""
+    (record,) = queries.runs(store(folder), tags={"phase": "parent"})
+    return record
+
+
+def _never(_config: Any) -> None:
+    raise AssertionError("the sweeper places runs itself")

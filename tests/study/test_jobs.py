@@ -1,0 +1,129 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from reglab.config.compose import Composer
+from reglab.errors import ConfigError
+from reglab.study.jobs import Job, combinations, expand, parse
+from reglab.study.plan import as_child, as_overrides, make_plan
+from tests.study.sweeps import composed
+
+
+def jobs(*arguments: str, params: dict[str, Any] | None = None) -> list[Job]:
+    with composed([]) as (_, context):
+        loader = context.config_loader
+        return expand(arguments, params or {}, Composer("train", loader=loader), loader)
+
+
+def lines(*arguments: str, params: dict[str, Any] | None = None) -> list[list[str]]:
+    with composed([]) as (_, context):
+        return combinations(parse(arguments, params or {}, context.config_loader))
+
+
+def labels(found: Sequence[Job]) -> list[str]:
+    return [job.label for job in found]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["seed=0,1", "model=mlp,linear"],
+        ["seed=range(0,6,2)", "regularizer=none,[dropout,max_norm]"],
+        ["seed=choice(3,1)", "optimizer.lr=1e-3,0.01", "trainer.max_epochs=2"],
+        ["model=glob(*)", "+data.x=1,2"],
+        ["sweep.name='a,b','c d'"],
+    ],
+)
+def test_combinations_are_those_of_hydras_own_sweeper(arguments: list[str]) -> None:
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    with composed([]) as (_, context):
+        overrides = OverridesParser.create(context.config_loader).parse_overrides(arguments)
+        (hydras,) = BasicSweeper.split_arguments(overrides, None)
+        assert combinations(parse(arguments, {}, context.config_loader)) == hydras
+
+
+def test_the_command_line_wins_over_the_experiment() -> None:
+    params = {"seed": "range(8)", "regularizer": "none,l1", "optimizer.lr": 3e-4, "fail_fast": True, "metric": None}
+    found = lines("seed=5", "regularizer=l2,dropout", params=params)
+    rest = ["optimizer.lr=0.0003", "fail_fast=true", "metric=null"]
+    assert found == [["seed=5", "regularizer=l2", *rest], ["seed=5", "regularizer=dropout", *rest]]
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [("seed=interval(0,1)", "range(start,stop,step)"), ("seed=range(3,3)", "no value"), ("model=glob(x*)", "no value")],
+)
+def test_what_gives_no_jobs_is_refused(argument: str, says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        lines(argument)
+    assert argument in str(refused.value)
+    assert says in str(refused.value)
+
+
+def test_a_strength_counts_for_the_strategies_that_hold_its_regularizer() -> None:
+    found = jobs("regularizer=none,dropout", "regularizer.dropout.p=.1,.3", "seed=0,1")
+    assert labels(found) == [
+        "none seed=0",
+        "dropout(p=0.1) seed=0",
+        "dropout(p=0.3) seed=0",
+        "none seed=1",
+        "dropout(p=0.1) seed=1",
+        "dropout(p=0.3) seed=1",
+    ]
+    assert [job.config.regularizer.get("dropout", {}).get("p") for job in found] == [None, 0.1, 0.3] * 2
+    assert all("regularizer.dropout" not in line for job in found[::3] for line in job.overrides)
+
+
+def test_seeds_come_first_whatever_the_order_of_arguments() -> None:
+    found = jobs("seed=2,0", "regularizer=none,[dropout,max_norm]")
+    assert labels(found) == ["none seed=2", "dropout+max_norm seed=2", "none seed=0", "dropout+max_norm seed=0"]
+
+
+def test_an_identity_is_held_once() -> None:
+    assert len(jobs("optimizer.lr=1e-3,0.001,1e-2", "trainer.progress=true,false")) == 2
+
+
+def test_a_label_names_what_varies() -> None:
+    found = jobs("model=linear,mlp", "regularizer=l2", "regularizer.l2.strength=choice(0.1)", "optimizer.lr=1e-3")
+    assert labels(found) == ["l2 model=linear seed=0", "l2 model=mlp seed=0"]
+
+
+def test_a_strength_that_no_job_can_use_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ConfigError, match=r"regularizer.dropout.p=0.5: .*add regularizer=dropout"):
+        jobs("regularizer=none,l2", "regularizer.dropout.p=choice(0.5)", "seed=0,1")
+
+
+def test_an_experiments_strength_may_be_of_no_use_once_strategies_were_narrowed() -> None:
+    params = {"regularizer": "none,l1,dropout", "regularizer.dropout.p": 0.5, "regularizer.l1.strength": "1e-4,1e-3"}
+    found = jobs("regularizer=none,l1", params=params)
+    assert labels(found) == ["none seed=0", "l1(strength=0.0001) seed=0", "l1(strength=0.001) seed=0"]
+
+
+def test_every_job_is_checked() -> None:
+    with pytest.raises(ConfigError, match=r"regularizer.dropout.p=1.5"):
+        jobs("regularizer=none,dropout", "regularizer.dropout.p=.5,1.5")
+
+
+def test_what_belongs_to_the_sweep_cannot_vary_in_it() -> None:
+    with pytest.raises(ConfigError, match=r"tracking\.experiment: belongs"):
+        jobs("tracking.experiment=a,b", "model=linear,mlp")
+    with pytest.raises(ConfigError, match="sweep: belongs"):
+        make_plan([*jobs("sweep.name=a"), *jobs("sweep.name=b", "seed=1")])
+
+
+def test_a_sweep_is_named_after_its_data_and_model() -> None:
+    assert make_plan(jobs("data=digits,breast_cancer", "model=mlp")).name == "digits+breast_cancer-mlp"
+    assert make_plan(jobs("sweep.name=mine")).name == "mine"
+
+
+def test_a_child_is_told_as_config_wherever_it_is_composed() -> None:
+    (job,) = jobs("regularizer=dropout", "sweep.name='it\\'s, \\\"mine\\\"'")
+    settings = make_plan([job]).child_settings("0123")
+    child = as_child(job.config, settings)
+    assert child == Composer().compose([*job.overrides, *as_overrides(settings)])
+    assert child.tracking.sweep == job.config.sweep.name
+    assert (child.tracking.parent, child.tracking.phase, child.trainer.progress) == ("0123", "sweep", False)
+    assert job.config.tracking.parent is None

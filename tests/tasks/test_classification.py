@@ -1,0 +1,55 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
+
+from reglab.tasks import Classification
+
+
+@pytest.fixture
+def case() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(200, 5, generator=generator) * 2, torch.randint(0, 5, (200,), generator=generator)
+
+
+def test_figures_are_scikit_learns(case: tuple[torch.Tensor, torch.Tensor]) -> None:
+    logits, targets = case
+    figures = Classification(5).figures(logits, targets, full=True)
+    predicted = logits.argmax(-1)
+    assert figures["loss"].item() == pytest.approx(log_loss(targets, logits.softmax(-1).double()), rel=1e-5)
+    assert figures["accuracy"].item() == pytest.approx(accuracy_score(targets, predicted))
+    assert figures["balanced_accuracy"].item() == pytest.approx(balanced_accuracy_score(targets, predicted))
+
+
+def test_calibration_error_by_hand(case: tuple[torch.Tensor, torch.Tensor]) -> None:
+    logits, targets = case
+    confidence, predicted = (a.numpy() for a in logits.softmax(-1).max(-1))
+    bins = np.minimum((confidence * 15).astype(int), 14)
+    right = predicted == targets.numpy()
+    expected = sum(abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in range(15)) / len(targets)
+    figures = Classification(5).figures(logits, targets, full=True)
+    assert figures["ece"].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_class_that_the_test_part_lacks_is_no_class_of_recall_zero() -> None:
+    logits = torch.eye(3)[[0, 1, 2, 2]]
+    targets = torch.tensor([0, 1, 1, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn warns of what this test is about
+        expected = balanced_accuracy_score(targets, logits.argmax(-1))
+    figures = Classification(3).figures(logits, targets, full=True)
+    assert figures["balanced_accuracy"].item() == pytest.approx(expected) == 0.5
+
+
+def test_the_criterion_takes_class_numbers_and_shares(case: tuple[torch.Tensor, torch.Tensor]) -> None:
+    logits, targets = case
+    task = Classification(5)
+    hard = task.criterion(logits, targets)
+    torch.testing.assert_close(task.criterion(logits, torch.eye(5)[targets]), hard)
+    torch.testing.assert_close(hard, -logits.log_softmax(-1)[range(200), targets].mean())
+
+
+def test_every_epochs_figures_are_the_cheap_ones(case: tuple[torch.Tensor, torch.Tensor]) -> None:
+    assert set(Classification(5).figures(*case, full=False)) == {"loss", "accuracy"}

@@ -1,0 +1,118 @@
+"""Errors in one line, exit codes, and the command line of a real process."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from reglab.cli import PastHydra, announce_imports, past_hydra, report
+from reglab.errors import ConfigError, Diverged
+from reglab.paths import PROJECT
+from reglab.stopping import Stopped
+
+
+def told(error, capsys):
+    code = report(error, [], "train")
+    return code, capsys.readouterr().err
+
+
+def with_run(error):
+    error.run_id = "abc"
+    return error
+
+
+def test_exit_codes_and_lines(capsys):
+    assert told(ConfigError("seed=-1: must be"), capsys) == (2, "seed=-1: must be\n")
+    assert told(with_run(ConfigError("no target")), capsys) == (2, "no target (run abc)\n")
+    assert told(Stopped(2), capsys) == (130, "stopped by SIGINT\n")
+    assert told(with_run(Stopped(15)), capsys) == (143, "stopped by SIGTERM (run abc)\n")
+    assert told(KeyboardInterrupt(), capsys) == (130, "stopped by SIGINT\n")
+    assert told(BrokenPipeError(), capsys) == (141, "")
+    code, line = told(with_run(Diverged(7)), capsys)
+    assert code == 1
+    assert "at step 7" in line
+    assert line.endswith("(run abc is FAILED; its error.txt holds the traceback)\n")
+    assert told(RuntimeError("a\nb"), capsys) == (1, "RuntimeError: a (HYDRA_FULL_ERROR=1 shows where)\n")
+
+
+def test_a_stack_trace_is_shown_where_it_is_asked_for(capsys, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    code, lines = told(ConfigError("seed=-1: must be"), capsys)
+    assert code == 2
+    assert lines.endswith("ConfigError: seed=-1: must be\nseed=-1: must be\n")
+
+
+def test_errors_go_past_hydra_and_signals_as_they_are():
+    with pytest.raises(PastHydra) as caught, past_hydra():
+        raise ConfigError("x")
+    assert isinstance(caught.value.error, ConfigError)
+    with pytest.raises(Stopped), past_hydra():
+        raise Stopped(2)
+
+
+def test_imports_are_announced_once(capsys, monkeypatch):
+    for name in ("torch", "pytorch_lightning", "mlflow"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    announce_imports()
+    assert capsys.readouterr().err == "loading torch, Lightning and MLflow ...\n"
+    for name in ("torch", "pytorch_lightning", "mlflow"):
+        monkeypatch.setitem(sys.modules, name, sys)
+    announce_imports()
+    assert capsys.readouterr().err == ""
+
+
+def start(*arguments, cwd, **environment):
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "pipelines" / "train.py"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        timeout=60,
+    )
+    print(f"{' '.join(arguments)}: {time.perf_counter() - began:.2f} s")
+    return done
+
+
+def test_help_says_what_can_be_chosen_and_imports_nothing_heavy(tmp_path):
+    done = start("--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    assert "regularizer: dropout, elastic_net, l1, l2, " in done.stdout
+    assert "python pipelines/train.py -m regularizer=none,l1" in done.stdout
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert not imported & {"torch", "pytorch_lightning", "mlflow", "pandas", "numpy", "scipy", "sklearn", "matplotlib"}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["regularizer=dropout", "regularizer.dropout.p=2", "tracking.uri=sqlite:///x.db"],
+            "regularizer.dropout.p=2: must be a number at least 0 and below 1\n",
+        ),
+        (
+            ["-m", "regularizer=none,dropout", "regularizer.dropout.p=0.1,2", "tracking.uri=sqlite:///x.db"],
+            "regularizer.dropout.p=2: must be a number at least 0 and below 1\n",
+        ),
+        (["-m", "regularizer=none,l1", "regularizer.dropout.p=.3"], "regularizer.dropout.p="),
+        (["--config-dir", "/nope", "seed=0"], "Additional config directory '/nope' not found"),
+    ],
+    ids=["run", "sweep", "strength of none", "config-dir"],
+)
+def test_a_wrong_config_leaves_one_line_and_nothing_else(tmp_path, arguments, line):
+    done = start(*arguments, cwd=tmp_path)
+    assert done.stderr.startswith(line)
+    assert done.returncode != 0
+    if "--config-dir" not in arguments:  # Hydra's own words
+        assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hydras_own_flags_are_untouched(tmp_path):
+    done = start("--cfg", "job", "regularizer=l2", "regularizer.l2.strength=0.5", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "    strength: 0.5\n" in done.stdout

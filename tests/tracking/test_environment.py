@@ -1,0 +1,34 @@
+import json
+import subprocess
+import sys
+
+from reglab.paths import PROJECT
+from reglab.tracking.environment import environment, git_commit, git_dirty
+
+
+def test_environment_is_json_with_versions_and_threads() -> None:
+    import torch
+
+    found = json.loads(json.dumps(environment()))
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["packages"]["torch"] == torch.__version__
+    assert found["threads"] == torch.get_num_threads()
+    assert found["cpu"]
+
+
+def test_commit_is_the_one_git_names() -> None:
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    if asked.returncode:
+        assert (git_commit(), git_dirty()) == (None, None)
+    else:
+        assert git_commit() == asked.stdout.strip()
+        assert git_dirty() in (True, False)
+
+
+def test_without_git_and_without_torch() -> None:
+    code = (
+        "import sys; from reglab.tracking.environment import environment; e = environment();"
+        "assert (e['git_commit'], e['git_dirty'], e['threads'], e['gpu']) == (None,) * 4, e;"
+        "assert not {'torch', 'mlflow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], env={"PATH": ""}, check=True)

@@ -1,0 +1,222 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from reglab.errors import ConfigError, Diverged
+from reglab.stopping import Stopped, stoppable
+from reglab.tracking import queries
+from reglab.tracking.owner import me
+from reglab.tracking.run import TrackedRun
+from reglab.tracking.store import Store
+
+
+def opened(store: Store, **tags: object) -> TrackedRun:
+    return TrackedRun.open(store, name="run", tags=tags, params={})
+
+
+def test_everything_known_is_there_from_the_start(store: Store) -> None:
+    parent = store.client.create_run(store.experiment_id).info.run_id
+    tags, params = {f"t{i}": i for i in range(150)}, {f"p{i}": i / 8 for i in range(150)}
+    with TrackedRun.open(store, name="a run", tags={**tags, "none": None}, params=params, parent=parent) as run:
+        seen = store.client.get_run(run.id)
+    assert seen.info.status == "RUNNING"
+    assert seen.info.run_name == "a run"
+    assert seen.data.params == {key: str(value) for key, value in params.items()}
+    assert {key: seen.data.tags[key] for key in tags} == {key: str(value) for key, value in tags.items()}
+    assert "none" not in seen.data.tags
+    assert seen.data.tags["mlflow.parentRunId"] == parent
+    assert seen.data.tags["owner"] == me()
+    assert seen.data.tags["mlflow.user"]
+
+
+def test_finished_run_has_every_metric_and_none_that_is_not_finite(store: Store) -> None:
+    before = time.time() * 1000
+    with opened(store) as run:
+        for step in range(1500):
+            run.log_metrics({"val/loss": step / 2, "val/nan": math.nan, "val/inf": -math.inf}, step)
+        run.set_tags({"split_hash": "abc", "no": None})
+        assert store.client.get_run(run.id).data.metrics == {}  # still buffered
+    seen = store.client.get_run(run.id)
+    assert seen.info.status == run.status == "FINISHED"
+    assert seen.data.metrics == {"val/loss": 749.5}
+    assert seen.data.tags["split_hash"] == "abc"
+    assert "no" not in seen.data.tags
+    logged = store.client.get_metric_history(run.id, "val/loss")
+    assert [(m.step, m.value) for m in logged] == [(s, s / 2) for s in range(1500)]
+    assert all(before - 1 <= m.timestamp <= time.time() * 1000 for m in logged)
+
+
+def test_metrics_are_sent_after_two_seconds(store: Store) -> None:
+    with opened(store) as run:
+        run.log_metrics({"m": 1.0}, 0)
+        time.sleep(2.05)
+        run.log_metrics({"m": 2.0}, 1)
+        assert store.client.get_run(run.id).data.metrics == {"m": 2.0}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Stopped(signal.SIGTERM), KeyboardInterrupt(), SystemExit(0), SystemExit(1), GeneratorExit()],
+    ids=repr,
+)
+def test_stopped_run_is_killed_and_loses_nothing(store: Store, error: BaseException) -> None:
+    with pytest.raises(type(error)), opened(store) as run:
+        run.log_metrics({"m": 1.0})
+        raise error
+    seen = store.client.get_run(run.id)
+    assert (seen.info.status, seen.data.metrics) == ("KILLED", {"m": 1.0})
+    assert "error" not in seen.data.tags
+
+
+def test_failed_run_keeps_metrics_and_says_why(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), opened(store) as run:
+        run.log_metrics({"m": 1.0})
+        _ = 1 // 0
+    seen = store.client.get_run(run.id)
+    assert (seen.info.status, seen.data.metrics) == ("FAILED", {"m": 1.0})
+    assert seen.data.tags["error"].startswith("ZeroDivisionError: integer division")
+    assert run.artifact_dir is not None
+    text = (run.artifact_dir / "error.txt").read_text()
+    assert text.startswith("ZeroDivisionError: integer division or modulo by zero\n\nTraceback")
+    assert "_ = 1 // 0" in text
+
+
+def test_config_error_fails_the_run_with_its_line(store: Store) -> None:
+    with pytest.raises(ConfigError), opened(store) as run:
+        raise ConfigError("data.path=x.csv: no such file")
+    assert store.client.get_run(run.id).data.tags["error"] == "ConfigError: data.path=x.csv: no such file"
+    assert run.artifact_dir is not None
+    assert (run.artifact_dir / "error.txt").read_text().startswith("ConfigError: data.path=x.csv: no such file\n")
+
+
+def test_divergence_is_tagged_with_its_step(store: Store) -> None:
+    with pytest.raises(Diverged), opened(store) as run:
+        raise Diverged(17)
+    seen = store.client.get_run(run.id)
+    assert (seen.info.status, seen.data.tags["diverged"], seen.data.tags["diverged_step"]) == ("FAILED", "true", "17")
+
+
+def test_artifacts_are_where_mlflow_looks(store: Store, tmp_path: Path) -> None:
+    source = tmp_path / "figures"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "a.csv").write_text("1")
+    with opened(store) as run:
+        run.log_text("seed: 0\n", "config.yaml")
+        run.log_text("seed: 1\n", "config.yaml")
+        run.log_folder(source, "report")
+        run.log_folder(source)
+        with run.folder("weights") as weights:
+            (weights / "best.safetensors").write_bytes(b"w")
+    root = Path(store.client.download_artifacts(run.id, ""))
+    assert root == run.artifact_dir
+    files = sorted(str(f.relative_to(root)) for f in root.rglob("*") if f.is_file())
+    assert files == ["config.yaml", "deep/a.csv", "report/deep/a.csv", "weights/best.safetensors"]
+    assert (root / "config.yaml").read_text() == "seed: 1\n"
+    for path in ("/tmp/x", "../x", "a/../../x", ""):
+        with pytest.raises(ValueError, match="relative path"):
+            run.log_text("", path)
+
+
+def test_bad_param_leaves_no_run_open(store: Store) -> None:
+    with pytest.raises(Exception, match="Invalid value"):
+        TrackedRun.open(store, name="run", tags={}, params={"not:\x00allowed": 1})
+    assert [r.status for r in queries.runs(store)] == ["FAILED"]
+
+
+def test_run_that_cannot_be_written_says_so_in_one_line(store: Store) -> None:
+    with pytest.raises(ConfigError, match=r"^tracking.uri=sqlite:[^\n]*mlflow.db: run \w+ could not be closed[^\n]*$"):
+        with opened(store) as run:
+            store.client.delete_run(run.id)
+    with pytest.raises(ZeroDivisionError), opened(store) as run:  # the run's own error is the one that counts
+        store.client.delete_run(run.id)
+        _ = 1 // 0
+
+
+def test_finished_promises_that_nothing_is_missing(store: Store) -> None:
+    with pytest.raises(ConfigError, match="could not be closed"), opened(store) as run:
+        run.log_metrics({"not allowed: \x00": 1.0})
+    assert store.client.get_run(run.id).info.status == "FAILED"
+
+
+@pytest.mark.slow
+def test_signals_at_any_moment_leave_nothing_running(store: Store) -> None:
+    for tenths in range(0, 60, 3):  # opening takes about 3 ms or more, closing likewise
+        caught = False
+        done = threading.Event()
+
+        def hit(after: float = tenths / 1000, done: threading.Event = done) -> None:
+            time.sleep(after)
+            for _ in range(3):
+                if not done.wait(0.002):
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+        thread = threading.Thread(target=hit)
+        try:
+            with stoppable():
+                thread.start()
+                try:
+                    with opened(store, delay=tenths) as run:
+                        run.log_metrics({"m": 1.0})
+                        time.sleep(0.01)
+                finally:
+                    try:
+                        done.set()
+                        thread.join()
+                    except Stopped:
+                        thread.join()
+        except Stopped:
+            caught = True
+        assert caught or tenths
+    ended = queries.runs(store)
+    assert {r.status for r in ended} <= {"FINISHED", "KILLED"}
+    assert "KILLED" in {r.status for r in ended}
+
+
+_VICTIM = """
+import sys, time
+from reglab.tracking.run import TrackedRun
+from reglab.tracking.store import open_store
+with TrackedRun.open(open_store(sys.argv[1], "exp"), name="victim", tags={}, params={}) as run:
+    print(run.id, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_run_of_a_killed_process_is_buried_and_a_living_one_is_not(store: Store) -> None:
+    victim = subprocess.Popen([sys.executable, "-c", _VICTIM, store.uri], stdout=subprocess.PIPE, text=True)
+    assert victim.stdout is not None
+    run_id = victim.stdout.readline().strip()
+    with opened(store) as mine:
+        assert queries.bury(store) == []
+        victim.kill()
+        victim.wait()
+        assert store.client.get_run(run_id).info.status == "RUNNING"
+        assert queries.bury(store) == [run_id]
+        assert store.client.get_run(mine.id).info.status == "RUNNING"
+    assert store.client.get_run(run_id).info.status == "KILLED"
+    assert queries.bury(store) == []
+
+
+def test_tracking_of_a_whole_run_is_cheap(store: Store) -> None:
+    """60 to 75 ms on an idle machine; processor time is measured, as a busy one makes the clock meaningless."""
+
+    def whole() -> float:
+        start = time.process_time()
+        tags, params = {f"t{i}": "value" for i in range(20)}, {f"p{i}": i for i in range(10)}
+        with TrackedRun.open(store, name="run", tags=tags, params=params) as run:
+            for epoch in range(20):
+                run.log_metrics({f"val/m{i}": i / 8 for i in range(6)}, epoch)
+            for i in range(5):
+                run.log_text("text" * 100, f"a{i}.txt")
+        return time.process_time() - start
+
+    whole()
+    assert sorted(whole() for _ in range(5))[2] < 0.12

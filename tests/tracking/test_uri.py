@@ -1,0 +1,172 @@
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from reglab.errors import ConfigError
+from reglab.paths import PROJECT
+from reglab.tracking.uri import Place, resolve, without_password
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def refused(uri: str | None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        resolve(uri)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert line.startswith("tracking.uri=")
+    return line
+
+
+def test_default_is_the_projects_database() -> None:
+    assert resolve(None) == Place(f"sqlite:///{PROJECT}/mlflow.db", f"{PROJECT}/mlartifacts")
+
+
+def test_explicit_wins_over_environment_wins_over_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/environment.db")
+    assert resolve(None).uri == f"sqlite:///{tmp_path}/environment.db"
+    assert resolve(f"sqlite:///{tmp_path}/explicit.db").uri == f"sqlite:///{tmp_path}/explicit.db"
+
+
+def test_relative_sqlite_path_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    assert resolve("sqlite:///sub/a.db") == Place(f"sqlite:///{tmp_path}/sub/a.db", f"{tmp_path}/sub/mlartifacts")
+    assert list((tmp_path / "sub").iterdir()) == []  # looking leaves nothing behind
+
+
+def test_other_databases_pass_through() -> None:
+    assert resolve("postgresql+psycopg2://me:secret@db/lab").uri == "postgresql+psycopg2://me:secret@db/lab"
+
+
+@pytest.mark.parametrize("uri", ["file:///x/mlruns", "file:./mlruns", "/x/mlruns", "mlruns"])
+def test_plain_folders_are_refused_with_what_would_do(uri: str) -> None:
+    line = refused(uri)
+    assert "sqlite:////" in line
+    assert line.endswith("mlruns/mlflow.db")
+
+
+def test_plain_database_path_is_told_its_uri() -> None:
+    assert refused("/x/lab.db").endswith("give sqlite:////x/lab.db")
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "sqlite:"])
+def test_databases_in_memory_are_refused(uri: str) -> None:
+    assert "names no file" in refused(uri)
+
+
+def test_unknown_scheme_names_the_known_ones() -> None:
+    assert "unknown scheme 'sqlit'; known: sqlite, postgresql" in refused("sqlit:///x.db")
+
+
+def test_missing_parent_folder(tmp_path: Path) -> None:
+    assert f"the folder {tmp_path}/no does not exist" in refused(f"sqlite:///{tmp_path}/no/mlflow.db")
+    assert not (tmp_path / "no").exists()
+
+
+def test_path_under_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is not a folder" in refused(f"sqlite:///{tmp_path}/file/mlflow.db")
+
+
+def test_folder_instead_of_a_file(tmp_path: Path) -> None:
+    assert "is a folder" in refused(f"sqlite:///{tmp_path}")
+
+
+def test_folder_that_not_even_root_can_write() -> None:
+    if not Path("/proc/self").exists():
+        pytest.skip("no /proc here")
+    refused("sqlite:////proc/self/mlflow.db")
+
+
+def test_folder_without_write_permission(tmp_path: Path) -> None:
+    folder = tmp_path / "frozen"
+    folder.mkdir(mode=0o555)
+    assert "read-only" in refused(f"sqlite:///{folder}/mlflow.db")
+
+
+def test_database_without_write_permission(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").touch(mode=0o444)
+    assert "read-only" in refused(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_artifact_folder_without_write_permission(tmp_path: Path) -> None:
+    (tmp_path / "mlartifacts").mkdir(mode=0o555)
+    assert "mlartifacts is read-only" in refused(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, just words")
+    assert "is not a sqlite database" in refused(f"sqlite:///{tmp_path}/notes.txt")
+
+
+def test_the_variable_is_named_where_the_uri_came_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
+    assert refused(None).startswith("tracking.uri=mlruns (from MLFLOW_TRACKING_URI): ")
+
+
+def test_passwords_are_never_shown() -> None:
+    assert without_password("postgresql://me:secret@db:5/lab") == "postgresql://me:***@db:5/lab"
+    assert without_password("https://host/a:b@c") == "https://host/a:b@c"
+    assert "secret" not in refused("https://me:secret@127.0.0.1:1")
+
+
+class _Answers(BaseHTTPRequestHandler):
+    status = {"/mlflow/health": 200, "/login/health": 401, "/broken/health": 503}
+
+    def do_GET(self) -> None:
+        self.send_response(self.status.get(self.path, 404))
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_server_that_answers(address: str) -> None:
+    assert resolve(f"{address}/mlflow/") == Place(f"{address}/mlflow", None)
+    assert resolve(f"{address.replace('//', '//me:secret@')}/login").uri.endswith("/login")
+
+
+def test_server_that_is_something_else(address: str) -> None:
+    assert "not as an MLflow server" in refused(f"{address}/other")
+    assert "answers 503" in refused(f"{address}/broken")
+
+
+def test_server_that_is_not_there() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        assert "unreachable (Connection refused)" in refused(f"http://127.0.0.1:{taken.getsockname()[1]}")
+    assert "names no host" in refused("http://")
+
+
+def test_silent_server_costs_one_second() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        start = time.monotonic()
+        assert "no answer within 1 s" in refused(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - start < 1.5
+
+
+def test_needs_no_mlflow() -> None:
+    code = "import sys, reglab.tracking.uri; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False).returncode == 0

@@ -1,0 +1,173 @@
+"""The module by itself: what a step does to weights, what a checkpoint brings back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from reglab.data import Digits
+from reglab.models import MLP
+from reglab.regularizers import L1, Dropout, MaxNorm, WeightDecay
+from reglab.regularizers.base import Regularizer
+from reglab.tasks import Classification
+from reglab.training.fit import Fit
+from reglab.training.module import Module, effective_lr
+from reglab.training.trainer import make_trainer
+
+CPU: dict[str, Any] = {"accelerator": "cpu", "max_epochs": 2, "precision": "32-true"}
+
+
+@pytest.fixture(scope="module")
+def data() -> Digits:
+    digits = Digits(name="digits", seed=0, split_seed=0, train_size=300)
+    digits.setup()
+    return digits
+
+
+def new_module(*regularizers: Regularizer, optimizer: str = "AdamW", **keys: Any) -> Module:
+    torch.manual_seed(0)
+    model = MLP((1, 8, 8), 10, [12])
+    for regularizer in regularizers:
+        regularizer.attach(model)
+    keys = {"lr": 0.05} | keys
+    fit = Fit(model, Classification(10), regularizers)
+    return Module(fit, lambda parameters: getattr(torch.optim, optimizer)(parameters, **keys))
+
+
+def train(module: Module, data: Digits, **settings: Any) -> pl.Trainer:
+    trainer = make_trainer(CPU | settings, [])
+    trainer.fit(module, data.train_dataloader(), data.val_dataloader())
+    return trainer
+
+
+def test_decay_of_the_regularizer_is_adamws_own(data: Digits) -> None:
+    ours = new_module(WeightDecay(strength=0.3), weight_decay=0.0)
+    train(ours, data)
+    torch_own = new_module()
+    weights = [p for name, p in torch_own.fit.model.named_parameters() if name.endswith("weight")]
+    biases = [p for name, p in torch_own.fit.model.named_parameters() if name.endswith("bias")]
+    groups = [{"params": weights, "weight_decay": 0.3}, {"params": biases, "weight_decay": 0.0}]
+    torch_own._make_optimizer = lambda _: torch.optim.AdamW(groups, lr=0.05)
+    train(torch_own, data)
+    for (name, a), b in zip(ours.fit.model.named_parameters(), torch_own.fit.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_projections_hold_after_every_step(data: Digits) -> None:
+    module = new_module(L1(strength=0.01), MaxNorm(max_norm=0.5))
+    train(module, data, max_epochs=1)
+    for name, weight in module.fit.model.named_parameters():
+        if name.endswith("weight"):
+            assert weight.norm(dim=1).max() <= 0.5 + 1e-6
+            assert (weight == 0).any()
+
+
+def test_the_effective_step_of_sgd_with_momentum() -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    for momentum, dampening in [(0.0, 0.0), (0.9, 0.0), (0.5, 0.5)]:
+        optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=momentum, dampening=dampening)
+        with torch.no_grad():
+            parameter.zero_()
+        before = 0.0
+        for _ in range(200):
+            before = parameter.item()
+            parameter.grad = torch.ones(1)
+            optimizer.step()
+        assert before - parameter.item() == pytest.approx(effective_lr(optimizer), rel=1e-5)
+    assert effective_lr(torch.optim.Adam([parameter], lr=0.1)) == 0.1
+
+
+def test_a_step_draws_the_same_masks_whatever_was_drawn_before(data: Digits) -> None:
+    class Draws(Regularizer):
+        acts = 0
+
+        def transform_batch(self, batch: tuple[Tensor, Tensor], step: Any) -> tuple[Tensor, Tensor]:
+            torch.rand(len(batch[0]))
+            return batch
+
+    alone, beside = new_module(), new_module(Draws())
+    for module in (alone, beside):
+        train(module, data)
+    for a, b in zip(alone.fit.model.parameters(), beside.fit.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+    def masked(*before: Regularizer) -> Tensor:
+        module = new_module(*before, Dropout(p=0.5))
+        torch.manual_seed(len(before))
+        train(module, data)
+        return next(module.fit.model.parameters()).detach()
+
+    assert torch.equal(masked(), masked())
+
+
+class _Broken(Exception):
+    """Stands for a power cut."""
+
+
+def test_a_run_that_broke_inside_an_epoch_goes_on_exactly(data: Digits, tmp_path: Path) -> None:
+    def module() -> Module:
+        return new_module(Dropout(p=0.3, input_p=0.1), L1(strength=1e-3), MaxNorm(max_norm=1.0), lr=0.02)
+
+    whole = module()
+    train(whole, data, max_epochs=3)
+
+    class Break(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step == 8:  # 5 batches an epoch
+                trainer.save_checkpoint(tmp_path / "inside.ckpt")
+                raise _Broken
+
+    with pytest.raises(_Broken):
+        make_trainer(CPU | {"max_epochs": 3}, [Break()]).fit(module(), data.train_dataloader(), data.val_dataloader())
+    torch.manual_seed(99)
+    resumed = module()
+    trainer = make_trainer(CPU | {"max_epochs": 3}, [])
+    path = str(tmp_path / "inside.ckpt")
+    trainer.fit(resumed, data.train_dataloader(), data.val_dataloader(), ckpt_path=path)
+    assert trainer.global_step == 15
+    for (name, a), b in zip(whole.fit.state_dict().items(), resumed.fit.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert whole.best_figures == resumed.best_figures
+    assert whole.figures == resumed.figures
+
+
+def test_best_weights_come_back(data: Digits) -> None:
+    module = new_module(lr=0.3)
+    losses: list[float] = []
+    states: list[dict[str, Tensor]] = []
+
+    class Keep(pl.Callback):
+        def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            losses.append(module.figures["val/loss"])
+            states.append({name: tensor.clone() for name, tensor in module.fit.model.state_dict().items()})
+
+    trainer = make_trainer(CPU | {"max_epochs": 25}, [Keep()])
+    trainer.fit(module, data.train_dataloader(), data.val_dataloader())
+    best = losses.index(min(losses))
+    assert best < 24, "the last epoch should not be the best one here"
+    module.restore_best()
+    for name, tensor in module.fit.model.state_dict().items():
+        assert torch.equal(tensor, states[best][name])
+    assert module.best_figures["val/loss"] == losses[best]
+
+
+def test_evaluation_is_in_eval_mode_and_training_is_not(data: Digits) -> None:
+    modes: dict[str, set[bool]] = {"train": set(), "eval": set()}
+
+    class Spy(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            modes["train" if torch.is_grad_enabled() else "eval"].add(self.training)
+            return inputs
+
+    module = new_module()
+    module.fit.model.append(Spy())  # type: ignore[operator]
+    train(module, data)
+    assert modes == {"train": {True}, "eval": {False}}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)

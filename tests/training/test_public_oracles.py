@@ -1,0 +1,58 @@
+"""Whole tracked runs against exact results: ridge, the lasso, and data from which nothing can be learnt."""
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from safetensors.numpy import load_file
+from sklearn.linear_model import Lasso, Ridge
+
+from reglab.training.build import build_data
+from reglab.training.run import run
+from tests.conftest import Compose
+from tests.training.test_run import artifact
+
+LINEAR = (
+    "data=diabetes",
+    "model=linear",
+    "data.batch_size=null",
+    "data.val_fraction=0",
+    "optimizer=sgd",
+    "optimizer.lr=0.15",
+    "trainer.max_epochs=1500",
+    "trainer.check_val_every_n_epoch=1500",
+    "trainer.precision=64-true",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "strength"), [("l2", 0.5), ("l1", 0.2)])
+def test_a_full_batch_linear_run_is_scikit_learns(
+    compose_cfg: Compose, store_uri: str, name: str, strength: float
+) -> None:
+    cfg = compose_cfg(*LINEAR, f"regularizer={name}", f"regularizer.{name}.strength={strength}")
+    result = run(cfg)
+    weights = load_file(artifact(MlflowClient(store_uri), result.run_id, "weights/last.safetensors"))
+    data = build_data(cfg)
+    rows, targets = data.train.inputs.double().numpy(), data.train.targets.double().numpy()
+    # Our loss is the mean square; Ridge's the sum of squares, the Lasso's half of the mean.
+    exact = Ridge(len(rows) * strength / 2) if name == "l2" else Lasso(strength / 2, tol=1e-12, max_iter=100_000)
+    exact.fit(rows, targets)
+    ours = weights["output.weight"][0]
+    np.testing.assert_allclose(ours, exact.coef_, atol=1e-6)
+    np.testing.assert_allclose(weights["output.bias"][0], exact.intercept_, atol=1e-6)
+    assert list(ours == 0) == list(exact.coef_ == 0)
+    assert result.metrics["model/zero_fraction"] == pytest.approx(np.mean(exact.coef_ == 0))
+    if name == "l1":
+        assert 0 < (ours == 0).sum() < len(ours)
+
+
+@pytest.mark.slow
+def test_nothing_is_learnt_from_noise(compose_cfg: Compose, store_uri: str) -> None:
+    def mse(*overrides: str) -> float:
+        return run(compose_cfg(*overrides, "trainer.check_val_every_n_epoch=1000")).metrics["test/loss"]
+
+    none = mse("experiment=seed_l2", "regularizer=none")
+    assert 3 < none < 8
+    assert mse("experiment=seed_l2") == pytest.approx(none, rel=0.15)  # the article's strength does nothing
+    assert mse("experiment=seed_l2", "regularizer.l2.strength=0.6") == pytest.approx(1.0, abs=0.03)
+    assert 1.2 < mse("experiment=seed_dropout") < 1.85  # 2 and more where eval mode is forgotten
