@@ -8,8 +8,9 @@ import time
 import pytest
 
 from reglab.cli import PastHydra, announce_imports, past_hydra, report
+from reglab.config.help import help_text
 from reglab.errors import ConfigError, Diverged
-from reglab.paths import PROJECT
+from reglab.paths import CONF, PROJECT
 from reglab.stopping import Stopped
 
 
@@ -50,6 +51,14 @@ def test_errors_go_past_hydra_and_signals_as_they_are():
     assert isinstance(caught.value.error, ConfigError)
     with pytest.raises(Stopped), past_hydra():
         raise Stopped(2)
+
+
+@pytest.mark.parametrize("config_name", sorted(path.stem for path in CONF.glob("*.yaml")))
+def test_every_app_has_its_own_help(config_name):
+    text = help_text(config_name)
+    assert text
+    assert f"python pipelines/{config_name}.py" in text
+    assert "$" not in text.replace("${seed}", "")
 
 
 def test_imports_are_announced_once(capsys, monkeypatch):

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig
 
+from reglab.config.help import help_text
 from reglab.errors import ConfigError
 from reglab.paths import CONF
 from reglab.stopping import Stopped
@@ -73,10 +74,15 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
 
     Raises:
         ConfigError: the config does not compose, or is wrong.
+        SystemExit: ``--help`` is answered.
     """
     from hydra._internal.utils import get_args_parser
 
     args = get_args_parser().parse_args(list(arguments))
+    if args.help and (text := help_text(args.config_name or config_name)):
+        sys.stdout.write(text)
+        raise SystemExit(0)
+    shows = args.help or args.cfg or args.info
     if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
         return list(arguments)  # Hydra's own business; the config is checked when it comes
     from omegaconf import open_dict
@@ -89,7 +95,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         composer.whole(plain)
         return [_as_sweep(argument) if is_strength(argument) else argument for argument in arguments]
     cfg = composer.whole(args.overrides)
-    if not (args.help or args.cfg or args.info):
+    if not shows:
         if cfg.hydra.sweeper.get("params"):
             raise ConfigError(f"{_experiment(args.overrides)}: is a sweep, which needs -m")
         with open_dict(cfg):

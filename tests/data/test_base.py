@@ -78,7 +78,7 @@ def test_without_validation_there_is_no_validation_loader():
 
 def test_rows_are_counted():
     data = ready(train_size=50)
-    assert (data.train_rows, data.val_rows, data.test_rows, data.rows) == (50, 359, 359, 768)
+    assert (data.train_rows, data.val_rows, data.test_rows, data.rows) == (50, 359, 359, 1797)
     assert (data.input_shape, data.outputs, data.kind) == ((1, 8, 8), 10, "classification")
 
 

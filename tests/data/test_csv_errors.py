@@ -38,27 +38,23 @@ def cells(column, changes):
         (GOOD.assign(label="p"), {}, ["data.target=label", "all 40 rows are of one class (p)"]),
         (GOOD.assign(label=1), {}, ["all 40 rows are of one class (1)"]),
         (GOOD.assign(label=0.5), {}, ["has the same value (0.5) in all rows"]),
-        (cells("label", {4: None, 5: " "}), {}, ["data.target=label: 2 of 40 rows have no value", "data row 5", "remove"]),
+        (cells("label", {4: None, 5: " "}), {}, ["data.target=label: 2 of 40 rows have no value", "data row 5"]),
         (cells("label", {0: "rare"}), {}, ["class rare has 1 of 40 rows, too few for 3 parts", "merge or drop"]),
         (GOOD, {"kind": "regression"}, ["data.kind=regression", "holds text (such as 'p')"]),
         (GOOD, {"target": "x", "kind": "classification"}, ["40 different numbers", "use data.kind=regression"]),
-        (cells("x", {2: "n/k"}), {"target": "x"}, ["data.target=x: the column is numeric but for 1 of 40 cells, the first 'n/k'"]),
+        (cells("x", {2: "n/k"}), {"target": "x"}, ["data.target=x: the column is numeric but for 1 of 40 cells"]),
         (GOOD, {"target": "x", "label_noise": 0.1}, ["data.label_noise=0.1"]),
         (GOOD[["label"]], {}, ["has no column besides the target"]),
         (GOOD.head(0), {}, ["has no rows"]),
         (GOOD, {"train_size": 30}, ["data.train_size=30: only 24 rows"]),
         (GOOD, {"test_fraction": 0.01}, ["data.test_fraction=0.01: leaves no row of 40"]),
         (GOOD, {"test_fraction": None}, ["data.test_fraction=null"]),
-        (GOOD.assign(id=[f"row {i}" for i in range(N)] ), {}, None),
-        (pd.concat([GOOD] * 2).assign(id=[f"{i},5" for i in range(2 * N)]), {}, ["column 'id' holds 80 different texts", "'0,5'"]),
+        (pd.concat([GOOD] * 2).assign(id=[f"{i},5" for i in range(80)]), {}, ["column 'id' holds 80 different texts"]),
     ],
-)  # fmt: skip
+)
 def test_one_line_names_what_is_wrong(tmp_path, table, options, parts):
     path = tmp_path / "bad.csv"
     table.to_csv(path, index=False)
-    if parts is None:  # few enough texts to be categories
-        Csv(path=str(path), target="label", seed=0, split_seed=0).setup()
-        return
     message = refusal(path, **options)
     for part in parts:
         assert part in message

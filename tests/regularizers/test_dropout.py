@@ -109,4 +109,3 @@ def test_the_dtype_stays(dtype: torch.dtype) -> None:
     values = torch.randn(50, dtype=dtype)
     assert dropped(values, torch.tensor(0.5)).dtype == dtype
     assert torch.equal(dropped(values, torch.tensor(0.0)), values)
-

@@ -166,9 +166,9 @@ def test_weight_decay_without_gradients_is_a_power() -> None:
 
 
 def test_half_squares() -> None:
-    weight = torch.randn(3, 4, requires_grad=True)
-    assert torch.autograd.gradcheck(HalfSquares.apply, (weight,))
-    assert torch.autograd.gradgradcheck(HalfSquares.apply, (weight,))
+    weight, other = torch.randn(3, 4, requires_grad=True), torch.randn(2, 3, 2, requires_grad=True)
+    assert torch.autograd.gradcheck(HalfSquares.apply, (weight, other))
+    assert torch.autograd.gradgradcheck(HalfSquares.apply, (weight, other))
     torch.testing.assert_close(half_squares({"a": weight, "b": 2 * weight}), 2.5 * weight.square().sum())
     zero = torch.zeros(2, 2, requires_grad=True)
     HalfSquares.apply(zero).backward()

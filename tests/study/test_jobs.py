@@ -96,6 +96,13 @@ def test_a_strength_that_no_job_can_use_is_refused_with_the_remedy() -> None:
         jobs("regularizer=none,l2", "regularizer.dropout.p=choice(0.5)", "seed=0,1")
 
 
+def test_a_misspelt_strength_is_told_with_the_near_miss() -> None:
+    with pytest.raises(ConfigError, match=r"regularizer.drpout.p=0.5: .*did you mean dropout"):
+        jobs("regularizer=none,dropout", "regularizer.drpout.p=0.5")
+    with pytest.raises(ConfigError, match=r"regularizer.l1.strenght=0.5: .*did you mean regularizer.l1.strength"):
+        jobs("regularizer=none,l1", "regularizer.l1.strenght=0.5,0.6", "seed=0,1")
+
+
 def test_an_experiments_strength_may_be_of_no_use_once_strategies_were_narrowed() -> None:
     params = {"regularizer": "none,l1,dropout", "regularizer.dropout.p": 0.5, "regularizer.l1.strength": "1e-4,1e-3"}
     found = jobs("regularizer=none,l1", params=params)

@@ -49,7 +49,6 @@ def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
     _precision(plain["trainer"])
     apply(TRAIN, plain)
     _data(plain["data"])
-    _model(plain["model"])
     _regularizers(cfg, plain)
     _select_by(plain)
     _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
@@ -136,11 +135,6 @@ def _precision(trainer: Mapping[str, Any]) -> None:
         )
     if precision == "16-mixed" and trainer.get("accelerator") == "cpu":
         raise ConfigError("trainer.precision=16-mixed: is for GPUs; use bf16-mixed, or trainer=gpu")
-
-
-def _model(model: Mapping[str, Any]) -> None:
-    if model.get("norm") not in (None, "none") and model.get("hidden_sizes") == []:
-        raise ConfigError(f"model.norm={model['norm']}: model.hidden_sizes=[] leaves no layer to normalize")
 
 
 def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reglab.data.base import Part, Source, TensorData
+    from reglab.data.base import TensorData
     from reglab.data.batches import Batches
     from reglab.data.breast_cancer import BreastCancer
     from reglab.data.csv import Csv
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reglab.data.mnist1d import Mnist1d
     from reglab.data.mnist5k import Mnist5k
     from reglab.data.seed_noise import SeedNoise
+    from reglab.data.source import Part, Source
 
 _HOME = {
     "Batches": "batches",
@@ -22,9 +23,9 @@ _HOME = {
     "Digits": "digits",
     "Mnist1d": "mnist1d",
     "Mnist5k": "mnist5k",
-    "Part": "base",
+    "Part": "source",
     "SeedNoise": "seed_noise",
-    "Source": "base",
+    "Source": "source",
     "TensorData": "base",
 }
 

@@ -2,8 +2,6 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,50 +11,12 @@ from torch import Tensor
 from reglab.data.axes import check_axes
 from reglab.data.batches import Batches
 from reglab.data.label_noise import flip
+from reglab.data.source import Part, Source
 from reglab.data.splits import Rows, split
 from reglab.errors import ConfigError
 from reglab.seeding import mix
 
 EVALUATION_BATCH = 1024  # rows; without gradients larger batches are cheaper and fit
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set before it is split.
-
-    Args:
-        inputs: all rows, float32 (n, *shape), or a function of the training row numbers that gives them (for what has
-            to be fitted on these rows).
-        targets: int64 (n,) from 0 to classes - 1, or float (n,).
-        kind: ``classification`` or ``regression``.
-        classes: number of classes; None for regression.
-        standardize_target: regression: train on targets of mean 0 and variance 1 over the training rows.
-        held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
-        class_names: the classes in order, where they have names other than their numbers.
-    """
-
-    inputs: Tensor | Callable[[np.ndarray], Tensor]
-    targets: Tensor
-    kind: str
-    classes: int | None = None
-    standardize_target: bool = False
-    held_out: int = 0
-    class_names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of one part: inputs float32 (n, *shape), targets int64 or float32 (n,)."""
-
-    inputs: Tensor
-    targets: Tensor
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def to(self, device: torch.device | str) -> "Part":
-        """The same rows on a device."""
-        return Part(self.inputs.to(device), self.targets.to(device))
 
 
 class TensorData(pl.LightningDataModule):
@@ -127,6 +87,7 @@ class TensorData(pl.LightningDataModule):
         self.kind = source.kind
         self._refuse_noise()
         targets = source.targets.numpy()
+        self._all_rows = len(targets)
         self.parts = split(
             len(targets),
             targets if source.kind == "classification" else None,
@@ -192,8 +153,8 @@ class TensorData(pl.LightningDataModule):
 
     @property
     def rows(self) -> int:
-        """Rows in use: training, validation and test."""
-        return self.train_rows + self.val_rows + self.test_rows
+        """Rows of the whole data set, those that `train_size` leaves out included."""
+        return self._all_rows
 
     @property
     def train_rows(self) -> int:

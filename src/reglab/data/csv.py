@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from reglab.data.base import Source, TensorData
+from reglab.data.base import TensorData
 from reglab.data.columns import Columns
 from reglab.data.files import check_file, stem
+from reglab.data.source import Source
 from reglab.data.table import read_table
 from reglab.data.target import KINDS, encode_target
 from reglab.errors import ConfigError

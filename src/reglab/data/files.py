@@ -43,8 +43,7 @@ def stem(path: str) -> str:
 def _hint(file: Path) -> str:
     folder = file.parent
     if not folder.is_dir():
-        return f" (there is no folder {folder} seen from {Path.cwd()})"
-    names = [entry.name for entry in folder.iterdir() if suffix(entry.name)]
-    near = difflib.get_close_matches(file.name, names, n=1, cutoff=0.6)
-    near = near or [name for name in names if stem(name) == stem(file.name)]
-    return f"; did you mean {folder / near[0]}?" if near else f" in {folder.resolve()}"
+        return f" (there is no folder {folder} seen from {Path.cwd()}); check the path"
+    by_stem = {stem(entry.name): entry for entry in sorted(folder.iterdir()) if suffix(entry.name)}
+    near = difflib.get_close_matches(stem(file.name), by_stem, n=1, cutoff=0.6)  # suffixes alone are alike
+    return f"; did you mean {by_stem[near[0]]}?" if near else f" in {folder.resolve()}; check the path"

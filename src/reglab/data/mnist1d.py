@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from reglab.data.base import Source, TensorData
+from reglab.data.base import TensorData
+from reglab.data.source import Source
 
 
 class Mnist1d(TensorData):

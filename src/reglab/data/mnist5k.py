@@ -4,7 +4,8 @@ from functools import lru_cache
 
 import torch
 
-from reglab.data.base import Source, TensorData
+from reglab.data.base import TensorData
+from reglab.data.source import Source
 
 
 class Mnist5k(TensorData):

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from reglab.data.base import Source, TensorData
+from reglab.data.base import TensorData
+from reglab.data.source import Source
 from reglab.seeding import mix
 
 TRAIN_ROWS, TEST_ROWS, FEATURES = 100, 5000, 10

@@ -85,9 +85,10 @@ def _check_classes(classes: np.ndarray | None, rows: np.ndarray, parts: int, nam
     labels, counts = np.unique(classes[rows], return_counts=True)
     if counts.min() < parts:
         rarest = labels[counts.argmin()]
+        name = names[rarest] if names else str(rarest)
         raise ConfigError(
-            f"data: class {names[rarest] if names else rarest!s} has {counts.min()} of {len(rows)} rows, too few for "
-            f"{parts} parts; merge or drop rare classes, or skip a part with a fraction of 0"
+            f"data.val_fraction, data.test_fraction: class {name} has {counts.min()} of "
+            f"{len(rows)} rows, too few for {parts} parts; merge or drop rare classes, or set a fraction to 0"
         )
 
 

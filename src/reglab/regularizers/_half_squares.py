@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class HalfSquares(torch.autograd.Function):
-    """½ Σ w² of a tensor of any shape, a scalar; its gradient is w.
+    """½ Σ w² over all elements of one or more tensors of any shapes, a scalar; the gradient of each tensor is itself.
 
     Autograd through ``w.square().sum()`` writes the squares and multiplies once more on the way back, which costs a
     large network more than all the rest of its penalty.
@@ -16,19 +16,19 @@ class HalfSquares(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(weight: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(weight).square() / 2
+    def forward(*weights: Tensor) -> Tensor:
+        return torch.stack([torch.linalg.vector_norm(weight) for weight in weights]).square().sum() / 2
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[0])
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (weight,) = ctx.saved_tensors
-        return gradient * weight
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        return tuple(gradient * weight for weight in ctx.saved_tensors)
 
 
 def half_squares(weights: dict[str, Tensor]) -> Tensor:
     """½ Σ w² over all tensors, a scalar."""
-    return torch.stack([HalfSquares.apply(weight) for weight in weights.values()]).sum()
+    total: Tensor = HalfSquares.apply(*weights.values())
+    return total

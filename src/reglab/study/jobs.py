@@ -7,14 +7,16 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from reglab.config.check import check
-from reglab.config.compose import Composer
+from reglab.config.compose import Composer, is_strength
+from reglab.config.explain import explain, is_config_error
 from reglab.config.identity import config_hash, strategy
 from reglab.config.strengths import fit_strengths
+from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
 
 # Sections and keys that belong to a sweep as a whole.
@@ -55,10 +57,16 @@ def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Compos
     if shared := sorted(key for key in swept if key.split(".")[0] in SHARED):
         raise ConfigError(not_shared(shared[0]))
     typed = {override.key_or_group for override in overrides if override.input_line in arguments}
+    _known_regularizers(overrides, loader)
     lines = fit_strengths(combinations(overrides), composer, defaults=set(params) - typed)
     jobs: dict[str, Job] = {}
     for line in lines:
-        config = composer.compose(line)
+        try:
+            config = composer.compose(line)
+        except Exception as error:
+            if not is_config_error(error):
+                raise
+            raise ConfigError(explain(error, line)) from error  # in the words of the one job it comes from
         check(config)
         identity = config_hash(config)
         jobs.setdefault(identity, Job(tuple(line), config, identity, label(config, line, swept)))
@@ -104,6 +112,16 @@ def _choices(override: Override) -> list[str]:
     if not lines:
         raise ConfigError(f"{line}: holds no value")
     return lines
+
+
+def _known_regularizers(overrides: Iterable[Override], loader: ConfigLoader) -> None:
+    """A strength of a regularizer that does not exist: a typing error, whatever the strategies are."""
+    known = [name for name in loader.get_group_options("regularizer") if name != "none"]
+    for override in overrides:
+        if is_strength(override.input_line or "") and override.type == OverrideType.CHANGE:
+            name = override.key_or_group.split(".")[1]
+            if name not in known:
+                raise ConfigError(f"{override.input_line}: no regularizer {name}{did_you_mean(name, known)}")
 
 
 def label(config: DictConfig, overrides: Iterable[str], swept: Iterable[str]) -> str:

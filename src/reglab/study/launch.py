@@ -8,7 +8,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from reglab.study import children
 from reglab.study.job import Outcome, Place
@@ -47,7 +47,7 @@ class Launch:
         return [_result(job) for job in returns]
 
     def _prepare(self, launcher: Launcher, jobs: int) -> None:
-        """No more workers than jobs or physical cores, and none that outlives this process."""
+        """No more workers than there are jobs, or physical cores for their threads; none outlives this process."""
         settings: dict[str, Any] = launcher.joblib  # type: ignore[attr-defined]  # what it hands to joblib.Parallel
         settings["n_jobs"] = self._joblib_workers(jobs)
         settings["initializer"] = children.follow
@@ -57,7 +57,8 @@ class Launch:
         from joblib import cpu_count, effective_n_jobs
 
         wanted = self._config.hydra.launcher.n_jobs
-        workers = cpu_count(only_physical_cores=True) if wanted == -1 else effective_n_jobs(wanted)
+        threads = OmegaConf.select(self._config, "trainer.threads") or 1
+        workers = cpu_count(only_physical_cores=True) // threads if wanted == -1 else effective_n_jobs(wanted)
         return max(1, min(workers, jobs))
 
     def _named(self, name: str) -> bool:

@@ -152,7 +152,11 @@ def _summary(plan: Plan, failed: Sequence[Outcome], finished: int) -> bool:
 def _planned(plan: Plan) -> str:
     strategies = len({strategy(job.config) for job in plan.jobs})
     seeds = len({job.config.seed for job in plan.jobs})
-    return f"{len(plan.jobs)} runs ({strategies} strategies, {seeds} seeds)"
+    return f"{_count(len(plan.jobs), 'run')} ({_count(strategies, 'strategy', 'strategies')}, {_count(seeds, 'seed')})"
+
+
+def _count(number: int, one: str, more: str = "") -> str:
+    return f"{number} {one if number == 1 else more or one + 's'}"
 
 
 def _signal(stop: Stopped) -> str:

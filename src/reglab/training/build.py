@@ -72,14 +72,15 @@ def _hint(regularizer: Regularizer) -> str:
     return f"; {regularizer.needs}" if getattr(regularizer, "needs", "") else ""
 
 
-def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...]) -> Module:
-    """The LightningModule with its optimizer and scheduler."""
+def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...], *, heard: bool = False) -> Module:
+    """The LightningModule with its optimizer and scheduler; for `parts` and `heard` see `Module`."""
     return Module(
         fit,
         optimizer=_maker(cfg.optimizer),
         scheduler=_scheduler(cfg.scheduler),
         seed=int(cfg.seed),
         parts=parts,
+        heard=heard,
     )
 
 

@@ -29,7 +29,7 @@ def tags(cfg: DictConfig) -> dict[str, str]:
         "setting": setting_hash(cfg),
         "about": json.dumps(dict(_leaves(setting(cfg))), sort_keys=True),
         "phase": str(cfg.tracking.phase),
-        "git_commit": git_commit(),
+        "git_commit": git_commit() or "unknown",
     }
     for key in ("sweep", "study"):
         if cfg.tracking.get(key):

@@ -5,14 +5,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash, strategy
 from reglab.regularizers.base import penalized
 from reglab.stopping import stoppable
-from reglab.tracking.queries import finished
+from reglab.tracking.queries import bury, finished
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.training import build, describe, files
@@ -58,6 +57,8 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     """
     began = time.perf_counter()
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
+    if cfg.tracking.phase == "single":  # a sweep has done it once for all
+        bury(store)
     if cfg.resume and (before := finished(store, [config_hash(cfg)])):
         record = before[config_hash(cfg)]
         return Result(record.run_id, strategy(cfg), dict(record.metrics), reused=True)
@@ -103,9 +104,11 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
         tracked.set_tags({"double_counting": "; ".join(doubles)})
         sys.stderr.write("".join(f"note: {double}\n" for double in doubles))
     parts = ("val", "train") if data.val_rows else ("train",)
-    module = build.build_module(cfg, fit, parts)
+    methods = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
+    module = build.build_module(cfg, fit, parts, heard=bool(methods))
     watch = Watch(tracked.log_metrics)
-    trainer = make_trainer(build.plain(cfg.trainer), _callbacks(cfg, fit, watch))
+    bar = [EpochBar(describe.run_name(cfg))] if cfg.trainer.progress else []
+    trainer = make_trainer(build.plain(cfg.trainer), [watch, *methods, *bar])
     data.place(trainer.strategy.root_device)
 
     watched = data.val_dataloader() or [data.train_eval_dataloader()]
@@ -124,12 +127,6 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]
     files.log_weights(tracked, {name: {"best": model.state_dict(), "last": last}[name] for name in kept})
     return metrics
-
-
-def _callbacks(cfg: DictConfig, fit: Fit, watch: Watch) -> list[pl.Callback]:
-    bar = [EpochBar(describe.run_name(cfg))] if cfg.trainer.progress else []
-    own = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
-    return [watch, *own, *bar]
 
 
 def _size(model: torch.nn.Module) -> dict[str, float]:

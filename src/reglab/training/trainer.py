@@ -3,12 +3,24 @@
 import logging
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.profilers import PassThroughProfiler
 
 from reglab.errors import ConfigError
+
+
+class _Silent(PassThroughProfiler):
+    """Profiles nothing, without making a context manager for each of the 25 things a step is made of."""
+
+    _nothing = nullcontext()
+
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+        return self._nothing
+
 
 _OWN = {"threads", "progress", "name"}  # keys of conf/trainer that are not the Trainer's
 
@@ -33,6 +45,7 @@ def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> p
         **{key: value for key, value in settings.items() if key not in _OWN},
         devices=1,
         logger=False,
+        profiler=_Silent(),
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,

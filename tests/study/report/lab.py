@@ -1,5 +1,6 @@
 """Runs made by hand: written to a real store by MLflow's own client, or plain records for what needs no store."""
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from reglab.tracking.store import Store
 
+_count = itertools.count()
 HASHES = ("split_hash", "init_hash", "order_hash")
 
 
@@ -44,8 +46,7 @@ def rec(
 ) -> Rec:
     """A record with the tags of a whole run."""
     told = {f"regularizer.{name}": str(value) for name, value in (strengths or {}).items()}
-    name = run_id or f"{strategy}-{seed}-{more.get('data', '')}-{sorted(told.items())}-{started}"
-    return Rec(name, status, tags(strategy, seed, **more), told, dict(metrics or {}), started)
+    return Rec(run_id or f"run{next(_count)}", status, tags(strategy, seed, **more), told, dict(metrics or {}), started)
 
 
 def accuracies(by_strategy: Mapping[str, Sequence[float]], **more: str) -> list[Rec]:

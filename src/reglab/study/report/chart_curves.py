@@ -62,7 +62,7 @@ def curves(panels: Sequence[Panel], baseline: Curve | None, baseline_name: str, 
     down = -(-len(panels) // columns)
     names = [style.wrap(panel.name, 22) for panel in panels]
     head = style.LINE * max(style.lines_of(name) for name in names) + 0.1
-    left, right, gap, legend, foot, tall = 0.62, 0.12, 0.16, 0.34, 0.5, 1.25
+    left, right, gap, legend, foot, tall = 0.62, 0.12, 0.16, 0.28, 0.46, 1.3
     width = min((style.WIDTH - left - right - gap * (columns - 1)) / columns, 3.2)
     height = legend + down * (tall + head) + foot
     with style.look():
@@ -83,8 +83,8 @@ def curves(panels: Sequence[Panel], baseline: Curve | None, baseline_name: str, 
                     band = one.mean - one.std, one.mean + one.std
                     axes.fill_between(one.steps, *band, color=panel.colour, alpha=0.16, linewidth=0)
                     axes.plot(one.steps, one.mean, color=panel.colour, linewidth=1.6, dashes=dashes)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.yaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             axes.tick_params(labelleft=column == 0, labelbottom=i + columns >= len(panels), length=2.5)
             axes.margins(x=0.02)
         keys = [Line2D([], [], color=style.INK, linewidth=1.6, label="validation")]

@@ -1,5 +1,6 @@
 """Charts with a row for each line of the leaderboard: the forest plot of differences, and strips of seeds."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
-_HEAD, _FOOT, _RIGHT = 0.3, 0.52, 0.2  # inches around the rows
+_HEAD, _FOOT, _RIGHT = 0.26, 0.46, 0.2  # inches around the rows
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ def forest(lines: Sequence[Line], colours: dict[str, str], label: str, digits: i
     left = style.text_width(names) + 0.2
     told = [f"{signed(line.diff, digits)} {between(line.diff_interval, digits, sign=True)}" for line in lines]
     right = style.text_width(told) * 0.9 + 0.95
-    height = sum(heights) + _HEAD + _FOOT
+    label = textwrap.fill(label, 76)
+    foot = _FOOT + style.LINE * (style.lines_of(label) - 1)
+    height = sum(heights) + _HEAD + foot
     with style.look():
         figure = Figure(figsize=(style.WIDTH, height))
-        axes = figure.add_axes(_box(left, _FOOT, style.WIDTH - left - right, sum(heights), height))
+        axes = figure.add_axes(_box(left, foot, style.WIDTH - left - right, sum(heights), height))
         centres = style.name_rows(axes, names, heights)
         axes.axvline(0, color=style.MUTED, linewidth=1)
         for line, y, text in zip(lines, centres, told, strict=True):
@@ -58,17 +61,22 @@ def forest(lines: Sequence[Line], colours: dict[str, str], label: str, digits: i
     return figure
 
 
-def strips(rows: Sequence[Strip], label: str, reference: tuple[float, str] | None = None) -> "Figure":
+def strips(
+    rows: Sequence[Strip], label: str, reference: tuple[float, str] | None = None, *, from_zero: bool = False
+) -> "Figure":
     """Every run as a dot; a bar at the mean, over its interval where there is one."""
     from matplotlib.figure import Figure
 
     names = [style.wrap(row.name) for row in rows]
     heights = [max(0.36, style.LINE * style.lines_of(name) + 0.12) for name in names]
     left = style.text_width(names) + 0.2
-    height = sum(heights) + _HEAD + _FOOT
+    head = _HEAD if reference else 0.06
+    label = textwrap.fill(label, 76)
+    foot = _FOOT + style.LINE * (style.lines_of(label) - 1)
+    height = sum(heights) + head + foot
     with style.look():
         figure = Figure(figsize=(style.WIDTH, height))
-        axes = figure.add_axes(_box(left, _FOOT, style.WIDTH - left - _RIGHT, sum(heights), height))
+        axes = figure.add_axes(_box(left, foot, style.WIDTH - left - _RIGHT, sum(heights), height))
         centres = style.name_rows(axes, names, heights)
         if reference is not None:
             axes.axvline(reference[0], color=style.MUTED, linewidth=0.9, dashes=(4, 3))
@@ -86,6 +94,8 @@ def strips(rows: Sequence[Strip], label: str, reference: tuple[float, str] | Non
                 axes.plot((row.mean, row.mean), (y - 0.12, y + 0.12), color=style.INK, linewidth=1.6, zorder=4)
         axes.set_xlabel(label)
         axes.margins(x=0.04)
+        if from_zero:
+            axes.set_xlim(left=0)
     return figure
 
 

@@ -41,11 +41,19 @@ def of_task(found: TaskFindings, question: Question, colours: dict[str, str], hi
     if gap:
         caption = "Loss of the tested weights on the test part minus their loss on training rows, both in eval mode."
         charts.append(Chart("gap", "Generalization gap", caption, *gap))
-    ece = _strip(ordered, lambda r: value(r, "test/ece"), colours, "test/ece, expected calibration error (0 is best)")
+    ece = _strip(
+        ordered,
+        lambda r: value(r, "test/ece"),
+        colours,
+        "test/ece, expected calibration error (0 is best)",
+        from_zero=True,
+    )
     if ece:
         caption = "How far confidence is from accuracy on the test part, on average over bins of confidence."
         charts.append(Chart("calibration", "Calibration", caption, *ece))
-    cost = _strip(ordered, lambda r: value(r, "time/train_s"), colours, "training time of a run, seconds", None)
+    cost = _strip(
+        ordered, lambda r: value(r, "time/train_s"), colours, "training time of a run, seconds", from_zero=True
+    )
     if cost:
         caption = f"Wall time of training alone. {_overhead(ordered, base)}".strip()
         charts.append(Chart("cost", "Cost", caption, *cost))
@@ -85,6 +93,8 @@ def _strip(
     label: str,
     reference: tuple[float, str] | None = None,
     intervals: Mapping[str, Interval | None] | None = None,
+    *,
+    from_zero: bool = False,
 ) -> tuple["Figure", dict[str, list[str]]] | None:
     """Figure and titles of one value a run, None where no run has it."""
     strips = []
@@ -98,7 +108,7 @@ def _strip(
         strips.append(Strip(line.strategy, colours[line.name], values, texts, mean, interval))
     if not any(strip.values for strip in strips):
         return None
-    return chart_rows.strips(strips, label, reference), chart_rows.titles(strips)
+    return chart_rows.strips(strips, label, reference, from_zero=from_zero), chart_rows.titles(strips)
 
 
 def _gap(record: Record) -> float | None:

@@ -61,9 +61,20 @@ def count(records: Sequence[Record], metric: str) -> Counted:
             result.records.append(_newest(told))
         else:
             result.failures.append(_failure(_newest(finished or group), metric))
+    _leave_out_other_kinds(result, metric)
     if repeated:
         result.left_out.append(f"{repeated} {_runs(repeated)} of the same configuration left out: the newest counts.")
     return result
+
+
+def _leave_out_other_kinds(result: Counted, metric: str) -> None:
+    """Finished runs of data on which no run has the metric did not fail: it is no metric of theirs."""
+    asked = {record.tags["data"] for record in result.records}
+    other = [f for f in result.failures if f.record.status == "FINISHED" and f.data not in asked]
+    for data in sorted({failure.data for failure in other}):
+        count = sum(failure.data == data for failure in other)
+        result.left_out.append(f"{count} {_runs(count)} left out: no run on {data} has {metric}.")
+    result.failures = [failure for failure in result.failures if failure not in other]
 
 
 def _identities(records: Iterable[Record]) -> list[list[Record]]:

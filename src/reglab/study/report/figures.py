@@ -9,10 +9,10 @@ NONE = "–"
 
 
 def decimals(lines: Sequence[Line]) -> int:
-    """Decimals that show the typical spread with two digits, the same for a whole table (0 to 6)."""
+    """Decimals that tell the typical spread to a fifth at least, the same for a whole table (0 to 6)."""
     spreads = sorted(line.std for line in lines if line.std)
     if spreads:
-        return min(6, max(0, 1 - math.floor(math.log10(spreads[len(spreads) // 2]))))
+        return min(6, max(0, math.ceil(math.log10(5 / spreads[len(spreads) // 2]))))
     sizes = [abs(line.mean) for line in lines if line.mean]
     return min(6, max(0, 3 - math.floor(math.log10(max(sizes))) - 1)) if sizes else 3
 

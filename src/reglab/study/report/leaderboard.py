@@ -147,9 +147,10 @@ def verdict(line: Line, comparisons: int, higher: bool) -> str:
         return "no result"
     if line.p_holm is None or line.diff is None:
         return ""
-    if statistics.too_few(line.pairs, comparisons):
-        return "too few seeds to tell"
     low, high = line.diff_interval or (0.0, 0.0)
-    if line.p_holm < statistics.ALPHA and (low > 0 or high < 0):
+    significant = line.p_holm < statistics.ALPHA
+    if significant and (low > 0 or high < 0):
         return "helps" if (line.diff > 0) == higher else "hurts"
+    if not significant and statistics.too_few(line.pairs, comparisons):
+        return "too few seeds to tell"
     return "no clear difference"

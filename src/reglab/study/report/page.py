@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
-from reglab.study.report import figures, svg
+from reglab.study.report import figures, style, svg
 from reglab.study.report.charts import Chart
 from reglab.study.report.findings import Findings, TaskFindings
 from reglab.study.report.leaderboard import Line
@@ -42,11 +42,13 @@ def render(
     return template.render(
         name=name,
         question=findings.question,
-        headline=(findings.headline, findings.remarks),
+        answer=findings.answer,
+        remarks=findings.remarks,
         date=time.strftime("%Y-%m-%d %H:%M"),
         runs=findings.runs,
         seeds=max((len(found.grid.cells) for found in findings.tasks), default=0),
-        colours=colours,
+        colours={strategy: svg.themed(colour) for strategy, colour in colours.items()},
+        palette=style.PALETTE,
         several=several,
         overall=table(findings.overall) if findings.overall is not None else None,
         overall_charts=[_chart(chart, "o") for chart in overall],
@@ -184,5 +186,5 @@ def _versions() -> list[tuple[str, str]]:
 
 
 def _breakable(text: str) -> str:
-    """Long names may break after `+`, `(`, `,` and `_`, so that they are never cut."""
-    return re.sub(r"([+(_,])", r"\1<wbr>", text)
+    """Long names may break after `+`, `(`, `,`, `/` and `_`, so that they are never cut."""
+    return re.sub(r"(?<=\w)([+(_,/])(?=\w)", r"\1<wbr>", text)

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito (2008) in an order that keeps neighbours apart, then four of their kind.
-_PALETTE = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#7d5ba6",
-    "#8c6d1f",
-    "#a3344a",
-    "#4d7c6f",
+# On light and on dark paper: Okabe and Ito (2008) in an order that keeps neighbours apart, three of their kind, and
+# at last the baseline's grey.
+PALETTE = (
+    ("#0072b2", "#4aa8e8"),
+    ("#d55e00", "#ff8a3d"),
+    ("#009e73", "#2fc79b"),
+    ("#cc79a7", "#e79bc5"),
+    ("#e69f00", "#f2b632"),
+    ("#56b4e9", "#8fd0f7"),
+    ("#7d5ba6", "#b294e0"),
+    ("#8c6d1f", "#c4a450"),
+    ("#a3344a", "#e27489"),
+    ("#4d7c6f", "#8dbcae"),
+    ("#7a828c", "#9aa3ad"),
 )
-BASELINE = "#7a828c"
+BASELINE = PALETTE[-1][0]
 # On the page these become variables, so that charts follow the reader's light or dark theme (see `svg`).
 INK, MUTED, GRID, PAPER = "#1c2127", "#5f6872", "#dfe3e8", "#fefefe"
 WIDTH = 7.4  # inches
@@ -34,7 +36,7 @@ _LETTER = 0.079  # inches, a wide letter at that size
 def colours(strategies: Sequence[str], baseline: str | None) -> dict[str, str]:
     """A colour for each strategy by its name's place in the alphabet, from ten; the baseline is grey."""
     others = sorted(set(strategies) - {baseline})
-    found = {name: _PALETTE[i % len(_PALETTE)] for i, name in enumerate(others)}
+    found = {name: PALETTE[i % (len(PALETTE) - 1)][0] for i, name in enumerate(others)}
     return found | ({baseline: BASELINE} if baseline is not None else {})
 
 
@@ -79,6 +81,7 @@ def look() -> Iterator[None]:
         "axes.labelcolor": INK,
         "axes.edgecolor": MUTED,
         "axes.linewidth": 0.7,
+        "axes.titley": 1.0,  # a fixed place: to look for one takes a tenth of all drawing
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _THEME = {style.INK: "var(--ink)", style.MUTED: "var(--muted)", style.GRID: "var(--grid)", style.PAPER: "var(--paper)"}
+_THEME |= {light: f"var(--c{i})" for i, (light, _) in enumerate(style.PALETTE)}
 
 
 def save_png(figure: "Figure", path: Path) -> None:
     """The figure as a PNG file on white."""
     with style.look():
-        figure.savefig(path, dpi=style.DPI, format="png", metadata={"Software": None})
+        figure.savefig(path, dpi=style.DPI, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 4})
 
 
 def inline(figure: "Figure", name: str, label: str, titles: Mapping[str, Sequence[str]] | None = None) -> str:
@@ -39,13 +40,19 @@ def inline(figure: "Figure", name: str, label: str, titles: Mapping[str, Sequenc
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
-    for colour, variable in _THEME.items():
-        text = text.replace(colour, variable)
+    text = themed(text)
     text = re.sub(r"font: (?:([\d.]+)px|[^;\"]*?([\d.]+)px) [^;\"]*", r"font-size: \1\2px", text)
     text = re.sub(r' xmlns:xlink="[^"]*"| xmlns="[^"]*"| version="[^"]*"', "", text).replace("xlink:href", "href")
     head, rest = text.split(">", 1)
     head = re.sub(r' (?:width|height)="[^"]*"', "", head)
     return f'{head} role="img" aria-label="{html.escape(label)}">{rest}'
+
+
+def themed(text: str) -> str:
+    """The text with the charts' colours as variables of the page."""
+    for colour, variable in _THEME.items():
+        text = text.replace(colour, variable)
+    return text
 
 
 def _with_titles(text: str, gid: str, titles: Sequence[str]) -> str:

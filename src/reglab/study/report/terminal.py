@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reglab.study.report import figures
+from reglab.study.report import figures, style
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.make import Report
 
@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_SHORT = {
+    "no clear difference": "unclear",
+    "too few seeds to tell": "too few seeds",
+    "too few tasks to tell": "too few tasks",
+}
 _NOTE = 7500  # characters; MLflow keeps 8,000 of a tag
 
 
@@ -21,7 +26,8 @@ def show(report: Report, console: "Console | None" = None) -> None:
     console = console or Console(highlight=False)
     question = report.findings.question
     if report.findings.lines:
-        console.print(table(report.findings.lines, question.metric, "tasks" if report.findings.overall else "seeds"))
+        unit = "tasks" if report.findings.overall else "seeds"
+        console.print(table(report.findings.lines, question.metric, unit, console.width))
     console.print(f"\n{report.headline}\n", markup=False)
     weak = sum(len(found.weaknesses) for found in report.findings.tasks)
     if weak:
@@ -32,34 +38,38 @@ def show(report: Report, console: "Console | None" = None) -> None:
     console.print("browse   make ui", markup=False)
 
 
-def table(lines: Sequence[Line], metric: str, unit: str) -> "Table":
-    """The leaderboard for a terminal; long names fold."""
+def table(lines: Sequence[Line], metric: str, unit: str, width: int = 80) -> "Table":
+    """The leaderboard for a terminal `width` columns wide (80 or more); long names take several lines."""
     from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
     from rich.table import Table
 
     digits = figures.decimals(lines)
-    shown = Table(title=metric, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    shown.add_column("", justify="right")
-    shown.add_column("strategy", overflow="fold", min_width=12)
-    for name in (unit, "mean ± sd", "difference [95 %]", "p (Holm)"):
-        shown.add_column(name, justify="right")
-    shown.add_column("verdict", overflow="fold")
-    for line in lines:
-        name = f"{line.strategy} *" if line.contested and line.chosen else line.strategy
-        difference = figures.signed(line.diff, digits)
-        if line.diff_interval:
-            difference += f" {figures.between(line.diff_interval, digits, sign=True)}"
+    heads = ("n", "mean", "sd", "difference [95 %]", "p Holm", "verdict")
+    rows = [_cells(line, digits) for line in lines]
+    others = sum(max(len(row[i]) for row in [heads, *rows]) + 2 for i in range(len(heads)))
+    room = max(12, width - others - 2)
+    shown = Table(title=metric, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
+    shown.add_column("strategy", overflow="fold")
+    for name in heads:
+        shown.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
+    for line, row in zip(lines, rows, strict=True):
+        mark = " *" if line.contested and line.chosen and line.n else ""
         colour = {"helps": "green", "hurts": "red"}.get(line.verdict, "")
-        shown.add_row(
-            *map(_plain, (figures.rank(line.rank), name, str(line.n), _mean(line, digits), difference)),
-            figures.p_value(line.p_holm),
-            line.verdict,
-            style=colour,
-        )
+        shown.add_row(*map(escape, (style.wrap(f"{line.strategy}{mark}", room), *row)), style=colour)
+    shown.caption = f"n counts {unit}"
     if any(line.contested for line in lines):
-        shown.caption = "* chosen to stand for its strategy"
-        shown.caption_justify = "left"
+        shown.caption += "; * chosen to stand for its strategy"
+    shown.caption_justify = "left"
     return shown
+
+
+def _cells(line: Line, digits: int) -> tuple[str, ...]:
+    difference = figures.signed(line.diff, digits)
+    if line.diff_interval:
+        difference += f" {figures.between(line.diff_interval, digits, sign=True)}"
+    mean, spread = figures.fixed(line.mean, digits), figures.fixed(line.std, digits)
+    return str(line.n), mean, spread, difference, figures.p_value(line.p_holm), _SHORT.get(line.verdict, line.verdict)
 
 
 def markdown(report: Report) -> str:
@@ -77,7 +87,7 @@ def markdown(report: Report) -> str:
         " | ".join(
             (
                 f"| {figures.rank(line.rank)}",
-                line.strategy.replace("|", "\\|") + (" (chosen)" if line.contested and line.chosen else ""),
+                line.strategy.replace("|", "\\|") + (" (chosen)" if line.contested and line.chosen and line.n else ""),
                 str(line.n),
                 _mean(line, digits),
                 figures.between(line.interval, digits),
@@ -99,9 +109,3 @@ def markdown(report: Report) -> str:
 def _mean(line: Line, digits: int) -> str:
     text = figures.fixed(line.mean, digits)
     return text if line.std is None else f"{text} ± {figures.fixed(line.std, digits)}"
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

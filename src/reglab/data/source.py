@@ -1,0 +1,47 @@
+"""A data set before it is split, and one part of it after."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set before it is split.
+
+    Args:
+        inputs: all rows, float32 (n, *shape), or a function of the training row numbers that gives them (for what has
+            to be fitted on these rows).
+        targets: int64 (n,) from 0 to classes - 1, or float (n,).
+        kind: ``classification`` or ``regression``.
+        classes: number of classes; None for regression.
+        standardize_target: regression: train on targets of mean 0 and variance 1 over the training rows.
+        held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
+        class_names: the classes in order, where they have names other than their numbers.
+    """
+
+    inputs: Tensor | Callable[[np.ndarray], Tensor]
+    targets: Tensor
+    kind: str
+    classes: int | None = None
+    standardize_target: bool = False
+    held_out: int = 0
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one part: inputs float32 (n, *shape), targets int64 or float32 (n,)."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def to(self, device: torch.device | str) -> "Part":
+        """The same rows on a device."""
+        return Part(self.inputs.to(device), self.targets.to(device))

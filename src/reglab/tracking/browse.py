@@ -1,0 +1,98 @@
+"""What `make ui` does: finds the runs, makes the view that shows them, and serves it."""
+
+import difflib
+import signal
+import sys
+import webbrowser
+
+from reglab.errors import ConfigError
+from reglab.stopping import Stopped, stoppable
+from reglab.tracking import view
+from reglab.tracking.server import serve
+from reglab.tracking.store import Store, open_store
+from reglab.tracking.uri import locate, without_password
+
+_MLFLOWS_OWN = "Default"
+
+
+def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: bool = False) -> None:
+    """Prints the link of the ready-made view; for a database a server is started, which Ctrl-C ends.
+
+    Args:
+        uri: the tracking store (see `uri.resolve`).
+        experiment: its experiment to show.
+        port: of the server on 127.0.0.1; another one is taken where it is busy.
+        open_browser: opens the link in the user's browser, too.
+
+    Raises:
+        ConfigError: the store cannot be used, or has other experiments but not this one.
+        Stopped: a signal other than Ctrl-C ended it.
+        ServerEnded: the server died.
+    """
+    place = locate(uri)
+    try:
+        with stoppable():
+            store = find(uri, experiment)
+            view.ensure(store.client, store.experiment_id)
+            _tell_runs(store)
+        if place.uri.startswith("http"):
+            _tell_link(place.uri, store, open_browser)
+            return
+
+        def ready(address: str) -> None:
+            if address.rpartition(":")[2] != str(port):
+                _say(f"port {port} is taken")
+            _tell_link(address, store, open_browser)
+            _say("Ctrl-C ends it")
+
+        _say("starting MLflow's server ...")
+        signum = serve(place, port, ready)
+        if signum != signal.SIGINT:
+            raise Stopped(signum)
+    except Stopped as stopped:
+        if stopped.signum != signal.SIGINT:
+            raise
+
+
+def find(uri: str | None, experiment: str) -> Store:
+    """The store with `experiment`, which is made only where there is no other one yet.
+
+    Raises:
+        ConfigError: the store cannot be used, or has other experiments but not this one.
+    """
+    try:
+        client = open_store(uri, _MLFLOWS_OWN).client  # makes a new database under the lock
+    except ConfigError:
+        return open_store(uri, experiment)  # says what is wrong, unless it is the deletion of "Default"
+    if client.get_experiment_by_name(experiment) is None:
+        others = [e.name for e in client.search_experiments() if e.name != _MLFLOWS_OWN]
+        if others:
+            near = difflib.get_close_matches(experiment, others, n=1)
+            known = f"did you mean {near[0]}?" if near else "there are: " + ", ".join(sorted(others)[:10])
+            raise ConfigError(
+                f"tracking.experiment={experiment}: no such experiment in {without_password(locate(uri).uri)}; {known}"
+            )
+    return open_store(uri, experiment)
+
+
+def _tell_runs(store: Store) -> None:
+    runs, more = view.shown(store.client, store.experiment_id)
+    if not runs:
+        _say(f"no runs in the experiment {store.experiment} yet: make compare makes some")
+    elif more:
+        _say(
+            f"more than {view.PAGE} runs: the page shows the newest {view.PAGE}; 'Load more' below the list adds others"
+        )
+
+
+def _tell_link(address: str, store: Store, open_browser: bool) -> None:
+    link = view.link(address, store.experiment_id)
+    sys.stdout.write(f"{link}\n")
+    sys.stdout.flush()
+    if open_browser:
+        webbrowser.open(link)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

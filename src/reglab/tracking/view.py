@@ -1,0 +1,189 @@
+"""The ready-made view of an experiment in MLflow's UI: runs grouped by strategy, with test and validation charts.
+
+MLflow keeps a saved view as an experiment tag; its layout here is that of MLflow 3.17.
+"""
+
+import base64
+import contextlib
+import json
+import time
+import zlib
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+KEY = "reglab"
+NAME = "Strategies compared"
+PAGE = 100  # runs that MLflow's page loads at first
+
+_TAG = f"mlflow.sharedViewState.{KEY}"
+_HEADER = "deflate;"
+_TEST = ("accuracy", "rmse", "perplexity", "balanced_accuracy", "ece", "r2", "loss")
+_BARS = (*(f"test/{name}" for name in _TEST[:-1]), "gap/loss", "test/loss")
+_CURVES = ("val/loss", "val/accuracy", "val/rmse", "val/perplexity", "train/loss")
+_HEADLINES = {"test/accuracy": False, "test/rmse": True, "test/perplexity": True}  # is the lowest value the best?
+_COLUMNS = {"test": 4, "val": 3}
+_FOLDED = ("more", "train", "time", "model")  # sections that a click opens
+
+
+def ensure(client: MlflowClient, experiment_id: str) -> str:
+    """Writes the view where it is missing or no longer fits the runs; returns its key."""
+    wanted = state(client, experiment_id)
+    old = client.get_experiment(experiment_id).tags.get(_TAG)
+    created = now = round(time.time() * 1000)
+    if old is not None:
+        with contextlib.suppress(ValueError):  # not a view that MLflow could show either
+            if decode(old) == wanted:
+                return KEY
+            created = json.loads(old)["createdAt"]
+    client.set_experiment_tag(experiment_id, _TAG, encode(wanted, created, now))
+    return KEY
+
+
+def encode(view: dict[str, Any], created: int, updated: int) -> str:
+    """A view's state as the value of the experiment's tag; times in milliseconds since the epoch."""
+    packed = base64.b64encode(zlib.compress(json.dumps(view).encode(), 9)).decode()
+    return json.dumps({"name": NAME, "createdAt": created, "updatedAt": updated, "state": _HEADER + packed})
+
+
+def decode(value: str) -> dict[str, Any]:
+    """The state that `encode` was given.
+
+    Raises:
+        ValueError: not a saved view.
+    """
+    match json.loads(value):
+        case {"name": str(), "createdAt": int(), "state": str(packed)}:
+            try:
+                return json.loads(zlib.decompress(base64.b64decode(packed.removeprefix(_HEADER), validate=True)))
+            except zlib.error as error:
+                raise ValueError(f"not a saved view: {error}") from error
+    raise ValueError(f"not a saved view: {value[:80]}")
+
+
+def link(server: str, experiment_id: str, key: str = KEY) -> str:
+    """The address that opens the view on its charts, in a fresh browser too; a user and password are left out."""
+    parts = urlsplit(server)
+    base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    question = f"workflowType=machine_learning&viewStateShareKey={quote(key)}&compareRunsMode=CHART"
+    return f"{base}/#/experiments/{experiment_id}/runs?{question}"
+
+
+def shown(client: MlflowClient, experiment_id: str) -> tuple[list[Run], bool]:
+    """The runs that the view opens with, newest first, and whether there are more."""
+    runs = client.search_runs(
+        [experiment_id], _filter(client, experiment_id), max_results=PAGE + 1, order_by=["attributes.start_time DESC"]
+    )
+    return runs[:PAGE], len(runs) > PAGE
+
+
+def state(client: MlflowClient, experiment_id: str) -> dict[str, Any]:
+    """What the page is to show, fitted to the experiment's runs: their metrics, data sets and models."""
+    runs, more = shown(client, experiment_id)
+    metrics = {name for run in runs for name in run.data.metrics} or {"test/accuracy", "val/accuracy"}
+    groups = _groups(runs)
+    # By the headline metric the groups form a leaderboard; but of too many runs the page would load the best alone.
+    headline = next((name for name in _HEADLINES if name in metrics), None)
+    by_metric = headline is not None and not more
+    return {
+        "searchFilter": _filter(client, experiment_id),
+        # In backticks: a plain attributes.start_time makes the page fetch the parents as well.
+        "orderByKey": f"metrics.`{headline}`" if by_metric else "attributes.`start_time`",
+        "orderByAsc": by_metric and _HEADLINES[str(headline)],
+        "groupBy": {
+            "aggregateFunction": "average",
+            "groupByKeys": [{"mode": mode, "groupByData": name} for mode, name in groups],
+        },
+        "groupsExpanded": {_group_id(run, groups): False for run in runs},
+        "useGroupedValuesInCharts": True,
+        "runsHiddenMode": "SHOW_ALL",
+        "hideEmptyCharts": True,
+        "selectedColumns": _columns(metrics),
+        "compareRunSections": _sections(),
+        "compareRunCharts": _charts(metrics),
+        "isAccordionReordered": True,  # keeps the sections in this order
+    }
+
+
+def _filter(client: MlflowClient, experiment_id: str) -> str:
+    """Parents have no strategy; tuning runs and reruns, where there are any, must not enter a mean."""
+    clauses = ["tags.strategy != ''"]
+    for present, clause in (
+        ("tags.phase = 'tune'", "tags.phase != 'tune'"),
+        ("tags.rerun_of != ''", "tags.rerun_of IS NULL"),
+    ):
+        if client.search_runs([experiment_id], present, max_results=1):
+            clauses.append(clause)
+    return " AND ".join(clauses)
+
+
+def _groups(runs: list[Run]) -> list[tuple[str, str]]:
+    """What makes a group, as (tag or param, name): the strategy, and what must not enter one mean with another value.
+
+    These are the data and the model, and the strengths that vary within a strategy.
+    """
+    groups = [("tag", "strategy")]
+    groups += [("tag", name) for name in ("data", "model") if len({run.data.tags.get(name) for run in runs}) > 1]
+    values: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        for name, value in run.data.params.items():
+            if name.startswith("regularizer."):
+                values.setdefault((name, run.data.tags["strategy"]), set()).add(value)
+    return groups + [("param", name) for name in sorted({name for (name, _), seen in values.items() if len(seen) > 1})]
+
+
+def _group_id(run: Run, groups: list[tuple[str, str]]) -> str:
+    """MLflow's id of the group that a run falls into."""
+    values = {"tag": run.data.tags, "param": run.data.params}
+    return ",".join(f"{mode}.{name}.{values[mode].get(name) or 'null'}" for mode, name in groups)
+
+
+def _columns(metrics: set[str]) -> list[str]:
+    tags = [f"tags.`{name}`" for name in ("strategy", "data", "model", "seed")]
+    return [*tags, *(f"metrics.`test/{name}`" for name in _TEST if f"test/{name}" in metrics)]
+
+
+def _sections() -> list[dict[str, Any]]:
+    names = [*_COLUMNS, *_FOLDED]
+    return [
+        {"uuid": n, "name": n, "display": n in _COLUMNS, "columns": _COLUMNS.get(n, 3), "isReordered": True}
+        for n in names
+    ]
+
+
+def _charts(metrics: set[str]) -> list[dict[str, Any]]:
+    """Bars for what is measured once, lines over the epochs for the rest; MLflow adds the other metrics itself."""
+    bars = [name for name in _BARS if name in metrics]
+    row = _COLUMNS["test"]  # so that the curves are on the first screen, too
+    cards = [_card(name, "BAR", "test" if i < row else "more") for i, name in enumerate(bars)]
+    return cards + [_card(name, "LINE", "val") for name in _CURVES if name in metrics]
+
+
+def _card(metric: str, kind: str, section: str) -> dict[str, Any]:
+    card = {
+        "uuid": metric,
+        "type": kind,
+        "metricKey": metric,
+        "metricSectionId": section,
+        "deleted": False,
+        "isGenerated": False,
+        "runsCountToCompare": 10,
+    }
+    if kind == "LINE":
+        card |= {
+            "selectedMetricKeys": [metric],
+            "xAxisKey": "step",
+            "xAxisScaleType": "linear",
+            "scaleType": "linear",
+            "yAxisKey": "metric",
+            "yAxisExpressions": [],
+            "range": {},
+            "lineSmoothness": 0,
+            "displayPoints": False,
+            "useGlobalXaxisKey": True,
+            "useGlobalLineSmoothing": True,
+            "ignoreOutliers": False,
+        }
+    return card

@@ -1,0 +1,140 @@
+"""Sweeps in several processes, stopped in every way, and finished after all."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reglab.paths import PROJECT
+from tests.study.sweeps import TINY, children, parent, places, sweep
+
+SWEEP = ["regularizer=none,dropout", "seed=range(5)", "trainer.max_epochs=25"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+
+
+class Started:
+    """A sweep with two joblib workers, as a user starts it: a process group of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, str(PROJECT / "pipelines" / "train.py"), "-m", "hydra/launcher=joblib"]
+        self.main = subprocess.Popen(
+            [*command, "hydra.launcher.n_jobs=2", *TINY, *places(folder), *SWEEP],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+
+    def until_a_run_ends(self) -> list[psutil.Process]:
+        """Waits for the next line of a run; the sweep's processes at that moment."""
+        while not self.line().startswith("["):
+            pass
+        return psutil.Process(self.main.pid).children(recursive=True)
+
+    def line(self) -> str:
+        """The next line of output."""
+        assert self.main.stdout is not None
+        line = self.main.stdout.readline()
+        assert line, "ended early:\n" + "".join(self.lines)
+        self.lines.append(line)
+        return line
+
+    def end(self) -> tuple[int, str]:
+        """Exit code, and what it wrote after the last line read."""
+        assert self.main.stdout is not None
+        code = self.main.wait()
+        return code, self.main.stdout.read()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sweep")
+
+
+@pytest.fixture
+def started(folder: Path) -> Iterator[Started]:
+    process = Started(folder)
+    yield process
+    process.main.kill()
+    process.main.wait()
+
+
+def statuses(folder: Path) -> set[str]:
+    return {record.status for record in children(folder)}
+
+
+def processes_end(processes: list[psutil.Process], within: float) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=within)
+    return not alive
+
+
+def said_last(folder: Path, name: str) -> str:
+    done = sum(record.status == "FINISHED" for record in children(folder))
+    assert done >= 1
+    return f"stopped by {name}: {done} of 10 runs are finished; the same command goes on from here"
+
+
+def test_ctrl_c_ends_workers_and_runs_at_once(folder: Path, started: Started) -> None:
+    processes = started.until_a_run_ends()
+    os.killpg(started.main.pid, signal.SIGINT)  # as a terminal does: all processes receive it
+    code, after = started.end()
+    assert code == 130
+    assert processes_end(processes, within=10)
+    assert [line for line in after.splitlines() if not line.startswith("[")] == [said_last(folder, "Ctrl-C")]
+    assert statuses(folder) <= {"FINISHED", "KILLED"}
+    assert parent(folder).status == "KILLED"
+
+
+def test_workers_end_with_a_main_process_that_was_killed(folder: Path, started: Started) -> None:
+    processes = started.until_a_run_ends()
+    started.main.kill()
+    started.main.wait()
+    assert processes_end(processes, within=20)
+
+
+def test_the_others_go_on_where_a_worker_dies_and_sigterm_ends_them(folder: Path, started: Started) -> None:
+    processes = started.until_a_run_ends()
+    assert " of 10 runs were finished before (commit " in "".join(started.lines)
+    assert statuses(folder) == {"FINISHED", "KILLED", "RUNNING"}
+    next(p for p in processes if "LokyProcess" in " ".join(p.cmdline())).kill()
+    while not started.line().startswith("a worker process died"):
+        pass
+    processes += started.until_a_run_ends()
+    started.main.terminate()
+    code, after = started.end()
+    assert code == 143
+    assert processes_end(processes, within=10)
+    assert after.splitlines()[-1] == said_last(folder, "SIGTERM")
+    assert statuses(folder) == {"FINISHED", "KILLED"}
+    assert parent(folder).status == "KILLED"
+
+
+def test_after_all_that_it_is_finished_with_the_numbers_of_one_process(folder: Path, tmp_path: Path) -> None:
+    elsewhere = numbers(folder)
+    assert sweep(folder, *SWEEP) == 0
+    assert len(numbers(folder)) == 10
+    assert parent(folder).status == "FINISHED"
+    assert sweep(tmp_path, *SWEEP, "seed=0") == 0
+    here = numbers(tmp_path)
+    common = here.keys() & elsewhere.keys()
+    assert common
+    assert {identity: here[identity] for identity in common} == {i: elsewhere[i] for i in common}
+
+
+def numbers(folder: Path) -> dict[str, dict[str, float]]:
+    """The metrics of FINISHED runs, by identity: each was trained once."""
+    done = [record for record in children(folder) if record.status == "FINISHED"]
+    by_identity = {
+        record.tags["config_hash"]: {k: v for k, v in record.metrics.items() if not k.startswith("time/")}
+        for record in done
+    }
+    assert len(by_identity) == len(done)
+    return by_identity

@@ -1,0 +1,141 @@
+import csv
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from reglab.errors import ConfigError
+from reglab.tracking import parent as parents
+from reglab.tracking import queries
+from tests.study.sweeps import children, parent, store, sweep
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(store_uri: str) -> Path:
+    """A folder with an empty database."""
+    return Path(store_uri.removeprefix("sqlite:///")).parent
+
+
+def leaderboard(folder: Path) -> dict[str, int]:
+    """Runs counted for each row of the report."""
+    with (folder / "report" / "leaderboard.csv").open() as file:
+        return {row["strategy"]: int(row["n"]) for row in csv.DictReader(file)}
+
+
+def test_a_sweep_grows_and_runs_only_what_is_missing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    strengths = ("regularizer=none,dropout", "regularizer.dropout.p=.1,.3")
+    assert sweep(folder, *strengths, "seed=0") == 0
+    first = {record.run_id for record in children(folder)}
+    out = capsys.readouterr().out
+    assert "digits-mlp: 3 runs (2 strategies, 1 seed)" in out
+    assert "[1/3] none seed=0  test/accuracy 0." in out
+    assert "[3/3] dropout(p=0.3) seed=0  test/accuracy 0." in out
+    assert "reused" not in out
+
+    assert sweep(folder, *strengths, "seed=0,1") == 0
+    out = capsys.readouterr().out
+    runs = children(folder)
+    commit = runs[0].tags["git_commit"][:7]
+    assert f"3 of 6 runs were finished before (commit {commit}): reused" in out
+    assert "[4/6] none seed=1" in out
+    assert len(runs) == 6
+    assert first < {record.run_id for record in runs}
+    assert {record.status for record in (*runs, parent(folder))} == {"FINISHED"}
+    tags = [record.tags for record in runs]
+    assert {(t["phase"], t["sweep"], t["mlflow.parentRunId"]) for t in tags} == {
+        ("sweep", "digits-mlp", parent(folder).run_id)
+    }
+    assert len({t["config_hash"] for t in tags}) == 6
+    declared = parents.jobs(store(folder), parent(folder).run_id)
+    assert [job["config_hash"] for job in declared] == [t["config_hash"] for t in tags]
+    assert leaderboard(folder) == {"none": 2, "dropout(p=0.1)": 2, "dropout(p=0.3)": 2}
+
+
+def test_runs_of_other_sweeps_are_reused_and_reported(folder: Path) -> None:
+    assert sweep(folder, "seed=0", "sweep.name=first") == 0
+    assert sweep(folder, "seed=0,1", "regularizer=none,l1", "sweep.name=second") == 0
+    assert len(children(folder)) == 4
+    assert leaderboard(folder) == {"none": 2, "l1": 2}
+
+
+def test_resume_false_trains_all_anew_with_equal_numbers(folder: Path) -> None:
+    assert sweep(folder, "regularizer=dropout") == 0
+    assert sweep(folder, "regularizer=dropout", "resume=false") == 0
+    before, after = (
+        {name: value for name, value in record.metrics.items() if not name.startswith("time/")}
+        for record in children(folder)
+    )
+    assert before == after
+    assert leaderboard(folder) == {"dropout": 1}
+
+
+def test_what_a_dead_process_left_running_is_killed_and_done_again(folder: Path) -> None:
+    assert sweep(folder, "seed=0") == 0
+    (left,) = children(folder)
+    gone = {"host": socket.gethostname(), "pid": 2**22 - 1, "started": 1.0}
+    store(folder).client.set_tag(left.run_id, "owner", json.dumps(gone))
+    store(folder).client.update_run(left.run_id, status="RUNNING")
+    assert sweep(folder, "seed=0") == 0
+    assert [record.status for record in children(folder)] == ["KILLED", "FINISHED"]
+
+
+def test_one_failing_run_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e30,1e-2", "seed=0,1") == 1
+    out = capsys.readouterr().out
+    runs = children(folder)
+    assert [record.status for record in runs] == ["FAILED", "FINISHED"] * 2
+    assert parent(folder).status == "FAILED"
+    assert "[1/4] none optimizer.lr=1e+30 seed=0  FAILED: Diverged: the training loss is not finite" in out
+    summary = out[out.index("2 of 4 runs failed") :]
+    assert "error.txt" in summary
+    assert all(record.run_id in summary for record in runs if record.status == "FAILED")
+    assert (folder / "report" / "report.html").exists()
+
+
+def test_fail_fast_stops_at_the_first_failure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e30,1e-2", "fail_fast=true") == 1
+    assert [record.status for record in children(folder)] == ["FAILED"]
+    assert "1 of 2 runs were not done" in capsys.readouterr().out
+
+
+def test_a_wrong_config_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"regularizer.dropout.p=1.5"):
+        sweep(tmp_path, "regularizer=none,dropout", "regularizer.dropout.p=.5,1.5")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_made_is_told_and_the_runs_are_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(folder, "metric=test/rmse") == 1
+    assert "no report: metric=test/rmse" in capsys.readouterr().err
+    assert parent(folder).status == "FINISHED"
+    assert sweep(folder, "metric=test/loss") == 0
+    assert len(children(folder)) == 1
+
+
+@pytest.mark.parametrize(("signum", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_a_signal_ends_the_sweep_with_every_status_right(
+    folder: Path, capsys: pytest.CaptureFixture[str], signum: int, code: int, name: str
+) -> None:
+    def stop_while_the_second_trains() -> None:
+        while len(queries.runs(store(folder), status="RUNNING", tags={"phase": "sweep", "seed": "1"})) < 1:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signum)
+
+    opened = store(folder)  # made in this thread, read in the other
+    assert opened
+    thread = threading.Thread(target=stop_while_the_second_trains, daemon=True)
+    thread.start()
+    assert sweep(folder, "seed=0,1,2", "trainer.max_epochs=30") == code
+    thread.join()
+    assert f"stopped by {name}: 1 of 3 runs are finished; the same command goes on" in capsys.readouterr().out
+    assert [record.status for record in children(folder)] == ["FINISHED", "KILLED"]
+    assert parent(folder).status == "KILLED"

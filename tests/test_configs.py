@@ -1,0 +1,120 @@
+"""Every file in conf/ begins with a command that is right, and what it composes trains."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reglab.config.check import check
+from reglab.config.compose import Composer
+from reglab.config.identity import strategy
+from reglab.config.rules import ACTIVATIONS, NORMS
+from reglab.config.strengths import fit_strengths
+from reglab.paths import CONF
+
+FILES = sorted(CONF.rglob("*.yaml"))
+TRAINED = [path for path in FILES if path.parent != CONF and path.parts[-2] != "hydra"]
+COMMAND = re.compile(r"make (?P<target>[a-z]+)(?: ARGS=\"(?P<args>[^\"]*)\")?")
+CONFIG = {"train": "train", "sweep": "train", "compare": "train", "report": "report", "ui": "ui"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(CONF))
+
+
+def command(path: Path) -> tuple[str, list[str]]:
+    """Target and overrides of the command in a file's first line (the second, under a package line)."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    line = lines[1] if lines[0] == "# @package _global_" else lines[0]
+    assert line.startswith("# ")
+    found = COMMAND.search(line)
+    assert found, f"{name(path)}: no command in {line!r}"
+    return found["target"], shlex.split(found["args"] or "")
+
+
+@pytest.fixture(scope="module")
+def composer():
+    return Composer()
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A user's table, for the command of data=csv."""
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    rows = [f"{i},{i % 3},{'yes' if i % 2 else 'no'}" for i in range(40)]
+    path.write_text("\n".join(["a,b,answer", *rows]))
+    return path
+
+
+def overrides(path: Path, table: Path) -> list[str]:
+    _, typed = command(path)
+    return [item.replace("FILE", str(table)).replace("COLUMN", "answer") for item in typed]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_file_begins_with_a_command_that_composes(path, table):
+    target, _ = command(path)
+    Composer(CONFIG[target]).whole([o for o in overrides(path, table) if not o.startswith("tracking.uri")])
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=name)
+def test_a_command_uses_its_file(path, composer):
+    target, typed = command(path)
+    group, option = path.parent.name, path.stem
+    if not option.startswith("_"):
+        chosen = yaml.safe_load(next((o.partition("=")[2] for o in typed if o.startswith(f"{group}=")), "null"))
+        assert option in (chosen if isinstance(chosen, list) else [chosen])
+    assert target in CONFIG
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=name)
+def test_what_a_file_composes_trains_two_steps(path, table, store_uri):
+    from reglab.training.run import run
+
+    few = ["trainer.max_steps=2", "trainer.limit_val_batches=2", "trainer.limit_test_batches=2"]
+    cfg = Composer().compose(
+        [
+            *overrides(path, table),
+            *few,
+            "trainer.accelerator=cpu",
+            "trainer.progress=false",
+            f"tracking.uri={store_uri}",
+        ]
+    )
+    check(cfg)
+    result = run(cfg)
+    assert result.run_id
+    assert result.strategy == strategy(cfg)
+    assert result.metrics["test/loss"] > 0
+
+
+def test_the_main_comparison_has_enough_strategies_and_seeds(composer):
+    params = composer.whole(["experiment=compare"]).hydra.sweeper.params
+    strategies = re.findall(r"\[[^]]*\]|[a-z0-9_]+", params.regularizer)
+    assert len(strategies) >= 6
+    assert params.seed == "range(0,10)"
+    strengths = [f"{key}={value}" for key, value in params.items() if str(key).startswith("regularizer.")]
+    jobs = [["experiment=compare", f"regularizer={chosen}", *strengths] for chosen in strategies]
+    fitted = fit_strengths(jobs, composer)
+    assert len(fitted) == len(strategies)
+    for job in fitted:
+        check(composer.compose(job))
+    assert fitted[0] == ["experiment=compare", "regularizer=none"]
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "regularizer").glob("*.yaml")), ids=name)
+def test_every_search_range_is_of_a_strength(path):
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for regularizer, ranges in content.get("_space_", {}).items():
+        assert set(ranges) <= set(content[regularizer])
+        for bounds in ranges.values():
+            assert float(bounds["low"]) < float(bounds["high"])
+
+
+def test_comments_name_what_the_rules_allow():
+    for model in ("mlp", "cnn"):
+        text = (CONF / "model" / f"{model}.yaml").read_text(encoding="utf-8")
+        for word in (*ACTIVATIONS, *NORMS):
+            assert re.search(rf"\b{word}\b", text)

@@ -1,0 +1,34 @@
+"""The server takes a free port, and says why it died."""
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from reglab.tracking.server import HOST, ServerEnded, free_port, serve
+from reglab.tracking.uri import Place
+
+
+def test_a_busy_port_gives_the_next_one() -> None:
+    with socket.socket() as first, socket.socket() as second:
+        first.bind((HOST, 0))
+        first.listen()
+        port = first.getsockname()[1]
+        assert free_port(port) != port
+        taken = free_port(port)
+        second.bind((HOST, taken))
+        second.listen()
+        assert free_port(port) not in (port, taken)
+    assert free_port(port) == port  # closed: free at once
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_is_told_in_one_line(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    (tmp_path / "mlflow.db").write_text("This is no database. " * 100)
+    place = Place(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "mlartifacts"))
+    with pytest.raises(ServerEnded, match="the MLflow server ended") as caught:
+        serve(place, 5000, lambda address: pytest.fail(f"answered at {address}"))
+    assert "\n" not in str(caught.value)
+    assert signal.getsignal(signal.SIGTERM) is before

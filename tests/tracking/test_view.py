@@ -1,0 +1,147 @@
+"""The saved view says what MLflow's page needs, and follows the runs."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from mlflow.entities import Metric
+
+from reglab.tracking import view
+from reglab.tracking.store import Store
+
+Add = Callable[..., str]
+
+
+@pytest.fixture
+def add(store: Store) -> Add:
+    """Adds a run: ``add("l1", {"test/accuracy": 0.9}, data="digits")``."""
+
+    def make(strategy: str, metrics: dict[str, float] | None = None, **tags: str) -> str:
+        every = {"strategy": strategy, "data": "digits", "model": "mlp", "seed": "0", "phase": "sweep"} | tags
+        run = store.client.create_run(store.experiment_id, tags={k: v for k, v in every.items() if v}).info
+        logged = [Metric(name, value, 0, 0) for name, value in (metrics or {"test/accuracy": 0.9}).items()]
+        store.client.log_batch(run.run_id, logged)
+        return run.run_id
+
+    return make
+
+
+def saved(store: Store) -> str:
+    return store.client.get_experiment(store.experiment_id).tags["mlflow.sharedViewState.reglab"]
+
+
+def grouped_by(state: dict) -> list[str]:
+    return [key["groupByData"] for key in state["groupBy"]["groupByKeys"]]
+
+
+def cards(state: dict, section: str) -> list[tuple[str, str]]:
+    return [(c["metricKey"], c["type"]) for c in state["compareRunCharts"] if c["metricSectionId"] == section]
+
+
+def test_a_view_survives_its_encoding(store: Store) -> None:
+    state = view.state(store.client, store.experiment_id) | {"name": "é ∞"}
+    value = view.encode(state, 1, 2)
+    assert view.decode(value) == state
+    envelope = json.loads(value)
+    assert (envelope["createdAt"], envelope["updatedAt"]) == (1, 2)  # the page refuses anything but numbers
+    assert envelope["state"].startswith("deflate;eN")  # base64 of a zlib header
+
+
+def test_ensure_writes_once_and_again_when_the_runs_change(store: Store, add: Add) -> None:
+    add("none")
+    assert view.ensure(store.client, store.experiment_id) == "reglab"
+    first = saved(store)
+    assert view.decode(first) == view.state(store.client, store.experiment_id)
+    view.ensure(store.client, store.experiment_id)
+    assert saved(store) == first
+
+    add("l1", data="wine")
+    view.ensure(store.client, store.experiment_id)
+    assert json.loads(saved(store))["createdAt"] == json.loads(first)["createdAt"]
+    assert grouped_by(view.decode(first)) == ["strategy"]
+    assert grouped_by(view.decode(saved(store))) == ["strategy", "data"]  # no mean over different data
+
+
+def test_ensure_replaces_what_is_no_view(store: Store) -> None:
+    broken = '{"name": "x", "createdAt": 1, "state": "deflate;%s"}'
+    for rubbish in (
+        "",
+        "{}",
+        '{"state": 1, "createdAt": "x"}',
+        "[]",
+        broken % "?",
+        broken % "QUJD",
+        broken % "eNqrVg==",
+    ):
+        store.client.set_experiment_tag(store.experiment_id, "mlflow.sharedViewState.reglab", rubbish)
+        view.ensure(store.client, store.experiment_id)
+        assert view.decode(saved(store))["runsHiddenMode"] == "SHOW_ALL"
+
+
+def test_parents_tuning_and_reruns_are_left_out(store: Store, add: Add) -> None:
+    kept = add("none")
+    add("", phase="parent")
+    assert view.state(store.client, store.experiment_id)["searchFilter"] == "tags.strategy != ''"
+    add("l1", phase="tune")
+    add("l1", rerun_of=kept)
+    runs, more = view.shown(store.client, store.experiment_id)
+    assert [run.info.run_id for run in runs] == [kept]
+    assert not more
+
+
+def test_charts_follow_the_kind_of_task(store: Store, add: Add) -> None:
+    epochs = {"train/loss": 1.0, "val/loss": 1.0}
+    once = {"test/loss": 1.0, "gap/loss": 0.1}
+    number = add("none", epochs | once | {"val/rmse": 1.0, "test/rmse": 1.0, "test/r2": 0.5})
+    state = view.state(store.client, store.experiment_id)
+    assert cards(state, "test") == [(name, "BAR") for name in ("test/rmse", "test/r2", "gap/loss", "test/loss")]
+    assert cards(state, "val") == [("val/loss", "LINE"), ("val/rmse", "LINE"), ("train/loss", "LINE")]
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`test/rmse`", True)
+
+    store.client.delete_run(number)
+    names = {"val/accuracy": 0.5, "test/accuracy": 0.5, "test/balanced_accuracy": 0.5, "test/ece": 0.1}
+    add("none", epochs | once | names)
+    state = view.state(store.client, store.experiment_id)
+    shown = ["test/accuracy", "test/balanced_accuracy", "test/ece", "gap/loss"]
+    assert cards(state, "test") == [(name, "BAR") for name in shown]
+    assert cards(state, "more") == [("test/loss", "BAR")]
+    assert cards(state, "val") == [("val/loss", "LINE"), ("val/accuracy", "LINE"), ("train/loss", "LINE")]
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`test/accuracy`", False)
+    assert state["selectedColumns"] == [
+        *("tags.`strategy`", "tags.`data`", "tags.`model`", "tags.`seed`"),
+        *("metrics.`test/accuracy`", "metrics.`test/balanced_accuracy`", "metrics.`test/ece`", "metrics.`test/loss`"),
+    ]
+
+
+def test_of_more_runs_than_a_page_the_newest_not_the_best_are_shown(store: Store, add: Add) -> None:
+    add("none", {"test/accuracy": 1.0})
+    for seed in range(view.PAGE):
+        add("none", {"test/accuracy": 0.5}, seed=str(seed + 1))
+    runs, more = view.shown(store.client, store.experiment_id)
+    assert more
+    assert len(runs) == view.PAGE
+    assert view.state(store.client, store.experiment_id)["orderByKey"] == "attributes.`start_time`"
+    assert store.client.search_runs([store.experiment_id], order_by=["attributes.`start_time` DESC"], max_results=1)
+
+
+def test_groups_are_folded_and_hold_one_strength(store: Store, add: Add) -> None:
+    add("none")
+    store.client.log_param(add("l1"), "regularizer.l1.strength", "0.1")
+    store.client.log_param(add("dropout+l1"), "regularizer.l1.strength", "0.2")
+    state = view.state(store.client, store.experiment_id)
+    assert grouped_by(state) == ["strategy"]
+    assert state["groupsExpanded"] == {f"tag.strategy.{name}": False for name in ("none", "l1", "dropout+l1")}
+
+    store.client.log_param(add("l1"), "regularizer.l1.strength", "0.3")  # no mean over different strengths
+    state = view.state(store.client, store.experiment_id)
+    assert grouped_by(state) == ["strategy", "regularizer.l1.strength"]
+    assert state["groupsExpanded"] == {
+        f"tag.strategy.{name},param.regularizer.l1.strength.{strength}": False
+        for name, strength in (("none", "null"), ("l1", "0.1"), ("dropout+l1", "0.2"), ("l1", "0.3"))
+    }
+
+
+def test_the_link_opens_the_charts_and_keeps_no_password() -> None:
+    link = "http://host:5/mlflow/#/experiments/7/runs?workflowType=machine_learning"
+    link += "&viewStateShareKey=reglab&compareRunsMode=CHART"
+    assert view.link("http://me:secret@host:5/mlflow/", "7") == link
