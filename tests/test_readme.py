@@ -68,7 +68,8 @@ def test_make_ui_starts_and_stops(project: Path) -> None:
             break
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
     said += process.stdout.read()
-    assert process.wait(30) == 0, said
+    # make passes the signal on to itself; the app's own exit code is 0 (tests/tracking/test_ui.py)
+    assert process.wait(30) in (0, -signal.SIGINT, 130), said
     assert "viewStateShareKey" in said
 
 

@@ -1,4 +1,5 @@
 import math
+import sys
 
 import pytest
 import torch
@@ -64,14 +65,19 @@ def test_a_step_shows_what_a_method_needs() -> None:
         (lambda: LabelSmoothing(1.0), "regularizer.label_smoothing.epsilon=1.0: must be at least 0 and below 1"),
     ],
 )
-def test_strengths_out_of_bounds(make, message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        make()
+@pytest.mark.parametrize("flush", [False, True], ids=["denormals", "flushed"])  # runs flush: bounds must not move
+def test_strengths_out_of_bounds(make, message: str, flush: bool) -> None:
+    torch.set_flush_denormal(flush)
+    try:
+        with pytest.raises(ConfigError) as error:
+            make()
+    finally:
+        torch.set_flush_denormal(False)
     assert str(error.value).startswith(message)
 
 
-def test_open_ends_are_the_next_numbers() -> None:
-    assert math.nextafter(0.0, 1.0) == ABOVE_0
+def test_open_ends_are_next_to_what_they_leave_out() -> None:
+    assert sys.float_info.min == ABOVE_0
     assert math.nextafter(1.0, 0.0) == BELOW_1
     assert torch.equal(MaxNorm(math.inf).max_norm, torch.tensor(math.inf))
 

@@ -23,7 +23,7 @@ from reglab.tracking import browse
 from reglab.tracking.store import Store, open_store
 
 STRATEGIES = ("none", "l1", "dropout+max_norm")
-BARS = ("test/accuracy", "test/balanced_accuracy", "test/ece", "gap/loss")
+BARS = ("test/accuracy", "test/ece", "gap/loss", "test/balanced_accuracy")  # the last one in a folded section
 LINES = ("val/loss", "val/accuracy", "train/loss")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Nothing but the pages under test, and no sandbox, which containers do not allow.
@@ -132,6 +132,7 @@ def test_the_page_lists_the_strategies_and_draws_their_charts(ui: Ui) -> None:
         expect(page.get_by_text("the-parent")).to_have_count(0)
         expect(page.get_by_text("9 matching runs")).to_be_visible()
 
+        page.get_by_text("more of test").click()
         cards = page.get_by_test_id("experiment-view-compare-runs-card")
         expect(cards).to_have_count(len(BARS + LINES))
         for name in BARS + LINES:
@@ -175,3 +176,15 @@ def test_a_wrong_port_is_told(port: object, tmp_path: Path) -> None:
     cfg.ui.port = port
     with pytest.raises(ConfigError, match=r"^ui.port=.*: give a port between 1 and 65535$"):
         check(cfg)
+
+
+def test_means_over_several_strengths_are_told(store_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store = open_store(store_uri, "mixed")
+    for p in ("0.1", "0.3"):
+        run = store.client.create_run(store.experiment_id, tags={"strategy": "dropout"}).info.run_id
+        store.client.log_param(run, "regularizer.dropout.p", p)
+    browse.tell_runs(store)
+    said = capsys.readouterr().err
+    assert (
+        said == "a strategy's means are over all its regularizer.dropout.p: 'Group by' on the page tells them apart\n"
+    )

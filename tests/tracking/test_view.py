@@ -94,7 +94,7 @@ def test_charts_follow_the_kind_of_task(store: Store, add: Add) -> None:
     once = {"test/loss": 1.0, "gap/loss": 0.1}
     number = add("none", epochs | once | {"val/rmse": 1.0, "test/rmse": 1.0, "test/r2": 0.5})
     state = view.state(store.client, store.experiment_id)
-    assert cards(state, "test") == [(name, "BAR") for name in ("test/rmse", "test/r2", "gap/loss", "test/loss")]
+    assert cards(state, "test") == [(name, "BAR") for name in ("test/rmse", "test/r2", "gap/loss")]
     assert cards(state, "val") == [("val/loss", "LINE"), ("val/rmse", "LINE"), ("train/loss", "LINE")]
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`test/rmse`", True)
 
@@ -102,9 +102,8 @@ def test_charts_follow_the_kind_of_task(store: Store, add: Add) -> None:
     names = {"val/accuracy": 0.5, "test/accuracy": 0.5, "test/balanced_accuracy": 0.5, "test/ece": 0.1}
     add("none", epochs | once | names)
     state = view.state(store.client, store.experiment_id)
-    shown = ["test/accuracy", "test/balanced_accuracy", "test/ece", "gap/loss"]
-    assert cards(state, "test") == [(name, "BAR") for name in shown]
-    assert cards(state, "more") == [("test/loss", "BAR")]
+    assert cards(state, "test") == [(name, "BAR") for name in ("test/accuracy", "test/ece", "gap/loss")]
+    assert cards(state, "more of test") == [("test/balanced_accuracy", "BAR"), ("test/loss", "BAR")]
     assert cards(state, "val") == [("val/loss", "LINE"), ("val/accuracy", "LINE"), ("train/loss", "LINE")]
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`test/accuracy`", False)
     assert state["selectedColumns"] == [
@@ -124,21 +123,26 @@ def test_of_more_runs_than_a_page_the_newest_not_the_best_are_shown(store: Store
     assert store.client.search_runs([store.experiment_id], order_by=["attributes.`start_time` DESC"], max_results=1)
 
 
-def test_groups_are_folded_and_hold_one_strength(store: Store, add: Add) -> None:
-    add("none")
-    store.client.log_param(add("l1"), "regularizer.l1.strength", "0.1")
-    store.client.log_param(add("dropout+l1"), "regularizer.l1.strength", "0.2")
-    state = view.state(store.client, store.experiment_id)
-    assert grouped_by(state) == ["strategy"]
-    assert state["groupsExpanded"] == {f"tag.strategy.{name}": False for name in ("none", "l1", "dropout+l1")}
-
-    store.client.log_param(add("l1"), "regularizer.l1.strength", "0.3")  # no mean over different strengths
-    state = view.state(store.client, store.experiment_id)
-    assert grouped_by(state) == ["strategy", "regularizer.l1.strength"]
-    assert state["groupsExpanded"] == {
-        f"tag.strategy.{name},param.regularizer.l1.strength.{strength}": False
-        for name, strength in (("none", "null"), ("l1", "0.1"), ("dropout+l1", "0.2"), ("l1", "0.3"))
+def test_groups_are_folded(store: Store, add: Add) -> None:
+    for name in ("none", "dropout+l1"):
+        add(name)
+    folded = {"tag.strategy.none": False, "tag.strategy.dropout+l1": False}
+    assert view.state(store.client, store.experiment_id)["groupsExpanded"] == folded
+    add("none", model="")
+    ids = view.state(store.client, store.experiment_id)["groupsExpanded"]
+    assert set(ids) == {"tag.strategy.none,tag.model.mlp", "tag.strategy.dropout+l1,tag.model.mlp"} | {
+        "tag.strategy.none,tag.model.null"
     }
+
+
+def test_strengths_that_one_mean_mixes_are_known(store: Store, add: Add) -> None:
+    for strategy, strength in (("none", ""), ("l1", "0.1"), ("dropout+l1", "0.2"), ("l1", "0.1")):
+        run = add(strategy)
+        if strength:
+            store.client.log_param(run, "regularizer.l1.strength", strength)
+    assert view.mixed_strengths(view.shown(store.client, store.experiment_id)[0]) == []
+    store.client.log_param(add("l1"), "regularizer.l1.strength", "0.3")
+    assert view.mixed_strengths(view.shown(store.client, store.experiment_id)[0]) == ["regularizer.l1.strength"]
 
 
 def test_the_link_opens_the_charts_and_keeps_no_password() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
@@ -124,8 +125,22 @@ class Composer:
     def _with_hydra(self, overrides: Sequence[str]) -> DictConfig:
         if self._loader is not None:
             return self._loader.load_configuration(self._config_name, list(overrides), RunMode.RUN)
-        with initialize_config_dir(str(self._folder), job_name=self._config_name, version_base="1.3"):
+        with (
+            _apart_from_app(),
+            initialize_config_dir(str(self._folder), job_name=self._config_name, version_base="1.3"),
+        ):
             return hydra_compose(self._config_name, overrides=list(overrides), return_hydra_config=True)
+
+
+@contextmanager
+def _apart_from_app() -> Iterator[None]:
+    """Hydra composes nothing else while one of its apps runs, as it does where an error in a sweep is explained."""
+    app = GlobalHydra.instance()
+    running, app.hydra = app.hydra, None
+    try:
+        yield
+    finally:
+        app.hydra = running
 
 
 def _is_simple(override: Override) -> bool:

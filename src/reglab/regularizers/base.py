@@ -14,8 +14,9 @@ from reglab.errors import ConfigError
 Batch = tuple[Tensor, Tensor]
 Weights = dict[str, Tensor]
 
-# Ends of a range that is open there: the next double. Literals, for the config's check reads them from the source.
-ABOVE_0 = 5e-324
+# Ends of a range that is open there. Literals, for the config's check reads them from the source. The smallest normal
+# number and not the next one: torch.set_flush_denormal makes those in between equal to 0.
+ABOVE_0 = 2.2250738585072014e-308
 BELOW_1 = 0.9999999999999999
 
 _NORMALIZATIONS = (

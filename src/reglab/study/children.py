@@ -4,23 +4,42 @@ import os
 import signal
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
 _LOOK_EVERY_S = 0.25
 
 
+@contextmanager
+def born_deaf() -> Iterator[None]:
+    """Processes that are started inside never see SIGINT; this one still does.
+
+    Ctrl-C reaches a terminal's whole process group: workers leave it to this process, which ends them, and do not
+    fill the terminal with a traceback each, as they would where it finds them in the middle of their imports.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # A thread's mask is handed down to processes. The signal still finds a thread here that does not block it, and
+    # Python runs its handler in the main thread whichever thread it found.
+    done = threading.Event()
+    threading.Thread(target=done.wait, name="reglab-hear", daemon=True).start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        done.set()
+
+
 def follow(parent: int) -> None:
     """Called in a worker: from now on it ends by itself as soon as the process `parent` is gone.
-
-    Ctrl-C reaches a terminal's whole process group; a worker leaves it to the parent, which ends its workers.
 
     Args:
         parent: process id of the sweep. It need not be the worker's direct parent.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process = psutil.Process(parent)
         process.create_time()  # cached: a process id that is used anew is another process

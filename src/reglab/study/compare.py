@@ -12,6 +12,7 @@ from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
 from reglab.study.report.terminal import show
 from reglab.tracking import parent, queries
+from reglab.tracking.link import ui_command
 from reglab.tracking.store import Store, open_store
 from reglab.tracking.uri import resolve
 
@@ -32,7 +33,7 @@ def compare(cfg: DictConfig) -> Report:
     records = _matching(store, cfg.filter or "")
     _refuse_nothing(records, cfg)
     report = make_report(store.experiment, ask(records, **asked), records, reader(store.client), folder)
-    show(report)
+    show(report, ui_command(store))
     return report
 
 

@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 
 from reglab.config.check import check
 from reglab.config.compose import Composer, is_strength
-from reglab.config.explain import explain, is_config_error
 from reglab.config.identity import config_hash, strategy
 from reglab.config.strengths import fit_strengths
 from reglab.config.suggest import did_you_mean
@@ -61,12 +60,7 @@ def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Compos
     lines = fit_strengths(combinations(overrides), composer, defaults=set(params) - typed)
     jobs: dict[str, Job] = {}
     for line in lines:
-        try:
-            config = composer.compose(line)
-        except Exception as error:
-            if not is_config_error(error):
-                raise
-            raise ConfigError(explain(error, line)) from error  # in the words of the one job it comes from
+        config = composer.compose(line)
         check(config)
         identity = config_hash(config)
         jobs.setdefault(identity, Job(tuple(line), config, identity, label(config, line, swept)))

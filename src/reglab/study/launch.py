@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -41,13 +42,22 @@ class Launch:
             in the order of the jobs; an exception where not even an outcome came back.
         """
         launcher = Plugins.instance().instantiate_launcher(self._context, place, self._config)
+        deaf: AbstractContextManager[None] = nullcontext()
         if self._named("JoblibLauncher"):
             self._prepare(launcher, len(overrides))
-        returns = launcher.launch([list(job) for job in overrides], initial_job_idx=0)
+            deaf = children.born_deaf()
+        with deaf:
+            returns = launcher.launch([list(job) for job in overrides], initial_job_idx=0)
         return [_result(job) for job in returns]
 
     def _prepare(self, launcher: Launcher, jobs: int) -> None:
         """No more workers than there are jobs, or physical cores for their threads; none outlives this process."""
+        from multiprocessing import resource_tracker as pythons
+
+        from joblib.externals.loky.backend import resource_tracker as lokys
+
+        for tracker in (pythons, lokys):
+            tracker.ensure_running()  # now: starting one unblocks SIGINT, which `born_deaf` is about to block
         settings: dict[str, Any] = launcher.joblib  # type: ignore[attr-defined]  # what it hands to joblib.Parallel
         settings["n_jobs"] = self._joblib_workers(jobs)
         settings["initializer"] = children.follow

@@ -9,6 +9,7 @@ from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
 from reglab.study.report.terminal import markdown, show
 from reglab.tracking import artifacts, parent, queries
+from reglab.tracking.link import ui_command
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -43,7 +44,7 @@ def publish(
         for file in report.files:
             shutil.copyfile(file, target / file.name)
     store.client.set_tag(parent_id, "mlflow.note.content", markdown(report))
-    show(report)
+    show(report, ui_command(store))
     return report
 
 

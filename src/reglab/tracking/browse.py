@@ -34,7 +34,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
         with stoppable():
             store = find(uri, experiment)
             view.ensure(store.client, store.experiment_id)
-            _tell_runs(store)
+            tell_runs(store)
         if place.uri.startswith("http"):
             _tell_link(place.uri, store, open_browser)
             return
@@ -43,7 +43,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
             if address.rpartition(":")[2] != str(port):
                 _say(f"port {port} is taken")
             _tell_link(address, store, open_browser)
-            _say("Ctrl-C ends it")
+            _say("Ctrl-C ends it; the charts get more room once the page's Assistant panel is closed")
 
         _say("starting MLflow's server ...")
         signum = serve(place, port, ready)
@@ -75,14 +75,17 @@ def find(uri: str | None, experiment: str) -> Store:
     return open_store(uri, experiment)
 
 
-def _tell_runs(store: Store) -> None:
+def tell_runs(store: Store) -> None:
+    """Says on standard error what the page will not: no runs, more than it loads, means over several strengths."""
     runs, more = view.shown(store.client, store.experiment_id)
     if not runs:
         _say(f"no runs in the experiment {store.experiment} yet: make compare makes some")
-    elif more:
+    if more:
         _say(
-            f"more than {view.PAGE} runs: the page shows the newest {view.PAGE}; 'Load more' below the list adds others"
+            f"more than {view.PAGE} runs: the page opens on the newest {view.PAGE}, 'Load more' below them adds others"
         )
+    if mixed := view.mixed_strengths(runs):
+        _say(f"a strategy's means are over all its {', '.join(mixed)}: 'Group by' on the page tells them apart")
 
 
 def _tell_link(address: str, store: Store, open_browser: bool) -> None:

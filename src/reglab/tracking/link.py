@@ -8,6 +8,8 @@ from reglab.tracking.uri import locate, without_password
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
 
+DEFAULT_EXPERIMENT = "reglab"  # as in conf/tracking/local.yaml
+
 
 def run_path(experiment_id: str, run_id: str) -> str:
     """The part of the UI's address that shows one run."""
@@ -20,6 +22,14 @@ def run_link(store: "Store", run_id: str) -> str:
     if store.uri.startswith("http"):
         parts = urlsplit(store.uri)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}/{path}"
-    if store.uri == locate(None).uri:
-        return f"make ui, then {path}"
-    return f'make ui ARGS="tracking.uri={without_password(store.uri)}", then {path}'
+    return f"{ui_command(store)}, then {path}"
+
+
+def ui_command(store: "Store") -> str:
+    """What a person types to browse these runs."""
+    elsewhere = {
+        "tracking.uri": None if store.uri == locate(None).uri else without_password(store.uri),
+        "tracking.experiment": None if store.experiment == DEFAULT_EXPERIMENT else store.experiment,
+    }
+    arguments = " ".join(f"{key}={value}" for key, value in elsewhere.items() if value)
+    return f'make ui ARGS="{arguments}"' if arguments else "make ui"

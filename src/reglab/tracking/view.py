@@ -21,11 +21,19 @@ PAGE = 100  # runs that MLflow's page loads at first
 _TAG = f"mlflow.sharedViewState.{KEY}"
 _HEADER = "deflate;"
 _TEST = ("accuracy", "rmse", "perplexity", "balanced_accuracy", "ece", "r2", "loss")
-_BARS = (*(f"test/{name}" for name in _TEST[:-1]), "gap/loss", "test/loss")
+_BARS = (
+    *("test/accuracy", "test/rmse", "test/perplexity", "test/ece", "test/r2", "gap/loss"),
+    *("test/balanced_accuracy", "test/loss"),
+)
 _CURVES = ("val/loss", "val/accuracy", "val/rmse", "val/perplexity", "train/loss")
+_EXPECTED = {  # before there is any run: those of a classification
+    *("test/accuracy", "test/balanced_accuracy", "test/ece", "test/loss", "gap/loss"),
+    *("val/loss", "val/accuracy", "train/loss"),
+}
 _HEADLINES = {"test/accuracy": False, "test/rmse": True, "test/perplexity": True}  # is the lowest value the best?
-_COLUMNS = {"test": 4, "val": 3}
-_FOLDED = ("more", "train", "time", "model")  # sections that a click opens
+_COLUMNS = 3  # MLflow opens its assistant beside them: of four nothing can be read
+_OPEN = ("test", "val")
+_FOLDED = ("more of test", "train", "time", "model")  # sections that a click opens
 
 
 def ensure(client: MlflowClient, experiment_id: str) -> str:
@@ -79,10 +87,23 @@ def shown(client: MlflowClient, experiment_id: str) -> tuple[list[Run], bool]:
     return runs[:PAGE], len(runs) > PAGE
 
 
+def mixed_strengths(runs: list[Run]) -> list[str]:
+    """The strengths (`regularizer.dropout.p`) of which runs of one strategy have several, so that its means mix them.
+
+    The page could group by them as well, but then names each group by so many keys that none can be read.
+    """
+    values: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        for name, value in run.data.params.items():
+            if name.startswith("regularizer."):
+                values.setdefault((name, run.data.tags["strategy"]), set()).add(value)
+    return sorted({name for (name, _), seen in values.items() if len(seen) > 1})
+
+
 def state(client: MlflowClient, experiment_id: str) -> dict[str, Any]:
     """What the page is to show, fitted to the experiment's runs: their metrics, data sets and models."""
     runs, more = shown(client, experiment_id)
-    metrics = {name for run in runs for name in run.data.metrics} or {"test/accuracy", "val/accuracy"}
+    metrics = {name for run in runs for name in run.data.metrics} or _EXPECTED
     groups = _groups(runs)
     # By the headline metric the groups form a leaderboard; but of too many runs the page would load the best alone.
     headline = next((name for name in _HEADLINES if name in metrics), None)
@@ -92,10 +113,7 @@ def state(client: MlflowClient, experiment_id: str) -> dict[str, Any]:
         # In backticks: a plain attributes.start_time makes the page fetch the parents as well.
         "orderByKey": f"metrics.`{headline}`" if by_metric else "attributes.`start_time`",
         "orderByAsc": by_metric and _HEADLINES[str(headline)],
-        "groupBy": {
-            "aggregateFunction": "average",
-            "groupByKeys": [{"mode": mode, "groupByData": name} for mode, name in groups],
-        },
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": g} for g in groups]},
         "groupsExpanded": {_group_id(run, groups): False for run in runs},
         "useGroupedValuesInCharts": True,
         "runsHiddenMode": "SHOW_ALL",
@@ -119,25 +137,14 @@ def _filter(client: MlflowClient, experiment_id: str) -> str:
     return " AND ".join(clauses)
 
 
-def _groups(runs: list[Run]) -> list[tuple[str, str]]:
-    """What makes a group, as (tag or param, name): the strategy, and what must not enter one mean with another value.
-
-    These are the data and the model, and the strengths that vary within a strategy.
-    """
-    groups = [("tag", "strategy")]
-    groups += [("tag", name) for name in ("data", "model") if len({run.data.tags.get(name) for run in runs}) > 1]
-    values: dict[tuple[str, str], set[str]] = {}
-    for run in runs:
-        for name, value in run.data.params.items():
-            if name.startswith("regularizer."):
-                values.setdefault((name, run.data.tags["strategy"]), set()).add(value)
-    return groups + [("param", name) for name in sorted({name for (name, _), seen in values.items() if len(seen) > 1})]
+def _groups(runs: list[Run]) -> list[str]:
+    """The tags that make a group: the strategy, and data and model where they differ, for no mean is over both."""
+    return ["strategy", *(tag for tag in ("data", "model") if len({run.data.tags.get(tag) for run in runs}) > 1)]
 
 
-def _group_id(run: Run, groups: list[tuple[str, str]]) -> str:
+def _group_id(run: Run, groups: list[str]) -> str:
     """MLflow's id of the group that a run falls into."""
-    values = {"tag": run.data.tags, "param": run.data.params}
-    return ",".join(f"{mode}.{name}.{values[mode].get(name) or 'null'}" for mode, name in groups)
+    return ",".join(f"tag.{group}.{run.data.tags.get(group) or 'null'}" for group in groups)
 
 
 def _columns(metrics: set[str]) -> list[str]:
@@ -146,18 +153,17 @@ def _columns(metrics: set[str]) -> list[str]:
 
 
 def _sections() -> list[dict[str, Any]]:
-    names = [*_COLUMNS, *_FOLDED]
     return [
-        {"uuid": n, "name": n, "display": n in _COLUMNS, "columns": _COLUMNS.get(n, 3), "isReordered": True}
-        for n in names
+        {"uuid": name, "name": name, "display": name in _OPEN, "columns": _COLUMNS, "isReordered": True}
+        for name in (*_OPEN, *_FOLDED)
     ]
 
 
 def _charts(metrics: set[str]) -> list[dict[str, Any]]:
     """Bars for what is measured once, lines over the epochs for the rest; MLflow adds the other metrics itself."""
     bars = [name for name in _BARS if name in metrics]
-    row = _COLUMNS["test"]  # so that the curves are on the first screen, too
-    cards = [_card(name, "BAR", "test" if i < row else "more") for i, name in enumerate(bars)]
+    cards = [_card(name, "BAR", "test") for name in bars[:_COLUMNS]]  # one row: the curves are on the first screen, too
+    cards += [_card(name, "BAR", "more of test") for name in bars[_COLUMNS:]]
     return cards + [_card(name, "LINE", "val") for name in _CURVES if name in metrics]
 
 

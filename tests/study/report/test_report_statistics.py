@@ -48,6 +48,15 @@ def test_bootstrap_interval_of_the_mean() -> None:
     assert interval_of_mean([0.3, 0.3, 0.3]) == (0.3, 0.3)
 
 
+def test_holm_is_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 7, 30):
+        p = list(rng.uniform(size=size) ** 3)
+        np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], rtol=1e-12)
+
+
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.02]) == pytest.approx([0.5, 0.04])

@@ -155,8 +155,7 @@ def test_the_reports_config_composes() -> None:
 def test_the_command_refuses_a_wrong_question_at_once(tmp_path: Path) -> None:
     command = [sys.executable, str(PROJECT / "pipelines" / "report.py"), f"tracking.uri=sqlite:///{tmp_path}/none.db"]
     for override, problem in {
-        "select_by=test/loss": "select_by=test/loss: the test judges, it must not choose; "
-        "take val/loss, or say force=true",
+        "select_by=test/loss": "the test judges, it must not choose; take val/loss, or say force=true",
         "metrik=test/loss": "no such key; did you mean metric?",
     }.items():
         done = subprocess.run([*command, override], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -19,8 +19,8 @@ _SHORT = {
 _NOTE = 7500  # characters; MLflow keeps 8,000 of a tag
 
 
-def show(report: Report, console: "Console | None" = None) -> None:
-    """Print the leaderboard, the answer, where the report lies and how to browse."""
+def show(report: Report, browse: str, console: "Console | None" = None) -> None:
+    """Print the leaderboard, the answer, where the report lies and the command to browse the runs with."""
     from rich.console import Console
 
     console = console or Console(highlight=False)
@@ -35,7 +35,7 @@ def show(report: Report, console: "Console | None" = None) -> None:
             f"{weak} {'reservation' if weak == 1 else 'reservations'}: see “What weakens this” in the report."
         )
     console.print(f"report   {report.page}", markup=False, soft_wrap=True)
-    console.print("browse   make ui", markup=False)
+    console.print(f"browse   {browse}", markup=False, soft_wrap=True)
 
 
 def table(lines: Sequence[Line], metric: str, unit: str, width: int = 80) -> "Table":
