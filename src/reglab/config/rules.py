@@ -1,6 +1,7 @@
 """What a value may be: each rule has a test and the words for it."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -115,8 +116,8 @@ def positive() -> Rule:
     return number(ABOVE_0)
 
 
-# Ends of a range that is open there: the next number a float can hold.
-ABOVE_0 = math.nextafter(0.0, 1.0)
+# Ends of a range that is open there.
+ABOVE_0 = sys.float_info.min  # not the next number: torch can be set to take those in between as 0
 BELOW_1 = math.nextafter(1.0, 0.0)
 
 YES_NO = Rule(lambda v: isinstance(v, bool), "true or false")

@@ -153,8 +153,6 @@ def _value(node: ast.expr, module: str) -> Any:
             return _value(whole, module)[place]
         case ast.Call(func=ast.Name(id=("float" | "range") as function), args=[argument]):
             return {"float": float, "range": range}[function](_value(argument, module))
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="math"), attr="nextafter"), args=[start, towards]):
-            return math.nextafter(_value(start, module), _value(towards, module))
         case ast.Name(id=name):
             found = _lookup(module, name)
             if not isinstance(found, _Class):
