@@ -5,14 +5,14 @@ import sys
 from omegaconf import DictConfig
 
 from reglab.cli import run_app
+from reglab.config.metrics import check_choice
 from reglab.errors import ConfigError
-from reglab.study.report.question import check as check_question
 from reglab.tracking.uri import resolve
 
 
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
-    check_question(direction=cfg.direction, select_by=cfg.select_by, force=cfg.force)
+    check_choice(direction=cfg.direction, select_by=cfg.select_by, force=cfg.force)
     if cfg.sweep and cfg.filter:
         raise ConfigError(
             f"filter={cfg.filter}: a sweep's report is of all that it declared; leave out sweep or filter"

@@ -92,7 +92,7 @@ WRONG = {
     "tracking.uri=sqlite:////nope/x.db": "tracking.uri=sqlite:////nope/x.db: the folder /nope does not exist",
     "tracking.weights=bst": "tracking.weights=bst: must be one of best, both, none; did you mean best?",
     # the sweep's report
-    "select_by=test/accuracy": "select_by=test/accuracy: choosing by the test makes it no test; choose by val/accuracy",
+    "select_by=test/accuracy": "select_by=test/accuracy: the test judges, it must not choose; take val/accuracy",
     "metric=test/acuracy": "metric=test/acuracy: not known; did you mean test/accuracy?",
     "direction=up": "direction=up: must be one of max, min, or null",
     "seed=-1": "seed=-1: must be a whole number of 0 or more",

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.compose import selected
 from reglab.config.explain import explain
+from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
 from reglab.config.rules import TRAIN, apply, shown, strength
 from reglab.config.source import Unknown, declared, parameters
@@ -50,7 +51,7 @@ def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
     apply(TRAIN, plain)
     _data(plain["data"])
     _regularizers(cfg, plain)
-    _select_by(plain)
+    check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)
     _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
 
 
@@ -182,13 +183,6 @@ def _something_to_drop(nodes: Mapping[str, Any], model: Mapping[str, Any]) -> No
             f"regularizer=dropout: model={model.get('name')} has no hidden units to drop; "
             "drop inputs with regularizer.dropout.input_p=0.2, or choose a model with hidden units"
         )
-
-
-def _select_by(plain: Mapping[str, Any]) -> None:
-    chosen = plain.get("select_by")
-    if chosen and str(chosen).startswith("test/"):
-        twin = str(chosen).replace("test/", "val/").replace("balanced_accuracy", "accuracy")
-        raise ConfigError(f"select_by={chosen}: choosing by the test makes it no test; choose by {twin}")
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from reglab.config.metrics import guess_direction, validation_twins
 from reglab.errors import ConfigError
 from reglab.study.report.findings import Findings, find
 from reglab.study.report.leaderboard import COLUMNS, Line, to_csv
-from reglab.study.report.question import ask, guess_direction, validation_twins
+from reglab.study.report.question import ask
 from tests.study.report.lab import Rec, accuracies, rec
 
 NONE = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75]

@@ -4,15 +4,11 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from reglab.config.metrics import TESTS, check_choice, guess_direction, validation_twins
 from reglab.errors import ConfigError
 from reglab.study.report.records import Record
 
 _DEFAULTS = ("test/accuracy", "test/rmse", "test/perplexity")
-_UP = ("accuracy", "r2", "auc", "auroc", "f1", "precision", "recall", "score")
-_DOWN = ("loss", "rmse", "mse", "mae", "ece", "error", "perplexity", "nll", "gap", "time", "seconds", "penalty")
-_TESTS = ("test/", "gap/")
-# Where a test metric has no validation metric of its own name, these stand in for it.
-_STAND_IN = {"balanced_accuracy": "accuracy", "r2": "rmse", "ece": "loss"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ def ask(
     Raises:
         ConfigError: an unknown metric, direction or baseline, or a test metric that is to choose (unless `force`).
     """
-    check(direction=direction, select_by=select_by, force=force)
+    check_choice(direction=direction, select_by=select_by, force=force)
     tracked = sorted({name for record in records for name in record.metrics})
     metric = metric or next((name for name in _DEFAULTS if name in tracked), None)
     if metric is None:
@@ -64,39 +60,8 @@ def ask(
         return Question(metric, direction, baseline, twins, guess_direction(twins[0]) or direction)
     if select_by not in tracked:
         raise ConfigError(f"select_by={select_by}: no run tracks it; {_near(select_by, tracked)}")
-    forced = select_by.startswith(_TESTS)
+    forced = select_by.startswith(TESTS)
     return Question(metric, direction, baseline, (select_by,), guess_direction(select_by) or direction, forced)
-
-
-def check(*, direction: str | None, select_by: str | None, force: bool) -> None:
-    """Refuse what no runs could make right.
-
-    Raises:
-        ConfigError: a direction that is none, or a test metric that is to choose (unless `force`).
-    """
-    if direction not in (None, "max", "min"):
-        raise ConfigError(f"direction={direction}: max or min")
-    if select_by is not None and select_by.startswith(_TESTS) and not force:
-        twin = validation_twins(select_by)[-1]
-        raise ConfigError(f"select_by={select_by}: the test judges, it must not choose; take {twin}, or say force=true")
-
-
-def guess_direction(metric: str) -> str | None:
-    """`max` or `min` from the metric's name (`test/balanced_accuracy`: max), None where the name does not tell."""
-    words = metric.lower().replace("/", "_").split("_")
-    if any(word in _DOWN for word in words):
-        return "min"
-    return "max" if any(word in _UP for word in words) else None
-
-
-def validation_twins(metric: str) -> tuple[str, ...]:
-    """The validation metrics that may stand for a test metric: that of the best weights, then the last epoch's."""
-    measured = metric.startswith(("test/", "val/", "best/val/"))
-    name = metric.rsplit("/", 1)[-1] if measured else "loss"
-    names = (name, _STAND_IN[name]) if name in _STAND_IN else (name,)
-    # A stand-in may run the other way (r2 and rmse), so only names of one direction stand together.
-    same = [n for n in names if guess_direction(n) == guess_direction(names[-1])]
-    return tuple(f"{prefix}{n}" for n in same for prefix in ("best/val/", "val/"))
 
 
 def _check_baseline(baseline: str, strategies: set[str]) -> None:
