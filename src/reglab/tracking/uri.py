@@ -12,6 +12,7 @@ from reglab.paths import PROJECT
 DATABASES = ("postgresql", "mysql", "mssql")
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _TIMEOUT_S = 1.0
+_NO_ANSWER = f"no answer within {_TIMEOUT_S:g} s; start the server or check the address"
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _check_server(place: Place) -> None:
     thread.start()
     thread.join(_TIMEOUT_S)  # a name look-up has no timeout of its own
     if not problem:
-        raise place.error(f"no answer within {_TIMEOUT_S:g} s; start the server or check the address")
+        raise place.error(_NO_ANSWER)
     if problem[0]:
         raise place.error(problem[0])
 
@@ -171,7 +172,11 @@ def _server_problem(uri: str) -> str:
                 if error.code != 404:  # asking for a login is an answer too
                     return "" if error.code < 500 else f"the server answers {error.code}; see its log"
         return "answers, but not as an MLflow server; check the address"
+    except TimeoutError:
+        return _NO_ANSWER
     except urllib.error.URLError as error:
+        if isinstance(error.reason, TimeoutError):
+            return _NO_ANSWER
         reason = getattr(error.reason, "strerror", None) or error.reason
         return f"unreachable ({reason}); start the server or check the address"
     except (OSError, http.client.HTTPException, ValueError) as error:
