@@ -1,10 +1,7 @@
 """Batches by indexing: what they give, in which order, and what they cost."""
 
-import time
-
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
 
 from reglab.data.batches import Batches
 
@@ -94,19 +91,3 @@ def test_a_plain_loop_goes_on_from_a_state(drawn):
     resumed.load_state_dict(loader.state_dict())
     going_on = stream(resumed)
     assert [next(going_on) for _ in range(8)] == [next(batches) for _ in range(8)]
-
-
-def test_is_far_cheaper_than_a_dataloader():
-    inputs, targets = torch.randn(2000, 64), torch.zeros(2000, dtype=torch.int64)
-
-    def seconds(loader):
-        best = float("inf")
-        for _ in range(3):
-            started = time.perf_counter()
-            for _ in loader:
-                pass
-            best = min(best, time.perf_counter() - started)
-        return best
-
-    plain = DataLoader(TensorDataset(inputs, targets), batch_size=64, shuffle=True)
-    assert seconds(Batches(inputs, targets, 64, seed=0)) < 0.3 * seconds(plain)  # about 0.03
