@@ -7,10 +7,12 @@ import pytest
 from scipy import stats
 
 from reglab.study.report.statistics import (
+    clean,
     holm,
     interval_of_mean,
     paired,
     ranks,
+    resolution,
     smallest_p,
     too_few,
     wilcoxon,
@@ -104,6 +106,28 @@ def test_last_bits_make_no_ties_and_no_signs() -> None:
     assert 0.3 - 0.2 != 0.2 - 0.1
     assert wilcoxon([0.3 - 0.2, 0.2 - 0.1, 0.1])[0] == wilcoxon([0.1, 0.1, 0.1])[0]
     assert wilcoxon([0.0, 0.0]) == (1.0, "all differences are zero")
+
+
+def test_accuracies_tracked_as_float32_keep_their_ties() -> None:
+    rng = np.random.default_rng(0)
+    for rows in (128, 360, 1000, 10_000):
+        for _ in range(50):
+            base = rng.integers(int(0.78 * rows), int(0.8 * rows), 10)
+            own = base + rng.integers(-1, 5, 10)
+            exact = wilcoxon((own - base).astype(float))
+            a, b = (np.float32(right) / np.float32(rows) for right in (own, base))
+            values = [*map(float, a), *map(float, b)]
+            told = paired([float(x) - float(y) for x, y in zip(a, b, strict=True)], resolution=resolution(values))
+            assert (told.p, told.method) == (pytest.approx(exact[0], abs=1e-12), exact[1])
+            assert told.mean == pytest.approx((own - base).mean() / rows, abs=1e-7)
+    assert ranks([float(np.float32(0.8)), 0.8, 0.9], highest_first=True) == [2.5, 2.5, 1]
+
+
+def test_what_differs_by_more_than_float32_can_hold_is_no_tie() -> None:
+    step = 3 * 2.0**-22
+    assert len(set(clean([0.1, 0.1 + step, 0.1 + 2 * step], resolution([1.0, 0.9])).tolist())) == 3
+    assert clean([step, -step], resolution([1.0])).tolist() == [step, -step]
+    assert clean([]).tolist() == []
 
 
 def test_too_few_seeds() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from reglab.study.report import statistics
 from reglab.study.report.question import Question
-from reglab.study.report.rows import Cell, Grid, Row
+from reglab.study.report.rows import Grid, Row
 from reglab.study.report.select import Choice
 
 _RESULTS = ("n", "mean", "std", "ci_low", "ci_high")
@@ -86,10 +86,10 @@ def baseline_row(grid: Grid, choice: Choice, question: Question) -> Row | None:
     return next((row for row in rows if choice.stands(row) or row.label == question.baseline), None)
 
 
-def paired_values(row: Row, base: Row, metric: str) -> dict[Cell, float]:
-    """Row minus baseline, by the cells that both have."""
+def pairs(row: Row, base: Row, metric: str) -> list[tuple[float, float]]:
+    """(row's value, baseline's value) of the cells that both have."""
     own, other = row.values(metric), base.values(metric)
-    return {cell: own[cell] - other[cell] for cell in own if cell in other}
+    return [(own[cell], other[cell]) for cell in own if cell in other]
 
 
 def _line(row: Row, base: Row | None, choice: Choice, question: Question, overlap: float, grid: Grid) -> Line:
@@ -102,8 +102,7 @@ def _line(row: Row, base: Row | None, choice: Choice, question: Question, overla
         contested=sum(r.strategy == row.strategy for r in grid.rows) > 1,
         baseline=row is base,
     )
-    differences = list(paired_values(row, base, question.metric).values()) if base and row is not base else []
-    return compared(line, differences, overlap)
+    return compared(line, pairs(row, base, question.metric) if base and row is not base else [], overlap)
 
 
 def summary(label: str, name: str, values: Sequence[float]) -> Line:
@@ -114,11 +113,12 @@ def summary(label: str, name: str, values: Sequence[float]) -> Line:
     return Line(label, name, len(values), float(np.mean(values)), std, statistics.interval_of_mean(values))
 
 
-def compared(line: Line, differences: Sequence[float], overlap: float) -> Line:
-    """The line with its paired difference, or as it was where there are no pairs."""
-    if not differences:
+def compared(line: Line, pairs: Sequence[tuple[float, float]], overlap: float) -> Line:
+    """The line with its paired difference from (own, baseline's) values, or as it was where there are no pairs."""
+    if not pairs:
         return line
-    d = statistics.paired(differences, overlap=overlap)
+    resolution = statistics.resolution([value for pair in pairs for value in pair])
+    d = statistics.paired([own - base for own, base in pairs], resolution=resolution, overlap=overlap)
     return replace(line, diff=d.mean, diff_interval=d.interval, pairs=d.pairs, p=d.p, method=d.method)
 
 

@@ -19,13 +19,13 @@ def overall(boards: Sequence[Sequence[Line]], question: Question) -> list[Line]:
     alike = len({frozenset(line.strategy for line in board) for board in told}) == 1
     if not alike:
         told = [_chosen(board) for board in told]
-    entries: dict[str, list[tuple[Line, float, float | None]]] = {}
+    entries: dict[str, list[tuple[Line, float, tuple[float, float] | None]]] = {}
     for board in told:
         places = ranks([line.mean or 0.0 for line in board], highest_first=question.higher)
         base = next((line.mean for line in board if line.baseline), None)
         for line, place in zip(board, places, strict=True):
-            difference = None if base is None or line.baseline or line.mean is None else line.mean - base
-            entries.setdefault(line.strategy, []).append((line, place, difference))
+            pair = None if base is None or line.baseline or line.mean is None else (line.mean, base)
+            entries.setdefault(line.strategy, []).append((line, place, pair))
     lines, means = [], []
     for label, rows in entries.items():
         line = summary(label, rows[0][0].name, [row.mean for row, _, _ in rows if row.mean is not None])
@@ -37,7 +37,7 @@ def overall(boards: Sequence[Sequence[Line]], question: Question) -> list[Line]:
             contested=any(row.contested for row, _, _ in rows) and alike,
             baseline=all(row.baseline for row, _, _ in rows),
         )
-        lines.append(compared(line, [d for _, _, d in rows if d is not None], 0.0))
+        lines.append(compared(line, [pair for _, _, pair in rows if pair is not None], 0.0))
         means.append(sum(place for _, place, _ in rows) / len(rows))
     done = finish(lines, question, means)
     return [replace(line, verdict=line.verdict.replace("seeds", "tasks")) for line in done]
