@@ -103,6 +103,24 @@ def test_a_step_draws_the_same_masks_whatever_was_drawn_before(data: Digits) -> 
     assert torch.equal(masked(), masked())
 
 
+def test_batches_of_one_step_draw_their_own_masks(data: Digits) -> None:
+    drawn: list[Tensor] = []
+
+    class Draws(Regularizer):
+        acts = 0
+
+        def transform_batch(self, batch: tuple[Tensor, Tensor], step: Any) -> tuple[Tensor, Tensor]:
+            drawn.append(torch.rand(1))
+            return batch
+
+    train(new_module(Draws()), data, max_epochs=1)  # 5 batches an epoch
+    plain = drawn.copy()
+    drawn.clear()
+    train(new_module(Draws()), data, max_epochs=1, accumulate_grad_batches=2)
+    assert [plain[0], plain[1], plain[2]] == [drawn[0], drawn[2], drawn[4]]  # the first of each step, as without
+    assert len({draw.item() for draw in drawn}) == 5
+
+
 class _Broken(Exception):
     """Stands for a power cut."""
 

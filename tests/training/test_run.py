@@ -112,12 +112,7 @@ def test_tags_params_and_artifacts_of_the_contract(compose_cfg: Compose, client:
         "phase": "single",
     }
     assert {"config_hash", "git_commit", "split_hash", "init_hash", "order_hash", "setting", "owner"} <= set(tags)
-    assert (tags["task"], tags["rows"], tags["train_rows"], tags["test_rows"]) == (
-        "classification",
-        "1797",
-        "1079",
-        "359",
-    )
+    assert (tags["task"], tags["rows"], tags["test_rows"]) == ("classification", "1797", "359")
     assert tracked.data.params == {
         "data": "digits",
         "model": "mlp",
@@ -186,6 +181,33 @@ def test_divergence_is_a_failed_run_with_its_step(compose_cfg: Compose, client: 
     assert int(tracked.data.tags["diverged_step"]) == caught.value.step > 0
     assert "Diverged" in artifact(client, tracked.info.run_id, "error.txt").read_text()
     assert all(np.isfinite(value) for value in tracked.data.metrics.values())
+
+
+def test_divergence_in_the_very_last_step_is_seen(compose_cfg: Compose, client: MlflowClient) -> None:
+    keys = ("data.batch_size=null", "optimizer=sgd", "optimizer.lr=1e38", "trainer.max_epochs=1")
+    with pytest.raises(Diverged) as caught:
+        run(compose_cfg(*keys))
+    assert caught.value.step == 1
+    assert client.get_run(caught.value.run_id).info.status == "FAILED"  # type: ignore[attr-defined]
+
+
+def test_the_penalty_of_every_epoch_is_tracked(compose_cfg: Compose, client: MlflowClient) -> None:
+    def penalties(*overrides: str) -> list[float]:
+        result = run(compose_cfg(*SMALL, *overrides))
+        return [m.value for m in client.get_metric_history(result.run_id, "train/penalty")]
+
+    assert penalties("regularizer=none") == penalties("regularizer=l2", "regularizer.l2.strength=0") == [0, 0, 0]
+    assert len(penalties("regularizer=l2")) == 3
+    assert all(value > 0 for value in penalties("regularizer=l2"))
+
+
+def test_a_last_batch_of_one_row_trains_where_it_can(compose_cfg: Compose, client: MlflowClient) -> None:
+    one_left = ("data.train_size=65", "data.batch_size=64")
+    for fits in ("none", "layer"):
+        run(compose_cfg(*SMALL, *one_left, f"model.norm={fits}"))
+    run(compose_cfg(*one_left, "model=cnn", "model.norm=batch", "trainer.max_epochs=1"))
+    with pytest.raises(ConfigError, match=r"^data\.batch_size=64: of 65 training rows one is left"):
+        run(compose_cfg(*SMALL, *one_left, "model.norm=batch"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """From a composed config to the objects that train."""
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -41,6 +42,24 @@ def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
         torch.default_generator.manual_seed(mix(int(cfg.seed), "init"))
         network: nn.Module = model(input_shape=data.input_shape, outputs=data.outputs, **keys)
         return network
+
+
+def check_last_batch(model: nn.Module, data: TensorData) -> None:
+    """Refuses a last batch of one row where the model cannot train on one, as batch normalization of units cannot.
+
+    Raises:
+        ConfigError: names the batch size.
+    """
+    size = data.batch_size or data.train_rows
+    if (data.train_rows % size or size) != 1:
+        return
+    try:
+        copy.deepcopy(model).train()(data.train.inputs[:1])
+    except ValueError as error:
+        raise ConfigError(
+            f"data.batch_size={data.batch_size}: of {data.train_rows} training rows one is left for the last batch, "
+            "and this model cannot train on a single row (batch normalization); choose another batch size"
+        ) from error
 
 
 def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str) -> list[Regularizer]:

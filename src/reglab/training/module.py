@@ -1,5 +1,6 @@
 """The LightningModule: seeds, steps, evaluation, best weights."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,7 @@ class Module(pl.LightningModule):
         self._after = [r for r in fit.regularizers if overrides(r, "after_step")]
         self._penalties = [r for r in fit.regularizers if overrides(r, "penalty")]
         self._outputs: list[list[tuple[Tensor, Tensor]]] = []
-        self._losses: list[Tensor] = []
+        self._losses: list[tuple[int, Tensor]] = []  # of steps not looked at yet
         self._generators = [torch.default_generator]
         self.figures: Figures = {}
         self.best: dict[str, Tensor] | None = None
@@ -86,11 +87,12 @@ class Module(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """One loss. Runs inside the optimizer's closure, so that a second pass of a step sees the same masks."""
-        seed = mix(self.seed, self.trainer.global_step)
+        step, part = self.trainer.global_step, batch_idx % self.trainer.accumulate_grad_batches
+        seed = mix(self.seed, step, part) if part else mix(self.seed, step)  # batches of one step draw their own masks
         for generator in self._generators:
             generator.manual_seed(seed)
         loss = self.fit(batch)
-        self._losses.append(loss.detach())
+        self._losses.append((step, loss.detach()))
         return loss
 
     def optimizer_step(
@@ -124,11 +126,11 @@ class Module(pl.LightningModule):
     def _check_losses(self) -> None:
         if not self._losses:
             return
-        bad = ~torch.stack(self._losses).isfinite()
-        count = len(self._losses)
+        steps, losses = zip(*self._losses, strict=True)
+        bad = ~torch.stack(losses).isfinite()
         self._losses.clear()  # kept on the device until here: no step waits for it
         if bad.any():
-            raise Diverged(self.trainer.global_step - count + int(bad.int().argmax()))
+            raise Diverged(steps[int(bad.int().argmax())])
 
     # evaluation
 
@@ -142,10 +144,15 @@ class Module(pl.LightningModule):
         self._outputs[dataloader_idx].append((self.fit.model(batch[0]), batch[1]))
 
     def on_validation_epoch_end(self) -> None:
-        """Figures of every part, and a copy of the weights where ``val/loss`` is the lowest so far."""
+        """Figures of every part, and a copy of the weights where ``val/loss`` is the lowest so far.
+
+        Raises:
+            Diverged: the loss of the training rows is not finite, as the next step would have shown.
+        """
         self.figures = self._evaluate(self.parts, full=False)
-        if penalty := self._penalty():
-            self.figures["train/penalty"] = penalty
+        if not math.isfinite(self.figures["train/loss"]):
+            raise Diverged(self.trainer.global_step)
+        self.figures["train/penalty"] = self._penalty()
         self.evaluated_step = self.trainer.global_step
         if self.heard:
             self.log_dict(self.figures, logger=False)

@@ -88,11 +88,11 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     set_threads(int(cfg.trainer.threads))
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)
+    build.check_last_batch(model, data)
     tracked.set_tags(
         {
             "task": data.kind,
             "rows": str(data.rows),
-            "train_rows": str(data.train_rows),
             "test_rows": str(data.test_rows),
             "split_hash": data.split_hash,
             "order_hash": data.order_hash,
