@@ -101,16 +101,17 @@ def test_help_says_what_can_be_chosen_and_imports_nothing_heavy(tmp_path):
     [
         (
             ["regularizer=dropout", "regularizer.dropout.p=2", "tracking.uri=sqlite:///x.db"],
-            "regularizer.dropout.p=2: must be a number at least 0 and below 1\n",
+            "regularizer.dropout.p=2: must be a finite number at least 0 and below 1\n",
         ),
         (
             ["-m", "regularizer=none,dropout", "regularizer.dropout.p=0.1,2", "tracking.uri=sqlite:///x.db"],
-            "regularizer.dropout.p=2: must be a number at least 0 and below 1\n",
+            "regularizer.dropout.p=2: must be a finite number at least 0 and below 1\n",
         ),
         (["-m", "regularizer=none,l1", "regularizer.dropout.p=.3"], "regularizer.dropout.p="),
+        (["--foo"], "unrecognized arguments: --foo; see --help"),
         (["--config-dir", "/nope", "seed=0"], "Additional config directory '/nope' not found"),
     ],
-    ids=["run", "sweep", "strength of none", "config-dir"],
+    ids=["run", "sweep", "strength of none", "flag", "config-dir"],
 )
 def test_a_wrong_config_leaves_one_line_and_nothing_else(tmp_path, arguments, line):
     done = start(*arguments, cwd=tmp_path)

@@ -78,7 +78,9 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     """
     from hydra._internal.utils import get_args_parser
 
-    args = get_args_parser().parse_args(list(arguments))
+    parser = get_args_parser()
+    parser.error = _wrong_flag  # type: ignore[method-assign]  # its own prints the usage of all flags
+    args = parser.parse_args(list(arguments))
     if args.help and (text := help_text(args.config_name or config_name)):
         sys.stdout.write(text)
         raise SystemExit(0)
@@ -90,6 +92,8 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     from reglab.config.compose import Composer, is_strength, parse, tidy
 
     composer = Composer(args.config_name or config_name)
+    if args.multirun and (args.cfg or args.info):
+        raise ConfigError(f"--{'cfg' if args.cfg else 'info'}: shows the config of one run; leave out -m")
     if args.multirun:
         plain = [o for o in args.overrides if not parse(o).is_sweep_override() and not is_strength(o)]
         composer.whole(plain)
@@ -104,6 +108,10 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         if check is not None:
             check(cfg)
     return list(arguments)
+
+
+def _wrong_flag(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; see --help")
 
 
 def _experiment(overrides: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ WRONG = {
     "+trainer.max_step=3": "trainer.max_step: no such key; did you mean max_steps?",
     "+trainer.logger=false": "trainer.logger: no such key",
     "+tracking.urii=x": "tracking.urii: no such key; did you mean uri?",
-    "+foo=1": "foo: no such key",
+    "+foo=1": "foo: no such key; leave it out",
     "+seed=2": "+seed: that key exists; set it without the +",
     "~foo": "~foo: no such key",
     "~regularizer": "regularizer: missing; choose one of conf/regularizer, as in regularizer=none",
@@ -37,7 +37,11 @@ WRONG = {
     "seed=1,2": "seed=1,2: several values make a sweep, which needs -m",
     "seed=range(0,3)": "seed=range(0,3): several values make a sweep, which needs -m",
     "experiment=compare": "experiment=compare: is a sweep, which needs -m",
-    "seed=${nope}": "data.seed: Interpolation key 'nope' not found",
+    "seed=${nope}": "nope: missing; data.seed refers to it",
+    "~seed": "seed: missing; data.seed refers to it",
+    "epochs=3": "epochs=3: no such key; did you mean trainer.max_epochs?",
+    "hidden=[3]": "hidden=[3]: no such key; did you mean model.hidden_sizes?",
+    "regularizer=": "regularizer=: no such option (choose from dropout, ",
     "seed=???": "seed=???: a value must be given, as in seed=VALUE",
     "optimizer=null": "optimizer=null: no such option (choose from adam, adamw, sgd",
     # strengths
@@ -53,12 +57,12 @@ WRONG = {
         "regularizer.dropout.inputp: no such key; did you mean input_p?"
     ),
     "regularizer=dropout regularizer.dropout.p=1.5": (
-        "regularizer.dropout.p=1.5: must be a number at least 0 and below 1"
+        "regularizer.dropout.p=1.5: must be a finite number at least 0 and below 1"
     ),
     "regularizer=dropout regularizer.dropout.p=-.1": "regularizer.dropout.p=-0.1: must be",
-    "regularizer=dropout regularizer.dropout.p=much": "regularizer.dropout.p=much: must be a number",
-    "regularizer=l2 regularizer.l2.strength=-1": "regularizer.l2.strength=-1: must be a number at least 0",
-    "regularizer=l2 regularizer.l2.strength=inf": "regularizer.l2.strength=inf: must be",
+    "regularizer=dropout regularizer.dropout.p=much": "regularizer.dropout.p=much: must be a finite number",
+    "regularizer=l2 regularizer.l2.strength=-1": "regularizer.l2.strength=-1: must be a finite number at least 0",
+    "regularizer=l2 regularizer.l2.strength=inf": "regularizer.l2.strength=inf: must be a finite number at least 0",
     "regularizer=l2 regularizer.l2.strength=nan": "regularizer.l2.strength=nan: must be",
     "regularizer=max_norm regularizer.max_norm.max_norm=0": "regularizer.max_norm.max_norm=0: must be a number above 0",
     "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: is for classification, and diabetes is",
@@ -98,6 +102,7 @@ WRONG = {
     "seed=-1": "seed=-1: must be a whole number of 0 or more",
     "resume=yes": "resume=yes: must be true or false, or null",
     # sweeps: what holds for all jobs is told before the sweeper starts
+    "-m seed=0,1 --cfg job": "--cfg: shows the config of one run; leave out -m",
     "-m regularizer=none,l1 optimizer.lrr=3": "optimizer.lrr=3: no such key; did you mean optimizer.lr?",
 }
 

@@ -123,6 +123,9 @@ def test_what_belongs_to_the_sweep_cannot_vary_in_it() -> None:
 
 def test_a_sweep_is_named_after_its_data_and_model() -> None:
     assert make_plan(jobs("data=digits,breast_cancer", "model=mlp")).name == "digits+breast_cancer-mlp"
+    assert make_plan(jobs("data=digits,breast_cancer,mnist5k,mnist1d,diabetes", "model=linear,mlp")).name == (
+        "digits+breast_cancer+mnist5k+2more-linear+mlp"
+    )
     assert make_plan(jobs("sweep.name=mine")).name == "mine"
 
 

@@ -114,11 +114,40 @@ def test_a_wrong_config_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_made_is_told_and_the_runs_are_kept(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sweep(folder, "metric=test/rmse") == 1
+    table = folder / "table.csv"  # only its rows tell that it is a classification
+    table.write_text("x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(40)))
+    data = ("data=csv", f"data.path={table}", "data.target=y")
+    assert sweep(folder, *data, "metric=test/rmse") == 1
     assert "no report: metric=test/rmse" in capsys.readouterr().err
     assert parent(folder).status == "FINISHED"
-    assert sweep(folder, "metric=test/loss") == 0
+    assert sweep(folder, *data, "metric=test/loss") == 0
     assert len(children(folder)) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (["metric=test/rmse"], "metric=test/rmse: is for regression, and these runs are classification"),
+        (["metric=val/loss", "data.val_fraction=0"], "metric=val/loss: data.val_fraction=0 leaves no rows"),
+        (["metric=gap/loss", "data.test_fraction=0"], "metric=gap/loss: data.test_fraction=0 leaves no rows"),
+        (["baseline=l2", "regularizer=none,l1"], "baseline=l2: no strategy of this sweep (there are l1, none)"),
+    ],
+)
+def test_a_question_that_no_run_can_answer_is_refused_before_training(
+    folder: Path, asked: list[str], says: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        sweep(folder, *asked)
+    assert str(refused.value).startswith(says)
+    assert queries.runs(store(folder)) == []
+
+
+def test_a_baseline_may_have_been_run_at_an_earlier_start(folder: Path) -> None:
+    assert sweep(folder, "regularizer=l2,l1") == 0
+    assert sweep(folder, "regularizer=dropout", "baseline=l2") == 0
+    with (folder / "report" / "leaderboard.csv").open() as file:
+        (base,) = [row for row in csv.DictReader(file) if row["diff"] == ""]
+    assert base["strategy"] == "l2"
 
 
 @pytest.mark.parametrize(("signum", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])

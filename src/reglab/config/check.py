@@ -22,8 +22,6 @@ from reglab.errors import ConfigError
 from reglab.tracking.uri import resolve
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
-_REGRESSION = ("Diabetes", "SeedNoise")  # by class; a data set not named here is asked once it is loaded
-_CLASSIFICATION = ("Digits", "BreastCancer", "Mnist5k", "Mnist1d")
 # Keys that the config holds for people and the classes do not take, or take without saying so.
 _NOT_PASSED = {"_target_", "name"}
 _TOP = {key.split(".")[0] for key in TRAIN} | set(_SECTIONS)
@@ -70,7 +68,7 @@ def _complete(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
             raise ConfigError(f"{section}: missing; choose one of conf/{section}, as in {section}={_EXAMPLE[section]}")
     for key in plain:
         if key not in _TOP:
-            raise ConfigError(f"{key}: no such key{did_you_mean(key, _TOP)}")
+            raise ConfigError(f"{key}: no such key{did_you_mean(key, _TOP) or '; leave it out'}")
     for section in ("data", "model", "optimizer"):
         if not plain[section].get("_target_"):
             raise ConfigError(f"{section}._target_: missing; it names the class to use")
@@ -111,21 +109,19 @@ def _data(data: Mapping[str, Any]) -> None:
         check_file(data["path"])
     if "target" in data and data["target"] in (None, ""):
         raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")
-    if _kind(data) == "regression" and data.get("label_noise"):
+    if kind(data) == "regression" and data.get("label_noise"):
         raise ConfigError(
             f"data.label_noise={data['label_noise']}: {data.get('name') or 'this data'} is a regression, and only "
             "classes can be replaced; leave it at 0"
         )
 
 
-def _kind(data: Mapping[str, Any]) -> str | None:
-    """The task kind where the config alone tells."""
-    name = str(data["_target_"]).rpartition(".")[2]
-    if name in _REGRESSION:
-        return "regression"
-    if name in _CLASSIFICATION:
-        return "classification"
-    return data["kind"] if data.get("kind") in ("classification", "regression") else None
+def kind(data: Mapping[str, Any]) -> str | None:
+    """The kind of task of a config's `data`, where the config alone tells; else the data is asked once it is loaded."""
+    try:
+        return str(declared(str(data["_target_"]), "kind"))
+    except Unknown:
+        return data["kind"] if data.get("kind") in ("classification", "regression") else None
 
 
 def _precision(trainer: Mapping[str, Any]) -> None:
@@ -165,14 +161,14 @@ def _strengths(name: str, node: Mapping[str, Any]) -> None:
 
 
 def _fits_task(name: str, target: str, data: Mapping[str, Any]) -> None:
-    kind = _kind(data)
+    task = kind(data)
     try:
         kinds = declared(target, "kinds")
     except Unknown:
         return
-    if kind and kind not in kinds:
+    if task and task not in kinds:
         what = data.get("name") or "this data"
-        raise ConfigError(f"regularizer={name}: is for {' and '.join(kinds)}, and {what} is a {kind}; leave it out")
+        raise ConfigError(f"regularizer={name}: is for {' and '.join(kinds)}, and {what} is a {task}; leave it out")
 
 
 def _something_to_drop(nodes: Mapping[str, Any], model: Mapping[str, Any]) -> None:

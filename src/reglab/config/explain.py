@@ -27,7 +27,7 @@ def explain(error: Exception, overrides: Sequence[str] = (), config_name: str = 
     text = str(error) or str(error.__cause__)
     if isinstance(error, OverrideParseException):
         return _grammar(error)
-    if found := re.search(r"Could not find '([^']*)/([^'/]+)'", text):
+    if found := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
         return no_such_option(found[1], found[2], re.findall(r"^\t(?!provider)([^_\s]\S*)$", text, re.MULTILINE))
     if found := re.search(r"Could not override '([^']+)'", text):
         return _unknown_key(found[1], overrides, config_name, folder)
@@ -39,6 +39,8 @@ def explain(error: Exception, overrides: Sequence[str] = (), config_name: str = 
         key = found[1].partition("=")[0]
         known = _keys(config_name, folder)
         return f"~{found[1]}: " + ("has another value" if key in known else f"no such key{did_you_mean(key, known)}")
+    if found := re.search(r"Interpolation key '([^']+)' not found", text):
+        return f"{found[1]}: missing; {getattr(error, 'full_key', None) or 'another key'} refers to it"
     if found := re.search(r"[Mm]issing mandatory value: (\S+)", text):
         return f"{found[1]}=???: a value must be given, as in {found[1]}=VALUE"
     if "Config group override must be" in text:
@@ -94,8 +96,11 @@ def _similar(key: str, known: list[str], folder: Path) -> str:
         return f"; did you mean {near}?"
     heads = {k.split(".")[0] for k in known} | {path.name for path in folder.iterdir() if path.is_dir()}
     head, _, rest = key.partition(".")
-    near = nearest(head, heads) or nearest(leaf, known)
-    return f"; did you mean {near}{'.' + rest if rest and near in heads else ''}?" if near else ""
+    if near := nearest(head, heads):
+        return f"; did you mean {near}{'.' + rest if rest else ''}?"
+    public = {k.rpartition(".")[2]: k for k in known if not _private(k)}
+    near = nearest(leaf, public)
+    return f"; did you mean {public[near]}?" if near else ""
 
 
 def _private(key: str) -> bool:

@@ -5,6 +5,11 @@ from reglab.errors import ConfigError
 _UP = ("accuracy", "r2", "auc", "auroc", "f1", "precision", "recall", "score")
 _DOWN = ("loss", "rmse", "mse", "mae", "ece", "error", "perplexity", "nll", "gap", "time", "seconds", "penalty")
 TESTS = ("test/", "gap/")
+_KINDS = {
+    **dict.fromkeys(("accuracy", "balanced_accuracy", "ece"), "classification"),
+    **dict.fromkeys(("rmse", "r2"), "regression"),
+    "perplexity": "language modeling",
+}
 # Where a test metric has no validation metric of its own name, these stand in for it.
 _STAND_IN = {"balanced_accuracy": "accuracy", "r2": "rmse", "ece": "loss"}
 
@@ -26,6 +31,11 @@ def check_choice(*, direction: str | None, select_by: str | None, force: bool | 
         way_out = "" if force is None else ", or say force=true"
         twin = validation_twins(select_by)[-1]
         raise ConfigError(f"select_by={select_by}: the test judges, it must not choose; take {twin}{way_out}")
+
+
+def kind_of(metric: str) -> str | None:
+    """The kind of task that alone has the metric; None for those that all have."""
+    return _KINDS.get(metric.rsplit("/", 1)[-1])
 
 
 def guess_direction(metric: str) -> str | None:

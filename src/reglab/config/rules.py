@@ -57,7 +57,7 @@ def strength(low: float, high: float, off: float | None) -> Rule:
     """A number in the range; infinite only where that is the off value."""
     return Rule(
         lambda v: is_number(v) and low <= v <= high and (math.isfinite(v) or v == off),
-        f"a number{_range(low, high)}",
+        f"{'a number' if off == math.inf else 'a finite number'}{_range(low, high)}",
     )
 
 

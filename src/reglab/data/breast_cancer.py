@@ -15,6 +15,8 @@ class BreastCancer(TensorData):
     Source: Wolberg, Mangasarian, Street and Street, Breast Cancer Wisconsin (Diagnostic), UCI, 1995.
     """
 
+    kind = "classification"
+
     def load(self) -> Source:
         """All 569 rows."""
         return _breast_cancer()

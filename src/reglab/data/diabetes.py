@@ -15,6 +15,8 @@ class Diabetes(TensorData):
     Source: Efron, Hastie, Johnstone and Tibshirani, Least Angle Regression, Annals of Statistics, 2004.
     """
 
+    kind = "regression"
+
     def load(self) -> Source:
         """All 442 rows."""
         return _diabetes()

@@ -14,6 +14,8 @@ class Digits(TensorData):
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
     """
 
+    kind = "classification"
+
     def load(self) -> Source:
         """All 1,797 rows."""
         return _digits()

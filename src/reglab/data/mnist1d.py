@@ -21,6 +21,8 @@ class Mnist1d(TensorData):
     Source: Greydanus and Kobak, Scaling Down Deep Learning with MNIST-1D, ICML 2024, arXiv:2011.14439.
     """
 
+    kind = "classification"
+
     def load(self) -> Source:
         """All 5,000 rows."""
         return _mnist1d()

@@ -14,6 +14,8 @@ class Mnist5k(TensorData):
     Source: LeCun, Bottou, Bengio and Haffner, Gradient-Based Learning Applied to Document Recognition, 1998.
     """
 
+    kind = "classification"
+
     def load(self) -> Source:
         """All 5,000 rows."""
         return _mnist5k()

@@ -18,6 +18,8 @@ class SeedNoise(TensorData):
     best possible test MSE is 1.0, that of predicting 0: a strategy that scores below .95 has leaked.
     """
 
+    kind = "regression"
+
     def __init__(self, *, val_fraction: float = 0.0, test_fraction: float | None = None, **axes: Any) -> None:
         super().__init__(val_fraction=val_fraction, test_fraction=test_fraction, **axes)
 

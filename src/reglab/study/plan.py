@@ -1,6 +1,6 @@
 """What a sweep is to do, known before anything heavy is imported."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +66,16 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
     for key in SHARED:
         if len({str(OmegaConf.select(job.config, key)) for job in jobs}) > 1:
             raise ConfigError(not_shared(key))
-    data = "+".join(dict.fromkeys(data_name(job.config) for job in jobs))
-    model = "+".join(dict.fromkeys(str(job.config.model.name) for job in jobs))
+    data = _joined(data_name(job.config) for job in jobs)
+    model = _joined(str(job.config.model.name) for job in jobs)
     return Plan(first.sweep.name or f"{data}-{model}", jobs, first)
+
+
+def _joined(names: Iterable[str]) -> str:
+    """``digits+mnist1d``; of more than three the first three and how many more: a name must stay readable."""
+    distinct = list(dict.fromkeys(names))
+    more = [f"{len(distinct) - 3}more"] if len(distinct) > 3 else []
+    return "+".join([*distinct[:3], *more])
 
 
 def as_child(cfg: DictConfig, settings: Mapping[str, Any]) -> DictConfig:

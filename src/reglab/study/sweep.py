@@ -12,6 +12,7 @@ from reglab.config.identity import strategy
 from reglab.errors import ConfigError
 from reglab.stopping import Stopped, stoppable
 from reglab.study import children
+from reglab.study.answerable import check_baseline, check_metric
 from reglab.study.job import FirstFailure, Outcome, say
 from reglab.study.jobs import Job, expand
 from reglab.study.launch import Launch
@@ -40,6 +41,7 @@ def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch
     with stoppable():
         jobs = expand(arguments, params, Composer(launch.config_name, loader=launch.loader), launch.loader)
         plan = make_plan(jobs)
+        check_metric(plan.cfg.metric, [job.config for job in jobs])
         loading = "" if "torch" in sys.modules else "; loading torch, Lightning and MLflow (up to 10 s) ..."
         say(f"{plan.name}: {_planned(plan)}{loading}")
         return _run(plan, launch)
@@ -51,6 +53,9 @@ def _run(plan: Plan, launch: Launch) -> int:
     from reglab.tracking.store import open_store
 
     store = open_store(plan.cfg.tracking.uri, plan.cfg.tracking.experiment)
+    before = parent.find(store, plan.name)
+    declared = [*plan.declared(), *(parent.jobs(store, before) if before else [])]
+    check_baseline(plan.cfg.baseline, {str(job.get("strategy")) for job in declared})
     queries.bury(store)
     parent_id, status = None, "FAILED"
     try:

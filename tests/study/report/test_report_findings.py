@@ -82,6 +82,14 @@ def test_too_few_seeds_to_tell() -> None:
     assert "with 5 seeds and 1 comparison the corrected p cannot fall below 0.062" in findings.headline
 
 
+def test_the_best_rival_comes_first_level_or_closest() -> None:
+    base = [0.80, 0.81, 0.82, 0.79, 0.80, 0.81, 0.80, 0.82]
+    wiggle = [0.01, -0.01, 0.02, -0.02, 0.03, -0.03, 0.004, -0.004]
+    for shift, says in ((0.001, "comes first (+"), (0.0, "comes level (0."), (-0.001, "comes closest (−")):
+        rival = [b + w + shift for b, w in zip(base, wiggle, strict=True)]
+        assert f"l1 {says}" in found(accuracies({"none": base, "l1": rival})).headline
+
+
 def test_pairs_are_the_seeds_that_both_have() -> None:
     records = [
         r for r in accuracies({"none": NONE, "dropout": UP}) if (r.tags["strategy"], r.tags["seed"]) != ("none", "0")
@@ -221,7 +229,7 @@ def test_validation_chooses_the_strength() -> None:
     assert set(lines(findings)) == {"none", "dropout(p=0.1)", "dropout(p=0.3)"}
     assert lines(findings)["dropout(p=0.3)"].chosen
     assert not lines(findings)["dropout(p=0.1)"].chosen
-    assert "dropout(p=0.3) comes first" in findings.headline  # the better one on the test was not chosen
+    assert "dropout(p=0.3) comes level" in findings.headline  # the better one on the test was not chosen
     assert "chosen by val/accuracy" in findings.headline
 
 

@@ -93,6 +93,8 @@ def _readable(key: str, value: object) -> tuple[str, str]:
         return section, text.rpartition(".")[2]
     if rest == "name":
         return section, text
+    if rest in ("path", "root"):  # a file's content, by its hash
+        text = text[:8]
     return (rest if dot and section in ("data", "trainer", "model") else key), text
 
 

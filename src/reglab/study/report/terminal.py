@@ -29,6 +29,8 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
         unit = "tasks" if report.findings.overall else "seeds"
         console.print(table(report.findings.lines, question.metric, unit, console.width))
     console.print(f"\n{report.headline}\n", markup=False)
+    for text in report.findings.left_out:
+        console.print(text, markup=False)
     weak = sum(len(found.weaknesses) for found in report.findings.tasks)
     if weak:
         console.print(
