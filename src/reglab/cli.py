@@ -89,7 +89,8 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         return list(arguments)  # Hydra's own business; the config is checked when it comes
     from omegaconf import open_dict
 
-    from reglab.config.compose import Composer, is_strength, parse, tidy
+    from reglab.config.compose import Composer, parse
+    from reglab.config.selection import is_strength, tidy
 
     composer = Composer(args.config_name or config_name)
     if args.multirun and (args.cfg or args.info):
@@ -129,7 +130,7 @@ def _hand_over(main: Callable[[DictConfig], Any], config_name: str, check: Calla
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    from reglab.config.compose import tidy
+    from reglab.config.selection import tidy
 
     @functools.wraps(main)
     def job(cfg: DictConfig) -> Any:

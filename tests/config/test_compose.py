@@ -3,7 +3,8 @@
 import pytest
 from omegaconf import OmegaConf
 
-from reglab.config.compose import Composer, compose, is_strength
+from reglab.config.compose import Composer, compose
+from reglab.config.selection import is_strength
 from reglab.errors import ConfigError
 
 JOBS = [

@@ -8,14 +8,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from reglab.config.compose import selected
 from reglab.config.explain import explain
 from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
 from reglab.config.rules import TRAIN, apply, shown, strength
+from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
-from reglab.config.strengths import not_in_strategy
-from reglab.config.suggest import did_you_mean
+from reglab.config.suggest import did_you_mean, not_in_strategy
 from reglab.data.axes import check_axes
 from reglab.data.files import check_file
 from reglab.errors import ConfigError

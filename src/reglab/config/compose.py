@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from reglab.config.explain import explain, is_config_error
+from reglab.config.raw import raw
+from reglab.config.selection import selected, tidy
 from reglab.errors import ConfigError
 from reglab.paths import CONF
 
@@ -62,12 +61,8 @@ class Composer:
         tidy(cfg, overrides)
         return cfg
 
-    def raw(self, overrides: Sequence[str] = ()) -> DictConfig:
-        """As Hydra composes it, with its own section and its own errors."""
-        return self._with_hydra(overrides)
-
     def whole(self, overrides: Sequence[str] = ()) -> DictConfig:
-        """As `raw`, with errors in one line."""
+        """As Hydra composes it, with its own section."""
         with self._explained(overrides):
             return self._with_hydra(overrides)
 
@@ -78,8 +73,6 @@ class Composer:
 
     @contextmanager
     def _explained(self, overrides: Sequence[str]) -> Iterator[None]:
-        from reglab.config.explain import explain, is_config_error
-
         try:
             yield
         except Exception as error:
@@ -123,57 +116,8 @@ class Composer:
         return cfg
 
     def _with_hydra(self, overrides: Sequence[str]) -> DictConfig:
-        if self._loader is not None:
-            return self._loader.load_configuration(self._config_name, list(overrides), RunMode.RUN)
-        with (
-            _apart_from_app(),
-            initialize_config_dir(str(self._folder), job_name=self._config_name, version_base="1.3"),
-        ):
-            return hydra_compose(self._config_name, overrides=list(overrides), return_hydra_config=True)
-
-
-@contextmanager
-def _apart_from_app() -> Iterator[None]:
-    """Hydra composes nothing else while one of its apps runs, as it does where an error in a sweep is explained."""
-    app = GlobalHydra.instance()
-    running, app.hydra = app.hydra, None
-    try:
-        yield
-    finally:
-        app.hydra = running
+        return raw(overrides, self._config_name, self._folder, self._loader)
 
 
 def _is_simple(override: Override) -> bool:
     return override.type == OverrideType.CHANGE and override.package is None and not override.is_sweep_override()
-
-
-def selected(cfg: DictConfig) -> set[str]:
-    """Names of the regularizers that a config selects (a section without ``_target_`` only holds strengths)."""
-    nodes = cfg.get("regularizer") or {}
-    return {
-        str(name)
-        for name in nodes
-        if not str(name).startswith("_") and OmegaConf.is_dict(nodes[name]) and "_target_" in nodes[name]
-    }
-
-
-def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
-    """Takes out, in place, the strengths that an experiment file sets for a regularizer that was replaced.
-
-    ``experiment=seed_l2 regularizer=none`` leaves a strength of l2 behind. One that the user typed stays: it is an
-    error that `reglab.config.check` tells.
-    """
-    nodes = cfg.get("regularizer")
-    if not OmegaConf.is_dict(nodes):
-        return
-    typed = {override.lstrip("+").split("=")[0].split(".")[1] for override in overrides if is_strength(override)}
-    for name in [str(key) for key in nodes]:
-        if not name.startswith("_") and name not in typed and name not in selected(cfg):
-            with open_dict(nodes):
-                del nodes[name]
-
-
-def is_strength(override: str) -> bool:
-    """Whether an override sets ``regularizer.<name>.<strength>``."""
-    key = override.lstrip("+").split("=")[0]
-    return key.startswith("regularizer.") and key.count(".") >= 2 and not key.startswith("regularizer._")

@@ -9,9 +9,10 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from reglab.config.compose import Composer, is_strength
-from reglab.config.strengths import not_in_strategy
-from reglab.config.suggest import did_you_mean, nearest, no_such_option
+from reglab.config.order import strategy
+from reglab.config.raw import raw
+from reglab.config.selection import is_strength
+from reglab.config.suggest import did_you_mean, nearest, no_such_option, not_in_strategy
 from reglab.paths import CONF
 
 
@@ -71,8 +72,6 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
         name = key.split(".")[1]
         options = {path.stem for path in (folder / group).glob("[!_]*.yaml")}
         if name in options and name not in cfg.get(group, {}):
-            from reglab.config.order import strategy
-
             return not_in_strategy(given, f"the strategy is {strategy(cfg)}", name)
         if near := nearest(name, options - {name}) if name not in options else None:
             return f"{given}: no such regularizer; did you mean {group}.{near}.{key.split('.', 2)[2]}?"
@@ -139,7 +138,7 @@ def _composable(overrides: Sequence[str], config_name: str, folder: Path) -> Dic
     chosen = [o for o in overrides if (folder / o.split("=")[0]).is_dir() and o.split("=")[0]]
     for attempt in (chosen, []):
         try:
-            return Composer(config_name, folder).raw(attempt)
+            return raw(attempt, config_name, folder)
         except (HydraException, OmegaConfBaseException, ValueError):
             continue
     return OmegaConf.create({})

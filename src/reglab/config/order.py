@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from reglab.config.compose import selected
+from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
-from reglab.config.compose import Composer, is_strength
+from reglab.config.compose import Composer
+from reglab.config.selection import is_strength
+from reglab.config.suggest import not_in_strategy
 from reglab.errors import ConfigError
 
 
@@ -33,11 +35,6 @@ def fit_strengths(jobs: Sequence[Sequence[str]], composer: Composer, defaults: C
                 raise ConfigError(not_in_strategy(override, "no strategy of this sweep holds it", name))
         fitted[tuple(kept)] = None
     return [list(job) for job in fitted]
-
-
-def not_in_strategy(override: str, why: str, name: str) -> str:
-    """One line for a strength whose regularizer is not chosen."""
-    return f"{override}: {why}; add regularizer={name}"
 
 
 def _key(override: str) -> str:

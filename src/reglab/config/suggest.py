@@ -20,3 +20,8 @@ def no_such_option(key: str, value: object, known: Iterable[str]) -> str:
     """One line for a choice that does not exist: names the key, what it got, the near miss and all choices."""
     options = sorted(known)
     return f"{key}={value}: no such option{did_you_mean(str(value), options)} (choose from {', '.join(options)})"
+
+
+def not_in_strategy(override: str, why: str, name: str) -> str:
+    """One line for a strength whose regularizer is not chosen."""
+    return f"{override}: {why}; add regularizer={name}"

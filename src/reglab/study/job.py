@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from omegaconf import DictConfig
 
-from reglab.config.compose import tidy
 from reglab.config.identity import config_hash
+from reglab.config.selection import tidy
 from reglab.errors import ConfigError
 from reglab.stopping import Stopped
 

@@ -12,8 +12,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from reglab.config.check import check
-from reglab.config.compose import Composer, is_strength
+from reglab.config.compose import Composer
 from reglab.config.identity import config_hash, strategy
+from reglab.config.selection import is_strength
 from reglab.config.strengths import fit_strengths
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError

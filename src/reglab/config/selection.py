@@ -1,0 +1,37 @@
+"""Which regularizers a config selects, and strengths of those that it does not."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+
+def selected(cfg: DictConfig) -> set[str]:
+    """Names of the regularizers that a config selects (a section without ``_target_`` only holds strengths)."""
+    nodes = cfg.get("regularizer") or {}
+    return {
+        str(name)
+        for name in nodes
+        if not str(name).startswith("_") and OmegaConf.is_dict(nodes[name]) and "_target_" in nodes[name]
+    }
+
+
+def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
+    """Takes out, in place, the strengths that an experiment file sets for a regularizer that was replaced.
+
+    ``experiment=seed_l2 regularizer=none`` leaves a strength of l2 behind. One that the user typed stays: it is an
+    error that `reglab.config.check` tells.
+    """
+    nodes = cfg.get("regularizer")
+    if not OmegaConf.is_dict(nodes):
+        return
+    typed = {override.lstrip("+").split("=")[0].split(".")[1] for override in overrides if is_strength(override)}
+    for name in [str(key) for key in nodes]:
+        if not name.startswith("_") and name not in typed and name not in selected(cfg):
+            with open_dict(nodes):
+                del nodes[name]
+
+
+def is_strength(override: str) -> bool:
+    """Whether an override sets ``regularizer.<name>.<strength>``."""
+    key = override.lstrip("+").split("=")[0]
+    return key.startswith("regularizer.") and key.count(".") >= 2 and not key.startswith("regularizer._")
