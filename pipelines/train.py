@@ -2,6 +2,10 @@
 
 import sys
 
+from reglab.stopping import end_silently
+
+end_silently()
+
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 

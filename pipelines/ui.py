@@ -2,6 +2,10 @@
 
 import sys
 
+from reglab.stopping import end_silently
+
+end_silently()
+
 from omegaconf import DictConfig
 
 from reglab.cli import run_app

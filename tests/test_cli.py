@@ -27,9 +27,9 @@ def with_run(error):
 def test_exit_codes_and_lines(capsys):
     assert told(ConfigError("seed=-1: must be"), capsys) == (2, "seed=-1: must be\n")
     assert told(with_run(ConfigError("no target")), capsys) == (2, "no target (run abc)\n")
-    assert told(Stopped(2), capsys) == (130, "stopped by SIGINT\n")
+    assert told(Stopped(2), capsys) == (130, "stopped by Ctrl-C\n")
     assert told(with_run(Stopped(15)), capsys) == (143, "stopped by SIGTERM (run abc)\n")
-    assert told(KeyboardInterrupt(), capsys) == (130, "stopped by SIGINT\n")
+    assert told(KeyboardInterrupt(), capsys) == (130, "stopped by Ctrl-C\n")
     assert told(BrokenPipeError(), capsys) == (141, "")
     code, line = told(with_run(Diverged(7)), capsys)
     assert code == 1

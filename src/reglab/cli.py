@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from reglab.config.help import help_text
 from reglab.errors import ConfigError
 from reglab.paths import CONF
-from reglab.stopping import Stopped
+from reglab.stopping import Stopped, tell
 
 HEAVY = ("torch", "pytorch_lightning", "mlflow")
 
@@ -52,6 +52,7 @@ def run_app(
     """
     arguments = sys.argv[1:]
     try:
+        tell()
         sys.argv[1:] = prepare(arguments, config_name, check)
         _hand_over(main, config_name, check)
         sys.stdout.flush()
@@ -152,7 +153,7 @@ def report(error: BaseException, overrides: Sequence[str], config_name: str) -> 
     if isinstance(error, Stopped):
         return _say(f"stopped by {error}", error.exit_code, error)
     if isinstance(error, KeyboardInterrupt):
-        return _say("stopped by SIGINT", 130, error)
+        return _say("stopped by Ctrl-C", 130, error)
     if isinstance(error, ConfigError):
         return _say(str(error), 2, error)
     from reglab.config.explain import explain, is_config_error

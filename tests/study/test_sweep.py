@@ -142,6 +142,19 @@ def test_a_question_that_no_run_can_answer_is_refused_before_training(
     assert queries.runs(store(folder)) == []
 
 
+def test_a_sweep_that_was_started_before_says_what_its_report_covers(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep(folder, "regularizer=none,l1")
+    assert "started before" not in capsys.readouterr().out
+    sweep(folder, "regularizer=l2")
+    assert "digits-mlp was started before: its report covers the 2 other runs declared then, too" in (
+        capsys.readouterr().out
+    )
+    sweep(folder, "regularizer=none,l1,l2")
+    assert "started before" not in capsys.readouterr().out
+
+
 def test_a_baseline_may_have_been_run_at_an_earlier_start(folder: Path) -> None:
     assert sweep(folder, "regularizer=l2,l1") == 0
     assert sweep(folder, "regularizer=dropout", "baseline=l2") == 0

@@ -62,6 +62,16 @@ def test_ensure_writes_once_and_again_when_the_runs_change(store: Store, add: Ad
     assert grouped_by(view.decode(saved(store))) == ["strategy", "data"]  # no mean over different data
 
 
+def test_runs_that_may_not_be_averaged_are_grouped_by_their_cell(store: Store, add: Add) -> None:
+    for strategy in ("none", "dropout+l1"):
+        add(strategy, cell=f"{strategy} on digits mlp")
+    assert grouped_by(view.state(store.client, store.experiment_id)) == ["strategy"]
+    add("none", cell="none on digits mlp, label_noise 0.4")
+    state = view.state(store.client, store.experiment_id)
+    assert grouped_by(state) == ["cell"]
+    assert "tag.cell.none on digits mlp, label_noise 0.4" in state["groupsExpanded"]
+
+
 def test_ensure_replaces_what_is_no_view(store: Store) -> None:
     broken = '{"name": "x", "createdAt": 1, "state": "deflate;%s"}'
     for rubbish in (

@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, m
 from reglab.errors import ConfigError, Diverged
 from reglab.models import MLP, Linear
 from reglab.training.build import build_data
+from reglab.training.describe import tags
 from reglab.training.run import run
 from tests.conftest import Compose
 
@@ -112,6 +113,7 @@ def test_tags_params_and_artifacts_of_the_contract(compose_cfg: Compose, client:
         "phase": "single",
     }
     assert {"config_hash", "git_commit", "split_hash", "init_hash", "order_hash", "setting", "owner"} <= set(tags)
+    assert tags["cell"] == "dropout+l1+max_norm on digits mlp"
     assert (tags["task"], tags["rows"], tags["test_rows"]) == ("classification", "1797", "359")
     assert tracked.data.params == {
         "data": "digits",
@@ -148,6 +150,11 @@ def test_for_one_seed_all_strategies_start_alike(compose_cfg: Compose, client: M
     fixed = proof("regularizer=none", "seed=1", "data.split_seed=0")
     assert fixed[0] != none[0]  # the labels' noise follows the seed
     assert fixed[1] == other[1]
+
+
+def test_the_cell_names_strategy_data_model_and_axes(compose_cfg: Compose) -> None:
+    cfg = compose_cfg("regularizer=[l1,dropout]", "data.label_noise=0.1", "data.train_size=50", "model=linear")
+    assert tags(cfg)["cell"] == "dropout+l1 on digits linear, train_size 50, label_noise 0.1"
 
 
 def test_max_steps_inside_an_epoch_is_followed_by_one_validation(compose_cfg: Compose, client: MlflowClient) -> None:

@@ -1,6 +1,5 @@
 """A sweep: one parent run and its children. What is FINISHED is reused, the rest is run, the report closes it."""
 
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -54,8 +53,13 @@ def _run(plan: Plan, launch: Launch) -> int:
 
     store = open_store(plan.cfg.tracking.uri, plan.cfg.tracking.experiment)
     before = parent.find(store, plan.name)
-    declared = [*plan.declared(), *(parent.jobs(store, before) if before else [])]
-    check_baseline(plan.cfg.baseline, {str(job.get("strategy")) for job in declared})
+    earlier = _earlier(plan, parent.jobs(store, before)) if before else []
+    check_baseline(plan.cfg.baseline, {str(job.get("strategy")) for job in [*plan.declared(), *earlier]})
+    if earlier:
+        say(
+            f"{plan.name} was started before: its report covers the {_count(len(earlier), 'other run')} declared then, "
+            "too (sweep.name=NAME starts another)"
+        )
     queries.bury(store)
     parent_id, status = None, "FAILED"
     try:
@@ -74,14 +78,20 @@ def _run(plan: Plan, launch: Launch) -> int:
             children.end()
             queries.bury(store)
             done = len(queries.finished(store, plan.hashes))
-        say(
-            f"stopped by {_signal(stop)}: {done} of {len(plan.jobs)} runs are finished; "
-            "the same command goes on from here"
-        )
+        say(f"stopped by {stop}: {done} of {len(plan.jobs)} runs are finished; the same command goes on from here")
         return stop.exit_code
     finally:
         if entered := parent_id or parent.find(store, plan.name):  # a signal can come between entering and knowing it
             parent.close(store, entered, status)
+
+
+def _earlier(plan: Plan, declared: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What an earlier start of the sweep declared, this one does not, and its report still covers."""
+    from reglab.tracking.parent import grown
+
+    now = plan.declared()
+    hashes = {job["config_hash"] for job in now}
+    return [job for job in grown(declared, now) if job["config_hash"] not in hashes]
 
 
 def _pending(plan: Plan, store: "Store") -> list[Job]:
@@ -162,7 +172,3 @@ def _planned(plan: Plan) -> str:
 
 def _count(number: int, one: str, more: str = "") -> str:
     return f"{number} {one if number == 1 else more or one + 's'}"
-
-
-def _signal(stop: Stopped) -> str:
-    return "Ctrl-C" if stop.signum == signal.SIGINT else signal.Signals(stop.signum).name

@@ -138,7 +138,13 @@ def _filter(client: MlflowClient, experiment_id: str) -> str:
 
 
 def _groups(runs: list[Run]) -> list[str]:
-    """The tags that make a group: the strategy, and data and model where they differ, for no mean is over both."""
+    """The tags that make a group: the strategy; where data, model or axes differ the cell, for no mean is over both.
+
+    Several tags make names so long that the page cuts them before the strategy: only for runs without a cell.
+    """
+    cells = [run.data.tags.get("cell", "") for run in runs]
+    if all(cells):
+        return ["strategy" if len({cell.partition(" on ")[2] for cell in cells}) <= 1 else "cell"]
     return ["strategy", *(tag for tag in ("data", "model") if len({run.data.tags.get(tag) for run in runs}) > 1)]
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from reglab.training.module import Figures, Module
 
@@ -71,13 +72,13 @@ class EpochBar(pl.Callback):
         """Draws the bar."""
         console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            # What is long gives way first: 80 columns hold the rest.
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
+            BarColumn(bar_width=12),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
+            expand=True,
             console=console,
             disable=not console.is_terminal,
         )
@@ -94,7 +95,8 @@ class EpochBar(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the epoch's figures."""
         if self._bar is not None and isinstance(pl_module, Module):
-            shown = [f"{name} {value:.4g}" for name, value in pl_module.figures.items() if name in _SHOWN]
+            part = pl_module.parts[0]
+            shown = [f"{part}/{n} {value:.4f}" for n in _SHOWN if (value := pl_module.figures.get(f"{part}/{n}"))]
             self._bar.update(self._task, completed=trainer.global_step, figures="  ".join(shown))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -112,4 +114,4 @@ class EpochBar(pl.Callback):
             self._bar = None
 
 
-_SHOWN = {"train/loss", "val/loss", "val/accuracy", "val/rmse"}
+_SHOWN = ("loss", "accuracy", "rmse")

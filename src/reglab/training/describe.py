@@ -17,7 +17,10 @@ def run_name(cfg: DictConfig) -> str:
 
 
 def tags(cfg: DictConfig) -> dict[str, str]:
-    """The tags that the config alone gives; `setting` and `about` tell runs that may be averaged from others."""
+    """The tags that the config alone gives.
+
+    `setting` and `about` tell runs that may be averaged from others, `cell` is the same for people to read.
+    """
     named = {
         "strategy": strategy(cfg),
         "data": data_name(cfg),
@@ -25,6 +28,7 @@ def tags(cfg: DictConfig) -> dict[str, str]:
         "seed": str(cfg.seed),
         "split_seed": str(cfg.data.split_seed),
         "label_noise": str(cfg.data.label_noise),
+        "cell": cell(cfg),
         "config_hash": config_hash(cfg),
         "setting": setting_hash(cfg),
         "about": json.dumps(dict(_leaves(setting(cfg))), sort_keys=True),
@@ -35,6 +39,12 @@ def tags(cfg: DictConfig) -> dict[str, str]:
         if cfg.tracking.get(key):
             named[key] = str(cfg.tracking[key])
     return named
+
+
+def cell(cfg: DictConfig) -> str:
+    """``dropout on mnist5k mlp, label_noise 0.4``: strategy, data, model, and the axes of the data that are used."""
+    used = [f"{name} {cfg.data[name]}" for name in ("train_size", "label_noise") if cfg.data.get(name)]
+    return ", ".join([f"{strategy(cfg)} on {data_name(cfg)} {cfg.model.name}", *used])
 
 
 def params(cfg: DictConfig) -> dict[str, Any]:

@@ -301,6 +301,20 @@ def test_models_are_told_apart_without_a_setting() -> None:
     assert [f.task.name for f in found(records).tasks] == ["digits (model=cnn)", "digits (model=mlp)"]
 
 
+def test_a_task_with_one_strategy_is_no_comparison() -> None:
+    compared = accuracies({"none": NONE, "dropout": UP})
+    alone = [rec("none", 0, {"test/accuracy": 0.1}, data="wine")]
+    findings = found([*compared, *alone])
+    assert findings.overall is None
+    assert findings.headline == found(compared).headline
+    assert findings.left_out == [
+        "1 run was left out: on wine only none was run, and there is nothing to compare it with."
+    ]
+    assert [task.task.name for task in found(alone).tasks] == ["wine"]
+    failed = rec("l1", 0, status="FAILED", data="wine")
+    assert len(found([*compared, *alone, failed]).tasks) == 2
+
+
 def test_overall_ranks_and_tests_over_tasks() -> None:
     ups = [0.02, 0.03, 0.01, 0.04, 0.05, 0.06]
     records: list[Rec] = []

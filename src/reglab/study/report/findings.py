@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from reglab.study.report import headline
-from reglab.study.report.counted import Failure, count
+from reglab.study.report.counted import Counted, Failure, count
 from reglab.study.report.leaderboard import Line, baseline_row, of_task
 from reglab.study.report.overall import overall
 from reglab.study.report.question import Question
@@ -66,7 +66,7 @@ def find(records: Sequence[Record], question: Question, absent: Sequence[str] = 
         absent: what was declared and never run.
     """
     counted = count(records, question.metric)
-    tasks = split(counted.records)
+    tasks = _comparable(split(counted.records), counted)
     found = []
     for task in tasks:
         # What failed early may lack its setting: in the only task of its data set it is told all the same.
@@ -80,6 +80,26 @@ def find(records: Sequence[Record], question: Question, absent: Sequence[str] = 
         sentence = found[0].headline if found else f"No finished run tells {question.metric}: nothing can be compared."
     remarks = headline.warnings(question, counted.failures, [f.choice for f in found], len(absent))
     return Findings(question, found, board, sentence, remarks, counted.failures, counted.left_out, list(absent))
+
+
+def _comparable(tasks: Sequence[Task], counted: Counted) -> list[Task]:
+    """The tasks on which there is something to compare; of none but one strategy each, all of them."""
+    tried = {task.key: {record.tags["strategy"] for record in task.records} for task in tasks}
+    for failure in counted.failures:  # what was tried and failed is to be told
+        for key in tried:
+            if key == key_of(failure.record) or key[0] == failure.data:
+                tried[key].add(failure.strategy)
+    several = [task for task in tasks if len(tried[task.key]) > 1]
+    if not several:
+        return list(tasks)
+    for task in tasks:
+        if task not in several:
+            count = len(task.records)
+            counted.left_out.append(
+                f"{count} {'run was' if count == 1 else 'runs were'} left out: on {task.name} only "
+                f"{task.records[0].tags['strategy']} was run, and there is nothing to compare it with."
+            )
+    return several
 
 
 def _of_task(task: Task, failures: Sequence[Failure], question: Question) -> TaskFindings:

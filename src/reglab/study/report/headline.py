@@ -49,7 +49,7 @@ def _answer(lines: Sequence[Line], question: Question, unit: str) -> str:
         return text + (f"; {_and([line.strategy for line in others])} {_verb(others)} too." if others else ".")
     tried = [line for line in rivals if line.diff is not None]
     best = tried[0]
-    told = f"{best.strategy} {_place(best, question)} ({signed(best.diff, digits)} against {base.strategy}"
+    told = f"{best.strategy} {_place(best, base)} ({signed(best.diff, digits)} against {base.strategy}"
     if all(line.verdict.startswith("too few") for line in tried):
         floor = p_value(min(1.0, smallest_p(max(line.pairs for line in tried)) * comparisons))
         count = f"{best.pairs} {unit if best.pairs != 1 else unit[:-1]} and {comparisons} "
@@ -82,11 +82,11 @@ def warnings(question: Question, failures: Sequence[Failure], choices: Sequence[
     return text.strip()
 
 
-def _place(line: Line, question: Question) -> str:
-    """Where the best of the rivals stands by its difference from the baseline."""
-    if not line.diff:
+def _place(best: Line, base: Line) -> str:
+    """Where the best of the rivals stands beside the baseline, as the leaderboard has it."""
+    if best.rank is None or base.rank is None or best.rank == base.rank:
         return "comes level"
-    return "comes first" if (line.diff > 0) == question.higher else "comes closest"
+    return "comes first" if best.rank < base.rank else "comes closest"
 
 
 def _size(line: Line, digits: int) -> str:

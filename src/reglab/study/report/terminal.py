@@ -1,5 +1,6 @@
 """The report as text: for the terminal, and as Markdown for the tracker's own page."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ _SHORT = {
     "too few seeds to tell": "too few seeds",
     "too few tasks to tell": "too few tasks",
 }
+_PIPED = 140  # columns in a file or a pipe, where nothing is cut
+_TASKS = 12  # told one by one
 _NOTE = 7500  # characters; MLflow keeps 8,000 of a tag
 
 
@@ -24,11 +27,18 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
     from rich.console import Console
 
     console = console or Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPED
     question = report.findings.question
     if report.findings.lines:
         unit = "tasks" if report.findings.overall else "seeds"
         console.print(table(report.findings.lines, question.metric, unit, console.width))
     console.print(f"\n{report.headline}\n", markup=False)
+    if report.findings.overall:
+        for found in report.findings.tasks[:_TASKS]:
+            console.print(f"- {found.headline}", markup=False)
+        more = len(report.findings.tasks) - _TASKS
+        console.print(f"- {more} more tasks: see the report\n" if more > 0 else "", markup=False)
     for text in report.findings.left_out:
         console.print(text, markup=False)
     weak = sum(len(found.weaknesses) for found in report.findings.tasks)
