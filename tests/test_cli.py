@@ -1,13 +1,16 @@
 """Errors in one line, exit codes, and the command line of a real process."""
 
 import os
+import re
 import subprocess
 import sys
 import time
 
 import pytest
+from omegaconf import OmegaConf
 
 from reglab.cli import PastHydra, announce_imports, past_hydra, report
+from reglab.config.compose import Composer
 from reglab.config.help import help_text
 from reglab.errors import ConfigError, Diverged
 from reglab.paths import CONF, PROJECT
@@ -59,6 +62,12 @@ def test_every_app_has_its_own_help(config_name):
     assert text
     assert f"python pipelines/{config_name}.py" in text
     assert "$" not in text.replace("${seed}", "")
+    listed = re.findall(
+        r"^  (?:  )?((?:[a-z_]+\.)?[a-z_]+)  +\S", text.partition("Keys")[2].partition("Examples")[0], re.M
+    )
+    cfg = Composer(config_name).compose()
+    assert len(listed) > 2
+    assert [key for key in listed if OmegaConf.select(cfg, key, default="?") == "?"] == []
 
 
 def test_imports_are_announced_once(capsys, monkeypatch):

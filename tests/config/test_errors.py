@@ -115,6 +115,13 @@ def test_a_wrong_config_is_one_line(typed):
     assert "\n" not in str(caught.value)
 
 
+def test_another_app_tells_its_own_keys():
+    with pytest.raises(ConfigError, match=r"^data=mnist5k: no such key \(keys: baseline, direction, filter, .*\)$"):
+        prepare(["data=mnist5k"], "report")
+    with pytest.raises(ConfigError, match=r"^metrics=3: no such key; did you mean metric\?$"):
+        prepare(["metrics=3"], "report")
+
+
 RIGHT = [
     "",
     "regularizer=[none,l1]",

@@ -44,6 +44,23 @@ def test_first_use_by_four_processes_at_once(tmp_path: Path) -> None:
     assert client.get_experiment("0").artifact_location == f"{tmp_path}/mlartifacts/0"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.1, 0.6])
+def test_killed_while_it_makes_the_database_it_leaves_no_half_of_one(tmp_path: Path, seconds: float) -> None:
+    uri, ready, go = f"sqlite:///{tmp_path}/db/mlflow.db", tmp_path / "ready", tmp_path / "go"
+    (tmp_path / "db").mkdir()
+    go.touch()
+    process = subprocess.Popen([sys.executable, "-c", _FIRST_USE, uri, str(ready), str(go)])
+    while not [path for path in (tmp_path / "db").iterdir() if path.suffix != ".lock"]:
+        time.sleep(0.005)
+    time.sleep(seconds)  # the schema takes two seconds or more
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "db" / "mlflow.db").exists()
+    store = open_store(uri, "shared")
+    assert store.client.search_runs([store.experiment_id]) == []
+
+
 def test_opened_once_per_process(new_store: Callable[[str], Store]) -> None:
     assert new_store("exp") is new_store("exp")
     assert new_store("exp").experiment_id != new_store("other").experiment_id

@@ -79,10 +79,11 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
     others = list(_options_with(group, leaf, folder)) if leaf and not there else []
     if others:
         return f"{given}: not a key of this {group}; it is one of {' or '.join(f'{group}={o}' for o in others)}"
-    return f"{given}: no such key{_similar(key, list(_leaves(cfg)), folder)}"
+    groups = {path.name for path in folder.iterdir() if path.is_dir()} if config_name == "train" else set()
+    return f"{given}: no such key{_similar(key, list(_leaves(cfg)), groups)}"
 
 
-def _similar(key: str, known: list[str], folder: Path) -> str:
+def _similar(key: str, known: list[str], groups: set[str]) -> str:
     parent, _, leaf = key.rpartition(".")
     siblings = {k.removeprefix(f"{parent}.") for k in known if parent and k.startswith(f"{parent}.")}
     if near := nearest(leaf, siblings):
@@ -93,13 +94,15 @@ def _similar(key: str, known: list[str], folder: Path) -> str:
         return f" (keys of {parent}: {', '.join(direct)})"
     if parent and (near := nearest(key, known)):
         return f"; did you mean {near}?"
-    heads = {k.split(".")[0] for k in known} | {path.name for path in folder.iterdir() if path.is_dir()}
+    heads = {k.split(".")[0] for k in known} | groups
     head, _, rest = key.partition(".")
     if near := nearest(head, heads):
         return f"; did you mean {near}{'.' + rest if rest else ''}?"
     public = {k.rpartition(".")[2]: k for k in known if not _private(k)}
     near = nearest(leaf, public)
-    return f"; did you mean {public[near]}?" if near else ""
+    if near:
+        return f"; did you mean {public[near]}?"
+    return "" if groups else f" (keys: {', '.join(sorted(heads - {'hydra'}))})"
 
 
 def _private(key: str) -> bool:

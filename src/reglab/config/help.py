@@ -24,12 +24,4 @@ def help_text(config_name: str, folder: Path = CONF) -> str | None:
     text: str = words["template"].replace("$APP_CONFIG_GROUPS", "".join(listed))
     for name in ("app_name", "header", "footer"):
         text = text.replace(f"${{hydra.help.{name}}}", str(words.get(name, "")))
-    return text.replace("$CONFIG", _plain_yaml(config_name, folder)) if "$CONFIG" in text else text
-
-
-def _plain_yaml(config_name: str, folder: Path) -> str:
-    from omegaconf import OmegaConf  # not for a template without it
-
-    from reglab.config.compose import Composer
-
-    return OmegaConf.to_yaml(Composer(config_name, folder).compose())
+    return text

@@ -76,7 +76,9 @@ def _matching(store: Store, wanted: str) -> list[queries.Record]:
         if error.error_code != "INVALID_PARAMETER_VALUE":
             raise
         reason = str(error).removeprefix("INVALID_PARAMETER_VALUE: ").splitlines()[0]
-        raise ConfigError(f"filter={wanted}: {reason}; write it as in: tags.data = 'digits'") from error
+        raise ConfigError(
+            f'filter={wanted}: {reason}; write it as in: "filter=\'tags.data = \\"digits\\"\'"'
+        ) from error
 
 
 def _refuse_nothing(records: list[queries.Record], cfg: DictConfig) -> None:

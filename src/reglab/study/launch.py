@@ -11,6 +11,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from reglab.errors import ConfigError
 from reglab.study import children
 from reglab.study.job import Outcome, Place
 
@@ -21,6 +22,9 @@ class Launch:
     Args:
         context: as Hydra hands it to a sweeper.
         config: the multirun's, with its `hydra` section.
+
+    Raises:
+        ConfigError: no workers.
     """
 
     def __init__(self, context: HydraContext, config: DictConfig) -> None:
@@ -28,6 +32,10 @@ class Launch:
         self.config_name = str(config.hydra.job.config_name)
         self._context = context
         self._config = config
+        if self._named("JoblibLauncher") and config.hydra.launcher.n_jobs == 0:
+            raise ConfigError(
+                "hydra.launcher.n_jobs=0: must be a number of workers, or -1 (as many as there are cores)"
+            )
 
     def in_process(self, jobs: int) -> bool:
         """Whether this process trains itself: the basic launcher, or too little for workers."""

@@ -73,7 +73,7 @@ def _open(place: Place, experiment: str) -> Store:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         if place.database and not place.database.exists():
-            _write_ahead(place.database)
+            _make(place.database, place.artifact_root)
         # Made with its artifact root, which MlflowClient cannot be told: its own would depend on the working directory.
         database = SqlAlchemyStore(place.uri, place.artifact_root)
         client = MlflowClient(place.uri)
@@ -98,6 +98,18 @@ def _create(client: MlflowClient, experiment: str) -> Experiment:
         if found is None:
             raise
         return found
+
+
+def _make(database: Path, artifact_root: str) -> None:
+    """A new database is made aside and moved to its place whole: MLflow could not open what a kill leaves half made."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with tempfile.TemporaryDirectory(prefix=f".{database.name}-", dir=database.parent) as folder:
+        draft = Path(folder, database.name)
+        _write_ahead(draft)
+        store = SqlAlchemyStore(f"sqlite:///{draft}", artifact_root)
+        store._dispose_engine()  # the last connection takes the log into the file
+        os.replace(draft, database)
 
 
 def _write_ahead(database: Path) -> None:
@@ -138,4 +150,5 @@ def _reason(place: Place, error: Exception) -> str:
         return (
             f"locked by another process for {_LOCK_TIMEOUT_S} s; end it, or delete the .lock file beside the database"
         )
-    return f"cannot be opened ({line[:300]})"
+    remedy = "move the file away, or name another" if place.database else "check the address"
+    return f"cannot be opened ({line[:300]}); {remedy}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reglab.errors import ConfigError
 from reglab.paths import PROJECT
 from reglab.study.report import charts, leaderboard, page, style, svg
 from reglab.study.report.findings import Findings, find
@@ -54,15 +55,21 @@ def make_report(
         histories: run ids and a metric in, (step, value) pairs by run id out.
         folder: where to write; made where missing.
         absent: what was declared and never run.
+
+    Raises:
+        ConfigError: the folder cannot be written.
     """
     findings = find(records, question, absent)
     folder = (folder or default_folder(name)).absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft:
-        names = _write(Path(draft), name, findings, histories)
-        folder.mkdir(exist_ok=True)
-        for file in names:
-            os.replace(Path(draft) / file, folder / file)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft:
+            names = _write(Path(draft), name, findings, histories)
+            folder.mkdir(exist_ok=True)
+            for file in names:
+                os.replace(Path(draft) / file, folder / file)
+    except OSError as error:
+        raise ConfigError(f"report.dir={folder}: cannot be written ({error.strerror}); name another folder") from error
     return Report(name, findings, folder, [folder / file for file in names])
 
 
