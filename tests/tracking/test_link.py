@@ -2,19 +2,25 @@ import dataclasses
 
 import pytest
 
-from reglab.tracking.link import DEFAULT_EXPERIMENT, run_link
+from reglab.config.compose import compose
+from reglab.tracking.link import DEFAULT_EXPERIMENT, UI_PORT, run_link
 from reglab.tracking.store import Store
 
 
 def test_database_names_the_command_and_the_path(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    path = f"#/experiments/{store.experiment_id}/runs/abc"
+    path = f"http://127.0.0.1:5000/#/experiments/{store.experiment_id}/runs/abc"
     named = f"tracking.experiment={store.experiment}"
-    assert run_link(store, "abc") == f'make ui ARGS="tracking.uri={store.uri} {named}", then {path}'
+    assert run_link(store, "abc") == f'{path} (after: make ui ARGS="tracking.uri={store.uri} {named}")'
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
-    assert run_link(store, "abc") == f'make ui ARGS="{named}", then {path}'
+    assert run_link(store, "abc") == f'{path} (after: make ui ARGS="{named}")'
     usual = dataclasses.replace(store, experiment=DEFAULT_EXPERIMENT)
-    assert run_link(usual, "abc") == f"make ui, then {path}"
+    assert run_link(usual, "abc") == f"{path} (after: make ui)"
+
+
+def test_defaults_are_those_of_the_configs() -> None:
+    assert compose().tracking.experiment == DEFAULT_EXPERIMENT
+    assert compose(config_name="ui").ui.port == UI_PORT
 
 
 def test_server_has_an_address_without_credentials(store: Store) -> None:

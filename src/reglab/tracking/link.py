@@ -8,6 +8,7 @@ from reglab.tracking.uri import locate, without_password
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
 
+UI_PORT = 5000  # as in conf/ui.yaml
 DEFAULT_EXPERIMENT = "reglab"  # as in conf/tracking/local.yaml
 
 
@@ -17,12 +18,12 @@ def run_path(experiment_id: str, run_id: str) -> str:
 
 
 def run_link(store: "Store", run_id: str) -> str:
-    """The run's address on a server; for a database the command that serves it and the path to open there."""
+    """The run's address on a server; for a database the address that `make ui` will serve it at, unless it is taken."""
     path = run_path(store.experiment_id, run_id)
     if store.uri.startswith("http"):
         parts = urlsplit(store.uri)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}/{path}"
-    return f"{ui_command(store)}, then {path}"
+    return f"http://127.0.0.1:{UI_PORT}/{path} (after: {ui_command(store)})"
 
 
 def ui_command(store: "Store") -> str:

@@ -1,5 +1,6 @@
 """The page and the pictures: self-contained, and in a real browser nothing is cut."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_the_page_needs_nothing_but_itself(report: Report) -> None:
     assert "<link" not in page.replace('<link rel="icon" href="data:,">', "")
     assert set(re.findall(r'(?:src|href)="([^"#][^"]*)"', page)) == {"data:,"}
     assert "<b>names" not in page  # names are text
+
+
+def test_wrong_labels_are_told_beside_the_gap_and_the_curves(tmp_path: Path) -> None:
+    clean = records()[:12]
+    noisy = [dataclasses.replace(r, tags={**r.tags, "label_noise": "0.4"}) for r in clean]
+    for runs, count in ((clean, 0), (noisy, 3)):
+        made = make_report("x", ask(runs), runs, histories, tmp_path)  # type: ignore[arg-type]
+        assert made.page.read_text().count("Of the training labels 40 % are wrong, of validation and test none.") == (
+            2 * count  # in the caption, and in what the chart is called for those who do not see it
+        )
 
 
 def test_the_page_tells_in_order(report: Report) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
+_DIFFERENCE = "difference [95 %]"
 _HEAD, _FOOT, _RIGHT = 0.26, 0.46, 0.2  # inches around the rows
 
 
@@ -38,7 +39,7 @@ def forest(lines: Sequence[Line], colours: dict[str, str], label: str, digits: i
     heights = [max(0.3, style.LINE * style.lines_of(name) + 0.12) for name in names]
     left = style.text_width(names) + 0.2
     told = [f"{signed(line.diff, digits)} {between(line.diff_interval, digits, sign=True)}" for line in lines]
-    right = style.text_width(told) * 0.9 + 0.95
+    right = style.text_width([*told, _DIFFERENCE]) * 0.9 + 0.95
     label = textwrap.fill(label, 76)
     foot = _FOOT + style.LINE * (style.lines_of(label) - 1)
     height = sum(heights) + _HEAD + foot
@@ -52,7 +53,7 @@ def forest(lines: Sequence[Line], colours: dict[str, str], label: str, digits: i
             axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", size=style.SIZE - 1)
             axes.text(1, y, p_value(line.p_holm), transform=_from_right(figure, axes), va="center", ha="right",
                       size=style.SIZE - 1)  # fmt: skip
-        axes.text(1.03, -0.12, "difference [95 %]", transform=axes.get_yaxis_transform(), color=style.MUTED,
+        axes.text(1.03, -0.12, _DIFFERENCE, transform=axes.get_yaxis_transform(), color=style.MUTED,
                   size=style.SIZE - 1, va="center")  # fmt: skip
         axes.text(1, -0.12, "p (Holm)", transform=_from_right(figure, axes), ha="right", color=style.MUTED,
                   size=style.SIZE - 1, va="center")  # fmt: skip

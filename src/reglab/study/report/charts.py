@@ -40,6 +40,7 @@ def of_task(found: TaskFindings, question: Question, colours: dict[str, str], hi
     gap = _strip(ordered, _gap, colours, "loss on the test part minus loss on the training part", (0.0, "no gap"))
     if gap:
         caption = "Loss of the tested weights on the test part minus their loss on training rows, both in eval mode."
+        caption += _noise(found, " The gap is below zero where a net has not learnt them.")
         charts.append(Chart("gap", "Generalization gap", caption, *gap))
     ece = _strip(
         ordered,
@@ -145,6 +146,7 @@ def _curves(
         base = found.baseline
         figure = chart_curves.curves(panels, val.get(base.label) if base else None, base.label if base else "", name)
         caption = "Mean over seeds, with a band of one standard deviation."
+        caption += _noise(found, "")
         if len(standing) > len(panels):
             caption += f" The {len(panels)} best of {len(standing)} are shown."
         charts.append(Chart(f"curves-{name}", f"Learning curves: {name}", caption, figure))
@@ -155,6 +157,15 @@ def _read(rows: Sequence[Row], metric: str, histories: Histories) -> dict[str, c
     run_ids = [record.run_id for row in rows for record in row.runs.values()]
     told = histories(run_ids, metric)
     return {row.label: chart_curves.curve([told.get(r.run_id, []) for r in row.runs.values()]) for row in rows}
+
+
+def _noise(found: TaskFindings, consequence: str) -> str:
+    """A sentence for a task whose training labels are partly wrong on purpose."""
+    shares = {r.tags.get("label_noise", "") for row in found.grid.rows for r in row.runs.values()}
+    told = sorted(float(share) for share in shares if share.replace(".", "", 1).isdigit())
+    if not told or told[-1] == 0:
+        return ""
+    return f" Of the training labels {100 * told[-1]:g} % are wrong, of validation and test none.{consequence}"
 
 
 def _overhead(ordered: Sequence[tuple[Line, Row]], base: Line | None) -> str:
