@@ -33,7 +33,7 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
     if report.findings.lines:
         unit = "tasks" if report.findings.overall else "seeds"
         console.print(table(report.findings.lines, question.metric, unit, console.width))
-    console.print(f"\n{report.headline}\n", markup=False)
+    console.print(f"\n{report.headline}\n", markup=False, soft_wrap=not console.is_terminal)
     if report.findings.overall:
         for found in report.findings.tasks[:_TASKS]:
             console.print(f"- {found.headline}", markup=False)
