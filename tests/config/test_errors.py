@@ -91,6 +91,8 @@ WRONG = {
     "trainer.precision=bf16-true": "trainer.precision=bf16-true: weights of 8 bits lose small strengths",
     "trainer.precision=16-mixed": "trainer.precision=16-mixed: is for GPUs; use bf16-mixed",
     "trainer.max_epochs=0": "trainer.max_epochs=0: must be a whole number of 1 or more",
+    "trainer.check_val_every_n_epoch=0": "trainer.check_val_every_n_epoch=0: must be a whole number of 1 or more",
+    "+trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0: must be a whole number of 1 or more",
     "trainer.max_steps=-2": "trainer.max_steps=-2: must be",
     "trainer.threads=0": "trainer.threads=0: must be",
     "tracking.uri=sqlite:////nope/x.db": "tracking.uri=sqlite:////nope/x.db: the folder /nope does not exist",

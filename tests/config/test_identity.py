@@ -36,10 +36,16 @@ SCIENCE = [
     "trainer.max_epochs=21",
     "trainer.max_steps=10",
     "trainer.limit_train_batches=3",
+    "trainer.limit_val_batches=1.0",
+    "trainer.precision=64-true",
     "trainer.precision=bf16-mixed",
     "trainer.threads=2",
     "trainer.gradient_clip_val=1",
     "+trainer.accumulate_grad_batches=2",
+]
+DIFFERENT = [  # which a hash that takes 1.0 for 1 would take for the same
+    ("trainer.limit_train_batches=1", "trainer.limit_train_batches=1.0"),
+    ("+trainer.val_check_interval=1", "+trainer.val_check_interval=1.0"),
 ]
 APART = [
     "trainer.accelerator=gpu",

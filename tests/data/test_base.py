@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from reglab.data import BreastCancer, Diabetes, Digits
+from reglab.data import BreastCancer, Diabetes, Digits, SeedNoise
 from reglab.errors import ConfigError
 from reglab.seeding import mix
 
@@ -80,6 +80,12 @@ def test_rows_are_counted():
     data = ready(train_size=50)
     assert (data.train_rows, data.val_rows, data.test_rows, data.rows) == (50, 359, 359, 1797)
     assert (data.input_shape, data.outputs, data.kind) == ((1, 8, 8), 10, "classification")
+
+
+def test_rows_that_every_split_seed_draws_anew_are_endless():
+    noise = SeedNoise(name="seed_noise", seed=0, split_seed=0)
+    noise.setup()
+    assert noise.rows == float("inf")
 
 
 def test_the_batch_order_is_that_of_its_own_stream():

@@ -89,6 +89,10 @@ def test_held_out_rows_are_the_test_part_on_request():
             {"rows": 7, "classes": np.array([0, 0, 0, 0, 0, 1, 1]), "class_names": ("ham", "spam")},
             r"class spam has 2 of 7 rows",
         ),
+        (
+            {"rows": 1000, "classes": np.repeat([0, 1], [997, 3]), "val_fraction": 0.45, "test_fraction": 0.45},
+            r"of class 1 \(3 rows\) none is left to train on",
+        ),
     ],
 )
 def test_what_cannot_be_split_is_refused(changed, message):

@@ -17,7 +17,6 @@ from reglab.regularizers import (
     Step,
     in_order,
     penalized,
-    strategy_name,
 )
 from reglab.regularizers.base import ABOVE_0, BELOW_1, snake
 from tests.regularizers.steps import batch_of, network, task_of
@@ -91,12 +90,7 @@ def test_a_strength_is_a_buffer_that_no_state_dict_holds() -> None:
 def test_names() -> None:
     names = {"L1": "l1", "ElasticNet": "elastic_net", "L2SP": "l2_sp", "RDrop": "r_drop", "SAM": "sam"}
     assert {name: snake(name) for name in names} == names
-    assert strategy_name(["max_norm", "dropout"]) == strategy_name(["dropout", "max_norm"]) == "dropout+max_norm"
-    assert strategy_name([]) == "none"
-    every = ["max_norm", "l1", "weight_decay", "l2", "label_smoothing", "elastic_net", "dropout"]
-    assert strategy_name(every) == "dropout+label_smoothing+l2+weight_decay+elastic_net+l1+max_norm"
     assert [r.name for r in in_order([MaxNorm(1), L1(0), Dropout(0)])] == ["dropout", "l1", "max_norm"]
-    assert strategy_name(["of_a_stranger", "l1"]) == "l1+of_a_stranger"
 
 
 def test_a_regularizer_that_overrides_nothing_does_nothing() -> None:

@@ -2,7 +2,6 @@ import csv
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reglab.errors import ConfigError
+from reglab.tracking import owner, queries
 from reglab.tracking import parent as parents
-from reglab.tracking import queries
 from tests.study.sweeps import children, parent, store, sweep
 
 pytestmark = pytest.mark.slow
@@ -53,7 +52,7 @@ def test_a_sweep_grows_and_runs_only_what_is_missing(folder: Path, capsys: pytes
         ("sweep", "digits-mlp", parent(folder).run_id)
     }
     assert len({t["config_hash"] for t in tags}) == 6
-    declared = parents.jobs(store(folder), parent(folder).run_id)
+    declared = parents.declared(store(folder), parent(folder).run_id)
     assert [job["config_hash"] for job in declared] == [t["config_hash"] for t in tags]
     assert leaderboard(folder) == {"none": 2, "dropout(p=0.1)": 2, "dropout(p=0.3)": 2}
 
@@ -79,7 +78,7 @@ def test_resume_false_trains_all_anew_with_equal_numbers(folder: Path) -> None:
 def test_what_a_dead_process_left_running_is_killed_and_done_again(folder: Path) -> None:
     assert sweep(folder, "seed=0") == 0
     (left,) = children(folder)
-    gone = {"host": socket.gethostname(), "pid": 2**22 - 1, "started": 1.0}
+    gone = json.loads(owner.me()) | {"pid": 2**22 - 1, "born": "before"}
     store(folder).client.set_tag(left.run_id, "owner", json.dumps(gone))
     store(folder).client.update_run(left.run_id, status="RUNNING")
     assert sweep(folder, "seed=0") == 0
@@ -103,6 +102,9 @@ def test_fail_fast_stops_at_the_first_failure(folder: Path, capsys: pytest.Captu
     assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e30,1e-2", "fail_fast=true") == 1
     assert [record.status for record in children(folder)] == ["FAILED"]
     assert "1 of 2 runs were not done" in capsys.readouterr().out
+    assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e-2,1e30") == 1
+    assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e30,1e-2", "fail_fast=true", "resume=false") == 1
+    assert "1 of 2 runs were not done" in capsys.readouterr().out  # the FINISHED one is of an earlier start
 
 
 def test_a_wrong_config_leaves_nothing_behind(tmp_path: Path) -> None:

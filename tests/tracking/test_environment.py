@@ -3,7 +3,11 @@ import subprocess
 import sys
 
 from reglab.paths import PROJECT
+from reglab.tracking import artifacts
 from reglab.tracking.environment import environment, git_commit, git_dirty
+from reglab.tracking.store import open_store
+from reglab.training.run import run
+from tests.conftest import Compose
 
 
 def test_environment_is_json_with_versions_and_threads() -> None:
@@ -14,6 +18,18 @@ def test_environment_is_json_with_versions_and_threads() -> None:
     assert found["packages"]["torch"] == torch.__version__
     assert found["threads"] == torch.get_num_threads()
     assert found["cpu"]
+
+
+def test_a_run_tells_the_threads_it_trains_with(compose_cfg: Compose) -> None:
+    import torch
+
+    for threads, before in ((1, 2), (2, 1)):
+        torch.set_num_threads(before)
+        cfg = compose_cfg("trainer=fast", f"trainer.threads={threads}")
+        result = run(cfg)
+        text = artifacts.of(open_store(cfg.tracking.uri, "reglab"), result.run_id).read_text("environment.json")
+        assert json.loads(text or "")["threads"] == threads
+    torch.set_num_threads(1)
 
 
 def test_commit_is_the_one_git_names() -> None:

@@ -71,12 +71,9 @@ def fail(run: TrackedRun) -> None:
 
 
 def test_run_over_http(remote: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.csv").write_text("1")
     with TrackedRun.open(remote, name="far", tags={"config_hash": "h"}, params={"seed": 1}) as run:
-        assert run.artifact_dir is None
         run.log_metrics({"val/loss": 0.5}, 2)
         run.log_text("seed: 1\n", "config.yaml")
-        run.log_folder(tmp_path, "report")
         with run.folder("weights") as weights:
             (weights / "best.safetensors").write_bytes(b"w")
     assert capfd.readouterr().out == ""  # MLflow prints links of its own otherwise
@@ -84,9 +81,9 @@ def test_run_over_http(remote: Store, tmp_path: Path, capfd: pytest.CaptureFixtu
     assert (found.run_id, found.params, found.metrics) == (run.id, {"seed": "1"}, {"val/loss": 0.5})
     assert queries.history(remote.client, run.id, "val/loss") == [(2, 0.5)]
     root = Path(remote.client.download_artifacts(run.id, "", str(tmp_path)))
-    for path in ("config.yaml", "report/a.csv", "weights/best.safetensors"):
+    for path in ("config.yaml", "weights/best.safetensors"):
         assert (root / path).is_file()
-    assert run.url == run_link(remote, run.id) == f"{remote.uri}/#/experiments/{remote.experiment_id}/runs/{run.id}"
+    assert run_link(remote, run.id) == f"{remote.uri}/#/experiments/{remote.experiment_id}/runs/{run.id}"
 
 
 def test_failed_run_over_http(remote: Store) -> None:
@@ -102,7 +99,7 @@ def test_parent_over_http_is_entered_again(remote: Store) -> None:
     first = parent.enter(remote, "sweep", [{"config_hash": "a", "setting": "s"}])
     parent.close(remote, first, "FINISHED")
     assert parent.enter(remote, "sweep", [{"config_hash": "b", "setting": "s"}]) == first
-    assert [job["config_hash"] for job in parent.jobs(remote, first)] == ["a", "b"]
+    assert [job["config_hash"] for job in parent.declared(remote, first)] == ["a", "b"]
 
 
 def test_deleted_experiment_over_http(remote: Store) -> None:

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,25 +14,30 @@ from reglab.tracking import owner
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    process = subprocess.Popen([sys.executable, "-c", _ME], stdout=subprocess.PIPE)
     yield process
     process.kill()
     process.wait()
 
 
-def tag(pid: int, **other: object) -> str:
-    started = psutil.Process(pid).create_time()
-    return json.dumps({"host": socket.gethostname(), "pid": pid, "started": started, **other})
+_ME = "from reglab.tracking import owner; print(owner.me(), flush=True); import time; time.sleep(60)"
+
+
+def tag(process: "subprocess.Popen[bytes]", **other: object) -> str:
+    """The tag that the process gives itself."""
+    assert process.stdout is not None
+    return json.dumps(json.loads(process.stdout.readline()) | other)
 
 
 def test_me_is_alive_and_me() -> None:
-    assert json.loads(owner.me()) == json.loads(tag(os.getpid()))
+    told = json.loads(owner.me())
+    assert (told["host"], told["pid"]) == (socket.gethostname(), os.getpid())
     assert owner.is_me(owner.me())
     assert not owner.is_dead(owner.me())
 
 
 def test_killed_process_is_dead_even_before_it_is_reaped(sleeper: subprocess.Popen[bytes]) -> None:
-    theirs = tag(sleeper.pid)
+    theirs = tag(sleeper)
     assert not owner.is_dead(theirs)
     assert not owner.is_me(theirs)
     sleeper.kill()
@@ -42,11 +48,23 @@ def test_killed_process_is_dead_even_before_it_is_reaped(sleeper: subprocess.Pop
 
 
 def test_other_process_with_the_same_id_is_not_the_owner(sleeper: subprocess.Popen[bytes]) -> None:
-    started = psutil.Process(sleeper.pid).create_time()
-    assert owner.is_dead(tag(sleeper.pid, started=started - 100))
+    theirs = json.loads(tag(sleeper))
+    boot, _, ticks = theirs["born"].partition(":")
+    assert owner.is_dead(json.dumps(theirs | {"born": f"{boot}:{int(ticks) - 1}"}))
+    assert owner.is_dead(json.dumps(theirs | {"born": f"another-boot:{ticks}"}))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux alone counts from the boot")
+def test_a_clock_that_is_set_kills_nobody(sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = tag(sleeper)
+    earlier = psutil.Process(sleeper.pid).create_time() - 3600
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: earlier)  # as after setting the clock back
+    assert not owner.is_dead(theirs)
 
 
 def test_nothing_is_known_of_other_hosts_and_unreadable_tags(sleeper: subprocess.Popen[bytes]) -> None:
-    theirs = tag(sleeper.pid, host="elsewhere", started=0)
-    for unknown in (theirs, None, "", "{", "[]", "{}", '{"host": 1}', '"text"'):
+    theirs = json.loads(tag(sleeper)) | {"born": ""}
+    elsewhere = [json.dumps(theirs | {key: "elsewhere"}) for key in ("host", "ids")]
+    assert owner.is_dead(json.dumps(theirs))
+    for unknown in (*elsewhere, None, "", "{", "[]", "{}", '{"host": 1}', '"text"'):
         assert not owner.is_dead(unknown)

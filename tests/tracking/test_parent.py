@@ -1,9 +1,9 @@
+import json
 import threading
 
 import pytest
 
-from reglab.tracking import parent
-from reglab.tracking.owner import me
+from reglab.tracking import owner, parent, queries
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store
 
@@ -12,20 +12,28 @@ def job(name: str, setting: str = "s", **other: object) -> parent.Job:
     return {"config_hash": name, "strategy": "none", "seed": 0, "setting": setting, **other}
 
 
-def test_grown_keeps_jobs_of_the_same_setting() -> None:
-    before = [job("a"), job("b"), job("c", "old")]
-    assert parent.grown(before, [job("d")]) == [job("a"), job("b"), job("d")]
-    assert parent.grown(before, [job("d", "new")]) == [job("d", "new")]
-    assert parent.grown(before, [job("d", "new"), job("c", "old")]) == [job("c", "old"), job("d", "new")]
-    assert parent.grown([], before) == before
-    assert parent.grown(before, []) == before
+def test_every_start_adds_to_what_was_declared() -> None:
+    first = parent.grown([], [job("a"), job("b"), job("c", "old")])
+    second = parent.grown(first, [job("d"), job("a", label="new")])
+    assert [(j["config_hash"], j["start"]) for j in second] == [("a", 2), ("b", 1), ("c", 1), ("d", 2)]
+    assert second[0]["label"] == "new"
+    assert parent.grown(second, []) == second
 
 
-def test_grown_lists_a_job_once_with_its_newer_description() -> None:
-    assert parent.grown([job("a"), job("b")], [job("b"), job("a", seed=1), job("a", seed=2)]) == [
-        job("a", seed=2),
-        job("b"),
-    ]
+def test_covered_are_the_jobs_under_the_settings_of_the_last_start() -> None:
+    def names(*starts: list[parent.Job]) -> str:
+        declared: list[parent.Job] = []
+        for start in starts:
+            declared = parent.grown(declared, start)
+        return "".join(j["config_hash"] for j in parent.covered(declared))
+
+    long = [job("a", "20 epochs"), job("b", "20 epochs")]
+    short = [job("x", "5 epochs")]
+    assert names(long) == "ab"
+    assert names(long, short) == "x"
+    assert names(long, short, [job("c", "20 epochs")]) == "abc"  # a detour makes nothing forgotten
+    assert names(long, [*short, job("c", "20 epochs")]) == "abxc"
+    assert names() == ""
 
 
 def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
@@ -33,14 +41,14 @@ def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
     run = store.client.get_run(first)
     assert (run.info.status, run.info.run_name) == ("RUNNING", "digits-mlp")
     tags = run.data.tags
-    assert (tags["phase"], tags["sweep"], tags["data"], tags["owner"]) == ("parent", "digits-mlp", "digits", me())
+    assert (tags["phase"], tags["sweep"], tags["data"], tags["owner"]) == ("parent", "digits-mlp", "digits", owner.me())
     assert "strategy" not in tags
     parent.close(store, first, "KILLED")
     assert store.client.get_run(first).info.status == "KILLED"
 
     assert parent.enter(store, "digits-mlp", [job("b")]) == first
     assert store.client.get_run(first).info.status == "RUNNING"
-    assert [j["config_hash"] for j in parent.jobs(store, first)] == ["a", "b"]
+    assert [j["config_hash"] for j in parent.declared(store, first)] == ["a", "b"]
     assert parent.enter(store, "other's", [job("a")]) != first
     assert parent.enter(store, "other's", [job("a")]) == parent.find(store, "other's")
 
@@ -50,7 +58,7 @@ def test_deleted_parent_is_made_anew(store: Store) -> None:
     store.client.delete_run(first)
     second = parent.enter(store, "sweep", [job("b")])
     assert second != first
-    assert [j["config_hash"] for j in parent.jobs(store, second)] == ["b"]
+    assert [j["config_hash"] for j in parent.declared(store, second)] == ["b"]
 
 
 def test_two_starts_at_once_make_one_parent(store: Store) -> None:
@@ -65,14 +73,23 @@ def test_two_starts_at_once_make_one_parent(store: Store) -> None:
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
-    assert sorted(j["config_hash"] for j in parent.jobs(store, found[0])) == ["a", "b", "c", "d"]
+    assert sorted(j["config_hash"] for j in parent.declared(store, found[0])) == ["a", "b", "c", "d"]
 
 
 def test_parent_that_another_process_entered_since_stays_open(store: Store) -> None:
     run = parent.enter(store, "sweep", [job("a")])
-    store.client.set_tag(run, "owner", '{"host": "elsewhere", "pid": 1, "started": 1.0}')
+    store.client.set_tag(run, "owner", '{"host": "elsewhere", "pid": 1, "born": "before"}')
     parent.close(store, run, "FINISHED")
     assert store.client.get_run(run).info.status == "RUNNING"
+
+
+def test_a_parent_that_is_entered_again_forgets_how_it_ended(store: Store) -> None:
+    run = parent.enter(store, "sweep", [job("a")])
+    store.client.set_tag(run, "owner", json.dumps(json.loads(owner.me()) | {"born": "before"}))
+    assert queries.bury(store) == [run]
+    assert "error" in store.client.get_run(run).data.tags
+    parent.enter(store, "sweep", [job("a")])
+    assert "error" not in store.client.get_run(run).data.tags
 
 
 def test_half_entered_parent_is_not_left_open(store: Store) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from reglab.errors import ConfigError, Diverged
 from reglab.stopping import Stopped, stoppable
-from reglab.tracking import queries
+from reglab.tracking import artifacts, queries
+from reglab.tracking.closing import signals_held
 from reglab.tracking.owner import me
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store
@@ -88,8 +89,7 @@ def test_failed_run_keeps_metrics_and_says_why(store: Store) -> None:
     seen = store.client.get_run(run.id)
     assert (seen.info.status, seen.data.metrics) == ("FAILED", {"m": 1.0})
     assert seen.data.tags["error"].startswith("ZeroDivisionError: by zero")
-    assert run.artifact_dir is not None
-    text = (run.artifact_dir / "error.txt").read_text()
+    text = artifacts.of(store, run.id).read_text("error.txt") or ""
     assert text.startswith("ZeroDivisionError: by zero\n\nTraceback")
     assert "raise error" in text
 
@@ -98,8 +98,8 @@ def test_config_error_fails_the_run_with_its_line(store: Store) -> None:
     with pytest.raises(ConfigError), opened(store) as run:
         raise ConfigError("data.path=x.csv: no such file")
     assert store.client.get_run(run.id).data.tags["error"] == "ConfigError: data.path=x.csv: no such file"
-    assert run.artifact_dir is not None
-    assert (run.artifact_dir / "error.txt").read_text().startswith("ConfigError: data.path=x.csv: no such file\n")
+    text = artifacts.of(store, run.id).read_text("error.txt") or ""
+    assert text.startswith("ConfigError: data.path=x.csv: no such file\n")
 
 
 def test_divergence_is_tagged_with_its_step(store: Store) -> None:
@@ -109,21 +109,17 @@ def test_divergence_is_tagged_with_its_step(store: Store) -> None:
     assert (seen.info.status, seen.data.tags["diverged"], seen.data.tags["diverged_step"]) == ("FAILED", "true", "17")
 
 
-def test_artifacts_are_where_mlflow_looks(store: Store, tmp_path: Path) -> None:
-    source = tmp_path / "figures"
-    (source / "deep").mkdir(parents=True)
-    (source / "deep" / "a.csv").write_text("1")
+def test_artifacts_are_where_mlflow_looks(store: Store) -> None:
     with opened(store) as run:
         run.log_text("seed: 0\n", "config.yaml")
         run.log_text("seed: 1\n", "config.yaml")
-        run.log_folder(source, "report")
-        run.log_folder(source)
-        with run.folder("weights") as weights:
-            (weights / "best.safetensors").write_bytes(b"w")
+        for name in ("best", "last"):  # a second time adds to the folder
+            with run.folder("weights") as weights:
+                (weights / f"{name}.safetensors").write_bytes(b"w")
     root = Path(store.client.download_artifacts(run.id, ""))
-    assert root == run.artifact_dir
+    assert root == artifacts.of(store, run.id).dir
     files = sorted(str(f.relative_to(root)) for f in root.rglob("*") if f.is_file())
-    assert files == ["config.yaml", "deep/a.csv", "report/deep/a.csv", "weights/best.safetensors"]
+    assert files == ["config.yaml", "weights/best.safetensors", "weights/last.safetensors"]
     assert (root / "config.yaml").read_text() == "seed: 1\n"
     for path in ("/tmp/x", "../x", "a/../../x", ""):
         with pytest.raises(ValueError, match="relative path"):
@@ -153,6 +149,16 @@ def test_finished_promises_that_nothing_is_missing(store: Store) -> None:
 
 
 @pytest.mark.slow
+def test_a_signal_is_not_lost_where_the_moment_ends_in_an_error() -> None:
+    def lose_the_store() -> None:
+        with stoppable(), signals_held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise OSError("the store has gone")
+
+    with pytest.raises(Stopped):
+        lose_the_store()
+
+
 def test_signals_at_any_moment_leave_nothing_running(store: Store) -> None:
     for tenths in range(0, 60, 3):  # opening takes about 3 ms or more, closing likewise
         caught = False

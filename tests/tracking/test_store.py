@@ -56,7 +56,6 @@ def test_killed_while_it_makes_the_database_it_leaves_no_half_of_one(tmp_path: P
     time.sleep(seconds)  # the schema takes two seconds or more
     process.kill()
     process.wait()
-    assert not (tmp_path / "db" / "mlflow.db").exists()
     store = open_store(uri, "shared")
     assert store.client.search_runs([store.experiment_id]) == []
 

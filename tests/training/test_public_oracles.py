@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from safetensors.numpy import load_file
-from sklearn.linear_model import Lasso, Ridge
+from sklearn.linear_model import ElasticNet, Ridge
 
+from reglab.config.check import check
 from reglab.training.build import build_data
 from reglab.training.run import run
 from tests.conftest import Compose
@@ -25,24 +26,35 @@ LINEAR = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "strength"), [("l2", 0.5), ("l1", 0.2)])
+@pytest.mark.parametrize(
+    "strengths",
+    [{"l2.strength": 0.5}, {"l1.strength": 0.2}, {"elastic_net.l1": 0.2, "elastic_net.l2": 0.3}],
+    ids=["ridge", "lasso", "elastic net"],
+)
 def test_a_full_batch_linear_run_is_scikit_learns(
-    compose_cfg: Compose, store_uri: str, name: str, strength: float
+    compose_cfg: Compose, store_uri: str, strengths: dict[str, float]
 ) -> None:
-    cfg = compose_cfg(*LINEAR, f"regularizer={name}", f"regularizer.{name}.strength={strength}")
+    name = next(iter(strengths)).partition(".")[0]
+    cfg = compose_cfg(*LINEAR, f"regularizer={name}", *(f"regularizer.{k}={v}" for k, v in strengths.items()))
+    check(cfg)
     result = run(cfg)
     weights = load_file(artifact(MlflowClient(store_uri), result.run_id, "weights/last.safetensors"))
     data = build_data(cfg)
     rows, targets = data.train.inputs.double().numpy(), data.train.targets.double().numpy()
-    # Our loss is the mean square; Ridge's the sum of squares, the Lasso's half of the mean.
-    exact = Ridge(len(rows) * strength / 2) if name == "l2" else Lasso(strength / 2, tol=1e-12, max_iter=100_000)
+    # Our loss is the mean square; Ridge's the sum of squares, that of the others half of the mean.
+    l1, l2 = strengths.get("l1.strength", strengths.get("elastic_net.l1", 0.0)), strengths.get("elastic_net.l2", 0.0)
+    exact = (
+        Ridge(len(rows) * strengths["l2.strength"] / 2)
+        if name == "l2"
+        else ElasticNet((l1 + l2) / 2, l1_ratio=l1 / (l1 + l2), tol=1e-12, max_iter=100_000)  # l2 = 0: the Lasso
+    )
     exact.fit(rows, targets)
     ours = weights["output.weight"][0]
     np.testing.assert_allclose(ours, exact.coef_, atol=1e-6)
     np.testing.assert_allclose(weights["output.bias"][0], exact.intercept_, atol=1e-6)
     assert list(ours == 0) == list(exact.coef_ == 0)
     assert result.metrics["model/zero_fraction"] == pytest.approx(np.mean(exact.coef_ == 0))
-    if name == "l1":
+    if name != "l2":
         assert 0 < (ours == 0).sum() < len(ours)
 
 

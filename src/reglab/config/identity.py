@@ -44,13 +44,19 @@ def science(cfg: DictConfig) -> dict[str, Any]:
         assert isinstance(plain, dict)
         parts[section] = {str(key): value for key, value in plain.items() if key != "name"}
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
-    parts["trainer"] = {k: v for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
+    parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
     for key in _PATHS:
         if parts["data"].get(key) is not None:
             parts["data"][key] = content(parts["data"][key])
     canonical = _canonical(parts)
     assert isinstance(canonical, dict)
     return canonical
+
+
+def _share(key: str, value: Any) -> Any:
+    """1.0 as a share of the batches is all of them, and 1 is one batch: here the two must not become the same."""
+    counts = key.startswith(("limit_", "overfit_", "val_check_"))
+    return f"share {value}" if counts and isinstance(value, float) else value
 
 
 def setting(cfg: DictConfig) -> dict[str, Any]:

@@ -123,7 +123,7 @@ BELOW_1 = math.nextafter(1.0, 0.0)
 YES_NO = Rule(lambda v: isinstance(v, bool), "true or false")
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid")
 NORMS = ("none", "batch", "layer")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 METRICS = (
     *(f"{part}/{name}" for part in ("test", "val", "train") for name in ("loss", "accuracy", "rmse", "perplexity")),
     *(f"test/{name}" for name in ("balanced_accuracy", "ece", "r2")),
@@ -167,6 +167,8 @@ TRAIN: dict[str, Rule] = {
     "trainer.accelerator": one_of("cpu", "gpu", "cuda", "auto"),
     "trainer.max_epochs": whole(1),
     "trainer.max_steps": Rule(lambda v: _is_whole(v, 1) or v == -1, "a whole number of 1 or more, or -1 (no limit)"),
+    "trainer.check_val_every_n_epoch": whole(1),
+    "trainer.accumulate_grad_batches": whole(1),  # Lightning's, with a +
     "trainer.precision": one_of(*PRECISIONS),
     "trainer.threads": whole(1),
     "trainer.progress": YES_NO,

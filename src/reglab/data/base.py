@@ -1,6 +1,7 @@
 """What all data sets share: parts as tensors, and the axes of an experiment on data."""
 
 import hashlib
+import math
 from abc import abstractmethod
 
 import numpy as np
@@ -33,14 +34,16 @@ class TensorData(pl.LightningDataModule):
         batch_size: rows a training batch; None: full batch.
 
     After ``setup``: ``kind``, ``input_shape`` (without the batch), ``outputs`` (classes, or 1), ``class_names`` (empty:
-    numbers), ``train``, ``val`` and ``test`` (Parts), ``parts`` (their row numbers), ``target_mean`` and
-    ``target_scale`` (they bring a standardized target back to its own units), ``split_hash`` and ``order_hash``.
+    numbers), ``rows`` (of the whole data set, those that ``train_size`` leaves out included; infinite where every split
+    seed has rows of its own), ``train``, ``val`` and ``test`` (Parts), ``parts`` (their row numbers), ``target_mean``
+    and ``target_scale`` (they bring a standardized target back to its own units), ``split_hash`` and ``order_hash``.
     """
 
     kind: str
     input_shape: tuple[int, ...]
     outputs: int
     class_names: tuple[str, ...]
+    rows: float
     train: Part
     val: Part
     test: Part
@@ -87,7 +90,7 @@ class TensorData(pl.LightningDataModule):
         self.kind = source.kind
         self._refuse_noise()
         targets = source.targets.numpy()
-        self._all_rows = len(targets)
+        self.rows = math.inf if source.fresh else len(targets)
         self.parts = split(
             len(targets),
             targets if source.kind == "classification" else None,
@@ -150,11 +153,6 @@ class TensorData(pl.LightningDataModule):
     def place(self, device: torch.device | str) -> None:
         """Move all parts to a device; loaders made before keep the old tensors."""
         self.train, self.val, self.test = (part.to(device) for part in (self.train, self.val, self.test))
-
-    @property
-    def rows(self) -> int:
-        """Rows of the whole data set, those that `train_size` leaves out included."""
-        return self._all_rows
 
     @property
     def train_rows(self) -> int:

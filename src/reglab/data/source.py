@@ -20,6 +20,7 @@ class Source:
         classes: number of classes; None for regression.
         standardize_target: regression: train on targets of mean 0 and variance 1 over the training rows.
         held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
+        fresh: every split seed has rows of its own, as if from an endless data set.
         class_names: the classes in order, where they have names other than their numbers.
     """
 
@@ -29,6 +30,7 @@ class Source:
     classes: int | None = None
     standardize_target: bool = False
     held_out: int = 0
+    fresh: bool = False
     class_names: tuple[str, ...] = ()
 
 

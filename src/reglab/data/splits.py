@@ -61,6 +61,7 @@ def split(
             f"data.val_fraction={val_fraction}: with data.test_fraction={test_fraction} no row of {rows} is left "
             "to train on; lower one of them"
         )
+    _check_train(classes, rest, class_names)
     if train_size is None:
         return Rows(generator.permutation(rest), val, test)
     if train_size > len(rest):
@@ -89,6 +90,20 @@ def _check_classes(classes: np.ndarray | None, rows: np.ndarray, parts: int, nam
         raise ConfigError(
             f"data.val_fraction, data.test_fraction: class {name} has {counts.min()} of "
             f"{len(rows)} rows, too few for {parts} parts; merge or drop rare classes, or set a fraction to 0"
+        )
+
+
+def _check_train(classes: np.ndarray | None, train: np.ndarray, names: Sequence[str]) -> None:
+    """Of a rare class, rounding can leave no row to train on."""
+    if classes is None:
+        return
+    missing = np.setdiff1d(classes, classes[train])
+    if len(missing):
+        name = names[missing[0]] if names else str(missing[0])
+        rows = int(np.sum(classes == missing[0]))
+        raise ConfigError(
+            f"data.val_fraction, data.test_fraction: of class {name} ({rows} rows) none is left to train on; lower "
+            "them, or merge or drop rare classes"
         )
 
 

@@ -7,7 +7,7 @@ from reglab.regularizers.l1 import L1
 from reglab.regularizers.l2 import L2
 from reglab.regularizers.label_smoothing import LabelSmoothing
 from reglab.regularizers.max_norm import MaxNorm
-from reglab.regularizers.order import in_order, strategy_name
+from reglab.regularizers.order import in_order
 from reglab.regularizers.weight_decay import WeightDecay
 
 __all__ = [
@@ -22,5 +22,4 @@ __all__ = [
     "WeightDecay",
     "in_order",
     "penalized",
-    "strategy_name",
 ]

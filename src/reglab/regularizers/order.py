@@ -1,4 +1,4 @@
-"""The order in which regularizers act, and the name of a strategy, which follows it."""
+"""The order in which regularizers act."""
 
 from __future__ import annotations
 
@@ -21,15 +21,3 @@ PROJECTION = 6
 def in_order(regularizers: Iterable[Regularizer]) -> list[Regularizer]:
     """The regularizers in the order in which they act; by name within one place."""
     return sorted(regularizers, key=lambda regularizer: (regularizer.acts, regularizer.name))
-
-
-def strategy_name(names: Iterable[str]) -> str:
-    """Config names joined by ``+`` in the order in which they act: ``dropout+max_norm``; ``none`` for no names.
-
-    A name that no imported regularizer bears comes last.
-    """
-    from reglab.regularizers.base import known
-
-    acts = {name: method.acts for name, method in known().items()}
-    ordered = sorted(names, key=lambda name: (acts.get(name, PROJECTION + 1), name))
-    return "+".join(ordered) or "none"

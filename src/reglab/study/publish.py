@@ -50,7 +50,7 @@ def publish(
 
 def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:
     """The runs of a parent's declared identities, its own and those first run elsewhere, and what was never run."""
-    jobs = {job["config_hash"]: job for job in parent.jobs(store, parent_id)}
+    jobs = {job["config_hash"]: job for job in parent.covered(parent.declared(store, parent_id))}
     own = parent.children(store, parent_id)
     if not jobs:
         return own, []

@@ -53,14 +53,9 @@ def _run(plan: Plan, launch: Launch) -> int:
 
     store = open_store(plan.cfg.tracking.uri, plan.cfg.tracking.experiment)
     before = parent.find(store, plan.name)
-    earlier = _earlier(plan, parent.jobs(store, before)) if before else []
-    check_baseline(plan.cfg.baseline, {str(job.get("strategy")) for job in [*plan.declared(), *earlier]})
-    if earlier:
-        say(
-            f"{plan.name} was started before: its report covers the {_count(len(earlier), 'other run')} declared then, "
-            "too (sweep.name=NAME starts another)"
-        )
+    check_baseline(plan.cfg.baseline, _strategies(plan, parent.declared(store, before) if before else []))
     queries.bury(store)
+    began = time.time()
     parent_id, status = None, "FAILED"
     try:
         parent_id = parent.enter(store, plan.name, plan.declared())
@@ -69,7 +64,7 @@ def _run(plan: Plan, launch: Launch) -> int:
         failed = [outcome for outcome in outcomes if outcome.error]
         finished = len(queries.finished(store, plan.hashes))
         reported = _report(plan, store, parent_id) if finished else True
-        all_done = _summary(plan, failed, finished)
+        all_done = _summary(plan, failed, len(pending) - len(outcomes))
         status = "FINISHED" if all_done else "FAILED"
         return 0 if all_done and reported else 1
     except Stopped as stop:
@@ -77,21 +72,36 @@ def _run(plan: Plan, launch: Launch) -> int:
         with signals_held(deliver=False):
             children.end()
             queries.bury(store)
-            done = len(queries.finished(store, plan.hashes))
-        say(f"stopped by {stop}: {done} of {len(plan.jobs)} runs are finished; the same command goes on from here")
+            done = queries.finished(store, plan.hashes).values()
+        if plan.cfg.resume is False:
+            anew = sum(record.started >= began for record in done)
+            say(f"stopped by {stop}: {anew} of {len(plan.jobs)} runs were trained anew")
+        else:
+            sofar = f"{len(done)} of {len(plan.jobs)} runs are finished"
+            say(f"stopped by {stop}: {sofar}; the same command goes on from here")
         return stop.exit_code
     finally:
         if entered := parent_id or parent.find(store, plan.name):  # a signal can come between entering and knowing it
             parent.close(store, entered, status)
 
 
-def _earlier(plan: Plan, declared: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What an earlier start of the sweep declared, this one does not, and its report still covers."""
-    from reglab.tracking.parent import grown
+def _strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[str]:
+    """Those that the closing report will cover; tells what it covers, or not, of an earlier start."""
+    from reglab.tracking.parent import covered, grown
 
-    now = plan.declared()
-    hashes = {job["config_hash"] for job in now}
-    return [job for job in grown(declared, now) if job["config_hash"] not in hashes]
+    everything = grown(before, plan.declared())
+    reported = covered(everything)
+    if more := len(reported) - len(plan.jobs):
+        say(
+            f"{plan.name} was started before: its report covers the {_count(more, 'other run')} declared then, too "
+            "(sweep.name=NAME starts another)"
+        )
+    if apart := len(everything) - len(reported):
+        say(
+            f"{plan.name} was started before: its report leaves out {_count(apart, 'run')} declared then under another "
+            "setting (sweep.name=NAME starts another)"
+        )
+    return {str(job.get("strategy")) for job in reported}
 
 
 def _pending(plan: Plan, store: "Store") -> list[Job]:
@@ -149,16 +159,15 @@ def _report(plan: Plan, store: "Store", parent_id: str) -> bool:
     return True
 
 
-def _summary(plan: Plan, failed: Sequence[Outcome], finished: int) -> bool:
+def _summary(plan: Plan, failed: Sequence[Outcome], missing: int) -> bool:
     """Tells what failed or was not done; whether all was done."""
-    missing = len(plan.jobs) - finished - len(failed)
     if failed:
         say(f"{len(failed)} of {len(plan.jobs)} runs failed (traceback: error.txt of the run):")
         for outcome in failed:
             say(f"  {outcome.label}  {outcome.error}  run {outcome.run_id or 'none'}")
-    if missing > 0:
+    if missing:
         say(f"{missing} of {len(plan.jobs)} runs were not done")
-    if not failed and missing <= 0:
+    if not failed and not missing:
         return True
     say("the same command tries again what is not finished")
     return False

@@ -1,7 +1,6 @@
 """Files of a run: written straight into its folder where that is local, through MLflow otherwise."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,15 +43,6 @@ class Artifacts:
         part.write_text(text, encoding="utf-8")
         part.replace(target)
 
-    def write_folder(self, folder: Path | str, path: str = "") -> None:
-        """Copies what lies in `folder` to `path` (the run's root by default)."""
-        if path:
-            _check_relative(path)
-        if self.dir is None:
-            self._client.log_artifacts(self._run_id, str(folder), path or None)
-        else:
-            shutil.copytree(folder, self.dir / path, dirs_exist_ok=True)
-
     @contextmanager
     def folder(self, path: str) -> Iterator[Path]:
         """A local folder to write into; what it holds at the end of the block is at `path` of the run."""
@@ -64,7 +54,7 @@ class Artifacts:
             return
         with tempfile.TemporaryDirectory() as temporary:
             yield Path(temporary)
-            self.write_folder(temporary, path)
+            self._client.log_artifacts(self._run_id, temporary, path)
 
     def read_text(self, path: str) -> str | None:
         """The text at `path`, None where there is none."""

@@ -7,7 +7,7 @@ import webbrowser
 
 from reglab.errors import ConfigError
 from reglab.stopping import Stopped, stoppable
-from reglab.tracking import view
+from reglab.tracking import queries, view
 from reglab.tracking.server import serve
 from reglab.tracking.store import Store, open_store
 from reglab.tracking.uri import locate, without_password
@@ -33,6 +33,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
     try:
         with stoppable():
             store = find(uri, experiment)
+            queries.bury(store)
             view.ensure(store.client, store.experiment_id)
             tell_runs(store)
         if place.uri.startswith("http"):

@@ -31,5 +31,5 @@ def signals_held(*, deliver: bool = True) -> Iterator[None]:
         for s, handler in before.items():
             if handler is not None:
                 signal.signal(s, handler)
-    if received and deliver:
-        signal.raise_signal(received[0])
+        if received and deliver:  # where the block raised, too: who asked for an end must get it
+            signal.raise_signal(received[0])

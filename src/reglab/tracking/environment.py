@@ -30,10 +30,15 @@ PACKAGES = (
 _CODE = ("src", "conf", "pipelines", "pyproject.toml", "requirements.lock")  # what decides a run's numbers
 
 
-def environment() -> dict[str, Any]:
-    """JSON-able description: python, platform, cpu, threads, gpu, packages, git_commit, git_dirty. No heavy import."""
+def environment(accelerator: str = "cpu") -> dict[str, Any]:
+    """JSON-able description: python, platform, cpu, threads, gpu, packages, git_commit, git_dirty. No heavy import.
+
+    Args:
+        accelerator: of the Trainer; the GPU is named where it is used.
+    """
     torch = sys.modules.get("torch")
-    gpu = torch.cuda.get_device_name() if torch is not None and torch.cuda.is_initialized() else None
+    used = torch is not None and accelerator != "cpu" and torch.cuda.is_available()
+    gpu = torch.cuda.get_device_name() if torch is not None and used else None
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

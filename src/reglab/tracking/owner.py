@@ -5,23 +5,17 @@ import os
 import socket
 import time
 from functools import cache
+from pathlib import Path
 
 import psutil
 
 TAG = "owner"
-# The kernel's start time moves by a tick with clock corrections; a process id is not reused that fast.
-_SAME_START_S = 2.0
-
-
-@cache
-def _started(pid: int) -> float:
-    return psutil.Process(pid).create_time()
 
 
 def me() -> str:
-    """This process as JSON: host, pid, started (seconds since the epoch)."""
+    """This process as JSON: host, its namespace of process ids (containers have their own), pid, born (see `_born`)."""
     pid = os.getpid()
-    return json.dumps({"host": socket.gethostname(), "pid": pid, "started": _started(pid)})
+    return json.dumps({"host": socket.gethostname(), "ids": _namespace(), "pid": pid, "born": _my_birth(pid)})
 
 
 def is_me(tag: str | None) -> bool:
@@ -30,23 +24,47 @@ def is_me(tag: str | None) -> bool:
 
 
 def is_dead(tag: str | None) -> bool:
-    """Whether the owner is known to be gone. Of other hosts, and of what cannot be read, nothing is known: False."""
+    """Whether the owner is known to be gone. Of other hosts and containers nothing is known: False."""
     try:
         owner = json.loads(tag or "")
-        host, pid, started = str(owner["host"]), int(owner["pid"]), float(owner["started"])
+        host, ids, pid, born = str(owner["host"]), str(owner["ids"]), int(owner["pid"]), str(owner["born"])
     except (ValueError, TypeError, KeyError):
         return False
-    if host != socket.gethostname():
+    if (host, ids) != (socket.gethostname(), _namespace()):
         return False
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:  # killed, and its parent never asked
             return True
-        return abs(process.create_time() - started) > _SAME_START_S
+        return _born(pid) != born
     except psutil.NoSuchProcess:
         return True
     except psutil.AccessDenied:
         return False
+
+
+@cache
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _born(pid: int) -> str:
+    """What tells a process from a later one of the same id: the boot and the ticks since then, or its start time.
+
+    On Linux the start time itself moves whenever the clock is set, and a living owner would be taken for dead.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        return f"{boot}:{after_name.split()[19]}"  # the 22nd field of all: starttime
+    except OSError:
+        return f"{psutil.Process(pid).create_time():.0f}"
+
+
+_my_birth = cache(_born)
 
 
 def now_ms() -> int:

@@ -15,13 +15,13 @@ DECLARED = "declared.json"
 Job = dict[str, Any]
 
 
-def enter(store: Store, sweep: str, declared: Sequence[Job], *, tags: Mapping[str, str] | None = None) -> str:
-    """Id of the sweep's parent, RUNNING and owned by this process; its list of declared jobs has grown by `declared`.
+def enter(store: Store, sweep: str, jobs: Sequence[Job], *, tags: Mapping[str, str] | None = None) -> str:
+    """Id of the sweep's parent, RUNNING and owned by this process; its list of declared jobs has grown by `jobs`.
 
     Args:
         store: where.
         sweep: name of the sweep and of the parent run; a parent of that name is entered again.
-        declared: jobs as JSON-able dicts with at least `config_hash` and `setting` (see `grown`).
+        jobs: JSON-able dicts with at least `config_hash` and `setting` (see `grown` and `covered`).
         tags: further tags of the parent.
     """
     given = {**standard_tags(), **(tags or {}), "phase": "parent", "sweep": sweep}
@@ -33,10 +33,12 @@ def enter(store: Store, sweep: str, declared: Sequence[Job], *, tags: Mapping[st
                 parent = store.client.create_run(store.experiment_id, tags=given, run_name=sweep).info.run_id
             else:
                 store.client.log_batch(parent, tags=[RunTag(key, value) for key, value in given.items()])
+                if "error" in store.client.get_run(parent).data.tags:  # of an earlier start
+                    store.client.delete_tag(parent, "error")
                 store.client.update_run(parent, status="RUNNING")
             files = artifacts.of(store, parent)
             before = json.loads(files.read_text(DECLARED) or "[]")
-            files.write_text(json.dumps(grown(before, declared), indent=1), DECLARED)
+            files.write_text(json.dumps(grown(before, jobs), indent=1), DECLARED)
     except BaseException as error:
         if parent is not None:
             close(store, parent, "FAILED" if isinstance(error, Exception) else "KILLED")
@@ -63,7 +65,7 @@ def find(store: Store, sweep: str) -> str | None:
     return found[0].run_id if found else None
 
 
-def jobs(store: Store, parent: str) -> list[Job]:
+def declared(store: Store, parent: str) -> list[Job]:
     """What the sweep declared, over all its starts."""
     return json.loads(artifacts.of(store, parent).read_text(DECLARED) or "[]")
 
@@ -74,13 +76,18 @@ def children(store: Store, parent: str) -> list[queries.Record]:
 
 
 def grown(before: Sequence[Job], now: Sequence[Job]) -> list[Job]:
-    """The declared jobs after another start: earlier ones stay where they share a `setting` with those of now.
-
-    A setting is what a comparison holds fixed: one more seed or strategy adds to it, other epochs replace it.
-    A job declared again (equal `config_hash`) keeps its place and takes its newer description.
-    """
+    """The declared jobs after another start, each with the number of the last start that declared it."""
     if not now:
         return list(before)
-    settings = {job.get("setting") for job in now}
-    kept = [job for job in before if job.get("setting") in settings]
-    return list({job["config_hash"]: job for job in (*kept, *now)}.values())
+    start = 1 + max((job.get("start", 0) for job in before), default=0)
+    return list({job["config_hash"]: job for job in (*before, *({**job, "start": start} for job in now))}.values())
+
+
+def covered(declared: Sequence[Job]) -> list[Job]:
+    """The jobs that a report is about: of all starts, those that share a `setting` with the last start's.
+
+    A setting is what a comparison holds fixed: one more seed or strategy adds to it, other epochs are another.
+    """
+    last = max((job.get("start", 0) for job in declared), default=0)
+    settings = {job.get("setting") for job in declared if job.get("start", 0) == last}
+    return [job for job in declared if job.get("setting") in settings]

@@ -17,7 +17,6 @@ from reglab.tracking import owner
 from reglab.tracking.artifacts import Artifacts
 from reglab.tracking.buffer import Buffer, texts
 from reglab.tracking.closing import signals_held
-from reglab.tracking.link import run_link
 from reglab.tracking.store import Store
 from reglab.tracking.uri import Place
 
@@ -75,16 +74,6 @@ class TrackedRun:
             raise
         return run
 
-    @property
-    def url(self) -> str:
-        """How to open it in the UI."""
-        return run_link(self._store, self.id)
-
-    @property
-    def artifact_dir(self) -> Path | None:
-        """The run's own folder where it is on this machine, else None."""
-        return self._artifacts.dir
-
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Buffers metrics; sent after two seconds at the latest call, and at the end. Not finite: left out."""
         self._buffer.add(metrics, step)
@@ -96,10 +85,6 @@ class TrackedRun:
     def log_text(self, text: str, path: str) -> None:
         """Writes an artifact."""
         self._artifacts.write_text(text, path)
-
-    def log_folder(self, folder: Path | str, path: str = "") -> None:
-        """Copies what lies in `folder` to the run's `path` (its root by default)."""
-        self._artifacts.write_folder(folder, path)
 
     def folder(self, path: str) -> AbstractContextManager[Path]:
         """A local folder to write files into, which are then at `path` of the run."""

@@ -15,7 +15,7 @@ def log_recipe(tracked: TrackedRun, cfg: DictConfig, overrides: Sequence[str]) -
     """What is needed to run it again: ``config.yaml``, ``overrides.yaml``, ``environment.json``."""
     tracked.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
     tracked.log_text(OmegaConf.to_yaml(OmegaConf.create(list(overrides))), "overrides.yaml")
-    tracked.log_text(json.dumps(environment(), indent=2, sort_keys=True), "environment.json")
+    tracked.log_text(json.dumps(environment(cfg.trainer.accelerator), indent=2, sort_keys=True), "environment.json")
 
 
 def log_weights(tracked: TrackedRun, weights: Mapping[str, Mapping[str, Tensor]]) -> None:

@@ -77,6 +77,7 @@ def _tracked(store: Store, cfg: DictConfig, overrides: Sequence[str]) -> tuple[d
     )
     try:
         with tracked:
+            set_threads(int(cfg.trainer.threads))
             files.log_recipe(tracked, cfg, overrides)
             return _train(cfg, tracked), tracked.id
     except BaseException as error:
@@ -85,7 +86,6 @@ def _tracked(store: Store, cfg: DictConfig, overrides: Sequence[str]) -> tuple[d
 
 
 def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
-    set_threads(int(cfg.trainer.threads))
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)
     build.check_last_batch(model, data)

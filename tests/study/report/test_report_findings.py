@@ -1,6 +1,7 @@
 """What counts, what is paired, what is chosen, and what is said: from plain records with known answers."""
 
 import csv
+import dataclasses
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -79,7 +80,7 @@ def test_too_few_seeds_to_tell() -> None:
     findings = found(accuracies({"none": NONE[:5], "dropout": UP[:5]}))
     assert lines(findings)["dropout"].verdict == "too few seeds to tell"
     assert "too few seeds to tell" in findings.headline
-    assert "with 5 seeds and 1 comparison the corrected p cannot fall below 0.062" in findings.headline
+    assert "with 5 paired seeds and 1 comparison the corrected p cannot fall below 0.062" in findings.headline
 
 
 def test_the_best_rival_comes_first_level_or_closest() -> None:
@@ -331,9 +332,9 @@ def test_overall_ranks_and_tests_over_tasks() -> None:
     assert board["l1"].diff == pytest.approx(sum(ups) / 6)
     assert board["l1"].p == pytest.approx(2 / 2**6)
     assert board["l1"].p_holm == pytest.approx(4 / 2**6)
-    assert board["l1"].verdict == "too few tasks to tell"
+    assert board["l1"].verdict == "too few data sets to tell"
     assert len(findings.tasks) == 6
-    assert findings.headline.startswith("Over 6 tasks, too few tasks to tell: l1 comes first")
+    assert findings.headline.startswith("Over 6 tasks, too few data sets to tell: l1 comes first")
 
 
 def test_tasks_with_other_strengths_are_compared_by_strategy() -> None:
@@ -347,6 +348,69 @@ def test_tasks_with_other_strengths_are_compared_by_strategy() -> None:
     findings = found(records)
     assert set(lines(findings)) == {"none", "dropout"}
     assert lines(findings)["dropout"].diff == pytest.approx(0.32 / 6 - 0.015)
+
+
+def test_settings_of_one_data_set_are_no_repetitions() -> None:
+    records: list[Rec] = []
+    for i in range(8):  # the same data set at eight learning rates
+        better = [v + 0.01 * (i + 1) for v in NONE]
+        records += accuracies({"none": NONE, "l1": better}, setting=f"lr{i}", about=f"lr {i}")
+    findings = found(records)
+    line = lines(findings)["l1"]
+    assert (line.n, line.pairs, line.p, line.rank) == (8, 1, 1.0, 1.0)
+    assert line.diff == pytest.approx(0.045)
+    assert line.verdict == "too few data sets to tell"
+    assert "with 1 paired data set and 1 comparison the corrected p cannot fall below 1" in findings.headline
+    assert any("settings of one data set (digits)" in text for text in findings.cautions)
+
+
+def test_a_strategy_that_some_tasks_lack_has_no_rank() -> None:
+    records: list[Rec] = []
+    for i in range(3):
+        records += accuracies({"none": NONE, "l2": [v + 0.01 for v in NONE]}, data=f"data{i}")
+    records += accuracies({"l1": [v + 0.2 for v in NONE]}, data="data0")
+    findings = found(records)
+    board = lines(findings)
+    assert [line.strategy for line in findings.lines] == ["l2", "none", "l1"]
+    assert (board["l2"].rank, board["none"].rank, board["l1"].rank) == (1.0, 2.0, None)
+    assert "l2 comes first" in findings.headline
+    assert any("l1 was run on 1 of 3 tasks" in text for text in findings.cautions)
+
+
+def test_a_strength_that_survived_few_seeds_is_not_chosen() -> None:
+    records = [*accuracies({"none": NONE})]
+    for p, seeds in ((0.5, range(6)), (0.9, range(1))):
+        for seed in seeds:
+            figures = {"test/accuracy": UP[seed] - p / 100, "val/accuracy": p}
+            records.append(rec("dropout", seed, figures, strengths={"dropout.p": p}))
+    findings = found(records)
+    board = lines(findings)
+    assert board["dropout(p=0.5)"].chosen
+    assert not board["dropout(p=0.9)"].chosen
+    assert any("dropout(p=0.9) has no result for seed 1" in text for text in findings.tasks[0].weaknesses)
+
+
+def test_the_headline_names_means_of_the_same_runs_as_the_pairs() -> None:
+    none = [0.50, 0.70, 0.71, 0.72, 0.70, 0.71, 0.72, 0.70, 0.71]
+    dropout = [rec("dropout", s, {"test/accuracy": v + 0.02}) for s, v in enumerate(none) if s]
+    findings = found([*accuracies({"none": none}), *dropout])
+    assert "dropout raises test/accuracy against none by 0.02" in findings.headline  # and not from .686 to .729
+
+
+def test_where_all_else_failed_that_is_said() -> None:
+    failed = [rec("l1", seed, status="FAILED") for seed in range(3)]
+    findings = found([*accuracies({"none": NONE}), *failed])
+    assert "no run of l1 gives a result: there is nothing to compare none with" in findings.headline
+
+
+def test_fresh_rows_take_the_plain_t() -> None:
+    fresh = [
+        dataclasses.replace(r, tags={**r.tags, "rows": "inf", "test_rows": "5000"})
+        for r in accuracies({"none": NONE, "dropout": UP})
+    ]
+    findings = found(fresh)
+    assert findings.tasks[0].splits.overlap == 0
+    assert any("Every seed has rows of its own" in text for text in findings.tasks[0].how)
 
 
 def test_no_baseline_compares_nothing_but_says_so() -> None:

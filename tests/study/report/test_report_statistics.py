@@ -8,11 +8,11 @@ from scipy import stats
 
 from reglab.study.report.statistics import (
     clean,
+    errors_of,
     holm,
     interval_of_mean,
     paired,
     ranks,
-    resolution,
     smallest_p,
     too_few,
     wilcoxon,
@@ -116,18 +116,28 @@ def test_accuracies_tracked_as_float32_keep_their_ties() -> None:
             own = base + rng.integers(-1, 5, 10)
             exact = wilcoxon((own - base).astype(float))
             a, b = (np.float32(right) / np.float32(rows) for right in (own, base))
-            values = [*map(float, a), *map(float, b)]
-            told = paired([float(x) - float(y) for x, y in zip(a, b, strict=True)], resolution=resolution(values))
+            told = paired(a.astype(float) - b.astype(float), errors=errors_of(a) + errors_of(b))
             assert (told.p, told.method) == (pytest.approx(exact[0], abs=1e-12), exact[1])
             assert told.mean == pytest.approx((own - base).mean() / rows, abs=1e-7)
     assert ranks([float(np.float32(0.8)), 0.8, 0.9], highest_first=True) == [2.5, 2.5, 1]
 
 
 def test_what_differs_by_more_than_float32_can_hold_is_no_tie() -> None:
-    step = 3 * 2.0**-22
-    assert len(set(clean([0.1, 0.1 + step, 0.1 + 2 * step], resolution([1.0, 0.9])).tolist())) == 3
-    assert clean([step, -step], resolution([1.0])).tolist() == [step, -step]
+    error, step = 2.0**-24, 3 * 2.0**-24
+    assert len(set(clean([0.1, 0.1 + step, 0.1 + 2 * step], np.full(3, error)).tolist())) == 3
+    assert clean([step, -step], np.full(2, error)).tolist() == [step, -step]
+    assert clean([0.1, 0.1 + error, -error], np.full(3, error)).tolist() == [0.1 + error / 2, 0.1 + error / 2, 0.0]
     assert clean([]).tolist() == []
+    assert ranks([], highest_first=True) == []
+
+
+def test_one_value_that_exploded_ties_no_others() -> None:
+    assert ranks([0.3, 0.6, 1e7], highest_first=False) == [1, 2, 3]
+    assert ranks([-0.3, 0.3, 1e30], highest_first=False) == [1, 2, 3]
+    own, base = np.array([*[0.9] * 8, 0.901, 5e6]), np.array([*[0.7] * 9, 0.7])
+    told = paired(own - base, errors=errors_of(own) + errors_of(base))
+    ranked = [*[4.5] * 8, 9, 10]  # all of one sign
+    assert told.p == wilcoxon(ranked)[0] < 0.01
 
 
 def test_too_few_seeds() -> None:

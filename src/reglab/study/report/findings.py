@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from reglab.study.report import headline
 from reglab.study.report.counted import Counted, Failure, count
 from reglab.study.report.leaderboard import Line, baseline_row, of_task
-from reglab.study.report.overall import overall
+from reglab.study.report.overall import cautions, overall
 from reglab.study.report.question import Question
 from reglab.study.report.records import Record
 from reglab.study.report.rows import Grid, Row, grid
@@ -32,7 +32,10 @@ class TaskFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that is said: by task, over tasks (`overall` is None for one), what failed and what was never run."""
+    """All that is said: by task, over tasks (`overall` is None for one), what failed and what was never run.
+
+    `cautions` weaken the overall leaderboard.
+    """
 
     question: Question
     tasks: list[TaskFindings]
@@ -40,6 +43,7 @@ class Findings:
     answer: str
     remarks: str
     failures: list[Failure]
+    cautions: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
 
@@ -73,13 +77,16 @@ def find(records: Sequence[Record], question: Question, absent: Sequence[str] = 
         alone = sum(other.data == task.data for other in tasks) == 1
         failures = [f for f in counted.failures if key_of(f.record) == task.key or (alone and f.data == task.data)]
         found.append(_of_task(task, failures, question))
-    board = overall([f.lines for f in found], question) if len(found) > 1 else None
+    data = [task.data for task in tasks]
+    board = overall([f.lines for f in found], question, data) if len(found) > 1 else None
+    weak = []
     if board is not None:
+        weak = cautions(board, data)
         sentence = headline.over_tasks(board, question, len(found))
     else:
         sentence = found[0].headline if found else f"No finished run tells {question.metric}: nothing can be compared."
     remarks = headline.warnings(question, counted.failures, [f.choice for f in found], len(absent))
-    return Findings(question, found, board, sentence, remarks, counted.failures, counted.left_out, list(absent))
+    return Findings(question, found, board, sentence, remarks, counted.failures, weak, counted.left_out, list(absent))
 
 
 def _comparable(tasks: Sequence[Task], counted: Counted) -> list[Task]:

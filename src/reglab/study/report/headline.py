@@ -13,15 +13,16 @@ from reglab.study.report.statistics import smallest_p
 
 def of_task(lines: Sequence[Line], question: Question, task: str) -> str:
     """One task's answer: what helps, by how much, how sure; or why nothing can be claimed."""
-    return f"On {task}, {_answer(lines, question, 'seeds')}"
+    return f"On {task}, {_answer(lines, question, 'seeds', 'seeds')}"
 
 
 def over_tasks(lines: Sequence[Line], question: Question, tasks: int) -> str:
-    """The answer over several tasks, told by mean ranks and a test over tasks."""
-    return f"Over {tasks} tasks, {_answer(lines, question, 'tasks')}"
+    """The answer over several tasks, told by mean ranks and a test over data sets."""
+    return f"Over {tasks} tasks, {_answer(lines, question, 'tasks', 'data sets')}"
 
 
-def _answer(lines: Sequence[Line], question: Question, unit: str) -> str:
+def _answer(lines: Sequence[Line], question: Question, unit: str, paired: str) -> str:
+    """`unit`: what n counts; `paired`: what the pairs are."""
     standing = [line for line in lines if line.chosen and line.mean is not None]
     rivals = [line for line in standing if not line.baseline]
     base = next((line for line in lines if line.baseline), None)
@@ -29,12 +30,16 @@ def _answer(lines: Sequence[Line], question: Question, unit: str) -> str:
     if not standing:
         return f"no finished run tells {question.metric}: nothing can be compared."
     if not rivals:
-        return f"only {standing[0].strategy} was run: there is nothing to compare it with."
+        failed = [line.strategy for line in lines if line.n == 0]
+        why = f"no run of {_and(failed)} gives a result" if failed else f"only {standing[0].strategy} was run"
+        return f"{why}: there is nothing to compare {'it' if not failed else standing[0].strategy} with."
     best = rivals[0]
     mean = f"{question.metric} {fixed(best.mean, digits)}, {best.n} {unit if best.n != 1 else unit[:-1]}"
     if base is None or all(line.p is None for line in rivals):
         why = (
-            f"no run of {question.baseline}" if base is None else f"no {unit[:-1]} that pairs with {question.baseline}"
+            f"no run of {question.baseline}"
+            if base is None
+            else f"no {paired[:-1]} that pairs with {question.baseline}"
         )
         return f"{best.strategy} has the best mean ({mean}), but there is {why}, so no difference can be tested."
     helping = [line for line in rivals if line.verdict == "helps"]
@@ -42,22 +47,25 @@ def _answer(lines: Sequence[Line], question: Question, unit: str) -> str:
     if helping:
         best, others = helping[0], helping[1:]
         word = "raises" if question.higher else "lowers"
-        text = (
-            f"{best.strategy} {word} {question.metric} from {fixed(base.mean, digits)} ({base.strategy}) to "
-            f"{fixed(best.mean, digits)}: by {_size(best, digits)} ({_sure(best, unit)})"
-        )
+        text = f"{best.strategy} {word} {question.metric}"
+        if best.pairs == best.n == base.n:  # else these means are of other runs than the pairs
+            text += f" from {fixed(base.mean, digits)} ({base.strategy}) to {fixed(best.mean, digits)}:"
+        else:
+            text += f" against {base.strategy}"
+        text += f" by {_size(best, digits)} ({_sure(best, paired)})"
         return text + (f"; {_and([line.strategy for line in others])} {_verb(others)} too." if others else ".")
     tried = [line for line in rivals if line.diff is not None]
     best = tried[0]
     told = f"{best.strategy} {_place(best, base)} ({signed(best.diff, digits)} against {base.strategy}"
     if all(line.verdict.startswith("too few") for line in tried):
-        floor = p_value(min(1.0, smallest_p(max(line.pairs for line in tried)) * comparisons))
-        count = f"{best.pairs} {unit if best.pairs != 1 else unit[:-1]} and {comparisons} "
+        pairs = max(line.pairs for line in tried)
+        floor = p_value(min(1.0, smallest_p(pairs) * comparisons))
+        count = f"{pairs} paired {paired if pairs != 1 else paired[:-1]} and {comparisons} "
         count += "comparison" if comparisons == 1 else "comparisons"
-        return f"too few {unit} to tell: {told}), but with {count} the corrected p cannot fall below {floor}."
+        return f"too few {paired} to tell: {told}), but with {count} the corrected p cannot fall below {floor}."
     hurting = [line.strategy for line in rivals if line.verdict == "hurts"]
     also = f"; {_and(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}" if hurting else ""
-    return f"no strategy is shown to beat {base.strategy}: {told}; {_sure(best, unit, digits)}){also}."
+    return f"no strategy is shown to beat {base.strategy}: {told}; {_sure(best, paired, digits)}){also}."
 
 
 def warnings(question: Question, failures: Sequence[Failure], choices: Sequence[Choice], absent: int) -> str:
@@ -84,7 +92,9 @@ def warnings(question: Question, failures: Sequence[Failure], choices: Sequence[
 
 def _place(best: Line, base: Line) -> str:
     """Where the best of the rivals stands beside the baseline, as the leaderboard has it."""
-    if best.rank is None or base.rank is None or best.rank == base.rank:
+    if best.rank is None or base.rank is None:
+        return "has no rank, for it was not run on all tasks"
+    if best.rank == base.rank:
         return "comes level"
     return "comes first" if best.rank < base.rank else "comes closest"
 

@@ -117,8 +117,8 @@ def compared(line: Line, pairs: Sequence[tuple[float, float]], overlap: float) -
     """The line with its paired difference from (own, baseline's) values, or as it was where there are no pairs."""
     if not pairs:
         return line
-    resolution = statistics.resolution([value for pair in pairs for value in pair])
-    d = statistics.paired([own - base for own, base in pairs], resolution=resolution, overlap=overlap)
+    own, base = map(np.array, zip(*pairs, strict=True))
+    d = statistics.paired(own - base, errors=statistics.errors_of(own) + statistics.errors_of(base), overlap=overlap)
     return replace(line, diff=d.mean, diff_interval=d.interval, pairs=d.pairs, p=d.p, method=d.method)
 
 

@@ -88,7 +88,7 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
     question = findings.question
     base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)
     colours = style.colours([row.strategy for found in findings.tasks for row in found.grid.rows], base)
-    over = charts.forest(findings.overall, question, colours, "tasks") if findings.overall is not None else None
+    over = charts.forest(findings.overall, question, colours, "data sets") if findings.overall is not None else None
     overall = [over] if over else []
     drawn = [charts.of_task(found, question, colours, histories) for found in findings.tasks]
     boards = {BOARD: findings.lines}

@@ -1,46 +1,85 @@
-"""Several tasks as one leaderboard: mean ranks, and Wilcoxon's test over tasks."""
+"""Several tasks as one leaderboard: mean ranks, and Wilcoxon's test over data sets."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean as mean
 
 from reglab.study.report.leaderboard import Line, compared, finish, summary
 from reglab.study.report.question import Question
 from reglab.study.report.statistics import ranks
 
 
-def overall(boards: Sequence[Sequence[Line]], question: Question) -> list[Line]:
-    """`n` counts tasks, mean and spread are over the tasks' means, `rank` is the mean rank, p is Wilcoxon's over tasks.
+def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence[str]) -> list[Line]:
+    """`n` counts tasks, mean and spread are over the tasks' means, `rank` is the mean rank, p is Wilcoxon's.
 
     Where every task has the same rows they are compared as they are, else each strategy by the row that validation
-    chose in the task. Ranks are taken among the rows compared, in each task.
+    chose in the task. Ranks are taken among the rows that every task has; others have none. Differences and p are over
+    data sets, with the mean over the tasks of each: settings of one data set are no independent repetitions.
+
+    Args:
+        boards: the lines of each task.
+        data: the data set of each task.
     """
     told = [[line for line in board if line.n] for board in boards]
     alike = len({frozenset(line.strategy for line in board) for board in told}) == 1
     if not alike:
         told = [_chosen(board) for board in told]
-    entries: dict[str, list[tuple[Line, float, tuple[float, float] | None]]] = {}
-    for board in told:
-        places = ranks([line.mean or 0.0 for line in board], highest_first=question.higher)
-        base = next((line.mean for line in board if line.baseline), None)
-        for line, place in zip(board, places, strict=True):
-            pair = None if base is None or line.baseline or line.mean is None else (line.mean, base)
-            entries.setdefault(line.strategy, []).append((line, place, pair))
-    lines, means = [], []
-    for label, rows in entries.items():
-        line = summary(label, rows[0][0].name, [row.mean for row, _, _ in rows if row.mean is not None])
-        seconds = [row.seconds for row, _, _ in rows if row.seconds is not None]
-        line = replace(
-            line,
-            seconds=sum(seconds) / len(seconds) if seconds else None,
-            chosen=label in _most_chosen(told),
-            contested=any(row.contested for row, _, _ in rows) and alike,
-            baseline=all(row.baseline for row, _, _ in rows),
+    everywhere = set.intersection(*({line.strategy for line in board} for board in told))
+    places: dict[str, list[float]] = {label: [] for label in everywhere}
+    rows: dict[str, list[Line]] = {}
+    pairs: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for board, name in zip(told, data, strict=True):
+        ranked = [line for line in board if line.strategy in everywhere]
+        for line, place in zip(ranked, ranks([_mean(line) for line in ranked], question.higher), strict=True):
+            places[line.strategy].append(place)
+        base = next((line for line in board if line.baseline), None)
+        for line in board:
+            rows.setdefault(line.strategy, []).append(line)
+            if base is not None and not line.baseline:
+                pairs.setdefault(line.strategy, {}).setdefault(name, []).append((_mean(line), _mean(base)))
+    chosen = _most_chosen(told)
+    lines = [_over_tasks(label, own, chosen, contested=alike) for label, own in rows.items()]
+    lines = [compared(line, [_averaged(p) for p in pairs.get(line.strategy, {}).values()], 0.0) for line in lines]
+    done = finish(lines, question, [mean(places[line.strategy]) if line.strategy in places else None for line in lines])
+    return [replace(line, verdict=line.verdict.replace("seeds", "data sets")) for line in done]
+
+
+def cautions(lines: Sequence[Line], data: Sequence[str]) -> list[str]:
+    """What weakens the overall leaderboard: strategies that some tasks lack, tasks that share a data set."""
+    told = [
+        f"{line.strategy} was run on {line.n} of {len(data)} tasks: it has no rank, and its mean is over those alone."
+        for line in lines
+        if 0 < line.n < len(data)
+    ]
+    shared = sorted(name for name, count in Counter(data).items() if count > 1)
+    if shared:
+        told.append(
+            f"Several tasks are settings of one data set ({', '.join(shared)}): the test over data sets counts it once."
         )
-        lines.append(compared(line, [pair for _, _, pair in rows if pair is not None], 0.0))
-        means.append(sum(place for _, place, _ in rows) / len(rows))
-    done = finish(lines, question, means)
-    return [replace(line, verdict=line.verdict.replace("seeds", "tasks")) for line in done]
+    return told
+
+
+def _over_tasks(label: str, rows: Sequence[Line], chosen: set[str], *, contested: bool) -> Line:
+    """One line's mean, spread and seconds over the tasks that have it."""
+    seconds = [row.seconds for row in rows if row.seconds is not None]
+    return replace(
+        summary(label, rows[0].name, [_mean(row) for row in rows]),
+        seconds=mean(seconds) if seconds else None,
+        chosen=label in chosen,
+        contested=any(row.contested for row in rows) and contested,
+        baseline=all(row.baseline for row in rows),
+    )
+
+
+def _mean(line: Line) -> float:
+    assert line.mean is not None, "lines without a value are left out"
+    return line.mean
+
+
+def _averaged(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    own, base = zip(*pairs, strict=True)
+    return mean(own), mean(base)
 
 
 def _chosen(board: Sequence[Line]) -> list[Line]:

@@ -51,6 +51,7 @@ def render(
         palette=style.PALETTE,
         several=several,
         overall=table(findings.overall) if findings.overall is not None else None,
+        cautions=findings.cautions,
         overall_charts=[_chart(chart, "o") for chart in overall],
         tasks=tasks,
         failures=_failures(findings),
@@ -142,7 +143,7 @@ def _rules(findings: Findings) -> list[str]:
     elif chosen:
         rules.append(
             f"Where strengths vary, the best mean {' or '.join(chosen)} chose the strength that stands for its "
-            "strategy; the test judged it once."
+            "strategy, among those with the most seeds; the test judged it once."
         )
     else:
         rules.append("No strategy has more than one strength that a validation metric chose among.")
@@ -158,8 +159,9 @@ def _rules(findings: Findings) -> list[str]:
     ]
     if findings.overall is not None:
         rules.append(
-            "Overall: n counts tasks, means and differences are over the tasks’ means, rank is the mean rank over "
-            "tasks, p is Wilcoxon’s over tasks."
+            "Overall: n counts tasks, means are over the tasks’ means, rank is the mean rank over tasks, of the "
+            "strategies that were run on all of them. Differences, intervals and p are over data sets: several "
+            "settings of one data set are averaged first, since they are not independent."
         )
     return rules
 

@@ -24,13 +24,19 @@ class Choice:
 
 
 def choose(grid: Grid, question: Question) -> Choice:
-    """The best mean of the selecting metric among the rows of each strategy; the first of equals."""
+    """The best mean of the selecting metric among the rows of each strategy; the first of equals.
+
+    Only rows with the most seeds of their strategy can be chosen: a strength that failed on some would be judged by the
+    seeds that it survived.
+    """
     by_strategy: dict[str, list[Row]] = {}
     for row in grid.rows:
         if row.runs:
             by_strategy.setdefault(row.strategy, []).append(row)
-    contested = [row for rows in by_strategy.values() if len(rows) > 1 for row in rows]
-    chosen = {name: rows[0].label for name, rows in by_strategy.items() if len(rows) == 1}
+    most = {name: max(len(row.runs) for row in rows) for name, rows in by_strategy.items()}
+    whole = {name: [row for row in rows if len(row.runs) == most[name]] for name, rows in by_strategy.items()}
+    contested = [row for rows in whole.values() if len(rows) > 1 for row in rows]
+    chosen = {name: rows[0].label for name, rows in whole.items() if len(rows) == 1}
     if not contested:
         return Choice(chosen, None, {}, [])
     metric = _metric(contested, question.select_by)
@@ -38,7 +44,7 @@ def choose(grid: Grid, question: Question) -> Choice:
     scores = {label: mean for label, mean in means.items() if mean is not None}
     undecided = []
     sign = -1.0 if question.select_direction == "max" else 1.0
-    for name, rows in by_strategy.items():
+    for name, rows in whole.items():
         if len(rows) > 1:
             known = [row.label for row in rows if row.label in scores]
             if known:

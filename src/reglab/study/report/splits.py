@@ -30,8 +30,10 @@ def splits(grid: Grid) -> Splits:
         plain = f"The runs carry no tags {tags}"
         weakness = f"{plain}: whether splits overlap is unknown, so intervals of differences may be too narrow."
         return Splits(0.0, f"{plain}: intervals of differences are plain t intervals.", weakness)
+    if share == 0:
+        return Splits(0.0, "Every seed has rows of its own: intervals of differences are plain t intervals.")
     how = (
-        "Splits vary over one finite data set, so training and test rows overlap between seeds: the variance of a mean "
+        "Splits vary over one finite data set, so runs of different seeds share rows: the variance of a mean "
         f"difference is s²(1/n + {share:.3g}), {share:.3g} being tested over other rows (Nadeau and Bengio 2003)."
     )
     return Splits(share, how)

@@ -45,16 +45,16 @@ class Difference:
     method: str
 
 
-def paired(differences: Sequence[float], *, resolution: float = 0.0, overlap: float = 0.0) -> Difference:
+def paired(differences: Sequence[float], *, errors: np.ndarray | None = None, overlap: float = 0.0) -> Difference:
     """Mean difference with its interval and p.
 
     Args:
         differences: strategy minus baseline, one value a pair; at least one.
-        resolution: see `resolution`.
+        errors: how far each may be off (see `clean`).
         overlap: rows tested over rows not tested where splits vary over one finite data set, else 0. The variance of
             the mean is s^2 (1/n + overlap), the corrected resampled t (Nadeau and Bengio 2003); 0 is the plain t.
     """
-    values = clean(differences, resolution)
+    values = clean(differences, errors)
     n, mean = len(values), float(values.mean())
     interval = None
     if n > 1:
@@ -66,34 +66,40 @@ def paired(differences: Sequence[float], *, resolution: float = 0.0, overlap: fl
     return Difference(n, mean, interval, p, method)
 
 
-def resolution(values: Sequence[float]) -> float:
-    """How far apart two differences of such values must be to differ at all, where the values came as float32.
+def errors_of(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """How far each value may be off because it came as float32: half a unit in its last place, 2**-24 of its size.
 
-    A float32 is off by at most 2**-24 of its size, a difference of two by 2**-23, and two differences by 2**-22.
-    Accuracies of .801, .800, .799 would else give no tie, and the sign test of ranks another p.
+    A difference is off by the errors of both together. Accuracies of .801, .800, .799 would else give no tie, and the
+    sign test of ranks another p.
     """
-    return 2.0**-22 * max(map(abs, values), default=0.0)
+    return 2.0**-24 * np.abs(np.asarray(values, dtype=float))
 
 
-def clean(values: Sequence[float] | np.ndarray, resolution: float = 0.0) -> np.ndarray:
-    """The values, with sizes that lie within the resolution of each other made equal, and of zero made zero."""
+def clean(values: Sequence[float] | np.ndarray, errors: np.ndarray | None = None) -> np.ndarray:
+    """The values, with sizes made equal that lie within their errors of each other, and zero what lies within its own.
+
+    Args:
+        values: (n,).
+        errors: (n,), how far each may be off; None: the last bits of float64 sums.
+    """
     array = np.asarray(values, dtype=float)
     sizes = np.abs(array)
     order = np.argsort(sizes, kind="stable")
-    tolerance = max(resolution, _LAST_BITS * float(sizes.max(initial=0.0)))
-    group = np.cumsum(np.diff(sizes[order], prepend=0.0) > tolerance)  # 0: those that are zero
+    bound = np.full(len(array), _LAST_BITS * sizes.max(initial=0.0)) if errors is None else errors[order]
+    apart = np.diff(sizes[order], prepend=0.0) > bound + np.append(0.0, bound)[: len(array)]
+    group = np.cumsum(apart)  # 0: those that are zero
     total, count = np.bincount(group, sizes[order]), np.bincount(group)
     cleaned = np.empty_like(array)
     cleaned[order] = np.where(group == 0, 0.0, np.copysign((total / np.maximum(count, 1))[group], array[order]))
     return cleaned
 
 
-def wilcoxon(differences: Sequence[float] | np.ndarray, resolution: float = 0.0) -> tuple[float, str]:
+def wilcoxon(differences: Sequence[float] | np.ndarray) -> tuple[float, str]:
     """Two-sided signed-rank p and how it was found; zeros are dropped (Wilcoxon 1945), ties share their mean rank.
 
     Exact up to 50 pairs without ties or zeros and up to 13 with them, else the normal approximation.
     """
-    values = clean(differences, resolution)
+    values = clean(differences)
     nonzero = values[values != 0]
     if len(nonzero) == 0:
         return 1.0, "all differences are zero"
@@ -138,9 +144,9 @@ def too_few(pairs: int, comparisons: int) -> bool:
     return smallest_p(pairs) * comparisons > ALPHA
 
 
-def ranks(values: Sequence[float], *, highest_first: bool) -> list[float]:
+def ranks(values: Sequence[float], highest_first: bool) -> list[float]:
     """Ranks from 1 (best); equal values share their mean rank."""
     from scipy.stats import rankdata
 
-    told_apart = clean(values, resolution(values))
+    told_apart = clean(values, errors_of(values))
     return [float(r) for r in rankdata(-told_apart if highest_first else told_apart)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SHORT = {
     "no clear difference": "unclear",
     "too few seeds to tell": "too few seeds",
-    "too few tasks to tell": "too few tasks",
+    "too few data sets to tell": "too few data sets",
 }
 _PIPED = 140  # columns in a file or a pipe, where nothing is cut
 _TASKS = 12  # told one by one
@@ -41,7 +41,7 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
         console.print(f"- {more} more tasks: see the report\n" if more > 0 else "", markup=False)
     for text in report.findings.left_out:
         console.print(text, markup=False)
-    weak = sum(len(found.weaknesses) for found in report.findings.tasks)
+    weak = len(report.findings.cautions) + sum(len(found.weaknesses) for found in report.findings.tasks)
     if weak:
         console.print(
             f"{weak} {'reservation' if weak == 1 else 'reservations'}: see “What weakens this” in the report."
