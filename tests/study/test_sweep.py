@@ -11,6 +11,7 @@ import pytest
 from reglab.errors import ConfigError
 from reglab.tracking import owner, queries
 from reglab.tracking import parent as parents
+from reglab.tracking.environment import git_commit
 from tests.study.sweeps import children, parent, store, sweep
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,8 @@ def test_a_sweep_grows_and_runs_only_what_is_missing(folder: Path, capsys: pytes
     out = capsys.readouterr().out
     runs = children(folder)
     commit = runs[0].tags["git_commit"][:7]
-    assert f"3 of 6 runs were finished before (commit {commit}): reused" in out
+    assert f"3 of 6 runs were finished before (commit {commit}" in out
+    assert "): reused (resume=false trains all anew)" in out
     assert "[4/6] none seed=1" in out
     assert len(runs) == 6
     assert first < {record.run_id for record in runs}
@@ -83,6 +85,16 @@ def test_what_a_dead_process_left_running_is_killed_and_done_again(folder: Path)
     store(folder).client.update_run(left.run_id, status="RUNNING")
     assert sweep(folder, "seed=0") == 0
     assert [record.status for record in children(folder)] == ["KILLED", "FINISHED"]
+
+
+def test_runs_of_other_code_are_reused_but_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(folder, "seed=0") == 0
+    (run,) = children(folder)
+    store(folder).client.set_tag(run.run_id, "git_commit", "0123456789abcdef")
+    store(folder).client.set_tag(run.run_id, "git_dirty", "true")
+    assert sweep(folder, "seed=0") == 0
+    here = (git_commit() or "unknown")[:7]
+    assert f"(commit 0123456 with changes; the code here is {here}" in capsys.readouterr().out
 
 
 def test_one_failing_run_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

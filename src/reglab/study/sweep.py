@@ -16,6 +16,7 @@ from reglab.study.job import FirstFailure, Outcome, say
 from reglab.study.jobs import Job, expand
 from reglab.study.launch import Launch
 from reglab.study.plan import Plan, make_plan
+from reglab.study.reuse import pending
 from reglab.study.train import train_elsewhere, train_here
 
 if TYPE_CHECKING:
@@ -59,12 +60,12 @@ def _run(plan: Plan, launch: Launch) -> int:
     parent_id, status = None, "FAILED"
     try:
         parent_id = parent.enter(store, plan.name, plan.declared())
-        pending = _pending(plan, store)
-        outcomes = _train(plan, pending, launch, store, parent_id)
+        todo = pending(plan, store)
+        outcomes = _train(plan, todo, launch, store, parent_id)
         failed = [outcome for outcome in outcomes if outcome.error]
         finished = len(queries.finished(store, plan.hashes))
         reported = _report(plan, store, parent_id) if finished else True
-        all_done = _summary(plan, failed, len(pending) - len(outcomes))
+        all_done = _summary(plan, failed, len(todo) - len(outcomes))
         status = "FINISHED" if all_done else "FAILED"
         return 0 if all_done and reported else 1
     except Stopped as stop:
@@ -104,30 +105,13 @@ def _strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[str]:
     return {str(job.get("strategy")) for job in reported}
 
 
-def _pending(plan: Plan, store: "Store") -> list[Job]:
-    """The jobs that are not FINISHED; tells how many are."""
-    from reglab.tracking.queries import finished
-
-    if plan.cfg.resume is False:
-        return list(plan.jobs)
-    before = finished(store, plan.hashes)
-    if before:
-        commits = dict.fromkeys((record.tags.get("git_commit") or "unknown")[:7] for record in before.values())
-        noun = "commit" if len(commits) == 1 else "commits"
-        say(
-            f"{len(before)} of {len(plan.jobs)} runs were finished before ({noun} {', '.join(commits)}): reused "
-            "(resume=false trains all anew)"
-        )
-    return [job for job in plan.jobs if job.config_hash not in before]
-
-
-def _train(plan: Plan, pending: Sequence[Job], launch: Launch, store: "Store", parent_id: str) -> list[Outcome]:
-    if not pending:
+def _train(plan: Plan, todo: Sequence[Job], launch: Launch, store: "Store", parent_id: str) -> list[Outcome]:
+    if not todo:
         return []
-    if launch.in_process(len(pending)):
-        return train_here(plan, pending, parent_id)
+    if launch.in_process(len(todo)):
+        return train_here(plan, todo, parent_id)
     try:
-        return train_elsewhere(plan, pending, launch, store, parent_id)
+        return train_elsewhere(plan, todo, launch, store, parent_id)
     except FirstFailure as failure:
         from reglab.tracking.queries import bury
 

@@ -109,12 +109,17 @@ class TrackedRun:
     def _close(self, status: str, error: BaseException | None) -> str | None:
         """Sends what is buffered, then the status; returns what went wrong on the way, in one line."""
         problems: list[str] = []
+        lost = False
 
         def attempt(step: Callable[[], object]) -> None:
+            nonlocal lost
+            if lost:  # each further call would try again for seconds, with signals held
+                return
             try:
                 step()
             except (MlflowException, OSError) as failure:
                 problems.append(_one_line(failure))
+                lost = isinstance(failure.__context__, OSError)  # the request itself failed, and not its answer
 
         if status == "FAILED" and error is not None:
             line = _one_line(error)

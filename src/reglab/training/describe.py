@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash, data_name, setting, setting_hash, strategy
-from reglab.tracking.environment import git_commit
+from reglab.tracking.environment import git_commit, git_dirty
 from reglab.training.build import plain
 
 
@@ -35,6 +35,8 @@ def tags(cfg: DictConfig) -> dict[str, str]:
         "phase": str(cfg.tracking.phase),
         "git_commit": git_commit() or "unknown",
     }
+    if git_dirty():
+        named["git_dirty"] = "true"
     for key in ("sweep", "study"):
         if cfg.tracking.get(key):
             named[key] = str(cfg.tracking[key])
