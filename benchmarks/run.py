@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import statistics
 import sys
 import time
 import warnings
@@ -31,18 +32,18 @@ def limit(what: str, ratio: float, most: float) -> None:
     print(f"  {what:<42} {ratio:5.2f}   (to reach: at most {most})")
 
 
-def show_steps(net: str, ms: Mapping[str, float]) -> None:
-    """Milliseconds and ratios of one network."""
+def show_steps(net: str, times: Mapping[str, list[float]]) -> None:
+    """Median milliseconds and ratios of one network."""
     print(f"\n{net} net           ms a step   / bare   / floor   / none")
-    for name, value in ms.items():
-        row = "".join(f"{value / ms[base]:10.2f}" for base in ("bare", "floor", "none"))
-        print(f"  {name:<16}{value:10.3f}{row}")
+    for name, values in times.items():
+        row = "".join(f"{steps.ratio(times, name, base):10.2f}" for base in ("bare", "floor", "none"))
+        print(f"  {name:<16}{statistics.median(values):10.3f}{row}")
 
 
 def main() -> None:
     """Measures what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", choices=["steps", "whole_run", "startup"], action="append")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     args = parser.parse_args()
@@ -55,15 +56,15 @@ def main() -> None:
     results: dict[str, object] = {"setting": setting(args.device), "rounds": args.rounds}
     if "steps" in parts:
         for net in (steps.SMALL, steps.LARGE):
-            ms = steps.measure(net, device, args.rounds, say)
-            results[f"steps_{net.name}_ms"] = ms
-            show_steps(net.name, ms)
+            times = steps.measure(net, device, args.rounds, say)
+            results[f"steps_{net.name}_ms"] = times
+            show_steps(net.name, times)
             if net is steps.SMALL:
-                limit("none / Lightning's floor", ms["none"] / ms["floor"], 1.15)
+                limit("none / Lightning's floor", steps.ratio(times, "none", "floor"), 1.15)
             else:
-                limit("none / bare loop", ms["none"] / ms["bare"], 1.08)
+                limit("none / bare loop", steps.ratio(times, "none", "bare"), 1.08)
                 for name in ("l1", "l2", "dropout", "max_norm"):
-                    limit(f"{name} / none", ms[name] / ms["none"], 1.3)
+                    limit(f"{name} / none", steps.ratio(times, name, "none"), 1.3)
     if "whole_run" in parts:
         seconds = whole_run.measure(args.rounds)
         results["whole_run_s"] = seconds

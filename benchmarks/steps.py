@@ -1,13 +1,13 @@
 """The cost of one training step: bare PyTorch, Lightning's floor, reglab with each regularizer.
 
 All variants train the same network on the same batches. Time is taken where batches are drawn, so that nothing is added
-to what is measured: from the batch after the warm-up to the last one. Rounds alternate over the variants, and each
-figure is the median of its rounds.
+to what is measured: from the batch after the warm-up to the last one. Rounds alternate over the variants, back and
+forth; a ratio is the median of the ratios within each round, for a shared machine is faster now and slower then.
 """
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pytorch_lightning as pl
@@ -132,8 +132,8 @@ def _accelerator(device: torch.device) -> str:
     return "gpu" if device.type == "cuda" else "cpu"
 
 
-def measure(net: Net, device: torch.device, rounds: int, say: Callable[[str], None]) -> dict[str, float]:
-    """Median milliseconds a step of every variant."""
+def measure(net: Net, device: torch.device, rounds: int, say: Callable[[str], None]) -> dict[str, list[float]]:
+    """Milliseconds a step of every variant, round by round."""
     variants: dict[str, Callable[[], float]] = {"bare": lambda: bare(net, device), "floor": lambda: floor(net, device)}
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for name in ["none", *REGULARIZERS]:
@@ -143,6 +143,11 @@ def measure(net: Net, device: torch.device, rounds: int, say: Callable[[str], No
     for i in range(rounds):
         order = list(variants) if i % 2 == 0 else list(variants)[::-1]
         for name in order:
-            times[name].append(variants[name]())
+            times[name].append(1000 * variants[name]())
         say(f"  {net.name} net, round {i + 1} of {rounds}")
-    return {name: 1000 * statistics.median(values) for name, values in times.items()}
+    return times
+
+
+def ratio(times: Mapping[str, list[float]], name: str, base: str) -> float:
+    """How many times `base` a step of `name` takes."""
+    return statistics.median(own / other for own, other in zip(times[name], times[base], strict=True))

@@ -21,9 +21,9 @@ def soft_threshold(weight: Tensor, threshold: Tensor) -> Tensor:
         weight: any shape.
         threshold: 0-dim, at least 0; 0 gives the weights back, bit for bit.
     """
-    # w minus w clamped to ±threshold: where |w| is smaller that is w - w, an exact zero. Two one-sided clamps, the
-    # second in place, take half the time of one with two tensor bounds.
-    return weight - weight.clamp_min(-threshold).clamp_max_(threshold)
+    # w minus w clamped to ±threshold: where |w| is smaller that is w - w, an exact zero. All in the memory of the first
+    # clamp: of large weights the system's new pages cost more than the arithmetic.
+    return weight.clamp_min(-threshold).clamp_max_(threshold).neg_().add_(weight)
 
 
 class L1(Regularizer):
