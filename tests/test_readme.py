@@ -49,6 +49,49 @@ def test_a_command(project: Path, command: str) -> None:
     assert (project / "mlflow.db").exists()
 
 
+OWN_REGULARIZER = """
+from reglab.regularizers.base import Regularizer, Weights
+from reglab.regularizers.order import PROJECTION
+
+
+class Rounded(Regularizer):
+    off = {"digits": float("inf")}
+    bounds = {"digits": (0.0, float("inf"))}
+    acts = PROJECTION
+
+    def after_step(self, weights: Weights, lr: float) -> Weights:
+        scale = 10.0**self.digits
+        return {name: (weight * scale).round() / scale for name, weight in weights.items()}
+"""
+OWN_MODEL = """
+from torch import nn
+
+
+class Tower(nn.Sequential):
+    def __init__(self, input_shape: tuple[int, ...], outputs: int, width: int) -> None:
+        super().__init__(nn.Flatten(), nn.LazyLinear(width), nn.ReLU(), nn.LazyLinear(outputs))
+        import torch
+
+        self(torch.zeros(1, *input_shape))
+"""
+
+
+@pytest.mark.slow
+def test_an_own_regularizer_and_an_own_model_are_a_file_and_a_yaml_each(project: Path) -> None:
+    (project / "src/reglab/regularizers/rounded.py").write_text(OWN_REGULARIZER)
+    yaml = "# mine\nrounded:\n  _target_: reglab.regularizers.rounded.Rounded\n  digits: 1\n"
+    (project / "conf/regularizer/rounded.yaml").write_text(yaml)
+    (project / "src/reglab/models/tower.py").write_text(OWN_MODEL)
+    yaml = "# mine\n_target_: reglab.models.tower.Tower\nname: tower\nwidth: 8\n"
+    (project / "conf/model/tower.yaml").write_text(yaml)
+    done = shell(project, "make train ARGS='regularizer=[rounded,dropout] model=tower trainer=fast'")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("dropout+rounded  test/loss")
+    wrong = shell(project, "make train ARGS='regularizer=rounded regularizer.rounded.digits=-1'")
+    assert "regularizer.rounded.digits=-1: must be a number at least 0" in wrong.stderr
+    assert "rounded" in shell(project, ".venv/bin/python pipelines/train.py --help").stdout
+
+
 @pytest.mark.slow
 def test_make_ui_starts_and_stops(project: Path) -> None:
     process = subprocess.Popen(

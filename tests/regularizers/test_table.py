@@ -72,7 +72,7 @@ def test_its_config_makes_it_within_its_bounds(row: Row) -> None:
     name, method = snake(row.cls), row.make()
     config = OmegaConf.to_container(OmegaConf.load(CONF / "regularizer" / f"{name}.yaml"))
     assert set(config) == {name, "_space_"}
-    assert config[name].pop("_target_") == f"reglab.regularizers.{row.cls}"
+    assert config[name].pop("_target_") == f"reglab.regularizers.{name}.{row.cls}"
     assert set(config[name]) == set(method.off) == set(method.bounds) == set(dict(method.named_buffers()))
     assert row.make(config[name]).name == name
     assert set(config["_space_"]) == {name}

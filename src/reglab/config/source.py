@@ -19,7 +19,7 @@ class _Class(NamedTuple):
 
 
 def declared(target: str, name: str) -> Any:
-    """The value of a class variable, inherited ones included: ``declared("reglab.regularizers.L1", "bounds")``.
+    """The value of a class variable, inherited ones included: ``declared("reglab.regularizers.l1.L1", "bounds")``.
 
     Raises:
         Unknown: no such class in the source, or no plain constant.
