@@ -120,7 +120,9 @@ def floor(net: Net, device: torch.device) -> float:
 def reglab(regularizer: str, net: Net, device: torch.device, cfg: DictConfig) -> float:
     """reglab's own module, trainer and hooks: seconds a step."""
     model = _model(net)
-    fit = Fit(model, Classification(net.sizes[-1]), build.build_regularizers(cfg, model, "classification"))
+    fit = Fit(
+        model, Classification(net.sizes[-1]), build.build_regularizers(cfg, model, "classification", net.sizes[:1])
+    )
     module = build.build_module(cfg, fit, ())
     batches = Clocked(net, device)
     settings = dict(build.plain(cfg.trainer)) | {"max_epochs": 1, "accelerator": _accelerator(device)}

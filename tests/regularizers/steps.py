@@ -1,12 +1,13 @@
 """Training steps as `reglab.training.Module` takes them, without a Trainer around them."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reglab.models import MLP
+from reglab.models import CNN, MLP
 from reglab.regularizers import Regularizer, in_order
 from reglab.seeding import mix
 from reglab.tasks import Classification, Regression, Task
@@ -18,11 +19,11 @@ CLASSES = 3
 FEATURES = 6
 
 
-def batch_of(kind: str, rows: int = 24, seed: int = 0) -> Batch:
-    """Random inputs (rows, FEATURES), and targets that depend on them."""
+def batch_of(kind: str, rows: int = 24, seed: int = 0, shape: tuple[int, ...] = (FEATURES,)) -> Batch:
+    """Random inputs (rows, *shape), and targets that depend on them."""
     generator = torch.Generator().manual_seed(seed)
-    inputs = torch.randn(rows, FEATURES, generator=generator)
-    scores = inputs @ torch.randn(FEATURES, CLASSES, generator=generator)
+    inputs = torch.randn(rows, *shape, generator=generator)
+    scores = inputs.flatten(1) @ torch.randn(math.prod(shape), CLASSES, generator=generator)
     return inputs, scores.argmax(1) if kind == "classification" else scores[:, 0]
 
 
@@ -30,9 +31,15 @@ def task_of(kind: str) -> Task:
     return Classification(CLASSES) if kind == "classification" else Regression()
 
 
-def network(kind: str = "classification", seed: int = 0, **options: Any) -> MLP:
+def network(
+    kind: str = "classification", seed: int = 0, shape: tuple[int, ...] = (FEATURES,), **options: Any
+) -> MLP | CNN:
+    """A small net for examples of the shape: an MLP for tables, a CNN for images and signals."""
     torch.manual_seed(seed)
-    return MLP((FEATURES,), CLASSES if kind == "classification" else 1, **{"hidden_sizes": [8, 7], **options})
+    outputs = CLASSES if kind == "classification" else 1
+    if len(shape) == 1:
+        return MLP(shape, outputs, **{"hidden_sizes": [8, 7], **options})
+    return CNN(shape, outputs, **{"channels": [4, 5], **options})
 
 
 def fit_of(model: nn.Module, task: Task, regularizers: Iterable[Regularizer] = ()) -> Fit:

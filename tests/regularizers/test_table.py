@@ -21,31 +21,33 @@ from reglab.regularizers.base import known, snake
 from reglab.seeding import mix
 from reglab.training.fit import Fit
 from reglab.training.module import Module
-from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
+from tests.regularizers.steps import FEATURES, batch_of, fit_of, network, same_state, task_of, train
 
 
 class Row(NamedTuple):
-    """A method with two settings that differ, and the kind of data to try it on."""
+    """A method with two settings that differ, and what to try it on: kind of task, activation, shape of an example."""
 
     cls: str
     strengths: dict[str, float]
     others: dict[str, float]
     kind: str = "classification"
     activation: str = "relu"
+    shape: tuple[int, ...] = (FEATURES,)
 
     def make(self, strengths: dict[str, float] | None = None) -> Regularizer:
         return getattr(reglab.regularizers, self.cls)(**(self.strengths if strengths is None else strengths))
 
     def fit(self, strengths: dict[str, float] | None = None, **model: Any) -> Fit:
-        return fit_of(
-            network(self.kind, activation=self.activation, **model), task_of(self.kind), [self.make(strengths)]
-        )
+        return fit_of(self.network(**model), task_of(self.kind), [self.make(strengths)])
 
     def plain(self) -> Fit:
-        return fit_of(network(self.kind, activation=self.activation), task_of(self.kind))
+        return fit_of(self.network(), task_of(self.kind))
+
+    def network(self, **model: Any) -> Any:
+        return network(self.kind, shape=self.shape, activation=self.activation, **model)
 
     def batches(self) -> list[tuple[Tensor, Tensor]]:
-        return [batch_of(self.kind, seed=i) for i in range(3)]
+        return [batch_of(self.kind, seed=i, shape=self.shape) for i in range(3)]
 
 
 ROWS = [
@@ -88,8 +90,8 @@ def adamw(parameters: Any) -> torch.optim.Optimizer:
 
 
 @functools.cache
-def none_after_200_steps(kind: str, activation: str) -> Fit:
-    row = Row("none", {}, {}, kind, activation)
+def none_after_200_steps(kind: str, activation: str, shape: tuple[int, ...]) -> Fit:
+    row = Row("none", {}, {}, kind, activation, shape)
     return train(row.plain(), row.batches(), 200, adamw)
 
 
@@ -101,7 +103,7 @@ def test_off_is_bit_equal_to_none(row: Row) -> None:
     for strength, value in off.regularizers[0].off.items():
         off.regularizers[0].get_buffer(strength).fill_(value)
     train(off, row.batches(), 200, adamw)
-    assert same_state(off.model, none_after_200_steps(row.kind, row.activation).model)
+    assert same_state(off.model, none_after_200_steps(row.kind, row.activation, row.shape).model)
 
 
 @every
@@ -112,12 +114,12 @@ def test_on_is_not_none(row: Row) -> None:
 
 @every
 def test_evaluation_is_the_plain_models(row: Row) -> None:
-    fit, plain = row.fit(norm="batch"), network(row.kind, activation=row.activation, norm="batch")
+    fit, plain = row.fit(norm="batch"), row.network(norm="batch")
     train(fit, row.batches(), 3)
     assert list(fit.model.state_dict()) == list(plain.state_dict())
     assert list(fit.state_dict()) == [f"model.{name}" for name in plain.state_dict()]
     plain.load_state_dict(copy.deepcopy(fit.model.state_dict()))
-    inputs, _ = batch_of(row.kind, seed=9)
+    inputs, _ = batch_of(row.kind, seed=9, shape=row.shape)
     assert torch.equal(fit.eval().model(inputs), plain.eval()(inputs))
 
 
@@ -146,8 +148,17 @@ def test_it_trains_in_mixed_precision(row: Row) -> None:
 )
 def test_pairs_train_together(pair: tuple[Row, Row]) -> None:
     methods = [row.make() for row in pair]
-    fit = fit_of(network("classification"), task_of("classification"), methods)
-    train(fit, pair[0]._replace(kind="classification").batches(), 2)
+    if any(one.name in other.conflicts for one, other in (methods, methods[::-1])):
+        pytest.skip("they are declared to be in conflict")
+    shapes = {row.shape for row in pair if row.make().dims} or {pair[0].shape}
+    if len(shapes) > 1:
+        pytest.skip("they are for different shapes of examples")
+    kind = next((kind for kind in methods[0].kinds if kind in methods[1].kinds), None)
+    if kind is None:
+        pytest.skip("they are for different kinds of task")
+    on = Row("", {}, {}, kind, pair[0].activation, shapes.pop())
+    fit = fit_of(on.network(), task_of(kind), methods)
+    train(fit, on.batches(), 2)
     assert all(p.isfinite().all() for p in fit.model.parameters())
 
 

@@ -145,6 +145,7 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         _known_keys(f"regularizer.{name}", node)
         _strengths(name, node)
         _fits_task(name, str(node["_target_"]), plain["data"])
+    _no_conflicts(chosen, nodes)
     _something_to_drop(nodes, plain["model"])
 
 
@@ -168,6 +169,17 @@ def _fits_task(name: str, target: str, data: Mapping[str, Any]) -> None:
     if task and task not in kinds:
         what = data.get("name") or "this data"
         raise ConfigError(f"regularizer={name}: is for {' and '.join(kinds)}, and {what} is a {task}; leave it out")
+
+
+def _no_conflicts(chosen: Set[str], nodes: Mapping[str, Any]) -> None:
+    for name in sorted(chosen):
+        try:
+            conflicts = declared(str(nodes[name]["_target_"]), "conflicts")
+        except Unknown:
+            continue
+        for other, reason in conflicts.items():
+            if other in chosen:
+                raise ConfigError(f"regularizer=[{name},{other}]: {reason}; choose one of them")
 
 
 def _something_to_drop(nodes: Mapping[str, Any], model: Mapping[str, Any]) -> None:

@@ -116,6 +116,10 @@ class Regularizer(nn.Module):
     """Whether it runs under vmap, or the reason why not."""
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
     """Task kinds it fits."""
+    dims: ClassVar[tuple[int, ...]] = ()
+    """Dimensions of one example that it can act on: (3,) for images, (2,) for signals of channels; empty: any."""
+    conflicts: ClassVar[dict[str, str]] = {}
+    """Name of a regularizer that it cannot be combined with to the reason; one of the two declares it."""
     effects: ClassVar[dict[str, str]] = {}
     """Strength to the effect it asks for; one effect asked for twice is reported."""
     needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"

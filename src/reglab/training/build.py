@@ -62,11 +62,11 @@ def check_last_batch(model: nn.Module, data: TensorData) -> None:
         ) from error
 
 
-def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str) -> list[Regularizer]:
+def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape: tuple[int, ...]) -> list[Regularizer]:
     """The strategy's regularizers in their order, attached to the model.
 
     Raises:
-        ConfigError: one does not fit the kind of task, or found nothing to act on.
+        ConfigError: one does not fit the kind of task or the shape of its examples, or found nothing to act on.
     """
     methods: Iterable[Regularizer] = [
         get_class(node["_target_"])(**{key: value for key, value in node.items() if key != "_target_"})
@@ -80,11 +80,20 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str) -> list[Reg
                 f"regularizer={regularizer.name}: is for {' and '.join(regularizer.kinds)}, and this data is a "
                 f"{kind} task; leave it out"
             )
+        if regularizer.dims and len(input_shape) not in regularizer.dims:
+            wanted = " or ".join(_EXAMPLES[dims] for dims in regularizer.dims)
+            raise ConfigError(
+                f"regularizer={regularizer.name}: is for {wanted}, and this data's examples have the shape "
+                f"{input_shape}; leave it out"
+            )
         if not regularizer.attach(model):
             raise ConfigError(
                 f"regularizer={regularizer.name}: found nothing to act on in this model{_hint(regularizer)}"
             )
     return ordered
+
+
+_EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
 
 
 def _hint(regularizer: Regularizer) -> str:

@@ -99,7 +99,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
             "init_hash": init_hash(model),
         }
     )
-    fit = Fit(model, build.build_task(data), build.build_regularizers(cfg, model, data.kind))
+    fit = Fit(model, build.build_task(data), build.build_regularizers(cfg, model, data.kind, data.input_shape))
     if doubles := double_counting(cfg, fit.regularizers):  # type: ignore[arg-type]
         tracked.set_tags({"double_counting": "; ".join(doubles)})
         sys.stderr.write("".join(f"note: {double}\n" for double in doubles))
