@@ -5,14 +5,16 @@ import torch
 from torch import nn
 
 from reglab.errors import ConfigError
-from reglab.models import CNN, MLP, Linear
+from reglab.models import CNN, MLP, Linear, ResidualCNN
 from reglab.models.layers import ACTIVATIONS, NORMS
 
 SIGNALS = [(1, 40), (1, 8, 8), (3, 28, 20)]
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 10])
-@pytest.mark.parametrize(("model", "shape"), [*product([Linear, MLP, CNN], SIGNALS), (Linear, (10,)), (MLP, (10,))])
+@pytest.mark.parametrize(
+    ("model", "shape"), [*product([Linear, MLP, CNN, ResidualCNN], SIGNALS), (Linear, (10,)), (MLP, (10,))]
+)
 def test_sizes_come_from_the_data(model: type[nn.Module], shape: tuple[int, ...], outputs: int) -> None:
     out = model(shape, outputs)(torch.randn(5, *shape))
     assert out.shape == ((5,) if outputs == 1 else (5, outputs))
@@ -30,7 +32,9 @@ def test_the_seeds_net_is_an_mlp_with_ten_hidden_units() -> None:
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("norm", ["none", *NORMS])
-@pytest.mark.parametrize(("model", "shape"), [(MLP, (6,)), (CNN, (1, 8)), (CNN, (2, 8, 8))])
+@pytest.mark.parametrize(
+    ("model", "shape"), [(MLP, (6,)), (CNN, (1, 8)), (CNN, (2, 8, 8)), (ResidualCNN, (2, 8)), (ResidualCNN, (1, 8, 8))]
+)
 def test_every_activation_and_norm_trains(model: type[nn.Module], shape: tuple[int, ...], name: str, norm: str) -> None:
     net = model(shape, 3, activation=name, norm=norm)
     net(torch.randn(4, *shape)).square().mean().backward()
@@ -45,8 +49,20 @@ def test_layer_norm_of_feature_maps_normalizes_each_example_alone() -> None:
     torch.testing.assert_close(flat.std(1, correction=0), torch.ones(2), atol=1e-4, rtol=0)
 
 
+def test_a_residual_block_adds_its_branch_to_its_shortcut() -> None:
+    net = ResidualCNN((1, 8), 2, channels=[3, 5], blocks=2, norm="none")
+    x = torch.randn(4, 1, 8)
+    for name, block in list(net.named_children())[:2]:
+        torch.testing.assert_close(block(x), torch.relu(block.shortcut(x) + block.branch(x)), msg=name)
+        x = block(x)
+    assert isinstance(net.block_0_1.shortcut, nn.Identity)
+    assert tuple(net.block_1_0.shortcut.weight.shape) == (5, 3, 1)
+
+
 def test_a_convolution_refuses_a_table_and_too_many_blocks() -> None:
     with pytest.raises(ConfigError, match=r"model=cnn: .*\(10,\); use model=mlp"):
         CNN((10,), 2)
+    with pytest.raises(ConfigError, match=r"model=residual_cnn: needs images"):
+        ResidualCNN((10,), 2)
     with pytest.raises(ConfigError, match=r"model.channels=\[4, 4, 4, 4\]: 4 halvings leave nothing of a side of 8"):
         CNN((1, 8, 8), 2, channels=[4, 4, 4, 4])

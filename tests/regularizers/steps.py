@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reglab.models import CNN, MLP
+from reglab.models import CNN, MLP, ResidualCNN
 from reglab.regularizers import Regularizer, in_order
 from reglab.seeding import mix
 from reglab.tasks import Classification, Regression, Task
@@ -32,13 +32,19 @@ def task_of(kind: str) -> Task:
 
 
 def network(
-    kind: str = "classification", seed: int = 0, shape: tuple[int, ...] = (FEATURES,), **options: Any
-) -> MLP | CNN:
-    """A small net for examples of the shape: an MLP for tables, a CNN for images and signals."""
+    kind: str = "classification",
+    seed: int = 0,
+    shape: tuple[int, ...] = (FEATURES,),
+    residual: bool = False,
+    **options: Any,
+) -> MLP | CNN | ResidualCNN:
+    """A small net for examples of the shape: an MLP for tables, a CNN for images and signals, `residual` or not."""
     torch.manual_seed(seed)
     outputs = CLASSES if kind == "classification" else 1
     if len(shape) == 1:
         return MLP(shape, outputs, **{"hidden_sizes": [8, 7], **options})
+    if residual:
+        return ResidualCNN(shape, outputs, **{"channels": [4, 5], "norm": "none", **options})
     return CNN(shape, outputs, **{"channels": [4, 5], **options})
 
 

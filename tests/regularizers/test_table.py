@@ -33,6 +33,7 @@ class Row(NamedTuple):
     kind: str = "classification"
     activation: str = "relu"
     shape: tuple[int, ...] = (FEATURES,)
+    residual: bool = False
 
     def make(self, strengths: dict[str, float] | None = None) -> Regularizer:
         return getattr(reglab.regularizers, self.cls)(**(self.strengths if strengths is None else strengths))
@@ -44,7 +45,7 @@ class Row(NamedTuple):
         return fit_of(self.network(), task_of(self.kind))
 
     def network(self, **model: Any) -> Any:
-        return network(self.kind, shape=self.shape, activation=self.activation, **model)
+        return network(self.kind, shape=self.shape, activation=self.activation, residual=self.residual, **model)
 
     def batches(self) -> list[tuple[Tensor, Tensor]]:
         return [batch_of(self.kind, seed=i, shape=self.shape) for i in range(3)]
@@ -58,6 +59,7 @@ ROWS = [
     Row("Dropout", {"p": 0.2, "input_p": 0.1}, {"p": 0.5, "input_p": 0.3}, activation="tanh"),
     Row("MaxNorm", {"max_norm": 0.5}, {"max_norm": 1.0}, kind="regression"),
     Row("LabelSmoothing", {"epsilon": 0.1}, {"epsilon": 0.4}),
+    Row("StochasticDepth", {"p": 0.2}, {"p": 0.5}, shape=(2, 8, 8), residual=True),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
@@ -90,8 +92,8 @@ def adamw(parameters: Any) -> torch.optim.Optimizer:
 
 
 @functools.cache
-def none_after_200_steps(kind: str, activation: str, shape: tuple[int, ...]) -> Fit:
-    row = Row("none", {}, {}, kind, activation, shape)
+def none_after_200_steps(kind: str, activation: str, shape: tuple[int, ...], residual: bool) -> Fit:
+    row = Row("none", {}, {}, kind, activation, shape, residual)
     return train(row.plain(), row.batches(), 200, adamw)
 
 
@@ -103,7 +105,7 @@ def test_off_is_bit_equal_to_none(row: Row) -> None:
     for strength, value in off.regularizers[0].off.items():
         off.regularizers[0].get_buffer(strength).fill_(value)
     train(off, row.batches(), 200, adamw)
-    assert same_state(off.model, none_after_200_steps(row.kind, row.activation, row.shape).model)
+    assert same_state(off.model, none_after_200_steps(*row[3:]).model)
 
 
 @every
@@ -150,13 +152,13 @@ def test_pairs_train_together(pair: tuple[Row, Row]) -> None:
     methods = [row.make() for row in pair]
     if any(one.name in other.conflicts for one, other in (methods, methods[::-1])):
         pytest.skip("they are declared to be in conflict")
-    shapes = {row.shape for row in pair if row.make().dims} or {pair[0].shape}
+    shapes = {row.shape for row in pair if row.make().dims or row.residual} or {pair[0].shape}
     if len(shapes) > 1:
         pytest.skip("they are for different shapes of examples")
     kind = next((kind for kind in methods[0].kinds if kind in methods[1].kinds), None)
     if kind is None:
         pytest.skip("they are for different kinds of task")
-    on = Row("", {}, {}, kind, pair[0].activation, shapes.pop())
+    on = Row("", {}, {}, kind, pair[0].activation, shapes.pop(), pair[0].residual or pair[1].residual)
     fit = fit_of(on.network(), task_of(kind), methods)
     train(fit, on.batches(), 2)
     assert all(p.isfinite().all() for p in fit.model.parameters())

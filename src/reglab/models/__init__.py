@@ -3,5 +3,6 @@
 from reglab.models.cnn import CNN
 from reglab.models.linear import Linear
 from reglab.models.mlp import MLP
+from reglab.models.residual_cnn import ResidualCNN
 
-__all__ = ["CNN", "MLP", "Linear"]
+__all__ = ["CNN", "MLP", "Linear", "ResidualCNN"]

@@ -5,11 +5,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from reglab.errors import ConfigError
 from reglab.models import layers
-
-_CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
-_POOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+from reglab.models.convolutions import CONV, POOL, check, flat
 
 
 class CNN(nn.Sequential):
@@ -24,7 +21,7 @@ class CNN(nn.Sequential):
         norm: ``none``, ``batch`` or ``layer``, before the activation.
 
     Raises:
-        ConfigError: the data has no channels, or a side becomes empty by the pooling.
+        ConfigError: see `convolutions.check`.
     """
 
     def __init__(
@@ -36,25 +33,13 @@ class CNN(nn.Sequential):
         activation: str = "relu",
         norm: str = "none",
     ) -> None:
-        dims = len(input_shape) - 1
-        if dims not in _CONV:
-            raise ConfigError(
-                f"model=cnn: needs images or 1-D signals, and this data's examples have the shape {input_shape}; "
-                "use model=mlp"
-            )
-        if min(input_shape[1:]) >> len(channels) == 0:
-            raise ConfigError(
-                f"model.channels={list(channels)}: {len(channels)} halvings leave nothing of a side of "
-                f"{min(input_shape[1:])}; name fewer blocks"
-            )
+        dims = check("cnn", input_shape, channels)
         chain: list[tuple[str, nn.Module]] = []
         features = input_shape[0]
         for i, size in enumerate(channels):
-            chain.append((f"conv_{i}", _CONV[dims](features, size, kernel_size, padding=kernel_size // 2)))
+            chain.append((f"conv_{i}", CONV[dims](features, size, kernel_size, padding=kernel_size // 2)))
             chain += [(f"norm_{i}", layer) for layer in layers.norm(norm, size, dims)]
-            chain += [(f"activation_{i}", layers.activation(activation)), (f"pool_{i}", _POOL[dims](2))]
+            chain += [(f"activation_{i}", layers.activation(activation)), (f"pool_{i}", POOL[dims](2))]
             features = size
-        for side in input_shape[1:]:
-            features *= side >> len(channels)
         chain.append(("flatten", nn.Flatten()))
-        super().__init__(OrderedDict(chain + layers.output(features, outputs)))
+        super().__init__(OrderedDict(chain + layers.output(flat(input_shape, channels), outputs)))

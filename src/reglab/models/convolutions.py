@@ -1,0 +1,39 @@
+"""What convolutional networks share: layers by the data's shape, and the shapes that they can take."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from reglab.errors import ConfigError
+
+CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
+POOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+
+
+def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int]) -> int:
+    """The number of dimensions to convolve over: 1 for (channels, length), 2 for (channels, height, width).
+
+    Raises:
+        ConfigError: the data has no channels, or a side becomes empty by halving it once for each of `channels`.
+    """
+    dims = len(input_shape) - 1
+    if dims not in CONV:
+        raise ConfigError(
+            f"model={model}: needs images or 1-D signals, and this data's examples have the shape {input_shape}; "
+            "use model=mlp"
+        )
+    side = min(input_shape[1:])
+    if side >> len(channels) == 0:
+        raise ConfigError(
+            f"model.channels={list(channels)}: {len(channels)} halvings leave nothing of a side of {side}; "
+            "name fewer blocks"
+        )
+    return dims
+
+
+def flat(input_shape: tuple[int, ...], channels: Sequence[int]) -> int:
+    """Features that are left once every side was halved (rounded down) for each of `channels`."""
+    features = channels[-1]
+    for side in input_shape[1:]:
+        features *= side >> len(channels)
+    return features

@@ -1,0 +1,62 @@
+"""Stochastic depth: residual branches are left out, example by example, the deeper the more often."""
+
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers.dropout import thinned
+from reglab.regularizers.order import DROPOUT
+
+
+def dropped_branch(branch: Tensor, p: Tensor) -> Tensor:
+    """The branch (batch, ...) of a share p of the examples becomes zero, that of the others is divided by 1 - p.
+
+    The mean stays; at p = 0 the branch comes back, bit for bit.
+
+    Args:
+        branch: what is added to the shortcut.
+        p: 0-dim, at least 0 and below 1.
+    """
+    draws = torch.rand((len(branch), *[1] * (branch.ndim - 1)), device=branch.device)
+    return thinned(branch, draws, p)
+
+
+class StochasticDepth(Regularizer):
+    """Drops the residual branch of block l of L with probability p · l / L, for each example on its own.
+
+    Acts on modules that have a child named ``branch``, whose output they add to a shortcut, in training mode only
+    (Huang, Sun, Liu, Sedra and Weinberger 2016, "Deep Networks with Stochastic Depth"; dividing by the rate of survival
+    in training leaves evaluation alone).
+
+    Args:
+        p: of the last block, at least 0 and below 1; 0 is off.
+    """
+
+    off: ClassVar = {"p": 0.0}
+    bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    acts: ClassVar = DROPOUT
+    needs: ClassVar = "it needs residual blocks, as model=residual_cnn has them"
+    p: Tensor
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p=p)
+        self._handles: list[Any] = []
+
+    def attach(self, model: nn.Module) -> list[str]:
+        for handle in self._handles:
+            handle.remove()
+        blocks = {
+            name: m.branch for name, m in model.named_modules() if isinstance(getattr(m, "branch", None), nn.Module)
+        }
+        # Bound methods: the strength is read at each call, through the module, and a deep copy takes its own along.
+        self._handles = [
+            branch.register_forward_hook(partial(self._drop, depth / len(blocks)))
+            for depth, branch in enumerate(blocks.values(), start=1)
+        ]
+        return list(blocks)
+
+    def _drop(self, depth: float, branch: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        return dropped_branch(output, self.p * depth) if branch.training else output

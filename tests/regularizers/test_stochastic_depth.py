@@ -1,0 +1,47 @@
+"""Stochastic depth against a block whose branch is known."""
+
+import pytest
+import torch
+
+from reglab.models import CNN, ResidualCNN
+from reglab.regularizers import StochasticDepth
+from reglab.regularizers.stochastic_depth import dropped_branch
+
+
+def test_all_or_nothing_of_each_example_with_the_mean_kept(double: None) -> None:
+    torch.manual_seed(0)
+    p, branch = torch.tensor(0.3), torch.randn(20_000, 2, 3)
+    out = dropped_branch(branch, p)
+    dropped = (out == 0).flatten(1)
+    assert (dropped.all(1) | ~dropped.any(1)).all()
+    torch.testing.assert_close(out[~dropped.any(1)], branch[~dropped.any(1)] / (1 - p))
+    assert dropped.all(1).double().mean().item() == pytest.approx(0.3, abs=0.015)
+    assert torch.equal(dropped_branch(branch, torch.tensor(0.0)), branch)
+
+
+def test_deeper_blocks_are_dropped_more_often() -> None:
+    torch.manual_seed(0)
+    model = ResidualCNN((1, 8), 2, channels=[3], blocks=4, norm="none")
+    method = StochasticDepth(p=0.8)
+    assert method.attach(model) == ["block_0_0", "block_0_1", "block_0_2", "block_0_3"]
+    seen: list[torch.Tensor] = []
+    for module in list(model.children())[:4]:
+        module.branch.register_forward_hook(lambda branch, inputs, out: seen.append(out.detach()))
+    model(torch.randn(5_000, 1, 8))
+    shares = [(out == 0).flatten(1).all(1).float().mean().item() for out in seen]
+    assert shares == pytest.approx([0.2, 0.4, 0.6, 0.8], abs=0.03)
+    seen.clear()
+    model.eval()(torch.randn(5_000, 1, 8))
+    assert all((out != 0).flatten(1).any(1).all() for out in seen)
+
+
+def test_attached_again_it_drops_once() -> None:
+    model = ResidualCNN((1, 8), 2, channels=[3], blocks=1)
+    method = StochasticDepth(p=0.5)
+    method.attach(model)
+    method.attach(model)
+    assert len(model.block_0_0.branch._forward_hooks) == 1
+
+
+def test_a_net_without_branches_offers_nothing() -> None:
+    assert StochasticDepth(p=0.5).attach(CNN((1, 8), 2, channels=[3])) == []
