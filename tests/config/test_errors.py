@@ -71,6 +71,28 @@ WRONG = {
     "experiment=seed_l2 regularizer=none regularizer.l2.strength=3": (
         "regularizer.l2.strength=3: the strategy is none; add regularizer=l2"
     ),
+    "regularizer=l1 +regularizer.l1.schedule=late": "regularizer.l1.schedule=late: must name strengths",
+    "regularizer=l1 +regularizer.l1.schedule.strengt.kind=late": (
+        "regularizer.l1.schedule.strengt: no such strength; did you mean strength?"
+    ),
+    "regularizer=l1 +regularizer.l1.schedule.strength.kind=lat": (
+        "regularizer.l1.schedule.strength.kind=lat: must be one of linear, early, late; did you mean late?"
+    ),
+    "regularizer=l1 +regularizer.l1.schedule.strength={kind:late,sinc:3}": (
+        "regularizer.l1.schedule.strength.sinc: no such key; did you mean since? (keys: since)"
+    ),
+    "regularizer=l1 +regularizer.l1.schedule.strength={kind:linear,start:0}": (
+        "regularizer.l1.schedule.strength.epochs: missing; kind=linear needs start and epochs"
+    ),
+    "regularizer=l1 +regularizer.l1.schedule.strength={kind:early,until:0}": (
+        "regularizer.l1.schedule.strength.until=0: must be a whole number of 1 or more"
+    ),
+    "regularizer=dropout +regularizer.dropout.schedule.p={kind:linear,start:1,epochs:3}": (
+        "regularizer.dropout.schedule.p.start=1: must be a finite number at least 0 and below 1"
+    ),
+    "regularizer=max_norm +regularizer.max_norm.schedule.max_norm={kind:linear,start:inf,epochs:3}": (
+        "regularizer.max_norm.schedule.max_norm: an infinite strength has no steps in between"
+    ),
     # data
     "data=csv": "data.path=null: give the file",
     "data=csv data.path=/nope.csv data.target=y": "data.path=/nope.csv: no such file",

@@ -12,6 +12,7 @@ from reglab.config.explain import explain
 from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
 from reglab.config.rules import TRAIN, apply, shown, strength
+from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
 from reglab.config.suggest import did_you_mean, not_in_strategy
@@ -142,7 +143,7 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         if name not in chosen:
             given = next((f"regularizer.{name}.{k}={shown(v)}" for k, v in (node or {}).items()), f"regularizer.{name}")
             raise ConfigError(not_in_strategy(given, f"the strategy is {strategy(cfg)}", name))
-        _known_keys(f"regularizer.{name}", node)
+        _known_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
         _strengths(name, node)
         _fits_task(name, str(node["_target_"]), plain["data"])
     _no_conflicts(chosen, nodes)
@@ -158,6 +159,7 @@ def _strengths(name: str, node: Mapping[str, Any]) -> None:
     for key, (low, high) in bounds.items():
         if key in node:
             strength(low, high, off.get(key)).check(f"regularizer.{name}.{key}", node[key])
+    check_schedule(name, node, bounds, off)
 
 
 def _fits_task(name: str, target: str, data: Mapping[str, Any]) -> None:

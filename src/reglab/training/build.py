@@ -14,6 +14,7 @@ from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.regularizers.base import Regularizer
 from reglab.regularizers.order import in_order
+from reglab.regularizers.schedules import Schedule, schedule
 from reglab.seeding import mix
 from reglab.tasks import Classification, Regression, Task
 from reglab.training.fit import Fit
@@ -69,7 +70,7 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
         ConfigError: one does not fit the kind of task or the shape of its examples, or found nothing to act on.
     """
     methods: Iterable[Regularizer] = [
-        get_class(node["_target_"])(**{key: value for key, value in node.items() if key != "_target_"})
+        get_class(node["_target_"])(**{key: value for key, value in node.items() if key not in _NOT_STRENGTHS})
         for name, node in plain(cfg.regularizer).items()
         if not name.startswith("_")
     ]
@@ -86,6 +87,7 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
                 f"regularizer={regularizer.name}: is for {wanted}, and this data's examples have the shape "
                 f"{input_shape}; leave it out"
             )
+        _switched_on(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
         if not regularizer.attach(model):
             raise ConfigError(
                 f"regularizer={regularizer.name}: found nothing to act on in this model{_hint(regularizer)}"
@@ -93,6 +95,25 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
     return ordered
 
 
+def build_schedules(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> dict[tuple[Regularizer, str], Schedule]:
+    """The schedules of the strengths that have one."""
+    return {
+        (regularizer, strength): schedule(float(node[strength]), regularizer.off[strength], settings)
+        for regularizer, node in ((r, plain(cfg.regularizer)[r.name]) for r in regularizers)
+        for strength, settings in (node.get("schedule") or {}).items()
+    }
+
+
+def _switched_on(regularizer: Regularizer, schedules: Mapping[str, Any]) -> None:
+    """Before it is attached: a strength that ends at its off value must find what it acts on while it is not there."""
+    for strength, settings in schedules.items():
+        if settings["kind"] == "linear":
+            buffer = regularizer.get_buffer(strength)
+            if float(buffer) == regularizer.off[strength]:
+                buffer.fill_(settings["start"])
+
+
+_NOT_STRENGTHS = ("_target_", "schedule")
 _EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
 
 

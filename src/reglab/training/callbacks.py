@@ -1,7 +1,7 @@
 """Lightning callbacks: the stopwatch, the tracker's figures, the progress bar."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from reglab.regularizers.base import Regularizer
+from reglab.regularizers.schedules import Schedule
 from reglab.training.module import Figures, Module
 
 
@@ -58,6 +60,32 @@ def _now(module: pl.LightningModule) -> float:
     if module.device.type == "cuda":
         torch.cuda.synchronize(module.device)
     return time.perf_counter()
+
+
+class Strengths(pl.Callback):
+    """Moves scheduled strengths at the start of each epoch, and has them tracked as ``strength/<name>.<strength>``.
+
+    Args:
+        schedules: of each regularizer and name of a strength.
+    """
+
+    def __init__(self, schedules: Mapping[tuple[Regularizer, str], Schedule]) -> None:
+        self._schedules = schedules
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Resumed inside an epoch, no epoch starts."""
+        self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Sets the values of this epoch."""
+        for (regularizer, strength), value in self._schedules.items():
+            regularizer.get_buffer(strength).fill_(value(trainer.current_epoch + 1))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Adds the values to the figures of the epoch; this callback comes before `Watch`."""
+        assert isinstance(pl_module, Module)
+        for regularizer, strength in self._schedules:
+            pl_module.figures[f"strength/{regularizer.name}.{strength}"] = float(regularizer.get_buffer(strength))
 
 
 class EpochBar(pl.Callback):

@@ -60,7 +60,7 @@ def params(cfg: DictConfig) -> dict[str, Any]:
     }
     for name, node in plain(cfg.regularizer).items():
         if not name.startswith("_"):
-            named |= {f"regularizer.{name}.{key}": value for key, value in node.items() if not key.startswith("_")}
+            named |= {f"regularizer.{name}.{key}": value for key, value in _leaves(node) if key[0] != "_"}
     return named
 
 

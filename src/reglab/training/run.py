@@ -15,7 +15,7 @@ from reglab.tracking.queries import bury, finished
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.training import build, describe, files
-from reglab.training.callbacks import EpochBar, Watch
+from reglab.training.callbacks import EpochBar, Strengths, Watch
 from reglab.training.doubles import double_counting
 from reglab.training.fit import Fit
 from reglab.training.proof import init_hash
@@ -108,7 +108,8 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     module = build.build_module(cfg, fit, parts, heard=bool(methods))
     watch = Watch(tracked.log_metrics)
     bar = [EpochBar(describe.run_name(cfg))] if cfg.trainer.progress else []
-    trainer = make_trainer(build.plain(cfg.trainer), [watch, *methods, *bar])
+    schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
+    trainer = make_trainer(build.plain(cfg.trainer), [Strengths(schedules), watch, *methods, *bar])
     data.place(trainer.strategy.root_device)
 
     watched = data.val_dataloader() or [data.train_eval_dataloader()]

@@ -1,0 +1,54 @@
+"""Schedules of strengths, as far as a config shows them to be wrong."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reglab.config.rules import Rule, is_number, one_of, strength, whole
+from reglab.config.suggest import did_you_mean
+from reglab.errors import ConfigError
+
+KEYS: dict[str, dict[str, Rule | None]] = {
+    "linear": {"start": None, "epochs": whole(2)},  # the start follows the strength's own range
+    "early": {"until": whole(1)},
+    "late": {"since": whole(1)},
+}
+
+
+def check_schedule(
+    name: str, node: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]], off: Mapping[str, float | None]
+) -> None:
+    """Checks ``regularizer.<name>.schedule``, a mapping of strengths to ``{kind: late, since: 5}`` and the like.
+
+    Raises:
+        ConfigError: an unknown strength, kind or key, or a value out of range.
+    """
+    schedules = node.get("schedule") or {}
+    here = f"regularizer.{name}.schedule"
+    if not isinstance(schedules, Mapping):
+        raise ConfigError(f"{here}={schedules}: must name strengths, as in {here}.{next(iter(bounds))}.kind=late")
+    for key, settings in schedules.items():
+        if key not in bounds:
+            hint = did_you_mean(str(key), bounds) or f" (strengths: {', '.join(bounds)})"
+            raise ConfigError(f"{here}.{key}: no such strength{hint}")
+        kind = settings.get("kind") if isinstance(settings, Mapping) else settings
+        one_of(*KEYS).check(f"{here}.{key}.kind", kind)
+        _check_keys(f"{here}.{key}", settings, KEYS[str(kind)])
+        if kind == "linear":
+            low, high = bounds[key]
+            strength(low, high, off.get(key)).check(f"{here}.{key}.start", settings["start"])
+            if not all(is_number(v) and abs(v) < float("inf") for v in (node[key], settings["start"])):
+                raise ConfigError(f"{here}.{key}: an infinite strength has no steps in between; give finite numbers")
+        elif off.get(key) is None:
+            raise ConfigError(f"{here}.{key}.kind={kind}: {name} cannot be switched off; use linear")
+
+
+def _check_keys(here: str, settings: Mapping[str, Any], rules: Mapping[str, Rule | None]) -> None:
+    for key in settings:
+        if key != "kind" and key not in rules:
+            raise ConfigError(f"{here}.{key}: no such key{did_you_mean(str(key), rules)} (keys: {', '.join(rules)})")
+    for key in rules:
+        if key not in settings:
+            raise ConfigError(f"{here}.{key}: missing; kind={settings['kind']} needs {' and '.join(rules)}")
+    for key, rule in rules.items():
+        if rule is not None:
+            rule.check(f"{here}.{key}", settings[key])
