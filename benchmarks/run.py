@@ -55,13 +55,17 @@ def main() -> None:
     device = torch.device("cuda:0" if args.device == "gpu" else "cpu")
     results: dict[str, object] = {"setting": setting(args.device), "rounds": args.rounds}
     if "steps" in parts:
-        for net in (steps.SMALL, steps.LARGE):
-            times = steps.measure(net, device, args.rounds, say)
+        seen: set[str] = set()
+        for net in (steps.SMALL, steps.LARGE, steps.IMAGES):
+            # Of images only what needs them.
+            names = [name for name in steps.REGULARIZERS if net is not steps.IMAGES or name not in seen]
+            times = steps.measure(net, device, names, args.rounds, say)
+            seen |= set(times)
             results[f"steps_{net.name}_ms"] = times
             show_steps(net.name, times)
             if net is steps.SMALL:
                 limit("none / Lightning's floor", steps.ratio(times, "none", "floor"), 1.15)
-            else:
+            elif net is steps.LARGE:
                 limit("none / bare loop", steps.ratio(times, "none", "bare"), 1.08)
                 for name in ("l1", "l2", "dropout", "max_norm"):
                     limit(f"{name} / none", steps.ratio(times, name, "none"), 1.3)

@@ -7,8 +7,9 @@ forth; a ratio is the median of the ratios within each round, for a shared machi
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -17,29 +18,42 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional as F
 
-from reglab.models import MLP
+from reglab.errors import ConfigError
+from reglab.models import MLP, ResidualCNN
 from reglab.paths import CONF
 from reglab.tasks import Classification
 from reglab.training import build
 from reglab.training.fit import Fit
 from reglab.training.trainer import make_trainer
 
-REGULARIZERS = ["l1", "l2", "elastic_net", "weight_decay", "dropout", "max_norm", "label_smoothing"]
+REGULARIZERS = sorted(path.stem for path in Path(CONF, "regularizer").glob("*.yaml") if path.stem != "none")
+CLASSES = 10
 
 
 @dataclass(frozen=True)
 class Net:
-    """A network and how long to measure it."""
+    """A network for examples of a shape, and how long to measure it."""
 
     name: str
-    sizes: tuple[int, ...]
+    shape: tuple[int, ...]
+    make: Callable[[tuple[int, ...]], torch.nn.Module]
     batch: int
     steps: int
     warm_up: int
 
+    def model(self) -> torch.nn.Module:
+        """The network, always with the same weights."""
+        torch.manual_seed(0)
+        return self.make(self.shape)
 
-SMALL = Net("small", (64, 128, 128, 10), 64, 500, 100)
-LARGE = Net("large", (784, 1024, 1024, 2048, 10), 256, 12, 3)
+
+def _mlp(*hidden: int) -> Callable[[tuple[int, ...]], torch.nn.Module]:
+    return lambda shape: MLP(shape, CLASSES, hidden_sizes=hidden)
+
+
+SMALL = Net("small", (64,), _mlp(128, 128), 64, 500, 100)
+LARGE = Net("large", (784,), _mlp(1024, 1024, 2048), 256, 12, 3)
+IMAGES = Net("images", (1, 28, 28), lambda shape: ResidualCNN(shape, CLASSES), 64, 8, 2)
 
 
 @dataclass
@@ -55,8 +69,8 @@ class Clocked:
         generator = torch.Generator().manual_seed(0)
         self.batches = [
             (
-                torch.randn(self.net.batch, self.net.sizes[0], generator=generator).to(self.device),
-                torch.randint(0, self.net.sizes[-1], (self.net.batch,), generator=generator).to(self.device),
+                torch.randn(self.net.batch, *self.net.shape, generator=generator).to(self.device),
+                torch.randint(0, CLASSES, (self.net.batch,), generator=generator).to(self.device),
             )
             for _ in range(8)
         ]
@@ -75,18 +89,13 @@ class Clocked:
             yield self.batches[i % len(self.batches)]
 
 
-def _model(net: Net) -> MLP:
-    torch.manual_seed(0)
-    return MLP((net.sizes[0],), net.sizes[-1], hidden_sizes=net.sizes[1:-1])
-
-
 def _optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
 
 
 def bare(net: Net, device: torch.device) -> float:
     """A plain loop: seconds a step."""
-    model = _model(net).to(device)
+    model = net.model().to(device)
     optimizer = _optimizer(model)
     batches = Clocked(net, device)
     for inputs, targets in batches:
@@ -100,7 +109,7 @@ def bare(net: Net, device: torch.device) -> float:
 class _Floor(pl.LightningModule):
     def __init__(self, net: Net) -> None:
         super().__init__()
-        self.model = _model(net)
+        self.model = net.model()
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         return F.cross_entropy(self.model(batch[0]), batch[1])
@@ -119,10 +128,8 @@ def floor(net: Net, device: torch.device) -> float:
 
 def reglab(regularizer: str, net: Net, device: torch.device, cfg: DictConfig) -> float:
     """reglab's own module, trainer and hooks: seconds a step."""
-    model = _model(net)
-    fit = Fit(
-        model, Classification(net.sizes[-1]), build.build_regularizers(cfg, model, "classification", net.sizes[:1])
-    )
+    model = net.model()
+    fit = Fit(model, Classification(CLASSES), build.build_regularizers(cfg, model, "classification", net.shape))
     module = build.build_module(cfg, fit, ())
     batches = Clocked(net, device)
     settings = dict(build.plain(cfg.trainer)) | {"max_epochs": 1, "accelerator": _accelerator(device)}
@@ -134,13 +141,25 @@ def _accelerator(device: torch.device) -> str:
     return "gpu" if device.type == "cuda" else "cpu"
 
 
-def measure(net: Net, device: torch.device, rounds: int, say: Callable[[str], None]) -> dict[str, list[float]]:
-    """Milliseconds a step of every variant, round by round."""
+def fits(net: Net, cfg: DictConfig) -> bool:
+    """Whether the config's regularizers are for such a network."""
+    try:
+        build.build_regularizers(cfg, net.model(), "classification", net.shape)
+    except ConfigError:
+        return False
+    return True
+
+
+def measure(
+    net: Net, device: torch.device, names: Sequence[str], rounds: int, say: Callable[[str], None]
+) -> dict[str, list[float]]:
+    """Milliseconds a step of every variant, round by round; regularizers that do not fit the network are left out."""
     variants: dict[str, Callable[[], float]] = {"bare": lambda: bare(net, device), "floor": lambda: floor(net, device)}
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        for name in ["none", *REGULARIZERS]:
+        for name in ["none", *names]:
             cfg = compose("train", [f"regularizer={name}"])
-            variants[name] = lambda name=name, cfg=cfg: reglab(name, net, device, cfg)  # type: ignore[misc]
+            if fits(net, cfg):
+                variants[name] = lambda name=name, cfg=cfg: reglab(name, net, device, cfg)  # type: ignore[misc]
     times: dict[str, list[float]] = {name: [] for name in variants}
     for i in range(rounds):
         order = list(variants) if i % 2 == 0 else list(variants)[::-1]
