@@ -7,7 +7,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare train sweep report ui test lint fix bench lock
+.PHONY: help setup compare train sweep report ui test lint fix bench index lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ fix: $(READY) ## format, and mend what the linter can
 
 bench: $(READY) ## ratios against a bare PyTorch loop
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+index: $(READY) ## write docs/regularizers/README.md anew
+	@$(BIN)/python docs/index.py
 
 lock: ## write requirements.lock anew from what .venv holds
 	@{ echo "# What make setup installs, exactly. Made by: make lock"; $(BIN)/pip freeze --exclude-editable --all | grep -v '^pip==' | sed 's/+cpu$$//'; } > requirements.lock

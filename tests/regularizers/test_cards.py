@@ -1,10 +1,12 @@
 """Each regularizer's card says what its config and its class say."""
 
+import json
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
+from docs.index import costs, index
 from reglab.paths import CONF, PROJECT
 from reglab.regularizers.base import known
 
@@ -23,7 +25,20 @@ NAMES = sorted(path.stem for path in Path(CONF, "regularizer").glob("*.yaml") if
 
 
 def test_every_config_has_a_card() -> None:
-    assert sorted(path.stem for path in CARDS.glob("*.md")) == NAMES
+    assert sorted(path.stem for path in CARDS.glob("[a-z]*.md")) == NAMES
+
+
+def test_the_index_is_what_the_cards_say() -> None:
+    assert (CARDS / "README.md").read_text() == index(json.loads((CARDS / "costs.json").read_text())), "make index"
+
+
+def test_costs_are_medians_of_ratios_within_rounds() -> None:
+    large = {"bare": [1.0, 1.0, 1.0], "none": [1.0, 2.0, 1.0], "l1": [1.5, 2.2, 9.0]}
+    images = {"none": [2.0], "l1": [8.0], "cutmix": [3.0]}
+    assert costs({"steps_large_ms": large, "steps_images_ms": images}) == {
+        "l1": [1.5, "large"],
+        "cutmix": [1.5, "images"],
+    }
 
 
 @pytest.mark.parametrize("name", [*NAMES, "none"])
