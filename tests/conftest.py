@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -45,3 +45,14 @@ def compose_cfg(tmp_path: Path) -> Compose:
         )
 
     return make
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """New tensors hold float64, for comparisons with exact results."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)

@@ -129,6 +129,7 @@ def test_tags_params_and_artifacts_of_the_contract(compose_cfg: Compose, client:
     metrics = set(tracked.data.metrics)
     assert metrics >= {f"{part}/{name}" for part in ("train", "val") for name in ("loss", "accuracy")}
     assert metrics >= {"test/loss", "test/accuracy", "test/balanced_accuracy", "test/ece", "gap/loss", "train/penalty"}
+    assert metrics >= {"model/sharpness", "model/norm/hidden_0.weight", "model/norm/output.weight"}
     assert metrics >= {"time/train_s", "time/step_ms", "model/parameters", "model/zero_fraction"}
     assert tracked.data.metrics["model/parameters"] == 64 * 16 + 16 + 16 * 10 + 10
     config = OmegaConf.load(artifact(client, result.run_id, "config.yaml"))

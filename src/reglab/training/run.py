@@ -5,11 +5,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash, strategy
-from reglab.regularizers.base import penalized
 from reglab.stopping import stoppable
 from reglab.tracking.queries import bury, finished
 from reglab.tracking.run import TrackedRun
@@ -17,6 +15,7 @@ from reglab.tracking.store import Store, open_store
 from reglab.training import build, describe, files
 from reglab.training.callbacks import EpochBar, Strengths, Watch
 from reglab.training.doubles import double_counting
+from reglab.training.effects import effects
 from reglab.training.fit import Fit
 from reglab.training.proof import init_hash
 from reglab.training.trainer import make_trainer, set_threads
@@ -123,18 +122,9 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     if data.test_rows:
         trainer.test(module, [data.test_dataloader(), data.train_eval_dataloader()], verbose=False)
         metrics |= module.figures
-    metrics |= {"time/train_s": watch.train_s, "time/step_ms": watch.step_ms, **_size(model)}
+    metrics |= {"time/train_s": watch.train_s, "time/step_ms": watch.step_ms}
+    metrics |= effects(model, fit.task, next(iter(data.train_eval_dataloader())))
     tracked.log_metrics(metrics, trainer.current_epoch)
     kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]
     files.log_weights(tracked, {name: {"best": model.state_dict(), "last": last}[name] for name in kept})
     return metrics
-
-
-def _size(model: torch.nn.Module) -> dict[str, float]:
-    weights = list(penalized(model).values())
-    entries = sum(weight.numel() for weight in weights)
-    zeros = sum(int((weight == 0).sum()) for weight in weights)
-    return {
-        "model/parameters": float(sum(p.numel() for p in model.parameters())),
-        "model/zero_fraction": zeros / entries if entries else 0.0,
-    }

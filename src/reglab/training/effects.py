@@ -1,0 +1,70 @@
+"""What a strategy did to the weights: their lengths, their zeros, the sharpness of the minimum."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers.base import penalized
+from reglab.tasks import Task
+
+RHO = 0.05  # the radius that is usual for SAM
+
+
+def effects(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
+    """Figures of the weights as they are, taken in eval mode; the weights come back bit for bit.
+
+    ``model/parameters``, ``model/zero_fraction`` (share of exact zeros among the penalized weights),
+    ``model/norm/<weight>`` (Euclidean length of each penalized weight) and ``model/sharpness`` (see `sharpness`).
+
+    Args:
+        model: the plain network, on any device.
+        task: its loss.
+        batch: clean training rows.
+    """
+    weights = penalized(model)
+    entries = sum(weight.numel() for weight in weights.values())
+    zeros = sum(int((weight == 0).sum()) for weight in weights.values())
+    norms = {f"model/norm/{name}": float(torch.linalg.vector_norm(weight)) for name, weight in weights.items()}
+    return {
+        "model/parameters": float(sum(p.numel() for p in model.parameters())),
+        "model/zero_fraction": zeros / entries if entries else 0.0,
+        "model/sharpness": sharpness(model, task, batch),
+        **norms,
+    }
+
+
+def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: float = RHO) -> float:
+    """How much the loss rises a distance `rho` up its gradient: L(w + rho g / |g|) - L(w), in eval mode.
+
+    The inner step of Foret, Kleiner, Mobahi and Neyshabur 2021, "Sharpness-Aware Minimization for Efficiently Improving
+    Generalization"; a lower bound of the rise within that distance, to first order the largest.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    like = parameters[0]
+    inputs, targets = (part.to(like if part.is_floating_point() else like.device) for part in batch)
+    with _evaluating(model), torch.enable_grad():
+        loss = task.criterion(model(inputs), targets)
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        ups = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)]
+        length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(up) for up in ups]))
+        before = [p.detach().clone() for p in parameters]
+        with torch.no_grad():
+            for parameter, up in zip(parameters, ups, strict=True):
+                parameter.add_(up * (rho / length.clamp_min(torch.finfo(length.dtype).tiny)))
+            risen = task.criterion(model(inputs), targets)
+            for parameter, old in zip(parameters, before, strict=True):
+                parameter.copy_(old)
+    return float(risen - loss)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

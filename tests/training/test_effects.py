@@ -1,0 +1,57 @@
+"""What a strategy did to the weights, against figures by hand."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from reglab.models import MLP
+from reglab.tasks import Classification, Regression
+from reglab.training.effects import effects, sharpness
+
+
+def test_lengths_and_zeros_by_hand() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1), nn.Flatten(-2))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
+        model[2].weight.copy_(torch.tensor([[0.0, 2.0]]))
+    found = effects(model, Regression(), (torch.randn(5, 2), torch.randn(5)))
+    assert found["model/norm/0.weight"] == 5.0
+    assert found["model/norm/2.weight"] == 2.0
+    assert found["model/zero_fraction"] == 0.5
+    assert found["model/parameters"] == 4 + 2 + 2 + 1
+
+
+def test_sharpness_of_a_quadratic_is_exact(double: None) -> None:
+    """The mean squared error of a linear model is one: L(w + d) - L(w) = g·d + d'Hd/2, and d lies along g."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 1, bias=False), nn.Flatten(-2))
+    inputs, targets = torch.randn(7, 3), torch.randn(7)
+    weights = model[0].weight.detach()[0]
+    gradient = 2 / 7 * inputs.T @ (inputs @ weights - targets)
+    step = 0.1 * gradient / gradient.norm()
+    rise = gradient @ step + step @ (2 / 7 * inputs.T @ inputs) @ step / 2
+    assert sharpness(model, Regression(), (inputs, targets), rho=0.1) == pytest.approx(rise.item(), rel=1e-10)
+
+
+def test_nothing_is_changed_by_looking() -> None:
+    torch.manual_seed(0)
+    model = MLP((6,), 3, [8], norm="batch").train()
+    model.norm_0.eval()  # a mode of its own
+    before = copy.deepcopy(model.state_dict())
+    batch = torch.randn(9, 6), torch.randint(3, (9,))
+    first = effects(model, Classification(3), batch)
+    assert effects(model, Classification(3), batch) == first
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert model.training
+    assert not model.norm_0.training
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_flat_loss_has_no_sharpness() -> None:
+    model = nn.Sequential(nn.Linear(2, 1), nn.Flatten(-2))
+    with torch.no_grad():
+        model[0].weight.zero_()
+        model[0].bias.fill_(1.0)
+    assert sharpness(model, Regression(), (torch.zeros(4, 2), torch.ones(4))) == 0.0
