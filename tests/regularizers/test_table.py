@@ -59,6 +59,7 @@ ROWS = [
     Row("MaxNorm", {"max_norm": 0.5}, {"max_norm": 1.0}, kind="regression"),
     Row("LabelSmoothing", {"epsilon": 0.1}, {"epsilon": 0.4}),
     Row("ConfidencePenalty", {"beta": 0.1}, {"beta": 0.5}),
+    Row("Focal", {"gamma": 0.5}, {"gamma": 3.0}),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
