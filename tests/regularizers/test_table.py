@@ -60,6 +60,7 @@ ROWS = [
     Row("LabelSmoothing", {"epsilon": 0.1}, {"epsilon": 0.4}),
     Row("ConfidencePenalty", {"beta": 0.1}, {"beta": 0.5}),
     Row("Focal", {"gamma": 0.5}, {"gamma": 3.0}),
+    Row("LogitPenalty", {"strength": 1e-2}, {"strength": 0.1}),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
