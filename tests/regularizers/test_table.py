@@ -61,6 +61,7 @@ ROWS = [
     Row("ConfidencePenalty", {"beta": 0.1}, {"beta": 0.5}),
     Row("Focal", {"gamma": 0.5}, {"gamma": 3.0}),
     Row("LogitPenalty", {"strength": 1e-2}, {"strength": 0.1}),
+    Row("Flooding", {"level": 2.0}, {"level": 1.0}),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
