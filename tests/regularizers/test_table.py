@@ -62,6 +62,7 @@ ROWS = [
     Row("Focal", {"gamma": 0.5}, {"gamma": 3.0}),
     Row("LogitPenalty", {"strength": 1e-2}, {"strength": 0.1}),
     Row("Flooding", {"level": 2.0}, {"level": 1.0}),
+    Row("Mixup", {"alpha": 0.2}, {"alpha": 2.0}),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
