@@ -64,6 +64,7 @@ ROWS = [
     Row("Flooding", {"level": 2.0}, {"level": 1.0}),
     Row("Mixup", {"alpha": 0.2}, {"alpha": 2.0}),
     Row("Cutout", {"size": 3.0}, {"size": 5.0}, shape=(2, 8, 8)),
+    Row("Cutmix", {"alpha": 0.5}, {"alpha": 2.0}, shape=(2, 8, 8)),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
