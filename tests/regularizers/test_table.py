@@ -60,6 +60,13 @@ ROWS = [
     Row("MaxNorm", {"max_norm": 0.5}, {"max_norm": 1.0}, kind="regression"),
     Row("LabelSmoothing", {"epsilon": 0.1}, {"epsilon": 0.4}),
     Row("StochasticDepth", {"p": 0.2}, {"p": 0.5}, shape=(2, 8, 8), residual=True),
+    Row("ConfidencePenalty", {"beta": 0.1}, {"beta": 0.5}),
+    Row("Focal", {"gamma": 0.5}, {"gamma": 3.0}),
+    Row("LogitPenalty", {"strength": 1e-2}, {"strength": 0.1}),
+    Row("Flooding", {"level": 2.0}, {"level": 1.0}),
+    Row("Mixup", {"alpha": 0.2}, {"alpha": 2.0}),
+    Row("Cutout", {"size": 3.0}, {"size": 5.0}, shape=(2, 8, 8)),
+    Row("Cutmix", {"alpha": 0.5}, {"alpha": 2.0}, shape=(2, 8, 8)),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 

@@ -8,15 +8,15 @@ from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared
 
 
-def acts(target: str) -> int:
+def acts(target: str) -> float:
     """The place that a regularizer's class declares; a class of another package is imported to be asked."""
     try:
-        return int(declared(target, "acts"))
+        return float(declared(target, "acts"))
     except Unknown:
         from hydra.utils import get_class
 
         owner: Any = get_class(target)
-        return int(owner.acts)
+        return float(owner.acts)
 
 
 def strategy(cfg: DictConfig) -> str:

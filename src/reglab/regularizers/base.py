@@ -110,7 +110,7 @@ class Regularizer(nn.Module):
     """Strength to the value at which it is exactly no regularizer; None where there is no such value."""
     bounds: ClassVar[dict[str, tuple[float, float]]] = {}
     """Strength to (lowest, highest), both allowed; infinity only where it is the off value."""
-    acts: ClassVar[int]
+    acts: ClassVar[float]
     """Place in the order of `reglab.regularizers.order`."""
     stackable: ClassVar[bool | str] = True
     """Whether it runs under vmap, or the reason why not."""

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from reglab.regularizers._shares import log_shares, of_targets
 from reglab.regularizers.base import BELOW_1, Regularizer, Step
 from reglab.regularizers.order import LOSS
 
@@ -17,12 +18,8 @@ def spread_excess(outputs: Tensor, targets: Tensor) -> Tensor:
         outputs: logits (..., classes).
         targets: class numbers (...), or shares of classes (..., classes) that sum to 1.
     """
-    log_p = outputs.log_softmax(-1)
-    if targets.is_floating_point():
-        right = (log_p * targets).sum(-1)
-    else:
-        right = log_p.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    return (right - log_p.mean(-1)).mean()
+    log_p = log_shares(outputs)
+    return (of_targets(log_p, targets) - log_p.mean(-1)).mean()
 
 
 class LabelSmoothing(Regularizer):

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
 # Places in a training step, in the order in which they come; `Regularizer.acts` is one of them.
 TRANSFORM = 0
+MIX = 0.5  # pairs of examples, after each was changed on its own: labels must stay the shares of what is seen
 DROPOUT = 1
 LOSS = 2
+FLOOD = 2.5  # acts on the whole loss of outputs and labels, and on no penalty
 PENALTY = 3
 DECAY = 4
 PROX = 5

@@ -1,0 +1,69 @@
+"""CutMix: a box of every training image is filled with that of another, and the label takes its share."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers._boxes import boxes, random_centers
+from reglab.regularizers._mixing import beta_draws, blended, shared
+from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.regularizers.order import MIX
+
+
+def box_sides(images: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Height and width in whole pixels of boxes in the image's proportions that leave at least the share free.
+
+    Args:
+        images: (rows, channels, height, width).
+        share: (rows,), from 0 to 1.
+    """
+    ratio = (1 - share).sqrt()
+    return (images.shape[-2] * ratio).floor(), (images.shape[-1] * ratio).floor()
+
+
+def pasted(batch: Batch, partners: Tensor, mask: Tensor) -> Batch:
+    """Every image takes its partner's pixels under the mask, and its label the partner's by their share of the area.
+
+    Args:
+        batch: images (rows, channels, height, width) and shares of classes (rows, classes).
+        partners: (rows,) row numbers.
+        mask: (rows, 1, height, width) of bool.
+    """
+    images, targets = batch
+    kept = 1 - mask.flatten(1).to(targets.dtype).mean(1)
+    return torch.where(mask, images[partners], images), blended(targets, targets[partners], kept)
+
+
+class Cutmix(Regularizer):
+    """Pastes a box of a random partner from the batch into each image, of an area drawn from Beta(alpha, alpha).
+
+    The label's shares are those of the pixels that are seen: a box that reaches over an edge is clipped, and its area
+    counted anew (Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
+    Features"). One box and one partner for each image.
+
+    Args:
+        alpha: at least 0; 0 is off: every image keeps all of itself.
+    """
+
+    off: ClassVar = {"alpha": 0.0}
+    bounds: ClassVar = {"alpha": (0.0, float("inf"))}
+    acts: ClassVar = MIX
+    kinds: ClassVar = ("classification",)
+    dims: ClassVar = (3,)
+    conflicts: ClassVar = {"mixup": "both mix pairs of examples, and an image would be made of four"}
+    effects: ClassVar = {"alpha": "cutmix"}
+    alpha: Tensor
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__(alpha=alpha)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        return ["batch"]
+
+    def transform_batch(self, batch: Batch, step: Step) -> Batch:
+        images, targets = batch
+        partners = torch.randperm(len(images), device=images.device)
+        sides = box_sides(images, beta_draws(self.alpha, len(images)))
+        mask = boxes(images, random_centers(images), sides)
+        return pasted((images, shared(targets, step.task, images.dtype)), partners, mask)

@@ -1,0 +1,51 @@
+"""Cutout: a square of every training image is blanked."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers._boxes import boxes, random_centers
+from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.regularizers.order import TRANSFORM
+
+
+def cut_out(images: Tensor, centers: tuple[Tensor, Tensor], size: Tensor) -> Tensor:
+    """Images with a square of size · size pixels set to 0 in all channels, clipped at the edges.
+
+    Args:
+        images: (rows, channels, height, width).
+        centers: row and column of each square's middle, (rows,) each.
+        size: 0-dim, at least 0, rounded to whole pixels; 0 gives the images back, bit for bit.
+    """
+    side = size.round()
+    return torch.where(boxes(images, centers, (side, side)), 0, images)
+
+
+class Cutout(Regularizer):
+    """Blanks a square around a random pixel of each image, anew at each step.
+
+    The middle may be any pixel, so that squares near an edge are partly outside: the paper found it to matter (DeVries
+    and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout"). 0 is the background of
+    images from 0 to 1, and the mean of standardized ones.
+
+    Args:
+        size: side of the square in pixels, at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"size": 0.0}
+    bounds: ClassVar = {"size": (0.0, float("inf"))}
+    acts: ClassVar = TRANSFORM
+    dims: ClassVar = (3,)
+    effects: ClassVar = {"size": "cutout"}
+    size: Tensor
+
+    def __init__(self, size: float) -> None:
+        super().__init__(size=size)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        return ["batch"]
+
+    def transform_batch(self, batch: Batch, step: Step) -> Batch:
+        inputs, targets = batch
+        return cut_out(inputs, random_centers(inputs), self.size), targets

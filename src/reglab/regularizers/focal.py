@@ -1,0 +1,58 @@
+"""Focal loss: examples that the network already gets right count less."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers._shares import log_shares, of_targets
+from reglab.regularizers.base import Regularizer, Step
+from reglab.regularizers.order import LOSS
+
+
+def focal_excess(outputs: Tensor, targets: Tensor, gamma: Tensor) -> Tensor:
+    """Mean focal loss minus mean cross entropy, a scalar: the mean of ((1 - p)^gamma - 1) · -log p of the targets.
+
+    Of shares of classes it is the mean under them, so that mixed labels have the mixed focal losses of both.
+
+    Args:
+        outputs: logits (..., classes).
+        targets: class numbers (...), or shares of classes (..., classes) that sum to 1.
+        gamma: 0-dim, at least 0; 0 gives exactly 0, and gradients of exactly 0.
+    """
+    log_p = log_shares(outputs)
+    # expm1 keeps the digits of 1 - p where p is nearly 1. Where it is 1 the clamp cuts the gradient, for below
+    # gamma = 1 that of a power of 0 is infinite.
+    wrong = (-log_p.expm1()).clamp_min(torch.finfo(log_p.dtype).tiny)
+    return of_targets((1 - wrong**gamma) * log_p, targets).mean()
+
+
+class Focal(Regularizer):
+    """(1 - p)^gamma · -log p of the right class in place of the cross entropy, in training only.
+
+    Lin et al. 2017, "Focal Loss for Dense Object Detection"; for calibration: Mukhoti et al. 2020, "Calibrating Deep
+    Neural Networks using Focal Loss".
+
+    Args:
+        gamma: at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"gamma": 0.0}
+    bounds: ClassVar = {"gamma": (0.0, float("inf"))}
+    acts: ClassVar = LOSS
+    kinds: ClassVar = ("classification",)
+    conflicts: ClassVar = {
+        "label_smoothing": "label smoothing moves a share of the plain cross entropy, which focal has weighted down"
+    }
+    effects: ClassVar = {"gamma": "focal loss"}
+    gamma: Tensor
+
+    def __init__(self, gamma: float) -> None:
+        super().__init__(gamma=gamma)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        return ["loss"]
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        assert step.outputs is not None, "the loss comes after the forward pass"
+        return loss + focal_excess(step.outputs, step.targets, self.gamma)

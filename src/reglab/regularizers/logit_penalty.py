@@ -1,0 +1,47 @@
+"""Logit penalty (z-loss): the logits' common level is held where Σ exp(logit) is 1."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers.base import Regularizer, Step
+from reglab.regularizers.order import PENALTY
+
+
+def squared_log_z(outputs: Tensor) -> Tensor:
+    """Mean over rows of log² Z, with Z = Σ exp(logit) over the classes; a scalar of at least 0.
+
+    Args:
+        outputs: logits (..., classes), taken in float32 at least: bfloat16 would round log Z to three digits.
+    """
+    exact = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+    return exact.logsumexp(-1).square().mean()
+
+
+class LogitPenalty(Regularizer):
+    """Adds strength · log² Z to the loss, which the softmax itself does not see: it takes any common level.
+
+    Chowdhery et al. 2022, "PaLM: Scaling Language Modeling with Pathways"; before it de Brébisson and Vincent 2016,
+    "The Z-loss".
+
+    Args:
+        strength: at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"strength": 0.0}
+    bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    acts: ClassVar = PENALTY
+    kinds: ClassVar = ("classification",)
+    effects: ClassVar = {"strength": "logit penalty"}
+    strength: Tensor
+
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength=strength)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        return ["loss"]
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        assert step.outputs is not None, "the loss comes after the forward pass"
+        return loss + self.strength * squared_log_z(step.outputs)

@@ -1,0 +1,51 @@
+"""Mixup: the network trains on mixtures of two examples and of their labels."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers._mixing import beta_draws, blended, shared
+from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.regularizers.order import MIX
+
+
+def mixed(batch: Batch, partners: Tensor, share: Tensor) -> Batch:
+    """Every row becomes share · itself + (1 - share) · its partner, in inputs and targets alike.
+
+    Args:
+        batch: inputs (rows, ...) and targets that can be mixed: numbers (rows,) or shares of classes (rows, classes).
+        partners: (rows,) row numbers.
+        share: (rows,), from 0 to 1; 1 is the identity.
+    """
+    inputs, targets = batch
+    return blended(inputs, inputs[partners], share), blended(targets, targets[partners], share)
+
+
+class Mixup(Regularizer):
+    """Mixes each row with a random partner of its batch, by a share from Beta(alpha, alpha) drawn for each row.
+
+    Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", whose formula has a share for each pair (its code
+    draws one for each batch). Class numbers become shares of classes, numbers of a regression are mixed as they are.
+
+    Args:
+        alpha: at least 0; 0 is off: every row keeps all of itself.
+    """
+
+    off: ClassVar = {"alpha": 0.0}
+    bounds: ClassVar = {"alpha": (0.0, float("inf"))}
+    acts: ClassVar = MIX
+    effects: ClassVar = {"alpha": "mixup"}
+    alpha: Tensor
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__(alpha=alpha)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        return ["batch"]
+
+    def transform_batch(self, batch: Batch, step: Step) -> Batch:
+        inputs, targets = batch
+        rows = len(inputs)
+        partners = torch.randperm(rows, device=inputs.device)
+        return mixed((inputs, shared(targets, step.task, inputs.dtype)), partners, beta_draws(self.alpha, rows))

@@ -1,0 +1,66 @@
+"""Draws of Beta(alpha, alpha), and mixtures of labels, which mixup and cutmix share."""
+
+import pytest
+import torch
+from scipy import stats
+from torch.func import vmap
+
+from reglab.regularizers._mixing import beta_draws, blended, shared
+from tests.regularizers.steps import task_of
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.4, 1.0, 8.0, 32.0])
+def test_draws_are_of_beta(alpha: float) -> None:
+    torch.manual_seed(0)
+    draws = beta_draws(torch.tensor(alpha), 100_000)
+    assert draws.dtype == torch.float32
+    assert 0 <= draws.min() <= draws.max() <= 1
+    # float32 has no numbers between 1 - 6e-8 and 1, where a small alpha puts many: by symmetry the lower half will do.
+    lower = draws[draws < 0.5].double().numpy()
+    assert stats.kstest(lower, lambda x: 2 * stats.beta(alpha, alpha).cdf(x)).pvalue > 0.01
+    assert abs(float((draws < 0.5).double().mean()) - 0.5) < 0.008
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1e-3, 1e-7, 1e-40])
+def test_a_small_alpha_is_the_throw_of_a_coin(alpha: float) -> None:
+    """Two Gamma variables would both underflow, and their share would be ½ or not a number."""
+    torch.manual_seed(0)
+    draws = beta_draws(torch.tensor(alpha), 10_000)
+    between = float(((draws > 0.01) & (draws < 0.99)).double().mean())
+    exact = float(1 - 2 * stats.beta(max(alpha, 1e-6), max(alpha, 1e-6)).cdf(0.01))
+    assert abs(between - exact) < 0.02
+    assert abs(float(draws.double().mean()) - 0.5) < 0.02
+
+
+def test_alpha_0_is_the_share_1() -> None:
+    assert torch.equal(beta_draws(torch.tensor(0.0), 50), torch.ones(50))
+
+
+def test_a_stack_draws_what_each_would_alone(double: None) -> None:
+    alphas = torch.tensor([0.0, 0.1, 2.0, 32.0])
+    torch.manual_seed(3)
+    stacked = vmap(lambda alpha: beta_draws(alpha, 400), randomness="same")(alphas)
+    for alpha, row in zip(alphas, stacked, strict=True):
+        torch.manual_seed(3)
+        torch.testing.assert_close(row, beta_draws(alpha, 400), rtol=1e-13, atol=0)
+    different = vmap(lambda alpha: beta_draws(alpha, 400), randomness="different")(torch.ones(2))
+    assert not torch.equal(*different)
+
+
+def test_shared_targets() -> None:
+    numbers = torch.tensor([2, 0])
+    shares = shared(numbers, task_of("classification"), torch.float64)
+    assert torch.equal(shares, torch.tensor([[0, 0, 1], [1, 0, 0]], dtype=torch.float64))
+    assert shared(shares, task_of("classification"), torch.float32) is shares
+    values = torch.tensor([0.5, 3.0])
+    assert shared(values, task_of("regression"), torch.float32) is values
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_blended(dtype: torch.dtype) -> None:
+    values, others = torch.randn(2, 3, 2, 4, dtype=dtype)
+    out = blended(values, others, torch.tensor([1.0, 0.25, 0.0]))
+    assert out.dtype == dtype
+    assert torch.equal(out[0], values[0])
+    assert torch.equal(out[2], others[2])
+    torch.testing.assert_close(out[1], values[1] / 4 + others[1] * 3 / 4)
