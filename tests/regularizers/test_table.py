@@ -58,6 +58,7 @@ ROWS = [
     Row("Dropout", {"p": 0.2, "input_p": 0.1}, {"p": 0.5, "input_p": 0.3}, activation="tanh"),
     Row("MaxNorm", {"max_norm": 0.5}, {"max_norm": 1.0}, kind="regression"),
     Row("LabelSmoothing", {"epsilon": 0.1}, {"epsilon": 0.4}),
+    Row("GroupLasso", {"strength": 1e-3}, {"strength": 3e-2}),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
