@@ -59,6 +59,7 @@ ROWS = [
     Row("MaxNorm", {"max_norm": 0.5}, {"max_norm": 1.0}, kind="regression"),
     Row("LabelSmoothing", {"epsilon": 0.1}, {"epsilon": 0.4}),
     Row("GroupLasso", {"strength": 1e-3}, {"strength": 3e-2}),
+    Row("Orthogonal", {"strength": 1e-3}, {"strength": 1e-1}, shape=(2, 8, 8)),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
