@@ -61,6 +61,7 @@ ROWS = [
     Row("GroupLasso", {"strength": 1e-3}, {"strength": 3e-2}),
     Row("Orthogonal", {"strength": 1e-3}, {"strength": 1e-1}, shape=(2, 8, 8)),
     Row("L2SP", {"strength": 1e-2}, {"strength": 1.0}, kind="regression"),
+    Row("NuclearNorm", {"strength": 1e-3}, {"strength": 1e-1}, shape=(2, 8, 8)),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
