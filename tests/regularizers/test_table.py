@@ -67,6 +67,12 @@ ROWS = [
     Row("Mixup", {"alpha": 0.2}, {"alpha": 2.0}),
     Row("Cutout", {"size": 3.0}, {"size": 5.0}, shape=(2, 8, 8)),
     Row("Cutmix", {"alpha": 0.5}, {"alpha": 2.0}, shape=(2, 8, 8)),
+    Row("GroupLasso", {"strength": 1e-3}, {"strength": 3e-2}),
+    Row("Orthogonal", {"strength": 1e-3}, {"strength": 1e-1}, shape=(2, 8, 8)),
+    Row("L2SP", {"strength": 1e-2}, {"strength": 1.0}, kind="regression"),
+    Row("NuclearNorm", {"strength": 1e-3}, {"strength": 1e-1}, shape=(2, 8, 8)),
+    Row("WeightNoise", {"std": 0.02}, {"std": 0.3}),
+    Row("DropConnect", {"p": 0.2}, {"p": 0.5}, activation="tanh", shape=(2, 8, 8)),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 

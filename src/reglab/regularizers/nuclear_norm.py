@@ -1,0 +1,64 @@
+"""Nuclear norm: each weight matrix loses its small singular values and comes to a low rank."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from reglab.regularizers.base import Regularizer, Weights
+from reglab.regularizers.order import PROX
+
+
+def singular_sum(weights: Weights) -> Tensor:
+    """Σ of the singular values of all tensors (output units, ...), each flattened to a matrix; a scalar."""
+    return torch.stack([torch.linalg.svdvals(weight.flatten(1)).sum() for weight in weights.values()]).sum()
+
+
+def thresholded_spectrum(weight: Tensor, threshold: Tensor) -> Tensor:
+    """Singular values σ become max(σ - threshold, 0): the proximal operator of threshold · Σ σ.
+
+    Args:
+        weight: (output units, ...), flattened to (output units, inputs): a filter is a row.
+        threshold: 0-dim, at least 0; 0 gives the weights back, bit for bit.
+    """
+    matrix = weight.flatten(1)
+    # A diverged weight stays visible in what is taken from it; LAPACK would raise an error of its own.
+    left, values, right = torch.linalg.svd(torch.nan_to_num(matrix, 0.0, 0.0, 0.0), full_matrices=False)
+    # What is taken off, and not what is kept, is multiplied out: the rounding error of a step is as small as the step.
+    with torch.autocast(weight.device.type, enabled=False):
+        taken = (left * values.clamp_max(threshold)) @ right
+    return weight - taken.reshape(weight.shape)
+
+
+class NuclearNorm(Regularizer):
+    """strength · Σ singular values by its proximal step alone: all of them shrink by lr · strength after the optimizer.
+
+    The penalty is not in the loss as well, for a subgradient never brings a singular value to rest at zero, and would
+    need the same decomposition. Under an adaptive optimizer the step is taken in the plain metric (Fazel, Hindi and
+    Boyd 2001, "A Rank Minimization Heuristic with Application to Minimum Order System Approximation"; Cai, Candès and
+    Shen 2010, "A Singular Value Thresholding Algorithm for Matrix Completion").
+
+    Args:
+        strength: at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"strength": 0.0}
+    bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    acts: ClassVar = PROX
+    conflicts: ClassVar = {
+        "l1": "its step comes after that of l1 and would fill the exact zeros with rounding errors",
+        "elastic_net": "its step comes after that of elastic_net and would fill the exact zeros with rounding errors",
+        "group_lasso": "its step comes after that of group_lasso and would fill the exact zeros with rounding errors",
+    }
+    effects: ClassVar = {"strength": "nuclear norm"}
+    strength: Tensor
+
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength=strength)
+
+    def penalty(self, weights: Weights) -> Tensor:
+        return self.strength * singular_sum(weights)
+
+    def after_step(self, weights: Weights, lr: float) -> Weights:
+        threshold = lr * self.strength
+        return {name: thresholded_spectrum(weight, threshold) for name, weight in weights.items()}

@@ -1,0 +1,58 @@
+"""Orthogonality: the rows (or columns) of each weight matrix are pulled to be orthonormal."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from reglab.regularizers.base import Regularizer, Step, Weights
+from reglab.regularizers.order import PENALTY
+
+
+def distance_to_orthogonal(weight: Tensor) -> Tensor:
+    """‖W Wᵀ - I‖² (squared Frobenius norm) of a matrix with at most as many rows as columns, else ‖Wᵀ W - I‖².
+
+    On the larger side the product could never be I, for its rank is that of the smaller one; the gradient would be the
+    same, and the product larger.
+
+    Args:
+        weight: (output units, ...), flattened to (output units, inputs): a filter is a row.
+    """
+    matrix = weight.flatten(1)
+    if matrix.shape[0] > matrix.shape[1]:
+        matrix = matrix.T
+    # In the weights' own precision: autocast's bfloat16 cannot tell a product from I within 1 / 256.
+    with torch.autocast(weight.device.type, enabled=False):
+        gram = matrix @ matrix.T
+    return (gram - torch.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)).square().sum()
+
+
+def orthogonal_penalty(weights: Weights, strength: Tensor) -> Tensor:
+    """strength · Σ `distance_to_orthogonal` over all tensors, a scalar."""
+    return strength * torch.stack([distance_to_orthogonal(weight) for weight in weights.values()]).sum()
+
+
+class Orthogonal(Regularizer):
+    """Adds strength · Σ ‖Wᵀ W - I‖² to the mean loss, on the smaller side of each weight matrix.
+
+    Bansal, Chen and Wang 2018, "Can We Gain More from Orthogonality Regularizations in Training Deep Networks?" (their
+    soft orthogonality); before them Brock et al. 2017, "Neural Photo Editing with Introspective Adversarial Networks".
+
+    Args:
+        strength: at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"strength": 0.0}
+    bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    acts: ClassVar = PENALTY
+    effects: ClassVar = {"strength": "orthogonality"}
+    strength: Tensor
+
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength=strength)
+
+    def penalty(self, weights: Weights) -> Tensor:
+        return orthogonal_penalty(weights, self.strength)
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        return loss + orthogonal_penalty(step.weights, self.strength)

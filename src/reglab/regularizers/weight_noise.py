@@ -1,0 +1,48 @@
+"""Weight noise: the model computes with weights that are a little off, anew at each training step."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers._swapped_weights import WeightSwap
+from reglab.regularizers.base import Regularizer
+from reglab.regularizers.order import DROPOUT
+
+
+def noisy(weight: Tensor, draws: Tensor, std: Tensor) -> Tensor:
+    """weight + std · draws; with normal draws N(weight, std²). At std = 0 the weight comes back, bit for bit.
+
+    Args:
+        weight: any shape.
+        draws: of the same shape.
+        std: 0-dim, at least 0.
+    """
+    return weight + std * draws
+
+
+class WeightNoise(Regularizer):
+    """Training passes see w + N(0, std²), drawn once a pass for all its examples; w itself never holds the noise.
+
+    Murray and Edwards 1994, "Enhanced MLP Performance and Fault Tolerance Resulting from Synaptic Weight Noise During
+    Training"; An 1996, "The Effects of Adding Noise During Backpropagation Training on a Generalization Performance".
+
+    Args:
+        std: in the units of the weights, at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"std": 0.0}
+    bounds: ClassVar = {"std": (0.0, float("inf"))}
+    acts: ClassVar = DROPOUT
+    effects: ClassVar = {"std": "weight noise"}
+    std: Tensor
+
+    def __init__(self, std: float) -> None:
+        super().__init__(std=std)
+        self._swap = WeightSwap(self._changed)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        return self._swap.attach(model)
+
+    def _changed(self, weight: Tensor) -> Tensor:
+        return noisy(weight, torch.randn(weight.shape, dtype=weight.dtype, device=weight.device), self.std)
