@@ -59,6 +59,7 @@ ROWS = [
     Row("MaxNorm", {"max_norm": 0.5}, {"max_norm": 1.0}, kind="regression"),
     Row("LabelSmoothing", {"epsilon": 0.1}, {"epsilon": 0.4}),
     Row("GaussianDropout", {"p": 0.2}, {"p": 0.5}, activation="tanh"),
+    Row("InputNoise", {"std": 0.1}, {"std": 1.0}, kind="regression"),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
