@@ -61,6 +61,7 @@ ROWS = [
     Row("GaussianDropout", {"p": 0.2}, {"p": 0.5}, activation="tanh"),
     Row("InputNoise", {"std": 0.1}, {"std": 1.0}, kind="regression"),
     Row("SpatialDropout", {"p": 0.2}, {"p": 0.4}, shape=(2, 8, 8)),
+    Row("AlphaDropout", {"p": 0.1}, {"p": 0.3}, activation="selu"),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
