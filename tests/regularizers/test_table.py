@@ -62,6 +62,7 @@ ROWS = [
     Row("InputNoise", {"std": 0.1}, {"std": 1.0}, kind="regression"),
     Row("SpatialDropout", {"p": 0.2}, {"p": 0.4}, shape=(2, 8, 8)),
     Row("AlphaDropout", {"p": 0.1}, {"p": 0.3}, activation="selu"),
+    Row("DropBlock", {"p": 0.1, "block_size": 3}, {"p": 0.3, "block_size": 2}, shape=(2, 8, 8)),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
