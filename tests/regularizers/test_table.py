@@ -64,6 +64,7 @@ ROWS = [
     Row("AlphaDropout", {"p": 0.1}, {"p": 0.3}, activation="selu"),
     Row("DropBlock", {"p": 0.1, "block_size": 3}, {"p": 0.3, "block_size": 2}, shape=(2, 8, 8)),
     Row("ActivityL1", {"strength": 1e-2}, {"strength": 1e-1}),
+    Row("ActivityKL", {"strength": 1e-2}, {"strength": 1.0}, activation="sigmoid"),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
