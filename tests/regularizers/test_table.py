@@ -73,6 +73,13 @@ ROWS = [
     Row("NuclearNorm", {"strength": 1e-3}, {"strength": 1e-1}, shape=(2, 8, 8)),
     Row("WeightNoise", {"std": 0.02}, {"std": 0.3}),
     Row("DropConnect", {"p": 0.2}, {"p": 0.5}, activation="tanh", shape=(2, 8, 8)),
+    Row("GaussianDropout", {"p": 0.2}, {"p": 0.5}, activation="tanh"),
+    Row("InputNoise", {"std": 0.1}, {"std": 1.0}, kind="regression"),
+    Row("SpatialDropout", {"p": 0.2}, {"p": 0.4}, shape=(2, 8, 8)),
+    Row("AlphaDropout", {"p": 0.1}, {"p": 0.3}, activation="selu"),
+    Row("DropBlock", {"p": 0.1, "block_size": 3}, {"p": 0.3, "block_size": 2}, shape=(2, 8, 8)),
+    Row("ActivityL1", {"strength": 1e-2}, {"strength": 1e-1}),
+    Row("ActivityKL", {"strength": 1e-2}, {"strength": 1.0}, activation="sigmoid"),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
@@ -171,7 +178,10 @@ def test_pairs_train_together(pair: tuple[Row, Row]) -> None:
     kind = next((kind for kind in methods[0].kinds if kind in methods[1].kinds), None)
     if kind is None:
         pytest.skip("they are for different kinds of task")
-    on = Row("", {}, {}, kind, pair[0].activation, shapes.pop(), pair[0].residual or pair[1].residual)
+    activations = [row.activation for row in pair]
+    insisted = [name for name in ("sigmoid", "selu") if name in activations]  # where others are refused, or warned of
+    residual = any(row.residual for row in pair)
+    on = Row("", {}, {}, kind, [*insisted, *activations][0], shapes.pop(), residual)
     fit = fit_of(on.network(), task_of(kind), methods)
     train(fit, on.batches(), 2)
     assert all(p.isfinite().all() for p in fit.model.parameters())

@@ -34,7 +34,7 @@ def thinned(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
 
     Args:
         values: any shape.
-        draws: in [0, 1), of the same shape.
+        draws: in [0, 1), of the same shape or of one that broadcasts to it.
         p: 0-dim, at least 0 and below 1.
     """
     mask = (draws >= p) / (1 - p)

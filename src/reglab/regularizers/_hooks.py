@@ -1,0 +1,36 @@
+"""Forward hooks that a method hangs on a model's layers, and what it may hang them on."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+from reglab.regularizers.dropout import hidden_activations
+
+
+def moved(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..., Tensor]) -> list[Any]:
+    """The hook on every layer, and the handles of an earlier attachment removed; returns the new handles.
+
+    Args:
+        handles: what an earlier call returned, or nothing.
+        layers: each gets the hook once.
+        hook: (layer, inputs, output) to the output to go on with. A bound method, so that a deep copy of model and
+            regularizer together reads its own strengths.
+    """
+    for handle in handles:
+        handle.remove()
+    return [layer.register_forward_hook(hook) for layer in layers]
+
+
+def map_activations(model: nn.Module) -> dict[str, nn.Module]:
+    """Hidden activations of convolutions, by name: those whose last layer with weights before them is one.
+
+    "Before" is the order in which the model holds its layers. Normalizations in between do not count.
+    """
+    hidden, found, after_convolution = hidden_activations(model), {}, False
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd):
+            after_convolution = not isinstance(layer, nn.Linear)
+        elif name in hidden and after_convolution:
+            found[name] = layer
+    return found

@@ -1,0 +1,66 @@
+"""KL penalty on activations: each sigmoid unit is to speak for a small share of the examples."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+from reglab.regularizers._said import Said
+from reglab.regularizers.base import Regularizer, Step
+from reglab.regularizers.dropout import hidden_activations
+from reglab.regularizers.order import PENALTY
+
+SHARE = 0.05  # the mean activation that units are drawn to
+
+
+def activity_divergence(activations: list[Tensor], share: float = SHARE) -> Tensor:
+    """Σ KL(share ‖ mean activation over the examples) over the units of all layers, a scalar, at least 0.
+
+    KL is that of two Bernoulli variables: share · log(share / mean) + (1 - share) · log((1 - share) / (1 - mean)).
+    A mean that rounding made 0 or 1 counts as the number next to it, so that the sum is finite. Lee, Ekanadham and Ng
+    2008, "Sparse Deep Belief Net Model for Visual Area V2"; in this form Ng 2011, "Sparse Autoencoder".
+
+    Args:
+        activations: of each layer, (rows, *units), in [0, 1].
+        share: above 0 and below 1.
+    """
+    return torch.stack([_divergence(layer.mean(0), share) for layer in activations]).sum()
+
+
+def _divergence(means: Tensor, share: float) -> Tensor:
+    tiny = torch.finfo(means.dtype).eps
+    means = means.clamp(tiny, 1 - tiny)
+    return (share * (share / means).log() + (1 - share) * ((1 - share) / (1 - means)).log()).sum()
+
+
+class ActivityKL(Regularizer):
+    """Adds strength · `activity_divergence` of all hidden activations to the loss; they must be sigmoids.
+
+    Args:
+        strength: at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"strength": 0.0}
+    bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    acts: ClassVar = PENALTY
+    needs: ClassVar = "it needs sigmoid modules between layers (nn.Sigmoid, model.activation=sigmoid)"
+    strength: Tensor
+
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength=strength)
+        self._said = Said()
+
+    def attach(self, model: nn.Module) -> list[str]:
+        layers = hidden_activations(model)
+        if others := sorted({type(layer).__name__ for layer in layers.values() if not isinstance(layer, nn.Sigmoid)}):
+            raise ConfigError(
+                f"regularizer=activity_kl: is for sigmoid, whose activations lie between 0 and 1, and this model has "
+                f"{', '.join(others)}; set model.activation=sigmoid, or choose regularizer=activity_l1"
+            )
+        self._said.attach(model, layers.values())
+        return list(layers)
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        said = self._said.take()
+        return loss + self.strength * activity_divergence(said) if said else loss  # nothing in evaluation

@@ -1,0 +1,49 @@
+"""L1 penalty on activations: few hidden units speak for an example."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers._said import Said
+from reglab.regularizers.base import Regularizer, Step
+from reglab.regularizers.dropout import hidden_activations
+from reglab.regularizers.order import PENALTY
+
+
+def absolute_activity(activations: list[Tensor]) -> Tensor:
+    """Σ |h| over the units of all layers, as the mean over examples: a scalar that the size of the batch leaves alone.
+
+    Glorot, Bordes and Bengio 2011, "Deep Sparse Rectifier Neural Networks".
+
+    Args:
+        activations: of each layer, (rows, *units).
+    """
+    return torch.stack([layer.abs().sum() / len(layer) for layer in activations]).sum()
+
+
+class ActivityL1(Regularizer):
+    """Adds strength · Σ |h| over all hidden activations, the mean over examples, to the loss.
+
+    Args:
+        strength: at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"strength": 0.0}
+    bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    acts: ClassVar = PENALTY
+    needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
+    strength: Tensor
+
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength=strength)
+        self._said = Said()
+
+    def attach(self, model: nn.Module) -> list[str]:
+        layers = hidden_activations(model)
+        self._said.attach(model, layers.values())
+        return list(layers)
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        said = self._said.take()
+        return loss + self.strength * absolute_activity(said) if said else loss  # nothing in evaluation

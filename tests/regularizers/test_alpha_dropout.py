@@ -1,0 +1,83 @@
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from reglab.models import Linear
+from reglab.regularizers import AlphaDropout
+from reglab.regularizers.alpha_dropout import SATURATED, alpha_dropped
+from tests.regularizers.steps import network
+
+
+def either_way(values: torch.Tensor, p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """All values dropped, and all kept."""
+    return tuple(alpha_dropped(values, torch.full_like(values, draw), torch.tensor(p)) for draw in (0.0, 0.999))
+
+
+@pytest.mark.parametrize("p", [0.05, 0.2, 0.7])
+def test_mean_0_and_variance_1_stay(double: None, p: float) -> None:
+    """Exactly, by both outcomes with their probability, of values that have these moments exactly."""
+    values = torch.randn(50)
+    values = (values - values.mean()) / values.std(correction=0)
+    dropped, kept = either_way(values, p)
+    mean = (p * dropped + (1 - p) * kept).mean()
+    square = (p * dropped**2 + (1 - p) * kept**2).mean()
+    torch.testing.assert_close(torch.stack([mean, square]), torch.tensor([0.0, 1.0]), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_it_is_torchs(double: None, p: float) -> None:
+    """A value has two outcomes, and torch's function has the same two."""
+    for value in (-1.0, 0.0, 2.5):
+        values = torch.full((200,), value)
+        ours = torch.stack([outcome[0] for outcome in either_way(values, p)]).sort().values
+        torch.testing.assert_close(ours, F.alpha_dropout(values, p, training=True).unique(), rtol=1e-13, atol=1e-14)
+
+
+def test_a_dropped_unit_says_what_selu_says_to_very_negative_numbers(double: None) -> None:
+    assert torch.equal(nn.SELU()(torch.tensor(-1e3)), torch.tensor(SATURATED))
+
+
+def test_the_share_that_is_dropped() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.SELU(), nn.Flatten())
+    AlphaDropout(0.2).attach(model)
+    outputs = model(torch.ones(100_000, 1))
+    assert abs((outputs < 0).float().mean() - 0.2) < 5 * (0.2 * 0.8 / 100_000) ** 0.5
+
+
+def test_the_class_does_what_the_function_does() -> None:
+    model, inputs = nn.Sequential(nn.SELU(), nn.Flatten()), torch.randn(5, 4)
+    method = AlphaDropout(0.4)
+    method.attach(model)
+    method.attach(model)  # twice attached, once dropped
+    torch.manual_seed(1)
+    outputs = model(inputs)
+    torch.manual_seed(1)
+    assert torch.equal(outputs, alpha_dropped(F.selu(inputs), torch.rand(5, 4), torch.tensor(0.4)))
+    assert torch.equal(model.eval()(inputs), F.selu(inputs))
+
+
+def test_it_warns_once_of_other_activations_and_not_of_selu() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert AlphaDropout(0.1).attach(network(activation="selu")) == ["activation_0", "activation_1"]
+        assert said == []
+        assert AlphaDropout(0.1).attach(network(activation="relu")) == ["activation_0", "activation_1"]
+    assert [str(warning.message) for warning in said] == [
+        "regularizer=alpha_dropout: is for SELU, and this model has ReLU; set model.activation=selu, "
+        "or choose regularizer=dropout"
+    ]
+
+
+def test_nothing_to_act_on() -> None:
+    assert AlphaDropout(0.1).attach(Linear((4,), 1)) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_the_dtype_stays(dtype: torch.dtype) -> None:
+    values, draws = torch.randn(50, dtype=dtype), torch.rand(50)
+    assert alpha_dropped(values, draws, torch.tensor(0.5)).dtype == dtype
+    assert torch.equal(alpha_dropped(values, draws, torch.tensor(0.0)), values)

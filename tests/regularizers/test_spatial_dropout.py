@@ -1,0 +1,75 @@
+import pytest
+import torch
+from torch import nn
+
+from reglab.models import CNN, MLP
+from reglab.regularizers import SpatialDropout
+from reglab.regularizers._hooks import map_activations
+from reglab.regularizers.spatial_dropout import thinned_channels
+
+
+@pytest.mark.parametrize("positions", [(9,), (4, 5)], ids=["signal", "image"])
+def test_a_channel_is_dropped_as_a_whole_or_scaled_as_a_whole(double: None, positions: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    p, rows, channels = 0.3, 2000, 7
+    model = nn.Sequential(nn.Conv1d(channels, channels, 1) if len(positions) == 1 else nn.Conv2d(channels, channels, 1))
+    model.extend([nn.Sigmoid(), nn.Flatten()])  # no value is zero by itself
+    assert SpatialDropout(p).attach(model) == ["1"]
+    inputs = torch.randn(rows, channels, *positions)
+    outputs = model(inputs).reshape(rows, channels, -1)
+    clean = model.eval()(inputs).reshape(rows, channels, -1)
+    dropped = (outputs == 0).all(-1)
+    assert torch.equal(dropped, (outputs == 0).any(-1))
+    torch.testing.assert_close(outputs[~dropped], clean[~dropped] / (1 - p), rtol=1e-14, atol=0)
+    assert abs(dropped.double().mean() - p) < 5 * (p * (1 - p) / (rows * channels)) ** 0.5
+    assert not torch.equal(dropped[0].expand(rows, -1), dropped), "each example has its own mask"
+
+
+def test_the_mean_stays(double: None) -> None:
+    maps, p = torch.randn(2, 3, 4, 5), torch.tensor(0.3)
+    dropped, kept = (thinned_channels(maps, torch.full((2, 3), draw), p) for draw in (0.0, 0.999))
+    torch.testing.assert_close(p * dropped + (1 - p) * kept, maps, rtol=1e-14, atol=0)
+
+
+def test_the_class_does_what_the_function_does() -> None:
+    model, maps = nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU(), nn.Flatten()), torch.randn(4, 2, 5, 5)
+    clean = model[:2](maps)
+    method = SpatialDropout(0.4)
+    method.attach(model)
+    method.attach(model)  # twice attached, once dropped
+    torch.manual_seed(1)
+    outputs = model(maps)
+    torch.manual_seed(1)
+    assert torch.equal(outputs, thinned_channels(clean, torch.rand(4, 3), torch.tensor(0.4)).flatten(1))
+
+
+def test_it_acts_on_convolutions_alone() -> None:
+    assert SpatialDropout(0.5).attach(CNN((1, 8, 8), 3, norm="batch")) == ["activation_0", "activation_1"]
+    assert SpatialDropout(0.5).attach(MLP((1, 8, 8), 3)) == []
+    head = [nn.Flatten(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1)]
+    chain = nn.Sequential(nn.Conv2d(1, 4, 2), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Tanh(), *head)
+    assert list(map_activations(chain)) == ["2", "4"]
+
+
+class Shared(nn.Module):
+    """One activation module behind a convolution and behind a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act, self.hidden = nn.Conv2d(1, 4, 2), nn.Sigmoid(), nn.Linear(4, 50)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.act(self.hidden(self.act(self.conv(images)).mean((2, 3))))
+
+
+def test_units_of_a_shared_activation_are_left_alone() -> None:
+    model = Shared()
+    assert SpatialDropout(0.5).attach(model) == ["act"]
+    assert (model(torch.randn(20, 1, 3, 3)) != 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_the_dtype_stays(dtype: torch.dtype) -> None:
+    maps, draws = torch.randn(5, 3, 4, dtype=dtype), torch.rand(5, 3)
+    assert thinned_channels(maps, draws, torch.tensor(0.5)).dtype == dtype
+    assert torch.equal(thinned_channels(maps, draws, torch.tensor(0.0)), maps)
