@@ -63,11 +63,11 @@ def test_it_acts_after_losses_and_before_penalties() -> None:
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_training_hovers_at_the_level(kind: str) -> None:
     batch = batch_of(kind)
-    for level in (0.0, 0.2):
-        fit = train(fit_of(network(kind), task_of(kind), [Flooding(level)]), [batch], 2000, adam)
+    for level in (0.0, 0.3):
+        fit = train(fit_of(network(kind), task_of(kind), [Flooding(level)]), [batch], 250, adam)
         loss = fit.task.criterion(fit.model(batch[0]), batch[1]).item()
-        assert loss < 0.01 if level == 0 else abs(loss - level) < 0.02
+        assert loss < 0.1 if level == 0 else abs(loss - level) < 0.1
 
 
 def adam(parameters: Any) -> torch.optim.Optimizer:
-    return torch.optim.Adam(parameters, lr=0.003)
+    return torch.optim.Adam(parameters, lr=0.02)

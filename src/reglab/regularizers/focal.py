@@ -21,9 +21,8 @@ def focal_excess(outputs: Tensor, targets: Tensor, gamma: Tensor) -> Tensor:
         gamma: 0-dim, at least 0; 0 gives exactly 0, and gradients of exactly 0.
     """
     log_p = log_shares(outputs)
-    # expm1 keeps the digits of 1 - p where p is nearly 1. Where it is 1 the clamp cuts the gradient, for below
-    # gamma = 1 that of a power of 0 is infinite.
-    wrong = (-log_p.expm1()).clamp_min(torch.finfo(log_p.dtype).tiny)
+    # Where p is 1 the clamp cuts the gradient: below gamma = 1 that of a power of 0 is infinite.
+    wrong = (1 - log_p.exp()).clamp_min(torch.finfo(log_p.dtype).tiny)
     return of_targets((1 - wrong**gamma) * log_p, targets).mean()
 
 
