@@ -58,6 +58,11 @@ ROWS = [
     Row("Dropout", {"p": 0.2, "input_p": 0.1}, {"p": 0.5, "input_p": 0.3}, activation="tanh"),
     Row("MaxNorm", {"max_norm": 0.5}, {"max_norm": 1.0}, kind="regression"),
     Row("LabelSmoothing", {"epsilon": 0.1}, {"epsilon": 0.4}),
+    Row("GradientNoise", {"eta": 0.01}, {"eta": 0.3}),
+    Row("GradientClipping", {"max_norm": 0.1}, {"max_norm": 0.5}, kind="regression"),
+    Row("SAM", {"rho": 0.05}, {"rho": 0.5}),
+    Row("Lookahead", {"alpha": 0.5, "k": 3}, {"alpha": 0.8, "k": 2}),
+    Row("EMA", {"decay": 0.5}, {"decay": 0.9}),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
@@ -226,6 +231,7 @@ def test_resumed_equals_uninterrupted(row: Row, tmp_path: Path) -> None:
             accelerator="cpu",
             max_epochs=epochs,
             logger=False,
+            callbacks=[callback for regularizer in module.fit.regularizers for callback in regularizer.callbacks()],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
