@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -64,8 +65,9 @@ def train(
     """Takes the steps; SGD with lr 0.1 unless told. The global generator starts each step from its number."""
     fit.train()
     make = optimizer or (lambda parameters: torch.optim.SGD(parameters, lr=0.1))
-    stepper = make(fit.model.parameters())
     module = Module(fit, optimizer=make)
+    stepper = module.wrapped(make(fit.model.parameters()))
+    callbacks = [callback for regularizer in fit.regularizers for callback in regularizer.callbacks()]
     for step in range(steps):
 
         def closure(step: int = step) -> Tensor:
@@ -76,6 +78,11 @@ def train(
             return loss
 
         module.optimizer_step(0, step, stepper, closure)
+        trainer: Any = SimpleNamespace(global_step=step + 1)
+        for callback in callbacks:
+            callback.on_train_batch_end(trainer, module, None, None, step)
+    for callback in callbacks:
+        callback.on_train_end(trainer, module)
     return fit
 
 

@@ -80,6 +80,11 @@ ROWS = [
     Row("DropBlock", {"p": 0.1, "block_size": 3}, {"p": 0.3, "block_size": 2}, shape=(2, 8, 8)),
     Row("ActivityL1", {"strength": 1e-2}, {"strength": 1e-1}),
     Row("ActivityKL", {"strength": 1e-2}, {"strength": 1.0}, activation="sigmoid"),
+    Row("GradientNoise", {"eta": 0.01}, {"eta": 0.3}),
+    Row("GradientClipping", {"max_norm": 0.1}, {"max_norm": 0.5}, kind="regression"),
+    Row("SAM", {"rho": 0.05}, {"rho": 0.5}),
+    Row("Lookahead", {"alpha": 0.5, "k": 3}, {"alpha": 0.8, "k": 2}),
+    Row("EMA", {"decay": 0.5}, {"decay": 0.9}),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
@@ -251,6 +256,7 @@ def test_resumed_equals_uninterrupted(row: Row, tmp_path: Path) -> None:
             accelerator="cpu",
             max_epochs=epochs,
             logger=False,
+            callbacks=[callback for regularizer in module.fit.regularizers for callback in regularizer.callbacks()],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

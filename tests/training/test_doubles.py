@@ -14,6 +14,11 @@ from tests.conftest import Compose
         (["regularizer=[l1,elastic_net]"], "l1 is asked for by elastic_net.l1 and l1.strength"),
         (["regularizer=[l1,elastic_net]", "regularizer.elastic_net.l1=0"], None),
         (["regularizer=none", "optimizer.weight_decay=0.1"], None),
+        (
+            ["regularizer=gradient_clipping", "trainer.gradient_clip_val=1"],
+            "gradient clipping is asked for by gradient_clipping.max_norm and trainer.gradient_clip_val",
+        ),
+        (["regularizer=none", "trainer.gradient_clip_val=1"], None),
     ],
 )
 def test_the_same_effect_asked_for_twice_is_told_and_tagged(

@@ -18,6 +18,10 @@ PENALTY = 3
 DECAY = 4
 PROX = 5
 PROJECTION = 6
+# Around the optimizer. The earlier is the outer one, and so sees a gradient first and the new weights last.
+SECOND_PASS = 7
+GRADIENT = 8
+AVERAGE = 9
 
 
 def in_order(regularizers: Iterable[Regularizer]) -> list[Regularizer]:

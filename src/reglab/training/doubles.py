@@ -21,6 +21,8 @@ def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> lis
                 asked[_SAME.get(effect, effect)].append(f"{regularizer.name}.{strength}")
     if cfg.optimizer.get("weight_decay"):
         asked["l2"].append("optimizer.weight_decay")
+    if cfg.trainer.get("gradient_clip_val"):
+        asked["gradient clipping"].append("trainer.gradient_clip_val")
     return [f"{effect} is asked for by {' and '.join(by)}" for effect, by in asked.items() if len(by) > 1]
 
 

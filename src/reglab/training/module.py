@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from reglab.errors import Diverged
+from reglab.regularizers._wrapper import BeforeUpdate
 from reglab.seeding import mix
 from reglab.training.fit import Fit, overrides
 
@@ -71,13 +72,20 @@ class Module(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, with its scheduler by the step."""
-        optimizer = self._make_optimizer(self.fit.model.parameters())
-        for regularizer in self.fit.regularizers:
-            optimizer = regularizer.wrap_optimizer(optimizer)  # type: ignore[operator]
+        optimizer = self.wrapped(self._make_optimizer(self.fit.model.parameters()))
         if self._make_scheduler is None:
             return optimizer
         scheduler = self._make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """The optimizer with what regularizers put around it: the one that acts first is the outermost."""
+        if self._before:  # innermost: right before the update, once, however many passes a step has
+            inner = optimizer
+            optimizer = BeforeUpdate(inner, lambda: self._change(self._before, "before_step", _lr(inner)))
+        for regularizer in reversed(self.fit.regularizers):
+            optimizer = regularizer.wrap_optimizer(optimizer)  # type: ignore[operator]
+        return optimizer
 
     def on_fit_start(self) -> None:
         """The generators that steps reseed: the CPU's, and the device's where that is another."""
@@ -98,16 +106,8 @@ class Module(pl.LightningModule):
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
     ) -> None:
-        """One step, with what regularizers do to the weights right before the update and after it."""
-        closure = optimizer_closure
-        if self._before and optimizer_closure is not None:
-
-            def closure() -> Any:
-                loss = optimizer_closure()
-                self._change(self._before, "before_step", optimizer.param_groups[0]["lr"])
-                return loss
-
-        optimizer.step(closure=closure)
+        """One step of the `wrapped` optimizer, with what regularizers do to the weights after it."""
+        optimizer.step(closure=optimizer_closure)
         if self._after:
             self._change(self._after, "after_step", effective_lr(optimizer))
 
@@ -219,6 +219,10 @@ class Module(pl.LightningModule):
         """And come back from it."""
         self.best = checkpoint["reglab"]["best"]
         self.best_figures = checkpoint["reglab"]["best_figures"]
+
+
+def _lr(optimizer: torch.optim.Optimizer) -> float:
+    return float(optimizer.param_groups[0]["lr"])
 
 
 def effective_lr(optimizer: Any) -> float:

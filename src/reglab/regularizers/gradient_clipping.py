@@ -1,0 +1,50 @@
+"""Gradient clipping: a gradient that is too long is shortened."""
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+
+from reglab.regularizers._wrapper import BeforeUpdate, Wrapper
+from reglab.regularizers.base import ABOVE_0, Regularizer
+from reglab.regularizers.order import GRADIENT
+
+
+def clip(parameters: list[Tensor], max_norm: float) -> Tensor:
+    """Scales all gradients by min(1, max_norm / ‖g‖), in place; returns ‖g‖ as it was, a scalar.
+
+    ‖g‖ is the Euclidean norm of all gradients as one vector. Pascanu et al. 2013, "On the Difficulty of Training
+    Recurrent Neural Networks".
+
+    Args:
+        parameters: of any shapes; those without a gradient are left out.
+        max_norm: above 0; infinity leaves the gradients as they are, bit for bit.
+    """
+    return clip_grad_norm_(parameters, max_norm)
+
+
+class GradientClipping(Regularizer):
+    """The gradient of all parameters together is at most `max_norm` long.
+
+    Args:
+        max_norm: above 0; infinity is off.
+    """
+
+    off: ClassVar = {"max_norm": float("inf")}
+    bounds: ClassVar = {"max_norm": (ABOVE_0, float("inf"))}
+    acts: ClassVar = GRADIENT
+    effects: ClassVar = {"max_norm": "gradient clipping"}
+    stackable: ClassVar = "it wraps the optimizer, and the norm would be that of all runs of a stack together"
+    max_norm: Tensor
+
+    def __init__(self, max_norm: float) -> None:
+        super().__init__(max_norm=max_norm)
+
+    def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
+        # Parameters are asked for at each step, for groups may be added.
+        def change() -> None:
+            clip(wrapper.parameters, float(self.max_norm))
+
+        wrapper: Wrapper = BeforeUpdate(optimizer, change)
+        return wrapper

@@ -1,0 +1,74 @@
+"""Gradient noise: normal noise on the gradients, less with every step."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from reglab.regularizers._wrapper import BeforeUpdate
+from reglab.regularizers.base import Regularizer
+from reglab.regularizers.order import GRADIENT
+
+EXPONENT = 0.55  # the one that the paper found best
+
+
+def noise_std(eta: Tensor, step: int) -> Tensor:
+    """Standard deviation √(eta / (1 + step)^0.55) of the noise, 0-dim.
+
+    Neelakantan et al. 2015, "Adding Gradient Noise Improves Learning for Very Deep Networks".
+
+    Args:
+        eta: variance at the first step, 0-dim, at least 0.
+        step: number of the step, from 0.
+    """
+    return (eta / (1 + step) ** EXPONENT).sqrt()
+
+
+class GradientNoise(Regularizer):
+    """Adds N(0, eta / (1 + t)^0.55) to every gradient right before the optimizer's update, t being the step from 0.
+
+    Args:
+        eta: variance at the first step, at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"eta": 0.0}
+    bounds: ClassVar = {"eta": (0.0, float("inf"))}
+    acts: ClassVar = GRADIENT
+    effects: ClassVar = {"eta": "gradient noise"}
+    stackable: ClassVar = "it wraps the optimizer, which knows one strength and not one for each run of a stack"
+    eta: Tensor
+
+    def __init__(self, eta: float) -> None:
+        super().__init__(eta=eta)
+
+    def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
+        return NoisyGradients(optimizer, self)
+
+
+class NoisyGradients(BeforeUpdate):
+    """The optimizer with noise on its gradients; the number of the step travels in its state dict."""
+
+    def __init__(self, base: Optimizer, method: GradientNoise) -> None:
+        super().__init__(base, self._add_noise)
+        self._method = method
+        self.steps = 0
+
+    def _add_noise(self) -> None:
+        std = noise_std(self._method.eta, self.steps)
+        for gradient in self.gradients:
+            gradient.add_(torch.randn_like(gradient) * std)
+
+    def step(self, closure: Any = None) -> Any:
+        """One step, counted once however often the closure is called."""
+        loss = super().step(closure)
+        self.steps += 1
+        return loss
+
+    def own_state(self) -> dict[str, Any]:
+        """How many steps were taken."""
+        return {"steps": self.steps}
+
+    def load_own_state(self, state: dict[str, Any]) -> None:
+        """Goes on from there."""
+        self.steps = state["steps"]

@@ -1,0 +1,122 @@
+"""Sharpness-aware minimization: the gradient is taken where the loss near the weights is highest."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+from reglab.errors import ConfigError
+from reglab.regularizers._wrapper import Closure, Wrapper
+from reglab.regularizers.base import Regularizer
+from reglab.regularizers.order import SECOND_PASS
+
+
+def ascent(gradients: list[Tensor], rho: Tensor) -> list[Tensor]:
+    """rho · g / ‖g‖ for each tensor, ‖g‖ being the Euclidean norm of all of them as one vector.
+
+    Foret et al. 2021, "Sharpness-Aware Minimization for Efficiently Improving Generalization".
+
+    Args:
+        gradients: of any shapes; zeros give zeros.
+        rho: length of the step, 0-dim, at least 0.
+    """
+    scale = rho / get_total_norm(gradients).clamp_min(1e-12)
+    return [gradient * scale for gradient in gradients]
+
+
+class SAM(Regularizer):
+    """Each step takes its gradient at w + rho · g / ‖g‖ and goes from w with it: two passes, with the same masks.
+
+    Batch normalization keeps the running statistics of the first pass alone, which is at the weights themselves.
+
+    Args:
+        rho: at least 0; 0 is off, bit for bit, though it still costs two passes.
+    """
+
+    off: ClassVar = {"rho": 0.0}
+    bounds: ClassVar = {"rho": (0.0, float("inf"))}
+    acts: ClassVar = SECOND_PASS
+    effects: ClassVar = {"rho": "flat minima"}
+    stackable: ClassVar = "it wraps the optimizer and goes through the closure twice"
+    rho: Tensor
+
+    def __init__(self, rho: float) -> None:
+        super().__init__(rho=rho)
+        self._norms: list[_NormBase] = []
+
+    def attach(self, model: nn.Module) -> list[str]:
+        self._norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+        return super().attach(model)
+
+    def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
+        return SharpnessAware(optimizer, self, self._norms)
+
+
+class SharpnessAware(Wrapper):
+    """The optimizer with gradients from the second pass.
+
+    Args:
+        base: its closure is the second pass, after which the weights are back.
+        method: with the buffer rho.
+        norms: batch normalizations whose running statistics the second pass leaves alone.
+
+    Raises:
+        ConfigError: from `step`, where the closure cannot be called twice for the gradient of one batch.
+    """
+
+    def __init__(self, base: Optimizer, method: SAM, norms: list[_NormBase]) -> None:
+        super().__init__(base)
+        self._method = method
+        self._norms = norms
+        self._zeroed = False
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """The base's; that the closure calls it is what makes a second pass possible."""
+        self._zeroed = True
+        super().zero_grad(set_to_none)
+
+    def step(self, closure: Closure | None = None) -> Any:
+        """One step: the closure here, then in the base at the weights uphill."""
+        if closure is None:  # as a GradScaler calls it
+            raise ConfigError(
+                "regularizer=sam: needs two passes a step; choose trainer.precision=bf16-mixed, not 16-mixed"
+            )
+        self._zeroed = False
+        with torch.enable_grad():
+            closure()
+        if not self._zeroed:
+            raise ConfigError("regularizer=sam: a second pass needs the whole batch; take accumulate_grad_batches=1")
+        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
+        before = [parameter.detach().clone() for parameter in moved]
+        with torch.no_grad():
+            for parameter, uphill in zip(moved, ascent(self.gradients, self._method.rho), strict=True):
+                parameter.add_(uphill)
+
+        def second() -> Any:
+            try:
+                with kept_statistics(self._norms):
+                    return closure()
+            finally:
+                with torch.no_grad():  # copies, for w + e - e is not w
+                    for parameter, weight in zip(moved, before, strict=True):
+                        parameter.copy_(weight)
+
+        return self.base.step(second)
+
+
+@contextmanager
+def kept_statistics(norms: list[_NormBase]) -> Iterator[None]:
+    """Training passes in here normalize by the batch as ever and leave running statistics and counts as they are."""
+    tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True

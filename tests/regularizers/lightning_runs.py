@@ -1,0 +1,33 @@
+"""Short trainings under a real Lightning Trainer, with what the regularizers hand to it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from reglab.regularizers import Regularizer
+from reglab.training.module import Module
+from reglab.training.trainer import make_trainer
+from tests.regularizers.steps import batch_of, fit_of, network, task_of
+
+
+def fitted(
+    *regularizers: Regularizer,
+    epochs: int = 3,
+    make: Callable[[Any], torch.optim.Optimizer] = lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.0),
+    scheduler: Any = None,
+    net: dict[str, Any] | None = None,
+    checkpoint: str | None = None,
+    **settings: Any,
+) -> tuple[Module, pl.Trainer]:
+    """A classifier after epochs of four batches, evaluated after each on two other ones."""
+    fit = fit_of(network(**(net or {})), task_of("classification"), regularizers)
+    module = Module(fit, make, scheduler, seed=3)
+    callbacks = [callback for regularizer in regularizers for callback in regularizer.callbacks()]
+    trainer = make_trainer({"accelerator": "cpu", "max_epochs": epochs, **settings}, callbacks)
+    batches = [batch_of("classification", seed=i) for i in range(6)]
+    loaders = [DataLoader(part, batch_size=None) for part in (batches[:4], batches[4:5], batches[5:])]
+    trainer.fit(module, loaders[0], loaders[1:], ckpt_path=checkpoint)
+    return module, trainer

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from reglab.regularizers import EMA, MaxNorm, penalized
+from reglab.regularizers.ema import Average, averaged
+from tests.regularizers.lightning_runs import fitted
+from tests.regularizers.steps import same_state
+
+
+def mean_of(weights: list[Tensor], decay: float) -> Tensor:
+    """Σ decay^(t - i) wᵢ / Σ decay^(t - i), summed as it is written."""
+    shares = torch.tensor([decay ** (len(weights) - 1 - i) for i in range(len(weights))], dtype=weights[0].dtype)
+    return sum(share * weight for share, weight in zip(shares, weights, strict=True)) / shares.sum()
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.99, 0.9999])
+def test_it_is_the_weighted_mean_and_the_recursion(double: None, decay: float) -> None:
+    torch.manual_seed(0)
+    weights = [torch.randn(4) for _ in range(30)]
+    mean, plain = torch.full((4,), 1e9), torch.zeros(4)
+    for step, weight in enumerate(weights, 1):
+        mean = averaged(mean, weight, torch.tensor(decay), step)
+        plain = decay * plain + (1 - decay) * weight
+        torch.testing.assert_close(mean, plain / (1 - decay**step), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(mean, mean_of(weights[:step], decay), rtol=1e-9, atol=1e-9)
+
+
+def average_of(trainer: object) -> Average:
+    return next(callback for callback in trainer.callbacks if isinstance(callback, Average))
+
+
+def test_training_goes_on_as_without_it_and_ends_on_the_mean(tmp_path: Path) -> None:
+    """The checkpoint has the weights in training, the model after the end has their mean."""
+    on, trainer = fitted(EMA(decay=0.8), net={"norm": "batch"})
+    plain, _ = fitted(net={"norm": "batch"})
+    trainer.save_checkpoint(tmp_path / "end.ckpt")
+    saved = torch.load(tmp_path / "end.ckpt", weights_only=True)["state_dict"]
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(saved[name], tensor), name
+    for mean, parameter in zip(average_of(trainer).average, on.parameters(), strict=True):
+        assert torch.equal(mean, parameter)
+    assert not same_state(on, plain)
+    buffers = dict(plain.fit.model.named_buffers())
+    assert len(buffers) == 6
+    for name, buffer in on.fit.model.named_buffers():
+        assert torch.equal(buffer, buffers[name]), name
+
+
+def test_the_mean_is_that_of_the_weights_after_each_step() -> None:
+    decay, steps = 0.8, []
+    for count in range(1, 8):
+        plain, _ = fitted(max_steps=count)
+        steps.append(plain.fit.model.output.weight.detach())
+    on, _ = fitted(EMA(decay), max_steps=7)
+    torch.testing.assert_close(on.fit.model.output.weight.detach(), mean_of(steps, decay), rtol=1e-5, atol=1e-6)
+
+
+def test_a_slow_mean_has_nothing_of_the_initial_weights() -> None:
+    on, trainer = fitted(EMA(decay=0.9999), max_steps=1)
+    plain, _ = fitted(max_steps=1)
+    assert average_of(trainer).steps == 1
+    assert same_state(on.fit.model, plain.fit.model)
+
+
+def test_validation_and_the_best_weights_see_the_mean() -> None:
+    """An evaluation inside training gives what one of the finished model gives."""
+    on, trainer = fitted(EMA(decay=0.9), epochs=1)
+    assert on.best is not None
+    for name, tensor in on.fit.model.state_dict().items():
+        assert torch.equal(on.best[name], tensor), name
+    inside, held = dict(on.figures), {n: t.clone() for n, t in on.fit.model.state_dict().items()}
+    trainer.validate(on, trainer.val_dataloaders, verbose=False)
+    assert {n: on.figures[n] for n in inside} == inside
+    for name, tensor in on.fit.model.state_dict().items():
+        assert torch.equal(held[name], tensor), name
+    plain, _ = fitted(epochs=1)
+    assert plain.figures["val/loss"] != inside["val/loss"]
+
+
+def test_gradients_of_several_batches_are_one_step() -> None:
+    _, trainer = fitted(EMA(decay=0.9), epochs=3, accumulate_grad_batches=2)
+    assert average_of(trainer).steps == trainer.global_step == 6
+
+
+def test_it_averages_weights_that_keep_to_a_limit() -> None:
+    on, _ = fitted(EMA(decay=0.9), MaxNorm(max_norm=0.3))
+    for weight in penalized(on.fit.model).values():
+        assert (weight.norm(dim=1) <= 0.3 + 1e-6).all()
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_resumed_run_ends_on_the_same_mean(tmp_path: Path, epochs: int) -> None:
+    _, first = fitted(EMA(decay=0.9), epochs=epochs)
+    first.save_checkpoint(tmp_path / "first.ckpt")
+    resumed, _ = fitted(EMA(decay=0.9), checkpoint=str(tmp_path / "first.ckpt"))
+    whole, _ = fitted(EMA(decay=0.9))
+    assert same_state(resumed.fit.model, whole.fit.model)
+    assert resumed.best is not None
+    assert all(torch.equal(resumed.best[name], whole.best[name]) for name in whole.best)

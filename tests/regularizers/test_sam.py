@@ -1,0 +1,130 @@
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+from reglab.regularizers import SAM, Dropout
+from reglab.regularizers.sam import SharpnessAware, ascent, kept_statistics
+from reglab.training.module import Module
+from tests.regularizers.lightning_runs import fitted
+from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
+
+
+def stepped(theta: nn.Parameter, matrix: Tensor, rho: float, lr: float) -> Tensor:
+    """The gradient that SGD was given in one step on ½ θᵀAθ, θ being in two parts."""
+    parts = [nn.Parameter(theta.detach()[:2].clone()), nn.Parameter(theta.detach()[2:].clone())]
+    optimizer = SAM(rho).wrap_optimizer(torch.optim.SGD(parts, lr=lr))
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        whole = torch.cat(parts)
+        loss = whole @ matrix @ whole / 2
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    moved = torch.cat([part.detach() for part in parts])
+    assert lr or torch.equal(moved, theta.detach()), "the weights are restored"
+    return torch.cat([part.grad for part in parts])
+
+
+def test_on_a_quadratic(double: None) -> None:
+    """The gradient is A(θ + ρ Aθ / ‖Aθ‖), with one norm for all parameters; at lr 0 the weights are as before."""
+    torch.manual_seed(0)
+    root, theta = torch.randn(5, 5), nn.Parameter(torch.randn(5))
+    matrix = root @ root.T
+    slope = matrix @ theta.detach()
+    for rho in (0.0, 0.05, 2.0):
+        expected = matrix @ (theta.detach() + rho * slope / slope.norm())
+        torch.testing.assert_close(stepped(theta, matrix, rho, lr=0.0), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_a_gradient_of_zero_moves_nothing() -> None:
+    assert torch.equal(ascent([torch.zeros(3)], torch.tensor(0.5))[0], torch.zeros(3))
+
+
+def test_batch_norm_counts_the_first_pass_alone() -> None:
+    fit = fit_of(network(norm="batch"), task_of("classification"), [SAM(rho=1.0)])
+    once = copy.deepcopy(fit.model).train()
+    batch = batch_of("classification")
+    once(batch[0])  # one pass at the weights of the start
+    train(fit, [batch], 1)
+    norms = [name for name in once.state_dict() if "running" in name or "tracked" in name]
+    assert len(norms) == 6
+    for name in norms:
+        assert torch.equal(fit.model.state_dict()[name], once.state_dict()[name]), name
+    assert all(module.track_running_stats for module in fit.model.modules() if isinstance(module, nn.BatchNorm1d))
+
+
+def test_the_second_pass_normalizes_by_the_batch() -> None:
+    norm, values = nn.BatchNorm1d(3), torch.randn(9, 3) * 5 + 2
+    with kept_statistics([norm]):
+        kept = norm(values)
+    assert torch.equal(kept, norm(values))
+    norm.eval()
+    with kept_statistics([norm]):
+        assert torch.equal(norm(values), nn.functional.batch_norm(values, norm.running_mean, norm.running_var))
+
+
+def test_both_passes_see_the_same_masks_under_lightning() -> None:
+    inputs: list[Tensor] = []
+
+    class Watched(SAM):
+        def attach(self, model: nn.Module) -> list[str]:
+            model.output.register_forward_pre_hook(lambda m, args: inputs.append(args[0] == 0) if m.training else None)
+            return super().attach(model)
+
+    fitted(Dropout(p=0.5), Watched(rho=1e-4), epochs=2, net={"activation": "sigmoid"})
+    assert len(inputs) == 16
+    for first, second in zip(inputs[::2], inputs[1::2], strict=True):
+        assert torch.equal(first, second)
+    assert not torch.equal(inputs[0], inputs[2])
+
+
+def test_the_weights_come_back_from_a_second_pass_that_fails() -> None:
+    weight = nn.Parameter(torch.tensor([1.0, 2.0]))
+    optimizer = SAM(1.0).wrap_optimizer(torch.optim.SGD([weight], lr=0.1))
+    passes: list[int] = []
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        passes.append(1)
+        if len(passes) == 2:
+            raise ArithmeticError
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(ArithmeticError):
+        optimizer.step(closure)
+    assert weight.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [({"accumulate_grad_batches": 2}, "accumulate_grad_batches=1"), ({}, None)]
+)
+def test_gradients_of_several_batches_are_refused(settings: dict[str, Any], said: str | None) -> None:
+    if said is None:
+        assert fitted(SAM(0.1), **settings)[1].global_step == 12
+        return
+    with pytest.raises(ConfigError, match=said):
+        fitted(SAM(0.1), **settings)
+
+
+def test_without_a_closure_it_is_refused() -> None:
+    model = network()
+    optimizer = SAM(0.1).wrap_optimizer(torch.optim.SGD(model.parameters(), lr=0.1))
+    assert isinstance(optimizer, SharpnessAware)
+    with pytest.raises(ConfigError, match="not 16-mixed"):
+        optimizer.step()
+
+
+def test_a_checkpoint_of_the_plain_optimizer_loads() -> None:
+    on, off = network(), network()
+    fit = fit_of(on, task_of("classification"), [SAM(0.1)])
+    optimizer = Module(fit, torch.optim.Adam).wrapped(torch.optim.Adam(on.parameters()))
+    optimizer.load_state_dict(torch.optim.Adam(off.parameters()).state_dict())
+    assert same_state(on, off)
