@@ -129,11 +129,12 @@ def floor(net: Net, device: torch.device) -> float:
 def reglab(regularizer: str, net: Net, device: torch.device, cfg: DictConfig) -> float:
     """reglab's own module, trainer and hooks: seconds a step."""
     model = net.model()
-    fit = Fit(model, Classification(CLASSES), build.build_regularizers(cfg, model, "classification", net.shape))
+    methods = build.build_regularizers(cfg, model, "classification", net.shape)
+    fit = Fit(model, Classification(CLASSES), methods)
     module = build.build_module(cfg, fit, ())
     batches = Clocked(net, device)
     settings = dict(build.plain(cfg.trainer)) | {"max_epochs": 1, "accelerator": _accelerator(device)}
-    make_trainer(settings, []).fit(module, batches)
+    make_trainer(settings, [callback for method in methods for callback in method.callbacks()]).fit(module, batches)
     return batches.seconds / net.steps
 
 
