@@ -21,7 +21,7 @@ def test_draws_are_of_beta(alpha: float) -> None:
     assert abs(float((draws < 0.5).double().mean()) - 0.5) < 0.008
 
 
-@pytest.mark.parametrize("alpha", [1e-2, 1e-3, 1e-7, 1e-40])
+@pytest.mark.parametrize("alpha", [1e-2, 1e-3, 1e-7, 1e-30])
 def test_a_small_alpha_is_the_throw_of_a_coin(alpha: float) -> None:
     """Two Gamma variables would both underflow, and their share would be ½ or not a number."""
     torch.manual_seed(0)
