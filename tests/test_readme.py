@@ -49,6 +49,39 @@ def test_a_command(project: Path, command: str) -> None:
     assert (project / "mlflow.db").exists()
 
 
+FOREIGN = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+import pytorch_lightning as pl
+
+
+class Net(pl.LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+    def training_step(self, batch, index):
+        return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+module, loader = Net(), DataLoader(TensorDataset(torch.randn(64, 4), torch.randint(2, (64,))), batch_size=16)
+"""
+
+
+@pytest.mark.slow
+def test_the_callback_of_the_readme_runs(project: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = FOREIGN + block.replace("pl.Trainer(", "pl.Trainer(max_epochs=2, logger=False, ") + "print('done')\n"
+    (project / "theirs.py").write_text(script)
+    done = shell(project, ".venv/bin/python theirs.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("done\n")
+
+
 OWN_REGULARIZER = """
 from reglab.regularizers.base import Regularizer, Weights
 from reglab.regularizers.order import PROJECTION

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from reglab.data import Digits
 from reglab.models import MLP
 from reglab.regularizers import L1, Dropout, MaxNorm, WeightDecay
+from reglab.regularizers._dispatch import effective_lr
 from reglab.regularizers.base import Regularizer
 from reglab.tasks import Classification
 from reglab.training.fit import Fit
-from reglab.training.module import Module, effective_lr
+from reglab.training.module import Module
 from reglab.training.trainer import make_trainer
 
 CPU: dict[str, Any] = {"accelerator": "cpu", "max_epochs": 2, "precision": "32-true"}

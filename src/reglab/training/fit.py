@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from reglab.regularizers._dispatch import overrides
 from reglab.regularizers.base import Regularizer, Step
 from reglab.tasks import Task
 
@@ -39,8 +40,3 @@ class Fit(nn.Module):
         for i in self._losses:
             loss = self.regularizers[i].loss(loss, step)  # type: ignore[operator]
         return loss
-
-
-def overrides(regularizer: nn.Module, hook: str) -> bool:
-    """Whether the regularizer's class has its own version of a hook."""
-    return getattr(type(regularizer), hook) is not getattr(Regularizer, hook)

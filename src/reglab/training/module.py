@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from reglab.errors import Diverged
-from reglab.regularizers._wrapper import BeforeUpdate
+from reglab.regularizers._dispatch import Dispatch, effective_lr
 from reglab.seeding import mix
-from reglab.training.fit import Fit, overrides
+from reglab.training.fit import Fit
 
 Figures = dict[str, float]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], Any]
@@ -46,9 +46,7 @@ class Module(pl.LightningModule):
         self.seed = seed
         self.parts = parts
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
-        self._before = [r for r in fit.regularizers if overrides(r, "before_step")]
-        self._after = [r for r in fit.regularizers if overrides(r, "after_step")]
-        self._penalties = [r for r in fit.regularizers if overrides(r, "penalty")]
+        self._dispatch = Dispatch(fit.regularizers, fit.model)
         self._outputs: list[list[tuple[Tensor, Tensor]]] = []
         self._losses: list[tuple[int, Tensor]] = []  # of steps not looked at yet
         self._generators = [torch.default_generator]
@@ -79,13 +77,8 @@ class Module(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """The optimizer with what regularizers put around it: the one that acts first is the outermost."""
-        if self._before:  # innermost: right before the update, once, however many passes a step has
-            inner = optimizer
-            optimizer = BeforeUpdate(inner, lambda: self._change(self._before, "before_step", _lr(inner)))
-        for regularizer in reversed(self.fit.regularizers):
-            optimizer = regularizer.wrap_optimizer(optimizer)  # type: ignore[operator]
-        return optimizer
+        """The optimizer with what regularizers put around it."""
+        return self._dispatch.wrapped(optimizer)
 
     def on_fit_start(self) -> None:
         """The generators that steps reseed: the CPU's, and the device's where that is another."""
@@ -108,16 +101,7 @@ class Module(pl.LightningModule):
     ) -> None:
         """One step of the `wrapped` optimizer, with what regularizers do to the weights after it."""
         optimizer.step(closure=optimizer_closure)
-        if self._after:
-            self._change(self._after, "after_step", effective_lr(optimizer))
-
-    @torch.no_grad()
-    def _change(self, regularizers: list[Any], hook: str, lr: float) -> None:
-        for regularizer in regularizers:
-            weights = regularizer.weights(self.fit.model)
-            for name, new in getattr(regularizer, hook)(weights, lr).items():
-                if new is not weights[name]:
-                    weights[name].copy_(new)
+        self._dispatch.after_step(effective_lr(optimizer))
 
     def on_train_epoch_end(self) -> None:
         """Raises `Diverged` at the first step of the epoch whose loss was not finite."""
@@ -152,7 +136,7 @@ class Module(pl.LightningModule):
         self.figures = self._evaluate(self.parts, full=False)
         if not math.isfinite(self.figures["train/loss"]):
             raise Diverged(self.trainer.global_step)
-        self.figures["train/penalty"] = self._penalty()
+        self.figures["train/penalty"] = self._dispatch.penalty()
         self.evaluated_step = self.trainer.global_step
         if self.heard:
             self.log_dict(self.figures, logger=False)
@@ -201,14 +185,6 @@ class Module(pl.LightningModule):
         # One transfer from the device for all of them.
         return dict(zip(names, torch.stack(values).tolist(), strict=True)) if values else {}
 
-    @torch.no_grad()
-    def _penalty(self) -> float:
-        total = 0.0
-        for regularizer in self._penalties:
-            penalty = regularizer.penalty(regularizer.weights(self.fit.model))  # type: ignore[operator]
-            total += 0.0 if penalty is None else float(penalty)
-        return total
-
     # checkpoints: plain tensors and numbers, so that they load without unpickling
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -219,17 +195,3 @@ class Module(pl.LightningModule):
         """And come back from it."""
         self.best = checkpoint["reglab"]["best"]
         self.best_figures = checkpoint["reglab"]["best_figures"]
-
-
-def _lr(optimizer: torch.optim.Optimizer) -> float:
-    return float(optimizer.param_groups[0]["lr"])
-
-
-def effective_lr(optimizer: Any) -> float:
-    """The step along a constant gradient: with it a proximal step has the minimum of its penalty.
-
-    lr for most; lr / (1 - momentum) for SGD with momentum, whose updates add up to that (with dampening, less).
-    """
-    group = optimizer.param_groups[0]
-    momentum = group.get("momentum", 0.0) or 0.0
-    return float(group["lr"]) * (1.0 - group.get("dampening", 0.0) * (momentum > 0)) / (1.0 - momentum)
