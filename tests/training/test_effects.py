@@ -11,6 +11,7 @@ from reglab.tasks import Classification, Regression
 from reglab.training.effects import effects, sharpness
 
 
+@pytest.mark.filterwarnings("error")
 def test_lengths_and_zeros_by_hand() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1), nn.Flatten(-2))
     with torch.no_grad():

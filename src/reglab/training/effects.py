@@ -23,7 +23,7 @@ def effects(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor]) -> dict[
         task: its loss.
         batch: clean training rows.
     """
-    weights = penalized(model)
+    weights = {name: weight.detach() for name, weight in penalized(model).items()}
     entries = sum(weight.numel() for weight in weights.values())
     zeros = sum(int((weight == 0).sum()) for weight in weights.values())
     norms = {f"model/norm/{name}": float(torch.linalg.vector_norm(weight)) for name, weight in weights.items()}
@@ -56,7 +56,7 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
             risen = task.criterion(model(inputs), targets)
             for parameter, old in zip(parameters, before, strict=True):
                 parameter.copy_(old)
-    return float(risen - loss)
+    return float(risen - loss.detach())
 
 
 @contextmanager
