@@ -84,7 +84,7 @@ def test_the_callback_of_the_readme_runs(project: Path) -> None:
 
 OWN_REGULARIZER = """
 from reglab.regularizers.base import Regularizer, Weights
-from reglab.regularizers.order import PROJECTION
+from reglab.regularizers._order import PROJECTION
 
 
 class Rounded(Regularizer):

@@ -5,7 +5,7 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 
-from reglab.regularizers.schedules import early, late, linear, schedule
+from reglab.regularizers._schedules import early, late, linear, schedule
 from reglab.training.run import run
 from tests.conftest import Compose
 from tests.training.test_run import artifact

@@ -9,8 +9,8 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
+from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer, Step, penalized
-from reglab.regularizers.order import in_order
 
 __all__ = ["Regularizer", "Step", "in_order", "penalized"]
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers._hooks import moved
+from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 from reglab.regularizers.dropout import hidden_activations
-from reglab.regularizers.order import DROPOUT
 
 # -scale · alpha of SELU: what it says to a very negative number, and what a dropped unit is set to.
 SATURATED = -1.7580993408473766

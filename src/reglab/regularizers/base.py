@@ -111,7 +111,7 @@ class Regularizer(nn.Module):
     bounds: ClassVar[dict[str, tuple[float, float]]] = {}
     """Strength to (lowest, highest), both allowed; infinity only where it is the off value."""
     acts: ClassVar[float]
-    """Place in the order of `reglab.regularizers.order`."""
+    """Place in the order of `reglab.regularizers._order`."""
     stackable: ClassVar[bool | str] = True
     """Whether it runs under vmap, or the reason why not."""
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from reglab.regularizers._order import PENALTY
 from reglab.regularizers._shares import log_shares
 from reglab.regularizers.base import Regularizer, Step
-from reglab.regularizers.order import PENALTY
 
 
 def mean_entropy(outputs: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from reglab.regularizers._boxes import boxes, random_centers
 from reglab.regularizers._mixing import beta_draws, blended, shared
+from reglab.regularizers._order import MIX
 from reglab.regularizers.base import Batch, Regularizer, Step
-from reglab.regularizers.order import MIX
 
 
 def box_sides(images: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers._boxes import boxes, random_centers
+from reglab.regularizers._order import TRANSFORM
 from reglab.regularizers.base import Batch, Regularizer, Step
-from reglab.regularizers.order import TRANSFORM
 
 
 def cut_out(images: Tensor, centers: tuple[Tensor, Tensor], size: Tensor) -> Tensor:

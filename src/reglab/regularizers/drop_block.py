@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from reglab.errors import ConfigError
 from reglab.regularizers._hooks import map_activations, moved
+from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
-from reglab.regularizers.order import DROPOUT
 
 
 def drawn_shape(shape: torch.Size) -> tuple[int, ...]:

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from reglab.regularizers._order import DROPOUT
 from reglab.regularizers._swapped_weights import WeightSwap
 from reglab.regularizers.base import BELOW_1, Regularizer
 from reglab.regularizers.dropout import dropped
-from reglab.regularizers.order import DROPOUT
 
 
 class DropConnect(Regularizer):

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
-from reglab.regularizers.order import DROPOUT
 
 ACTIVATIONS = (
     nn.ReLU,

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from reglab.regularizers._order import PROX
 from reglab.regularizers.base import Regularizer, Step, Weights
 from reglab.regularizers.l1 import absolute_sum, soft_threshold
 from reglab.regularizers.l2 import l2_penalty
-from reglab.regularizers.order import PROX
 
 
 class ElasticNet(Regularizer):

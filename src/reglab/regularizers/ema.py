@@ -6,8 +6,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._order import AVERAGE
 from reglab.regularizers.base import BELOW_1, Regularizer
-from reglab.regularizers.order import AVERAGE
 
 
 def averaged(average: Tensor, weight: Tensor, decay: Tensor, steps: int) -> Tensor:

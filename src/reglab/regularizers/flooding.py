@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._order import FLOOD
 from reglab.regularizers.base import Regularizer, Step
-from reglab.regularizers.order import FLOOD
 
 
 def flooded(loss: Tensor, level: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._order import LOSS
 from reglab.regularizers._shares import log_shares, of_targets
 from reglab.regularizers.base import Regularizer, Step
-from reglab.regularizers.order import LOSS
 
 
 def focal_excess(outputs: Tensor, targets: Tensor, gamma: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers._hooks import moved
+from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 from reglab.regularizers.dropout import hidden_activations
-from reglab.regularizers.order import DROPOUT
 
 
 def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from reglab.regularizers._order import GRADIENT
 from reglab.regularizers._wrapper import BeforeUpdate, Wrapper
 from reglab.regularizers.base import ABOVE_0, Regularizer
-from reglab.regularizers.order import GRADIENT
 
 
 def clip(parameters: list[Tensor], max_norm: float) -> Tensor:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from reglab.regularizers._order import GRADIENT
 from reglab.regularizers._wrapper import BeforeUpdate
 from reglab.regularizers.base import Regularizer
-from reglab.regularizers.order import GRADIENT
 
 EXPONENT = 0.55  # the one that the paper found best
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._order import TRANSFORM
 from reglab.regularizers.base import Batch, Regularizer, Step
-from reglab.regularizers.order import TRANSFORM
 
 
 def noisy(inputs: Tensor, draws: Tensor, std: Tensor) -> Tensor:

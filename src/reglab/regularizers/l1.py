@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from reglab.regularizers._order import PROX
 from reglab.regularizers.base import Regularizer, Weights
-from reglab.regularizers.order import PROX
 
 
 def absolute_sum(weights: Weights) -> Tensor:

@@ -5,8 +5,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from reglab.regularizers._half_squares import half_squares
+from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Regularizer, Step, Weights
-from reglab.regularizers.order import PENALTY
 
 
 def l2_penalty(weights: Weights, strength: Tensor) -> Tensor:

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from reglab.regularizers._order import LOSS
 from reglab.regularizers._shares import log_shares, of_targets
 from reglab.regularizers.base import BELOW_1, Regularizer, Step
-from reglab.regularizers.order import LOSS
 
 
 def spread_excess(outputs: Tensor, targets: Tensor) -> Tensor:

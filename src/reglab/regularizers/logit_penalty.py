@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Regularizer, Step
-from reglab.regularizers.order import PENALTY
 
 
 def squared_log_z(outputs: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from reglab.errors import ConfigError
+from reglab.regularizers._order import AVERAGE
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
-from reglab.regularizers.order import AVERAGE
 
 
 def toward(slow: Tensor, fast: Tensor, alpha: Tensor) -> Tensor:

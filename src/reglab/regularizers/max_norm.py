@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from reglab.regularizers._order import PROJECTION
 from reglab.regularizers.base import ABOVE_0, Regularizer, Weights
-from reglab.regularizers.order import PROJECTION
 
 
 def capped_rows(weight: Tensor, max_norm: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers._mixing import beta_draws, blended, shared
+from reglab.regularizers._order import MIX
 from reglab.regularizers.base import Batch, Regularizer, Step
-from reglab.regularizers.order import MIX
 
 
 def mixed(batch: Batch, partners: Tensor, share: Tensor) -> Batch:

@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Regularizer, Step, Weights
-from reglab.regularizers.order import PENALTY
 
 
 def distance_to_orthogonal(weight: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from reglab.errors import ConfigError
+from reglab.regularizers._order import SECOND_PASS
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
-from reglab.regularizers.order import SECOND_PASS
 
 
 def ascent(gradients: list[Tensor], rho: Tensor) -> list[Tensor]:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers._hooks import map_activations, moved
+from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 from reglab.regularizers.dropout import thinned
-from reglab.regularizers.order import DROPOUT
 
 
 def thinned_channels(maps: Tensor, draws: Tensor, p: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 from reglab.regularizers.dropout import thinned
-from reglab.regularizers.order import DROPOUT
 
 
 def dropped_branch(branch: Tensor, p: Tensor) -> Tensor:

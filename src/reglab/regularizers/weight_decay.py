@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from reglab.regularizers._order import DECAY
 from reglab.regularizers.base import Regularizer, Weights
-from reglab.regularizers.order import DECAY
 
 
 def decayed(weights: Weights, lr: float, strength: Tensor) -> Weights:

@@ -5,9 +5,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._order import DROPOUT
 from reglab.regularizers._swapped_weights import WeightSwap
 from reglab.regularizers.base import Regularizer
-from reglab.regularizers.order import DROPOUT
 
 
 def noisy(weight: Tensor, draws: Tensor, std: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from torch import nn
 
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
+from reglab.regularizers._order import in_order
+from reglab.regularizers._schedules import Schedule, schedule
 from reglab.regularizers.base import Regularizer
-from reglab.regularizers.order import in_order
-from reglab.regularizers.schedules import Schedule, schedule
 from reglab.seeding import mix
 from reglab.tasks import Classification, Regression, Task
 from reglab.training.fit import Fit

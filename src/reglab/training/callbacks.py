@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
-from reglab.regularizers.schedules import Schedule
 from reglab.training.module import Figures, Module
 
 

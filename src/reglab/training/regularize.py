@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from reglab.errors import ConfigError
 from reglab.regularizers._dispatch import Dispatch, effective_lr, overrides
+from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer, Weights, penalized
-from reglab.regularizers.order import in_order
 
 
 class Regularize(pl.Callback):
