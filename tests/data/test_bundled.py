@@ -29,6 +29,7 @@ def test_shapes_types_and_rows(data, shape, outputs, rows):
     made = ready(data)
     assert (made.input_shape, made.outputs) == (shape, outputs)
     assert (made.train_rows, made.val_rows, made.test_rows) == rows
+    assert made.kind == type(made).kind  # what the config check reads is what the data turns out to be
     assert made.train.inputs.shape == (rows[0], *shape)
     assert made.train.inputs.dtype == torch.float32
     assert made.train.targets.dtype == (torch.float32 if outputs == 1 else torch.int64)

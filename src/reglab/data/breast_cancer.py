@@ -27,4 +27,4 @@ def _breast_cancer() -> Source:
     from sklearn.datasets import load_breast_cancer
 
     columns, labels = load_breast_cancer(return_X_y=True)
-    return Source(Standardized(columns), torch.from_numpy(labels).long(), "classification", classes=2)
+    return Source(Standardized(columns), torch.from_numpy(labels).long(), classes=2)

@@ -71,7 +71,6 @@ def _source(path: str, target: str, kind: str, standardize: bool, version: tuple
     return Source(
         Columns(table.drop(columns=target), path, standardize),
         torch.from_numpy(goal.values),
-        goal.kind,
         classes=len(goal.names) or None,
         standardize_target=standardize and goal.kind == "regression",
         class_names=goal.names,

@@ -28,4 +28,4 @@ def _diabetes() -> Source:
 
     # Unscaled: scikit-learn's default scaling has seen the test rows.
     columns, progression = load_diabetes(return_X_y=True, scaled=False)
-    return Source(Standardized(columns), torch.from_numpy(progression), "regression", standardize_target=True)
+    return Source(Standardized(columns), torch.from_numpy(progression), standardize_target=True)

@@ -27,4 +27,4 @@ def _digits() -> Source:
 
     images, labels = load_digits(return_X_y=True)
     inputs = torch.from_numpy(images).float().div(16).reshape(-1, 1, 8, 8)
-    return Source(inputs, torch.from_numpy(labels).long(), "classification", classes=10)
+    return Source(inputs, torch.from_numpy(labels).long(), classes=10)

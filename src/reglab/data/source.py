@@ -16,8 +16,7 @@ class Source:
         inputs: all rows, float32 (n, *shape), or a function of the training row numbers that gives them (for what has
             to be fitted on these rows).
         targets: int64 (n,) from 0 to classes - 1, or float (n,).
-        kind: ``classification`` or ``regression``.
-        classes: number of classes; None for regression.
+        classes: number of classes; None: a regression.
         standardize_target: regression: train on targets of mean 0 and variance 1 over the training rows.
         held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
         fresh: every split seed has rows of its own, as if from an endless data set.
@@ -26,12 +25,16 @@ class Source:
 
     inputs: Tensor | Callable[[np.ndarray], Tensor]
     targets: Tensor
-    kind: str
     classes: int | None = None
     standardize_target: bool = False
     held_out: int = 0
     fresh: bool = False
     class_names: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The kind of task."""
+        return "regression" if self.classes is None else "classification"
 
 
 @dataclass(frozen=True)
