@@ -100,6 +100,9 @@ WRONG = {
     "data=diabetes data.label_noise=.1": "data.label_noise=0.1: diabetes is a regression",
     "data.val_fraction=.6 data.test_fraction=.5": "data.val_fraction=0.6: with data.test_fraction=0.5 no row is left",
     "data.val_fraction=1": "data.val_fraction=1: must be at least 0 and below 1",
+    "regularizer=drop_block model=cnn regularizer.drop_block.block_size=2.5": (
+        "regularizer.drop_block.block_size=2.5: must be a finite whole number at least 1"
+    ),
     "data.train_size=0": "data.train_size=0: must be a whole number of 1 or more, or null",
     "data.batch_size=.5": "data.batch_size=0.5: must be a whole number of 1 or more, or null",
     # model, optimizer, trainer, tracking

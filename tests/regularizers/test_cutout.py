@@ -16,8 +16,6 @@ CENTERS = (torch.tensor([4, 0, 7, 3]), torch.tensor([5, 0, 9, 0]))
         (1.0, [1, 1, 1, 1]),
         (3.0, [9, 4, 4, 6]),  # whole; in two corners; at an edge
         (4.0, [16, 4, 9, 8]),  # an even side reaches one pixel further up and left
-        (2.6, [9, 4, 4, 6]),  # rounded
-        (2.4, [4, 1, 4, 2]),
         (99.0, [80, 80, 80, 80]),
     ],
 )

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from reglab.models import Linear
-from reglab.regularizers import GroupLasso
+from reglab.regularizers import L1, GroupLasso, in_order
 from reglab.regularizers.group_lasso import group_sum, shrunk_rows
 from reglab.regularizers.l1 import soft_threshold
 from tests.regularizers.steps import batch_of, fit_of, network, task_of, train
@@ -22,6 +22,25 @@ def test_it_is_the_proximal_operator(double: None, shape: tuple[int, ...]) -> No
     assert weight[0].norm() <= t
     for x, v in zip(shrunk[2:], weight[2:], strict=True):
         torch.testing.assert_close(x - v + t * x / x.norm(), torch.zeros_like(x), rtol=0, atol=1e-14)
+
+
+def test_with_l1_it_is_the_proximal_operator_of_the_sum(double: None) -> None:
+    """x - v + s sign(x) + t x / ‖x‖ = 0 where x is not 0; elsewhere the rest of a row is within s."""
+    torch.manual_seed(0)
+    weight, lr, s = torch.randn(6, 8), 0.1, 2.0
+    methods = in_order([GroupLasso(strength=1.5), L1(strength=s)])
+    assert [method.name for method in methods] == ["l1", "group_lasso"]
+    weights = {"w": weight}
+    for method in methods:
+        weights = method.after_step(weights, lr)
+    shrunk, t = weights["w"], lr * 1.5 * 8**0.5
+    for x, v in zip(shrunk, weight, strict=True):
+        rest = x - v + t * x / x.norm()
+        on = x != 0
+        assert on.any()
+        torch.testing.assert_close(rest[on], -lr * s * x[on].sign(), rtol=0, atol=1e-14)
+        assert (rest[~on].abs() <= lr * s).all()
+    assert (shrunk == 0).sum() > 3
 
 
 def test_rows_of_one_number_are_soft_thresholded(double: None) -> None:

@@ -153,13 +153,13 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
 def _strengths(name: str, node: Mapping[str, Any]) -> None:
     target = str(node["_target_"])
     try:
-        bounds, off = declared(target, "bounds"), declared(target, "off")
+        bounds, off, whole = (declared(target, what) for what in ("bounds", "off", "whole"))
     except Unknown:
         return
-    for key, (low, high) in bounds.items():
-        if key in node:
-            strength(low, high, off.get(key)).check(f"regularizer.{name}.{key}", node[key])
-    check_schedule(name, node, bounds, off)
+    rules = {key: strength(low, high, off.get(key), whole=key in whole) for key, (low, high) in bounds.items()}
+    for key in set(rules) & set(node):
+        rules[key].check(f"regularizer.{name}.{key}", node[key])
+    check_schedule(name, node, rules, off)
 
 
 def _fits_task(name: str, target: str, data: Mapping[str, Any]) -> None:

@@ -53,11 +53,12 @@ def number(low: float = -math.inf, high: float = math.inf) -> Rule:
     return Rule(lambda v: is_number(v) and low <= v <= high and math.isfinite(v), f"a finite number{_range(low, high)}")
 
 
-def strength(low: float, high: float, off: float | None) -> Rule:
-    """A number in the range; infinite only where that is the off value."""
+def strength(low: float, high: float, off: float | None, *, whole: bool = False) -> Rule:
+    """A number in the range, a whole one if asked for; infinite only where that is the off value."""
+    words = ["" if off == math.inf else "finite", "whole" if whole else "", "number"]
     return Rule(
-        lambda v: is_number(v) and low <= v <= high and (math.isfinite(v) or v == off),
-        f"{'a number' if off == math.inf else 'a finite number'}{_range(low, high)}",
+        lambda v: is_number(v) and low <= v <= high and (v % 1 == 0 or not whole if math.isfinite(v) else v == off),
+        f"a {' '.join(filter(None, words))}{_range(low, high)}",
     )
 
 

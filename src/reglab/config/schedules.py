@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reglab.config.rules import Rule, is_number, one_of, strength, whole
+from reglab.config.rules import Rule, is_number, one_of, whole
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
 
@@ -15,9 +15,15 @@ KEYS: dict[str, dict[str, Rule | None]] = {
 
 
 def check_schedule(
-    name: str, node: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]], off: Mapping[str, float | None]
+    name: str, node: Mapping[str, Any], strengths: Mapping[str, Rule], off: Mapping[str, float | None]
 ) -> None:
     """Checks ``regularizer.<name>.schedule``, a mapping of strengths to ``{kind: late, since: 5}`` and the like.
+
+    Args:
+        name: of the regularizer.
+        node: its config.
+        strengths: the rule that each of its strengths follows.
+        off: the value at which each is no regularizer.
 
     Raises:
         ConfigError: an unknown strength, kind or key, or a value out of range.
@@ -25,17 +31,16 @@ def check_schedule(
     schedules = node.get("schedule") or {}
     here = f"regularizer.{name}.schedule"
     if not isinstance(schedules, Mapping):
-        raise ConfigError(f"{here}={schedules}: must name strengths, as in {here}.{next(iter(bounds))}.kind=late")
+        raise ConfigError(f"{here}={schedules}: must name strengths, as in {here}.{next(iter(strengths))}.kind=late")
     for key, settings in schedules.items():
-        if key not in bounds:
-            hint = did_you_mean(str(key), bounds) or f" (strengths: {', '.join(bounds)})"
+        if key not in strengths:
+            hint = did_you_mean(str(key), strengths) or f" (strengths: {', '.join(strengths)})"
             raise ConfigError(f"{here}.{key}: no such strength{hint}")
         kind = settings.get("kind") if isinstance(settings, Mapping) else settings
         one_of(*KEYS).check(f"{here}.{key}.kind", kind)
         _check_keys(f"{here}.{key}", settings, KEYS[str(kind)])
         if kind == "linear":
-            low, high = bounds[key]
-            strength(low, high, off.get(key)).check(f"{here}.{key}.start", settings["start"])
+            strengths[key].check(f"{here}.{key}.start", settings["start"])
             if not all(is_number(v) and abs(v) < float("inf") for v in (node[key], settings["start"])):
                 raise ConfigError(f"{here}.{key}: an infinite strength has no steps in between; give finite numbers")
         elif off.get(key) is None:

@@ -10,18 +10,21 @@ if TYPE_CHECKING:
 
 # Places in a training step, in the order in which they come; `Regularizer.acts` is one of them.
 TRANSFORM = 0
-MIX = 0.5  # pairs of examples, after each was changed on its own: labels must stay the shares of what is seen
-DROPOUT = 1
-LOSS = 2
-FLOOD = 2.5  # acts on the whole loss of outputs and labels, and on no penalty
-PENALTY = 3
-DECAY = 4
-PROX = 5
-PROJECTION = 6
+MIX = 1  # pairs of examples, after each was changed on its own: labels must stay the shares of what is seen
+ADVERSARY = 2  # against the batch that would be trained on
+DROPOUT = 3
+LOSS = 4
+SECOND_OPINION = 5  # other passes of the batch, compared with outputs that the loss is known of
+FLOOD = 6  # acts on the whole loss of outputs and labels, and on no penalty
+PENALTY = 7
+DECAY = 8
+PROX = 9
+GROUP_PROX = 10  # after that of single weights: so their sum has its prox (Yu 2013, "On Decomposing the Proximal Map")
+PROJECTION = 11
 # Around the optimizer. The earlier is the outer one, and so sees a gradient first and the new weights last.
-SECOND_PASS = 7
-GRADIENT = 8
-AVERAGE = 9
+SECOND_PASS = 12
+GRADIENT = 13
+AVERAGE = 14
 
 
 def in_order(regularizers: Iterable[Regularizer]) -> list[Regularizer]:

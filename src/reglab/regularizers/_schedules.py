@@ -22,16 +22,18 @@ def late(value: float, off: float, since: int) -> Schedule:
     return lambda epoch: value if epoch >= since else off
 
 
-def schedule(value: float, off: float | None, settings: Mapping[str, Any]) -> Schedule:
+def schedule(value: float, off: float | None, settings: Mapping[str, Any], *, whole: bool = False) -> Schedule:
     """The schedule of a strength from its config.
 
     Args:
         value: of the strength.
         off: its off value; None where it has none, which only `linear` can do without.
         settings: ``kind`` (linear, early or late) and the arguments of that function; see `reglab.config.schedules`.
+        whole: only whole numbers mean something; values in between are rounded.
     """
     keys = {key: number for key, number in settings.items() if key != "kind"}
     if settings["kind"] == "linear":
-        return linear(value, **keys)
+        steps = linear(value, **keys)
+        return (lambda epoch: float(round(steps(epoch)))) if whole else steps
     assert off is not None, "reglab.config.schedules has refused it"
     return (early if settings["kind"] == "early" else late)(value, off, **keys)

@@ -103,7 +103,7 @@ class Regularizer(nn.Module):
         strengths: a number for each name in `bounds`.
 
     Raises:
-        ConfigError: a strength is not a number or lies outside its bounds.
+        ConfigError: a strength is not a number, lies outside its bounds, or is not whole where it has to be.
     """
 
     off: ClassVar[dict[str, float | None]] = {}
@@ -116,6 +116,10 @@ class Regularizer(nn.Module):
     """Whether it runs under vmap, or the reason why not."""
     kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
     """Task kinds it fits."""
+    whole: ClassVar[tuple[str, ...]] = ()
+    """Strengths that are whole numbers."""
+    passes: ClassVar[float] = 1.0
+    """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model."""
     dims: ClassVar[tuple[int, ...]] = ()
     """Dimensions of one example that it can act on: (3,) for images, (2,) for signals of channels; empty: any."""
     conflicts: ClassVar[dict[str, str]] = {}
@@ -186,6 +190,8 @@ class Regularizer(nn.Module):
         stored = tensor.item()  # a float32 rounds .99999999 to 1
         if not low <= stored <= high or (math.isinf(stored) and stored != self.off.get(strength)):
             raise ConfigError(f"regularizer.{self.name}.{strength}={value}: must be {within(low, high)}")
+        if strength in self.whole and math.isfinite(stored) and stored % 1:
+            raise ConfigError(f"regularizer.{self.name}.{strength}={value}: must be a whole number")
         return tensor
 
 

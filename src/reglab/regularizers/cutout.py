@@ -16,10 +16,9 @@ def cut_out(images: Tensor, centers: tuple[Tensor, Tensor], size: Tensor) -> Ten
     Args:
         images: (rows, channels, height, width).
         centers: row and column of each square's middle, (rows,) each.
-        size: 0-dim, at least 0, rounded to whole pixels; 0 gives the images back, bit for bit.
+        size: 0-dim, whole number, at least 0; 0 gives the images back, bit for bit.
     """
-    side = size.round()
-    return torch.where(boxes(images, centers, (side, side)), 0, images)
+    return torch.where(boxes(images, centers, (size, size)), 0, images)
 
 
 class Cutout(Regularizer):
@@ -30,11 +29,12 @@ class Cutout(Regularizer):
     images from 0 to 1, and the mean of standardized ones.
 
     Args:
-        size: side of the square in pixels, at least 0; 0 is off.
+        size: side of the square in pixels, a whole number of at least 0; 0 is off.
     """
 
     off: ClassVar = {"size": 0.0}
     bounds: ClassVar = {"size": (0.0, float("inf"))}
+    whole: ClassVar = ("size",)
     acts: ClassVar = TRANSFORM
     dims: ClassVar = (3,)
     effects: ClassVar = {"size": "cutout"}

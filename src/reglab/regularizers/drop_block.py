@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers._hooks import map_activations, moved
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
@@ -56,13 +55,11 @@ class DropBlock(Regularizer):
     Args:
         p: probability of a position to be dropped, at least 0 and below 1; 0 is off.
         block_size: whole number, at least 1, side of a block in positions of the map; 1 is dropout number by number.
-
-    Raises:
-        ConfigError: a block size that is no whole number.
     """
 
     off: ClassVar = {"p": 0.0, "block_size": 1.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1), "block_size": (1.0, float("inf"))}
+    whole: ClassVar = ("block_size",)
     acts: ClassVar = DROPOUT
     dims: ClassVar = (2, 3)
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
@@ -71,8 +68,6 @@ class DropBlock(Regularizer):
 
     def __init__(self, p: float, block_size: float) -> None:
         super().__init__(p=p, block_size=block_size)
-        if self.block_size % 1 != 0:
-            raise ConfigError(f"regularizer.drop_block.block_size={block_size}: must be a whole number")
         self._handles: list[Any] = []
 
     def attach(self, model: nn.Module) -> list[str]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reglab.regularizers._order import PROX
+from reglab.regularizers._order import GROUP_PROX
 from reglab.regularizers.base import Regularizer, Weights
 
 
@@ -47,7 +47,7 @@ class GroupLasso(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    acts: ClassVar = PROX
+    acts: ClassVar = GROUP_PROX
     effects: ClassVar = {"strength": "group lasso"}
     strength: Tensor
 

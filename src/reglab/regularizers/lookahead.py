@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from reglab.errors import ConfigError
 from reglab.regularizers._order import AVERAGE
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
@@ -30,13 +29,11 @@ class Lookahead(Regularizer):
     Args:
         alpha: above 0 and at most 1; off is 1 (with k = 1).
         k: a whole number of at least 1; off is 1 (with alpha = 1).
-
-    Raises:
-        ConfigError: k is not whole.
     """
 
     off: ClassVar = {"alpha": 1.0, "k": 1.0}
     bounds: ClassVar = {"alpha": (0.01, 1.0), "k": (1.0, float("inf"))}
+    whole: ClassVar = ("k",)
     acts: ClassVar = AVERAGE
     stackable: ClassVar = "it wraps the optimizer, and runs with different k would not meet at one step"
     alpha: Tensor
@@ -44,8 +41,6 @@ class Lookahead(Regularizer):
 
     def __init__(self, alpha: float, k: float) -> None:
         super().__init__(alpha=alpha, k=k)
-        if self.k != self.k.round():
-            raise ConfigError(f"regularizer.lookahead.k={k}: must be a whole number of steps")
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
         return Slowed(optimizer, self)

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reglab.regularizers._order import PROX
+from reglab.regularizers._order import GROUP_PROX
 from reglab.regularizers.base import Regularizer, Weights
 
 
@@ -44,7 +44,7 @@ class NuclearNorm(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    acts: ClassVar = PROX
+    acts: ClassVar = GROUP_PROX
     conflicts: ClassVar = {
         "l1": "its step comes after that of l1 and would fill the exact zeros with rounding errors",
         "elastic_net": "its step comes after that of elastic_net and would fill the exact zeros with rounding errors",

@@ -42,6 +42,7 @@ class SAM(Regularizer):
     bounds: ClassVar = {"rho": (0.0, float("inf"))}
     acts: ClassVar = SECOND_PASS
     effects: ClassVar = {"rho": "flat minima"}
+    passes: ClassVar = 2.0
     stackable: ClassVar = "it wraps the optimizer and goes through the closure twice"
     rho: Tensor
 

@@ -98,7 +98,9 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
 def build_schedules(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> dict[tuple[Regularizer, str], Schedule]:
     """The schedules of the strengths that have one."""
     return {
-        (regularizer, strength): schedule(float(node[strength]), regularizer.off[strength], settings)
+        (regularizer, strength): schedule(
+            float(node[strength]), regularizer.off[strength], settings, whole=strength in regularizer.whole
+        )
         for regularizer, node in ((r, plain(cfg.regularizer)[r.name]) for r in regularizers)
         for strength, settings in (node.get("schedule") or {}).items()
     }
