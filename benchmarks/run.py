@@ -32,12 +32,13 @@ def limit(what: str, ratio: float, most: float) -> None:
     print(f"  {what:<42} {ratio:5.2f}   (to reach: at most {most})")
 
 
-def show_steps(net: str, times: Mapping[str, list[float]]) -> None:
+def show_steps(net: str, times: Mapping[str, list[float]], theory: Mapping[str, float | None]) -> None:
     """Median milliseconds and ratios of one network."""
-    print(f"\n{net} net           ms a step   / bare   / floor   / none")
+    print(f"\n{net} net           ms a step    / bare   / floor    / none   in theory")
     for name, values in times.items():
         row = "".join(f"{steps.ratio(times, name, base):10.2f}" for base in ("bare", "floor", "none"))
-        print(f"  {name:<16}{statistics.median(values):10.3f}{row}")
+        expected = theory.get(name)
+        print(f"  {name:<18}{statistics.median(values):8.3f}{row}" + (f"{expected:12.2f}" if expected else ""))
 
 
 def main() -> None:
@@ -56,13 +57,14 @@ def main() -> None:
     results: dict[str, object] = {"setting": setting(args.device), "rounds": args.rounds}
     if "steps" in parts:
         seen: set[str] = set()
-        for net in (steps.SMALL, steps.LARGE, steps.IMAGES):
-            # Of images only what needs them.
-            names = [name for name in steps.REGULARIZERS if net is not steps.IMAGES or name not in seen]
+        for net in (steps.SMALL, steps.LARGE, steps.SIGMOID, steps.IMAGES):
+            # Of the last two only what needs them.
+            names = [n for n in steps.REGULARIZERS if net in (steps.SMALL, steps.LARGE) or n not in seen]
             times = steps.measure(net, device, names, args.rounds, say)
             seen |= set(times)
             results[f"steps_{net.name}_ms"] = times
-            show_steps(net.name, times)
+            results[f"theory_{net.name}"] = theory = steps.theory(net, device, times)
+            show_steps(net.name, times, theory)
             if net is steps.SMALL:
                 limit("none / Lightning's floor", steps.ratio(times, "none", "floor"), 1.15)
             elif net is steps.LARGE:

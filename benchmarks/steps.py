@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks import theory as theory_of
 from reglab.errors import ConfigError
 from reglab.models import MLP, ResidualCNN
 from reglab.paths import CONF
@@ -47,12 +48,13 @@ class Net:
         return self.make(self.shape)
 
 
-def _mlp(*hidden: int) -> Callable[[tuple[int, ...]], torch.nn.Module]:
-    return lambda shape: MLP(shape, CLASSES, hidden_sizes=hidden)
+def _mlp(*hidden: int, activation: str = "relu") -> Callable[[tuple[int, ...]], torch.nn.Module]:
+    return lambda shape: MLP(shape, CLASSES, hidden_sizes=hidden, activation=activation)
 
 
 SMALL = Net("small", (64,), _mlp(128, 128), 64, 500, 100)
 LARGE = Net("large", (784,), _mlp(1024, 1024, 2048), 256, 12, 3)
+SIGMOID = Net("sigmoid", (784,), _mlp(1024, 1024, 2048, activation="sigmoid"), 256, 12, 3)
 IMAGES = Net("images", (1, 28, 28), lambda shape: ResidualCNN(shape, CLASSES), 64, 8, 2)
 
 
@@ -168,6 +170,21 @@ def measure(
             times[name].append(1000 * variants[name]())
         say(f"  {net.name} net, round {i + 1} of {rounds}")
     return times
+
+
+def theory(net: Net, device: torch.device, times: Mapping[str, list[float]]) -> dict[str, float | None]:
+    """The theoretical cost of each regularizer measured, relative to `none`."""
+    none_ms, random_ms = statistics.median(times["none"]), theory_of.random_ms(device)
+    inputs = torch.randn(net.batch, *net.shape)
+    found: dict[str, float | None] = {}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for name in set(times) - {"bare", "floor", "none"}:
+            model = net.model()
+            (method,) = build.build_regularizers(
+                compose("train", [f"regularizer={name}"]), model, "classification", net.shape
+            )
+            found[name] = theory_of.factor(method, model, inputs, none_ms, random_ms)
+    return found
 
 
 def ratio(times: Mapping[str, list[float]], name: str, base: str) -> float:

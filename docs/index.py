@@ -5,6 +5,7 @@ import re
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -17,10 +18,12 @@ HEAD = """# Regularizers
 
 Written by `make index` from the cards, the configs and the newest figures of `make bench`. The cost is that of a
 training step relative to `none`, on the large net of [benchmarks](../benchmarks.md) (784-1024-1024-2048-10, batch 256),
-or on a residual net for images where a method needs one (marked *).
+where a method needs it with sigmoids (marked †), or on a residual net for images (*). Beside it is what it would be in
+theory: passes through the net, and the random numbers that the method draws for each activation or weight, at the
+measured price of torch's.
 
-| | what it does | strengths | cost |
-| --- | --- | --- | ---: |
+| | what it does | strengths | cost | in theory |
+| --- | --- | --- | ---: | ---: |
 """
 
 
@@ -28,30 +31,31 @@ def main() -> None:
     """Takes the newest figures, where there are new ones, and writes the index."""
     results = sorted((PROJECT / "benchmarks" / "results").glob("*-cpu.json"))
     found = [json.loads(path.read_text()) for path in results]
-    if newest := next((result for result in reversed(found) if "steps_large_ms" in result), None):
+    if newest := next((result for result in reversed(found) if "theory_large" in result), None):
         lines = [f"  {json.dumps(name)}: {json.dumps(told)}" for name, told in sorted(costs(newest).items())]
         COSTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     INDEX.write_text(index(json.loads(COSTS.read_text())))
     sys.stdout.write(f"{INDEX.relative_to(PROJECT)}\n")
 
 
-def costs(result: dict[str, dict[str, list[float]]]) -> dict[str, list[float | str]]:
-    """By name: the ratio to `none` (the median over rounds), and the net it was taken on."""
-    found: dict[str, list[float | str]] = {}
-    for net in ("images", "large"):  # the large net wins
+def costs(result: dict[str, dict[str, Any]]) -> dict[str, list[float | str | None]]:
+    """By name: the ratio to `none` (the median over rounds), that in theory, and the net it was taken on."""
+    found: dict[str, list[float | str | None]] = {}
+    for net in ("images", "sigmoid", "large"):  # the large net wins
         times = result.get(f"steps_{net}_ms", {})
         for name in set(times) - {"bare", "floor", "none"}:
             ratios = [own / none for own, none in zip(times[name], times["none"], strict=True)]
-            found[name] = [round(statistics.median(ratios), 2), net]
+            theory = result[f"theory_{net}"][name]
+            found[name] = [round(statistics.median(ratios), 2), theory and round(theory, 2), net]
     return found
 
 
-def index(costs: dict[str, list[float | str]]) -> str:
+def index(costs: dict[str, list[float | str | None]]) -> str:
     """The page: a row for each card."""
     return HEAD + "".join(f"| {' | '.join(_row(card, costs))} |\n" for card in sorted(CARDS.glob("[a-z]*.md")))
 
 
-def _row(card: Path, costs: dict[str, list[float | str]]) -> tuple[str, ...]:
+def _row(card: Path, costs: dict[str, list[float | str | None]]) -> tuple[str, ...]:
     name = card.stem
     does = card.read_text(encoding="utf-8").split("## What it does\n")[1].split("\n## ")[0]
     first = re.split(r"(?<=[.:])\s", " ".join(does.split()), maxsplit=1)[0].rstrip(":.")
@@ -59,10 +63,14 @@ def _row(card: Path, costs: dict[str, list[float | str]]) -> tuple[str, ...]:
     node = OmegaConf.to_container(config[name])  # type: ignore[index]
     assert isinstance(node, dict)
     strengths = ", ".join(f"`{key!s}` {value:g}" for key, value in node.items() if key != "_target_")
-    ratio, net = costs.get(name, ["–", "large"])
-    cost = f"{ratio:.2f}{'*' if net == 'images' else ''}" if isinstance(ratio, float) else str(ratio)
-    return f"[{name}]({name}.md)", first, strengths or "–", cost
+    ratio, theory, net = costs.get(name, [None, None, "large"])
+    cost, expected = (f"{value:.2f}" if isinstance(value, float) else "–" for value in (ratio, theory))
+    if ratio and not theory:
+        expected = f"[FLOP]({card.name}#cost)"
+    return f"[{name}]({name}.md)", first, strengths or "–", cost + _MARKS[str(net)], expected
 
+
+_MARKS = {"large": "", "sigmoid": "†", "images": "*"}
 
 if __name__ == "__main__":
     main()

@@ -35,9 +35,10 @@ def test_the_index_is_what_the_cards_say() -> None:
 def test_costs_are_medians_of_ratios_within_rounds() -> None:
     large = {"bare": [1.0, 1.0, 1.0], "none": [1.0, 2.0, 1.0], "l1": [1.5, 2.2, 9.0]}
     images = {"none": [2.0], "l1": [8.0], "cutmix": [3.0]}
-    assert costs({"steps_large_ms": large, "steps_images_ms": images}) == {
-        "l1": [1.5, "large"],
-        "cutmix": [1.5, "images"],
+    theory = {"theory_large": {"l1": 1.0}, "theory_images": {"l1": 1.0, "cutmix": None}}
+    assert costs({"steps_large_ms": large, "steps_images_ms": images, **theory}) == {
+        "l1": [1.5, 1.0, "large"],
+        "cutmix": [1.5, None, "images"],
     }
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from reglab.regularizers import Orthogonal
-from reglab.regularizers.orthogonal import distance_to_orthogonal
+from reglab.regularizers.orthogonal import Gram, distance_to_orthogonal
 from tests.regularizers.steps import batch_of, fit_of, network, task_of, train
 
 SHAPES = [(5, 5), (3, 7), (7, 3), (4, 2, 3, 3), (12, 1, 3, 3), (4, 2, 3)]
@@ -32,7 +32,17 @@ def test_the_larger_side_differs_by_a_constant(double: None, shape: tuple[int, .
 @shapes
 def test_gradient(double: None, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    assert torch.autograd.gradcheck(distance_to_orthogonal, torch.randn(shape, requires_grad=True))
+    weight = torch.randn(shape, requires_grad=True)
+    assert torch.autograd.gradcheck(distance_to_orthogonal, weight)
+    assert torch.autograd.gradgradcheck(distance_to_orthogonal, weight)
+
+
+def test_gradient_of_a_product_that_is_not_weighted_symmetrically(double: None) -> None:
+    torch.manual_seed(0)
+    weight, shares = torch.randn(3, 5, requires_grad=True), torch.randn(3, 3)
+    (ours,) = torch.autograd.grad((Gram.apply(weight) * shares).sum(), weight)
+    (autograds,) = torch.autograd.grad((weight @ weight.T * shares).sum(), weight)
+    torch.testing.assert_close(ours, autograds)
 
 
 def test_autocast_does_not_round_it() -> None:

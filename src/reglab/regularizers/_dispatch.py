@@ -65,7 +65,15 @@ class Dispatch:
             weights = regularizer.weights(self._model)
             for name, new in getattr(regularizer, hook)(weights, lr).items():
                 if new is not weights[name]:
-                    weights[name].copy_(new)
+                    _replace(weights[name], new)
+
+
+def _replace(weight: Tensor, new: Tensor) -> None:
+    """Without a copy, which of a large weight takes as long as the method, where its memory is nobody else's."""
+    if weight.untyped_storage().nbytes() == weight.nbytes:
+        weight.data = new
+    else:  # a part of a larger block, as cuDNN wants the weights of a recurrent layer
+        weight.copy_(new)
 
 
 def effective_lr(optimizer: Any) -> float:

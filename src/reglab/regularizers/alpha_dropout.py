@@ -28,8 +28,8 @@ def alpha_dropped(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
     """
     scale = 1 / ((1 - p) * (1 + p * SATURATED**2)).sqrt()
     shift = -scale * p * SATURATED
-    kept = (draws >= p).to(scale.dtype)
-    return ((values * kept + SATURATED * (1 - kept)) * scale + shift).to(values.dtype)
+    exact = values.to(torch.promote_types(values.dtype, p.dtype))  # bfloat16 would round SATURATED
+    return (torch.where(draws >= p, exact, SATURATED) * scale + shift).to(values.dtype)
 
 
 class AlphaDropout(Regularizer):
@@ -44,6 +44,7 @@ class AlphaDropout(Regularizer):
 
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
     needs: ClassVar = "it needs activation modules between layers, nn.SELU (model.activation=selu)"
     p: Tensor

@@ -118,8 +118,11 @@ class Regularizer(nn.Module):
     """Task kinds it fits."""
     whole: ClassVar[tuple[str, ...]] = ()
     """Strengths that are whole numbers."""
-    passes: ClassVar[float] = 1.0
-    """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model."""
+    passes: ClassVar[float | None] = 1.0
+    """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model; None
+    where it depends on the shapes of the weights, and the card states it."""
+    draws: ClassVar[str] = ""
+    """What it draws a random number for at each step: ``activations`` or ``weights``; empty: fewer, or none."""
     dims: ClassVar[tuple[int, ...]] = ()
     """Dimensions of one example that it can act on: (3,) for images, (2,) for signals of channels; empty: any."""
     conflicts: ClassVar[dict[str, str]] = {}

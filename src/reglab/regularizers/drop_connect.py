@@ -22,6 +22,7 @@ class DropConnect(Regularizer):
 
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    draws: ClassVar = "weights"
     acts: ClassVar = DROPOUT
     effects: ClassVar = {"p": "drop connect"}
     p: Tensor

@@ -34,6 +34,7 @@ class GradientNoise(Regularizer):
 
     off: ClassVar = {"eta": 0.0}
     bounds: ClassVar = {"eta": (0.0, float("inf"))}
+    draws: ClassVar = "weights"
     acts: ClassVar = GRADIENT
     effects: ClassVar = {"eta": "gradient noise"}
     stackable: ClassVar = "it wraps the optimizer, which knows one strength and not one for each run of a stack"
@@ -57,7 +58,7 @@ class NoisyGradients(BeforeUpdate):
     def _add_noise(self) -> None:
         std = noise_std(self._method.eta, self.steps)
         for gradient in self.gradients:
-            gradient.add_(torch.randn_like(gradient) * std)
+            gradient.add_(torch.randn_like(gradient).mul_(std))
 
     def step(self, closure: Any = None) -> Any:
         """One step, counted once however often the closure is called."""

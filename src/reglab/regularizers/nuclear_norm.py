@@ -44,6 +44,7 @@ class NuclearNorm(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    passes: ClassVar = None
     acts: ClassVar = GROUP_PROX
     conflicts: ClassVar = {
         "l1": "its step comes after that of l1 and would fill the exact zeros with rounding errors",

@@ -33,6 +33,7 @@ class WeightNoise(Regularizer):
 
     off: ClassVar = {"std": 0.0}
     bounds: ClassVar = {"std": (0.0, float("inf"))}
+    draws: ClassVar = "weights"
     acts: ClassVar = DROPOUT
     effects: ClassVar = {"std": "weight noise"}
     std: Tensor

@@ -1,0 +1,53 @@
+"""How new weights get into a model."""
+
+import torch
+from torch import nn
+
+from reglab.regularizers import WeightDecay
+from reglab.regularizers._dispatch import Dispatch
+
+
+class Halved(WeightDecay):
+    """Halves every weight after the step."""
+
+    def after_step(self, weights: dict[str, torch.Tensor], lr: float) -> dict[str, torch.Tensor]:
+        return {name: weight / 2 for name, weight in weights.items()}
+
+
+def halve(model: nn.Module) -> None:
+    Dispatch([Halved(strength=0.1)], model).after_step(0.1)
+
+
+def test_the_parameter_stays_the_one_that_the_optimizer_holds() -> None:
+    model = nn.Linear(2, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    held = model.weight
+    with torch.no_grad():
+        model.weight.fill_(4.0)
+    halve(model)
+    assert model.weight is held
+    assert held.requires_grad
+    assert torch.equal(held.detach(), torch.full((3, 2), 2.0))
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    assert torch.equal(model.weight.detach(), torch.full((3, 2), 1.0))
+
+
+def test_weights_in_one_block_of_memory_stay_in_it() -> None:
+    """As cuDNN lays out the weights of a recurrent layer."""
+    block = torch.full((12,), 4.0)
+    model = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 2, bias=False))
+    model[0].weight.data = block[:6].view(3, 2)
+    model[1].weight.data = block[6:].view(2, 3)
+    halve(model)
+    assert torch.equal(block, torch.full((12,), 2.0))
+    assert all(layer.weight.untyped_storage().data_ptr() == block.data_ptr() for layer in model)
+
+
+def test_shared_weights_change_once() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    with torch.no_grad():
+        model[0].weight.fill_(4.0)
+    halve(model)
+    assert torch.equal(model[1].weight.detach(), torch.full((2, 2), 2.0))
