@@ -43,6 +43,7 @@ class ActivityKL(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    effects: ClassVar = {"strength": "sparse activations"}
     acts: ClassVar = PENALTY
     needs: ClassVar = "it needs sigmoid modules between layers (nn.Sigmoid, model.activation=sigmoid)"
     strength: Tensor

@@ -31,6 +31,7 @@ class ActivityL1(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    effects: ClassVar = {"strength": "sparse activations"}
     acts: ClassVar = PENALTY
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
     strength: Tensor

@@ -44,6 +44,7 @@ class AlphaDropout(Regularizer):
 
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    effects: ClassVar = {"p": "noisy activations"}
     draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
     needs: ClassVar = "it needs activation modules between layers, nn.SELU (model.activation=selu)"

@@ -35,7 +35,7 @@ class ConfidencePenalty(Regularizer):
     bounds: ClassVar = {"beta": (0.0, float("inf"))}
     acts: ClassVar = PENALTY
     kinds: ClassVar = ("classification",)
-    effects: ClassVar = {"beta": "confidence penalty"}
+    effects: ClassVar = {"beta": "less sure outputs"}
     beta: Tensor
 
     def __init__(self, beta: float) -> None:

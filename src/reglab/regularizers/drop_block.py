@@ -60,6 +60,7 @@ class DropBlock(Regularizer):
     off: ClassVar = {"p": 0.0, "block_size": 1.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1), "block_size": (1.0, float("inf"))}
     whole: ClassVar = ("block_size",)
+    effects: ClassVar = {"p": "noisy activations"}
     acts: ClassVar = DROPOUT
     dims: ClassVar = (2, 3)
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"

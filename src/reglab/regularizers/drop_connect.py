@@ -24,7 +24,7 @@ class DropConnect(Regularizer):
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     draws: ClassVar = "weights"
     acts: ClassVar = DROPOUT
-    effects: ClassVar = {"p": "drop connect"}
+    effects: ClassVar = {"p": "noisy weights"}
     p: Tensor
 
     def __init__(self, p: float) -> None:

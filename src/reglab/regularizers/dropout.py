@@ -59,6 +59,7 @@ class Dropout(Regularizer):
 
     off: ClassVar = {"p": 0.0, "input_p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1), "input_p": (0.0, BELOW_1)}
+    effects: ClassVar = {"p": "noisy activations", "input_p": "noisy inputs"}
     draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
     needs: ClassVar = (

@@ -24,7 +24,7 @@ class ElasticNet(Regularizer):
     off: ClassVar = {"l1": 0.0, "l2": 0.0}
     bounds: ClassVar = {"l1": (0.0, float("inf")), "l2": (0.0, float("inf"))}
     acts: ClassVar = PROX
-    effects: ClassVar = {"l1": "l1", "l2": "l2"}
+    effects: ClassVar = {"l1": "soft-thresholded weights", "l2": "shrunken weights"}
     l1: Tensor
     l2: Tensor
 

@@ -35,6 +35,7 @@ class GaussianDropout(Regularizer):
 
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    effects: ClassVar = {"p": "noisy activations"}
     draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"

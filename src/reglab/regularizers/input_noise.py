@@ -33,6 +33,7 @@ class InputNoise(Regularizer):
 
     off: ClassVar = {"std": 0.0}
     bounds: ClassVar = {"std": (0.0, float("inf"))}
+    effects: ClassVar = {"std": "noisy inputs"}
     acts: ClassVar = TRANSFORM
     std: Tensor
 

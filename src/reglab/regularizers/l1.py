@@ -41,7 +41,7 @@ class L1(Regularizer):
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
     acts: ClassVar = PROX
-    effects: ClassVar = {"strength": "l1"}
+    effects: ClassVar = {"strength": "soft-thresholded weights"}
     strength: Tensor
 
     def __init__(self, strength: float) -> None:

@@ -27,7 +27,7 @@ class L2(Regularizer):
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
     acts: ClassVar = PENALTY
-    effects: ClassVar = {"strength": "l2"}
+    effects: ClassVar = {"strength": "shrunken weights"}
     strength: Tensor
 
     def __init__(self, strength: float) -> None:

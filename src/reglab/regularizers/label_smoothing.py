@@ -35,7 +35,7 @@ class LabelSmoothing(Regularizer):
     bounds: ClassVar = {"epsilon": (0.0, BELOW_1)}
     acts: ClassVar = LOSS
     kinds: ClassVar = ("classification",)
-    effects: ClassVar = {"epsilon": "label smoothing"}
+    effects: ClassVar = {"epsilon": "less sure outputs"}
     epsilon: Tensor
 
     def __init__(self, epsilon: float) -> None:

@@ -34,6 +34,7 @@ class Lookahead(Regularizer):
     off: ClassVar = {"alpha": 1.0, "k": 1.0}
     bounds: ClassVar = {"alpha": (0.01, 1.0), "k": (1.0, float("inf"))}
     whole: ClassVar = ("k",)
+    effects: ClassVar = {"alpha": "averaged weights"}
     acts: ClassVar = AVERAGE
     stackable: ClassVar = "it wraps the optimizer, and runs with different k would not meet at one step"
     alpha: Tensor

@@ -34,6 +34,7 @@ class SpatialDropout(Regularizer):
 
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    effects: ClassVar = {"p": "noisy activations"}
     acts: ClassVar = DROPOUT
     dims: ClassVar = (2, 3)
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"

@@ -37,6 +37,7 @@ class StochasticDepth(Regularizer):
 
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    effects: ClassVar = {"p": "dropped branches"}
     acts: ClassVar = DROPOUT
     needs: ClassVar = "it needs residual blocks, as model=residual_cnn has them"
     p: Tensor

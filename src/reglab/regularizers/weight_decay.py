@@ -27,7 +27,7 @@ class WeightDecay(Regularizer):
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
     acts: ClassVar = DECAY
-    effects: ClassVar = {"strength": "weight decay"}
+    effects: ClassVar = {"strength": "shrunken weights"}
     strength: Tensor
 
     def __init__(self, strength: float) -> None:

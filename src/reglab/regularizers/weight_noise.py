@@ -35,7 +35,7 @@ class WeightNoise(Regularizer):
     bounds: ClassVar = {"std": (0.0, float("inf"))}
     draws: ClassVar = "weights"
     acts: ClassVar = DROPOUT
-    effects: ClassVar = {"std": "weight noise"}
+    effects: ClassVar = {"std": "noisy weights"}
     std: Tensor
 
     def __init__(self, std: float) -> None:

@@ -14,9 +14,9 @@ from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.training import build, describe, files
 from reglab.training.callbacks import EpochBar, Strengths, Watch
-from reglab.training.doubles import double_counting
 from reglab.training.effects import effects
 from reglab.training.fit import Fit
+from reglab.training.notes import double_counting, no_effect
 from reglab.training.proof import init_hash
 from reglab.training.trainer import make_trainer, set_threads
 
@@ -99,15 +99,14 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
         }
     )
     fit = Fit(model, build.build_task(data), build.build_regularizers(cfg, model, data.kind, data.input_shape))
-    if doubles := double_counting(cfg, fit.regularizers):  # type: ignore[arg-type]
-        tracked.set_tags({"double_counting": "; ".join(doubles)})
-        sys.stderr.write("".join(f"note: {double}\n" for double in doubles))
+    schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
+    _note(tracked, "double_counting", double_counting(cfg, fit.regularizers, model))  # type: ignore[arg-type]
+    _note(tracked, "no_effect", no_effect(fit.regularizers, schedules))  # type: ignore[arg-type]
     parts = ("val", "train") if data.val_rows else ("train",)
     methods = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
     module = build.build_module(cfg, fit, parts, heard=bool(methods))
     watch = Watch(tracked.log_metrics)
     bar = [EpochBar(describe.run_name(cfg))] if cfg.trainer.progress else []
-    schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
     trainer = make_trainer(build.plain(cfg.trainer), [Strengths(schedules), watch, *methods, *bar])
     data.place(trainer.strategy.root_device)
 
@@ -128,3 +127,9 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]
     files.log_weights(tracked, {name: {"best": model.state_dict(), "last": last}[name] for name in kept})
     return metrics
+
+
+def _note(tracked: TrackedRun, tag: str, sentences: Sequence[str]) -> None:
+    if sentences:
+        tracked.set_tags({tag: "; ".join(sentences)})
+        sys.stderr.write("".join(f"note: {sentence}\n" for sentence in sentences))

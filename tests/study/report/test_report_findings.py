@@ -146,8 +146,15 @@ def test_differing_hashes_are_told() -> None:
     assert "split_hash" not in weak
 
 
+def test_methods_without_effect_are_told() -> None:
+    records = accuracies({"none": NONE}) + accuracies({"l2": NONE}, no_effect="l2: no effect, for strength=0 is off")
+    assert (
+        "l2: one of its methods was off (l2: no effect, for strength=0 is off)." in found(records).tasks[0].weaknesses
+    )
+
+
 def test_double_counting_is_told() -> None:
-    records = accuracies({"none": NONE}) + accuracies({"l2": UP}, double_counting="l2 is asked for by a and b")
+    records = accuracies({"none": NONE}) + accuracies({"l2": UP}, double_counting="shrunken weights: a and b")
     assert any(
         text.startswith("l2: the same effect was asked for twice") for text in found(records).tasks[0].weaknesses
     )

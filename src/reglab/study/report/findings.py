@@ -135,15 +135,20 @@ def _untold(choice: Choice, table: Grid, question: Question) -> list[str]:
             f"No run of {_and(choice.undecided)} tracks {' or '.join(question.select_by)}: nothing but the test could "
             "choose a strength, so every row stands for itself and the best of them is flattered."
         )
-    for text in tag_values(table, "double_counting"):
-        names = [
-            row.label for row in table.rows if any(r.tags.get("double_counting") == text for r in row.runs.values())
-        ]
-        weak.append(f"{_and(names)}: the same effect was asked for twice ({text}).")
+    for tag, says in _NOTED.items():
+        for text in tag_values(table, tag):
+            names = [row.label for row in table.rows if any(r.tags.get(tag) == text for r in row.runs.values())]
+            weak.append(f"{_and(names)}: {says} ({text}).")
     commits = tag_values(table, "git_commit")
     if len(commits) > 1:
         weak.append(f"The runs come from {len(commits)} versions of the code ({', '.join(c[:10] for c in commits)}).")
     return weak
+
+
+_NOTED = {
+    "double_counting": "the same effect was asked for twice",
+    "no_effect": "one of its methods was off",
+}
 
 
 def _and(names: Sequence[str]) -> str:

@@ -1,0 +1,87 @@
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from torch import nn
+
+from reglab.models import MLP
+from reglab.training.run import run
+from tests.conftest import Compose
+
+_FALLING = "+regularizer.l2.schedule.strength={kind:linear,start:0.1,epochs:2}"
+
+
+class OwnDropout(MLP):
+    """A network that holds dropout itself."""
+
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **keys)
+        self.add_module("thin", nn.Dropout(0.1))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["regularizer=[l2,weight_decay]"], "shrunken weights: asked for by l2.strength and weight_decay.strength"),
+        (
+            ["regularizer=[dropout,gaussian_dropout]"],
+            "noisy activations: asked for by dropout.p and gaussian_dropout.p",
+        ),
+        (
+            ["regularizer=dropout", "model._target_=tests.training.test_notes.OwnDropout"],
+            "noisy activations: asked for by dropout.p and the model's own dropout",
+        ),
+        (
+            ["regularizer=l2", "optimizer.weight_decay=0.1"],
+            "shrunken weights: asked for by l2.strength and optimizer.weight_decay",
+        ),
+        (["regularizer=[l1,elastic_net]"], "soft-thresholded weights: asked for by elastic_net.l1 and l1.strength"),
+        (["regularizer=[l1,elastic_net]", "regularizer.elastic_net.l1=0"], None),
+        (["regularizer=none", "model._target_=tests.training.test_notes.OwnDropout"], None),
+        (["regularizer=none", "optimizer.weight_decay=0.1"], None),
+        (
+            ["regularizer=gradient_clipping", "trainer.gradient_clip_val=1"],
+            "gradient clipping: asked for by gradient_clipping.max_norm and trainer.gradient_clip_val",
+        ),
+        (["regularizer=none", "trainer.gradient_clip_val=1"], None),
+    ],
+)
+def test_the_same_effect_asked_for_twice_is_told_and_tagged(
+    compose_cfg: Compose,
+    store_uri: str,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    said: str | None,
+) -> None:
+    result = run(compose_cfg("trainer=fast", *overrides))
+    tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
+    assert tags.get("double_counting") == said
+    assert (f"note: {said}\n" if said else "") == capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["regularizer=[l2,dropout]", "regularizer.l2.strength=0"], "l2: no effect, for strength=0 is off"),
+        (
+            ["regularizer=max_norm", "regularizer.max_norm.max_norm=inf"],
+            "max_norm: no effect, for max_norm=inf is off",
+        ),
+        (["regularizer=elastic_net", "regularizer.elastic_net.l1=0"], None),
+        (
+            ["regularizer=l2", "regularizer.l2.strength=0", _FALLING],
+            None,
+        ),
+    ],
+)
+def test_a_strategy_without_effect_is_told_and_tagged(
+    compose_cfg: Compose,
+    store_uri: str,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    said: str | None,
+) -> None:
+    result = run(compose_cfg("trainer=fast", *overrides))
+    tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
+    assert tags.get("no_effect") == said
+    assert (f"note: {said}\n" if said else "") == capsys.readouterr().err
