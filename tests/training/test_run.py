@@ -209,6 +209,19 @@ def test_the_penalty_of_every_epoch_is_tracked(compose_cfg: Compose, client: Mlf
     assert all(value > 0 for value in penalties("regularizer=l2"))
 
 
+def test_what_methods_add_to_the_loss_is_tracked(compose_cfg: Compose, client: MlflowClient) -> None:
+    """On full batches a step's loss holds the penalty that the evaluation before it saw."""
+
+    def history(name: str, *overrides: str) -> list[float]:
+        result = run(compose_cfg(*SMALL, "data.batch_size=null", *overrides))
+        return [m.value for m in client.get_metric_history(result.run_id, name)]
+
+    added, penalty = (history(f"train/{name}", "regularizer=l2") for name in ("added_loss", "penalty"))
+    assert added[1:] == pytest.approx(penalty[:-1], abs=1e-6)
+    assert all(value > 0 for value in history("train/added_loss", "regularizer=activity_l1"))
+    assert history("train/added_loss", "regularizer=l1") == []  # its step comes after the optimizer
+
+
 def test_a_last_batch_of_one_row_trains_where_it_can(compose_cfg: Compose, client: MlflowClient) -> None:
     one_left = ("data.train_size=65", "data.batch_size=64")
     for fits in ("none", "layer"):

@@ -31,12 +31,16 @@ class Fit(nn.Module):
         return [i for i, r in enumerate(self.regularizers) if overrides(r, hook)]
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The loss of a batch (inputs, targets), a scalar."""
+        """The loss to minimize of a batch (inputs, targets), a scalar."""
+        return self.losses(batch)[0]
+
+    def losses(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The loss to minimize of a batch (inputs, targets), and the task's own loss that it was made from; scalars."""
         step = Step(self.model, self.task, batch)
         # By index, for under functional_call the modules are looked up anew.
         for i in self._transforms:
             step.batch = self.regularizers[i].transform_batch(step.batch, step)  # type: ignore[operator]
-        loss = self.task.criterion(step.forward(), step.batch[1])
+        loss = own = self.task.criterion(step.forward(), step.batch[1])
         for i in self._losses:
             loss = self.regularizers[i].loss(loss, step)  # type: ignore[operator]
-        return loss
+        return loss, own

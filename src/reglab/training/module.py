@@ -49,6 +49,7 @@ class Module(pl.LightningModule):
         self._dispatch = Dispatch(fit.regularizers, fit.model)
         self._outputs: list[list[tuple[Tensor, Tensor]]] = []
         self._losses: list[tuple[int, Tensor]] = []  # of steps not looked at yet
+        self._added: list[Tensor] = []  # by regularizers to the loss, in each step since the last evaluation
         self._generators = [torch.default_generator]
         self.figures: Figures = {}
         self.best: dict[str, Tensor] | None = None
@@ -92,8 +93,10 @@ class Module(pl.LightningModule):
         seed = mix(self.seed, step, part) if part else mix(self.seed, step)  # batches of one step draw their own masks
         for generator in self._generators:
             generator.manual_seed(seed)
-        loss = self.fit(batch)
+        loss, own = self.fit.losses(batch)
         self._losses.append((step, loss.detach()))
+        if loss is not own:
+            self._added.append((loss - own).detach())
         return loss
 
     def optimizer_step(
@@ -137,6 +140,9 @@ class Module(pl.LightningModule):
         if not math.isfinite(self.figures["train/loss"]):
             raise Diverged(self.trainer.global_step)
         self.figures["train/penalty"] = self._dispatch.penalty()
+        if self._added:
+            self.figures["train/added_loss"] = float(torch.stack(self._added).mean())
+            self._added.clear()
         self.evaluated_step = self.trainer.global_step
         if self.heard:
             self.log_dict(self.figures, logger=False)
