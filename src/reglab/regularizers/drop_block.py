@@ -61,6 +61,7 @@ class DropBlock(Regularizer):
     bounds: ClassVar = {"p": (0.0, BELOW_1), "block_size": (1.0, float("inf"))}
     whole: ClassVar = ("block_size",)
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     dims: ClassVar = (2, 3)
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
     p: Tensor

@@ -23,6 +23,7 @@ class DropConnect(Regularizer):
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     effects: ClassVar = {"p": "drop connect"}
     p: Tensor
 

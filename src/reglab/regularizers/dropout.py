@@ -60,6 +60,7 @@ class Dropout(Regularizer):
     off: ClassVar = {"p": 0.0, "input_p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1), "input_p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     needs: ClassVar = (
         "it needs activation modules (nn.ReLU, ...) between layers; without them set regularizer.dropout.input_p"
     )

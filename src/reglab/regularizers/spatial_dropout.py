@@ -35,6 +35,7 @@ class SpatialDropout(Regularizer):
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     dims: ClassVar = (2, 3)
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
     p: Tensor

@@ -34,6 +34,7 @@ class WeightNoise(Regularizer):
     off: ClassVar = {"std": 0.0}
     bounds: ClassVar = {"std": (0.0, float("inf"))}
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     effects: ClassVar = {"std": "weight noise"}
     std: Tensor
 
