@@ -88,6 +88,7 @@ ROWS = [
     Row("Lookahead", {"alpha": 0.5, "k": 3}, {"alpha": 0.8, "k": 2}),
     Row("EMA", {"decay": 0.5}, {"decay": 0.9}),
     Row("RDrop", {"alpha": 0.5}, {"alpha": 3.0}, dropout=True),
+    Row("Jacobian", {"strength": 1e-2}, {"strength": 0.5}, activation="tanh"),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
