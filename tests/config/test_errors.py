@@ -71,6 +71,12 @@ WRONG = {
     "regularizer=r_drop": "regularizer=r_drop: nothing makes two passes over a batch differ; add dropout: regularizer=",
     "regularizer=[input_noise,label_smoothing,r_drop]": "regularizer=r_drop: nothing makes two passes over a batch",
     "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: is for classification, and diabetes is",
+    "regularizer=adversarial regularizer.adversarial.steps=0": (
+        "regularizer.adversarial.steps=0: must be a finite whole number at least 1"
+    ),
+    "regularizer=adversarial regularizer.adversarial.steps=1.5": (
+        "regularizer.adversarial.steps=1.5: must be a finite whole number at least 1"
+    ),
     "experiment=seed_l2 regularizer=none regularizer.l2.strength=3": (
         "regularizer.l2.strength=3: the strategy is none; add regularizer=l2"
     ),

@@ -89,6 +89,7 @@ ROWS = [
     Row("EMA", {"decay": 0.5}, {"decay": 0.9}),
     Row("RDrop", {"alpha": 0.5}, {"alpha": 3.0}, dropout=True),
     Row("Jacobian", {"strength": 1e-2}, {"strength": 0.5}, activation="tanh"),
+    Row("Adversarial", {"epsilon": 0.1, "steps": 1}, {"epsilon": 0.3, "steps": 3}),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
