@@ -68,6 +68,15 @@ WRONG = {
     "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: is for classification, and diabetes is",
     "model=linear regularizer=dropout": "regularizer=dropout: model=linear has no hidden units to drop; ",
     "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: model=mlp has no hidden units to drop; ",
+    "regularizer=r_drop": "regularizer=r_drop: nothing makes two passes over a batch differ; add dropout: regularizer=",
+    "regularizer=[input_noise,label_smoothing,r_drop]": "regularizer=r_drop: nothing makes two passes over a batch",
+    "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: is for classification, and diabetes is",
+    "regularizer=adversarial regularizer.adversarial.steps=0": (
+        "regularizer.adversarial.steps=0: must be a finite whole number at least 1"
+    ),
+    "regularizer=adversarial regularizer.adversarial.steps=1.5": (
+        "regularizer.adversarial.steps=1.5: must be a finite whole number at least 1"
+    ),
     "experiment=seed_l2 regularizer=none regularizer.l2.strength=3": (
         "regularizer.l2.strength=3: the strategy is none; add regularizer=l2"
     ),
@@ -152,6 +161,7 @@ def test_another_app_tells_its_own_keys():
 RIGHT = [
     "",
     "regularizer=[none,l1]",
+    "regularizer=[r_drop,stochastic_depth] model=residual_cnn",
     "regularizer=max_norm regularizer.max_norm.max_norm=inf",
     "regularizer=dropout model=linear regularizer.dropout.input_p=.2",
     "data=seed_noise data.batch_size=null",

@@ -29,7 +29,7 @@ def test_a_regularizers_declaration_is_read_as_it_is(nodes, name):
     target = nodes[name]._target_
     cls = get_class(target)
     assert acts(target) == cls.acts
-    for variable in ("bounds", "off", "kinds"):
+    for variable in ("bounds", "off", "kinds", "random_forward", "compares_passes"):
         assert declared(target, variable) == getattr(cls, variable)
     assert parameters(target) == set(inspect.signature(cls).parameters)
     assert set(nodes[name]) == {"_target_", *declared(target, "bounds")}

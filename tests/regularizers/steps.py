@@ -1,6 +1,7 @@
 """Training steps as `reglab.training.Module` takes them, without a Trainer around them."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -37,13 +38,20 @@ def network(
     seed: int = 0,
     shape: tuple[int, ...] = (FEATURES,),
     residual: bool = False,
+    dropout: bool = False,
     **options: Any,
 ) -> MLP | CNN | ResidualCNN:
-    """A small net for examples of the shape: an MLP for tables, a CNN for images and signals, `residual` or not."""
+    """A small net for examples of the shape: an MLP for tables, a CNN for images and signals, `residual` or not.
+
+    With `dropout` the MLP has a layer of its own for that, before its last one.
+    """
     torch.manual_seed(seed)
     outputs = CLASSES if kind == "classification" else 1
     if len(shape) == 1:
-        return MLP(shape, outputs, **{"hidden_sizes": [8, 7], **options})
+        mlp = MLP(shape, outputs, **{"hidden_sizes": [8, 7], **options})
+        if dropout:
+            mlp.output = nn.Sequential(OrderedDict(dropout=nn.Dropout(0.3), linear=mlp.output))
+        return mlp
     if residual:
         return ResidualCNN(shape, outputs, **{"channels": [4, 5], "norm": "none", **options})
     return CNN(shape, outputs, **{"channels": [4, 5], **options})

@@ -34,6 +34,7 @@ class Row(NamedTuple):
     activation: str = "relu"
     shape: tuple[int, ...] = (FEATURES,)
     residual: bool = False
+    dropout: bool = False
 
     def make(self, strengths: dict[str, float] | None = None) -> Regularizer:
         return getattr(reglab.regularizers, self.cls)(**(self.strengths if strengths is None else strengths))
@@ -45,7 +46,8 @@ class Row(NamedTuple):
         return fit_of(self.network(), task_of(self.kind))
 
     def network(self, **model: Any) -> Any:
-        return network(self.kind, shape=self.shape, activation=self.activation, residual=self.residual, **model)
+        layers = {"activation": self.activation, "residual": self.residual, "dropout": self.dropout}
+        return network(self.kind, shape=self.shape, **layers, **model)
 
     def batches(self) -> list[tuple[Tensor, Tensor]]:
         return [batch_of(self.kind, seed=i, shape=self.shape) for i in range(3)]
@@ -85,6 +87,9 @@ ROWS = [
     Row("SAM", {"rho": 0.05}, {"rho": 0.5}),
     Row("Lookahead", {"alpha": 0.5, "k": 3}, {"alpha": 0.8, "k": 2}),
     Row("EMA", {"decay": 0.5}, {"decay": 0.9}),
+    Row("RDrop", {"alpha": 0.5}, {"alpha": 3.0}, dropout=True),
+    Row("Jacobian", {"strength": 1e-2}, {"strength": 0.5}, activation="tanh"),
+    Row("Adversarial", {"epsilon": 0.1, "steps": 1}, {"epsilon": 0.3, "steps": 3}),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
@@ -117,8 +122,8 @@ def adamw(parameters: Any) -> torch.optim.Optimizer:
 
 
 @functools.cache
-def none_after_200_steps(kind: str, activation: str, shape: tuple[int, ...], residual: bool) -> Fit:
-    row = Row("none", {}, {}, kind, activation, shape, residual)
+def none_after_200_steps(*net: Any) -> Fit:
+    row = Row("none", {}, {}, *net)
     return train(row.plain(), row.batches(), 200, adamw)
 
 
@@ -148,6 +153,13 @@ def test_evaluation_is_the_plain_models(row: Row) -> None:
     plain.load_state_dict(copy.deepcopy(fit.model.state_dict()))
     inputs, _ = batch_of(row.kind, seed=9, shape=row.shape)
     assert torch.equal(fit.eval().model(inputs), plain.eval()(inputs))
+
+
+@every
+def test_it_says_whether_two_passes_differ(row: Row) -> None:
+    model = row._replace(dropout=False).fit(row.others).model.train()
+    inputs, _ = row.batches()[0]
+    assert torch.equal(model(inputs), model(inputs)) != row.make().random_forward
 
 
 @every
@@ -185,8 +197,8 @@ def test_pairs_train_together(pair: tuple[Row, Row]) -> None:
         pytest.skip("they are for different kinds of task")
     activations = [row.activation for row in pair]
     insisted = [name for name in ("sigmoid", "selu") if name in activations]  # where others are refused, or warned of
-    residual = any(row.residual for row in pair)
-    on = Row("", {}, {}, kind, [*insisted, *activations][0], shapes.pop(), residual)
+    residual, dropout = (any(has) for has in zip(*(row[-2:] for row in pair), strict=True))
+    on = Row("", {}, {}, kind, [*insisted, *activations][0], shapes.pop(), residual, dropout)
     fit = fit_of(on.network(), task_of(kind), methods)
     train(fit, on.batches(), 2)
     assert all(p.isfinite().all() for p in fit.model.parameters())

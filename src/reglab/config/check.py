@@ -15,7 +15,7 @@ from reglab.config.rules import TRAIN, apply, shown, strength
 from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
-from reglab.config.suggest import did_you_mean, not_in_strategy
+from reglab.config.suggest import did_you_mean, not_in_strategy, passes_are_equal
 from reglab.data.axes import check_axes
 from reglab.data.files import check_file
 from reglab.errors import ConfigError
@@ -148,6 +148,7 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         _fits_task(name, str(node["_target_"]), plain["data"])
     _no_conflicts(chosen, nodes)
     _something_to_drop(nodes, plain["model"])
+    _passes_differ(chosen, nodes, plain["model"])
 
 
 def _strengths(name: str, node: Mapping[str, Any]) -> None:
@@ -192,6 +193,21 @@ def _something_to_drop(nodes: Mapping[str, Any], model: Mapping[str, Any]) -> No
             f"regularizer=dropout: model={model.get('name')} has no hidden units to drop; "
             "drop inputs with regularizer.dropout.input_p=0.2, or choose a model with hidden units"
         )
+
+
+def _passes_differ(chosen: Set[str], nodes: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    """A method that compares passes needs noise in them; a foreign model may bring its own, which `build` looks for."""
+    comparing = sorted(name for name in chosen if _says(nodes[name], "compares_passes", unknown=False))
+    own = not str(model["_target_"]).startswith("reglab.") or any("drop" in key and model[key] for key in model)
+    if comparing and not own and not any(_says(nodes[name], "random_forward", unknown=True) for name in chosen):
+        raise ConfigError(passes_are_equal(comparing[0]))
+
+
+def _says(node: Mapping[str, Any], what: str, *, unknown: bool) -> bool:
+    try:
+        return bool(declared(str(node["_target_"]), what))
+    except Unknown:
+        return unknown
 
 
 @functools.lru_cache(maxsize=64)

@@ -47,6 +47,7 @@ class AlphaDropout(Regularizer):
     effects: ClassVar = {"p": "noisy activations"}
     draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     needs: ClassVar = "it needs activation modules between layers, nn.SELU (model.activation=selu)"
     p: Tensor
 

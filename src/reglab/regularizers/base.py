@@ -59,6 +59,7 @@ class Step:
 
     Attributes:
         outputs: what the model said, None before `forward`.
+        acted: regularizers whose `loss` made the loss so far, for a method that needs the same of another pass.
     """
 
     def __init__(self, model: nn.Module, task: Any, batch: Batch) -> None:
@@ -66,6 +67,7 @@ class Step:
         self.task = task
         self.batch = batch
         self.outputs: Tensor | None = None
+        self.acted: list[Any] = []
 
     @property
     def inputs(self) -> Tensor:
@@ -129,6 +131,10 @@ class Regularizer(nn.Module):
     """Name of a regularizer that it cannot be combined with to the reason; one of the two declares it."""
     effects: ClassVar[dict[str, str]] = {}
     """Strength to the effect it asks for; one effect asked for twice is reported."""
+    random_forward: ClassVar[bool] = False
+    """Whether it makes two training passes over one batch differ."""
+    compares_passes: ClassVar[bool] = False
+    """Whether it compares passes, and so needs the model or another regularizer to make them differ."""
     needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
     """What the model must have, said where `attach` matches nothing."""
 

@@ -62,6 +62,7 @@ class DropBlock(Regularizer):
     whole: ClassVar = ("block_size",)
     effects: ClassVar = {"p": "noisy activations"}
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     dims: ClassVar = (2, 3)
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
     p: Tensor

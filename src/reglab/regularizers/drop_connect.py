@@ -24,6 +24,7 @@ class DropConnect(Regularizer):
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     draws: ClassVar = "weights"
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     effects: ClassVar = {"p": "noisy weights"}
     p: Tensor
 

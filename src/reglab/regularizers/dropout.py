@@ -62,6 +62,7 @@ class Dropout(Regularizer):
     effects: ClassVar = {"p": "noisy activations", "input_p": "noisy inputs"}
     draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     needs: ClassVar = (
         "it needs activation modules (nn.ReLU, ...) between layers; without them set regularizer.dropout.input_p"
     )

@@ -38,6 +38,7 @@ class GaussianDropout(Regularizer):
     effects: ClassVar = {"p": "noisy activations"}
     draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
     p: Tensor
 

@@ -1,7 +1,5 @@
 """Sharpness-aware minimization: the gradient is taken where the loss near the weights is highest."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +9,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from reglab.errors import ConfigError
+from reglab.regularizers._batch_statistics import batch_norms, kept_statistics
 from reglab.regularizers._order import SECOND_PASS
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
@@ -51,7 +50,7 @@ class SAM(Regularizer):
         self._norms: list[_NormBase] = []
 
     def attach(self, model: nn.Module) -> list[str]:
-        self._norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+        self._norms = batch_norms(model)
         return super().attach(model)
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
@@ -108,16 +107,3 @@ class SharpnessAware(Wrapper):
                         parameter.copy_(weight)
 
         return self.base.step(second)
-
-
-@contextmanager
-def kept_statistics(norms: list[_NormBase]) -> Iterator[None]:
-    """Training passes in here normalize by the batch as ever and leave running statistics and counts as they are."""
-    tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
-    for norm in tracking:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in tracking:
-            norm.track_running_stats = True

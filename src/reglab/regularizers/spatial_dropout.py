@@ -36,6 +36,7 @@ class SpatialDropout(Regularizer):
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     effects: ClassVar = {"p": "noisy activations"}
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     dims: ClassVar = (2, 3)
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
     p: Tensor

@@ -39,6 +39,7 @@ class StochasticDepth(Regularizer):
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     effects: ClassVar = {"p": "dropped branches"}
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     needs: ClassVar = "it needs residual blocks, as model=residual_cnn has them"
     p: Tensor
 

@@ -35,6 +35,7 @@ class WeightNoise(Regularizer):
     bounds: ClassVar = {"std": (0.0, float("inf"))}
     draws: ClassVar = "weights"
     acts: ClassVar = DROPOUT
+    random_forward: ClassVar = True
     effects: ClassVar = {"std": "noisy weights"}
     std: Tensor
 

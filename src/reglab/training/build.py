@@ -10,9 +10,11 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from reglab.config.suggest import passes_are_equal
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.regularizers._order import in_order
+from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule, schedule
 from reglab.regularizers.base import Regularizer
 from reglab.seeding import mix
@@ -67,7 +69,8 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
     """The strategy's regularizers in their order, attached to the model.
 
     Raises:
-        ConfigError: one does not fit the kind of task or the shape of its examples, or found nothing to act on.
+        ConfigError: one does not fit the kind of task or the shape of its examples, found nothing to act on, or
+            compares passes that nothing makes differ.
     """
     methods: Iterable[Regularizer] = [
         get_class(node["_target_"])(**{key: value for key, value in node.items() if key not in _NOT_STRENGTHS})
@@ -92,7 +95,14 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
             raise ConfigError(
                 f"regularizer={regularizer.name}: found nothing to act on in this model{_hint(regularizer)}"
             )
+    _check_passes_differ(ordered, model)
     return ordered
+
+
+def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) -> None:
+    comparing = [regularizer.name for regularizer in regularizers if regularizer.compares_passes]
+    if comparing and not any(r.random_forward for r in regularizers) and not random_layers(model):
+        raise ConfigError(passes_are_equal(comparing[0]))
 
 
 def build_schedules(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> dict[tuple[Regularizer, str], Schedule]:

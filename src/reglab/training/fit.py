@@ -43,4 +43,5 @@ class Fit(nn.Module):
         loss = own = self.task.criterion(step.forward(), step.batch[1])
         for i in self._losses:
             loss = self.regularizers[i].loss(loss, step)  # type: ignore[operator]
+            step.acted.append(self.regularizers[i])
         return loss, own

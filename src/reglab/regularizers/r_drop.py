@@ -1,0 +1,65 @@
+"""R-Drop: two passes with different masks are to give one answer."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from reglab.regularizers._batch_statistics import batch_norms, kept_statistics
+from reglab.regularizers._order import SECOND_OPINION
+from reglab.regularizers._shares import log_shares
+from reglab.regularizers.base import Regularizer, Step
+
+
+def disagreement(outputs: Tensor, others: Tensor) -> Tensor:
+    """Mean over rows of ½ (KL(p‖q) + KL(q‖p)) in nats, a scalar of at least 0; exactly 0 where both are equal.
+
+    In one sum, ½ Σ (p - q)(log p - log q), none of whose terms is below 0.
+
+    Args:
+        outputs: logits (..., classes), of p.
+        others: of the same shape, of q.
+    """
+    log_p, log_q = log_shares(outputs), log_shares(others)
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1).mean() / 2
+
+
+class RDrop(Regularizer):
+    """The mean loss of two passes plus alpha times their `disagreement`.
+
+    Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks", who add up the two losses: their alpha is
+    twice this one. Both losses are what earlier regularizers (label smoothing, the focal loss) make of them. Batch
+    normalization keeps the running statistics of the first pass alone.
+
+    Args:
+        alpha: at least 0; 0 is off and takes one pass.
+    """
+
+    off: ClassVar = {"alpha": 0.0}
+    bounds: ClassVar = {"alpha": (0.0, float("inf"))}
+    acts: ClassVar = SECOND_OPINION
+    kinds: ClassVar = ("classification",)
+    effects: ClassVar = {"alpha": "agreement of passes"}
+    passes: ClassVar = 2.0
+    compares_passes: ClassVar = True
+    stackable: ClassVar = "at alpha = 0 it takes one pass, which runs of a stack would have to do all or none"
+    alpha: Tensor
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__(alpha=alpha)
+        self._norms: list[Any] = []
+
+    def attach(self, model: nn.Module) -> list[str]:
+        self._norms = batch_norms(model)
+        return ["loss"]
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        assert step.outputs is not None, "the loss comes after the forward pass"
+        if not self.alpha:
+            return loss
+        second = Step(step.model, step.task, step.batch)
+        with kept_statistics(self._norms):
+            other = step.criterion(second.forward(), step.targets)
+        for regularizer in step.acted:
+            other = regularizer.loss(other, second)
+        assert second.outputs is not None
+        return (loss + other) / 2 + self.alpha * disagreement(step.outputs, second.outputs)

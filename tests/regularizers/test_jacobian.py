@@ -1,0 +1,125 @@
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+
+from reglab.models import Linear
+from reglab.regularizers import L2, Dropout, InputNoise, Jacobian, Mixup
+from reglab.regularizers.jacobian import squared_jacobian
+from tests.regularizers.steps import batch_of, fit_of, network, task_of, train
+
+pytestmark = pytest.mark.usefixtures("double")
+EXACT: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-14}
+
+
+def exact(model: nn.Module, inputs: Tensor, params: dict[str, Tensor] | None = None) -> Tensor:
+    """Mean over rows of ‖J‖²_F, from each row's whole Jacobian."""
+    params = dict(model.named_parameters()) if params is None else params
+    rows = vmap(jacrev(lambda row: functional_call(model, params, (row[None],))[0]))(inputs)
+    return rows.square().sum() / len(inputs)
+
+
+def estimate(model: nn.Module, inputs: Tensor, draws: Tensor) -> Tensor:
+    inputs = inputs.detach().requires_grad_()
+    return squared_jacobian(model(inputs), inputs, draws)
+
+
+NETS = [
+    pytest.param({"activation": "tanh"}, (6,), id="mlp"),
+    pytest.param({"activation": "relu"}, (2, 8, 8), id="cnn"),
+    pytest.param({"activation": "gelu", "residual": True, "norm": "layer"}, (2, 8, 8), id="residual"),
+]
+
+
+@pytest.mark.parametrize(("options", "shape"), NETS)
+def test_the_mean_over_right_angles_is_the_whole_jacobian(options: dict[str, Any], shape: tuple[int, ...]) -> None:
+    """Other directions in each row, of any lengths; in value and in the gradient of every parameter."""
+    model, (inputs, _) = network(shape=shape, **options), batch_of("classification", rows=5, shape=shape)
+    bases = torch.linalg.qr(torch.randn(5, 3, 3))[0]
+    ours = torch.stack([estimate(model, inputs, (i + 1) * bases[:, i]) for i in range(3)]).mean()
+    theirs = exact(model, inputs)
+    torch.testing.assert_close(ours, theirs, **EXACT)
+    parameters = list(model.parameters())
+    slopes = [torch.autograd.grad(value, parameters, materialize_grads=True) for value in (ours, theirs)]
+    for a, b in zip(*slopes, strict=True):
+        torch.testing.assert_close(a, b, **EXACT)
+
+
+def test_random_directions_have_that_mean() -> None:
+    model, (inputs, _), repeats = network(activation="tanh"), batch_of("classification", rows=4), 20_000
+    torch.manual_seed(1)
+    many = inputs.repeat(repeats, 1).requires_grad_()
+    ours = squared_jacobian(model(many), many, torch.randn(len(many), 3))
+    torch.testing.assert_close(ours, exact(model, inputs), rtol=0.02, atol=0)
+
+
+def test_one_output_has_no_scatter() -> None:
+    model, (inputs, _) = network("regression", activation="tanh"), batch_of("regression")
+    for seed in range(3):
+        torch.manual_seed(seed)
+        torch.testing.assert_close(estimate(model, inputs, torch.randn(24)), exact(model, inputs), **EXACT)
+
+
+def test_on_a_linear_regression_it_is_l2() -> None:
+    fits = [fit_of(Linear((6,), 1), task_of("regression"), [method]) for method in (Jacobian(0.5), L2(0.5))]
+    fits[1].model.load_state_dict(fits[0].model.state_dict())
+    for fit in fits:
+        train(fit, [batch_of("regression")], 50)
+    for one, other in zip(fits[0].model.parameters(), fits[1].model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, **EXACT)
+
+
+def test_the_class_does_what_the_function_does_with_the_passs_own_masks() -> None:
+    strength, (inputs, targets) = 0.5, batch_of("classification")
+    fit = fit_of(network(), task_of("classification"), [Jacobian(strength), Dropout(p=0.3, input_p=0.2)])
+    torch.manual_seed(1)
+    loss = fit((inputs, targets))
+    torch.manual_seed(1)
+    inputs.requires_grad_()
+    outputs = fit.model(inputs)
+    penalty = strength / 2 * squared_jacobian(outputs, inputs, torch.randn(24, 3))
+    torch.testing.assert_close(loss, fit.task.criterion(outputs, targets) + penalty, **EXACT)
+
+
+def test_it_looks_from_where_the_model_stands() -> None:
+    """At mixed and noisy inputs, which the model is given, and not at those of the batch."""
+    model, batch, given = network("regression", activation="tanh"), batch_of("regression"), []
+    model.register_forward_pre_hook(lambda module, inputs: given.append(inputs[0].detach()))
+    losses = []
+    for method in (Jacobian(0.0), Jacobian(2.0)):
+        torch.manual_seed(1)
+        losses.append(fit_of(model, task_of("regression"), [method, Mixup(1.0), InputNoise(0.5)])(batch))
+    assert torch.equal(*given)
+    torch.testing.assert_close(losses[1] - losses[0], exact(model, given[0]), **EXACT)
+    assert not torch.isclose(exact(model, batch[0]), exact(model, given[0]))
+
+
+def test_the_batchs_own_tensors_stay_as_they_are() -> None:
+    batch = batch_of("classification")
+    fit_of(network(), task_of("classification"), [Jacobian(0.1)])(batch).backward()
+    assert not batch[0].requires_grad
+    assert batch[0].grad is None
+
+
+def test_with_batch_norm_it_is_the_jacobian_of_the_batch() -> None:
+    """The mean over all signs of the rows' directions: the slopes of every output by every input, other rows' too."""
+    model = network("regression", norm="batch", activation="tanh", hidden_sizes=[5])
+    inputs = torch.randn(4, 6)
+    signs = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=4)))
+    ours = torch.stack([estimate(model, inputs, sign) for sign in signs]).mean()
+    model.norm_0.track_running_stats = False  # which jacrev could not write to
+    whole = jacrev(lambda given: functional_call(model, dict(model.named_parameters()), (given,)))(inputs)
+    assert whole.shape == (4, 4, 6)
+    torch.testing.assert_close(ours, whole.square().sum() / 4, **EXACT)
+
+
+def test_a_network_becomes_flatter() -> None:
+    batch, slopes = batch_of("classification", rows=100), []
+    for strength in (0.0, 0.5):
+        model = network(activation="tanh")
+        train(fit_of(model, task_of("classification"), [Jacobian(strength)]), [batch], 200)
+        slopes.append(exact(model, batch[0]))
+    assert slopes[1] < slopes[0] / 4

@@ -1,0 +1,160 @@
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reglab.errors import ConfigError
+from reglab.regularizers import DropConnect, Dropout, Flooding, LabelSmoothing, Mixup, RDrop
+from reglab.regularizers._random_layers import random_layers
+from reglab.regularizers.r_drop import disagreement
+from reglab.training.build import build_regularizers
+from tests.regularizers.steps import batch_of, fit_of, network, task_of, train
+
+pytestmark = pytest.mark.usefixtures("double")
+EXACT: dict[str, Any] = {"rtol": 1e-13, "atol": 1e-15}
+
+
+def calls_of(model: nn.Module) -> list[Tensor]:
+    """What goes in at each call from here on."""
+    seen: list[Tensor] = []
+    model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    return seen
+
+
+def by_hand(first: Tensor, second: Tensor, targets: Tensor, alpha: float, **options: Any) -> Tensor:
+    losses = [F.cross_entropy(outputs, targets, **options) for outputs in (first, second)]
+    p, q = first.softmax(1), second.softmax(1)
+    there, back = (p * (p / q).log()).sum(1), (q * (q / p).log()).sum(1)
+    return sum(losses) / 2 + alpha * (there + back).mean() / 2
+
+
+def test_the_disagreement_is_the_mean_of_both_divergences() -> None:
+    torch.manual_seed(0)
+    one, other = torch.randn(7, 4), torch.randn(7, 4)
+    log_p, log_q = one.log_softmax(1), other.log_softmax(1)
+    both = [
+        F.kl_div(b, a, reduction="batchmean", log_target=True) for a, b in ((log_p, log_q), (log_q, log_p))
+    ]  # kl_div(b, a) is KL(a || b)
+    torch.testing.assert_close(disagreement(one, other), sum(both) / 2, **EXACT)
+    torch.testing.assert_close(disagreement(one.repeat(3, 1), other.repeat(3, 1)), sum(both) / 2, **EXACT)
+    assert disagreement(one, one) == 0
+    assert disagreement(torch.tensor([[0.0, 2e3]]), torch.tensor([[2e3, 0.0]])) == 2e3
+    assert torch.autograd.gradcheck(disagreement, [one[:2].requires_grad_(), other[:2].requires_grad_()])
+
+
+def test_two_passes_by_hand() -> None:
+    alpha, (inputs, targets) = 1.5, batch_of("classification")
+    fit = fit_of(network(dropout=True), task_of("classification"), [RDrop(alpha)])
+    torch.manual_seed(1)
+    loss = fit((inputs, targets))
+    torch.manual_seed(1)
+    first, second = fit.model(inputs), fit.model(inputs)
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(loss, by_hand(first, second, targets, alpha), **EXACT)
+
+
+def test_without_noise_it_is_the_cross_entropy() -> None:
+    model, task, batch = network(), task_of("classification"), batch_of("classification")
+    plain = task.criterion(model(batch[0]), batch[1])
+    for noise in ([], [Dropout(p=0.0)]):
+        assert torch.equal(fit_of(model, task, [RDrop(3.0), *noise])(batch), plain)
+
+
+def test_off_takes_one_pass() -> None:
+    batch = batch_of("classification")
+    for alpha, passes in ((0.0, 1), (0.5, 2)):
+        fit = fit_of(network(dropout=True), task_of("classification"), [RDrop(alpha)])
+        seen = calls_of(fit.model)
+        fit(batch)
+        assert len(seen) == passes
+
+
+def test_earlier_losses_and_mixed_labels_act_on_both_passes() -> None:
+    methods = [RDrop(1.5), Mixup(1.0), LabelSmoothing(0.2)]
+    fit, (inputs, targets) = (
+        fit_of(network(dropout=True), task_of("classification"), methods),
+        batch_of("classification"),
+    )
+    seen = calls_of(fit.model)
+    torch.manual_seed(1)
+    loss = fit((inputs, targets))
+    torch.manual_seed(1)
+    mixed, shares = methods[1].transform_batch((inputs, targets), fit)  # it asks for fit.task alone
+    assert all(torch.equal(given, mixed) for given in seen)
+    first, second = fit.model(mixed), fit.model(mixed)
+    torch.testing.assert_close(loss, by_hand(first, second, shares, 1.5, label_smoothing=0.2), **EXACT)
+
+
+def test_flooding_sees_the_whole() -> None:
+    batch, losses = batch_of("classification"), []
+    for more in ([], [Flooding(9.0)]):
+        torch.manual_seed(1)
+        losses.append(fit_of(network(dropout=True), task_of("classification"), [RDrop(0.5), *more])(batch))
+    torch.testing.assert_close(losses[1], 18 - losses[0], **EXACT)
+
+
+def test_batch_norm_counts_the_first_pass_alone() -> None:
+    fit = fit_of(network(norm="batch"), task_of("classification"), [RDrop(0.5), Dropout(p=0.5)])
+    once, batch = copy.deepcopy(fit.model).train(), batch_of("classification")
+    torch.manual_seed(1)
+    once(batch[0])
+    torch.manual_seed(1)
+    fit(batch)
+    for name, value in once.state_dict().items():
+        assert torch.equal(fit.model.state_dict()[name], value), name
+    assert all(module.track_running_stats for module in fit.model.modules() if isinstance(module, nn.BatchNorm1d))
+
+
+def test_noise_that_a_pass_has_in_common_differs_between_passes() -> None:
+    batch = batch_of("classification")
+    fit = fit_of(network(), task_of("classification"), [RDrop(1e3), DropConnect(p=0.5)])
+    assert fit(batch) > 10  # a doubled batch in one pass would have no disagreement
+
+
+def test_passes_come_to_agree() -> None:
+    batch, apart = batch_of("classification", rows=200), []
+    for alpha in (0.0, 5.0):
+        fit = train(fit_of(network(), task_of("classification"), [RDrop(alpha), Dropout(p=0.3)]), [batch], 200)
+        apart.append(disagreement(fit.model(batch[0]), fit.model(batch[0])))
+    assert apart[1] < apart[0] / 4
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        ([nn.Linear(3, 3), nn.ReLU(), nn.Dropout(0.0)], []),
+        ([nn.Linear(3, 3), nn.Sequential(nn.Dropout1d(0.1))], ["1.0"]),
+        ([nn.AlphaDropout(0.1), nn.RReLU()], ["0", "1"]),
+        ([nn.MultiheadAttention(4, 2, dropout=0.1), nn.LSTM(3, 3, 2, dropout=0.2)], ["0", "1"]),
+        ([nn.MultiheadAttention(4, 2), nn.LSTM(3, 3)], []),
+        ([nn.TransformerEncoderLayer(4, 2, dropout=0.0)], []),
+    ],
+)
+def test_random_layers(layers: list[nn.Module], found: list[str]) -> None:
+    assert random_layers(nn.Sequential(*layers)) == found
+
+
+def test_layers_of_others_are_known_by_their_names() -> None:
+    class DropPath(nn.Module):
+        def __init__(self, drop_prob: float) -> None:
+            super().__init__()
+            self.drop_prob = drop_prob
+
+    assert random_layers(nn.Sequential(DropPath(0.0), DropPath(0.1))) == ["1"]
+
+
+def test_without_noise_it_is_refused_before_training(compose_cfg: Any) -> None:
+    def build(model: nn.Module, *names: str) -> list[str]:
+        cfg = compose_cfg(f"regularizer=[{','.join(names)}]")
+        return [method.name for method in build_regularizers(cfg, model, "classification", (6,))]
+
+    for names in (["r_drop"], ["input_noise", "r_drop"]):
+        with pytest.raises(
+            ConfigError, match=r"^regularizer=r_drop: nothing makes two passes over a batch differ; add"
+        ):
+            build(network(), *names)
+    assert build(network(dropout=True), "r_drop") == ["r_drop"]
+    assert build(network(), "weight_noise", "r_drop") == ["weight_noise", "r_drop"]
