@@ -66,6 +66,12 @@ ROWS = [
     Row("Flooding", {"level": 2.0}, {"level": 1.0}),
     Row("Mixup", {"alpha": 0.2}, {"alpha": 2.0}),
     Row("Cutout", {"size": 3.0}, {"size": 5.0}, shape=(2, 8, 8)),
+    Row(
+        "Augmentation",
+        {"flip": 0.5, "crop": 0.1, "shift": 0.1, "scale": 0.2},
+        {"flip": 0.2, "crop": 0.3, "shift": 0.2, "scale": 0.1},
+        shape=(2, 8, 8),
+    ),
     Row("Cutmix", {"alpha": 0.5}, {"alpha": 2.0}, shape=(2, 8, 8)),
     Row("GroupLasso", {"strength": 1e-3}, {"strength": 3e-2}),
     Row("Orthogonal", {"strength": 1e-3}, {"strength": 1e-1}, shape=(2, 8, 8)),
