@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.explain import explain
+from reglab.config.fitting import check_data, check_model, kind
 from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
 from reglab.config.rules import TRAIN, apply, shown, strength
@@ -48,6 +49,7 @@ def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
     _precision(plain["trainer"])
     apply(TRAIN, plain)
     _data(plain["data"])
+    check_data(f"model={plain['model'].get('name')}", plain["model"], plain["data"], "use model=mlp")
     _regularizers(cfg, plain)
     check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)
     _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
@@ -116,14 +118,6 @@ def _data(data: Mapping[str, Any]) -> None:
         )
 
 
-def kind(data: Mapping[str, Any]) -> str | None:
-    """The kind of task of a config's `data`, where the config alone tells; else the data is asked once it is loaded."""
-    try:
-        return str(declared(str(data["_target_"]), "kind"))
-    except Unknown:
-        return data["kind"] if data.get("kind") in ("classification", "regression") else None
-
-
 def _precision(trainer: Mapping[str, Any]) -> None:
     precision = trainer.get("precision")
     if str(precision).startswith("bf16") and precision != "bf16-mixed":
@@ -145,9 +139,9 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
             raise ConfigError(not_in_strategy(given, f"the strategy is {strategy(cfg)}", name))
         _known_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
         _strengths(name, node)
-        _fits_task(name, str(node["_target_"]), plain["data"])
+        check_data(f"regularizer={name}", node, plain["data"], "leave it out")
+        check_model(name, node, plain["model"])
     _no_conflicts(chosen, nodes)
-    _something_to_drop(nodes, plain["model"])
 
 
 def _strengths(name: str, node: Mapping[str, Any]) -> None:
@@ -162,17 +156,6 @@ def _strengths(name: str, node: Mapping[str, Any]) -> None:
     check_schedule(name, node, rules, off)
 
 
-def _fits_task(name: str, target: str, data: Mapping[str, Any]) -> None:
-    task = kind(data)
-    try:
-        kinds = declared(target, "kinds")
-    except Unknown:
-        return
-    if task and task not in kinds:
-        what = data.get("name") or "this data"
-        raise ConfigError(f"regularizer={name}: is for {' and '.join(kinds)}, and {what} is a {task}; leave it out")
-
-
 def _no_conflicts(chosen: Set[str], nodes: Mapping[str, Any]) -> None:
     for name in sorted(chosen):
         try:
@@ -182,16 +165,6 @@ def _no_conflicts(chosen: Set[str], nodes: Mapping[str, Any]) -> None:
         for other, reason in conflicts.items():
             if other in chosen:
                 raise ConfigError(f"regularizer=[{name},{other}]: {reason}; choose one of them")
-
-
-def _something_to_drop(nodes: Mapping[str, Any], model: Mapping[str, Any]) -> None:
-    dropout = nodes.get("dropout")
-    no_units = str(model["_target_"]).endswith("models.Linear") or model.get("hidden_sizes") == []
-    if dropout and no_units and not dropout.get("input_p"):
-        raise ConfigError(
-            f"regularizer=dropout: model={model.get('name')} has no hidden units to drop; "
-            "drop inputs with regularizer.dropout.input_p=0.2, or choose a model with hidden units"
-        )
 
 
 @functools.lru_cache(maxsize=64)

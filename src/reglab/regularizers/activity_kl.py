@@ -44,6 +44,8 @@ class ActivityKL(Regularizer):
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
     acts: ClassVar = PENALTY
+    acts_on: ClassVar = "activations"
+    activation: ClassVar = "sigmoid"
     needs: ClassVar = "it needs sigmoid modules between layers (nn.Sigmoid, model.activation=sigmoid)"
     strength: Tensor
 

@@ -32,6 +32,7 @@ class ActivityL1(Regularizer):
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
     acts: ClassVar = PENALTY
+    acts_on: ClassVar = "activations"
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
     strength: Tensor
 

@@ -45,6 +45,7 @@ class AlphaDropout(Regularizer):
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
+    acts_on: ClassVar = "activations"
     needs: ClassVar = "it needs activation modules between layers, nn.SELU (model.activation=selu)"
     p: Tensor
 

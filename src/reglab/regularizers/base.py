@@ -126,6 +126,12 @@ class Regularizer(nn.Module):
     """Name of a regularizer that it cannot be combined with to the reason; one of the two declares it."""
     effects: ClassVar[dict[str, str]] = {}
     """Strength to the effect it asks for; one effect asked for twice is reported."""
+    acts_on: ClassVar[str] = ""
+    """What the model must offer, a word of `reglab.models`; empty: layers with weights, or nothing."""
+    or_on_inputs: ClassVar[str] = ""
+    """Strength with which it acts on inputs as well: where that is on, any model will do."""
+    activation: ClassVar[str] = ""
+    """The only ``model.activation`` that it can act on; empty: any."""
     needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
     """What the model must have, said where `attach` matches nothing."""
 

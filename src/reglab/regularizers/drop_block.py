@@ -62,6 +62,7 @@ class DropBlock(Regularizer):
     whole: ClassVar = ("block_size",)
     acts: ClassVar = DROPOUT
     dims: ClassVar = (2, 3)
+    acts_on: ClassVar = "maps"
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
     p: Tensor
     block_size: Tensor

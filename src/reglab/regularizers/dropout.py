@@ -60,6 +60,8 @@ class Dropout(Regularizer):
     off: ClassVar = {"p": 0.0, "input_p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1), "input_p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
+    acts_on: ClassVar = "activations"
+    or_on_inputs: ClassVar = "input_p"
     needs: ClassVar = (
         "it needs activation modules (nn.ReLU, ...) between layers; without them set regularizer.dropout.input_p"
     )

@@ -36,6 +36,7 @@ class GaussianDropout(Regularizer):
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
+    acts_on: ClassVar = "activations"
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
     p: Tensor
 

@@ -36,6 +36,7 @@ class SpatialDropout(Regularizer):
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
     dims: ClassVar = (2, 3)
+    acts_on: ClassVar = "maps"
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
     p: Tensor
 

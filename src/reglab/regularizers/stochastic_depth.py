@@ -38,6 +38,7 @@ class StochasticDepth(Regularizer):
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
+    acts_on: ClassVar = "branches"
     needs: ClassVar = "it needs residual blocks, as model=residual_cnn has them"
     p: Tensor
 
