@@ -111,10 +111,17 @@ def test_its_config_makes_it_within_its_bounds(row: Row) -> None:
     assert set(config[name]) == set(method.off) == set(method.bounds) == set(dict(method.named_buffers()))
     assert row.make(config[name]).name == name
     assert set(config["_space_"]) == {name}
+    assert set(config["_space_"][name]) == set(method.bounds)
     for strength, space in config["_space_"][name].items():
         low, high = method.bounds[strength]
+        assert {"low", "high"} <= set(space) <= {"low", "high", "log", "int", "step"}
         assert low <= space["low"] < space["high"] <= high
         assert not space.get("log") or space["low"] > 0
+        assert space.get("int", False) is (strength in method.whole)
+        if "step" in space:  # from low to high by steps
+            assert space.get("int")
+            assert space["step"] >= 1
+            assert (space["high"] - space["low"]) % space["step"] == 0
     assert set(method.effects) <= set(method.off)
 
 
