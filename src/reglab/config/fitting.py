@@ -56,7 +56,7 @@ def check_model(name: str, node: Mapping[str, Any], model: Mapping[str, Any]) ->
     if not wanted or offers is None or on_inputs:
         return
     if wanted not in offers or not model.get(offers[wanted], True):
-        raise ConfigError(nothing_to_act_on(name, model, _said(node, "needs")))
+        raise ConfigError(nothing_to_act_on(name, model, _said(node, "needs") or f"it needs {wanted}"))
     activation = _said(node, "activation")
     if activation and model.get("activation", activation) != activation:
         raise ConfigError(
