@@ -66,8 +66,6 @@ WRONG = {
     "regularizer=l2 regularizer.l2.strength=nan": "regularizer.l2.strength=nan: must be",
     "regularizer=max_norm regularizer.max_norm.max_norm=0": "regularizer.max_norm.max_norm=0: must be a number above 0",
     "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: is for classification, and diabetes is",
-    "model=linear regularizer=dropout": "regularizer=dropout: model=linear has no hidden units to drop; ",
-    "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: model=mlp has no hidden units to drop; ",
     "regularizer=r_drop": "regularizer=r_drop: nothing makes two passes over a batch differ; add dropout: regularizer=",
     "regularizer=[input_noise,label_smoothing,r_drop]": "regularizer=r_drop: nothing makes two passes over a batch",
     "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: is for classification, and diabetes is",
@@ -76,6 +74,48 @@ WRONG = {
     ),
     "regularizer=adversarial regularizer.adversarial.steps=1.5": (
         "regularizer.adversarial.steps=1.5: must be a finite whole number at least 1"
+    ),
+    "model=linear regularizer=dropout": (
+        "regularizer=dropout: found nothing to act on in model=linear; it needs activation modules (nn.ReLU, ...) "
+        "between layers; without them set regularizer.dropout.input_p"
+    ),
+    "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: found nothing to act on in model=mlp; ",
+    "model=linear regularizer=gaussian_dropout": (
+        "regularizer=gaussian_dropout: found nothing to act on in model=linear; it needs activation modules"
+    ),
+    "model=linear regularizer=activity_l1": "regularizer=activity_l1: found nothing to act on in model=linear; ",
+    "regularizer=spatial_dropout": (
+        "regularizer=spatial_dropout: found nothing to act on in model=mlp; it needs activation modules (nn.ReLU, ...) "
+        "after convolutions, as in model=cnn"
+    ),
+    "model=cnn regularizer=stochastic_depth": (
+        "regularizer=stochastic_depth: found nothing to act on in model=cnn; it needs residual blocks, "
+        "as model=residual_cnn has them"
+    ),
+    "regularizer=activity_kl": (
+        "regularizer=activity_kl: is for sigmoid, and this model has relu; set model.activation=sigmoid"
+    ),
+    "regularizer=cutmix data=breast_cancer": (
+        "regularizer=cutmix: is for images (channels, height, width), and breast_cancer has tables (features,); "
+        "leave it out"
+    ),
+    "regularizer=cutmix data=diabetes": "regularizer=cutmix: is for classification, and diabetes is a regression; ",
+    "regularizer=cutout data=diabetes": (
+        "regularizer=cutout: is for images (channels, height, width), and diabetes has tables (features,); leave it out"
+    ),
+    "regularizer=cutout data=mnist1d": (
+        "regularizer=cutout: is for images (channels, height, width), and mnist1d has signals (channels, length); "
+    ),
+    "regularizer=augmentation data=diabetes": (
+        "regularizer=augmentation: is for signals (channels, length) or images (channels, height, width), and "
+        "diabetes has tables (features,); leave it out"
+    ),
+    "model=cnn data=diabetes": (
+        "model=cnn: is for signals (channels, length) or images (channels, height, width), and "
+        "diabetes has tables (features,); use model=mlp"
+    ),
+    "regularizer=augmentation regularizer.augmentation.shift=1.5": (
+        "regularizer.augmentation.shift=1.5: must be a finite number at least 0 and at most 1"
     ),
     "experiment=seed_l2 regularizer=none regularizer.l2.strength=3": (
         "regularizer.l2.strength=3: the strategy is none; add regularizer=l2"
@@ -119,6 +159,7 @@ WRONG = {
     "model.hidden_sizes=128": "model.hidden_sizes=128: must be a list",
     "model.norm=bathc": "model.norm=bathc: must be one of none, batch, layer; did you mean batch?",
     "model.activation=rellu": "model.activation=rellu: must be one of relu, ",
+    "model=residual_cnn model.blocks=0": "model.blocks=0: must be a whole number of 1 or more",
     "model=cnn model.kernel_size=2": "model.kernel_size=2: must be an odd whole number",
     "optimizer.lr=0": "optimizer.lr=0: must be a finite number above 0",
     "optimizer.betas=[.9]": "optimizer.betas=[0.9]: must be two numbers, each at least 0 and below 1",
@@ -164,6 +205,9 @@ RIGHT = [
     "regularizer=[r_drop,stochastic_depth] model=residual_cnn",
     "regularizer=max_norm regularizer.max_norm.max_norm=inf",
     "regularizer=dropout model=linear regularizer.dropout.input_p=.2",
+    "regularizer=dropout model=linear +regularizer.dropout.schedule.input_p={kind:linear,start:.2,epochs:3}",
+    "regularizer=activity_kl model.activation=sigmoid",
+    "regularizer=[stochastic_depth,drop_block,augmentation] model=residual_cnn data=mnist1d",
     "data=seed_noise data.batch_size=null",
     "data.val_fraction=0 data.test_fraction=0",
     "model.hidden_sizes=[] data.train_size=10",

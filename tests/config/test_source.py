@@ -18,6 +18,8 @@ from reglab.paths import CONF
 
 NAMES = sorted(path.stem for path in (CONF / "regularizer").glob("*.yaml") if path.stem != "none")
 
+FITTING = ("acts_on", "or_on_inputs", "activation", "needs")
+
 
 @pytest.fixture(scope="module")
 def nodes():
@@ -29,7 +31,17 @@ def test_a_regularizers_declaration_is_read_as_it_is(nodes, name):
     target = nodes[name]._target_
     cls = get_class(target)
     assert acts(target) == cls.acts
-    for variable in ("bounds", "off", "kinds", "random_forward", "compares_passes"):
+    for variable in (
+        "bounds",
+        "off",
+        "kinds",
+        "whole",
+        "dims",
+        "conflicts",
+        "random_forward",
+        "compares_passes",
+        *FITTING,
+    ):
         assert declared(target, variable) == getattr(cls, variable)
     assert parameters(target) == set(inspect.signature(cls).parameters)
     assert set(nodes[name]) == {"_target_", *declared(target, "bounds")}

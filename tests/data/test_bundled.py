@@ -29,7 +29,8 @@ def test_shapes_types_and_rows(data, shape, outputs, rows):
     made = ready(data)
     assert (made.input_shape, made.outputs) == (shape, outputs)
     assert (made.train_rows, made.val_rows, made.test_rows) == rows
-    assert made.kind == type(made).kind  # what the config check reads is what the data turns out to be
+    # what the config check reads is what the data turns out to be
+    assert (made.kind, made.dims) == (type(made).kind, type(made).dims)
     assert made.train.inputs.shape == (rows[0], *shape)
     assert made.train.inputs.dtype == torch.float32
     assert made.train.targets.dtype == (torch.float32 if outputs == 1 else torch.int64)
@@ -76,6 +77,7 @@ def test_mnist1d_is_the_published_set_and_leaves_the_global_generators_alone():
     data = ready(Mnist1d, test_fraction=None, val_fraction=0.0)
     assert (random.random(), np.random.rand()) == expected
     assert (data.train_rows, data.test_rows, data.input_shape) == (4000, 1000, (1, 40))
+    assert data.dims == Mnist1d.dims
     labels = torch.empty(5000, dtype=torch.int64)
     labels[np.concatenate([data.parts.train, data.parts.test])] = torch.cat([data.train.targets, data.test.targets])
     # The first labels of the published file; each digit 500 times, the signals with mean 0 and variance 1.

@@ -80,6 +80,7 @@ def test_missing_values(tmp_path):
     torch.testing.assert_close(data.test.inputs[:, 0], torch.from_numpy(expected).float())
     # a missing color counts as a color: columns missing, blue, green, red
     assert data.input_shape == (8,)
+    assert data.dims == Csv.dims
     assert torch.equal(
         data.test.inputs[:, 4].bool(), torch.from_numpy(table["color"].isna().to_numpy()[data.parts.test])
     )

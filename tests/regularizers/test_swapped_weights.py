@@ -1,20 +1,16 @@
-"""weight_noise, drop_connect, and what both hang on: weights that are others for the length of a forward pass."""
+"""weight_noise and drop_connect: the weights are others for the length of a forward pass, and then the model's own."""
 
 import copy
-import itertools
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from reglab.models import Linear
 from reglab.regularizers import L2, DropConnect, Regularizer, WeightNoise
-from reglab.regularizers._swapped_weights import WeightSwap
-from reglab.regularizers.dropout import thinned
-from reglab.regularizers.weight_noise import noisy
 from reglab.training.fit import Fit
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of
+from tests.regularizers.swaps import attached
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -22,65 +18,6 @@ pytestmark = pytest.mark.usefixtures("double")
 @pytest.fixture(params=["weight_noise", "drop_connect"])
 def method(request: pytest.FixtureRequest) -> Regularizer:
     return WeightNoise(0.1) if request.param == "weight_noise" else DropConnect(0.5)
-
-
-def attached(model: nn.Module, *methods: Any) -> nn.Module:
-    for method in methods:
-        assert method.attach(model)
-    return model
-
-
-# the methods
-
-
-def test_noise_on_a_linear_model_adds_a_constant_to_the_expected_squared_error() -> None:
-    """E over n of |X(w + std n) - y|² = |Xw - y|² + std² Σ x², by points that have the mean 0 and the covariance I."""
-    torch.manual_seed(0)
-    inputs, targets, weights, std = torch.randn(7, 4), torch.randn(7), torch.randn(4), torch.tensor(0.3)
-    points = torch.cat([torch.eye(4), -torch.eye(4)]) * 4**0.5
-    losses = [(inputs @ noisy(weights, point, std) - targets).square().sum() for point in points]
-    expected = (inputs @ weights - targets).square().sum() + 0.3**2 * inputs.square().sum()
-    torch.testing.assert_close(torch.stack(losses).mean(), expected, rtol=1e-13, atol=0)
-
-
-def test_dropped_connections_have_the_weights_as_mean_and_cost_a_linear_model_ridge() -> None:
-    """E[W m / (1 - p)] = W, and E[loss] = SSE + p / (1 - p) Σⱼ (XᵀX)ⱼⱼ wⱼ², by enumerating all masks of a step."""
-    torch.manual_seed(0)
-    inputs, targets, weights, p = torch.randn(7, 4), torch.randn(7), torch.randn(4), torch.tensor(0.3)
-    mean, loss = torch.zeros(4), torch.zeros(())
-    for mask in itertools.product([0.0, 0.999], repeat=4):  # below p: dropped
-        kept = sum(draw > 0 for draw in mask)
-        probability = (1 - p) ** kept * p ** (4 - kept)
-        changed = thinned(weights, torch.tensor(mask), p)
-        mean += probability * changed
-        loss += probability * (inputs @ changed - targets).square().sum()
-    torch.testing.assert_close(mean, weights, rtol=1e-14, atol=0)
-    ridge = p / (1 - p) * ((inputs.T @ inputs).diagonal() * weights**2).sum()
-    torch.testing.assert_close(loss, (inputs @ weights - targets).square().sum() + ridge, rtol=1e-13, atol=0)
-
-
-def seen(method: Regularizer, value: float = 0.5, size: int = 400) -> Tensor:
-    """What a linear model computed with in one training pass, where all its weights were `value`."""
-    model = attached(Linear((size,), size), method)
-    nn.init.constant_(model.output.weight, value)
-    nn.init.zeros_(model.output.bias)
-    torch.manual_seed(0)
-    return model(torch.eye(size)).detach()
-
-
-def test_the_noise_in_training_is_normal() -> None:
-    noise = (seen(WeightNoise(0.2)) - 0.5) / 0.2
-    n = noise.numel()
-    assert abs(noise.mean()) < 5 / n**0.5
-    assert abs(noise.square().mean() - 1) < 5 * (2 / n) ** 0.5
-    assert abs(noise.pow(4).mean() - 3) < 5 * (96 / n) ** 0.5
-
-
-def test_the_share_of_dropped_connections_in_training() -> None:
-    weights = seen(DropConnect(0.3))
-    p = DropConnect(0.3).p.double()
-    assert set(weights.unique().tolist()) == {0.0, float(0.5 / (1 - p))}
-    assert abs((weights == 0).double().mean() - 0.3) < 5 * (0.3 * 0.7 / weights.numel()) ** 0.5
 
 
 def test_a_step_takes_the_gradient_at_the_changed_weights_and_moves_the_own(method: Regularizer) -> None:
@@ -111,20 +48,6 @@ def test_one_draw_for_all_examples_of_a_step_and_another_for_the_next(method: Re
     first, second = model(rows), model(rows)
     torch.testing.assert_close(first, first[:1].expand(5, -1))
     assert not torch.allclose(first, second)
-
-
-# the swap
-
-
-class Recorder:
-    """A change of weights that doubles them and counts its calls."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self, weight: Tensor) -> Tensor:
-        self.calls += 1
-        return 2 * weight
 
 
 def test_the_weights_are_the_models_own_after_every_pass(method: Regularizer) -> None:
@@ -164,17 +87,6 @@ def test_a_pass_that_is_interrupted_is_undone_by_the_next_one() -> None:
     assert all(one is other for one, other in zip(model.parameters(), before, strict=True))
 
 
-def test_two_swaps_act_one_on_the_other_and_both_give_back() -> None:
-    model = nn.Linear(4, 3)
-    plain = copy.deepcopy(model)
-    attached(model, WeightSwap(lambda weight: weight + 1), WeightSwap(lambda weight: 2 * weight))
-    inputs = torch.randn(5, 4)
-    expected = nn.functional.linear(inputs, 2 * (plain.weight + 1), plain.bias)
-    for _ in range(2):
-        torch.testing.assert_close(model(inputs), expected)
-        assert same_state(model, plain)
-
-
 def test_penalties_see_the_clean_weights() -> None:
     task, batch = task_of("classification"), batch_of("classification")
     losses = []
@@ -184,61 +96,6 @@ def test_penalties_see_the_clean_weights() -> None:
         losses.append(fit(batch))
     squares = sum(p.square().sum() for name, p in network().named_parameters() if name.endswith("weight"))
     torch.testing.assert_close(losses[1] - losses[0], 0.15 * squares)
-
-
-def test_shared_weights_change_once_and_everywhere() -> None:
-    model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
-    model[1].weight = model[0].weight
-    change = Recorder()
-    attached(model, WeightSwap(change))
-    inputs = torch.randn(4, 3)
-    torch.testing.assert_close(model(inputs), 4 * inputs @ model[0].weight.T @ model[0].weight.T)
-    assert change.calls == 1
-    assert model[1].weight is model[0].weight
-
-
-def test_weights_that_another_layer_reads_change_too() -> None:
-    """nn.MultiheadAttention reads out_proj.weight and never calls out_proj."""
-
-    class Attention(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = nn.MultiheadAttention(4, 2, bias=False, batch_first=True)
-
-        def forward(self, inputs: Tensor) -> Tensor:
-            return self.inner(inputs, inputs, inputs, need_weights=False)[0]
-
-    model = Attention()
-    plain, inputs = copy.deepcopy(model), torch.randn(2, 3, 4)
-
-    def only_out(weight: Tensor) -> Tensor:
-        return 3 * weight if weight is model.inner.out_proj.weight else weight
-
-    attached(model, WeightSwap(only_out))
-    torch.testing.assert_close(model(inputs), 3 * plain(inputs))
-
-
-def test_biases_and_normalization_gains_do_not_change() -> None:
-    model = network(norm="layer")
-    changed: list[Tensor] = []
-
-    def change(weight: Tensor) -> Tensor:
-        changed.append(weight)
-        return weight
-
-    names = WeightSwap(change).attach(model)
-    model(batch_of("classification")[0])
-    assert names == ["hidden_0.weight", "hidden_1.weight", "output.weight"]
-    assert all(one is model.get_parameter(name) for one, name in zip(changed, names, strict=True))
-
-
-def test_attached_twice_it_swaps_once() -> None:
-    change = Recorder()
-    swap, model = WeightSwap(change), nn.Linear(3, 2)
-    swap.attach(model)
-    swap.attach(model)
-    model(torch.randn(4, 3))
-    assert change.calls == 1
 
 
 def test_a_deep_copy_reads_its_own_strength(method: Regularizer) -> None:

@@ -68,6 +68,12 @@ ROWS = [
     Row("Flooding", {"level": 2.0}, {"level": 1.0}),
     Row("Mixup", {"alpha": 0.2}, {"alpha": 2.0}),
     Row("Cutout", {"size": 3.0}, {"size": 5.0}, shape=(2, 8, 8)),
+    Row(
+        "Augmentation",
+        {"flip": 0.5, "crop": 0.1, "shift": 0.1, "scale": 0.2},
+        {"flip": 0.2, "crop": 0.3, "shift": 0.2, "scale": 0.1},
+        shape=(2, 8, 8),
+    ),
     Row("Cutmix", {"alpha": 0.5}, {"alpha": 2.0}, shape=(2, 8, 8)),
     Row("GroupLasso", {"strength": 1e-3}, {"strength": 3e-2}),
     Row("Orthogonal", {"strength": 1e-3}, {"strength": 1e-1}, shape=(2, 8, 8)),
@@ -110,10 +116,17 @@ def test_its_config_makes_it_within_its_bounds(row: Row) -> None:
     assert set(config[name]) == set(method.off) == set(method.bounds) == set(dict(method.named_buffers()))
     assert row.make(config[name]).name == name
     assert set(config["_space_"]) == {name}
+    assert set(config["_space_"][name]) == set(method.bounds)
     for strength, space in config["_space_"][name].items():
         low, high = method.bounds[strength]
+        assert {"low", "high"} <= set(space) <= {"low", "high", "log", "int", "step"}
         assert low <= space["low"] < space["high"] <= high
         assert not space.get("log") or space["low"] > 0
+        assert space.get("int", False) is (strength in method.whole)
+        if "step" in space:  # from low to high by steps
+            assert space.get("int")
+            assert space["step"] >= 1
+            assert (space["high"] - space["low"]) % space["step"] == 0
     assert set(method.effects) <= set(method.off)
 
 

@@ -9,13 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.explain import explain
+from reglab.config.fitting import check_data, check_model, check_passes, kind
 from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
 from reglab.config.rules import TRAIN, apply, shown, strength
 from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
-from reglab.config.suggest import did_you_mean, not_in_strategy, passes_are_equal
+from reglab.config.suggest import did_you_mean, not_in_strategy
 from reglab.data.axes import check_axes
 from reglab.data.files import check_file
 from reglab.errors import ConfigError
@@ -48,6 +49,7 @@ def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
     _precision(plain["trainer"])
     apply(TRAIN, plain)
     _data(plain["data"])
+    check_data(f"model={plain['model'].get('name')}", plain["model"], plain["data"], "use model=mlp")
     _regularizers(cfg, plain)
     check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)
     _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
@@ -116,14 +118,6 @@ def _data(data: Mapping[str, Any]) -> None:
         )
 
 
-def kind(data: Mapping[str, Any]) -> str | None:
-    """The kind of task of a config's `data`, where the config alone tells; else the data is asked once it is loaded."""
-    try:
-        return str(declared(str(data["_target_"]), "kind"))
-    except Unknown:
-        return data["kind"] if data.get("kind") in ("classification", "regression") else None
-
-
 def _precision(trainer: Mapping[str, Any]) -> None:
     precision = trainer.get("precision")
     if str(precision).startswith("bf16") and precision != "bf16-mixed":
@@ -145,10 +139,10 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
             raise ConfigError(not_in_strategy(given, f"the strategy is {strategy(cfg)}", name))
         _known_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
         _strengths(name, node)
-        _fits_task(name, str(node["_target_"]), plain["data"])
+        check_data(f"regularizer={name}", node, plain["data"], "leave it out")
+        check_model(name, node, plain["model"])
     _no_conflicts(chosen, nodes)
-    _something_to_drop(nodes, plain["model"])
-    _passes_differ(chosen, nodes, plain["model"])
+    check_passes({name: nodes[name] for name in sorted(chosen)}, plain["model"])
 
 
 def _strengths(name: str, node: Mapping[str, Any]) -> None:
@@ -163,17 +157,6 @@ def _strengths(name: str, node: Mapping[str, Any]) -> None:
     check_schedule(name, node, rules, off)
 
 
-def _fits_task(name: str, target: str, data: Mapping[str, Any]) -> None:
-    task = kind(data)
-    try:
-        kinds = declared(target, "kinds")
-    except Unknown:
-        return
-    if task and task not in kinds:
-        what = data.get("name") or "this data"
-        raise ConfigError(f"regularizer={name}: is for {' and '.join(kinds)}, and {what} is a {task}; leave it out")
-
-
 def _no_conflicts(chosen: Set[str], nodes: Mapping[str, Any]) -> None:
     for name in sorted(chosen):
         try:
@@ -183,31 +166,6 @@ def _no_conflicts(chosen: Set[str], nodes: Mapping[str, Any]) -> None:
         for other, reason in conflicts.items():
             if other in chosen:
                 raise ConfigError(f"regularizer=[{name},{other}]: {reason}; choose one of them")
-
-
-def _something_to_drop(nodes: Mapping[str, Any], model: Mapping[str, Any]) -> None:
-    dropout = nodes.get("dropout")
-    no_units = str(model["_target_"]).endswith("models.Linear") or model.get("hidden_sizes") == []
-    if dropout and no_units and not dropout.get("input_p"):
-        raise ConfigError(
-            f"regularizer=dropout: model={model.get('name')} has no hidden units to drop; "
-            "drop inputs with regularizer.dropout.input_p=0.2, or choose a model with hidden units"
-        )
-
-
-def _passes_differ(chosen: Set[str], nodes: Mapping[str, Any], model: Mapping[str, Any]) -> None:
-    """A method that compares passes needs noise in them; a foreign model may bring its own, which `build` looks for."""
-    comparing = sorted(name for name in chosen if _says(nodes[name], "compares_passes", unknown=False))
-    own = not str(model["_target_"]).startswith("reglab.") or any("drop" in key and model[key] for key in model)
-    if comparing and not own and not any(_says(nodes[name], "random_forward", unknown=True) for name in chosen):
-        raise ConfigError(passes_are_equal(comparing[0]))
-
-
-def _says(node: Mapping[str, Any], what: str, *, unknown: bool) -> bool:
-    try:
-        return bool(declared(str(node["_target_"]), what))
-    except Unknown:
-        return unknown
 
 
 @functools.lru_cache(maxsize=64)

@@ -152,6 +152,7 @@ TRAIN: dict[str, Rule] = {
     "data.standardize": YES_NO,
     "model.hidden_sizes": list_of(whole(1)),
     "model.channels": list_of(whole(1), least=1),
+    "model.blocks": whole(1),
     "model.kernel_size": Rule(lambda v: _is_whole(v, 1) and v % 2 == 1, "an odd whole number of 1 or more"),
     "model.activation": one_of(*ACTIVATIONS),
     "model.norm": one_of(*NORMS),

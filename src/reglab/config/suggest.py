@@ -25,10 +25,3 @@ def no_such_option(key: str, value: object, known: Iterable[str]) -> str:
 def not_in_strategy(override: str, why: str, name: str) -> str:
     """One line for a strength whose regularizer is not chosen."""
     return f"{override}: {why}; add regularizer={name}"
-
-
-def passes_are_equal(name: str) -> str:
-    """One line for a method that compares passes where nothing in them is random."""
-    return (
-        f"regularizer={name}: nothing makes two passes over a batch differ; add dropout: regularizer=[dropout,{name}]"
-    )

@@ -23,6 +23,9 @@ EVALUATION_BATCH = 1024  # rows; without gradients larger batches are cheaper an
 class TensorData(pl.LightningDataModule):
     """A data set in memory, split by seed. Subclasses implement ``load``.
 
+    Those that know say ``kind`` and ``dims`` in the class (how many dimensions one example has: 1 for tables, 2 for
+    signals, 3 for images), where the check of a config reads them.
+
     Args:
         name: the data set's name in tags and reports.
         seed: of label noise and batch order.
@@ -40,6 +43,7 @@ class TensorData(pl.LightningDataModule):
     """
 
     kind: str
+    dims: int
     input_shape: tuple[int, ...]
     outputs: int
     class_names: tuple[str, ...]
@@ -110,6 +114,7 @@ class TensorData(pl.LightningDataModule):
             for rows in map(torch.from_numpy, (self.parts.train, self.parts.val, self.parts.test))
         )
         self.input_shape = tuple(inputs.shape[1:])
+        self.dims = len(self.input_shape)
         self.outputs = source.classes or 1
         self.class_names = source.class_names
         self.order_hash = self._hash_order()

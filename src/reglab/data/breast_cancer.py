@@ -16,6 +16,7 @@ class BreastCancer(TensorData):
     """
 
     kind = "classification"
+    dims = 1
 
     def load(self) -> Source:
         """All 569 rows."""

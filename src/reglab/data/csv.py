@@ -32,6 +32,8 @@ class Csv(TensorData):
         ConfigError: the file, the target or the kind is missing or unknown; in ``setup``: what the file holds.
     """
 
+    dims = 1
+
     def __init__(
         self,
         *,

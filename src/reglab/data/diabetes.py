@@ -16,6 +16,7 @@ class Diabetes(TensorData):
     """
 
     kind = "regression"
+    dims = 1
 
     def load(self) -> Source:
         """All 442 rows."""

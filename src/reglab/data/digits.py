@@ -15,6 +15,7 @@ class Digits(TensorData):
     """
 
     kind = "classification"
+    dims = 3
 
     def load(self) -> Source:
         """All 1,797 rows."""

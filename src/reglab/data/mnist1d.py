@@ -22,6 +22,7 @@ class Mnist1d(TensorData):
     """
 
     kind = "classification"
+    dims = 2
 
     def load(self) -> Source:
         """All 5,000 rows."""

@@ -15,6 +15,7 @@ class Mnist5k(TensorData):
     """
 
     kind = "classification"
+    dims = 3
 
     def load(self) -> Source:
         """All 5,000 rows."""

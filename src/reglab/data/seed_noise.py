@@ -19,6 +19,7 @@ class SeedNoise(TensorData):
     """
 
     kind = "regression"
+    dims = 1
 
     def __init__(self, *, val_fraction: float = 0.0, test_fraction: float | None = None, **axes: Any) -> None:
         super().__init__(val_fraction=val_fraction, test_fraction=test_fraction, **axes)

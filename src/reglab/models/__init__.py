@@ -1,4 +1,9 @@
-"""Networks, one a file; each takes the input shape and the number of outputs from the data."""
+"""Networks, one a file; each takes the input shape and the number of outputs from the data.
+
+A class may say what a config can be checked with: ``dims``, how many dimensions its examples may have, and ``offers``,
+what regularizers find in it (``activations`` between layers, ``maps``: those of convolutions, ``branches`` of residual
+blocks), each with the key that takes it away where it is empty. Where nothing is said, building the model tells.
+"""
 
 from reglab.models.cnn import CNN
 from reglab.models.linear import Linear

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import nn
 
@@ -23,6 +24,9 @@ class CNN(nn.Sequential):
     Raises:
         ConfigError: see `convolutions.check`.
     """
+
+    offers: ClassVar = {"activations": "channels", "maps": "channels"}
+    dims: ClassVar = (2, 3)
 
     def __init__(
         self,

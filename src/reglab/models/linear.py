@@ -2,6 +2,7 @@
 
 import math
 from collections import OrderedDict
+from typing import ClassVar
 
 from torch import nn
 
@@ -15,6 +16,8 @@ class Linear(nn.Sequential):
         input_shape: shape of one example.
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
     """
+
+    offers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(OrderedDict([("flatten", nn.Flatten()), *output(math.prod(input_shape), outputs)]))

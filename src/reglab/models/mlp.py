@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import nn
 
@@ -19,6 +20,8 @@ class MLP(nn.Sequential):
         activation: a name in `layers.ACTIVATIONS`.
         norm: ``none``, ``batch`` or ``layer``, before the activation.
     """
+
+    offers: ClassVar = {"activations": "hidden_sizes"}
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -55,6 +56,9 @@ class ResidualCNN(nn.Sequential):
     Raises:
         ConfigError: see `convolutions.check`.
     """
+
+    offers: ClassVar = {"activations": "channels", "maps": "channels", "branches": "blocks"}
+    dims: ClassVar = (2, 3)
 
     def __init__(
         self,

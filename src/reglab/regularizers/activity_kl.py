@@ -45,6 +45,8 @@ class ActivityKL(Regularizer):
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
     effects: ClassVar = {"strength": "sparse activations"}
     acts: ClassVar = PENALTY
+    acts_on: ClassVar = "activations"
+    activation: ClassVar = "sigmoid"
     needs: ClassVar = "it needs sigmoid modules between layers (nn.Sigmoid, model.activation=sigmoid)"
     strength: Tensor
 

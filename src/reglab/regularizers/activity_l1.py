@@ -33,6 +33,7 @@ class ActivityL1(Regularizer):
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
     effects: ClassVar = {"strength": "sparse activations"}
     acts: ClassVar = PENALTY
+    acts_on: ClassVar = "activations"
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
     strength: Tensor
 

@@ -48,6 +48,7 @@ class AlphaDropout(Regularizer):
     draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
     random_forward: ClassVar = True
+    acts_on: ClassVar = "activations"
     needs: ClassVar = "it needs activation modules between layers, nn.SELU (model.activation=selu)"
     p: Tensor
 

@@ -135,6 +135,12 @@ class Regularizer(nn.Module):
     """Whether it makes two training passes over one batch differ."""
     compares_passes: ClassVar[bool] = False
     """Whether it compares passes, and so needs the model or another regularizer to make them differ."""
+    acts_on: ClassVar[str] = ""
+    """What the model must offer, a word of `reglab.models`; empty: layers with weights, or nothing."""
+    or_on_inputs: ClassVar[str] = ""
+    """Strength with which it acts on inputs as well: where that is on, any model will do."""
+    activation: ClassVar[str] = ""
+    """The only ``model.activation`` that it can act on; empty: any."""
     needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
     """What the model must have, said where `attach` matches nothing."""
 

@@ -64,6 +64,7 @@ class DropBlock(Regularizer):
     acts: ClassVar = DROPOUT
     random_forward: ClassVar = True
     dims: ClassVar = (2, 3)
+    acts_on: ClassVar = "maps"
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
     p: Tensor
     block_size: Tensor

@@ -63,6 +63,8 @@ class Dropout(Regularizer):
     draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
     random_forward: ClassVar = True
+    acts_on: ClassVar = "activations"
+    or_on_inputs: ClassVar = "input_p"
     needs: ClassVar = (
         "it needs activation modules (nn.ReLU, ...) between layers; without them set regularizer.dropout.input_p"
     )

@@ -39,6 +39,7 @@ class GaussianDropout(Regularizer):
     draws: ClassVar = "activations"
     acts: ClassVar = DROPOUT
     random_forward: ClassVar = True
+    acts_on: ClassVar = "activations"
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
     p: Tensor
 

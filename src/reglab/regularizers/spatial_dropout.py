@@ -38,6 +38,7 @@ class SpatialDropout(Regularizer):
     acts: ClassVar = DROPOUT
     random_forward: ClassVar = True
     dims: ClassVar = (2, 3)
+    acts_on: ClassVar = "maps"
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
     p: Tensor
 

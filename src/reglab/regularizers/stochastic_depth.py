@@ -40,6 +40,7 @@ class StochasticDepth(Regularizer):
     effects: ClassVar = {"p": "dropped branches"}
     acts: ClassVar = DROPOUT
     random_forward: ClassVar = True
+    acts_on: ClassVar = "branches"
     needs: ClassVar = "it needs residual blocks, as model=residual_cnn has them"
     p: Tensor
 

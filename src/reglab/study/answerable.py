@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from omegaconf import DictConfig
 
-from reglab.config.check import kind
+from reglab.config.fitting import kind
 from reglab.config.metrics import TESTS, kind_of
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError

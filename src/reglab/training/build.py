@@ -10,7 +10,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from reglab.config.suggest import passes_are_equal
+from reglab.config.fitting import nothing_to_act_on, passes_are_equal, wrong_examples
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.regularizers._order import in_order
@@ -85,16 +85,11 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
                 f"{kind} task; leave it out"
             )
         if regularizer.dims and len(input_shape) not in regularizer.dims:
-            wanted = " or ".join(_EXAMPLES[dims] for dims in regularizer.dims)
-            raise ConfigError(
-                f"regularizer={regularizer.name}: is for {wanted}, and this data's examples have the shape "
-                f"{input_shape}; leave it out"
-            )
+            got = f"this data's examples have the shape {input_shape}"
+            raise ConfigError(wrong_examples(f"regularizer={regularizer.name}", regularizer.dims, got, "leave it out"))
         _switched_on(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
         if not regularizer.attach(model):
-            raise ConfigError(
-                f"regularizer={regularizer.name}: found nothing to act on in this model{_hint(regularizer)}"
-            )
+            raise ConfigError(nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.needs))
     _check_passes_differ(ordered, model)
     return ordered
 
@@ -126,11 +121,6 @@ def _switched_on(regularizer: Regularizer, schedules: Mapping[str, Any]) -> None
 
 
 _NOT_STRENGTHS = ("_target_", "schedule")
-_EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
-
-
-def _hint(regularizer: Regularizer) -> str:
-    return f"; {regularizer.needs}" if getattr(regularizer, "needs", "") else ""
 
 
 def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...], *, heard: bool = False) -> Module:

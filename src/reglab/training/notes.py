@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from omegaconf import DictConfig
 from torch import nn
 
+from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers.base import Regularizer
 
 
@@ -25,7 +26,7 @@ def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer], model:
         asked["shrunken weights"].append("optimizer.weight_decay")
     if cfg.trainer.get("gradient_clip_val"):
         asked["gradient clipping"].append("trainer.gradient_clip_val")
-    if any(isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0 for layer in model.modules()):
+    if random_layers(model):
         asked["noisy activations"].append("the model's own dropout")
     return [f"{effect}: asked for by {' and '.join(by)}" for effect, by in asked.items() if len(by) > 1]
 

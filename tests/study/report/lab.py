@@ -4,12 +4,18 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
 
+from reglab.study.report.findings import Findings, find
+from reglab.study.report.leaderboard import Line
+from reglab.study.report.question import ask
 from reglab.tracking.store import Store
 
 _count = itertools.count()
+NONE = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75]
+UP = [0.75, 0.78, 0.78, 0.77, 0.80, 0.79]  # differences .05 .06 .04 .06 .07 .04
 HASHES = ("split_hash", "init_hash", "order_hash")
 
 
@@ -56,6 +62,16 @@ def accuracies(by_strategy: Mapping[str, Sequence[float]], **more: str) -> list[
         for strategy, values in by_strategy.items()
         for seed, value in enumerate(values)
     ]
+
+
+def found(records: Sequence[Rec], **asked: Any) -> Findings:
+    """What the report finds; asked for test/accuracy unless told."""
+    return find(records, ask(records, **{"metric": "test/accuracy", **asked}))
+
+
+def lines(findings: Findings) -> dict[str, Line]:
+    """The leaderboard's rows by strategy."""
+    return {line.strategy: line for line in findings.lines}
 
 
 def log(

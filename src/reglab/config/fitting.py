@@ -1,0 +1,108 @@
+"""Whether regularizers and models fit the data and each other, as far as the config and the classes' source tell.
+
+What they do not tell is found once data and model are built (`reglab.training.build`), and said in the same words.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reglab.config.source import Unknown, declared
+from reglab.errors import ConfigError
+
+EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
+
+
+def kind(data: Mapping[str, Any]) -> str | None:
+    """The kind of task of a config's `data`, where the config alone tells; else the data is asked once it is loaded."""
+    said = _said(data, "kind")
+    return said or (data["kind"] if data.get("kind") in ("classification", "regression") else None)
+
+
+def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remedy: str) -> None:
+    """Refuses a regularizer or model that is not for this kind of task, or not for examples of this shape.
+
+    Args:
+        key: ``regularizer=cutmix`` or ``model=cnn``.
+        node: its section of the config.
+        data: that of the data.
+        remedy: what to do instead.
+
+    Raises:
+        ConfigError: names the key and the data.
+    """
+    name = data.get("name") or "this data"
+    task, kinds = kind(data), _said(node, "kinds")
+    if task and kinds and task not in kinds:
+        raise ConfigError(f"{key}: is for {' and '.join(kinds)}, and {name} is a {task}; {remedy}")
+    dims, wanted = _said(data, "dims"), _said(node, "dims")
+    if dims and wanted and dims not in wanted:
+        raise ConfigError(wrong_examples(key, wanted, f"{name} has {EXAMPLES[dims]}", remedy))
+
+
+def check_model(name: str, node: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    """Refuses a regularizer that finds nothing to act on in the model.
+
+    Args:
+        name: of the regularizer.
+        node: its section of the config.
+        model: that of the model.
+
+    Raises:
+        ConfigError: says what the model would have to have.
+    """
+    wanted, offers = _said(node, "acts_on"), _said(model, "offers")
+    inputs = _said(node, "or_on_inputs")
+    on_inputs = inputs and (node.get(inputs) or inputs in (node.get("schedule") or {}))
+    if not wanted or offers is None or on_inputs:
+        return
+    if wanted not in offers or not model.get(offers[wanted], True):
+        raise ConfigError(nothing_to_act_on(name, model, _said(node, "needs") or f"it needs {wanted}"))
+    activation = _said(node, "activation")
+    if activation and model.get("activation", activation) != activation:
+        raise ConfigError(
+            f"regularizer={name}: is for {activation}, and this model has {model['activation']}; "
+            f"set model.activation={activation}"
+        )
+
+
+def check_passes(nodes: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any]) -> None:
+    """Refuses a method that compares passes where nothing in them is random.
+
+    Args:
+        nodes: sections of the strategy's regularizers, by name.
+        model: that of the model; a foreign one may bring noise of its own.
+
+    Raises:
+        ConfigError: names the method, and what to add.
+    """
+    own = not str(model["_target_"]).startswith("reglab.") or any("drop" in key and model[key] for key in model)
+    noisy = own or any(_said(node, "random_forward") in (True, None) for node in nodes.values())
+    for name, node in nodes.items():
+        if not noisy and _said(node, "compares_passes"):
+            raise ConfigError(passes_are_equal(name))
+
+
+def passes_are_equal(name: str) -> str:
+    """One line for a method that compares passes where nothing in them is random."""
+    return (
+        f"regularizer={name}: nothing makes two passes over a batch differ; add dropout: regularizer=[dropout,{name}]"
+    )
+
+
+def wrong_examples(key: str, dims: Iterable[int], got: str, remedy: str) -> str:
+    """One line for examples of a shape that a regularizer or model is not for."""
+    return f"{key}: is for {' or '.join(EXAMPLES[number] for number in dims)}, and {got}; {remedy}"
+
+
+def nothing_to_act_on(name: str, model: Mapping[str, Any], needs: str) -> str:
+    """One line for a regularizer without an effect."""
+    where = f"model={model['name']}" if model.get("name") else "this model"
+    return f"regularizer={name}: found nothing to act on in {where}; {needs}"
+
+
+def _said(node: Mapping[str, Any], variable: str) -> Any:
+    """What the class of a section declares, or None where its source does not tell."""
+    try:
+        return declared(str(node["_target_"]), variable)
+    except Unknown:
+        return None

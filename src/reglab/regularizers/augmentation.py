@@ -1,0 +1,49 @@
+"""Augmentation: images and signals are mirrored, cropped, shifted and scaled at random."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers._order import TRANSFORM
+from reglab.regularizers._resampling import view, viewed
+from reglab.regularizers.base import BELOW_1, Batch, Regularizer, Step
+
+
+class Augmentation(Regularizer):
+    """Shows each example of a training batch mirrored, scaled, shifted and cropped, anew at each step.
+
+    All four are one map of positions, and so one resampling, linear in between. Targets stay as they are. Simard,
+    Steinkraus and Platt 2003, "Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis";
+    Krizhevsky, Sutskever and Hinton 2012, "ImageNet Classification with Deep Convolutional Neural Networks".
+
+    Args:
+        flip: probability of mirroring images left to right and signals in time, from 0 to 1; 0 is off.
+        crop: largest share of the sides that is cut away, at least 0 and below 1, as much of height as of width; the
+            rest lies at a random place and is enlarged to the size it had; 0 is off.
+        shift: largest move along each axis in shares of the side, from 0 to 1, in both directions; zeros come in; 0 is
+            off.
+        scale: the size is multiplied by a factor between 1 - scale and 1 + scale, about the middle; at least 0 and
+            below 1; 0 is off.
+    """
+
+    off: ClassVar = {"flip": 0.0, "crop": 0.0, "shift": 0.0, "scale": 0.0}
+    bounds: ClassVar = {"flip": (0.0, 1.0), "crop": (0.0, BELOW_1), "shift": (0.0, 1.0), "scale": (0.0, BELOW_1)}
+    acts: ClassVar = TRANSFORM
+    dims: ClassVar = (2, 3)
+    flip: Tensor
+    crop: Tensor
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, flip: float = 0.0, crop: float = 0.0, shift: float = 0.0, scale: float = 0.0) -> None:
+        super().__init__(flip=flip, crop=crop, shift=shift, scale=scale)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        return ["batch"]
+
+    def transform_batch(self, batch: Batch, step: Step) -> Batch:
+        inputs, targets = batch
+        rows, _, *sides = inputs.shape
+        draws = torch.rand(3 + 2 * len(sides), rows, device=inputs.device)
+        return viewed(inputs, view(draws, sides, self.flip, self.crop, self.shift, self.scale)), targets

@@ -1,0 +1,69 @@
+"""What the config tells about where a regularizer can act is what building it finds, in the same words."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from reglab.config.compose import Composer
+from reglab.config.fitting import check_data, check_model, check_passes
+from reglab.errors import ConfigError
+from reglab.paths import CONF
+from reglab.training.build import build_regularizers
+
+NAMES = sorted(path.stem for path in (CONF / "regularizer").glob("*.yaml") if path.stem != "none")
+MODELS = ["mlp", "mlp model.hidden_sizes=[]", "linear", "cnn", "cnn model.activation=sigmoid", "residual_cnn"]
+SHAPE = (1, 8, 8)
+
+pytestmark = pytest.mark.filterwarnings("ignore:regularizer=alpha_dropout")
+
+
+@pytest.fixture(scope="module")
+def configs():
+    composer = Composer()
+    nodes = OmegaConf.to_container(composer.compose([f"regularizer=[{','.join(NAMES)}]"]), resolve=True)["regularizer"]
+    models = {typed: composer.compose(f"model={typed}".split()) for typed in MODELS}
+    return nodes, {typed: OmegaConf.to_container(cfg.model, resolve=True) for typed, cfg in models.items()}
+
+
+def network(model):
+    from hydra.utils import get_class
+
+    keys = {key: value for key, value in model.items() if key not in ("_target_", "name")}
+    return get_class(model["_target_"])(input_shape=SHAPE, outputs=10, **keys)
+
+
+def told(ask, *given):
+    try:
+        ask(*given)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("typed", MODELS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_config_tells_of_a_model_what_building_it_tells(configs, name, typed):
+    node, model = configs[0][name], configs[1][typed]
+    cfg = OmegaConf.create({"regularizer": {name: node}, "model": model})
+    built = told(build_regularizers, cfg, network(model), "classification", SHAPE)
+    read = told(check_model, name, node, model) or told(check_passes, {name: node}, model)
+    if "is for sigmoid" in built:
+        assert read.startswith("regularizer=activity_kl: is for sigmoid, ")
+    else:
+        assert read == built
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("data", "shape"), [("Digits", SHAPE), ("Mnist1d", (1, 40)), ("BreastCancer", (30,))])
+def test_the_config_tells_of_data_what_building_it_tells(configs, name, data, shape):
+    cfg = OmegaConf.create({"regularizer": {name: configs[0][name]}, "model": {}})
+    read = told(
+        check_data, f"regularizer={name}", configs[0][name], {"_target_": f"reglab.data.{data}"}, "leave it out"
+    )
+    built = told(build_regularizers, cfg, network(configs[1]["residual_cnn"]), "classification", shape)
+    assert bool(read) == ("the shape" in built)
+    assert read.split(", and ")[0] == (built.split(", and ")[0] if read else "")
+
+
+def test_a_class_that_says_nothing_is_left_to_the_build(configs):
+    check_model("spatial_dropout", configs[0]["spatial_dropout"], {"_target_": "elsewhere.Net"})
+    check_data("regularizer=cutmix", configs[0]["cutmix"], {"_target_": "elsewhere.Data"}, "leave it out")

@@ -1,0 +1,98 @@
+"""Which runs count, and what is said of those that do not."""
+
+import pytest
+
+from reglab.study.report.leaderboard import to_csv
+from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
+
+
+def test_missing_tags_are_noted_not_fatal() -> None:
+    bare = [
+        Rec(f"{name}{s}", tags={"strategy": name, "data": "d", "seed": str(s)}, metrics={"test/accuracy": v})
+        for name, vs in {"none": NONE, "l1": UP}.items()
+        for s, v in enumerate(vs)
+    ]
+    findings = found(bare)
+    assert lines(findings)["l1"].verdict == "helps"
+    weak = " ".join(findings.tasks[0].weaknesses)
+    assert "12 of 12 runs carry no split_hash" in weak
+    assert "no tags split_seed or split_hash" in weak
+
+
+def test_differing_hashes_are_told() -> None:
+    records = accuracies({"none": NONE, "l1": UP})
+    records[7].tags["order_hash"] = "another"
+    weak = " ".join(found(records).tasks[0].weaknesses)
+    assert "order_hash differs between strategies for seed 1:" in weak
+    assert "split_hash" not in weak
+
+
+def test_methods_without_effect_are_told() -> None:
+    records = accuracies({"none": NONE}) + accuracies({"l2": NONE}, no_effect="l2: no effect, for strength=0 is off")
+    weak = found(records).tasks[0].weaknesses
+    assert "l2: one of its methods was off (l2: no effect, for strength=0 is off)." in weak
+
+
+def test_double_counting_is_told() -> None:
+    records = accuracies({"none": NONE}) + accuracies({"l2": UP}, double_counting="shrunken weights: a and b")
+    assert any(
+        text.startswith("l2: the same effect was asked for twice") for text in found(records).tasks[0].weaknesses
+    )
+
+
+def test_tuning_runs_reruns_and_repeats_never_count() -> None:
+    records = accuracies({"none": NONE, "dropout": UP})
+    for record in records:
+        record.tags["config_hash"] = f"{record.tags['strategy']}{record.tags['seed']}"
+    extra = [
+        rec("dropout", 0, {"test/accuracy": 0.1}, phase="tune", config_hash="t"),
+        rec("dropout", 0, {"test/accuracy": 0.2}, rerun_of=records[6].run_id, config_hash="dropout0", started=9),
+        rec(
+            "dropout", 1, {"test/accuracy": 0.79}, config_hash="dropout1", started=5
+        ),  # trained anew: the newest counts
+        rec("dropout", 2, status="FAILED", config_hash="dropout2", started=7),
+        rec("none", 0, {"test/accuracy": 0.3}, rerun_of=records[0].run_id, config_hash="other code"),
+        Rec("p", tags={"phase": "parent"}),
+    ]
+    findings = found([*records, *extra])
+    line = lines(findings)["dropout"]
+    assert (line.n, line.mean) == (6, pytest.approx((4.67 + 0.01) / 6))
+    assert lines(findings)["none"].mean == pytest.approx(4.35 / 6)
+    assert findings.failures == []  # what failed has another run that did not
+    assert any("1 tuning run was left out" in text for text in findings.left_out)
+
+
+def test_a_rerun_counts_where_the_run_failed() -> None:
+    records = accuracies({"none": NONE, "l1": UP[1:]})
+    failed = rec("l1", 9, status="FAILED", run_id="lost")
+    mended = rec("l1", 9, {"test/accuracy": 0.8}, rerun_of="lost")
+    assert lines(found([*records, failed, mended]))["l1"].n == 6
+
+
+def test_failures_are_told_by_strategy() -> None:
+    records = accuracies({"none": NONE, "l1": UP})
+    records += [
+        rec("sam", 0, status="FAILED", diverged="true", diverged_step="12"),
+        rec("l1", 6, status="KILLED"),
+        rec("l1", 7, status="RUNNING"),
+        rec("l1", 8, {"test/accuracy": float("inf")}),
+    ]
+    findings = found(records)
+    told = {(f.strategy, f.seed): f.what for f in findings.failures}
+    assert told == {
+        ("sam", "0"): "diverged at step 12",
+        ("l1", "6"): "was stopped",
+        ("l1", "7"): "not finished yet",
+        ("l1", "8"): "finished without a finite test/accuracy",
+    }
+    assert lines(findings)["sam"].n == 0
+    assert lines(findings)["sam"].verdict == "no result"
+    assert "4 runs give no result" in findings.headline
+    assert to_csv(findings.lines).splitlines()[-1] == "sam,0,,,,,,,,,,,"
+
+
+def test_runs_of_another_kind_of_task_are_left_out() -> None:
+    records = [*accuracies({"none": NONE, "l1": UP}), rec("l1", 0, {"test/rmse": 1.0}, data="diabetes")]
+    findings = found(records)
+    assert findings.failures == []
+    assert findings.left_out == ["1 run was left out: no run on diabetes has test/accuracy."]

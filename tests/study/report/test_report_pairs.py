@@ -1,0 +1,51 @@
+"""What is paired with what, and which interval that gives."""
+
+import dataclasses
+
+import pytest
+
+from tests.study.report.lab import NONE, UP, accuracies, found, lines, rec
+
+
+def test_pairs_are_the_seeds_that_both_have() -> None:
+    records = [
+        r for r in accuracies({"none": NONE, "dropout": UP}) if (r.tags["strategy"], r.tags["seed"]) != ("none", "0")
+    ]
+    findings = found(records)
+    line = lines(findings)["dropout"]
+    assert (line.n, line.pairs) == (6, 5)
+    assert line.diff == pytest.approx(0.27 / 5)
+    assert any("none has no result for seed 0" in text for text in findings.tasks[0].weaknesses)
+
+
+def test_split_seeds_pair_within_a_seed() -> None:
+    records = [
+        rec(name, seed, {"test/accuracy": 0.5 + 0.1 * split + 0.01 * seed + up}, split_seed=str(split))
+        for name, up in (("none", 0.0), ("l1", 0.1))
+        for seed in range(2)
+        for split in range(3)
+    ]
+    line = lines(found(records))["l1"]
+    assert (line.n, line.pairs) == (6, 6)
+    assert line.diff_interval == pytest.approx((0.1, 0.1))
+
+
+def test_fixed_splits_take_the_plain_t() -> None:
+    free = lines(found(accuracies({"none": NONE, "dropout": UP})))["dropout"]
+    fixed = found(accuracies({"none": NONE, "dropout": UP}, split_seed="0", split_hash="same"))
+    line = lines(fixed)["dropout"]
+    assert line.diff_interval
+    assert free.diff_interval
+    ratio = (line.diff_interval[1] - line.diff_interval[0]) / (free.diff_interval[1] - free.diff_interval[0])
+    assert ratio == pytest.approx(((1 / 6) / (1 / 6 + 0.25)) ** 0.5)
+    assert "same for every seed" in fixed.tasks[0].splits.how
+
+
+def test_fresh_rows_take_the_plain_t() -> None:
+    fresh = [
+        dataclasses.replace(r, tags={**r.tags, "rows": "inf", "test_rows": "5000"})
+        for r in accuracies({"none": NONE, "dropout": UP})
+    ]
+    findings = found(fresh)
+    assert findings.tasks[0].splits.overlap == 0
+    assert any("Every seed has rows of its own" in text for text in findings.tasks[0].how)
