@@ -100,6 +100,15 @@ WRONG = {
     "regularizer=[spectral_norm,weight_decay]": (
         "regularizer=[spectral_norm,weight_decay]: dividing by the largest singular value undoes it; choose one of them"
     ),
+    "regularizer=spectral_norm regularizer.spectral_norm.strength=1": (
+        "regularizer.spectral_norm.strength=1: spectral_norm has no strengths; leave it out"
+    ),
+    "regularizer=spectral_norm +regularizer.spectral_norm.foo=1": (
+        "regularizer.spectral_norm.foo: no such key; leave it out"
+    ),
+    "regularizer=spectral_norm +regularizer.spectral_norm.schedule=late": (
+        "regularizer.spectral_norm.schedule: spectral_norm has no strengths; leave it out"
+    ),
     # data
     "data=csv": "data.path=null: give the file",
     "data=csv data.path=/nope.csv data.target=y": "data.path=/nope.csv: no such file",
