@@ -142,6 +142,22 @@ WRONG = {
     "regularizer=max_norm +regularizer.max_norm.schedule.max_norm={kind:linear,start:inf,epochs:3}": (
         "regularizer.max_norm.schedule.max_norm: an infinite strength has no steps in between"
     ),
+    "regularizer=[max_norm,spectral_norm]": (
+        "regularizer=[spectral_norm,max_norm]: a largest singular value of 1 holds rows to 1, and dividing by it would "
+        "undo a lower limit; choose one of them"
+    ),
+    "regularizer=[spectral_norm,weight_decay]": (
+        "regularizer=[spectral_norm,weight_decay]: dividing by the largest singular value undoes it; choose one of them"
+    ),
+    "regularizer=spectral_norm regularizer.spectral_norm.strength=1": (
+        "regularizer.spectral_norm.strength=1: spectral_norm has no strengths; leave it out"
+    ),
+    "regularizer=spectral_norm +regularizer.spectral_norm.foo=1": (
+        "regularizer.spectral_norm.foo: no such key; leave it out"
+    ),
+    "regularizer=spectral_norm +regularizer.spectral_norm.schedule=late": (
+        "regularizer.spectral_norm.schedule: spectral_norm has no strengths; leave it out"
+    ),
     # data
     "data=csv": "data.path=null: give the file",
     "data=csv data.path=/nope.csv data.target=y": "data.path=/nope.csv: no such file",

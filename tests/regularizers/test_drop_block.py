@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from reglab.errors import ConfigError
 from reglab.models import CNN, MLP
 from reglab.regularizers import DropBlock
-from reglab.regularizers.drop_block import drawn_shape, thinned_blocks
+from reglab.regularizers.drop_block import thinned_blocks
 
 
 @pytest.mark.parametrize(("positions", "block_size"), [((4,), 1), ((4,), 2), ((3,), 7), ((2, 2), 2), ((1, 4), 3)])
@@ -21,10 +21,9 @@ def test_every_position_is_dropped_with_p_and_the_mean_stays(
     area = math.prod(min(block_size, side) for side in positions)
     gamma = 1 - 0.7 ** (1 / area)
     maps = torch.randn(1, 1, *positions)
-    shape = drawn_shape(maps.shape)
     share, mean = torch.zeros_like(maps), torch.zeros_like(maps)
-    for begins in itertools.product([False, True], repeat=math.prod(shape)):
-        draws = torch.tensor([0.0 if begin else 0.999 for begin in begins]).reshape(shape)
+    for begins in itertools.product([False, True], repeat=math.prod(positions)):
+        draws = torch.tensor([0.0 if begin else 0.999 for begin in begins]).reshape(maps.shape)
         weight = gamma ** sum(begins) * (1 - gamma) ** (len(begins) - sum(begins))
         out = thinned_blocks(maps, draws, p, block)
         share += weight * (out == 0)
@@ -35,13 +34,14 @@ def test_every_position_is_dropped_with_p_and_the_mean_stays(
 
 @pytest.mark.parametrize("block_size", [1, 2, 3, 5, 6, 9])
 def test_blocks_are_squares(double: None, block_size: int) -> None:
-    """As max-pooling spreads the places where blocks begin; each example and channel has its own."""
+    """As max-pooling spreads the places where blocks begin, around the edges; each example and channel has its own."""
     torch.manual_seed(0)
     p, maps = torch.tensor(0.4), torch.rand(50, 3, 6, 6) + 1
     side = min(block_size, 6)
-    draws = torch.rand(drawn_shape(maps.shape))
+    draws = torch.rand(maps.shape)
     begins = draws < 1 - 0.6 ** (1 / side**2)
-    dropped = F.max_pool2d(begins[..., 6 - side :, 6 - side :].double(), side, stride=1) > 0
+    before = F.pad(begins.double(), (side - 1, 0, side - 1, 0), mode="circular")
+    dropped = F.max_pool2d(before, side, stride=1) > 0
     assert dropped.shape == maps.shape
     assert 0.1 < dropped.double().mean() < 0.7
     expected = torch.where(dropped, 0.0, maps / (1 - p))
@@ -52,18 +52,26 @@ def test_blocks_are_squares(double: None, block_size: int) -> None:
 
 def test_one_block_and_one_run() -> None:
     maps = torch.ones(1, 1, 4, 5)
-    draws = torch.ones(drawn_shape(maps.shape))
-    draws[0, 0, 3 + 1, 4 + 2] = 0.0  # row 1, column 2
-    draws[0, 0, 3 - 2, 4 - 2] = 0.0  # reaches into the corner
+    draws = torch.ones(maps.shape)
+    draws[0, 0, 1, 2] = 0.0
     out = thinned_blocks(maps, draws, torch.tensor(0.5), torch.tensor(3.0))
     assert out[0, 0].tolist() == [
-        [0, 2, 2, 2, 2],
+        [2, 2, 2, 2, 2],
         [2, 2, 0, 0, 0],
         [2, 2, 0, 0, 0],
         [2, 2, 0, 0, 0],
     ]
-    draws = torch.ones(1, 1, 9)
-    draws[0, 0, 4 + 1] = 0.0
+    draws = torch.ones(maps.shape)
+    draws[0, 0, 3, 4] = 0.0  # reaches around both edges
+    out = thinned_blocks(maps, draws, torch.tensor(0.5), torch.tensor(2.0))
+    assert out[0, 0].tolist() == [
+        [0, 2, 2, 2, 0],
+        [2, 2, 2, 2, 2],
+        [2, 2, 2, 2, 2],
+        [0, 2, 2, 2, 0],
+    ]
+    draws = torch.ones(1, 1, 5)
+    draws[0, 0, 1] = 0.0
     run = thinned_blocks(torch.ones(1, 1, 5), draws, torch.tensor(0.5), torch.tensor(2.0))
     assert run[0, 0].tolist() == [2, 0, 0, 2, 2]
 
@@ -89,7 +97,7 @@ def test_the_class_does_what_the_function_does() -> None:
     torch.manual_seed(1)
     outputs = model(maps)
     torch.manual_seed(1)
-    expected = thinned_blocks(clean, torch.rand(4, 3, 17), torch.tensor(0.3), torch.tensor(2.0))
+    expected = thinned_blocks(clean, torch.rand(clean.shape), torch.tensor(0.3), torch.tensor(2.0))
     assert torch.equal(outputs, expected.flatten(1))
 
 
@@ -109,6 +117,6 @@ def test_a_block_size_is_a_whole_number() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_the_dtype_stays(dtype: torch.dtype) -> None:
-    maps, draws = torch.randn(5, 3, 4, dtype=dtype), torch.rand(5, 3, 7)
+    maps, draws = torch.randn(5, 3, 4, dtype=dtype), torch.rand(5, 3, 4)
     assert thinned_blocks(maps, draws, torch.tensor(0.5), torch.tensor(2.0)).dtype == dtype
     assert torch.equal(thinned_blocks(maps, draws, torch.tensor(0.0), torch.tensor(2.0)), maps)

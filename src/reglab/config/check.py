@@ -99,7 +99,8 @@ def _known_keys(where: str, node: Mapping[str, Any], given: Set[str] = frozenset
 def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> None:
     for key in node:
         if key not in known:
-            hint = did_you_mean(key, known) or f" (keys of {where}: {', '.join(sorted(known - _NOT_PASSED))})"
+            keys = ", ".join(sorted(known - _NOT_PASSED))
+            hint = did_you_mean(key, known) or (f" (keys of {where}: {keys})" if keys else "; leave it out")
             raise ConfigError(f"{where}.{key}: no such key{hint}")
 
 

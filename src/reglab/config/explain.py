@@ -73,6 +73,8 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
         options = {path.stem for path in (folder / group).glob("[!_]*.yaml")}
         if name in options and name not in cfg.get(group, {}):
             return not_in_strategy(given, f"the strategy is {strategy(cfg)}", name)
+        if name in options and set(cfg[group][name]) == {"_target_"}:
+            return f"{given}: {name} has no strengths; leave it out"
         if near := nearest(name, options - {name}) if name not in options else None:
             return f"{given}: no such regularizer; did you mean {group}.{near}.{key.split('.', 2)[2]}?"
     there = key.split(".")[1] in cfg.get(group, {}) if leaf else False

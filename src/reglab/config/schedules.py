@@ -30,6 +30,8 @@ def check_schedule(
     """
     schedules = node.get("schedule") or {}
     here = f"regularizer.{name}.schedule"
+    if schedules and not strengths:
+        raise ConfigError(f"{here}: {name} has no strengths; leave it out")
     if not isinstance(schedules, Mapping):
         raise ConfigError(f"{here}={schedules}: must name strengths, as in {here}.{next(iter(strengths))}.kind=late")
     for key, settings in schedules.items():

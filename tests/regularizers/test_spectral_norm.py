@@ -1,0 +1,183 @@
+"""Spectral norm against the SVD, and against torch's own, which keeps the undivided matrix."""
+
+import copy
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from reglab.regularizers import EMA, L1, SAM, SpectralNorm, penalized
+from reglab.regularizers.spectral_norm import along, iterated
+from tests.regularizers.lightning_runs import fitted
+from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
+
+IMAGE = (2, 8, 8)
+
+
+def largest(model: nn.Module) -> list[float]:
+    return [float(torch.linalg.svdvals(w.detach().flatten(1))[0]) for w in penalized(model).values()]
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 7), (1, 4), (4, 2, 3), (4, 3, 2, 2)])
+def test_iterations_come_to_the_first_of_the_svd(double: None, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(shape)
+    left, right = torch.randn(shape[0]), torch.randn(weight[0].numel())
+    values = []
+    for _ in range(500):
+        value, left, right = iterated(weight, left, right)
+        values.append(value)
+    lefts, expected, rights = torch.linalg.svd(weight.flatten(1), full_matrices=False)
+    torch.testing.assert_close(value, expected[0], rtol=1e-14, atol=0)
+    torch.testing.assert_close(torch.outer(left, right), torch.outer(lefts[:, 0], rights[0]), rtol=1e-7, atol=1e-12)
+    assert all(one <= other + 1e-12 for one, other in itertools.pairwise(values))
+
+
+def test_the_gradient_is_the_one_through_the_division(double: None) -> None:
+    torch.manual_seed(0)
+    left, right = (vector / vector.norm() for vector in (torch.randn(3), torch.randn(8)))
+    weight = torch.randn(3, 2, 2, 2)
+    weight /= left @ weight.flatten(1) @ right
+    point = weight.clone().requires_grad_()
+    divided = point / (left @ point.flatten(1) @ right)
+    slope = torch.randn(weight.shape)
+    divided.backward(slope)
+    torch.testing.assert_close(along(slope.clone(), weight, left, right), point.grad, rtol=1e-13, atol=1e-14)
+
+
+class Undivided:
+    """torch's spectral norm on every layer of a model, its undivided matrices divided after each step."""
+
+    def __init__(self, model: nn.Module, vectors: list[tuple[Tensor, Tensor]]) -> None:
+        self.model = model
+        self.layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        for layer, (left, right) in zip(self.layers, vectors, strict=True):
+            parametrizations.spectral_norm(layer)
+            layer.parametrizations.weight[0]._u.copy_(left)
+            layer.parametrizations.weight[0]._v.copy_(right)
+        self._iterations(0)
+
+    def _iterations(self, count: int) -> None:
+        for layer in self.layers:
+            layer.parametrizations.weight[0].n_power_iterations = count
+
+    @torch.no_grad()
+    def divide(self) -> None:
+        self._iterations(1)
+        for layer in self.layers:
+            layer.parametrizations.weight.original.copy_(layer.weight)
+        self._iterations(0)
+
+
+@pytest.mark.parametrize("make", [lambda p: torch.optim.SGD(p, lr=0.3), lambda p: torch.optim.Adam(p, lr=0.1)])
+def test_training_is_torchs_with_the_matrix_divided(double: None, make: Callable[[Any], torch.optim.Optimizer]) -> None:
+    task, batches = task_of("classification"), [batch_of("classification", seed=i, shape=IMAGE) for i in range(10)]
+    batches = [(inputs.double(), targets) for inputs, targets in batches]
+    method = SpectralNorm()
+    ours = fit_of(network(shape=IMAGE), task, [method])
+    theirs = Undivided(copy.deepcopy(ours.model), [method.vectors(i) for i in range(3)])
+    optimizer = make(theirs.model.parameters())
+    train(ours, batches, 10, make)
+    for inputs, targets in batches:
+        optimizer.zero_grad()
+        task.criterion(theirs.model(inputs), targets).backward()
+        optimizer.step()
+        theirs.divide()
+    for layer, weight in zip(theirs.layers, penalized(ours.model).values(), strict=True):
+        torch.testing.assert_close(weight, layer.weight, rtol=1e-9, atol=1e-11)
+
+
+def test_the_largest_singular_value_is_1_before_and_after_training() -> None:
+    method = SpectralNorm()
+    fit = fit_of(network(shape=IMAGE), task_of("classification"), [method])
+    assert largest(fit.model) == pytest.approx([1.0] * 3, rel=1e-4)
+    batches = [batch_of("classification", seed=i, shape=IMAGE) for i in range(3)]
+    train(fit, batches, 100, lambda p: torch.optim.SGD(p, lr=0.01))
+    assert largest(fit.model) == pytest.approx([1.0] * 3, rel=1e-3)
+    assert method.attach(fit.model) == ["conv_0.weight", "conv_1.weight", "output.weight"]
+
+
+def test_attaching_draws_nothing_from_the_global_generator() -> None:
+    model = network()
+    state = torch.random.get_rng_state()
+    SpectralNorm().attach(model)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_zero_weights_stay_and_can_leave_zero() -> None:
+    model = nn.Linear(4, 3)
+    nn.init.zeros_(model.weight)
+    method = SpectralNorm()
+    method.attach(model)
+    before = [vector.clone() for vector in method.vectors(0)]
+    assert (method.after_step({"weight": model.weight}, 0.1)["weight"] == 0).all()
+    assert all(torch.equal(one, other) for one, other in zip(before, method.vectors(0), strict=True))
+    moved = torch.randn(4, 3).T
+    for _ in range(200):
+        moved = method.after_step({"weight": moved}, 0.1)["weight"]
+    assert torch.linalg.svdvals(moved)[0].item() == pytest.approx(1.0, rel=1e-5)
+
+
+def test_under_autocast_the_division_is_as_without() -> None:
+    methods, weights = [SpectralNorm(), SpectralNorm()], []
+    for method in methods:
+        method.attach(network())
+        with torch.autocast("cpu", torch.bfloat16, enabled=method is methods[0]):
+            torch.manual_seed(1)
+            weights.append(method.after_step({"w": torch.randn(8, 6)}, 0.1)["w"])
+    assert torch.equal(*weights)
+
+
+def test_sam_looks_around_the_divided_weights_and_the_vectors_move_once(double: None) -> None:
+    inputs, targets = batch_of("classification")
+    batch, task = (inputs.double(), targets), task_of("classification")
+    sam, method = SAM(0.3), SpectralNorm()
+    fit = fit_of(network(), task, [sam, method])
+    model = copy.deepcopy(fit.model)
+    vectors = [tuple(vector.clone() for vector in method.vectors(i)) for i in range(3)]
+    train(fit, [batch], 1)
+
+    task.criterion(model(batch[0]), batch[1]).backward()
+    length = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
+    uphill = copy.deepcopy(model)
+    for parameter, own in zip(uphill.parameters(), model.parameters(), strict=True):
+        parameter.data += sam.rho * own.grad / length
+    uphill.zero_grad()
+    task.criterion(uphill(batch[0]), batch[1]).backward()
+    for i, (name, weight) in enumerate(penalized(model).items()):
+        gradient = along(uphill.get_parameter(name).grad, weight.detach(), *vectors[i])
+        moved = weight.detach() - 0.1 * gradient
+        value, left, right = iterated(moved, *vectors[i])
+        torch.testing.assert_close(fit.model.get_parameter(name).detach(), moved / value, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(method.vectors(i), (left, right), rtol=1e-9, atol=1e-11)
+
+
+def test_zeros_of_l1_stay_zeros() -> None:
+    fit = fit_of(network(), task_of("classification"), [L1(0.1), SpectralNorm()])
+    train(fit, [batch_of("classification")], 50)
+    weights = torch.cat([weight.flatten() for weight in penalized(fit.model).values()])
+    assert 0.1 < (weights == 0).float().mean() < 0.9
+    assert largest(fit.model) == pytest.approx([1.0] * 3, rel=1e-2)
+
+
+def test_a_mean_of_divided_weights_is_not_above_1() -> None:
+    on, _ = fitted(EMA(decay=0.9), SpectralNorm())
+    off, _ = fitted(SpectralNorm())
+    assert not same_state(on.fit.model, off.fit.model)
+    assert all(0.5 < value <= 1.01 for value in largest(on.fit.model))
+
+
+def test_a_resumed_run_goes_on_with_its_vectors(tmp_path: Path) -> None:
+    _, first = fitted(SpectralNorm(), epochs=1)
+    first.save_checkpoint(tmp_path / "first.ckpt")
+    resumed, _ = fitted(SpectralNorm(), checkpoint=str(tmp_path / "first.ckpt"))
+    whole, _ = fitted(SpectralNorm())
+    assert same_state(resumed.fit.model, whole.fit.model)
+    for i in range(3):
+        for one, other in zip(*(run.fit.regularizers[0].vectors(i) for run in (resumed, whole)), strict=True):
+            assert torch.equal(one, other)
