@@ -146,6 +146,7 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         _known_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
         _strengths(name, node)
         _fits_task(name, str(node["_target_"]), plain["data"])
+        _can_watch(name, str(node["_target_"]), plain["data"])
     _no_conflicts(chosen, nodes)
     _something_to_drop(nodes, plain["model"])
 
@@ -171,6 +172,18 @@ def _fits_task(name: str, target: str, data: Mapping[str, Any]) -> None:
     if task and task not in kinds:
         what = data.get("name") or "this data"
         raise ConfigError(f"regularizer={name}: is for {' and '.join(kinds)}, and {what} is a {task}; leave it out")
+
+
+def _can_watch(name: str, target: str, data: Mapping[str, Any]) -> None:
+    try:
+        watches = declared(target, "watches")
+    except Unknown:
+        return
+    if watches and data.get("val_fraction") == 0:
+        raise ConfigError(
+            f"regularizer={name}: acts on val/loss, and data.val_fraction=0 leaves no validation rows; "
+            "raise it, as in data.val_fraction=0.2"
+        )
 
 
 def _no_conflicts(chosen: Set[str], nodes: Mapping[str, Any]) -> None:

@@ -126,6 +126,8 @@ class Regularizer(nn.Module):
     """Name of a regularizer that it cannot be combined with to the reason; one of the two declares it."""
     effects: ClassVar[dict[str, str]] = {}
     """Strength to the effect it asks for; one effect asked for twice is reported."""
+    watches: ClassVar[bool] = False
+    """Whether it acts on ``val/loss``: it needs validation rows, and its callbacks find figures in the Trainer."""
     needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
     """What the model must have, said where `attach` matches nothing."""
 

@@ -153,6 +153,22 @@ def test_double_counting_is_told() -> None:
     )
 
 
+def test_that_validation_ended_the_training_is_told() -> None:
+    def stopped(strategy: str, patience: float, epochs: float | None) -> list[Rec]:
+        metrics = {"test/accuracy": 0.7} | ({} if epochs is None else {"time/epochs": epochs})
+        return [rec(strategy, seed, metrics, strengths={"early_stopping.patience": patience}) for seed in range(2)]
+
+    none = accuracies({"none": NONE})
+    records = none + stopped("early_stopping", 5, 12.25) + stopped("early_stopping+l2", 5, None)
+    told = [text for text in found(records).tasks[0].weaknesses if "validation labels" in text]
+    assert told == [
+        "early_stopping (after 12.2 epochs on average) and early_stopping+l2: validation labels decided when training "
+        "ended, so val/ figures flatter it; the test's do not."
+    ]
+    for others in (none, none + stopped("early_stopping", float("inf"), 20)):
+        assert not [text for text in found(others).tasks[0].weaknesses if "validation labels" in text]
+
+
 def test_tuning_runs_reruns_and_repeats_never_count() -> None:
     records = accuracies({"none": NONE, "dropout": UP})
     for record in records:
