@@ -1,16 +1,23 @@
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 import pytorch_lightning as pl
 import torch
+from mlflow import MlflowClient
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from reglab.errors import ConfigError
+from reglab.models import MLP
 from reglab.regularizers import SWA, MaxNorm, penalized
 from reglab.regularizers.swa import LateAverage, skipped
+from reglab.training.build import build_data
 from reglab.training.module import Module
+from reglab.training.run import run
+from tests.conftest import Compose
 from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import same_state
 
@@ -156,3 +163,30 @@ def test_a_mean_that_was_late_in_a_shorter_training_is_given_up(tmp_path: Path) 
 def test_a_training_without_a_length_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^regularizer=swa: starts at a share of the training; give it a length"):
         fitted(SWA(0.5), epochs=-1, max_time={"seconds": 1})
+
+
+def test_a_tracked_run_is_evaluated_tested_and_saved_as_the_mean(compose_cfg: Compose, store_uri: str) -> None:
+    """It ends inside its third epoch of 17 steps: two evaluations of the weights, one of the mean."""
+    client = MlflowClient(store_uri)
+    keys = (
+        "model.hidden_sizes=[16]",
+        "model.norm=batch",
+        "tracking.weights=both",
+        "trainer.max_epochs=9",
+        "trainer.max_steps=45",
+    )
+    on, none = (run(compose_cfg(*keys, f"regularizer={name}")) for name in ("swa", "none"))
+    losses, plain = ([m.value for m in client.get_metric_history(r.run_id, "val/loss")] for r in (on, none))
+    assert len(losses) == len(plain) == 3
+    assert losses[:2] == plain[:2]
+    assert losses[2] != plain[2]
+    data = build_data(compose_cfg(*keys))
+    for file, loss in (("last", losses[2]), ("best", min(losses))):
+        net = MLP(data.input_shape, data.outputs, [16], norm="batch")
+        path = mlflow.artifacts.download_artifacts(
+            run_id=on.run_id, artifact_path=f"weights/{file}.safetensors", tracking_uri=store_uri
+        )
+        net.load_state_dict(load_file(path))
+        with torch.no_grad():
+            found = torch.nn.functional.cross_entropy(net.eval()(data.val.inputs), data.val.targets)
+        assert found.item() == pytest.approx(loss, rel=1e-5)
