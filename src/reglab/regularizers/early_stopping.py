@@ -51,9 +51,9 @@ class Patience(LightningsEarlyStopping):
         """A training that had ended is not resumed.
 
         Raises:
-            ConfigError: nothing is validated.
+            ConfigError: what is evaluated are training rows alone.
         """
-        if "val" not in getattr(pl_module, "parts", ("val",)):
+        if getattr(pl_module, "parts", None) == ("train",):
             raise ConfigError(
                 "regularizer=early_stopping: acts on val/loss, and there are no validation rows; raise "
                 "data.val_fraction"
