@@ -15,6 +15,7 @@ from reglab.models import MLP
 from reglab.regularizers import SWA, MaxNorm, penalized
 from reglab.regularizers.swa import LateAverage, skipped
 from reglab.training.build import build_data
+from reglab.training.callbacks import Strengths
 from reglab.training.module import Module
 from reglab.training.run import run
 from tests.conftest import Compose
@@ -158,6 +159,24 @@ def test_a_mean_that_was_late_in_a_shorter_training_is_given_up(tmp_path: Path) 
     whole, _ = fitted(SWA(0.5))
     assert late_of(trainer).steps == 6
     assert same_state(resumed.fit.model, whole.fit.model)
+
+
+def test_a_start_that_is_scheduled_is_resumed(tmp_path: Path) -> None:
+    """Averaged are the four steps of the first epoch, and of twelve those after the ninth."""
+
+    def scheduled(**settings: Any) -> tuple[Module, pl.Trainer]:
+        method = SWA(0.75)
+        moves = Strengths({(method, "start"): lambda epoch: 0.0 if epoch == 1 else 0.75})
+        return fitted(method, extra=[moves, *settings.pop("extra", ())], **settings)
+
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            trainer.save_checkpoint(tmp_path / f"{trainer.current_epoch + 1}.ckpt")
+
+    whole, trainer = scheduled(extra=[Save()])
+    resumed, again = scheduled(checkpoint=str(tmp_path / "2.ckpt"))
+    assert late_of(trainer).steps == late_of(again).steps == 7
+    assert same_end(resumed, whole)
 
 
 def test_a_training_without_a_length_is_refused() -> None:
