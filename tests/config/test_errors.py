@@ -158,6 +158,17 @@ WRONG = {
     "regularizer=spectral_norm +regularizer.spectral_norm.schedule=late": (
         "regularizer.spectral_norm.schedule: spectral_norm has no strengths; leave it out"
     ),
+    "regularizer=[ema,swa]": "regularizer=[swa,ema]: both put a mean in the place of the weights; choose one of them",
+    "regularizer=swa regularizer.swa.start=1.5": (
+        "regularizer.swa.start=1.5: must be a finite number at least 0 and at most 1"
+    ),
+    "regularizer=early_stopping data.val_fraction=0": (
+        "regularizer=early_stopping: acts on val/loss, and data.val_fraction=0 leaves no validation rows; "
+        "raise it, as in data.val_fraction=0.2"
+    ),
+    "regularizer=early_stopping regularizer.early_stopping.patience=2.5": (
+        "regularizer.early_stopping.patience=2.5: must be a whole number at least 1"
+    ),
     # data
     "data=csv": "data.path=null: give the file",
     "data=csv data.path=/nope.csv data.target=y": "data.path=/nope.csv: no such file",

@@ -1,6 +1,6 @@
 """Short trainings under a real Lightning Trainer, with what the regularizers hand to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,14 +20,17 @@ def fitted(
     scheduler: Any = None,
     net: dict[str, Any] | None = None,
     checkpoint: str | None = None,
+    loader: Any = None,
+    extra: Iterable[pl.Callback] = (),
+    module_class: type[Module] = Module,
     **settings: Any,
 ) -> tuple[Module, pl.Trainer]:
-    """A classifier after epochs of four batches, evaluated after each on two other ones."""
+    """A classifier after epochs of four batches (or of the loader), evaluated after each on two other ones."""
     fit = fit_of(network(**(net or {})), task_of("classification"), regularizers)
-    module = Module(fit, make, scheduler, seed=3)
-    callbacks = [callback for regularizer in regularizers for callback in regularizer.callbacks()]
+    module = module_class(fit, make, scheduler, seed=3, heard=any(method.watches for method in regularizers))
+    callbacks = [*extra, *(callback for regularizer in regularizers for callback in regularizer.callbacks())]
     trainer = make_trainer({"accelerator": "cpu", "max_epochs": epochs, **settings}, callbacks)
     batches = [batch_of("classification", seed=i) for i in range(6)]
     loaders = [DataLoader(part, batch_size=None) for part in (batches[:4], batches[4:5], batches[5:])]
-    trainer.fit(module, loaders[0], loaders[1:], ckpt_path=checkpoint)
+    trainer.fit(module, loaders[0] if loader is None else loader, loaders[1:], ckpt_path=checkpoint)
     return module, trainer

@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,6 +77,15 @@ def train(
     module = Module(fit, optimizer=make)
     stepper = module.wrapped(make(fit.model.parameters()))
     callbacks = [callback for regularizer in fit.regularizers for callback in regularizer.callbacks()]
+    trainer: Any = SimpleNamespace(
+        global_step=0,
+        estimated_stepping_batches=steps,
+        train_dataloader=batches,
+        num_training_batches=len(batches),
+        precision_plugin=SimpleNamespace(forward_context=nullcontext),
+    )
+    for callback in callbacks:
+        callback.on_train_start(trainer, module)
     for step in range(steps):
 
         def closure(step: int = step) -> Tensor:
@@ -86,7 +96,7 @@ def train(
             return loss
 
         module.optimizer_step(0, step, stepper, closure)
-        trainer: Any = SimpleNamespace(global_step=step + 1)
+        trainer.global_step = step + 1
         for callback in callbacks:
             callback.on_train_batch_end(trainer, module, None, None, step)
     for callback in callbacks:

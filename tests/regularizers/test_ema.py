@@ -1,13 +1,18 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import Tensor
 
 from reglab.regularizers import EMA, MaxNorm, penalized
-from reglab.regularizers.ema import Average, averaged
+from reglab.regularizers._schedules import late
+from reglab.regularizers.ema import ExponentialAverage, newest_share
+from reglab.training.callbacks import Strengths
 from tests.regularizers.lightning_runs import fitted
-from tests.regularizers.steps import same_state
+from tests.regularizers.steps import network, same_state
 
 
 def mean_of(weights: list[Tensor], decay: float) -> Tensor:
@@ -22,14 +27,14 @@ def test_it_is_the_weighted_mean_and_the_recursion(double: None, decay: float) -
     weights = [torch.randn(4) for _ in range(30)]
     mean, plain = torch.full((4,), 1e9), torch.zeros(4)
     for step, weight in enumerate(weights, 1):
-        mean = averaged(mean, weight, torch.tensor(decay), step)
+        mean = torch.lerp(mean, weight, newest_share(decay, step))
         plain = decay * plain + (1 - decay) * weight
         torch.testing.assert_close(mean, plain / (1 - decay**step), rtol=1e-9, atol=1e-9)
         torch.testing.assert_close(mean, mean_of(weights[:step], decay), rtol=1e-9, atol=1e-9)
 
 
-def average_of(trainer: object) -> Average:
-    return next(callback for callback in trainer.callbacks if isinstance(callback, Average))
+def average_of(trainer: object) -> ExponentialAverage:
+    return next(callback for callback in trainer.callbacks if isinstance(callback, ExponentialAverage))
 
 
 def test_training_goes_on_as_without_it_and_ends_on_the_mean(tmp_path: Path) -> None:
@@ -42,11 +47,9 @@ def test_training_goes_on_as_without_it_and_ends_on_the_mean(tmp_path: Path) -> 
         assert torch.equal(saved[name], tensor), name
     for mean, parameter in zip(average_of(trainer).average, on.parameters(), strict=True):
         assert torch.equal(mean, parameter)
-    assert not same_state(on, plain)
-    buffers = dict(plain.fit.model.named_buffers())
-    assert len(buffers) == 6
-    for name, buffer in on.fit.model.named_buffers():
-        assert torch.equal(buffer, buffers[name]), name
+    kept = plain.fit.model.state_dict()
+    for name, tensor in on.fit.model.state_dict().items():
+        assert torch.equal(tensor, kept[name]) == name.endswith("num_batches_tracked"), name
 
 
 def test_the_mean_is_that_of_the_weights_after_each_step() -> None:
@@ -100,3 +103,68 @@ def test_a_resumed_run_ends_on_the_same_mean(tmp_path: Path, epochs: int) -> Non
     assert same_state(resumed.fit.model, whole.fit.model)
     assert resumed.best is not None
     assert all(torch.equal(resumed.best[name], whole.best[name]) for name in whole.best)
+
+
+class Figures(pl.Callback):
+    """The val/loss of each evaluation."""
+
+    def __init__(self) -> None:
+        self.all: list[float] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        self.all.append(pl_module.figures["val/loss"])
+
+
+def late_ema(since: int, **settings: Any) -> tuple[Any, pl.Trainer]:
+    """Three epochs of four steps, averaged from the start of an epoch on."""
+    method = EMA(decay=0.9)
+    strengths = Strengths({(method, "decay"): late(0.9, 0.0, since)})
+    return fitted(method, extra=[strengths, *settings.pop("extra", ())], **settings)
+
+
+def test_started_after_the_end_lightnings_ends_on_the_initial_weights_and_ours_on_the_trained_ones() -> None:
+    """Both are told to begin after 100 epochs of 3: here that is no averaging, there it is no training."""
+    figures, plain_figures, lightnings_figures = Figures(), Figures(), Figures()
+    on, _ = late_ema(since=101, extra=[figures])
+    plain, _ = fitted(extra=[plain_figures])
+    assert same_state(on.fit.model, plain.fit.model)
+    assert figures.all == plain_figures.all
+    assert len(set(figures.all)) == 3
+
+    lightnings = EMAWeightAveraging(decay=0.9, update_starting_at_step=400)
+    theirs, _ = fitted(extra=[lightnings, lightnings_figures])
+    assert same_state(theirs.fit.model, network())
+    assert len(set(lightnings_figures.all)) == 1, "it validates the initial weights, too"
+
+
+def test_started_late_it_is_the_mean_of_the_late_steps_and_lightnings_leans_on_the_first() -> None:
+    """From step 9 of 12 on; Lightning's has .9^3 of step 9, which should have the least of all."""
+    steps = [fitted(max_steps=count)[0].fit.model.output.weight.detach() for count in range(9, 13)]
+    on, trainer = late_ema(since=3)
+    assert average_of(trainer).steps == 4
+    torch.testing.assert_close(on.fit.model.output.weight.detach(), mean_of(steps, 0.9), rtol=1e-5, atol=1e-6)
+
+    theirs, _ = fitted(extra=[EMAWeightAveraging(decay=0.9, update_starting_at_step=8)])
+    expected = 0.729 * steps[0] + 0.081 * steps[1] + 0.09 * steps[2] + 0.1 * steps[3]
+    torch.testing.assert_close(theirs.fit.model.output.weight.detach(), expected, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(expected, mean_of(steps, 0.9), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_late_start_is_resumed(tmp_path: Path, epochs: int) -> None:
+    """Saved before the averaging and in the middle of it: no weights of the file's are taken for a mean."""
+    _, first = late_ema(since=2, epochs=epochs)
+    first.save_checkpoint(tmp_path / "first.ckpt")
+    resumed, trainer = late_ema(since=2, checkpoint=str(tmp_path / "first.ckpt"))
+    whole, _ = late_ema(since=2)
+    assert average_of(trainer).steps == 8
+    assert same_state(resumed.fit.model, whole.fit.model)
+
+
+def test_an_early_end_goes_back_to_the_weights() -> None:
+    method = EMA(decay=0.9)
+    schedule = {(method, "decay"): lambda epoch: 0.9 if epoch < 3 else 0.0}
+    on, trainer = fitted(method, extra=[Strengths(schedule)])
+    plain, _ = fitted()
+    assert average_of(trainer).steps == 0
+    assert same_state(on.fit.model, plain.fit.model)

@@ -1,6 +1,8 @@
 import copy
+from typing import Any
 
 import pytest
+import pytorch_optimizer
 import torch
 from torch import Tensor, nn
 
@@ -66,3 +68,46 @@ def test_slow_weights_travel_in_the_state_dict() -> None:
 def test_half_a_step_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"regularizer.lookahead.k=2.5: must be a whole number"):
         Lookahead(0.5, 2.5)
+
+
+@pytest.mark.parametrize(("k", "alpha"), [(3, 0.4), (2, 0.8), (5, 0.5), (1, 0.3)])
+@pytest.mark.parametrize("adam", [False, True])
+def test_it_goes_the_way_of_pytorch_optimizers(double: None, k: int, alpha: float, adam: bool) -> None:
+    """Twelve steps, with the optimizer's momentum kept at a meeting as it is by the library unless told otherwise."""
+
+    def base(parameters: Any) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr=0.02) if adam else torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
+
+    def walked(make: Any) -> nn.Module:
+        model, task = network(activation="tanh"), task_of("classification")
+        optimizer = make(base(model.parameters()))
+        for step in range(12):
+            inputs, targets = batch_of("classification", seed=step % 3)
+            optimizer.zero_grad()
+            task.criterion(model(inputs), targets).backward()
+            optimizer.step()
+        return model
+
+    ours = walked(Lookahead(alpha, k).wrap_optimizer)
+    theirs = walked(lambda optimizer: pytorch_optimizer.Lookahead(optimizer, k=k, alpha=alpha))
+    plain = walked(lambda optimizer: optimizer)
+    for one, other, without in zip(ours.parameters(), theirs.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-15)
+        assert not torch.allclose(one, without, rtol=1e-3, atol=1e-3)
+
+
+def test_all_weights_meet_and_in_the_library_only_those_with_a_gradient_just_then() -> None:
+    """A weight whose layer was used in the first of two steps alone: the paper's slow weights are those of the net."""
+    ends = []
+    for make in (
+        Lookahead(0.5, 2).wrap_optimizer,
+        lambda optimizer: pytorch_optimizer.Lookahead(optimizer, k=2, alpha=0.5),
+    ):
+        weights = [nn.Parameter(torch.tensor([1.0])), nn.Parameter(torch.tensor([1.0]))]
+        optimizer = make(torch.optim.SGD(weights, lr=0.5))
+        for used in (weights, weights[:1]):
+            optimizer.zero_grad()
+            torch.cat(list(used)).sum().backward()
+            optimizer.step()
+        ends.append([weight.item() for weight in weights])
+    assert ends == [[0.5, 0.75], [0.5, 0.5]]

@@ -2,6 +2,7 @@ import copy
 from typing import Any
 
 import pytest
+import pytorch_optimizer
 import torch
 from torch import Tensor, nn
 
@@ -129,3 +130,80 @@ def test_a_checkpoint_of_the_plain_optimizer_loads() -> None:
     optimizer = Module(fit, torch.optim.Adam).wrapped(torch.optim.Adam(on.parameters()))
     optimizer.load_state_dict(torch.optim.Adam(off.parameters()).state_dict())
     assert same_state(on, off)
+
+
+BASES: list[tuple[Any, dict[str, float]]] = [
+    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
+    (torch.optim.AdamW, {"lr": 0.02, "weight_decay": 0.0}),
+]
+
+
+def walked(make: Any, steps: int, **net: Any) -> nn.Module:
+    """A net after some steps; the library's optimizer wants its first gradient before the step."""
+    model, task = network(activation="tanh", **net), task_of("classification")
+    optimizer = make(model.parameters())
+    for step in range(steps):
+        inputs, targets = batch_of("classification", seed=step % 3)
+
+        def closure(inputs: Tensor = inputs, targets: Tensor = targets) -> Tensor:
+            optimizer.zero_grad()
+            loss = task.criterion(model(inputs), targets)
+            loss.backward()
+            return loss
+
+        if isinstance(optimizer, pytorch_optimizer.SAM):
+            closure()
+        optimizer.step(closure)
+    return model
+
+
+@pytest.mark.parametrize(("base", "keys"), BASES, ids=lambda one: getattr(one, "__name__", ""))
+def test_it_goes_the_way_of_pytorch_optimizers(double: None, base: Any, keys: dict[str, float]) -> None:
+    """To the eight digits of the library's norm, which is of single precision whatever the gradients are."""
+    ours = walked(lambda p: SAM(0.5).wrap_optimizer(base(p, **keys)), 7)
+    theirs = walked(lambda p: pytorch_optimizer.SAM(p, base, rho=0.5, **keys), 7)
+    plain = walked(lambda p: base(p, **keys), 7)
+    for one, other, without in zip(ours.parameters(), theirs.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+        assert not torch.allclose(one, without, rtol=1e-3, atol=1e-3)
+
+
+def test_where_they_differ_ours_is_exact(double: None) -> None:
+    """One step of lr 1 on Σ w⁴/4 goes to w - (w + ρ w³/‖w³‖)³."""
+    start, rho = torch.tensor([0.3, -1.1, 0.7]), 0.05
+    cube = start**3
+    expected = start - (start + rho * cube / cube.norm()) ** 3
+    errors = []
+    for make in (
+        lambda p: SAM(rho).wrap_optimizer(torch.optim.SGD(p, lr=1.0)),
+        lambda p: pytorch_optimizer.SAM(p, torch.optim.SGD, rho=rho, lr=1.0),
+    ):
+        weight = nn.Parameter(start.clone())
+        optimizer = make([weight])
+
+        def closure(weight: Any = weight, optimizer: Any = optimizer) -> Tensor:
+            optimizer.zero_grad()
+            loss = (weight**4).sum() / 4
+            loss.backward()
+            return loss
+
+        if isinstance(optimizer, pytorch_optimizer.SAM):
+            closure()
+        optimizer.step(closure)
+        errors.append(float((weight.detach() - expected).abs().max()))
+    assert errors[0] < 1e-15
+    assert 1e-12 < errors[1] < 1e-7
+
+
+def test_the_librarys_second_pass_counts_in_batch_norm_and_ours_does_not() -> None:
+    counts = [
+        int(walked(make, 3, norm="batch").state_dict()["norm_0.num_batches_tracked"])
+        for make in (
+            lambda p: pytorch_optimizer.SAM(p, torch.optim.SGD, rho=0.5, lr=0.1),
+            lambda p: torch.optim.SGD(p, lr=0.1),
+        )
+    ]
+    fit = fit_of(network(norm="batch"), task_of("classification"), [SAM(0.5)])
+    train(fit, [batch_of("classification")], 3)
+    ours = int(fit.model.state_dict()["norm_0.num_batches_tracked"])
+    assert (*counts, ours) == (6, 3, 3)

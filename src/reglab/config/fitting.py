@@ -19,7 +19,7 @@ def kind(data: Mapping[str, Any]) -> str | None:
 
 
 def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remedy: str) -> None:
-    """Refuses a regularizer or model that is not for this kind of task, or not for examples of this shape.
+    """Refuses a regularizer or model that is not for this kind of task, its examples' shape, or no validation rows.
 
     Args:
         key: ``regularizer=cutmix`` or ``model=cnn``.
@@ -34,6 +34,11 @@ def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remed
     task, kinds = kind(data), _said(node, "kinds")
     if task and kinds and task not in kinds:
         raise ConfigError(f"{key}: is for {' and '.join(kinds)}, and {name} is a {task}; {remedy}")
+    if data.get("val_fraction") == 0 and _said(node, "watches"):
+        raise ConfigError(
+            f"{key}: acts on val/loss, and data.val_fraction=0 leaves no validation rows; "
+            "raise it, as in data.val_fraction=0.2"
+        )
     dims, wanted = _said(data, "dims"), _said(node, "dims")
     if dims and wanted and dims not in wanted:
         raise ConfigError(wrong_examples(key, wanted, f"{name} has {EXAMPLES[dims]}", remedy))

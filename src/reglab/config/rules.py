@@ -128,7 +128,8 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 METRICS = (
     *(f"{part}/{name}" for part in ("test", "val", "train") for name in ("loss", "accuracy", "rmse", "perplexity")),
     *(f"test/{name}" for name in ("balanced_accuracy", "ece", "r2")),
-    *("gap/loss", "time/train_s", "time/step_ms", "model/parameters", "model/zero_fraction", "train/penalty"),
+    *("gap/loss", "time/train_s", "time/step_ms", "time/epochs"),
+    *("model/parameters", "model/zero_fraction", "train/penalty"),
 )
 _BETA = number(0.0, BELOW_1)
 _BATCHES = Rule(

@@ -25,6 +25,7 @@ PROJECTION = 11
 SECOND_PASS = 12
 GRADIENT = 13
 AVERAGE = 14
+STOPPING = 15
 
 
 def in_order(regularizers: Iterable[Regularizer]) -> list[Regularizer]:

@@ -141,6 +141,8 @@ class Regularizer(nn.Module):
     """Strength with which it acts on inputs as well: where that is on, any model will do."""
     activation: ClassVar[str] = ""
     """The only ``model.activation`` that it can act on; empty: any."""
+    watches: ClassVar[bool] = False
+    """Whether it acts on ``val/loss``: it needs validation rows, and its callbacks find figures in the Trainer."""
     needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
     """What the model must have, said where `attach` matches nothing."""
 

@@ -1,5 +1,6 @@
 """Lightning callbacks: the stopwatch, the tracker's figures, the progress bar."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,6 +27,7 @@ class Watch(pl.Callback):
         self._report = report
         self.train_s = 0.0
         self.steps = 0
+        self.epochs = 0.0
         self._since = 0.0
         self._evaluation_s = 0.0
 
@@ -42,6 +44,7 @@ class Watch(pl.Callback):
         """Stops it."""
         self.train_s = _now(pl_module) - self._since - self._evaluation_s
         self.steps = trainer.global_step
+        self.epochs = self.steps / math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Evaluation begins."""
@@ -128,7 +131,9 @@ class EpochBar(pl.Callback):
             self._bar.update(self._task, completed=trainer.global_step, figures="  ".join(shown))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leaves the full bar on the screen."""
+        """Leaves the full bar on the screen, where training ended early too."""
+        if self._bar is not None:
+            self._bar.update(self._task, total=trainer.global_step)
         self._close(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

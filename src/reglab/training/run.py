@@ -104,7 +104,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     _note(tracked, "no_effect", no_effect(fit.regularizers, schedules))  # type: ignore[arg-type]
     parts = ("val", "train") if data.val_rows else ("train",)
     methods = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
-    module = build.build_module(cfg, fit, parts, heard=bool(methods))
+    module = build.build_module(cfg, fit, parts, heard=any(r.watches for r in fit.regularizers))
     watch = Watch(tracked.log_metrics)
     bar = [EpochBar(describe.run_name(cfg))] if cfg.trainer.progress else []
     trainer = make_trainer(build.plain(cfg.trainer), [Strengths(schedules), watch, *methods, *bar])
@@ -121,7 +121,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     if data.test_rows:
         trainer.test(module, [data.test_dataloader(), data.train_eval_dataloader()], verbose=False)
         metrics |= module.figures
-    metrics |= {"time/train_s": watch.train_s, "time/step_ms": watch.step_ms}
+    metrics |= {"time/train_s": watch.train_s, "time/step_ms": watch.step_ms, "time/epochs": watch.epochs}
     metrics |= effects(model, fit.task, next(iter(data.train_eval_dataloader())))
     tracked.log_metrics(metrics, trainer.current_epoch)
     kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]

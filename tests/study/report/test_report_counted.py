@@ -96,3 +96,19 @@ def test_runs_of_another_kind_of_task_are_left_out() -> None:
     findings = found(records)
     assert findings.failures == []
     assert findings.left_out == ["1 run was left out: no run on diabetes has test/accuracy."]
+
+
+def test_that_validation_ended_the_training_is_told() -> None:
+    def stopped(strategy: str, patience: float, epochs: float | None) -> list[Rec]:
+        metrics = {"test/accuracy": 0.7} | ({} if epochs is None else {"time/epochs": epochs})
+        return [rec(strategy, seed, metrics, strengths={"early_stopping.patience": patience}) for seed in range(2)]
+
+    none = accuracies({"none": NONE})
+    records = none + stopped("early_stopping", 5, 12.25) + stopped("early_stopping+l2", 5, None)
+    told = [text for text in found(records).tasks[0].weaknesses if "validation labels" in text]
+    assert told == [
+        "early_stopping (after 12.2 epochs on average) and early_stopping+l2: validation labels decided when training "
+        "ended, so val/ figures flatter it; the test's do not."
+    ]
+    for others in (none, none + stopped("early_stopping", float("inf"), 20)):
+        assert not [text for text in found(others).tasks[0].weaknesses if "validation labels" in text]

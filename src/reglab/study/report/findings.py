@@ -8,8 +8,8 @@ from reglab.study.report.counted import Counted, Failure, count
 from reglab.study.report.leaderboard import Line, baseline_row, of_task
 from reglab.study.report.overall import cautions, overall
 from reglab.study.report.question import Question
-from reglab.study.report.records import Record
-from reglab.study.report.rows import Grid, Row, grid
+from reglab.study.report.records import Record, value
+from reglab.study.report.rows import Grid, Row, grid, strengths_of
 from reglab.study.report.select import Choice, choose
 from reglab.study.report.splits import Splits, missing_cells, proofs, splits, tag_values
 from reglab.study.report.tasks import Task, key_of, split
@@ -139,6 +139,7 @@ def _untold(choice: Choice, table: Grid, question: Question) -> list[str]:
         for text in tag_values(table, tag):
             names = [row.label for row in table.rows if any(r.tags.get(tag) == text for r in row.runs.values())]
             weak.append(f"{_and(names)}: {says} ({text}).")
+    weak += _ended_by_validation(table)
     commits = tag_values(table, "git_commit")
     if len(commits) > 1:
         weak.append(f"The runs come from {len(commits)} versions of the code ({', '.join(c[:10] for c in commits)}).")
@@ -149,6 +150,25 @@ _NOTED = {
     "double_counting": "the same effect was asked for twice",
     "no_effect": "one of its methods was off",
 }
+
+
+def _ended_by_validation(table: Grid) -> list[str]:
+    """Which strategies let validation labels end their training, and when it ended."""
+    epochs: dict[str, list[float]] = {}
+    for row in table.rows:
+        for record in row.runs.values():
+            if strengths_of(record).get("early_stopping.patience", "inf") != "inf":
+                length = value(record, "time/epochs")
+                epochs.setdefault(row.strategy, []).extend([] if length is None else [length])
+    told = [
+        f"{strategy} (after {sum(found) / len(found):.1f} epochs on average)" if found else strategy
+        for strategy, found in epochs.items()
+    ]
+    if not told:
+        return []
+    return [
+        f"{_and(told)}: validation labels decided when training ended, so val/ figures flatter it; the test's do not."
+    ]
 
 
 def _and(names: Sequence[str]) -> str:

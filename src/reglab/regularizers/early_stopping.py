@@ -1,0 +1,67 @@
+"""Early stopping: training ends when validation has not improved for some time."""
+
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping as LightningsEarlyStopping
+from torch import Tensor
+
+from reglab.errors import ConfigError
+from reglab.regularizers._order import STOPPING
+from reglab.regularizers.base import Regularizer
+
+
+class EarlyStopping(Regularizer):
+    """Ends training after `patience` evaluations in a row without a lower ``val/loss``; an equal one is not lower.
+
+    Prechelt 1998, "Early Stopping - But When?". The best weights, those of the lowest ``val/loss``, are kept under
+    every strategy; this one saves the rest of the training, and looks at validation labels for it.
+
+    Args:
+        patience: a whole number of evaluations, at least 1; infinity is off.
+    """
+
+    off: ClassVar = {"patience": float("inf")}
+    bounds: ClassVar = {"patience": (1.0, float("inf"))}
+    whole: ClassVar = ("patience",)
+    acts: ClassVar = STOPPING
+    effects: ClassVar = {"patience": "early stopping"}
+    watches: ClassVar = True
+    stackable: ClassVar = "it is a callback of the Trainer, and the runs of a stack would end at different steps"
+    patience: Tensor
+
+    def __init__(self, patience: float) -> None:
+        super().__init__(patience=patience)
+
+    def callbacks(self) -> list[Any]:
+        return [Patience(self)]
+
+
+class Patience(LightningsEarlyStopping):
+    """Lightning's, by evaluations and with the method's patience.
+
+    What is not finite is left to `reglab.training.Module`, which says at which step a loss stopped being so.
+    """
+
+    def __init__(self, method: EarlyStopping) -> None:
+        super().__init__("val/loss", check_finite=False, check_on_train_epoch_end=False)
+        self._method = method
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A training that had ended is not resumed.
+
+        Raises:
+            ConfigError: what is evaluated are training rows alone.
+        """
+        if getattr(pl_module, "parts", None) == ("train",):
+            raise ConfigError(
+                "regularizer=early_stopping: acts on val/loss, and there are no validation rows; raise "
+                "data.val_fraction"
+            )
+        if self.wait_count >= float(self._method.patience):
+            trainer.should_stop = True
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Counts an evaluation; the patience is what the config and its schedule say, not what a checkpoint holds."""
+        self.patience = float(self._method.patience)  # type: ignore[assignment]
+        super().on_validation_end(trainer, pl_module)

@@ -1,0 +1,104 @@
+"""Stochastic weight averaging: what is evaluated and kept is the mean of the late weights."""
+
+import math
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+from reglab.regularizers._averaging import Averaging
+from reglab.regularizers._order import AVERAGE
+from reglab.regularizers.base import Regularizer
+
+
+def skipped(start: float, steps: int) -> int:
+    """How many of a training's steps come before the averaging: start · steps, rounded to the nearest.
+
+    Args:
+        start: a share, from 0 (the weights after every step are averaged) to 1 (none are).
+        steps: of the whole training.
+    """
+    return math.floor(start * steps + 0.5)
+
+
+class SWA(Regularizer):
+    """Late in training validation and the best weights, and at its end what is saved and tested, are means of weights.
+
+    Arithmetic means, of the weights after every late step. Izmailov et al. 2018, "Averaging Weights Leads to Wider
+    Optima and Better Generalization", take one set of weights an epoch, as torch and Lightning do; steps are the same
+    path, seen more closely, and mean the same whether a training is one epoch long, has one batch an epoch, or ends
+    inside an epoch. Before the first late step everything sees the weights themselves. Running statistics of
+    normalizations are recomputed for the mean, see `Averaging`.
+
+    Args:
+        start: share of the training's steps before the averaging, from 0 to 1; 1 is off.
+    """
+
+    off: ClassVar = {"start": 1.0}
+    bounds: ClassVar = {"start": (0.0, 1.0)}
+    acts: ClassVar = AVERAGE
+    conflicts: ClassVar = {"ema": "both put a mean in the place of the weights"}
+    effects: ClassVar = {"start": "averaged weights"}
+    stackable: ClassVar = "it is a callback of the Trainer, which watches one run"
+    start: Tensor
+
+    def __init__(self, start: float) -> None:
+        super().__init__(start=start)
+
+    def attach(self, model: nn.Module) -> list[str]:
+        self._model = (model,)  # in a tuple: it is no part of this module
+        return super().attach(model)
+
+    def callbacks(self) -> list[Any]:
+        return [LateAverage(self, *self._model)]
+
+
+class LateAverage(Averaging):
+    """The mean of the late steps.
+
+    Args:
+        method: its start is read at the start of each epoch.
+        model: the attached one.
+    """
+
+    def __init__(self, method: SWA, model: nn.Module) -> None:
+        super().__init__(model)
+        self._method = method
+        self._total = 0  # steps of the training that the mean is late in
+        self._first = 0  # the first step in it
+        self._skipped = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A mean that was late in a shorter training is given up where it would be early in this one.
+
+        Raises:
+            ConfigError: the training has no length.
+        """
+        total = trainer.estimated_stepping_batches
+        if math.isinf(total) or total < 0:
+            raise ConfigError("regularizer=swa: starts at a share of the training; give it a length (max_epochs)")
+        another, self._total = self._total != total, int(total)
+        super().on_train_start(trainer, pl_module)
+        if another and self._first <= self._skipped:
+            self.forget()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Reads the start."""
+        self._skipped = skipped(float(self._method.start), self._total)
+
+    def share(self, step: int) -> float | None:
+        if step <= self._skipped:
+            return None
+        if not self.steps:
+            self._first = step
+        return 1 / (self.steps + 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The mean, with its place in the training."""
+        return {**super().state_dict(), "first": self._first, "total": self._total}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from there."""
+        super().load_state_dict(state_dict)
+        self._first, self._total = state_dict["first"], state_dict["total"]

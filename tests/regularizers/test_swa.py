@@ -1,0 +1,211 @@
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import pytorch_lightning as pl
+import torch
+from mlflow import MlflowClient
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from reglab.errors import ConfigError
+from reglab.models import MLP
+from reglab.regularizers import SWA, MaxNorm, penalized
+from reglab.regularizers.swa import LateAverage, skipped
+from reglab.training.build import build_data
+from reglab.training.callbacks import Strengths
+from reglab.training.module import Module
+from reglab.training.run import run
+from tests.conftest import Compose
+from tests.regularizers.lightning_runs import fitted
+from tests.regularizers.steps import same_state
+
+NORM = {"norm": "batch"}
+
+
+def late_of(trainer: pl.Trainer) -> LateAverage:
+    return next(callback for callback in trainer.callbacks if isinstance(callback, LateAverage))
+
+
+class Trace(pl.Callback):
+    """Weights after each step, and figures of each evaluation."""
+
+    def __init__(self) -> None:
+        self.weights: list[list[Tensor]] = []
+        self.figures: list[dict[str, float]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        self.weights.append([parameter.detach().clone() for parameter in pl_module.parameters()])
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.figures.append(dict(pl_module.figures))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("start", "steps", "expected"),
+    [(0.75, 100, 75), (0.9, 10, 9), (0, 10, 0), (1, 10, 10), (0.5, 3, 2), (0.99, 12, 12), (0.1, 1, 0)],
+)
+def test_steps_before_the_start(start: float, steps: int, expected: int) -> None:
+    assert skipped(start, steps) == expected
+    assert skipped(float(torch.tensor(start, dtype=torch.float32)), steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "settings"),
+    [
+        (0.0, {}),
+        (0.5, {}),
+        (0.7, {"max_steps": 7}),  # inside the second epoch
+        (0.5, {"scheduler": lambda optimizer, steps: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)}),
+    ],
+)
+def test_it_is_the_arithmetic_mean(double: None, start: float, settings: dict[str, Any]) -> None:
+    """Of the weights after each late step; torch's AveragedModel, given the same weights, says the same."""
+    trace = Trace()
+    on, trainer = fitted(SWA(start), extra=[trace], **settings)
+    late = trace.weights[skipped(start, len(trace.weights)) :]
+    assert len(trace.weights) == trainer.global_step
+    assert late_of(trainer).steps == len(late) > 1
+    for place, weight in enumerate(on.parameters()):
+        expected = torch.stack([weights[place] for weights in late]).mean(0)
+        torch.testing.assert_close(weight.detach(), expected, rtol=1e-13, atol=1e-15)
+
+    other, _ = fitted(epochs=1)
+    oracle = AveragedModel(other.fit.model)
+    for weights in late:
+        for parameter, weight in zip(other.fit.model.parameters(), weights, strict=True):
+            parameter.data.copy_(weight)
+        oracle.update_parameters(other.fit.model)
+    for weight, expected in zip(on.parameters(), oracle.module.parameters(), strict=True):
+        torch.testing.assert_close(weight, expected, rtol=1e-13, atol=1e-15)
+
+
+def test_validation_sees_the_weights_before_the_start_and_the_mean_so_far_after_it() -> None:
+    """After 12 steps of 16, those of 4 epochs: one evaluation of the mean, and the three before it of the weights."""
+    trace, plain = Trace(), Trace()
+    on, trainer = fitted(SWA(0.75), epochs=4, extra=[trace], net=NORM)
+    fitted(epochs=4, extra=[plain], net=NORM)
+    assert trace.figures[:3] == plain.figures[:3]
+    assert trace.figures[3] != plain.figures[3]
+    trainer.validate(on, trainer.val_dataloaders, verbose=False)
+    assert trace.figures[4] == trace.figures[3], "as of the finished model"
+
+
+def test_the_best_weights_are_whole() -> None:
+    """Where the lowest val/loss is the mean's, the best weights are the mean with its statistics, and not in part."""
+    on, _ = fitted(SWA(0.0), epochs=1, net=NORM)
+    assert on.best is not None
+    for name, tensor in on.fit.model.state_dict().items():
+        assert torch.equal(on.best[name], tensor), name
+
+
+def test_off_is_bit_equal_under_lightning() -> None:
+    trace, plain = Trace(), Trace()
+    on, _ = fitted(SWA(1.0), net=NORM, extra=[trace])
+    none, _ = fitted(net=NORM, extra=[plain])
+    assert same_state(on.fit.model, none.fit.model)
+    assert trace.figures == plain.figures
+
+
+def test_a_start_after_the_end_leaves_the_weights_and_not_the_initial_ones() -> None:
+    """.99 of 12 steps are 12."""
+    on, trainer = fitted(SWA(0.99))
+    none, _ = fitted()
+    assert late_of(trainer).steps == 0
+    assert same_state(on.fit.model, none.fit.model)
+
+
+def test_gradients_of_several_batches_are_one_step() -> None:
+    _, trainer = fitted(SWA(0.5), epochs=3, accumulate_grad_batches=2)
+    assert late_of(trainer).steps == 3
+    assert trainer.global_step == 6
+
+
+def test_it_averages_weights_that_keep_to_a_limit() -> None:
+    on, _ = fitted(SWA(0.5), MaxNorm(max_norm=0.3))
+    for weight in penalized(on.fit.model).values():
+        assert (weight.norm(dim=1) <= 0.3 + 1e-6).all()
+
+
+def same_end(one: Module, other: Module) -> bool:
+    assert one.best is not None
+    assert other.best is not None
+    bests = all(torch.equal(one.best[name], other.best[name]) for name in other.best)
+    return bests and same_state(one.fit.model, other.fit.model)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_resumed_run_ends_on_the_same_mean(tmp_path: Path, epoch: int) -> None:
+    """Saved before the start, at it, and in the middle of the averaging."""
+
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            if trainer.current_epoch + 1 == epoch:
+                trainer.save_checkpoint(tmp_path / "saved.ckpt")
+
+    whole, _ = fitted(SWA(0.5), epochs=4, net=NORM, extra=[Save()])
+    resumed, trainer = fitted(SWA(0.5), epochs=4, net=NORM, checkpoint=str(tmp_path / "saved.ckpt"))
+    assert late_of(trainer).steps == 8
+    assert same_end(resumed, whole)
+
+
+def test_a_mean_that_was_late_in_a_shorter_training_is_given_up(tmp_path: Path) -> None:
+    """Of 4 steps two are averaged; of 12 these are early ones."""
+    _, first = fitted(SWA(0.5), epochs=1)
+    first.save_checkpoint(tmp_path / "first.ckpt")
+    resumed, trainer = fitted(SWA(0.5), checkpoint=str(tmp_path / "first.ckpt"))
+    whole, _ = fitted(SWA(0.5))
+    assert late_of(trainer).steps == 6
+    assert same_state(resumed.fit.model, whole.fit.model)
+
+
+def test_a_start_that_is_scheduled_is_resumed(tmp_path: Path) -> None:
+    """Averaged are the four steps of the first epoch, and of twelve those after the ninth."""
+
+    def scheduled(**settings: Any) -> tuple[Module, pl.Trainer]:
+        method = SWA(0.75)
+        moves = Strengths({(method, "start"): lambda epoch: 0.0 if epoch == 1 else 0.75})
+        return fitted(method, extra=[moves, *settings.pop("extra", ())], **settings)
+
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            trainer.save_checkpoint(tmp_path / f"{trainer.current_epoch + 1}.ckpt")
+
+    whole, trainer = scheduled(extra=[Save()])
+    resumed, again = scheduled(checkpoint=str(tmp_path / "2.ckpt"))
+    assert late_of(trainer).steps == late_of(again).steps == 7
+    assert same_end(resumed, whole)
+
+
+def test_a_training_without_a_length_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^regularizer=swa: starts at a share of the training; give it a length"):
+        fitted(SWA(0.5), epochs=-1, max_time={"seconds": 1})
+
+
+def test_a_tracked_run_is_evaluated_tested_and_saved_as_the_mean(compose_cfg: Compose, store_uri: str) -> None:
+    """It ends inside its third epoch of 17 steps: two evaluations of the weights, one of the mean."""
+    client = MlflowClient(store_uri)
+    keys = (
+        "model.hidden_sizes=[16]",
+        "model.norm=batch",
+        "tracking.weights=both",
+        "trainer.max_epochs=9",
+        "trainer.max_steps=45",
+    )
+    on, none = (run(compose_cfg(*keys, f"regularizer={name}")) for name in ("swa", "none"))
+    losses, plain = ([m.value for m in client.get_metric_history(r.run_id, "val/loss")] for r in (on, none))
+    assert len(losses) == len(plain) == 3
+    assert losses[:2] == plain[:2]
+    assert losses[2] != plain[2]
+    data = build_data(compose_cfg(*keys))
+    for file, loss in (("last", losses[2]), ("best", min(losses))):
+        net = MLP(data.input_shape, data.outputs, [16], norm="batch")
+        path = mlflow.artifacts.download_artifacts(
+            run_id=on.run_id, artifact_path=f"weights/{file}.safetensors", tracking_uri=store_uri
+        )
+        net.load_state_dict(load_file(path))
+        with torch.no_grad():
+            found = torch.nn.functional.cross_entropy(net.eval()(data.val.inputs), data.val.targets)
+        assert found.item() == pytest.approx(loss, rel=1e-5)
