@@ -57,8 +57,8 @@ def main() -> None:
     results: dict[str, object] = {"setting": setting(args.device), "rounds": args.rounds}
     if "steps" in parts:
         seen: set[str] = set()
-        for net in (steps.SMALL, steps.LARGE, steps.SIGMOID, steps.IMAGES):
-            # Of the last two only what needs them.
+        for net in (steps.SMALL, steps.LARGE, steps.SIGMOID, steps.DROPPING, steps.IMAGES):
+            # Of the later ones only what needs them.
             names = [n for n in steps.REGULARIZERS if net in (steps.SMALL, steps.LARGE) or n not in seen]
             times = steps.measure(net, device, names, args.rounds, say)
             seen |= set(times)

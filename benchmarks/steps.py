@@ -52,9 +52,19 @@ def _mlp(*hidden: int, activation: str = "relu") -> Callable[[tuple[int, ...]], 
     return lambda shape: MLP(shape, CLASSES, hidden_sizes=hidden, activation=activation)
 
 
+def _dropping(shape: tuple[int, ...]) -> torch.nn.Module:
+    """The large network with dropout layers of its own."""
+    model = _mlp(1024, 1024, 2048)(shape)
+    for name, layer in list(model.named_children()):
+        if isinstance(layer, torch.nn.ReLU):
+            setattr(model, name, torch.nn.Sequential(layer, torch.nn.Dropout()))
+    return model
+
+
 SMALL = Net("small", (64,), _mlp(128, 128), 64, 500, 100)
 LARGE = Net("large", (784,), _mlp(1024, 1024, 2048), 256, 12, 3)
 SIGMOID = Net("sigmoid", (784,), _mlp(1024, 1024, 2048, activation="sigmoid"), 256, 12, 3)
+DROPPING = Net("dropping", (784,), _dropping, 256, 12, 3)
 IMAGES = Net("images", (1, 28, 28), lambda shape: ResidualCNN(shape, CLASSES), 64, 8, 2)
 
 

@@ -18,9 +18,9 @@ HEAD = """# Regularizers
 
 Written by `make index` from the cards, the configs and the newest figures of `make bench`. The cost is that of a
 training step relative to `none`, on the large net of [benchmarks](../benchmarks.md) (784-1024-1024-2048-10, batch 256),
-where a method needs it with sigmoids (marked †), or on a residual net for images (*). Beside it is what it would be in
-theory: passes through the net, and the random numbers that the method draws for each activation or weight, at the
-measured price of torch's.
+where a method needs it with sigmoids (marked †) or with dropout layers (‡), or on a residual net for images (*). Beside
+it is what it would be in theory: passes through the net, and the random numbers that the method draws for each
+activation or weight, at the measured price of torch's.
 
 | | what it does | strengths | cost | in theory |
 | --- | --- | --- | ---: | ---: |
@@ -41,7 +41,7 @@ def main() -> None:
 def costs(result: dict[str, dict[str, Any]]) -> dict[str, list[float | str | None]]:
     """By name: the ratio to `none` (the median over rounds), that in theory, and the net it was taken on."""
     found: dict[str, list[float | str | None]] = {}
-    for net in ("images", "sigmoid", "large"):  # the large net wins
+    for net in ("images", "dropping", "sigmoid", "large"):  # the large net wins
         times = result.get(f"steps_{net}_ms", {})
         for name in set(times) - {"bare", "floor", "none"}:
             ratios = [own / none for own, none in zip(times[name], times["none"], strict=True)]
@@ -70,7 +70,7 @@ def _row(card: Path, costs: dict[str, list[float | str | None]]) -> tuple[str, .
     return f"[{name}]({name}.md)", first, strengths or "–", cost + _MARKS[str(net)], expected
 
 
-_MARKS = {"large": "", "sigmoid": "†", "images": "*"}
+_MARKS = {"large": "", "sigmoid": "†", "dropping": "‡", "images": "*"}
 
 if __name__ == "__main__":
     main()
