@@ -200,6 +200,7 @@ def test_it_trains_in_mixed_precision(row: Row) -> None:
     assert all(p.isfinite().all() for p in fit.model.parameters())
 
 
+@pytest.mark.filterwarnings("ignore:regularizer=alpha_dropout")  # beside activity_kl, which insists on sigmoids
 @pytest.mark.parametrize(
     "pair", list(itertools.combinations(ROWS, 2)), ids=lambda pair: "+".join(row.cls for row in pair)
 )

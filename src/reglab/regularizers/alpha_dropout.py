@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from reglab.regularizers._hooks import moved
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
-from reglab.regularizers.dropout import hidden_activations
+from reglab.regularizers.dropout import hidden_activations, kept
 
 # -scale · alpha of SELU: what it says to a very negative number, and what a dropped unit is set to.
 SATURATED = -1.7580993408473766
@@ -28,8 +28,8 @@ def alpha_dropped(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
     """
     scale = 1 / ((1 - p) * (1 + p * SATURATED**2)).sqrt()
     shift = -scale * p * SATURATED
-    exact = values.to(torch.promote_types(values.dtype, p.dtype))  # bfloat16 would round SATURATED
-    return (torch.where(draws >= p, exact, SATURATED) * scale + shift).to(values.dtype)
+    mask = kept(draws, p).mul_(scale)
+    return (values * mask).add_(mask.mul(-SATURATED).add_(SATURATED * scale + shift)).to(values.dtype)
 
 
 class AlphaDropout(Regularizer):

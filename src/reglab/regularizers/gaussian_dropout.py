@@ -22,7 +22,7 @@ def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
         draws: of mean 0 and variance 1, of the same shape.
         p: 0-dim, at least 0 and below 1.
     """
-    factor = 1 + (p / (1 - p)).sqrt() * draws
+    factor = ((p / (1 - p)).sqrt() * draws).add_(1)
     return (values * factor).to(values.dtype)  # the noise itself is not rounded to bfloat16
 
 

@@ -18,7 +18,7 @@ def noisy(weight: Tensor, draws: Tensor, std: Tensor) -> Tensor:
         draws: of the same shape.
         std: 0-dim, at least 0.
     """
-    return weight + std * draws
+    return (std * draws).add_(weight)
 
 
 class WeightNoise(Regularizer):
