@@ -107,8 +107,8 @@ def test_that_validation_ended_the_training_is_told() -> None:
     records = none + stopped("early_stopping", 5, 12.25) + stopped("early_stopping+l2", 5, None)
     told = [text for text in found(records).tasks[0].weaknesses if "validation labels" in text]
     assert told == [
-        "early_stopping (after 12.2 epochs on average) and early_stopping+l2: validation labels decided when training "
-        "ended, so val/ figures flatter it; the test's do not."
+        "early_stopping (trained for 12.2 epochs on average) and early_stopping+l2: validation labels could end "
+        "training, and not only choose its best epoch as they do for all."
     ]
     for others in (none, none + stopped("early_stopping", float("inf"), 20)):
         assert not [text for text in found(others).tasks[0].weaknesses if "validation labels" in text]

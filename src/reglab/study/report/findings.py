@@ -153,7 +153,7 @@ _NOTED = {
 
 
 def _ended_by_validation(table: Grid) -> list[str]:
-    """Which strategies let validation labels end their training, and when it ended."""
+    """Which strategies let validation labels end their training, and after how long it ended."""
     epochs: dict[str, list[float]] = {}
     for row in table.rows:
         for record in row.runs.values():
@@ -161,13 +161,13 @@ def _ended_by_validation(table: Grid) -> list[str]:
                 length = value(record, "time/epochs")
                 epochs.setdefault(row.strategy, []).extend([] if length is None else [length])
     told = [
-        f"{strategy} (after {sum(found) / len(found):.1f} epochs on average)" if found else strategy
+        f"{strategy} (trained for {sum(found) / len(found):.1f} epochs on average)" if found else strategy
         for strategy, found in epochs.items()
     ]
     if not told:
         return []
     return [
-        f"{_and(told)}: validation labels decided when training ended, so val/ figures flatter it; the test's do not."
+        f"{_and(told)}: validation labels could end training, and not only choose its best epoch as they do for all."
     ]
 
 
