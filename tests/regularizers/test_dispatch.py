@@ -1,10 +1,12 @@
 """How new weights get into a model."""
 
+import pytest
 import torch
 from torch import nn
 
-from reglab.regularizers import WeightDecay
-from reglab.regularizers._dispatch import Dispatch
+from reglab.errors import ConfigError
+from reglab.regularizers import L1, SAM, WeightDecay
+from reglab.regularizers._dispatch import Dispatch, effective_rates
 
 
 class Halved(WeightDecay):
@@ -15,7 +17,7 @@ class Halved(WeightDecay):
 
 
 def halve(model: nn.Module) -> None:
-    Dispatch([Halved(strength=0.1)], model).after_step(0.1)
+    Dispatch([Halved(strength=0.1)], model).after_step(effective_rates(torch.optim.SGD(model.parameters(), lr=0.1)))
 
 
 def test_the_parameter_stays_the_one_that_the_optimizer_holds() -> None:
@@ -51,3 +53,28 @@ def test_shared_weights_change_once() -> None:
         model[0].weight.fill_(4.0)
     halve(model)
     assert torch.equal(model[1].weight.detach(), torch.full((2, 2), 2.0))
+
+
+def test_every_group_has_its_own_rate_and_weights_of_none_stay() -> None:
+    model = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(4)))
+    with torch.no_grad():
+        for layer in model:
+            layer.weight.fill_(1.0)
+    groups = [{"params": [model[0].weight], "lr": 0.0}, {"params": [model[1].weight]}]
+    groups.append({"params": [model[2].weight], "lr": 0.01, "momentum": 0.5})
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    dispatch = Dispatch([L1(strength=1.0), WeightDecay(strength=0.5)], model)
+    for layer in model:
+        layer.weight.grad = torch.zeros(2, 2)
+    dispatch.wrapped(optimizer).step()
+    dispatch.after_step(effective_rates(optimizer))
+    expected = [1.0, 1 - 0.1 * 0.5 - 0.1, 1 - 0.01 * 0.5 - 0.02, 1.0]
+    assert [layer.weight[0, 0].item() for layer in model] == pytest.approx(expected)
+
+
+def test_an_optimizer_of_many_passes_a_step_is_refused() -> None:
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.LBFGS(model.parameters())
+    assert Dispatch([L1(strength=0.1)], model).wrapped(optimizer) is optimizer
+    with pytest.raises(ConfigError, match=r"^optimizer=LBFGS: takes several passes a step, and so does not fit sam;"):
+        Dispatch([SAM(rho=0.1)], model).wrapped(optimizer)

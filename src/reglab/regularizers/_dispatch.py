@@ -1,13 +1,17 @@
 """Hands the weights to the regularizers at their moments: around the optimizer, and after it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from reglab.errors import ConfigError
 from reglab.regularizers._wrapper import BeforeUpdate
 from reglab.regularizers.base import Regularizer
+
+Rates = Sequence[tuple[set[int], float]]
+"""Of each parameter group the identities of its parameters, and how far its steps go."""
 
 
 def overrides(regularizer: nn.Module, hook: str) -> bool:
@@ -32,23 +36,26 @@ class Dispatch:
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimizer with what regularizers put around it: the one that acts first is the outermost."""
+        plain = optimizer
         if self._before:  # innermost: right before the update, once, however many passes a step has
-            inner = optimizer
-            optimizer = BeforeUpdate(
-                inner, lambda: self._change(self._before, "before_step", inner.param_groups[0]["lr"])
-            )
+            optimizer = BeforeUpdate(plain, lambda: self._change(self._before, "before_step", _rates(plain, _lr)))
         for regularizer in reversed(self._all):
             optimizer = regularizer.wrap_optimizer(optimizer)
+        if optimizer is not plain and isinstance(plain, torch.optim.LBFGS):
+            names = ", ".join(regularizer.name for regularizer in self._all)
+            raise ConfigError(
+                f"optimizer=LBFGS: takes several passes a step, and so does not fit {names}; choose another"
+            )
         return optimizer
 
-    def after_step(self, lr: float) -> None:
+    def after_step(self, rates: Rates) -> None:
         """What comes after the optimizer.
 
         Args:
-            lr: see `effective_lr`, as it was in that step.
+            rates: see `effective_rates`, as they were in that step.
         """
         if self._after:
-            self._change(self._after, "after_step", lr)
+            self._change(self._after, "after_step", rates)
 
     @torch.no_grad()
     def penalty(self) -> float:
@@ -60,27 +67,32 @@ class Dispatch:
         return total
 
     @torch.no_grad()
-    def _change(self, regularizers: list[Any], hook: str, lr: float) -> None:
+    def _change(self, regularizers: list[Any], hook: str, rates: Rates) -> None:
         for regularizer in regularizers:
             weights = regularizer.weights(self._model)
-            for name, new in getattr(regularizer, hook)(weights, lr).items():
-                if new is not weights[name]:
-                    _replace(weights[name], new)
+            for owned, lr in rates:  # weights of no group are nobody's to change
+                group = {name: weight for name, weight in weights.items() if id(weight) in owned}
+                for name, new in getattr(regularizer, hook)(group, lr).items() if group else ():
+                    if new is not group[name]:
+                        group[name].copy_(new)
 
 
-def _replace(weight: Tensor, new: Tensor) -> None:
-    """Without a copy, which of a large weight takes as long as the method, where its memory is nobody else's."""
-    if weight.untyped_storage().nbytes() == weight.nbytes:
-        weight.data = new
-    else:  # a part of a larger block, as cuDNN wants the weights of a recurrent layer
-        weight.copy_(new)
-
-
-def effective_lr(optimizer: Any) -> float:
-    """The step along a constant gradient: with it a proximal step has the minimum of its penalty.
+def effective_rates(optimizer: Any) -> Rates:
+    """The step of each group along a constant gradient: with it a proximal step has the minimum of its penalty.
 
     lr for most; lr / (1 - momentum) for SGD with momentum, whose updates add up to that (with dampening, less).
     """
-    group = optimizer.param_groups[0]
+    return _rates(optimizer, _effective_lr)
+
+
+def _rates(optimizer: Any, rate: Callable[[dict[str, Any]], float]) -> Rates:
+    return [({id(parameter) for parameter in group["params"]}, rate(group)) for group in optimizer.param_groups]
+
+
+def _lr(group: dict[str, Any]) -> float:
+    return float(group["lr"])
+
+
+def _effective_lr(group: dict[str, Any]) -> float:
     momentum = group.get("momentum", 0.0) or 0.0
-    return float(group["lr"]) * (1.0 - group.get("dampening", 0.0) * (momentum > 0)) / (1.0 - momentum)
+    return _lr(group) * (1.0 - group.get("dampening", 0.0) * (momentum > 0)) / (1.0 - momentum)

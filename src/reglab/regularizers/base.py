@@ -27,11 +27,12 @@ _NORMALIZATIONS = (
 )
 
 
-def penalized(model: nn.Module) -> Weights:
+def penalized(model: nn.Module, *, frozen: bool = False) -> Weights:
     """The weights that penalties and constraints act on, by their names in the state dict.
 
     Trainable parameters of two or more dimensions (Linear, Conv, Embedding, ...), without biases and without the
-    gains of normalizations. Shared weights come once, under their first name.
+    gains of normalizations. Shared weights come once, under their first name. With `frozen` also those that are not
+    trainable now.
     """
     found: Weights = {}
     seen: set[int] = set()
@@ -42,7 +43,7 @@ def penalized(model: nn.Module) -> Weights:
             if weight is None or weight.ndim < 2 or "bias" in name or id(weight) in seen:
                 continue
             # Under functional_call plain tensors stand in for the parameters, and under vmap they hide requires_grad.
-            if isinstance(weight, nn.Parameter) and not weight.requires_grad:
+            if isinstance(weight, nn.Parameter) and not (weight.requires_grad or frozen):
                 continue
             seen.add(id(weight))
             found[f"{prefix}.{name}" if prefix else name] = weight

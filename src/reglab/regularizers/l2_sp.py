@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from reglab.regularizers._half_squares import half_squares
 from reglab.regularizers._order import PENALTY
-from reglab.regularizers.base import Regularizer, Step, Weights
+from reglab.regularizers.base import Regularizer, Step, Weights, penalized
 
 
 def l2_sp_penalty(weights: Weights, starts: Weights, strength: Tensor) -> Tensor:
@@ -44,12 +44,12 @@ class L2SP(Regularizer):
         self._names: list[str] = []
 
     def attach(self, model: nn.Module) -> list[str]:
-        weights = self.weights(model)
+        weights = penalized(model, frozen=True)  # what is thawed later began here, too
         self._names = list(weights)
         for i, weight in enumerate(weights.values()):
             # A copy: the optimizer, and the loading of a checkpoint, write into the weight itself.
             self.register_buffer(f"start_{i}", weight.detach().clone(), persistent=False)
-        return self._names
+        return list(self.weights(model))
 
     def starts(self) -> Weights:
         """Where each weight began, by its name in the model."""

@@ -87,7 +87,8 @@ class SharpnessAware(Wrapper):
                 "regularizer=sam: needs two passes a step; choose trainer.precision=bf16-mixed, not 16-mixed"
             )
         self._zeroed = False
-        with torch.enable_grad():
+        devices = {parameter.device for parameter in self.parameters if parameter.is_cuda}
+        with torch.enable_grad(), torch.random.fork_rng(devices):  # the second pass is to draw the same masks
             closure()
         if not self._zeroed:
             raise ConfigError("regularizer=sam: a second pass needs the whole batch; take accumulate_grad_batches=1")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reglab.errors import Diverged
-from reglab.regularizers._dispatch import Dispatch, effective_lr
+from reglab.regularizers._dispatch import Dispatch, effective_rates
 from reglab.seeding import mix
 from reglab.training.fit import Fit
 
@@ -104,7 +104,7 @@ class Module(pl.LightningModule):
     ) -> None:
         """One step of the `wrapped` optimizer, with what regularizers do to the weights after it."""
         optimizer.step(closure=optimizer_closure)
-        self._dispatch.after_step(effective_lr(optimizer))
+        self._dispatch.after_step(effective_rates(optimizer))
 
     def on_train_epoch_end(self) -> None:
         """Raises `Diverged` at the first step of the epoch whose loss was not finite."""

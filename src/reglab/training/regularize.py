@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.errors import ConfigError
-from reglab.regularizers._dispatch import Dispatch, effective_lr, overrides
+from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer, Weights, penalized
 
@@ -25,47 +25,93 @@ class Regularize(pl.Callback):
         regularizers: their order does not matter, they act in their own.
         module: name of the submodule that they act on (``"net"``); empty: the whole module.
 
+    Their hooks are taken off the module when training is over. Checkpoints hold what they know of it, so that a resumed
+    training goes on as it would have. Weights that the optimizer was not given are left alone.
+
     Raises:
-        ConfigError: from the constructor or in the first step: one cannot work here, or found nothing to act on.
+        ConfigError: from the constructor or in the first step: one cannot work here, conflicts with another, or found
+            nothing to act on.
     """
 
     def __init__(self, regularizers: Iterable[Regularizer], module: str = "") -> None:
         self.regularizers = in_order(regularizers)
         self._name = module
+        self._remembered: dict[str, Tensor] = {}  # from a checkpoint, until they are attached
+        self._hooks: _Hooks = []
         for regularizer in self.regularizers:
             if overrides(regularizer, "transform_batch"):
                 raise ConfigError(_refusal(regularizer, "has to change the batch"))
+            if regularizer.watches:
+                raise ConfigError(_refusal(regularizer, "watches validation: take Lightning's own callback"))
             if overrides(regularizer, "callbacks"):
                 raise ConfigError(_refusal(regularizer, "is a callback itself: give Trainer its callbacks()"))
+        _check_together(self.regularizers)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attaches the regularizers and wraps the optimizer."""
         if not pl_module.automatic_optimization or len(trainer.optimizers) != 1:
             raise ConfigError("Regularize: needs automatic optimization with one optimizer; leave the callback out")
         self._model = pl_module.get_submodule(self._name)
+        self._plain = trainer.optimizers[0]
         self._called = False
-        self._watch = self._model.register_forward_hook(self._note_call)
         self._waiting: list[Regularizer] = []  # for a call of the model itself
-        for regularizer in self.regularizers:
-            regularizer.to(pl_module.device)
-            hooks = _hooks(self._model)
-            if not regularizer.attach(self._model):
-                raise ConfigError(_refusal(regularizer, f"found nothing to act on; {regularizer.needs}"))
-            if _hooks(self._model) > hooks:
-                self._waiting.append(regularizer)
+        self._attach(pl_module)
         self._losses = [r for r in self.regularizers if overrides(r, "loss")]
         for regularizer in self._losses:
-            _check_penalty(regularizer, self._model)
+            _check_penalty(regularizer, self._model, self._owned)
         self._dispatch = Dispatch(self.regularizers, self._model)
-        trainer.strategy.optimizers = [self._dispatch.wrapped(trainer.optimizers[0])]
+        trainer.strategy.optimizers = [self._dispatch.wrapped(self._plain)]
         self._seen = trainer.global_step
+
+    def _attach(self, pl_module: pl.LightningModule) -> None:
+        before = [parameter.detach().clone() for parameter in self._model.parameters()] if self._remembered else []
+        known = {key for _, key in _hooks_of(pl_module)}
+        self._model.register_forward_hook(self._note_call)
+        for regularizer in self.regularizers:
+            regularizer.to(pl_module.device)
+            own = len(_hooks_of(self._model, itself=True))
+            if not regularizer.attach(self._model):
+                raise ConfigError(_refusal(regularizer, f"found nothing to act on; {regularizer.needs}"))
+            if len(_hooks_of(self._model, itself=True)) > own:
+                self._waiting.append(regularizer)
+        self._hooks = [(hooks, key) for hooks, key in _hooks_of(pl_module) if key not in known]
+        if self._remembered:  # and a checkpoint's weights are already what attaching made of the first ones
+            with torch.no_grad():
+                for parameter, weight in zip(self._model.parameters(), before, strict=True):
+                    parameter.copy_(weight)
+            for name, buffer in self._memory().items():
+                buffer.copy_(self._remembered[name])
+            self._remembered = {}
+        if any(isinstance(part, torch._dynamo.OptimizedModule) for part in pl_module.modules()):
+            torch._dynamo.reset()  # what was compiled before goes on without the new hooks
+
+    def _memory(self) -> dict[str, Tensor]:
+        """What the regularizers hold besides their strengths."""
+        return {
+            f"{regularizer.name}.{name}": buffer
+            for regularizer in self.regularizers
+            for name, buffer in regularizer.named_buffers()
+            if name not in regularizer.bounds
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {name: buffer.clone() for name, buffer in self._memory().items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Lightning calls it before the regularizers are attached."""
+        self._remembered = dict(state_dict)
+
+    @property
+    def _owned(self) -> set[int]:
+        return {id(parameter) for group in self._plain.param_groups for parameter in group["params"]}
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Adds the gradients of penalties: once a step, after all its batches and before they are clipped."""
         self._add_penalties()
-        self._lr = effective_lr(optimizer)  # when the batch has ended, the schedule has moved it
+        self._rates = effective_rates(optimizer)  # when the batch has ended, the schedule has moved it
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """What comes after the optimizer, where the batch ended a step."""
@@ -76,11 +122,20 @@ class Regularize(pl.Callback):
             raise ConfigError(_refusal(self._waiting[0], why))
         if trainer.global_step != self._seen:
             self._seen = trainer.global_step
-            self._dispatch.after_step(self._lr)
+            self._dispatch.after_step(self._rates)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Nothing is watched any more."""
-        self._watch.remove()
+        """The module is left as it was found; a checkpoint that is saved now still holds the wrapped optimizer."""
+        self._leave()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """So it is where training failed."""
+        self._leave()
+
+    def _leave(self) -> None:
+        for hooks, key in self._hooks:
+            hooks.pop(key, None)
+        self._hooks = []
 
     def _note_call(self, model: nn.Module, inputs: Any, output: Any) -> None:
         self._called |= model.training
@@ -88,7 +143,7 @@ class Regularize(pl.Callback):
     @torch.enable_grad()
     def _add_penalties(self) -> None:
         for regularizer in self._losses:
-            loss = _penalty(regularizer, self._model, 0.0)
+            loss = _penalty(regularizer, self._model, self._owned, 0.0)
             try:
                 if loss.requires_grad:
                     loss.backward()
@@ -96,26 +151,46 @@ class Regularize(pl.Callback):
                 raise ConfigError(_refusal(regularizer, "has to see the forward pass")) from error
 
 
-def _penalty(regularizer: Regularizer, model: nn.Module, loss: float) -> Tensor:
+def _check_together(regularizers: list[Regularizer]) -> None:
+    names = [regularizer.name for regularizer in regularizers]
+    for regularizer in regularizers:
+        if names.count(regularizer.name) > 1:
+            raise ConfigError(f"regularizer={regularizer.name}: given twice; leave one out")
+        for other, why in regularizer.conflicts.items():
+            if other in names:
+                raise ConfigError(f"regularizer=[{regularizer.name},{other}]: {why}; choose one of them")
+
+
+def _penalty(regularizer: Regularizer, model: nn.Module, owned: set[int], loss: float) -> Tensor:
     """What the regularizer makes of a loss when it sees nothing but the weights."""
     given = torch.tensor(loss, device=next(model.parameters()).device)
-    return regularizer.loss(given, _WeightsAlone(model))  # type: ignore[arg-type]
+    return regularizer.loss(given, _WeightsAlone(model, owned))  # type: ignore[arg-type]
 
 
-def _check_penalty(regularizer: Regularizer, model: nn.Module) -> None:
+def _check_penalty(regularizer: Regularizer, model: nn.Module, owned: set[int]) -> None:
     """Refuses what is not a penalty on the weights, added to the loss whatever that is."""
     try:
-        made = [float(_penalty(regularizer, model, loss).detach()) for loss in (0.0, 1.0)]
+        alone = float(_penalty(regularizer, model, owned, 0.0).detach())
+        added = max(1.0, abs(alone))  # of the penalty's size, or it would be lost in rounding
+        together = float(_penalty(regularizer, model, owned, added).detach())
     except _NotThereError as error:
         raise ConfigError(_refusal(regularizer, f"has to see {error}")) from None
     except Exception as error:  # what a forward pass would have left is not there
         raise ConfigError(_refusal(regularizer, "has to see the forward pass")) from error
-    if not math.isclose(made[1] - made[0], 1.0, rel_tol=1e-3):
+    if not math.isclose(together - alone, added, rel_tol=1e-3):
         raise ConfigError(_refusal(regularizer, "has to change the loss itself"))
 
 
-def _hooks(model: nn.Module) -> int:
-    return len(model._forward_hooks) + len(model._forward_pre_hooks)
+_Hooks = list[tuple[dict[int, Any], int]]
+
+
+def _hooks_of(model: nn.Module, *, itself: bool = False) -> _Hooks:
+    """Every forward hook of the model itself, or of its parts too: the dictionary that holds it, and its key there."""
+    found = []
+    for part in [model] if itself else model.modules():
+        for hooks in (part._forward_hooks, part._forward_pre_hooks):
+            found += [(hooks, key) for key in hooks]
+    return found
 
 
 class _NotThereError(Exception):
@@ -125,12 +200,13 @@ class _NotThereError(Exception):
 class _WeightsAlone:
     """A step of which nothing but the weights is known."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, owned: set[int]) -> None:
         self.model = model
+        self._owned = owned
 
     @property
     def weights(self) -> Weights:
-        return penalized(self.model)
+        return {name: weight for name, weight in penalized(self.model).items() if id(weight) in self._owned}
 
     def __getattr__(self, name: str) -> Any:
         raise _NotThereError({"outputs": "the model's outputs", "batch": "the batch"}.get(name, f"the {name}"))

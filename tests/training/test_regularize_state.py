@@ -1,0 +1,168 @@
+"""What `Regularize` leaves behind, and how a training under it is resumed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from reglab import L1, L2SP, SAM, DropConnect, Dropout, Lookahead, MaxNorm, Orthogonal, Regularize, WeightDecay
+from reglab.errors import ConfigError
+from reglab.regularizers import ElasticNet, NuclearNorm, Regularizer, SpectralNorm
+from tests.training.test_regularize import Foreign, trained, weights
+
+
+def fitted(
+    module: Foreign, regularizers: list[Regularizer], epochs: int, checkpoint: str | None = None, **settings: Any
+) -> pl.Trainer:
+    generator = torch.Generator().manual_seed(1)
+    data = TensorDataset(torch.randn(40, 6, generator=generator), torch.randint(3, (40,), generator=generator))
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[Regularize(regularizers)],
+        **settings,
+    )
+    trainer.fit(module, DataLoader(data, batch_size=10), ckpt_path=checkpoint)
+    return trainer
+
+
+def hooks(module: nn.Module) -> int:
+    return sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in module.modules())
+
+
+def test_hooks_are_gone_when_training_is_over() -> None:
+    module = Foreign(through="self")
+    trained(module, [Dropout(p=0.5), DropConnect(p=0.1)])
+    assert hooks(module) == 0
+    once = [parameter.clone() for parameter in weights(module)]
+    again = Foreign(through="self")
+    again.load_state_dict(module.state_dict())
+    for one in (module, again):
+        trained(one)  # the one that had dropout has none any more
+    assert not torch.equal(weights(module)[0], once[0])
+    assert all(torch.equal(a, b) for a, b in zip(weights(module), weights(again), strict=True))
+
+
+def test_they_are_gone_after_an_error() -> None:
+    class Failing(Foreign):
+        def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+            raise RuntimeError("no")
+
+    module = Failing()
+    with pytest.raises(RuntimeError, match="no"):
+        trained(module, [Dropout(p=0.5)])
+    assert hooks(module) == 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: L2SP(strength=1.0),
+        lambda: Lookahead(alpha=0.5, k=3),
+        lambda: SpectralNorm(),
+        lambda: SAM(rho=0.1),
+        lambda: WeightDecay(strength=0.1),
+    ],
+    ids=["l2_sp", "lookahead", "spectral_norm", "sam", "weight_decay"],
+)
+def test_a_resumed_training_is_the_uninterrupted_one(make: Any, tmp_path: Path) -> None:
+    first = str(tmp_path / "first.ckpt")
+    fitted(Foreign(), [make()], 2).save_checkpoint(first)
+    whole, resumed = Foreign(), Foreign()
+    fitted(whole, [make()], 5)
+    fitted(resumed, [make()], 5, first)
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+
+
+def test_what_is_thawed_later_is_pulled_to_where_it_began() -> None:
+    class Thawing(Foreign):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net[0].requires_grad_(False)
+
+        def on_train_epoch_start(self) -> None:
+            self.net[0].requires_grad_(self.current_epoch >= 1)
+
+        def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+            return self.net(batch[0]).sum() * 0
+
+    start, module = weights(Foreign()), Thawing()
+    fitted(module, [L2SP(strength=1.0)], 3)
+    assert all(torch.equal(a, b) for a, b in zip(weights(module), start, strict=True))
+
+
+def test_both_passes_of_sam_see_the_same_masks() -> None:
+    seen: list[Tensor] = []
+
+    class Watching(Foreign):
+        def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+            hidden = self.net[1](self.net[0](batch[0]))
+            seen.append(hidden == 0)
+            return F.cross_entropy(self.net[2](hidden), batch[1])
+
+    fitted(Watching(), [SAM(rho=1e-8), Dropout(p=0.5)], 1)
+    assert len(seen) == 8
+    for first, second in zip(seen[::2], seen[1::2], strict=True):
+        assert torch.equal(first, second)
+    assert not torch.equal(seen[0], seen[2])
+
+
+def test_weights_that_the_optimizer_was_not_given_are_left_alone() -> None:
+    module = Foreign()
+    start = [weight.clone() for weight in weights(module)]
+    module.make = lambda: torch.optim.SGD(module.net[2].parameters(), lr=0.1)
+    trained(module, [L1(strength=0.5), MaxNorm(max_norm=0.1), L2SP(strength=1.0)])
+    assert torch.equal(weights(module)[0], start[0])
+    assert not torch.equal(weights(module)[2], start[2])
+
+
+def test_a_large_penalty_is_still_a_penalty() -> None:
+    class Wide(Foreign):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(5000, 64)
+
+    module = Wide()
+    module.make = lambda: torch.optim.SGD(module.parameters(), lr=1e-12)
+    trained(module, [Orthogonal(strength=1e-3)])  # and is not refused
+    penalty = Orthogonal(strength=1e-3)
+    assert penalty.penalty(penalty.weights(module)) > 1e5
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ([Dropout(p=0.5), Dropout(p=0.1)], "regularizer=dropout: given twice; leave one out"),
+        ([MaxNorm(max_norm=1.0), SpectralNorm()], "regularizer=[spectral_norm,max_norm]: a largest singular value"),
+        ([L1(strength=0.1), NuclearNorm(strength=0.1)], "regularizer=[nuclear_norm,l1]: its step comes after"),
+        ([ElasticNet(l1=0.1, l2=0.1), NuclearNorm(strength=0.1)], "regularizer=[nuclear_norm,elastic_net]: its step"),
+    ],
+)
+def test_conflicts_are_refused(methods: list[Regularizer], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Regularize(methods)
+    assert str(error.value).startswith(message)
+
+
+def test_a_net_that_was_compiled_and_called_before_has_dropout() -> None:
+    class Compiled(Foreign):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = torch.compile(self.net, backend="eager")
+            self.net(torch.zeros(2, 6))
+
+    compiled, plain = Compiled(), Foreign()
+    for module in (compiled, plain):
+        torch.manual_seed(7)
+        trained(module, [Dropout(p=0.5)])
+    for a, b in zip(weights(compiled), weights(plain), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
