@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from reglab.data import Digits
 from reglab.models import MLP
 from reglab.regularizers import L1, Dropout, MaxNorm, WeightDecay
-from reglab.regularizers._dispatch import effective_lr
+from reglab.regularizers._dispatch import effective_rates
 from reglab.regularizers.base import Regularizer
 from reglab.tasks import Classification
 from reglab.training.fit import Fit
@@ -95,8 +95,8 @@ def test_the_effective_step_of_sgd_with_momentum() -> None:
             before = parameter.item()
             parameter.grad = torch.ones(1)
             optimizer.step()
-        assert before - parameter.item() == pytest.approx(effective_lr(optimizer), rel=1e-5)
-    assert effective_lr(torch.optim.Adam([parameter], lr=0.1)) == 0.1
+        assert before - parameter.item() == pytest.approx(effective_rates(optimizer)[0][1], rel=1e-5)
+    assert effective_rates(torch.optim.Adam([parameter], lr=0.1))[0][1] == 0.1
 
 
 def test_a_step_draws_the_same_masks_whatever_was_drawn_before(data: Digits) -> None:
