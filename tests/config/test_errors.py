@@ -169,6 +169,12 @@ WRONG = {
     "regularizer=early_stopping regularizer.early_stopping.patience=2.5": (
         "regularizer.early_stopping.patience=2.5: must be a whole number at least 1"
     ),
+    "regularizer=l2 regularizer.l2=0.1": "regularizer.l2=0.1: is a section and no value; set regularizer.l2.strength",
+    "regularizer=[dropout,l1] regularizer.dropout=null": (
+        "regularizer.dropout=null: is a section and no value; set regularizer.dropout.p or regularizer.dropout.input_p"
+    ),
+    "regularizer=l2 ~regularizer.l2": "~regularizer.l2: takes a part out of a strategy; choose one without it",
+    "regularizer=l2 ~regularizer.l2.strength": "~regularizer.l2.strength: takes a part out of a strategy; choose one",
     # data
     "data=csv": "data.path=null: give the file",
     "data=csv data.path=/nope.csv data.target=y": "data.path=/nope.csv: no such file",

@@ -16,7 +16,7 @@ from reglab.config.rules import TRAIN, apply, shown, strength
 from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
-from reglab.config.suggest import did_you_mean, not_in_strategy
+from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
 from reglab.data.axes import check_axes
 from reglab.data.files import check_file
 from reglab.errors import ConfigError
@@ -135,6 +135,8 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
     for name, node in nodes.items():
         if name.startswith("_"):
             continue
+        if not isinstance(node, Mapping):
+            raise ConfigError(no_value(f"regularizer.{name}={shown(node)}", name))
         if name not in chosen:
             given = next((f"regularizer.{name}.{k}={shown(v)}" for k, v in (node or {}).items()), f"regularizer.{name}")
             raise ConfigError(not_in_strategy(given, f"the strategy is {strategy(cfg)}", name))

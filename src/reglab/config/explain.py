@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from reglab.config.order import strategy
 from reglab.config.raw import raw
 from reglab.config.selection import is_strength
-from reglab.config.suggest import did_you_mean, nearest, no_such_option, not_in_strategy
+from reglab.config.suggest import did_you_mean, nearest, no_such_option, no_value, not_in_strategy
 from reglab.paths import CONF
 
 
@@ -77,6 +77,8 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
             return f"{given}: {name} has no strengths; leave it out"
         if near := nearest(name, options - {name}) if name not in options else None:
             return f"{given}: no such regularizer; did you mean {group}.{near}.{key.split('.', 2)[2]}?"
+    if group == "regularizer" and (folder / group / f"{leaf}.yaml").is_file():
+        return no_value(given, leaf)
     there = key.split(".")[1] in cfg.get(group, {}) if leaf else False
     others = list(_options_with(group, leaf, folder)) if leaf and not there else []
     if others:

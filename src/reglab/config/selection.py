@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from reglab.errors import ConfigError
+
 
 def selected(cfg: DictConfig) -> set[str]:
     """Names of the regularizers that a config selects (a section without ``_target_`` only holds strengths)."""
@@ -20,13 +22,20 @@ def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
 
     ``experiment=seed_l2 regularizer=none`` leaves a strength of l2 behind. One that the user typed stays: it is an
     error that `reglab.config.check` tells.
+
+    Raises:
+        ConfigError: the user deletes a part of a strategy, whose name would then say what is not there.
     """
+    for override in overrides:
+        if override.startswith("~regularizer."):
+            raise ConfigError(f"{override}: takes a part out of a strategy; choose one without it, as regularizer=none")
     nodes = cfg.get("regularizer")
     if not OmegaConf.is_dict(nodes):
         return
     typed = {override.lstrip("+").split("=")[0].split(".")[1] for override in overrides if is_strength(override)}
     for name in [str(key) for key in nodes]:
-        if not name.startswith("_") and name not in typed and name not in selected(cfg):
+        strengths = OmegaConf.is_dict(nodes[name])  # what is none was typed in the place of a section
+        if strengths and not name.startswith("_") and name not in typed and name not in selected(cfg):
             with open_dict(nodes):
                 del nodes[name]
 

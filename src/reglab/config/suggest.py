@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from omegaconf import OmegaConf
+
+from reglab.paths import CONF
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word closest to `word`, or None where none is close."""
@@ -25,3 +29,12 @@ def no_such_option(key: str, value: object, known: Iterable[str]) -> str:
 def not_in_strategy(override: str, why: str, name: str) -> str:
     """One line for a strength whose regularizer is not chosen."""
     return f"{override}: {why}; add regularizer={name}"
+
+
+def no_value(override: str, name: str) -> str:
+    """One line for a value in the place of a regularizer's section."""
+    file = CONF / "regularizer" / f"{name}.yaml"
+    own = OmegaConf.to_container(OmegaConf.load(file)) if file.is_file() else {}
+    keys = [key for key in own[name] if key != "_target_"] if isinstance(own, dict) and name in own else []
+    remedy = " or ".join(f"regularizer.{name}.{key}" for key in keys) or "its keys"
+    return f"{override}: is a section and no value; set {remedy}"
