@@ -125,7 +125,7 @@ WRONG = {
         "regularizer.l1.schedule.strengt: no such strength; did you mean strength?"
     ),
     "regularizer=l1 +regularizer.l1.schedule.strength.kind=lat": (
-        "regularizer.l1.schedule.strength.kind=lat: must be one of linear, early, late; did you mean late?"
+        "regularizer.l1.schedule.strength.kind=lat: must be one of constant, linear, early, late; did you mean late?"
     ),
     "regularizer=l1 +regularizer.l1.schedule.strength={kind:late,sinc:3}": (
         "regularizer.l1.schedule.strength.sinc: no such key; did you mean since? (keys: since)"
@@ -175,6 +175,31 @@ WRONG = {
     ),
     "regularizer=l2 ~regularizer.l2": "~regularizer.l2: takes a part out of a strategy; choose one without it",
     "regularizer=l2 ~regularizer.l2.strength": "~regularizer.l2.strength: takes a part out of a strategy; choose one",
+    "regularizer=[dropout,r_drop] regularizer.dropout.p=0": "regularizer=r_drop: nothing makes two passes over a batch",
+    "regularizer=sam +trainer.accumulate_grad_batches=2": (
+        "regularizer=sam: a second pass needs the whole batch; take accumulate_grad_batches=1"
+    ),
+    "regularizer=dropout regularizer.dropout.p=0.99999999": (
+        "regularizer.dropout.p=0.99999999: is 1 as a float32, and must be a finite number at least 0 and below 1"
+    ),
+    "regularizer=l1 regularizer.l1.strength=1e39": (
+        "regularizer.l1.strength=1e+39: is inf as a float32, and must be a finite number at least 0"
+    ),
+    "regularizer=max_norm regularizer.max_norm.max_norm=1e-46": (
+        "regularizer.max_norm.max_norm=1e-46: is 0 as a float32, and must be a number above 0"
+    ),
+    "regularizer=max_norm regularizer.max_norm.max_norm=.inf": (
+        "regularizer.max_norm.max_norm=.inf: on the command line infinity is inf"
+    ),
+    "regularizer=dropout model=linear +regularizer.dropout.schedule.input_p={kind:late,since:3}": (
+        "regularizer=dropout: found nothing to act on in model=linear; "
+    ),
+    "regularizer=l2 +regularizer.l2.schedule.strength=late": (
+        "regularizer.l2.schedule.strength=late: must be a kind with its settings, as in {kind:late,since:5}"
+    ),
+    "regularizer=l2 +regularizer.l2.schedule={kind:late,since:5}": (
+        "regularizer.l2.schedule: must name a strength, as in regularizer.l2.schedule.strength={kind:late,since:5}"
+    ),
     # data
     "data=csv": "data.path=null: give the file",
     "data=csv data.path=/nope.csv data.target=y": "data.path=/nope.csv: no such file",

@@ -19,6 +19,7 @@ def test_values_by_epoch() -> None:
     assert [late(0.5, 9.0, 3)(epoch) for epoch in range(1, 5)] == [9.0, 9.0, 0.5, 0.5]
     assert schedule(0.5, 0.0, {"kind": "late", "since": 2})(1) == 0.0
     assert schedule(0.0, None, {"kind": "linear", "start": 1.0, "epochs": 2})(2) == 0.0
+    assert schedule(0.5, None, {"kind": "constant"})(9) == 0.5
     whole = schedule(7.0, 1.0, {"kind": "linear", "start": 1.0, "epochs": 5}, whole=True)
     assert [whole(epoch) for epoch in range(1, 7)] == [1.0, 2.0, 4.0, 6.0, 7.0, 7.0]
 

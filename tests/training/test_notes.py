@@ -59,6 +59,15 @@ def test_the_same_effect_asked_for_twice_is_told_and_tagged(
     assert (f"note: {said}\n" if said else "") == capsys.readouterr().err
 
 
+def test_a_remark_of_a_method_is_told_and_tagged(
+    compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(compose_cfg("trainer=fast", "regularizer=alpha_dropout"))
+    said = MlflowClient(store_uri).get_run(result.run_id).data.tags["remark"]
+    assert said.startswith("regularizer=alpha_dropout: is for SELU, and this model has ReLU; set ")
+    assert capsys.readouterr().err == f"note: {said}\n"
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [

@@ -9,10 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.explain import explain
-from reglab.config.fitting import check_data, check_model, check_passes, kind
+from reglab.config.fitting import check_accumulation, check_data, check_model, check_passes, kind
 from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
-from reglab.config.rules import TRAIN, apply, shown, strength
+from reglab.config.rules import TRAIN, apply, as_float32, shown, strength
 from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
@@ -145,7 +145,9 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         check_data(f"regularizer={name}", node, plain["data"], "leave it out")
         check_model(name, node, plain["model"])
     _no_conflicts(chosen, nodes)
-    check_passes({name: nodes[name] for name in sorted(chosen)}, plain["model"])
+    methods = {name: nodes[name] for name in sorted(chosen)}
+    check_passes(methods, plain["model"])
+    check_accumulation(methods, plain["trainer"])
 
 
 def _strengths(name: str, node: Mapping[str, Any]) -> None:
@@ -156,7 +158,12 @@ def _strengths(name: str, node: Mapping[str, Any]) -> None:
         return
     rules = {key: strength(low, high, off.get(key), whole=key in whole) for key, (low, high) in bounds.items()}
     for key in set(rules) & set(node):
-        rules[key].check(f"regularizer.{name}.{key}", node[key])
+        here = f"regularizer.{name}.{key}"
+        if node[key] in (".inf", "-.inf"):
+            raise ConfigError(f"{here}={node[key]}: on the command line infinity is inf")
+        rules[key].check(here, node[key])
+        if not rules[key].fits(stored := as_float32(node[key])):
+            raise ConfigError(f"{here}={node[key]}: is {stored:g} as a float32, and must be {rules[key].must}")
     check_schedule(name, node, rules, off)
 
 

@@ -57,7 +57,7 @@ def check_model(name: str, node: Mapping[str, Any], model: Mapping[str, Any]) ->
     """
     wanted, offers = _said(node, "acts_on"), _said(model, "offers")
     inputs = _said(node, "or_on_inputs")
-    on_inputs = inputs and (node.get(inputs) or inputs in (node.get("schedule") or {}))
+    on_inputs = inputs and (node.get(inputs) or ((node.get("schedule") or {}).get(inputs) or {}).get("start"))
     if not wanted or offers is None or on_inputs:
         return
     if wanted not in offers or not model.get(offers[wanted], True):
@@ -80,8 +80,9 @@ def check_passes(nodes: Mapping[str, Mapping[str, Any]], model: Mapping[str, Any
     Raises:
         ConfigError: names the method, and what to add.
     """
+    # A foreign model, or a key of ours that says dropout.
     own = not str(model["_target_"]).startswith("reglab.") or any("drop" in key and model[key] for key in model)
-    noisy = own or any(_said(node, "random_forward") in (True, None) for node in nodes.values())
+    noisy = own or any(_said(node, "random_forward") in (True, None) and _is_on(node) for node in nodes.values())
     for name, node in nodes.items():
         if not noisy and _said(node, "compares_passes"):
             raise ConfigError(passes_are_equal(name))
@@ -92,6 +93,27 @@ def passes_are_equal(name: str) -> str:
     return (
         f"regularizer={name}: nothing makes two passes over a batch differ; add dropout: regularizer=[dropout,{name}]"
     )
+
+
+def check_accumulation(nodes: Mapping[str, Mapping[str, Any]], trainer: Mapping[str, Any]) -> None:
+    """Refuses a method that goes through a step's batch twice where a step has several batches.
+
+    Raises:
+        ConfigError: names the method.
+    """
+    for name, node in nodes.items():
+        if (trainer.get("accumulate_grad_batches") or 1) > 1 and _said(node, "accumulates") is False:
+            raise ConfigError(one_batch_a_step(name))
+
+
+def one_batch_a_step(name: str) -> str:
+    """One line for a method that needs a step's batch whole."""
+    return f"regularizer={name}: a second pass needs the whole batch; take accumulate_grad_batches=1"
+
+
+def _is_on(node: Mapping[str, Any]) -> bool:
+    off = _said(node, "off") or {}
+    return not off or bool(node.get("schedule")) or any(node.get(key) != value for key, value in off.items())
 
 
 def wrong_examples(key: str, dims: Iterable[int], got: str, remedy: str) -> str:

@@ -1,6 +1,7 @@
 """What a value may be: each rule has a test and the words for it."""
 
 import math
+import struct
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -60,6 +61,14 @@ def strength(low: float, high: float, off: float | None, *, whole: bool = False)
         lambda v: is_number(v) and low <= v <= high and (v % 1 == 0 or not whole if math.isfinite(v) else v == off),
         f"a {' '.join(filter(None, words))}{_range(low, high)}",
     )
+
+
+def as_float32(value: float) -> float:
+    """The number as torch holds it: .99999999 is 1, 1e39 is infinite, and 1e-46 is 0."""
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def one_of(*options: str) -> Rule:

@@ -8,6 +8,7 @@ from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
 
 KEYS: dict[str, dict[str, Rule | None]] = {
+    "constant": {},
     "linear": {"start": None, "epochs": whole(2)},  # the start follows the strength's own range
     "early": {"until": whole(1)},
     "late": {"since": whole(1)},
@@ -35,18 +36,26 @@ def check_schedule(
     if not isinstance(schedules, Mapping):
         raise ConfigError(f"{here}={schedules}: must name strengths, as in {here}.{next(iter(strengths))}.kind=late")
     for key, settings in schedules.items():
+        if key in _SETTINGS and key not in strengths:
+            raise ConfigError(f"{here}: must name a strength, as in {here}.{next(iter(strengths))}={_EXAMPLE}")
         if key not in strengths:
             hint = did_you_mean(str(key), strengths) or f" (strengths: {', '.join(strengths)})"
             raise ConfigError(f"{here}.{key}: no such strength{hint}")
-        kind = settings.get("kind") if isinstance(settings, Mapping) else settings
+        if not isinstance(settings, Mapping):
+            raise ConfigError(f"{here}.{key}={settings}: must be a kind with its settings, as in {_EXAMPLE}")
+        kind = settings.get("kind")
         one_of(*KEYS).check(f"{here}.{key}.kind", kind)
         _check_keys(f"{here}.{key}", settings, KEYS[str(kind)])
         if kind == "linear":
             strengths[key].check(f"{here}.{key}.start", settings["start"])
             if not all(is_number(v) and abs(v) < float("inf") for v in (node[key], settings["start"])):
                 raise ConfigError(f"{here}.{key}: an infinite strength has no steps in between; give finite numbers")
-        elif off.get(key) is None:
+        elif kind != "constant" and off.get(key) is None:
             raise ConfigError(f"{here}.{key}.kind={kind}: {name} cannot be switched off; use linear")
+
+
+_SETTINGS = {"kind"}.union(*KEYS.values())
+_EXAMPLE = "{kind:late,since:5}"
 
 
 def _check_keys(here: str, settings: Mapping[str, Any], rules: Mapping[str, Rule | None]) -> None:

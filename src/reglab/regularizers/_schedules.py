@@ -28,10 +28,12 @@ def schedule(value: float, off: float | None, settings: Mapping[str, Any], *, wh
     Args:
         value: of the strength.
         off: its off value; None where it has none, which only `linear` can do without.
-        settings: ``kind`` (linear, early or late) and the arguments of that function; see `reglab.config.schedules`.
+        settings: ``kind`` and what it needs; see `reglab.config.schedules`.
         whole: only whole numbers mean something; values in between are rounded.
     """
     keys = {key: number for key, number in settings.items() if key != "kind"}
+    if settings["kind"] == "constant":
+        return lambda epoch: value
     if settings["kind"] == "linear":
         steps = linear(value, **keys)
         return (lambda epoch: float(round(steps(epoch)))) if whole else steps

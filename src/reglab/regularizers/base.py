@@ -144,6 +144,8 @@ class Regularizer(nn.Module):
     """The only ``model.activation`` that it can act on; empty: any."""
     watches: ClassVar[bool] = False
     """Whether it acts on ``val/loss``: it needs validation rows, and its callbacks find figures in the Trainer."""
+    accumulates: ClassVar[bool] = True
+    """Whether a step may be made of several batches, whose gradients are accumulated."""
     needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
     """What the model must have, said where `attach` matches nothing."""
 

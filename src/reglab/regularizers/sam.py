@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from reglab.config.fitting import one_batch_a_step
 from reglab.errors import ConfigError
 from reglab.regularizers._batch_statistics import batch_norms, kept_statistics
 from reglab.regularizers._order import SECOND_PASS
@@ -42,6 +43,7 @@ class SAM(Regularizer):
     acts: ClassVar = SECOND_PASS
     effects: ClassVar = {"rho": "flat minima"}
     passes: ClassVar = 2.0
+    accumulates: ClassVar = False
     stackable: ClassVar = "it wraps the optimizer and goes through the closure twice"
     rho: Tensor
 
@@ -91,7 +93,7 @@ class SharpnessAware(Wrapper):
         with torch.enable_grad(), torch.random.fork_rng(devices):  # the second pass is to draw the same masks
             closure()
         if not self._zeroed:
-            raise ConfigError("regularizer=sam: a second pass needs the whole batch; take accumulate_grad_batches=1")
+            raise ConfigError(one_batch_a_step("sam"))
         moved = [parameter for parameter in self.parameters if parameter.grad is not None]
         before = [parameter.detach().clone() for parameter in moved]
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -98,7 +99,11 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
             "init_hash": init_hash(model),
         }
     )
-    fit = Fit(model, build.build_task(data), build.build_regularizers(cfg, model, data.kind, data.input_shape))
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always")
+        regularizers = build.build_regularizers(cfg, model, data.kind, data.input_shape)
+    _note(tracked, "remark", [str(remark.message) for remark in remarks])
+    fit = Fit(model, build.build_task(data), regularizers)
     schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
     _note(tracked, "double_counting", double_counting(cfg, fit.regularizers, model))  # type: ignore[arg-type]
     _note(tracked, "no_effect", no_effect(fit.regularizers, schedules))  # type: ignore[arg-type]
