@@ -9,7 +9,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from reglab.errors import ConfigError
-from reglab.regularizers._batch_statistics import batch_norms, kept_statistics
+from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import SECOND_PASS
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
