@@ -88,6 +88,7 @@ def test_the_same_effect_asked_for_twice_is_told_and_tagged(
             "l2: no effect, for strength=0 is off in every epoch (trainer.max_epochs=1)",
         ),
         (["regularizer=l2", "+regularizer.l2.schedule.strength={kind:late,since:1}"], None),
+        (["regularizer=l2", "+regularizer.l2.schedule.strength={kind:late,since:2}", "trainer.max_epochs=2"], None),
         (["regularizer=l2", "+regularizer.l2.schedule.strength={kind:early,until:1}"], None),
         (
             ["regularizer=l2", "+regularizer.l2.schedule.strength={kind:linear,start:0,epochs:3}"],
