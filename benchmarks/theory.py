@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers import Regularizer, penalized
-from reglab.regularizers.dropout import hidden_activations
+from reglab.regularizers._hooks import hidden_activations
 
 NUMBERS = 1 << 20
 

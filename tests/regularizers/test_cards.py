@@ -66,3 +66,10 @@ def test_card(name: str) -> None:
         strength: [values[name][strength], space[strength].low, space[strength].high, off]
         for strength, off in known()[name].off.items()
     }
+
+    text = " ".join(lines)
+    logarithmic = [strength for strength in space if space[strength].get("log")]
+    named = " and ".join(f"`{strength}`" for strength in logarithmic)
+    which = named if logarithmic != [*space] else {1: "it", 2: "both"}[len(space)] if logarithmic else ""
+    told = re.findall(r"Search ([^.]*) on a logarithmic scale", text)
+    assert told == [which] * bool(logarithmic)

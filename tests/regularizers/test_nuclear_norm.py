@@ -43,6 +43,19 @@ def test_a_diverged_weight_stays_visible() -> None:
     assert thresholded_spectrum(weight, torch.tensor(0.1)).isfinite().tolist() == [[False, False], [True, True]]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_of_half_precision_are_decomposed_in_float32(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    weight, threshold = torch.randn(6, 9).to(dtype), torch.tensor(0.5)
+    shrunk = thresholded_spectrum(weight, threshold)
+    assert torch.equal(shrunk, thresholded_spectrum(weight.float(), threshold).to(dtype))
+    assert shrunk.dtype == dtype
+    assert torch.equal(thresholded_spectrum(weight, torch.tensor(0.0)), weight)
+    assert torch.equal(singular_sum({"a": weight}), singular_sum({"a": weight.float()}))
+    method = NuclearNorm(0.3).to(dtype)
+    assert method.after_step({"a": weight}, lr=0.1)["a"].dtype == dtype
+
+
 def test_autocast_does_not_round_it() -> None:
     torch.manual_seed(0)
     weight, threshold = torch.randn(6, 9), torch.tensor(0.5)

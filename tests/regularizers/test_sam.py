@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reglab.errors import ConfigError
 from reglab.regularizers import SAM, Dropout
-from reglab.regularizers._batch_statistics import kept_statistics
+from reglab.regularizers._norms import kept_statistics
 from reglab.regularizers.sam import SharpnessAware, ascent
 from reglab.training.module import Module
 from tests.regularizers.lightning_runs import fitted
@@ -36,12 +36,14 @@ def stepped(theta: nn.Parameter, matrix: Tensor, rho: float, lr: float) -> Tenso
 def test_on_a_quadratic(double: None) -> None:
     """The gradient is A(θ + ρ Aθ / ‖Aθ‖), with one norm for all parameters; at lr 0 the weights are as before."""
     torch.manual_seed(0)
-    root, theta = torch.randn(5, 5), nn.Parameter(torch.randn(5))
+    root, start = torch.randn(5, 5), torch.randn(5)
     matrix = root @ root.T
-    slope = matrix @ theta.detach()
-    for rho in (0.0, 0.05, 2.0):
-        expected = matrix @ (theta.detach() + rho * slope / slope.norm())
-        torch.testing.assert_close(stepped(theta, matrix, rho, lr=0.0), expected, rtol=1e-12, atol=1e-14)
+    for size in (1.0, 1e-6):  # near the minimum too, where gradients are small and the step is as long
+        theta = nn.Parameter(size * start)
+        slope = matrix @ theta.detach()
+        for rho in (0.0, 0.05, 2.0):
+            expected = matrix @ (theta.detach() + rho * slope / slope.norm())
+            torch.testing.assert_close(stepped(theta, matrix, rho, lr=0.0), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_a_gradient_of_zero_moves_nothing() -> None:

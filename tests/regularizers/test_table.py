@@ -154,6 +154,15 @@ def test_off_is_bit_equal_to_none(row: Row) -> None:
     assert same_state(off.model, none_after_200_steps(*row[3:]).model)
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS if row.make().switch], ids=lambda row: row.cls)
+def test_a_switch_alone_is_bit_equal_to_none(row: Row) -> None:
+    for strength in row.make().switch:
+        off = row.fit(row.others)
+        off.regularizers[0].get_buffer(strength).fill_(row.make().off[strength])
+        train(off, row.batches(), 20, adamw)
+        assert same_state(off.model, train(row.plain(), row.batches(), 20, adamw).model)
+
+
 @every
 def test_on_is_not_none(row: Row) -> None:
     if row.make().watches:
@@ -273,6 +282,22 @@ def test_stacked_equals_one_by_one(row: Row, double: None) -> None:
             assert torch.equal(params["model." + name][i] == 0, value == 0), "the same zeros"
     spread = vmap(loss_of, in_dims=(0, 0, None), randomness="different")(params, buffers, batches[0])
     assert spread.isfinite().all()
+
+
+@every
+def test_one_strength_serves_a_whole_stack(row: Row, double: None) -> None:
+    """Two runs that differ in their weights alone: the strengths, which they share, are not stacked."""
+    if row.make().stackable is not True:
+        pytest.skip(str(row.make().stackable))
+    batch, fits = row.batches()[0], [row.fit(seed=0), row.fit(seed=1)]
+    params, buffers = stack_module_state(fits)
+    strengths = {f"regularizers.0.{name}": fits[0].regularizers[0].get_buffer(name) for name in row.strengths}
+    stacked = params | {name: buffers[name] for name in set(buffers) - set(strengths)}
+    torch.manual_seed(0)
+    together = vmap(lambda own: functional_call(fits[0], own | strengths, (batch,)), randomness="same")(stacked)
+    for loss, fit in zip(together, fits, strict=True):
+        torch.manual_seed(0)
+        torch.testing.assert_close(loss, fit(batch), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.slow

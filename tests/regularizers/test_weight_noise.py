@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from reglab.regularizers import WeightNoise
-from reglab.regularizers.weight_noise import noisy
+from reglab.regularizers.input_noise import noisy
 from tests.regularizers.swaps import seen
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -77,9 +77,31 @@ def test_a_remark_of_a_method_is_told_and_tagged(
             "max_norm: no effect, for max_norm=inf is off",
         ),
         (["regularizer=elastic_net", "regularizer.elastic_net.l1=0"], None),
+        (["regularizer=lookahead", "regularizer.lookahead.alpha=1"], "lookahead: no effect, for alpha=1 is off"),
+        (["regularizer=lookahead", "regularizer.lookahead.k=1"], None),
+        (
+            ["regularizer=drop_block", "model=cnn", "regularizer.drop_block.p=0"],
+            "drop_block: no effect, for p=0 is off",
+        ),
+        (["regularizer=drop_block", "model=cnn", "regularizer.drop_block.block_size=1"], None),
+        (
+            ["regularizer=adversarial", "regularizer.adversarial.epsilon=0", "regularizer.adversarial.steps=3"],
+            "adversarial: no effect, for epsilon=0 is off",
+        ),
         (
             ["regularizer=l2", "regularizer.l2.strength=0", _FALLING],
             None,
+        ),
+        (
+            ["regularizer=l2", "+regularizer.l2.schedule.strength={kind:late,since:5}"],
+            "l2: no effect, for strength=0 is off in every epoch (trainer.max_epochs=1)",
+        ),
+        (["regularizer=l2", "+regularizer.l2.schedule.strength={kind:late,since:1}"], None),
+        (["regularizer=l2", "+regularizer.l2.schedule.strength={kind:late,since:2}", "trainer.max_epochs=2"], None),
+        (["regularizer=l2", "+regularizer.l2.schedule.strength={kind:early,until:1}"], None),
+        (
+            ["regularizer=l2", "+regularizer.l2.schedule.strength={kind:linear,start:0,epochs:3}"],
+            "l2: no effect, for strength=0 is off in every epoch (trainer.max_epochs=1)",
         ),
     ],
 )

@@ -5,7 +5,22 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from reglab.regularizers.dropout import hidden_activations
+ACTIVATIONS = (
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.ReLU6,
+    nn.Hardswish,
+    nn.Softplus,
+    nn.Tanh,
+    nn.Sigmoid,
+)
 
 
 def moved(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..., Tensor]) -> list[Any]:
@@ -20,6 +35,14 @@ def moved(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..
     for handle in handles:
         handle.remove()
     return [layer.register_forward_hook(hook) for layer in layers]
+
+
+def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
+    """Activation modules by name, without the one that a chain of layers ends on: that is the output."""
+    last = model
+    while isinstance(last, nn.Sequential) and len(last):
+        last = last[-1]
+    return {name: m for name, m in model.named_modules() if isinstance(m, ACTIVATIONS) and m is not last}
 
 
 def map_activations(model: nn.Module) -> dict[str, nn.Module]:

@@ -1,6 +1,7 @@
-"""Running statistics of normalizations: what they are of, and how they are made anew for other weights."""
+"""Running statistics of normalizations: where they are, passes that leave them alone, and how they are made anew."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,10 +9,28 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 
+def batch_norms(model: nn.Module) -> list[_NormBase]:
+    """The normalizations that keep running statistics."""
+    return [norm for norm in model.modules() if isinstance(norm, _NormBase) and norm.running_mean is not None]
+
+
 def running_statistics(model: nn.Module) -> list[Tensor]:
     """Running means and variances, (channels,) each, of the normalizations that keep them."""
-    pairs = [(norm.running_mean, norm.running_var) for norm in _tracking(model)]
+    pairs = [(norm.running_mean, norm.running_var) for norm in batch_norms(model)]
     return [statistic for pair in pairs for statistic in pair if statistic is not None]
+
+
+@contextmanager
+def kept_statistics(norms: Iterable[_NormBase]) -> Iterator[None]:
+    """Training passes in here normalize by the batch as ever and leave running statistics and counts as they are."""
+    tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True
 
 
 @torch.no_grad()
@@ -26,7 +45,7 @@ def recompute_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
         model: left in the modes in which it was.
         batches: inputs (rows, ...), each on the model's device.
     """
-    norms = _tracking(model)
+    norms = batch_norms(model)
     modes = {module: module.training for module in model.modules()}
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     seen = dict.fromkeys(norms, 0)
@@ -51,7 +70,3 @@ def recompute_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
             norm.momentum, norm.num_batches_tracked = momentum, counter
         for module, mode in modes.items():
             module.training = mode
-
-
-def _tracking(model: nn.Module) -> list[_NormBase]:
-    return [norm for norm in model.modules() if isinstance(norm, _NormBase) and norm.running_mean is not None]

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from reglab.errors import ConfigError
+from reglab.regularizers._hooks import hidden_activations
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers._said import Said
 from reglab.regularizers.base import Regularizer, Step
-from reglab.regularizers.dropout import hidden_activations
 
 SHARE = 0.05  # the mean activation that units are drawn to
 

@@ -5,10 +5,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._hooks import hidden_activations
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers._said import Said
 from reglab.regularizers.base import Regularizer, Step
-from reglab.regularizers.dropout import hidden_activations
 
 
 def absolute_activity(activations: list[Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._batch_statistics import batch_norms, kept_statistics
+from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import ADVERSARY
 from reglab.regularizers.base import Batch, Regularizer, Step
 
@@ -47,6 +47,7 @@ class Adversarial(Regularizer):
     """
 
     off: ClassVar = {"epsilon": 0.0, "steps": 1.0}
+    switch: ClassVar = ("epsilon",)
     bounds: ClassVar = {"epsilon": (0.0, float("inf")), "steps": (1.0, float("inf"))}
     whole: ClassVar = ("steps",)
     acts: ClassVar = ADVERSARY

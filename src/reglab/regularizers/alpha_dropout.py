@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._hooks import moved
+from reglab.regularizers._hooks import hidden_activations, moved
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
-from reglab.regularizers.dropout import hidden_activations, kept
+from reglab.regularizers.dropout import kept
 
 # -scale · alpha of SELU: what it says to a very negative number, and what a dropped unit is set to.
 SATURATED = -1.7580993408473766

@@ -111,6 +111,9 @@ class Regularizer(nn.Module):
 
     off: ClassVar[dict[str, float | None]] = {}
     """Strength to the value at which it is exactly no regularizer; None where there is no such value."""
+    switch: ClassVar[tuple[str, ...]] = ()
+    """Strengths of which one at its off value is enough for no regularizer, whatever the others are; empty: all have to
+    be at theirs."""
     bounds: ClassVar[dict[str, tuple[float, float]]] = {}
     """Strength to (lowest, highest), both allowed; infinity only where it is the off value."""
     acts: ClassVar[float]

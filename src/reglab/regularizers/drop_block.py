@@ -51,6 +51,7 @@ class DropBlock(Regularizer):
     """
 
     off: ClassVar = {"p": 0.0, "block_size": 1.0}
+    switch: ClassVar = ("p",)
     bounds: ClassVar = {"p": (0.0, BELOW_1), "block_size": (1.0, float("inf"))}
     whole: ClassVar = ("block_size",)
     effects: ClassVar = {"p": "noisy activations"}

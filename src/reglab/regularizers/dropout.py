@@ -5,25 +5,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._hooks import hidden_activations, moved
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
-
-ACTIVATIONS = (
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.ELU,
-    nn.SELU,
-    nn.CELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.ReLU6,
-    nn.Hardswish,
-    nn.Softplus,
-    nn.Tanh,
-    nn.Sigmoid,
-)
 
 
 def kept(draws: Tensor, p: Tensor) -> Tensor:
@@ -88,11 +72,8 @@ class Dropout(Regularizer):
         self._handles: list[Any] = []
 
     def attach(self, model: nn.Module) -> list[str]:
-        for handle in self._handles:
-            handle.remove()
-        # Bound methods: the strength is read at each call, through the module, and a deep copy takes its own along.
         layers = hidden_activations(model)
-        self._handles = [layer.register_forward_hook(self._drop_output) for layer in layers.values()]
+        self._handles = moved(self._handles, layers.values(), self._drop_output)
         if self.input_p > 0:
             self._handles.append(model.register_forward_pre_hook(self._drop_input))
         return [*(["inputs"] if self.input_p > 0 else []), *layers]
@@ -102,11 +83,3 @@ class Dropout(Regularizer):
 
     def _drop_input(self, model: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         return (dropped(inputs[0], self.input_p), *inputs[1:]) if model.training else inputs
-
-
-def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
-    """Activation modules by name, without the one that a chain of layers ends on: that is the output."""
-    last = model
-    while isinstance(last, nn.Sequential) and len(last):
-        last = last[-1]
-    return {name: m for name, m in model.named_modules() if isinstance(m, ACTIVATIONS) and m is not last}

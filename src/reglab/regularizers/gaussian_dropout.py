@@ -5,10 +5,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._hooks import moved
+from reglab.regularizers._hooks import hidden_activations, moved
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
-from reglab.regularizers.dropout import hidden_activations
 
 
 def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:

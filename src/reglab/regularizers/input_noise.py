@@ -9,19 +9,19 @@ from reglab.regularizers._order import TRANSFORM
 from reglab.regularizers.base import Batch, Regularizer, Step
 
 
-def noisy(inputs: Tensor, draws: Tensor, std: Tensor) -> Tensor:
-    """inputs + std · draw. At std = 0 the inputs come back, bit for bit.
+def noisy(values: Tensor, draws: Tensor, std: Tensor) -> Tensor:
+    """values + std · draws. At std = 0 the values come back, bit for bit.
 
-    On a linear model draws of mean 0 and variance 1 raise the expected sum of squared errors of m rows by
+    On the inputs of a linear model draws of mean 0 and variance 1 raise the expected sum of squared errors of m rows by
     m · std² · Σ w²: ridge with λ = m · std² (Bishop 1995, "Training with Noise is Equivalent to Tikhonov
     Regularization").
 
     Args:
-        inputs: any shape, floating point.
+        values: any shape, floating point.
         draws: of the same shape.
-        std: 0-dim, at least 0, in units of the inputs.
+        std: 0-dim, at least 0, in units of the values.
     """
-    return inputs + std * draws
+    return values + std * draws
 
 
 class InputNoise(Regularizer):

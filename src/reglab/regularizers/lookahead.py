@@ -18,7 +18,7 @@ def toward(slow: Tensor, fast: Tensor, alpha: Tensor) -> Tensor:
 
     Args:
         slow, fast: of one shape.
-        alpha: 0-dim, above 0 and at most 1.
+        alpha: 0-dim, at least 0.01 and at most 1.
     """
     return torch.lerp(slow, fast, alpha.to(slow.dtype))  # as the plain formula it would round at alpha = 1
 
@@ -27,11 +27,12 @@ class Lookahead(Regularizer):
     """After every k steps the slow weights go the share alpha of the way to the weights, which start anew from there.
 
     Args:
-        alpha: above 0 and at most 1; off is 1 (with k = 1).
-        k: a whole number of at least 1; off is 1 (with alpha = 1).
+        alpha: at least 0.01 and at most 1; 1 is off, whatever k is.
+        k: a whole number of at least 1; at its off value of 1 with alpha below 1 it still slows the weights down.
     """
 
     off: ClassVar = {"alpha": 1.0, "k": 1.0}
+    switch: ClassVar = ("alpha",)
     bounds: ClassVar = {"alpha": (0.01, 1.0), "k": (1.0, float("inf"))}
     whole: ClassVar = ("k",)
     effects: ClassVar = {"alpha": "averaged weights"}

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from reglab.regularizers._order import PROJECTION
 from reglab.regularizers.base import ABOVE_0, Regularizer, Weights
+from reglab.regularizers.group_lasso import row_lengths
 
 
 def capped_rows(weight: Tensor, max_norm: Tensor) -> Tensor:
@@ -18,7 +19,7 @@ def capped_rows(weight: Tensor, max_norm: Tensor) -> Tensor:
         weight: (output units, ...): a row holds one unit's incoming weights, or one filter.
         max_norm: 0-dim, above 0; infinity gives the weights back, bit for bit.
     """
-    lengths = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.ndim)), keepdim=True)
+    lengths = row_lengths(weight)
     # The small term keeps a scaled row from being longer by a rounding error and shrinking again at the next step.
     scale = torch.where(lengths > max_norm, max_norm / (lengths + 1e-7), 1.0)
     return weight * scale

@@ -11,7 +11,7 @@ from reglab.regularizers.base import Regularizer, Weights
 
 def singular_sum(weights: Weights) -> Tensor:
     """Σ of the singular values of all tensors (output units, ...), each flattened to a matrix; a scalar."""
-    return torch.stack([torch.linalg.svdvals(weight.flatten(1)).sum() for weight in weights.values()]).sum()
+    return torch.stack([torch.linalg.svdvals(_matrix(weight)).sum() for weight in weights.values()]).sum()
 
 
 def thresholded_spectrum(weight: Tensor, threshold: Tensor) -> Tensor:
@@ -21,13 +21,18 @@ def thresholded_spectrum(weight: Tensor, threshold: Tensor) -> Tensor:
         weight: (output units, ...), flattened to (output units, inputs): a filter is a row.
         threshold: 0-dim, at least 0; 0 gives the weights back, bit for bit.
     """
-    matrix = weight.flatten(1)
+    matrix = _matrix(weight)
     # A diverged weight stays visible in what is taken from it; LAPACK would raise an error of its own.
     left, values, right = torch.linalg.svd(torch.nan_to_num(matrix, 0.0, 0.0, 0.0), full_matrices=False)
     # What is taken off, and not what is kept, is multiplied out: the rounding error of a step is as small as the step.
     with torch.autocast(weight.device.type, enabled=False):
         taken = (left * values.clamp_max(threshold)) @ right
-    return weight - taken.reshape(weight.shape)
+    return (matrix - taken).reshape(weight.shape).to(weight.dtype)
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """(output units, inputs), in float32 at least: LAPACK knows no shorter numbers."""
+    return weight.flatten(1).to(torch.promote_types(weight.dtype, torch.float32))
 
 
 class NuclearNorm(Regularizer):

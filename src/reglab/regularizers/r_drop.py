@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from reglab.regularizers._batch_statistics import batch_norms, kept_statistics
+from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import SECOND_OPINION
 from reglab.regularizers._shares import log_shares
 from reglab.regularizers.base import Regularizer, Step

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from reglab.config.fitting import one_batch_a_step
 from reglab.errors import ConfigError
-from reglab.regularizers._batch_statistics import batch_norms, kept_statistics
+from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import SECOND_PASS
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer

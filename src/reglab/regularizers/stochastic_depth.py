@@ -1,11 +1,11 @@
 """Stochastic depth: residual branches are left out, example by example, the deeper the more often."""
 
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._hooks import moved
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 from reglab.regularizers.dropout import thinned
@@ -47,19 +47,15 @@ class StochasticDepth(Regularizer):
     def __init__(self, p: float) -> None:
         super().__init__(p=p)
         self._handles: list[Any] = []
+        self._depths: dict[nn.Module, float] = {}  # of branches: from 0, which none has, to 1
 
     def attach(self, model: nn.Module) -> list[str]:
-        for handle in self._handles:
-            handle.remove()
         blocks = {
             name: m.branch for name, m in model.named_modules() if isinstance(getattr(m, "branch", None), nn.Module)
         }
-        # Bound methods: the strength is read at each call, through the module, and a deep copy takes its own along.
-        self._handles = [
-            branch.register_forward_hook(partial(self._drop, depth / len(blocks)))
-            for depth, branch in enumerate(blocks.values(), start=1)
-        ]
+        self._depths = {branch: block / len(blocks) for block, branch in enumerate(blocks.values(), start=1)}
+        self._handles = moved(self._handles, self._depths, self._drop)
         return list(blocks)
 
-    def _drop(self, depth: float, branch: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return dropped_branch(output, self.p * depth) if branch.training else output
+    def _drop(self, branch: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        return dropped_branch(output, self.p * self._depths[branch]) if branch.training else output

@@ -8,17 +8,7 @@ from torch import Tensor, nn
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers._swapped_weights import WeightSwap
 from reglab.regularizers.base import Regularizer
-
-
-def noisy(weight: Tensor, draws: Tensor, std: Tensor) -> Tensor:
-    """weight + std · draws; with normal draws N(weight, std²). At std = 0 the weight comes back, bit for bit.
-
-    Args:
-        weight: any shape.
-        draws: of the same shape.
-        std: 0-dim, at least 0.
-    """
-    return (std * draws).add_(weight)
+from reglab.regularizers.input_noise import noisy
 
 
 class WeightNoise(Regularizer):

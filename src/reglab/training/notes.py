@@ -1,12 +1,13 @@
 """What a reader of the results ought to know of a strategy: an effect asked for twice, or not at all."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 from omegaconf import DictConfig
 from torch import nn
 
 from reglab.regularizers._random_layers import random_layers
+from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
 
 
@@ -31,15 +32,33 @@ def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer], model:
     return [f"{effect}: asked for by {' and '.join(by)}" for effect, by in asked.items() if len(by) > 1]
 
 
-def no_effect(regularizers: Iterable[Regularizer], scheduled: Collection[tuple[Regularizer, str]]) -> list[str]:
-    """One sentence for each regularizer whose strengths are all at their off value, and stay there."""
-    return [
-        f"{regularizer.name}: no effect, for {' and '.join(f'{k}={v:g}' for k, v in regularizer.off.items())} is off"
-        for regularizer in regularizers
-        if regularizer.off
-        and all(_is_off(regularizer, strength) for strength in regularizer.off)
-        and not any(owner is regularizer for owner, _ in scheduled)
-    ]
+def no_effect(
+    regularizers: Iterable[Regularizer], schedules: Mapping[tuple[Regularizer, str], Schedule], epochs: int
+) -> list[str]:
+    """One sentence for each regularizer that is off in every epoch: one of `switch`, or else all of its strengths.
+
+    Args:
+        regularizers: of the run.
+        schedules: of their strengths, where they have one.
+        epochs: the most that the run trains.
+    """
+    sentences = []
+    for regularizer in regularizers:
+        own = {strength: values for (owner, strength), values in schedules.items() if owner is regularizer}
+        if regularizer.off and all(_off_in(epoch, regularizer, own) for epoch in range(1, (epochs if own else 1) + 1)):
+            off = " and ".join(f"{name}={regularizer.off[name]:g}" for name in regularizer.switch or regularizer.off)
+            when = f" in every epoch (trainer.max_epochs={epochs})" if own else ""
+            sentences.append(f"{regularizer.name}: no effect, for {off} is off{when}")
+    return sentences
+
+
+def _off_in(epoch: int, regularizer: Regularizer, schedules: Mapping[str, Schedule]) -> bool:
+    def is_off(strength: str) -> bool:
+        if strength in schedules:
+            return schedules[strength](epoch) == regularizer.off[strength]
+        return _is_off(regularizer, strength)
+
+    return any(map(is_off, regularizer.switch)) if regularizer.switch else all(map(is_off, regularizer.off))
 
 
 def _is_off(regularizer: Regularizer, strength: str) -> bool:

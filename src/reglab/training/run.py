@@ -106,7 +106,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     fit = Fit(model, build.build_task(data), regularizers)
     schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
     _note(tracked, "double_counting", double_counting(cfg, fit.regularizers, model))  # type: ignore[arg-type]
-    _note(tracked, "no_effect", no_effect(fit.regularizers, schedules))  # type: ignore[arg-type]
+    _note(tracked, "no_effect", no_effect(fit.regularizers, schedules, cfg.trainer.max_epochs))  # type: ignore[arg-type]
     parts = ("val", "train") if data.val_rows else ("train",)
     methods = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
     module = build.build_module(cfg, fit, parts, heard=any(r.watches for r in fit.regularizers))
