@@ -138,6 +138,23 @@ def test_a_large_penalty_is_still_a_penalty() -> None:
     assert penalty.penalty(penalty.weights(module)) > 1e5
 
 
+def test_dropout_leaves_the_output_of_the_net_alone() -> None:
+    seen: list[Tensor] = []
+
+    class Positive(Foreign):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3), nn.Softplus())
+            self.loss = nn.Sequential(nn.LogSoftmax(-1))  # beside the net, without weights
+
+        def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+            seen.append(self.net(batch[0]))
+            return -self.loss(seen[-1])[:, 0].mean()
+
+    trained(Positive(), [Dropout(p=0.5)])
+    assert all((outputs > 0).all() for outputs in seen)
+
+
 @pytest.mark.parametrize(
     ("methods", "message"),
     [

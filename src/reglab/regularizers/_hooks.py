@@ -38,10 +38,17 @@ def moved(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..
 
 
 def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
-    """Activation modules by name, without the one that a chain of layers ends on: that is the output."""
-    last = model
-    while isinstance(last, nn.Sequential) and len(last):
-        last = last[-1]
+    """Activation modules by name, without the one that the model ends on: that is the output.
+
+    A chain ends on its last module, anything else on its last part with weights: a LightningModule on its network,
+    and not on the loss and the metrics that it holds beside it.
+    """
+    last: nn.Module | None = model
+    while isinstance(last, nn.Module) and any(last.children()):
+        parts = list(last.children())
+        if not isinstance(last, nn.Sequential):
+            parts = [part for part in parts if any(True for _ in part.parameters())]
+        last = parts[-1] if parts else None
     return {name: m for name, m in model.named_modules() if isinstance(m, ACTIVATIONS) and m is not last}
 
 
