@@ -84,7 +84,7 @@ class Module(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """The loader goes to its place in the checkpoint, where Lightning has left that out: once set up, it never does.
+        """The loader goes to its place in the checkpoint: Lightning leaves that out for one that was set up before.
 
         Without a scheduler it is there already, and nothing is left to load.
         """
