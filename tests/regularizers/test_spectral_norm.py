@@ -206,10 +206,10 @@ def test_weights_are_frozen_and_unfrozen_on_the_way() -> None:
 
 def test_the_vectors_of_a_checkpoint_leave_other_weights_alone() -> None:
     """Only what was divided twice goes back, whatever came between: other weights, or a start that had length 1."""
-    saved = SpectralNorm()
-    saved.attach(network())
-    for loaded in (False, True):
-        model, method = network(seed=1), SpectralNorm()
+    saved, divided = SpectralNorm(), network()
+    saved.attach(divided)
+    for start, loaded in ((network(seed=1), False), (network(seed=1), True), (divided, True)):
+        model, method = copy.deepcopy(start), SpectralNorm()
         method.attach(model)
         if loaded:
             model.load_state_dict(network(seed=2).state_dict())
