@@ -32,7 +32,7 @@ def limit(what: str, ratio: float, most: float) -> None:
     print(f"  {what:<42} {ratio:5.2f}   (to reach: at most {most})")
 
 
-def show_steps(net: str, times: Mapping[str, list[float]], theory: Mapping[str, float | None]) -> None:
+def show_steps(net: str, times: Mapping[str, list[float]], theory: Mapping[str, float]) -> None:
     """Median milliseconds and ratios of one network."""
     print(f"\n{net} net           ms a step    / bare   / floor    / none   in theory")
     for name, values in times.items():

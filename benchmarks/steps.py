@@ -182,11 +182,11 @@ def measure(
     return times
 
 
-def theory(net: Net, device: torch.device, times: Mapping[str, list[float]]) -> dict[str, float | None]:
+def theory(net: Net, device: torch.device, times: Mapping[str, list[float]]) -> dict[str, float]:
     """The theoretical cost of each regularizer measured, relative to `none`."""
     none_ms, random_ms = statistics.median(times["none"]), theory_of.random_ms(device)
     inputs = torch.randn(net.batch, *net.shape)
-    found: dict[str, float | None] = {}
+    found: dict[str, float] = {}
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for name in set(times) - {"bare", "floor", "none"}:
             model = net.model()

@@ -19,8 +19,8 @@ HEAD = """# Regularizers
 Written by `make index` from the cards, the configs and the newest figures of `make bench`. The cost is that of a
 training step relative to `none`, on the large net of [benchmarks](../benchmarks.md) (784-1024-1024-2048-10, batch 256),
 where a method needs it with sigmoids (marked †) or with dropout layers (‡), or on a residual net for images (*). Beside
-it is what it would be in theory: passes through the net, and the random numbers that the method draws for each
-activation or weight, at the measured price of torch's.
+it is what it would be in theory: passes through the net, the random numbers that the method draws for each activation
+or weight, at the measured price of torch's, and the floating-point operations that it spends on whole weight matrices.
 
 | | what it does | strengths | cost | in theory |
 | --- | --- | --- | ---: | ---: |
@@ -38,24 +38,24 @@ def main() -> None:
     sys.stdout.write(f"{INDEX.relative_to(PROJECT)}\n")
 
 
-def costs(result: dict[str, dict[str, Any]]) -> dict[str, list[float | str | None]]:
+def costs(result: dict[str, dict[str, Any]]) -> dict[str, list[float | str]]:
     """By name: the ratio to `none` (the median over rounds), that in theory, and the net it was taken on."""
-    found: dict[str, list[float | str | None]] = {}
+    found: dict[str, list[float | str]] = {}
     for net in ("images", "dropping", "sigmoid", "large"):  # the large net wins
         times = result.get(f"steps_{net}_ms", {})
         for name in set(times) - {"bare", "floor", "none"}:
             ratios = [own / none for own, none in zip(times[name], times["none"], strict=True)]
             theory = result[f"theory_{net}"][name]
-            found[name] = [round(statistics.median(ratios), 2), theory and round(theory, 2), net]
+            found[name] = [round(statistics.median(ratios), 2), round(theory, 2), net]
     return found
 
 
-def index(costs: dict[str, list[float | str | None]]) -> str:
+def index(costs: dict[str, list[float | str]]) -> str:
     """The page: a row for each card."""
     return HEAD + "".join(f"| {' | '.join(_row(card, costs))} |\n" for card in sorted(CARDS.glob("[a-z]*.md")))
 
 
-def _row(card: Path, costs: dict[str, list[float | str | None]]) -> tuple[str, ...]:
+def _row(card: Path, costs: dict[str, list[float | str]]) -> tuple[str, ...]:
     name = card.stem
     does = card.read_text(encoding="utf-8").split("## What it does\n")[1].split("\n## ")[0]
     first = re.split(r"(?<=[.:])\s", " ".join(does.split()), maxsplit=1)[0].rstrip(":.")
@@ -63,10 +63,8 @@ def _row(card: Path, costs: dict[str, list[float | str | None]]) -> tuple[str, .
     node = OmegaConf.to_container(config[name])  # type: ignore[index]
     assert isinstance(node, dict)
     strengths = ", ".join(f"`{key!s}` {value:g}" for key, value in node.items() if key != "_target_")
-    ratio, theory, net = costs.get(name, [None, None, "large"])
+    ratio, theory, net = costs.get(name, ["", "", "large"])
     cost, expected = (f"{value:.2f}" if isinstance(value, float) else "–" for value in (ratio, theory))
-    if ratio and not theory:
-        expected = f"[FLOP]({card.name}#cost)"
     return f"[{name}]({name}.md)", first, strengths or "–", cost + _MARKS[str(net)], expected
 
 

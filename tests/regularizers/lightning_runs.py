@@ -7,10 +7,19 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from reglab.data.batches import Batches
 from reglab.regularizers import Regularizer
 from reglab.training.module import Module
 from reglab.training.trainer import make_trainer
 from tests.regularizers.steps import batch_of, fit_of, network, task_of
+
+
+class Shuffled(Batches):
+    """The rows of `fitted`, in an order of its own in each epoch, the last batch smaller."""
+
+    def __init__(self) -> None:
+        inputs, targets = map(torch.cat, zip(*(batch_of("classification", seed=i) for i in range(4)), strict=True))
+        super().__init__(inputs, targets, batch_size=20, seed=5)
 
 
 def fitted(

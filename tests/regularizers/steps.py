@@ -82,7 +82,8 @@ def train(
         estimated_stepping_batches=steps,
         train_dataloader=batches,
         num_training_batches=len(batches),
-        precision_plugin=SimpleNamespace(forward_context=nullcontext),
+        precision_plugin=SimpleNamespace(forward_context=nullcontext, convert_input=lambda batch: batch),
+        strategy=SimpleNamespace(batch_to_device=lambda batch: batch),
     )
     for callback in callbacks:
         callback.on_train_start(trainer, module)

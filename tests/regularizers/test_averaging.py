@@ -1,6 +1,8 @@
 """What `EMA` and `SWA` share: the mean in the place of the weights, and the running statistics that belong to it."""
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,12 +10,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
+from torch.utils.data import DataLoader
 
-from reglab.data.batches import Batches
+from reglab.errors import ConfigError
 from reglab.regularizers import EMA, SWA, Dropout, Regularizer
 from reglab.regularizers._averaging import Averaging
 from reglab.regularizers._norms import recompute_statistics, running_statistics
-from tests.regularizers.lightning_runs import fitted
+from reglab.training.trainer import make_trainer
+from tests.regularizers.lightning_runs import Shuffled, fitted
 from tests.regularizers.steps import batch_of, network, same_state
 
 NORM = {"norm": "batch"}
@@ -23,14 +27,6 @@ TRAINING = [batch_of("classification", seed=i)[0] for i in range(4)]  # what `fi
 @pytest.fixture(params=[EMA(0.9), SWA(0.5)], ids=["ema", "swa"])
 def method(request: pytest.FixtureRequest) -> Regularizer:
     return copy.deepcopy(request.param)
-
-
-class Shuffled(Batches):
-    """The rows of `fitted`, in an order of its own in each epoch, the last batch smaller."""
-
-    def __init__(self) -> None:
-        inputs, targets = map(torch.cat, zip(*(batch_of("classification", seed=i) for i in range(4)), strict=True))
-        super().__init__(inputs, targets, batch_size=20, seed=5)
 
 
 def callback_of(trainer: pl.Trainer) -> Averaging:
@@ -184,3 +180,69 @@ def test_batches_that_training_leaves_out_are_left_out(method: Regularizer, batc
     update_bn(TRAINING[:2], expected)
     for one, other in zip(running_statistics(on), running_statistics(expected), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_finished_training_that_is_resumed_ends_on_the_mean(method: Regularizer, tmp_path: Path) -> None:
+    """Lightning skips all of it, with its statistics: the rows' order that made them is not to be had any more."""
+    whole, first = fitted(method, net=NORM, loader=Shuffled())
+    first.save_checkpoint(tmp_path / "end.ckpt")
+    resumed, _ = fitted(copy.deepcopy(method), net=NORM, loader=Shuffled(), checkpoint=str(tmp_path / "end.ckpt"))
+    assert same_state(resumed.fit.model, whole.fit.model)
+
+
+class Foreign(pl.LightningModule):
+    """Somebody's module with batch normalization."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.2), nn.Linear(8, 3))
+        self.after: list[list[Tensor]] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.net(inputs)
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        inputs, targets = batch.values() if isinstance(batch, dict) else batch
+        return nn.functional.cross_entropy(self.net(inputs), targets)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.after.append([parameter.detach().clone() for parameter in self.parameters()])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=0.05)
+
+
+def train_foreign(module: Foreign, method: Regularizer, shape: Callable[[Any], Any] = lambda batch: batch) -> None:
+    trainer = make_trainer({"accelerator": "cpu", "max_epochs": 2, "precision": "64-true"}, method.callbacks())
+    trainer.fit(module, DataLoader([shape(batch_of("classification", seed=i)) for i in range(4)], batch_size=None))
+
+
+def test_its_callbacks_work_on_any_module(method: Regularizer) -> None:
+    """Eight steps, by hand: the mean is exact, and so are its statistics; the inputs are converted as in training."""
+    module = Foreign()
+    train_foreign(module, method)
+    shares = torch.tensor([0.9 ** (7 - i) for i in range(8)] if method.name == "ema" else [0.0] * 4 + [1.0] * 4)
+    for place, weight in enumerate(module.parameters()):
+        expected = sum(s.double() * w[place] for s, w in zip(shares / shares.sum(), module.after, strict=True))
+        torch.testing.assert_close(weight.detach(), expected, rtol=1e-6, atol=1e-7)
+    said = torch.cat([module.net[0](batch.double()) for batch in TRAINING]).view(4, -1, 8).detach()
+    torch.testing.assert_close(module.net[1].running_mean, said.mean((0, 1)), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(module.net[1].running_var, said.var(1).mean(0), rtol=1e-12, atol=1e-14)
+
+
+def test_a_module_whose_statistics_could_not_be_made_is_refused(method: Regularizer) -> None:
+    class Silent(Foreign):
+        forward = pl.LightningModule.forward
+
+    with pytest.raises(
+        ConfigError, match=rf"^regularizer={method.name}: has to call the module .* a forward\(inputs\)$"
+    ):
+        train_foreign(Silent(), method)
+    module = Foreign()
+    with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: .* batch is a dict; make it \(inputs, ...\)$"):
+        train_foreign(module, method, lambda batch: {"inputs": batch[0], "targets": batch[1]})
+    assert not module.after
+    module.net[1] = nn.Identity()  # without statistics neither is needed
+    train_foreign(module, method, lambda batch: {"inputs": batch[0], "targets": batch[1]})
+    assert len(module.after) == 8

@@ -5,8 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
+from benchmarks.steps import LARGE
+from benchmarks.theory import factor
 from docs.index import costs, index
 from reglab.paths import CONF, PROJECT
 from reglab.regularizers.base import known
@@ -36,11 +39,43 @@ def test_the_index_is_what_the_cards_say() -> None:
 def test_costs_are_medians_of_ratios_within_rounds() -> None:
     large = {"bare": [1.0, 1.0, 1.0], "none": [1.0, 2.0, 1.0], "l1": [1.5, 2.2, 9.0]}
     images = {"none": [2.0], "l1": [8.0], "cutmix": [3.0]}
-    theory = {"theory_large": {"l1": 1.0}, "theory_images": {"l1": 1.0, "cutmix": None}}
+    theory = {"theory_large": {"l1": 1.0}, "theory_images": {"l1": 1.0, "cutmix": 1.234}}
     assert costs({"steps_large_ms": large, "steps_images_ms": images, **theory}) == {
         "l1": [1.5, 1.0, "large"],
-        "cutmix": [1.5, None, "images"],
+        "cutmix": [1.5, 1.23, "images"],
     }
+
+
+def theory(name: str, random_ms: float = 0.0) -> float:
+    """On the large net, where a step without a regularizer takes 100 ms."""
+    settings = OmegaConf.to_container(OmegaConf.load(CONF / "regularizer" / f"{name}.yaml"))[name]
+    settings.pop("_target_")
+    return factor(known()[name](**settings), LARGE.model(), torch.randn(LARGE.batch, *LARGE.shape), 100.0, random_ms)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cost_in_theory_is_never_below_the_passes(name: str) -> None:
+    method = known()[name]
+    for random_ms in (0.0, 5.0):
+        assert theory(name, random_ms) >= method.passes >= 1.0
+    assert (theory(name, 5.0) > theory(name)) == bool(method.draws)
+
+
+def test_the_cost_in_theory_by_hand() -> None:
+    """The large net has the matrices 1024 x 784, 1024 x 1024, 2048 x 1024 and 10 x 2048, and batches of 256 rows."""
+    shapes = [(784, 1024), (1024, 1024), (1024, 2048), (10, 2048)]
+    weights = sum(n * m for n, m in shapes)
+    step = 6 * 256 * weights
+    assert theory("l2") == 1.0
+    assert theory("sam") == 2.0
+    assert (
+        theory("orthogonal")
+        == pytest.approx(1 + sum(4 * n * n * m for n, m in shapes) / step)
+        == pytest.approx(3.53, abs=0.01)
+    )
+    decompositions = sum(8 * n * n * m + 20 * n**3 for n, m in shapes)
+    assert theory("nuclear_norm") == pytest.approx(1 + decompositions / step) == pytest.approx(14.7, abs=0.05)
+    assert theory("weight_noise", 5.0) == pytest.approx(1 + weights / 2**20 * 5.0 / 100)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "none"])

@@ -80,7 +80,7 @@ def test_training_is_torchs_with_the_matrix_divided(double: None, make: Callable
     batches = [(inputs.double(), targets) for inputs, targets in batches]
     method = SpectralNorm()
     ours = fit_of(network(shape=IMAGE), task, [method])
-    theirs = Undivided(copy.deepcopy(ours.model), [method.vectors(i) for i in range(3)])
+    theirs = Undivided(copy.deepcopy(ours.model), list(method.all_vectors().values()))
     optimizer = make(theirs.model.parameters())
     train(ours, batches, 10, make)
     for inputs, targets in batches:
@@ -114,9 +114,9 @@ def test_zero_weights_stay_and_can_leave_zero() -> None:
     nn.init.zeros_(model.weight)
     method = SpectralNorm()
     method.attach(model)
-    before = [vector.clone() for vector in method.vectors(0)]
+    before = [vector.clone() for vector in method.vectors("weight")]
     assert (method.after_step({"weight": model.weight}, 0.1)["weight"] == 0).all()
-    assert all(torch.equal(one, other) for one, other in zip(before, method.vectors(0), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(before, method.vectors("weight"), strict=True))
     moved = torch.randn(4, 3).T
     for _ in range(200):
         moved = method.after_step({"weight": moved}, 0.1)["weight"]
@@ -126,10 +126,11 @@ def test_zero_weights_stay_and_can_leave_zero() -> None:
 def test_under_autocast_the_division_is_as_without() -> None:
     methods, weights = [SpectralNorm(), SpectralNorm()], []
     for method in methods:
-        method.attach(network())
+        torch.manual_seed(0)
+        method.attach(nn.Linear(6, 8))
         with torch.autocast("cpu", torch.bfloat16, enabled=method is methods[0]):
             torch.manual_seed(1)
-            weights.append(method.after_step({"w": torch.randn(8, 6)}, 0.1)["w"])
+            weights.append(method.after_step({"weight": torch.randn(8, 6)}, 0.1)["weight"])
     assert torch.equal(*weights)
 
 
@@ -139,7 +140,7 @@ def test_sam_looks_around_the_divided_weights_and_the_vectors_move_once(double: 
     sam, method = SAM(0.3), SpectralNorm()
     fit = fit_of(network(), task, [sam, method])
     model = copy.deepcopy(fit.model)
-    vectors = [tuple(vector.clone() for vector in method.vectors(i)) for i in range(3)]
+    vectors = {name: tuple(vector.clone() for vector in pair) for name, pair in method.all_vectors().items()}
     train(fit, [batch], 1)
 
     task.criterion(model(batch[0]), batch[1]).backward()
@@ -149,12 +150,12 @@ def test_sam_looks_around_the_divided_weights_and_the_vectors_move_once(double: 
         parameter.data += sam.rho * own.grad / length
     uphill.zero_grad()
     task.criterion(uphill(batch[0]), batch[1]).backward()
-    for i, (name, weight) in enumerate(penalized(model).items()):
-        gradient = along(uphill.get_parameter(name).grad, weight.detach(), *vectors[i])
+    for name, weight in penalized(model).items():
+        gradient = along(uphill.get_parameter(name).grad, weight.detach(), *vectors[name])
         moved = weight.detach() - 0.1 * gradient
-        value, left, right = iterated(moved, *vectors[i])
+        value, left, right = iterated(moved, *vectors[name])
         torch.testing.assert_close(fit.model.get_parameter(name).detach(), moved / value, rtol=1e-9, atol=1e-11)
-        torch.testing.assert_close(method.vectors(i), (left, right), rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(method.vectors(name), (left, right), rtol=1e-9, atol=1e-11)
 
 
 def test_zeros_of_l1_stay_zeros() -> None:
@@ -178,6 +179,48 @@ def test_a_resumed_run_goes_on_with_its_vectors(tmp_path: Path) -> None:
     resumed, _ = fitted(SpectralNorm(), checkpoint=str(tmp_path / "first.ckpt"))
     whole, _ = fitted(SpectralNorm())
     assert same_state(resumed.fit.model, whole.fit.model)
-    for i in range(3):
-        for one, other in zip(*(run.fit.regularizers[0].vectors(i) for run in (resumed, whole)), strict=True):
+    for name in penalized(whole.fit.model):
+        for one, other in zip(*(run.fit.regularizers[0].vectors(name) for run in (resumed, whole)), strict=True):
             assert torch.equal(one, other)
+
+
+def test_weights_are_frozen_and_unfrozen_on_the_way() -> None:
+    """Frozen ones and their vectors stay as they are; new ones are divided after their first step."""
+    model, method, batch = network(), SpectralNorm(), batch_of("classification")
+    first, second = model.hidden_0.weight, model.hidden_1.weight
+    first.requires_grad_(False)
+    fit, start = fit_of(model, task_of("classification"), [method]), first.clone()
+    train(fit, [batch], 5)
+    assert torch.equal(first, start)
+    assert list(method.all_vectors()) == ["hidden_1.weight", "output.weight"]
+
+    first.requires_grad_(True)
+    second.requires_grad_(False)
+    kept = [second.detach().clone(), *(vector.clone() for vector in method.vectors("hidden_1.weight"))]
+    train(fit, [batch], 1)
+    assert largest(nn.ParameterList([first])) == pytest.approx([1.0], rel=1e-5)
+    train(fit, [batch], 5, lambda p: torch.optim.SGD(p, lr=0.01))
+    assert all(torch.equal(*pair) for pair in zip(kept, [second, *method.vectors("hidden_1.weight")], strict=True))
+    assert largest(model) == pytest.approx([1.0, 1.0], rel=1e-3)
+
+
+def test_the_vectors_of_a_checkpoint_leave_other_weights_alone() -> None:
+    """Only what was divided twice goes back, whatever came between: other weights, or a start that had length 1."""
+    saved, divided = SpectralNorm(), network()
+    saved.attach(divided)
+    for start, loaded in ((network(seed=1), False), (network(seed=1), True), (divided, True)):
+        model, method = copy.deepcopy(start), SpectralNorm()
+        method.attach(model)
+        if loaded:
+            model.load_state_dict(network(seed=2).state_dict())
+        before = copy.deepcopy(model.state_dict())
+        method.resume(saved.all_vectors())
+        assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+    model, method = network(), SpectralNorm()
+    method.attach(model)
+    first = copy.deepcopy(model.state_dict())
+    again = SpectralNorm()
+    again.attach(model)
+    again.resume(method.all_vectors())
+    assert all(torch.equal(tensor, first[name]) for name, tensor in model.state_dict().items())

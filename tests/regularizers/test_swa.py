@@ -13,13 +13,14 @@ from torch.optim.swa_utils import AveragedModel
 from reglab.errors import ConfigError
 from reglab.models import MLP
 from reglab.regularizers import SWA, MaxNorm, penalized
+from reglab.regularizers._schedules import early
 from reglab.regularizers.swa import LateAverage, skipped
 from reglab.training.build import build_data
 from reglab.training.callbacks import Strengths
 from reglab.training.module import Module
 from reglab.training.run import run
 from tests.conftest import Compose
-from tests.regularizers.lightning_runs import fitted
+from tests.regularizers.lightning_runs import Shuffled, fitted
 from tests.regularizers.steps import same_state
 
 NORM = {"norm": "batch"}
@@ -176,6 +177,37 @@ def test_a_start_that_is_scheduled_is_resumed(tmp_path: Path) -> None:
     whole, trainer = scheduled(extra=[Save()])
     resumed, again = scheduled(checkpoint=str(tmp_path / "2.ckpt"))
     assert late_of(trainer).steps == late_of(again).steps == 7
+    assert same_end(resumed, whole)
+
+
+def ended_early(**settings: Any) -> tuple[Module, pl.Trainer]:
+    """Six epochs of five steps; the mean of those after the sixth one, and none from the third epoch on."""
+    method = SWA(0.2)
+    moves = Strengths({(method, "start"): early(0.2, 1.0, 2)})
+    return fitted(method, epochs=6, net=NORM, loader=Shuffled(), extra=[moves, *settings.pop("extra", ())], **settings)
+
+
+def test_an_early_end_goes_back_to_the_weights() -> None:
+    trace, plain_trace = Trace(), Trace()
+    on, trainer = ended_early(extra=[trace])
+    plain, _ = fitted(epochs=6, net=NORM, loader=Shuffled(), extra=[plain_trace])
+    assert late_of(trainer).steps == 0
+    assert same_state(on.fit.model, plain.fit.model)
+    different = [
+        one["val/loss"] != other["val/loss"] for one, other in zip(trace.figures, plain_trace.figures, strict=True)
+    ]
+    assert different == [False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("epoch", [2, 3, 5])
+def test_an_early_end_is_resumed(tmp_path: Path, epoch: int) -> None:
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            if trainer.current_epoch + 1 == epoch:
+                trainer.save_checkpoint(tmp_path / "saved.ckpt")
+
+    whole, _ = ended_early(extra=[Save()])
+    resumed, _ = ended_early(checkpoint=str(tmp_path / "saved.ckpt"))
     assert same_end(resumed, whole)
 
 

@@ -8,7 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from reglab.regularizers import SAM, Dropout, GradientClipping, GradientNoise, Lookahead, Regularizer, WeightDecay
+from reglab.regularizers import (
+    SAM,
+    Dropout,
+    GradientClipping,
+    GradientNoise,
+    Lookahead,
+    Regularizer,
+    SpectralNorm,
+    WeightDecay,
+)
 from reglab.regularizers._wrapper import BeforeUpdate, Wrapper
 from reglab.training.fit import Fit
 from reglab.training.module import Module
@@ -49,6 +58,22 @@ def test_they_wrap_in_the_order_in_which_they_act() -> None:
     module = Module(fit, torch.optim.SGD)
     wrapped = module.wrapped(torch.optim.SGD(fit.model.parameters(), lr=0.1))
     assert chain(wrapped) == ["SharpnessAware", "BeforeUpdate", "NoisyGradients", "Slowed", "BeforeUpdate", "SGD"]
+
+
+def test_the_gradient_through_a_division_is_what_is_clipped() -> None:
+    """Clipped before, it could become longer than the limit."""
+    methods = [SpectralNorm(), GradientClipping(1e-3)]
+    fit = fit_of(network(), task_of("classification"), methods)
+    wrapped = Module(fit, torch.optim.SGD).wrapped(torch.optim.SGD(fit.model.parameters(), lr=0.1))
+    assert chain(wrapped) == ["AlongDivided", "BeforeUpdate", "SGD"]
+
+    def closure() -> torch.Tensor:
+        for parameter in fit.model.parameters():
+            parameter.grad = -parameter.detach()  # the division takes a large part of it away
+        return torch.zeros(())
+
+    wrapped.step(closure)
+    assert torch.cat([gradient.flatten() for gradient in wrapped.gradients]).norm().item() == pytest.approx(1e-3)
 
 
 def test_noise_is_not_clipped() -> None:

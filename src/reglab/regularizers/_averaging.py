@@ -8,9 +8,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from reglab.errors import ConfigError
 from reglab.regularizers._norms import recompute_statistics, running_statistics
+from reglab.regularizers.base import Regularizer
 
 
 class Averaging(pl.Callback):
@@ -23,12 +25,15 @@ class Averaging(pl.Callback):
     anew from the training rows. Averaged with the weights they would not fit: they come some steps late, and begin
     with values of no weights at all, which a mean over a short training keeps.
 
+    It works on any LightningModule: its parameters are averaged, and where it has running statistics it is called with
+    the inputs of the training batches, ``module(inputs)``.
+
     Args:
-        model: the attached one.
+        method: the regularizer that it belongs to.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
+    def __init__(self, method: Regularizer) -> None:
+        self._name = method.name
         self.average: list[Tensor] = []
         self.steps = 0  # in the mean
         self._weights: list[Tensor] = []
@@ -46,12 +51,33 @@ class Averaging(pl.Callback):
         self.average, self.steps, self._statistics_of = [], 0, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The mean of a checkpoint goes to the weights' device; the weights come back from an earlier end."""
+        """The mean of a checkpoint goes to the weights' device; the weights come back from an earlier end.
+
+        Raises:
+            ConfigError: there are running statistics to recompute, and the module cannot be called.
+        """
+        if running_statistics(pl_module) and type(pl_module).forward is pl.LightningModule.forward:
+            raise ConfigError(
+                f"regularizer={self._name}: has to call the module for new statistics of its batch normalization; "
+                "give it a forward(inputs)"
+            )
         self._seen = trainer.global_step
         self._show_weights()
+        self._begin(pl_module)
+        self.on_train_epoch_start(trainer, pl_module)
+
+    def _begin(self, pl_module: pl.LightningModule) -> None:
         self._weights = list(pl_module.parameters())
         self.average = [mean.to(own.device) for mean, own in zip(self.average, self._weights, strict=False)]
-        self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
+        """Refuses a batch in which inputs for new statistics would not be found.
+
+        Raises:
+            ConfigError: it is neither a tensor nor has one in front.
+        """
+        if index == 0 and running_statistics(pl_module):
+            self._inputs(batch)
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
@@ -70,7 +96,7 @@ class Averaging(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validation, and the choice of the best weights in it, sees the mean."""
-        self._show_mean(trainer)
+        self._show_mean(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Training goes on with the weights."""
@@ -79,13 +105,19 @@ class Averaging(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The mean is what training leaves behind."""
-        self._show_mean(trainer)
+        self._show_mean(trainer, pl_module)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Also where a finished training was resumed: Lightning has then left all of it out, its start and end too."""
+        if not self._weights:
+            self._begin(pl_module)
+        self._show_mean(trainer, pl_module)
 
     @torch.no_grad()
-    def _show_mean(self, trainer: pl.Trainer) -> None:
+    def _show_mean(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._held or not self.average or not self._weights:  # the last: Lightning tries validation beforehand
             return
-        statistics = running_statistics(self._model)
+        statistics = running_statistics(pl_module)
         self._held = [(own, own.detach().clone()) for own in [*self._weights, *statistics]]
         for own, mean in zip(self._weights, self.average, strict=True):
             own.copy_(mean)
@@ -94,7 +126,7 @@ class Averaging(pl.Callback):
         if self._statistics_of != self.steps:
             # What a loader draws to shuffle comes from the global generator, which is the regularizers'.
             with torch.random.fork_rng(devices=[]), trainer.precision_plugin.forward_context():
-                recompute_statistics(self._model, _training_inputs(trainer, statistics[0].device))
+                recompute_statistics(pl_module, self._training_inputs(trainer))
             self._statistics = [own.clone() for own in statistics]
             self._statistics_of = self.steps
         for own, known in zip(statistics, self._statistics, strict=True):
@@ -115,17 +147,33 @@ class Averaging(pl.Callback):
                     checkpoint["state_dict"][name] = held[id(own)]
 
     def state_dict(self) -> dict[str, Any]:
-        """The mean in the order of the parameters, and the number of steps in it."""
-        return {"average": self.average, "steps": self.steps}
+        """The mean in the order of the parameters, the number of steps in it, and the statistics made for it last."""
+        return {
+            "average": self.average,
+            "steps": self.steps,
+            "statistics": self._statistics,
+            "statistics_of": self._statistics_of,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from there."""
         self.average, self.steps = [mean.clone() for mean in state_dict["average"]], state_dict["steps"]
+        # The order of the rows that made them is over, and in another one they would differ in the last bits.
+        self._statistics = [known.clone() for known in state_dict["statistics"]]
+        self._statistics_of = state_dict["statistics_of"]
 
+    def _training_inputs(self, trainer: pl.Trainer) -> Iterator[Tensor]:
+        """One epoch's, from a copy of the loader: a pass over itself would move the order of the next epoch."""
+        batches = trainer.num_training_batches
+        loader: Any = copy.copy(trainer.train_dataloader)
+        for batch in islice(loader, None if math.isinf(batches) else int(batches)):
+            yield self._inputs(trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch)))
 
-def _training_inputs(trainer: pl.Trainer, device: torch.device) -> Iterator[Tensor]:
-    """One epoch's, from a copy of the loader: a pass over itself would move the order of the next epoch."""
-    batches = trainer.num_training_batches
-    loader: Any = copy.copy(trainer.train_dataloader)
-    for inputs, *_ in islice(loader, None if math.isinf(batches) else int(batches)):
-        yield inputs.to(device)
+    def _inputs(self, batch: Any) -> Tensor:
+        inputs = batch[0] if isinstance(batch, list | tuple) else batch
+        if not isinstance(inputs, Tensor):
+            raise ConfigError(
+                f"regularizer={self._name}: has to find the inputs for new statistics of batch normalization, and a "
+                f"training batch is a {type(batch).__name__}; make it (inputs, ...)"
+            )
+        return inputs

@@ -23,9 +23,10 @@ GROUP_PROX = 10  # after that of single weights: so their sum has its prox (Yu 2
 PROJECTION = 11
 # Around the optimizer. The earlier is the outer one, and so sees a gradient first and the new weights last.
 SECOND_PASS = 12
-GRADIENT = 13
-AVERAGE = 14
-STOPPING = 15
+DIVISION = 13  # gradients are made those through a division of the weights before anything is done to gradients
+GRADIENT = 14
+AVERAGE = 15
+STOPPING = 16
 
 
 def in_order(regularizers: Iterable[Regularizer]) -> list[Regularizer]:

@@ -40,6 +40,15 @@ class Wrapper(Optimizer):
         self.__dict__.update(state)
 
     @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The base's, also when they are replaced as a whole, as Lightning's `BaseFinetuning` does it."""
+        return self.base.param_groups
+
+    @param_groups.setter
+    def param_groups(self, groups: list[dict[str, Any]]) -> None:
+        self.base.param_groups = groups
+
+    @property
     def parameters(self) -> list[Tensor]:
         """All parameters of all groups."""
         return [parameter for group in self.param_groups for parameter in group["params"]]

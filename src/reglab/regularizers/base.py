@@ -124,9 +124,9 @@ class Regularizer(nn.Module):
     """Task kinds it fits."""
     whole: ClassVar[tuple[str, ...]] = ()
     """Strengths that are whole numbers."""
-    passes: ClassVar[float | None] = 1.0
-    """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model; None
-    where it depends on the shapes of the weights, and the card states it."""
+    passes: ClassVar[float] = 1.0
+    """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model; beside
+    them stand `flops` and `draws`."""
     draws: ClassVar[str] = ""
     """What it draws a random number for at each step: ``activations`` or ``weights``; empty: fewer, or none."""
     dims: ClassVar[tuple[int, ...]] = ()
@@ -203,6 +203,14 @@ class Regularizer(nn.Module):
     def callbacks(self) -> list[Any]:
         """Lightning callbacks for the Trainer."""
         return []
+
+    @classmethod
+    def flops(cls, rows: int, columns: int) -> float:
+        """Floating-point operations that a step spends on one weight matrix beside its passes, from its shape.
+
+        For what grows faster than the matrix: a few for each weight are lost beside six for each weight and example.
+        """
+        return 0.0
 
     def _checked(self, strength: str, value: float) -> Tensor:
         low, high = self.bounds[strength]

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
-from torch import Tensor, nn
+from torch import Tensor
 
 from reglab.regularizers._averaging import Averaging
 from reglab.regularizers._order import AVERAGE
@@ -47,12 +47,8 @@ class EMA(Regularizer):
     def __init__(self, decay: float) -> None:
         super().__init__(decay=decay)
 
-    def attach(self, model: nn.Module) -> list[str]:
-        self._model = (model,)  # in a tuple: it is no part of this module
-        return super().attach(model)
-
     def callbacks(self) -> list[Any]:
-        return [ExponentialAverage(self, *self._model)]
+        return [ExponentialAverage(self)]
 
 
 class ExponentialAverage(Averaging):
@@ -60,11 +56,10 @@ class ExponentialAverage(Averaging):
 
     Args:
         method: its decay is read at the start of each epoch: reading it at each step would make a GPU wait.
-        model: the attached one.
     """
 
-    def __init__(self, method: EMA, model: nn.Module) -> None:
-        super().__init__(model)
+    def __init__(self, method: EMA) -> None:
+        super().__init__(method)
         self._method = method
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -59,8 +59,8 @@ class Slowed(Wrapper):
 
     def step(self, closure: Closure | None = None) -> Any:
         """One step of the base, and after every k of them one of the slow weights."""
-        if not self.slow:
-            self.slow = [parameter.detach().clone() for parameter in self.parameters]
+        new = self.parameters[len(self.slow) :]  # all at first, later those of groups that were added since
+        self.slow += [parameter.detach().clone() for parameter in new]
         loss = super().step(closure)
         self.steps += 1
         if self.steps % int(self._method.k) == 0:

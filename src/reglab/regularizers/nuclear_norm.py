@@ -49,7 +49,6 @@ class NuclearNorm(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    passes: ClassVar = None
     acts: ClassVar = GROUP_PROX
     conflicts: ClassVar = {
         "l1": "its step comes after that of l1 and would fill the exact zeros with rounding errors",
@@ -68,3 +67,9 @@ class NuclearNorm(Regularizer):
     def after_step(self, weights: Weights, lr: float) -> Weights:
         threshold = lr * self.strength
         return {name: thresholded_spectrum(weight, threshold) for name, weight in weights.items()}
+
+    @classmethod
+    def flops(cls, rows: int, columns: int) -> float:
+        short, long = sorted((rows, columns))
+        # The decomposition (Golub and Van Loan, "Matrix Computations"), and the product that is taken off.
+        return 6.0 * long * short**2 + 20.0 * short**3 + 2.0 * long * short**2

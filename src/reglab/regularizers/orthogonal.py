@@ -66,7 +66,6 @@ class Orthogonal(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    passes: ClassVar = None
     acts: ClassVar = PENALTY
     effects: ClassVar = {"strength": "orthogonality"}
     strength: Tensor
@@ -79,3 +78,8 @@ class Orthogonal(Regularizer):
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
         return loss + orthogonal_penalty(step.weights, self.strength)
+
+    @classmethod
+    def flops(cls, rows: int, columns: int) -> float:
+        short, long = sorted((rows, columns))
+        return 4.0 * short**2 * long  # a product for the penalty, and one for its gradient

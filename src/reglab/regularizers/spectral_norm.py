@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from reglab.regularizers._order import GRADIENT
+from reglab.regularizers._order import DIVISION
 from reglab.regularizers._wrapper import BeforeUpdate
 from reglab.regularizers.base import Regularizer, Weights
 
@@ -58,7 +58,7 @@ class SpectralNorm(Regularizer):
     undivided W, whose growth shrinks the steps (by σ² under SGD).
     """
 
-    acts: ClassVar = GRADIENT  # inside SAM, whose two passes make one gradient; after all that changes weights
+    acts: ClassVar = DIVISION  # inside SAM, whose two passes make one gradient; after all that changes weights
     conflicts: ClassVar = {
         "max_norm": "a largest singular value of 1 holds rows to 1, and dividing by it would undo a lower limit",
         "weight_decay": "dividing by the largest singular value undoes it",
@@ -67,47 +67,90 @@ class SpectralNorm(Regularizer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._weights: list[Tensor] = []
+        self._model: tuple[nn.Module, ...] = ()
+        self._numbers: dict[str, int] = {}  # of the vectors of a weight, for names of buffers have no dots
+        self._before: dict[str, tuple[Tensor, Tensor]] = {}  # undivided, and its divisor; until the first step
 
     @torch.no_grad()
     def attach(self, model: nn.Module) -> list[str]:
+        self._model = (model,)  # in a tuple: it is no part of this module
+        self._numbers.clear()
+        self._before.clear()
         weights = self.weights(model)
-        self._weights = list(weights.values())
-        for i, weight in enumerate(self._weights):
-            sides = len(weight), weight[0].numel()
-            # Any vectors would do, unless they are at right angles to what is sought. Not from the global generator:
-            # nobody else's numbers are to move.
-            generator = torch.Generator().manual_seed(0)
-            left, right = (torch.randn(side, generator=generator, dtype=torch.float64) for side in sides)
-            self.register_buffer(f"left_{i}", (left / left.norm()).to(weight), persistent=False)
-            self.register_buffer(f"right_{i}", (right / right.norm()).to(weight), persistent=False)
-            for _ in range(FIRST_ITERATIONS):
-                value = self._iterate(i, weight)
+        for name, weight in weights.items():
+            value = self._value(name, weight)
+            self._before[name] = weight.clone(), value
             weight.copy_(_divided(weight, value))
         return list(weights)
 
-    def vectors(self, i: int) -> tuple[Tensor, Tensor]:
-        """The left and the right singular vector of weight number i."""
-        return self.get_buffer(f"left_{i}"), self.get_buffer(f"right_{i}")
+    def vectors(self, name: str) -> tuple[Tensor, Tensor]:
+        """The left and the right singular vector of a weight, (output units,) and (inputs,)."""
+        number = self._numbers[name]
+        return self.get_buffer(f"left_{number}"), self.get_buffer(f"right_{number}")
+
+    def all_vectors(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """The `vectors` of all weights so far, by name."""
+        return {name: self.vectors(name) for name in self._numbers}
+
+    def keep(self, name: str, left: Tensor, right: Tensor) -> None:
+        """Makes these the `vectors` of the weight, on its device."""
+        weight = self._model[0].get_parameter(name)
+        number = self._numbers.setdefault(name, len(self._numbers))
+        self.register_buffer(f"left_{number}", left.to(weight, copy=True), persistent=False)
+        self.register_buffer(f"right_{number}", right.to(weight, copy=True), persistent=False)
+
+    @torch.no_grad()
+    def resume(self, vectors: dict[str, tuple[Tensor, Tensor]]) -> None:
+        """Goes on with these vectors, also of weights that are frozen just now.
+
+        Weights that were those of the checkpoint when this was attached come back as they were: they were divided by
+        what one iteration a step had found, and to divide them again by a better value would change them.
+        """
+        for name, (left, right) in vectors.items():
+            self.keep(name, left, right)
+            if name not in self._before:
+                continue
+            weight, (left, right) = self._model[0].get_parameter(name), self.vectors(name)
+            before, value = (tensor.to(weight) for tensor in self._before[name])  # the model may have moved since
+            was_divided = (left @ before.flatten(1) @ right - 1).abs() < 64 * torch.finfo(before.dtype).eps
+            if was_divided and torch.equal(weight, _divided(before, value)):
+                weight.copy_(before)
 
     def take_along(self) -> None:
-        """Makes the gradients of the weights those of the loss of the divided weights."""
-        for i, weight in enumerate(self._weights):
-            if weight.grad is not None:
-                along(weight.grad, weight, *self.vectors(i))
+        """Makes the gradients of the divided weights those of the loss of W / σ₁(W)."""
+        for name, weight in self.weights(*self._model).items():
+            if name in self._numbers and weight.grad is not None:  # not yet, where it was frozen until now
+                along(weight.grad, weight, *self.vectors(name))
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
-        return {name: _divided(weight, self._iterate(i, weight)) for i, (name, weight) in enumerate(weights.items())}
+        self._before.clear()
+        return {name: _divided(weight, self._value(name, weight)) for name, weight in weights.items()}
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
         return AlongDivided(optimizer, self)
 
-    def _iterate(self, i: int, weight: Tensor) -> Tensor:
-        left, right = self.vectors(i)
-        value, new_left, new_right = iterated(weight, left, right)
-        left.copy_(new_left)
-        right.copy_(new_right)
+    def _value(self, name: str, weight: Tensor) -> Tensor:
+        """The largest singular value by one more iteration, or by the first ones of a weight that is new."""
+        new = name not in self._numbers
+        if new:
+            self.keep(name, *_anything(weight))
+        left, right = self.vectors(name)
+        for _ in range(FIRST_ITERATIONS if new else 1):
+            value, new_left, new_right = iterated(weight, left, right)
+            left.copy_(new_left)
+            right.copy_(new_right)
         return value
+
+
+def _anything(weight: Tensor) -> list[Tensor]:
+    """Vectors to begin with: any would do, unless they are at right angles to what is sought.
+
+    Not from the global generator, for nobody else's numbers are to move.
+    """
+    generator = torch.Generator().manual_seed(0)
+    sides = len(weight), weight[0].numel()
+    vectors = [torch.randn(side, generator=generator, dtype=torch.float64) for side in sides]
+    return [vector / vector.norm() for vector in vectors]
 
 
 def _divided(weight: Tensor, value: Tensor) -> Tensor:
@@ -123,9 +166,8 @@ class AlongDivided(BeforeUpdate):
 
     def own_state(self) -> dict[str, Any]:
         """The singular vectors: with others a resumed run would divide by a slightly different value."""
-        return {"vectors": dict(self._method.named_buffers())}
+        return {"vectors": self._method.all_vectors()}
 
     def load_own_state(self, state: dict[str, Any]) -> None:
         """Goes on with them."""
-        for name, vector in state["vectors"].items():
-            self._method.get_buffer(name).copy_(vector)
+        self._method.resume(state["vectors"])

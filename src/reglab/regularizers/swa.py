@@ -4,7 +4,7 @@ import math
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
-from torch import Tensor, nn
+from torch import Tensor
 
 from reglab.errors import ConfigError
 from reglab.regularizers._averaging import Averaging
@@ -46,12 +46,8 @@ class SWA(Regularizer):
     def __init__(self, start: float) -> None:
         super().__init__(start=start)
 
-    def attach(self, model: nn.Module) -> list[str]:
-        self._model = (model,)  # in a tuple: it is no part of this module
-        return super().attach(model)
-
     def callbacks(self) -> list[Any]:
-        return [LateAverage(self, *self._model)]
+        return [LateAverage(self)]
 
 
 class LateAverage(Averaging):
@@ -59,11 +55,10 @@ class LateAverage(Averaging):
 
     Args:
         method: its start is read at the start of each epoch.
-        model: the attached one.
     """
 
-    def __init__(self, method: SWA, model: nn.Module) -> None:
-        super().__init__(model)
+    def __init__(self, method: SWA) -> None:
+        super().__init__(method)
         self._method = method
         self._total = 0  # steps of the training that the mean is late in
         self._first = 0  # the first step in it
@@ -84,8 +79,11 @@ class LateAverage(Averaging):
             self.forget()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Reads the start."""
-        self._skipped = skipped(float(self._method.start), self._total)
+        """Reads the start; where it is off, what was averaged before is no mean of late weights any more."""
+        start = float(self._method.start)
+        self._skipped = skipped(start, self._total)
+        if start == self._method.off["start"]:
+            self.forget()
 
     def share(self, step: int) -> float | None:
         if step <= self._skipped:

@@ -63,6 +63,11 @@ class Module(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def forward(self, inputs: Tensor) -> Tensor:
+        """What the model says."""
+        outputs: Tensor = self.fit.model(inputs)
+        return outputs
+
     # training
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -74,8 +79,16 @@ class Module(pl.LightningModule):
         optimizer = self.wrapped(self._make_optimizer(self.fit.model.parameters()))
         if self._make_scheduler is None:
             return optimizer
+        # To count them Lightning sets the loader up, before it knows of a checkpoint: see `on_train_start`.
         scheduler = self._make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """The loader goes to its place in the checkpoint: Lightning leaves that out for one that was set up before.
+
+        Without a scheduler it is there already, and nothing is left to load.
+        """
+        self.trainer.fit_loop._load_combined_loader_states()
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimizer with what regularizers put around it."""
