@@ -202,25 +202,3 @@ def test_weights_are_frozen_and_unfrozen_on_the_way() -> None:
     train(fit, [batch], 5, lambda p: torch.optim.SGD(p, lr=0.01))
     assert all(torch.equal(*pair) for pair in zip(kept, [second, *method.vectors("hidden_1.weight")], strict=True))
     assert largest(model) == pytest.approx([1.0, 1.0], rel=1e-3)
-
-
-def test_the_vectors_of_a_checkpoint_leave_other_weights_alone() -> None:
-    """Only what was divided twice goes back, whatever came between: other weights, or a start that had length 1."""
-    saved, divided = SpectralNorm(), network()
-    saved.attach(divided)
-    for start, loaded in ((network(seed=1), False), (network(seed=1), True), (divided, True)):
-        model, method = copy.deepcopy(start), SpectralNorm()
-        method.attach(model)
-        if loaded:
-            model.load_state_dict(network(seed=2).state_dict())
-        before = copy.deepcopy(model.state_dict())
-        method.resume(saved.all_vectors())
-        assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-
-    model, method = network(), SpectralNorm()
-    method.attach(model)
-    first = copy.deepcopy(model.state_dict())
-    again = SpectralNorm()
-    again.attach(model)
-    again.resume(method.all_vectors())
-    assert all(torch.equal(tensor, first[name]) for name, tensor in model.state_dict().items())

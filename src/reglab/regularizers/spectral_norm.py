@@ -69,18 +69,14 @@ class SpectralNorm(Regularizer):
         super().__init__()
         self._model: tuple[nn.Module, ...] = ()
         self._numbers: dict[str, int] = {}  # of the vectors of a weight, for names of buffers have no dots
-        self._before: dict[str, tuple[Tensor, Tensor]] = {}  # undivided, and its divisor; until the first step
 
     @torch.no_grad()
     def attach(self, model: nn.Module) -> list[str]:
         self._model = (model,)  # in a tuple: it is no part of this module
         self._numbers.clear()
-        self._before.clear()
         weights = self.weights(model)
         for name, weight in weights.items():
-            value = self._value(name, weight)
-            self._before[name] = weight.clone(), value
-            weight.copy_(_divided(weight, value))
+            weight.copy_(_divided(weight, self._value(name, weight)))
         return list(weights)
 
     def vectors(self, name: str) -> tuple[Tensor, Tensor]:
@@ -99,23 +95,6 @@ class SpectralNorm(Regularizer):
         self.register_buffer(f"left_{number}", left.to(weight, copy=True), persistent=False)
         self.register_buffer(f"right_{number}", right.to(weight, copy=True), persistent=False)
 
-    @torch.no_grad()
-    def resume(self, vectors: dict[str, tuple[Tensor, Tensor]]) -> None:
-        """Goes on with these vectors, also of weights that are frozen just now.
-
-        Weights that were those of the checkpoint when this was attached come back as they were: they were divided by
-        what one iteration a step had found, and to divide them again by a better value would change them.
-        """
-        for name, (left, right) in vectors.items():
-            self.keep(name, left, right)
-            if name not in self._before:
-                continue
-            weight, (left, right) = self._model[0].get_parameter(name), self.vectors(name)
-            before, value = (tensor.to(weight) for tensor in self._before[name])  # the model may have moved since
-            was_divided = (left @ before.flatten(1) @ right - 1).abs() < 64 * torch.finfo(before.dtype).eps
-            if was_divided and torch.equal(weight, _divided(before, value)):
-                weight.copy_(before)
-
     def take_along(self) -> None:
         """Makes the gradients of the divided weights those of the loss of W / σ₁(W)."""
         for name, weight in self.weights(*self._model).items():
@@ -123,7 +102,6 @@ class SpectralNorm(Regularizer):
                 along(weight.grad, weight, *self.vectors(name))
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
-        self._before.clear()
         return {name: _divided(weight, self._value(name, weight)) for name, weight in weights.items()}
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
@@ -170,4 +148,5 @@ class AlongDivided(BeforeUpdate):
 
     def load_own_state(self, state: dict[str, Any]) -> None:
         """Goes on with them."""
-        self._method.resume(state["vectors"])
+        for name, (left, right) in state["vectors"].items():
+            self._method.keep(name, left, right)

@@ -80,7 +80,7 @@ class Regularize(pl.Callback):
                 for parameter, weight in zip(self._model.parameters(), before, strict=True):
                     parameter.copy_(weight)
             for name, buffer in self._memory().items():
-                buffer.copy_(self._remembered[name])
+                buffer.copy_(self._remembered.get(name, buffer))
             self._remembered = {}
         if any(isinstance(part, torch._dynamo.OptimizedModule) for part in pl_module.modules()):
             torch._dynamo.reset()  # what was compiled before goes on without the new hooks
