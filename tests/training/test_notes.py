@@ -116,3 +116,29 @@ def test_a_strategy_without_effect_is_told_and_tagged(
     tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
     assert tags.get("no_effect") == said
     assert (f"note: {said}\n" if said else "") == capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["trainer.max_epochs=1"], "swa: the tested weights are those after step 1, and the averaging never began"),
+        (["trainer.max_epochs=4"], None),
+        (["trainer.max_epochs=4", "data.val_fraction=0"], None),
+    ],
+)
+def test_weights_that_are_no_mean_are_told_and_tagged(
+    compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str], overrides: list[str], said: str | None
+) -> None:
+    result = run(compose_cfg("regularizer=swa", "data.batch_size=null", *overrides))
+    tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
+    assert tags.get("not_averaged") == said
+    assert (f"note: {said}\n" if said else "") == capsys.readouterr().err
+
+
+def test_the_best_weights_of_an_overfitted_run_are_from_before_the_mean(compose_cfg: Compose, store_uri: str) -> None:
+    keys = ("data.train_size=20", "data.label_noise=0.5", "data.batch_size=null", "trainer.max_epochs=100")
+    run_of = MlflowClient(store_uri).get_run(run(compose_cfg("regularizer=swa", "optimizer.lr=0.02", *keys)).run_id)
+    best = run_of.data.metrics["best/step"]
+    assert 0 < best < 75
+    said = f"swa: the tested weights are those after step {best:.0f}, and the averaging began after step 75"
+    assert run_of.data.tags["not_averaged"] == said

@@ -61,7 +61,7 @@ class LateAverage(Averaging):
         super().__init__(method)
         self._method = method
         self._total = 0  # steps of the training that the mean is late in
-        self._first = 0  # the first step in it
+        self.first = 0  # the first step in it
         self._skipped = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -75,7 +75,7 @@ class LateAverage(Averaging):
             raise ConfigError("regularizer=swa: starts at a share of the training; give it a length (max_epochs)")
         another, self._total = self._total != total, int(total)
         super().on_train_start(trainer, pl_module)
-        if another and self._first <= self._skipped:
+        if another and self.first <= self._skipped:
             self.forget()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -89,14 +89,14 @@ class LateAverage(Averaging):
         if step <= self._skipped:
             return None
         if not self.steps:
-            self._first = step
+            self.first = step
         return 1 / (self.steps + 1)
 
     def state_dict(self) -> dict[str, Any]:
         """The mean, with its place in the training."""
-        return {**super().state_dict(), "first": self._first, "total": self._total}
+        return {**super().state_dict(), "first": self.first, "total": self._total}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from there."""
         super().load_state_dict(state_dict)
-        self._first, self._total = state_dict["first"], state_dict["total"]
+        self.first, self._total = state_dict["first"], state_dict["total"]

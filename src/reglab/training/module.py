@@ -54,6 +54,7 @@ class Module(pl.LightningModule):
         self.figures: Figures = {}
         self.best: dict[str, Tensor] | None = None
         self.best_figures: Figures = {}
+        self.best_step = 0  # after which the best weights were evaluated
         self.evaluated_step = -1
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -166,6 +167,7 @@ class Module(pl.LightningModule):
         if loss is None or not loss < self.best_figures.get("val/loss", float("inf")):
             return
         self.best_figures = dict(self.figures)
+        self.best_step = self.trainer.global_step
         state = self.fit.model.state_dict()
         if self.best is None:
             self.best = {name: tensor.detach().clone() for name, tensor in state.items()}
@@ -208,9 +210,14 @@ class Module(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The best weights so far travel with the checkpoint."""
-        checkpoint["reglab"] = {"best": self.best, "best_figures": self.best_figures}
+        checkpoint["reglab"] = {
+            "best": self.best,
+            "best_figures": self.best_figures,
+            "best_step": self.best_step,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """And come back from it."""
         self.best = checkpoint["reglab"]["best"]
         self.best_figures = checkpoint["reglab"]["best_figures"]
+        self.best_step = checkpoint["reglab"]["best_step"]

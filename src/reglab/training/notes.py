@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from omegaconf import DictConfig
 from torch import nn
@@ -9,6 +10,7 @@ from torch import nn
 from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
+from reglab.regularizers.swa import LateAverage
 
 
 def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer], model: nn.Module) -> list[str]:
@@ -50,6 +52,21 @@ def no_effect(
             when = f" in every epoch (trainer.max_epochs={epochs})" if own else ""
             sentences.append(f"{regularizer.name}: no effect, for {off} is off{when}")
     return sentences
+
+
+def not_averaged(callbacks: Iterable[Any], step: int) -> list[str]:
+    """One sentence where the weights that are tested are from before the mean that was asked for.
+
+    Args:
+        callbacks: of the run's regularizers.
+        step: after which the tested weights were evaluated.
+    """
+    return [
+        f"swa: the tested weights are those after step {step}, and the averaging "
+        + (f"began after step {late.first - 1}" if late.steps else "never began")
+        for late in callbacks
+        if isinstance(late, LateAverage) and (not late.steps or step < late.first)
+    ]
 
 
 def _off_in(epoch: int, regularizer: Regularizer, schedules: Mapping[str, Schedule]) -> bool:

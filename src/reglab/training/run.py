@@ -17,7 +17,7 @@ from reglab.training import build, describe, files
 from reglab.training.callbacks import EpochBar, Strengths, Watch
 from reglab.training.effects import effects
 from reglab.training.fit import Fit
-from reglab.training.notes import double_counting, no_effect
+from reglab.training.notes import double_counting, no_effect, not_averaged
 from reglab.training.proof import init_hash
 from reglab.training.trainer import make_trainer, set_threads
 
@@ -123,6 +123,10 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     module.restore_best()
 
     metrics = {f"best/{name}": value for name, value in module.best_figures.items() if name.startswith("val/")}
+    if module.best is not None:
+        metrics["best/step"] = float(module.best_step)
+    tested = module.best_step if module.best is not None else trainer.global_step
+    _note(tracked, "not_averaged", not_averaged(methods, tested))
     if data.test_rows:
         trainer.test(module, [data.test_dataloader(), data.train_eval_dataloader()], verbose=False)
         metrics |= module.figures

@@ -149,6 +149,7 @@ def _untold(choice: Choice, table: Grid, question: Question) -> list[str]:
 _NOTED = {
     "double_counting": "the same effect was asked for twice",
     "no_effect": "one of its methods was off",
+    "not_averaged": "what was tested is no mean of weights",
     "remark": "one of its methods does not fit well",
 }
 
