@@ -2,7 +2,8 @@
 
 All variants train the same network on the same batches. Time is taken where batches are drawn, so that nothing is added
 to what is measured: from the batch after the warm-up to the last one. Rounds alternate over the variants, back and
-forth; a ratio is the median of the ratios within each round, for a shared machine is faster now and slower then.
+forth; a ratio is the median of the ratios within each round, for a shared machine is faster now and slower then. As a
+round takes minutes, `none` is timed anew right before each regularizer for the cost of that.
 """
 
 import statistics
@@ -165,8 +166,11 @@ def fits(net: Net, cfg: DictConfig) -> bool:
 
 def measure(
     net: Net, device: torch.device, names: Sequence[str], rounds: int, say: Callable[[str], None]
-) -> dict[str, list[float]]:
-    """Milliseconds a step of every variant, round by round; regularizers that do not fit the network are left out."""
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Round by round the milliseconds a step of every variant, and of each regularizer its ratio to `none` beside it.
+
+    Regularizers that do not fit the network are left out.
+    """
     variants: dict[str, Callable[[], float]] = {"bare": lambda: bare(net, device), "floor": lambda: floor(net, device)}
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for name in ["none", *names]:
@@ -174,12 +178,16 @@ def measure(
             if fits(net, cfg):
                 variants[name] = lambda name=name, cfg=cfg: reglab(name, net, device, cfg)  # type: ignore[misc]
     times: dict[str, list[float]] = {name: [] for name in variants}
+    to_none: dict[str, list[float]] = {}
     for i in range(rounds):
         order = list(variants) if i % 2 == 0 else list(variants)[::-1]
         for name in order:
+            beside = variants["none"]() if name in names else None
             times[name].append(1000 * variants[name]())
+            if beside is not None:
+                to_none.setdefault(name, []).append(times[name][-1] / (1000 * beside))
         say(f"  {net.name} net, round {i + 1} of {rounds}")
-    return times
+    return times, to_none
 
 
 def theory(net: Net, device: torch.device, times: Mapping[str, list[float]]) -> dict[str, float]:

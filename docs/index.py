@@ -31,7 +31,7 @@ def main() -> None:
     """Takes the newest figures, where there are new ones, and writes the index."""
     results = sorted((PROJECT / "benchmarks" / "results").glob("*-cpu.json"))
     found = [json.loads(path.read_text()) for path in results]
-    if newest := next((result for result in reversed(found) if "theory_large" in result), None):
+    if newest := next((result for result in reversed(found) if "to_none_large" in result), None):
         lines = [f"  {json.dumps(name)}: {json.dumps(told)}" for name, told in sorted(costs(newest).items())]
         COSTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     INDEX.write_text(index(json.loads(COSTS.read_text())))
@@ -42,9 +42,7 @@ def costs(result: dict[str, dict[str, Any]]) -> dict[str, list[float | str]]:
     """By name: the ratio to `none` (the median over rounds), that in theory, and the net it was taken on."""
     found: dict[str, list[float | str]] = {}
     for net in ("images", "dropping", "sigmoid", "large"):  # the large net wins
-        times = result.get(f"steps_{net}_ms", {})
-        for name in set(times) - {"bare", "floor", "none"}:
-            ratios = [own / none for own, none in zip(times[name], times["none"], strict=True)]
+        for name, ratios in result.get(f"to_none_{net}", {}).items():
             theory = result[f"theory_{net}"][name]
             found[name] = [round(statistics.median(ratios), 2), round(theory, 2), net]
     return found
