@@ -244,6 +244,7 @@ def known() -> dict[str, type[Regularizer]]:
     todo = [Regularizer]
     while todo:
         for method in todo.pop().__subclasses__():
-            found[snake(method.__name__)] = method
+            if not method.__module__.rpartition(".")[2].startswith("_"):  # what several have in common is none itself
+                found[snake(method.__name__)] = method
             todo.append(method)
     return found

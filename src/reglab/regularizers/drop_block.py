@@ -1,13 +1,12 @@
 """DropBlock: square patches of feature maps are left out, and runs of signals."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reglab.regularizers._hooks import map_activations, moved
-from reglab.regularizers._order import DROPOUT
-from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers._activation_noise import MapNoise
+from reglab.regularizers.base import BELOW_1
 
 
 def thinned_blocks(maps: Tensor, draws: Tensor, p: Tensor, block_size: Tensor) -> Tensor:
@@ -42,7 +41,7 @@ def _reached(side: int, length: Tensor, like: Tensor) -> Tensor:
     return ((places - places[:, None]) % side < length).to(like.dtype)
 
 
-class DropBlock(Regularizer):
+class DropBlock(MapNoise):
     """Drops blocks of each channel of each example after every hidden activation of a convolution.
 
     Args:
@@ -51,30 +50,15 @@ class DropBlock(Regularizer):
     """
 
     off: ClassVar = {"p": 0.0, "block_size": 1.0}
-    switch: ClassVar = ("p",)
     bounds: ClassVar = {"p": (0.0, BELOW_1), "block_size": (1.0, float("inf"))}
     whole: ClassVar = ("block_size",)
-    effects: ClassVar = {"p": "noisy activations"}
+    switch: ClassVar = ("p",)
     draws: ClassVar = "activations"
-    acts: ClassVar = DROPOUT
-    random_forward: ClassVar = True
-    dims: ClassVar = (2, 3)
-    acts_on: ClassVar = "maps"
-    needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
-    p: Tensor
     block_size: Tensor
 
     def __init__(self, p: float, block_size: float) -> None:
         super().__init__(p=p, block_size=block_size)
-        self._handles: list[Any] = []
 
-    def attach(self, model: nn.Module) -> list[str]:
-        layers = map_activations(model)
-        self._handles = moved(self._handles, layers.values(), self._drop_blocks)
-        return list(layers)
-
-    def _drop_blocks(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        if not layer.training or output.ndim < 3:  # a module that linear layers share with convolutions
-            return output
-        draws = torch.rand(output.shape, device=output.device)
-        return thinned_blocks(output, draws, self.p, self.block_size)
+    def noisy(self, values: Tensor) -> Tensor:
+        draws = torch.rand(values.shape, device=values.device)
+        return thinned_blocks(values, draws, self.p, self.block_size)

@@ -5,9 +5,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._hooks import hidden_activations, moved
-from reglab.regularizers._order import DROPOUT
-from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers._activation_noise import ActivationNoise
+from reglab.regularizers.base import BELOW_1
 
 
 def kept(draws: Tensor, p: Tensor) -> Tensor:
@@ -42,7 +41,7 @@ def dropped(values: Tensor, p: Tensor) -> Tensor:
     return thinned(values, torch.rand(values.shape, device=values.device), p)
 
 
-class Dropout(Regularizer):
+class Dropout(ActivationNoise):
     """Dropout after every hidden activation with probability p, and on the model's inputs with `input_p`.
 
     By forward hooks, which act in training mode only: the model keeps its layers and the keys of its state dict
@@ -57,29 +56,24 @@ class Dropout(Regularizer):
     bounds: ClassVar = {"p": (0.0, BELOW_1), "input_p": (0.0, BELOW_1)}
     effects: ClassVar = {"p": "noisy activations", "input_p": "noisy inputs"}
     draws: ClassVar = "activations"
-    acts: ClassVar = DROPOUT
-    random_forward: ClassVar = True
-    acts_on: ClassVar = "activations"
     or_on_inputs: ClassVar = "input_p"
     needs: ClassVar = (
         "it needs activation modules (nn.ReLU, ...) between layers; without them set regularizer.dropout.input_p"
     )
-    p: Tensor
     input_p: Tensor
 
     def __init__(self, p: float, input_p: float = 0.0) -> None:
         super().__init__(p=p, input_p=input_p)
-        self._handles: list[Any] = []
 
     def attach(self, model: nn.Module) -> list[str]:
-        layers = hidden_activations(model)
-        self._handles = moved(self._handles, layers.values(), self._drop_output)
-        if self.input_p > 0:
-            self._handles.append(model.register_forward_pre_hook(self._drop_input))
-        return [*(["inputs"] if self.input_p > 0 else []), *layers]
+        layers = super().attach(model)
+        if not self.input_p > 0:
+            return layers
+        self._handles = [*self._handles, model.register_forward_pre_hook(self._drop_input)]
+        return ["inputs", *layers]
 
-    def _drop_output(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return dropped(output, self.p) if layer.training else output
+    def noisy(self, values: Tensor) -> Tensor:
+        return dropped(values, self.p)
 
     def _drop_input(self, model: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         return (dropped(inputs[0], self.input_p), *inputs[1:]) if model.training else inputs

@@ -1,13 +1,11 @@
 """Gaussian dropout: every unit is multiplied by normal noise of mean 1."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reglab.regularizers._hooks import hidden_activations, moved
-from reglab.regularizers._order import DROPOUT
-from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers._activation_noise import ActivationNoise
 
 
 def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
@@ -25,31 +23,17 @@ def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
     return (values * factor).to(values.dtype)  # the noise itself is not rounded to bfloat16
 
 
-class GaussianDropout(Regularizer):
+class GaussianDropout(ActivationNoise):
     """Multiplies every hidden activation by N(1, p / (1 - p)), anew at each training step; nothing in evaluation.
 
     Args:
         p: at least 0 and below 1, the p of the dropout that has the same mean and variance; 0 is off.
     """
 
-    off: ClassVar = {"p": 0.0}
-    bounds: ClassVar = {"p": (0.0, BELOW_1)}
-    effects: ClassVar = {"p": "noisy activations"}
     draws: ClassVar = "activations"
-    acts: ClassVar = DROPOUT
-    random_forward: ClassVar = True
-    acts_on: ClassVar = "activations"
-    needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
-    p: Tensor
 
     def __init__(self, p: float) -> None:
         super().__init__(p=p)
-        self._handles: list[Any] = []
 
-    def attach(self, model: nn.Module) -> list[str]:
-        layers = hidden_activations(model)
-        self._handles = moved(self._handles, layers.values(), self._blur)
-        return list(layers)
-
-    def _blur(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return blurred(output, torch.randn(output.shape, device=output.device), self.p) if layer.training else output
+    def noisy(self, values: Tensor) -> Tensor:
+        return blurred(values, torch.randn(values.shape, device=values.device), self.p)
