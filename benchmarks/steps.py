@@ -192,7 +192,7 @@ def measure(
 
 def theory(net: Net, device: torch.device, times: Mapping[str, list[float]]) -> dict[str, float]:
     """The theoretical cost of each regularizer measured, relative to `none`."""
-    none_ms, random_ms = statistics.median(times["none"]), theory_of.random_ms(device)
+    none_ms, prices = statistics.median(times["none"]), theory_of.prices(device)
     inputs = torch.randn(net.batch, *net.shape)
     found: dict[str, float] = {}
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -201,7 +201,7 @@ def theory(net: Net, device: torch.device, times: Mapping[str, list[float]]) -> 
             (method,) = build.build_regularizers(
                 compose("train", [f"regularizer={name}"]), model, "classification", net.shape
             )
-            found[name] = theory_of.factor(method, model, inputs, none_ms, random_ms)
+            found[name] = theory_of.factor(method, model, inputs, none_ms, prices)
     return found
 
 

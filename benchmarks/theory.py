@@ -1,7 +1,9 @@
-"""What a step with a regularizer ought to cost: passes through the net, random numbers, and work on its weights."""
+"""What a step with a regularizer ought to cost: passes through the net, FLOPs, random numbers, memory."""
 
 import statistics
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,22 +12,41 @@ from torch import Tensor, nn
 from reglab.regularizers import Regularizer, penalized
 from reglab.regularizers._hooks import hidden_activations
 
-NUMBERS = 1 << 20
+_NUMBERS = 1 << 22  # more than caches hold
 
 
-def random_ms(device: torch.device) -> float:
-    """Milliseconds that torch takes for `NUMBERS` uniform random numbers."""
+@dataclass(frozen=True)
+class Prices:
+    """Milliseconds a million: numbers drawn from a uniform or a normal distribution, numbers read or written."""
+
+    uniform: float
+    normal: float
+    moved: float
+
+
+def prices(device: torch.device) -> Prices:
+    """As measured now."""
+    here, there = torch.zeros(_NUMBERS, device=device), torch.ones(_NUMBERS, device=device)
+    millions = _NUMBERS / 1e6
+    return Prices(
+        uniform=_ms(device, here.uniform_) / millions,
+        normal=_ms(device, here.normal_) / millions,
+        moved=_ms(device, lambda: here.copy_(there)) / (2 * millions),
+    )
+
+
+def _ms(device: torch.device, work: Callable[[], object]) -> float:
     times = []
     for _ in range(9):
         began = time.perf_counter()
-        torch.rand(NUMBERS, device=device)
+        work()
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(1000 * (time.perf_counter() - began))
     return statistics.median(times)
 
 
-def factor(method: Regularizer, model: nn.Module, inputs: Tensor, none_ms: float, random_ms: float) -> float:
+def factor(method: Regularizer, model: nn.Module, inputs: Tensor, none_ms: float, prices: Prices) -> float:
     """Theoretical cost of a step relative to `none`, at least 1.
 
     A step without a regularizer has 6 floating-point operations for each weight and example: two in the forward pass
@@ -36,15 +57,16 @@ def factor(method: Regularizer, model: nn.Module, inputs: Tensor, none_ms: float
         model: the net.
         inputs: a batch.
         none_ms: of a step without a regularizer.
-        random_ms: see the function of this name.
+        prices: see the function of this name.
     """
     weights = penalized(model).values()
     count = sum(weight.numel() for weight in weights)
-    drawn = (
-        {"": 0, "weights": count, "activations": _units(model, inputs)}[method.draws] / NUMBERS * random_ms / none_ms
-    )
+    kind, _, of = method.draws.rpartition(" ")
+    drawn = {"": 0, "weights": count, "activations": _units(model, inputs)}[of]
+    price = prices.normal if kind == "normal" else prices.uniform
+    apart_ms = (drawn * price + method.traffic * count * prices.moved) / 1e6
     flops = sum(method.flops(*weight.flatten(1).shape) for weight in weights)
-    return method.passes + drawn + flops / (6 * len(inputs) * count)
+    return method.passes + apart_ms / none_ms + flops / (6 * len(inputs) * count)
 
 
 def _units(model: nn.Module, inputs: Tensor) -> int:

@@ -19,8 +19,9 @@ HEAD = """# Regularizers
 Written by `make index` from the cards, the configs and the newest figures of `make bench`. The cost is that of a
 training step relative to `none`, on the large net of [benchmarks](../benchmarks.md) (784-1024-1024-2048-10, batch 256),
 where a method needs it with sigmoids (marked †) or with dropout layers (‡), or on a residual net for images (*). Beside
-it is what it would be in theory: passes through the net, the random numbers that the method draws for each activation
-or weight, at the measured price of torch's, and the floating-point operations that it spends on whole weight matrices.
+it is what it would be in theory: passes through the net, the floating-point operations that the method spends on whole
+weight matrices, and, at the prices measured in the same run, the random numbers that it draws for each activation or
+weight, and the numbers that it has to read and write for each weight.
 
 | | what it does | strengths | cost | in theory |
 | --- | --- | --- | ---: | ---: |

@@ -20,6 +20,7 @@ def copy_project(folder: Path) -> Path:
         )
     for name in FILES:
         shutil.copy2(PROJECT / name, folder / name)
+        os.utime(folder / name, (0, 0))  # older than the environment, which make would else install anew: over there
     (folder / ".venv").symlink_to(PROJECT / ".venv")
     return folder
 

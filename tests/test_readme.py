@@ -38,6 +38,10 @@ def test_the_readme_names_the_two_commands_first() -> None:
     assert {command for command in COMMANDS if command not in NOT_HERE} >= set(REDUCED)
 
 
+def test_commands_in_the_copy_leave_this_environment_alone(project: Path) -> None:
+    assert "pip" not in shell(project, "make --dry-run setup").stdout
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in NOT_HERE])

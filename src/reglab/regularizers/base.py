@@ -126,9 +126,12 @@ class Regularizer(nn.Module):
     """Strengths that are whole numbers."""
     passes: ClassVar[float] = 1.0
     """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model; beside
-    them stand `flops` and `draws`."""
+    them stand `flops`, `draws` and `traffic`."""
     draws: ClassVar[str] = ""
-    """What it draws a random number for at each step: ``activations`` or ``weights``; empty: fewer, or none."""
+    """What it draws a random number for at each step: ``activations`` or ``weights``, with ``normal`` before it where
+    these are normal; empty: fewer, or none."""
+    traffic: ClassVar[float] = 0.0
+    """How many numbers it has to read or write for each weight, beside the passes; activations are far fewer."""
     dims: ClassVar[tuple[int, ...]] = ()
     """Dimensions of one example that it can act on: (3,) for images, (2,) for signals of channels; empty: any."""
     conflicts: ClassVar[dict[str, str]] = {}

@@ -22,6 +22,7 @@ class DropConnect(Regularizer):
 
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    traffic: ClassVar = 7.0  # draws out and in, w in, product out; gradient and mask in, gradient out
     draws: ClassVar = "weights"
     acts: ClassVar = DROPOUT
     random_forward: ClassVar = True

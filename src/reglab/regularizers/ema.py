@@ -39,6 +39,7 @@ class EMA(Regularizer):
 
     off: ClassVar = {"decay": 0.0}
     bounds: ClassVar = {"decay": (0.0, BELOW_1)}
+    traffic: ClassVar = 3.0  # w and mean in, mean out
     acts: ClassVar = AVERAGE
     effects: ClassVar = {"decay": "averaged weights"}
     stackable: ClassVar = "it is a callback of the Trainer, which watches one run"

@@ -30,7 +30,7 @@ class GaussianDropout(ActivationNoise):
         p: at least 0 and below 1, the p of the dropout that has the same mean and variance; 0 is off.
     """
 
-    draws: ClassVar = "activations"
+    draws: ClassVar = "normal activations"
 
     def __init__(self, p: float) -> None:
         super().__init__(p=p)

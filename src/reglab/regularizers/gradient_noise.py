@@ -34,7 +34,8 @@ class GradientNoise(Regularizer):
 
     off: ClassVar = {"eta": 0.0}
     bounds: ClassVar = {"eta": (0.0, float("inf"))}
-    draws: ClassVar = "weights"
+    traffic: ClassVar = 4.0  # noise out and in, gradient in and out
+    draws: ClassVar = "normal weights"
     acts: ClassVar = GRADIENT
     effects: ClassVar = {"eta": "gradient noise"}
     stackable: ClassVar = "it wraps the optimizer, which knows one strength and not one for each run of a stack"

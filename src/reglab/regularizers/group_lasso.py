@@ -47,6 +47,7 @@ class GroupLasso(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    traffic: ClassVar = 3.0  # w in for norms, in and out for scaling
     acts: ClassVar = GROUP_PROX
     effects: ClassVar = {"strength": "group lasso"}
     strength: Tensor

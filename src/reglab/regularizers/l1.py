@@ -40,6 +40,7 @@ class L1(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    traffic: ClassVar = 2.0  # w in and out
     acts: ClassVar = PROX
     effects: ClassVar = {"strength": "soft-thresholded weights"}
     strength: Tensor

@@ -36,6 +36,7 @@ class Lookahead(Regularizer):
     bounds: ClassVar = {"alpha": (0.01, 1.0), "k": (1.0, float("inf"))}
     whole: ClassVar = ("k",)
     effects: ClassVar = {"alpha": "averaged weights"}
+    traffic: ClassVar = 0.8  # both in and out, every fifth step
     acts: ClassVar = AVERAGE
     stackable: ClassVar = "it wraps the optimizer, and runs with different k would not meet at one step"
     alpha: Tensor

@@ -36,6 +36,7 @@ class MaxNorm(Regularizer):
 
     off: ClassVar = {"max_norm": float("inf")}
     bounds: ClassVar = {"max_norm": (ABOVE_0, float("inf"))}
+    traffic: ClassVar = 3.0  # w in for norms, in and out for scaling
     acts: ClassVar = PROJECTION
     effects: ClassVar = {"max_norm": "max norm"}
     max_norm: Tensor

@@ -49,6 +49,7 @@ class NuclearNorm(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    traffic: ClassVar = 3.0  # w and its gradient in, gradient out
     acts: ClassVar = GROUP_PROX
     conflicts: ClassVar = {
         "l1": "its step comes after that of l1 and would fill the exact zeros with rounding errors",

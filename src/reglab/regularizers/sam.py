@@ -42,6 +42,7 @@ class SAM(Regularizer):
     bounds: ClassVar = {"rho": (0.0, float("inf"))}
     acts: ClassVar = SECOND_PASS
     effects: ClassVar = {"rho": "flat minima"}
+    traffic: ClassVar = 6.0  # gradient in for its norm; gradient and w in, w out; and back
     passes: ClassVar = 2.0
     accumulates: ClassVar = False
     stackable: ClassVar = "it wraps the optimizer and goes through the closure twice"

@@ -58,6 +58,7 @@ class SpectralNorm(Regularizer):
     undivided W, whose growth shrinks the steps (by σ² under SGD).
     """
 
+    traffic: ClassVar = 8.0  # w in for two products, in and out for the division; w, gradient in, gradient in, out
     acts: ClassVar = DIVISION  # inside SAM, whose two passes make one gradient; after all that changes weights
     conflicts: ClassVar = {
         "max_norm": "a largest singular value of 1 holds rows to 1, and dividing by it would undo a lower limit",

@@ -26,6 +26,7 @@ class WeightDecay(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    traffic: ClassVar = 2.0  # w in and out
     acts: ClassVar = DECAY
     effects: ClassVar = {"strength": "shrunken weights"}
     strength: Tensor

@@ -23,7 +23,8 @@ class WeightNoise(Regularizer):
 
     off: ClassVar = {"std": 0.0}
     bounds: ClassVar = {"std": (0.0, float("inf"))}
-    draws: ClassVar = "weights"
+    traffic: ClassVar = 4.0  # noise out and in, w in, sum out
+    draws: ClassVar = "normal weights"
     acts: ClassVar = DROPOUT
     random_forward: ClassVar = True
     effects: ClassVar = {"std": "noisy weights"}

@@ -1,6 +1,5 @@
 """Regularizers on any LightningModule, as one callback."""
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +10,8 @@ from torch import Tensor, nn
 from reglab.errors import ConfigError
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._order import in_order
-from reglab.regularizers.base import Regularizer, Weights, penalized
+from reglab.regularizers.base import Regularizer
+from reglab.training.penalty import Penalty, refusal
 
 
 class Regularize(pl.Callback):
@@ -40,11 +40,11 @@ class Regularize(pl.Callback):
         self._hooks: _Hooks = []
         for regularizer in self.regularizers:
             if overrides(regularizer, "transform_batch"):
-                raise ConfigError(_refusal(regularizer, "has to change the batch"))
+                raise ConfigError(refusal(regularizer, "has to change the batch"))
             if regularizer.watches:
-                raise ConfigError(_refusal(regularizer, "watches validation: take Lightning's own callback"))
+                raise ConfigError(refusal(regularizer, "watches validation: take Lightning's own callback"))
             if overrides(regularizer, "callbacks"):
-                raise ConfigError(_refusal(regularizer, "is a callback itself: give Trainer its callbacks()"))
+                raise ConfigError(refusal(regularizer, "is a callback itself: give Trainer its callbacks()"))
         _check_together(self.regularizers)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -56,9 +56,7 @@ class Regularize(pl.Callback):
         self._called = False
         self._waiting: list[Regularizer] = []  # for a call of the model itself
         self._attach(pl_module)
-        self._losses = [r for r in self.regularizers if overrides(r, "loss")]
-        for regularizer in self._losses:
-            _check_penalty(regularizer, self._model, self._owned)
+        self._penalties = [Penalty(r, self._model, self._owned) for r in self.regularizers if overrides(r, "loss")]
         self._dispatch = Dispatch(self.regularizers, self._model)
         trainer.strategy.optimizers = [self._dispatch.wrapped(self._plain)]
         self._seen = trainer.global_step
@@ -71,7 +69,7 @@ class Regularize(pl.Callback):
             regularizer.to(pl_module.device)
             own = len(_hooks_of(self._model, itself=True))
             if not regularizer.attach(self._model):
-                raise ConfigError(_refusal(regularizer, f"found nothing to act on; {regularizer.needs}"))
+                raise ConfigError(refusal(regularizer, f"found nothing to act on; {regularizer.needs}"))
             if len(_hooks_of(self._model, itself=True)) > own:
                 self._waiting.append(regularizer)
         self._hooks = [(hooks, key) for hooks, key in _hooks_of(pl_module) if key not in known]
@@ -110,7 +108,8 @@ class Regularize(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Adds the gradients of penalties: once a step, after all its batches and before they are clipped."""
-        self._add_penalties()
+        for penalty in self._penalties:
+            penalty.backward()
         self._rates = effective_rates(optimizer)  # when the batch has ended, the schedule has moved it
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
@@ -119,7 +118,7 @@ class Regularize(pl.Callback):
             why = (
                 "acts on calls of the module, and training_step calls only parts of it; name the part, as module='net'"
             )
-            raise ConfigError(_refusal(self._waiting[0], why))
+            raise ConfigError(refusal(self._waiting[0], why))
         if trainer.global_step != self._seen:
             self._seen = trainer.global_step
             self._dispatch.after_step(self._rates)
@@ -140,16 +139,6 @@ class Regularize(pl.Callback):
     def _note_call(self, model: nn.Module, inputs: Any, output: Any) -> None:
         self._called |= model.training
 
-    @torch.enable_grad()
-    def _add_penalties(self) -> None:
-        for regularizer in self._losses:
-            loss = _penalty(regularizer, self._model, self._owned, 0.0)
-            try:
-                if loss.requires_grad:
-                    loss.backward()
-            except RuntimeError as error:  # of the graph of a forward pass that is over
-                raise ConfigError(_refusal(regularizer, "has to see the forward pass")) from error
-
 
 def _check_together(regularizers: list[Regularizer]) -> None:
     names = [regularizer.name for regularizer in regularizers]
@@ -159,26 +148,6 @@ def _check_together(regularizers: list[Regularizer]) -> None:
         for other, why in regularizer.conflicts.items():
             if other in names:
                 raise ConfigError(f"regularizer=[{regularizer.name},{other}]: {why}; choose one of them")
-
-
-def _penalty(regularizer: Regularizer, model: nn.Module, owned: set[int], loss: float) -> Tensor:
-    """What the regularizer makes of a loss when it sees nothing but the weights."""
-    given = torch.tensor(loss, device=next(model.parameters()).device)
-    return regularizer.loss(given, _WeightsAlone(model, owned))  # type: ignore[arg-type]
-
-
-def _check_penalty(regularizer: Regularizer, model: nn.Module, owned: set[int]) -> None:
-    """Refuses what is not a penalty on the weights, added to the loss whatever that is."""
-    try:
-        alone = float(_penalty(regularizer, model, owned, 0.0).detach())
-        added = max(1.0, abs(alone))  # of the penalty's size, or it would be lost in rounding
-        together = float(_penalty(regularizer, model, owned, added).detach())
-    except _NotThereError as error:
-        raise ConfigError(_refusal(regularizer, f"has to see {error}")) from None
-    except Exception as error:  # what a forward pass would have left is not there
-        raise ConfigError(_refusal(regularizer, "has to see the forward pass")) from error
-    if not math.isclose(together - alone, added, rel_tol=1e-3):
-        raise ConfigError(_refusal(regularizer, "has to change the loss itself"))
 
 
 _Hooks = list[tuple[dict[int, Any], int]]
@@ -191,26 +160,3 @@ def _hooks_of(model: nn.Module, *, itself: bool = False) -> _Hooks:
         for hooks in (part._forward_hooks, part._forward_pre_hooks):
             found += [(hooks, key) for key in hooks]
     return found
-
-
-class _NotThereError(Exception):
-    """What a callback does not have."""
-
-
-class _WeightsAlone:
-    """A step of which nothing but the weights is known."""
-
-    def __init__(self, model: nn.Module, owned: set[int]) -> None:
-        self.model = model
-        self._owned = owned
-
-    @property
-    def weights(self) -> Weights:
-        return {name: weight for name, weight in penalized(self.model).items() if id(weight) in self._owned}
-
-    def __getattr__(self, name: str) -> Any:
-        raise _NotThereError({"outputs": "the model's outputs", "batch": "the batch"}.get(name, f"the {name}"))
-
-
-def _refusal(regularizer: Regularizer, why: str) -> str:
-    return f"regularizer={regularizer.name}: cannot work as a callback, for it {why}"
