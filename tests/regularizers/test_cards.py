@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmarks.steps import LARGE
-from benchmarks.theory import factor
+from benchmarks.theory import Prices, factor
 from docs.index import costs, index
 from reglab.paths import CONF, PROJECT
 from reglab.regularizers.base import known
@@ -46,25 +46,29 @@ def test_costs_are_medians_of_ratios_within_rounds() -> None:
     }
 
 
-def theory(name: str, random_ms: float = 0.0) -> float:
+FREE = Prices(uniform=0.0, normal=0.0, moved=0.0)
+
+
+def theory(name: str, prices: Prices = FREE) -> float:
     """On the large net, where a step without a regularizer takes 100 ms."""
     settings = OmegaConf.to_container(OmegaConf.load(CONF / "regularizer" / f"{name}.yaml"))[name]
     settings.pop("_target_")
-    return factor(known()[name](**settings), LARGE.model(), torch.randn(LARGE.batch, *LARGE.shape), 100.0, random_ms)
+    return factor(known()[name](**settings), LARGE.model(), torch.randn(LARGE.batch, *LARGE.shape), 100.0, prices)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cost_in_theory_is_never_below_the_passes(name: str) -> None:
     method = known()[name]
-    for random_ms in (0.0, 5.0):
-        assert theory(name, random_ms) >= method.passes >= 1.0
-    assert (theory(name, 5.0) > theory(name)) == bool(method.draws)
+    assert theory(name) >= method.passes >= 1.0
+    assert (theory(name, Prices(5.0, 6.0, 0.0)) > theory(name)) == bool(method.draws)
+    assert (theory(name, Prices(0.0, 0.0, 0.3)) > theory(name)) == bool(method.traffic)
 
 
 def test_the_cost_in_theory_by_hand() -> None:
     """The large net has the matrices 1024 x 784, 1024 x 1024, 2048 x 1024 and 10 x 2048, and batches of 256 rows."""
     shapes = [(784, 1024), (1024, 1024), (1024, 2048), (10, 2048)]
     weights = sum(n * m for n, m in shapes)
+    units = 256 * (1024 + 1024 + 2048)
     step = 6 * 256 * weights
     assert theory("l2") == 1.0
     assert theory("sam") == 2.0
@@ -75,7 +79,10 @@ def test_the_cost_in_theory_by_hand() -> None:
     )
     decompositions = sum(8 * n * n * m + 20 * n**3 for n, m in shapes)
     assert theory("nuclear_norm") == pytest.approx(1 + decompositions / step) == pytest.approx(14.7, abs=0.05)
-    assert theory("weight_noise", 5.0) == pytest.approx(1 + weights / 2**20 * 5.0 / 100)
+    dear = Prices(uniform=5.0, normal=6.0, moved=0.5)
+    assert theory("dropout", dear) == pytest.approx(1 + units * 5.0 / 1e6 / 100)
+    assert theory("l1", dear) == pytest.approx(1 + 2 * weights * 0.5 / 1e6 / 100)
+    assert theory("weight_noise", dear) == pytest.approx(1 + weights * (6.0 + 4 * 0.5) / 1e6 / 100)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "none"])
