@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.explain import explain
-from reglab.config.fitting import check_accumulation, check_data, check_model, check_passes, kind
+from reglab.config.fitting import check_accumulation, check_data, check_model, check_passes, in_conflict, kind
 from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
 from reglab.config.rules import TRAIN, apply, as_float32, shown, strength
@@ -175,7 +175,7 @@ def _no_conflicts(chosen: Set[str], nodes: Mapping[str, Any]) -> None:
             continue
         for other, reason in conflicts.items():
             if other in chosen:
-                raise ConfigError(f"regularizer=[{name},{other}]: {reason}; choose one of them")
+                raise ConfigError(in_conflict(name, other, reason))
 
 
 @functools.lru_cache(maxsize=64)

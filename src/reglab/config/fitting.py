@@ -95,6 +95,11 @@ def passes_are_equal(name: str) -> str:
     )
 
 
+def in_conflict(name: str, other: str, reason: str) -> str:
+    """One line for two regularizers that cannot be combined."""
+    return f"regularizer=[{name},{other}]: {reason}; choose one of them"
+
+
 def check_accumulation(nodes: Mapping[str, Mapping[str, Any]], trainer: Mapping[str, Any]) -> None:
     """Refuses a method that goes through a step's batch twice where a step has several batches.
 

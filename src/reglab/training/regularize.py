@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from reglab.config.fitting import in_conflict
 from reglab.errors import ConfigError
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._order import in_order
@@ -147,7 +148,7 @@ def _check_together(regularizers: list[Regularizer]) -> None:
             raise ConfigError(f"regularizer={regularizer.name}: given twice; leave one out")
         for other, why in regularizer.conflicts.items():
             if other in names:
-                raise ConfigError(f"regularizer=[{regularizer.name},{other}]: {why}; choose one of them")
+                raise ConfigError(in_conflict(regularizer.name, other, why))
 
 
 _Hooks = list[tuple[dict[int, Any], int]]
