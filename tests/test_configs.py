@@ -15,9 +15,9 @@ from reglab.config.strengths import fit_strengths
 from reglab.paths import CONF
 
 FILES = sorted(CONF.rglob("*.yaml"))
-TRAINED = [path for path in FILES if path.parent != CONF and path.parts[-2] != "hydra"]
+TRAINED = [path for path in FILES if path.parent != CONF and path.parts[-2] not in ("hydra", "study")]
 COMMAND = re.compile(r"make (?P<target>[a-z]+)(?: ARGS=\"(?P<args>[^\"]*)\")?")
-CONFIG = {"train": "train", "sweep": "train", "compare": "train", "report": "report", "ui": "ui"}
+CONFIG = {"train": "train", "sweep": "train", "compare": "train", "report": "report", "ui": "ui", "study": "study"}
 
 
 def name(path: Path) -> str:

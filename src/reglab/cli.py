@@ -39,6 +39,8 @@ def run_app(
     main: Callable[[DictConfig], Any],
     config_name: str,
     check: Callable[[DictConfig], None] | None = None,
+    *,
+    multirun: bool = False,
 ) -> NoReturn:
     """Runs a Hydra app on the command line's overrides, from any directory, and ends the process.
 
@@ -46,11 +48,14 @@ def run_app(
         main: takes the composed config; import heavy libraries in it, after `announce_imports`.
         config_name: a file in conf/, without its ending.
         check: raises ConfigError for what the config alone shows; called before `main`.
+        multirun: the app is its sweeper, as with Hydra's flag ``-m``, and `main` is never called.
 
     Exit codes: 0; 2 for a wrong config or command line; 128 + signal; 1 for everything else. Errors are one line on
     standard error, with a stack trace under ``HYDRA_FULL_ERROR=1``.
     """
     arguments = sys.argv[1:]
+    if multirun and not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(arguments):
+        arguments = ["--multirun", *arguments]
     try:
         tell()
         sys.argv[1:] = prepare(arguments, config_name, check)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -26,9 +26,9 @@ def config_hash(cfg: DictConfig) -> str:
     return _hash(science(cfg))
 
 
-def setting_hash(cfg: DictConfig) -> str:
-    """The identity of what strategies are compared in: the same without regularizers and seeds."""
-    return _hash(setting(cfg))
+def setting_hash(cfg: DictConfig, tuned: Iterable[str] = ()) -> str:
+    """The identity of what strategies are compared in: the same without regularizers, seeds and what is tuned."""
+    return _hash(setting(cfg, tuned))
 
 
 def science(cfg: DictConfig) -> dict[str, Any]:
@@ -59,10 +59,13 @@ def _share(key: str, value: Any) -> Any:
     return f"share {value}" if counts and isinstance(value, float) else value
 
 
-def setting(cfg: DictConfig) -> dict[str, Any]:
-    """What a comparison of strategies holds fixed: `science` without regularizers and seeds."""
+def setting(cfg: DictConfig, tuned: Iterable[str] = ()) -> dict[str, Any]:
+    """What a comparison of strategies holds fixed: `science` without regularizers, seeds and keys that are tuned."""
     parts = {key: value for key, value in science(cfg).items() if key not in ("regularizer", "seed")}
     parts["data"] = {key: value for key, value in parts["data"].items() if key not in _SEEDS}
+    for section, _, key in (name.partition(".") for name in tuned):
+        if isinstance(parts.get(section), dict):
+            parts[section] = {k: value for k, value in parts[section].items() if k != key}
     return parts
 
 

@@ -1,6 +1,8 @@
 """Where the runs of a sweep are placed: in this process, or by a Hydra launcher."""
 
+import copy
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -22,20 +24,43 @@ class Launch:
     Args:
         context: as Hydra hands it to a sweeper.
         config: the multirun's, with its `hydra` section.
+        config_name: what the runs compose; default: the multirun's own.
+        workers: processes that train at once on this machine; None: what the launcher says.
 
     Raises:
-        ConfigError: no workers.
+        ConfigError: no workers, or a launcher that does not run here.
     """
 
-    def __init__(self, context: HydraContext, config: DictConfig) -> None:
+    def __init__(
+        self, context: HydraContext, config: DictConfig, *, config_name: str | None = None, workers: int | None = None
+    ) -> None:
         self.loader = context.config_loader
-        self.config_name = str(config.hydra.job.config_name)
         self._context = context
-        self._config = config
-        if self._named("JoblibLauncher") and config.hydra.launcher.n_jobs == 0:
+        self._config = copy.deepcopy(config)
+        if config_name is not None:
+            OmegaConf.update(self._config, "hydra.job.config_name", config_name)
+        self.config_name = str(self._config.hydra.job.config_name)
+        if workers is not None:
+            self._local(workers)
+        if self._named("JoblibLauncher") and self._config.hydra.launcher.n_jobs == 0:
             raise ConfigError(
                 "hydra.launcher.n_jobs=0: must be a number of workers, or -1 (as many as there are cores)"
             )
+
+    def _local(self, workers: int) -> None:
+        if not self._named("BasicLauncher") and not self._named("JoblibLauncher"):
+            name = OmegaConf.select(self._config, "hydra.runtime.choices.hydra/launcher") or "this launcher"
+            raise ConfigError(f"workers={workers}: is for this machine, and {name} places runs itself; leave it out")
+        from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
+
+        self._config.hydra.launcher = OmegaConf.structured(JobLibLauncherConf(n_jobs=workers))
+
+    @property
+    def workers(self) -> int:
+        """Processes at once, as far as it is known here."""
+        if self._named("JoblibLauncher"):
+            return self._joblib_workers(sys.maxsize)
+        return 1
 
     def in_process(self, jobs: int) -> bool:
         """Whether this process trains itself: the basic launcher, or too little for workers."""

@@ -1,8 +1,10 @@
 """A sweep's closing report: of everything it declared, logged on its parent run."""
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reglab.study.report.histories import reader
 from reglab.study.report.make import Report, make_report
@@ -37,7 +39,8 @@ def publish(
     """
     records, absent = declared(store, parent_id)
     question = ask(records, metric=metric, direction=direction, baseline=baseline, select_by=select_by, force=force)
-    name = store.client.get_run(parent_id).data.tags.get("sweep", parent_id)
+    tags = store.client.get_run(parent_id).data.tags
+    name = tags.get("study") or tags.get("sweep") or parent_id
     report = make_report(name, question, records, reader(store.client), folder, absent)
     kept = artifacts.of(store, parent_id)
     with kept.folder("report") as target:
@@ -50,7 +53,7 @@ def publish(
 
 def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:
     """The runs of a parent's declared identities, its own and those first run elsewhere, and what was never run."""
-    jobs = {job["config_hash"]: job for job in parent.covered(parent.declared(store, parent_id))}
+    jobs = {job["config_hash"]: job for job in parent.covered(parent.declared(store, parent_id)) if job["config_hash"]}
     own = parent.children(store, parent_id)
     if not jobs:
         return own, []
@@ -60,4 +63,9 @@ def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list
         records[record.run_id] = record
     known = {record.tags["config_hash"] for record in records.values()}
     absent = [str(job.get("label") or identity) for identity, job in jobs.items() if identity not in known]
-    return list(records.values()), absent
+    return [_as_declared(record, jobs[record.tags["config_hash"]]) for record in records.values()], absent
+
+
+def _as_declared(record: queries.Record, job: Mapping[str, Any]) -> queries.Record:
+    """A run that was first run elsewhere carries the tags that it had there: here it counts as declared here."""
+    return replace(record, tags={**record.tags, **{tag: job[tag] for tag in ("setting", "phase") if tag in job}})

@@ -1,4 +1,4 @@
-"""A sweep's parent run: found again or made, with the list of runs the sweep declared."""
+"""The parent run of a sweep or study: found again or made, with the list of runs that were declared."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,25 @@ DECLARED = "declared.json"
 Job = dict[str, Any]
 
 
-def enter(store: Store, sweep: str, jobs: Sequence[Job], *, tags: Mapping[str, str] | None = None) -> str:
-    """Id of the sweep's parent, RUNNING and owned by this process; its list of declared jobs has grown by `jobs`.
+def enter(
+    store: Store, name: str, jobs: Sequence[Job], *, kind: str = "sweep", tags: Mapping[str, str] | None = None
+) -> str:
+    """Id of the parent of a sweep or study, RUNNING and owned by this process; its declared jobs have grown by `jobs`.
 
     Args:
         store: where.
-        sweep: name of the sweep and of the parent run; a parent of that name is entered again.
+        name: of the sweep or study, and of the parent run; a parent of that name is entered again.
         jobs: JSON-able dicts with at least `config_hash` and `setting` (see `grown` and `covered`).
+        kind: ``sweep`` or ``study``.
         tags: further tags of the parent.
     """
-    given = {**standard_tags(), **(tags or {}), "phase": "parent", "sweep": sweep}
+    given = {**standard_tags(), **(tags or {}), "phase": "parent", kind: name}
     parent: str | None = None
     try:
         with store.lock(), signals_held():
-            parent = find(store, sweep)
+            parent = find(store, name, kind)
             if parent is None:
-                parent = store.client.create_run(store.experiment_id, tags=given, run_name=sweep).info.run_id
+                parent = store.client.create_run(store.experiment_id, tags=given, run_name=name).info.run_id
             else:
                 store.client.log_batch(parent, tags=[RunTag(key, value) for key, value in given.items()])
                 if "error" in store.client.get_run(parent).data.tags:  # of an earlier start
@@ -59,14 +62,19 @@ def close(store: Store, parent: str, status: str) -> None:
             store.client.set_terminated(parent, status)
 
 
-def find(store: Store, sweep: str) -> str | None:
-    """Id of the sweep's parent, None where it has none (of several the oldest)."""
-    found = queries.runs(store, tags={"phase": "parent", "sweep": sweep})
+def find(store: Store, name: str, kind: str = "sweep") -> str | None:
+    """Id of the parent of a sweep or study, None where it has none (of several the oldest)."""
+    found = queries.runs(store, tags={"phase": "parent", kind: name})
     return found[0].run_id if found else None
 
 
+def declare(store: Store, parent: str, jobs: Sequence[Job]) -> None:
+    """Replaces the list of declared jobs: a study's grows as its tuning ends."""
+    artifacts.of(store, parent).write_text(json.dumps(list(jobs), indent=1), DECLARED)
+
+
 def declared(store: Store, parent: str) -> list[Job]:
-    """What the sweep declared, over all its starts."""
+    """What the sweep declared, over all its starts, or the study so far."""
     return json.loads(artifacts.of(store, parent).read_text(DECLARED) or "[]")
 
 

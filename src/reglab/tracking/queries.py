@@ -62,6 +62,11 @@ def runs(
     return list({record.run_id: record for record in matching}.values())  # a run added meanwhile can shift the pages
 
 
+def run(store: Store, run_id: str) -> Record:
+    """One run by its id."""
+    return _record(store.client.get_run(run_id))
+
+
 def finished(store: Store, config_hashes: Sequence[str]) -> dict[str, Record]:
     """For each identity that has one, its newest FINISHED run; reruns (tag `rerun_of`) do not count."""
     wanted = list(dict.fromkeys(config_hashes))

@@ -21,6 +21,7 @@ def tags(cfg: DictConfig) -> dict[str, str]:
 
     `setting` and `about` tell runs that may be averaged from others, `cell` is the same for people to read.
     """
+    tuned = str(cfg.tracking.get("tuned") or "").split(",")
     named = {
         "strategy": strategy(cfg),
         "data": data_name(cfg),
@@ -30,8 +31,8 @@ def tags(cfg: DictConfig) -> dict[str, str]:
         "label_noise": str(cfg.data.label_noise),
         "cell": cell(cfg),
         "config_hash": config_hash(cfg),
-        "setting": setting_hash(cfg),
-        "about": json.dumps(dict(_leaves(setting(cfg))), sort_keys=True),
+        "setting": setting_hash(cfg, tuned),
+        "about": json.dumps(dict(_leaves(setting(cfg, tuned))), sort_keys=True),
         "phase": str(cfg.tracking.phase),
         "git_commit": git_commit() or "unknown",
     }

@@ -1,0 +1,157 @@
+"""The cells of a study, one for each task and strategy: what is searched there, and the run of each point."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from reglab.config.check import check
+from reglab.config.compose import Composer
+from reglab.config.identity import config_hash, data_name
+from reglab.config.identity import strategy as acting
+from reglab.config.rules import shown
+from reglab.config.source import Unknown, declared
+from reglab.config.suggest import did_you_mean
+from reglab.errors import ConfigError
+from reglab.study.definition import Study
+from reglab.study.jobs import Job
+from reglab.study.search.space import Dimension, Value, dimension
+
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One strategy on one task.
+
+    Attributes:
+        task: number of the task.
+        about: the task in words: ``mnist1d cnn, label_noise 0.2``.
+        strategy: as tagged, its regularizers in the order in which they act.
+        overrides: what all its runs have in common.
+        space: what is searched.
+        epochs: of a whole run.
+    """
+
+    task: int
+    about: str
+    strategy: str
+    overrides: tuple[str, ...]
+    space: tuple[Dimension, ...]
+    epochs: int
+
+    @property
+    def kind(self) -> str:
+        """Data set and model: ``mnist1d cnn``."""
+        return self.about.split(",")[0].split(" (")[0]
+
+    def job(self, composer: Composer, values: Values, seed: int, label: str, epochs: int | None = None) -> Job:
+        """The run of a point of the space.
+
+        Args:
+            composer: makes its config.
+            values: by key.
+            seed: of the run.
+            label: what tells it from its siblings.
+            epochs: fewer than a whole run's.
+
+        Raises:
+            ConfigError: the config is wrong.
+        """
+        line = [*self.overrides, *(f"{key}={shown(value)}" for key, value in values.items()), f"seed={seed}"]
+        if epochs is not None:
+            line.append(f"trainer.max_epochs={epochs}")
+        config = composer.compose(line)
+        check(config, line)
+        return Job(tuple(line), config, config_hash(config), f"{label} seed={seed}")
+
+
+def cells(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> list[Cell]:
+    """All cells, task by task.
+
+    Args:
+        study: what is declared.
+        composer: makes configs.
+        tracking: overrides that say where runs are tracked.
+
+    Raises:
+        ConfigError: a task or strategy does not compose, or nothing can come of its space.
+    """
+    found = [
+        _cell(study, composer, number, (*task, *study.common, *tracking), strategy)
+        for number, task in enumerate(study.tasks)
+        for strategy in study.strategies
+    ]
+    _all_of_use(study, found)
+    return _told_apart(study, found)
+
+
+def _cell(study: Study, composer: Composer, task: int, common: tuple[str, ...], strategy: str) -> Cell:
+    names = strategy.split("+")
+    chosen = f"regularizer={names[0] if len(names) == 1 else shown(names)}"
+    overrides = (*common, chosen)
+    config = composer.compose(list(overrides))
+    check(config, list(overrides))
+    space = tuple(_space(study, config))
+    cell = Cell(task, _about(config), acting(config), overrides, space, int(config.trainer.max_epochs))
+    for number in (0.0, 1 - 2**-32):  # both ends: what the keys themselves may not be
+        cell.job(composer, {one.key: one.between(number) for one in space}, 0, strategy)
+    return cell
+
+
+def _space(study: Study, config: DictConfig) -> Iterator[Dimension]:
+    told: dict[str, Any] = {}
+    own = OmegaConf.to_container(config.regularizer, resolve=True)
+    assert isinstance(own, dict)
+    for name, strengths in (own.get("_space_") or {}).items():
+        told |= {f"regularizer.{name}.{key}": spec for key, spec in (strengths or {}).items()}
+    for key, spec in study.space.items():
+        if not key.startswith("regularizer."):
+            told = {key: spec, **told}
+        elif key.split(".")[1] in own:
+            merges = isinstance(spec, Mapping) and isinstance(told.get(key), Mapping) and "choices" not in spec
+            told[key] = {**told[key], **spec} if merges else spec
+    for key, spec in told.items():
+        if spec is not None:
+            off, whole = _declared(key, own)
+            yield dimension(key, spec, off=off, whole=whole, where=f"study.space.{key}")
+
+
+def _declared(key: str, nodes: Mapping[Any, Any]) -> tuple[float | None, bool]:
+    """The value that switches a strength off, None where no value of it alone does, and whether it is whole."""
+    if not key.startswith("regularizer."):
+        return None, False
+    _, name, strength = key.split(".", 2)
+    try:
+        off, switch, whole = (declared(str(nodes[name]["_target_"]), what) for what in ("off", "switch", "whole"))
+    except Unknown:
+        return None, False
+    return (off.get(strength) if not switch or strength in switch else None), strength in whole
+
+
+def _about(config: DictConfig) -> str:
+    """``mnist1d cnn, label_noise 0.2``."""
+    used = [f"{key} {config.data[key]}" for key in ("train_size", "label_noise") if config.data.get(key)]
+    return ", ".join([f"{data_name(config)} {config.model.name}", *used])
+
+
+def _told_apart(study: Study, found: Sequence[Cell]) -> list[Cell]:
+    """Tasks that read alike are told by their overrides as well."""
+    names = {cell.task: cell.about for cell in found}
+    alike = {name for name in names.values() if list(names.values()).count(name) > 1}
+    return [
+        Cell(c.task, f"{c.about} ({', '.join(study.tasks[c.task])})", c.strategy, c.overrides, c.space, c.epochs)
+        if c.about in alike
+        else c
+        for c in found
+    ]
+
+
+def _all_of_use(study: Study, found: Sequence[Cell]) -> None:
+    """Refuses a range of a strength that no strategy holds."""
+    held = {one for cell in found for one in cell.strategy.split("+")}
+    for key in study.space:
+        if key.startswith("regularizer.") and (name := key.split(".")[1]) not in held:
+            hint = did_you_mean(name, held) or f" (strategies: {', '.join(study.strategies)})"
+            raise ConfigError(f"study.space.{key}: no strategy of this study holds {name}{hint}")

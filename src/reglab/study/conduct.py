@@ -1,0 +1,204 @@
+"""A study from start to end: tune every strategy, confirm what was chosen on fresh seeds, report."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from reglab.config.compose import Composer
+from reglab.errors import ConfigError
+from reglab.stopping import Stopped, stoppable
+from reglab.study import children
+from reglab.study.cells import cells
+from reglab.study.declaration import check_declared, keep
+from reglab.study.definition import Study, read
+from reglab.study.job import FirstFailure, Outcome, say
+from reglab.study.jobs import Job
+from reglab.study.launch import Launch
+from reglab.study.progress import PHASES, Progress, progress
+from reglab.study.round import Round
+from reglab.study.train import train_elsewhere, train_here
+
+if TYPE_CHECKING:
+    from reglab.study.tuning import Result
+    from reglab.tracking.store import Store
+
+
+def conduct(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
+    """Does what is not done yet of the study that a config declares.
+
+    Args:
+        cfg: composed from conf/study.yaml.
+        overrides: of the command line.
+        launch: where runs are placed; it composes conf/train.yaml.
+
+    Returns:
+        exit code: 0 all done, 1 some failed or were not done, 128 + signal when stopped.
+
+    Raises:
+        ConfigError: the study is wrong; nothing was left behind.
+        Stopped: by a signal before the first run.
+    """
+    with stoppable():
+        study = read(cfg.study, cfg.seeds, launch.loader.get_group_options("regularizer"))
+        composer = Composer(launch.config_name, loader=launch.loader)
+        tracking = [override for override in overrides if override.lstrip("+").startswith("tracking")]
+        plan = progress(study, cells(study, composer, tracking), composer, {})
+        loading = "" if "torch" in sys.modules else "; loading torch, Lightning and MLflow (up to 10 s) ..."
+        say(f"{study.title}: {_planned(plan)}{loading}")
+        conductor = _Conductor(plan, composer, cfg, launch)
+        return conductor.show() if cfg.dry_run else conductor.conduct()
+
+
+class _Conductor:
+    """Holds what a study knows while it is under way: nothing that the tracker does not know as well."""
+
+    def __init__(self, plan: Progress, composer: Composer, cfg: DictConfig, launch: Launch) -> None:
+        from reglab.tracking.store import open_store
+
+        self._study: Study = plan.study
+        self._cells = [cell.cell for cell in plan.cells]
+        self._progress = plan
+        self._composer = composer
+        self._cfg = cfg
+        self._launch = launch
+        self._store: Store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
+        self._failed: list[Outcome] = []
+        self._parent = ""
+
+    def conduct(self) -> int:
+        from reglab.study.results import tracked
+        from reglab.tracking import parent, queries
+        from reglab.tracking.closing import signals_held
+
+        queries.bury(self._store)
+        status = "FAILED"
+        try:
+            with self._store.lock():
+                before = parent.find(self._store, self._study.title, "study")
+                check_declared(self._store, before, self._study, self._cells)
+                self._parent = parent.enter(self._store, self._study.title, [], kind="study")
+                keep(self._store, self._parent, self._study, self._cells)
+            if self._cfg.resume:
+                self._learn(tracked(self._store))
+                self._tell_reused()
+            for phase in PHASES:
+                while (todo := self._progress.missing(phase)) and not (self._failed and self._cfg.fail_fast):
+                    self._train(todo, phase)
+            parent.declare(self._store, self._parent, self._progress.declared())
+            reported = self._report()
+            done = self._summary()
+            status = "FINISHED" if done else "FAILED"
+            return 0 if done and reported else 1
+        except Stopped as stop:
+            status = "KILLED"
+            with signals_held(deliver=False):
+                children.end()
+                queries.bury(self._store)
+            say(f"stopped by {stop}; the same command goes on from here")
+            return stop.exit_code
+        finally:
+            if entered := self._parent or parent.find(self._store, self._study.title, "study"):
+                parent.close(self._store, entered, status)
+
+    def show(self) -> int:
+        """Prints what is to be done; trains and writes nothing."""
+        from rich.console import Console
+
+        from reglab.study import estimate
+        from reglab.study.results import tracked
+        from reglab.tracking import parent
+
+        check_declared(self._store, parent.find(self._store, self._study.title, "study"), self._study, self._cells)
+        if self._cfg.resume:
+            self._learn(tracked(self._store))
+        Console(highlight=False).print(estimate.table(self._progress))
+        left, workers = estimate.left(self._progress), self._launch.workers
+        seconds = estimate.seconds(self._progress, workers)
+        took = "no run of the kind is tracked yet" if seconds is None else f"about {_duration(seconds)}"
+        say(f"{left} runs to do by {_count(workers, 'worker')}: {took if left else 'all is done'}")
+        return 0
+
+    def _learn(self, results: "dict[str, Result]") -> None:
+        known = {**self._progress.results, **results}
+        self._progress = progress(self._study, self._cells, self._composer, known)
+
+    def _train(self, todo: Sequence[Job], phase: str) -> None:
+        from reglab.study.results import of_outcomes
+        from reglab.tracking import parent
+
+        parent.declare(self._store, self._parent, self._progress.declared())
+        metric = self._study.select_by[0] if phase == "tune" else self._study.metric
+        shared = todo[0].config.copy()
+        shared.metric, shared.fail_fast = metric, bool(self._cfg.fail_fast)
+        round_ = Round(self._study.title, todo, shared, phase, self._progress.tuned)
+        say(f"{'tuning' if phase == 'tune' else 'confirming on fresh seeds'}: {len(todo)} runs")
+        outcomes = self._place(round_, todo)
+        results = of_outcomes(self._store, outcomes, (metric,))
+        self._failed += [o for o in outcomes if o.error and not results[o.config_hash].diverged]
+        self._learn(results)
+
+    def _place(self, round_: Round, todo: Sequence[Job]) -> list[Outcome]:
+        from reglab.tracking.queries import bury
+
+        if self._launch.in_process(len(todo)):
+            return train_here(round_, todo, self._parent)
+        try:
+            return train_elsewhere(round_, todo, self._launch, self._store, self._parent)
+        except FirstFailure as failure:
+            children.end()
+            bury(self._store)
+            return [failure.outcome]
+
+    def _tell_reused(self) -> None:
+        done = sum(job.config_hash in self._progress.results for job in self._progress.jobs)
+        if done:
+            say(f"{done} of about {self._progress.expected} runs were over before: reused (resume=false trains anew)")
+
+    def _report(self) -> bool:
+        """Makes the closing report; tells why where these runs do not allow it."""
+        from reglab.study.publish import publish
+
+        asked = {key: getattr(self._study, key) for key in ("metric", "direction", "baseline")}
+        folder = Path(self._cfg.report.dir) if self._cfg.report.dir else None
+        try:
+            publish(self._store, self._parent, **asked, folder=folder)
+        except ConfigError as error:
+            sys.stderr.write(f"no report: {error} (the runs are kept: start again with that mended)\n")
+            return False
+        return True
+
+    def _summary(self) -> bool:
+        """Tells what failed or was not done; whether all was done."""
+        missing = [job for phase in PHASES for job in self._progress.missing(phase)]
+        if self._failed:
+            say(f"{len(self._failed)} runs failed (traceback: error.txt of the run):")
+            for outcome in self._failed:
+                say(f"  {outcome.label}  {outcome.error}  run {outcome.run_id or 'none'}")
+        if missing:
+            say(f"{len(missing)} runs were not done")
+        if not self._failed and not missing:
+            return True
+        say("the same command tries again what is not finished")
+        return False
+
+
+def _planned(plan: Progress) -> str:
+    study = plan.study
+    return (
+        f"{_count(len(study.tasks), 'task')}, {len(study.strategies)} strategies; "
+        f"{_count(study.trials, 'trial')} each on {_count(len(study.tuning_seeds), 'tuning seed')}, "
+        f"then {_count(len(study.seeds), 'fresh seed')}: about {plan.expected} runs"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _count(number: int, one: str) -> str:
+    return f"{number} {one}{'' if number == 1 else 's'}"

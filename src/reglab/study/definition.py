@@ -1,0 +1,208 @@
+"""A study as its config declares it: tasks, strategies, budget, seeds, and what judges."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from reglab.config.metrics import check_choice, guess_direction, validation_twins
+from reglab.config.rules import METRICS, Rule, apply, list_of, one_of, or_null, positive, shown, text, whole
+from reglab.config.suggest import did_you_mean, no_such_option
+from reglab.errors import ConfigError
+
+SAMPLERS = ("quasi_random", "tpe")
+FIRST_TUNING_SEED = 1000  # confirmation seeds begin at 0 and never reach it
+_RULES: dict[str, Rule] = {
+    "name": text(),
+    "version": whole(1),
+    "strategies": list_of(Rule(lambda v: isinstance(v, str | list) and bool(v), "a strategy"), least=1),
+    "trials": whole(1),
+    "max_seconds": or_null(positive()),
+    "tuning_seeds": whole(1),
+    "seeds": Rule(
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= FIRST_TUNING_SEED,
+        f"a whole number from 1 to {FIRST_TUNING_SEED}",
+    ),
+    "sampler": one_of(*SAMPLERS),
+    "search_seed": whole(0),
+    "metric": one_of(*METRICS),
+    "direction": or_null(one_of("max", "min")),
+    "select_by": or_null(one_of(*METRICS, *(f"best/{name}" for name in METRICS if name.startswith("val/")))),
+    "baseline": text(),
+}
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Successive halving: of `rungs` rungs each keeps one in `eta` of its trials, and trains `eta` times as long."""
+
+    eta: int
+    rungs: int
+
+    def epochs(self, rung: int, whole: int) -> int:
+        """Epochs of a trial on a rung, of which the last trains the whole number."""
+        return max(1, round(whole / self.eta ** (self.rungs - 1 - rung)))
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared, and how; `tasks` holds the overrides of each task, `common` those of all.
+
+    Raises:
+        ConfigError: from `read`, a value that no study could have.
+    """
+
+    name: str
+    version: int
+    tasks: tuple[tuple[str, ...], ...]
+    common: tuple[str, ...]
+    strategies: tuple[str, ...]
+    space: Mapping[str, Any]
+    trials: int
+    max_seconds: float | None
+    tuning_seeds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    sampler: str
+    search_seed: int
+    pruning: Pruning | None
+    metric: str
+    direction: str
+    select_by: tuple[str, ...]
+    baseline: str
+
+    @property
+    def title(self) -> str:
+        """What its runs are tagged with: another version is another study."""
+        return self.name if self.version == 1 else f"{self.name}-v{self.version}"
+
+    @property
+    def minimized(self) -> bool:
+        """Whether low values of what chooses among trials are good."""
+        return (guess_direction(self.select_by[0]) or self.direction) == "min"
+
+    @property
+    def sequential(self) -> bool:
+        """Whether a trial waits for what came of those before it."""
+        return self.sampler == "tpe" or self.max_seconds is not None
+
+
+def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Study:
+    """The study of a config's `study` section.
+
+    Args:
+        node: that section.
+        seeds: number of confirmation seeds, where it is not the section's.
+        strategies: names of the regularizers there are, and `none`.
+
+    Raises:
+        ConfigError: names the key, what it got and the remedy.
+    """
+    plain = _plain(node)
+    if seeds is not None:
+        plain["seeds"] = seeds
+    apply({f"study.{key}": rule for key, rule in _RULES.items()}, {"study": plain})
+    metric, select_by = plain["metric"], plain["select_by"]
+    direction = plain["direction"] or guess_direction(metric)
+    if direction is None:
+        raise ConfigError(f"study.direction=null: cannot tell which way {metric} is better; say max or min")
+    check_choice(direction=direction, select_by=select_by, force=None)
+    names = tuple(dict.fromkeys(_strategy(told, strategies) for told in plain["strategies"]))
+    if len(names) < 2:
+        raise ConfigError(f"study.strategies={shown(plain['strategies'])}: nothing to compare; name two or more")
+    if plain["baseline"] not in names:
+        hint = did_you_mean(plain["baseline"], names) or f" (there are {', '.join(names)})"
+        raise ConfigError(f"study.baseline={plain['baseline']}: no strategy of this study{hint}")
+    return Study(
+        name=plain["name"],
+        version=plain["version"],
+        tasks=tuple(_tasks(plain["tasks"])),
+        common=tuple(_overrides(plain["common"] or {}, "study.common")),
+        strategies=names,
+        space=dict(_flat(plain["space"] or {})),
+        trials=plain["trials"],
+        max_seconds=plain["max_seconds"],
+        tuning_seeds=tuple(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + plain["tuning_seeds"])),
+        seeds=tuple(range(plain["seeds"])),
+        sampler=plain["sampler"],
+        search_seed=plain["search_seed"],
+        pruning=_pruning(plain["pruning"], plain["sampler"]),
+        metric=metric,
+        direction=direction,
+        select_by=(select_by,) if select_by else validation_twins(metric),
+        baseline=plain["baseline"],
+    )
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    if OmegaConf.is_missing(node, "tasks") or not node.get("tasks"):
+        raise ConfigError("study.tasks: missing; a list of tasks, as in study.tasks=[{data:digits,model:mlp}]")
+    if not node.get("name"):
+        raise ConfigError("study.name: missing; add +study.name=NAME")
+    plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    named = {str(key): value for key, value in plain.items()}
+    known = {*_RULES, "tasks", "common", "space", "pruning"}
+    for key in named:
+        if key not in known:
+            raise ConfigError(f"study.{key}: no such key{did_you_mean(key, known) or '; leave it out'}")
+    return named
+
+
+def _strategy(told: str | list[str], known: Sequence[str]) -> str:
+    """``dropout+l2``, whether it was written so or as a list."""
+    names = told.split("+") if isinstance(told, str) else [str(name) for name in told]
+    for name in names:
+        if name not in known:
+            raise ConfigError(no_such_option("study.strategies", name, known))
+    if len(set(names)) < len(names):
+        raise ConfigError(f"study.strategies={shown(told)}: names a regularizer twice; leave one out")
+    if len(names) > 1 and "none" in names:
+        raise ConfigError(f"study.strategies={shown(told)}: none stands alone; leave it out")
+    return "+".join(names)
+
+
+def _tasks(told: Any) -> Iterator[tuple[str, ...]]:
+    """The overrides of each task: a list that stands for a value is an axis."""
+    if not isinstance(told, list) or not all(isinstance(task, Mapping) for task in told):
+        raise ConfigError(f"study.tasks={shown(told)}: must be a list, as in [{{data:digits,model:mlp}}]")
+    found: dict[tuple[str, ...], None] = {}
+    for task in told:
+        values = [(key, value if isinstance(value, list) else [value]) for key, value in _flat(task)]
+        for key, options in values:
+            if not options:
+                raise ConfigError(f"study.tasks: {key}=[] holds no value; give one or more")
+        for chosen in itertools.product(*(options for _, options in values)):
+            found[tuple(f"{key}={shown(v)}" for (key, _), v in zip(values, chosen, strict=True))] = None
+    yield from found
+
+
+def _overrides(told: Any, where: str) -> Iterator[str]:
+    if not isinstance(told, Mapping):
+        raise ConfigError(f"{where}={shown(told)}: must hold overrides, as in {where}.trainer.max_epochs=30")
+    for key, value in dict(_flat(told)).items():
+        if key.split(".")[0] in ("seed", "regularizer"):
+            raise ConfigError(f"{where}.{key}={shown(value)}: a study sets it itself; leave it out")
+        yield f"{key}={shown(value)}"
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of nested mappings; a range or a choice of values is a value."""
+    for key, value in node.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, Mapping) and not {"low", "high", "log", "int", "step", "choices"} & set(value):
+            yield from _flat(value, f"{dotted}.")
+        else:
+            yield dotted, value
+
+
+def _pruning(told: Any, sampler: str) -> Pruning | None:
+    if told is None:
+        return None
+    if not isinstance(told, Mapping) or set(told) != {"eta", "rungs"}:
+        raise ConfigError(f"study.pruning={shown(told)}: must be null, or as in {{eta:3,rungs:3}}")
+    apply({"study.pruning.eta": whole(2), "study.pruning.rungs": whole(2)}, {"study": {"pruning": told}})
+    if sampler != "quasi_random":
+        raise ConfigError(f"study.pruning={shown(told)}: {sampler} learns from whole trials; set it to null")
+    return Pruning(told["eta"], told["rungs"])

@@ -1,0 +1,62 @@
+"""What a study would do, as a table: cells, runs, what is done already, and how long the rest may take."""
+
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from reglab.study.progress import PHASES, CellProgress, Progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_START_S = 10.0  # imports, once a process
+
+
+def table(progress: Progress) -> "Table":
+    """A row for each cell."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("task", "strategy", "searched"):
+        shown.add_column(name, overflow="fold")
+    for name in ("tuning runs", "confirmation runs", "done"):
+        shown.add_column(name, justify="right")
+    for cell in progress.cells:
+        expected = cell.expected(progress.study)
+        searched = ", ".join(one.key.removeprefix("regularizer.") for one in cell.cell.space) or "nothing"
+        done = _done(cell, progress)
+        shown.add_row(cell.cell.about, cell.cell.strategy, searched, *(str(expected[p]) for p in PHASES), str(done))
+    return shown
+
+
+def left(progress: Progress) -> int:
+    """How many runs are still to be done, those that are not known yet included."""
+    return sum(sum(cell.expected(progress.study).values()) - _done(cell, progress) for cell in progress.cells)
+
+
+def seconds(progress: Progress, workers: int) -> float | None:
+    """How long the rest may take, from tracked runs: of the same cell, else of the same data set and model.
+
+    Args:
+        progress: with what is tracked.
+        workers: processes at once.
+
+    Returns:
+        None where nothing of the kind was ever run.
+    """
+    alike: dict[str, list[float]] = {}
+    for result in progress.results.values():
+        alike.setdefault(result.kind, []).append(result.wall)
+    total = 0.0
+    for cell in progress.cells:
+        missing = sum(cell.expected(progress.study).values()) - _done(cell, progress)
+        own = [progress.results[job.config_hash].wall for job in cell.jobs if job.config_hash in progress.results]
+        told = own or alike.get(cell.cell.kind)
+        if missing and not told:
+            return None
+        total += missing * fmean(told) if told else 0.0
+    return total / workers + (_START_S if total else 0.0)
+
+
+def _done(cell: CellProgress, progress: Progress) -> int:
+    return sum(job.config_hash in progress.results for job in cell.jobs)
