@@ -23,7 +23,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 compare: $(READY) ## compare regularization strategies on real data (a few minutes)
-	@$(BIN)/python pipelines/train.py -m experiment=compare hydra/launcher=joblib $(ARGS)
+	@$(BIN)/python pipelines/study.py study=quick $(ARGS)
 
 train: $(READY) ## one run: make train ARGS="regularizer=dropout"
 	@$(BIN)/python pipelines/train.py $(ARGS)
