@@ -21,7 +21,7 @@ class Line:
     """One line. `n` counts seeds (tasks in an overall leaderboard); what cannot be said is None.
 
     `strategy` is the row's label, `name` the strategy without strengths; `pairs` is how many differences `diff` is the
-    mean of; `chosen` marks the row that stands for its strategy, `contested` that it had rivals.
+    mean of, `diff_std` their spread; `chosen` marks the row that stands for its strategy, `contested` that it had rivals.
     """
 
     strategy: str
@@ -32,6 +32,7 @@ class Line:
     interval: statistics.Interval | None = None
     diff: float | None = None
     diff_interval: statistics.Interval | None = None
+    diff_std: float | None = None
     pairs: int = 0
     p: float | None = None
     p_holm: float | None = None
@@ -119,7 +120,7 @@ def compared(line: Line, pairs: Sequence[tuple[float, float]], overlap: float) -
         return line
     own, base = map(np.array, zip(*pairs, strict=True))
     d = statistics.paired(own - base, errors=statistics.errors_of(own) + statistics.errors_of(base), overlap=overlap)
-    return replace(line, diff=d.mean, diff_interval=d.interval, pairs=d.pairs, p=d.p, method=d.method)
+    return replace(line, diff=d.mean, diff_interval=d.interval, diff_std=d.std, pairs=d.pairs, p=d.p, method=d.method)
 
 
 def finish(lines: Sequence[Line], question: Question, ranks: Sequence[float | None] | None = None) -> list[Line]:

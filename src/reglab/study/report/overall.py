@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean as mean
 
+import numpy as np
+
 from reglab.study.report.leaderboard import Line, compared, finish, summary
 from reglab.study.report.question import Question
 from reglab.study.report.statistics import ranks
@@ -21,10 +23,7 @@ def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence
         boards: the lines of each task.
         data: the data set of each task.
     """
-    told = [[line for line in board if line.n] for board in boards]
-    alike = len({frozenset(line.strategy for line in board) for board in told}) == 1
-    if not alike:
-        told = [_chosen(board) for board in told]
+    told, alike = _comparable(boards)
     everywhere = set.intersection(*({line.strategy for line in board} for board in told))
     places: dict[str, list[float]] = {label: [] for label in everywhere}
     rows: dict[str, list[Line]] = {}
@@ -43,6 +42,34 @@ def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence
     lines = [compared(line, [_averaged(p) for p in pairs.get(line.strategy, {}).values()], 0.0) for line in lines]
     done = finish(lines, question, [mean(places[line.strategy]) if line.strategy in places else None for line in lines])
     return [replace(line, verdict=line.verdict.replace("seeds", "data sets")) for line in done]
+
+
+def matrix(
+    boards: Sequence[Sequence[Line]], data: Sequence[str], lines: Sequence[Line]
+) -> tuple[list[str], list[str], np.ndarray]:
+    """Strategies, data sets and (data sets, strategies) means, with the mean over the tasks of each data set.
+
+    Args:
+        boards: the lines of each task.
+        data: the data set of each task.
+        lines: the overall leaderboard, of which the rows that stand for their strategies and have a rank are taken.
+    """
+    strategies = [line.strategy for line in lines if line.chosen and line.rank is not None]
+    told, _ = _comparable(boards)
+    means = [{line.strategy: _mean(line) for line in board} for board in told]
+    sets = list(dict.fromkeys(data))
+    values = [
+        [mean(own[strategy] for own, name in zip(means, data, strict=True) if name == one) for strategy in strategies]
+        for one in sets
+    ]
+    return strategies, sets, np.array(values).reshape(len(sets), len(strategies))
+
+
+def _comparable(boards: Sequence[Sequence[Line]]) -> tuple[list[list[Line]], bool]:
+    """Rows with a value, and whether all tasks have the same; where not, one for each strategy, by its plain name."""
+    told = [[line for line in board if line.n] for board in boards]
+    alike = len({frozenset(line.strategy for line in board) for board in told}) == 1
+    return (told if alike else [_chosen(board) for board in told]), alike
 
 
 def cautions(lines: Sequence[Line], data: Sequence[str]) -> list[str]:

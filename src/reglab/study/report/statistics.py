@@ -36,16 +36,22 @@ def interval_of_mean(values: Sequence[float]) -> Interval | None:
 
 @dataclass(frozen=True)
 class Difference:
-    """Paired differences summed up: their mean, its 95 % interval (None for one pair), and Wilcoxon's two-sided p."""
+    """Paired differences summed up: their mean, its 95 % interval, and Wilcoxon's two-sided p.
+
+    `std` is the standard deviation of the differences (n - 1 in the denominator); one pair has none, and no interval.
+    """
 
     pairs: int
     mean: float
+    std: float | None
     interval: Interval | None
     p: float
     method: str
 
 
-def paired(differences: Sequence[float], *, errors: np.ndarray | None = None, overlap: float = 0.0) -> Difference:
+def paired(
+    differences: Sequence[float] | np.ndarray, *, errors: np.ndarray | None = None, overlap: float = 0.0
+) -> Difference:
     """Mean difference with its interval and p.
 
     Args:
@@ -56,14 +62,15 @@ def paired(differences: Sequence[float], *, errors: np.ndarray | None = None, ov
     """
     values = clean(differences, errors)
     n, mean = len(values), float(values.mean())
-    interval = None
+    std, interval = None, None
     if n > 1:
         from scipy.special import stdtrit
 
-        half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * float(values.std(ddof=1)) * math.sqrt(1 / n + overlap)
+        std = float(values.std(ddof=1))
+        half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * std * math.sqrt(1 / n + overlap)
         interval = (mean - half, mean + half)
     p, method = wilcoxon(values)
-    return Difference(n, mean, interval, p, method)
+    return Difference(n, mean, std, interval, p, method)
 
 
 def errors_of(values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -1,0 +1,107 @@
+"""Do strategies differ over data sets at all, and which pairs: Friedman's test, then Wilcoxon's with Holm (Demsar 2006).
+
+Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006), with pairs told apart by
+Wilcoxon's test, as Benavoli, Corani and Mangili (JMLR 17, 2016) advise: what it says of two does not depend on a third.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reglab.study.report import statistics
+
+STRATEGIES, DATA_SETS = 3, 5  # fewer say nothing
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two strategies over data sets: `difference` is first minus second, `p_holm` corrects for all pairs."""
+
+    first: str
+    second: str
+    difference: statistics.Difference
+    p_holm: float
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the corrected test tells them apart."""
+        return self.p_holm < statistics.ALPHA
+
+
+@dataclass(frozen=True)
+class ManyTasks:
+    """Strategies from the best mean rank (over data sets) to the worst, tests of all of them, and of each pair."""
+
+    strategies: list[str]
+    ranks: list[float]
+    data_sets: int
+    chi2: float
+    chi2_p: float
+    f: float
+    f_p: float
+    pairs: list[Pair]
+
+    @property
+    def groups(self) -> list[list[str]]:
+        """The largest groups of two or more, within which no pair is told apart, each from best to worst."""
+        alike = {frozenset((pair.first, pair.second)) for pair in self.pairs if not pair.told_apart}
+        groups: list[list[str]] = []
+        for name in self.strategies:  # every group without `name`, then what of it `name` can join
+            joined = [[*(other for other in group if frozenset((other, name)) in alike), name] for group in groups]
+            groups = _largest([*groups, *joined, [name]])
+        return [group for group in groups if len(group) > 1]
+
+
+def many_tasks(strategies: Sequence[str], values: np.ndarray, *, higher: bool) -> ManyTasks:
+    """Ranks, Friedman's test with its correction by Iman and Davenport, and all pairs.
+
+    Args:
+        strategies: three or more names.
+        values: (data sets, strategies), the metric; no value is missing.
+        higher: whether a higher value is better.
+    """
+    from scipy.stats import friedmanchisquare
+
+    ranks = np.array([statistics.ranks(row.tolist(), highest_first=higher) for row in values])
+    data_sets, count = values.shape
+    # Where all are equal on every data set, the statistic is 0 / 0.
+    level = bool((ranks == ranks[:, :1]).all())
+    chi2, chi2_p = (0.0, 1.0) if level else map(float, friedmanchisquare(*ranks.T))
+    f, f_p = iman_davenport(chi2, data_sets, count)
+    order = sorted(range(count), key=lambda i: (ranks[:, i].mean(), strategies[i]))
+    ordered = values[:, order]
+    errors = statistics.errors_of(ordered)
+    names = [strategies[i] for i in order]
+    pairs = [
+        Pair(
+            names[i], names[j], statistics.paired(ordered[:, i] - ordered[:, j], errors=errors[:, i] + errors[:, j]), 1
+        )
+        for i, j in itertools.combinations(range(count), 2)
+    ]
+    adjusted = statistics.holm([pair.difference.p for pair in pairs])
+    pairs = [replace(pair, p_holm=p) for pair, p in zip(pairs, adjusted, strict=True)]
+    return ManyTasks(names, ranks.mean(axis=0)[order].tolist(), data_sets, chi2, chi2_p, f, f_p, pairs)
+
+
+def iman_davenport(chi2: float, data_sets: int, strategies: int) -> tuple[float, float]:
+    """F and its p from Friedman's statistic, which is too conservative by itself (Iman and Davenport 1980).
+
+    F = (N - 1) chi2 / (N (k - 1) - chi2) with k - 1 and (k - 1)(N - 1) degrees of freedom; infinite where all data sets
+    give the same order. It is the F of an analysis of variance of the ranks, with ties too.
+    """
+    from scipy.stats import f as distribution
+
+    rest = data_sets * (strategies - 1) - chi2
+    if rest <= 1e-9 * chi2:
+        return math.inf, 0.0
+    value = (data_sets - 1) * chi2 / rest
+    return value, float(distribution.sf(value, strategies - 1, (strategies - 1) * (data_sets - 1)))
+
+
+def _largest(groups: Sequence[list[str]]) -> list[list[str]]:
+    """The groups that lie in no other, each once."""
+    unique = [list(group) for group in dict.fromkeys(map(tuple, groups))]
+    return [group for group in unique if not any(set(group) < set(other) for other in unique)]
