@@ -64,7 +64,7 @@ def test_the_f_is_that_of_an_analysis_of_variance_of_the_ranks() -> None:
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm
 
-    values = np.round(np.random.default_rng(1).normal(size=(8, 4)) + [0, 0.5, 1, 1.5])
+    values = np.round(np.random.default_rng(1).normal(size=(8, 4)) + np.array([0, 0.5, 1, 1.5]))
     found = many_tasks(list("abcd"), values, higher=False)
     ranks = stats.rankdata(values, axis=1)
     frame = pd.DataFrame([(i, j, ranks[i, j]) for i in range(8) for j in range(4)], columns=["data", "s", "rank"])
@@ -85,7 +85,7 @@ def test_the_same_order_everywhere_and_no_order_at_all() -> None:
 def test_pairs_are_those_of_scikit_posthocs() -> None:
     from scikit_posthocs import posthoc_wilcoxon
 
-    values = np.random.default_rng(2).normal(size=(12, 5)) + [0, 0.2, 0.8, 1.5, 3]
+    values = np.random.default_rng(2).normal(size=(12, 5)) + np.array([0, 0.2, 0.8, 1.5, 3])
     found = many_tasks(list("abcde"), values, higher=True)
     frame = pd.DataFrame(values, columns=list("abcde")).melt()
     theirs = posthoc_wilcoxon(frame, val_col="value", group_col="variable", p_adjust="holm")
@@ -101,7 +101,7 @@ def test_pairs_are_those_of_scikit_posthocs() -> None:
 def test_pairs_are_scipys_with_statsmodels_holm() -> None:
     from statsmodels.stats.multitest import multipletests
 
-    values = np.random.default_rng(3).normal(size=(20, 4)) + [0, 0.5, 1, 1.5]
+    values = np.random.default_rng(3).normal(size=(20, 4)) + np.array([0, 0.5, 1, 1.5])
     found = many_tasks(list("abcd"), values, higher=True)
     plain = [
         stats.wilcoxon(values[:, "abcd".index(p.first)], values[:, "abcd".index(p.second)]).pvalue for p in found.pairs

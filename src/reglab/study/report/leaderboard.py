@@ -20,8 +20,8 @@ COLUMNS = ("strategy", *_RESULTS, "diff", "diff_low", "diff_high", "p", "p_holm"
 class Line:
     """One line. `n` counts seeds (tasks in an overall leaderboard); what cannot be said is None.
 
-    `strategy` is the row's label, `name` the strategy without strengths; `pairs` is how many differences `diff` is the
-    mean of, `diff_std` their spread; `chosen` marks the row that stands for its strategy, `contested` that it had rivals.
+    `strategy` is the row's label, `name` the strategy without strengths; `diff` is the mean of `pairs` differences,
+    `diff_std` their spread; `chosen` marks the row that stands for its strategy, `contested` that it had rivals.
     """
 
     strategy: str

@@ -1,4 +1,4 @@
-"""Do strategies differ over data sets at all, and which pairs: Friedman's test, then Wilcoxon's with Holm (Demsar 2006).
+"""Do strategies differ over data sets at all, and which pairs: Friedman's test, then Wilcoxon's with Holm.
 
 Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006), with pairs told apart by
 Wilcoxon's test, as Benavoli, Corani and Mangili (JMLR 17, 2016) advise: what it says of two does not depend on a third.
