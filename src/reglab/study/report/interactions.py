@@ -16,8 +16,7 @@ NONE = "none"  # effects are against no regularizer at all, whatever the baselin
 class Interaction:
     """One combination. `effect` and `parts` (the sum of the single effects) are means over the same pairs.
 
-    `difference` is effect minus parts: below zero the parts overlap (where higher is better), above they help each
-    other. `alike`: every part had the strengths that it has alone.
+    `difference` is effect minus parts. `alike`: every part had the strengths that it has alone.
     """
 
     label: str
@@ -26,6 +25,13 @@ class Interaction:
     difference: statistics.Difference
     alike: bool
     p_holm: float = 1.0
+
+    def verdict(self, higher: bool) -> str:
+        """`better` or `worse than the sum`, which need Holm's p below .05 and an interval without zero."""
+        low, high = self.difference.interval or (0.0, 0.0)
+        if self.p_holm >= statistics.ALPHA or low <= 0 <= high:
+            return "adds up, as far as can be told"
+        return "better than the sum" if (self.difference.mean > 0) == higher else "worse than the sum"
 
 
 def interactions(grid: Grid, choice: Choice, metric: str, overlap: float) -> list[Interaction]:

@@ -1,7 +1,5 @@
 """The leaderboard of one task, and the overall one of several."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -63,15 +61,6 @@ class Line:
             self.seconds,
         )
         return [self.strategy, str(self.n), *("" if x is None else f"{x:.10g}" for x in numbers)]
-
-
-def to_csv(lines: Sequence[Line]) -> str:
-    """The leaderboard as CSV text with the columns of the contract."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(line.cells() for line in lines)
-    return out.getvalue()
 
 
 def of_task(grid: Grid, choice: Choice, question: Question, overlap: float) -> list[Line]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reglab.study.report import statistics
+from reglab.study.report.figures import p_value
 
 STRATEGIES, DATA_SETS = 3, 5  # fewer say nothing
 
@@ -43,6 +44,26 @@ class ManyTasks:
     f: float
     f_p: float
     pairs: list[Pair]
+
+    @property
+    def sentence(self) -> str:
+        """Whether strategies differ at all."""
+        rest = (len(self.strategies) - 1) * (self.data_sets - 1)
+        sure = "differ" if self.f_p < statistics.ALPHA else "are not shown to differ"
+        return (
+            f"The {len(self.strategies)} strategies {sure} over {self.data_sets} data sets: Friedman’s χ² = "
+            f"{self.chi2:.2f}, p {p_value(self.chi2_p, sign=True)}; Iman and Davenport’s F({len(self.strategies) - 1}, "
+            f"{rest}) = {'∞' if math.isinf(self.f) else f'{self.f:.2f}'}, p {p_value(self.f_p, sign=True)}."
+        )
+
+    @property
+    def joined(self) -> str:
+        """What the bars of the diagram mean, and whether they could mean anything else."""
+        pairs = len(self.pairs)
+        text = f"Bars join strategies that Wilcoxon’s test, Holm-corrected for {pairs} pairs, does not tell apart."
+        if statistics.too_few(self.data_sets, pairs):
+            text += f" With {self.data_sets} data sets it can tell no pair apart, whatever the ranks."
+        return text
 
     @property
     def groups(self) -> list[list[str]]:
@@ -84,6 +105,16 @@ def many_tasks(strategies: Sequence[str], values: np.ndarray, *, higher: bool) -
     adjusted = statistics.holm([pair.difference.p for pair in pairs])
     pairs = [replace(pair, p_holm=p) for pair, p in zip(pairs, adjusted, strict=True)]
     return ManyTasks(names, ranks.mean(axis=0)[order].tolist(), data_sets, chi2, chi2_p, f, f_p, pairs)
+
+
+def too_little(strategies: int, data_sets: int) -> str | None:
+    """Why ranks over data sets would say nothing; None where they say something."""
+    if strategies >= STRATEGIES and data_sets >= DATA_SETS:
+        return None
+    return (
+        f"A test of all strategies and a critical-difference diagram need {STRATEGIES} strategies and {DATA_SETS} data "
+        f"sets at least; {strategies} and {data_sets} were compared."
+    )
 
 
 def iman_davenport(chi2: float, data_sets: int, strategies: int) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from statistics import fmean as mean
 import numpy as np
 
 from reglab.study.report.leaderboard import Line, compared, finish, summary
+from reglab.study.report.many_tasks import ManyTasks, many_tasks, too_little
 from reglab.study.report.question import Question
 from reglab.study.report.statistics import ranks
 
@@ -44,25 +45,27 @@ def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence
     return [replace(line, verdict=line.verdict.replace("seeds", "data sets")) for line in done]
 
 
-def matrix(
-    boards: Sequence[Sequence[Line]], data: Sequence[str], lines: Sequence[Line]
-) -> tuple[list[str], list[str], np.ndarray]:
-    """Strategies, data sets and (data sets, strategies) means, with the mean over the tasks of each data set.
+def over_data_sets(
+    boards: Sequence[Sequence[Line]], data: Sequence[str], lines: Sequence[Line], question: Question
+) -> ManyTasks | str:
+    """All strategies against each other, with the mean over the tasks of each data set; or why they are not.
 
     Args:
         boards: the lines of each task.
         data: the data set of each task.
-        lines: the overall leaderboard, of which the rows that stand for their strategies and have a rank are taken.
+        lines: the overall leaderboard, of which the rows that stand for their strategies and have a rank are compared.
     """
     strategies = [line.strategy for line in lines if line.chosen and line.rank is not None]
+    sets = list(dict.fromkeys(data))
+    if (why := too_little(len(strategies), len(sets))) is not None:
+        return why
     told, _ = _comparable(boards)
     means = [{line.strategy: _mean(line) for line in board} for board in told]
-    sets = list(dict.fromkeys(data))
     values = [
         [mean(own[strategy] for own, name in zip(means, data, strict=True) if name == one) for strategy in strategies]
         for one in sets
     ]
-    return strategies, sets, np.array(values).reshape(len(sets), len(strategies))
+    return many_tasks(strategies, np.array(values), higher=question.higher)
 
 
 def _comparable(boards: Sequence[Sequence[Line]]) -> tuple[list[list[Line]], bool]:
