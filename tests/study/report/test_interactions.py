@@ -31,15 +31,16 @@ def test_an_interaction_by_hand() -> None:
     assert one.difference.mean == pytest.approx(-0.015)
     assert one.difference.interval == pytest.approx((-0.015 - half, -0.015 + half), abs=1e-8)
     assert one.difference.p == one.p_holm == pytest.approx(2 / 2**8)  # ties, all on one side: exact
-    assert one.verdict(higher=True) == "worse than the sum"
-    assert one.verdict(higher=False) == "better than the sum"
+    assert one.verdict == "worse than the sum"
+    down = told(accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": BOTH}), direction="min")["l1+l2"]
+    assert down.verdict == "better than the sum"
 
 
 def test_parts_that_add_up_have_no_interaction() -> None:
     both = [a + b - n for a, b, n in zip(L1, L2, NONE, strict=True)]
     one = told(accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": both}))["l1+l2"]
     assert (one.difference.mean, one.difference.p) == (0, 1)  # the last bits of sums are no differences
-    assert one.verdict(higher=True) == "adds up, as far as can be told"
+    assert one.verdict == "no clear interaction"
 
 
 def test_three_parts_and_holm_over_all_combinations() -> None:
@@ -59,9 +60,15 @@ def test_three_parts_and_holm_over_all_combinations() -> None:
 def test_only_seeds_that_all_rows_have_are_pairs() -> None:
     values = {"none": NONE, "l1": L1[:6], "l2": L2, "l1+l2": [*BOTH[:5], 0.99]}
     one = told(accuracies(values))["l1+l2"]
-    assert one.difference.pairs == 6
+    assert (one.difference.pairs, one.verdict) == (6, "no clear interaction")
     assert one.parts == pytest.approx((0.11 + 0.06) / 6)
     assert told(accuracies({"none": NONE, "l1": [], "l2": L2, "l1+l2": BOTH})) == {}
+
+
+def test_five_seeds_are_too_few() -> None:
+    values = {"none": NONE, "l1": L1, "l2": L2, "l1+l2": BOTH}
+    one = told(accuracies({name: some[:5] for name, some in values.items()}))["l1+l2"]
+    assert (one.difference.p, one.verdict) == (0.0625, "too few seeds to tell")
 
 
 def test_without_all_parts_or_none_nothing_is_said() -> None:

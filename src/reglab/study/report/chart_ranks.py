@@ -17,20 +17,21 @@ _LABEL = "mean rank over data sets (1 is best)"
 
 
 def ranks(many: ManyTasks, colours: Mapping[str, str]) -> "Figure":
-    """Mean ranks with the best at the left; a bar's dots are the strategies that it joins.
+    """Mean ranks with the best at the left; a bar's dots are the strategies that it joins. No bars where all is open.
 
     Args:
         colours: by strategy.
     """
     from matplotlib.figure import Figure
 
+    groups = [] if many.too_few else many.groups
     half = (len(many.strategies) + 1) // 2
-    told = [style.wrap(f"{name}  {rank:.2f}") for name, rank in zip(many.strategies, many.ranks, strict=True)]
+    told = [style.wrap(f"{name} {rank:.2f}") for name, rank in zip(many.strategies, many.ranks, strict=True)]
     side = style.text_width(told) + 0.3
     low, high = math.floor(many.ranks[0]), max(math.ceil(many.ranks[-1]), math.floor(many.ranks[0]) + 1)
     scale = (style.WIDTH - 2 * side) / (high - low)
     places = [side + (rank - low) * scale for rank in many.ranks]
-    first = _AXIS + _GAP + _BAR * len(many.groups) + 0.06
+    first = _AXIS + _GAP + _BAR * len(groups) + 0.06
     # From the outside to the middle, so that no two lines cross.
     left = _rows(told, range(half), first)
     right = _rows(told, range(len(told) - 1, half - 1, -1), first)
@@ -46,7 +47,7 @@ def ranks(many: ManyTasks, colours: Mapping[str, str]) -> "Figure":
             axes.text(edge + (-0.06 if i in left else 0.06), y, told[i], ha=align, va="center")
             axes.plot(places[i], _AXIS, "o", color=colours[many.strategies[i]], markersize=7, zorder=4,
                       markeredgecolor=style.PAPER, markeredgewidth=0.6)  # fmt: skip
-        for i, group in enumerate(many.groups):
+        for i, group in enumerate(groups):
             joined = [places[many.strategies.index(name)] for name in group]
             heights = [_AXIS + _GAP + _BAR * i] * len(group)
             axes.plot(joined, heights, "o-", color=style.INK, linewidth=2.6, markersize=4.6, zorder=3)

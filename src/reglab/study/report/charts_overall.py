@@ -13,5 +13,5 @@ def over_tasks(findings: Findings, colours: dict[str, str]) -> list[Chart]:
     if isinstance(findings.many, ManyTasks):
         by_label = {line.strategy: colours[line.name] for line in lines}
         figure = chart_ranks.ranks(findings.many, by_label)
-        charts.append(Chart("ranks", "Mean ranks", f"{findings.many.sentence} {findings.many.joined}", figure))
+        charts.append(Chart("ranks", "Mean ranks", f"{findings.many.sentence} {findings.many.bars}", figure))
     return [chart for chart in charts if chart is not None]

@@ -146,5 +146,5 @@ def _of_task(task: Task, failures: Sequence[Failure], question: Question) -> Tas
         weak,
         how,
         not_seen(lines, how_split.overlap),
-        interactions(table, choice, question.metric, how_split.overlap),
+        interactions(table, choice, question, how_split.overlap),
     )

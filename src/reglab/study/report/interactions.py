@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reglab.study.report import statistics
+from reglab.study.report.question import Question
 from reglab.study.report.rows import Grid, Row, strengths_of
 from reglab.study.report.select import Choice
 
@@ -25,16 +26,10 @@ class Interaction:
     difference: statistics.Difference
     alike: bool
     p_holm: float = 1.0
-
-    def verdict(self, higher: bool) -> str:
-        """`better` or `worse than the sum`, which need Holm's p below .05 and an interval without zero."""
-        low, high = self.difference.interval or (0.0, 0.0)
-        if self.p_holm >= statistics.ALPHA or low <= 0 <= high:
-            return "adds up, as far as can be told"
-        return "better than the sum" if (self.difference.mean > 0) == higher else "worse than the sum"
+    verdict: str = ""
 
 
-def interactions(grid: Grid, choice: Choice, metric: str, overlap: float) -> list[Interaction]:
+def interactions(grid: Grid, choice: Choice, question: Question, overlap: float) -> list[Interaction]:
     """Those of all combinations that were run beside each of their parts and `none`, with Holm over them.
 
     Per seed: combination - none - sum(part - none). Each strategy is told by the row that stands for it; one for which
@@ -46,10 +41,21 @@ def interactions(grid: Grid, choice: Choice, metric: str, overlap: float) -> lis
         parts = [standing.get(part) for part in name.split("+")]
         whole = [part for part in parts if part is not None]
         if len(parts) > 1 and len(whole) == len(parts) and NONE in standing:
-            one = _interaction(row, whole, standing[NONE], metric, overlap)
+            one = _interaction(row, whole, standing[NONE], question.metric, overlap)
             found += [one] if one is not None else []
     adjusted = statistics.holm([one.difference.p for one in found])
-    return [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
+    told = [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
+    return [replace(one, verdict=_verdict(one, len(told), question.higher)) for one in told]
+
+
+def _verdict(one: Interaction, comparisons: int, higher: bool) -> str:
+    """`better` or `worse than the sum` need Holm's p below .05 and an interval without zero, as in the leaderboard."""
+    low, high = one.difference.interval or (0.0, 0.0)
+    if one.p_holm < statistics.ALPHA and not low <= 0 <= high:
+        return "better than the sum" if (one.difference.mean > 0) == higher else "worse than the sum"
+    if statistics.too_few(one.difference.pairs, comparisons):
+        return "too few seeds to tell"
+    return "no clear interaction"
 
 
 def _standing(grid: Grid, choice: Choice) -> dict[str, Row]:

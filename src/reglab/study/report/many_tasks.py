@@ -57,13 +57,21 @@ class ManyTasks:
         )
 
     @property
-    def joined(self) -> str:
-        """What the bars of the diagram mean, and whether they could mean anything else."""
-        pairs = len(self.pairs)
-        text = f"Bars join strategies that Wilcoxon’s test, Holm-corrected for {pairs} pairs, does not tell apart."
-        if statistics.too_few(self.data_sets, pairs):
-            text += f" With {self.data_sets} data sets it can tell no pair apart, whatever the ranks."
-        return text
+    def too_few(self) -> bool:
+        """Whether no pair could be told apart, whatever the ranks."""
+        return statistics.too_few(self.data_sets, len(self.pairs))
+
+    @property
+    def bars(self) -> str:
+        """What the bars of the diagram mean, or why there are none."""
+        count = len(self.pairs)
+        if self.too_few:
+            floor = p_value(min(1.0, statistics.smallest_p(self.data_sets) * count))
+            return (
+                f"No bars: with {self.data_sets} data sets and {count} pairs no corrected p can fall below {floor}, so "
+                "no pair could be told apart."
+            )
+        return f"Bars join strategies that Wilcoxon’s test, Holm-corrected for {count} pairs, does not tell apart."
 
     @property
     def groups(self) -> list[list[str]]:

@@ -41,7 +41,7 @@ def sentence(found: Sequence[NotSeen], lines: Sequence[Line], overlap: float) ->
     sizes = [one.smallest for one in found if one.smallest is not None]
     if sizes:
         least, most = fixed(min(sizes), digits), fixed(max(sizes), digits)
-        size = least if least == most else f"{least} to {most}, by strategy,"
+        size = least if least == most else f"{least} to {most} (by strategy)"
         text = f"With {seeds} paired seeds a difference of {size} would have been found with 80 % power"
     else:
         text = f"With {seeds} paired seeds no difference, however large, would have been found"
@@ -56,7 +56,7 @@ def _wanting(found: Sequence[NotSeen], digits: int, overlap: float) -> str:
     best = undecided[0]
     told = f"; the {signed(best.line.diff, digits)} of {best.line.strategy}, were it true,"
     if best.needed is not None:
-        return f"{told} would need {best.needed}" if best.needed > best.line.pairs else ""
+        return f"{told} would need {best.needed:,} seeds" if best.needed > best.line.pairs else ""
     if overlap:
         return f"{told} is out of reach of any number of seeds, because their splits share rows"
-    return f"{told} would need more than {MOST:,}"
+    return f"{told} would need more than {MOST:,} seeds"

@@ -87,7 +87,7 @@ def _task(
         "table": page_tables.leaderboard(found.lines),
         "could": not_seen.sentence(found.not_seen, found.lines, found.splits.overlap),
         "not_seen": page_tables.not_seen(found, digits),
-        "interactions": page_tables.combinations(found.interactions, digits, higher=question.higher),
+        "interactions": page_tables.combinations(found.interactions, digits),
         "charts": [_chart(chart, prefix) for chart in charts],
         "weaknesses": found.weaknesses,
         "how": found.how,

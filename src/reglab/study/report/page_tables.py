@@ -51,7 +51,7 @@ def pairs(told: Sequence[Pair], digits: int) -> list[dict[str, Any]]:
     ]
 
 
-def combinations(told: Sequence[Interaction], digits: int, *, higher: bool) -> list[dict[str, Any]]:
+def combinations(told: Sequence[Interaction], digits: int) -> list[dict[str, Any]]:
     """Combinations against the sum of their parts."""
     return [
         {
@@ -63,7 +63,7 @@ def combinations(told: Sequence[Interaction], digits: int, *, higher: bool) -> l
             "interval": figures.between(one.difference.interval, digits, sign=True),
             "p": figures.p_value(one.difference.p),
             "p_holm": figures.p_value(one.p_holm),
-            "verdict": one.verdict(higher),
+            "verdict": one.verdict,
             "alike": one.alike,
         }
         for one in told
