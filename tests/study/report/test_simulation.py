@@ -66,22 +66,22 @@ def verdicts(effects: np.ndarray, rng: np.random.Generator, seeds: int, overlap:
     return [by_name[f"s{i}"] for i in range(len(effects))]
 
 
-def test_of_seven_strategies_without_effect_one_is_claimed_in_5_percent_of_studies_at_most() -> None:
-    rng, studies = np.random.default_rng(2), 400
-    wrong = sum(bool({"helps", "hurts"} & set(verdicts(np.zeros(7), rng, seeds=10))) for _ in range(studies))
+@pytest.mark.parametrize("overlap", [0.0, 0.25])
+def test_of_seven_strategies_without_effect_one_is_claimed_in_5_percent_of_studies_at_most(overlap: float) -> None:
+    rng, studies = np.random.default_rng(2), 300
+    wrong = sum(bool({"helps", "hurts"} & set(verdicts(np.zeros(7), rng, 10, overlap))) for _ in range(studies))
     assert 0 < wrong / studies <= 0.05 + error(0.05, studies)
 
 
 @pytest.mark.parametrize(("seeds", "comparisons", "overlap"), [(6, 1, 0.0), (10, 6, 0.0), (10, 6, 0.25), (35, 1, 0.02)])
 def test_the_smallest_difference_is_found_with_80_percent_power(seeds: int, comparisons: int, overlap: float) -> None:
-    rng, studies = np.random.default_rng(3), 300
+    rng, studies = np.random.default_rng(3), 200
     smallest = smallest_difference(1.0, seeds, comparisons, overlap)
     assert smallest is not None
     effects = np.array([smallest] + [0.0] * (comparisons - 1))
     found = sum(verdicts(effects, rng, seeds, overlap)[0] == "helps" for _ in range(studies)) / studies
     assert found >= 0.8 - error(0.8, studies)
-    if overlap == 0:  # with overlap the verdict's interval is at 95 %, and power reckons with Holm's level there too
-        assert found <= 0.83 + error(0.8, studies)
+    assert found <= 0.83 + error(0.8, studies)
 
 
 def test_the_bootstrap_interval_of_a_mean_is_near_95_percent_and_too_narrow_for_ten_values() -> None:

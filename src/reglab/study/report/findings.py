@@ -16,7 +16,7 @@ from reglab.study.report.rows import Grid, Row, grid
 from reglab.study.report.select import Choice, choose
 from reglab.study.report.splits import Splits, missing_cells, proofs, splits
 from reglab.study.report.tasks import Task, key_of, split
-from reglab.study.report.weaknesses import listed, untold
+from reglab.study.report.weaknesses import listed, shared_rows, untold
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _of_task(task: Task, failures: Sequence[Failure], question: Question) -> Tas
     proven, weak = proofs(table)
     if how_split.weakness:
         weak.append(how_split.weakness)
-    weak += [*table.doubles, *missing_cells(table), *untold(choice, table, question)]
+    weak += [*table.doubles, *missing_cells(table), *untold(choice, table, question), *shared_rows(lines)]
     how = [how_split.how]
     if proven:
         how.append(f"Pairs share {listed(proven)}: the hashes are equal across strategies for every seed.")

@@ -44,14 +44,17 @@ def interactions(grid: Grid, choice: Choice, question: Question, overlap: float)
             one = _interaction(row, whole, standing[NONE], question.metric, overlap)
             found += [one] if one is not None else []
     adjusted = statistics.holm([one.difference.p for one in found])
+    by_t = statistics.holm([one.difference.p_t for one in found])
     told = [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
-    return [replace(one, verdict=_verdict(one, len(told), question.higher)) for one in told]
+    return [
+        replace(one, verdict=_verdict(one, len(told), question.higher, p_t if overlap else None))
+        for one, p_t in zip(told, by_t, strict=True)
+    ]
 
 
-def _verdict(one: Interaction, comparisons: int, higher: bool) -> str:
-    """`better` or `worse than the sum` need Holm's p below .05 and an interval without zero, as in the leaderboard."""
-    low, high = one.difference.interval or (0.0, 0.0)
-    if one.p_holm < statistics.ALPHA and not low <= 0 <= high:
+def _verdict(one: Interaction, comparisons: int, higher: bool, p_t_holm: float | None) -> str:
+    """`better` or `worse than the sum` where a difference may be claimed, as in the leaderboard."""
+    if statistics.claims(one.p_holm, one.difference.interval, p_t_holm):
         return "better than the sum" if (one.difference.mean > 0) == higher else "worse than the sum"
     if statistics.too_few(one.difference.pairs, comparisons):
         return "too few seeds to tell"

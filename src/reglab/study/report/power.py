@@ -1,7 +1,7 @@
 """What a paired comparison could have found, and how many seeds a given difference would need.
 
-A verdict asks Wilcoxon's test after Holm's correction and an interval without zero. Bonferroni's level, alpha over the
-number of comparisons, stands for Holm's first step; differences are taken as normal.
+A verdict asks Wilcoxon's test and, where splits overlap, the t-test that reckons with it, both after Holm's correction.
+Bonferroni's level, alpha over the number of comparisons, stands for Holm's first step; differences are taken as normal.
 """
 
 import math

@@ -30,8 +30,9 @@ def rules(findings: Findings) -> list[str]:
         "t on the paired differences.",
         "p: two-sided Wilcoxon signed-rank test on the paired differences; zeros are dropped, and ties share their "
         f"mean rank. {_methods(findings)}Holm’s correction is over all rows but the baseline.",
-        "“Helps” and “hurts” need Holm’s p below .05 and an interval without zero. “Too few to tell”: even if every "
-        "pair agreed, the smallest possible p times the number of comparisons would stay above .05.",
+        f"“Helps” and “hurts” need Holm’s p below .05 and an interval without zero{_shared(findings)}. "
+        "“Too few to tell”: even if every pair agreed, the smallest possible p times the number of "
+        "comparisons would stay above .05.",
     ]
     if any(found.not_seen for found in findings.tasks):
         told.append(
@@ -68,3 +69,13 @@ def _methods(findings: Findings) -> str:
         names = sorted({line.strategy for line in lines if line.method == "normal approximation"})
         return f"Exact, but for {', '.join(names)}: the normal approximation (ties, zeros or more than 50 pairs). "
     return ""
+
+
+def _shared(findings: Findings) -> str:
+    """What else is asked where splits overlap."""
+    if not any(found.splits.overlap for found in findings.tasks):
+        return ""
+    return (
+        "; where splits overlap, also a p below .05, after Holm’s correction, in the t-test with the variance of the "
+        "interval, since Wilcoxon’s test does not know that seeds share rows"
+    )

@@ -1,12 +1,15 @@
-"""Weaknesses that lie in what was run, not in its pairing."""
+"""What weakens a comparison beside its pairing: what was run, and rows that seeds share."""
 
 from collections.abc import Sequence
 
+from reglab.study.report.figures import p_value
+from reglab.study.report.leaderboard import Line
 from reglab.study.report.question import Question
 from reglab.study.report.records import value
 from reglab.study.report.rows import Grid, strengths_of
 from reglab.study.report.select import Choice
 from reglab.study.report.splits import tag_values
+from reglab.study.report.statistics import claims
 
 
 def untold(choice: Choice, table: Grid, question: Question) -> list[str]:
@@ -34,6 +37,18 @@ _NOTED = {
     "not_averaged": "what was tested is no mean of weights",
     "remark": "one of its methods does not fit well",
 }
+
+
+def shared_rows(lines: Sequence[Line]) -> list[str]:
+    """Rows whose p and interval would make a claim if seeds shared no rows."""
+    return [
+        f"{line.strategy}: p and interval leave out zero, but seeds share rows, and the t-test that reckons with it "
+        f"does not after Holm’s correction (p {p_value(line.p_t_holm, sign=True)}): no difference is claimed."
+        for line in lines
+        if line.p_holm is not None
+        and claims(line.p_holm, line.diff_interval, None)
+        and not claims(line.p_holm, line.diff_interval, line.p_t_holm)
+    ]
 
 
 def _ended_by_validation(table: Grid) -> list[str]:
