@@ -26,8 +26,8 @@ def error(share: float, studies: int) -> float:
 def test_the_plain_t_interval_covers_95_percent() -> None:
     rng = np.random.default_rng(0)
     for n in (3, 10):
-        found = [paired(rng.normal(0.3, 1, n)).interval for _ in range(700)]
-        assert covered(found, 0.3) == pytest.approx(0.95, abs=error(0.95, 700))
+        found = [paired(rng.normal(0.3, 1, n)).interval for _ in range(500)]
+        assert covered(found, 0.3) == pytest.approx(0.95, abs=error(0.95, 500))
 
 
 def test_on_resplit_data_only_the_corrected_interval_covers() -> None:
@@ -68,7 +68,7 @@ def verdicts(effects: np.ndarray, rng: np.random.Generator, seeds: int, overlap:
 
 @pytest.mark.parametrize("overlap", [0.0, 0.25])
 def test_of_seven_strategies_without_effect_one_is_claimed_in_5_percent_of_studies_at_most(overlap: float) -> None:
-    rng, studies = np.random.default_rng(2), 300
+    rng, studies = np.random.default_rng(2), 200
     wrong = sum(bool({"helps", "hurts"} & set(verdicts(np.zeros(7), rng, 10, overlap))) for _ in range(studies))
     assert 0 < wrong / studies <= 0.05 + error(0.05, studies)
 
@@ -85,7 +85,7 @@ def test_the_smallest_difference_is_found_with_80_percent_power(seeds: int, comp
 
 
 def test_the_bootstrap_interval_of_a_mean_is_near_95_percent_and_too_narrow_for_ten_values() -> None:
-    rng, studies = np.random.default_rng(4), 200
+    rng, studies = np.random.default_rng(4), 150
     for n, share in ((10, 0.905), (30, 0.94)):
         found = [interval_of_mean(rng.normal(0.3, 1, n)) for _ in range(studies)]
         assert covered(found, 0.3) == pytest.approx(share, abs=error(share, studies))
