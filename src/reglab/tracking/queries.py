@@ -112,7 +112,7 @@ def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, f
 
 
 def bury(store: Store) -> list[str]:
-    """Ends RUNNING runs as KILLED whose process is gone, or, on other hosts, silent for 5 minutes; returns their ids."""
+    """Ends as KILLED what is RUNNING though its process is gone, or silent on another host; returns the ids."""
     buried = []
     for record in runs(store, status="RUNNING"):
         if heartbeat.lost(record.tags) is None:
