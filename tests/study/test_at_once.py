@@ -1,6 +1,8 @@
 """The same sweep started several times at the same moment: no run is done twice."""
 
+import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from reglab.config.compose import compose
+from reglab.errors import InProgress
 from reglab.paths import PROJECT
 from reglab.tracking import queries
+from reglab.training.run import run
 from tests.study.sweeps import TINY, children, parent, places, store, sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -119,6 +124,52 @@ def after_seed_1(folder: Path, act: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     return thread
+
+
+def another_hosts(folder: Path, beat: float) -> str:
+    """Id of a RUNNING run of seed 0 whose last heartbeat is so many seconds old; the sweep has done seed 1."""
+    assert sweep(folder, "seed=0") == 0
+    (done,) = children(folder)
+    owner = json.dumps(json.loads(done.tags["owner"]) | {"host": "another"})
+    for key, value in {"owner": owner, "heartbeat": f"{time.time() - beat:.0f}"}.items():
+        store(folder).client.set_tag(done.run_id, key, value)
+    store(folder).client.update_run(done.run_id, status="RUNNING")
+    return done.run_id
+
+
+def test_a_run_of_another_host_that_fails_is_told_as_failed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = another_hosts(folder, beat=10)
+
+    def fail() -> None:
+        store(folder).client.set_tag(theirs, "error", "Diverged: at step 3")
+        store(folder).client.set_terminated(theirs, "FAILED")
+
+    thread = after_seed_1(folder, fail)
+    assert sweep(folder, "seed=0,1") == 1
+    thread.join()
+    out = capsys.readouterr().out
+    assert "[2/2] none seed=0  FAILED: Diverged: at step 3  by another process\n" in out
+    assert f"  none seed=0  Diverged: at step 3  run {theirs}\n" in out
+    assert [record.status for record in children(folder)] == ["FAILED", "FINISHED"]
+
+
+def test_a_run_of_another_host_that_fell_silent_is_done_here(folder: Path) -> None:
+    theirs = another_hosts(folder, beat=310)
+    assert sweep(folder, "seed=0") == 0
+    assert [record.status for record in children(folder)] == ["KILLED", "FINISHED"]
+    assert children(folder)[0].run_id == theirs
+
+
+def test_a_single_run_is_refused_where_another_process_trains_it(folder: Path) -> None:
+    theirs = another_hosts(folder, beat=10)
+    cfg = compose([*TINY, *places(folder), "seed=0", "resume=true"])
+    with pytest.raises(InProgress) as caught:
+        run(cfg)
+    assert str(caught.value) == (
+        f"resume=true: run {theirs} of another process is training this config; wait, or say resume=false"
+    )
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # it crosses processes
+    assert len(children(folder)) == 1
 
 
 def test_resume_false_waits_for_nobody(folder: Path, start: Start, capsys: pytest.CaptureFixture[str]) -> None:
