@@ -81,6 +81,7 @@ def recomposed(origin: Origin, uri: str | None) -> DictConfig:
         check_targets(cfg)
         tracking = {"uri": uri, "experiment": origin.store.experiment, "rerun_of": run_id}
         tracking |= {"parent": None, "sweep": None, "study": None, "phase": origin.record.tags.get("phase", "single")}
+        tracking["tuned"] = origin.config.get("tracking", {}).get("tuned")
         for key, value in tracking.items():
             OmegaConf.update(cfg, f"tracking.{key}", value, force_add=True)
         cfg.resume = False

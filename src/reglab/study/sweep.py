@@ -12,13 +12,12 @@ from reglab.errors import ConfigError
 from reglab.stopping import Stopped, stoppable
 from reglab.study import children
 from reglab.study.answerable import check_baseline, check_metric
-from reglab.study.job import FirstFailure, Outcome, say
-from reglab.study.jobs import Job, expand
+from reglab.study.job import Outcome, say
+from reglab.study.jobs import expand
 from reglab.study.launch import Launch
+from reglab.study.place import all_trained
 from reglab.study.plan import Plan, make_plan
 from reglab.study.reuse import pending
-from reglab.study.train import train_elsewhere, train_here
-from reglab.study.waiting import waited_for
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -62,7 +61,7 @@ def _run(plan: Plan, launch: Launch) -> int:
     try:
         parent_id = parent.enter(store, plan.name, plan.declared())
         todo = pending(plan, store)
-        outcomes = _all_trained(plan, todo, launch, store, parent_id)
+        outcomes = all_trained(plan, todo, launch, store, parent_id)
         failed = [outcome for outcome in outcomes if outcome.error]
         finished = len(queries.finished(store, plan.hashes))
         reported = _report(plan, store, parent_id) if finished else True
@@ -104,34 +103,6 @@ def _strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[str]:
             "setting (sweep.name=NAME starts another)"
         )
     return {str(job.get("strategy")) for job in reported}
-
-
-def _all_trained(plan: Plan, todo: Sequence[Job], launch: Launch, store: "Store", parent_id: str) -> list[Outcome]:
-    """Outcomes of all jobs; those that other processes are training are waited for, and done here where these die."""
-    outcomes: dict[str, Outcome] = {}
-    while left := [job for job in todo if job.config_hash not in outcomes]:
-        results = _train(plan, left, launch, store, parent_id)
-        outcomes |= {outcome.config_hash: outcome for outcome in results if not outcome.in_progress}
-        stopped = plan.cfg.fail_fast and any(outcome.error for outcome in results)
-        if stopped or len(results) < len(left):
-            break
-        outcomes |= waited_for(plan, [outcome for outcome in results if outcome.in_progress], store)
-    return list(outcomes.values())
-
-
-def _train(plan: Plan, todo: Sequence[Job], launch: Launch, store: "Store", parent_id: str) -> list[Outcome]:
-    if not todo:
-        return []
-    if launch.in_process(len(todo)):
-        return train_here(plan, todo, parent_id)
-    try:
-        return train_elsewhere(plan, todo, launch, store, parent_id)
-    except FirstFailure as failure:
-        from reglab.tracking.queries import bury
-
-        children.end()
-        bury(store)
-        return [failure.outcome]
 
 
 def _report(plan: Plan, store: "Store", parent_id: str) -> bool:
