@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from reglab.data import BreastCancer, Diabetes, Digits, Mnist1d, Mnist5k, SeedNoise
+from reglab.data import BreastCancer, Diabetes, Digits, Mnist1d, Mnist5k, SeedNoise, Wine
 
 
 def ready(data, **axes):
@@ -21,6 +21,7 @@ def ready(data, **axes):
         (Digits, (1, 8, 8), 10, (1079, 359, 359)),
         (BreastCancer, (30,), 2, (341, 114, 114)),
         (Diabetes, (10,), 1, (266, 88, 88)),
+        (Wine, (13,), 3, (106, 36, 36)),
         (Mnist5k, (1, 28, 28), 10, (3000, 1000, 1000)),
         (SeedNoise, (10,), 1, (100, 0, 5000)),
     ],

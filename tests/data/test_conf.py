@@ -22,7 +22,7 @@ def composed(name, *overrides):
 
 
 def test_all_are_here():
-    assert NAMES == ["breast_cancer", "csv", "diabetes", "digits", "mnist1d", "mnist5k", "seed_noise"]
+    assert NAMES == ["breast_cancer", "csv", "diabetes", "digits", "mnist1d", "mnist5k", "seed_noise", "wine"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reglab.data.mnist5k import Mnist5k
     from reglab.data.seed_noise import SeedNoise
     from reglab.data.source import Part, Source
+    from reglab.data.wine import Wine
 
 _HOME = {
     "Batches": "batches",
@@ -27,6 +28,7 @@ _HOME = {
     "SeedNoise": "seed_noise",
     "Source": "source",
     "TensorData": "base",
+    "Wine": "wine",
 }
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "SeedNoise",
     "Source",
     "TensorData",
+    "Wine",
 ]
 
 

@@ -1,0 +1,31 @@
+"""Wines of three growers: a table of 178 rows (UCI, through scikit-learn)."""
+
+from functools import lru_cache
+
+import torch
+
+from reglab.data.base import TensorData
+from reglab.data.source import Source
+from reglab.data.standardize import Standardized
+
+
+class Wine(TensorData):
+    """Inputs (13,), chemical measures standardized on the training rows; three classes, the growers.
+
+    Source: Aeberhard and Forina, Wine, UCI, 1992.
+    """
+
+    kind = "classification"
+    dims = 1
+
+    def load(self) -> Source:
+        """All 178 rows."""
+        return _wine()
+
+
+@lru_cache(maxsize=1)
+def _wine() -> Source:
+    from sklearn.datasets import load_wine
+
+    columns, labels = load_wine(return_X_y=True)
+    return Source(Standardized(columns), torch.from_numpy(labels).long(), classes=3)
