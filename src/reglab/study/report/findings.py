@@ -12,12 +12,14 @@ from reglab.study.report.records import Record, value
 from reglab.study.report.rows import Grid, Row, grid, strengths_of
 from reglab.study.report.select import Choice, choose
 from reglab.study.report.splits import Splits, missing_cells, proofs, splits, tag_values
+from reglab.study.report.studied import Studied
 from reglab.study.report.tasks import Task, key_of, split
+from reglab.study.report.tuning import TaskTuning, with_tuning
 
 
 @dataclass(frozen=True)
 class TaskFindings:
-    """What one task says. `lines` is its leaderboard; `weaknesses` and `how` are sentences."""
+    """What one task says. `lines` is its leaderboard; `weaknesses` and `how` are sentences; `tuning` is a study's."""
 
     task: Task
     grid: Grid
@@ -28,6 +30,7 @@ class TaskFindings:
     headline: str
     weaknesses: list[str]
     how: list[str]
+    tuning: TaskTuning | None = None
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,14 @@ class Findings:
         return sum(len(row.runs) for found in self.tasks for row in found.grid.rows)
 
 
-def find(records: Sequence[Record], question: Question, absent: Sequence[str] = ()) -> Findings:
+def find(
+    records: Sequence[Record], question: Question, absent: Sequence[str] = (), study: Studied | None = None
+) -> Findings:
     """Count, split into tasks, choose, compare, and say what it comes to.
 
     Args:
         absent: what was declared and never run.
+        study: what was declared of the tuning, where the runs are a study's.
     """
     counted = count(records, question.metric)
     tasks = _comparable(split(counted.records), counted)
@@ -76,7 +82,8 @@ def find(records: Sequence[Record], question: Question, absent: Sequence[str] = 
         # What failed early may lack its setting: in the only task of its data set it is told all the same.
         alone = sum(other.data == task.data for other in tasks) == 1
         failures = [f for f in counted.failures if key_of(f.record) == task.key or (alone and f.data == task.data)]
-        found.append(_of_task(task, failures, question))
+        one = _of_task(task, failures, question)
+        found.append(one if study is None else with_tuning(one, study, records, question))
     data = [task.data for task in tasks]
     board = overall([f.lines for f in found], question, data) if len(found) > 1 else None
     weak = []

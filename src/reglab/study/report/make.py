@@ -10,12 +10,13 @@ from pathlib import Path
 
 from reglab.errors import ConfigError
 from reglab.paths import PROJECT
-from reglab.study.report import charts, leaderboard, page, style, svg
+from reglab.study.report import charts, leaderboard, page, style, svg, trials, tuning_charts
 from reglab.study.report.findings import Findings, find
 from reglab.study.report.question import Question
 from reglab.study.report.records import Histories, Record
+from reglab.study.report.studied import Studied
 
-PAGE, BOARD = "report.html", "leaderboard.csv"
+PAGE, BOARD, TUNING = "report.html", "leaderboard.csv", "tuning.csv"
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,11 @@ def make_report(
     histories: Histories,
     folder: Path | None = None,
     absent: Sequence[str] = (),
+    study: Studied | None = None,
 ) -> Report:
     """Write `report.html`, `leaderboard.csv` (one more for each of several tasks) and the charts as PNG.
+
+    A study's report has `tuning.csv` as well, a row for each trial.
 
     Each file is replaced as a whole, the page last; other files in the folder stay.
 
@@ -55,11 +59,12 @@ def make_report(
         histories: run ids and a metric in, (step, value) pairs by run id out.
         folder: where to write; made where missing.
         absent: what was declared and never run.
+        study: what was declared of the tuning, where the runs are a study's.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
-    findings = find(records, question, absent)
+    findings = find(records, question, absent, study)
     folder = (folder or default_folder(name)).absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -90,12 +95,18 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
     colours = style.colours([row.strategy for found in findings.tasks for row in found.grid.rows], base)
     over = charts.forest(findings.overall, question, colours, "data sets") if findings.overall is not None else None
     overall = [over] if over else []
-    drawn = [charts.of_task(found, question, colours, histories) for found in findings.tasks]
+    drawn = [
+        tuning_charts.with_tuning(charts.of_task(found, question, colours, histories), found.tuning, question, colours)
+        for found in findings.tasks
+    ]
     boards = {BOARD: findings.lines}
     if findings.overall is not None:
         boards |= {f"leaderboard-{slug(found.task.name)}.csv": found.lines for found in findings.tasks}
     for file, lines in boards.items():
         (draft / file).write_text(leaderboard.to_csv(lines), encoding="utf-8")
+    tuned = [trial for found in findings.tasks if found.tuning is not None for trial in found.tuning.trials]
+    if tuned:
+        (draft / TUNING).write_text(trials.to_csv(tuned), encoding="utf-8")
     pictures = {f"{chart.name}.png": chart for chart in overall}
     for found, some in zip(findings.tasks, drawn, strict=True):
         prefix = f"{slug(found.task.name)}-" if findings.overall is not None else ""
@@ -104,4 +115,4 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
         svg.save_png(chart.figure, draft / file)
     (draft / PAGE).write_text(page.render(name, findings, colours, overall, drawn), encoding="utf-8")
     shutil.copymode(__file__, draft / PAGE)
-    return [*boards, *pictures, PAGE]
+    return [*boards, *([TUNING] if tuned else []), *pictures, PAGE]
