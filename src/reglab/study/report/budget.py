@@ -92,14 +92,15 @@ def unequal(rows: Sequence[Budget], study: Studied) -> list[str]:
 
 
 def without_score(rows: Sequence[Budget]) -> list[str]:
-    """A sentence on each strategy that was chosen among fewer trials, since some gave no score."""
+    """A sentence on each strategy of whose trials some gave no score: it was chosen among fewer, or not at all."""
     weak = []
     for row in rows:
         lost: Mapping[str, int] = {what: row.count(what) for what in ("diverged", "failed", "not done")}
         told = [f"{count} {what}" for what, count in lost.items() if count]
         if told:
             count = f"{sum(lost.values())} of its {len(row.trials)} trials"
-            weak.append(f"{row.strategy}: {count} gave no score ({', '.join(told)}).")
+            lacks = "" if row.chosen else ", none was chosen, and the leaderboard lacks it"
+            weak.append(f"{row.strategy}: {count} gave no score ({', '.join(told)}){lacks}.")
     return weak
 
 

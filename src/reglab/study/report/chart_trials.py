@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 4
-_OFF = -0.17  # where "off" lies, in widths of the range
+_OFF = -0.26  # where "off" lies, in widths of the range
 _FAR = 4.0  # times the distance from the best to the median: what is worse is drawn at the edge
 
 
@@ -59,7 +59,7 @@ def response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "Figure
     down = -(-len(panels) // columns)
     names = [style.wrap(panel.title, 20) for panel in panels]
     head = style.LINE * max(style.lines_of(name) for name in names) + 0.1
-    left, right, gap, foot, tall, under = 0.72, 0.12, 0.2, 0.06, 1.15, 0.42
+    left, right, gap, foot, tall, under = 0.72, 0.12, 0.2, 0.02, 1.15, 0.42
     width = min((style.WIDTH - left - right - gap * (columns - 1)) / columns, 2.6)
     height = down * (tall + head + under) + foot
     low, high = limits([dot.score for panel in panels for dot in panel.dots], minimized=minimized)
@@ -122,7 +122,7 @@ def growth(lines: Sequence[Growth], validation: str, test: str) -> "Figure":
                               marker="o", markersize=2.6)  # fmt: skip
                 axes.grid(axis="y")
                 axes.xaxis.set_major_locator(MaxNLocator(6, integer=not column, steps=[1, 2, 5, 10]))
-                axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+                axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
                 last = row == len(rows) - 1
                 axes.tick_params(labelleft=not column, labelbottom=last, length=2.5)
                 if column:
@@ -143,7 +143,7 @@ def _panel(axes: "Axes", panel: Panel, number: int, limits: tuple[float, float])
     ticks = list(panel.ticks)
     off = any(dot.place is None for dot in panel.dots)
     if off:
-        ticks = [(_OFF, "off"), *ticks]
+        ticks = [(_OFF, "off"), *(tick for tick in ticks if tick[0] > 0.1)]
         axes.axvline(_OFF / 2, color=style.GRID, linewidth=0.8, dashes=(3, 2))
     x = [_OFF + 0.025 * (i % 3 - 1) if dot.place is None else dot.place for i, dot in enumerate(panel.dots)]
     y = [min(max(dot.score, low), high) for dot in panel.dots]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from reglab.study.report.trials import Trial, best
 
+TOLERANCE = 0.05  # of the seconds: timings of equal work differ by as much
+
 
 @dataclass(frozen=True)
 class Afforded:
@@ -26,7 +28,7 @@ class Afforded:
 
 
 def equal_compute(tuned: Mapping[str, Sequence[Trial]], *, minimized: bool) -> tuple[float, list[Afforded]]:
-    """The seconds of the cheapest tuning, and what each strategy could have done in them.
+    """The seconds of the cheapest tuning, and what each strategy could have done in them (and `TOLERANCE` more).
 
     Args:
         tuned: trials by strategy, each in the order of their numbers; at least one strategy.
@@ -40,7 +42,7 @@ def _afforded(strategy: str, some: Sequence[Trial], budget: float, *, minimized:
     spent, count = 0.0, 0
     for trial in some:
         spent += trial.seconds
-        if spent > budget * (1 + 1e-9):
+        if spent > budget * (1 + TOLERANCE):
             break
         count += 1
     then, now = best(some[:count], minimized=minimized), best(some, minimized=minimized)

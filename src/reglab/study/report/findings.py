@@ -32,6 +32,12 @@ class TaskFindings:
     how: list[str]
     tuning: TaskTuning | None = None
 
+    @property
+    def strategies(self) -> list[str]:
+        """All that were tried, those included of which no trial could be chosen."""
+        tuned = self.tuning.budgets if self.tuning is not None else []
+        return [*(row.strategy for row in self.grid.rows), *(row.strategy for row in tuned)]
+
 
 @dataclass(frozen=True)
 class Findings:

@@ -92,7 +92,7 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
     """Files of the report in a folder of their own; returns their names, the page last."""
     question = findings.question
     base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)
-    colours = style.colours([row.strategy for found in findings.tasks for row in found.grid.rows], base)
+    colours = style.colours([name for found in findings.tasks for name in found.strategies], base)
     over = charts.forest(findings.overall, question, colours, "data sets") if findings.overall is not None else None
     overall = [over] if over else []
     drawn = [

@@ -150,7 +150,7 @@ def _rules(findings: Findings) -> list[str]:
             f"Where strengths vary, the best mean {' or '.join(chosen)} chose the strength that stands for its "
             "strategy, among those with the most seeds; the test judged it once."
         )
-    else:
+    elif all(found.tuning is None for found in findings.tasks):
         rules.append("No strategy has more than one strength that a validation metric chose among.")
     rules += [
         "Weights are those that each run itself kept for its test. Tuning runs are never averaged in; of several runs "

@@ -95,7 +95,7 @@ def rules(study: Studied) -> list[str]:
             "every strategy that holds it: trial 3 of none and of dropout have one learning rate."
         )
     if off:
-        told.append(f"Of the trials, {_share(OFF_SHARE)} have a strength off, so that tuning may leave a method out.")
+        told.append(f"A strength is off in {_share(OFF_SHARE)} of those points: tuning may leave a method out.")
     told.append(
         "The learning rate is searched for every strategy."
         if rate
@@ -131,7 +131,7 @@ def _span(seeds: Sequence[int]) -> str:
 
 
 def _share(share: float) -> str:
-    return f"one in {round(1 / share)}"
+    return f"1/{round(1 / share)}"
 
 
 def _count(number: int, one: str) -> str:

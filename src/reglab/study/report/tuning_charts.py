@@ -60,7 +60,15 @@ def ticks(one: Dimension) -> list[tuple[float, str]]:
         locator = MaxNLocator(3, steps=[1, 2, 2.5, 5, 10], integer=one.whole)
         values = [v for v in map(float, locator.tick_values(one.low, one.high)) if one.low <= v <= one.high]
     scale = math.log if one.log else float
-    return [((scale(v) - scale(one.low)) / (scale(one.high) - scale(one.low)), f"{v:g}") for v in values]
+    return [((scale(v) - scale(one.low)) / (scale(one.high) - scale(one.low)), _tick(v)) for v in values]
+
+
+def _tick(value: float) -> str:
+    """``1e-4`` and ``0.01``: short enough to stand beside others."""
+    if value == 0 or 0.01 <= abs(value) < 1e4:
+        return f"{value:g}"
+    number, _, power = f"{value:.3e}".partition("e")
+    return f"{float(number):g}e{int(power)}"
 
 
 def told(values: Mapping[str, Value]) -> str:
@@ -94,7 +102,7 @@ def _response(tuned: TaskTuning, colours: Mapping[str, str]) -> Chart | None:
         caption += " A triangle points at a trial that lies beyond the scale."
     if len(shown) < len(panels):
         caption += f" The first {len(shown)} of {len(panels)} are shown, the best strategies first."
-    return Chart("response", "Response to strength", caption, figure, chart_trials.titles(shown))
+    return Chart("response", "Response to what was searched", caption, figure, chart_trials.titles(shown))
 
 
 def _limits(panels: Sequence[Panel], tuned: TaskTuning) -> tuple[float, float]:

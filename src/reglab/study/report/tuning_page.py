@@ -51,7 +51,7 @@ def failures(tuned: TaskTuning | None, data: str) -> list[dict[str, str]]:
         {
             "label": f"{trial.strategy}, tuning trial {trial.number}",
             "data": data,
-            "seed": failure.seed,
+            "seed": failure.record.tags.get("seed", figures.NONE),
             "what": failure.what,
             "run_id": failure.record.run_id,
         }
