@@ -34,7 +34,8 @@ def test_ticks_are_round_values() -> None:
     assert ticks(LR) == [(pytest.approx(0), "1e-4"), (pytest.approx(0.5), "1e-3"), (pytest.approx(1), "0.01")]
     assert [text for _, text in ticks(L2)] == ["1e-6", "1e-4", "0.01"]
     assert ticks(P)[0] == (0, "0")
-    assert [text for _, text in ticks(Range("k", 0.5, 4.0, log=True))] == ["0.5", "4"]
+    assert [text for _, text in ticks(Range("k", 0.5, 4.0, log=True))] == ["0.5", "1", "2"]
+    assert [text for _, text in ticks(Range("k", 0.3, 0.4, log=True))] == ["0.3", "0.4"]
     assert [text for _, text in ticks(K)] == ["none", "batch", "layer"]
 
 

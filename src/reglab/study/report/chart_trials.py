@@ -56,18 +56,18 @@ def response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "Figure
     from matplotlib.ticker import MaxNLocator
 
     columns = min(COLUMNS, len(panels))
-    down = -(-len(panels) // columns)
     names = [style.wrap(panel.title, 20) for panel in panels]
-    head = style.LINE * max(style.lines_of(name) for name in names) + 0.1
-    left, right, gap, foot, tall, under = 0.72, 0.12, 0.2, 0.02, 1.15, 0.42
+    rows = [names[i : i + columns] for i in range(0, len(names), columns)]
+    heads = [style.LINE * max(map(style.lines_of, row)) + 0.1 for row in rows]
+    left, right, gap, tall, under = 0.72, 0.12, 0.2, 1.15, 0.42
     width = min((style.WIDTH - left - right - gap * (columns - 1)) / columns, 2.6)
-    height = down * (tall + head + under) + foot
+    height = sum(heads) + len(rows) * (tall + under) + 0.02
     low, high = limits([dot.score for panel in panels for dot in panel.dots], minimized=minimized)
     with style.look():
         figure = Figure(figsize=(style.WIDTH, height))
         for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
             row, column = divmod(i, columns)
-            x, top = left + column * (width + gap), row * (tall + head + under) + head
+            x, top = left + column * (width + gap), sum(heads[: row + 1]) + row * (tall + under)
             box = x / style.WIDTH, 1 - (top + tall) / height, width / style.WIDTH, tall / height
             axes = figure.add_axes(box)
             axes.set_title(name, color=panel.colour, weight="bold", loc="left", pad=3)
@@ -101,8 +101,10 @@ def growth(lines: Sequence[Growth], validation: str, test: str) -> "Figure":
     from matplotlib.ticker import MaxNLocator
 
     names = [style.wrap(line.name, 30) for line in lines]
-    columns = max(1, int((style.WIDTH - 0.8) / (style.text_width(names) + 0.5)))
-    legend = style.LINE * 1.25 * -(-len(names) // columns) * max(map(style.lines_of, names)) + 0.1
+    columns = min(len(names), max(1, int((style.WIDTH - 0.8) / (style.text_width(names) + 0.5))))
+    legend = (
+        max(_legend_height(list(column)) for column in np.array_split(np.array(names, dtype=object), columns)) + 0.1
+    )
     rows = [validation] + ([test] if any(v is not None for line in lines for v in line.test) else [])
     left, right, gap, tall, between, foot = 0.72, 0.12, 0.25, 1.7, 0.18, 0.46
     width = (style.WIDTH - left - right - gap) / 2
@@ -136,6 +138,10 @@ def growth(lines: Sequence[Growth], validation: str, test: str) -> "Figure":
         figure.legend(handles=keys, loc="upper left", bbox_to_anchor=(left / style.WIDTH, 1), ncols=columns,
                       frameon=False, borderpad=0.2, borderaxespad=0.2, handlelength=1.6, columnspacing=1.4)  # fmt: skip
     return figure
+
+
+def _legend_height(names: Sequence[str]) -> float:
+    return style.LINE * sum(style.lines_of(name) + 0.4 for name in names)
 
 
 def _panel(axes: "Axes", panel: Panel, number: int, limits: tuple[float, float]) -> None:

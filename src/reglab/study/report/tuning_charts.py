@@ -55,9 +55,10 @@ def ticks(one: Dimension) -> list[tuple[float, str]]:
         step = -(-(last - first) // 3)
         values = [10.0**power for power in range(first, last + 1, step)]
     elif one.log:
-        values = [one.low, one.high]
+        parts = (part * 10.0**power for power in range(last - 1, last + 1) for part in (1, 2, 5))
+        values = [value for value in parts if one.low <= value <= one.high] or [one.low, one.high]
     else:
-        locator = MaxNLocator(3, steps=[1, 2, 2.5, 5, 10], integer=one.whole)
+        locator = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=one.whole)
         values = [v for v in map(float, locator.tick_values(one.low, one.high)) if one.low <= v <= one.high]
     scale = math.log if one.log else float
     return [((scale(v) - scale(one.low)) / (scale(one.high) - scale(one.low)), _tick(v)) for v in values]
@@ -91,7 +92,9 @@ def _response(tuned: TaskTuning, colours: Mapping[str, str]) -> Chart | None:
     shown = panels[:PANELS]
     label = f"{tuned.study.select_by[0]} (mean over tuning seeds)"
     figure = chart_trials.response(shown, label, minimized=tuned.study.minimized)
-    caption = "One dot a trial, by each value that was searched with it; the ring marks the chosen one."
+    caption = (
+        "One dot a trial, by each value that was searched, while its others vary too; the ring marks the chosen one."
+    )
     if base is not None:
         caption += f" Grey: {base.strategy}, where the strategy is off."
     if tuned.study.pruning is not None:
@@ -112,14 +115,15 @@ def _limits(panels: Sequence[Panel], tuned: TaskTuning) -> tuple[float, float]:
 
 def _panel(row: Budget, one: Dimension, base: Budget | None, colour: str) -> Panel:
     own = [trial for trial in row.trials if trial.score is not None and one.key in trial.values]
-    dots = [_dot(trial, place_of(one, trial.values[one.key]), colour) for trial in own]
-    chosen = next((i for i, trial in enumerate(own) if trial.chosen), None)
+    dots = []
     if base is not None and base.strategy != row.strategy:
         for trial in base.trials:
             if trial.score is not None and one.key in trial.values:
                 dots.append(_dot(trial, place_of(one, trial.values[one.key]), BASELINE))
             elif trial.score is not None and one.key.startswith("regularizer."):
                 dots.append(_dot(trial, None, BASELINE))
+    chosen = next((i for i, trial in enumerate(own, start=len(dots)) if trial.chosen), None)
+    dots += [_dot(trial, place_of(one, trial.values[one.key]), colour) for trial in own]
     return Panel(row.strategy, colour, short(one.key), ticks(one), dots, chosen)
 
 
@@ -132,7 +136,7 @@ def _dot(trial: Trial, place: float | None, colour: str) -> Dot:
 def _growth(tuned: TaskTuning, question: Question, colours: Mapping[str, str]) -> Chart | None:
     """None where trials were pruned: they were trained for unlike times, and their scores are not of one kind."""
     study = tuned.study
-    rows = [row for row in tuned.budgets if study.tuned(row.strategy) and len(row.trials) > 1]
+    rows = [row for row in tuned.budgets if len(row.trials) > 1 and any(t.score is not None for t in row.trials)]
     if not rows or study.pruning is not None:
         return None
     of = expected_best if study.exchangeable else best_so_far
