@@ -26,6 +26,7 @@ TINY = [
     "tracking.weights=none",
     "study.tuning_seeds=2",
     "study.seeds=2",
+    "workers=1",
 ]
 
 
@@ -56,10 +57,14 @@ def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path)
 @pytest.mark.slow
 def test_a_tiny_study_from_end_to_end(tmp_path: Path) -> None:
     rows, store = study(
-        tmp_path, "study.strategies=[none,max_norm]", "study.trials=8", "study.common.trainer.max_epochs=1"
+        tmp_path,
+        "study.strategies=[none,max_norm]",
+        "study.trials=4",
+        "study.common.trainer.max_epochs=1",
+        "study.search_seed=5",
     )
     numbers = sorted((row["strategy"], int(row["trial"])) for row in rows)
-    assert numbers == [(strategy, trial) for strategy in ("max_norm", "none") for trial in range(8)]
+    assert numbers == [(strategy, trial) for strategy in ("max_norm", "none") for trial in range(4)]
     space = (
         Range("optimizer.lr", 1e-4, 1e-2, log=True),
         Range("regularizer.max_norm.max_norm", 1.0, 5.0, off=float("inf")),
@@ -67,7 +72,7 @@ def test_a_tiny_study_from_end_to_end(tmp_path: Path) -> None:
     scores = _scores(store)
     for row in rows:
         values = {key: float(value) for key, value in json.loads(row["values"]).items()}
-        assert values == {k: v for k, v in quasi_random.values(0, space, int(row["trial"])).items() if k in values}
+        assert values == {k: v for k, v in quasi_random.values(5, space, int(row["trial"])).items() if k in values}
         assert float(row["score"]) == pytest.approx(scores[row["strategy"], values["optimizer.lr"]])
         assert (row["status"], row["seeds"]) == ("finished", "2")
     for strategy in ("none", "max_norm"):
@@ -76,7 +81,6 @@ def test_a_tiny_study_from_end_to_end(tmp_path: Path) -> None:
         assert float(chosen["score"]) == max(float(row["score"]) for row in own)
     page = (tmp_path / "report" / "report.html").read_text()
     assert "max_norm.max_norm=inf)" in page  # hovering over a trial that was off
-    assert "Which value mattered" in page
 
 
 @pytest.mark.slow

@@ -184,6 +184,19 @@ def test_the_page_shows_the_tuning_in_order(tmp_path: Path) -> None:
     assert page.count("<title>dropout, trial 2: 0.8 (lr=0.0099, dropout.p=0.6)</title>") == 2
 
 
+def test_which_value_mattered_is_told_from_sixteen_trials_on(tmp_path: Path) -> None:
+    lab = small()
+    for i in range(3, 18):
+        lab.tune("dropout", i, {"optimizer.lr": 1e-3 * (1 + i % 2), "regularizer.dropout.p": i / 25}, [0.5 + i / 90])
+    told = tuning(lab).importances
+    assert list(told) == ["dropout"]  # none has one key, and l2 three trials
+    assert told["dropout"]["regularizer.dropout.p"] > 0.7
+    row = re.search(
+        r'<td class="name">dropout</td><td class="name">(dropout.p \d+ %, lr \d+ %)</td>', report(lab, tmp_path)
+    )
+    assert row is not None
+
+
 def test_pruned_trials_have_no_curve_of_budget(tmp_path: Path) -> None:
     lab = small()
     lab.definition = {"pruning": {"eta": 2, "rungs": 2}}

@@ -62,18 +62,22 @@ def test_the_value_that_moves_the_score_matters_most(key: str) -> None:
         return (place - 0.3) ** 2
 
     points = [values(0, space, i) for i in range(32)]
-    found = importances(space, [trial(i, point, score(point)) for i, point in enumerate(points)])
-    assert found is not None
-    assert next(iter(found)) == key
-    assert found[key] > 0.9
-    assert sum(found.values()) == pytest.approx(1)
+    whole = [score(point) for point in points]
+    for scores in (whole, [*whole[:-1], 1e9]):  # one that went wrong altogether changes little
+        found = importances(
+            space, [trial(i, point, s) for i, (point, s) in enumerate(zip(points, scores, strict=True))]
+        )
+        assert found is not None
+        assert next(iter(found)) == key
+        assert found[key] > 0.75
+        assert sum(found.values()) == pytest.approx(1)
 
 
 def test_importances_need_keys_trials_and_a_difference() -> None:
     space = (LR, P)
-    some = [trial(i, values(0, space, i), i / 10) for i in range(8)]
+    some = [trial(i, values(0, space, i), i / 10) for i in range(16)]
     assert importances(space, some) is not None
-    assert importances(space, some[:7]) is None
-    assert importances(space, [*some[:7], trial(7, values(0, space, 7), None)]) is None
+    assert importances(space, some[:15]) is None
+    assert importances(space, [*some[:15], trial(15, values(0, space, 15), None)]) is None
     assert importances(space[:1], some) is None
-    assert importances(space, [trial(i, values(0, space, i), 0.5) for i in range(8)]) is None
+    assert importances(space, [trial(i, values(0, space, i), 0.5) for i in range(16)]) is None
