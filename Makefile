@@ -7,7 +7,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare train sweep study report ui test lint fix bench index lock
+.PHONY: help setup compare train sweep study status report ui test lint fix bench index lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 compare: $(READY) ## compare regularization strategies on real data (a few minutes)
-	@$(BIN)/python pipelines/train.py -m experiment=compare hydra/launcher=joblib $(ARGS)
+	@$(BIN)/python pipelines/study.py study=quick $(ARGS)
 
 train: $(READY) ## one run: make train ARGS="regularizer=dropout"
 	@$(BIN)/python pipelines/train.py $(ARGS)
@@ -33,6 +33,9 @@ sweep: $(READY) ## a multirun: make sweep ARGS="regularizer=none,l1 seed=0,1,2"
 
 study: $(READY) ## tune, confirm, report: make study ARGS="study=label_noise"
 	@$(BIN)/python pipelines/study.py $(ARGS)
+
+status: $(READY) ## what of sweeps and studies is done, running, failed, missing
+	@$(BIN)/python pipelines/status.py $(ARGS)
 
 report: $(READY) ## compare what is tracked: make report ARGS="metric=test/accuracy"
 	@$(BIN)/python pipelines/report.py $(ARGS)

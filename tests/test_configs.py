@@ -17,7 +17,15 @@ from reglab.paths import CONF
 FILES = sorted(CONF.rglob("*.yaml"))
 TRAINED = [path for path in FILES if path.parent != CONF and path.parts[-2] not in ("hydra", "study")]
 COMMAND = re.compile(r"make (?P<target>[a-z]+)(?: ARGS=\"(?P<args>[^\"]*)\")?")
-CONFIG = {"train": "train", "sweep": "train", "compare": "train", "report": "report", "ui": "ui", "study": "study"}
+CONFIG = {
+    "train": "train",
+    "sweep": "train",
+    "compare": "train",
+    "report": "report",
+    "ui": "ui",
+    "study": "study",
+    "status": "status",
+}
 
 
 def name(path: Path) -> str:

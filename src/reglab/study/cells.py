@@ -79,7 +79,7 @@ def cells(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> lis
         ConfigError: a task or strategy does not compose, or nothing can come of its space.
     """
     found = [
-        _cell(study, composer, number, (*task, *study.common, *tracking), strategy)
+        _cell(study, composer, number, (*study.common, *task, *tracking), strategy)
         for number, task in enumerate(study.tasks)
         for strategy in study.strategies
     ]

@@ -12,11 +12,9 @@ from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
 from reglab.study.report.terminal import show
 from reglab.tracking import parent, queries
+from reglab.tracking.existing import START, existing
 from reglab.tracking.link import ui_command
-from reglab.tracking.store import Store, open_store
-from reglab.tracking.uri import resolve
-
-_START = 'make one: make sweep ARGS="regularizer=none,dropout seed=0,1,2"'
+from reglab.tracking.store import Store
 
 
 def compare(cfg: DictConfig) -> Report:
@@ -25,7 +23,7 @@ def compare(cfg: DictConfig) -> Report:
     Raises:
         ConfigError: there are no such runs, or they cannot answer the question.
     """
-    store = _existing(cfg.tracking.uri, cfg.tracking.experiment)
+    store = existing(cfg.tracking.uri, cfg.tracking.experiment)
     queries.bury(store)
     folder = Path(cfg.report.dir) if cfg.report.dir else None
     asked = {key: cfg[key] for key in ("metric", "direction", "baseline", "select_by", "force")}
@@ -38,32 +36,13 @@ def compare(cfg: DictConfig) -> Report:
     return report
 
 
-def _existing(uri: str | None, experiment: str) -> Store:
-    """The store, which must hold the experiment: a report makes neither."""
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    place = resolve(uri)
-    if place.database is not None and not place.database.exists():
-        raise place.error(f"nothing was tracked there yet; {_START}")
-    try:
-        client = MlflowClient(place.uri)
-        if client.get_experiment_by_name(experiment) is None:
-            names = [found.name for found in client.search_experiments() if found.name != "Default"]
-            near = did_you_mean(experiment, names) or (f" (it has {', '.join(names[:8])})" if names else f"; {_START}")
-            raise ConfigError(f"tracking.experiment={experiment}: no such experiment{near}")
-    except MlflowException:
-        pass  # told by open_store
-    return open_store(uri, experiment)
-
-
 def _parent(store: Store, sweep: str) -> str:
     found = parent.find(store, sweep)
     if found is None:
         names = sorted(
             {record.tags.get("sweep", "") for record in queries.runs(store, tags={"phase": "parent"})} - {""}
         )
-        near = did_you_mean(sweep, names) or (f" (there are {', '.join(names[:8])})" if names else f"; {_START}")
+        near = did_you_mean(sweep, names) or (f" (there are {', '.join(names[:8])})" if names else f"; {START}")
         raise ConfigError(f"sweep={sweep}: no such sweep in experiment {store.experiment}{near}")
     return found
 
@@ -87,10 +66,10 @@ def _refuse_nothing(records: list[queries.Record], cfg: DictConfig) -> None:
     if cfg.filter:
         where += f" filter={cfg.filter!r}"
     if not records:
-        raise ConfigError(f"{where}: no run is tracked there; {_START}")
+        raise ConfigError(f"{where}: no run is tracked there; {START}")
     if all(record.tags.get("phase") in ("parent", "tune") for record in records):
         raise ConfigError(
-            f"{where}: only parents and tuning runs are tracked there, and these are not compared; {_START}"
+            f"{where}: only parents and tuning runs are tracked there, and these are not compared; {START}"
         )
     if not any("strategy" in record.tags for record in records):
         raise ConfigError(f"{where}: no run carries the tags strategy, data and seed, by which runs are compared")

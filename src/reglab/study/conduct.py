@@ -179,7 +179,11 @@ class _Conductor:
                 say(f"  {outcome.label}  {outcome.error}  run {outcome.run_id or 'none'}")
         if missing:
             say(f"{len(missing)} runs were not done")
-        if not self._failed and not missing:
+        lost = [cell for cell in self._progress.cells if cell.tuning.done and cell.tuning.chosen is None]
+        for cell in lost:
+            what = f"all {len(cell.tuning.trials)} trials failed, so there is nothing to confirm"
+            say(f"{cell.cell.strategy} on {cell.cell.about}: {what}")
+        if not self._failed and not missing and not lost:
             return True
         say("the same command tries again what is not finished")
         return False

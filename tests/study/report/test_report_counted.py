@@ -2,7 +2,7 @@
 
 import pytest
 
-from reglab.study.report.leaderboard import to_csv
+from reglab.study.report.csv_files import to_csv
 from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
 
 

@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from reglab.study.report.leaderboard import COLUMNS, to_csv
+from reglab.study.report.csv_files import to_csv
+from reglab.study.report.leaderboard import COLUMNS
 from tests.study.report.lab import NONE, UP, accuracies, found, lines, rec
 
 

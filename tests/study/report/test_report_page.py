@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from reglab.study.report.question import ask
 from reglab.study.report.records import History
 from reglab.study.report.style import PALETTE, colours, wrap
 from tests.study.report.lab import Rec, rec
+from tests.study.report.reading import cut_texts, wide_cards
 
-CHROMIUM = Path("/usr/bin/chromium")
 LONG = ["stochastic_depth+label_smoothing+orthogonality+spectral_norm", "a" * 60, "dropout+max_norm", "l1", "none"]
 
 
@@ -100,17 +99,6 @@ def test_pictures_are_sharp(report: Report) -> None:
             assert int.from_bytes(dots_per_metre) >= 150 / 0.0254
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 420)])
@@ -125,23 +113,12 @@ def test_in_a_browser_nothing_is_cut(report: Report, browser: Any, scheme: str, 
     page.goto(report.page.as_uri())
     assert problems == []
     assert page.locator("svg").count() == 7
-    outside = page.evaluate(
-        """() => [...document.querySelectorAll('svg')].flatMap(svg => {
-            const frame = svg.getBoundingClientRect();
-            return [...svg.querySelectorAll('text')].filter(text => {
-                const box = text.getBoundingClientRect();
-                return box.left < frame.left - 1 || box.right > frame.right + 1
-                    || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
-            }).map(text => text.textContent);
-        })"""
-    )
-    assert outside == []
+    assert cut_texts(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     names = page.locator("td.marked").all_inner_texts()
     assert any("a" * 60 in name.replace("\n", "") for name in names)
     if width > 1000:  # a telephone scrolls the table sideways
-        cards = "[...document.querySelectorAll('.card')].filter(c => c.scrollWidth > c.clientWidth + 1).length"
-        assert page.evaluate(cards) == 0
+        assert wide_cards(page) == 0
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(246, 247, 249)") == (scheme == "light")
     page.close()

@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from tests.study.report.lab import NONE, UP, accuracies, found, lines, rec
 
@@ -49,3 +51,26 @@ def test_fresh_rows_take_the_plain_t() -> None:
     findings = found(fresh)
     assert findings.tasks[0].splits.overlap == 0
     assert any("Every seed has rows of its own" in text for text in findings.tasks[0].how)
+
+
+def test_where_seeds_share_rows_the_t_test_is_corrected_for_all_comparisons_too() -> None:
+    none = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75, 0.72, 0.74]
+    effect = [0.003, 0.006, 0.020, 0.007, 0.022, 0.021, 0.009, 0.019]
+    up = [v + e for v, e in zip(none, effect, strict=True)]
+    values = {"none": none, "l1": up}
+    assert lines(found(accuracies(values)))["l1"].verdict == "helps"
+    zeros = {f"z{i}": none for i in range(4)}
+    fresh = found([*accuracies(values | zeros, split_seed="0")])
+    assert lines(fresh)["l1"].verdict == "helps"  # one split for all: nothing is shared anew
+    assert fresh.tasks[0].weaknesses == []
+    shared = found(accuracies(values | zeros))
+    line = lines(shared)["l1"]
+    assert line.p_holm == pytest.approx(5 * 2 / 2**8)
+    assert line.diff_interval is not None
+    assert line.diff_interval[0] > 0
+    t = float(np.mean(effect)) / (float(np.std(effect, ddof=1)) * (1 / 8 + 0.25) ** 0.5)
+    assert line.p_t_holm == pytest.approx(5 * 2 * stats.t.sf(t, 7))
+    assert line.p_t_holm > 0.05
+    assert line.verdict == "no clear difference"
+    assert "Holm’s p = 0.039, but 0.135 with the rows that seeds share reckoned in" in shared.headline
+    assert any(text.startswith("l1: p and interval leave out zero, but") for text in shared.tasks[0].weaknesses)

@@ -1,12 +1,14 @@
 """Statistics against values by hand and against scipy."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from reglab.study.report.statistics import (
+    claims,
     clean,
     errors_of,
     holm,
@@ -26,12 +28,15 @@ def test_plain_t_interval_by_hand() -> None:
     assert d.interval == pytest.approx((0.25 - 0.205426, 0.25 + 0.205426), abs=1e-6)
     scipy_interval = stats.ttest_1samp([0.1, 0.2, 0.3, 0.4], 0).confidence_interval()
     assert d.interval == pytest.approx((scipy_interval.low, scipy_interval.high))
+    assert d.p_t == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.3, 0.4], 0).pvalue)
+    assert (paired([0.5, 0.5]).p_t, paired([0.0, 0.0]).p_t, paired([0.5]).p_t) == (0, 1, 1)
 
 
 def test_nadeau_bengio_interval_by_hand() -> None:
     d = paired([0.1, 0.2, 0.3, 0.4], overlap=200 / 800)
     # variance of the mean: 1/60 * (1/4 + 1/4) = 1/120; 3.182446 * sqrt(1/120) = .290516
     assert d.interval == pytest.approx((0.25 - 0.290516, 0.25 + 0.290516), abs=1e-6)
+    assert d.p_t == pytest.approx(2 * stats.t.sf(0.25 / math.sqrt(1 / 120), 3))
 
 
 def test_one_pair_has_a_mean_and_no_interval() -> None:
@@ -138,6 +143,15 @@ def test_one_value_that_exploded_ties_no_others() -> None:
     told = paired(own - base, errors=errors_of(own) + errors_of(base))
     ranked = [*[4.5] * 8, 9, 10]  # all of one sign
     assert told.p == wilcoxon(ranked)[0] < 0.01
+
+
+def test_a_claim_needs_every_test_that_is_asked() -> None:
+    assert claims(0.04, (0.1, 0.2), None)
+    assert claims(0.04, (-0.2, -0.1), 0.049)
+    assert not claims(0.05, (0.1, 0.2), None)
+    assert not claims(0.04, (-0.1, 0.2), None)
+    assert not claims(0.04, None, None)
+    assert not claims(0.04, (0.1, 0.2), 0.05)
 
 
 def test_too_few_seeds() -> None:

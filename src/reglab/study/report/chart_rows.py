@@ -34,6 +34,7 @@ class Strip:
 def forest(lines: Sequence[Line], colours: dict[str, str], label: str, digits: int) -> "Figure":
     """Paired differences from the baseline with their 95 % intervals; filled where significant after Holm."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     names = [style.wrap(line.strategy) for line in lines]
     heights = [max(0.3, style.LINE * style.lines_of(name) + 0.12) for name in names]
@@ -58,6 +59,7 @@ def forest(lines: Sequence[Line], colours: dict[str, str], label: str, digits: i
         axes.text(1, -0.12, "p (Holm)", transform=_from_right(figure, axes), ha="right", color=style.MUTED,
                   size=style.SIZE - 1, va="center")  # fmt: skip
         _room_for_zero(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(max(2, int((style.WIDTH - left - right) / 0.6))))
         axes.set_xlabel(label)
     return figure
 

@@ -71,8 +71,8 @@ def forest(lines: Sequence[Line], question: Question, colours: dict[str, str], u
     label = f"{question.metric} minus that of {base.strategy}, paired by {unit[:-1]} ({better})"
     figure = chart_rows.forest(tested, colours, label, figures.decimals(lines))
     caption = (
-        f"Mean difference from {base.strategy} over paired {unit}, with its 95 % interval. Filled: significant after "
-        "Holm’s correction, and the interval leaves out zero."
+        f"Mean difference from {base.strategy} over paired {unit}, with its 95 % interval. Filled: the verdict is "
+        "“helps” or “hurts”."
     )
     return Chart("differences", "Paired differences", caption, figure)
 

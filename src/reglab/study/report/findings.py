@@ -5,21 +5,29 @@ from dataclasses import dataclass, field
 
 from reglab.study.report import headline
 from reglab.study.report.counted import Counted, Failure, count
+from reglab.study.report.interactions import Interaction, interactions
 from reglab.study.report.leaderboard import Line, baseline_row, of_task
-from reglab.study.report.overall import cautions, overall
+from reglab.study.report.many_tasks import ManyTasks
+from reglab.study.report.not_seen import NotSeen, not_seen
+from reglab.study.report.overall import cautions, over_data_sets, overall
 from reglab.study.report.question import Question
-from reglab.study.report.records import Record, value
-from reglab.study.report.rows import Grid, Row, grid, strengths_of
+from reglab.study.report.records import Record
+from reglab.study.report.rows import Grid, Row, grid
 from reglab.study.report.select import Choice, choose
-from reglab.study.report.splits import Splits, missing_cells, proofs, splits, tag_values
+from reglab.study.report.splits import Splits, missing_cells, proofs, splits
 from reglab.study.report.studied import Studied
 from reglab.study.report.tasks import Task, key_of, split
 from reglab.study.report.tuning import TaskTuning, with_tuning
+from reglab.study.report.weaknesses import listed, shared_rows, untold
 
 
 @dataclass(frozen=True)
 class TaskFindings:
-    """What one task says. `lines` is its leaderboard; `weaknesses` and `how` are sentences; `tuning` is a study's."""
+    """What one task says. `lines` is its leaderboard; `weaknesses` and `how` are sentences.
+
+    `not_seen` holds the rows that stand for their strategies, `interactions` the combinations whose parts were run;
+    `tuning` is a study's.
+    """
 
     task: Task
     grid: Grid
@@ -30,6 +38,8 @@ class TaskFindings:
     headline: str
     weaknesses: list[str]
     how: list[str]
+    not_seen: list[NotSeen]
+    interactions: list[Interaction]
     tuning: TaskTuning | None = None
 
     @property
@@ -43,7 +53,7 @@ class TaskFindings:
 class Findings:
     """All that is said: by task, over tasks (`overall` is None for one), what failed and what was never run.
 
-    `cautions` weaken the overall leaderboard.
+    `cautions` weaken the overall leaderboard; `many` tests all strategies over data sets, or says why nothing can.
     """
 
     question: Question
@@ -55,6 +65,7 @@ class Findings:
     cautions: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    many: ManyTasks | str | None = None
 
     @property
     def headline(self) -> str:
@@ -92,14 +103,17 @@ def find(
         found.append(one if study is None else with_tuning(one, study, records, question))
     data = [task.data for task in tasks]
     board = overall([f.lines for f in found], question, data) if len(found) > 1 else None
-    weak = []
+    weak, many = [], None
     if board is not None:
         weak = cautions(board, data)
+        many = over_data_sets([f.lines for f in found], data, board, question)
         sentence = headline.over_tasks(board, question, len(found))
     else:
         sentence = found[0].headline if found else f"No finished run tells {question.metric}: nothing can be compared."
     remarks = headline.warnings(question, counted.failures, [f.choice for f in found], len(absent))
-    return Findings(question, found, board, sentence, remarks, counted.failures, weak, counted.left_out, list(absent))
+    return Findings(
+        question, found, board, sentence, remarks, counted.failures, weak, counted.left_out, list(absent), many
+    )
 
 
 def _comparable(tasks: Sequence[Task], counted: Counted) -> list[Task]:
@@ -130,61 +144,21 @@ def _of_task(task: Task, failures: Sequence[Failure], question: Question) -> Tas
     proven, weak = proofs(table)
     if how_split.weakness:
         weak.append(how_split.weakness)
-    weak += [*table.doubles, *missing_cells(table), *_untold(choice, table, question)]
+    weak += [*table.doubles, *missing_cells(table), *untold(choice, table, question), *shared_rows(lines)]
     how = [how_split.how]
     if proven:
-        how.append(f"Pairs share {_and(proven)}: the hashes are equal across strategies for every seed.")
+        how.append(f"Pairs share {listed(proven)}: the hashes are equal across strategies for every seed.")
     base = baseline_row(table, choice, question)
     return TaskFindings(
-        task, table, choice, how_split, lines, base, headline.of_task(lines, question, task.name), weak, how
+        task,
+        table,
+        choice,
+        how_split,
+        lines,
+        base,
+        headline.of_task(lines, question, task.name),
+        weak,
+        how,
+        not_seen(lines, how_split.overlap),
+        interactions(table, choice, question, how_split.overlap),
     )
-
-
-def _untold(choice: Choice, table: Grid, question: Question) -> list[str]:
-    """Weaknesses that lie in what was run, not in its pairing."""
-    weak = []
-    if choice.undecided:
-        weak.append(
-            f"No run of {_and(choice.undecided)} tracks {' or '.join(question.select_by)}: nothing but the test could "
-            "choose a strength, so every row stands for itself and the best of them is flattered."
-        )
-    for tag, says in _NOTED.items():
-        for text in tag_values(table, tag):
-            names = [row.label for row in table.rows if any(r.tags.get(tag) == text for r in row.runs.values())]
-            weak.append(f"{_and(names)}: {says} ({text}).")
-    weak += _ended_by_validation(table)
-    commits = tag_values(table, "git_commit")
-    if len(commits) > 1:
-        weak.append(f"The runs come from {len(commits)} versions of the code ({', '.join(c[:10] for c in commits)}).")
-    return weak
-
-
-_NOTED = {
-    "double_counting": "the same effect was asked for twice",
-    "no_effect": "one of its methods was off",
-    "not_averaged": "what was tested is no mean of weights",
-    "remark": "one of its methods does not fit well",
-}
-
-
-def _ended_by_validation(table: Grid) -> list[str]:
-    """Which strategies let validation labels end their training, and after how long it ended."""
-    epochs: dict[str, list[float]] = {}
-    for row in table.rows:
-        for record in row.runs.values():
-            if strengths_of(record).get("early_stopping.patience", "inf") != "inf":
-                length = value(record, "time/epochs")
-                epochs.setdefault(row.strategy, []).extend([] if length is None else [length])
-    told = [
-        f"{strategy} (trained for {sum(found) / len(found):.1f} epochs on average)" if found else strategy
-        for strategy, found in epochs.items()
-    ]
-    if not told:
-        return []
-    return [
-        f"{_and(told)}: validation labels could end training, and not only choose its best epoch as they do for all."
-    ]
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,7 +1,5 @@
 """The leaderboard of one task, and the overall one of several."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,8 +18,9 @@ COLUMNS = ("strategy", *_RESULTS, "diff", "diff_low", "diff_high", "p", "p_holm"
 class Line:
     """One line. `n` counts seeds (tasks in an overall leaderboard); what cannot be said is None.
 
-    `strategy` is the row's label, `name` the strategy without strengths; `pairs` is how many differences `diff` is the
-    mean of; `chosen` marks the row that stands for its strategy, `contested` that it had rivals.
+    `strategy` is the row's label, `name` the strategy without strengths; `diff` is the mean of `pairs` differences,
+    `diff_std` their spread; `p_t` is the p of the t-test where splits overlap, else None; `chosen` marks the row that
+    stands for its strategy, `contested` that it had rivals.
     """
 
     strategy: str
@@ -32,9 +31,12 @@ class Line:
     interval: statistics.Interval | None = None
     diff: float | None = None
     diff_interval: statistics.Interval | None = None
+    diff_std: float | None = None
     pairs: int = 0
     p: float | None = None
     p_holm: float | None = None
+    p_t: float | None = None
+    p_t_holm: float | None = None
     method: str = ""
     rank: float | None = None
     seconds: float | None = None
@@ -62,15 +64,6 @@ class Line:
             self.seconds,
         )
         return [self.strategy, str(self.n), *("" if x is None else f"{x:.10g}" for x in numbers)]
-
-
-def to_csv(lines: Sequence[Line]) -> str:
-    """The leaderboard as CSV text with the columns of the contract."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(line.cells() for line in lines)
-    return out.getvalue()
 
 
 def of_task(grid: Grid, choice: Choice, question: Question, overlap: float) -> list[Line]:
@@ -119,38 +112,42 @@ def compared(line: Line, pairs: Sequence[tuple[float, float]], overlap: float) -
         return line
     own, base = map(np.array, zip(*pairs, strict=True))
     d = statistics.paired(own - base, errors=statistics.errors_of(own) + statistics.errors_of(base), overlap=overlap)
-    return replace(line, diff=d.mean, diff_interval=d.interval, pairs=d.pairs, p=d.p, method=d.method)
+    p_t = d.p_t if overlap else None
+    line = replace(line, diff=d.mean, diff_interval=d.interval, diff_std=d.std, pairs=d.pairs)
+    return replace(line, p=d.p, p_t=p_t, method=d.method)
 
 
 def finish(lines: Sequence[Line], question: Question, ranks: Sequence[float | None] | None = None) -> list[Line]:
     """Holm over all lines with a p, verdicts, ranks (of the means, unless given), sorted by rank; empty lines last."""
     tested = [line for line in lines if line.p is not None]
-    adjusted = dict(
-        zip(map(id, tested), statistics.holm([line.p for line in tested if line.p is not None]), strict=True)
-    )
+    p_holm, p_t_holm = _adjusted(tested, "p"), _adjusted(tested, "p_t")
     if ranks is None:
         told = [line.mean for line in lines if line.mean is not None]
         places = iter(statistics.ranks(told, highest_first=question.higher) if told else [])
         ranks = [None if line.mean is None else next(places) for line in lines]
     done = []
     for line, rank in zip(lines, ranks, strict=True):
-        now = replace(line, rank=rank, p_holm=adjusted.get(id(line)))
+        now = replace(line, rank=rank, p_holm=p_holm.get(id(line)), p_t_holm=p_t_holm.get(id(line)))
         done.append(replace(now, verdict=verdict(now, len(tested), question.higher)))
     return sorted(done, key=lambda line: (line.rank is None, line.rank or 0.0, line.strategy))
 
 
+def _adjusted(lines: Sequence[Line], name: str) -> dict[int, float]:
+    """Holm's p by the id of the line, over those that have one."""
+    told = {id(line): p for line in lines if (p := getattr(line, name)) is not None}
+    return dict(zip(told, statistics.holm(list(told.values())), strict=True))
+
+
 def verdict(line: Line, comparisons: int, higher: bool) -> str:
-    """`helps` and `hurts` need Holm's p below .05 and an interval without zero; else why nothing is claimed."""
+    """`helps` and `hurts` where a difference may be claimed (see `statistics.claims`), else why none is."""
     if line.baseline:
         return "baseline"
     if line.n == 0:
         return "no result"
     if line.p_holm is None or line.diff is None:
         return ""
-    low, high = line.diff_interval or (0.0, 0.0)
-    significant = line.p_holm < statistics.ALPHA
-    if significant and (low > 0 or high < 0):
+    if statistics.claims(line.p_holm, line.diff_interval, line.p_t_holm):
         return "helps" if (line.diff > 0) == higher else "hurts"
-    if not significant and statistics.too_few(line.pairs, comparisons):
+    if line.p_holm >= statistics.ALPHA and statistics.too_few(line.pairs, comparisons):
         return "too few seeds to tell"
     return "no clear difference"

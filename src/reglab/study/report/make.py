@@ -10,8 +10,10 @@ from pathlib import Path
 
 from reglab.errors import ConfigError
 from reglab.paths import PROJECT
-from reglab.study.report import charts, leaderboard, page, style, svg, trials, tuning_charts
+from reglab.study.report import charts, csv_files, page, style, svg, trials, tuning_charts
+from reglab.study.report.charts_overall import over_tasks
 from reglab.study.report.findings import Findings, find
+from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.question import Question
 from reglab.study.report.records import Histories, Record
 from reglab.study.report.studied import Studied
@@ -50,7 +52,8 @@ def make_report(
 ) -> Report:
     """Write `report.html`, `leaderboard.csv` (one more for each of several tasks) and the charts as PNG.
 
-    A study's report has `tuning.csv` as well, a row for each trial.
+    Where there is something to tell, `pairwise.csv` (strategies over data sets) and `interactions.csv` too; a study's
+    report has `tuning.csv`, a row for each trial.
 
     Each file is replaced as a whole, the page last; other files in the folder stay.
 
@@ -93,20 +96,14 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
     question = findings.question
     base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)
     colours = style.colours([name for found in findings.tasks for name in found.strategies], base)
-    over = charts.forest(findings.overall, question, colours, "data sets") if findings.overall is not None else None
-    overall = [over] if over else []
+    overall = over_tasks(findings, colours)
     drawn = [
         tuning_charts.with_tuning(charts.of_task(found, question, colours, histories), found.tuning, question, colours)
         for found in findings.tasks
     ]
-    boards = {BOARD: findings.lines}
-    if findings.overall is not None:
-        boards |= {f"leaderboard-{slug(found.task.name)}.csv": found.lines for found in findings.tasks}
-    for file, lines in boards.items():
-        (draft / file).write_text(leaderboard.to_csv(lines), encoding="utf-8")
-    tuned = [trial for found in findings.tasks if found.tuning is not None for trial in found.tuning.trials]
-    if tuned:
-        (draft / TUNING).write_text(trials.to_csv(tuned), encoding="utf-8")
+    tables = _tables(findings)
+    for file, text in tables.items():
+        (draft / file).write_text(text, encoding="utf-8")
     pictures = {f"{chart.name}.png": chart for chart in overall}
     for found, some in zip(findings.tasks, drawn, strict=True):
         prefix = f"{slug(found.task.name)}-" if findings.overall is not None else ""
@@ -115,4 +112,18 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
         svg.save_png(chart.figure, draft / file)
     (draft / PAGE).write_text(page.render(name, findings, colours, overall, drawn), encoding="utf-8")
     shutil.copymode(__file__, draft / PAGE)
-    return [*boards, *([TUNING] if tuned else []), *pictures, PAGE]
+    return [*tables, *pictures, PAGE]
+
+
+def _tables(findings: Findings) -> dict[str, str]:
+    """CSV files by name."""
+    tables = {BOARD: csv_files.to_csv(findings.lines)}
+    if findings.overall is not None:
+        for found in findings.tasks:
+            tables[f"leaderboard-{slug(found.task.name)}.csv"] = csv_files.to_csv(found.lines)
+    if isinstance(findings.many, ManyTasks):
+        tables["pairwise.csv"] = csv_files.pairwise(findings.many)
+    if tuned := [trial for found in findings.tasks if found.tuning is not None for trial in found.tuning.trials]:
+        tables[TUNING] = trials.to_csv(tuned)
+    combined = csv_files.interactions(findings)
+    return tables if combined is None else tables | {"interactions.csv": combined}

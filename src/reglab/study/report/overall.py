@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean as mean
 
+import numpy as np
+
 from reglab.study.report.leaderboard import Line, compared, finish, summary
+from reglab.study.report.many_tasks import ManyTasks, many_tasks, too_little
 from reglab.study.report.question import Question
 from reglab.study.report.statistics import ranks
 
@@ -21,10 +24,7 @@ def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence
         boards: the lines of each task.
         data: the data set of each task.
     """
-    told = [[line for line in board if line.n] for board in boards]
-    alike = len({frozenset(line.strategy for line in board) for board in told}) == 1
-    if not alike:
-        told = [_chosen(board) for board in told]
+    told, alike = _comparable(boards)
     everywhere = set.intersection(*({line.strategy for line in board} for board in told))
     places: dict[str, list[float]] = {label: [] for label in everywhere}
     rows: dict[str, list[Line]] = {}
@@ -43,6 +43,36 @@ def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence
     lines = [compared(line, [_averaged(p) for p in pairs.get(line.strategy, {}).values()], 0.0) for line in lines]
     done = finish(lines, question, [mean(places[line.strategy]) if line.strategy in places else None for line in lines])
     return [replace(line, verdict=line.verdict.replace("seeds", "data sets")) for line in done]
+
+
+def over_data_sets(
+    boards: Sequence[Sequence[Line]], data: Sequence[str], lines: Sequence[Line], question: Question
+) -> ManyTasks | str:
+    """All strategies against each other, with the mean over the tasks of each data set; or why they are not.
+
+    Args:
+        boards: the lines of each task.
+        data: the data set of each task.
+        lines: the overall leaderboard, of which the rows that stand for their strategies and have a rank are compared.
+    """
+    strategies = [line.strategy for line in lines if line.chosen and line.rank is not None]
+    sets = list(dict.fromkeys(data))
+    if (why := too_little(len(strategies), len(sets))) is not None:
+        return why
+    told, _ = _comparable(boards)
+    means = [{line.strategy: _mean(line) for line in board} for board in told]
+    values = [
+        [mean(own[strategy] for own, name in zip(means, data, strict=True) if name == one) for strategy in strategies]
+        for one in sets
+    ]
+    return many_tasks(strategies, np.array(values), higher=question.higher)
+
+
+def _comparable(boards: Sequence[Sequence[Line]]) -> tuple[list[list[Line]], bool]:
+    """Rows with a value, and whether all tasks have the same; where not, one for each strategy, by its plain name."""
+    told = [[line for line in board if line.n] for board in boards]
+    alike = len({frozenset(line.strategy for line in board) for board in told}) == 1
+    return (told if alike else [_chosen(board) for board in told]), alike
 
 
 def cautions(lines: Sequence[Line], data: Sequence[str]) -> list[str]:

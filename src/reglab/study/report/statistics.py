@@ -36,16 +36,24 @@ def interval_of_mean(values: Sequence[float]) -> Interval | None:
 
 @dataclass(frozen=True)
 class Difference:
-    """Paired differences summed up: their mean, its 95 % interval (None for one pair), and Wilcoxon's two-sided p."""
+    """Paired differences summed up: their mean, its 95 % interval, and Wilcoxon's two-sided p.
+
+    `std` is the standard deviation of the differences (n - 1 in the denominator); one pair has none, and no interval.
+    `p_t` is the two-sided p of the t-test that belongs to the interval, 1 for one pair.
+    """
 
     pairs: int
     mean: float
+    std: float | None
     interval: Interval | None
     p: float
     method: str
+    p_t: float = 1.0
 
 
-def paired(differences: Sequence[float], *, errors: np.ndarray | None = None, overlap: float = 0.0) -> Difference:
+def paired(
+    differences: Sequence[float] | np.ndarray, *, errors: np.ndarray | None = None, overlap: float = 0.0
+) -> Difference:
     """Mean difference with its interval and p.
 
     Args:
@@ -56,14 +64,17 @@ def paired(differences: Sequence[float], *, errors: np.ndarray | None = None, ov
     """
     values = clean(differences, errors)
     n, mean = len(values), float(values.mean())
-    interval = None
+    std, interval, p_t = None, None, 1.0
     if n > 1:
-        from scipy.special import stdtrit
+        from scipy.special import stdtr, stdtrit
 
-        half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * float(values.std(ddof=1)) * math.sqrt(1 / n + overlap)
+        std = float(values.std(ddof=1))
+        error = std * math.sqrt(1 / n + overlap)
+        half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * error
         interval = (mean - half, mean + half)
+        p_t = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else float(mean == 0)
     p, method = wilcoxon(values)
-    return Difference(n, mean, interval, p, method)
+    return Difference(n, mean, std, interval, p, method, p_t)
 
 
 def errors_of(values: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -132,6 +143,17 @@ def holm(p: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p) - place) * p[i]))
         adjusted[i] = highest
     return adjusted
+
+
+def claims(p_holm: float, interval: Interval | None, p_t_holm: float | None) -> bool:
+    """Whether a difference may be claimed: Holm's p below .05 and an interval without zero.
+
+    Wilcoxon's test takes pairs as independent, and the interval is for one comparison. Where splits overlap
+    (`p_t_holm` is not None) the t-test that reckons with it is therefore asked too, corrected as well: in simulation
+    seven strategies without any effect would else give a claim in every fourth study.
+    """
+    low, high = interval or (0.0, 0.0)
+    return p_holm < ALPHA and not low <= 0 <= high and (p_t_holm is None or p_t_holm < ALPHA)
 
 
 def smallest_p(pairs: int) -> float:

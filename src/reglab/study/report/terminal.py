@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from reglab.study.report import figures, style
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.make import Report
+from reglab.study.report.many_tasks import ManyTasks
+from reglab.study.report.not_seen import sentence
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +41,8 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
             console.print(f"- {found.headline}", markup=False)
         more = len(report.findings.tasks) - _TASKS
         console.print(f"- {more} more tasks: see the report\n" if more > 0 else "", markup=False)
+    for text in _further(report):
+        console.print(f"{text}\n", markup=False, soft_wrap=not console.is_terminal)
     for text in report.findings.left_out:
         console.print(text, markup=False)
     weak = len(report.findings.cautions) + sum(len(found.weaknesses) for found in report.findings.tasks)
@@ -48,6 +52,14 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
         )
     console.print(f"report   {report.page}", markup=False, soft_wrap=True)
     console.print(f"browse   {browse}", markup=False, soft_wrap=True)
+
+
+def _further(report: Report) -> list[str]:
+    """What the only task's comparisons could have found, or whether strategies differ over data sets at all."""
+    if report.findings.overall is None:
+        told = [sentence(found.not_seen, found.lines, found.splits.overlap) for found in report.findings.tasks]
+        return [text for text in told if text]
+    return [report.findings.many.sentence] if isinstance(report.findings.many, ManyTasks) else []
 
 
 def table(lines: Sequence[Line], metric: str, unit: str, width: int = 80) -> "Table":

@@ -94,7 +94,7 @@ Dimension = Range | Choice
 
 
 def dimension(key: str, told: Any, *, off: float | None = None, whole: bool = False, where: str) -> Dimension:
-    """The range ``{low: 1e-6, high: 1e-1, log: true}`` or the choice ``{choices: [1, 2]}`` of a key.
+    """The range ``{low: 1e-6, high: 1e-1, log: true}`` or the choice ``{choices: [1, 2]}`` of a key, which wins.
 
     Args:
         key: what is searched.
@@ -131,8 +131,6 @@ def dimension(key: str, told: Any, *, off: float | None = None, whole: bool = Fa
 
 def _choice(key: str, told: Mapping[str, Any], where: str) -> Choice:
     options = told["choices"]
-    if set(told) != {"choices"}:
-        raise ConfigError(f"{where}: is a range or choices, and cannot be both; leave one out")
     if not isinstance(options, list) or not options:
         raise ConfigError(f"{where}.choices={shown(options)}: must be a list of one or more values")
     if any(isinstance(option, Mapping | list) for option in options):

@@ -1,0 +1,75 @@
+"""What weakens a comparison beside its pairing: what was run, and rows that seeds share."""
+
+from collections.abc import Sequence
+
+from reglab.study.report.figures import p_value
+from reglab.study.report.leaderboard import Line
+from reglab.study.report.question import Question
+from reglab.study.report.records import value
+from reglab.study.report.rows import Grid, strengths_of
+from reglab.study.report.select import Choice
+from reglab.study.report.splits import tag_values
+from reglab.study.report.statistics import claims
+
+
+def untold(choice: Choice, table: Grid, question: Question) -> list[str]:
+    """Strengths that nothing chose among, effects asked for twice, versions of the code: a sentence for each."""
+    weak = []
+    if choice.undecided:
+        weak.append(
+            f"No run of {listed(choice.undecided)} tracks {' or '.join(question.select_by)}: nothing but the test "
+            "could choose a strength, so every row stands for itself and the best of them is flattered."
+        )
+    for tag, says in _NOTED.items():
+        for text in tag_values(table, tag):
+            names = [row.label for row in table.rows if any(r.tags.get(tag) == text for r in row.runs.values())]
+            weak.append(f"{listed(names)}: {says} ({text}).")
+    weak += _ended_by_validation(table)
+    commits = tag_values(table, "git_commit")
+    if len(commits) > 1:
+        weak.append(f"The runs come from {len(commits)} versions of the code ({', '.join(c[:10] for c in commits)}).")
+    return weak
+
+
+_NOTED = {
+    "double_counting": "the same effect was asked for twice",
+    "no_effect": "one of its methods was off",
+    "not_averaged": "what was tested is no mean of weights",
+    "remark": "one of its methods does not fit well",
+}
+
+
+def shared_rows(lines: Sequence[Line]) -> list[str]:
+    """Rows whose p and interval would make a claim if seeds shared no rows."""
+    return [
+        f"{line.strategy}: p and interval leave out zero, but seeds share rows, and the t-test that reckons with it "
+        f"does not after Holm’s correction (p {p_value(line.p_t_holm, sign=True)}): no difference is claimed."
+        for line in lines
+        if line.p_holm is not None
+        and claims(line.p_holm, line.diff_interval, None)
+        and not claims(line.p_holm, line.diff_interval, line.p_t_holm)
+    ]
+
+
+def _ended_by_validation(table: Grid) -> list[str]:
+    """Which strategies let validation labels end their training, and after how long it ended."""
+    epochs: dict[str, list[float]] = {}
+    for row in table.rows:
+        for record in row.runs.values():
+            if strengths_of(record).get("early_stopping.patience", "inf") != "inf":
+                length = value(record, "time/epochs")
+                epochs.setdefault(row.strategy, []).extend([] if length is None else [length])
+    told = [
+        f"{strategy} (trained for {sum(found) / len(found):.1f} epochs on average)" if found else strategy
+        for strategy, found in epochs.items()
+    ]
+    if not told:
+        return []
+    return [
+        f"{listed(told)}: validation labels could end training, and not only choose its best epoch as they do for all."
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,112 @@
+"""How far the sweeps and studies of an experiment have come, from the tracker alone."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reglab.tracking import parent, queries
+from reglab.tracking.store import Store
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+STATES = ("done", "running", "failed", "missing")
+
+
+@dataclass
+class Cell:
+    """Runs of one strategy on one task in one phase, counted by state.
+
+    Attributes:
+        name: of the sweep or study.
+        task: in words.
+        strategy: as tagged.
+        phase: ``sweep``, ``tune`` or ``confirm``.
+        states: how many are done, running, failed and missing.
+    """
+
+    name: str
+    task: str
+    strategy: str
+    phase: str
+    states: Counter[str] = field(default_factory=Counter)
+
+
+def cells(store: Store, only: str | None = None) -> list[Cell]:
+    """A row for each cell of every sweep and study, the newest last; a diverged run of a study is done.
+
+    Args:
+        store: whose experiment.
+        only: the name of one of them.
+    """
+    every = queries.runs(store)
+    newest = _states(every)
+    found: list[Cell] = []
+    for record in every:
+        if record.tags.get("phase") == "parent":
+            name = record.tags.get("study") or record.tags.get("sweep") or record.run_id
+            if only in (None, name):
+                found += _of_parent(name, "study" in record.tags, parent.declared(store, record.run_id), newest)
+    return found
+
+
+def _of_parent(name: str, study: bool, declared: Sequence[dict[str, Any]], newest: dict[str, str]) -> list[Cell]:
+    jobs = declared if study else parent.covered(declared)
+    cells: dict[tuple[str, str, str], Cell] = {}
+    for job in jobs:
+        task, phase = str(job.get("task") or job.get("data") or ""), str(job.get("phase") or "sweep")
+        key = (task, str(job.get("strategy")), phase)
+        state = newest.get(job["config_hash"], "missing") if job["config_hash"] else "missing"
+        if state == "diverged":
+            state = "done" if study else "failed"
+        cells.setdefault(key, Cell(name, *key)).states[state] += 1
+    return list(cells.values())
+
+
+def _states(records: Sequence[queries.Record]) -> dict[str, str]:
+    """By identity: done where any run is FINISHED, else what became of the newest; KILLED ones are still to be done."""
+    told: dict[str, str] = {}
+    for record in records:
+        identity = record.tags.get("config_hash")
+        if identity is None or "rerun_of" in record.tags or told.get(identity) == "done":
+            continue
+        diverged = record.tags.get("diverged") == "true"
+        states = {"FINISHED": "done", "RUNNING": "running", "FAILED": "diverged" if diverged else "failed"}
+        told[identity] = states.get(record.status, "missing")
+    return told
+
+
+def tables(cells: Sequence[Cell]) -> Iterator["Table"]:
+    """One for each task of each sweep and study: a row for each strategy, its runs by phase and state."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    for name, task in dict.fromkeys((cell.name, cell.task) for cell in cells):
+        own = [cell for cell in cells if (cell.name, cell.task) == (name, task)]
+        phases = list(dict.fromkeys(cell.phase for cell in own))
+        shown = Table(title=f"{name}: {task}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for column in ("strategy", *phases):
+            shown.add_column(column, overflow="fold")
+        for strategy in dict.fromkeys(cell.strategy for cell in own):
+            states = {cell.phase: cell.states for cell in own if cell.strategy == strategy}
+            failed = any(counted["failed"] for counted in states.values())
+            counts = [_told(states[phase]) if phase in states else "" for phase in phases]
+            shown.add_row(strategy, *counts, style="red" if failed else "")
+        yield shown
+
+
+def _told(states: Counter[str]) -> str:
+    """``3 of 5 done, 1 running, 1 missing``."""
+    rest = "".join(f", {states[state]} {state}" for state in STATES[1:] if states[state])
+    return f"{states['done']} of {states.total()} done{rest}"
+
+
+def summary(cells: Sequence[Cell]) -> Iterator[str]:
+    """A line for each sweep and study: ``quick: 18 of 18 done``."""
+    for name in dict.fromkeys(cell.name for cell in cells):
+        total: Counter[str] = Counter()
+        for cell in cells:
+            if cell.name == name:
+                total += cell.states
+        yield f"{name}: {_told(total)}"

@@ -1,0 +1,59 @@
+"""Tree-structured Parzen estimators: a pure function of earlier trials, and better than chance."""
+
+import math
+
+import pytest
+
+from reglab.study.search import quasi_random, tpe
+from reglab.study.search.space import Choice, Range, Value
+
+SPACE = (Range("lr", 1e-5, 1e-1, log=True), Range("p", 0.0, 0.9, off=0.0), Choice("kind", ("a", "b")),
+         Range("k", 1, 9, whole=True))  # fmt: skip
+
+
+def loss(values: dict[str, Value]) -> float:
+    return (
+        (math.log10(float(values["lr"] or 0)) + 3) ** 2 + (float(values["p"] or 0) - 0.4) ** 2 + (values["kind"] == "b")
+    )
+
+
+def search(seed: int, trials: int, minimized: bool = True) -> list[tuple[dict[str, Value], float | None]]:
+    told: list[tuple[dict[str, Value], float | None]] = []
+    for _ in range(trials):
+        asked = tpe.values(seed, "cell", SPACE, told, minimized=minimized)
+        told.append((asked, loss(asked) if minimized else -loss(asked)))
+    return told
+
+
+def test_it_goes_on_from_tracked_trials_as_if_it_had_never_stopped() -> None:
+    whole = search(0, 12)
+    assert tpe.values(0, "cell", SPACE, whole[:9], minimized=True) == whole[9][0]
+    assert tpe.values(1, "cell", SPACE, whole[:9], minimized=True) != whole[9][0]
+    assert tpe.values(0, "other", SPACE, whole[:9], minimized=True) != whole[9][0]
+
+
+def test_the_first_trials_are_those_of_the_shared_sequence() -> None:
+    first = [values for values, _ in search(0, tpe.STARTUP)]
+    assert first == [quasi_random.values(0, SPACE, index) for index in range(tpe.STARTUP)]
+
+
+@pytest.mark.parametrize("minimized", [True, False])
+def test_it_finds_better_points_than_the_sequence(minimized: bool) -> None:
+    def best(seed: int) -> float:
+        return min(loss(values) for values, _ in search(seed, 24, minimized))
+
+    def by_chance(seed: int) -> float:
+        return min(loss(quasi_random.values(seed, SPACE, index)) for index in range(24))
+
+    seeds = range(6)
+    assert sum(map(best, seeds)) < 0.7 * sum(map(by_chance, seeds))
+
+
+def test_values_stay_in_their_ranges_and_failed_trials_do_no_harm() -> None:
+    told = [(values, None if i % 3 == 0 else score) for i, (values, score) in enumerate(search(3, 10))]
+    asked = tpe.values(3, "cell", SPACE, told, minimized=True)
+    assert 1e-5 <= float(asked["lr"] or 0) <= 1e-1
+    assert 0.0 <= float(asked["p"] or 0) <= 0.9
+    assert asked["kind"] in ("a", "b")
+    assert isinstance(asked["k"], int)
+    assert 1 <= asked["k"] <= 9

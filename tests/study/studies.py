@@ -1,0 +1,81 @@
+"""Studies of tiny runs on a store of their own, through the real sweeper."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from reglab.cli import PastHydra
+from reglab.config.compose import Composer
+from reglab.paths import CONF
+from reglab.study.cells import Cell, cells
+from reglab.study.definition import Study, read
+from tests.study.sweeps import places
+
+# Digits, one epoch of a small net: tenths of a second a run.
+TINY = [
+    "study=quick",
+    "study.name=tiny",
+    "study.tasks=[{data:digits,model:mlp}]",
+    "study.common={model:{hidden_sizes:[8]},trainer:{max_epochs:1},data:{train_size:100}}",
+    "study.strategies=[none,dropout]",
+    "study.trials=2",
+    "study.seeds=3",
+    "workers=1",
+    "tracking.weights=none",
+]
+STRATEGIES = [path.stem for path in (CONF / "regularizer").glob("*.yaml")]
+
+
+def config(*overrides: str) -> DictConfig:
+    """What conf/study.yaml composes, tiny."""
+    return Composer("study").compose([*TINY, *overrides])
+
+
+def read_study(*overrides: str) -> Study:
+    """The definition of a tiny study."""
+    cfg = config(*overrides)
+    return read(cfg.study, cfg.seeds, STRATEGIES)
+
+
+def cells_of(*overrides: str) -> tuple[Study, list[Cell], Composer]:
+    """A tiny study with its cells and what composes their runs."""
+    study, composer = read_study(*overrides), Composer()
+    return study, cells(study, composer), composer
+
+
+def conduct(folder: Path, *overrides: str) -> int:
+    """Conducts a tiny study in this process, as Hydra would; its exit code.
+
+    Raises:
+        ConfigError: as it would reach the command line.
+    """
+    typed = [*TINY, *places(folder), *overrides]
+    with initialize_config_dir(str(CONF), job_name="study", version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        cfg = loader.load_configuration("study", typed, RunMode.MULTIRUN)
+        context = HydraContext(loader, Callbacks(cfg))
+        sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=_never, config=cfg)
+        try:
+            sweeper.sweep(list(cfg.hydra.overrides.task))
+        except SystemExit as end:
+            return int(str(end.code))
+        except PastHydra as carried:
+            raise carried.error from None
+    return 0
+
+
+def board(folder: Path, columns: Sequence[int] = tuple(range(12))) -> list[list[str]]:
+    """The leaderboard, without seconds."""
+    lines = (folder / "report" / "leaderboard.csv").read_text().splitlines()
+    return [[line.split(",")[i] for i in columns] for line in lines]
+
+
+def _never(_config: Any) -> None:
+    raise AssertionError("the sweeper places runs itself")

@@ -1,0 +1,125 @@
+"""A study's config: what it means, and one line for each thing that is wrong with it."""
+
+import pytest
+
+from reglab.errors import ConfigError
+from reglab.study.search.space import Choice, Range
+from tests.study.studies import cells_of, read_study
+
+
+def test_lists_in_a_task_are_axes() -> None:
+    study = read_study("study.tasks=[{data:digits,model:[mlp,linear],data.label_noise:[0,0.4]},{data:breast_cancer}]")
+    assert study.tasks == (
+        ("data=digits", "model=mlp", "data.label_noise=0"),
+        ("data=digits", "model=mlp", "data.label_noise=0.4"),
+        ("data=digits", "model=linear", "data.label_noise=0"),
+        ("data=digits", "model=linear", "data.label_noise=0.4"),
+        ("data=breast_cancer",),
+    )
+
+
+def test_confirmation_seeds_are_fresh() -> None:
+    study = read_study("study.tuning_seeds=3", "seeds=20")
+    assert len(study.seeds) == 20
+    assert study.tuning_seeds == (1000, 1001, 1002)
+    assert not set(study.seeds) & set(study.tuning_seeds)
+
+
+def test_a_combined_strategy_may_be_written_either_way() -> None:
+    assert read_study("study.strategies=[none,dropout+l2]").strategies == ("none", "dropout+l2")
+    assert read_study("study.strategies=[none,[dropout,l2]]").strategies == ("none", "dropout+l2")
+
+
+def test_spaces_come_from_the_regularizers_and_hold_the_learning_rate() -> None:
+    _, (none, both), _ = cells_of("study.strategies=[none,l2+max_norm]")
+    rate = Range("optimizer.lr", 1e-4, 1e-2, log=True)
+    assert none.space == (rate,)
+    assert both.strategy == "l2+max_norm"
+    assert both.space == (
+        rate,
+        Range("regularizer.l2.strength", 1e-6, 1e-1, log=True, off=0.0),
+        Range("regularizer.max_norm.max_norm", 1.0, 5.0, off=float("inf")),
+    )
+
+
+def test_a_study_may_change_a_space() -> None:
+    changed = [
+        "+study.space.regularizer.dropout.p.high=0.7",
+        "+study.space.regularizer.dropout.input_p=null",
+        "study.space.optimizer.lr=null",
+        "+study.space.optimizer.weight_decay={choices:[0,0.1]}",
+    ]
+    _, (none, dropout), _ = cells_of(*changed)
+    assert none.space == (Choice("optimizer.weight_decay", (0, 0.1)),)
+    p = next(one for one in dropout.space if one.key == "regularizer.dropout.p")
+    assert isinstance(p, Range)
+    assert (p.high, p.off) == (0.7, 0.0)
+    assert "regularizer.dropout.input_p" not in [one.key for one in dropout.space]
+
+
+def test_tasks_that_read_alike_are_told_apart() -> None:
+    _, found, _ = cells_of("study.tasks=[{data:digits,data.batch_size:[32,64]}]")
+    assert len({cell.about for cell in found}) == 2
+
+
+WRONG = {
+    "study.trials=0": "study.trials=0: must be a whole number of 1 or more",
+    "study.seeds=0": "study.seeds=0: must be a whole number from 1 to 1000",
+    "seeds=2000": "study.seeds=2000: must be a whole number from 1 to 1000",
+    "study.strategies=[none]": "study.strategies=[none]: nothing to compare; name two or more",
+    "study.strategies=[none,dropuot]": "study.strategies=dropuot: no such option; did you mean dropout? (choose from ",
+    "study.strategies=[none,none+l2]": "study.strategies=none+l2: none stands alone; leave it out",
+    "study.strategies=[none,l2+l2]": "study.strategies=l2+l2: names a regularizer twice; leave one out",
+    "study.strategies=none": "study.strategies=none: must be a list of 1 or more, each a strategy",
+    "study.baseline=l1": "study.baseline=l1: no strategy of this study (there are none, dropout)",
+    "study.metric=test/acuracy": (
+        "study.metric=test/acuracy: not known; did you mean test/accuracy?",
+        "study.metric=test/acuracy: must be one of",
+    ),
+    "study.direction=up": "study.direction=up: must be one of max, min, or null",
+    "study.select_by=test/accuracy": "select_by=test/accuracy: the test judges, it must not choose; take val/accuracy",
+    "study.sampler=random": "study.sampler=random: must be one of quasi_random, tpe",
+    "study.pruning={eta:3}": "study.pruning={'eta': 3}: must be null, or as in {eta:3,rungs:3}",
+    "study.sampler=tpe study.pruning={eta:3,rungs:2}": (
+        "study.pruning={'eta': 3, 'rungs': 2}: tpe learns from whole trials; set it to null"
+    ),
+    "study.tasks=[]": "study.tasks: missing; a list of tasks",
+    "study.tasks=digits": "study.tasks=digits: must be a list, as in [{data:digits,model:mlp}]",
+    "study.tasks=[{data:[]}]": "study.tasks: data=[] holds no value; give one or more",
+    "+study.tirals=3": "study.tirals: no such key; did you mean trials?",
+    "study.max_seconds=-1": "study.max_seconds=-1: must be a finite number above 0",
+    "+study.common.seed=3": "study.common.seed=3: a study sets it itself; leave it out",
+}
+WRONG_CELLS = {
+    "study.tasks=[{data:digitz}]": "data=digitz: no such option; did you mean digits?",
+    "study.tasks=[{data:digits,data.label_nois:1}]": "data.label_nois=1: no such key; did you mean data.label_noise?",
+    "study.tasks=[{data:diabetes,data.label_noise:0}] study.strategies=[none,label_smoothing]": (
+        "regularizer=label_smoothing: is for classification, and diabetes is a regression"
+    ),
+    "study.space.optimizer.lr.low=1": "study.space.optimizer.lr: holds no value, for low=1 is not below high=0.01",
+    "study.space.optimizer.lr.low=0": "study.space.optimizer.lr.low=0: a logarithmic range must begin above 0",
+    "study.space.optimizer.lr=3": "study.space.optimizer.lr=3: must be a range, as in {low:1e-4,high:1e-2,log:true}",
+    "+study.space.optimizer.lr.choices=[]": "study.space.optimizer.lr.choices=[]: must be a list of one or more values",
+    "+study.space.optimizer.lr.lwo=1": "study.space.optimizer.lr.lwo: no such key; did you mean low?",
+    "+study.space.optimizer.momentun={low:0,high:0.9}": "optimizer.momentun=0.0: no such key",
+    "+study.space.regularizer.dropout.p.high=1.5": "regularizer.dropout.p=1.5: must be a finite number at least 0",
+    "+study.space.regularizer.l1.strength.high=1": (
+        "study.space.regularizer.l1.strength: no strategy of this study holds l1 (strategies: none, dropout)"
+    ),
+}
+
+
+@pytest.mark.parametrize("typed", WRONG)
+def test_a_wrong_definition_is_told_in_one_line(typed: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        read_study(*typed.split())
+    assert str(told.value).startswith(WRONG[typed])
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("typed", WRONG_CELLS)
+def test_a_wrong_task_or_space_is_told_in_one_line(typed: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        cells_of(*typed.split())
+    assert str(told.value).startswith(WRONG_CELLS[typed])
+    assert "\n" not in str(told.value)

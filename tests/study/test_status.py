@@ -1,0 +1,85 @@
+"""What is done, running, failed and missing, told from a real store."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from reglab.paths import PROJECT
+from reglab.study.status import cells, summary
+from reglab.tracking import parent
+from reglab.tracking.run import TrackedRun
+from reglab.tracking.store import Store, open_store
+
+JOBS = [
+    {"config_hash": f"{name}{seed}", "strategy": name, "task": "digits mlp", "phase": phase, "setting": "s"}
+    for name in ("none", "dropout")
+    for phase, seed in (("tune", 1000), ("confirm", 0), ("confirm", 1))
+]
+
+
+@pytest.fixture
+def store(store_uri: str) -> Store:
+    return open_store(store_uri, "reglab")
+
+
+def run(store: Store, identity: str, error: Exception | None = None, **tags: str) -> None:
+    try:
+        with TrackedRun.open(store, name=identity, tags={"config_hash": identity, **tags}, params={}):
+            if error is not None:
+                raise error
+    except ValueError:
+        pass
+
+
+def test_every_state_is_told(store: Store) -> None:
+    made = parent.enter(store, "quick", [], kind="study")
+    parent.declare(
+        store, made, [*JOBS, {"config_hash": None, "strategy": "l2", "task": "digits mlp", "phase": "confirm"}]
+    )
+    run(store, "none1000")
+    run(store, "none0", ValueError("broken"))
+    run(store, "none0")  # tried again
+    run(store, "none1", ValueError("broken"))
+    run(store, "dropout1000", ValueError("the loss is not finite"), diverged="true")
+    run(store, "dropout0", rerun_of="another")
+    TrackedRun.open(store, name="alive", tags={"config_hash": "dropout1"}, params={})
+    told = {(cell.strategy, cell.phase): cell.states for cell in cells(store)}
+    assert told == {
+        ("none", "tune"): Counter(done=1),
+        ("none", "confirm"): Counter(done=1, failed=1),
+        ("dropout", "tune"): Counter(done=1),  # in a study diverging is a result
+        ("dropout", "confirm"): Counter(missing=1, running=1),  # a rerun stands for nothing
+        ("l2", "confirm"): Counter(missing=1),
+    }
+    assert list(summary(cells(store))) == ["quick: 3 of 7 done, 1 running, 1 failed, 2 missing"]
+
+
+def test_a_sweep_is_told_by_data_and_its_divergence_is_a_failure(store: Store) -> None:
+    jobs = [{"config_hash": "a", "strategy": "none", "data": "digits", "setting": "s", "seed": "0", "label": "none"}]
+    parent.enter(store, "first", jobs)
+    run(store, "a", ValueError("the loss is not finite"), diverged="true")
+    (cell,) = cells(store)
+    assert (cell.name, cell.task, cell.phase, cell.states) == ("first", "digits", "sweep", Counter(failed=1))
+
+
+def status(store: Store, *overrides: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(PROJECT / "pipelines" / "status.py"), f"tracking.uri={store.uri}", *overrides]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_the_command_prints_it(store: Store, tmp_path: Path) -> None:
+    none = status(store)
+    assert none.returncode == 2
+    assert none.stderr.endswith("tracking.experiment=reglab: no sweep or study there; make one: make compare\n")
+    parent.declare(store, parent.enter(store, "quick", [], kind="study"), JOBS)
+    done = status(store, "name=quick")
+    assert done.returncode == 0, done.stderr
+    assert "quick: digits mlp" in done.stdout
+    assert done.stdout.endswith("quick: 0 of 6 done, 6 missing\n")
+    wrong = status(store, "name=quik")
+    assert wrong.stderr.endswith("name=quik: no such sweep or study; did you mean quick?\n")
+    assert wrong.returncode == 2

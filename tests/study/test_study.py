@@ -1,0 +1,123 @@
+"""Whole studies of tiny runs on a real store: done once, extended, and never another under the same name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reglab.errors import ConfigError
+from reglab.tracking import artifacts, parent, queries
+from tests.study.studies import board, conduct
+from tests.study.sweeps import children, store
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that was conducted."""
+    folder = tmp_path_factory.mktemp("study")
+    assert conduct(folder) == 0
+    return folder
+
+
+def test_a_study_tunes_and_confirms_and_reports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = children(folder)
+    assert [(r.tags["phase"], r.tags["strategy"], r.tags["seed"], r.status) for r in runs] == [
+        *(("tune", name, "1000", "FINISHED") for name in ("none", "none", "dropout", "dropout")),
+        *(("confirm", name, str(seed), "FINISHED") for name in ("none", "dropout") for seed in range(3)),
+    ]
+    assert {run.tags["study"] for run in runs} == {"tiny"}
+    assert len({run.tags["setting"] for run in runs if run.tags["phase"] == "confirm"}) == 1
+    rows = board(folder)
+    assert [(row[0], row[1]) for row in sorted(rows[1:])] == [("dropout", "3"), ("none", "3")]
+
+
+def test_confirmed_is_what_validation_chose(folder: Path) -> None:
+    runs = children(folder)
+    for name in ("none", "dropout"):
+        tuned = [r for r in runs if r.tags["phase"] == "tune" and r.tags["strategy"] == name]
+        best = max(tuned, key=lambda run: run.metrics["best/val/accuracy"])
+        confirmed = {
+            r.params["optimizer.lr"] for r in runs if (r.tags["phase"], r.tags["strategy"]) == ("confirm", name)
+        }
+        assert confirmed == {best.params["optimizer.lr"]}
+
+
+def test_the_parent_keeps_what_was_declared(folder: Path) -> None:
+    found = parent.find(store(folder), "tiny", "study")
+    assert found is not None
+    record = queries.run(store(folder), found)
+    assert record.status == "FINISHED"
+    assert record.tags["phase"] == "parent"
+    assert "strategy" not in record.tags
+    kept = artifacts.of(store(folder), found)
+    declared = json.loads(kept.read_text("declared.json") or "")
+    assert {job["config_hash"] for job in declared} == {run.tags["config_hash"] for run in children(folder)}
+    assert json.loads(kept.read_text("study.json") or "")["trials"] == 2
+    assert (kept.read_text("report/report.html") or "").startswith("<!doctype html>")
+
+
+def test_a_second_start_trains_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, told = len(children(folder)), board(folder)
+    assert conduct(folder) == 0
+    assert len(children(folder)) == before
+    assert board(folder) == told
+    assert "10 of about 10 runs were over before: reused" in capsys.readouterr().out
+
+
+def test_more_seeds_add_the_missing_ones_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = len(children(folder))
+    assert conduct(folder, "seeds=5") == 0
+    assert len(children(folder)) == before + 4
+    assert {row[1] for row in board(folder)[1:]} == {"5"}
+
+
+def test_another_definition_needs_another_version(folder: Path) -> None:
+    before = len(children(folder))
+    with pytest.raises(ConfigError) as told:
+        conduct(folder, "study.trials=3")
+    assert str(told.value) == (
+        "study.name=tiny: was declared otherwise (study.trials was 2 and is 3); set study.version=2, or another "
+        "study.name (runs that are the same are reused)"
+    )
+    assert len(children(folder)) == before
+    assert conduct(folder, "study.trials=3", "study.version=2", "dry_run=true") == 0
+
+
+def test_a_dry_run_says_what_is_done_and_writes_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert conduct(folder, "seeds=7", "study.version=2", "dry_run=true") == 0
+    told = capsys.readouterr().out
+    assert "runs to do by 1 worker: about" in told
+    assert parent.find(store(folder), "tiny-v2", "study") is None
+    assert conduct(tmp_path, "dry_run=true") == 0
+    assert "10 runs to do by 1 worker: no run of the kind is tracked yet" in capsys.readouterr().out
+    assert queries.runs(store(tmp_path)) == []
+
+
+def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = ["study.name=wild", "study.space.optimizer.lr={low:1e30,high:1e35}", "+study.common.optimizer=sgd"]
+    wild += ["study.strategies=[none,dropout]", "study.seeds=1"]
+    code = conduct(tmp_path, *wild)
+    told = capsys.readouterr().out
+    assert {run.tags.get("diverged") for run in children(tmp_path)} == {"true"}
+    assert code == 1  # nothing could be confirmed
+    assert "none on digits mlp, train_size 100" in told
+    assert "all 2 trials failed, so there is nothing to confirm" in told
+    assert conduct(tmp_path, *wild) == 1
+    assert len(children(tmp_path)) == 4  # another try would diverge again
+
+
+@pytest.mark.parametrize("sampling", ["study.sampler=tpe", "study.pruning={eta:2,rungs:2}", "study.max_seconds=0.001"])
+def test_other_searches_run_too(tmp_path: Path, sampling: str) -> None:
+    assert conduct(tmp_path, sampling, "study.trials=3", "study.seeds=1", "study.common.trainer.max_epochs=2") == 0
+    tuned = [run for run in children(tmp_path) if run.tags["phase"] == "tune"]
+    assert len(tuned) == {"tpe": 6, "{eta:2,rungs:2}": 10, "0.001": 2}[sampling.partition("=")[2]]
+
+
+def test_a_wrong_study_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        conduct(tmp_path, "study.trials=0")
+    assert not (tmp_path / "mlflow.db").exists()

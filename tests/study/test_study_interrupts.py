@@ -1,0 +1,86 @@
+"""A study in several processes, killed at any moment and started again: as if nothing had happened."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reglab.paths import PROJECT
+from reglab.tracking import queries
+from tests.study.studies import TINY, board, conduct
+from tests.study.sweeps import children, places, store
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+STUDY = ["study.common.trainer.max_epochs=15", "study.trials=3", "study.seeds=3"]
+
+
+def start(folder: Path) -> "subprocess.Popen[str]":
+    """As a user starts it, with two workers: a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(PROJECT / "pipelines" / "study.py"), *TINY, *STUDY, "workers=2", *places(folder)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def until(process: "subprocess.Popen[str]", runs: int) -> str:
+    """Reads its output until so many runs of one phase have ended, in whichever order."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        runs -= line.startswith("[")
+        if not runs:
+            return said
+    raise AssertionError(said)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """The leaderboard of a study that one process conducted in peace."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert conduct(folder, *STUDY) == 0
+    return board(folder)
+
+
+@pytest.mark.parametrize("runs", [1, 7])  # in the middle of tuning, and of confirmation
+def test_a_study_that_was_killed_goes_on(tmp_path: Path, runs: int, undisturbed: list[list[str]]) -> None:
+    process = start(tmp_path)
+    until(process, runs)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs(workers, timeout=10)
+    done = {run.run_id for run in children(tmp_path) if run.status == "FINISHED"}
+    assert len(done) >= runs
+
+    again = start(tmp_path)
+    said, _ = again.communicate()
+    assert again.returncode == 0, said
+    assert "were over before: reused" in said
+    finished = [run for run in children(tmp_path) if run.status == "FINISHED"]
+    assert done < {run.run_id for run in finished}
+    assert len(finished) == len({run.tags["config_hash"] for run in finished}) == 12  # none done twice
+    assert {run.status for run in children(tmp_path)} <= {"FINISHED", "KILLED"}
+    assert queries.runs(store(tmp_path), status="RUNNING") == []
+    assert board(tmp_path) == undisturbed  # as of one process, to the last digit
+
+
+def test_ctrl_c_ends_it_in_order(tmp_path: Path, undisturbed: list[list[str]]) -> None:
+    process = start(tmp_path)
+    until(process, 2)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate()
+    assert process.returncode == 130, said
+    assert "stopped by Ctrl-C" in said
+    assert "the same command goes on from here" in said
+    assert queries.runs(store(tmp_path), status="RUNNING") == []
+    assert conduct(tmp_path, *STUDY) == 0
+    assert board(tmp_path) == undisturbed
