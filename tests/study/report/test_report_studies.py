@@ -1,14 +1,11 @@
-"""The report of a study in a real store: made by hand, and of tiny studies through the command."""
+"""The report of a study in a real store: made by hand, and of tiny studies from end to end."""
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from reglab.paths import PROJECT
 from reglab.study.declaration import FILE
 from reglab.study.publish import declared, publish
 from reglab.study.search import quasi_random
@@ -17,17 +14,7 @@ from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.store import Store, open_store
 from tests.study.report.lab import log
 from tests.study.report.tuned import P, small
-
-TINY = [
-    "study=quick",
-    "study.name=tiny",
-    "study.tasks=[{data:digits,model:mlp}]",
-    "study.common.model.hidden_sizes=[8]",
-    "tracking.weights=none",
-    "study.tuning_seeds=2",
-    "study.seeds=2",
-    "workers=1",
-]
+from tests.study.studies import conduct
 
 
 def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path) -> None:
@@ -89,7 +76,7 @@ def test_a_pruned_study_from_end_to_end(tmp_path: Path) -> None:
         tmp_path,
         "study.strategies=[none,l2]",
         "study.trials=4",
-        "study.common.trainer.max_epochs=2",
+        "study.common={model:{hidden_sizes:[8]},trainer:{max_epochs:2},data:{train_size:100}}",
         "study.pruning={eta:2,rungs:2}",
         "study.tuning_seeds=1",
     )
@@ -107,15 +94,7 @@ def test_a_pruned_study_from_end_to_end(tmp_path: Path) -> None:
 
 def study(folder: Path, *overrides: str) -> tuple[list[dict[str, str]], Store]:
     """Runs a tiny study; the rows of its tuning.csv, and its store."""
-    places = [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"report.dir={folder}/report"]
-    done = subprocess.run(
-        [sys.executable, PROJECT / "pipelines" / "study.py", *TINY, *places, *overrides],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert conduct(folder, "study.tuning_seeds=2", "study.seeds=2", *overrides) == 0
     rows = list(csv.DictReader((folder / "report" / "tuning.csv").open()))
     return rows, open_store(f"sqlite:///{folder}/mlflow.db", "reglab")
 
