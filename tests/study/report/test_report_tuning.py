@@ -8,6 +8,7 @@ import pytest
 
 from reglab.study.report.budget import unequal
 from reglab.study.report.equal_compute import equal_compute
+from reglab.study.report.findings import find
 from reglab.study.report.make import make_report
 from reglab.study.report.question import ask
 from reglab.study.report.records import History
@@ -195,6 +196,23 @@ def test_which_value_mattered_is_told_from_sixteen_trials_on(tmp_path: Path) -> 
         r'<td class="name">dropout</td><td class="name">(dropout.p \d+ %, lr \d+ %)</td>', report(lab, tmp_path)
     )
     assert row is not None
+
+
+def test_each_task_tells_its_own_trials(tmp_path: Path) -> None:
+    lab = small()
+    lab.task_name, lab.data = "wine mlp", "wine"
+    for strategy in ("none", "dropout"):
+        for i in range(2):
+            lab.tune(strategy, i, {"optimizer.lr": 1e-3, "regularizer.dropout.p": 0.4}, [0.9 + i / 100], chosen=i == 1)
+        lab.confirm(strategy, [0.9, 0.9], [0.9, 0.9])
+    told = find(lab.records, ask(lab.records, metric="test/accuracy"), study=lab.study).tasks
+    trials = {task.task.data: task.tuning.trials for task in told if task.tuning is not None}
+    assert {data: len(some) for data, some in trials.items()} == {"digits": 9, "wine": 4}
+    assert {trial.score for trial in trials["wine"]} == {0.9, 0.91}
+    assert report(lab, tmp_path).count(">What tuning chose<") == 2
+    assert (tmp_path / "tuning.csv").read_text().count("\nwine mlp,") == 4
+    assert (tmp_path / "digits-response.png").exists()
+    assert (tmp_path / "wine-response.png").exists()
 
 
 def test_pruned_trials_have_no_curve_of_budget(tmp_path: Path) -> None:

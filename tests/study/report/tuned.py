@@ -1,6 +1,5 @@
 """Studies made by hand: what was declared, and records of its runs that never saw a store."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,14 +19,15 @@ ABOUT = "digits mlp"
 
 @dataclass
 class Lab:
-    """A study under way; `seeds` are those of the tuning."""
+    """A study under way; `seeds` are those of the tuning, `task_name` and `data` those of the runs to come."""
 
     space: Mapping[str, Sequence[Mapping[str, Any]]]
     seeds: Sequence[int] = (1000,)
     definition: dict[str, Any] = field(default_factory=dict)
     jobs: list[dict[str, Any]] = field(default_factory=list)
     records: list[Rec] = field(default_factory=list)
-    count: Any = field(default_factory=itertools.count)
+    task_name: str = ABOUT
+    data: str = "digits"
 
     def tune(
         self,
@@ -89,11 +89,12 @@ class Lab:
         return found
 
     def _job(self, phase: str, strategy: str, seed: int, **told: Any) -> dict[str, str]:
-        identity = f"hash{next(self.count)}"
+        identity = f"hash{len(self.jobs)}"
         setting = "s" if phase == "confirm" else "t"
-        job = {"config_hash": identity, "setting": setting, "strategy": strategy, "data": "digits", "task": ABOUT}
+        job = {"config_hash": identity, "setting": setting, "strategy": strategy}
+        job |= {"data": self.data, "task": self.task_name}
         self.jobs.append({**job, "seed": str(seed), "phase": phase, **told})
-        return {"config_hash": identity}
+        return {"config_hash": identity, "data": self.data}
 
 
 def small() -> Lab:

@@ -51,9 +51,10 @@ class Studied:
         """Whether there was anything to search."""
         return bool(self.space.get(strategy))
 
-    def task_of(self, setting: str) -> str | None:
-        """The study's own name of the task whose confirmation runs have this setting."""
-        return next((job["task"] for job in self.jobs if job.get("setting") == setting and not tuning(job)), None)
+    def task_of(self, data: str, setting: str) -> str | None:
+        """The study's own name of the task whose confirmation runs are of this data set under this setting."""
+        own = (job for job in self.jobs if (job["data"], job["setting"]) == (data, setting) and not tuning(job))
+        return next((job["task"] for job in own), None)
 
 
 def studied(definition: Mapping[str, Any], jobs: Sequence[Job]) -> Studied:

@@ -49,7 +49,7 @@ def with_tuning(found: "TaskFindings", study: Studied, records: Sequence[Record]
         records: all tracked runs.
         question: the reported metric.
     """
-    name = study.task_of(found.task.key[1])
+    name = study.task_of(*found.task.key)
     own = [trial for trial in trials(study, records, question.metric) if trial.task == name]
     if not own:
         return found
