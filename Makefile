@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+RUN_ID ?=
 READY := .venv/.ready
 # One thread a process: small networks run best on one, and the number changes the last bits.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare train sweep study status report ui test lint fix bench index lock
+.PHONY: help setup compare train sweep study status report rerun ui test lint fix bench index lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +40,9 @@ status: $(READY) ## what of sweeps and studies is done, running, failed, missing
 
 report: $(READY) ## compare what is tracked: make report ARGS="metric=test/accuracy"
 	@$(BIN)/python pipelines/report.py $(ARGS)
+
+rerun: $(READY) ## run a tracked run again and compare the numbers: make rerun RUN_ID=...
+	@$(BIN)/python pipelines/rerun.py "run_id='$(RUN_ID)'" $(ARGS)
 
 ui: $(READY) ## browse the runs in MLflow's UI
 	@$(BIN)/python pipelines/ui.py $(ARGS)

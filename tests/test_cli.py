@@ -66,7 +66,7 @@ def test_every_app_has_its_own_help(config_name):
         r"^  (?:  )?((?:[a-z_]+\.)?[a-z_]+)  +\S", text.partition("Keys")[2].partition("Examples")[0], re.M
     )
     cfg = Composer(config_name).compose()
-    assert len(listed) > 2
+    assert len(listed) >= 2
     assert [key for key in listed if OmegaConf.select(cfg, key, default="?") == "?"] == []
 
 

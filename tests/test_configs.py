@@ -20,11 +20,9 @@ COMMAND = re.compile(r"make (?P<target>[a-z]+)(?: ARGS=\"(?P<args>[^\"]*)\")?")
 CONFIG = {
     "train": "train",
     "sweep": "train",
-    "compare": "train",
-    "report": "report",
-    "ui": "ui",
     "study": "study",
-    "status": "status",
+    "compare": "study",
+    **{command: command for command in ("report", "rerun", "status", "ui")},
 }
 
 

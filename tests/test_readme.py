@@ -158,7 +158,9 @@ def test_help_is_there(project: Path) -> None:
     assert done.returncode == 0
     assert "regularizer" in done.stdout
     targets = shell(project, "make help").stdout
-    assert all(target in targets for target in ("compare", "train", "sweep", "report", "ui", "test", "lint", "bench"))
+    assert all(
+        target in targets for target in ("compare", "train", "sweep", "report", "rerun", "ui", "test", "lint", "bench")
+    )
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!http)[^)]+)\)", README))))

@@ -5,6 +5,21 @@ class ConfigError(ValueError):
     """A wrong setting: one line that names the key, what it got and what would do."""
 
 
+class InProgress(ConfigError):
+    """With resume=true: another process is training this very config.
+
+    Args:
+        by: the id of its run.
+    """
+
+    def __init__(self, by: str) -> None:
+        super().__init__(f"resume=true: run {by} of another process is training this config; wait, or say resume=false")
+        self.by = by
+
+    def __reduce__(self) -> tuple[type["InProgress"], tuple[str]]:
+        return (InProgress, (self.by,))
+
+
 class Diverged(RuntimeError):
     """The training loss stopped being finite.
 

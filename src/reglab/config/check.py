@@ -26,7 +26,7 @@ _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer"
 # Keys that the config holds for people and the classes do not take, or take without saying so.
 _NOT_PASSED = {"_target_", "name"}
 _TOP = {key.split(".")[0] for key in TRAIN} | set(_SECTIONS)
-_TRACKING = {"uri", "experiment", "weights", "parent", "phase", "sweep", "study", "tuned"}
+_TRACKING = {"uri", "experiment", "weights", "parent", "phase", "sweep", "study", "tuned", "rerun_of"}
 _TRAINER = {key.split(".")[1] for key in TRAIN if key.startswith("trainer.")}
 _TRAINER_SET = {"logger", "callbacks", "devices", "num_sanity_val_steps", "default_root_dir"} | {
     f"enable_{part}" for part in ("checkpointing", "progress_bar", "model_summary")

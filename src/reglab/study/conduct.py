@@ -14,12 +14,12 @@ from reglab.study import children
 from reglab.study.cells import cells
 from reglab.study.declaration import check_declared, keep
 from reglab.study.definition import Study, read
-from reglab.study.job import FirstFailure, Outcome, say
+from reglab.study.job import Outcome, say
 from reglab.study.jobs import Job
 from reglab.study.launch import Launch
+from reglab.study.place import all_trained
 from reglab.study.progress import PHASES, Progress, progress
 from reglab.study.round import Round
-from reglab.study.train import train_elsewhere, train_here
 
 if TYPE_CHECKING:
     from reglab.study.tuning import Result
@@ -133,24 +133,13 @@ class _Conductor:
         metric = self._study.select_by[0] if phase == "tune" else self._study.metric
         shared = todo[0].config.copy()
         shared.metric, shared.fail_fast = metric, bool(self._cfg.fail_fast)
+        shared.resume = bool(self._cfg.resume)
         round_ = Round(self._study.title, todo, shared, phase, self._progress.tuned)
         say(f"{'tuning' if phase == 'tune' else 'confirming on fresh seeds'}: {len(todo)} runs")
-        outcomes = self._place(round_, todo)
+        outcomes = all_trained(round_, todo, self._launch, self._store, self._parent)
         results = of_outcomes(self._store, outcomes, (metric,))
         self._failed += [o for o in outcomes if o.error and not results[o.config_hash].diverged]
         self._learn(results)
-
-    def _place(self, round_: Round, todo: Sequence[Job]) -> list[Outcome]:
-        from reglab.tracking.queries import bury
-
-        if self._launch.in_process(len(todo)):
-            return train_here(round_, todo, self._parent)
-        try:
-            return train_elsewhere(round_, todo, self._launch, self._store, self._parent)
-        except FirstFailure as failure:
-            children.end()
-            bury(self._store)
-            return [failure.outcome]
 
     def _tell_reused(self) -> None:
         done = sum(job.config_hash in self._progress.results for job in self._progress.jobs)

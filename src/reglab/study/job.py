@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash
 from reglab.config.selection import tidy
-from reglab.errors import ConfigError
+from reglab.errors import ConfigError, InProgress
 from reglab.stopping import Stopped
 
 
@@ -21,10 +21,12 @@ class Outcome:
     Attributes:
         config_hash: the job's identity.
         label: what tells it from its siblings.
-        run_id: of its tracked run; None where it failed before one was opened.
+        run_id: of its tracked run, here or in another process; None where it failed before one was opened.
         error: the first line of what went wrong; None where the run is FINISHED.
         metrics: figures by tracked name.
         seconds: wall time.
+        reused: another process has finished it since the sweep began.
+        in_progress: another process is training it: what will come of it is not known yet.
     """
 
     config_hash: str
@@ -33,6 +35,8 @@ class Outcome:
     error: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    reused: bool = False
+    in_progress: bool = False
 
 
 class FirstFailure(BaseException):
@@ -51,6 +55,8 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
     began = time.perf_counter()
     try:
         result = run(cfg, overrides)
+    except InProgress as other:
+        return Outcome(identity, label, other.by, in_progress=True)
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             import traceback
@@ -58,7 +64,7 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
             traceback.print_exc()
         run_id = getattr(error, "run_id", None)
         return Outcome(identity, label, run_id, first_line(error), seconds=time.perf_counter() - began)
-    return Outcome(identity, label, result.run_id, None, dict(result.metrics), result.seconds)
+    return Outcome(identity, label, result.run_id, None, dict(result.metrics), result.seconds, result.reused)
 
 
 def first_line(error: BaseException) -> str:
@@ -108,7 +114,10 @@ class Place:
 def line(outcome: Outcome, place: int, total: int, metric: str | None) -> str:
     """``[ 7/80] dropout+max_norm seed=3  test/accuracy 0.8123  1.9 s``."""
     head = f"[{place:{len(str(total))}}/{total}] {outcome.label}"
-    return f"{head}  {_figure(outcome, metric)}  {outcome.seconds:.1f} s"
+    if outcome.in_progress:
+        return f"{head}  another process is training it: waited for at the end"
+    took = "by another process" if outcome.reused else f"{outcome.seconds:.1f} s"
+    return f"{head}  {_figure(outcome, metric)}  {took}"
 
 
 def _figure(outcome: Outcome, metric: str | None) -> str:

@@ -52,7 +52,7 @@ class Plan:
             "tracking.phase": "sweep",
             "tracking.sweep": self.name,
             "trainer.progress": False,
-            "resume": False,  # the sweep has looked already
+            "resume": self.cfg.resume is not False,  # the sweep has looked, but others may have begun since
         }
 
 

@@ -27,5 +27,5 @@ class Round(Plan):
             "tracking.study": self.name,
             "tracking.tuned": ",".join(self.tuned),
             "trainer.progress": False,
-            "resume": False,  # the study has looked already
+            "resume": self.cfg.resume is not False,  # the study has looked, but others may have begun since
         }

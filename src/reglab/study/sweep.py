@@ -12,12 +12,12 @@ from reglab.errors import ConfigError
 from reglab.stopping import Stopped, stoppable
 from reglab.study import children
 from reglab.study.answerable import check_baseline, check_metric
-from reglab.study.job import FirstFailure, Outcome, say
-from reglab.study.jobs import Job, expand
+from reglab.study.job import Outcome, say
+from reglab.study.jobs import expand
 from reglab.study.launch import Launch
+from reglab.study.place import all_trained
 from reglab.study.plan import Plan, make_plan
 from reglab.study.reuse import pending
-from reglab.study.train import train_elsewhere, train_here
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -61,7 +61,7 @@ def _run(plan: Plan, launch: Launch) -> int:
     try:
         parent_id = parent.enter(store, plan.name, plan.declared())
         todo = pending(plan, store)
-        outcomes = _train(plan, todo, launch, store, parent_id)
+        outcomes = all_trained(plan, todo, launch, store, parent_id)
         failed = [outcome for outcome in outcomes if outcome.error]
         finished = len(queries.finished(store, plan.hashes))
         reported = _report(plan, store, parent_id) if finished else True
@@ -103,21 +103,6 @@ def _strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[str]:
             "setting (sweep.name=NAME starts another)"
         )
     return {str(job.get("strategy")) for job in reported}
-
-
-def _train(plan: Plan, todo: Sequence[Job], launch: Launch, store: "Store", parent_id: str) -> list[Outcome]:
-    if not todo:
-        return []
-    if launch.in_process(len(todo)):
-        return train_here(plan, todo, parent_id)
-    try:
-        return train_elsewhere(plan, todo, launch, store, parent_id)
-    except FirstFailure as failure:
-        from reglab.tracking.queries import bury
-
-        children.end()
-        bury(store)
-        return [failure.outcome]
 
 
 def _report(plan: Plan, store: "Store", parent_id: str) -> bool:

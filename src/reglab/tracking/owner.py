@@ -6,6 +6,7 @@ import socket
 import time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,13 +26,10 @@ def is_me(tag: str | None) -> bool:
 
 def is_dead(tag: str | None) -> bool:
     """Whether the owner is known to be gone. Of other hosts and containers nothing is known: False."""
-    try:
-        owner = json.loads(tag or "")
-        host, ids, pid, born = str(owner["host"]), str(owner["ids"]), int(owner["pid"]), str(owner["born"])
-    except (ValueError, TypeError, KeyError):
+    owner = _read(tag)
+    if owner is None or not _is_here(owner):
         return False
-    if (host, ids) != (socket.gethostname(), _namespace()):
-        return False
+    pid, born = owner["pid"], owner["born"]
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:  # killed, and its parent never asked
@@ -41,6 +39,24 @@ def is_dead(tag: str | None) -> bool:
         return True
     except psutil.AccessDenied:
         return False
+
+
+def is_elsewhere(tag: str | None) -> bool:
+    """Whether the owner is a process of another host or container; False for what is no owner."""
+    owner = _read(tag)
+    return owner is not None and not _is_here(owner)
+
+
+def _read(tag: str | None) -> dict[str, Any] | None:
+    try:
+        owner = json.loads(tag or "")
+        return {**{key: str(owner[key]) for key in ("host", "ids", "born")}, "pid": int(owner["pid"])}
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _is_here(owner: dict[str, Any]) -> bool:
+    return (owner["host"], owner["ids"]) == (socket.gethostname(), _namespace())
 
 
 @cache

@@ -8,17 +8,27 @@ from mlflow.entities import RunTag
 
 from reglab.tracking import artifacts, owner, queries
 from reglab.tracking.closing import signals_held
+from reglab.tracking.heartbeat import EVERY_S, Heart
 from reglab.tracking.run import PARENT_TAG, standard_tags
 from reglab.tracking.store import Store
 
 DECLARED = "declared.json"
 Job = dict[str, Any]
+_hearts: dict[str, Heart] = {}  # of the parents that this process has entered
 
 
 def enter(
-    store: Store, name: str, jobs: Sequence[Job], *, kind: str = "sweep", tags: Mapping[str, str] | None = None
+    store: Store,
+    name: str,
+    jobs: Sequence[Job],
+    *,
+    kind: str = "sweep",
+    tags: Mapping[str, str] | None = None,
+    beat_s: float = EVERY_S,
 ) -> str:
     """Id of the parent of a sweep or study, RUNNING and owned by this process; its declared jobs have grown by `jobs`.
+
+    It has a heartbeat until it is closed.
 
     Args:
         store: where.
@@ -26,6 +36,7 @@ def enter(
         jobs: JSON-able dicts with at least `config_hash` and `setting` (see `grown` and `covered`).
         kind: ``sweep`` or ``study``.
         tags: further tags of the parent.
+        beat_s: seconds between heartbeats.
     """
     given = {**standard_tags(), **(tags or {}), "phase": "parent", kind: name}
     parent: str | None = None
@@ -39,6 +50,8 @@ def enter(
                 if "error" in store.client.get_run(parent).data.tags:  # of an earlier start
                     store.client.delete_tag(parent, "error")
                 store.client.update_run(parent, status="RUNNING")
+            if parent not in _hearts:
+                _hearts[parent] = Heart(store.client, parent, beat_s)
             files = artifacts.of(store, parent)
             before = json.loads(files.read_text(DECLARED) or "[]")
             files.write_text(json.dumps(grown(before, jobs), indent=1), DECLARED)
@@ -50,15 +63,22 @@ def enter(
 
 
 def close(store: Store, parent: str, status: str) -> None:
-    """Ends the parent, unless another process has entered it since.
+    """Ends the parent, unless another process has entered it since and lives.
 
     Args:
         store: where.
         parent: its id.
         status: FINISHED, FAILED or KILLED.
     """
-    with signals_held(deliver=status != "KILLED"), store.lock():
-        if owner.is_me(store.client.get_run(parent).data.tags.get(owner.TAG)):
+    with signals_held(deliver=status != "KILLED"):
+        if heart := _hearts.pop(parent, None):
+            heart.stop()
+        with store.lock():
+            tags = store.client.get_run(parent).data.tags
+            if not (owner.is_me(tags.get(owner.TAG)) or owner.is_dead(tags.get(owner.TAG))):
+                return
+            if status == "FINISHED" and "error" in tags:  # who entered it since was buried
+                store.client.delete_tag(parent, "error")
             store.client.set_terminated(parent, status)
 
 

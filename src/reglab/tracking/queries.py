@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import LifecycleStage, Run, ViewType
+from mlflow.exceptions import MlflowException
 
-from reglab.tracking import owner
+from reglab.tracking import heartbeat, owner
 from reglab.tracking.store import Store
 
 _PAGE = 1000
@@ -79,6 +80,31 @@ def finished(store: Store, config_hashes: Sequence[str]) -> dict[str, Record]:
     return {h: newest[h] for h in wanted if h in newest}
 
 
+def taken(store: Store, config_hash: str) -> Record | None:
+    """The run that makes it needless to train an identity: its newest FINISHED one, else a RUNNING one of another
+    process that lives; reruns do not count. Ask under the store's lock, and open a run before it is let go."""
+    records = [r for r in runs(store, tags={"config_hash": config_hash}) if "rerun_of" not in r.tags]
+    done = [r for r in records if r.status == "FINISHED"]
+    return done[-1] if done else next((r for r in records if is_in_progress(r)), None)
+
+
+def is_in_progress(record: Record) -> bool:
+    """Whether another process is training the run, as far as is known."""
+    mine = owner.is_me(record.tags.get(owner.TAG))
+    return record.status == "RUNNING" and not mine and heartbeat.lives(record.tags)
+
+
+def get(store: Store, run_id: str) -> Record | None:
+    """The run of that id, in whichever experiment; None where there is none, or it was deleted."""
+    try:
+        run = store.client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+    return _record(run) if run.info.lifecycle_stage == LifecycleStage.ACTIVE else None
+
+
 def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, float]]:
     """(step, value) in the order of steps; of a step logged twice the later value."""
     logged = sorted(client.get_metric_history(run_id, metric), key=lambda m: (m.step, m.timestamp))
@@ -86,14 +112,15 @@ def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, f
 
 
 def bury(store: Store) -> list[str]:
-    """Ends RUNNING runs whose process is gone from this host as KILLED; returns their ids."""
+    """Ends as KILLED what is RUNNING though its process is gone, or silent on another host; returns the ids."""
     buried = []
     for record in runs(store, status="RUNNING"):
-        if not owner.is_dead(record.tags.get(owner.TAG)):
+        if heartbeat.lost(record.tags) is None:
             continue
-        # Read again: it may have ended properly since the search. A dead owner changes nothing any more.
-        if store.client.get_run(record.run_id).info.status == "RUNNING":
-            store.client.set_tag(record.run_id, "error", "its process ended without closing it")
+        # Read again: since the search it may have ended properly, or been heard.
+        run = store.client.get_run(record.run_id)
+        if run.info.status == "RUNNING" and (reason := heartbeat.lost(run.data.tags)):
+            store.client.set_tag(record.run_id, "error", reason)
             store.client.set_terminated(record.run_id, "KILLED")
             buried.append(record.run_id)
     return buried

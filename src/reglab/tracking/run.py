@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from reglab.errors import Diverged
 from reglab.stopping import Stopped
-from reglab.tracking import owner
+from reglab.tracking import heartbeat, owner
 from reglab.tracking.artifacts import Artifacts
 from reglab.tracking.buffer import Buffer, texts
 from reglab.tracking.closing import signals_held
@@ -30,15 +30,16 @@ class TrackedRun:
 
     nothing raised: FINISHED; `Stopped`, KeyboardInterrupt, SystemExit: KILLED; `Diverged`: FAILED with the tags
     `diverged` and `diverged_step`; anything else: FAILED. A FAILED run has `error.txt` (one line, then the traceback)
-    and the line as tag `error`. Signals wait until the run is closed.
+    and the line as tag `error`. Signals wait until the run is closed. Until then it has a heartbeat.
     """
 
-    def __init__(self, store: Store, run_id: str, artifact_uri: str) -> None:
+    def __init__(self, store: Store, run_id: str, artifact_uri: str, beat_s: float = heartbeat.EVERY_S) -> None:
         self.id = run_id
         self._store = store
         self._buffer = Buffer(store.client, run_id)
         self._artifacts = Artifacts(store.client, store.uri, run_id, artifact_uri)
         self.status = "RUNNING"
+        self._heart = heartbeat.Heart(store.client, run_id, beat_s)
 
     @classmethod
     def open(
@@ -49,6 +50,7 @@ class TrackedRun:
         tags: Mapping[str, object],
         params: Mapping[str, object],
         parent: str | None = None,
+        beat_s: float = heartbeat.EVERY_S,
     ) -> "TrackedRun":
         """Creates the run with everything that is known before it starts.
 
@@ -58,13 +60,14 @@ class TrackedRun:
             tags: searchable; None leaves a tag out.
             params: the few that people filter on; they can never change.
             parent: id of the sweep's or study's run.
+            beat_s: seconds between heartbeats.
         """
         given = {**standard_tags(), **texts(tags), **({PARENT_TAG: parent} if parent else {})}
         run: TrackedRun | None = None
         try:
             with signals_held():
                 info = store.client.create_run(store.experiment_id, tags=given, run_name=name).info
-                run = cls(store, info.run_id, info.artifact_uri)
+                run = cls(store, info.run_id, info.artifact_uri, beat_s)
                 entries = [Param(key, value) for key, value in texts(params).items()]
                 for start in range(0, len(entries), _PARAMS_PER_CALL):
                     store.client.log_batch(info.run_id, params=entries[start : start + _PARAMS_PER_CALL])
@@ -108,6 +111,7 @@ class TrackedRun:
 
     def _close(self, status: str, error: BaseException | None) -> str | None:
         """Sends what is buffered, then the status; returns what went wrong on the way, in one line."""
+        self._heart.stop()
         problems: list[str] = []
         lost = False
 
@@ -136,12 +140,13 @@ class TrackedRun:
 
 
 def standard_tags() -> dict[str, str]:
-    """Tags of every run: its owner, and who runs what as MLflow shows it."""
+    """Tags of every run: its owner with a first heartbeat, and who runs what as MLflow shows it."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # containers run under ids without a name
         user = "unknown"
-    return {owner.TAG: owner.me(), "mlflow.user": user, "mlflow.source.name": "reglab", "mlflow.source.type": "LOCAL"}
+    shown = {"mlflow.user": user, "mlflow.source.name": "reglab", "mlflow.source.type": "LOCAL"}
+    return {owner.TAG: owner.me(), heartbeat.TAG: heartbeat.now(), **shown}
 
 
 def _one_line(error: BaseException) -> str:

@@ -38,7 +38,7 @@ def tags(cfg: DictConfig) -> dict[str, str]:
     }
     if git_dirty():
         named["git_dirty"] = "true"
-    for key in ("sweep", "study"):
+    for key in ("sweep", "study", "rerun_of"):
         if cfg.tracking.get(key):
             named[key] = str(cfg.tracking[key])
     return named

@@ -3,14 +3,18 @@
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash, strategy
+from reglab.errors import InProgress
 from reglab.stopping import stoppable
-from reglab.tracking.queries import bury, finished
+from reglab.tracking.closing import signals_held
+from reglab.tracking.queries import Record, bury, taken
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.training import build, describe, files
@@ -42,7 +46,7 @@ class Result:
 
 
 def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
-    """Trains one composed config and tracks it.
+    """Trains one composed config and tracks it; with `resume` only where no other run of its identity is, or will be.
 
     Args:
         cfg: a checked config, resolvable.
@@ -50,6 +54,8 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
 
     Raises:
         ConfigError: what only data or model could show is wrong; the run is FAILED.
+        InProgress: with `resume`, another process is training it (on another host with the same server it can slip by
+            unseen where both begin at the same moment); no run was opened.
         Diverged: the loss stopped being finite; the run is FAILED.
         Stopped: SIGINT or SIGTERM; the run is KILLED.
 
@@ -59,30 +65,48 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
     if cfg.tracking.phase == "single":  # a sweep has done it once for all
         bury(store)
-    if cfg.resume and (before := finished(store, [config_hash(cfg)])):
-        record = before[config_hash(cfg)]
-        return Result(record.run_id, strategy(cfg), dict(record.metrics), reused=True)
-    with stoppable():
-        metrics, run_id = _tracked(store, cfg, overrides)
-    return Result(run_id, strategy(cfg), metrics, time.perf_counter() - began)
+    with stoppable(), ExitStack() as stack:
+        known = _known(cfg)
+        opened = _claimed(store, config_hash(cfg), known, stack) if cfg.resume else _opened(store, known, stack)
+        if isinstance(opened, Record):
+            return Result(opened.run_id, strategy(cfg), dict(opened.metrics), reused=True)
+        set_threads(int(cfg.trainer.threads))
+        files.log_recipe(opened, cfg, overrides)
+        metrics = _train(cfg, opened)
+    return Result(opened.id, strategy(cfg), metrics, time.perf_counter() - began)
 
 
-def _tracked(store: Store, cfg: DictConfig, overrides: Sequence[str]) -> tuple[dict[str, float], str]:
-    tracked = TrackedRun.open(
-        store,
-        name=describe.run_name(cfg),
-        tags=describe.tags(cfg),
-        params=describe.params(cfg),
-        parent=cfg.tracking.parent,
-    )
-    try:
-        with tracked:
-            set_threads(int(cfg.trainer.threads))
-            files.log_recipe(tracked, cfg, overrides)
-            return _train(cfg, tracked), tracked.id
-    except BaseException as error:
-        error.run_id = tracked.id  # type: ignore[attr-defined]
-        raise
+def _known(cfg: DictConfig) -> dict[str, Any]:
+    """What a run is opened with."""
+    return {
+        "name": describe.run_name(cfg),
+        "tags": describe.tags(cfg),
+        "params": describe.params(cfg),
+        "parent": cfg.tracking.parent,
+    }
+
+
+def _claimed(store: Store, identity: str, known: Mapping[str, Any], stack: ExitStack) -> TrackedRun | Record:
+    """A new run, or the FINISHED one of the same identity: of several processes that ask at once, one gets the run."""
+    with store.lock():
+        before = taken(store, identity)
+        if before is None:
+            return _opened(store, known, stack)
+    if before.status != "FINISHED":
+        raise InProgress(before.run_id)
+    return before
+
+
+def _opened(store: Store, known: Mapping[str, Any], stack: ExitStack) -> TrackedRun:
+    with signals_held():  # until the stack will close it
+        tracked = TrackedRun.open(store, **known)
+
+        def name_it(_kind: object, error: BaseException | None, _trace: object) -> None:
+            if error is not None:
+                error.run_id = tracked.id  # type: ignore[attr-defined]
+
+        stack.push(name_it)
+        return stack.enter_context(tracked)
 
 
 def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:

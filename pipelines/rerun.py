@@ -1,0 +1,35 @@
+"""Runs a tracked run again and compares the numbers: python pipelines/rerun.py run_id=ID"""
+
+import sys
+
+from reglab.stopping import end_silently
+
+end_silently()
+
+from omegaconf import DictConfig
+
+from reglab.cli import announce_imports, run_app
+from reglab.errors import ConfigError
+from reglab.tracking.uri import resolve
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuses what the config alone shows to be wrong."""
+    if cfg.run_id in (None, ""):
+        raise ConfigError("run_id=null: give the id of a tracked run, as in make rerun RUN_ID=ID; make train prints it")
+    if not isinstance(cfg.run_id, str):  # hexadecimal digits that are a number as well
+        raise ConfigError(f"run_id={cfg.run_id}: was read as a number; quote it twice: run_id=\"'ID'\"")
+    resolve(cfg.tracking.uri)
+
+
+def main(cfg: DictConfig) -> None:
+    """Trains it anew and ends the process with 0 where the numbers are equal, else with 1."""
+    announce_imports()
+    from reglab.study.rerun import rerun
+
+    if not rerun(cfg.tracking.uri, cfg.run_id):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_app(main, "rerun", check)

@@ -1,0 +1,78 @@
+"""The sign of life of a running run, by which other hosts tell a living owner from a dead one."""
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from mlflow import MlflowClient
+
+from reglab.tracking import owner
+
+TAG = "heartbeat"
+EVERY_S = 30.0
+SILENT_S = 300.0  # ten beats: more than a server's restart, or clocks of two hosts that differ a little
+_STOP_S = 20.0  # as long as sqlite waits for a lock
+
+
+class Heart:
+    """Renews a run's tag `heartbeat` from a thread of its own, however long an epoch takes.
+
+    A beat that cannot be sent is left out: that the tracker is away is told by the run itself. After a fork the child
+    has no such thread, and owns no run.
+
+    Args:
+        client: MLflow's client.
+        run_id: the run; it should have a first beat (`now`) from its creation.
+        every: seconds between beats.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str, every: float = EVERY_S) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._every = every
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="reglab-heart", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No beat begins after this; one under way is waited for (20 s at most: the server may hang)."""
+        self._ended.set()
+        self._thread.join(_STOP_S)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._every):
+            with suppress(Exception):
+                self._client.set_tag(self._run_id, TAG, now())
+
+
+def now() -> str:
+    """A beat: the seconds since the epoch, as text."""
+    return f"{time.time():.0f}"
+
+
+def lost(tags: Mapping[str, str]) -> str | None:
+    """Why the owner of a RUNNING run is taken for dead, in one line; None where it lives, or nothing is known.
+
+    Of this host the process itself is asked. Of other hosts and containers the heartbeat tells, where there is one.
+    """
+    if owner.is_dead(tags.get(owner.TAG)):
+        return "its process ended without closing it"
+    age = _age(tags)
+    if owner.is_elsewhere(tags.get(owner.TAG)) and age is not None and age > SILENT_S:
+        return f"no heartbeat for {SILENT_S / 60:.0f} minutes: its process on another host is taken for dead"
+    return None
+
+
+def lives(tags: Mapping[str, str]) -> bool:
+    """Whether the owner of a RUNNING run is known to work on it: it beats, and is not gone."""
+    age = _age(tags)
+    return age is not None and age <= SILENT_S and not owner.is_dead(tags.get(owner.TAG))
+
+
+def _age(tags: Mapping[str, str]) -> float | None:
+    """Seconds since the last beat; None where there is none."""
+    try:
+        return time.time() - float(tags[TAG])
+    except (KeyError, ValueError):
+        return None

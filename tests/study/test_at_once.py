@@ -1,0 +1,180 @@
+"""The same sweep started several times at the same moment: no run is done twice."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reglab.config.compose import compose
+from reglab.errors import InProgress
+from reglab.paths import PROJECT
+from reglab.tracking import queries
+from reglab.training.run import run
+from tests.study.sweeps import TINY, children, parent, places, store, sweep
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+Start = Callable[..., "subprocess.Popen[str]"]
+LONG = "trainer.max_epochs=20"
+SWEEP = ["regularizer=none,l1", "seed=range(4)", "trainer.max_epochs=8"]
+
+
+@pytest.fixture
+def folder(store_uri: str) -> Path:
+    """A folder with an empty database."""
+    return Path(store_uri.removeprefix("sqlite:///")).parent
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Starts a sweep in a process of its own."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(*overrides: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(PROJECT / "pipelines" / "train.py"), "-m", *TINY, *places(folder), *overrides]
+        processes.append(
+            subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        )
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_two_sweeps_at_once_share_the_runs_and_report_the_same(folder: Path, start: Start) -> None:
+    names = ("one", "two")
+    started = [start(*SWEEP, f"report.dir={folder}/{name}") for name in names]
+    said = [process.communicate()[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert [record.status for record in children(folder)] == ["FINISHED"] * 8, said
+    assert set(Counter(record.tags["config_hash"] for record in children(folder)).values()) == {1}
+    assert len({record.tags["owner"] for record in children(folder)}) == 2  # both took part
+    assert parent(folder).status == "FINISHED"
+    one, two = ((folder / name / "leaderboard.csv").read_text() for name in names)
+    assert one == two
+    assert one.count("\n") == 3
+
+
+def stopped_in_a_run(folder: Path, start: Start) -> "subprocess.Popen[str]":
+    """A sweep of one run, held still in the middle of it: for others it lives."""
+    other = start("seed=0", LONG)
+    while not list(folder.rglob("environment.json")):  # written after its run was opened: it holds no lock
+        assert other.poll() is None
+        time.sleep(0.02)
+    other.send_signal(signal.SIGSTOP)
+    return other
+
+
+def test_a_run_of_another_process_is_waited_for_after_all_others(
+    folder: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = stopped_in_a_run(folder, start)
+    thread = after_seed_1(folder, lambda: other.send_signal(signal.SIGCONT))
+    assert sweep(folder, "seed=0,1", LONG) == 0
+    thread.join()
+    assert other.wait() == 0
+    out = capsys.readouterr().out
+    assert "[1/2] none seed=0  another process is training it: waited for at the end\n[2/2] none seed=1  test" in out
+    assert "waiting for 1 run that another process is training ..." in out
+    assert out[out.index("waiting") :].splitlines()[1].startswith("[2/2] none seed=0  test/accuracy 0.")
+    assert [(record.tags["seed"], record.status) for record in children(folder)] == [
+        ("0", "FINISHED"),
+        ("1", "FINISHED"),
+    ]
+    assert (folder / "report" / "leaderboard.csv").read_text().splitlines()[1].startswith("none,2,")
+    assert parent(folder).status == "FINISHED"
+
+
+def test_what_a_killed_process_left_is_done_here(
+    folder: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = stopped_in_a_run(folder, start)
+    thread = after_seed_1(folder, lambda: os.kill(other.pid, signal.SIGKILL))
+    assert sweep(folder, "seed=0,1", LONG) == 0
+    thread.join()
+    out = capsys.readouterr().out
+    assert "another process left a run undone: it is done here\n[2/2] none seed=0  test/accuracy" in out
+    assert [(record.tags["seed"], record.status) for record in children(folder)] == [
+        ("0", "KILLED"),
+        ("1", "FINISHED"),
+        ("0", "FINISHED"),
+    ]
+    assert parent(folder).status == "FINISHED"
+
+
+def after_seed_1(folder: Path, act: Callable[[], None]) -> threading.Thread:
+    """Acts a moment after the run of seed 1 has ended."""
+    opened = store(folder)
+
+    def watch() -> None:
+        while not queries.runs(opened, status="FINISHED", tags={"seed": "1"}):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        act()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def another_hosts(folder: Path, beat: float) -> str:
+    """Id of a RUNNING run of seed 0 whose last heartbeat is so many seconds old; the sweep has done seed 1."""
+    assert sweep(folder, "seed=0") == 0
+    (done,) = children(folder)
+    owner = json.dumps(json.loads(done.tags["owner"]) | {"host": "another"})
+    for key, value in {"owner": owner, "heartbeat": f"{time.time() - beat:.0f}"}.items():
+        store(folder).client.set_tag(done.run_id, key, value)
+    store(folder).client.update_run(done.run_id, status="RUNNING")
+    return done.run_id
+
+
+def test_a_run_of_another_host_that_fails_is_told_as_failed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = another_hosts(folder, beat=10)
+
+    def fail() -> None:
+        store(folder).client.set_tag(theirs, "error", "Diverged: at step 3")
+        store(folder).client.set_terminated(theirs, "FAILED")
+
+    thread = after_seed_1(folder, fail)
+    assert sweep(folder, "seed=0,1") == 1
+    thread.join()
+    out = capsys.readouterr().out
+    assert "[2/2] none seed=0  FAILED: Diverged: at step 3  by another process\n" in out
+    assert f"  none seed=0  Diverged: at step 3  run {theirs}\n" in out
+    assert [record.status for record in children(folder)] == ["FAILED", "FINISHED"]
+
+
+def test_a_run_of_another_host_that_fell_silent_is_done_here(folder: Path) -> None:
+    theirs = another_hosts(folder, beat=310)
+    assert sweep(folder, "seed=0") == 0
+    assert [record.status for record in children(folder)] == ["KILLED", "FINISHED"]
+    assert children(folder)[0].run_id == theirs
+
+
+def test_a_single_run_is_refused_where_another_process_trains_it(folder: Path) -> None:
+    theirs = another_hosts(folder, beat=10)
+    cfg = compose([*TINY, *places(folder), "seed=0", "resume=true"])
+    with pytest.raises(InProgress) as caught:
+        run(cfg)
+    assert str(caught.value) == (
+        f"resume=true: run {theirs} of another process is training this config; wait, or say resume=false"
+    )
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # it crosses processes
+    assert len(children(folder)) == 1
+
+
+def test_resume_false_waits_for_nobody(folder: Path, start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    stopped_in_a_run(folder, start)
+    assert sweep(folder, "seed=0", LONG, "resume=false") == 0
+    assert "another process" not in capsys.readouterr().out
+    assert [record.status for record in children(folder)] == ["RUNNING", "FINISHED"]

@@ -1,0 +1,85 @@
+"""What cannot be run again is refused in one line, before anything trains."""
+
+from pathlib import Path
+
+import pytest
+
+from reglab.errors import ConfigError
+from reglab.study.rerun import rerun
+from reglab.tracking import artifacts, queries
+from reglab.tracking.store import Store, open_store
+from tests.study.test_rerun import trained
+
+
+@pytest.fixture
+def store(store_uri: str) -> Store:
+    return open_store(store_uri, "mine")
+
+
+def refused(store: Store, run_id: str) -> str:
+    """The one line of a rerun that trains nothing."""
+    before = len(queries.runs(store))
+    with pytest.raises(ConfigError) as caught:
+        rerun(store.uri, run_id)
+    assert len(queries.runs(store)) == before
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_what_cannot_be_run_again_is_refused_in_one_line(store: Store, tmp_path: Path) -> None:
+    own = store.client.create_run(store.experiment_id).info.run_id
+    assert (
+        refused(store, own) == f"run_id={own}: is RUNNING, so there are no final figures to compare; "
+        "give a FINISHED run"
+    )
+    store.client.set_terminated(own, "FINISHED")
+    assert refused(store, own) == (
+        f"run_id={own}: has no overrides.yaml: give a run that make train or make sweep has made"
+    )
+    assert refused(store, own[:9]) == f"run_id={own[:9]}: no such run in {store.uri}; did you mean {own}?"
+    typed = ("0" if own[0] != "0" else "1") + own[1:]
+    assert refused(store, typed) == f"run_id={typed}: no such run in {store.uri}; did you mean {own}?"
+    assert refused(store, "?").endswith("; make train prints ids")
+    store.client.delete_run(own)
+    assert refused(store, own) == f"run_id={own}: was deleted; restore it (mlflow runs restore --run-id {own})"
+    with pytest.raises(ConfigError, match=r"nothing was tracked there yet; make a run: make train$"):
+        rerun(f"sqlite:///{tmp_path}/other.db", own)
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_data_that_are_gone_or_others_are_refused(store: Store, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    rows = "x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60))
+    table.write_text(rows)
+    first = trained(store, "data=csv", f"data.path={table}", "data.target=y")
+    table.write_text(rows + "7,a\n")
+    said = refused(store, first)
+    assert said.startswith(f"run_id={first}: data.path={table}: has another content now (SHA-256 then ")
+    assert said.endswith("; put back what it was trained on")
+    table.unlink()
+    assert refused(store, first).startswith(f"run_id={first}: data.path={table}: no such file")
+    (tmp_path / "table.csv").write_text(rows)
+    assert rerun(store.uri, first) is True
+
+
+def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path) -> None:
+    first = trained(store)
+    files = artifacts.of(store, first)
+    refusal = "what only a tracker names is not run; give the class a YAML of its own in conf/"
+    for override in (
+        "model._target_=os.system",
+        "+model.extra={_target_:os.system}",
+        "+regularizer.mine={_target_:antigravity.Mine}",
+    ):
+        files.write_text(f'["{override}", "no.such.key=1"]', "overrides.yaml")
+        assert refused(store, first) == f"run_id={first}: {override}: {refusal}"
+    (tmp_path / "evil.yaml").write_text("_target_: os.system\nname: evil\n")
+    files.write_text(f'["model=../../../../../../../../../../{tmp_path}/evil"]', "overrides.yaml")
+    assert refused(store, first).startswith(f"run_id={first}: model")
+    files.write_text("[1, 2]", "overrides.yaml")
+    assert "has no overrides.yaml" in refused(store, first)
+    files.write_text('["model.hidden_size=[8]"]', "overrides.yaml")
+    assert (
+        refused(store, first) == f"run_id={first}: model.hidden_size=[8]: no such key; did you mean model.hidden_sizes?"
+    )
