@@ -1,5 +1,6 @@
 """How far a study has come: a pure function of its definition and of what is tracked."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -127,7 +128,8 @@ def _of_trial(cell: CellProgress, phase: str, job: Job) -> dict[str, Any]:
     trial = chosen if phase == "confirm" else next(t for t in cell.tuning.trials if job in t.jobs)
     assert trial is not None
     rung = trial.jobs.index(job) // len({j.config.seed for j in trial.jobs}) if phase == "tune" else trial.rung
-    return {"trial": trial.index, "rung": rung, "chosen": trial is chosen, "pruned": trial.pruned}
+    values = {key: value if value not in (math.inf, -math.inf) else str(value) for key, value in trial.values.items()}
+    return {"trial": trial.index, "values": values, "rung": rung, "chosen": trial is chosen, "pruned": trial.pruned}
 
 
 def _jobs(cell: CellProgress, phase: str) -> Sequence[Job]:

@@ -1,14 +1,17 @@
-"""A sweep's closing report: of everything it declared, logged on its parent run."""
+"""The closing report of a sweep or study: of everything it declared, logged on its parent run."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reglab.study import declaration
 from reglab.study.report.histories import reader
 from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
+from reglab.study.report.studied import Studied, studied
 from reglab.study.report.terminal import markdown, show
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.link import ui_command
@@ -41,7 +44,7 @@ def publish(
     question = ask(records, metric=metric, direction=direction, baseline=baseline, select_by=select_by, force=force)
     tags = store.client.get_run(parent_id).data.tags
     name = tags.get("study") or tags.get("sweep") or parent_id
-    report = make_report(name, question, records, reader(store.client), folder, absent)
+    report = make_report(name, question, records, reader(store.client), folder, absent, _studied(store, parent_id))
     kept = artifacts.of(store, parent_id)
     with kept.folder("report") as target:
         for file in report.files:
@@ -49,6 +52,12 @@ def publish(
     store.client.set_tag(parent_id, "mlflow.note.content", markdown(report))
     show(report, ui_command(store))
     return report
+
+
+def _studied(store: "Store", parent_id: str) -> Studied | None:
+    """What a study declared of its tuning; None for a sweep."""
+    definition = artifacts.of(store, parent_id).read_text(declaration.FILE)
+    return studied(json.loads(definition), parent.declared(store, parent_id)) if definition else None
 
 
 def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:
@@ -61,6 +70,10 @@ def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list
     done = {record.tags["config_hash"] for record in records.values() if record.status == "FINISHED"}
     for record in queries.finished(store, [identity for identity in jobs if identity not in done]).values():
         records[record.run_id] = record
+    known = {record.tags["config_hash"] for record in records.values()}
+    for record in queries.runs(store, status="FAILED", tags={"diverged": "true"}) if known < set(jobs) else []:
+        if record.tags.get("config_hash") in set(jobs) - known:  # a study reuses what diverged elsewhere
+            records[record.run_id] = record
     known = {record.tags["config_hash"] for record in records.values()}
     absent = [str(job.get("label") or identity) for identity, job in jobs.items() if identity not in known]
     return [_as_declared(record, jobs[record.tags["config_hash"]]) for record in records.values()], absent

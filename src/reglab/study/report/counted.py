@@ -60,7 +60,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
         if told:
             result.records.append(_newest(told))
         else:
-            result.failures.append(_failure(_newest(finished or group), metric))
+            result.failures.append(failure_of(_newest(finished or group), metric))
     _leave_out_other_kinds(result, metric)
     if repeated:
         result.left_out.append(f"{repeated} {_runs(repeated)} of the same configuration left out: the newest counts.")
@@ -95,7 +95,8 @@ def _newest(records: Sequence[Record]) -> Record:
     return max(records, key=lambda r: ("rerun_of" not in r.tags, r.started or 0, r.run_id))
 
 
-def _failure(record: Record, metric: str) -> Failure:
+def failure_of(record: Record, metric: str) -> Failure:
+    """The failure of a run that gives no value of the metric."""
     tags = record.tags
     if tags.get("diverged") == "true":
         step = tags.get("diverged_step")

@@ -15,7 +15,9 @@ from reglab.study.report.records import Record
 from reglab.study.report.rows import Grid, Row, grid
 from reglab.study.report.select import Choice, choose
 from reglab.study.report.splits import Splits, missing_cells, proofs, splits
+from reglab.study.report.studied import Studied
 from reglab.study.report.tasks import Task, key_of, split
+from reglab.study.report.tuning import TaskTuning, with_tuning
 from reglab.study.report.weaknesses import listed, shared_rows, untold
 
 
@@ -23,7 +25,8 @@ from reglab.study.report.weaknesses import listed, shared_rows, untold
 class TaskFindings:
     """What one task says. `lines` is its leaderboard; `weaknesses` and `how` are sentences.
 
-    `not_seen` holds the rows that stand for their strategies, `interactions` the combinations whose parts were run.
+    `not_seen` holds the rows that stand for their strategies, `interactions` the combinations whose parts were run;
+    `tuning` is a study's.
     """
 
     task: Task
@@ -37,6 +40,13 @@ class TaskFindings:
     how: list[str]
     not_seen: list[NotSeen]
     interactions: list[Interaction]
+    tuning: TaskTuning | None = None
+
+    @property
+    def strategies(self) -> list[str]:
+        """All that were tried, those included of which no trial could be chosen."""
+        tuned = self.tuning.budgets if self.tuning is not None else []
+        return [*(row.strategy for row in self.grid.rows), *(row.strategy for row in tuned)]
 
 
 @dataclass(frozen=True)
@@ -73,11 +83,14 @@ class Findings:
         return sum(len(row.runs) for found in self.tasks for row in found.grid.rows)
 
 
-def find(records: Sequence[Record], question: Question, absent: Sequence[str] = ()) -> Findings:
+def find(
+    records: Sequence[Record], question: Question, absent: Sequence[str] = (), study: Studied | None = None
+) -> Findings:
     """Count, split into tasks, choose, compare, and say what it comes to.
 
     Args:
         absent: what was declared and never run.
+        study: what was declared of the tuning, where the runs are a study's.
     """
     counted = count(records, question.metric)
     tasks = _comparable(split(counted.records), counted)
@@ -86,7 +99,8 @@ def find(records: Sequence[Record], question: Question, absent: Sequence[str] = 
         # What failed early may lack its setting: in the only task of its data set it is told all the same.
         alone = sum(other.data == task.data for other in tasks) == 1
         failures = [f for f in counted.failures if key_of(f.record) == task.key or (alone and f.data == task.data)]
-        found.append(_of_task(task, failures, question))
+        one = _of_task(task, failures, question)
+        found.append(one if study is None else with_tuning(one, study, records, question))
     data = [task.data for task in tasks]
     board = overall([f.lines for f in found], question, data) if len(found) > 1 else None
     weak, many = [], None

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from reglab.errors import ConfigError
 from reglab.paths import PROJECT
-from reglab.study.report import charts, csv_files, page, style, svg
+from reglab.study.report import charts, csv_files, page, style, svg, trials, tuning_charts
 from reglab.study.report.charts_overall import over_tasks
 from reglab.study.report.findings import Findings, find
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.question import Question
 from reglab.study.report.records import Histories, Record
+from reglab.study.report.studied import Studied
 
-PAGE, BOARD = "report.html", "leaderboard.csv"
+PAGE, BOARD, TUNING = "report.html", "leaderboard.csv", "tuning.csv"
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ def make_report(
     histories: Histories,
     folder: Path | None = None,
     absent: Sequence[str] = (),
+    study: Studied | None = None,
 ) -> Report:
     """Write `report.html`, `leaderboard.csv` (one more for each of several tasks) and the charts as PNG.
 
-    Where there is something to tell, `pairwise.csv` (strategies over data sets) and `interactions.csv` too.
+    Where there is something to tell, `pairwise.csv` (strategies over data sets) and `interactions.csv` too; a study's
+    report has `tuning.csv`, a row for each trial.
 
     Each file is replaced as a whole, the page last; other files in the folder stay.
 
@@ -59,11 +62,12 @@ def make_report(
         histories: run ids and a metric in, (step, value) pairs by run id out.
         folder: where to write; made where missing.
         absent: what was declared and never run.
+        study: what was declared of the tuning, where the runs are a study's.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
-    findings = find(records, question, absent)
+    findings = find(records, question, absent, study)
     folder = (folder or default_folder(name)).absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -91,9 +95,12 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
     """Files of the report in a folder of their own; returns their names, the page last."""
     question = findings.question
     base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)
-    colours = style.colours([row.strategy for found in findings.tasks for row in found.grid.rows], base)
+    colours = style.colours([name for found in findings.tasks for name in found.strategies], base)
     overall = over_tasks(findings, colours)
-    drawn = [charts.of_task(found, question, colours, histories) for found in findings.tasks]
+    drawn = [
+        tuning_charts.with_tuning(charts.of_task(found, question, colours, histories), found.tuning, question, colours)
+        for found in findings.tasks
+    ]
     tables = _tables(findings)
     for file, text in tables.items():
         (draft / file).write_text(text, encoding="utf-8")
@@ -116,5 +123,7 @@ def _tables(findings: Findings) -> dict[str, str]:
             tables[f"leaderboard-{slug(found.task.name)}.csv"] = csv_files.to_csv(found.lines)
     if isinstance(findings.many, ManyTasks):
         tables["pairwise.csv"] = csv_files.pairwise(findings.many)
+    if tuned := [trial for found in findings.tasks if found.tuning is not None for trial in found.tuning.trials]:
+        tables[TUNING] = trials.to_csv(tuned)
     combined = csv_files.interactions(findings)
     return tables if combined is None else tables | {"interactions.csv": combined}

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
-from reglab.study.report import figures, not_seen, page_tables, rules, style, svg
+from reglab.study.report import figures, not_seen, page_tables, rules, style, svg, tuning_page
 from reglab.study.report.charts import Chart
 from reglab.study.report.findings import Findings, TaskFindings
 from reglab.study.report.many_tasks import ManyTasks
@@ -39,6 +39,9 @@ def render(
         _task(found, findings.question, drawn, f"t{i}", several)
         for i, (found, drawn) in enumerate(zip(findings.tasks, charts, strict=True))
     ]
+    for task, found in zip(tasks, findings.tasks, strict=True):
+        digits = figures.decimals(found.lines)
+        task["tuning"] = Markup(tuning_page.section(environment, found.tuning, findings.question, digits))
     return template.render(
         name=name,
         question=findings.question,
@@ -116,6 +119,8 @@ def _failures(findings: Findings) -> list[dict[str, str]]:
         }
         for f in findings.failures
     ]
+    for found in findings.tasks:
+        told += tuning_page.failures(found.tuning, found.task.data)
     return sorted(told, key=lambda f: (f["label"], f["data"], by_number(f["seed"])))
 
 

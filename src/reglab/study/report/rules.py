@@ -1,5 +1,6 @@
 """How the numbers came about: sentences for the end of the page."""
 
+from reglab.study.report import tuning
 from reglab.study.report.findings import Findings
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.statistics import RESAMPLES
@@ -20,7 +21,7 @@ def rules(findings: Findings) -> list[str]:
             f"Where strengths vary, the best mean {' or '.join(chosen)} chose the strength that stands for its "
             "strategy, among those with the most seeds; the test judged it once."
         )
-    else:
+    elif all(found.tuning is None for found in findings.tasks):
         told.append("No strategy has more than one strength that a validation metric chose among.")
     told += [
         "Weights are those that each run itself kept for its test. Tuning runs are never averaged in; of several runs "
@@ -57,7 +58,8 @@ def rules(findings: Findings) -> list[str]:
             "rank) with its correction by Iman and Davenport, then Wilcoxon’s test for each pair. Holm’s correction is "
             "over all pairs there, so p is larger than in the leaderboard, which compares with the baseline alone."
         )
-    return told
+    studies = [found.tuning.study for found in findings.tasks if found.tuning is not None]
+    return [*told, *(tuning.rules(studies[0]) if studies else [])]
 
 
 def _methods(findings: Findings) -> str:

@@ -41,13 +41,14 @@ def values(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=mix(seed, name, len(before)) % 2**32, n_startup_trials=0)
     study = optuna.create_study(sampler=sampler, direction="minimize" if minimized else "maximize")
-    distributions = {one.key: _distribution(one) for one in space}
+    distributions = {one.key: distribution(one) for one in space}
     study.add_trials([_told(values, score, distributions) for values, score in before])
     asked = study.ask(distributions).params
     return {one.key: one.nearest(asked[one.key]) for one in space}
 
 
-def _distribution(one: Dimension) -> "BaseDistribution":
+def distribution(one: Dimension) -> "BaseDistribution":
+    """What Optuna calls a dimension, without its off value."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(one, Choice):

@@ -1,0 +1,83 @@
+"""Where trials lie in the charts, and which of their values mattered."""
+
+import math
+
+import pytest
+
+from reglab.study.report.chart_trials import limits
+from reglab.study.report.importance import importances
+from reglab.study.report.trials import Trial
+from reglab.study.report.tuning_charts import place_of, ticks, told
+from reglab.study.search.quasi_random import values
+from reglab.study.search.space import Choice, Range, Value
+
+LR = Range("optimizer.lr", 1e-4, 1e-2, log=True)
+P = Range("regularizer.dropout.p", 0.0, 0.8, off=0.0)
+L2 = Range("regularizer.l2.strength", 1e-6, 0.1, log=True, off=0.0)
+K = Choice("model.norm", ("none", "batch", "layer"))
+
+
+def trial(number: int, point: dict[str, Value], score: float | None) -> Trial:
+    status = "failed" if score is None else "finished"
+    return Trial("t", "s", number, 0, point, score, None, 1, 1, 1.0, status, False)
+
+
+def test_places_are_shares_of_the_range() -> None:
+    assert [place_of(LR, v) for v in (1e-4, 1e-3, 1e-2)] == pytest.approx([0, 0.5, 1])
+    assert [place_of(P, v) for v in (0.2, 0.8)] == pytest.approx([0.25, 1])
+    assert place_of(P, 0.0) is None
+    assert place_of(Range("k", 0.5, 4, log=True, off=math.inf), math.inf) is None
+    assert [place_of(K, name) for name in ("none", "batch", "layer")] == [0, 0.5, 1]
+
+
+def test_ticks_are_round_values() -> None:
+    assert ticks(LR) == [(pytest.approx(0), "1e-4"), (pytest.approx(0.5), "1e-3"), (pytest.approx(1), "0.01")]
+    assert [text for _, text in ticks(L2)] == ["1e-6", "1e-4", "0.01"]
+    assert ticks(P)[0] == (0, "0")
+    assert [text for _, text in ticks(Range("k", 0.5, 4.0, log=True))] == ["0.5", "1", "2"]
+    assert [text for _, text in ticks(Range("k", 0.3, 0.4, log=True))] == ["0.3", "0.4"]
+    assert [text for _, text in ticks(K)] == ["none", "batch", "layer"]
+
+
+def test_values_as_they_are_written() -> None:
+    point: dict[str, Value] = {"optimizer.lr": 0.0022, "regularizer.dropout.p": 0.31, "model.norm": "batch"}
+    assert told(point) == "lr=0.0022, dropout.p=0.31, model.norm=batch"
+
+
+def test_what_went_wrong_altogether_does_not_flatten_the_rest() -> None:
+    low, high = limits([0.70, 0.72, 0.74, 0.76, 0.10], minimized=False)
+    assert 0.69 < low < 0.70 < 0.76 < high < 0.77
+    low, high = limits([1.0, 1.1, 1.2, 1e9], minimized=True)
+    assert 0.9 < low < 1.0 < 1.2 < high < 1.3
+    low, high = limits([0.5, 0.5], minimized=True)
+    assert low < 0.5 < high
+
+
+@pytest.mark.parametrize("key", ["optimizer.lr", "regularizer.dropout.p"])
+def test_the_value_that_moves_the_score_matters_most(key: str) -> None:
+    space = (LR, P)
+
+    def score(point: dict[str, Value]) -> float:
+        place = place_of(LR if key == LR.key else P, point[key]) or 0.0
+        return (place - 0.3) ** 2
+
+    points = [values(0, space, i) for i in range(32)]
+    whole = [score(point) for point in points]
+    for scores in (whole, [*whole[:-1], 1e9]):  # one that went wrong altogether changes little
+        found = importances(
+            space, [trial(i, point, s) for i, (point, s) in enumerate(zip(points, scores, strict=True))]
+        )
+        assert found is not None
+        assert next(iter(found)) == key
+        assert found[key] > 0.75
+        assert sum(found.values()) == pytest.approx(1)
+
+
+def test_importances_need_keys_trials_and_a_difference() -> None:
+    space = (LR, P)
+    some = [trial(i, values(0, space, i), i / 10) for i in range(16)]
+    assert importances(space, some) is not None
+    assert importances(space, some[:15]) is None
+    assert importances(space, [*some[:15], trial(15, values(0, space, 15), None)]) is None
+    assert importances(space[:1], some) is None
+    assert importances(space, [trial(i, values(0, space, i), 0.5) for i in range(16)]) is None
