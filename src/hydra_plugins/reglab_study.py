@@ -37,10 +37,12 @@ class ReglabStudy(Sweeper):
         with past_hydra():
             from reglab.config.compose import Composer
             from reglab.study.conduct import conduct
+            from reglab.study.definition import check_options
             from reglab.study.launch import Launch
 
             own = str(self.config.hydra.job.config_name)
             cfg = Composer(own, loader=self.hydra_context.config_loader).compose(arguments)
+            check_options(cfg)
             basic = str(self.config.hydra.launcher._target_).endswith(".BasicLauncher")
             workers = -1 if cfg.workers is None and basic else cfg.workers  # as many as there are cores
             launch = Launch(self.hydra_context, self.config, config_name="train", workers=workers)

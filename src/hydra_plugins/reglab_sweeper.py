@@ -42,10 +42,13 @@ class ReglabSweeper(Sweeper):
         assert self.config is not None
         assert self.hydra_context is not None
         with past_hydra():
+            from reglab.config.rules import or_null, whole
             from reglab.study.launch import Launch
             from reglab.study.sweep import sweep
 
-            code = sweep(arguments, params=self.params, launch=Launch(self.hydra_context, self.config))
+            or_null(whole(1), "what the launcher says").check("workers", self.config.workers)
+            launch = Launch(self.hydra_context, self.config, workers=self.config.workers)
+            code = sweep(arguments, params=self.params, launch=launch)
         if code:
             raise SystemExit(code)
         return code

@@ -21,11 +21,13 @@ from tests.study.sweeps import places
 # Digits, one epoch of a small net: tenths of a second a run.
 TINY = [
     "study=quick",
+    "study.space.optimizer.lr={low:1e-4,high:1e-2,log:true}",
     "study.name=tiny",
     "study.tasks=[{data:digits,model:mlp}]",
     "study.common={model:{hidden_sizes:[8]},trainer:{max_epochs:1},data:{train_size:100}}",
     "study.strategies=[none,dropout]",
     "study.trials=2",
+    "study.tuning_seeds=1",
     "study.seeds=3",
     "workers=1",
     "tracking.weights=none",

@@ -3,8 +3,9 @@
 import pytest
 
 from reglab.errors import ConfigError
+from reglab.study.definition import check_options
 from reglab.study.search.space import Choice, Range
-from tests.study.studies import cells_of, read_study
+from tests.study.studies import cells_of, config, read_study
 
 
 def test_lists_in_a_task_are_axes() -> None:
@@ -45,7 +46,6 @@ def test_spaces_come_from_the_regularizers_and_hold_the_learning_rate() -> None:
 def test_a_study_may_change_a_space() -> None:
     changed = [
         "+study.space.regularizer.dropout.p.high=0.7",
-        "+study.space.regularizer.dropout.input_p=null",
         "study.space.optimizer.lr=null",
         "+study.space.optimizer.weight_decay={choices:[0,0.1]}",
     ]
@@ -103,10 +103,22 @@ WRONG_CELLS = {
     "+study.space.optimizer.lr.lwo=1": "study.space.optimizer.lr.lwo: no such key; did you mean low?",
     "+study.space.optimizer.momentun={low:0,high:0.9}": "optimizer.momentun=0.0: no such key",
     "+study.space.regularizer.dropout.p.high=1.5": "regularizer.dropout.p=1.5: must be a finite number at least 0",
-    "+study.space.regularizer.l1.strength.high=1": (
-        "study.space.regularizer.l1.strength: no strategy of this study holds l1 (strategies: none, dropout)"
-    ),
+    "+study.space.regularizer.l7.strength.high=1": "study.space.regularizer.l7.strength: no regularizer l7",
 }
+
+
+WRONG_OPTIONS = {
+    "workers=0": "workers=0: must be a whole number of 1 or more, or null (as many as there are cores)",
+    "workers=x": "workers=x: must be a whole number of 1 or more, or null (as many as there are cores)",
+    "dry_run=3": "dry_run=3: must be true or false",
+}
+
+
+@pytest.mark.parametrize("typed", WRONG_OPTIONS)
+def test_a_wrong_option_is_told_in_one_line(typed: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        check_options(config(typed))
+    assert str(told.value) == WRONG_OPTIONS[typed]
 
 
 @pytest.mark.parametrize("typed", WRONG)

@@ -150,6 +150,7 @@ TRAIN: dict[str, Rule] = {
     "seed": whole(0),
     "resume": or_null(YES_NO, "on in sweeps, off for a single run"),
     "fail_fast": YES_NO,
+    "workers": or_null(whole(1)),
     "sweep.name": or_null(text()),
     "baseline": or_null(text()),
     "report.dir": or_null(text()),

@@ -14,6 +14,7 @@ from reglab.config.rules import shown
 from reglab.config.source import Unknown, declared
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
+from reglab.paths import CONF
 from reglab.study.definition import Study
 from reglab.study.jobs import Job
 from reglab.study.search.space import Dimension, Value, dimension
@@ -78,12 +79,12 @@ def cells(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> lis
     Raises:
         ConfigError: a task or strategy does not compose, or nothing can come of its space.
     """
+    _known(study)
     found = [
         _cell(study, composer, number, (*study.common, *task, *tracking), strategy)
         for number, task in enumerate(study.tasks)
         for strategy in study.strategies
     ]
-    _all_of_use(study, found)
     return _told_apart(study, found)
 
 
@@ -148,10 +149,9 @@ def _told_apart(study: Study, found: Sequence[Cell]) -> list[Cell]:
     ]
 
 
-def _all_of_use(study: Study, found: Sequence[Cell]) -> None:
-    """Refuses a range of a strength that no strategy holds."""
-    held = {one for cell in found for one in cell.strategy.split("+")}
+def _known(study: Study) -> None:
+    """Refuses a range of a regularizer that does not exist; one that no strategy holds does no harm."""
+    names = [path.stem for path in (CONF / "regularizer").glob("*.yaml")]
     for key in study.space:
-        if key.startswith("regularizer.") and (name := key.split(".")[1]) not in held:
-            hint = did_you_mean(name, held) or f" (strategies: {', '.join(study.strategies)})"
-            raise ConfigError(f"study.space.{key}: no strategy of this study holds {name}{hint}")
+        if key.startswith("regularizer.") and (name := key.split(".")[1]) not in names:
+            raise ConfigError(f"study.space.{key}: no regularizer {name}{did_you_mean(name, names)}")

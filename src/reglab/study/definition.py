@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.metrics import check_choice, guess_direction, validation_twins
-from reglab.config.rules import METRICS, Rule, apply, list_of, one_of, or_null, positive, shown, text, whole
+from reglab.config.rules import METRICS, YES_NO, Rule, apply, list_of, one_of, or_null, positive, shown, text, whole
 from reglab.config.suggest import did_you_mean, no_such_option
 from reglab.errors import ConfigError
 
@@ -31,6 +31,13 @@ _RULES: dict[str, Rule] = {
     "direction": or_null(one_of("max", "min")),
     "select_by": or_null(one_of(*METRICS, *(f"best/{name}" for name in METRICS if name.startswith("val/")))),
     "baseline": text(),
+}
+
+
+_OPTIONS: dict[str, Rule] = {
+    "workers": or_null(whole(1), "as many as there are cores"),
+    "report.dir": or_null(text()),
+    **dict.fromkeys(("dry_run", "resume", "fail_fast"), YES_NO),
 }
 
 
@@ -86,6 +93,17 @@ class Study:
     def sequential(self) -> bool:
         """Whether a trial waits for what came of those before it."""
         return self.sampler == "tpe" or self.max_seconds is not None
+
+
+def check_options(cfg: DictConfig) -> None:
+    """Checks what a study's config says beside its definition.
+
+    Raises:
+        ConfigError: names the key, what it got and the remedy.
+    """
+    told = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(told, dict)
+    apply(_OPTIONS, {str(key): value for key, value in told.items() if key != "study"})
 
 
 def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Study:
