@@ -95,7 +95,7 @@ def _study(crowd: Crowd, template: Template) -> Iterator[Labels]:
     told: dict[str, Result] = {}
     for phase in PHASES:
         for job in plan.missing(phase):
-            labels = _labels(job.config, phase=phase, study=study.title, tuned=",".join(plan.tuned))
+            labels = _labels(job.config.copy(), phase=phase, study=study.title, tuned=",".join(plan.tuned))
             told[job.config_hash] = Result(template.told(labels[1]))
             yield labels
         plan = progress(study, found, composer, told)

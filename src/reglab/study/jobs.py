@@ -62,8 +62,7 @@ def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Compos
     jobs: dict[str, Job] = {}
     for line in lines:
         config = composer.compose(line)
-        check(config)
-        identity = config_hash(config)
+        identity = config_hash(check(config))
         jobs.setdefault(identity, Job(tuple(line), config, identity, label(config, line, swept)))
     return by_seed(list(jobs.values()))
 
