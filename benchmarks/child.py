@@ -18,11 +18,12 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall seconds from start to end, MB (10^6 bytes) resident at most, standard output."""
+    """Wall seconds from start to end, MB (10^6 bytes) resident at most, standard output and standard error."""
 
     seconds: float
     peak_mb: float
     output: str
+    told: str
 
 
 def measured(command: Sequence[str]) -> Cost:
@@ -34,10 +35,10 @@ def measured(command: Sequence[str]) -> Cost:
     between = subprocess.run(
         [sys.executable, "-S", "-E", __file__, *command], cwd=PROJECT, capture_output=True, text=True
     )
-    output, _, told = between.stdout.rstrip("\n").rpartition("\n")
+    output, _, figures = between.stdout.rstrip("\n").rpartition("\n")
     if between.returncode:
         raise RuntimeError(f"failed: {' '.join(command)}\n{between.stderr[-2000:]}")
-    return Cost(**json.loads(told), output=output)
+    return Cost(**json.loads(figures), output=output.rstrip("\n"), told=between.stderr)
 
 
 def _between(command: Sequence[str]) -> int:

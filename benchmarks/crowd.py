@@ -112,7 +112,11 @@ def _sweeps(crowd: Crowd) -> Iterator[Labels]:
         for name, tags, params in first:
             own = {"seed": str(seed), "split_seed": str(seed)}
             identity = hashlib.sha256(f"{tags['config_hash']} {seed}".encode()).hexdigest()[:16]
-            yield name.replace("seed=0", f"seed={seed}"), tags | own | {"config_hash": identity}, params | {"seed": seed}
+            yield (
+                name.replace("seed=0", f"seed={seed}"),
+                tags | own | {"config_hash": identity},
+                params | {"seed": seed},
+            )
 
 
 def _labels(cfg: DictConfig, **told: str) -> Labels:

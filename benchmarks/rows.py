@@ -85,7 +85,9 @@ class Copier:
         run_id, later = uuid.uuid4().hex, self._copies * _EVERY_MS
         rows, own = self._template.rows, {"run_uuid": run_id}
         (run,) = rows["runs"]
-        named = {row["key"]: row["value"] for row in rows["tags"]} | dict(tags) | _proof(tags) | {"mlflow.runName": name}
+        named = (
+            {row["key"]: row["value"] for row in rows["tags"]} | dict(tags) | _proof(tags) | {"mlflow.runName": name}
+        )
         times = {key: run[key] + later for key in ("start_time", "end_time")}
         place = run["artifact_uri"].replace(run["run_uuid"], run_id)
         self._insert("runs", [run | own | times | {"name": name, "artifact_uri": place}])

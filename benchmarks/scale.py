@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.child import Cost, measured
 from benchmarks.crowd import CROWD, Crowd, fill
 
+STUDY = (sys.executable, "pipelines/study.py", "dry_run=true", "workers=2")
 # About 5 s of training on one thread: 1,000 rows in batches of 50.
 TRAINED = ("data=digits", "data.train_size=1000", "data.batch_size=50", "trainer.max_epochs=100")
 
@@ -33,13 +34,12 @@ def measure(rounds: int, crowd: Crowd = CROWD, trained: tuple[str, ...] = TRAINE
 
 
 def of_store(database: Path, crowd: Crowd, rounds: int, trained: tuple[str, ...] = TRAINED) -> dict[str, Any]:
-    """The same on a store that is there."""
+    """The same on a store that is there; the runs whose tracking is measured are added to it, none twice."""
     uri = f"tracking.uri=sqlite:///{database}"
-    study = [sys.executable, "pipelines/study.py", "dry_run=true", "workers=2", uri]
     commands = {
         "search": [sys.executable, "benchmarks/search.py", uri.partition("=")[2], "reglab"],
-        "plan_none_done": [*study, *crowd.study(version=2)],
-        "plan_all_done": [*study, *crowd.study()],
+        "plan_none_done": [*STUDY, uri, *crowd.study(version=2)],
+        "plan_all_done": [*STUDY, uri, *crowd.study()],
         "report": [sys.executable, "pipelines/report.py", uri, f"report.dir={database.parent / 'report'}"],
     }
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
@@ -47,7 +47,9 @@ def of_store(database: Path, crowd: Crowd, rounds: int, trained: tuple[str, ...]
     for number in range(rounds):
         for name, command in commands.items():
             costs[name].append(measured(command))
-        tracked = measured([sys.executable, "-m", "benchmarks.tracking_share", str(2 * number + 1_000_000), uri, *trained])
+        tracked = measured(
+            [sys.executable, "-m", "benchmarks.tracking_share", str(2 * number + 1_000_000), uri, *trained]
+        )
         shares.append(json.loads(tracked.output))
     alone = statistics.median(json.loads(cost.output)["seconds"] for cost in costs["search"])
     return {

@@ -1,8 +1,8 @@
 """Seconds that a run spends in tracking, against its seconds of training: a real run, as a sweep trains it.
 
 Counted is every call into the tracker and into what is written for it: looking for the identity and opening the run,
-config and environment, metrics and tags, weights, closing. They are timed from outside, in the thread that trains, where
-they hold it up. The heartbeat has a thread of its own and is not counted: one call every 30 s.
+config and environment, metrics and tags, weights, closing. They are timed from outside, in the thread that trains,
+where they hold it up. The heartbeat has a thread of its own and is not counted: one call every 30 s.
 """
 
 import functools

@@ -34,8 +34,13 @@ _TRAINER_SET = {"logger", "callbacks", "devices", "num_sanity_val_steps", "defau
 _EXAMPLE = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu", "local"), strict=True))
 
 
-def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Checks one run's config.
+def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
+    """Checks one run's config; see `checked`."""
+    checked(cfg, overrides)
+
+
+def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Checks one run's config, and gives what it was resolved to, which takes a millisecond.
 
     Args:
         cfg: composed.

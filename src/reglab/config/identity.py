@@ -25,7 +25,7 @@ def config_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
     """The identity of a run: 16 hexadecimal digits that every scientific key moves and no other does.
 
     Args:
-        cfg: composed, or as plain values, resolved (what `check` returns).
+        cfg: composed, or as plain values, resolved (what `checked` returns).
     """
     return _hash(science(cfg))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.check import check
+from reglab.config.check import check, checked
 from reglab.config.compose import Composer
 from reglab.config.identity import config_hash, data_name
 from reglab.config.identity import strategy as acting
@@ -67,7 +67,7 @@ class Cell:
         asked = (composer, label, *line)
         if asked not in self._made:
             config = composer.compose(line)
-            identity = config_hash(check(config, line))
+            identity = config_hash(checked(config, line))
             self._made[asked] = Job(tuple(line), config, identity, f"{label} seed={seed}")
         return self._made[asked]
 
