@@ -18,9 +18,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall seconds from start to end, MB (10^6 bytes) resident at most, standard output and standard error."""
+    """Wall seconds from start to end, of the processor, MB (10^6 bytes) resident at most, standard output and error."""
 
     seconds: float
+    cpu: float
     peak_mb: float
     output: str
     told: str
@@ -46,7 +47,8 @@ def _between(command: Sequence[str]) -> int:
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
     unit = 1 if sys.platform == "darwin" else 1024
-    told = {"seconds": time.perf_counter() - began, "peak_mb": usage.ru_maxrss * unit / 1e6}
+    cpu = usage.ru_utime + usage.ru_stime
+    told = {"seconds": time.perf_counter() - began, "cpu": cpu, "peak_mb": usage.ru_maxrss * unit / 1e6}
     sys.stdout.write(f"\n{json.dumps(told)}\n")
     return os.waitstatus_to_exitcode(status)
 

@@ -49,11 +49,10 @@ def show_steps(
 
 def show_scale(found: Mapping[str, float]) -> None:
     """Seconds and memory among many runs, and tracking's share, each with what is to be reached."""
-    print(
-        f"\namong {found['runs']:,.0f} runs                                    s        MB   (to reach: under 1,000 MB)"
-    )
+    heading = f"among {found['runs']:,.0f} runs"
+    print(f"\n{heading:<44} {'s':>6} {'cpu s':>9} {'MB':>9}   (to reach: under 1,000 MB)")
     for name in ("search", "plan_none_done", "plan_all_done", "report"):
-        print(f"  {name:<42} {found[f'{name}_s']:6.1f} {found[f'{name}_mb']:9.0f}")
+        print(f"  {name:<42} {found[f'{name}_s']:6.1f} {found[f'{name}_cpu_s']:9.1f} {found[f'{name}_mb']:9.0f}")
     print(f"  {'of search: the search alone':<42} {found['search_alone_s']:6.1f}")
     for name in ("plan_none_done", "plan_all_done"):
         limit(f"{name}, beyond the search alone, s", found[f"{name}_s"] - found["search_alone_s"], 10)

@@ -57,6 +57,7 @@ def of_store(database: Path, crowd: Crowd, rounds: int, trained: tuple[str, ...]
         "study_runs": crowd.study_runs,
         "search_alone_s": alone,
         **{f"{name}_s": statistics.median(cost.seconds for cost in some) for name, some in costs.items()},
+        **{f"{name}_cpu_s": statistics.median(cost.cpu for cost in some) for name, some in costs.items()},
         **{f"{name}_mb": max(cost.peak_mb for cost in some) for name, some in costs.items()},
         **{name: statistics.median(share[name] for share in shares) for name in shares[0]},
     }
