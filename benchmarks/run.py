@@ -16,10 +16,11 @@ import logging  # noqa: E402
 
 import torch  # noqa: E402
 
-from benchmarks import startup, steps, whole_run  # noqa: E402
+from benchmarks import scale, startup, steps, whole_run  # noqa: E402
 from benchmarks.setting import setting  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
+PARTS = ["steps", "whole_run", "startup", "scale"]
 
 
 def say(text: str) -> None:
@@ -46,14 +47,27 @@ def show_steps(
         print(f"  {name:<18}{statistics.median(values):8.3f}{row}" + (f"{expected:12.2f}" if expected else ""))
 
 
+def show_scale(found: Mapping[str, float]) -> None:
+    """Seconds and memory among many runs, and tracking's share, each with what is to be reached."""
+    heading = f"among {found['runs']:,.0f} runs"
+    print(f"\n{heading:<44} {'s':>6} {'cpu s':>9} {'MB':>9}   (to reach: under 1,000 MB)")
+    for name in ("search", "plan_none_done", "plan_all_done", "report"):
+        print(f"  {name:<42} {found[f'{name}_s']:6.1f} {found[f'{name}_cpu_s']:9.1f} {found[f'{name}_mb']:9.0f}")
+    print(f"  {'of search: the search alone':<42} {found['search_alone_s']:6.1f}")
+    for name in ("plan_none_done", "plan_all_done"):
+        limit(f"{name}, beyond the search alone, s", found[f"{name}_s"] - found["search_alone_s"], 10)
+    limit("report, s", found["report_s"], 60)
+    limit("tracking, % of training", 100 * found["tracking_s"] / found["train_s"], 3)
+
+
 def main() -> None:
     """Measures what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=["steps", "whole_run", "startup"], action="append")
+    parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     args = parser.parse_args()
-    parts = args.only or ["steps", "whole_run", "startup"]
+    parts = args.only or PARTS
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     for name in ("pytorch_lightning", "lightning_fabric"):
@@ -88,6 +102,9 @@ def main() -> None:
         print("\nuntil an answer (to reach: under 1.5 s)")
         for name, value in waits.items():
             print(f"  {name:<42} {value:5.2f} s")
+    if "scale" in parts:
+        results["scale"] = crowded = scale.measure(min(args.rounds, 3))
+        show_scale(crowded)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{args.device}.json"
     path.write_text(json.dumps(results, indent=2) + "\n")

@@ -165,3 +165,9 @@ def test_strategy_is_named_in_acting_order(composer):
     assert strategy(composer.compose([])) == "none"
     assert strategy(composer.compose(["regularizer=[l1,dropout]"])) == "dropout+l1"
     assert strategy(composer.compose(["regularizer=[max_norm,l2,dropout]"])) == "dropout+l2+max_norm"
+
+
+@pytest.mark.parametrize("override", SCIENCE)
+def test_a_checked_config_has_the_identity_of_the_composed_one(override):
+    cfg = Composer().compose([*BASE, override])
+    assert config_hash(OmegaConf.to_container(cfg, resolve=True)) == config_hash(cfg)

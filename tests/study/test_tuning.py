@@ -151,3 +151,18 @@ def test_confirmation_runs_hold_the_chosen_values_and_fresh_seeds() -> None:
         assert job.config.trainer.max_epochs == found[1].epochs
     again = progress(study, [found[1]], composer, {**results, confirmed[0].config_hash: Result({})})
     assert [job.config.seed for job in again.missing("confirm")] == [1, 2]
+
+
+def test_a_run_is_composed_once_however_often_progress_is_told():
+    study, found, composer = cells_of()
+    first, again = (progress(study, found, composer, {}).jobs for _ in range(2))
+    assert len(first) == 4
+    assert all(job is same for job, same in zip(first, again, strict=True))
+    for job in first:
+        assert job.config == composer.compose(job.overrides)
+    cell, values = found[1], {one.key: one.between(0.5) for one in found[1].space}
+    known = cell.job(composer, values, 0, "a")
+    assert cell.job(composer, values, 0, "b").label == "b seed=0"
+    assert cell.job(composer, values, 1, "a").config.seed == 1
+    assert cell.job(composer, values, 0, "a", epochs=7).config.trainer.max_epochs == 7
+    assert known.config.trainer.max_epochs != 7

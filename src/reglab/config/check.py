@@ -35,11 +35,19 @@ _EXAMPLE = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu",
 
 
 def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
-    """Checks one run's config.
+    """Checks one run's config; see `checked`."""
+    checked(cfg, overrides)
+
+
+def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Checks one run's config, and gives what it was resolved to, which takes a millisecond.
 
     Args:
         cfg: composed.
         overrides: that it was composed from, for messages.
+
+    Returns:
+        the config as plain values, resolved.
 
     Raises:
         ConfigError: one line that names the key, what it got and the remedy.
@@ -53,6 +61,7 @@ def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
     _regularizers(cfg, plain)
     check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)
     _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
+    return plain
 
 
 def _resolved(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:

@@ -21,8 +21,12 @@ _PATHS = ("path", "root")  # a user's file or folder: its content counts
 _SEEDS = ("seed", "split_seed")
 
 
-def config_hash(cfg: DictConfig) -> str:
-    """The identity of a run: 16 hexadecimal digits that every scientific key moves and no other does."""
+def config_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
+    """The identity of a run: 16 hexadecimal digits that every scientific key moves and no other does.
+
+    Args:
+        cfg: composed, or as plain values, resolved (what `checked` returns).
+    """
     return _hash(science(cfg))
 
 
@@ -31,17 +35,15 @@ def setting_hash(cfg: DictConfig, tuned: Iterable[str] = ()) -> str:
     return _hash(setting(cfg, tuned))
 
 
-def science(cfg: DictConfig) -> dict[str, Any]:
+def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """What a result depends on, as plain values: data, model, regularizers, optimizer, schedule, epochs, seeds.
 
     A file enters by its content and not by its path. Names are labels, search ranges belong to no run, and neither
     enters; nor do devices, tracking, sweep and report.
     """
-    parts: dict[str, Any] = {"seed": cfg.seed}
+    parts: dict[str, Any] = {"seed": cfg["seed"]}
     for section in _SECTIONS:
-        node = cfg.get(section)
-        plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if node is not None else {}
-        assert isinstance(plain, dict)
+        plain = _plain(cfg.get(section))
         parts[section] = {str(key): value for key, value in plain.items() if key != "name"}
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
     parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
@@ -51,6 +53,12 @@ def science(cfg: DictConfig) -> dict[str, Any]:
     canonical = _canonical(parts)
     assert isinstance(canonical, dict)
     return canonical
+
+
+def _plain(node: Any) -> dict[Any, Any]:
+    plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else node
+    assert plain is None or isinstance(plain, dict)
+    return plain or {}
 
 
 def _share(key: str, value: Any) -> Any:

@@ -67,6 +67,7 @@ def _root(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+@functools.cache
 def _find(target: str) -> _Class:
     module, _, name = target.rpartition(".")
     found = _lookup(module, name)
@@ -75,6 +76,7 @@ def _find(target: str) -> _Class:
     return found
 
 
+@functools.cache
 def _lookup(module: str, name: str) -> _Class | tuple[str, ast.expr]:
     """The class, or the expression, that `name` means in a module, followed through its imports."""
     for node in _statements(_tree(module).body):
@@ -105,7 +107,8 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from node.body
 
 
-def _line(found: _Class) -> list[_Class]:
+@functools.cache
+def _line(found: _Class) -> tuple[_Class, ...]:
     """The class and its first bases, as far as they can be read."""
     line = [found]
     while line[-1].node.bases and isinstance(base := line[-1].node.bases[0], ast.Name):
@@ -116,7 +119,7 @@ def _line(found: _Class) -> list[_Class]:
         if not isinstance(parent, _Class):
             break
         line.append(parent)
-    return line
+    return tuple(line)
 
 
 def _assigned(node: ast.stmt, name: str) -> ast.expr | None:

@@ -1,12 +1,12 @@
 """The cells of a study, one for each task and strategy: what is searched there, and the run of each point."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.check import check
+from reglab.config.check import check, checked
 from reglab.config.compose import Composer
 from reglab.config.identity import config_hash, data_name
 from reglab.config.identity import strategy as acting
@@ -41,6 +41,8 @@ class Cell:
     overrides: tuple[str, ...]
     space: tuple[Dimension, ...]
     epochs: int
+    # Progress is told anew after every round, and composing a run costs milliseconds.
+    _made: dict[tuple[object, ...], Job] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -48,7 +50,7 @@ class Cell:
         return self.about.split(",")[0].split(" (")[0]
 
     def job(self, composer: Composer, values: Values, seed: int, label: str, epochs: int | None = None) -> Job:
-        """The run of a point of the space.
+        """The run of a point of the space; the same object when asked again.
 
         Args:
             composer: makes its config.
@@ -63,9 +65,12 @@ class Cell:
         line = [*self.overrides, *(f"{key}={shown(value)}" for key, value in values.items()), f"seed={seed}"]
         if epochs is not None:
             line.append(f"trainer.max_epochs={epochs}")
-        config = composer.compose(line)
-        check(config, line)
-        return Job(tuple(line), config, config_hash(config), f"{label} seed={seed}")
+        asked = (composer, label, *line)
+        if asked not in self._made:
+            config = composer.compose(line)
+            identity = config_hash(checked(config, line))
+            self._made[asked] = Job(tuple(line), config, identity, f"{label} seed={seed}")
+        return self._made[asked]
 
 
 def cells(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> list[Cell]:

@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from reglab.config.check import check
+from reglab.config.check import checked
 from reglab.config.compose import Composer
 from reglab.config.identity import config_hash, strategy
 from reglab.config.selection import is_strength
@@ -73,8 +73,7 @@ def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Compos
     jobs: dict[str, Job] = {}
     for line in lines:
         config = composer.compose(line)
-        check(config)
-        identity = config_hash(config)
+        identity = config_hash(checked(config))
         jobs.setdefault(identity, Job(tuple(line), config, identity, label(config, line, swept)))
     return by_seed(list(jobs.values()))
 

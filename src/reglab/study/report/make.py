@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,22 +97,30 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
     base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)
     colours = style.colours([name for found in findings.tasks for name in found.strategies], base)
     overall = over_tasks(findings, colours)
-    drawn = [
-        tuning_charts.with_tuning(charts.of_task(found, question, colours, histories), found.tuning, question, colours)
-        for found in findings.tasks
-    ]
     tables = _tables(findings)
     for file, text in tables.items():
         (draft / file).write_text(text, encoding="utf-8")
-    pictures = {f"{chart.name}.png": chart for chart in overall}
-    for found, some in zip(findings.tasks, drawn, strict=True):
-        prefix = f"{slug(found.task.name)}-" if findings.overall is not None else ""
-        pictures |= {f"{prefix}{chart.name}.png": chart for chart in some}
-    for file, chart in pictures.items():
-        svg.save_png(chart.figure, draft / file)
-    (draft / PAGE).write_text(page.render(name, findings, colours, overall, drawn), encoding="utf-8")
+    pictures = _saved(overall, draft)
+
+    def drawn() -> Iterator[list[charts.Chart]]:
+        """Task by task: the figures of all tasks at once would need a gigabyte for thirty."""
+        for found in findings.tasks:
+            some = charts.of_task(found, question, colours, histories)
+            some = tuning_charts.with_tuning(some, found.tuning, question, colours)
+            prefix = f"{slug(found.task.name)}-" if findings.overall is not None else ""
+            pictures.extend(_saved(some, draft, prefix))
+            yield some
+
+    (draft / PAGE).write_text(page.render(name, findings, colours, overall, drawn()), encoding="utf-8")
     shutil.copymode(__file__, draft / PAGE)
-    return [*tables, *pictures, PAGE]
+    return [*tables, *dict.fromkeys(pictures), PAGE]
+
+
+def _saved(some: Sequence[charts.Chart], folder: Path, prefix: str = "") -> list[str]:
+    """Names of the files that the charts were written to."""
+    for chart in some:
+        svg.save_png(chart.figure, folder / f"{prefix}{chart.name}.png")
+    return [f"{prefix}{chart.name}.png" for chart in some]
 
 
 def _tables(findings: Findings) -> dict[str, str]:

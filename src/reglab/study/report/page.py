@@ -3,7 +3,7 @@
 import platform
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
@@ -20,13 +20,13 @@ _PACKAGES = ("reglab", "numpy", "scipy", "matplotlib", "mlflow", "torch", "pytor
 
 
 def render(
-    name: str, findings: Findings, colours: dict[str, str], overall: Sequence[Chart], charts: Sequence[Sequence[Chart]]
+    name: str, findings: Findings, colours: dict[str, str], overall: Sequence[Chart], charts: Iterable[Sequence[Chart]]
 ) -> str:
     """The page: the answer, the leaderboard, charts, what failed, how it was done.
 
     Args:
         overall: charts over all tasks, none for a single task.
-        charts: those of each task.
+        charts: those of each task; none is kept, so that they may be drawn one after the other.
     """
     from jinja2 import Environment
     from markupsafe import Markup

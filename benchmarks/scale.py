@@ -1,0 +1,63 @@
+"""What a crowd of tracked runs costs whoever works among them: a search, planning and resume of a study, a report.
+
+Each is a process of its own, imports included. Planning reads all runs, so what counts is its time beyond a process
+that reads them with MLflow's client and does nothing else. Runs are tracked in the same store.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.child import Cost, measured
+from benchmarks.crowd import CROWD, Crowd, fill
+
+STUDY = (sys.executable, "pipelines/study.py", "dry_run=true", "workers=2")
+# About 5 s of training on one thread: 1,000 rows in batches of 50.
+TRAINED = ("data=digits", "data.train_size=1000", "data.batch_size=50", "trainer.max_epochs=100")
+
+
+def measure(rounds: int, crowd: Crowd = CROWD, trained: tuple[str, ...] = TRAINED) -> dict[str, Any]:
+    """Medians over rounds: seconds and MB of each process, and the share of tracking in a run.
+
+    Args:
+        rounds: each does everything once; the store is made once.
+        crowd: what the store holds.
+        trained: overrides of the run whose tracking is measured.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder, "mlflow.db")
+        fill(database, crowd)
+        return of_store(database, crowd, rounds, trained)
+
+
+def of_store(database: Path, crowd: Crowd, rounds: int, trained: tuple[str, ...] = TRAINED) -> dict[str, Any]:
+    """The same on a store that is there; the runs whose tracking is measured are added to it, none twice."""
+    uri = f"tracking.uri=sqlite:///{database}"
+    commands = {
+        "search": [sys.executable, "benchmarks/search.py", uri.partition("=")[2], "reglab"],
+        "plan_none_done": [*STUDY, uri, *crowd.study(version=2)],
+        "plan_all_done": [*STUDY, uri, *crowd.study()],
+        "report": [sys.executable, "pipelines/report.py", uri, f"report.dir={database.parent / 'report'}"],
+    }
+    costs: dict[str, list[Cost]] = {name: [] for name in commands}
+    shares = []
+    for number in range(rounds):
+        for name, command in commands.items():
+            costs[name].append(measured(command))
+        tracked = measured(
+            [sys.executable, "-m", "benchmarks.tracking_share", str(2 * number + 1_000_000), uri, *trained]
+        )
+        shares.append(json.loads(tracked.output))
+    alone = statistics.median(json.loads(cost.output)["seconds"] for cost in costs["search"])
+    return {
+        "runs": json.loads(costs["search"][0].output)["runs"],
+        "study_runs": crowd.study_runs,
+        "search_alone_s": alone,
+        **{f"{name}_s": statistics.median(cost.seconds for cost in some) for name, some in costs.items()},
+        **{f"{name}_cpu_s": statistics.median(cost.cpu for cost in some) for name, some in costs.items()},
+        **{f"{name}_mb": max(cost.peak_mb for cost in some) for name, some in costs.items()},
+        **{name: statistics.median(share[name] for share in shares) for name in shares[0]},
+    }

@@ -1,0 +1,67 @@
+"""The benchmark among many runs, on a hundred of them."""
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+
+import pytest
+
+from benchmarks import scale
+from benchmarks.child import measured
+from benchmarks.crowd import TINY, fill
+from reglab.tracking import queries
+from reglab.tracking.store import open_store
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    path = tmp_path_factory.mktemp("crowd") / "mlflow.db"
+    fill(path, TINY)
+    return path
+
+
+def test_copies_have_what_real_runs_have(database):
+    original, *copies = queries.runs(open_store(f"sqlite:///{database}", "reglab"), status="FINISHED")
+    assert len(copies) == TINY.runs - 1
+    assert len({record.tags["config_hash"] for record in (original, *copies)}) == TINY.runs
+    for record in copies:
+        assert set(original.tags) <= set(record.tags)
+        assert set(original.params) <= set(record.params)
+        assert set(original.metrics) == set(record.metrics)
+        assert record.ended - record.started == pytest.approx(original.ended - original.started)
+    with closing(sqlite3.connect(database)) as connection:
+        logged = Counter(run_id for (run_id,) in connection.execute("SELECT run_uuid FROM metrics"))
+    assert {logged[record.run_id] for record in copies} == {logged[original.run_id]}
+
+
+def test_the_study_among_them_is_done_and_no_other(database):
+    uri = f"tracking.uri=sqlite:///{database}"
+    for version, left in ((1, 0), (2, TINY.study_runs)):
+        said = measured([*scale.STUDY, uri, *TINY.study(version)])
+        assert f"{left} runs to do" in said.output + said.told
+
+
+def test_every_figure_is_measured(database):
+    found = scale.of_store(database, TINY, 1, ("data=digits", "trainer.max_epochs=1", "data.train_size=100"))
+    assert found["runs"] == TINY.runs
+    assert 0 < found["search_alone_s"] < found["search_s"]
+    assert 0 < found["tracking_s"] < found["whole_s"]
+    assert all(found[f"{name}_mb"] > 50 for name in ("search", "plan_none_done", "plan_all_done", "report"))
+    assert all(found[f"{name}_s"] > 0.5 for name in ("plan_none_done", "plan_all_done", "report"))
+    assert (database.parent / "report" / "report.html").exists()
+
+
+def test_a_process_is_charged_with_its_own_memory_alone():
+    ballast = bytearray(300_000_000)
+    small = measured(["python3", "-c", "print(1)"])
+    large = measured(["python3", "-c", "x = b'x' * 200_000_000"])
+    assert len(ballast) > 200_000_000
+    assert small.output == "1"
+    assert small.peak_mb < 100 < 200 < large.peak_mb < 300
+
+
+def test_a_process_that_fails_is_told():
+    with pytest.raises(RuntimeError, match="broken"):
+        measured(["python3", "-c", "raise SystemExit('broken')"])
