@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from reglab.config.compose import Composer
 from reglab.errors import ConfigError
+from reglab.study.compare import compare
 from reglab.tracking import artifacts, parent, queries
 from tests.study.studies import board, conduct
-from tests.study.sweeps import children, store
+from tests.study.sweeps import children, places, store
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +73,17 @@ def test_more_seeds_add_the_missing_ones_only(folder: Path, capsys: pytest.Captu
     assert conduct(folder, "seeds=5") == 0
     assert len(children(folder)) == before + 4
     assert {row[1] for row in board(folder)[1:]} == {"5"}
+
+
+def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
+    told = board(folder)
+    cfg = Composer("report").compose(["sweep=tiny", *places(folder)])
+    report = compare(cfg)
+    assert board(folder) == told
+    assert (folder / "report" / "tuning.csv").exists()
+    assert report.findings.question.metric == "test/accuracy"
+    with pytest.raises(ConfigError, match="sweep=tinny: no such sweep or study in experiment reglab"):
+        compare(Composer("report").compose(["sweep=tinny", *places(folder)]))
 
 
 def test_another_definition_needs_another_version(folder: Path) -> None:

@@ -36,14 +36,13 @@ def compare(cfg: DictConfig) -> Report:
     return report
 
 
-def _parent(store: Store, sweep: str) -> str:
-    found = parent.find(store, sweep)
+def _parent(store: Store, name: str) -> str:
+    found = parent.find(store, name, "sweep") or parent.find(store, name, "study")
     if found is None:
-        names = sorted(
-            {record.tags.get("sweep", "") for record in queries.runs(store, tags={"phase": "parent"})} - {""}
-        )
-        near = did_you_mean(sweep, names) or (f" (there are {', '.join(names[:8])})" if names else f"; {START}")
-        raise ConfigError(f"sweep={sweep}: no such sweep in experiment {store.experiment}{near}")
+        parents = [record.tags for record in queries.runs(store, tags={"phase": "parent"})]
+        names = sorted({tags.get("sweep") or tags.get("study", "") for tags in parents} - {""})
+        near = did_you_mean(name, names) or (f" (there are {', '.join(names[:8])})" if names else f"; {START}")
+        raise ConfigError(f"sweep={name}: no such sweep or study in experiment {store.experiment}{near}")
     return found
 
 

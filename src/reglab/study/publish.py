@@ -11,7 +11,7 @@ from reglab.study import declaration
 from reglab.study.report.histories import reader
 from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
-from reglab.study.report.studied import Studied, studied
+from reglab.study.report.studied import studied
 from reglab.study.report.terminal import markdown, show
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.link import ui_command
@@ -35,16 +35,23 @@ def publish(
 
     Args:
         parent_id: a run of phase `parent`.
+        metric: and what follows, see `question.ask`; of a study by default what it declared.
         folder: default `reports/<sweep>`.
 
     Raises:
         ConfigError: a question that these runs cannot answer (see `question.ask`).
     """
     records, absent = declared(store, parent_id)
+    definition = _definition(store, parent_id)
+    if definition is not None:
+        direction = direction or (definition["direction"] if metric in (None, definition["metric"]) else None)
+        metric = metric or definition["metric"]
+        baseline = definition["baseline"] if baseline == "none" else baseline
     question = ask(records, metric=metric, direction=direction, baseline=baseline, select_by=select_by, force=force)
     tags = store.client.get_run(parent_id).data.tags
     name = tags.get("study") or tags.get("sweep") or parent_id
-    report = make_report(name, question, records, reader(store.client), folder, absent, _studied(store, parent_id))
+    study = studied(definition, parent.declared(store, parent_id)) if definition is not None else None
+    report = make_report(name, question, records, reader(store.client), folder, absent, study)
     kept = artifacts.of(store, parent_id)
     with kept.folder("report") as target:
         for file in report.files:
@@ -54,10 +61,10 @@ def publish(
     return report
 
 
-def _studied(store: "Store", parent_id: str) -> Studied | None:
-    """What a study declared of its tuning; None for a sweep."""
-    definition = artifacts.of(store, parent_id).read_text(declaration.FILE)
-    return studied(json.loads(definition), parent.declared(store, parent_id)) if definition else None
+def _definition(store: "Store", parent_id: str) -> dict[str, Any] | None:
+    """What a study declared; None for a sweep."""
+    text = artifacts.of(store, parent_id).read_text(declaration.FILE)
+    return json.loads(text) if text else None
 
 
 def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:

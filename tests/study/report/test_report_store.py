@@ -130,7 +130,7 @@ def test_what_cannot_be_reported_is_told_in_one_line(store: Store, tmp_path: Pat
     assert "only parents and tuning runs" in told()
     parent.enter(store, "small", [])
     log(store, tags("none", 0), {"test/accuracy": 0.5})
-    assert "sweep=smal: no such sweep in experiment lab; did you mean small?" in told("sweep=smal")
+    assert "sweep=smal: no such sweep or study in experiment lab; did you mean small?" in told("sweep=smal")
     assert "did you mean test/accuracy?" in told("metric=test/acc")
     assert "filter=tags.data: " in told("filter=tags.data")
     assert "no run is tracked there" in told("filter='tags.data = \"other\"'")
