@@ -94,6 +94,12 @@ def test_another_definition_needs_another_version(folder: Path) -> None:
         "study.name=tiny: was declared otherwise (study.trials was 2 and is 3); set study.version=2, or another "
         "study.name (runs that are the same are reused)"
     )
+    with pytest.raises(ConfigError) as told:
+        conduct(folder, "study.strategies=[none,l2]", "study.common.data.train_size=200")
+    assert str(told.value).startswith(
+        "study.name=tiny: was declared otherwise (study.common is now without data.train_size=100 and with "
+        "data.train_size=200; study.strategies is now without dropout and with l2); set study.version=2"
+    )
     assert len(children(folder)) == before
     assert conduct(folder, "study.trials=3", "study.version=2", "dry_run=true") == 0
 

@@ -54,7 +54,13 @@ def keep(store: "Store", parent: str, study: Study, cells: Sequence[Cell]) -> No
 def _differences(before: Any, now: Any, key: str = "study") -> Iterator[str]:
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in {**before, **now}:
-            yield from _differences(before.get(name), now.get(name), f"{key}.{name}")
+            if not (key == "study.space" and (name not in before or name not in now)):  # its strategy came or went
+                yield from _differences(before.get(name), now.get(name), f"{key}.{name}")
+    elif isinstance(before, list) and isinstance(now, list) and set(map(_short, before)) != set(map(_short, now)):
+        parts = [("without", [item for item in before if item not in now])]
+        parts += [("with", [item for item in now if item not in before])]
+        told = [f"{word} {', '.join(map(_short, items))}" for word, items in parts if items]
+        yield f"{key} is now {' and '.join(told)}"
     elif before != now:
         yield f"{key} was {_short(before)} and is {_short(now)}"
 
