@@ -15,7 +15,8 @@ README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
 NOT_HERE = {"make test", "make ui"}  # this is `make test`; `make ui` does not end by itself: below
-FEW = "study.trials=2 study.tuning_seeds=1 seeds=3 study.common.trainer.max_epochs=2"
+FEW = "study.strategies=[none,dropout+weight_decay] study.trials=2 study.tuning_seeds=1 seeds=3"
+FEW += " study.common.trainer.max_epochs=2"
 REDUCED = {  # in full by .ci/run
     "make compare": f'make compare ARGS="{FEW}"',
     'make study ARGS="study=small_data seeds=20"': f'make study ARGS="study=negative_control {FEW}"',
