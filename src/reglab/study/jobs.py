@@ -20,18 +20,8 @@ from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
 
 # Sections and keys that belong to a sweep as a whole.
-SHARED = (
-    "tracking",
-    "sweep",
-    "metric",
-    "direction",
-    "baseline",
-    "select_by",
-    "report",
-    "resume",
-    "fail_fast",
-    "workers",
-)
+_ASKED = ("metric", "direction", "baseline", "select_by", "report")
+SHARED = ("tracking", "sweep", *_ASKED, "resume", "fail_fast", "workers")
 
 
 @dataclass(frozen=True)
