@@ -24,7 +24,8 @@ def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path)
         log(store, record.tags, record.metrics, status=record.status)
     parent_id = parent.enter(store, "mine", [], kind="study")
     parent.declare(store, parent_id, lab.jobs)
-    definition = {"select_by": ["best/val/accuracy"], "direction": "max", "trials": 3, "max_seconds": None}
+    definition = {"metric": "test/accuracy", "select_by": ["best/val/accuracy"], "direction": "max"}
+    definition |= {"trials": 3, "max_seconds": None}
     definition |= {"tuning_seeds": [1000], "sampler": "quasi_random", "search_seed": 0, "pruning": None}
     definition |= {"baseline": "none", "space": {"none": {}, "dropout": {"p": P}, "l2": {}}}
     artifacts.of(store, parent_id).write_text(json.dumps(definition), FILE)
