@@ -92,7 +92,12 @@ def test_soft_threshold() -> None:
     assert torch.equal(soft_threshold(weight, torch.tensor(1.0)), expected)
     assert torch.equal(soft_threshold(weight, torch.tensor(0.0)), weight)
     wide = torch.randn(1000)
-    torch.testing.assert_close(soft_threshold(wide, torch.tensor(0.3)), torch.nn.functional.softshrink(wide, 0.3))
+    assert torch.equal(soft_threshold(wide, torch.tensor(0.3)), torch.nn.functional.softshrink(wide, 0.3))
+    stack, thresholds = wide.reshape(4, 250), torch.tensor([0.0, 0.1, 0.3, 5.0])
+    each = torch.stack([soft_threshold(*pair) for pair in zip(stack, thresholds, strict=True)])
+    assert torch.equal(torch.vmap(soft_threshold)(stack, thresholds), each)
+    assert torch.equal(torch.vmap(soft_threshold, (0, None))(stack, thresholds[1])[1], each[1])
+    assert torch.equal(torch.vmap(soft_threshold, (None, 0))(stack[2], thresholds)[2], each[2])
 
 
 Make = Callable[[Any], torch.optim.Optimizer]

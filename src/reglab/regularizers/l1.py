@@ -1,6 +1,6 @@
 """L1 penalty (lasso): weights shrink by a constant until they are exactly zero."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,16 +14,41 @@ def absolute_sum(weights: Weights) -> Tensor:
     return torch.stack([weight.abs().sum() for weight in weights.values()]).sum()
 
 
+class _SoftThreshold(torch.autograd.Function):
+    """torch's softshrink, which takes a plain number alone; where thresholds are stacked, the same of a tensor."""
+
+    @staticmethod
+    def forward(weight: Tensor, threshold: Tensor) -> Tensor:
+        # One pass over the memory of the weights where clamp and subtraction are four. On a GPU one would have to wait
+        # for the plain number.
+        if not threshold.is_cpu:
+            return _clamped(weight, threshold)
+        return torch.nn.functional.softshrink(weight, threshold.item())
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], weight: Tensor, threshold: Tensor) -> tuple[Tensor, int]:
+        return torch.vmap(_clamped, in_dims)(weight, threshold), 0
+
+
+def _clamped(weight: Tensor, threshold: Tensor) -> Tensor:
+    # Where |w| is smaller that is w - w, an exact zero. All in the memory of the first clamp: of large weights the
+    # system's new pages cost more than the arithmetic.
+    return weight.clamp_min(-threshold).clamp_max_(threshold).neg_().add_(weight)
+
+
 def soft_threshold(weight: Tensor, threshold: Tensor) -> Tensor:
-    """sign(w) · max(|w| - threshold, 0), elementwise: the proximal operator of threshold · |w|.
+    """sign(w) · max(|w| - threshold, 0), elementwise: the proximal operator of threshold · |w|. Not differentiable.
 
     Args:
         weight: any shape.
         threshold: 0-dim, at least 0; 0 gives the weights back, bit for bit.
     """
-    # w minus w clamped to ±threshold: where |w| is smaller that is w - w, an exact zero. All in the memory of the first
-    # clamp: of large weights the system's new pages cost more than the arithmetic.
-    return weight.clamp_min(-threshold).clamp_max_(threshold).neg_().add_(weight)
+    thresholded: Tensor = _SoftThreshold.apply(weight, threshold)
+    return thresholded
 
 
 class L1(Regularizer):
