@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig
 
 from reglab.config.help import help_text
-from reglab.errors import ConfigError
+from reglab.errors import ConfigError, StoreLost
 from reglab.paths import CONF
 from reglab.stopping import Stopped, tell
 
@@ -160,7 +160,7 @@ def report(error: BaseException, overrides: Sequence[str], config_name: str) -> 
     if isinstance(error, KeyboardInterrupt):
         return _say("stopped by Ctrl-C", 130, error)
     if isinstance(error, ConfigError):
-        return _say(str(error), 2, error)
+        return _say(str(error), 1 if isinstance(error, StoreLost) else 2, error)
     from reglab.config.explain import explain, is_config_error
 
     if isinstance(error, Exception) and is_config_error(error):

@@ -5,6 +5,10 @@ class ConfigError(ValueError):
     """A wrong setting: one line that names the key, what it got and what would do."""
 
 
+class StoreLost(ConfigError):
+    """The tracking store went away while runs were under way: what they found cannot be kept."""
+
+
 class InProgress(ConfigError):
     """With resume=true: another process is training this very config.
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from reglab.config.compose import Composer
 from reglab.errors import ConfigError
 from reglab.study.definition import check_options
 from reglab.study.search.space import Choice, Range
@@ -107,11 +108,35 @@ WRONG_CELLS = {
 }
 
 
+WRONG_LINES = {
+    "study=quick,tabular": "study=quick,tabular: a study is one; start one after the other (a list is written [a,b])",
+    "study.trials=4,8": "study.trials=4,8: a study is one; start one after the other (a list is written [a,b])",
+    "regularizer=l1": "regularizer=l1: is for one run, and a study has many; set study.strategies=[none,l1]",
+    "regularizer.l1.strength=1": (
+        "regularizer.l1.strength=1: is for one run, and a study has many; set its range, "
+        "+study.space.regularizer.l1.strength={low:...,high:...}"
+    ),
+    "data=digits": "data=digits: is for one run, and a study has many; set study.tasks=[{data:DATA,model:MODEL}]",
+    "trainer.max_epochs=9": (
+        "trainer.max_epochs=9: is for one run, and a study has many; set +study.common.trainer.max_epochs=9"
+    ),
+}
 WRONG_OPTIONS = {
     "workers=0": "workers=0: must be a whole number of 1 or more, or null (as many as there are cores)",
     "workers=x": "workers=x: must be a whole number of 1 or more, or null (as many as there are cores)",
     "dry_run=3": "dry_run=3: must be true or false",
+    "+data.train_size=9": (
+        "+data.train_size=9: is for one run, and a study has many; set +study.common.data.train_size=9"
+    ),
+    "+dry_rnu=true": "+dry_rnu=true: no such key; did you mean dry_run?",
 }
+
+
+@pytest.mark.parametrize("typed", WRONG_LINES)
+def test_what_belongs_to_a_run_is_pointed_to_its_place(typed: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        Composer("study").compose([typed])
+    assert str(told.value) == WRONG_LINES[typed]
 
 
 @pytest.mark.parametrize("typed", WRONG_OPTIONS)

@@ -1,14 +1,9 @@
 """The same over a real `mlflow server`, where artifacts travel through HTTP."""
 
-import os
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from reglab.errors import ConfigError
@@ -16,7 +11,7 @@ from reglab.tracking import parent, queries
 from reglab.tracking.link import run_link
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
-from reglab.tracking.uri import resolve
+from tests.tracking.servers import end, free_port, start
 
 pytestmark = pytest.mark.slow
 
@@ -28,35 +23,9 @@ def server(
     folder = tmp_path_factory.mktemp("server")
     uri = f"sqlite:///{folder}/mlflow.db"
     open_store(uri, "exp")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--backend-store-uri", uri, "--artifacts-destination", str(folder / "served"), "--workers", "1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options],
-        cwd=folder,
-        env={**os.environ, "MLFLOW_TRACKING_URI": ""},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(600):
-        try:
-            resolve(address)
-            break
-        except ConfigError:
-            assert process.poll() is None
-            time.sleep(0.2)
+    address, process = start(folder, uri, free_port())
     yield address, process
     end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Kills the server with its workers: a polite end waits ten seconds for open connections."""
-    if process.poll() is None:
-        for worker in (*psutil.Process(process.pid).children(recursive=True), process):
-            worker.kill()
-    process.wait()
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ def explain(error: Exception, overrides: Sequence[str] = (), config_name: str = 
     if found := re.search(r"Could not override '([^']+)'", text):
         return _unknown_key(found[1], overrides, config_name, folder)
     if found := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
+        if config_name == "study":
+            return f"{found[1]}: a study is one; start one after the other (a list is written [a,b])"
         return f"{found[1]}: several values make a sweep, which needs -m (a list is written [a,b])"
     if found := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
         return f"+{found[1]}: that key exists; set it without the +"
@@ -66,8 +68,10 @@ def _grammar(error: OverrideParseException) -> str:
 
 def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: Path) -> str:
     given = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
-    cfg = _composable(overrides, config_name, folder)
     group, _, leaf = key.partition(".")
+    if config_name == "study" and (line := of_the_study(given)):
+        return line
+    cfg = _composable(overrides, config_name, folder)
     if is_strength(key):
         name = key.split(".")[1]
         options = {path.stem for path in (folder / group).glob("[!_]*.yaml")}
@@ -85,6 +89,21 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
         return f"{given}: not a key of this {group}; it is one of {' or '.join(f'{group}={o}' for o in others)}"
     groups = {path.name for path in folder.iterdir() if path.is_dir()} if config_name == "train" else set()
     return f"{given}: no such key{_similar(key, list(_leaves(cfg)), groups)}"
+
+
+def of_the_study(given: str) -> str | None:
+    """One line for what a single run is told by this override: where a study has it. None for other keys."""
+    key, _, value = given.lstrip("+~").partition("=")
+    group, _, leaf = key.partition(".")
+    if group not in ("data", "model", "regularizer", "optimizer", "scheduler", "trainer"):
+        return None
+    instead = f"set +study.common.{key}={value}"
+    if group == "regularizer":
+        space = f"set its range, +study.space.{key}={{low:...,high:...}}"
+        instead = space if leaf else f"set study.strategies=[none,{value}]"
+    elif group in ("data", "model") and not leaf:
+        instead = "set study.tasks=[{data:DATA,model:MODEL}]"
+    return f"{given}: is for one run, and a study has many; {instead}"
 
 
 def _similar(key: str, known: list[str], groups: set[str]) -> str:

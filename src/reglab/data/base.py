@@ -88,23 +88,34 @@ class TensorData(pl.LightningDataModule):
         Raises:
             ConfigError: the data cannot be split that way, or label noise is asked of a regression.
         """
-        if self._ready:
-            return
-        source = self.load()
-        self.kind = source.kind
-        self._refuse_noise()
+        if not self._ready:
+            self.use(self.load())
+
+    def draw(self, source: Source, split_seed: int) -> Rows:
+        """The rows of each part, for a seed of the split.
+
+        Raises:
+            ConfigError: the data cannot be split that way.
+        """
         targets = source.targets.numpy()
-        self.rows = math.inf if source.fresh else len(targets)
-        self.parts = split(
+        return split(
             len(targets),
             targets if source.kind == "classification" else None,
-            split_seed=self.split_seed,
+            split_seed=split_seed,
             train_size=self.train_size,
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
             held_out=source.held_out,
             class_names=source.class_names,
         )
+
+    def use(self, source: Source) -> None:
+        """What `setup` does with what `load` gave."""
+        self.kind = source.kind
+        self._refuse_noise()
+        targets = source.targets.numpy()
+        self.rows = math.inf if source.fresh else len(targets)
+        self.parts = self.draw(source, self.split_seed)
         targets = self._noisy(targets, source.classes)
         self.split_hash = self._hash_split(targets)
         scaled = self._scaled(targets, source)

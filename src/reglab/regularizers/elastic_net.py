@@ -23,7 +23,7 @@ class ElasticNet(Regularizer):
 
     off: ClassVar = {"l1": 0.0, "l2": 0.0}
     bounds: ClassVar = {"l1": (0.0, float("inf")), "l2": (0.0, float("inf"))}
-    traffic: ClassVar = 5.0  # both of its parts
+    traffic: ClassVar = 6.0  # both of its parts
     acts: ClassVar = PROX
     effects: ClassVar = {"l1": "soft-thresholded weights", "l2": "shrunken weights"}
     l1: Tensor

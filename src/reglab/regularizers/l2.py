@@ -26,7 +26,7 @@ class L2(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    traffic: ClassVar = 3.0  # w and its gradient in, gradient out
+    traffic: ClassVar = 4.0  # w in for its value; w and its gradient in, gradient out
     acts: ClassVar = PENALTY
     effects: ClassVar = {"strength": "shrunken weights"}
     strength: Tensor

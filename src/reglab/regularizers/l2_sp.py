@@ -35,7 +35,7 @@ class L2SP(Regularizer):
 
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    traffic: ClassVar = 4.0  # w, start and gradient in, gradient out
+    traffic: ClassVar = 6.0  # w and start in for its value; both and the gradient in, gradient out
     acts: ClassVar = PENALTY
     effects: ClassVar = {"strength": "pull to the start"}
     strength: Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from reglab.config.compose import Composer
-from reglab.errors import ConfigError
+from reglab.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, stoppable
 from reglab.study import children
 from reglab.study.cells import cells
@@ -20,6 +20,7 @@ from reglab.study.launch import Launch
 from reglab.study.place import all_trained
 from reglab.study.progress import PHASES, Progress, progress
 from reglab.study.round import Round
+from reglab.wording import counted
 
 if TYPE_CHECKING:
     from reglab.study.tuning import Result
@@ -39,6 +40,7 @@ def conduct(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
 
     Raises:
         ConfigError: the study is wrong; nothing was left behind.
+        StoreLost: the tracking store went away; starting again does what was lost.
         Stopped: by a signal before the first run.
     """
     with stoppable():
@@ -74,16 +76,20 @@ class _Conductor:
         from reglab.tracking.closing import signals_held
 
         queries.bury(self._store)
-        status = "FAILED"
+        if self._cfg.resume:
+            self._learn(tracked(self._store))
+        if any(self._progress.missing(phase) for phase in PHASES):
+            from reglab.study.rehearsal import rehearse
+
+            rehearse(self._study, self._cells, self._composer)
+        status: str | None = "FAILED"
         try:
             with self._store.lock():
                 before = parent.find(self._store, self._study.title, "study")
                 check_declared(self._store, before, self._study, self._cells)
                 self._parent = parent.enter(self._store, self._study.title, [], kind="study")
                 keep(self._store, self._parent, self._study, self._cells)
-            if self._cfg.resume:
-                self._learn(tracked(self._store))
-                self._tell_reused()
+            self._tell_reused()
             for phase in PHASES:
                 while (todo := self._progress.missing(phase)) and not (self._failed and self._cfg.fail_fast):
                     self._train(todo, phase)
@@ -99,8 +105,11 @@ class _Conductor:
                 queries.bury(self._store)
             say(f"stopped by {stop}; the same command goes on from here")
             return stop.exit_code
+        except StoreLost:
+            status = None
+            raise
         finally:
-            if entered := self._parent or parent.find(self._store, self._study.title, "study"):
+            if status and (entered := self._parent or parent.find(self._store, self._study.title, "study")):
                 parent.close(self._store, entered, status)
 
     def show(self) -> int:
@@ -118,7 +127,7 @@ class _Conductor:
         left, workers = estimate.left(self._progress), self._launch.workers
         seconds = estimate.seconds(self._progress, workers)
         took = "no run of the kind is tracked yet" if seconds is None else f"about {_duration(seconds)}"
-        say(f"{left} runs to do by {_count(workers, 'worker')}: {took if left else 'all is done'}")
+        say(f"{left} runs to do by {counted(workers, 'worker')}: {took if left else 'all is done'}")
         return 0
 
     def _learn(self, results: "dict[str, Result]") -> None:
@@ -181,9 +190,9 @@ class _Conductor:
 def _planned(plan: Progress) -> str:
     study = plan.study
     return (
-        f"{_count(len(study.tasks), 'task')}, {len(study.strategies)} strategies; "
-        f"{_count(study.trials, 'trial')} each on {_count(len(study.tuning_seeds), 'tuning seed')}, "
-        f"then {_count(len(study.seeds), 'fresh seed')}: about {plan.expected} runs"
+        f"{counted(len(study.tasks), 'task')}, {len(study.strategies)} strategies; "
+        f"{counted(study.trials, 'trial')} each on {counted(len(study.tuning_seeds), 'tuning seed')}, "
+        f"then {counted(len(study.seeds), 'fresh seed')}: about {plan.expected} runs"
     )
 
 
@@ -191,7 +200,3 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def _count(number: int, one: str) -> str:
-    return f"{number} {one}{'' if number == 1 else 's'}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from reglab.config.explain import of_the_study
 from reglab.config.metrics import check_choice, guess_direction, validation_twins
 from reglab.config.rules import METRICS, YES_NO, Rule, apply, list_of, one_of, or_null, positive, shown, text, whole
 from reglab.config.suggest import did_you_mean, no_such_option
@@ -103,7 +104,12 @@ def check_options(cfg: DictConfig) -> None:
     """
     told = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(told, dict)
-    apply(_OPTIONS, {str(key): value for key, value in told.items() if key != "study"})
+    options = {str(key): value for key, value in told.items() if key not in ("study", "tracking", "seeds")}
+    known = {key.partition(".")[0] for key in _OPTIONS}
+    for key, value in _flat({key: value for key, value in options.items() if key not in known}):
+        line = f"+{key}={shown(value)}"
+        raise ConfigError(of_the_study(line) or f"{line}: no such key{did_you_mean(key, known) or '; leave it out'}")
+    apply(_OPTIONS, options)
 
 
 def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Study:

@@ -48,8 +48,16 @@ class FirstFailure(BaseException):
         self.outcome = outcome
 
 
+class NoStore(BaseException):
+    """The tracking store is gone, so that no further run could be kept either. Passes launchers like `FirstFailure`."""
+
+
 def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str) -> Outcome:
-    """Trains one config; an error becomes part of the outcome, a signal passes through."""
+    """Trains one config; an error becomes part of the outcome, a signal passes through.
+
+    Raises:
+        NoStore: it failed, and the store does not answer.
+    """
     from reglab.training.run import run
 
     began = time.perf_counter()
@@ -62,9 +70,19 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
             import traceback
 
             traceback.print_exc()
+        _check_store(cfg.tracking.uri)
         run_id = getattr(error, "run_id", None)
         return Outcome(identity, label, run_id, first_line(error), seconds=time.perf_counter() - began)
     return Outcome(identity, label, result.run_id, None, dict(result.metrics), result.seconds, result.reused)
+
+
+def _check_store(uri: str | None) -> None:
+    from reglab.tracking.uri import resolve
+
+    try:
+        resolve(uri)
+    except ConfigError as problem:
+        raise NoStore(str(problem)) from problem
 
 
 def first_line(error: BaseException) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reglab.errors import StoreLost
 from reglab.study import children
-from reglab.study.job import FirstFailure, Outcome
+from reglab.study.job import FirstFailure, NoStore, Outcome
 from reglab.study.jobs import Job
 from reglab.study.launch import Launch
 from reglab.study.plan import Plan
@@ -26,6 +27,9 @@ def all_trained(plan: Plan, todo: Sequence[Job], launch: Launch, store: "Store",
         launch: where they are placed.
         store: where they are tracked.
         parent_id: the parent run.
+
+    Raises:
+        StoreLost: the tracking store does not answer any more.
     """
     outcomes: dict[str, Outcome] = {}
     while left := [job for job in todo if job.config_hash not in outcomes]:
@@ -39,10 +43,13 @@ def all_trained(plan: Plan, todo: Sequence[Job], launch: Launch, store: "Store",
 
 
 def _train(plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", parent_id: str) -> list[Outcome]:
-    if launch.in_process(len(jobs)):
-        return train_here(plan, jobs, parent_id)
     try:
+        if launch.in_process(len(jobs)):
+            return train_here(plan, jobs, parent_id)
         return train_elsewhere(plan, jobs, launch, store, parent_id)
+    except NoStore as gone:
+        children.end()
+        raise StoreLost(f"{gone} (the same command then does what is not finished)") from gone
     except FirstFailure as failure:
         from reglab.tracking.queries import bury
 

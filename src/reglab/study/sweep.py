@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reglab.config.compose import Composer
 from reglab.config.identity import strategy
-from reglab.errors import ConfigError
+from reglab.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, stoppable
 from reglab.study import children
 from reglab.study.answerable import check_baseline, check_metric
@@ -18,6 +18,7 @@ from reglab.study.launch import Launch
 from reglab.study.place import all_trained
 from reglab.study.plan import Plan, make_plan
 from reglab.study.reuse import pending
+from reglab.wording import counted
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -36,6 +37,7 @@ def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch
 
     Raises:
         ConfigError: a job's config is wrong; nothing was left behind.
+        StoreLost: the tracking store went away; starting again does what was lost.
         Stopped: by a signal before the first run.
     """
     with stoppable():
@@ -57,7 +59,8 @@ def _run(plan: Plan, launch: Launch) -> int:
     check_baseline(plan.cfg.baseline, _strategies(plan, parent.declared(store, before) if before else []))
     queries.bury(store)
     began = time.time()
-    parent_id, status = None, "FAILED"
+    parent_id: str | None = None
+    status: str | None = "FAILED"
     try:
         parent_id = parent.enter(store, plan.name, plan.declared())
         todo = pending(plan, store)
@@ -81,8 +84,11 @@ def _run(plan: Plan, launch: Launch) -> int:
             sofar = f"{len(done)} of {len(plan.jobs)} runs are finished"
             say(f"stopped by {stop}: {sofar}; the same command goes on from here")
         return stop.exit_code
-    finally:
-        if entered := parent_id or parent.find(store, plan.name):  # a signal can come between entering and knowing it
+    except StoreLost:
+        status = None
+        raise
+    finally:  # a signal can come between entering and knowing it
+        if status and (entered := parent_id or parent.find(store, plan.name)):
             parent.close(store, entered, status)
 
 
@@ -94,13 +100,13 @@ def _strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[str]:
     reported = covered(everything)
     if more := len(reported) - len(plan.jobs):
         say(
-            f"{plan.name} was started before: its report covers the {_count(more, 'other run')} declared then, too "
+            f"{plan.name} was started before: its report covers the {counted(more, 'other run')} declared then, too "
             "(sweep.name=NAME starts another)"
         )
     if apart := len(everything) - len(reported):
         say(
-            f"{plan.name} was started before: its report leaves out {_count(apart, 'run')} declared then under another "
-            "setting (sweep.name=NAME starts another)"
+            f"{plan.name} was started before: its report leaves out {counted(apart, 'run')} declared then under "
+            "another setting (sweep.name=NAME starts another)"
         )
     return {str(job.get("strategy")) for job in reported}
 
@@ -145,8 +151,6 @@ def _summary(plan: Plan, failed: Sequence[Outcome], missing: int) -> bool:
 def _planned(plan: Plan) -> str:
     strategies = len({strategy(job.config) for job in plan.jobs})
     seeds = len({job.config.seed for job in plan.jobs})
-    return f"{_count(len(plan.jobs), 'run')} ({_count(strategies, 'strategy', 'strategies')}, {_count(seeds, 'seed')})"
-
-
-def _count(number: int, one: str, more: str = "") -> str:
-    return f"{number} {one if number == 1 else more or one + 's'}"
+    return (
+        f"{counted(len(plan.jobs), 'run')} ({counted(strategies, 'strategy', 'strategies')}, {counted(seeds, 'seed')})"
+    )

@@ -126,11 +126,13 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
         regularizers = build.build_regularizers(cfg, model, data.kind, data.input_shape)
-    _note(tracked, "remark", [str(remark.message) for remark in remarks])
+    aloud = not cfg.tracking.get("study")  # a study has told it once for all runs of a kind
+    _note(tracked, "remark", [str(remark.message) for remark in remarks], aloud=aloud)
     fit = Fit(model, build.build_task(data), regularizers)
     schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
-    _note(tracked, "double_counting", double_counting(cfg, fit.regularizers, model))  # type: ignore[arg-type]
-    _note(tracked, "no_effect", no_effect(fit.regularizers, schedules, cfg.trainer.max_epochs))  # type: ignore[arg-type]
+    _note(tracked, "double_counting", double_counting(cfg, fit.regularizers, model), aloud=aloud)  # type: ignore[arg-type]
+    idle = no_effect(fit.regularizers, schedules, cfg.trainer.max_epochs)  # type: ignore[arg-type]
+    _note(tracked, "no_effect", idle, aloud=aloud)
     parts = ("val", "train") if data.val_rows else ("train",)
     methods = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
     module = build.build_module(cfg, fit, parts, heard=any(r.watches for r in fit.regularizers))
@@ -150,7 +152,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     if module.best is not None:
         metrics["best/step"] = float(module.best_step)
     tested = module.best_step if module.best is not None else trainer.global_step
-    _note(tracked, "not_averaged", not_averaged(methods, tested))
+    _note(tracked, "not_averaged", not_averaged(methods, tested), aloud=aloud)
     if data.test_rows:
         trainer.test(module, [data.test_dataloader(), data.train_eval_dataloader()], verbose=False)
         metrics |= module.figures
@@ -162,7 +164,8 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     return metrics
 
 
-def _note(tracked: TrackedRun, tag: str, sentences: Sequence[str]) -> None:
+def _note(tracked: TrackedRun, tag: str, sentences: Sequence[str], *, aloud: bool) -> None:
     if sentences:
         tracked.set_tags({tag: "; ".join(sentences)})
+    if aloud:
         sys.stderr.write("".join(f"note: {sentence}\n" for sentence in sentences))

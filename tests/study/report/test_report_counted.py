@@ -3,6 +3,7 @@
 import pytest
 
 from reglab.study.report.csv_files import to_csv
+from reglab.study.report.failed import by_strategy
 from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
 
 
@@ -112,3 +113,18 @@ def test_that_validation_ended_the_training_is_told() -> None:
     ]
     for others in (none, none + stopped("early_stopping", float("inf"), 20)):
         assert not [text for text in found(others).tasks[0].weaknesses if "validation labels" in text]
+
+
+def test_failures_are_counted_by_strategy() -> None:
+    records = accuracies({"none": NONE, "l1": UP})
+    assert by_strategy(found(records)) is None
+    records += [rec("l1", 7, status="FAILED", diverged="true", diverged_step=str(step)) for step in (3, 40)]
+    records += [rec("l1", 8, status="KILLED"), rec("dropout", 0, status="FAILED", diverged="true")]
+    assert by_strategy(found(records)) == {
+        "kinds": ["diverged", "was stopped"],
+        "rows": [
+            {"strategy": "dropout", "asked": 1, "lost": [1, 0]},
+            {"strategy": "l1", "asked": 9, "lost": [2, 1]},
+            {"strategy": "none", "asked": 6, "lost": [0, 0]},
+        ],
+    }

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from reglab.study.report.chart_curves import curve
 from reglab.study.report.figures import between, decimals, fixed, p_value, signed
 from reglab.study.report.leaderboard import Line
+from reglab.study.report.learning import curve
 from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
 from reglab.study.report.records import History

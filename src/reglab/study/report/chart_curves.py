@@ -1,13 +1,12 @@
 """Learning curves: a panel for each strategy, training and validation, with the baseline behind."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reglab.study.report import style
-from reglab.study.report.records import History
+from reglab.study.report.learning import Learning, Panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,49 +14,13 @@ if TYPE_CHECKING:
 COLUMNS = 4
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Mean and spread (standard deviation) over seeds by step, where at least half of the seeds have a value."""
-
-    steps: np.ndarray
-    mean: np.ndarray
-    std: np.ndarray
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One strategy's curves; either may be None where it was not tracked."""
-
-    name: str
-    colour: str
-    train: Curve | None
-    val: Curve | None
-
-
-def curve(histories: Sequence[History]) -> Curve | None:
-    """The curve of several seeds; None where nothing was tracked."""
-    told = [dict(history) for history in histories if history]
-    steps = sorted({step for history in told for step in history})
-    values = np.array([[history.get(step, np.nan) for step in steps] for history in told], dtype=float)
-    if not steps:
-        return None
-    values[~(np.abs(values) < 1e300)] = np.nan  # MLflow stores infinity as 1.8e308
-    count = (~np.isnan(values)).sum(axis=0)
-    keep = count * 2 >= max(1, len(told))
-    if not keep.any():
-        return None
-    values, count = values[:, keep], count[keep]
-    mean = np.nansum(values, axis=0) / count
-    variance = np.nansum((values - mean) ** 2, axis=0) / np.maximum(count - 1, 1)
-    return Curve(np.array(steps)[keep], mean, np.sqrt(variance))
-
-
-def curves(panels: Sequence[Panel], baseline: Curve | None, baseline_name: str, label: str) -> "Figure":
+def curves(told: Learning) -> "Figure":
     """Small multiples on common axes: validation solid, training dashed, the baseline's validation in grey."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
+    panels, baseline = told.panels, told.baseline
     columns = min(COLUMNS, len(panels))
     down = -(-len(panels) // columns)
     names = [style.wrap(panel.name, 22) for panel in panels]
@@ -90,12 +53,14 @@ def curves(panels: Sequence[Panel], baseline: Curve | None, baseline_name: str, 
         keys = [Line2D([], [], color=style.INK, linewidth=1.6, label="validation")]
         keys.append(Line2D([], [], color=style.INK, linewidth=1.6, dashes=(3, 1.5), label="training, in eval mode"))
         if baseline is not None and len(panels) > 1:
-            keys.append(Line2D([], [], color=style.BASELINE, linewidth=1.1, label=f"validation of {baseline_name}"))
+            keys.append(
+                Line2D([], [], color=style.BASELINE, linewidth=1.1, label=f"validation of {told.baseline_label}")
+            )
         figure.legend(handles=keys, loc="upper left", bbox_to_anchor=(left / style.WIDTH, 1), ncols=3, frameon=False,
                       borderpad=0.2, borderaxespad=0.2, handlelength=2.2, columnspacing=1.6)  # fmt: skip
         middle = (left + (columns * (width + gap) - gap) / 2) / style.WIDTH
         figure.text(middle, 0.1 / height, _step_name(panels), ha="center", va="bottom")
-        figure.text(0.1 / style.WIDTH, (foot + (height - legend - foot) / 2) / height, label, rotation=90,
+        figure.text(0.1 / style.WIDTH, (foot + (height - legend - foot) / 2) / height, told.name, rotation=90,
                     ha="left", va="center")  # fmt: skip
     return figure
 

@@ -8,15 +8,14 @@ from reglab.study.report import chart_curves, chart_rows, figures
 from reglab.study.report.chart_rows import Strip
 from reglab.study.report.findings import TaskFindings
 from reglab.study.report.leaderboard import Line
+from reglab.study.report.learning import Learning
 from reglab.study.report.question import Question
-from reglab.study.report.records import Histories, Record, value
+from reglab.study.report.records import Record, value
 from reglab.study.report.rows import Cell, Row, show
 from reglab.study.report.statistics import Interval, interval_of_mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-PANELS = 12
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,15 @@ class Chart:
     titles: dict[str, list[str]] = field(default_factory=dict)
 
 
-def of_task(found: TaskFindings, question: Question, colours: dict[str, str], histories: Histories) -> list[Chart]:
+def of_task(
+    found: TaskFindings, question: Question, colours: dict[str, str], learning: Sequence[Learning]
+) -> list[Chart]:
     """Differences, seeds, learning curves, gap, calibration and cost: those for which something was tracked."""
     rows = {row.label: row for row in found.grid.rows}
     ordered = [(line, rows[line.strategy]) for line in found.lines if line.n]
     base = next((line for line in found.lines if line.baseline), None)
     charts = [forest(found.lines, question, colours, "seeds"), _seeds(ordered, question, colours, base)]
-    charts += _curves(found, question, colours, histories)
+    charts += [_curves(told, found) for told in learning]
     gap = _strip(ordered, _gap, colours, "loss on the test part minus loss on the training part", (0.0, "no gap"))
     if gap:
         caption = "Loss of the tested weights on the test part minus their loss on training rows, both in eval mode."
@@ -119,44 +120,11 @@ def _gap(record: Record) -> float | None:
     return None if test is None or train is None else test - train
 
 
-def _curves(
-    found: TaskFindings, question: Question, colours: dict[str, str], histories: Histories
-) -> list[Chart | None]:
-    """Curves of the metric and of the loss, for the rows that stand for their strategies."""
-    rows = {row.label: row for row in found.grid.rows}
-    standing = [rows[line.strategy] for line in found.lines if line.n and (line.chosen or line.baseline)]
-    shown = standing[:PANELS]
-    if found.baseline is not None and found.baseline not in shown:
-        shown.append(found.baseline)
-    names = {question.metric.rsplit("/", 1)[-1], "loss"}
-    tracked = {name for row in shown for record in row.runs.values() for name in record.metrics}
-    if "val/accuracy" in tracked and not any(f"val/{n}" in tracked for n in names - {"loss"}):
-        names.add("accuracy")
-    charts: list[Chart | None] = []
-    for name in sorted(names):
-        told = {m: _read(shown, m, histories) for m in (f"train/{name}", f"val/{name}") if m in tracked}
-        train, val = told.get(f"train/{name}", {}), told.get(f"val/{name}", {})
-        panels = [
-            chart_curves.Panel(row.label, colours[row.strategy], train.get(row.label), val.get(row.label))
-            for row in shown
-        ]
-        panels = [panel for panel in panels if panel.train or panel.val]
-        if not panels or not any(len(c.steps) > 1 for p in panels for c in (p.train, p.val) if c is not None):
-            continue
-        base = found.baseline
-        figure = chart_curves.curves(panels, val.get(base.label) if base else None, base.label if base else "", name)
-        caption = "Mean over seeds, with a band of one standard deviation."
-        caption += _noise(found, "")
-        if len(standing) > len(panels):
-            caption += f" The {len(panels)} best of {len(standing)} are shown."
-        charts.append(Chart(f"curves-{name}", f"Learning curves: {name}", caption, figure))
-    return charts
-
-
-def _read(rows: Sequence[Row], metric: str, histories: Histories) -> dict[str, chart_curves.Curve | None]:
-    run_ids = [record.run_id for row in rows for record in row.runs.values()]
-    told = histories(run_ids, metric)
-    return {row.label: chart_curves.curve([told.get(r.run_id, []) for r in row.runs.values()]) for row in rows}
+def _curves(told: Learning, found: TaskFindings) -> Chart:
+    caption = f"Mean over seeds, with a band of one standard deviation.{_noise(found, '')}"
+    if told.of > len(told.panels):
+        caption += f" The {len(told.panels)} best of {told.of} are shown."
+    return Chart(f"curves-{told.name}", f"Learning curves: {told.name}", caption, chart_curves.curves(told))
 
 
 def _noise(found: TaskFindings, consequence: str) -> str:

@@ -18,7 +18,8 @@ from reglab.study.report.splits import Splits, missing_cells, proofs, splits
 from reglab.study.report.studied import Studied
 from reglab.study.report.tasks import Task, key_of, split
 from reglab.study.report.tuning import TaskTuning, with_tuning
-from reglab.study.report.weaknesses import listed, shared_rows, untold
+from reglab.study.report.weaknesses import shared_rows, untold
+from reglab.wording import listed
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from reglab.study.report.leaderboard import Line
 from reglab.study.report.question import Question
 from reglab.study.report.select import Choice
 from reglab.study.report.statistics import ALPHA, smallest_p
+from reglab.wording import counted, listed
 
 
 def of_task(lines: Sequence[Line], question: Question, task: str) -> str:
@@ -31,7 +32,7 @@ def _answer(lines: Sequence[Line], question: Question, unit: str, paired: str) -
         return f"no finished run tells {question.metric}: nothing can be compared."
     if not rivals:
         failed = [line.strategy for line in lines if line.n == 0]
-        why = f"no run of {_and(failed)} gives a result" if failed else f"only {standing[0].strategy} was run"
+        why = f"no run of {listed(failed)} gives a result" if failed else f"only {standing[0].strategy} was run"
         return f"{why}: there is nothing to compare {'it' if not failed else standing[0].strategy} with."
     best = rivals[0]
     mean = f"{question.metric} {fixed(best.mean, digits)}, {best.n} {unit if best.n != 1 else unit[:-1]}"
@@ -53,18 +54,17 @@ def _answer(lines: Sequence[Line], question: Question, unit: str, paired: str) -
         else:
             text += f" against {base.strategy}"
         text += f" by {_size(best, digits)} ({_sure(best, paired)})"
-        return text + (f"; {_and([line.strategy for line in others])} {_verb(others)} too." if others else ".")
+        return text + (f"; {listed([line.strategy for line in others])} {_verb(others)} too." if others else ".")
     tried = [line for line in rivals if line.diff is not None]
     best = tried[0]
     told = f"{best.strategy} {_place(best, base)} ({signed(best.diff, digits)} against {base.strategy}"
     if all(line.verdict.startswith("too few") for line in tried):
         pairs = max(line.pairs for line in tried)
         floor = p_value(min(1.0, smallest_p(pairs) * comparisons))
-        count = f"{pairs} paired {paired if pairs != 1 else paired[:-1]} and {comparisons} "
-        count += "comparison" if comparisons == 1 else "comparisons"
+        count = f"{counted(pairs, f'paired {paired[:-1]}')} and {counted(comparisons, 'comparison')}"
         return f"too few {paired} to tell: {told}), but with {count} the corrected p cannot fall below {floor}."
     hurting = [line.strategy for line in rivals if line.verdict == "hurts"]
-    also = f"; {_and(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}" if hurting else ""
+    also = f"; {listed(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}" if hurting else ""
     return f"no strategy is shown to beat {base.strategy}: {told}; {_sure(best, paired, digits)}){also}."
 
 
@@ -77,7 +77,7 @@ def warnings(question: Question, failures: Sequence[Failure], choices: Sequence[
             f" Forced: the test metric {question.select_by[0]} chose among strengths, so these figures are flattered."
         )
     elif metrics:
-        text += f" Strengths were chosen by {_and(metrics)}."
+        text += f" Strengths were chosen by {listed(metrics)}."
     if any(choice.undecided for choice in choices):
         text += " Strengths that no validation metric could choose among stand side by side."
     if failures:
@@ -119,7 +119,3 @@ def _sure(line: Line, unit: str, digits: int | None = None) -> str:
 
 def _verb(lines: Sequence[Line]) -> str:
     return "helps" if len(lines) == 1 else "help"
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

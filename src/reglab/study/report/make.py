@@ -4,15 +4,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reglab.errors import ConfigError
 from reglab.paths import PROJECT
-from reglab.study.report import charts, csv_files, page, style, svg, trials, tuning_charts
+from reglab.study.report import csv_files, drawing, page, style, trials
 from reglab.study.report.charts_overall import over_tasks
 from reglab.study.report.findings import Findings, find
+from reglab.study.report.learning import learning
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.question import Question
 from reglab.study.report.records import Histories, Record
@@ -96,31 +97,27 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
     question = findings.question
     base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)
     colours = style.colours([name for found in findings.tasks for name in found.strategies], base)
-    overall = over_tasks(findings, colours)
     tables = _tables(findings)
     for file, text in tables.items():
         (draft / file).write_text(text, encoding="utf-8")
-    pictures = _saved(overall, draft)
-
-    def drawn() -> Iterator[list[charts.Chart]]:
-        """Task by task: the figures of all tasks at once would need a gigabyte for thirty."""
-        for found in findings.tasks:
-            some = charts.of_task(found, question, colours, histories)
-            some = tuning_charts.with_tuning(some, found.tuning, question, colours)
-            prefix = f"{slug(found.task.name)}-" if findings.overall is not None else ""
-            pictures.extend(_saved(some, draft, prefix))
-            yield some
-
-    (draft / PAGE).write_text(page.render(name, findings, colours, overall, drawn()), encoding="utf-8")
+    overall = drawing.drawn(over_tasks(findings, colours), draft, "", "o")
+    sheets = [
+        drawing.Sheet(
+            found,
+            question,
+            colours,
+            learning(found, question, colours, histories),
+            draft,
+            f"{slug(found.task.name)}-" if findings.overall is not None else "",
+            f"t{number}",
+        )
+        for number, found in enumerate(findings.tasks)
+    ]
+    tasks = list(drawing.of_tasks(sheets))
+    (draft / PAGE).write_text(page.render(name, findings, colours, overall, tasks), encoding="utf-8")
     shutil.copymode(__file__, draft / PAGE)
+    pictures = [chart.file for some in (overall, *tasks) for chart in some]
     return [*tables, *dict.fromkeys(pictures), PAGE]
-
-
-def _saved(some: Sequence[charts.Chart], folder: Path, prefix: str = "") -> list[str]:
-    """Names of the files that the charts were written to."""
-    for chart in some:
-        svg.save_png(chart.figure, folder / f"{prefix}{chart.name}.png")
-    return [f"{prefix}{chart.name}.png" for chart in some]
 
 
 def _tables(findings: Findings) -> dict[str, str]:

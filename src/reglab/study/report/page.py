@@ -3,13 +3,13 @@
 import platform
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
-from reglab.study.report import figures, not_seen, page_tables, rules, style, svg, tuning_page
-from reglab.study.report.charts import Chart
+from reglab.study.report import failed, figures, not_seen, page_tables, rules, style, svg, tuning_page
+from reglab.study.report.drawing import Drawn
 from reglab.study.report.findings import Findings, TaskFindings
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.question import Question
@@ -20,13 +20,13 @@ _PACKAGES = ("reglab", "numpy", "scipy", "matplotlib", "mlflow", "torch", "pytor
 
 
 def render(
-    name: str, findings: Findings, colours: dict[str, str], overall: Sequence[Chart], charts: Iterable[Sequence[Chart]]
+    name: str, findings: Findings, colours: dict[str, str], overall: Sequence[Drawn], charts: Sequence[Sequence[Drawn]]
 ) -> str:
     """The page: the answer, the leaderboard, charts, what failed, how it was done.
 
     Args:
         overall: charts over all tasks, none for a single task.
-        charts: those of each task; none is kept, so that they may be drawn one after the other.
+        charts: those of each task.
     """
     from jinja2 import Environment
     from markupsafe import Markup
@@ -57,9 +57,10 @@ def render(
         pairs=_pairs(findings),
         no_ranks=findings.many if isinstance(findings.many, str) else None,
         cautions=findings.cautions,
-        overall_charts=[_chart(chart, "o") for chart in overall],
+        overall_charts=[_chart(chart) for chart in overall],
         tasks=tasks,
-        failures=_failures(findings),
+        failures=failed.failures(findings),
+        failed=failed.by_strategy(findings),
         left_out=findings.left_out,
         absent=findings.absent,
         rules=rules.rules(findings),
@@ -75,7 +76,7 @@ def _pairs(findings: Findings) -> list[dict[str, Any]]:
 
 
 def _task(
-    found: TaskFindings, question: Question, charts: Sequence[Chart], prefix: str, several: bool
+    found: TaskFindings, question: Question, charts: Sequence[Drawn], prefix: str, several: bool
 ) -> dict[str, Any]:
     digits = figures.decimals(found.lines)
     runs = [
@@ -91,7 +92,7 @@ def _task(
         "could": not_seen.sentence(found.not_seen, found.lines, found.splits.overlap),
         "not_seen": page_tables.not_seen(found, digits),
         "interactions": page_tables.combinations(found.interactions, digits),
-        "charts": [_chart(chart, prefix) for chart in charts],
+        "charts": [_chart(chart) for chart in charts],
         "weaknesses": found.weaknesses,
         "how": found.how,
         "selected_by": found.choice.metric,
@@ -100,28 +101,10 @@ def _task(
     }
 
 
-def _chart(chart: Chart, prefix: str) -> dict[str, Any]:
+def _chart(chart: Drawn) -> dict[str, Any]:
     from markupsafe import Markup
 
-    drawing = svg.inline(chart.figure, f"{prefix}-{chart.name}", f"{chart.title}. {chart.caption}", chart.titles)
-    return {"title": chart.title, "caption": chart.caption, "svg": Markup(drawing), "name": chart.name}
-
-
-def _failures(findings: Findings) -> list[dict[str, str]]:
-    grids = {found.task.data: found.grid for found in findings.tasks}
-    told = [
-        {
-            "label": grids[f.data].label(f.record) if f.data in grids else f.strategy,
-            "data": f.data,
-            "seed": f.seed,
-            "what": f.what,
-            "run_id": f.record.run_id,
-        }
-        for f in findings.failures
-    ]
-    for found in findings.tasks:
-        told += tuning_page.failures(found.tuning, found.task.data)
-    return sorted(told, key=lambda f: (f["label"], f["data"], by_number(f["seed"])))
+    return {"title": chart.title, "caption": chart.caption, "svg": Markup(chart.svg), "name": chart.name}
 
 
 def _versions() -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from reglab.study.report.records import Record
 from reglab.study.report.studied import Studied, short
 from reglab.study.report.trials import Trial, trials
 from reglab.study.search.space import OFF_SHARE, Choice, Dimension, Range, Value
+from reglab.wording import counted
 
 if TYPE_CHECKING:
     from reglab.study.report.findings import TaskFindings
@@ -78,11 +79,11 @@ def rules(study: Studied) -> list[str]:
     off = any(isinstance(one, Range) and one.off is not None for space in study.space.values() for one in space)
     rate = all(any(one.key == "optimizer.lr" for one in space) for space in study.space.values())
     told = [
-        f"Tuning: {_count(study.trials, 'trial')} of each strategy on each task"
+        f"Tuning: {counted(study.trials, 'trial')} of each strategy on each task"
         + (f", or {study.max_seconds:g} s of training if that is reached before" if study.max_seconds else "")
-        + f"; {_count(len(study.tuning_seeds), 'run')} of each trial (seed {_span(study.tuning_seeds)}). The best mean "
-        + f"{study.select_by[0]} chose; the chosen trial was then run on {_count(len(study.seeds), 'fresh seed')} "
-        + f"({_span(study.seeds)}), and these alone are compared."
+        + f"; {counted(len(study.tuning_seeds), 'run')} of each trial (seed {_span(study.tuning_seeds)}). The best "
+        + f"mean {study.select_by[0]} chose; the chosen trial was then run on "
+        + f"{counted(len(study.seeds), 'fresh seed')} ({_span(study.seeds)}), and these alone are compared."
     ]
     if study.sampler == "tpe":
         told.append(
@@ -132,7 +133,3 @@ def _span(seeds: Sequence[int]) -> str:
 
 def _share(share: float) -> str:
     return f"1/{round(1 / share)}"
-
-
-def _count(number: int, one: str) -> str:
-    return f"{number} {one}{'' if number == 1 else 's'}"

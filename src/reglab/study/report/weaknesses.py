@@ -10,6 +10,7 @@ from reglab.study.report.rows import Grid, strengths_of
 from reglab.study.report.select import Choice
 from reglab.study.report.splits import tag_values
 from reglab.study.report.statistics import claims
+from reglab.wording import listed
 
 
 def untold(choice: Choice, table: Grid, question: Question) -> list[str]:
@@ -68,8 +69,3 @@ def _ended_by_validation(table: Grid) -> list[str]:
     return [
         f"{listed(told)}: validation labels could end training, and not only choose its best epoch as they do for all."
     ]
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,39 @@
+"""Charts of many tasks are drawn in several processes, and are the same charts."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from reglab.study.report import drawing
+from reglab.study.report.make import make_report
+from reglab.study.report.question import ask
+from reglab.study.report.records import History
+from tests.study.report.lab import NONE, UP, Rec, accuracies
+
+
+def histories(run_ids: list[str], metric: str) -> dict[str, History]:
+    return {run_id: [(epoch, len(metric) / epoch) for epoch in range(1, 5)] for run_id in run_ids}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: there is nothing to draw beside")
+def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records: list[Rec] = []
+    for number in range(4):
+        records += accuracies({"none": NONE, "l1": [v + number / 100 for v in UP]}, data=f"data{number}")
+    for record in records:
+        record.metrics.update({"val/accuracy": 0.5, "time/train_s": 1.0})
+    question = ask(records, metric="test/accuracy")
+    several = make_report("several", question, records, histories, tmp_path / "several")
+    monkeypatch.setattr(drawing, "IN_PROCESS", 4)
+    alone = make_report("several", question, records, histories, tmp_path / "alone")
+    assert [file.name for file in several.files] == [file.name for file in alone.files]
+    assert sum(file.suffix == ".png" for file in alone.files) == 4 * 4 + 1
+    for file, other in zip(several.files, alone.files, strict=True):
+        assert _undated(file) == _undated(other), file.name
+
+
+def _undated(file: Path) -> bytes:
+    return re.sub(rb"\d{4}-\d\d-\d\d \d\d:\d\d", b"", file.read_bytes())

@@ -1,0 +1,58 @@
+"""A tracking server that goes away in mid-study: one line, and the same command does what was lost."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from reglab.cli import report
+from reglab.errors import StoreLost
+from reglab.tracking import queries
+from tests.study.studies import board, conduct
+from tests.study.sweeps import children, store
+from tests.tracking.servers import end, free_port, start
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def test_a_study_whose_server_dies_goes_on_once_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri, port = f"sqlite:///{tmp_path}/mlflow.db", free_port()
+    store(tmp_path)
+    address, server = start(tmp_path, uri, port)
+
+    def kill_it() -> None:
+        while sum(run.status == "FINISHED" for run in children(tmp_path)) < 2:
+            time.sleep(0.05)
+        end(server)
+
+    killer = threading.Thread(target=kill_it, daemon=True)
+    killer.start()
+    with pytest.raises(StoreLost) as lost:
+        conduct(tmp_path, f"tracking.uri={address}", "study.common.trainer.max_epochs=20")
+    killer.join()
+    said = str(lost.value)
+    assert said.startswith(f"tracking.uri={address}: unreachable (Connection refused); start the server or check")
+    assert "\n" not in said
+    assert report(lost.value, [], "study") == 1
+    before = {run.run_id for run in children(tmp_path) if run.status == "FINISHED"}
+    assert 2 <= len(before) < 10
+
+    _, again = start(tmp_path, uri, port)
+    capsys.readouterr()
+    assert conduct(tmp_path, f"tracking.uri={address}", "study.common.trainer.max_epochs=20") == 0
+    end(again)
+    assert f"{len(before)} of about 10 runs were over before: reused" in capsys.readouterr().out
+    done = [run for run in children(tmp_path) if run.status == "FINISHED"]
+    assert before < {run.run_id for run in done}
+    assert len(done) == len({run.tags["config_hash"] for run in done}) == 10
+    assert queries.runs(store(tmp_path), status="RUNNING") == []
+    there = board(tmp_path)
+
+    calm = tmp_path / "calm"
+    calm.mkdir()
+    assert conduct(calm, "study.common.trainer.max_epochs=20") == 0
+    assert board(calm) == there

@@ -1,0 +1,49 @@
+"""A real `mlflow server` on a database of its own, which tests may kill."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from reglab.errors import ConfigError
+from reglab.tracking.uri import resolve
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def start(folder: Path, uri: str, port: int) -> tuple[str, "subprocess.Popen[bytes]"]:
+    """The address of a server that answers, and its process."""
+    options = ["--backend-store-uri", uri, "--artifacts-destination", str(folder / "served"), "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options],
+        cwd=folder,
+        env={**os.environ, "MLFLOW_TRACKING_URI": ""},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            resolve(address)
+            break
+        except ConfigError:
+            assert process.poll() is None
+            time.sleep(0.2)
+    return address, process
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Kills the server with its workers: a polite end waits ten seconds for open connections."""
+    if process.poll() is None:
+        for worker in (*psutil.Process(process.pid).children(recursive=True), process):
+            worker.kill()
+    process.wait()
