@@ -15,8 +15,8 @@ from benchmarks.child import Cost, measured
 from benchmarks.crowd import CROWD, Crowd, fill
 
 STUDY = (sys.executable, "pipelines/study.py", "dry_run=true", "workers=2")
-# About 5 s of training on one thread: 1,000 rows in batches of 50.
-TRAINED = ("data=digits", "data.train_size=1000", "data.batch_size=50", "trainer.max_epochs=100")
+# About 5 s of training on one thread: 1,000 rows in batches of 35.
+TRAINED = ("data=digits", "data.train_size=1000", "data.batch_size=35", "trainer.max_epochs=100")
 
 
 def measure(rounds: int, crowd: Crowd = CROWD, trained: tuple[str, ...] = TRAINED) -> dict[str, Any]:

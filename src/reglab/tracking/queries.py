@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
 
+from reglab.garbage import no_garbage
 from reglab.tracking import heartbeat, owner
 from reglab.tracking.store import Store
 
@@ -129,14 +130,15 @@ def bury(store: Store) -> list[str]:
 def _pages(client: MlflowClient, experiment_id: str, filter: str) -> Iterator[Run]:
     token: str | None = None
     while True:
-        page = client.search_runs(
-            [experiment_id],
-            filter,
-            run_view_type=ViewType.ACTIVE_ONLY,
-            max_results=_PAGE,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
+        with no_garbage():
+            page = client.search_runs(
+                [experiment_id],
+                filter,
+                run_view_type=ViewType.ACTIVE_ONLY,
+                max_results=_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
         yield from page
         token = page.token
         if not token:

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from reglab.garbage import no_garbage
 from reglab.study.report import charts, svg, tuning_charts
 from reglab.study.report.charts import Chart
 from reglab.study.report.findings import TaskFindings
@@ -57,10 +58,15 @@ def drawn(some: Iterable[Chart], folder: Path, files: str, ids: str) -> list[Dra
     return made
 
 
-def of_tasks(sheets: Sequence[Sheet]) -> Iterator[list[Drawn]]:
-    """The charts of each task, in order."""
-    processes = min(len(sheets), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
-    if len(sheets) <= IN_PROCESS or processes < 2:
+def of_tasks(sheets: Iterable[Sheet], count: int) -> Iterator[list[Drawn]]:
+    """The charts of each task, in order.
+
+    Args:
+        sheets: may be made one by one: the first are drawn while the next are read.
+        count: how many there are.
+    """
+    processes = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    if count <= IN_PROCESS or processes < 2:
         yield from map(_of_task, sheets)
         return
     # Not forked: a copy of a process whose threads hold locks may wait for ever.
@@ -69,6 +75,7 @@ def of_tasks(sheets: Sequence[Sheet]) -> Iterator[list[Drawn]]:
 
 
 def _of_task(sheet: Sheet) -> list[Drawn]:
-    some = charts.of_task(sheet.found, sheet.question, sheet.colours, sheet.learning)
-    some = tuning_charts.with_tuning(some, sheet.found.tuning, sheet.question, sheet.colours)
-    return drawn(some, sheet.folder, sheet.files, sheet.ids)
+    with no_garbage():
+        some = charts.of_task(sheet.found, sheet.question, sheet.colours, sheet.learning)
+        some = tuning_charts.with_tuning(some, sheet.found.tuning, sheet.question, sheet.colours)
+        return drawn(some, sheet.folder, sheet.files, sheet.ids)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reglab.garbage import no_garbage
 from reglab.study.report.records import Histories, History
 from reglab.tracking import queries
 
@@ -29,7 +30,9 @@ def reader(client: "MlflowClient") -> Histories:
         found: dict[str, dict[int, tuple[int, float]]] = {run_id: {} for run_id in run_ids}
         for start in range(0, len(run_ids), _AT_ONCE):
             some = list(run_ids[start : start + _AT_ONCE])
-            for told in sorted(bulk(some, metric, _VALUES), key=lambda told: told.timestamp):
+            with no_garbage():
+                values = bulk(some, metric, _VALUES)
+            for told in sorted(values, key=lambda told: told.timestamp):
                 found[told.run_id][told.step] = (told.timestamp, told.value)
         return {run_id: [(s, v) for s, (_, v) in sorted(told.items())] for run_id, told in found.items()}
 

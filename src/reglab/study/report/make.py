@@ -101,7 +101,7 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
     for file, text in tables.items():
         (draft / file).write_text(text, encoding="utf-8")
     overall = drawing.drawn(over_tasks(findings, colours), draft, "", "o")
-    sheets = [
+    sheets = (
         drawing.Sheet(
             found,
             question,
@@ -112,8 +112,8 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
             f"t{number}",
         )
         for number, found in enumerate(findings.tasks)
-    ]
-    tasks = list(drawing.of_tasks(sheets))
+    )
+    tasks = list(drawing.of_tasks(sheets, len(findings.tasks)))
     (draft / PAGE).write_text(page.render(name, findings, colours, overall, tasks), encoding="utf-8")
     shutil.copymode(__file__, draft / PAGE)
     pictures = [chart.file for some in (overall, *tasks) for chart in some]

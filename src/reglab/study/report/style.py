@@ -27,7 +27,7 @@ BASELINE = PALETTE[-1][0]
 # On the page these become variables, so that charts follow the reader's light or dark theme (see `svg`).
 INK, MUTED, GRID, PAPER = "#1c2127", "#5f6872", "#dfe3e8", "#fefefe"
 WIDTH = 7.4  # inches
-DPI = 180
+DPI = 165
 SIZE = 9.0  # points
 LINE = 0.165  # inches, the height of a line of text
 _LETTER = 0.079  # inches, a wide letter at that size

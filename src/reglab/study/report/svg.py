@@ -19,7 +19,7 @@ _THEME |= {light: f"var(--c{i})" for i, (light, _) in enumerate(style.PALETTE)}
 def save_png(figure: "Figure", path: Path) -> None:
     """The figure as a PNG file on white."""
     with style.look():
-        figure.savefig(path, dpi=style.DPI, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 4})
+        figure.savefig(path, dpi=style.DPI, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
 
 
 def inline(figure: "Figure", name: str, label: str, titles: Mapping[str, Sequence[str]] | None = None) -> str:
