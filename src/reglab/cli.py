@@ -75,8 +75,8 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     """Composes and checks what the command line asks for, in a fraction of a second.
 
     Returns:
-        the arguments for Hydra. In a multirun a single strength is handed on as a sweep of one value, since only the
-        sweeper knows which of its jobs hold that regularizer.
+        the arguments for Hydra: a study's open sections take any key without ``+``, and in a multirun a single strength
+        is handed on as a sweep of one value, since only the sweeper knows which of its jobs hold that regularizer.
 
     Raises:
         ConfigError: the config does not compose, or is wrong.
@@ -96,8 +96,9 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     from omegaconf import open_dict
 
     from reglab.config.compose import Composer, parse
-    from reglab.config.selection import is_strength, tidy
+    from reglab.config.selection import is_strength, opened, tidy
 
+    arguments, args.overrides = ([opened(one) for one in some] for some in (arguments, args.overrides))
     composer = Composer(args.config_name or config_name)
     if args.multirun and (args.cfg or args.info):
         raise ConfigError(f"--{'cfg' if args.cfg else 'info'}: shows the config of one run; leave out -m")

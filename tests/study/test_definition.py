@@ -2,6 +2,7 @@
 
 import pytest
 
+from reglab.cli import prepare
 from reglab.config.compose import Composer
 from reglab.errors import ConfigError
 from reglab.study.definition import check_options
@@ -114,11 +115,11 @@ WRONG_LINES = {
     "regularizer=l1": "regularizer=l1: is for one run, and a study has many; set study.strategies=[none,l1]",
     "regularizer.l1.strength=1": (
         "regularizer.l1.strength=1: is for one run, and a study has many; set its range, "
-        "+study.space.regularizer.l1.strength={low:...,high:...}"
+        "study.space.regularizer.l1.strength={low:...,high:...}"
     ),
     "data=digits": "data=digits: is for one run, and a study has many; set study.tasks=[{data:DATA,model:MODEL}]",
     "trainer.max_epochs=9": (
-        "trainer.max_epochs=9: is for one run, and a study has many; set +study.common.trainer.max_epochs=9"
+        "trainer.max_epochs=9: is for one run, and a study has many; set study.common.trainer.max_epochs=9"
     ),
 }
 WRONG_OPTIONS = {
@@ -126,7 +127,7 @@ WRONG_OPTIONS = {
     "workers=x": "workers=x: must be a whole number of 1 or more, or null (as many as there are cores)",
     "dry_run=3": "dry_run=3: must be true or false",
     "+data.train_size=9": (
-        "+data.train_size=9: is for one run, and a study has many; set +study.common.data.train_size=9"
+        "+data.train_size=9: is for one run, and a study has many; set study.common.data.train_size=9"
     ),
     "+dry_rnu=true": "+dry_rnu=true: no such key; did you mean dry_run?",
 }
@@ -160,3 +161,13 @@ def test_a_wrong_task_or_space_is_told_in_one_line(typed: str) -> None:
         cells_of(*typed.split())
     assert str(told.value).startswith(WRONG_CELLS[typed])
     assert "\n" not in str(told.value)
+
+
+def test_the_open_sections_of_a_study_take_keys_without_a_plus() -> None:
+    typed = ["study=quick", "study.common.optimizer=sgd", "study.space.regularizer.l2.strength={low:1,high:2}"]
+    made = Composer("study").compose(prepare(["--multirun", *typed], "study")[1:])
+    assert made.study.common.optimizer == "sgd"
+    assert made.study.common.trainer.max_epochs == 20
+    assert made.study.space.regularizer.l2.strength == {"low": 1, "high": 2}
+    with pytest.raises(ConfigError, match=r"^study.commn.x=3: no such key; did you mean study.common\?$"):
+        prepare(["--multirun", "study=quick", "study.commn.x=3"], "study")

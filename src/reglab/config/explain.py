@@ -97,9 +97,9 @@ def of_the_study(given: str) -> str | None:
     group, _, leaf = key.partition(".")
     if group not in ("data", "model", "regularizer", "optimizer", "scheduler", "trainer"):
         return None
-    instead = f"set +study.common.{key}={value}"
+    instead = f"set study.common.{key}={value}"
     if group == "regularizer":
-        space = f"set its range, +study.space.{key}={{low:...,high:...}}"
+        space = f"set its range, study.space.{key}={{low:...,high:...}}"
         instead = space if leaf else f"set study.strategies=[none,{value}]"
     elif group in ("data", "model") and not leaf:
         instead = "set study.tasks=[{data:DATA,model:MODEL}]"

@@ -40,6 +40,11 @@ def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
                 del nodes[name]
 
 
+def opened(override: str) -> str:
+    """``++study.common.optimizer=sgd`` for what is typed without: a study shares and searches whatever runs have."""
+    return f"++{override}" if override.startswith(("study.common", "study.space")) else override
+
+
 def is_strength(override: str) -> bool:
     """Whether an override sets ``regularizer.<name>.<strength>``."""
     key = override.lstrip("+").split("=")[0]
