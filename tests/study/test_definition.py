@@ -95,7 +95,7 @@ WRONG = {
 WRONG_CELLS = {
     "study.tasks=[{data:digitz}]": "data=digitz: no such option; did you mean digits?",
     "study.tasks=[{data:digits,data.label_nois:1}]": "data.label_nois=1: no such key; did you mean data.label_noise?",
-    "study.tasks=[{data:diabetes,data.label_noise:0}] study.strategies=[none,label_smoothing]": (
+    "study.tasks=[{data:diabetes,data.label_noise:0}] study.strategies=[none,label_smoothing] study.metric=test/rmse": (
         "regularizer=label_smoothing: is for classification, and diabetes is a regression"
     ),
     "study.space.optimizer.lr.low=1": "study.space.optimizer.lr: holds no value, for low=1 is not below high=0.01",
@@ -105,6 +105,16 @@ WRONG_CELLS = {
     "+study.space.optimizer.lr.lwo=1": "study.space.optimizer.lr.lwo: no such key; did you mean low?",
     "+study.space.optimizer.momentun={low:0,high:0.9}": "optimizer.momentun=0.0: no such key",
     "+study.space.regularizer.dropout.p.high=1.5": "regularizer.dropout.p=1.5: must be a finite number at least 0",
+    "study.metric=test/rmse": "study.metric=test/rmse: is for regression, and these runs are classification",
+    "+study.common.data.val_fraction=0": (
+        "study.select_by=best/val/accuracy: data.val_fraction=0 leaves no rows to measure it on; raise it"
+    ),
+    "+study.common.data.test_fraction=0": (
+        "study.metric=test/accuracy: data.test_fraction=0 leaves no rows to measure it on; raise it"
+    ),
+    "+study.common.optimizer.lr=0.01": (
+        "optimizer.lr=0.01: is searched; set study.space.optimizer.lr=null to give all trials that value"
+    ),
     "+study.space.regularizer.l7.strength.high=1": "study.space.regularizer.l7.strength: no regularizer l7",
 }
 

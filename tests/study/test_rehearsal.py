@@ -38,7 +38,7 @@ def test_more_seeds_than_splits_are_refused(tmp_path: Path) -> None:
 
 
 def test_rows_without_end_are_never_too_few() -> None:
-    task = "study.tasks=[{data:seed_noise,data.label_noise:0}]"
+    task = "study.tasks=[{data:seed_noise,data.label_noise:0,data.val_fraction:0.2}]"
     rehearse(*cells_of(task, SMALL, "study.seeds=300", "study.metric=test/rmse"))
 
 

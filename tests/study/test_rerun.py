@@ -149,11 +149,12 @@ def test_runs_of_a_sweep_of_an_experiment(store_uri: str) -> None:
     )
 
 
-def test_a_run_that_diverged_diverges_again(store: Store) -> None:
+def test_a_run_that_diverged_diverges_again(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Diverged) as caught:
         trained(store, "optimizer=sgd", "optimizer.lr=1e30")
     first = caught.value.run_id  # type: ignore[attr-defined]
     assert rerun(store.uri, first) is True
+    assert "it ended as before (Diverged: the training loss is not finite at step" in capsys.readouterr().out
     (again,) = reruns(store)
     assert (again.status, again.tags["rerun_equal"]) == ("FAILED", "true")
     store.client.set_tag(first, "diverged_step", "7")

@@ -50,19 +50,19 @@ def test_every_state_is_told(store: Store) -> None:
     assert told == {
         ("none", "tune"): Counter(done=1),
         ("none", "confirm"): Counter(done=1, failed=1),
-        ("dropout", "tune"): Counter(done=1),  # in a study diverging is a result
+        ("dropout", "tune"): Counter(diverged=1),
         ("dropout", "confirm"): Counter(missing=1, running=1),  # a rerun stands for nothing
         ("l2", "confirm"): Counter(missing=1),
     }
-    assert list(summary(cells(store))) == ["quick: 3 of 7 done, 1 running, 1 failed, 2 missing"]
+    assert list(summary(cells(store))) == ["quick: 2 of 7 done, 1 running, 1 failed, 1 diverged, 2 missing"]
 
 
-def test_a_sweep_is_told_by_data_and_its_divergence_is_a_failure(store: Store) -> None:
+def test_a_sweep_is_told_by_data(store: Store) -> None:
     jobs = [{"config_hash": "a", "strategy": "none", "data": "digits", "setting": "s", "seed": "0", "label": "none"}]
     parent.enter(store, "first", jobs)
     run(store, "a", ValueError("the loss is not finite"), diverged="true")
     (cell,) = cells(store)
-    assert (cell.name, cell.task, cell.phase, cell.states) == ("first", "digits", "sweep", Counter(failed=1))
+    assert (cell.name, cell.task, cell.phase, cell.states) == ("first", "digits", "sweep", Counter(diverged=1))
 
 
 def status(store: Store, *overrides: str) -> "subprocess.CompletedProcess[str]":

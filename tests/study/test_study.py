@@ -75,6 +75,14 @@ def test_more_seeds_add_the_missing_ones_only(folder: Path, capsys: pytest.Captu
     assert {row[1] for row in board(folder)[1:]} == {"5"}
 
 
+def test_fewer_seeds_drop_none_in_silence(folder: Path) -> None:
+    assert conduct(folder, "seeds=4") == 0
+    assert {row[1] for row in board(folder)[1:]} == {"4"}
+    page = (folder / "report" / "report.html").read_text()
+    assert "2 confirmation runs were left out: an earlier start of this study declared them" in page
+    assert conduct(folder, "seeds=5") == 0
+
+
 def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
     told = board(folder)
     cfg = Composer("report").compose(["sweep=tiny", *places(folder)])
@@ -125,8 +133,29 @@ def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pyt
     assert code == 1  # nothing could be confirmed
     assert "none on digits mlp, train_size 100" in told
     assert "all 2 trials failed, so there is nothing to confirm" in told
+    assert "what diverged is not tried again" in told
+    assert "the same command tries again" not in told
     assert conduct(tmp_path, *wild) == 1
     assert len(children(tmp_path)) == 4  # another try would diverge again
+
+
+def test_a_strategy_that_was_lost_is_told_in_the_headline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = ["+study.space.regularizer.l2.strength={low:1e25,high:1e35,log:true}", "+study.common.optimizer=sgd"]
+    assert conduct(tmp_path, "study.strategies=[none,l2]", "study.trials=1", *wild) == 1
+    told = capsys.readouterr().out
+    assert "No trial of l2 on digits gave a score: it is not compared." in " ".join(told.split())
+    assert {run.tags["strategy"] for run in children(tmp_path) if run.status == "FINISHED"} == {"none"}
+
+
+def test_a_table_that_changed_makes_another_study(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("x,y\n" + "".join(f"{row % 7},{'ab'[row % 2]}\n" for row in range(40)))
+    task = f"study.tasks=[{{data:csv,data.path:'{table}',data.target:y,data.label_noise:0}}]"
+    tiny = [task, "study.common.data.train_size=null", "study.trials=1", "study.seeds=1"]
+    assert conduct(tmp_path, *tiny) == 0
+    table.write_text(table.read_text() + "3,a\n")
+    with pytest.raises(ConfigError, match=r"was declared otherwise \(study.files.table mlp was \w{16} and is \w{16}\)"):
+        conduct(tmp_path, *tiny)
 
 
 @pytest.mark.parametrize("sampling", ["study.sampler=tpe", "study.pruning={eta:2,rungs:2}", "study.max_seconds=0.001"])

@@ -1,6 +1,7 @@
 """What a value may be: each rule has a test and the words for it."""
 
 import math
+import re
 import struct
 import sys
 from collections.abc import Callable, Mapping
@@ -26,6 +27,10 @@ class Rule(NamedTuple):
             raise ConfigError(f"{key}={shown(value)}: must be {self.must}{hint}")
 
 
+_PLAIN = re.compile(r"[A-Za-z_/][\w/.:+@-]*")
+_WORDS = ("true", "false", "null", "nan", "inf")
+
+
 def shown(value: Any) -> str:
     """A value as it is typed on the command line."""
     if value is None or isinstance(value, bool):
@@ -33,6 +38,16 @@ def shown(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(shown(item) for item in value)}]"
     return str(value)
+
+
+def typed(value: Any) -> str:
+    """A value as Hydra's grammar reads it back: text in quotes wherever it could be read as something else."""
+    if isinstance(value, list):
+        return f"[{','.join(typed(item) for item in value)}]"
+    if not isinstance(value, str) or (_PLAIN.fullmatch(value) and value.lower() not in _WORDS):
+        return shown(value)
+    quotes = re.sub(r"(\\*)'", r"\1\1\\'", value)  # a backslash counts before a quote alone
+    return "'" + re.sub(r"(\\+)$", r"\1\1", quotes) + "'"
 
 
 def is_number(value: Any) -> bool:

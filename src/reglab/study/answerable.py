@@ -10,8 +10,13 @@ from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
 
 
-def check_metric(metric: str | None, configs: Sequence[DictConfig]) -> None:
+def check_metric(metric: str | None, configs: Sequence[DictConfig], key: str = "metric") -> None:
     """Refuses a metric that none of the runs will track, as far as their configs tell.
+
+    Args:
+        metric: by its tracked name; None for the usual one.
+        configs: of the runs.
+        key: that holds the metric, for the message.
 
     Raises:
         ConfigError: a metric of another kind of task, or of a part that has no rows.
@@ -23,11 +28,11 @@ def check_metric(metric: str | None, configs: Sequence[DictConfig]) -> None:
     if wanted and None not in kinds and wanted not in kinds:
         told = " and ".join(sorted(str(one) for one in kinds))
         raise ConfigError(
-            f"metric={metric}: is for {wanted}, and these runs are {told}; leave it out, or choose another"
+            f"{key}={metric}: is for {wanted}, and these runs are {told}; leave it out, or choose another"
         )
     for fraction, parts in (("test_fraction", TESTS), ("val_fraction", ("val/", "best/val/"))):
         if metric.startswith(parts) and all(cfg.data.get(fraction) == 0 for cfg in configs):
-            raise ConfigError(f"metric={metric}: data.{fraction}=0 leaves no rows to measure it on; raise it")
+            raise ConfigError(f"{key}={metric}: data.{fraction}=0 leaves no rows to measure it on; raise it")
 
 
 def check_baseline(baseline: str, strategies: Collection[str]) -> None:

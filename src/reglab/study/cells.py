@@ -1,20 +1,22 @@
 """The cells of a study, one for each task and strategy: what is searched there, and the run of each point."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.check import check, checked
 from reglab.config.compose import Composer
+from reglab.config.digest import content
 from reglab.config.identity import config_hash, data_name
 from reglab.config.identity import strategy as acting
-from reglab.config.rules import shown
+from reglab.config.rules import shown, typed
 from reglab.config.source import Unknown, declared
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
 from reglab.paths import CONF
+from reglab.study.answerable import check_metric
 from reglab.study.definition import Study
 from reglab.study.jobs import Job
 from reglab.study.search.space import Dimension, Value, dimension
@@ -33,6 +35,7 @@ class Cell:
         overrides: what all its runs have in common.
         space: what is searched.
         epochs: of a whole run.
+        content: of the task's file, as a hash; None where its data are no file.
     """
 
     task: int
@@ -41,6 +44,7 @@ class Cell:
     overrides: tuple[str, ...]
     space: tuple[Dimension, ...]
     epochs: int
+    content: str | None = None
     # Progress is told anew after every round, and composing a run costs milliseconds.
     _made: dict[tuple[object, ...], Job] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -62,7 +66,7 @@ class Cell:
         Raises:
             ConfigError: the config is wrong.
         """
-        line = [*self.overrides, *(f"{key}={shown(value)}" for key, value in values.items()), f"seed={seed}"]
+        line = [*self.overrides, *(f"{key}={typed(value)}" for key, value in values.items()), f"seed={seed}"]
         if epochs is not None:
             line.append(f"trainer.max_epochs={epochs}")
         asked = (composer, label, *line)
@@ -99,8 +103,14 @@ def _cell(study: Study, composer: Composer, task: int, common: tuple[str, ...], 
     overrides = (*common, chosen)
     config = composer.compose(list(overrides))
     check(config, list(overrides))
+    check_metric(study.metric, [config], "study.metric")
+    check_metric(study.select_by[0], [config], "study.select_by")
     space = tuple(_space(study, config))
-    cell = Cell(task, _about(config), acting(config), overrides, space, int(config.trainer.max_epochs))
+    for override in overrides:
+        if (key := override.split("=")[0]) in {one.key for one in space}:
+            raise ConfigError(f"{override}: is searched; set study.space.{key}=null to give all trials that value")
+    file = content(config.data.path)[:16] if config.data.get("path") else None
+    cell = Cell(task, _about(config), acting(config), overrides, space, int(config.trainer.max_epochs), file)
     for number in (0.0, 1 - 2**-32):  # both ends: what the keys themselves may not be
         cell.job(composer, {one.key: one.between(number) for one in space}, 0, strategy)
     return cell
@@ -146,12 +156,7 @@ def _told_apart(study: Study, found: Sequence[Cell]) -> list[Cell]:
     """Tasks that read alike are told by their overrides as well."""
     names = {cell.task: cell.about for cell in found}
     alike = {name for name in names.values() if list(names.values()).count(name) > 1}
-    return [
-        Cell(c.task, f"{c.about} ({', '.join(study.tasks[c.task])})", c.strategy, c.overrides, c.space, c.epochs)
-        if c.about in alike
-        else c
-        for c in found
-    ]
+    return [replace(c, about=f"{c.about} ({', '.join(study.tasks[c.task])})") if c.about in alike else c for c in found]
 
 
 def _known(study: Study) -> None:

@@ -181,10 +181,11 @@ class _Conductor:
         for cell in lost:
             what = f"all {len(cell.tuning.trials)} trials failed, so there is nothing to confirm"
             say(f"{cell.cell.strategy} on {cell.cell.about}: {what}")
-        if not self._failed and not missing and not lost:
-            return True
-        say("the same command tries again what is not finished")
-        return False
+        if lost:
+            say("what diverged is not tried again: another study.space, with study.version, may do better")
+        if self._failed or missing:
+            say("the same command tries again what is not finished")
+        return not (self._failed or missing or lost)
 
 
 def _planned(plan: Progress) -> str:

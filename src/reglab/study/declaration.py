@@ -21,6 +21,8 @@ def declaration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     """All of the definition that moves its result, as JSON: what is searched comes from the composed configs."""
     told = {key: value for key, value in asdict(study).items() if key not in _MAY_GROW}
     told["space"] = {cell.strategy: {one.key: asdict(one) for one in cell.space} for cell in cells}
+    if files := {cell.about: cell.content for cell in cells if cell.content}:
+        told["files"] = files
     found: dict[str, Any] = json.loads(json.dumps(told, default=str).replace("Infinity", '"inf"'))
     return found
 

@@ -9,7 +9,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.explain import of_the_study
 from reglab.config.metrics import check_choice, guess_direction, validation_twins
-from reglab.config.rules import METRICS, YES_NO, Rule, apply, list_of, one_of, or_null, positive, shown, text, whole
+from reglab.config.rules import (
+    METRICS,
+    YES_NO,
+    Rule,
+    apply,
+    list_of,
+    one_of,
+    or_null,
+    positive,
+    shown,
+    text,
+    typed,
+    whole,
+)
 from reglab.config.suggest import did_you_mean, no_such_option
 from reglab.errors import ConfigError
 
@@ -163,7 +176,8 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     if OmegaConf.is_missing(node, "tasks") or not node.get("tasks"):
         raise ConfigError("study.tasks: missing; a list of tasks, as in study.tasks=[{data:digits,model:mlp}]")
     if not node.get("name"):
-        raise ConfigError("study.name: missing; add +study.name=NAME")
+        plus = "" if "name" in node else "+"
+        raise ConfigError(f"study.name: missing; set {plus}study.name=NAME")
     plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     named = {str(key): value for key, value in plain.items()}
@@ -198,7 +212,7 @@ def _tasks(told: Any) -> Iterator[tuple[str, ...]]:
             if not options:
                 raise ConfigError(f"study.tasks: {key}=[] holds no value; give one or more")
         for chosen in itertools.product(*(options for _, options in values)):
-            found[tuple(f"{key}={shown(v)}" for (key, _), v in zip(values, chosen, strict=True))] = None
+            found[tuple(f"{key}={typed(v)}" for (key, _), v in zip(values, chosen, strict=True))] = None
     yield from found
 
 
@@ -208,7 +222,7 @@ def _overrides(told: Any, where: str) -> Iterator[str]:
     for key, value in dict(_flat(told)).items():
         if key.split(".")[0] in ("seed", "regularizer"):
             raise ConfigError(f"{where}.{key}={shown(value)}: a study sets it itself; leave it out")
-        yield f"{key}={shown(value)}"
+        yield f"{key}={typed(value)}"
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

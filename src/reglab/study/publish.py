@@ -68,7 +68,10 @@ def _definition(store: "Store", parent_id: str) -> dict[str, Any] | None:
 
 
 def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:
-    """The runs of a parent's declared identities, its own and those first run elsewhere, and what was never run."""
+    """The runs of a parent's declared identities, its own and those first run elsewhere, and what was never run.
+
+    Among its own are confirmation runs that an earlier start declared (tag `undeclared`): they are told, not counted.
+    """
     jobs = {job["config_hash"]: job for job in parent.covered(parent.declared(store, parent_id)) if job["config_hash"]}
     own = parent.children(store, parent_id)
     if not jobs:
@@ -83,7 +86,16 @@ def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list
             records[record.run_id] = record
     known = {record.tags["config_hash"] for record in records.values()}
     absent = [str(job.get("label") or identity) for identity, job in jobs.items() if identity not in known]
-    return [_as_declared(record, jobs[record.tags["config_hash"]]) for record in records.values()], absent
+    told = [_as_declared(record, jobs[record.tags["config_hash"]]) for record in records.values()]
+    return told + [_undeclared(r) for r in own if r.tags.get("config_hash") not in jobs and _judges(r)], absent
+
+
+def _judges(record: queries.Record) -> bool:
+    return record.status == "FINISHED" and record.tags.get("phase") == "confirm"
+
+
+def _undeclared(record: queries.Record) -> queries.Record:
+    return replace(record, tags={**record.tags, "undeclared": "true"})
 
 
 def _as_declared(record: queries.Record, job: Mapping[str, Any]) -> queries.Record:

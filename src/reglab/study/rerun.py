@@ -106,6 +106,8 @@ def _compare(then: queries.Record, now: queries.Record) -> bool:
         rows = [(d.key, _number(d.then), _number(d.now), _gap(d)) for d in changed]
         _say(table(("metric", "then", "now", "difference"), rows))
         _say(f"{len(changed)} of {len(before.keys() | after.keys())} metrics differ (times are not compared)")
+    elif not ended and not after:
+        _say(f"it ended as before ({now.tags.get('error', now.status)}), and there are no metrics to compare")
     elif not ended:
         _say(f"all {len(after)} metrics are equal to the last bit (times are not compared)")
     return not changed and not any(d.key in ("status", "error", "diverged_step") for d in ended)

@@ -11,7 +11,7 @@ from reglab.tracking.store import Store
 if TYPE_CHECKING:
     from rich.table import Table
 
-STATES = ("done", "running", "failed", "missing")
+STATES = ("done", "running", "failed", "diverged", "missing")
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Cell:
         task: in words.
         strategy: as tagged.
         phase: ``sweep``, ``tune`` or ``confirm``.
-        states: how many are done, running, failed and missing.
+        states: how many are done, running, failed, diverged and missing.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Cell:
 
 
 def cells(store: Store, only: str | None = None) -> list[Cell]:
-    """A row for each cell of every sweep and study, the newest last; a diverged run of a study is done.
+    """A row for each cell of every sweep and study, the newest last.
 
     Args:
         store: whose experiment.
@@ -58,8 +58,6 @@ def _of_parent(name: str, study: bool, declared: Sequence[dict[str, Any]], newes
         task, phase = str(job.get("task") or job.get("data") or ""), str(job.get("phase") or "sweep")
         key = (task, str(job.get("strategy")), phase)
         state = newest.get(job["config_hash"], "missing") if job["config_hash"] else "missing"
-        if state == "diverged":
-            state = "done" if study else "failed"
         cells.setdefault(key, Cell(name, *key)).states[state] += 1
     return list(cells.values())
 
@@ -90,14 +88,14 @@ def tables(cells: Sequence[Cell]) -> Iterator["Table"]:
             shown.add_column(column, overflow="fold")
         for strategy in dict.fromkeys(cell.strategy for cell in own):
             states = {cell.phase: cell.states for cell in own if cell.strategy == strategy}
-            failed = any(counted["failed"] for counted in states.values())
+            failed = any(counted["failed"] + counted["diverged"] for counted in states.values())
             counts = [_told(states[phase]) if phase in states else "" for phase in phases]
             shown.add_row(strategy, *counts, style="red" if failed else "")
         yield shown
 
 
 def _told(states: Counter[str]) -> str:
-    """``3 of 5 done, 1 running, 1 missing``."""
+    """``3 of 6 done, 1 running, 1 diverged, 1 missing``."""
     rest = "".join(f", {states[state]} {state}" for state in STATES[1:] if states[state])
     return f"{states['done']} of {states.total()} done{rest}"
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -91,3 +92,9 @@ def test_no_baseline_compares_nothing_but_says_so() -> None:
     findings = found(accuracies({"l1": NONE, "l2": UP}))
     assert all(line.p is None for line in findings.lines)
     assert "there is no run of none, so no difference can be tested" in findings.headline
+
+
+def test_the_order_in_which_runs_began_moves_no_number() -> None:
+    records = accuracies({"none": NONE, "l1": UP})
+    backwards = [replace(record, started=-float(place)) for place, record in enumerate(records)]
+    assert to_csv(found(backwards).lines) == to_csv(found(records).lines)

@@ -93,3 +93,15 @@ def test_a_strategy_that_some_tasks_lack_has_no_rank() -> None:
     assert (board["l2"].rank, board["none"].rank, board["l1"].rank) == (1.0, 2.0, None)
     assert "l2 comes first" in findings.headline
     assert any("l1 was run on 1 of 3 tasks" in text for text in findings.cautions)
+
+
+def test_means_over_tasks_differ_by_what_the_difference_says() -> None:
+    """Two settings of one data set count once, in the mean as in the difference."""
+    records: list[Rec] = []
+    for data, setting, up in (("a", "1", 0.02), ("a", "2", 0.04), ("b", "3", 0.09)):
+        records += accuracies({"none": NONE, "l1": [v + up for v in NONE]}, data=data, setting=setting)
+    board = lines(found(records))
+    assert board["l1"].n == 3
+    assert board["l1"].diff == pytest.approx((0.03 + 0.09) / 2)
+    assert board["l1"].mean is not None
+    assert board["l1"].mean - sum(NONE) / 6 == pytest.approx(0.06)

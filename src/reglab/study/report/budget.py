@@ -54,6 +54,11 @@ class Budget:
         """How many trials there were, those that were never run left out."""
         return sum(trial.runs > 0 for trial in self.trials)
 
+    @property
+    def lost(self) -> bool:
+        """Whether all its trials are over, and none could be chosen."""
+        return self.chosen is None and self.count("not done") == 0
+
     def count(self, status: str) -> int:
         """How many trials ended so."""
         return sum(trial.status == status for trial in self.trials)

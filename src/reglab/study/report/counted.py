@@ -48,6 +48,12 @@ def count(records: Sequence[Record], metric: str) -> Counted:
     tuning = sum(r.tags.get("phase") == "tune" for r in records)
     if tuning:
         result.left_out.append(f"{tuning} tuning {_runs(tuning)} left out: what chose cannot judge.")
+    if apart := sum("undeclared" in r.tags for r in runs):
+        result.left_out.append(
+            f"{apart} confirmation {_runs(apart)} left out: an earlier start of this study declared them, for seeds or "
+            "chosen trials that it does not have now."
+        )
+        runs = [r for r in runs if "undeclared" not in r.tags]
     whole = [r for r in runs if all(r.tags.get(tag) for tag in _NEEDED)]
     if len(whole) < len(runs):
         missing = len(runs) - len(whole)

@@ -111,7 +111,8 @@ def find(
         sentence = headline.over_tasks(board, question, len(found))
     else:
         sentence = found[0].headline if found else f"No finished run tells {question.metric}: nothing can be compared."
-    remarks = headline.warnings(question, counted.failures, [f.choice for f in found], len(absent))
+    lost = [f"{row.strategy} on {f.task.name}" for f in found if f.tuning for row in f.tuning.budgets if row.lost]
+    remarks = headline.warnings(question, counted.failures, [f.choice for f in found], len(absent), lost)
     return Findings(
         question, found, board, sentence, remarks, counted.failures, weak, counted.left_out, list(absent), many
     )

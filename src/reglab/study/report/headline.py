@@ -68,8 +68,18 @@ def _answer(lines: Sequence[Line], question: Question, unit: str, paired: str) -
     return f"no strategy is shown to beat {base.strategy}: {told}; {_sure(best, paired, digits)}){also}."
 
 
-def warnings(question: Question, failures: Sequence[Failure], choices: Sequence[Choice], absent: int) -> str:
-    """What the headline must not hide: how strengths were chosen, above all by a test metric, and what failed."""
+def warnings(
+    question: Question, failures: Sequence[Failure], choices: Sequence[Choice], absent: int, lost: Sequence[str] = ()
+) -> str:
+    """What the headline must not hide: how strengths were chosen, above all by a test metric, and what failed.
+
+    Args:
+        question: what was asked.
+        failures: runs that gave no result.
+        choices: by task.
+        absent: how many declared runs were never run.
+        lost: strategies, with their tasks, of which no trial gave a score.
+    """
     text = ""
     metrics = sorted({choice.metric for choice in choices if choice.metric})
     if question.forced:
@@ -85,6 +95,8 @@ def warnings(question: Question, failures: Sequence[Failure], choices: Sequence[
         told = ", ".join(f"{count} {what}" for what, count in kinds.most_common())
         noun = "run gives" if len(failures) == 1 else "runs give"
         text += f" {len(failures)} {noun} no result ({told})."
+    if lost:
+        text += f" No trial of {listed(lost)} gave a score: {'it is' if len(lost) == 1 else 'they are'} not compared."
     if absent:
         text += f" {absent} declared {'run is' if absent == 1 else 'runs are'} missing."
     return text.strip()

@@ -14,7 +14,8 @@ from reglab.study.report.statistics import ranks
 
 
 def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence[str]) -> list[Line]:
-    """`n` counts tasks, mean and spread are over the tasks' means, `rank` is the mean rank, p is Wilcoxon's.
+    """`n` counts tasks, `rank` is the mean rank over them, p is Wilcoxon's. The mean is over data sets, each with the
+    mean over its tasks, so that means differ by what `diff` says; spread and interval are of the tasks' means.
 
     Where every task has the same rows they are compared as they are, else each strategy by the row that validation
     chose in the task. Ranks are taken among the rows that every task has; others have none. Differences and p are over
@@ -40,6 +41,7 @@ def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence
                 pairs.setdefault(line.strategy, {}).setdefault(name, []).append((_mean(line), _mean(base)))
     chosen = _most_chosen(told)
     lines = [_over_tasks(label, own, chosen, contested=alike) for label, own in rows.items()]
+    lines = [replace(line, mean=_over_sets(line.strategy, told, data)) for line in lines]
     lines = [compared(line, [_averaged(p) for p in pairs.get(line.strategy, {}).values()], 0.0) for line in lines]
     done = finish(lines, question, [mean(places[line.strategy]) if line.strategy in places else None for line in lines])
     return [replace(line, verdict=line.verdict.replace("seeds", "data sets")) for line in done]
@@ -100,6 +102,16 @@ def _over_tasks(label: str, rows: Sequence[Line], chosen: set[str], *, contested
         contested=any(row.contested for row in rows) and contested,
         baseline=all(row.baseline for row in rows),
     )
+
+
+def _over_sets(label: str, boards: Sequence[Sequence[Line]], data: Sequence[str]) -> float:
+    """The mean over data sets of the mean over the tasks of each that have the row."""
+    found: dict[str, list[float]] = {}
+    for board, name in zip(boards, data, strict=True):
+        for line in board:
+            if line.strategy == label:
+                found.setdefault(name, []).append(_mean(line))
+    return mean(mean(values) for values in found.values())
 
 
 def _mean(line: Line) -> float:

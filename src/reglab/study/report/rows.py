@@ -68,6 +68,8 @@ def grid(records: Sequence[Record], failures: Sequence[Failure] = ()) -> Grid:
         rows.setdefault(label, Row(label, failure.strategy, strengths))
     ordered = sorted(rows.values(), key=lambda r: (r.strategy, [by_number(s) for s in r.strengths.values()]))
     cells = sorted({cell for row in ordered for cell in row.runs}, key=lambda c: [by_number(part) for part in c])
+    for row in ordered:  # and not in the order in which runs began: what is resampled must not depend on it
+        row.runs = {cell: row.runs[cell] for cell in cells if cell in row.runs}
     remarks = [
         f"{label} was run more than once with the same seed ({', '.join(sorted(set(seeds), key=by_number))}) under "
         "configurations that its tags do not tell apart; the newest run counts."

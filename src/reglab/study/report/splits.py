@@ -34,7 +34,8 @@ def splits(grid: Grid) -> Splits:
         return Splits(0.0, "Every seed has rows of its own: intervals of differences are plain t intervals.")
     how = (
         "Splits vary over one finite data set, so runs of different seeds share rows: the variance of a mean "
-        f"difference is s²(1/n + {share:.3g}), {share:.3g} being tested over other rows (Nadeau and Bengio 2003)."
+        f"difference is s²(1/n + {share:.3g}), {share:.3g} being tested over all other rows, whether trained on or not "
+        "(after Nadeau and Bengio 2003)."
     )
     return Splits(share, how)
 

@@ -1,0 +1,36 @@
+"""A value as it is typed is read back by Hydra's grammar as the same value."""
+
+from typing import Any
+
+import pytest
+
+from reglab.config.compose import parse
+from reglab.config.rules import typed
+
+TEXTS = [
+    "a",
+    "y, target",
+    "it's",
+    "it\\'s",
+    "a\\b\\",
+    "true",
+    "Null",
+    "3",
+    "1e3",
+    ".5",
+    "a=b",
+    "{x}",
+    "[1]",
+    '"q"',
+    "",
+    " a ",
+]
+
+
+@pytest.mark.parametrize("value", [*TEXTS, 3, 0.5, None, True, float("inf"), ["a b", "c,d", 1]])
+def test_it_is_the_same_value(value: Any) -> None:
+    assert parse(f"key={typed(value)}").value() == value
+
+
+def test_plain_words_stay_plain() -> None:
+    assert typed("/data/my-table.csv") == "/data/my-table.csv"
