@@ -123,7 +123,8 @@ class _Conductor:
         check_declared(self._store, parent.find(self._store, self._study.title, "study"), self._study, self._cells)
         if self._cfg.resume:
             self._learn(tracked(self._store))
-        Console(highlight=False).print(estimate.table(self._progress))
+        for table in estimate.tables(self._progress):
+            Console(highlight=False).print(table)
         left, workers = estimate.left(self._progress), self._launch.workers
         seconds = estimate.seconds(self._progress, workers)
         took = "no run of the kind is tracked yet" if seconds is None else f"about {_duration(seconds)}"

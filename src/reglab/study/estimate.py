@@ -1,5 +1,6 @@
-"""What a study would do, as a table: cells, runs, what is done already, and how long the rest may take."""
+"""What a study would do, as tables: cells, runs, what is done already, and how long the rest may take."""
 
+from collections.abc import Iterator
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -11,22 +12,23 @@ if TYPE_CHECKING:
 _START_S = 10.0  # imports, once a process
 
 
-def table(progress: Progress) -> "Table":
-    """A row for each cell."""
+def tables(progress: Progress) -> Iterator["Table"]:
+    """One for each task, with a row for each strategy."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("task", "strategy", "searched"):
-        shown.add_column(name, overflow="fold")
-    for name in ("tuning runs", "confirmation runs", "done"):
-        shown.add_column(name, justify="right")
-    for cell in progress.cells:
-        expected = cell.expected(progress.study)
-        searched = ", ".join(one.key.removeprefix("regularizer.") for one in cell.cell.space) or "nothing"
-        done = _done(cell, progress)
-        shown.add_row(cell.cell.about, cell.cell.strategy, searched, *(str(expected[p]) for p in PHASES), str(done))
-    return shown
+    for task in dict.fromkeys(cell.cell.about for cell in progress.cells):
+        shown = Table(title=task, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for name in ("strategy", "searched"):
+            shown.add_column(name, overflow="fold")
+        for name in ("tuning", "confirmation", "done"):
+            shown.add_column(name, justify="right")
+        for cell in progress.cells:
+            if cell.cell.about == task:
+                expected, done = cell.expected(progress.study), _done(cell, progress)
+                searched = ", ".join(one.key.removeprefix("regularizer.") for one in cell.cell.space) or "nothing"
+                shown.add_row(cell.cell.strategy, searched, *(str(expected[p]) for p in PHASES), str(done))
+        yield shown
 
 
 def left(progress: Progress) -> int:

@@ -15,6 +15,7 @@ from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.question import Question
 from reglab.study.report.records import by_number, value
 from reglab.study.report.rows import show
+from reglab.wording import listed
 
 _PACKAGES = ("reglab", "numpy", "scipy", "matplotlib", "mlflow", "torch", "pytorch-lightning")
 
@@ -64,6 +65,7 @@ def render(
         left_out=findings.left_out,
         absent=findings.absent,
         rules=rules.rules(findings),
+        how=_how(findings.tasks),
         versions=_versions(),
         units="tasks" if several else "seeds",
     )
@@ -94,11 +96,19 @@ def _task(
         "interactions": page_tables.combinations(found.interactions, digits),
         "charts": [_chart(chart) for chart in charts],
         "weaknesses": found.weaknesses,
-        "how": found.how,
         "selected_by": found.choice.metric,
         "about": sorted((k or "setting", v) for k, v in found.task.about.items()),
         "runs": [(label, cell, "–" if v is None else f"{v:.6g}", run_id) for label, cell, v, run_id in runs],
     }
+
+
+def _how(tasks: Sequence[TaskFindings]) -> list[str]:
+    """How splits and pairs were, once where it is the same for all tasks."""
+    told: dict[str, list[str]] = {}
+    for found in tasks:
+        for text in found.how:
+            told.setdefault(text, []).append(found.task.name)
+    return [text if len(names) == len(tasks) else f"{listed(names)}: {text}" for text, names in told.items()]
 
 
 def _chart(chart: Drawn) -> dict[str, Any]:
