@@ -48,8 +48,8 @@ def rules(findings: Findings) -> list[str]:
         )
     if findings.overall is not None:
         told.append(
-            "Overall: n counts tasks, means are over the tasks’ means, rank is the mean rank over tasks, of the "
-            "strategies that were run on all of them. Differences, intervals and p are over data sets: several "
+            "Overall: n counts tasks, and the spread is that of the tasks’ means; rank is the mean rank over tasks, of "
+            "the strategies that were run on all of them. Means, differences and p are over data sets: several "
             "settings of one data set are averaged first, since they are not independent."
         )
     if isinstance(findings.many, ManyTasks):
