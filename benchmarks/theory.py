@@ -47,7 +47,7 @@ def _ms(device: torch.device, work: Callable[[], object]) -> float:
 
 
 def factor(method: Regularizer, model: nn.Module, inputs: Tensor, none_ms: float, prices: Prices) -> float:
-    """Theoretical cost of a step relative to `none`, at least 1.
+    """Theoretical cost of a step relative to `none`: below 1 for what need not compute all of the model.
 
     A step without a regularizer has 6 floating-point operations for each weight and example: two in the forward pass
     and four in the backward pass. (A convolution has more, for it uses a weight at many places.)

@@ -59,7 +59,7 @@ def theory(name: str, prices: Prices = FREE) -> float:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cost_in_theory_is_never_below_the_passes(name: str) -> None:
     method = known()[name]
-    assert theory(name) >= method.passes >= 1.0
+    assert theory(name) >= method.passes >= 0.9
     assert (theory(name, Prices(5.0, 6.0, 0.0)) > theory(name)) == bool(method.draws)
     assert (theory(name, Prices(0.0, 0.0, 0.3)) > theory(name)) == bool(method.traffic)
 

@@ -37,6 +37,7 @@ class StochasticDepth(Regularizer):
 
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    passes: ClassVar = 0.9  # p / 2 of all branches need no computing; here they get it, as batch norm asks for all rows
     effects: ClassVar = {"p": "dropped branches"}
     acts: ClassVar = DROPOUT
     random_forward: ClassVar = True
