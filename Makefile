@@ -48,7 +48,7 @@ ui: $(READY) ## browse the runs in MLflow's UI
 	@$(BIN)/python pipelines/ui.py $(ARGS)
 
 test: $(READY) ## all tests, on two cores
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## style and types
 	@$(BIN)/ruff check .

@@ -50,9 +50,4 @@ def test_a_study_whose_server_dies_goes_on_once_it_is_back(
     assert before < {run.run_id for run in done}
     assert len(done) == len({run.tags["config_hash"] for run in done}) == 10
     assert queries.runs(store(tmp_path), status="RUNNING") == []
-    there = board(tmp_path)
-
-    calm = tmp_path / "calm"
-    calm.mkdir()
-    assert conduct(calm, "study.common.trainer.max_epochs=20") == 0
-    assert board(calm) == there
+    assert {row[1] for row in board(tmp_path)[1:]} == {"3"}
