@@ -13,7 +13,11 @@ from reglab.study.report.records import History
 from tests.study.report.lab import NONE, UP, Rec, accuracies
 
 
-def histories(run_ids: list[str], metric: str) -> dict[str, History]:
+def histories(run_ids: list[str], metrics: list[str]) -> dict[str, dict[str, History]]:
+    return {metric: history(run_ids, metric) for metric in metrics}
+
+
+def history(run_ids: list[str], metric: str) -> dict[str, History]:
     return {run_id: [(epoch, len(metric) / epoch) for epoch in range(1, 5)] for run_id in run_ids}
 
 

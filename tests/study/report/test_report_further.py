@@ -23,7 +23,11 @@ LONG = "stochastic_depth+label_smoothing+orthogonality+spectral_norm"
 EFFECTS = {"none": 0.0, "l1": 0.02, "dropout": 0.03, "dropout+l1": 0.04, LONG: -0.02, "a" * 60: 0.021}
 
 
-def histories(run_ids: list[str], metric: str) -> dict[str, History]:
+def histories(run_ids: list[str], metrics: list[str]) -> dict[str, dict[str, History]]:
+    return {metric: history(run_ids, metric) for metric in metrics}
+
+
+def history(run_ids: list[str], metric: str) -> dict[str, History]:
     return {run_id: [] for run_id in run_ids}
 
 

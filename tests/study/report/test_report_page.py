@@ -20,7 +20,11 @@ from tests.study.report.reading import cut_texts, wide_cards
 LONG = ["stochastic_depth+label_smoothing+orthogonality+spectral_norm", "a" * 60, "dropout+max_norm", "l1", "none"]
 
 
-def histories(run_ids: list[str], metric: str) -> dict[str, History]:
+def histories(run_ids: list[str], metrics: list[str]) -> dict[str, dict[str, History]]:
+    return {metric: history(run_ids, metric) for metric in metrics}
+
+
+def history(run_ids: list[str], metric: str) -> dict[str, History]:
     start = 1.0 + len(metric) / 10
     return {run_id: [(e, start / e + i / 50) for e in range(1, 11)] for i, run_id in enumerate(run_ids)}
 

@@ -104,15 +104,16 @@ def test_one_question_to_the_database_equals_many(store: Store) -> None:
     records = queries.runs(store)
     run_ids = [record.run_id for record in records]
     store.client.log_metric(run_ids[0], "val/loss", 9.0, timestamp=2**42, step=2)  # logged again: the later one counts
-    at_once = reader(store.client)(run_ids, "val/loss")
+    told = reader(store.client)(run_ids, ["val/loss", "none/such"])
+    at_once = told["val/loss"]
     assert at_once == {run_id: queries.history(store.client, run_id, "val/loss") for run_id in run_ids}
     assert at_once[run_ids[0]][1] == (2, 9.0)
-    assert reader(store.client)(run_ids, "none/such") == {run_id: [] for run_id in run_ids}
+    assert told["none/such"] == {run_id: [] for run_id in run_ids}
 
     class Remote:  # a client whose store offers no such question, as behind a server
         get_metric_history = store.client.get_metric_history
 
-    assert reader(Remote())(run_ids, "val/loss") == at_once  # type: ignore[arg-type]
+    assert reader(Remote())(run_ids, ["val/loss", "none/such"]) == told  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_reported_is_told_in_one_line(store: Store, tmp_path: Path) -> None:

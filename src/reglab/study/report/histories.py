@@ -1,9 +1,10 @@
 """Learning curves from the tracker, in few questions."""
 
+import math
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from reglab.garbage import no_garbage
 from reglab.study.report.records import Histories, History
 from reglab.tracking import queries
 
@@ -11,29 +12,40 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _AT_ONCE = 200  # run ids in one question: databases limit how many values a query may hold
-_VALUES = 1_000_000
 
 
 def reader(client: "MlflowClient") -> Histories:
-    """Asks a database for all runs at once (0.2 s for 80 runs of 20 epochs and four metrics), a server run by run."""
-    # MLflow offers the question on its database stores and behind an HTTP route of its own UI, not on the client.
-    bulk = getattr(getattr(getattr(client, "_tracking_client", None), "store", None), "get_metric_history_bulk", None)
+    """Asks a database for all runs at once, a server run by run.
 
-    def one_by_one(run_ids: Sequence[str], metric: str) -> dict[str, History]:
+    Of a database only the columns that are needed are read: MLflow's own question for many runs makes three objects of
+    each value, and takes three times as long.
+    """
+    store = getattr(getattr(client, "_tracking_client", None), "store", None)
+    session_maker = getattr(store, "ManagedSessionMaker", None)  # of MLflow's database stores
+
+    def one_by_one(run_ids: Sequence[str], metrics: Sequence[str]) -> dict[str, dict[str, History]]:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(8) as pool:
-            return dict(zip(run_ids, pool.map(lambda r: queries.history(client, r, metric), run_ids), strict=True))
+            told = {metric: pool.map(lambda r, m=metric: queries.history(client, r, m), run_ids) for metric in metrics}
+            return {metric: dict(zip(run_ids, some, strict=True)) for metric, some in told.items()}
 
-    def at_once(run_ids: Sequence[str], metric: str) -> dict[str, History]:
-        assert bulk is not None
-        found: dict[str, dict[int, tuple[int, float]]] = {run_id: {} for run_id in run_ids}
-        for start in range(0, len(run_ids), _AT_ONCE):
-            some = list(run_ids[start : start + _AT_ONCE])
-            with no_garbage():
-                values = bulk(some, metric, _VALUES)
-            for told in sorted(values, key=lambda told: told.timestamp):
-                found[told.run_id][told.step] = (told.timestamp, told.value)
-        return {run_id: [(s, v) for s, (_, v) in sorted(told.items())] for run_id, told in found.items()}
+    def at_once(run_ids: Sequence[str], metrics: Sequence[str]) -> dict[str, dict[str, History]]:
+        from mlflow.store.tracking.dbmodels.models import SqlMetric as Logged
+        from sqlalchemy import func
 
-    return one_by_one if bulk is None else at_once
+        assert session_maker is not None
+        columns = (Logged.key, Logged.run_uuid, Logged.timestamp, Logged.step, Logged.value, Logged.is_nan)
+        wanted = func.coalesce(Logged.key, "").in_(
+            metrics
+        )  # so written, sqlite goes by runs, and not by the metric's key
+        found: dict[str, dict[str, dict[int, float]]] = {name: {run_id: {} for run_id in run_ids} for name in metrics}
+        with session_maker() as session:
+            for start in range(0, len(run_ids), _AT_ONCE):
+                some = run_ids[start : start + _AT_ONCE]
+                asked = session.query(*columns).filter(wanted, Logged.run_uuid.in_(some))
+                for name, run_id, _, step, value, is_nan in sorted(asked.all(), key=itemgetter(2)):
+                    found[name][run_id][step] = math.nan if is_nan else value  # of a step the later value
+        return {name: {run_id: sorted(told.items()) for run_id, told in of.items()} for name, of in found.items()}
+
+    return one_by_one if session_maker is None else at_once

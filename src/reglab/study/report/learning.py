@@ -74,9 +74,10 @@ def learning(found: TaskFindings, question: Question, colours: dict[str, str], h
     if "val/accuracy" in tracked and not any(f"val/{n}" in tracked for n in names - {"loss"}):
         names.add("accuracy")
     base = found.baseline.label if found.baseline is not None else ""
+    asked = [m for name in sorted(names) for m in (f"train/{name}", f"val/{name}") if m in tracked]
+    read = _read(shown, asked, histories)
     told = []
     for name in sorted(names):
-        read = {m: _read(shown, m, histories) for m in (f"train/{name}", f"val/{name}") if m in tracked}
         train, val = read.get(f"train/{name}", {}), read.get(f"val/{name}", {})
         panels = [Panel(r.label, colours[r.strategy], train.get(r.label), val.get(r.label)) for r in shown]
         panels = [panel for panel in panels if panel.train or panel.val]
@@ -85,7 +86,10 @@ def learning(found: TaskFindings, question: Question, colours: dict[str, str], h
     return told
 
 
-def _read(rows: Sequence[Row], metric: str, histories: Histories) -> dict[str, Curve | None]:
+def _read(rows: Sequence[Row], metrics: Sequence[str], histories: Histories) -> dict[str, dict[str, Curve | None]]:
+    """By metric, the curve of each row."""
     run_ids = [record.run_id for row in rows for record in row.runs.values()]
-    told = histories(run_ids, metric)
-    return {row.label: curve([told.get(r.run_id, []) for r in row.runs.values()]) for row in rows}
+    return {
+        metric: {row.label: curve([told.get(r.run_id, []) for r in row.runs.values()]) for row in rows}
+        for metric, told in histories(run_ids, metrics).items()
+    }

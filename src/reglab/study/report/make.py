@@ -60,7 +60,7 @@ def make_report(
 
     Args:
         name: heading, and the default folder under `reports/`.
-        histories: run ids and a metric in, (step, value) pairs by run id out.
+        histories: run ids and metrics in; by metric, (step, value) pairs by run id out.
         folder: where to write; made where missing.
         absent: what was declared and never run.
         study: what was declared of the tuning, where the runs are a study's.

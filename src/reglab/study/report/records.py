@@ -25,8 +25,8 @@ class Record(Protocol):
 
 
 History = list[tuple[int, float]]
-# Run ids and a metric in, the metric's (step, value) pairs by run id out.
-Histories = Callable[[Sequence[str], str], Mapping[str, History]]
+# Run ids and metrics in; by metric, the (step, value) pairs by run id out.
+Histories = Callable[[Sequence[str], Sequence[str]], Mapping[str, Mapping[str, History]]]
 
 
 def value(record: Record, metric: str) -> float | None:
