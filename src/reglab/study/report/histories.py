@@ -36,9 +36,8 @@ def reader(client: "MlflowClient") -> Histories:
 
         assert session_maker is not None
         columns = (Logged.key, Logged.run_uuid, Logged.timestamp, Logged.step, Logged.value, Logged.is_nan)
-        wanted = func.coalesce(Logged.key, "").in_(
-            metrics
-        )  # so written, sqlite goes by runs, and not by the metric's key
+        # Written so, sqlite looks the runs up, and does not go through what all runs logged under these keys.
+        wanted = func.coalesce(Logged.key, "").in_(metrics)
         found: dict[str, dict[str, dict[int, float]]] = {name: {run_id: {} for run_id in run_ids} for name in metrics}
         with session_maker() as session:
             for start in range(0, len(run_ids), _AT_ONCE):
