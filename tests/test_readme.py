@@ -19,7 +19,7 @@ FEW = "study.strategies=[none,dropout+weight_decay] study.trials=2 study.tuning_
 FEW += " study.common.trainer.max_epochs=2"
 REDUCED = {  # in full by .ci/run
     "make compare": f'make compare ARGS="{FEW}"',
-    'make study ARGS="study=small_data seeds=20"': f'make study ARGS="study=negative_control {FEW}"',
+    'make study ARGS="study=small_data seeds=20"': f'make study ARGS="study=negative_control workers=1 {FEW}"',
 }
 SHOWS = {
     "make compare": ["dropout+weight_decay", "report.html", "make ui"],

@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 STUDY = ["study.common.trainer.max_epochs=15", "study.trials=3", "study.seeds=3"]
 
 
-def start(folder: Path) -> "subprocess.Popen[str]":
-    """As a user starts it, with two workers: a process group of its own."""
+def start(folder: Path, workers: int = 2) -> "subprocess.Popen[str]":
+    """As a user starts it: a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, str(PROJECT / "pipelines" / "study.py"), *TINY, *STUDY, "workers=2", *places(folder)],
+        [sys.executable, str(PROJECT / "pipelines" / "study.py"), *TINY, *STUDY, f"workers={workers}", *places(folder)],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -59,8 +59,10 @@ def kill(process: "subprocess.Popen[str]", runs: int) -> None:
     psutil.wait_procs(workers, timeout=10)
 
 
-def test_a_study_that_was_killed_goes_on(tmp_path: Path, undisturbed: list[list[str]]) -> None:
-    kill(start(tmp_path), 1)  # in the middle of tuning
+def test_a_study_that_was_killed_goes_on(
+    tmp_path: Path, undisturbed: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    kill(start(tmp_path, workers=1), 1)  # in the middle of tuning
     tuned = {run.run_id for run in children(tmp_path) if run.status == "FINISHED"}
     assert 1 <= len(tuned) < 6
     kill(start(tmp_path), 7 - len(tuned))  # in the middle of confirmation
@@ -68,10 +70,9 @@ def test_a_study_that_was_killed_goes_on(tmp_path: Path, undisturbed: list[list[
     assert tuned < done
     assert 7 <= len(done) < 12
 
-    again = start(tmp_path)
-    said, _ = again.communicate()
-    assert again.returncode == 0, said
-    assert f"{len(done)} of about 12 runs were over before: reused" in said
+    capsys.readouterr()
+    assert conduct(tmp_path, *STUDY) == 0
+    assert f"{len(done)} of about 12 runs were over before: reused" in capsys.readouterr().out
     finished = [run for run in children(tmp_path) if run.status == "FINISHED"]
     assert done < {run.run_id for run in finished}
     assert len(finished) == len({run.tags["config_hash"] for run in finished}) == 12  # none done twice
