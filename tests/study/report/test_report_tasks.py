@@ -105,3 +105,5 @@ def test_means_over_tasks_differ_by_what_the_difference_says() -> None:
     assert board["l1"].diff == pytest.approx((0.03 + 0.09) / 2)
     assert board["l1"].mean is not None
     assert board["l1"].mean - sum(NONE) / 6 == pytest.approx(0.06)
+    sets = [sum(NONE) / 6 + up for up in (0.03, 0.09)]
+    assert board["l1"].std == pytest.approx(abs(sets[0] - sets[1]) / 2**0.5)  # of the two data sets

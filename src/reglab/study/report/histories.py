@@ -18,7 +18,7 @@ def reader(client: "MlflowClient") -> Histories:
     """Asks a database for all runs at once, a server run by run.
 
     Of a database only the columns that are needed are read: MLflow's own question for many runs makes three objects of
-    each value, and takes three times as long.
+    each value.
     """
     store = getattr(getattr(client, "_tracking_client", None), "store", None)
     session_maker = getattr(store, "ManagedSessionMaker", None)  # of MLflow's database stores

@@ -14,8 +14,8 @@ from reglab.study.report.statistics import ranks
 
 
 def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence[str]) -> list[Line]:
-    """`n` counts tasks, `rank` is the mean rank over them, p is Wilcoxon's. The mean is over data sets, each with the
-    mean over its tasks, so that means differ by what `diff` says; spread and interval are of the tasks' means.
+    """`n` counts tasks, `rank` is the mean rank over them, p is Wilcoxon's. Mean, spread and interval are over data
+    sets, each with the mean over its tasks, so that means differ by what `diff` says.
 
     Where every task has the same rows they are compared as they are, else each strategy by the row that validation
     chose in the task. Ranks are taken among the rows that every task has; others have none. Differences and p are over
@@ -28,7 +28,7 @@ def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence
     told, alike = _comparable(boards)
     everywhere = set.intersection(*({line.strategy for line in board} for board in told))
     places: dict[str, list[float]] = {label: [] for label in everywhere}
-    rows: dict[str, list[Line]] = {}
+    rows: dict[str, list[tuple[str, Line]]] = {}
     pairs: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for board, name in zip(told, data, strict=True):
         ranked = [line for line in board if line.strategy in everywhere]
@@ -36,12 +36,11 @@ def overall(boards: Sequence[Sequence[Line]], question: Question, data: Sequence
             places[line.strategy].append(place)
         base = next((line for line in board if line.baseline), None)
         for line in board:
-            rows.setdefault(line.strategy, []).append(line)
+            rows.setdefault(line.strategy, []).append((name, line))
             if base is not None and not line.baseline:
                 pairs.setdefault(line.strategy, {}).setdefault(name, []).append((_mean(line), _mean(base)))
     chosen = _most_chosen(told)
     lines = [_over_tasks(label, own, chosen, contested=alike) for label, own in rows.items()]
-    lines = [replace(line, mean=_over_sets(line.strategy, told, data)) for line in lines]
     lines = [compared(line, [_averaged(p) for p in pairs.get(line.strategy, {}).values()], 0.0) for line in lines]
     done = finish(lines, question, [mean(places[line.strategy]) if line.strategy in places else None for line in lines])
     return [replace(line, verdict=line.verdict.replace("seeds", "data sets")) for line in done]
@@ -92,26 +91,19 @@ def cautions(lines: Sequence[Line], data: Sequence[str]) -> list[str]:
     return told
 
 
-def _over_tasks(label: str, rows: Sequence[Line], chosen: set[str], *, contested: bool) -> Line:
-    """One line's mean, spread and seconds over the tasks that have it."""
-    seconds = [row.seconds for row in rows if row.seconds is not None]
+def _over_tasks(label: str, rows: Sequence[tuple[str, Line]], chosen: set[str], *, contested: bool) -> Line:
+    """One line over the tasks that have it, told as (data set, its line there)."""
+    lines = [line for _, line in rows]
+    seconds = [line.seconds for line in lines if line.seconds is not None]
+    sets = [mean(_mean(line) for name, line in rows if name == one) for one in dict.fromkeys(name for name, _ in rows)]
     return replace(
-        summary(label, rows[0].name, [_mean(row) for row in rows]),
+        summary(label, lines[0].name, sets),
+        n=len(lines),
         seconds=mean(seconds) if seconds else None,
         chosen=label in chosen,
-        contested=any(row.contested for row in rows) and contested,
-        baseline=all(row.baseline for row in rows),
+        contested=any(line.contested for line in lines) and contested,
+        baseline=all(line.baseline for line in lines),
     )
-
-
-def _over_sets(label: str, boards: Sequence[Sequence[Line]], data: Sequence[str]) -> float:
-    """The mean over data sets of the mean over the tasks of each that have the row."""
-    found: dict[str, list[float]] = {}
-    for board, name in zip(boards, data, strict=True):
-        for line in board:
-            if line.strategy == label:
-                found.setdefault(name, []).append(_mean(line))
-    return mean(mean(values) for values in found.values())
 
 
 def _mean(line: Line) -> float:

@@ -48,9 +48,9 @@ def rules(findings: Findings) -> list[str]:
         )
     if findings.overall is not None:
         told.append(
-            "Overall: n counts tasks, and the spread is that of the tasks’ means; rank is the mean rank over tasks, of "
-            "the strategies that were run on all of them. Means, differences and p are over data sets: several "
-            "settings of one data set are averaged first, since they are not independent."
+            "Overall: n counts tasks, rank is the mean rank over them, of the strategies that were run on all of them. "
+            "Means, intervals, differences and p are over data sets: several settings of one data set are averaged "
+            "first, since they are not independent."
         )
     if isinstance(findings.many, ManyTasks):
         told.append(
