@@ -1,7 +1,6 @@
 """Before a study's first run: every cell is built once, and every seed of a task must draw rows of its own."""
 
 import sys
-import warnings
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -47,10 +46,8 @@ def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
 
 def _notes(config: DictConfig, model: nn.Module, data: TensorData) -> list[str]:
     """What each run of the cell is tagged with, and would say again and again."""
-    with warnings.catch_warnings(record=True) as remarks:
-        warnings.simplefilter("always")
-        regularizers = build.build_regularizers(config, model, data.kind, data.input_shape)
-    return [*(str(remark.message) for remark in remarks), *double_counting(config, regularizers, model)]
+    regularizers, remarks = build.remarked(config, model, data)
+    return [*remarks, *double_counting(config, regularizers, model)]
 
 
 def _checked_data(study: Study, cell: Cell, composer: Composer) -> TensorData:

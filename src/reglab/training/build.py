@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -92,6 +93,14 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
             raise ConfigError(nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.needs))
     _check_passes_differ(ordered, model)
     return ordered
+
+
+def remarked(cfg: DictConfig, model: nn.Module, data: TensorData) -> tuple[list[Regularizer], list[str]]:
+    """`build_regularizers` for a model and its data, and what regularizers remark on them."""
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always")
+        regularizers = build_regularizers(cfg, model, data.kind, data.input_shape)
+    return regularizers, [str(remark.message) for remark in remarks]
 
 
 def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) -> None:

@@ -2,7 +2,6 @@
 
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -123,11 +122,9 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
             "init_hash": init_hash(model),
         }
     )
-    with warnings.catch_warnings(record=True) as remarks:
-        warnings.simplefilter("always")
-        regularizers = build.build_regularizers(cfg, model, data.kind, data.input_shape)
+    regularizers, remarks = build.remarked(cfg, model, data)
     aloud = not cfg.tracking.get("study")  # a study has told it once for all runs of a kind
-    _note(tracked, "remark", [str(remark.message) for remark in remarks], aloud=aloud)
+    _note(tracked, "remark", remarks, aloud=aloud)
     fit = Fit(model, build.build_task(data), regularizers)
     schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
     _note(tracked, "double_counting", double_counting(cfg, fit.regularizers, model), aloud=aloud)  # type: ignore[arg-type]
