@@ -2,18 +2,16 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from reglab.config.compose import Composer
-from reglab.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, stoppable
-from reglab.study import children
 from reglab.study.cells import cells
 from reglab.study.declaration import check_declared, keep
 from reglab.study.definition import Study, read
+from reglab.study.ending import closing, reported, tell_unfinished
 from reglab.study.job import Outcome, say
 from reglab.study.jobs import Job
 from reglab.study.launch import Launch
@@ -68,12 +66,10 @@ class _Conductor:
         self._launch = launch
         self._store: Store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
         self._failed: list[Outcome] = []
-        self._parent = ""
 
     def conduct(self) -> int:
         from reglab.study.results import tracked
         from reglab.tracking import parent, queries
-        from reglab.tracking.closing import signals_held
 
         queries.bury(self._store)
         if self._cfg.resume:
@@ -82,35 +78,26 @@ class _Conductor:
             from reglab.study.rehearsal import rehearse
 
             rehearse(self._study, self._cells, self._composer)
-        status: str | None = "FAILED"
         try:
-            with self._store.lock():
-                before = parent.find(self._store, self._study.title, "study")
-                check_declared(self._store, before, self._study, self._cells)
-                self._parent = parent.enter(self._store, self._study.title, [], kind="study")
-                keep(self._store, self._parent, self._study, self._cells)
-            self._tell_reused()
-            for phase in PHASES:
-                while (todo := self._progress.missing(phase)) and not (self._failed and self._cfg.fail_fast):
-                    self._train(todo, phase)
-            parent.declare(self._store, self._parent, self._progress.declared())
-            reported = self._report()
-            done = self._summary()
-            status = "FINISHED" if done else "FAILED"
-            return 0 if done and reported else 1
+            with closing(self._store, self._study.title, "study") as entered:
+                with self._store.lock():
+                    before = parent.find(self._store, self._study.title, "study")
+                    check_declared(self._store, before, self._study, self._cells)
+                    entered.run_id = parent.enter(self._store, self._study.title, [], kind="study")
+                    keep(self._store, entered.run_id, self._study, self._cells)
+                self._tell_reused()
+                for phase in PHASES:
+                    while (todo := self._progress.missing(phase)) and not (self._failed and self._cfg.fail_fast):
+                        self._train(todo, phase, entered.run_id)
+                parent.declare(self._store, entered.run_id, self._progress.declared())
+                asked = {key: getattr(self._study, key) for key in ("metric", "direction", "baseline")}
+                answered = reported(self._store, entered.run_id, self._cfg.report.dir, **asked)
+                done = self._summary()
+                entered.status = "FINISHED" if done else "FAILED"
+                return 0 if done and answered else 1
         except Stopped as stop:
-            status = "KILLED"
-            with signals_held(deliver=False):
-                children.end()
-                queries.bury(self._store)
             say(f"stopped by {stop}; the same command goes on from here")
             return stop.exit_code
-        except StoreLost:
-            status = None
-            raise
-        finally:
-            if status and (entered := self._parent or parent.find(self._store, self._study.title, "study")):
-                parent.close(self._store, entered, status)
 
     def show(self) -> int:
         """Prints what is to be done; trains and writes nothing."""
@@ -135,19 +122,19 @@ class _Conductor:
         known = {**self._progress.results, **results}
         self._progress = progress(self._study, self._cells, self._composer, known)
 
-    def _train(self, todo: Sequence[Job], phase: str) -> None:
+    def _train(self, todo: Sequence[Job], phase: str, parent_id: str) -> None:
         from reglab.study.results import of_outcomes
         from reglab.tracking import parent
 
-        parent.declare(self._store, self._parent, self._progress.declared())
+        parent.declare(self._store, parent_id, self._progress.declared())
         metric = self._study.select_by[0] if phase == "tune" else self._study.metric
         shared = todo[0].config.copy()
         shared.metric, shared.fail_fast = metric, bool(self._cfg.fail_fast)
         shared.resume = bool(self._cfg.resume)
         round_ = Round(self._study.title, todo, shared, phase, self._progress.tuned)
         say(f"{'tuning' if phase == 'tune' else 'confirming on fresh seeds'}: {len(todo)} runs")
-        outcomes = all_trained(round_, todo, self._launch, self._store, self._parent)
-        results = of_outcomes(self._store, outcomes, (metric,))
+        outcomes = all_trained(round_, todo, self._launch, self._store, parent_id)
+        results = of_outcomes(self._store, outcomes, metric)
         self._failed += [o for o in outcomes if o.error and not results[o.config_hash].diverged]
         self._learn(results)
 
@@ -156,36 +143,16 @@ class _Conductor:
         if done:
             say(f"{done} of about {self._progress.expected} runs were over before: reused (resume=false trains anew)")
 
-    def _report(self) -> bool:
-        """Makes the closing report; tells why where these runs do not allow it."""
-        from reglab.study.publish import publish
-
-        asked = {key: getattr(self._study, key) for key in ("metric", "direction", "baseline")}
-        folder = Path(self._cfg.report.dir) if self._cfg.report.dir else None
-        try:
-            publish(self._store, self._parent, **asked, folder=folder)
-        except ConfigError as error:
-            sys.stderr.write(f"no report: {error} (the runs are kept: start again with that mended)\n")
-            return False
-        return True
-
     def _summary(self) -> bool:
         """Tells what failed or was not done; whether all was done."""
         missing = [job for phase in PHASES for job in self._progress.missing(phase)]
-        if self._failed:
-            say(f"{len(self._failed)} runs failed (traceback: error.txt of the run):")
-            for outcome in self._failed:
-                say(f"  {outcome.label}  {outcome.error}  run {outcome.run_id or 'none'}")
-        if missing:
-            say(f"{len(missing)} runs were not done")
+        tell_unfinished(self._failed, len(missing), self._progress.expected)
         lost = [cell for cell in self._progress.cells if cell.tuning.done and cell.tuning.chosen is None]
         for cell in lost:
             what = f"all {len(cell.tuning.trials)} trials failed, so there is nothing to confirm"
             say(f"{cell.cell.strategy} on {cell.cell.about}: {what}")
         if lost:
             say("what diverged is not tried again: another study.space, with study.version, may do better")
-        if self._failed or missing:
-            say("the same command tries again what is not finished")
         return not (self._failed or missing or lost)
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from omegaconf import DictConfig
 
@@ -23,7 +23,7 @@ class Outcome:
         label: what tells it from its siblings.
         run_id: of its tracked run, here or in another process; None where it failed before one was opened.
         error: the first line of what went wrong; None where the run is FINISHED.
-        metrics: figures by tracked name.
+        metrics: figures by tracked name; of a run in another process only the one it is judged by and its time.
         seconds: wall time.
         reused: another process has finished it since the sweep began.
         in_progress: another process is training it: what will come of it is not known yet.
@@ -88,7 +88,7 @@ def _check_store(uri: str | None) -> None:
 def first_line(error: BaseException) -> str:
     """What went wrong, in one line; the type's name stands before messages that were not written for users."""
     lines = str(error).strip().splitlines()
-    text = lines[0] if lines else ""
+    text = lines[0][:1000] if lines else ""
     return text if isinstance(error, ConfigError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
@@ -124,6 +124,8 @@ class Place:
                 os._exit(stop.exit_code)
             raise
         say(line(outcome, number, self.total, self.metric))
+        wanted = {k: v for k, v in outcome.metrics.items() if k in (self.metric, "time/train_s")}
+        outcome = replace(outcome, metrics=wanted)  # the tracker knows them all; see reglab.study.returned
         if outcome.error and self.fail_fast:
             raise FirstFailure(outcome)
         return outcome

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from reglab.errors import ConfigError
 from reglab.study import children
 from reglab.study.job import Outcome, Place
+from reglab.study.returned import returning_little
 
 
 class Launch:
@@ -35,7 +36,7 @@ class Launch:
         self, context: HydraContext, config: DictConfig, *, config_name: str | None = None, workers: int | None = None
     ) -> None:
         self.loader = context.config_loader
-        self._context = context
+        self._context = returning_little(context)
         self._config = copy.deepcopy(config)
         if config_name is not None:
             OmegaConf.update(self._config, "hydra.job.config_name", config_name)
@@ -74,14 +75,17 @@ class Launch:
         Returns:
             in the order of the jobs; an exception where not even an outcome came back.
         """
+        return [_result(job) for job in self.returned(place, overrides)]
+
+    def returned(self, place: Place, overrides: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
+        """The same, as Hydra's launcher has it."""
         launcher = Plugins.instance().instantiate_launcher(self._context, place, self._config)
         deaf: AbstractContextManager[None] = nullcontext()
         if self._named("JoblibLauncher"):
             self._prepare(launcher, len(overrides))
             deaf = children.born_deaf()
         with deaf:
-            returns = launcher.launch([list(job) for job in overrides], initial_job_idx=0)
-        return [_result(job) for job in returns]
+            return launcher.launch([list(job) for job in overrides], initial_job_idx=0)
 
     def _prepare(self, launcher: Launcher, jobs: int) -> None:
         """No more workers than there are jobs, or physical cores for their threads; none outlives this process."""
@@ -93,6 +97,7 @@ class Launch:
             tracker.ensure_running()  # now: starting one unblocks SIGINT, which `born_deaf` is about to block
         settings: dict[str, Any] = launcher.joblib  # type: ignore[attr-defined]  # what it hands to joblib.Parallel
         settings["n_jobs"] = self._joblib_workers(jobs)
+        settings["batch_size"] = 1  # else quick runs come back several at once: see reglab.study.returned
         settings["initializer"] = children.follow
         settings["initargs"] = (os.getpid(),)
 

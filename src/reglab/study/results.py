@@ -1,6 +1,7 @@
 """What came of the runs of a study, from the tracker."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
 
 from reglab.study.job import Outcome
 from reglab.study.tuning import Result
@@ -19,17 +20,17 @@ def tracked(store: Store) -> dict[str, Result]:
     }
 
 
-def of_outcomes(store: Store, outcomes: Iterable[Outcome], metrics: Sequence[str]) -> dict[str, Result]:
+def of_outcomes(store: Store, outcomes: Iterable[Outcome], metric: str) -> dict[str, Result]:
     """By identity, what came of runs that were trained now; the tracker is asked where the outcome does not say it.
 
     Args:
         store: where they are tracked.
         outcomes: of the runs.
-        metrics: what has to be known, in order of preference.
+        metric: what has to be known.
     """
     found = {}
     for outcome in outcomes:
-        if not outcome.error and any(name in outcome.metrics for name in metrics[:1]):
+        if not outcome.error and math.isfinite(outcome.metrics.get(metric, math.nan)):
             found[outcome.config_hash] = Result(
                 outcome.metrics, outcome.metrics.get("time/train_s", 0.0), wall=outcome.seconds
             )

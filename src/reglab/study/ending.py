@@ -1,0 +1,81 @@
+"""How a sweep and a study end: the parent run is closed whatever happens, the report made, the failures told."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reglab.errors import ConfigError, StoreLost
+from reglab.stopping import Stopped
+from reglab.study import children
+from reglab.study.job import Outcome, say
+
+if TYPE_CHECKING:
+    from reglab.tracking.store import Store
+
+
+@dataclass
+class Parent:
+    """The parent run while the work below it is under way.
+
+    Attributes:
+        run_id: as soon as it is known.
+        status: with which it will be closed.
+    """
+
+    run_id: str = ""
+    status: str = "FAILED"
+
+
+@contextmanager
+def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
+    """Closes the parent run of a sweep or study at the end of the block, with the status that the block has set.
+
+    A signal ends the worker processes first, closes their runs, and the parent ends KILLED. Where the store is lost
+    nothing can be closed: the next start finds what was left.
+    """
+    from reglab.tracking import parent, queries
+    from reglab.tracking.closing import signals_held
+
+    entered = Parent()
+    lost = False
+    try:
+        yield entered
+    except Stopped:
+        entered.status = "KILLED"
+        with signals_held(deliver=False):
+            children.end()
+            queries.bury(store)
+        raise
+    except StoreLost:
+        lost = True
+        raise
+    finally:  # a signal can come between entering and knowing it
+        if not lost and (run_id := entered.run_id or parent.find(store, name, kind)):
+            parent.close(store, run_id, entered.status)
+
+
+def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -> bool:
+    """Makes the closing report (see `publish`); tells why where these runs do not allow the one that was asked for."""
+    from reglab.study.publish import publish
+
+    try:
+        publish(store, parent_id, folder=Path(folder) if folder else None, **asked)
+    except ConfigError as error:
+        sys.stderr.write(f"no report: {error} (the runs are kept: start again with that mended)\n")
+        return False
+    return True
+
+
+def tell_unfinished(failed: Sequence[Outcome], missing: int, total: int) -> None:
+    """Tells of every run that failed, and how many of `total` were not done."""
+    if failed:
+        say(f"{len(failed)} of {total} runs failed (traceback: error.txt of the run):")
+        for outcome in failed:
+            say(f"  {outcome.label}  {outcome.error}  run {outcome.run_id or 'none'}")
+    if missing:
+        say(f"{missing} of {total} runs were not done")
+    if failed or missing:
+        say("the same command tries again what is not finished")
