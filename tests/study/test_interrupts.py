@@ -13,7 +13,7 @@ import pytest
 from reglab.paths import PROJECT
 from tests.study.sweeps import TINY, children, parent, places, sweep
 
-SWEEP = ["regularizer=none,dropout", "seed=range(5)", "trainer.max_epochs=25"]
+SWEEP = ["regularizer=none,dropout", "seed=range(5)", "trainer.max_epochs=15"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
