@@ -43,11 +43,13 @@ def conduct(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
     """
     with stoppable():
         study = read(cfg.study, cfg.seeds, launch.loader.get_group_options("regularizer"))
+        tasks, strategies = counted(len(study.tasks), "task"), len(study.strategies)
+        say(f"{study.title}: {tasks}, {strategies} strategies; composing and checking every run ...")
         composer = Composer(launch.config_name, loader=launch.loader)
         tracking = [override for override in overrides if override.lstrip("+").startswith("tracking")]
         plan = progress(study, cells(study, composer, tracking), composer, {})
         loading = "" if "torch" in sys.modules else "; loading torch, Lightning and MLflow (up to 10 s) ..."
-        say(f"{study.title}: {_planned(plan)}{loading}")
+        say(f"{_planned(plan)}{loading}")
         conductor = _Conductor(plan, composer, cfg, launch)
         return conductor.show() if cfg.dry_run else conductor.conduct()
 
@@ -159,7 +161,6 @@ class _Conductor:
 def _planned(plan: Progress) -> str:
     study = plan.study
     return (
-        f"{counted(len(study.tasks), 'task')}, {len(study.strategies)} strategies; "
         f"{counted(study.trials, 'trial')} each on {counted(len(study.tuning_seeds), 'tuning seed')}, "
         f"then {counted(len(study.seeds), 'fresh seed')}: about {plan.expected} runs"
     )

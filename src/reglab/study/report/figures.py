@@ -9,12 +9,23 @@ NONE = "–"
 
 
 def decimals(lines: Sequence[Line]) -> int:
-    """Decimals that tell the typical spread to a fifth at least, the same for a whole table (0 to 6)."""
-    spreads = sorted(line.std for line in lines if line.std)
-    if spreads:
-        return min(6, max(0, math.ceil(math.log10(5 / spreads[len(spreads) // 2]))))
+    """Decimals that tell to a fifth at least what is told, the same for a whole table (0 to 6).
+
+    That is the typical spread, and where it is smaller (data sets differ more than strategies do on each) the typical
+    half width of an interval of a difference.
+    """
+    spreads = [line.std for line in lines if line.std]
+    widths = [(line.diff_interval[1] - line.diff_interval[0]) / 2 for line in lines if line.diff_interval]
+    least = min((typical for some in (spreads, widths) if (typical := _middle(some))), default=None)
+    if least is not None:
+        return min(6, max(0, math.ceil(math.log10(5 / least))))
     sizes = [abs(line.mean) for line in lines if line.mean]
     return min(6, max(0, 3 - math.floor(math.log10(max(sizes))) - 1)) if sizes else 3
+
+
+def _middle(values: Sequence[float]) -> float | None:
+    positive = sorted(value for value in values if value > 0)
+    return positive[len(positive) // 2] if positive else None
 
 
 def fixed(value: float | None, digits: int) -> str:
