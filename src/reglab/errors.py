@@ -6,7 +6,14 @@ class ConfigError(ValueError):
 
 
 class StoreLost(ConfigError):
-    """The tracking store went away while runs were under way: what they found cannot be kept."""
+    """The tracking store went away while runs were under way: what they found cannot be kept.
+
+    Args:
+        problem: what is wrong with it, and the remedy.
+    """
+
+    def __init__(self, problem: object) -> None:
+        super().__init__(f"{problem} (the same command then does what is not finished)")
 
 
 class InProgress(ConfigError):

@@ -23,38 +23,57 @@ class Parent:
     Attributes:
         run_id: as soon as it is known.
         status: with which it will be closed.
+        lost: the store does not answer any more, so that it cannot be closed: the next start finds it.
     """
 
     run_id: str = ""
     status: str = "FAILED"
+    lost: bool = False
 
 
 @contextmanager
 def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
     """Closes the parent run of a sweep or study at the end of the block, with the status that the block has set.
 
-    A signal ends the worker processes first, closes their runs, and the parent ends KILLED. Where the store is lost
-    nothing can be closed: the next start finds what was left.
+    A signal ends the worker processes first, closes their runs, and the parent ends KILLED.
+
+    Raises:
+        StoreLost: whatever went wrong, the store does not answer any more.
     """
     from reglab.tracking import parent, queries
     from reglab.tracking.closing import signals_held
 
     entered = Parent()
-    lost = False
     try:
         yield entered
     except Stopped:
         entered.status = "KILLED"
         with signals_held(deliver=False):
             children.end()
-            queries.bury(store)
+            entered.lost = _problem(store) is not None
+            if not entered.lost:
+                queries.bury(store)
         raise
-    except StoreLost:
-        lost = True
-        raise
+    except Exception as error:
+        problem = _problem(store)
+        entered.lost = problem is not None
+        if problem is None or isinstance(error, StoreLost):
+            raise
+        raise StoreLost(problem) from error
     finally:  # a signal can come between entering and knowing it
-        if not lost and (run_id := entered.run_id or parent.find(store, name, kind)):
+        if not entered.lost and (run_id := entered.run_id or parent.find(store, name, kind)):
             parent.close(store, run_id, entered.status)
+
+
+def _problem(store: "Store") -> ConfigError | None:
+    """Why the store does not answer; None where it does."""
+    from reglab.tracking.uri import resolve
+
+    try:
+        resolve(store.uri)
+    except ConfigError as problem:
+        return problem
+    return None
 
 
 def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -> bool:

@@ -49,7 +49,7 @@ def _train(plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", pare
         return train_elsewhere(plan, jobs, launch, store, parent_id)
     except NoStore as gone:
         children.end()
-        raise StoreLost(f"{gone} (the same command then does what is not finished)") from gone
+        raise StoreLost(gone) from gone
     except FirstFailure as failure:
         from reglab.tracking.queries import bury
 

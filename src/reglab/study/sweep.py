@@ -69,6 +69,9 @@ def _run(plan: Plan, launch: Launch) -> int:
             entered.status = "FINISHED" if done else "FAILED"
             return 0 if done and answered else 1
     except Stopped as stop:
+        if entered.lost:
+            say(f"stopped by {stop}: the tracking store does not answer; the same command goes on from here")
+            return stop.exit_code
         over = queries.finished(store, plan.hashes).values()
         if cfg.resume is False:
             anew = sum(record.started >= began for record in over)
