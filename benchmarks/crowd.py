@@ -71,7 +71,7 @@ CROWD = Crowd(
     tuning_seeds=2,
     seeds=10,
 )
-TINY = Crowd(100, ("digits", "breast_cancer"), (0.0, 0.2), ("none", "dropout"), trials=2, tuning_seeds=1, seeds=3)
+TINY = Crowd(100, ("digits",), (0.0, 0.2), ("none", "dropout"), trials=2, tuning_seeds=1, seeds=3)
 
 
 def fill(database: Path, crowd: Crowd) -> None:

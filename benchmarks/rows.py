@@ -3,8 +3,6 @@
 import hashlib
 import random
 import sqlite3
-import subprocess
-import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from reglab.paths import PROJECT
+from reglab.config.compose import compose
+from reglab.training.run import run
 
 Row = dict[str, Any]
 _TABLES = ("runs", "tags", "params", "metrics", "latest_metrics")
@@ -21,13 +20,7 @@ _EVERY_MS = 20_000  # one run after the other
 
 def train_template(uri: str, epochs: int) -> str:
     """Trains one real run into a new store at `uri`; its id."""
-    command = [sys.executable, "pipelines/train.py", f"trainer.max_epochs={epochs}", f"tracking.uri={uri}"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"the run to be copied failed: {done.stderr}")
-    with sqlite3.connect(uri.removeprefix("sqlite:///")) as connection:
-        (run_id,) = connection.execute("SELECT run_uuid FROM runs").fetchone()
-    return str(run_id)
+    return run(compose([f"trainer.max_epochs={epochs}", f"tracking.uri={uri}"])).run_id
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ that reads them with MLflow's client and does nothing else. Runs are tracked in 
 """
 
 import json
+import re
 import statistics
 import sys
 import tempfile
@@ -55,9 +56,16 @@ def of_store(database: Path, crowd: Crowd, rounds: int, trained: tuple[str, ...]
     return {
         "runs": json.loads(costs["search"][0].output)["runs"],
         "study_runs": crowd.study_runs,
+        **{f"{name}_left": _left(some[0]) for name, some in costs.items() if name.startswith("plan")},
         "search_alone_s": alone,
         **{f"{name}_s": statistics.median(cost.seconds for cost in some) for name, some in costs.items()},
         **{f"{name}_cpu_s": statistics.median(cost.cpu for cost in some) for name, some in costs.items()},
         **{f"{name}_mb": max(cost.peak_mb for cost in some) for name, some in costs.items()},
         **{name: statistics.median(share[name] for share in shares) for name in shares[0]},
     }
+
+
+def _left(plan: Cost) -> int:
+    """How many runs a plan says are to be done."""
+    (found,) = re.findall(r"(\d+) runs? to do", plan.output + plan.told)
+    return int(found)

@@ -36,16 +36,11 @@ def test_copies_have_what_real_runs_have(database):
     assert {logged[record.run_id] for record in copies} == {logged[original.run_id]}
 
 
-def test_the_study_among_them_is_done_and_no_other(database):
-    uri = f"tracking.uri=sqlite:///{database}"
-    for version, left in ((1, 0), (2, TINY.study_runs)):
-        said = measured([*scale.STUDY, uri, *TINY.study(version)])
-        assert f"{left} runs to do" in said.output + said.told
-
-
 def test_every_figure_is_measured(database):
     found = scale.of_store(database, TINY, 1, ("data=digits", "trainer.max_epochs=1", "data.train_size=100"))
     assert found["runs"] == TINY.runs
+    assert found["plan_all_done_left"] == 0
+    assert found["plan_none_done_left"] == found["study_runs"] == TINY.study_runs
     assert 0 < found["search_alone_s"] < found["search_s"]
     assert 0 < found["tracking_s"] < found["whole_s"]
     assert all(found[f"{name}_mb"] > 50 for name in ("search", "plan_none_done", "plan_all_done", "report"))

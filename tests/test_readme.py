@@ -16,10 +16,11 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
 NOT_HERE = {"make test", "make ui"}  # this is `make test`; `make ui` does not end by itself: below
 FEW = "study.strategies=[none,dropout+weight_decay] study.trials=2 study.tuning_seeds=1 seeds=3"
-FEW += " study.common.trainer.max_epochs=2"
+FEW += " study.common.trainer.max_epochs=2 workers=1"
 REDUCED = {  # in full by .ci/run
     "make compare": f'make compare ARGS="{FEW}"',
-    'make study ARGS="study=small_data seeds=20"': f'make study ARGS="study=negative_control workers=1 {FEW}"',
+    'make study ARGS="study=small_data seeds=20"': f'make study ARGS="study=negative_control {FEW}"',
+    'make study ARGS="study=small_data dry_run=true"': f'make study ARGS="study=small_data dry_run=true {FEW}"',
 }
 SHOWS = {
     "make compare": ["dropout+weight_decay", "report.html", "make ui"],

@@ -1,7 +1,5 @@
-"""Sweeps in several processes, stopped in every way, and finished after all."""
+"""A sweep in several processes that die, killed, stopped, and finished after all (Ctrl-C: test_study_interrupts.py)."""
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -76,43 +74,29 @@ def processes_end(processes: list[psutil.Process], within: float) -> bool:
     return not alive
 
 
-def said_last(folder: Path, name: str) -> str:
-    done = sum(record.status == "FINISHED" for record in children(folder))
-    assert done >= 1
-    return f"stopped by {name}: {done} of 10 runs are finished; the same command goes on from here"
-
-
-def test_ctrl_c_ends_workers_and_runs_at_once(folder: Path, started: Started) -> None:
+def test_the_others_go_on_where_a_worker_dies_and_end_with_a_main_process_that_was_killed(started: Started) -> None:
     processes = started.until_a_run_ends()
-    os.killpg(started.main.pid, signal.SIGINT)  # as a terminal does: all processes receive it
-    code, after = started.end()
-    assert code == 130
-    assert processes_end(processes, within=10)
-    assert [line for line in after.splitlines() if not line.startswith("[")] == [said_last(folder, "Ctrl-C")]
-    assert statuses(folder) <= {"FINISHED", "KILLED"}
-    assert parent(folder).status == "KILLED"
-
-
-def test_workers_end_with_a_main_process_that_was_killed(folder: Path, started: Started) -> None:
-    processes = started.until_a_run_ends()
+    next(p for p in processes if "LokyProcess" in " ".join(p.cmdline())).kill()
+    while not started.line().startswith("a worker process died"):
+        pass
+    processes += started.until_a_run_ends()
     started.main.kill()
     started.main.wait()
     assert processes_end(processes, within=20)
 
 
-def test_the_others_go_on_where_a_worker_dies_and_sigterm_ends_them(folder: Path, started: Started) -> None:
+def test_sigterm_ends_workers_and_runs_at_once(folder: Path, started: Started) -> None:
     processes = started.until_a_run_ends()
     assert " of 10 runs were finished before (commit " in "".join(started.lines)
     assert statuses(folder) <= {"FINISHED", "KILLED", "RUNNING"}
-    next(p for p in processes if "LokyProcess" in " ".join(p.cmdline())).kill()
-    while not started.line().startswith("a worker process died"):
-        pass
-    processes += started.until_a_run_ends()
     started.main.terminate()
     code, after = started.end()
     assert code == 143
     assert processes_end(processes, within=10)
-    assert after.splitlines()[-1] == said_last(folder, "SIGTERM")
+    done = sum(record.status == "FINISHED" for record in children(folder))
+    assert done >= 1
+    said = f"stopped by SIGTERM: {done} of 10 runs are finished; the same command goes on from here"
+    assert [line for line in after.splitlines() if not line.startswith("[")] == [said]
     assert statuses(folder) <= {"FINISHED", "KILLED"}
     assert parent(folder).status == "KILLED"
 

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from reglab.errors import StoreLost
 from reglab.stopping import Stopped
 from reglab.study.ending import closing
 from reglab.tracking import parent, queries
-from reglab.tracking.store import open_store
+from reglab.tracking.store import Store, open_store
 from tests.study.studies import board, conduct
 from tests.study.sweeps import children, store
 from tests.tracking.servers import end, free_port, start
@@ -20,61 +22,79 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 STUDY = ["study.common.trainer.max_epochs=10", "study.trials=1"]  # 8 runs
 
 
-def test_a_study_whose_server_dies_goes_on_once_it_is_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    uri, port = f"sqlite:///{tmp_path}/mlflow.db", free_port()
-    store(tmp_path)
-    address, server = start(tmp_path, uri, port)
+@dataclass(frozen=True)
+class Lost:
+    """A study whose server died in the midst of it.
 
-    def kill_it() -> None:
-        while sum(run.status == "FINISHED" for run in children(tmp_path)) < 2:
-            time.sleep(0.05)
-        end(server)
+    Attributes:
+        folder: where the database lies that was served.
+        address: of the server.
+        served: the store behind it, opened while it lived.
+        sweep: id of a parent run that another sweep entered there, still RUNNING.
+        error: what the study ended with.
+    """
 
-    killer = threading.Thread(target=kill_it, daemon=True)
-    killer.start()
-    with pytest.raises(StoreLost) as lost:
-        conduct(tmp_path, f"tracking.uri={address}", *STUDY)
-    killer.join()
-    said = str(lost.value)
-    assert said.startswith(f"tracking.uri={address}: unreachable (Connection refused); start the server or check")
-    assert "\n" not in said
-    assert report(lost.value, [], "study") == 1
-    before = {run.run_id for run in children(tmp_path) if run.status == "FINISHED"}
-    assert 2 <= len(before) < 8
-
-    capsys.readouterr()
-    assert conduct(tmp_path, *STUDY) == 0  # the database that the server served: to start it again takes half a minute
-    assert f"{len(before)} of about 8 runs were over before: reused" in capsys.readouterr().out
-    done = [run for run in children(tmp_path) if run.status == "FINISHED"]
-    assert before < {run.run_id for run in done}
-    assert len(done) == len({run.tags["config_hash"] for run in done}) == 8
-    assert queries.runs(store(tmp_path), status="RUNNING") == []
-    assert {row[1] for row in board(tmp_path)[1:]} == {"3"}
+    folder: Path
+    address: str
+    served: Store
+    sweep: str
+    error: StoreLost
 
 
-def test_a_server_that_dies_between_runs_is_told_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    uri, port = f"sqlite:///{tmp_path}/mlflow.db", free_port()
-    store(tmp_path)
-    address, server = start(tmp_path, uri, port)
-    served = open_store(address, "reglab")
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lost]:
+    folder = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        store(folder)
+        address, server = start(folder, f"sqlite:///{folder}/mlflow.db", free_port())
+        served = open_store(address, "reglab")
+        sweep = parent.enter(served, "some", [])
 
-    def lose() -> None:
-        with closing(served, "some") as entered:
-            entered.run_id = parent.enter(served, "some", [])
+        def kill_it() -> None:
+            while sum(run.status == "FINISHED" for run in children(folder)) < 2:
+                time.sleep(0.05)
             end(server)
-            parent.declare(served, entered.run_id, [])
 
-    def stop() -> None:
-        with closing(served, "some"):
-            raise Stopped(2)
+        killer = threading.Thread(target=kill_it, daemon=True)
+        killer.start()
+        with pytest.raises(StoreLost) as told:
+            conduct(folder, f"tracking.uri={address}", *STUDY)
+        killer.join()
+        yield Lost(folder, address, served, sweep, told.value)
+
+
+def test_it_is_told_in_one_line(lost: Lost) -> None:
+    said = str(lost.error)
+    assert said.startswith(f"tracking.uri={lost.address}: unreachable (Connection refused); start the server or check")
+    assert "\n" not in said
+    assert report(lost.error, [], "study") == 1
+
+
+def test_a_server_that_dies_between_runs_is_told_alike(lost: Lost) -> None:
+    def declare() -> None:
+        with closing(lost.served, "some") as entered:
+            entered.run_id = lost.sweep
+            parent.declare(lost.served, entered.run_id, [])
 
     with pytest.raises(StoreLost, match="Connection refused"):
-        lose()
-    with pytest.raises(Stopped):  # and does not wait for a server that is gone
-        stop()
-    (left,) = queries.runs(store(tmp_path), status="RUNNING")
-    assert left.run_id == parent.find(store(tmp_path), "some")
+        declare()
+    (left,) = queries.runs(store(lost.folder), status="RUNNING", tags={"sweep": "some"})
+    assert left.run_id == lost.sweep
+
+
+def test_a_signal_does_not_wait_for_a_server_that_is_gone(lost: Lost) -> None:
+    with pytest.raises(Stopped), closing(lost.served, "some"):
+        raise Stopped(2)
+
+
+def test_the_study_goes_on_with_what_is_left(lost: Lost, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {run.run_id for run in children(lost.folder) if run.status == "FINISHED"}
+    assert 2 <= len(before) < 8
+    assert conduct(lost.folder, *STUDY) == 0  # on the database that was served: to start it again takes long
+    assert f"{len(before)} of about 8 runs were over before: reused" in capsys.readouterr().out
+    done = [run for run in children(lost.folder) if run.status == "FINISHED"]
+    assert before < {run.run_id for run in done}
+    assert len(done) == len({run.tags["config_hash"] for run in done}) == 8
+    assert [run.run_id for run in queries.runs(store(lost.folder), status="RUNNING")] == [lost.sweep]
+    assert {row[1] for row in board(lost.folder)[1:]} == {"3"}

@@ -12,13 +12,13 @@ import pytest
 from reglab.paths import PROJECT
 from reglab.tracking import queries
 from tests.study.studies import TINY, board, conduct
-from tests.study.sweeps import children, places, store
+from tests.study.sweeps import children, parent, places, store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 STUDY = ["study.common.trainer.max_epochs=15", "study.trials=3", "study.seeds=3"]
 
 
-def start(folder: Path, workers: int = 2) -> "subprocess.Popen[str]":
+def start(folder: Path, workers: int) -> "subprocess.Popen[str]":
     """As a user starts it: a process group of its own."""
     return subprocess.Popen(
         [sys.executable, str(PROJECT / "pipelines" / "study.py"), *TINY, *STUDY, f"workers={workers}", *places(folder)],
@@ -42,30 +42,26 @@ def until(process: "subprocess.Popen[str]", runs: int) -> str:
     raise AssertionError(said)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
-    """The leaderboard of a study that one process conducted in peace."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    assert conduct(folder, *STUDY) == 0
-    return board(folder)
-
-
-def kill(process: "subprocess.Popen[str]", runs: int) -> None:
-    """With SIGKILL, and its workers with it, once so many runs have ended."""
-    until(process, runs)
-    workers = psutil.Process(process.pid).children(recursive=True)
+def test_a_study_that_was_killed_and_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = start(tmp_path, workers=1)
+    until(process, 1)  # in the middle of tuning
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    psutil.wait_procs(workers, timeout=10)
-
-
-def test_a_study_that_was_killed_goes_on(
-    tmp_path: Path, undisturbed: list[list[str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    kill(start(tmp_path, workers=1), 1)  # in the middle of tuning
     tuned = {run.run_id for run in children(tmp_path) if run.status == "FINISHED"}
     assert 1 <= len(tuned) < 6
-    kill(start(tmp_path), 7 - len(tuned))  # in the middle of confirmation
+
+    process = start(tmp_path, workers=2)
+    until(process, 7 - len(tuned))  # in the middle of confirmation
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all processes receive it
+    said, _ = process.communicate()
+    assert process.returncode == 130, said
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    last = [line for line in said.splitlines() if not line.startswith("[")]
+    assert last == ["stopped by Ctrl-C; the same command goes on from here"]
+    assert queries.runs(store(tmp_path), status="RUNNING") == []
+    assert parent(tmp_path).status == "KILLED"
     done = {run.run_id for run in children(tmp_path) if run.status == "FINISHED"}
     assert tuned < done
     assert 7 <= len(done) < 12
@@ -78,17 +74,8 @@ def test_a_study_that_was_killed_goes_on(
     assert len(finished) == len({run.tags["config_hash"] for run in finished}) == 12  # none done twice
     assert {run.status for run in children(tmp_path)} <= {"FINISHED", "KILLED"}
     assert queries.runs(store(tmp_path), status="RUNNING") == []
-    assert board(tmp_path) == undisturbed  # as of one process, to the last digit
 
-
-def test_ctrl_c_ends_it_in_order(tmp_path: Path, undisturbed: list[list[str]]) -> None:
-    process = start(tmp_path)
-    until(process, 2)
-    os.killpg(process.pid, signal.SIGINT)
-    said, _ = process.communicate()
-    assert process.returncode == 130, said
-    assert "stopped by Ctrl-C" in said
-    assert "the same command goes on from here" in said
-    assert queries.runs(store(tmp_path), status="RUNNING") == []
-    assert conduct(tmp_path, *STUDY) == 0
-    assert board(tmp_path) == undisturbed
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    assert conduct(undisturbed, *STUDY) == 0  # by one process, in peace
+    assert board(tmp_path) == board(undisturbed)  # to the last digit
