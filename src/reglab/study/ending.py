@@ -80,6 +80,7 @@ def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -
     """Makes the closing report (see `publish`); tells why where these runs do not allow the one that was asked for."""
     from reglab.study.publish import publish
 
+    say("making the report ...")
     try:
         publish(store, parent_id, folder=Path(folder) if folder else None, **asked)
     except ConfigError as error:

@@ -34,6 +34,14 @@ def test_methods_without_effect_are_told() -> None:
     assert "l2: one of its methods was off (l2: no effect, for strength=0 is off)." in weak
 
 
+def test_strengths_that_change_nothing_are_told() -> None:
+    said = "l1 and max_norm: the very test/accuracy of none on every seed, though not off."
+    records = accuracies({"none": NONE, "l1": NONE, "max_norm": NONE[:3], "l2": UP})
+    assert said in found(records).tasks[0].weaknesses
+    for others in ({"none": NONE, "l1": [*NONE[:-1], 0.5]}, {"none": NONE, "l1": NONE[:2]}):
+        assert not [text for text in found(accuracies(others)).tasks[0].weaknesses if "the very" in text]
+
+
 def test_double_counting_is_told() -> None:
     records = accuracies({"none": NONE}) + accuracies({"l2": UP}, double_counting="shrunken weights: a and b")
     assert any(

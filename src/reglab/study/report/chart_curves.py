@@ -28,17 +28,18 @@ def curves(told: Learning) -> "Figure":
     left, right, gap, legend, foot, tall = 0.62, 0.12, 0.16, 0.28, 0.46, 1.3
     width = min((style.WIDTH - left - right - gap * (columns - 1)) / columns, 3.2)
     height = legend + down * (tall + head) + foot
+    x_limits, y_limits = _limits(told)
+    x_ticks = style.ticks(x_limits, MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+    y_ticks = style.ticks(y_limits, MaxNLocator(5, steps=[1, 2, 5, 10]))
     with style.look():
         figure = Figure(figsize=(style.WIDTH, height))
-        first = None
         for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
             row, column = divmod(i, columns)
             x, top = left + column * (width + gap), legend + row * (tall + head) + head
             box = x / style.WIDTH, 1 - (top + tall) / height, width / style.WIDTH, tall / height
-            axes = figure.add_axes(box, sharex=first, sharey=first)
-            first = first or axes
+            axes = figure.add_axes(box, xlim=x_limits, ylim=y_limits)
             axes.set_title(name, color=panel.colour, weight="bold", loc="left", pad=3)
-            axes.grid(axis="y")
+            style.panel_ticks(axes, x_ticks if i + columns >= len(panels) else [], y_ticks, labelled=column == 0)
             if baseline is not None and panel.val is not baseline:
                 axes.plot(baseline.steps, baseline.mean, color=style.BASELINE, linewidth=1.1, alpha=0.8)
             for one, dashes in ((panel.train, (3, 1.5)), (panel.val, (None, None))):
@@ -46,10 +47,6 @@ def curves(told: Learning) -> "Figure":
                     band = one.mean - one.std, one.mean + one.std
                     axes.fill_between(one.steps, *band, color=panel.colour, alpha=0.16, linewidth=0)
                     axes.plot(one.steps, one.mean, color=panel.colour, linewidth=1.6, dashes=dashes)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
-            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-            axes.tick_params(labelleft=column == 0, labelbottom=i + columns >= len(panels), length=2.5)
-            axes.margins(x=0.02)
         keys = [Line2D([], [], color=style.INK, linewidth=1.6, label="validation")]
         keys.append(Line2D([], [], color=style.INK, linewidth=1.6, dashes=(3, 1.5), label="training, in eval mode"))
         if baseline is not None and len(panels) > 1:
@@ -63,6 +60,20 @@ def curves(told: Learning) -> "Figure":
         figure.text(0.1 / style.WIDTH, (foot + (height - legend - foot) / 2) / height, told.name, rotation=90,
                     ha="left", va="center")  # fmt: skip
     return figure
+
+
+def _limits(told: Learning) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The steps and the values that all panels show: every curve with its band, and a margin."""
+    some = [one for panel in told.panels for one in (panel.train, panel.val) if one is not None]
+    steps = np.concatenate([one.steps for one in some])
+    values = np.concatenate([edge for one in some for edge in (one.mean - one.std, one.mean + one.std)])
+    return _with_margin(steps, 0.02), _with_margin(values, 0.05)
+
+
+def _with_margin(values: np.ndarray, share: float) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    margin = share * (high - low) or 0.05 * abs(high) or 0.5
+    return low - margin, high + margin
 
 
 def _step_name(panels: Sequence[Panel]) -> str:

@@ -63,17 +63,19 @@ def response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "Figure
     width = min((style.WIDTH - left - right - gap * (columns - 1)) / columns, 2.6)
     height = sum(heads) + len(rows) * (tall + under) + 0.02
     low, high = limits([dot.score for panel in panels for dot in panel.dots], minimized=minimized)
+    scores = style.ticks((low, high), MaxNLocator(4, steps=[1, 2, 5, 10]))
     with style.look():
         figure = Figure(figsize=(style.WIDTH, height))
         for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
             row, column = divmod(i, columns)
             x, top = left + column * (width + gap), sum(heads[: row + 1]) + row * (tall + under)
             box = x / style.WIDTH, 1 - (top + tall) / height, width / style.WIDTH, tall / height
-            axes = figure.add_axes(box)
+            axes = figure.add_axes(box, ylim=(low, high))
             axes.set_title(name, color=panel.colour, weight="bold", loc="left", pad=3)
             _panel(axes, panel, i, (low, high))
-            axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-            axes.tick_params(labelleft=column == 0, length=2.5)
+            places, texts = zip(*_ticks(panel), strict=True)
+            style.panel_ticks(axes, places, scores, labelled=column == 0)
+            axes.set_xticklabels(texts)
         figure.text(0.1 / style.WIDTH, 0.5, label, rotation=90, ha="left", va="center")
     return figure
 
@@ -146,10 +148,8 @@ def _legend_height(names: Sequence[str]) -> float:
 
 def _panel(axes: "Axes", panel: Panel, number: int, limits: tuple[float, float]) -> None:
     low, high = limits
-    ticks = list(panel.ticks)
-    off = any(dot.place is None for dot in panel.dots)
+    off = _holds_off(panel)
     if off:
-        ticks = [(_OFF, "off"), *(tick for tick in ticks if tick[0] > 0.1)]
         axes.axvline(_OFF / 2, color=style.GRID, linewidth=0.8, dashes=(3, 2))
     x = [_OFF + 0.025 * (i % 3 - 1) if dot.place is None else dot.place for i, dot in enumerate(panel.dots)]
     y = [min(max(dot.score, low), high) for dot in panel.dots]
@@ -164,7 +164,15 @@ def _panel(axes: "Axes", panel: Panel, number: int, limits: tuple[float, float])
         axes.plot(x[panel.chosen], y[panel.chosen], "o", markersize=8.5, markerfacecolor="none",
                   markeredgecolor=style.INK, markeredgewidth=1.1, clip_on=False, zorder=4)  # fmt: skip
     axes.set_xlim((_OFF if off else 0) - 0.06, 1.06)
-    axes.set_ylim(low, high)
-    axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks])
     axes.set_xlabel(panel.key, labelpad=2, size=style.SIZE - 1)
-    axes.grid(axis="y")
+
+
+def _holds_off(panel: Panel) -> bool:
+    return any(dot.place is None for dot in panel.dots)
+
+
+def _ticks(panel: Panel) -> list[tuple[float, str]]:
+    """Those of the range, and before them where "off" lies."""
+    if not _holds_off(panel):
+        return list(panel.ticks)
+    return [(_OFF, "off"), *(tick for tick in panel.ticks if tick[0] > 0.1)]

@@ -45,7 +45,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
     """
     result = Counted()
     runs = [r for r in records if r.tags.get("phase") not in ("parent", "tune")]
-    tuning = sum(r.tags.get("phase") == "tune" for r in records)
+    tuning = sum(r.tags.get("phase") == "tune" and r.status != "KILLED" for r in records)
     if tuning:
         result.left_out.append(f"{tuning} tuning {_runs(tuning)} left out: what chose cannot judge.")
     if apart := sum("undeclared" in r.tags for r in runs):
