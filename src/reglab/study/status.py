@@ -1,10 +1,13 @@
 """How far the sweeps and studies of an experiment have come, from the tracker alone."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reglab.config.suggest import did_you_mean
+from reglab.errors import ConfigError
 from reglab.tracking import parent, queries
 from reglab.tracking.store import Store
 
@@ -33,21 +36,15 @@ class Cell:
     states: Counter[str] = field(default_factory=Counter)
 
 
-def cells(store: Store, only: str | None = None) -> list[Cell]:
-    """A row for each cell of every sweep and study, the newest last.
-
-    Args:
-        store: whose experiment.
-        only: the name of one of them.
-    """
+def cells(store: Store) -> list[Cell]:
+    """A row for each cell of every sweep and study of the store's experiment, the newest last."""
     every = queries.runs(store)
     newest = _states(every)
     found: list[Cell] = []
     for record in every:
         if record.tags.get("phase") == "parent":
             name = record.tags.get("study") or record.tags.get("sweep") or record.run_id
-            if only in (None, name):
-                found += _of_parent(name, "study" in record.tags, parent.declared(store, record.run_id), newest)
+            found += _of_parent(name, "study" in record.tags, parent.declared(store, record.run_id), newest)
     return found
 
 
@@ -108,3 +105,25 @@ def summary(cells: Sequence[Cell]) -> Iterator[str]:
             if cell.name == name:
                 total += cell.states
         yield f"{name}: {_told(total)}"
+
+
+def show(store: Store, name: str | None) -> None:
+    """Prints the tables and the lines of all sweeps and studies, or of the one of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from rich.console import Console
+
+    queries.bury(store)
+    found = cells(store)
+    if not found:
+        raise ConfigError(f"tracking.experiment={store.experiment}: no sweep or study there; make one: make compare")
+    names = list(dict.fromkeys(cell.name for cell in found))
+    if name is not None and name not in names:
+        raise ConfigError(f"name={name}: no such sweep or study{did_you_mean(str(name), names)}")
+    shown = [cell for cell in found if name in (None, cell.name)]
+    console = Console(highlight=False)
+    for table in tables(shown):
+        console.print(table)
+    sys.stdout.write("".join(f"{line}\n" for line in summary(shown)))
