@@ -2,6 +2,7 @@
 
 import pytest
 
+from reglab.study.report.counted import borrowed
 from reglab.study.report.csv_files import to_csv
 from reglab.study.report.failed import by_strategy
 from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
@@ -31,15 +32,15 @@ def test_differing_hashes_are_told() -> None:
 def test_methods_without_effect_are_told() -> None:
     records = accuracies({"none": NONE}) + accuracies({"l2": NONE}, no_effect="l2: no effect, for strength=0 is off")
     weak = found(records).tasks[0].weaknesses
-    assert "l2: one of its methods was off (l2: no effect, for strength=0 is off)." in weak
+    assert "l2: what stands for it is off, wholly or in part (l2: no effect, for strength=0 is off)." in weak
 
 
 def test_strengths_that_change_nothing_are_told() -> None:
-    said = "l1 and max_norm: the very test/accuracy of none on every seed, though not off."
+    said = "l1 and max_norm: test/accuracy is that of none on every seed: what is on changes nothing."
     records = accuracies({"none": NONE, "l1": NONE, "max_norm": NONE[:3], "l2": UP})
     assert said in found(records).tasks[0].weaknesses
     for others in ({"none": NONE, "l1": [*NONE[:-1], 0.5]}, {"none": NONE, "l1": NONE[:2]}):
-        assert not [text for text in found(accuracies(others)).tasks[0].weaknesses if "the very" in text]
+        assert not [text for text in found(accuracies(others)).tasks[0].weaknesses if "changes nothing" in text]
 
 
 def test_double_counting_is_told() -> None:
@@ -136,3 +137,13 @@ def test_failures_are_counted_by_strategy() -> None:
             {"strategy": "none", "asked": 6, "lost": [0, 0]},
         ],
     }
+
+
+def test_runs_that_were_made_for_another_study_are_told() -> None:
+    own = accuracies({"none": NONE}, study="mine")
+    others = accuracies({"l1": UP}, study="theirs")
+    assert borrowed(own, "mine") == []
+    assert borrowed([*own, *others], "mine") == [
+        "6 of 12 runs were first made for theirs, of the same configurations: their figures are the same, but their "
+        "seconds are of another time."
+    ]

@@ -158,6 +158,7 @@ def test_numbers_as_they_are_written() -> None:
     assert decimals([Line("a", "a", 1, 123.4)]) == 0
     assert decimals([Line("a", "a", 3, 0.17, 0.14, diff_interval=(-0.03, 0.01))]) == 3  # differences are the question
     assert decimals([Line("a", "a", 3, 0.17, 0.014, diff_interval=(-0.3, 0.1))]) == 3
-    assert (fixed(-0.5, 2), signed(0.5, 2), signed(-0.0001, 2), fixed(None, 2)) == ("−0.50", "+0.50", "0.00", "–")
+    told = (fixed(-0.5, 2), signed(0.5, 2), signed(-0.0001, 2), signed(0.0, 2), fixed(None, 2))
+    assert told == ("−0.50", "+0.50", "−0.00", "0.00", "–")
     assert between((-0.1, 0.1), 1, sign=True) == "[−0.1, +0.1]"
     assert [p_value(p) for p in (None, 1.0, 0.5, 0.0039, 0.0001)] == ["–", "1", "0.500", "0.0039", "<0.001"]

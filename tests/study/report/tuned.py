@@ -28,6 +28,7 @@ class Lab:
     records: list[Rec] = field(default_factory=list)
     task_name: str = ABOUT
     data: str = "digits"
+    took: dict[str, float] = field(default_factory=dict)
 
     def tune(
         self,
@@ -43,6 +44,8 @@ class Lab:
         metric: str = "accuracy",
     ) -> None:
         """Runs of a trial, a score a seed: text is what became of the run (`diverged`, FAILED), None: it never was."""
+        if chosen:
+            self.took[strategy] = seconds
         for seed, score in zip(self.seeds, scores, strict=True):
             job = self._job("tune", strategy, seed, trial=trial, values=values, rung=rung, pruned=pruned, chosen=chosen)
             if score is None:
@@ -58,12 +61,19 @@ class Lab:
                 self.records.append(rec(strategy, seed, told, phase="tune", **job))
 
     def confirm(
-        self, strategy: str, validation: Sequence[float], test: Sequence[float], metric: str = "accuracy"
+        self,
+        strategy: str,
+        validation: Sequence[float],
+        test: Sequence[float],
+        metric: str = "accuracy",
+        *,
+        seconds: float | None = None,
     ) -> None:
-        """Runs on fresh seeds from 0."""
+        """Runs on fresh seeds from 0, which take as long as the chosen trial did."""
+        took = self.took.get(strategy, 1.0) if seconds is None else seconds
         for seed, (val, judged) in enumerate(zip(validation, test, strict=True)):
             job = self._job("confirm", strategy, seed, trial=0, values={}, rung=0, pruned=False, chosen=True)
-            told = {f"best/val/{metric}": val, f"test/{metric}": judged, "time/train_s": 1.0}
+            told = {f"best/val/{metric}": val, f"test/{metric}": judged, "time/train_s": took}
             self.records.append(rec(strategy, seed, told, phase="confirm", setting="s", **job))
 
     @property

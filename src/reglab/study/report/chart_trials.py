@@ -175,4 +175,5 @@ def _ticks(panel: Panel) -> list[tuple[float, str]]:
     """Those of the range, and before them where "off" lies."""
     if not _holds_off(panel):
         return list(panel.ticks)
-    return [(_OFF, "off"), *(tick for tick in panel.ticks if tick[0] > 0.1)]
+    apart = [tick for tick in panel.ticks if tick[0] > 0.1]  # their texts do not touch "off"
+    return [(_OFF, "off"), *(apart if len(apart) > 1 else panel.ticks)]

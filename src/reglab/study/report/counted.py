@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reglab.study.report.records import Record, value
+from reglab.wording import listed
 
 _NEEDED = ("strategy", "data", "seed")
 
@@ -35,6 +36,18 @@ class Counted:
     records: list[Record] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+
+
+def borrowed(records: Sequence[Record], study: str) -> list[str]:
+    """A sentence on runs that count in a study and were first made for another sweep or study."""
+    made = [r.tags.get("study") or r.tags.get("sweep") for r in records if r.status == "FINISHED"]
+    others = [name for name in made if name not in (None, study)]
+    if not others:
+        return []
+    return [
+        f"{len(others)} of {len(made)} {_runs(len(made))} first made for {listed(sorted(set(map(str, others))))}, of "
+        "the same configurations: their figures are the same, but their seconds are of another time."
+    ]
 
 
 def count(records: Sequence[Record], metric: str) -> Counted:

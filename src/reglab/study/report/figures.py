@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from reglab.study.report.leaderboard import Line
 
 NONE = "–"
+_NOTHING = 1e-7  # MLflow keeps what was a float32: equal accuracies differ by less
 
 
 def decimals(lines: Sequence[Line]) -> int:
@@ -34,11 +35,11 @@ def fixed(value: float | None, digits: int) -> str:
 
 
 def signed(value: float | None, digits: int) -> str:
-    """As `fixed`, with a plus sign before what is positive."""
+    """As `fixed`, with a plus sign before what is positive: also where nothing else of it is left (`+0.000`)."""
     if value is None:
         return NONE
     text = f"{value:+.{digits}f}"
-    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")
+    return (text.lstrip("+-") if abs(value) < _NOTHING else text).replace("-", "−")
 
 
 def between(interval: tuple[float, float] | None, digits: int, *, sign: bool = False) -> str:

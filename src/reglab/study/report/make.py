@@ -12,6 +12,7 @@ from reglab.errors import ConfigError
 from reglab.paths import PROJECT
 from reglab.study.report import csv_files, drawing, page, style, trials
 from reglab.study.report.charts_overall import over_tasks
+from reglab.study.report.counted import borrowed
 from reglab.study.report.findings import Findings, find
 from reglab.study.report.learning import learning
 from reglab.study.report.many_tasks import ManyTasks
@@ -69,6 +70,8 @@ def make_report(
         ConfigError: the folder cannot be written.
     """
     findings = find(records, question, absent, study)
+    if study is not None:
+        findings.left_out.extend(borrowed(records, name))
     folder = (folder or default_folder(name)).absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from reglab.study.report.findings import TaskFindings
 from reglab.study.report.interactions import Interaction
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.many_tasks import Pair
+from reglab.study.report.not_seen import NotSeen
 
 
 def leaderboard(lines: Sequence[Line]) -> dict[str, Any]:
@@ -70,6 +71,13 @@ def combinations(told: Sequence[Interaction], digits: int) -> list[dict[str, Any
     ]
 
 
+def _needed(one: NotSeen) -> str:
+    """Seeds that the difference seen would need; nothing where it was found."""
+    if one.line.verdict in ("helps", "hurts"):
+        return figures.NONE
+    return f"{one.needed:,}" if one.needed is not None else "out of reach"
+
+
 def not_seen(found: TaskFindings, digits: int) -> list[dict[str, Any]]:
     """What each comparison could have found, and the seeds that its own difference would need."""
     return [
@@ -78,7 +86,7 @@ def not_seen(found: TaskFindings, digits: int) -> list[dict[str, Any]]:
             "diff": figures.signed(one.line.diff, digits),
             "spread": figures.fixed(one.line.diff_std, digits),
             "smallest": figures.fixed(one.smallest, digits) if one.smallest is not None else "none",
-            "needed": f"{one.needed:,}" if one.needed is not None else "out of reach",
+            "needed": _needed(one),
         }
         for one in found.not_seen
     ]

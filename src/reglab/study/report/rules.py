@@ -24,7 +24,8 @@ def rules(findings: Findings) -> list[str]:
     elif all(found.tuning is None for found in findings.tasks):
         told.append("No strategy has more than one strength that a validation metric chose among.")
     told += [
-        "Weights are those that each run itself kept for its test. Tuning runs are never averaged in; of several runs "
+        "The weights tested are those of the lowest val/loss (the last ones where validation has no rows), "
+        "or the mean of weights where a strategy makes one. Tuning runs are never averaged in; of several runs "
         "of one configuration the newest finished one counts.",
         f"Intervals of means: 95 % BCa bootstrap, {RESAMPLES} resamples, from three values on; of few values "
         "they are too narrow (of ten values, about 90 % hold the true mean). Intervals of differences: 95 %, Student’s "

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reglab.study.report.budget import Budget, budgets, unequal, without_score
+from reglab.study.report.disturbed import disturbed
 from reglab.study.report.equal_compute import Afforded, equal_compute
 from reglab.study.report.importance import importances
 from reglab.study.report.question import Question
@@ -26,7 +27,7 @@ class TaskTuning:
         study: what was declared.
         budgets: by strategy, in the order of the leaderboard.
         affordable: the seconds of the cheapest tuning, and what each strategy could have done in them; None where the
-            order of trials is not chance.
+            order of trials is not chance, or timings were disturbed.
         importances: by strategy, the share of each key; only where there are trials enough.
     """
 
@@ -56,12 +57,13 @@ def with_tuning(found: "TaskFindings", study: Studied, records: Sequence[Record]
         return found
     rows = budgets(found, study, own, question)
     searched = {row.strategy: row.trials for row in rows if study.tuned(row.strategy)}
+    timings = disturbed(found, rows, study)
     affordable = None
     if study.exchangeable and len(searched) > 1:
-        affordable = equal_compute(searched, minimized=study.minimized)
+        affordable = equal_compute(searched, minimized=study.minimized) if not timings else None
     told = {row.strategy: importances(study.space.get(row.strategy, ()), row.trials) for row in rows}
     known = {strategy: shares for strategy, shares in told.items() if shares is not None}
-    weak = [*unequal(rows, study), *without_score(rows), *_edges(rows, study)]
+    weak = [*unequal(rows, study), *without_score(rows), *_edges(rows, study), *timings]
     tuned = TaskTuning(study, rows, affordable, known)
     return replace(found, tuning=tuned, weaknesses=[*found.weaknesses, *weak])
 
@@ -82,7 +84,7 @@ def rules(study: Studied) -> list[str]:
         f"Tuning: {counted(study.trials, 'trial')} of each strategy on each task"
         + (f", or {study.max_seconds:g} s of training if that is reached before" if study.max_seconds else "")
         + f"; {counted(len(study.tuning_seeds), 'run')} of each trial (seed {_span(study.tuning_seeds)}). The best "
-        + f"mean {study.select_by[0]} chose; the chosen trial was then run on "
+        + f"mean {study.select_by[0]} chose, of equals the first; the chosen trial was then run on "
         + f"{counted(len(study.seeds), 'fresh seed')} ({_span(study.seeds)}), and these alone are compared."
     ]
     if study.sampler == "tpe":
@@ -116,11 +118,10 @@ def _edges(rows: Sequence[Budget], study: Studied) -> list[str]:
     for row in rows:
         for one in study.space.get(row.strategy, ()):
             value = row.chosen.values.get(one.key) if row.chosen else None
-            if isinstance(one, Range) and value is not None and at_edge(one, value):
+            if isinstance(one, Range) and value is not None and (end := at_edge(one, value)):
                 where = f"{short(one.key)}={value:g}, searched from {one.low:g} to {one.high:g}"
-                weak.append(
-                    f"{row.strategy}: the best lies on the edge of the range ({where}): widen study.space.{one.key}."
-                )
+                remedy = f"{'lower' if end == 'low' else 'raise'} study.space.{one.key}.{end}"
+                weak.append(f"{row.strategy}: the best lies on the edge of the range ({where}): {remedy}.")
     return weak
 
 

@@ -35,7 +35,7 @@ def untold(choice: Choice, table: Grid, question: Question) -> list[str]:
 
 _NOTED = {
     "double_counting": "the same effect was asked for twice",
-    "no_effect": "one of its methods was off",
+    "no_effect": "what stands for it is off, wholly or in part",
     "not_averaged": "what was tested is no mean of weights",
     "remark": "one of its methods does not fit well",
 }
@@ -67,7 +67,9 @@ def _as_the_baseline(table: Grid, question: Question) -> list[str]:
             told.append(row.label)
     if not told:
         return []
-    return [f"{listed(told)}: the very {question.metric} of {question.baseline} on every seed, though not off."]
+    return [
+        f"{listed(told)}: {question.metric} is that of {question.baseline} on every seed: what is on changes nothing."
+    ]
 
 
 def _ended_by_validation(table: Grid) -> list[str]:
