@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from reglab.study.report.chart_trials import limits
+from reglab.study.report.chart_trials import Dot, Panel, limits, response
 from reglab.study.report.importance import importances
 from reglab.study.report.trials import Trial
 from reglab.study.report.tuning_charts import place_of, ticks, told
@@ -51,6 +51,20 @@ def test_what_went_wrong_altogether_does_not_flatten_the_rest() -> None:
     assert 0.9 < low < 1.0 < 1.2 < high < 1.3
     low, high = limits([0.5, 0.5], minimized=True)
     assert low < 0.5 < high
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_headings_fit_over_their_panels(count: int) -> None:
+    names = ["dropout+weight_decay", "label_smoothing+spatial_dropout", "gaussian_dropout+gradient_clipping", "l2"]
+    dots = [Dot(0.0, 0.7, "", "#0072b2"), Dot(1.0, 0.8, "", "#0072b2")]
+    panels = [Panel(name, "#0072b2", "lr", [(0.0, "1e-4"), (1.0, "0.01")], dots, None) for name in names[:count]]
+    figure = response(panels, "val/accuracy", minimized=False)
+    figure.draw_without_rendering()
+    assert len(figure.axes) == count
+    for axes in figure.axes:
+        heading = axes._left_title  # type: ignore[attr-defined]  # get_title gives its text alone
+        assert heading.get_text()
+        assert heading.get_window_extent().width <= axes.bbox.width
 
 
 @pytest.mark.parametrize("key", ["optimizer.lr", "regularizer.dropout.p"])

@@ -23,10 +23,10 @@ def curves(told: Learning) -> "Figure":
     panels, baseline = told.panels, told.baseline
     columns = min(COLUMNS, len(panels))
     down = -(-len(panels) // columns)
-    names = [style.wrap(panel.name, 22) for panel in panels]
-    head = style.LINE * max(style.lines_of(name) for name in names) + 0.1
     left, right, gap, legend, foot, tall = 0.62, 0.12, 0.16, 0.28, 0.46, 1.3
     width = min((style.WIDTH - left - right - gap * (columns - 1)) / columns, 3.2)
+    names = [style.heading(panel.name, width) for panel in panels]
+    head = style.LINE * max(style.lines_of(name) for name in names) + 0.1
     height = legend + down * (tall + head) + foot
     x_limits, y_limits = _limits(told)
     x_ticks = style.ticks(x_limits, MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))

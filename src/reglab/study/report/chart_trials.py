@@ -56,11 +56,11 @@ def response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "Figure
     from matplotlib.ticker import MaxNLocator
 
     columns = min(COLUMNS, len(panels))
-    names = [style.wrap(panel.title, 20) for panel in panels]
-    rows = [names[i : i + columns] for i in range(0, len(names), columns)]
-    heads = [style.LINE * max(map(style.lines_of, row)) + 0.1 for row in rows]
     left, right, gap, tall, under = 0.72, 0.12, 0.2, 1.15, 0.42
     width = min((style.WIDTH - left - right - gap * (columns - 1)) / columns, 2.6)
+    names = [style.heading(panel.title, width) for panel in panels]
+    rows = [names[i : i + columns] for i in range(0, len(names), columns)]
+    heads = [style.LINE * max(map(style.lines_of, row)) + 0.1 for row in rows]
     height = sum(heads) + len(rows) * (tall + under) + 0.02
     low, high = limits([dot.score for panel in panels for dot in panel.dots], minimized=minimized)
     scores = style.ticks((low, high), MaxNLocator(4, steps=[1, 2, 5, 10]))

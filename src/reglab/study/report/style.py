@@ -32,6 +32,7 @@ DPI = 165
 SIZE = 9.0  # points
 LINE = 0.165  # inches, the height of a line of text
 _LETTER = 0.079  # inches, a wide letter at that size
+_BOLD = 0.084  # inches, the same in bold
 
 
 def colours(strategies: Sequence[str], baseline: str | None) -> dict[str, str]:
@@ -54,6 +55,11 @@ def wrap(name: str, width: int = 24) -> str:
             lines.append("")
         lines[-1] += part
     return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def heading(name: str, width: float) -> str:
+    """The name of a panel so many inches wide, in lines that fit into it when bold."""
+    return wrap(name, int(width / _BOLD))
 
 
 def lines_of(text: str) -> int:
