@@ -97,6 +97,8 @@ def rules(study: Studied) -> list[str]:
             f"Search: quasi-random (search seed {study.search_seed}). A key has the same value in the same trial of "
             "every strategy that holds it: trial 3 of none and of dropout have one learning rate."
         )
+    if spaces := _spaces(study):
+        told.append(f"Searched: {'; '.join(spaces)}.")
     if off:
         told.append(f"A strength is off in {_share(OFF_SHARE)} of those points: tuning may leave a method out.")
     told.append(
@@ -123,6 +125,19 @@ def _edges(rows: Sequence[Budget], study: Studied) -> list[str]:
                 remedy = f"{'lower' if end == 'low' else 'raise'} study.space.{one.key}.{end}"
                 weak.append(f"{row.strategy}: the best lies on the edge of the range ({where}): {remedy}.")
     return weak
+
+
+def _spaces(study: Studied) -> list[str]:
+    """Each key with its range, once, and again where another strategy searches another range of it."""
+    told: dict[str, None] = {}
+    for one in (one for space in study.space.values() for one in space):
+        if isinstance(one, Choice):
+            told[f"{short(one.key)} one of {', '.join(map(str, one.options))}"] = None
+        else:
+            how = [what for what, so in (("log", one.log), ("whole", one.whole)) if so]
+            how += [f"off at {one.off:g}"] if one.off is not None else []
+            told[f"{short(one.key)} {one.low:g} to {one.high:g}" + (f" ({', '.join(how)})" if how else "")] = None
+    return list(told)
 
 
 def _span(seeds: Sequence[int]) -> str:
