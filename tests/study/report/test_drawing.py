@@ -4,9 +4,12 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reglab.study.report import drawing
+from reglab.study.report.chart_curves import curves
+from reglab.study.report.learning import Curve, Learning, Panel
 from reglab.study.report.make import make_report
 from reglab.study.report.question import ask
 from reglab.study.report.records import History
@@ -41,3 +44,12 @@ def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.Monke
 
 def _undated(file: Path) -> bytes:
     return re.sub(rb"\d{4}-\d\d-\d\d \d\d:\d\d", b"", file.read_bytes())
+
+
+def test_a_baseline_that_has_no_panel_is_not_cut_off() -> None:
+    steps, std = np.array([1, 2]), np.zeros(2)
+    behind = Curve(steps, np.array([0.2, 0.9]), std)
+    panel = Panel("l2", "#0072b2", None, Curve(steps, np.array([0.5, 0.6]), std))
+    (axes,) = curves(Learning("accuracy", [panel], behind, "none", 13)).axes
+    low, high = axes.get_ylim()
+    assert low < 0.2 < 0.9 < high

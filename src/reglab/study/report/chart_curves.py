@@ -63,10 +63,11 @@ def curves(told: Learning) -> "Figure":
 
 
 def _limits(told: Learning) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The steps and the values that all panels show: every curve with its band, and a margin."""
+    """The steps and the values that all panels show: every curve with its band, the baseline's, and a margin."""
     some = [one for panel in told.panels for one in (panel.train, panel.val) if one is not None]
     steps = np.concatenate([one.steps for one in some])
-    values = np.concatenate([edge for one in some for edge in (one.mean - one.std, one.mean + one.std)])
+    edges = [edge for one in some for edge in (one.mean - one.std, one.mean + one.std)]
+    values = np.concatenate(edges if told.baseline is None else [*edges, told.baseline.mean])
     return _with_margin(steps, 0.02), _with_margin(values, 0.05)
 
 

@@ -59,8 +59,8 @@ def with_tuning(found: "TaskFindings", study: Studied, records: Sequence[Record]
     searched = {row.strategy: row.trials for row in rows if study.tuned(row.strategy)}
     timings = disturbed(found, rows, study)
     affordable = None
-    if study.exchangeable and len(searched) > 1:
-        affordable = equal_compute(searched, minimized=study.minimized) if not timings else None
+    if study.exchangeable and len(searched) > 1 and not timings:
+        affordable = equal_compute(searched, minimized=study.minimized)
     told = {row.strategy: importances(study.space.get(row.strategy, ()), row.trials) for row in rows}
     known = {strategy: shares for strategy, shares in told.items() if shares is not None}
     weak = [*unequal(rows, study), *without_score(rows), *_edges(rows, study), *timings]
