@@ -4,8 +4,6 @@ import json
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,10 +17,11 @@ from reglab.errors import InProgress
 from reglab.paths import PROJECT
 from reglab.tracking import queries
 from reglab.training.run import run
+from tests.processes import Process
 from tests.study.sweeps import TINY, children, parent, places, store, sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Process]
 LONG = "trainer.max_epochs=20"
 SWEEP = ["regularizer=none,l1", "seed=range(4)", "trainer.max_epochs=8"]
 
@@ -36,13 +35,11 @@ def folder(store_uri: str) -> Path:
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
     """Starts a sweep in a process of its own."""
-    processes: list[subprocess.Popen[str]] = []
+    processes: list[Process] = []
 
-    def begin(*overrides: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(PROJECT / "pipelines" / "train.py"), "-m", *TINY, *places(folder), *overrides]
-        processes.append(
-            subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        )
+    def begin(*overrides: str) -> Process:
+        pipeline = PROJECT / "pipelines" / "train.py"
+        processes.append(Process(pipeline, "-m", *TINY, *places(folder), *overrides, cwd=folder))
         return processes[-1]
 
     yield begin
@@ -54,7 +51,7 @@ def start(folder: Path) -> Iterator[Start]:
 def test_two_sweeps_at_once_share_the_runs_and_report_the_same(folder: Path, start: Start) -> None:
     names = ("one", "two")
     started = [start(*SWEEP, f"report.dir={folder}/{name}") for name in names]
-    said = [process.communicate()[0] for process in started]
+    said = [process.communicate() for process in started]
     assert [process.returncode for process in started] == [0, 0], said
     assert [record.status for record in children(folder)] == ["FINISHED"] * 8, said
     assert set(Counter(record.tags["config_hash"] for record in children(folder)).values()) == {1}
@@ -65,7 +62,7 @@ def test_two_sweeps_at_once_share_the_runs_and_report_the_same(folder: Path, sta
     assert one.count("\n") == 3
 
 
-def stopped_in_a_run(folder: Path, start: Start) -> "subprocess.Popen[str]":
+def stopped_in_a_run(folder: Path, start: Start) -> Process:
     """A sweep of one run, held still in the middle of it: for others it lives."""
     other = start("seed=0", LONG)
     while not list(folder.rglob("environment.json")):  # written after its run was opened: it holds no lock

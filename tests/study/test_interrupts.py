@@ -1,7 +1,5 @@
 """A sweep in several processes that die, killed, stopped, and finished after all (Ctrl-C: test_study_interrupts.py)."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +7,10 @@ import psutil
 import pytest
 
 from reglab.paths import PROJECT
+from tests.processes import Process
 from tests.study.sweeps import TINY, children, parent, places, sweep
 
-SWEEP = ["regularizer=none,dropout", "seed=range(5)", "trainer.max_epochs=15"]
+SWEEP = ["regularizer=none,dropout", "seed=range(5)", "trainer.max_epochs=8"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
@@ -20,15 +19,9 @@ class Started:
     """A sweep with two joblib workers, as a user starts it: a process group of its own."""
 
     def __init__(self, folder: Path) -> None:
-        command = [sys.executable, str(PROJECT / "pipelines" / "train.py"), "-m", "hydra/launcher=joblib"]
-        self.main = subprocess.Popen(
-            [*command, "hydra.launcher.n_jobs=2", *TINY, *places(folder), *SWEEP],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+        pipeline = PROJECT / "pipelines" / "train.py"
+        self.main = Process(pipeline, "-m", *launcher, *TINY, *places(folder), *SWEEP, cwd=folder)
         self.lines: list[str] = []
 
     def until_a_run_ends(self) -> list[psutil.Process]:
@@ -39,7 +32,6 @@ class Started:
 
     def line(self) -> str:
         """The next line of output."""
-        assert self.main.stdout is not None
         line = self.main.stdout.readline()
         assert line, "ended early:\n" + "".join(self.lines)
         self.lines.append(line)
@@ -47,9 +39,8 @@ class Started:
 
     def end(self) -> tuple[int, str]:
         """Exit code, and what it wrote after the last line read."""
-        assert self.main.stdout is not None
-        code = self.main.wait()
-        return code, self.main.stdout.read()
+        said = self.main.communicate()
+        return self.main.wait(), said
 
 
 @pytest.fixture(scope="module")

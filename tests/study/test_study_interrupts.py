@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -11,28 +9,22 @@ import pytest
 
 from reglab.paths import PROJECT
 from reglab.tracking import queries
+from tests.processes import Process
 from tests.study.studies import TINY, board, conduct
 from tests.study.sweeps import children, parent, places, store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
-STUDY = ["study.common.trainer.max_epochs=15", "study.trials=3", "study.seeds=3"]
+STUDY = ["study.common.trainer.max_epochs=8", "study.trials=3", "study.seeds=3"]
 
 
-def start(folder: Path, workers: int) -> "subprocess.Popen[str]":
+def start(folder: Path, workers: int) -> Process:
     """As a user starts it: a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, str(PROJECT / "pipelines" / "study.py"), *TINY, *STUDY, f"workers={workers}", *places(folder)],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    pipeline = PROJECT / "pipelines" / "study.py"
+    return Process(pipeline, *TINY, *STUDY, f"workers={workers}", *places(folder), cwd=folder)
 
 
-def until(process: "subprocess.Popen[str]", runs: int) -> str:
+def until(process: Process, runs: int) -> str:
     """Reads its output until so many runs of one phase have ended, in whichever order."""
-    assert process.stdout is not None
     said = ""
     for line in process.stdout:
         said += line
@@ -55,7 +47,7 @@ def test_a_study_that_was_killed_and_stopped_goes_on(tmp_path: Path, capsys: pyt
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all processes receive it
-    said, _ = process.communicate()
+    said = process.communicate()
     assert process.returncode == 130, said
     assert psutil.wait_procs(workers, timeout=10)[1] == []
     last = [line for line in said.splitlines() if not line.startswith("[")]

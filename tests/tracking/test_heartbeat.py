@@ -1,16 +1,16 @@
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from reglab.stopping import stoppable
 from reglab.tracking import heartbeat, owner, parent, queries
 from reglab.tracking.run import TrackedRun
-from reglab.tracking.store import Store
+from reglab.tracking.store import Store, open_store
+from tests.processes import Process
 from tests.tracking.test_queries import add
 
 ELSEWHERE = json.dumps(json.loads(owner.me()) | {"host": "another"})
@@ -138,31 +138,25 @@ def waited(true: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.02)
 
 
-_BUSY = """
-import sys, time
-from reglab.stopping import stoppable
-from reglab.tracking.run import TrackedRun
-from reglab.tracking.store import open_store
-with stoppable(), TrackedRun.open(open_store(sys.argv[1], "exp"), name="busy", tags={}, params={}, beat_s=0.1) as run:
-    print(run.id, flush=True)
-    while True:  # an epoch without end, which never lets the buffer send
-        sum(range(1000))
-"""
+def train_for_ever(uri: str) -> None:
+    """A run whose id it prints, in an epoch without end, which never lets the buffer send."""
+    store = open_store(uri, "exp")
+    with stoppable(), TrackedRun.open(store, name="busy", tags={}, params={}, beat_s=0.1) as run:
+        print(run.id, flush=True)
+        while True:
+            sum(range(1000))
 
 
 @pytest.fixture
-def busy(store: Store) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen([sys.executable, "-c", _BUSY, store.uri], stdout=subprocess.PIPE, text=True)
+def busy(store: Store) -> Iterator[Process]:
+    process = Process(train_for_ever, store.uri)
     yield process
     process.kill()
     process.wait()
 
 
 @pytest.mark.slow
-def test_a_process_deep_in_an_epoch_beats_and_a_signal_ends_it_at_once(
-    store: Store, busy: "subprocess.Popen[str]"
-) -> None:
-    assert busy.stdout is not None
+def test_a_process_deep_in_an_epoch_beats_and_a_signal_ends_it_at_once(store: Store, busy: Process) -> None:
     run_id = busy.stdout.readline().strip()
     for _ in range(2):
         store.client.set_tag(run_id, "heartbeat", "1")

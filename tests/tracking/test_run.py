@@ -1,8 +1,6 @@
 import math
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,7 +13,8 @@ from reglab.tracking import artifacts, queries
 from reglab.tracking.closing import signals_held
 from reglab.tracking.owner import me
 from reglab.tracking.run import TrackedRun
-from reglab.tracking.store import Store
+from reglab.tracking.store import Store, open_store
+from tests.processes import Process
 
 
 def opened(store: Store, **tags: object) -> TrackedRun:
@@ -192,20 +191,16 @@ def test_signals_at_any_moment_leave_nothing_running(store: Store) -> None:
     assert "KILLED" in {r.status for r in ended}
 
 
-_VICTIM = """
-import sys, time
-from reglab.tracking.run import TrackedRun
-from reglab.tracking.store import open_store
-with TrackedRun.open(open_store(sys.argv[1], "exp"), name="victim", tags={}, params={}) as run:
-    print(run.id, flush=True)
-    time.sleep(60)
-"""
+def sleep_in_a_run(uri: str) -> None:
+    """A run whose id it prints, and which lasts."""
+    with TrackedRun.open(open_store(uri, "exp"), name="victim", tags={}, params={}) as run:
+        print(run.id, flush=True)
+        time.sleep(60)
 
 
 @pytest.mark.slow
 def test_run_of_a_killed_process_is_buried_and_a_living_one_is_not(store: Store) -> None:
-    victim = subprocess.Popen([sys.executable, "-c", _VICTIM, store.uri], stdout=subprocess.PIPE, text=True)
-    assert victim.stdout is not None
+    victim = Process(sleep_in_a_run, store.uri)
     run_id = victim.stdout.readline().strip()
     with opened(store) as mine:
         assert queries.bury(store) == []

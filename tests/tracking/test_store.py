@@ -1,6 +1,4 @@
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -9,33 +7,29 @@ from pathlib import Path
 import pytest
 
 from reglab.errors import ConfigError
-from reglab.tracking.store import Store, open_store
-
-_FIRST_USE = """
-import sys, time
-from reglab.tracking.store import open_store
 from reglab.tracking.run import TrackedRun
-open(sys.argv[2], "w").close()  # imported; now all at once
-while not __import__("pathlib").Path(sys.argv[3]).exists():
-    time.sleep(0.005)
-store = open_store(sys.argv[1], "shared")
-with TrackedRun.open(store, name="first", tags={}, params={}):
-    pass
-"""
+from reglab.tracking.store import Store, open_store
+from tests.processes import Process
+
+
+def first_use(uri: str, ready: str, go: str) -> None:
+    """Tells that it is there by the file `ready`, and opens store and run once there is a file `go`."""
+    Path(ready).touch()
+    while not Path(go).exists():
+        time.sleep(0.005)
+    with TrackedRun.open(open_store(uri, "shared"), name="first", tags={}, params={}):
+        pass
 
 
 @pytest.mark.slow
 def test_first_use_by_four_processes_at_once(tmp_path: Path) -> None:
     uri, go = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "go"
     ready = [tmp_path / f"ready{i}" for i in range(4)]
-    processes = [
-        subprocess.Popen([sys.executable, "-c", _FIRST_USE, uri, str(r), str(go)], stderr=subprocess.PIPE, text=True)
-        for r in ready
-    ]
+    processes = [Process(first_use, uri, str(r), str(go)) for r in ready]
     while not all(r.exists() for r in ready) and all(p.poll() is None for p in processes):
         time.sleep(0.01)
     go.touch()
-    assert [(p.communicate()[1], p.returncode) for p in processes] == [("", 0)] * 4  # and no migration noise
+    assert [(p.communicate(), p.returncode) for p in processes] == [("", 0)] * 4  # and no migration noise
     client = open_store(uri, "shared").client
     assert sorted(e.name for e in client.search_experiments()) == ["Default", "shared"]
     runs = client.search_runs([open_store(uri, "shared").experiment_id])
@@ -50,7 +44,7 @@ def test_killed_while_it_makes_the_database_it_leaves_no_half_of_one(tmp_path: P
     uri, ready, go = f"sqlite:///{tmp_path}/db/mlflow.db", tmp_path / "ready", tmp_path / "go"
     (tmp_path / "db").mkdir()
     go.touch()
-    process = subprocess.Popen([sys.executable, "-c", _FIRST_USE, uri, str(ready), str(go)])
+    process = Process(first_use, uri, str(ready), str(go))
     while not [path for path in (tmp_path / "db").iterdir() if path.suffix != ".lock"]:
         time.sleep(0.005)
     time.sleep(seconds)  # the schema takes two seconds or more
