@@ -15,7 +15,7 @@ README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
 NOT_HERE = {"make test", "make ui"}  # this is `make test`; `make ui` does not end by itself: below
-FEW = "study.strategies=[none,dropout+weight_decay] study.trials=2 study.tuning_seeds=1 seeds=3"
+FEW = "study.strategies=[none,dropout+weight_decay] study.trials=1 study.tuning_seeds=1 seeds=2"
 FEW += " study.common.trainer.max_epochs=2 workers=1"
 REDUCED = {  # in full by .ci/run
     "make compare": f'make compare ARGS="{FEW}"',

@@ -98,7 +98,8 @@ class _Conductor:
                 entered.status = "FINISHED" if done else "FAILED"
                 return 0 if done and answered else 1
         except Stopped as stop:
-            say(f"stopped by {stop}; the same command goes on from here")
+            lost = ": the tracking store does not answer" if entered.lost else ""
+            say(f"stopped by {stop}{lost}; the same command goes on from here")
             return stop.exit_code
 
     def show(self) -> int:

@@ -74,3 +74,16 @@ def test_where_seeds_share_rows_the_t_test_is_corrected_for_all_comparisons_too(
     assert line.verdict == "no clear difference"
     assert "Holm’s p = 0.039, but 0.135 with the rows that seeds share reckoned in" in shared.headline
     assert any(text.startswith("l1: p and interval leave out zero, but") for text in shared.tasks[0].weaknesses)
+
+
+def test_a_p_that_its_interval_contradicts_is_told() -> None:
+    none = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75, 0.72, 0.74]
+    effect = [0.001, 0.002, 0.060, 0.003, 0.004, 0.070, 0.005, 0.006]  # all on one side, two of them far out
+    shared = found(accuracies({"none": none, "l1": [v + e for v, e in zip(none, effect, strict=True)]}))
+    line = lines(shared)["l1"]
+    assert line.p_holm == pytest.approx(2 / 2**8)
+    assert line.diff_interval is not None
+    assert line.diff_interval[0] < 0 < line.diff_interval[1]
+    assert line.verdict == "no clear difference"
+    told = "l1: Holm’s p is 0.0078, but the interval of its difference includes zero: no difference is claimed."
+    assert told in shared.tasks[0].weaknesses

@@ -7,6 +7,7 @@ from typing import Any
 from reglab.study.report.findings import TaskFindings, find
 from reglab.study.report.question import ask
 from reglab.study.report.studied import Studied, studied
+from reglab.study.report.tuning import TaskTuning
 from tests.study.report.lab import Rec, rec
 
 LR = {"key": "optimizer.lr", "low": 1e-4, "high": 1e-2, "log": True, "whole": False, "step": None, "off": None}
@@ -97,6 +98,12 @@ class Lab:
         """What the report finds on the only task."""
         (found,) = find(self.records, ask(self.records, metric=metric), study=self.study).tasks
         return found
+
+    def tuning(self, metric: str = "test/accuracy") -> TaskTuning:
+        """What the report of its only task says of its tuning."""
+        told = self.task(metric).tuning
+        assert told is not None
+        return told
 
     def _job(self, phase: str, strategy: str, seed: int, **told: Any) -> dict[str, str]:
         identity = f"hash{len(self.jobs)}"

@@ -18,7 +18,7 @@ from reglab.study.report.splits import Splits, missing_cells, proofs, splits
 from reglab.study.report.studied import Studied
 from reglab.study.report.tasks import Task, key_of, split
 from reglab.study.report.tuning import TaskTuning, with_tuning
-from reglab.study.report.weaknesses import shared_rows, untold
+from reglab.study.report.weaknesses import unclaimed, untold
 from reglab.wording import listed
 
 
@@ -146,7 +146,7 @@ def _of_task(task: Task, failures: Sequence[Failure], question: Question) -> Tas
     proven, weak = proofs(table)
     if how_split.weakness:
         weak.append(how_split.weakness)
-    weak += [*table.doubles, *missing_cells(table), *untold(choice, table, question), *shared_rows(lines)]
+    weak += [*table.doubles, *missing_cells(table), *untold(choice, table, question), *unclaimed(lines)]
     how = [how_split.how]
     if proven:
         how.append(f"Pairs share {listed(proven)}: the hashes are equal across strategies for every seed.")
