@@ -141,6 +141,8 @@ def test_names_wrap_and_lose_nothing() -> None:
     assert all(len(line) <= 24 for line in wrapped.split("\n"))
     assert wrapped.replace("\n", "").replace(" ", "") == "stochastic_depth+label_smoothing(epsilon=0.1,other=2)"
     assert wrap("x" * 50, 24).replace("\n", "") == "x" * 50
+    assert wrap("dropout+weight_decay", 16) == "dropout+\nweight_decay"
+    assert wrap("stochastic_depth", 12) == "stochastic_\ndepth"
 
 
 def test_curves_are_means_over_seeds() -> None:

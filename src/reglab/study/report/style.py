@@ -43,9 +43,10 @@ def colours(strategies: Sequence[str], baseline: str | None) -> dict[str, str]:
 
 
 def wrap(name: str, width: int = 24) -> str:
-    """The name over several lines, broken after `+`, `(`, `,` or `_`, and anywhere if a part is still too long."""
+    """The name over several lines, broken after `+`, `(` or `,`; a part that is too long after `_`, or anywhere."""
+    wholes = re.findall(r"[^+(, ]*[+(, ]?", name)
     lines = [""]
-    for part in re.findall(r"[^+(,_ ]*[+(,_ ]?", name):
+    for part in (p for whole in wholes for p in ([whole] if len(whole) <= width else re.findall("[^_]*_?", whole))):
         while len(part) > width:
             if lines[-1]:
                 lines.append("")
