@@ -5,41 +5,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reglab.study.report import style
-from reglab.study.report.learning import Learning, Panel
+from reglab.study.report import hover, panels, style
+from reglab.study.report.hover import Spot
+from reglab.study.report.learning import Curve, Learning, Panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = 4
+_LEGEND, _FOOT = 0.28, 0.46  # inches over and under the panels
 
 
 def curves(told: Learning) -> "Figure":
     """Small multiples on common axes: validation solid, training dashed, the baseline's validation in grey."""
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
-    panels, baseline = told.panels, told.baseline
-    columns = min(COLUMNS, len(panels))
-    down = -(-len(panels) // columns)
-    left, right, gap, legend, foot, tall = 0.62, 0.12, 0.16, 0.28, 0.46, 1.3
-    width = min((style.WIDTH - left - right - gap * (columns - 1)) / columns, 3.2)
-    names = [style.heading(panel.name, width) for panel in panels]
-    head = style.LINE * max(style.lines_of(name) for name in names) + 0.1
-    height = legend + down * (tall + head) + foot
+    baseline, count = told.baseline, len(told.panels)
     x_limits, y_limits = _limits(told)
     x_ticks = style.ticks(x_limits, MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     y_ticks = style.ticks(y_limits, MaxNLocator(5, steps=[1, 2, 5, 10]))
     with style.look():
-        figure = Figure(figsize=(style.WIDTH, height))
-        for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
-            row, column = divmod(i, columns)
-            x, top = left + column * (width + gap), legend + row * (tall + head) + head
-            box = x / style.WIDTH, 1 - (top + tall) / height, width / style.WIDTH, tall / height
-            axes = figure.add_axes(box, xlim=x_limits, ylim=y_limits)
-            axes.set_title(name, color=panel.colour, weight="bold", loc="left", pad=3)
-            style.panel_ticks(axes, x_ticks if i + columns >= len(panels) else [], y_ticks, labelled=column == 0)
+        names, colours = [panel.name for panel in told.panels], [panel.colour for panel in told.panels]
+        limits = {"xlim": x_limits, "ylim": y_limits}
+        figure, shown = panels.lay(names, colours, limits, above=_LEGEND, below=_FOOT)
+        for i, (panel, axes) in enumerate(zip(told.panels, shown, strict=True)):
+            x = x_ticks if panels.lowest(i, count) else []
+            panels.scale(axes, x, y_ticks, labelled=panels.leftmost(i))
             if baseline is not None and panel.val is not baseline:
                 axes.plot(baseline.steps, baseline.mean, color=style.BASELINE, linewidth=1.1, alpha=0.8)
             for one, dashes in ((panel.train, (3, 1.5)), (panel.val, (None, None))):
@@ -49,17 +40,35 @@ def curves(told: Learning) -> "Figure":
                     axes.plot(one.steps, one.mean, color=panel.colour, linewidth=1.6, dashes=dashes)
         keys = [Line2D([], [], color=style.INK, linewidth=1.6, label="validation")]
         keys.append(Line2D([], [], color=style.INK, linewidth=1.6, dashes=(3, 1.5), label="training, in eval mode"))
-        if baseline is not None and len(panels) > 1:
+        if baseline is not None and count > 1:
             keys.append(
                 Line2D([], [], color=style.BASELINE, linewidth=1.1, label=f"validation of {told.baseline_label}")
             )
-        figure.legend(handles=keys, loc="upper left", bbox_to_anchor=(left / style.WIDTH, 1), ncols=3, frameon=False,
-                      borderpad=0.2, borderaxespad=0.2, handlelength=2.2, columnspacing=1.6)  # fmt: skip
-        middle = (left + (columns * (width + gap) - gap) / 2) / style.WIDTH
-        figure.text(middle, 0.1 / height, _step_name(panels), ha="center", va="bottom")
-        figure.text(0.1 / style.WIDTH, (foot + (height - legend - foot) / 2) / height, told.name, rotation=90,
-                    ha="left", va="center")  # fmt: skip
+        figure.legend(handles=keys, loc="upper left", bbox_to_anchor=(panels.LEFT / style.WIDTH, 1), ncols=3,
+                      frameon=False, borderpad=0.2, borderaxespad=0.2, handlelength=2.2, columnspacing=1.6)  # fmt: skip
+        panels.label_both(figure, _step_name(told.panels), told.name, above=_LEGEND, below=_FOOT)
     return figure
+
+
+def spots(told: Learning, figure: "Figure") -> list[Spot]:
+    """What hovering tells: the curves of a panel at a step, and the baseline's."""
+    found = []
+    for panel, axes in zip(told.panels, figure.axes, strict=True):
+        behind = told.baseline if panel.val is not told.baseline else None
+        of = {"validation": panel.val, "training": panel.train, f"validation of {told.baseline_label}": behind}
+        known = {label: one for label, one in of.items() if one is not None}
+        own = next(iter(known.values())).steps.tolist()
+        steps = [own[i] for i in hover.some(own)]
+        head = f"{panel.name}, {_step_name(told.panels)}"
+        texts = [[f"{head} {step:g}", *(_at(one, step, label) for label, one in known.items())] for step in steps]
+        found += hover.strips(axes, steps, ["\n".join(lines) for lines in texts])
+    return found
+
+
+def _at(curve: Curve, step: float, label: str) -> str:
+    """``validation 0.612 ± 0.013``; a dash where the curve has nothing at that step."""
+    (places,) = np.nonzero(curve.steps == step)
+    return f"{label} " + (f"{curve.mean[places[0]]:.4g} ± {curve.std[places[0]]:.2g}" if len(places) else "–")
 
 
 def _limits(told: Learning) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -77,7 +86,7 @@ def _with_margin(values: np.ndarray, share: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _step_name(panels: Sequence[Panel]) -> str:
+def _step_name(shown: Sequence[Panel]) -> str:
     """Epochs are counted one by one; where steps jump they are optimizer steps."""
-    steps = next((c.steps for panel in panels for c in (panel.val, panel.train) if c is not None), np.zeros(0))
+    steps = next((c.steps for panel in shown for c in (panel.val, panel.train) if c is not None), np.zeros(0))
     return "step" if len(steps) > 1 and np.diff(steps).min() > 1 else "epoch"

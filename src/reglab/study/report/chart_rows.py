@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reglab.study.report import style
+from reglab.study.report import hover, style
 from reglab.study.report.figures import between, p_value, signed
+from reglab.study.report.hover import Spot
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.statistics import Interval
+from reglab.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,6 +102,21 @@ def strips(
         if from_zero:
             axes.set_xlim(left=0)
     return figure
+
+
+def spots(lines: Sequence[Line], figure: "Figure", digits: int) -> list[Spot]:
+    """What hovering tells over each row of a forest plot."""
+    (axes,) = figure.axes
+    return hover.strips(axes, [float(y) for y in axes.get_yticks()], [told(line, digits) for line in lines], along="y")
+
+
+def told(line: Line, digits: int, about: str = "") -> str:
+    """A paired difference in three lines of text; `about` stands behind the strategy."""
+    return (
+        f"{line.strategy}{about}: {signed(line.diff, digits)} {between(line.diff_interval, digits, sign=True)}\n"
+        f"{counted(line.pairs, 'pair')}, p {p_value(line.p)}, after Holm’s correction {p_value(line.p_holm)}\n"
+        f"{line.verdict}"
+    )
 
 
 def titles(rows: Sequence[Strip]) -> dict[str, list[str]]:

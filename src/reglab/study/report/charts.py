@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reglab.study.report import chart_curves, chart_rows, figures
 from reglab.study.report.chart_rows import Strip
 from reglab.study.report.findings import TaskFindings
+from reglab.study.report.hover import Spot
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.learning import Learning
 from reglab.study.report.question import Question
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart: its file's stem, its heading and caption, the figure, and what hovering over dots tells."""
+    """One chart: its file's stem, its heading and caption, the figure, and what hovering over dots and spots tells."""
 
     name: str
     title: str
     caption: str
     figure: "Figure"
     titles: dict[str, list[str]] = field(default_factory=dict)
+    spots: Sequence[Spot] = ()
 
 
 def of_task(
@@ -70,12 +72,13 @@ def forest(lines: Sequence[Line], question: Question, colours: dict[str, str], u
         return None
     better = "right is better" if question.higher else "left is better"
     label = f"{question.metric} minus that of {base.strategy}, paired by {unit[:-1]} ({better})"
-    figure = chart_rows.forest(tested, colours, label, figures.decimals(lines))
+    digits = figures.decimals(lines)
+    figure = chart_rows.forest(tested, colours, label, digits)
     caption = (
         f"Mean difference from {base.strategy} over paired {unit}, with its 95 % interval. Filled: the verdict is "
         "“helps” or “hurts”."
     )
-    return Chart("differences", "Paired differences", caption, figure)
+    return Chart("differences", "Paired differences", caption, figure, spots=chart_rows.spots(tested, figure, digits))
 
 
 def _seeds(
@@ -124,7 +127,9 @@ def _curves(told: Learning, found: TaskFindings) -> Chart:
     caption = f"Mean over seeds, with a band of one standard deviation.{_noise(found, '')}"
     if told.of > len(told.panels):
         caption += f" The {len(told.panels)} best of {told.of} are shown."
-    return Chart(f"curves-{told.name}", f"Learning curves: {told.name}", caption, chart_curves.curves(told))
+    figure = chart_curves.curves(told)
+    title = f"Learning curves: {told.name}"
+    return Chart(f"curves-{told.name}", title, caption, figure, spots=chart_curves.spots(told, figure))
 
 
 def _noise(found: TaskFindings, consequence: str) -> str:

@@ -53,7 +53,9 @@ def drawn(some: Iterable[Chart], folder: Path, files: str, ids: str) -> list[Dra
     for chart in some:
         file = f"{files}{chart.name}.png"
         svg.save_png(chart.figure, folder / file)
-        element = svg.inline(chart.figure, f"{ids}-{chart.name}", f"{chart.title}. {chart.caption}", chart.titles)
+        ids_of = f"{ids}-{chart.name}"
+        label = f"{chart.title}. {chart.caption}"
+        element = svg.inline(chart.figure, ids_of, label, chart.titles, chart.spots)
         made.append(Drawn(chart.name, chart.title, chart.caption, element, file))
     return made
 

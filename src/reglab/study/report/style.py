@@ -117,23 +117,6 @@ def ticks(limits: tuple[float, float], locator: "Locator") -> list[float]:
     return [place for place in map(float, locator.tick_values(low, high)) if low <= place <= high]
 
 
-def panel_ticks(axes: "Axes", x: Sequence[float], y: Sequence[float], *, labelled: bool) -> None:
-    """Ticks of one of several panels with common limits: horizontal lines at `y`, and the numbers where `labelled`.
-
-    An axis that says nothing is not drawn at all, and its lines are one artist: matplotlib's ticks take most of the
-    time of a chart of many panels.
-    """
-    axes.hlines(y, 0, 1, transform=axes.get_yaxis_transform(), color=GRID, linewidth=0.7, zorder=0.5)
-    axes.xaxis.set_visible(bool(x))
-    axes.yaxis.set_visible(labelled)
-    if x:
-        axes.set_xticks(x)
-        axes.tick_params("x", length=2.5)
-    if labelled:
-        axes.set_yticks(y)
-        axes.tick_params("y", length=2.5)
-
-
 def name_rows(axes: "Axes", names: Sequence[str], heights: Sequence[float]) -> list[float]:
     """Rows from top to bottom, each `heights` inches high, named at the left; returns their centres (inches)."""
     centres, top = [], 0.0

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reglab.study.report import style
+from reglab.study.report import hover, style
+from reglab.study.report.hover import Spot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _THEME = {style.INK: "var(--ink)", style.MUTED: "var(--muted)", style.GRID: "var(--grid)", style.PAPER: "var(--paper)"}
 _THEME |= {light: f"var(--c{i})" for i, (light, _) in enumerate(style.PALETTE)}
+
+_POINTS = 72  # an inch in matplotlib's SVG
 
 
 def save_png(figure: "Figure", path: Path) -> None:
@@ -22,13 +25,20 @@ def save_png(figure: "Figure", path: Path) -> None:
         figure.savefig(path, dpi=style.DPI, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 1})
 
 
-def inline(figure: "Figure", name: str, label: str, titles: Mapping[str, Sequence[str]] | None = None) -> str:
+def inline(
+    figure: "Figure",
+    name: str,
+    label: str,
+    titles: Mapping[str, Sequence[str]] | None = None,
+    spots: Sequence[Spot] = (),
+) -> str:
     """The figure as an `<svg>` element that follows the page's theme.
 
     Args:
         name: prefix of all ids, unique on the page.
         label: what the chart shows, for those who do not see it.
         titles: by the gid of a scatter, what hovering over each of its dots tells.
+        spots: other places of the figure that tell something, above all else that is drawn.
     """
     out = io.StringIO()
     with style.look():
@@ -45,6 +55,9 @@ def inline(figure: "Figure", name: str, label: str, titles: Mapping[str, Sequenc
     text = re.sub(r' xmlns:xlink="[^"]*"| xmlns="[^"]*"| version="[^"]*"', "", text).replace("xlink:href", "href")
     head, rest = text.split(">", 1)
     head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    if spots:
+        width, height = figure.get_size_inches() * _POINTS
+        rest = rest.replace("</svg>", f"{hover.elements(spots, width, height)}</svg>")
     return f'{head} role="img" aria-label="{html.escape(label)}">{rest}'
 
 

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from reglab.study.report import chart_trials
+from reglab.study.report import chart_growth, chart_trials
 from reglab.study.report.budget import Budget
-from reglab.study.report.chart_trials import Dot, Growth, Panel
+from reglab.study.report.chart_growth import Growth
+from reglab.study.report.chart_trials import Dot, Panel
 from reglab.study.report.charts import Chart
 from reglab.study.report.expected_best import best_so_far, expected_best
 from reglab.study.report.question import Question
@@ -166,5 +167,5 @@ def _growth(tuned: TaskTuning, question: Question, colours: Mapping[str, str]) -
             "those before it. Below, the test of that trial, on the tuning seeds."
         )
     best = "expected best" if study.exchangeable else "best so far"
-    figure = chart_trials.growth(lines, f"{best} {study.select_by[0]}", f"{question.metric} of it")
-    return Chart("growth", "What more tuning brings", caption, figure)
+    figure = chart_growth.growth(lines, f"{best} {study.select_by[0]}", f"{question.metric} of it")
+    return Chart("growth", "What more tuning brings", caption, figure, spots=chart_growth.spots(lines, figure))
