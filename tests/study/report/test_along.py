@@ -74,7 +74,7 @@ def test_a_panel_shows_and_tells_each_difference() -> None:
     assert len(chart.spots) == 6
     head, pairs, verdict = chart.spots[1].told.split("\n")
     assert re.fullmatch(r"l1, label_noise 0\.1: \+0\.090+ \[\+0\.090+, \+0\.090+\]", head)
-    assert pairs == "6 pairs, p 0.031, after Holm’s correction 0.063"
+    assert pairs == "6 pairs, p 0.031, after Holm’s correction 0.062"
     assert verdict == "too few seeds to tell"
     low, high = first.get_ylim()
     assert all(low < edge < high for line in row for edge in line.diff_interval or ())
