@@ -71,3 +71,23 @@ def test_timings_that_other_work_disturbed_are_told_and_compare_nothing() -> Non
     assert lab(4.1).tuning().affordable is None
     assert not [text for text in lab(3.9).task().weaknesses if "disturbed" in text]
     assert lab(3.9).tuning().affordable is not None
+
+
+def test_a_trial_that_was_held_up_is_told_and_compares_nothing() -> None:
+    def lab(longest: float) -> Lab:
+        made = Lab({"none": [LR], "dropout": [LR, P]})
+        for strategy in ("none", "dropout"):
+            for i in range(4):
+                held = longest if (strategy, i) == ("dropout", 2) else 2.0
+                made.tune(strategy, i, {"optimizer.lr": 1e-3}, [0.8 - i / 10], chosen=i == 0, seconds=held)
+            made.confirm(strategy, [0.8, 0.8], [0.7, 0.7], seconds=2.0)
+        return made
+
+    (told,) = [text for text in lab(41.0).task().weaknesses if "held up" in text]
+    assert told == (
+        "Training was held up: single trials took much longer than others (of dropout 41.0 s a run, 2.00 s in the "
+        "middle). Seconds do not compare strategies here, and equal compute is not shown."
+    )
+    assert lab(41.0).tuning().affordable is None
+    assert not [text for text in lab(39.0).task().weaknesses if "held up" in text]
+    assert lab(39.0).tuning().affordable is not None
