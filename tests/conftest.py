@@ -27,12 +27,17 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mlflow.db"
 
 
+def fresh_store(empty_database: Path, folder: Path) -> str:
+    """The URI of a fresh sqlite store in a folder."""
+    with closing(sqlite3.connect(empty_database)) as source, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
+        source.backup(copy)  # not a file copy: the last tables may still lie in the write-ahead log
+    return f"sqlite:///{folder}/mlflow.db"
+
+
 @pytest.fixture
 def store_uri(tmp_path: Path, empty_database: Path) -> str:
     """The URI of a fresh sqlite store in the test's own folder."""
-    with closing(sqlite3.connect(empty_database)) as source, closing(sqlite3.connect(tmp_path / "mlflow.db")) as copy:
-        source.backup(copy)  # not a file copy: the last tables may still lie in the write-ahead log
-    return f"sqlite:///{tmp_path}/mlflow.db"
+    return fresh_store(empty_database, tmp_path)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from reglab.stopping import Stopped
 from reglab.study.ending import closing
 from reglab.tracking import parent, queries
 from reglab.tracking.store import Store, open_store
+from tests.conftest import fresh_store
 from tests.study.studies import board, conduct
 from tests.study.sweeps import children, store
 from tests.tracking.servers import end, free_port, start
@@ -43,12 +44,13 @@ class Lost:
 
 
 @pytest.fixture(scope="module")
-def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lost]:
+def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Lost]:
     folder = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        store(folder)
-        address, server = start(folder, f"sqlite:///{folder}/mlflow.db", free_port())
+        uri = fresh_store(empty_database, folder)
+        store(folder)  # its experiment keeps artifacts in the folder
+        address, server = start(folder, uri, free_port())
         served = open_store(address, "reglab")
         sweep = parent.enter(served, "some", [])
 

@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 STUDY = ["study.common.trainer.max_epochs=8", "study.trials=3", "study.seeds=3"]
 
 
-def start(folder: Path, workers: int) -> Process:
+def start(folder: Path) -> Process:
     """As a user starts it: a process group of its own."""
     pipeline = PROJECT / "pipelines" / "study.py"
-    return Process(pipeline, *TINY, *STUDY, f"workers={workers}", *places(folder), cwd=folder)
+    return Process(pipeline, *TINY, *STUDY, "workers=2", *places(folder), cwd=folder)
 
 
 def until(process: Process, runs: int) -> str:
@@ -35,14 +35,17 @@ def until(process: Process, runs: int) -> str:
 
 
 def test_a_study_that_was_killed_and_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    process = start(tmp_path, workers=1)
+    process = start(tmp_path)
     until(process, 1)  # in the middle of tuning
-    os.killpg(process.pid, signal.SIGKILL)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    process.kill()
     process.wait()
+    assert psutil.wait_procs(workers, timeout=20)[1] == []  # by themselves
     tuned = {run.run_id for run in children(tmp_path) if run.status == "FINISHED"}
     assert 1 <= len(tuned) < 6
 
-    process = start(tmp_path, workers=2)
+    process = start(tmp_path)
     until(process, 7 - len(tuned))  # in the middle of confirmation
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2

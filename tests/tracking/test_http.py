@@ -11,6 +11,7 @@ from reglab.tracking import parent, queries
 from reglab.tracking.link import run_link
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
+from tests.conftest import fresh_store
 from tests.tracking.servers import end, free_port, start
 
 pytestmark = pytest.mark.slow
@@ -21,9 +22,7 @@ def server(
     tmp_path_factory: pytest.TempPathFactory, empty_database: Path
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     folder = tmp_path_factory.mktemp("server")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    open_store(uri, "exp")
-    address, process = start(folder, uri, free_port())
+    address, process = start(folder, fresh_store(empty_database, folder), free_port())
     yield address, process
     end(process)
 

@@ -3,12 +3,10 @@
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from reglab.errors import ConfigError
 from reglab.paths import CONF, PROJECT
 from reglab.tracking import browse
 from reglab.tracking.store import Store, open_store
+from tests.conftest import fresh_store
 
 STRATEGIES = ("none", "l1", "dropout+max_norm")
 BARS = ("test/accuracy", "test/ece", "gap/loss", "test/balanced_accuracy")  # the last one in a folded section
@@ -69,17 +68,10 @@ def start(uri: str, *overrides: str, until: str = "/#/") -> Ui:
     raise AssertionError("\n".join(said))
 
 
-def copy_of(database: Path, folder: Path) -> str:
-    """The URI of a copy; not of the file alone, since the last tables may still lie in the write-ahead log."""
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
-        source.backup(copy)
-    return f"sqlite:///{folder}/mlflow.db"
-
-
 @pytest.fixture(scope="module")
 def store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A parent and its children: three strategies, three seeds, five epochs."""
-    store = open_store(copy_of(empty_database, tmp_path_factory.mktemp("ui")), "reglab")
+    store = open_store(fresh_store(empty_database, tmp_path_factory.mktemp("ui")), "reglab")
     client, experiment = store.client, store.experiment_id
     parent = client.create_run(experiment, run_name="the-parent", tags={"phase": "parent", "sweep": "s"}).info.run_id
     for i, strategy in enumerate(STRATEGIES):
@@ -155,7 +147,7 @@ def test_a_server_elsewhere_is_linked_not_started(ui: Ui, capsys: pytest.Capture
 
 @pytest.mark.slow
 def test_sigterm_ends_it_while_it_starts_and_no_runs_are_told(empty_database: Path, tmp_path: Path) -> None:
-    open_store(uri := copy_of(empty_database, tmp_path), "mine")
+    open_store(uri := fresh_store(empty_database, tmp_path), "mine")
     ui = start(uri, "tracking.experiment=mine", until="starting MLflow's server")
     assert "no runs in the experiment mine yet: make compare makes some" in ui.said
     assert ui.end(signal.SIGTERM) == 128 + signal.SIGTERM

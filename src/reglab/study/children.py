@@ -64,7 +64,8 @@ def _lives(process: psutil.Process) -> bool:
 def end(grace: float = 2.0) -> int:
     """Ends every process below this one: asks with SIGTERM, then insists with SIGKILL.
 
-    Joblib's resource tracker is left alone: it ends with this process, and complains where it is ended before.
+    Resource trackers and a fork server are left alone: they end with this process, and Python complains where they are
+    ended before. What a fork server has forked is ended.
 
     Args:
         grace: seconds between the two.
@@ -72,7 +73,7 @@ def end(grace: float = 2.0) -> int:
     Returns:
         how many were there.
     """
-    workers = [child for child in psutil.Process().children(recursive=True) if not _tracks_resources(child)]
+    workers = [child for child in psutil.Process().children(recursive=True) if not _helps_python(child)]
     for worker in workers:
         _tell(worker, signal.SIGTERM)
     _, left = psutil.wait_procs(workers, timeout=grace)
@@ -87,8 +88,12 @@ def _tell(process: psutil.Process, signum: int) -> None:
         process.send_signal(signum)
 
 
-def _tracks_resources(process: psutil.Process) -> bool:
+def _helps_python(process: psutil.Process) -> bool:
     try:
-        return any("resource_tracker" in part for part in process.cmdline())
+        command = " ".join(process.cmdline())
+        # What a server has forked has its command line, but another parent.
+        return "resource_tracker" in command or (
+            "multiprocessing.forkserver" in command and process.ppid() == os.getpid()
+        )
     except psutil.Error:
         return False
