@@ -4,6 +4,7 @@ import pytest
 
 from reglab.cli import prepare
 from reglab.config.compose import Composer
+from reglab.config.selection import opened
 from reglab.errors import ConfigError
 from reglab.study.definition import check_options
 from reglab.study.search.space import Choice, Range
@@ -43,6 +44,28 @@ def test_spaces_come_from_the_regularizers_and_hold_the_learning_rate() -> None:
         Range("regularizer.l2.strength", 1e-6, 1e-1, log=True, off=0.0),
         Range("regularizer.max_norm.max_norm", 1.0, 5.0, off=float("inf")),
     )
+
+
+@pytest.mark.parametrize("typed", ["++study.space=null", "~study.space"])
+def test_without_a_space_each_strategy_searches_its_own_strengths_alone(typed: str) -> None:
+    _, (none, dropout), _ = cells_of(typed)
+    assert none.space == ()
+    assert {one.key for one in dropout.space} == {"regularizer.dropout.input_p", "regularizer.dropout.p"}
+
+
+@pytest.mark.parametrize("key", ["study.space", "study.space.optimizer.lr", "study.common"])
+def test_an_empty_section_is_refused_which_would_change_nothing(key: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        opened(f"{key}={{}}")
+    assert str(told.value) == (
+        f"{key}={{}}: is empty, which leaves {key} as it is; name what it is to hold, or say {key}=null"
+    )
+    assert opened(f"{key}={{a:1}}") == f"++{key}={{a:1}}"
+
+
+def test_a_key_that_was_taken_out_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"^study\.trials: missing; set \+study\.trials=\.\.\.$"):
+        read_study("~study.trials")
 
 
 def test_a_study_may_change_a_space() -> None:

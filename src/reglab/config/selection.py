@@ -1,10 +1,13 @@
 """Which regularizers a config selects, and strengths of those that it does not."""
 
+import re
 from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from reglab.errors import ConfigError
+
+_EMPTY = re.compile(r"[\w.]+=\s*\{\s*\}\s*")
 
 
 def selected(cfg: DictConfig) -> set[str]:
@@ -41,8 +44,19 @@ def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
 
 
 def opened(override: str) -> str:
-    """``++study.common.optimizer=sgd`` for what is typed without: a study shares and searches whatever runs have."""
-    return f"++{override}" if override.startswith(("study.common", "study.space")) else override
+    """``++study.common.optimizer=sgd`` for what is typed without: a study shares and searches whatever runs have.
+
+    Raises:
+        ConfigError: a section is given nothing to hold, which Hydra takes for no change.
+    """
+    if not override.startswith(("study.common", "study.space")):
+        return override
+    if _EMPTY.fullmatch(override):
+        key = override.split("=")[0]
+        raise ConfigError(
+            f"{override}: is empty, which leaves {key} as it is; name what it is to hold, or say {key}=null"
+        )
+    return f"++{override}"
 
 
 def is_strength(override: str) -> bool:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
 from reglab.study.publish import publish
+from reglab.study.report.counted import together
 from reglab.study.report.histories import reader
 from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
@@ -31,7 +32,8 @@ def compare(cfg: DictConfig) -> Report:
         return publish(store, _parent(store, cfg.sweep), **asked, folder=folder)
     records = _matching(store, cfg.filter or "")
     _refuse_nothing(records, cfg)
-    report = make_report(store.experiment, ask(records, **asked), records, reader(store.client), folder)
+    question, remarks = ask(records, **asked), together(records)
+    report = make_report(store.experiment, question, records, reader(store.client), folder, remarks=remarks)
     show(report, ui_command(store))
     return report
 

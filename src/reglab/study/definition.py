@@ -185,7 +185,10 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     for key in named:
         if key not in known:
             raise ConfigError(f"study.{key}: no such key{did_you_mean(key, known) or '; leave it out'}")
-    return named
+    for key in _RULES:
+        if key not in named:
+            raise ConfigError(f"study.{key}: missing; set +study.{key}=...")
+    return {"common": None, "space": None, "pruning": None, **named}
 
 
 def _strategy(told: str | list[str], known: Sequence[str]) -> str:

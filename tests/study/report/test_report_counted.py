@@ -2,9 +2,10 @@
 
 import pytest
 
-from reglab.study.report.counted import borrowed
+from reglab.study.report.counted import borrowed, together
 from reglab.study.report.csv_files import to_csv
 from reglab.study.report.failed import by_strategy
+from reglab.study.report.findings import Findings
 from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
 
 
@@ -147,3 +148,32 @@ def test_runs_that_were_made_for_another_study_are_told() -> None:
         "6 of 12 runs were first made for theirs, of the same configurations: their figures are the same, but their "
         "seconds are of another time."
     ]
+
+
+def test_runs_of_several_sweeps_are_told_where_they_are_compared_as_one() -> None:
+    one = accuracies({"none": NONE, "l1": UP}, sweep="mine")
+    assert together(one) == []
+    assert together([*one, *accuracies({"l2": UP})]) == []  # a single run is of none
+    both = [*one, *accuracies({"l2": UP}, study="quick"), *accuracies({"sam": UP}, study="tuned", phase="tune")]
+    assert together(both) == [
+        "Runs of 2 sweeps and studies are compared together: mine and quick (sweep=NAME: one of them alone)."
+    ]
+    many = [rec for i in range(8) for rec in accuracies({"l2": UP}, sweep=f"s{i}")]
+    assert "s0, s1, s2, s3, s4, s5 and 2 more" in together(many)[0]
+
+
+def test_a_difference_that_only_the_choice_of_the_epoch_makes_is_told() -> None:
+    def findings(at_last: float) -> Findings:
+        records = accuracies({"none": NONE, "l1": [v + 0.1 for v in NONE]})
+        for record in records:
+            record.metrics["best/val/accuracy"] = record.metrics["test/accuracy"]
+            record.metrics["val/accuracy"] = 0.8 + (at_last if record.tags["strategy"] == "l1" else 0.0)
+        return found(records)
+
+    (told,) = [text for text in findings(-0.001).tasks[0].weaknesses if "last epoch" in text]
+    assert told == (
+        "l1 (+0.1, −0.001 at the last epoch): what val/accuracy shows with the weights that are tested, those of the "
+        "lowest val/loss, it does not show at the end of training. The difference is one of when to stop none too."
+    )
+    assert any("+0.049 at" in text for text in findings(0.049).tasks[0].weaknesses)
+    assert not any("last epoch" in text for text in findings(0.051).tasks[0].weaknesses)

@@ -51,6 +51,14 @@ def test_the_edge_and_what_gave_no_score_weaken() -> None:
         "dropout: the best lies on the edge of the range (lr=0.0099, searched from 0.0001 to 0.01): "
         "raise study.space.optimizer.lr.high."
     ) in weak
+    assert not any("It is the baseline" in text for text in weak)
+    lab = Lab({"none": [LR], "l2": [LR]})
+    for strategy in ("none", "l2"):
+        lab.tune(strategy, 0, {"optimizer.lr": 9.9e-3}, [0.8], chosen=True)
+        lab.confirm(strategy, [0.8], [0.7])
+    (told,) = [text for text in lab.task().weaknesses if "It is the baseline" in text]
+    assert told.startswith("none: the best lies on the edge of the range (lr=0.0099")
+    assert told.endswith("were it better beyond, every difference would be smaller.")
     assert "l2: 2 of its 3 trials gave no score (1 diverged, 1 failed)." in weak
     assert not any("Equal budgets" in text for text in weak)
 

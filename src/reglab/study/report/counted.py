@@ -9,6 +9,9 @@ from reglab.wording import listed
 _NEEDED = ("strategy", "data", "seed")
 
 
+_NAMED = 6  # sweeps and studies by name
+
+
 @dataclass(frozen=True)
 class Failure:
     """A run that was asked for and gives no value, with what became of it."""
@@ -48,6 +51,16 @@ def borrowed(records: Sequence[Record], study: str) -> list[str]:
         f"{len(others)} of {len(made)} {_runs(len(made))} first made for {listed(sorted(set(map(str, others))))}, of "
         "the same configurations: their figures are the same, but their seconds are of another time."
     ]
+
+
+def together(records: Sequence[Record]) -> list[str]:
+    """A sentence on runs of several sweeps and studies that are compared as if they were of one."""
+    told = [r.tags for r in records if r.status == "FINISHED" and r.tags.get("phase") not in ("parent", "tune")]
+    names = sorted({str(name) for tags in told if (name := tags.get("study") or tags.get("sweep"))})
+    if len(names) < 2:
+        return []
+    shown = listed(names) if len(names) <= _NAMED else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+    return [f"Runs of {len(names)} sweeps and studies are compared together: {shown} (sweep=NAME: one of them alone)."]
 
 
 def count(records: Sequence[Record], metric: str) -> Counted:

@@ -18,7 +18,7 @@ from reglab.study.report.splits import Splits, missing_cells, proofs, splits
 from reglab.study.report.studied import Studied
 from reglab.study.report.tasks import Task, key_of, split
 from reglab.study.report.tuning import TaskTuning, with_tuning
-from reglab.study.report.weaknesses import unclaimed, untold
+from reglab.study.report.weaknesses import made_by_the_stop, unclaimed, untold
 from reglab.wording import listed
 
 
@@ -108,7 +108,7 @@ def find(
     if board is not None:
         weak = cautions(board, data)
         many = over_data_sets([f.lines for f in found], data, board, question)
-        sentence = headline.over_tasks(board, question, len(found))
+        sentence = headline.over_tasks(board, question, [f.lines for f in found], len(set(data)))
     else:
         sentence = found[0].headline if found else f"No finished run tells {question.metric}: nothing can be compared."
     lost = [f"{row.strategy} on {f.task.name}" for f in found if f.tuning for row in f.tuning.budgets if row.lost]
@@ -147,6 +147,7 @@ def _of_task(task: Task, failures: Sequence[Failure], question: Question) -> Tas
     if how_split.weakness:
         weak.append(how_split.weakness)
     weak += [*table.doubles, *missing_cells(table), *untold(choice, table, question), *unclaimed(lines)]
+    weak += made_by_the_stop(lines, table, question)
     how = [how_split.how]
     if proven:
         how.append(f"Pairs share {listed(proven)}: the hashes are equal across strategies for every seed.")

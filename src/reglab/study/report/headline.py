@@ -17,9 +17,43 @@ def of_task(lines: Sequence[Line], question: Question, task: str) -> str:
     return f"On {task}, {_answer(lines, question, 'seeds', 'seeds')}"
 
 
-def over_tasks(lines: Sequence[Line], question: Question, tasks: int) -> str:
-    """The answer over several tasks, told by mean ranks and a test over data sets."""
-    return f"Over {tasks} tasks, {_answer(lines, question, 'tasks', 'data sets')}"
+def over_tasks(lines: Sequence[Line], question: Question, boards: Sequence[Sequence[Line]], data_sets: int) -> str:
+    """The answer over several tasks, by mean ranks and a test over data sets; task by task where these are too few.
+
+    Args:
+        lines: over all tasks.
+        boards: the lines of each task.
+        data_sets: how many the tasks are of.
+    """
+    tested = [line for line in lines if line.diff is not None]
+    helping, hurting = _by_count(boards, "helps"), _by_count(boards, "hurts")
+    too_few = all(line.verdict.startswith("too few") for line in tested)
+    if not tested or not too_few or not (helping or hurting):
+        return f"Over {len(boards)} tasks, {_answer(lines, question, 'tasks', 'data sets')}"
+    told = "; ".join(filter(None, [helping or f"no strategy is shown to beat {question.baseline}", hurting]))
+    few = f"{counted(data_sets, 'data set')} {'is' if data_sets == 1 else 'are'} too few"
+    why = f"the corrected p cannot fall below {_floor(tested)}"
+    return f"Task by task, {told}. For an answer beyond these tasks {few}: {why}."
+
+
+def _floor(tested: Sequence[Line]) -> str:
+    """The smallest p after Holm's correction that so many pairs can reach."""
+    return p_value(min(1.0, smallest_p(max(line.pairs for line in tested)) * len(tested)))
+
+
+def _by_count(boards: Sequence[Sequence[Line]], verdict: str) -> str:
+    """``dropout and l2 help on 4 of 4 tasks, mixup on 1``: on how many each has the verdict, most first."""
+    found = Counter(line.name for board in boards for line in board if line.chosen and line.verdict == verdict)
+    groups: dict[int, list[str]] = {}
+    for name, count in found.most_common():
+        groups.setdefault(count, []).append(name)
+    told: list[str] = []
+    for count, names in groups.items():
+        verb = verdict if len(names) == 1 else verdict.removesuffix("s")
+        told.append(
+            f"{listed(names)} on {count}" if told else f"{listed(names)} {verb} on {count} of {len(boards)} tasks"
+        )
+    return ", ".join(told)
 
 
 def _answer(lines: Sequence[Line], question: Question, unit: str, paired: str) -> str:
@@ -60,9 +94,8 @@ def _answer(lines: Sequence[Line], question: Question, unit: str, paired: str) -
     told = f"{best.strategy} {_place(best, base)} ({signed(best.diff, digits)} against {base.strategy}"
     if all(line.verdict.startswith("too few") for line in tried):
         pairs = max(line.pairs for line in tried)
-        floor = p_value(min(1.0, smallest_p(pairs) * comparisons))
         count = f"{counted(pairs, f'paired {paired[:-1]}')} and {counted(comparisons, 'comparison')}"
-        return f"too few {paired} to tell: {told}), but with {count} the corrected p cannot fall below {floor}."
+        return f"too few {paired} to tell: {told}), but with {count} the corrected p cannot fall below {_floor(tried)}."
     hurting = [line.strategy for line in rivals if line.verdict == "hurts"]
     also = f"; {listed(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}" if hurting else ""
     return f"no strategy is shown to beat {base.strategy}: {told}; {_sure(best, paired, digits)}){also}."

@@ -51,6 +51,7 @@ def make_report(
     folder: Path | None = None,
     absent: Sequence[str] = (),
     study: Studied | None = None,
+    remarks: Sequence[str] = (),
 ) -> Report:
     """Write `report.html`, `leaderboard.csv` (one more for each of several tasks) and the charts as PNG.
 
@@ -65,13 +66,13 @@ def make_report(
         folder: where to write; made where missing.
         absent: what was declared and never run.
         study: what was declared of the tuning, where the runs are a study's.
+        remarks: sentences on the records as a whole.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
     findings = find(records, question, absent, study)
-    if study is not None:
-        findings.left_out.extend(borrowed(records, name))
+    findings.left_out.extend(borrowed(records, name) if study is not None else remarks)
     folder = (folder or default_folder(name)).absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

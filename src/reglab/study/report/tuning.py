@@ -123,7 +123,10 @@ def _edges(rows: Sequence[Budget], study: Studied) -> list[str]:
             if isinstance(one, Range) and value is not None and (end := at_edge(one, value)):
                 where = f"{short(one.key)}={value:g}, searched from {one.low:g} to {one.high:g}"
                 remedy = f"{'lower' if end == 'low' else 'raise'} study.space.{one.key}.{end}"
-                weak.append(f"{row.strategy}: the best lies on the edge of the range ({where}): {remedy}.")
+                text = f"{row.strategy}: the best lies on the edge of the range ({where}): {remedy}."
+                if row.strategy == study.baseline:
+                    text += " It is the baseline: were it better beyond, every difference would be smaller."
+                weak.append(text)
     return weak
 
 

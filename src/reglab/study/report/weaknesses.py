@@ -6,7 +6,7 @@ from reglab.study.report.figures import p_value
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.question import Question
 from reglab.study.report.records import value
-from reglab.study.report.rows import Grid, strengths_of
+from reglab.study.report.rows import Grid, Row, strengths_of
 from reglab.study.report.select import Choice
 from reglab.study.report.splits import tag_values
 from reglab.study.report.statistics import ALPHA, claims
@@ -41,6 +41,7 @@ _NOTED = {
 }
 
 
+_HALF = 0.5
 _COINCIDENCES = 3  # two seeds may agree by chance: a test part has few rows, and accuracy few values
 
 
@@ -59,6 +60,36 @@ def unclaimed(lines: Sequence[Line]) -> list[str]:
             why = f"Holm’s p is {p_value(line.p_holm)}, but the interval of its difference includes zero"
         told.append(f"{line.strategy}: {why}: no difference is claimed.")
     return told
+
+
+def made_by_the_stop(lines: Sequence[Line], table: Grid, question: Question) -> list[str]:
+    """Differences that are claimed and that validation does not show, or not half of them, at the last epoch.
+
+    The weights that are tested are those of the lowest val/loss. Where that comes early for the baseline, as its
+    confidence grows while its accuracy does, they are not its best by the metric.
+    """
+    name = question.metric.removeprefix("test/")
+    rows = {row.label: row for row in table.rows}
+    base = next((rows[line.strategy] for line in lines if line.baseline and line.strategy in rows), None)
+    told = []
+    for line in lines:
+        if base is None or line.verdict not in ("helps", "hurts") or question.metric == name:
+            continue
+        tested, last = (_mean_difference(rows[line.strategy], base, f"{of}val/{name}") for of in ("best/", ""))
+        if tested and last is not None and last / tested < _HALF:
+            told.append(f"{line.strategy} ({tested:+.3g}, {last:+.3g} at the last epoch)".replace("-", "−"))
+    if not told:
+        return []
+    return [
+        f"{listed(told)}: what val/{name} shows with the weights that are tested, those of the lowest val/loss, it "
+        f"does not show at the end of training. The difference is one of when to stop {question.baseline} too."
+    ]
+
+
+def _mean_difference(row: Row, base: Row, metric: str) -> float | None:
+    own, other = row.values(metric), base.values(metric)
+    pairs = [own[cell] - other[cell] for cell in own if cell in other]
+    return sum(pairs) / len(pairs) if pairs else None
 
 
 def _as_the_baseline(table: Grid, question: Question) -> list[str]:
