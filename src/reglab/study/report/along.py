@@ -39,18 +39,19 @@ def along(tasks: Sequence[TaskFindings]) -> list[Along]:
     found = []
     for data in dict.fromkeys(found.task.data for found in tasks):
         own = [found for found in tasks if found.task.data == data]
-        names = {name for one in own for name in one.task.about}
-        differs = [name for name in names if len({one.task.about.get(name) for one in own}) > 1]
-        values = [_number(one.task.about.get(name)) for one in own for name in differs]
-        if len(own) < _LEAST or len(differs) != 1 or len({v for v in values if v is not None}) < len(own):
+        differs = [name for name in own[0].task.about if len({one.task.about.get(name) for one in own}) > 1]
+        alike = len({frozenset(one.task.about) for one in own}) == 1
+        if len(own) < _LEAST or not alike or len(differs) != 1:
             continue
-        told = sorted(((v, i) for i, v in enumerate(values) if v is not None))
-        found.append(Along(data, differs[0], [v for v, _ in told], [own[i] for _, i in told]))
+        placed = {_number(one.task.about[differs[0]]): one for one in own}
+        if None not in placed and len(placed) == len(own):
+            values = sorted(value for value in placed if value is not None)
+            found.append(Along(data, differs[0], values, [placed[value] for value in values]))
     return found
 
 
-def _number(text: str | None) -> float | None:
+def _number(text: str) -> float | None:
     try:
-        return float(text) if text is not None else None
+        return float(text)
     except ValueError:
         return None
