@@ -16,25 +16,25 @@ from benchmarks.child import Cost, measured
 from benchmarks.crowd import CROWD, Crowd, fill
 
 STUDY = (sys.executable, "pipelines/study.py", "dry_run=true", "workers=2")
-# About 5 s of training on one thread: 1,000 rows in batches of 35.
-TRAINED = ("data=digits", "data.train_size=1000", "data.batch_size=35", "trainer.max_epochs=100")
+# The run whose tracking is measured: small steps, so that many epochs and their metrics fit into its seconds.
+TRAINED = ("data=digits", "data.train_size=1000", "data.batch_size=35")
+SECONDS = 5.0  # of training
 
 
-def measure(rounds: int, crowd: Crowd = CROWD, trained: tuple[str, ...] = TRAINED) -> dict[str, Any]:
+def measure(rounds: int, crowd: Crowd = CROWD) -> dict[str, Any]:
     """Medians over rounds: seconds and MB of each process, and the share of tracking in a run.
 
     Args:
         rounds: each does everything once; the store is made once.
         crowd: what the store holds.
-        trained: overrides of the run whose tracking is measured.
     """
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder, "mlflow.db")
         fill(database, crowd)
-        return of_store(database, crowd, rounds, trained)
+        return of_store(database, crowd, rounds)
 
 
-def of_store(database: Path, crowd: Crowd, rounds: int, trained: tuple[str, ...] = TRAINED) -> dict[str, Any]:
+def of_store(database: Path, crowd: Crowd, rounds: int, seconds: float = SECONDS) -> dict[str, Any]:
     """The same on a store that is there; the runs whose tracking is measured are added to it, none twice."""
     uri = f"tracking.uri=sqlite:///{database}"
     commands = {
@@ -48,9 +48,8 @@ def of_store(database: Path, crowd: Crowd, rounds: int, trained: tuple[str, ...]
     for number in range(rounds):
         for name, command in commands.items():
             costs[name].append(measured(command))
-        tracked = measured(
-            [sys.executable, "-m", "benchmarks.tracking_share", str(2 * number + 1_000_000), uri, *trained]
-        )
+        seed = str(3 * number + 1_000_000)
+        tracked = measured([sys.executable, "-m", "benchmarks.tracking_share", seed, str(seconds), uri, *TRAINED])
         shares.append(json.loads(tracked.output))
     alone = statistics.median(json.loads(cost.output)["seconds"] for cost in costs["search"])
     return {

@@ -16,6 +16,9 @@ from reglab.config.compose import compose
 from reglab.tracking.run import TrackedRun
 from reglab.training import run
 
+SWEPT = ("resume=true", "tracking.phase=sweep", "trainer.progress=false")
+SHORT = 20  # epochs of the run that tells how long one takes
+
 
 class Clock:
     """Adds up the time within functions; of calls inside one another the outer one counts."""
@@ -43,12 +46,15 @@ class Clock:
         return timed
 
 
-def main(seed: int, overrides: Sequence[str]) -> None:
-    """Trains twice, for the first run pays for what is loaded once; prints the second run's seconds as JSON.
+def main(seed: int, seconds: float, overrides: Sequence[str]) -> None:
+    """Trains three times and prints the last run's seconds as JSON.
+
+    The first run pays for what is loaded once, the second tells how long an epoch takes here.
 
     Args:
-        seed: of the first; the second has the next one. The store must not hold these runs.
-        overrides: of both.
+        seed: of the first; the others have the next ones. The store must not hold these runs.
+        seconds: that the last one trains for, about.
+        overrides: of all.
     """
     clock = Clock()
     for owner, name in (
@@ -61,17 +67,18 @@ def main(seed: int, overrides: Sequence[str]) -> None:
         (TrackedRun, "__exit__"),
     ):
         clock.watch(owner, name)
-    for number, short in ((seed, ["trainer.max_epochs=1"]), (seed + 1, [])):
-        line = [*overrides, *short, f"seed={number}", "resume=true", "tracking.phase=sweep", "trainer.progress=false"]
+
+    def trained(number: int, epochs: int) -> dict[str, float]:
+        line = [*overrides, f"trainer.max_epochs={epochs}", f"seed={seed + number}", *SWEPT]
         cfg = compose(line)
         clock.seconds, began = 0.0, time.perf_counter()
-        result = run.run(cfg, line)
-        whole = time.perf_counter() - began
-    print(
-        json.dumps({"tracking_s": clock.seconds, "train_s": result.metrics["time/train_s"], "whole_s": whole}),
-        flush=True,
-    )
+        train_s = run.run(cfg, line).metrics["time/train_s"]
+        return {"tracking_s": clock.seconds, "train_s": train_s, "whole_s": time.perf_counter() - began}
+
+    trained(0, 1)
+    epochs = max(1, round(SHORT * seconds / trained(1, SHORT)["train_s"]))
+    print(json.dumps(trained(2, epochs)), flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])

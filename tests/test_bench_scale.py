@@ -37,12 +37,13 @@ def test_copies_have_what_real_runs_have(database):
 
 
 def test_every_figure_is_measured(database):
-    found = scale.of_store(database, TINY, 1, ("data=digits", "trainer.max_epochs=1", "data.train_size=100"))
+    found = scale.of_store(database, TINY, 1, seconds=0.5)
     assert found["runs"] == TINY.runs
     assert found["plan_all_done_left"] == 0
     assert found["plan_none_done_left"] == found["study_runs"] == TINY.study_runs
     assert 0 < found["search_alone_s"] < found["search_s"]
     assert 0 < found["tracking_s"] < found["whole_s"]
+    assert 0.1 < found["train_s"] < 2.5
     assert all(found[f"{name}_mb"] > 50 for name in ("search", "plan_none_done", "plan_all_done", "report"))
     assert all(found[f"{name}_s"] > 0.5 for name in ("plan_none_done", "plan_all_done", "report"))
     assert (database.parent / "report" / "report.html").exists()
