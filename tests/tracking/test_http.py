@@ -1,12 +1,15 @@
 """The same over a real `mlflow server`, where artifacts travel through HTTP."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
-from reglab.errors import ConfigError
+from reglab.cli import report
+from reglab.errors import ConfigError, StoreLost
 from reglab.tracking import parent, queries
 from reglab.tracking.link import run_link
 from reglab.tracking.run import TrackedRun
@@ -77,15 +80,32 @@ def test_deleted_experiment_over_http(remote: Store) -> None:
 
 
 def test_lost_server_is_said_in_one_line(
-    server: tuple[str, subprocess.Popen[bytes]], remote: Store, monkeypatch: pytest.MonkeyPatch
+    server: tuple[str, subprocess.Popen[bytes]],
+    remote: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The last test of the file: it ends the server."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    run = TrackedRun.open(remote, name="lost", tags={}, params={})
+    finished, failed, stopped = (TrackedRun.open(remote, name="lost", tags={}, params={}) for _ in range(3))
     end(server[1])
-    run._buffer._due = 0.0
-    run.log_metrics({"m": 1.0})  # does not stop the training
-    with pytest.raises(ConfigError, match=rf"^tracking.uri={remote.uri}: run {run.id} could not be closed[^\n]*$"):
-        run.__exit__(None, None, None)
+    finished._buffer._due = 0.0
+    finished.log_metrics({"m": 1.0})  # does not stop the training
+    told = rf"^tracking.uri={remote.uri}: unreachable \([^\n]+\); start the server[^\n]*$"
+    with pytest.raises(StoreLost, match=told):
+        finished.__exit__(None, None, None)
+    with pytest.raises(StoreLost, match=told) as lost, failed:
+        failed.log_text("weights", "weights.txt")
+    assert isinstance(lost.value.__cause__, MlflowException)
+    lost.value.run_id = failed.id  # type: ignore[attr-defined]
+    assert report(lost.value, [], "train") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"(run {failed.id} was not closed: the next start finds it)")
+    assert not [record for record in caplog.records if record.name.startswith("reglab")]
+    with pytest.raises(KeyboardInterrupt), stopped:
+        raise KeyboardInterrupt
+    (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("reglab")]
+    assert re.match(rf"run {stopped.id} could not be closed properly: {told[1:-1]}$", said)
     with pytest.raises(ConfigError, match="unreachable"):
         open_store(remote.uri, "another")

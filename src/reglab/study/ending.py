@@ -42,6 +42,7 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
     """
     from reglab.tracking import parent, queries
     from reglab.tracking.closing import signals_held
+    from reglab.tracking.uri import unusable
 
     entered = Parent()
     try:
@@ -50,30 +51,19 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
         entered.status = "KILLED"
         with signals_held(deliver=False):
             children.end()
-            entered.lost = _problem(store) is not None
+            entered.lost = unusable(store.uri) is not None
             if not entered.lost:
                 queries.bury(store)
         raise
     except Exception as error:
-        problem = _problem(store)
-        entered.lost = problem is not None
-        if problem is None or isinstance(error, StoreLost):
+        gone = unusable(store.uri)
+        entered.lost = gone is not None
+        if gone is None or isinstance(error, StoreLost):
             raise
-        raise StoreLost(problem) from error
+        raise StoreLost(gone) from error
     finally:  # a signal can come between entering and knowing it
         if not entered.lost and (run_id := entered.run_id or parent.find(store, name, kind)):
             parent.close(store, run_id, entered.status)
-
-
-def _problem(store: "Store") -> ConfigError | None:
-    """Why the store does not answer; None where it does."""
-    from reglab.tracking.uri import resolve
-
-    try:
-        resolve(store.uri)
-    except ConfigError as problem:
-        return problem
-    return None
 
 
 def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -> bool:

@@ -12,6 +12,7 @@ from reglab.config.identity import config_hash
 from reglab.config.selection import tidy
 from reglab.errors import ConfigError, InProgress
 from reglab.stopping import Stopped
+from reglab.tracking.uri import unusable
 
 
 @dataclass(frozen=True)
@@ -70,19 +71,11 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
             import traceback
 
             traceback.print_exc()
-        _check_store(cfg.tracking.uri)
+        if (gone := unusable(cfg.tracking.uri)) is not None:
+            raise NoStore(str(gone)) from gone
         run_id = getattr(error, "run_id", None)
         return Outcome(identity, label, run_id, first_line(error), seconds=time.perf_counter() - began)
     return Outcome(identity, label, result.run_id, None, dict(result.metrics), result.seconds, result.reused)
-
-
-def _check_store(uri: str | None) -> None:
-    from reglab.tracking.uri import resolve
-
-    try:
-        resolve(uri)
-    except ConfigError as problem:
-        raise NoStore(str(problem)) from problem
 
 
 def first_line(error: BaseException) -> str:

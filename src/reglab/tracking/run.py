@@ -11,14 +11,14 @@ from types import TracebackType
 from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 
-from reglab.errors import Diverged
+from reglab.errors import Diverged, StoreLost
 from reglab.stopping import Stopped
 from reglab.tracking import heartbeat, owner
 from reglab.tracking.artifacts import Artifacts
 from reglab.tracking.buffer import Buffer, texts
 from reglab.tracking.closing import signals_held
 from reglab.tracking.store import Store
-from reglab.tracking.uri import Place
+from reglab.tracking.uri import Place, unusable
 
 PARENT_TAG = "mlflow.parentRunId"
 _PARAMS_PER_CALL = 100
@@ -31,6 +31,8 @@ class TrackedRun:
     nothing raised: FINISHED; `Stopped`, KeyboardInterrupt, SystemExit: KILLED; `Diverged`: FAILED with the tags
     `diverged` and `diverged_step`; anything else: FAILED. A FAILED run has `error.txt` (one line, then the traceback)
     and the line as tag `error`. Signals wait until the run is closed. Until then it has a heartbeat.
+    Where the store has gone, whatever the block raised becomes `StoreLost`, and the run stays RUNNING until the next
+    start finds it.
     """
 
     def __init__(self, store: Store, run_id: str, artifact_uri: str, beat_s: float = heartbeat.EVERY_S) -> None:
@@ -104,7 +106,10 @@ class TrackedRun:
             problem = self._close("FINISHED" if error is None else "KILLED" if stopped else "FAILED", error)
         if problem is None:
             return
-        line = f"run {self.id} could not be closed properly: {problem}"
+        gone = unusable(self._store.uri)
+        if gone is not None and not stopped:  # then that is what went wrong, whatever the error says
+            raise StoreLost(gone) from error
+        line = f"run {self.id} could not be closed properly: {gone or problem}"
         if error is None:
             raise Place(self._store.uri, None).error(line)
         _log.error("%s", line)

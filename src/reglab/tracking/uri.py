@@ -94,6 +94,15 @@ def check(place: Place) -> None:
         _check_server(place)
 
 
+def unusable(uri: str | None) -> ConfigError | None:
+    """Why the store cannot be used now, None where it can: an error that it caused is told by this."""
+    try:
+        resolve(uri)
+    except ConfigError as error:
+        return error
+    return None
+
+
 def without_password(uri: str) -> str:
     """`uri` with the password of `user:password@host` replaced by `***`."""
     scheme, separator, rest = uri.partition("://")
