@@ -175,7 +175,7 @@ def report(error: BaseException, overrides: Sequence[str], config_name: str) -> 
 def _say(line: str, code: int, error: BaseException) -> int:
     run_id = getattr(error, "run_id", None)
     if run_id and isinstance(error, StoreLost):
-        line += f" (run {run_id} was not closed: the next start finds it)"
+        line += f"; run {run_id} was not closed: the next start finds it"
     elif run_id and code == 1:
         line += f" (run {run_id} is FAILED; its error.txt holds the traceback)"
     elif run_id:
