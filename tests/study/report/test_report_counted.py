@@ -109,6 +109,15 @@ def test_runs_of_another_kind_of_task_are_left_out() -> None:
     assert findings.left_out == ["1 run was left out: no run on diabetes has test/accuracy."]
 
 
+def test_runs_without_the_tags_that_a_report_needs_are_left_out() -> None:
+    whole = accuracies({"none": NONE, "l1": UP})
+    strange = [Rec("x", tags={"strategy": "l1", "seed": "0"}), Rec("y", tags={"strategy": "l1", "seed": "1"})]
+    assert found([*whole, *strange]).left_out == ["2 runs were left out for want of the tag data."]
+    strange.append(Rec("z"))
+    told = "3 runs were left out for want of the tags strategy, data and seed."
+    assert found([*whole, *strange]).left_out == [told]
+
+
 def test_that_validation_ended_the_training_is_told() -> None:
     def stopped(strategy: str, patience: float, epochs: float | None) -> list[Rec]:
         metrics = {"test/accuracy": 0.7} | ({} if epochs is None else {"time/epochs": epochs})

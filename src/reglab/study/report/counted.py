@@ -7,8 +7,6 @@ from reglab.study.report.records import Record, value
 from reglab.wording import listed
 
 _NEEDED = ("strategy", "data", "seed")
-
-
 _NAMED = 6  # sweeps and studies by name
 
 
@@ -83,7 +81,9 @@ def count(records: Sequence[Record], metric: str) -> Counted:
     whole = [r for r in runs if all(r.tags.get(tag) for tag in _NEEDED)]
     if len(whole) < len(runs):
         missing = len(runs) - len(whole)
-        result.left_out.append(f"{missing} {_runs(missing)} left out for want of the tags {', '.join(_NEEDED)}.")
+        wanted = [tag for tag in _NEEDED if any(not r.tags.get(tag) for r in runs)]
+        tags = f"tag{'s' if len(wanted) > 1 else ''} {listed(wanted)}"
+        result.left_out.append(f"{missing} {_runs(missing)} left out for want of the {tags}.")
     repeated = 0
     for group in _identities(whole):
         finished = [r for r in group if r.status == "FINISHED"]
