@@ -65,10 +65,10 @@ WRONG = {
     "regularizer=l2 regularizer.l2.strength=inf": "regularizer.l2.strength=inf: must be a finite number at least 0",
     "regularizer=l2 regularizer.l2.strength=nan": "regularizer.l2.strength=nan: must be",
     "regularizer=max_norm regularizer.max_norm.max_norm=0": "regularizer.max_norm.max_norm=0: must be a number above 0",
-    "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: is for classification, and diabetes is",
+    "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: is for classification and ",
     "regularizer=r_drop": "regularizer=r_drop: nothing makes two passes over a batch differ; add dropout: regularizer=",
     "regularizer=[input_noise,label_smoothing,r_drop]": "regularizer=r_drop: nothing makes two passes over a batch",
-    "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: is for classification, and diabetes is",
+    "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: is for classification and ",
     "regularizer=adversarial regularizer.adversarial.steps=0": (
         "regularizer.adversarial.steps=0: must be a finite whole number at least 1"
     ),
@@ -99,7 +99,7 @@ WRONG = {
         "regularizer=cutmix: is for images (channels, height, width), and breast_cancer has tables (features,); "
         "leave it out"
     ),
-    "regularizer=cutmix data=diabetes": "regularizer=cutmix: is for classification, and diabetes is a regression; ",
+    "regularizer=cutmix data=diabetes": "regularizer=cutmix: is for classification, and diabetes is a regression",
     "regularizer=cutout data=diabetes": (
         "regularizer=cutout: is for images (channels, height, width), and diabetes has tables (features,); leave it out"
     ),
@@ -204,7 +204,7 @@ WRONG = {
     "data=csv": "data.path=null: give the file",
     "data=csv data.path=/nope.csv data.target=y": "data.path=/nope.csv: no such file",
     "data.label_noise=1.5": "data.label_noise=1.5: must lie between 0 and 1",
-    "data=diabetes data.label_noise=.1": "data.label_noise=0.1: diabetes is a regression",
+    "data=diabetes data.label_noise=.1": "data.label_noise=0.1: diabetes is a regression task",
     "data.val_fraction=.6 data.test_fraction=.5": "data.val_fraction=0.6: with data.test_fraction=0.5 no row is left",
     "data.val_fraction=1": "data.val_fraction=1: must be at least 0 and below 1",
     "regularizer=drop_block model=cnn regularizer.drop_block.block_size=2.5": (

@@ -22,20 +22,22 @@ def composed(name, *overrides):
 
 
 def test_all_are_here():
-    assert NAMES == ["breast_cancer", "csv", "diabetes", "digits", "mnist1d", "mnist5k", "seed_noise", "wine"]
+    bundled = ["breast_cancer", "diabetes", "digits", "mnist1d", "mnist5k", "python_docs", "seed_noise", "wine"]
+    assert sorted([*bundled, "csv", "text"]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_config_builds_its_class(name, tmp_path):
     (tmp_path / "wine.csv").write_text("x,label\n1,a\n")
-    overrides = [f"data.path={tmp_path / 'wine.csv'}", "data.target=label"] if name == "csv" else []
-    cfg = composed(name, *overrides)
+    overrides = [f"data.path={tmp_path / 'wine.csv'}"] if name in ("csv", "text") else []
+    cfg = composed(name, *overrides, *(["data.target=label"] if name == "csv" else []))
     data = instantiate(cfg)
-    assert data.name == ("wine" if name == "csv" else name)
+    assert data.name == ("wine" if overrides else name)
     assert (data.seed, data.split_seed) == (3, 3)
-    control = name == "seed_noise"
-    assert (data.val_fraction, data.test_fraction) == ((0.0, None) if control else (0.2, 0.2))
-    assert (data.train_size, data.label_noise, data.batch_size) == (None, 0.0, 64)
+    text = name in ("text", "python_docs")
+    fractions = {"seed_noise": (0.0, None), "text": (0.1, 0.1), "python_docs": (0.1, 0.1)}.get(name, (0.2, 0.2))
+    assert (data.val_fraction, data.test_fraction) == fractions
+    assert (data.train_size, data.label_noise, data.batch_size) == (None, 0.0, 16 if text else 64)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -119,7 +119,7 @@ WRONG_CELLS = {
     "study.tasks=[{data:digitz}]": "data=digitz: no such option; did you mean digits?",
     "study.tasks=[{data:digits,data.label_nois:1}]": "data.label_nois=1: no such key; did you mean data.label_noise?",
     "study.tasks=[{data:diabetes,data.label_noise:0}] study.strategies=[none,label_smoothing] study.metric=test/rmse": (
-        "regularizer=label_smoothing: is for classification, and diabetes is a regression"
+        "regularizer=label_smoothing: is for classification and language modeling, and diabetes is a regression"
     ),
     "study.space.optimizer.lr.low=1": "study.space.optimizer.lr: holds no value, for low=1 is not below high=0.01",
     "study.space.optimizer.lr.low=0": "study.space.optimizer.lr.low=0: a logarithmic range must begin above 0",

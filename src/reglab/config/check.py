@@ -17,8 +17,8 @@ from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
 from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
-from reglab.data.axes import check_axes
-from reglab.data.files import check_file
+from reglab.data.axes import check_axes, only_classes
+from reglab.data.files import SUFFIXES, check_file
 from reglab.errors import ConfigError
 from reglab.tracking.uri import resolve
 
@@ -57,7 +57,8 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     _precision(plain["trainer"])
     apply(TRAIN, plain)
     _data(plain["data"])
-    check_data(f"model={plain['model'].get('name')}", plain["model"], plain["data"], "use model=mlp")
+    remedy = "use model=llama" if kind(plain["data"]) == "language modeling" else "use model=mlp"
+    check_data(f"model={plain['model'].get('name')}", plain["model"], plain["data"], remedy)
     _regularizers(cfg, plain)
     check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)
     _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
@@ -118,14 +119,19 @@ def _data(data: Mapping[str, Any]) -> None:
     if all(axis in data for axis in axes):
         check_axes(*(data[axis] for axis in axes))
     if "path" in data:
-        check_file(data["path"])
+        check_file(data["path"], suffixes=_suffixes(data))
     if "target" in data and data["target"] in (None, ""):
         raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")
-    if kind(data) == "regression" and data.get("label_noise"):
-        raise ConfigError(
-            f"data.label_noise={data['label_noise']}: {data.get('name') or 'this data'} is a regression, and only "
-            "classes can be replaced; leave it at 0"
-        )
+    if kind(data) in ("regression", "language modeling") and data.get("label_noise"):
+        raise ConfigError(only_classes(data["label_noise"], data.get("name") or "this data", str(kind(data))))
+
+
+def _suffixes(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those that a file of this data may have: a table's where its class does not say."""
+    try:
+        return tuple(declared(str(data["_target_"]), "suffixes"))
+    except Unknown:
+        return SUFFIXES
 
 
 def _precision(trainer: Mapping[str, Any]) -> None:

@@ -33,15 +33,24 @@ def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remed
     name = data.get("name") or "this data"
     task, kinds = kind(data), _said(node, "kinds")
     if task and kinds and task not in kinds:
-        raise ConfigError(f"{key}: is for {' and '.join(kinds)}, and {name} is a {task}; {remedy}")
+        raise ConfigError(f"{key}: is for {' and '.join(kinds)}, and {name} is a {task} task; {remedy}")
     if data.get("val_fraction") == 0 and _said(node, "watches"):
         raise ConfigError(
             f"{key}: acts on val/loss, and data.val_fraction=0 leaves no validation rows; "
             "raise it, as in data.val_fraction=0.2"
         )
+    inputs = _said(node, "or_on_inputs")
+    if task == "language modeling" and inputs and node.get(inputs):
+        raise ConfigError(no_tokens(f"{key.replace('=', '.')}.{inputs}"))
     dims, wanted = _said(data, "dims"), _said(node, "dims")
     if dims and wanted and dims not in wanted:
-        raise ConfigError(wrong_examples(key, wanted, f"{name} has {EXAMPLES[dims]}", remedy))
+        has = "texts (tokens,)" if task == "language modeling" else EXAMPLES[dims]
+        raise ConfigError(wrong_examples(key, wanted, f"{name} has {has}", remedy))
+
+
+def no_tokens(key: str) -> str:
+    """One line for a strength that reckons with inputs, where these are tokens."""
+    return f"{key}: tokens are numbers of words, which cannot be reckoned with; leave it at its off value"
 
 
 def check_model(name: str, node: Mapping[str, Any], model: Mapping[str, Any]) -> None:

@@ -13,6 +13,9 @@ class Unknown(LookupError):
     """The source does not say it in a way that is read here."""
 
 
+_MAKERS = ("__init__", "__new__")  # the latter of a class that makes an object of another
+
+
 class _Class(NamedTuple):
     module: str
     node: ast.ClassDef
@@ -40,7 +43,7 @@ def parameters(target: str) -> set[str]:
     """
     names: set[str] = set()
     for base in _line(_find(target)):
-        init = next((n for n in base.node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+        init = next((n for n in base.node.body if isinstance(n, ast.FunctionDef) and n.name in _MAKERS), None)
         if init is None:
             continue
         names |= {a.arg for a in init.args.args[1:] + init.args.kwonlyargs}

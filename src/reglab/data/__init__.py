@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from reglab.data.digits import Digits
     from reglab.data.mnist1d import Mnist1d
     from reglab.data.mnist5k import Mnist5k
+    from reglab.data.python_docs import PythonDocs
     from reglab.data.seed_noise import SeedNoise
     from reglab.data.source import Part, Source
+    from reglab.data.text import Text
     from reglab.data.wine import Wine
 
 _HOME = {
@@ -25,9 +27,11 @@ _HOME = {
     "Mnist1d": "mnist1d",
     "Mnist5k": "mnist5k",
     "Part": "source",
+    "PythonDocs": "python_docs",
     "SeedNoise": "seed_noise",
     "Source": "source",
     "TensorData": "base",
+    "Text": "text",
     "Wine": "wine",
 }
 
@@ -40,9 +44,11 @@ __all__ = [
     "Mnist1d",
     "Mnist5k",
     "Part",
+    "PythonDocs",
     "SeedNoise",
     "Source",
     "TensorData",
+    "Text",
     "Wine",
 ]
 

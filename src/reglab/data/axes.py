@@ -39,6 +39,11 @@ def check_axes(
         )
 
 
+def only_classes(label_noise: float, name: str, kind: str) -> str:
+    """One line for label noise where there are no classes to replace."""
+    return f"data.label_noise={label_noise}: {name} is a {kind} task, and only classes can be replaced; leave it at 0"
+
+
 def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

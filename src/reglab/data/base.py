@@ -9,15 +9,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from reglab.data.axes import check_axes
+from reglab.data.axes import check_axes, only_classes
 from reglab.data.batches import Batches
 from reglab.data.label_noise import flip
 from reglab.data.source import Part, Source
 from reglab.data.splits import Rows, split
 from reglab.errors import ConfigError
 from reglab.seeding import mix
-
-EVALUATION_BATCH = 1024  # rows; without gradients larger batches are cheaper and fit
 
 
 class TensorData(pl.LightningDataModule):
@@ -39,7 +37,8 @@ class TensorData(pl.LightningDataModule):
     After ``setup``: ``kind``, ``input_shape`` (without the batch), ``outputs`` (classes, or 1), ``class_names`` (empty:
     numbers), ``rows`` (of the whole data set, those that ``train_size`` leaves out included; infinite where every split
     seed has rows of its own), ``train``, ``val`` and ``test`` (Parts), ``parts`` (their row numbers), ``target_mean``
-    and ``target_scale`` (they bring a standardized target back to its own units), ``split_hash`` and ``order_hash``.
+    and ``target_scale`` (they bring a standardized target back to its own units), ``characters`` (of text: how many
+    each token stands for, int64 (tokens,), or None), ``split_hash`` and ``order_hash``.
     """
 
     kind: str
@@ -52,6 +51,7 @@ class TensorData(pl.LightningDataModule):
     val: Part
     test: Part
     parts: Rows
+    characters: Tensor | None = None
     target_mean: float = 0.0
     target_scale: float = 1.0
     split_hash: str
@@ -132,11 +132,8 @@ class TensorData(pl.LightningDataModule):
         self._ready = True
 
     def _refuse_noise(self) -> None:
-        if self.kind == "regression" and self.label_noise:
-            raise ConfigError(
-                f"data.label_noise={self.label_noise}: {self.name} is a regression, and only classes can be "
-                "replaced; leave it at 0"
-            )
+        if self.kind != "classification" and self.label_noise:
+            raise ConfigError(only_classes(self.label_noise, str(self.name), self.kind))
 
     def _noisy(self, targets: np.ndarray, classes: int | None) -> np.ndarray:
         if not self.label_noise or classes is None:
@@ -147,7 +144,7 @@ class TensorData(pl.LightningDataModule):
         return noisy
 
     def _scaled(self, targets: np.ndarray, source: Source) -> Tensor:
-        if source.kind == "classification":
+        if source.kind != "regression":
             return torch.from_numpy(targets)
         values = targets.astype(np.float64)
         if source.standardize_target:
@@ -203,7 +200,16 @@ class TensorData(pl.LightningDataModule):
         return self._evaluation(self.test)
 
     def _evaluation(self, part: Part) -> Batches:
-        return Batches(part.inputs, part.targets, max(EVALUATION_BATCH, self.batch_size or 0))
+        return Batches(part.inputs, part.targets, max(self.evaluation_rows, self.batch_size or 0))
+
+    @property
+    def evaluation_rows(self) -> int:
+        """Rows of a batch of evaluation: without gradients larger batches are cheaper and fit."""
+        return 1024
+
+    def files(self) -> dict[str, str]:
+        """What of the data a run has to keep for its model to be used again: texts by artifact path."""
+        return {}
 
 
 def _sha(*arrays: np.ndarray) -> str:

@@ -1,6 +1,7 @@
 """A user's data file, as far as its path tells (no heavy imports: configs are checked with it)."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from reglab.errors import ConfigError
@@ -10,20 +11,27 @@ PARQUET = (".parquet", ".pq")
 SUFFIXES = (*SEPARATED, *PARQUET)
 
 
-def check_file(path: str | None, key: str = "data.path") -> None:
-    """Refuse a path that cannot be read as a table.
+def check_file(path: str | None, key: str = "data.path", suffixes: Sequence[str] = SUFFIXES) -> None:
+    """Refuse a path that cannot be read, as a table unless other suffixes are given.
+
+    Args:
+        path: of the file.
+        key: that holds it, for messages.
+        suffixes: that its name may have; empty: any.
 
     Raises:
         ConfigError: no path, no such file (the nearest name in its folder is suggested), a folder, an unknown suffix.
     """
     if not path:
-        raise ConfigError(f"{key}={'null' if path is None else repr(path)}: give the file, as in {key}=FILE.csv")
+        example = f"FILE{suffixes[0] if suffixes else '.txt'}"
+        raise ConfigError(f"{key}={'null' if path is None else repr(path)}: give the file, as in {key}={example}")
     file = Path(path).expanduser()
     if file.is_dir():
-        raise ConfigError(f"{key}={path}: is a folder; give one file in it ({', '.join(SUFFIXES)})")
+        known = f" ({', '.join(suffixes)})" if suffixes else ""
+        raise ConfigError(f"{key}={path}: is a folder; give one file in it{known}")
     if not file.exists():
-        raise ConfigError(f"{key}={path}: no such file{_hint(file)}")
-    if suffix(path) is None:
+        raise ConfigError(f"{key}={path}: no such file{_hint(file, suffixes)}")
+    if suffixes and suffix(path) is None:
         raise ConfigError(f"{key}={path}: unknown suffix; known are {', '.join(SUFFIXES)}")
 
 
@@ -40,10 +48,10 @@ def stem(path: str) -> str:
     return name[: -len(known)] if known else Path(path).stem
 
 
-def _hint(file: Path) -> str:
+def _hint(file: Path, suffixes: Sequence[str]) -> str:
     folder = file.parent
     if not folder.is_dir():
         return f" (there is no folder {folder} seen from {Path.cwd()}); check the path"
-    by_stem = {stem(entry.name): entry for entry in sorted(folder.iterdir()) if suffix(entry.name)}
+    by_stem = {stem(entry.name): entry for entry in sorted(folder.iterdir()) if suffix(entry.name) or not suffixes}
     near = difflib.get_close_matches(stem(file.name), by_stem, n=1, cutoff=0.6)  # suffixes alone are alike
     return f"; did you mean {by_stem[near[0]]}?" if near else f" in {folder.resolve()}; check the path"

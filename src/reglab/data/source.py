@@ -7,20 +7,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+IGNORED = -100  # a target that does not count, as in torch's cross entropy
+
 
 @dataclass(frozen=True)
 class Source:
     """A data set before it is split.
 
     Args:
-        inputs: all rows, float32 (n, *shape), or a function of the training row numbers that gives them (for what has
-            to be fitted on these rows).
-        targets: int64 (n,) from 0 to classes - 1, or float (n,).
+        inputs: all rows, float32 (n, *shape) or tokens int64 (n, length), or a function of the training row numbers
+            that gives them (for what has to be fitted on these rows).
+        targets: int64 (n,) from 0 to classes - 1, or float (n,); of sequences int64 (n, length), where `IGNORED` ones
+            do not count.
         classes: number of classes; None: a regression.
         standardize_target: regression: train on targets of mean 0 and variance 1 over the training rows.
         held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
         fresh: every split seed has rows of its own, as if from an endless data set.
         class_names: the classes in order, where they have names other than their numbers.
+        sequence: each row is a sequence of tokens with a target at every place: language modeling.
     """
 
     inputs: Tensor | Callable[[np.ndarray], Tensor]
@@ -30,16 +34,19 @@ class Source:
     held_out: int = 0
     fresh: bool = False
     class_names: tuple[str, ...] = ()
+    sequence: bool = False
 
     @property
     def kind(self) -> str:
         """The kind of task."""
+        if self.sequence:
+            return "language modeling"
         return "regression" if self.classes is None else "classification"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one part: inputs float32 (n, *shape), targets int64 or float32 (n,)."""
+    """Rows of one part: inputs float32 (n, *shape), targets int64 or float32 (n,); tokens are int64 (n, length)."""
 
     inputs: Tensor
     targets: Tensor

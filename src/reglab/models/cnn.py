@@ -25,6 +25,7 @@ class CNN(nn.Sequential):
         ConfigError: see `convolutions.check`.
     """
 
+    kinds: ClassVar = ("classification", "regression")
     offers: ClassVar = {"activations": "channels", "maps": "channels"}
     dims: ClassVar = (2, 3)
 

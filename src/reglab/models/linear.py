@@ -17,6 +17,7 @@ class Linear(nn.Sequential):
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
     """
 
+    kinds: ClassVar = ("classification", "regression")
     offers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:

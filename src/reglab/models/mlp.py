@@ -21,6 +21,7 @@ class MLP(nn.Sequential):
         norm: ``none``, ``batch`` or ``layer``, before the activation.
     """
 
+    kinds: ClassVar = ("classification", "regression")
     offers: ClassVar = {"activations": "hidden_sizes"}
 
     def __init__(

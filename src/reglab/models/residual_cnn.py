@@ -57,6 +57,7 @@ class ResidualCNN(nn.Sequential):
         ConfigError: see `convolutions.check`.
     """
 
+    kinds: ClassVar = ("classification", "regression")
     offers: ClassVar = {"activations": "channels", "maps": "channels", "branches": "blocks"}
     dims: ClassVar = (2, 3)
 

@@ -51,6 +51,7 @@ class Adversarial(Regularizer):
     bounds: ClassVar = {"epsilon": (0.0, float("inf")), "steps": (1.0, float("inf"))}
     whole: ClassVar = ("steps",)
     acts: ClassVar = ADVERSARY
+    kinds: ClassVar = ("classification", "regression")
     effects: ClassVar = {"epsilon": "adversarial examples"}
     passes: ClassVar = 5 / 3  # one step's forward pass and its way back to the inputs alone
     stackable: ClassVar = "runs of a stack would all have to take the same number of steps"

@@ -30,6 +30,7 @@ class Augmentation(Regularizer):
     off: ClassVar = {"flip": 0.0, "crop": 0.0, "shift": 0.0, "scale": 0.0}
     bounds: ClassVar = {"flip": (0.0, 1.0), "crop": (0.0, BELOW_1), "shift": (0.0, 1.0), "scale": (0.0, BELOW_1)}
     acts: ClassVar = TRANSFORM
+    kinds: ClassVar = ("classification", "regression")
     dims: ClassVar = (2, 3)
     flip: Tensor
     crop: Tensor

@@ -120,8 +120,8 @@ class Regularizer(nn.Module):
     """Place in the order of `reglab.regularizers._order`."""
     stackable: ClassVar[bool | str] = True
     """Whether it runs under vmap, or the reason why not."""
-    kinds: ClassVar[tuple[str, ...]] = ("classification", "regression")
-    """Task kinds it fits."""
+    kinds: ClassVar[tuple[str, ...]] = ("classification", "regression", "language modeling")
+    """Task kinds it fits. Tokens are numbers of words: what reckons with inputs does not fit language modeling."""
     whole: ClassVar[tuple[str, ...]] = ()
     """Strengths that are whole numbers."""
     passes: ClassVar[float] = 1.0

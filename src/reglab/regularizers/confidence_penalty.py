@@ -34,7 +34,7 @@ class ConfidencePenalty(Regularizer):
     off: ClassVar = {"beta": 0.0}
     bounds: ClassVar = {"beta": (0.0, float("inf"))}
     acts: ClassVar = PENALTY
-    kinds: ClassVar = ("classification",)
+    kinds: ClassVar = ("classification", "language modeling")
     effects: ClassVar = {"beta": "less sure outputs"}
     beta: Tensor
 

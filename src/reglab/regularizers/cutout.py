@@ -36,6 +36,7 @@ class Cutout(Regularizer):
     bounds: ClassVar = {"size": (0.0, float("inf"))}
     whole: ClassVar = ("size",)
     acts: ClassVar = TRANSFORM
+    kinds: ClassVar = ("classification", "regression")
     dims: ClassVar = (3,)
     effects: ClassVar = {"size": "cutout"}
     size: Tensor

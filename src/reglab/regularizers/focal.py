@@ -39,7 +39,7 @@ class Focal(Regularizer):
     off: ClassVar = {"gamma": 0.0}
     bounds: ClassVar = {"gamma": (0.0, float("inf"))}
     acts: ClassVar = LOSS
-    kinds: ClassVar = ("classification",)
+    kinds: ClassVar = ("classification", "language modeling")
     conflicts: ClassVar = {
         "label_smoothing": "label smoothing moves a share of the plain cross entropy, which focal has weighted down"
     }

@@ -35,6 +35,7 @@ class InputNoise(Regularizer):
     bounds: ClassVar = {"std": (0.0, float("inf"))}
     effects: ClassVar = {"std": "noisy inputs"}
     acts: ClassVar = TRANSFORM
+    kinds: ClassVar = ("classification", "regression")
     std: Tensor
 
     def __init__(self, std: float) -> None:

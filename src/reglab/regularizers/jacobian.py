@@ -40,6 +40,7 @@ class Jacobian(Regularizer):
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
     acts: ClassVar = PENALTY
+    kinds: ClassVar = ("classification", "regression")
     effects: ClassVar = {"strength": "jacobian penalty"}
     passes: ClassVar = 2.0  # the slopes, and the way back through them as well
     stackable: ClassVar = "it differentiates the training pass itself, which autograd does not do inside of vmap"

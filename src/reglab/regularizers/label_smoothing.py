@@ -34,7 +34,7 @@ class LabelSmoothing(Regularizer):
     off: ClassVar = {"epsilon": 0.0}
     bounds: ClassVar = {"epsilon": (0.0, BELOW_1)}
     acts: ClassVar = LOSS
-    kinds: ClassVar = ("classification",)
+    kinds: ClassVar = ("classification", "language modeling")
     effects: ClassVar = {"epsilon": "less sure outputs"}
     epsilon: Tensor
 

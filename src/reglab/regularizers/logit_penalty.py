@@ -32,7 +32,7 @@ class LogitPenalty(Regularizer):
     off: ClassVar = {"strength": 0.0}
     bounds: ClassVar = {"strength": (0.0, float("inf"))}
     acts: ClassVar = PENALTY
-    kinds: ClassVar = ("classification",)
+    kinds: ClassVar = ("classification", "language modeling")
     effects: ClassVar = {"strength": "logit penalty"}
     strength: Tensor
 

@@ -35,6 +35,7 @@ class Mixup(Regularizer):
     off: ClassVar = {"alpha": 0.0}
     bounds: ClassVar = {"alpha": (0.0, float("inf"))}
     acts: ClassVar = MIX
+    kinds: ClassVar = ("classification", "regression")
     effects: ClassVar = {"alpha": "mixup"}
     alpha: Tensor
 

@@ -37,7 +37,7 @@ class RDrop(Regularizer):
     off: ClassVar = {"alpha": 0.0}
     bounds: ClassVar = {"alpha": (0.0, float("inf"))}
     acts: ClassVar = SECOND_OPINION
-    kinds: ClassVar = ("classification",)
+    kinds: ClassVar = ("classification", "language modeling")
     effects: ClassVar = {"alpha": "agreement of passes"}
     passes: ClassVar = 2.0
     compares_passes: ClassVar = True

@@ -15,12 +15,16 @@ class Task(ABC):
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of a batch, a scalar; runs under ``torch.func.vmap``."""
 
+    def kept(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What evaluation keeps of a batch until the part is whole, rows first: what `figures` is given of all."""
+        return outputs, targets
+
     @abstractmethod
     def figures(self, outputs: Tensor, targets: Tensor, *, full: bool) -> dict[str, Tensor]:
         """Scalars by name for a whole part of the data.
 
         Args:
-            outputs: what the model says, (rows, classes) or (rows,).
-            targets: what is true, (rows,).
+            outputs: what `kept` gave of what the model says, (rows, classes) or (rows,).
+            targets: what it gave of what is true, (rows,).
             full: the costlier figures too, which are wanted once and not every epoch.
         """

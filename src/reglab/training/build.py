@@ -19,7 +19,7 @@ from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule, schedule
 from reglab.regularizers.base import Regularizer
 from reglab.seeding import mix
-from reglab.tasks import Classification, Regression, Task
+from reglab.tasks import Classification, LanguageModeling, Regression, Task
 from reglab.training.fit import Fit
 from reglab.training.module import Module
 
@@ -35,6 +35,8 @@ def build_task(data: TensorData) -> Task:
     """Loss and figures for the kind of data."""
     if data.kind == "classification":
         return Classification(data.outputs)
+    if data.kind == "language modeling":
+        return LanguageModeling(data.characters)
     return Regression(data.target_scale)
 
 

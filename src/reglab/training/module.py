@@ -142,7 +142,10 @@ class Module(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collects outputs; Lightning has put the model in eval mode."""
-        self._outputs[dataloader_idx].append((self.fit.model(batch[0]), batch[1]))
+        self._keep(batch, dataloader_idx)
+
+    def _keep(self, batch: tuple[Tensor, Tensor], part: int) -> None:
+        self._outputs[part].append(self.fit.task.kept(self.fit.model(batch[0]), batch[1]))
 
     def on_validation_epoch_end(self) -> None:
         """Figures of every part, and a copy of the weights where ``val/loss`` is the lowest so far.
@@ -186,7 +189,7 @@ class Module(pl.LightningModule):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collects outputs."""
-        self._outputs[dataloader_idx].append((self.fit.model(batch[0]), batch[1]))
+        self._keep(batch, dataloader_idx)
 
     def on_test_epoch_end(self) -> None:
         """The figures of the one test, with the gap: test loss minus training loss."""

@@ -122,6 +122,8 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
             "init_hash": init_hash(model),
         }
     )
+    for path, text in data.files().items():
+        tracked.log_text(text, path)
     regularizers, remarks = build.remarked(cfg, model, data)
     aloud = not cfg.tracking.get("study")  # a study has told it once for all runs of a kind
     _note(tracked, "remark", remarks, aloud=aloud)

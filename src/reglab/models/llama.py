@@ -1,0 +1,62 @@
+"""A decoder-only Transformer as Llama has it: the class of the transformers library, with weights of its own."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from reglab.models._decoder import answers_with_logits
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
+
+
+class Llama:
+    """Makes a ``transformers.LlamaForCausalLM`` with random weights; nothing is downloaded.
+
+    Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models": RMSNorm before each block, rotary
+    positions, SwiGLU; grouped-query attention as in Llama 2 and 3. It has no dropout of its own: that is what
+    regularizers bring.
+
+    Args:
+        input_shape: (length,) of a window; positions are rotary, so that longer texts can be read, too.
+        outputs: tokens of the vocabulary.
+        hidden_size: width of the residual stream.
+        layers: number of decoder blocks.
+        heads: of attention; `hidden_size` is a multiple.
+        key_value_heads: heads of keys and values; `heads` is a multiple.
+        intermediate_size: units of the feed-forward layers.
+        tie_embeddings: whether the output layer has the weights of the embedding.
+        rope_theta: base of the rotary positions.
+    """
+
+    kinds: ClassVar = ("language modeling",)
+    dims: ClassVar = (1,)
+
+    def __new__(  # type: ignore[misc]
+        cls,
+        input_shape: tuple[int, ...],
+        outputs: int,
+        hidden_size: int = 128,
+        layers: int = 4,
+        heads: int = 4,
+        key_value_heads: int = 2,
+        intermediate_size: int = 344,
+        tie_embeddings: bool = False,
+        rope_theta: float = 10000.0,
+    ) -> "LlamaForCausalLM":
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        config = LlamaConfig(
+            vocab_size=outputs,
+            hidden_size=hidden_size,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=key_value_heads,
+            intermediate_size=intermediate_size,
+            max_position_embeddings=input_shape[0],
+            tie_word_embeddings=tie_embeddings,
+            rope_parameters={"rope_type": "default", "rope_theta": rope_theta},
+            use_cache=False,  # of keys and values, which training has no use for
+            bos_token_id=None,
+            eos_token_id=None,
+            pad_token_id=None,
+        )
+        return answers_with_logits(LlamaForCausalLM(config))

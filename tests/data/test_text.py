@@ -1,0 +1,120 @@
+"""Windows of a text: what is predicted from what, and by which part."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from reglab.data import PythonDocs, Text
+from reglab.data.source import IGNORED
+from reglab.data.text import cut_up
+from reglab.errors import ConfigError
+
+DIGITS = "".join(str(i % 10) for i in range(100))
+
+
+def text(folder: Path, content: str = DIGITS, **given: Any) -> Text:
+    path = folder / "some.txt"
+    path.write_text(content, encoding="utf-8")
+    data = Text(path=str(path), **{"seed": 0, "split_seed": 0, "context_length": 8, "batch_size": 4, **given})
+    data.setup()
+    return data
+
+
+def said(data: Text, numbers: torch.Tensor) -> str:
+    return data.vocabulary.decode(numbers[numbers >= 0].tolist(), skip_special_tokens=False)
+
+
+def test_the_target_of_every_token_is_the_next_one(tmp_path: Path) -> None:
+    data = text(tmp_path)
+    assert (data.name, data.kind, data.input_shape, data.outputs) == ("some", "language modeling", (8,), 12)
+    for part, begin, characters in ((data.val, 80, 10), (data.test, 90, 10)):
+        inputs, targets = part.inputs.flatten(), part.targets.flatten()
+        end = "" if part is data.val else "<|endoftext|>"  # the document ends with the last part
+        assert said(data, targets) == DIGITS[begin + 1 : begin + characters] + end
+        predicted = int((targets != IGNORED).sum())
+        assert torch.equal(inputs[1:predicted], targets[: predicted - 1])
+        assert said(data, inputs[:1]) == DIGITS[begin]
+    assert (data.train_rows, data.val_rows, data.test_rows) == (9, 2, 2)  # of 80 tokens 7 are left over
+    for row, inputs, targets in zip(data.parts.train, data.train.inputs, data.train.targets, strict=True):
+        assert said(data, inputs) == DIGITS[8 * row : 8 * row + 8]
+        assert said(data, targets) == DIGITS[8 * row + 1 : 8 * row + 9]
+
+
+def test_every_token_but_a_parts_first_is_predicted_once(tmp_path: Path) -> None:
+    data = text(tmp_path, DIGITS * 3, context_length=7, val_fraction=0.21, test_fraction=0.3)
+    assert [int((part.targets >= 0).sum()) for part in (data.val, data.test)] == [62, 90]  # 63 - 1; 90 + end - 1
+
+
+def test_the_tokenizer_knows_the_training_part_alone(tmp_path: Path) -> None:
+    data = text(tmp_path, "ab" * 40 + "xy" * 10)
+    assert "x" not in data.vocabulary.get_vocab()
+    assert set(data.val.targets[data.val.targets >= 0].tolist()) == {data.vocabulary.token_to_id("<unk>")}
+    assert data.files() == {"tokenizer.json": data.vocabulary.to_str(pretty=True)}
+
+
+def test_validation_and_test_are_the_same_for_every_seed_and_size(tmp_path: Path) -> None:
+    whole, some, other = (
+        text(tmp_path),
+        text(tmp_path, train_size=3),
+        text(tmp_path, train_size=3, split_seed=1, seed=1),
+    )
+    for part in ("val", "test"):
+        assert torch.equal(getattr(whole, part).targets, getattr(some, part).targets)
+        assert torch.equal(getattr(whole, part).targets, getattr(other, part).targets)
+    assert len(some.train) == 3
+    assert np.array_equal(some.parts.train, whole.parts.train[:3])
+    assert whole.split_hash != some.split_hash != other.split_hash
+    assert whole.vocabulary.to_str() == some.vocabulary.to_str()
+
+
+def test_documents_are_cut_by_characters_and_told_where_they_end() -> None:
+    train, val, test = cut_up(["abcde", "fghij", "k"], 2 / 11, 3 / 11)
+    assert train == [("abcde", True), ("f", False)]
+    assert val == [("gh", False)]
+    assert test == [("ij", True), ("k", True)]
+    assert cut_up(["abc"], 0, 0) == ([("abc", True)], [], [])
+
+
+def test_an_evaluation_batch_has_a_bounded_number_of_logits(tmp_path: Path) -> None:
+    data = text(tmp_path, DIGITS * 30)
+    assert data.evaluation_rows == 2**23 // (8 * 12)
+    (loader, _) = data.val_dataloader()
+    assert torch.equal(torch.cat([targets for _, targets in loader]), data.val.targets)
+
+
+def test_python_docs_are_there() -> None:
+    data = PythonDocs(name="python_docs", seed=0, split_seed=0, tokenizer="bpe", vocab_size=500)
+    data.setup()
+    assert data.outputs == 500
+    assert data.train_rows > 500
+    ends = int(sum((part.targets == 0).sum() for part in (data.train, data.val, data.test)))
+    assert 60 < ends <= len(data.documents())
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (
+            {"context_length": 200},
+            "data.context_length=200: the training part of some has 80 tokens, and 201 are needed",
+        ),
+        ({"train_size": 10}, "data.train_size=10: the training part of some has 9 windows of 8 tokens; at most that"),
+        ({"label_noise": 0.1}, "data.label_noise=0.1: some is a language modeling task"),
+        ({"test_fraction": None}, "data.test_fraction=null: a text has no test part of its own"),
+        ({"val_fraction": 0.01}, "data.context_length=8: the validation part of some has 1 tokens, and 2 are needed"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        text(tmp_path, **given)
+    assert str(refused.value).startswith(problem)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary.txt").write_bytes(b"ab\xff\xfe")
+    with pytest.raises(ConfigError, match=r"binary\.txt: is no text in UTF-8 \(byte 2\)"):
+        Text(path=str(tmp_path / "binary.txt"), seed=0, split_seed=0).setup()

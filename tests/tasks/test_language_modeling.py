@@ -1,0 +1,54 @@
+"""Cross entropy of the next token, by hand and by torch."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from reglab.tasks import LanguageModeling
+
+CHARACTERS = torch.tensor([0, 1, 2, 3, 1])
+
+
+def logits_and_targets() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(7, 6, 5, generator=generator)
+    targets = torch.randint(5, (7, 6), generator=generator)
+    targets[-1, 4:] = -100
+    return logits, targets
+
+
+def test_figures_of_batches_are_those_of_the_whole_text() -> None:
+    logits, targets = logits_and_targets()
+    task = LanguageModeling(CHARACTERS)
+    kept = [task.kept(logits[rows], targets[rows]) for rows in (slice(0, 3), slice(3, 7))]
+    figures = task.figures(*map(torch.cat, zip(*kept, strict=True)), full=True)
+    counted = targets >= 0
+    nats = -logits.double().log_softmax(-1)[counted].gather(-1, targets[counted].unsqueeze(-1)).sum()
+    assert figures["loss"].item() == pytest.approx(nats.item() / 40, rel=1e-6)
+    assert figures["perplexity"].item() == pytest.approx(math.exp(nats.item() / 40), rel=1e-6)
+    characters = CHARACTERS[targets[counted]].sum().item()
+    assert figures["bits_per_character"].item() == pytest.approx(nats.item() / math.log(2) / characters, rel=1e-6)
+    assert task.criterion(logits, targets).item() == pytest.approx(nats.item() / 40, rel=1e-6)
+
+
+def test_a_uniform_guess_costs_the_logarithm_of_the_vocabulary() -> None:
+    task = LanguageModeling(torch.ones(8, dtype=torch.int64))
+    figures = task.figures(*task.kept(torch.zeros(2, 3, 8), torch.ones(2, 3, dtype=torch.int64)), full=False)
+    assert {name: round(value.item(), 6) for name, value in figures.items()} == {
+        "loss": round(math.log(8), 6),
+        "perplexity": 8.0,
+        "bits_per_character": 3.0,
+    }
+
+
+def test_without_characters_there_are_no_bits_per_character() -> None:
+    task = LanguageModeling()
+    assert set(task.figures(*task.kept(*logits_and_targets()), full=True)) == {"loss", "perplexity"}
+
+
+def test_the_criterion_runs_under_vmap() -> None:
+    logits, targets = logits_and_targets()
+    stacked = torch.vmap(LanguageModeling().criterion)(torch.stack([logits, 2 * logits]), torch.stack([targets] * 2))
+    assert stacked[1].item() == pytest.approx(F.cross_entropy(2 * logits.transpose(1, 2), targets).item(), rel=1e-6)
