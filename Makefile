@@ -3,12 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 RUN_ID ?=
+PROMPT ?=
+# As it was typed, without make reading a $ in it; the shell gets it from the environment.
+export REGLAB_PROMPT := $(value PROMPT)
 READY := .venv/.ready
 # One thread a process: small networks run best on one, and the number changes the last bits.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare train sweep study status report rerun ui test lint fix bench index lock
+.PHONY: help setup compare train sweep study status report rerun generate ui test lint fix bench index lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +46,9 @@ report: $(READY) ## compare what is tracked: make report ARGS="metric=test/accur
 
 rerun: $(READY) ## run a tracked run again and compare the numbers: make rerun RUN_ID=...
 	@$(BIN)/python pipelines/rerun.py "run_id='$(RUN_ID)'" $(ARGS)
+
+generate: $(READY) ## text from a tracked decoder: make generate PROMPT="Call me Ishmael, he said,"
+	@$(BIN)/python pipelines/generate.py "prompt=$$REGLAB_PROMPT" $(ARGS)
 
 ui: $(READY) ## browse the runs in MLflow's UI
 	@$(BIN)/python pipelines/ui.py $(ARGS)

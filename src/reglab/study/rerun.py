@@ -7,12 +7,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.identity import config_hash
-from reglab.study import origin as origins
 from reglab.study.differences import ABSENT, Difference, differences, table
-from reglab.study.origin import Origin
 from reglab.tracking import queries
 from reglab.tracking.environment import environment
 from reglab.tracking.link import run_link
+from reglab.training import origin as origins
+from reglab.training.origin import Origin
 from reglab.training.run import run
 from reglab.training.trainer import set_threads
 

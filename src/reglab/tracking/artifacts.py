@@ -58,21 +58,28 @@ class Artifacts:
 
     def read_text(self, path: str) -> str | None:
         """The text at `path`, None where there is none."""
+        with self.file(path) as file:
+            return file.read_text(encoding="utf-8") if file is not None else None
+
+    @contextmanager
+    def file(self, path: str) -> Iterator[Path | None]:
+        """The artifact at `path` as a local file, there within the block; None where the run has none."""
         _check_relative(path)
         if self.dir is not None:
-            file = self.dir / path
-            return file.read_text(encoding="utf-8") if file.is_file() else None
+            yield self.dir / path if (self.dir / path).is_file() else None
+            return
         with tempfile.TemporaryDirectory() as temporary:
-            parent = str(PurePosixPath(path).parent)
-            try:
-                names = [f.path for f in self._client.list_artifacts(self._run_id, None if parent == "." else parent)]
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                    return None
-                raise
-            if path not in names:
+            yield self._downloaded(path, temporary)
+
+    def _downloaded(self, path: str, folder: str) -> Path | None:
+        parent = str(PurePosixPath(path).parent)
+        try:
+            names = [f.path for f in self._client.list_artifacts(self._run_id, None if parent == "." else parent)]
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
-            return Path(self._client.download_artifacts(self._run_id, path, temporary)).read_text(encoding="utf-8")
+            raise
+        return Path(self._client.download_artifacts(self._run_id, path, folder)) if path in names else None
 
 
 def of(store: Store, run_id: str) -> Artifacts:

@@ -1,13 +1,11 @@
 """What a strategy did to the weights: their lengths, their zeros, the sharpness of the minimum."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
 from reglab.regularizers.base import penalized
 from reglab.tasks import Task
+from reglab.training.modes import in_mode
 
 RHO = 0.05  # the radius that is usual for SAM
 
@@ -44,7 +42,7 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
     parameters = [p for p in model.parameters() if p.requires_grad]
     like = parameters[0]
     inputs, targets = (part.to(like if part.is_floating_point() else like.device) for part in batch)
-    with _evaluating(model), torch.enable_grad():
+    with in_mode(model, training=False), torch.enable_grad():
         loss = task.criterion(model(inputs), targets)
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         ups = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)]
@@ -57,14 +55,3 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
             for parameter, old in zip(parameters, before, strict=True):
                 parameter.copy_(old)
     return float(risen - loss.detach())
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -1,4 +1,4 @@
-"""A tracked run that is to be run again: what it was made from, and its config composed anew."""
+"""A tracked run that is to be run again, or used: what it was made from, and its config composed anew."""
 
 import json
 from dataclasses import dataclass
@@ -61,6 +61,18 @@ def find(uri: str | None, run_id: str) -> Origin:
     return Origin(store, record, overrides, config, json.loads(files.read_text("environment.json") or "{}"))
 
 
+def composed(origin: Origin) -> DictConfig:
+    """The config that the project's own tree composes from the run's overrides, and that names no foreign class.
+
+    Raises:
+        ConfigError: the overrides do not compose any more, or name a foreign class.
+    """
+    check_overrides(origin.overrides)
+    cfg = compose(origin.overrides)
+    check_targets(cfg)
+    return cfg
+
+
 def recomposed(origin: Origin, uri: str | None) -> DictConfig:
     """The config that the project's own tree composes from the run's overrides, checked, to be tracked as its rerun.
 
@@ -76,9 +88,7 @@ def recomposed(origin: Origin, uri: str | None) -> DictConfig:
     """
     run_id = origin.record.run_id
     try:
-        check_overrides(origin.overrides)
-        cfg = compose(origin.overrides)
-        check_targets(cfg)
+        cfg = composed(origin)
         tracking = {"uri": uri, "experiment": origin.store.experiment, "rerun_of": run_id}
         tracking |= {"parent": None, "sweep": None, "study": None, "phase": origin.record.tags.get("phase", "single")}
         tracking["tuned"] = origin.config.get("tracking", {}).get("tuned")

@@ -1,0 +1,49 @@
+"""Lets a tracked decoder go on with a text: python pipelines/generate.py prompt="Call me Ishmael, he said," """
+
+import sys
+
+from reglab.stopping import end_silently
+
+end_silently()
+
+from omegaconf import DictConfig
+
+from reglab.cli import announce_imports, run_app
+from reglab.config.rules import BELOW_1, YES_NO, Rule, apply, number, or_null, positive, typed, whole
+from reglab.errors import ConfigError
+from reglab.tracking.uri import resolve
+
+RULES = {
+    "prompt": Rule(lambda value: isinstance(value, str), "text"),
+    "max_new_tokens": whole(1),
+    "temperature": number(0.0),
+    "top_k": or_null(whole(1), "all"),
+    "top_p": or_null(Rule(lambda v: positive().fits(v) and v <= 1, "a number above 0 and at most 1"), "all"),
+    "cache": YES_NO,
+    "train_mode": YES_NO,
+    "passes": whole(2),
+    "threads": whole(1),
+    "generation.seed": whole(0),
+}
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuses what the config alone shows to be wrong."""
+    apply(RULES, cfg)
+    if cfg.run_id is not None and not isinstance(cfg.run_id, str):  # hexadecimal digits that are a number as well
+        raise ConfigError(f"run_id={cfg.run_id}: was read as a number; quote it twice: run_id=\"'ID'\"")
+    resolve(cfg.tracking.uri)
+
+
+def main(cfg: DictConfig) -> None:
+    """Streams the text to standard output."""
+    announce_imports()
+    from reglab.inference.answer import answer
+
+    answer(cfg)
+
+
+if __name__ == "__main__":
+    # A prompt is text, and never Hydra's grammar: whatever stands behind the = is quoted for it.
+    sys.argv[1:] = [f"prompt={typed(a[7:]) or repr('')}" if a.startswith("prompt=") else a for a in sys.argv[1:]]
+    run_app(main, "generate", check)

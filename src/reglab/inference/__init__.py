@@ -1,0 +1,1 @@
+"""What a tracked model is used for: text from a prompt."""

@@ -1,0 +1,80 @@
+"""What `pipelines/generate.py` does: finds the decoder, and streams its text."""
+
+import sys
+import time
+
+from omegaconf import DictConfig
+from transformers.utils import logging
+
+from reglab.inference.generation import Choice, Writer, encoded, generated
+from reglab.inference.passes import Passes, passes
+from reglab.inference.trained import Decoder, best, decoder
+from reglab.tracking.store import open_store
+from reglab.training.trainer import set_threads
+
+
+def answer(cfg: DictConfig) -> None:
+    """Text that goes on with ``prompt``, to standard output as it comes; what it is of, to standard error.
+
+    Args:
+        cfg: ``conf/generate.yaml``, checked.
+
+    Raises:
+        ConfigError: no such run or none of a decoder, or a prompt that its tokenizer cannot read.
+    """
+    logging.set_verbosity_error()  # of texts longer than the context we tell ourselves
+    run_id = cfg.run_id or best(open_store(cfg.tracking.uri, cfg.tracking.experiment))
+    found = decoder(cfg.tracking.uri, run_id)
+    set_threads(cfg.threads)
+    choice = Choice(
+        max_new_tokens=cfg.max_new_tokens,
+        temperature=float(cfg.temperature),
+        top_k=cfg.top_k,
+        top_p=cfg.top_p,
+        seed=cfg.generation.seed,
+        cache=cfg.cache,
+    )
+    prompt = encoded(found.vocabulary, cfg.prompt)
+    _introduce(found)
+    if cfg.train_mode:
+        _show(passes(found, prompt, choice, cfg.passes), cfg.prompt)
+        return
+    began = time.perf_counter()
+    _write(cfg.prompt)
+    new = generated(found.model, prompt, choice, found.end, heard=Writer(found.vocabulary, _write))  # type: ignore[arg-type]
+    _write("\n")
+    seconds, ended = time.perf_counter() - began, int(new[0, -1]) == found.end
+    _tell(f"{new.shape[1]} tokens in {seconds:.2f} s; {'the text ended' if ended else 'max_new_tokens ended it'}")
+    if prompt.shape[1] + new.shape[1] > found.context_length:
+        _tell(
+            f"note: the text is longer than the {found.context_length} tokens that were seen together in training "
+            "(data.context_length)"
+        )
+
+
+def _introduce(found: Decoder) -> None:
+    tags = found.record.tags
+    bits = found.record.metrics.get("best/val/bits_per_character")
+    told = "" if bits is None else f", {bits:.3f} bits per character of validation"
+    _tell(f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{told}")
+
+
+def _show(found: Passes, prompt: str) -> None:
+    _write(f"in inference: {prompt}{found.plain}\n")
+    for number, text in enumerate(found.texts, start=1):
+        _write(f"\npass {number} with dropout on: {prompt}{text}\n")
+    head = f"{'next token':<14}{'inference':>11}{'mean':>9}{'sd':>9}{'smallest':>10}{'largest':>9}"
+    _write(f"\nprobability of the next token, over {len(found.texts)} passes with dropout on\n{head}\n")
+    for row in found.spread:
+        values = f"{row.plain:>11.3f}{row.mean:>9.3f}{row.sd:>9.3f}{row.low:>10.3f}{row.high:>9.3f}"
+        _write(f"{row.token!r:<14}{values}\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,98 @@
+"""A tracked model, built again: its class from the project's own configs, its weights and tokenizer from the run."""
+
+from dataclasses import dataclass
+
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import nn
+
+from reglab.data.tokenizer import END, loaded
+from reglab.errors import ConfigError
+from reglab.tracking import artifacts, queries
+from reglab.tracking.store import Store
+from reglab.training import build, origin
+
+_KIND = "language modeling"
+_JUDGES = ("best/val/bits_per_character", "best/val/loss", "val/loss")
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A trained language model.
+
+    Attributes:
+        record: its run.
+        cfg: of the run, composed anew.
+        model: with the best weights, in evaluation mode; without regularizers.
+        vocabulary: its tokenizer.
+        context_length: tokens of the windows that it was trained on.
+    """
+
+    record: queries.Record
+    cfg: DictConfig
+    model: nn.Module
+    vocabulary: Tokenizer
+    context_length: int
+
+    @property
+    def end(self) -> int:
+        """The token that ends a text."""
+        number: int = self.vocabulary.encode(END, add_special_tokens=False).ids[0]
+        return number
+
+
+def decoder(uri: str | None, run_id: str) -> Decoder:
+    """The language model of a run, with its best weights.
+
+    Raises:
+        ConfigError: no such run, none of a language model, or one that kept no weights, or no tokenizer that fits them.
+    """
+    made = origin.find(uri, run_id)
+    key = f"run_id={run_id}"
+    if made.record.tags.get("task") != _KIND:
+        told = made.record.tags.get("task") or "of no known task"
+        raise ConfigError(f"{key}: is {told}, and text comes from a language model; give a run with model=llama")
+    try:
+        cfg = origin.composed(made)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from error
+    files = artifacts.of(made.store, run_id)
+    text = files.read_text("tokenizer.json")
+    if text is None:
+        raise ConfigError(f"{key}: has no tokenizer.json, which its text was read with; give another run")
+    vocabulary = loaded(text, f"{key}: tokenizer.json")
+    length = int(cfg.data.context_length)
+    model = build.sized_model(cfg, (length,), vocabulary.get_vocab_size())
+    with files.file("weights/best.safetensors") as file:
+        if file is None:
+            raise ConfigError(f"{key}: kept no weights (tracking.weights={cfg.tracking.weights}); give another run")
+        weights = load_file(file)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{key}: its weights do not fit {cfg.model.name} with the {vocabulary.get_vocab_size()} tokens of its "
+            "tokenizer; one of the two is of another run"
+        ) from error
+    OmegaConf.set_readonly(cfg, True)
+    return Decoder(made.record, cfg, model.eval(), vocabulary, length)
+
+
+def best(store: Store) -> str:
+    """The id of the finished language model with the fewest bits per character of validation.
+
+    Where tokens do not tell their characters, the loss judges, and then only among such runs.
+
+    Raises:
+        ConfigError: the experiment holds none.
+    """
+    finished = queries.runs(store, status="FINISHED", tags={"task": _KIND})
+    for metric in _JUDGES:
+        told = [record for record in finished if metric in record.metrics]
+        if told:
+            return min(told, key=lambda record: record.metrics[metric]).run_id
+    raise ConfigError(
+        f"run_id=null: the experiment {store.experiment} holds no finished language model; make one: "
+        'make train ARGS="experiment=decoder"'
+    )
