@@ -9,7 +9,7 @@ end_silently()
 from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
-from reglab.config.rules import BELOW_1, YES_NO, Rule, apply, number, or_null, positive, typed, whole
+from reglab.config.rules import YES_NO, Rule, apply, number, or_null, positive, typed, whole
 from reglab.errors import ConfigError
 from reglab.tracking.uri import resolve
 

@@ -11,7 +11,7 @@ WRONG = {
     # names and grammar
     "regularizer=dropuot": "regularizer=dropuot: no such option; did you mean dropout? (choose from ",
     "regularizr=l1": "regularizr=l1: no such key; did you mean regularizer?",
-    "experiment=nope": "experiment=nope: no such option (choose from compare, seed_dropout, seed_l2",
+    "experiment=nope": "experiment=nope: no such option (choose from compare, decoder, seed_dropout",
     "hydra/launcher=jobblib": "hydra/launcher=jobblib: no such option; did you mean joblib? (choose from basic, joblib",
     "optimizer.lrr=1": "optimizer.lrr=1: no such key; did you mean optimizer.lr?",
     "lr=3": "lr=3: no such key; did you mean optimizer.lr?",

@@ -13,24 +13,31 @@ from torch import Tensor, nn
 from reglab.models import CNN, MLP, ResidualCNN
 from reglab.regularizers import Regularizer, in_order
 from reglab.seeding import mix
-from reglab.tasks import Classification, Regression, Task
+from reglab.tasks import Classification, LanguageModeling, Regression, Task
 from reglab.training.fit import Fit
 from reglab.training.module import Module
+from tests.regularizers.decoder import LENGTH, TOKENS, TinyDecoder
 
 Batch = tuple[Tensor, Tensor]
 CLASSES = 3
 FEATURES = 6
+LANGUAGE = "language modeling"
 
 
 def batch_of(kind: str, rows: int = 24, seed: int = 0, shape: tuple[int, ...] = (FEATURES,)) -> Batch:
-    """Random inputs (rows, *shape), and targets that depend on them."""
+    """Random inputs (rows, *shape), and targets that depend on them; of tokens the next one is the target."""
     generator = torch.Generator().manual_seed(seed)
+    if kind == LANGUAGE:
+        tokens = torch.randint(TOKENS, (rows, LENGTH + 1), generator=generator)
+        return tokens[:, :-1], tokens[:, 1:]
     inputs = torch.randn(rows, *shape, generator=generator)
     scores = inputs.flatten(1) @ torch.randn(math.prod(shape), CLASSES, generator=generator)
     return inputs, scores.argmax(1) if kind == "classification" else scores[:, 0]
 
 
 def task_of(kind: str) -> Task:
+    if kind == LANGUAGE:
+        return LanguageModeling()
     return Classification(CLASSES) if kind == "classification" else Regression()
 
 
@@ -41,12 +48,15 @@ def network(
     residual: bool = False,
     dropout: bool = False,
     **options: Any,
-) -> MLP | CNN | ResidualCNN:
+) -> MLP | CNN | ResidualCNN | TinyDecoder:
     """A small net for examples of the shape: an MLP for tables, a CNN for images and signals, `residual` or not.
 
-    With `dropout` the MLP has a layer of its own for that, before its last one.
+    For language modeling it is a decoder, whatever the shape. With `dropout` it has a layer of its own for that, before
+    its last one (an MLP and a decoder, that is).
     """
     torch.manual_seed(seed)
+    if kind == LANGUAGE:
+        return TinyDecoder(options.get("activation", "relu"), dropout=dropout)
     outputs = CLASSES if kind == "classification" else 1
     if len(shape) == 1:
         mlp = MLP(shape, outputs, **{"hidden_sizes": [8, 7], **options})

@@ -21,7 +21,7 @@ from reglab.regularizers.base import known, snake
 from reglab.seeding import mix
 from reglab.training.fit import Fit
 from reglab.training.module import Module
-from tests.regularizers.steps import FEATURES, batch_of, fit_of, network, same_state, task_of, train
+from tests.regularizers.steps import FEATURES, LANGUAGE, batch_of, fit_of, network, same_state, task_of, train
 
 
 class Row(NamedTuple):
@@ -99,6 +99,12 @@ ROWS = [
     Row("Adversarial", {"epsilon": 0.1, "steps": 1}, {"epsilon": 0.3, "steps": 3}),
     Row("EarlyStopping", {"patience": 2}, {"patience": 1}),
     Row("SWA", {"start": 0.25}, {"start": 0.5}),
+    Row("ResidualDropout", {"p": 0.1}, {"p": 0.4}, kind=LANGUAGE),
+    Row("EmbeddingDropout", {"p": 0.1}, {"p": 0.4}, kind=LANGUAGE),
+    Row("TokenDropout", {"p": 0.1}, {"p": 0.4}, kind=LANGUAGE),
+    Row("AttentionDropout", {"p": 0.1}, {"p": 0.4}, kind=LANGUAGE),
+    Row("FeedForwardDropout", {"p": 0.1}, {"p": 0.4}, kind=LANGUAGE),
+    Row("Neftune", {"alpha": 1.0}, {"alpha": 10.0}, kind=LANGUAGE),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
@@ -217,7 +223,7 @@ def test_pairs_train_together(pair: tuple[Row, Row]) -> None:
     methods = [row.make() for row in pair]
     if any(one.name in other.conflicts for one, other in (methods, methods[::-1])):
         pytest.skip("they are declared to be in conflict")
-    shapes = {row.shape for row in pair if row.make().dims or row.residual} or {pair[0].shape}
+    shapes = {row.shape for row in pair if row.make().dims or row.residual or row.kind == LANGUAGE} or {pair[0].shape}
     if len(shapes) > 1:
         pytest.skip("they are for different shapes of examples")
     kind = next((kind for kind in methods[0].kinds if kind in methods[1].kinds), None)

@@ -91,7 +91,8 @@ def generated(
     prompts = prompts.to(model.device)
     with in_mode(model, training=training), torch.random.fork_rng(devices=_devices(model)), torch.no_grad():
         torch.manual_seed(choice.seed)
-        whole: Tensor = model.generate(
+        generate: Any = model.generate
+        whole: Tensor = generate(
             inputs=prompts,
             attention_mask=torch.ones_like(prompts),
             generation_config=choice.settings(end),
@@ -104,7 +105,7 @@ def _devices(model: nn.Module) -> list[torch.device]:
     return [device for device in {weight.device for weight in model.parameters()} if device.type != "cpu"]
 
 
-class _Heard(BaseStreamer):  # type: ignore[misc]
+class _Heard(BaseStreamer):
     """Hands on every token but those of the prompt, which come first and together."""
 
     def __init__(self, heard: Callable[[int], None]) -> None:
@@ -143,6 +144,6 @@ class Writer:
 def text_of(vocabulary: Tokenizer, numbers: Sequence[int]) -> str:
     """The text of tokens, without the end of a text and what comes after it."""
     end = vocabulary.token_to_id(END)
-    until = list(numbers).index(end) if end in numbers else len(numbers)
+    until = next((place for place, number in enumerate(numbers) if number == end), len(numbers))
     text: str = vocabulary.decode(list(numbers[:until]))
     return text

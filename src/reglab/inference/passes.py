@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import torch
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from reglab.errors import ConfigError
 from reglab.inference.generation import Choice, generated, text_of
 from reglab.inference.trained import Decoder
 from reglab.regularizers._random_layers import random_layers
+from reglab.regularizers.base import known
 from reglab.training import build
 from reglab.training.modes import in_mode
 
@@ -69,8 +69,8 @@ def passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int, shown: 
     build.build_regularizers(cfg, model, "language modeling", (decoder.context_length,))
     if not list(cfg.regularizer) and not random_layers(model):
         raise ConfigError(
-            f"train_mode=true: the strategy {decoder.record.tags.get('strategy')} draws nothing, so all passes are one; "
-            "give a run with dropout, such as regularizer=residual_dropout"
+            f"train_mode=true: the strategy {decoder.record.tags.get('strategy')} draws nothing, so that all passes "
+            "are one; give a run with dropout, such as regularizer=residual_dropout"
         )
     plain = _next(decoder, prompt, None)
     each = torch.stack([_next(decoder, prompt, choice.seed + i) for i in range(count)])
@@ -97,12 +97,10 @@ def passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int, shown: 
 
 def _that_draw(cfg: DictConfig) -> DictConfig:
     """The config with those regularizers alone that make two passes differ."""
-    names = [
-        name
-        for name, node in cfg.regularizer.items()
-        if not str(name).startswith("_") and get_class(node["_target_"]).random_forward
-    ]
-    some: DictConfig = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    some = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(some, DictConfig)
+    drawing = known()
+    names = [name for name in some.regularizer if name in drawing and drawing[str(name)].random_forward]
     some.regularizer = OmegaConf.masked_copy(some.regularizer, names)
     return some
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from reglab.errors import ConfigError
 from reglab.models._decoder import answers_with_logits
 
 if TYPE_CHECKING:
@@ -23,12 +24,17 @@ class Llama:
         heads: of attention; `hidden_size` is a multiple.
         key_value_heads: heads of keys and values; `heads` is a multiple.
         intermediate_size: units of the feed-forward layers.
+        activation: of their gate; ``silu`` makes them SwiGLU.
         tie_embeddings: whether the output layer has the weights of the embedding.
         rope_theta: base of the rotary positions.
+
+    Raises:
+        ConfigError: sizes that do not divide one another, or an activation that the library does not know.
     """
 
     kinds: ClassVar = ("language modeling",)
     dims: ClassVar = (1,)
+    offers: ClassVar = {"activations": "layers", "blocks": "layers", "embeddings": "hidden_size"}
 
     def __new__(  # type: ignore[misc]
         cls,
@@ -39,11 +45,21 @@ class Llama:
         heads: int = 4,
         key_value_heads: int = 2,
         intermediate_size: int = 344,
+        activation: str = "silu",
         tie_embeddings: bool = False,
         rope_theta: float = 10000.0,
     ) -> "LlamaForCausalLM":
         from transformers import LlamaConfig, LlamaForCausalLM
+        from transformers.activations import ACT2FN
 
+        if hidden_size % (2 * heads):
+            raise ConfigError(
+                f"model.heads={heads}: model.hidden_size={hidden_size} must be an even number of units for each head"
+            )
+        if heads % key_value_heads:
+            raise ConfigError(f"model.key_value_heads={key_value_heads}: model.heads={heads} must be a multiple of it")
+        if activation not in ACT2FN:
+            raise ConfigError(f"model.activation={activation}: a Llama has none of it; choose silu, gelu or relu")
         config = LlamaConfig(
             vocab_size=outputs,
             hidden_size=hidden_size,
@@ -51,6 +67,7 @@ class Llama:
             num_attention_heads=heads,
             num_key_value_heads=key_value_heads,
             intermediate_size=intermediate_size,
+            hidden_act=activation,
             max_position_embeddings=input_shape[0],
             tie_word_embeddings=tie_embeddings,
             rope_parameters={"rope_type": "default", "rope_theta": rope_theta},

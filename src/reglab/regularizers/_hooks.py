@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+_LIBRARY = "transformers.activations"  # whose classes are of many names, and none is imported here
+
 ACTIVATIONS = (
     nn.ReLU,
     nn.LeakyReLU,
@@ -49,7 +51,11 @@ def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
         if not isinstance(last, nn.Sequential):
             parts = [part for part in parts if any(True for _ in part.parameters())]
         last = parts[-1] if parts else None
-    return {name: m for name, m in model.named_modules() if isinstance(m, ACTIVATIONS) and m is not last}
+    return {name: m for name, m in model.named_modules() if _is_activation(m) and m is not last}
+
+
+def _is_activation(module: nn.Module) -> bool:
+    return isinstance(module, ACTIVATIONS) or type(module).__module__ == _LIBRARY
 
 
 def map_activations(model: nn.Module) -> dict[str, nn.Module]:

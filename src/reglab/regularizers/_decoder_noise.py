@@ -1,0 +1,39 @@
+"""What methods that make parts of a decoder noisy have in common."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from reglab.regularizers._decoders import first_of, with_first
+from reglab.regularizers._hooks import moved
+from reglab.regularizers._order import DROPOUT
+from reglab.regularizers.base import BELOW_1, Regularizer
+
+
+class DecoderNoise(Regularizer):
+    """Changes what parts of a decoder say in training, anew at each pass; in evaluation they stay as they are."""
+
+    off: ClassVar = {"p": 0.0}
+    bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    acts: ClassVar = DROPOUT
+    kinds: ClassVar = ("language modeling",)
+    random_forward: ClassVar = True
+    p: Tensor
+    _handles: Sequence[Any] = ()
+
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        """The parts whose outputs are changed, by name."""
+        raise NotImplementedError
+
+    def noisy(self, values: Tensor) -> Tensor:
+        """What a part's output (rows, length, units) becomes."""
+        raise NotImplementedError
+
+    def attach(self, model: nn.Module) -> list[str]:
+        parts = self.parts(model)
+        self._handles = moved(self._handles, parts.values(), self._in_training)
+        return list(parts)
+
+    def _in_training(self, part: nn.Module, inputs: Any, output: Any) -> Any:
+        return with_first(output, self.noisy(first_of(output))) if part.training else output

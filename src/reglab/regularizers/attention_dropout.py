@@ -1,0 +1,63 @@
+"""Attention dropout: places that a token would look at are left out."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from reglab.regularizers._decoders import attentions
+from reglab.regularizers._order import DROPOUT
+from reglab.regularizers.base import BELOW_1, Regularizer
+
+_HOLDERS = ("attention_dropout", "attn_dropout", "dropout", "dropout_p")
+
+
+class AttentionDropout(Regularizer):
+    """Dropout with probability p on the weights of attention, after the softmax.
+
+    The model's own attention does it, whatever kernel that is: before each pass in training it is told the
+    probability, where it has a place for one (a number, or a dropout layer, called ``attention_dropout``,
+    ``attn_dropout`` or ``dropout``). At p = 0 it keeps what the model came with. Vaswani et al. 2017, "Attention Is All
+    You Need"; ``attention_dropout`` in the transformers library.
+
+    Args:
+        p: at least 0 and below 1; 0 is off.
+    """
+
+    off: ClassVar = {"p": 0.0}
+    bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    acts: ClassVar = DROPOUT
+    kinds: ClassVar = ("language modeling",)
+    random_forward: ClassVar = True
+    stackable: ClassVar = "kernels of attention take the probability as a plain number"
+    effects: ClassVar = {"p": "noisy attention"}
+    acts_on: ClassVar = "blocks"
+    needs: ClassVar = "it needs attention with a dropout of its own, as model=llama has it"
+    p: Tensor
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p=p)
+        self._handles: list[Any] = []
+        self._holders: list[tuple[nn.Module, str, float]] = []  # of each attention: where its probability is, and was
+
+    def attach(self, model: nn.Module) -> list[str]:
+        for handle in self._handles:
+            handle.remove()
+        found = {name: _holder(attention) for name, attention in attentions(model).items()}
+        self._holders = [holder for holder in found.values() if holder is not None]
+        self._handles = [model.register_forward_pre_hook(self._tell)] if self._holders else []
+        return [name for name, holder in found.items() if holder is not None]
+
+    def _tell(self, model: nn.Module, inputs: tuple[Any, ...]) -> None:
+        p = float(self.p) if model.training else 0.0
+        for holder, name, own in self._holders:
+            setattr(holder, name, p or own)
+
+
+def _holder(attention: nn.Module) -> tuple[nn.Module, str, float] | None:
+    for name in _HOLDERS:
+        value = getattr(attention, name, None)
+        if isinstance(value, nn.Dropout):
+            return value, "p", value.p
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return attention, name, float(value)
+    return None

@@ -1,0 +1,50 @@
+"""NEFTune: uniform noise on the embedded tokens."""
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers._decoder_noise import DecoderNoise
+from reglab.regularizers._decoders import embeddings
+
+
+def with_uniform_noise(embedded: Tensor, draws: Tensor, alpha: Tensor) -> Tensor:
+    """embedded + alpha / √(length · units) · (2 · draws - 1); at alpha = 0 nothing changes.
+
+    The noise of a row has the expected Euclidean length alpha / √3, however long the text and wide the embedding.
+
+    Args:
+        embedded: (rows, length, units).
+        draws: in [0, 1), of the same shape.
+        alpha: 0-dim, at least 0.
+    """
+    return embedded + (alpha / math.sqrt(embedded.shape[-2] * embedded.shape[-1])) * (2 * draws - 1)
+
+
+class Neftune(DecoderNoise):
+    """Adds uniform noise of scale alpha / √(length · units) to what the embedding says, in training alone.
+
+    Jain et al. 2023, "NEFTune: Noisy Embeddings Improve Instruction Finetuning", arXiv:2310.05914.
+
+    Args:
+        alpha: at least 0; 0 is off.
+    """
+
+    off: ClassVar = {"alpha": 0.0}
+    bounds: ClassVar = {"alpha": (0.0, float("inf"))}
+    effects: ClassVar = {"alpha": "noisy embeddings"}
+    acts_on: ClassVar = "embeddings"
+    needs: ClassVar = "it needs an embedding of tokens, as model=llama has it"
+    alpha: Tensor
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__(alpha=alpha)
+
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        return embeddings(model)
+
+    def noisy(self, values: Tensor) -> Tensor:
+        draws = torch.rand(values.shape, dtype=values.dtype, device=values.device)
+        return with_uniform_noise(values, draws, self.alpha)

@@ -1,0 +1,32 @@
+"""Residual dropout: what a block adds to the residual stream is thinned."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from reglab.regularizers._decoder_noise import DecoderNoise
+from reglab.regularizers._decoders import attentions, feed_forwards
+from reglab.regularizers.dropout import dropped
+
+
+class ResidualDropout(DecoderNoise):
+    """Dropout with probability p on the outputs of attention and of the feed-forward layers, before they are added.
+
+    Vaswani et al. 2017, "Attention Is All You Need", section 5.4; the ``resid_pdrop`` of GPT-2.
+
+    Args:
+        p: at least 0 and below 1; 0 is off.
+    """
+
+    effects: ClassVar = {"p": "noisy residual stream"}
+    acts_on: ClassVar = "blocks"
+    needs: ClassVar = "it needs blocks of attention and feed-forward layers, as model=llama has them"
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p=p)
+
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        return {**attentions(model), **feed_forwards(model)}
+
+    def noisy(self, values: Tensor) -> Tensor:
+        return dropped(values, self.p)

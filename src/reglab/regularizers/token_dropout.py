@@ -1,0 +1,45 @@
+"""Token dropout: whole tokens are left out of what a decoder reads."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reglab.regularizers._decoder_noise import DecoderNoise
+from reglab.regularizers._decoders import embeddings
+from reglab.regularizers.dropout import thinned
+
+
+def thinned_tokens(embedded: Tensor, draws: Tensor, p: Tensor) -> Tensor:
+    """Tokens whose draw is below p become zero throughout, the others embedded / (1 - p); at p = 0 nothing changes.
+
+    Args:
+        embedded: (rows, length, units).
+        draws: (rows, length), in [0, 1).
+        p: 0-dim, at least 0 and below 1.
+    """
+    return thinned(embedded, draws.unsqueeze(-1), p)
+
+
+class TokenDropout(DecoderNoise):
+    """Leaves each token of the input out with probability p: its embedding becomes zero; targets stay.
+
+    Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text Classification" (word dropout); in
+    decoders Bowman et al. 2016, "Generating Sentences from a Continuous Space", who put an unknown word there.
+
+    Args:
+        p: at least 0 and below 1; 0 is off.
+    """
+
+    effects: ClassVar = {"p": "dropped tokens"}
+    acts_on: ClassVar = "embeddings"
+    needs: ClassVar = "it needs an embedding of tokens, as model=llama has it"
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p=p)
+
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        return embeddings(model)
+
+    def noisy(self, values: Tensor) -> Tensor:
+        return thinned_tokens(values, torch.rand(values.shape[:2], device=values.device), self.p)

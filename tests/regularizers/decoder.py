@@ -1,0 +1,73 @@
+"""A decoder of a few numbers that runs under vmap, with parts called as the transformers library calls them."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reglab.models import layers
+
+TOKENS = 5
+LENGTH = 6
+
+
+class TinyAttention(nn.Module):
+    """One head; a tuple comes out, as from the library's."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attention_dropout = 0.0
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        q, k, v = self.qkv(x).chunk(3, -1)
+        future = torch.ones(x.shape[-2], x.shape[-2], dtype=torch.bool).triu(1)
+        weights = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).masked_fill(future, -torch.inf).softmax(-1)
+        return self.out(F.dropout(weights, self.attention_dropout, self.training) @ v), None
+
+
+class TinyMLP(nn.Module):
+    """Two matrices."""
+
+    def __init__(self, width: int, activation: str) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, 2 * width)
+        self.act = layers.activation(activation)
+        self.down = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        said: Tensor = self.down(self.act(self.up(x)))
+        return said
+
+
+class TinyBlock(nn.Module):
+    """Attention and feed-forward layers, each added to the residual stream."""
+
+    def __init__(self, width: int, activation: str) -> None:
+        super().__init__()
+        self.self_attn = TinyAttention(width)
+        self.mlp = TinyMLP(width, activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.self_attn(x)[0]
+        said: Tensor = x + self.mlp(x)
+        return said
+
+
+class TinyDecoder(nn.Module):
+    """Logits (rows, length, tokens) of tokens (rows, length)."""
+
+    def __init__(self, activation: str = "relu", width: int = 8, dropout: bool = False) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(TOKENS, width)
+        self.place = nn.Parameter(torch.randn(LENGTH, width))
+        self.blocks = nn.ModuleList(TinyBlock(width, activation) for _ in range(2))
+        self.own = nn.Dropout(0.3 if dropout else 0.0)
+        self.head = nn.Linear(width, TOKENS)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embed(tokens) + self.place
+        for block in self.blocks:
+            x = block(x)
+        said: Tensor = self.head(self.own(x))
+        return said
