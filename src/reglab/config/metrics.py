@@ -3,12 +3,12 @@
 from reglab.errors import ConfigError
 
 _UP = ("accuracy", "r2", "auc", "auroc", "f1", "precision", "recall", "score")
-_DOWN = ("loss", "rmse", "mse", "mae", "ece", "error", "perplexity", "nll", "gap", "time", "seconds", "penalty")
+_DOWN = ("loss", "rmse", "mse", "mae", "ece", "error", "perplexity", "nll", "gap", "time", "seconds", "penalty", "bits")
 TESTS = ("test/", "gap/")
 _KINDS = {
     **dict.fromkeys(("accuracy", "balanced_accuracy", "ece"), "classification"),
     **dict.fromkeys(("rmse", "r2"), "regression"),
-    "perplexity": "language modeling",
+    **dict.fromkeys(("perplexity", "bits_per_character"), "language modeling"),
 }
 # Where a test metric has no validation metric of its own name, these stand in for it.
 _STAND_IN = {"balanced_accuracy": "accuracy", "r2": "rmse", "ece": "loss"}

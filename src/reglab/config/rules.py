@@ -149,8 +149,9 @@ YES_NO = Rule(lambda v: isinstance(v, bool), "true or false")
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid")
 NORMS = ("none", "batch", "layer")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+_WATCHED = ("loss", "accuracy", "rmse", "perplexity", "bits_per_character")
 METRICS = (
-    *(f"{part}/{name}" for part in ("test", "val", "train") for name in ("loss", "accuracy", "rmse", "perplexity")),
+    *(f"{part}/{name}" for part in ("test", "val", "train") for name in _WATCHED),
     *(f"test/{name}" for name in ("balanced_accuracy", "ece", "r2")),
     *("gap/loss", "time/train_s", "time/step_ms", "time/epochs"),
     *("model/parameters", "model/zero_fraction", "train/penalty"),

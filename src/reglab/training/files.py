@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save_file
 from torch import Tensor
@@ -24,5 +25,8 @@ def log_weights(tracked: TrackedRun, weights: Mapping[str, Mapping[str, Tensor]]
         return
     with tracked.folder("weights") as folder:
         for name, state in weights.items():
-            plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+            # Copies, for safetensors refuses tensors that share their memory, as tied embeddings do.
+            plain = {
+                key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in state.items()
+            }
             save_file(plain, folder / f"{name}.safetensors")
