@@ -1,0 +1,137 @@
+"""Tracked decoders found again, and the command that lets them write."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from reglab.config.compose import compose
+from reglab.errors import ConfigError
+from reglab.inference.generation import Choice, encoded, generated, text_of
+from reglab.inference.passes import passes
+from reglab.inference.trained import best, decoder
+from reglab.paths import PROJECT
+from reglab.tracking import artifacts
+from reglab.tracking.store import Store, open_store
+from reglab.training.run import run
+from tests.conftest import fresh_store
+
+SIZES = ("hidden_size=32", "layers=1", "heads=2", "key_value_heads=1", "intermediate_size=48")
+LINE = [
+    *("data=python_docs", "data.train_size=64", "data.context_length=32", "data.val_fraction=0.02"),
+    *("data.test_fraction=0.02", "model=llama", *(f"model.{size}" for size in SIZES)),
+    *("trainer.max_epochs=1", "trainer.progress=false", "tracking.experiment=mine"),
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Store:
+    return open_store(fresh_store(empty_database, tmp_path_factory.mktemp("decoders")), "mine")
+
+
+def trained(store: Store, *overrides: str) -> str:
+    line = [*LINE, *overrides, f"tracking.uri={store.uri}"]
+    return run(compose(line), line).run_id
+
+
+@pytest.fixture(scope="module")
+def noisy(store: Store) -> str:
+    return trained(store, "regularizer=[residual_dropout,l2]", "regularizer.residual_dropout.p=0.5")
+
+
+@pytest.fixture(scope="module")
+def plain(store: Store) -> str:
+    return trained(store, "model.tie_embeddings=true")
+
+
+def test_a_run_comes_back_with_its_weights_and_tokenizer(store: Store, noisy: str) -> None:
+    found = decoder(store.uri, noisy)
+    with artifacts.of(store, noisy).file("weights/best.safetensors") as file:
+        assert file is not None
+        weights = load_file(file)
+    assert set(weights) == set(found.model.state_dict())
+    assert all(torch.equal(value, weights[name]) for name, value in found.model.state_dict().items())
+    assert (found.context_length, found.end) == (32, 0)
+    assert not any(module.training for module in found.model.modules())
+    assert not any(module._forward_hooks for name, module in found.model.named_modules() if name)  # no regularizer
+
+
+def test_tied_embeddings_come_back_tied(store: Store, plain: str) -> None:
+    model: Any = decoder(store.uri, plain).model
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_without_a_name_the_best_run_is_taken(store: Store, noisy: str, plain: str) -> None:
+    runs = {run_id: store.client.get_run(run_id).data.metrics for run_id in (noisy, plain)}
+    assert best(store) == min(runs, key=lambda run_id: runs[run_id]["best/val/bits_per_character"])
+    with pytest.raises(ConfigError, match=r"^run_id=null: the experiment other holds no finished language model"):
+        best(open_store(store.uri, "other"))
+
+
+def test_passes_with_dropout_spread_and_without_there_are_none(store: Store, noisy: str, plain: str) -> None:
+    found = decoder(store.uri, noisy)
+    prompt = encoded(found.vocabulary, "The statement")
+    choice = Choice(10)
+    text = text_of(found.vocabulary, generated(found.model, prompt, choice, 0)[0].tolist())  # type: ignore[arg-type]
+    told = passes(found, prompt, choice, 6)
+    assert told.plain == text
+    assert len(told.texts) == 6
+    assert len(set(told.texts)) > 1
+    first = told.spread[0]
+    assert first.low < first.mean < first.high
+    assert first.sd > 0
+    assert [row.plain for row in told.spread] == sorted((row.plain for row in told.spread), reverse=True)
+    assert text_of(found.vocabulary, generated(found.model, prompt, choice, 0)[0].tolist()) == text  # type: ignore[arg-type]
+    still = decoder(store.uri, plain)
+    with pytest.raises(ConfigError, match=r"^train_mode=true: the strategy none draws nothing"):
+        passes(still, prompt, choice, 2)
+
+
+def test_what_is_no_decoder_is_refused(store: Store) -> None:
+    other = ["data=wine", "model=linear", "trainer.max_epochs=1", "trainer.progress=false", "tracking.experiment=mine"]
+    other.append(f"tracking.uri={store.uri}")
+    wine = run(compose(other), other).run_id
+    with pytest.raises(ConfigError, match=rf"^run_id={wine}: is classification, and text comes from a language model"):
+        decoder(store.uri, wine)
+    bare = trained(store, "tracking.weights=none")
+    with pytest.raises(ConfigError, match=rf"^run_id={bare}: kept no weights \(tracking.weights=none\)"):
+        decoder(store.uri, bare)
+
+
+def test_a_tokenizer_of_another_run_is_refused(store: Store) -> None:
+    first, second = trained(store, "seed=1"), trained(store, "seed=2", "data.tokenizer=bpe", "data.vocab_size=300")
+    folders = [artifacts.of(store, run_id).dir for run_id in (first, second)]
+    assert folders[0] is not None
+    assert folders[1] is not None
+    shutil.copy(folders[1] / "tokenizer.json", folders[0] / "tokenizer.json")
+    with pytest.raises(ConfigError, match=rf"^run_id={first}: its weights do not fit llama with the 300 tokens of its"):
+        decoder(store.uri, first)
+    (folders[0] / "tokenizer.json").write_text("{}")
+    with pytest.raises(ConfigError, match=rf"^run_id={first}: tokenizer.json: is no tokenizer"):
+        decoder(store.uri, first)
+    (folders[0] / "tokenizer.json").unlink()
+    with pytest.raises(ConfigError, match=rf"^run_id={first}: has no tokenizer.json"):
+        decoder(store.uri, first)
+
+
+@pytest.mark.slow
+def test_make_generate_takes_any_prompt_as_it_is(store: Store) -> None:
+    run_id = trained(store, "seed=3", "data.tokenizer=bpe", "data.vocab_size=300")
+    prompt = """Call me Ishmael, he said, it's "so": {a, [b]} = $5 $HOME (50%) \\ #1; `x` & <y> | ~ ! * ? ^ @ é"""
+    told = f"ARGS=tracking.uri={store.uri} run_id='{run_id}' max_new_tokens=40"
+    made = subprocess.run(
+        ["make", "--no-print-directory", "generate", f"PROMPT={prompt}", told],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MLFLOW_TRACKING_URI": ""},
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith(prompt)
+    assert len(made.stdout) > len(prompt) + 20
+    assert f"run {run_id}: none on python_docs llama, " in made.stderr
