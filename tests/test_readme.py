@@ -13,6 +13,7 @@ from tests.project_copy import copy_project, environment, shell
 
 README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
 NOT_HERE = {"make test", "make ui"}  # this is `make test`; `make ui` does not end by itself: below
 FEW = "study.strategies=[none,dropout+weight_decay] study.trials=1 study.tuning_seeds=1 seeds=2"
@@ -22,6 +23,8 @@ REDUCED = {  # in full by .ci/run
     'make study ARGS="study=small_data seeds=20"': f'make study ARGS="study=negative_control {FEW}"',
     'make study ARGS="study=small_data dry_run=true"': f'make study ARGS="study=small_data dry_run=true {FEW}"',
 }
+DECODER = 'make train ARGS="experiment=decoder regularizer=residual_dropout'
+REDUCED[f'{DECODER}"'] = f'{DECODER} data.train_size=64 model.layers=1 trainer.max_epochs=1"'
 SHOWS = {
     "make compare": ["dropout+weight_decay", "report.html", "make ui"],
     "make train": ["dropout", "test/accuracy"],
@@ -29,6 +32,7 @@ SHOWS = {
     "make study": ["none", "report.html", "make ui"],
     "make status": ["2 of 2 done"],
     "make report": ["none", "report.html"],
+    "make generate": ["Call me Ishmael, he said,"],
 }
 
 
@@ -36,6 +40,7 @@ SHOWS = {
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("clone"))
     rows = (f"{i * 0.1:.1f},{'red' if i % 3 else 'blue'},{'yes' if i % 2 else 'no'}" for i in range(60))
+    (folder / "my_net.py").write_text(next(block for block in PYTHON if "class Net" in block))
     (folder / "mine.csv").write_text("size,colour,label\n" + "\n".join(rows) + "\n")
     return folder
 
@@ -56,7 +61,12 @@ def test_commands_in_the_copy_leave_this_environment_alone(project: Path) -> Non
 def test_a_command(project: Path, command: str) -> None:
     done = shell(project, REDUCED.get(command, command))
     assert done.returncode == 0, done.stdout + done.stderr
-    for shown in ["runs to do by"] if "dry_run" in command else SHOWS[" ".join(command.split()[:2])]:
+    shows = SHOWS[" ".join(command.split()[:2])]
+    if "dry_run" in command:
+        shows = ["runs to do by"]
+    elif command.startswith(DECODER):
+        shows = ["residual_dropout", "test/perplexity", "test/bits_per_character"]
+    for shown in shows:
         assert shown in done.stdout, done.stdout + done.stderr
     assert (project / "mlflow.db").exists()
 
@@ -86,7 +96,7 @@ module, loader = Net(), DataLoader(TensorDataset(torch.randn(64, 4), torch.randi
 
 @pytest.mark.slow
 def test_the_callback_of_the_readme_runs(project: Path) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (block,) = [block for block in PYTHON if "pl.Trainer(" in block]
     script = FOREIGN + block.replace("pl.Trainer(", "pl.Trainer(max_epochs=2, logger=False, ") + "print('done')\n"
     (project / "theirs.py").write_text(script)
     done = shell(project, ".venv/bin/python theirs.py")

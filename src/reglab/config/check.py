@@ -20,6 +20,7 @@ from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
 from reglab.data.axes import check_axes, only_classes
 from reglab.data.files import SUFFIXES, check_file
 from reglab.errors import ConfigError
+from reglab.own_code import source_file
 from reglab.tracking.uri import resolve
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
@@ -58,6 +59,8 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     apply(TRAIN, plain)
     _data(plain["data"])
     remedy = "use model=llama" if kind(plain["data"]) == "language modeling" else "use model=mlp"
+    if "target" in plain["model"]:
+        source_file(plain["model"]["target"], "model.target")
     check_data(f"model={plain['model'].get('name')}", plain["model"], plain["data"], remedy)
     _regularizers(cfg, plain)
     check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)

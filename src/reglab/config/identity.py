@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from reglab.config.digest import content
 from reglab.config.order import strategy
 from reglab.data.files import stem
+from reglab.own_code import source_file
 
 __all__ = ["config_hash", "data_name", "science", "setting", "setting_hash", "strategy"]
 
@@ -50,6 +51,8 @@ def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     for key in _PATHS:
         if parts["data"].get(key) is not None:
             parts["data"][key] = content(parts["data"][key])
+    if "target" in parts["model"]:  # a user's own class: its code counts, too
+        parts["model"]["code"] = content(source_file(parts["model"]["target"], "model.target"))
     canonical = _canonical(parts)
     assert isinstance(canonical, dict)
     return canonical

@@ -186,6 +186,7 @@ TRAIN: dict[str, Rule] = {
     "model.kernel_size": Rule(lambda v: _is_whole(v, 1) and v % 2 == 1, "an odd whole number of 1 or more"),
     **{f"model.{key}": whole(1) for key in ("hidden_size", "layers", "heads", "key_value_heads", "intermediate_size")},
     "model.tie_embeddings": YES_NO,
+    "model.args": Rule(lambda v: isinstance(v, Mapping), "arguments by name, as in {width:64}"),
     "model.rope_theta": positive(),
     "model.activation": one_of(*ACTIVATIONS),
     "model.norm": one_of(*NORMS),

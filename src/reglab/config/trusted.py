@@ -32,7 +32,11 @@ def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
     Raises:
         ConfigError: names the key and the target.
     """
-    for key, target in _targets(OmegaConf.to_container(cfg, resolve=True)):
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    named = [*_targets(plain)]
+    if isinstance(plain, dict) and isinstance(plain.get("model"), dict) and "target" in plain["model"]:
+        named.append(("model.target", str(plain["model"]["target"])))  # a user's own class
+    for key, target in named:
         if target not in known(folder):
             raise ConfigError(f"{key}={target}: {_REFUSED}")
 
@@ -41,7 +45,13 @@ def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
 def known(folder: Path = CONF) -> frozenset[str]:
     """All targets in the YAML files of a config tree."""
     files = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.rglob("*.yaml"))
-    return frozenset(target for file in files for _, target in _targets(file))
+    return frozenset(target for file in files for _, target in (*_targets(file), *_own(file)))
+
+
+def _own(file: Any) -> Iterator[tuple[str, str]]:
+    """The user's own class that a model's YAML names."""
+    if isinstance(file, dict) and file.get("target"):
+        yield "target", str(file["target"])
 
 
 def _targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -1,0 +1,73 @@
+"""A user's own network, from a module of theirs."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from reglab.errors import ConfigError
+from reglab.own_code import module_and_class, source_file
+
+KEY = "model.target"
+
+
+class Own:
+    """Makes an object of a class that is named by its module: ``my_net.Net`` is the class ``Net`` of ``my_net.py``.
+
+    The module is looked for in the folder that the command runs in, then where Python looks; the text of its file is a
+    part of a run's identity. The class is given what of `input_shape` and `outputs` its constructor takes, and `args`.
+    What it says is taken as logits (rows, classes), or for a regression as numbers (rows,).
+
+    Args:
+        input_shape: shape of one example.
+        outputs: number of classes, or 1 for a regression.
+        target: the class, with its module.
+        args: further arguments of its constructor.
+
+    Raises:
+        ConfigError: no such module or class, one that is no ``nn.Module``, or arguments that it does not take.
+    """
+
+    def __new__(  # type: ignore[misc]
+        cls,
+        input_shape: tuple[int, ...],
+        outputs: int,
+        target: str | None = None,
+        args: Mapping[str, Any] | None = None,
+    ) -> nn.Module:
+        network = _found(target)
+        taken = inspect.signature(network).parameters
+        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+        given = {"input_shape": input_shape, "outputs": outputs}
+        try:
+            made = network(**{key: value for key, value in given.items() if takes_all or key in taken}, **(args or {}))
+        except TypeError as error:
+            raise ConfigError(f"{KEY}={target}: {error}; give what it needs, as in model.args={{width:64}}") from error
+        if not isinstance(made, nn.Module):
+            raise ConfigError(f"{KEY}={target}: makes a {type(made).__name__}; give a class of torch.nn.Module")
+        return made
+
+
+def _found(target: str | None) -> Any:
+    source_file(target, KEY)
+    module, name = module_and_class(target, KEY)
+    with _working_folder_first():
+        found = getattr(importlib.import_module(module), name, None)
+    if not inspect.isclass(found):
+        raise ConfigError(f"{KEY}={target}: the module {module} has no class {name}; check its name")
+    return found
+
+
+@contextmanager
+def _working_folder_first() -> Iterator[None]:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)

@@ -1,0 +1,118 @@
+"""A user's own network: found, given what it takes, and its code a part of what a run is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from reglab.config.check import check
+from reglab.config.compose import compose
+from reglab.config.identity import config_hash
+from reglab.config.trusted import check_targets
+from reglab.errors import ConfigError
+from reglab.models.own import Own
+from reglab.tracking import queries
+from reglab.tracking.store import open_store
+from reglab.training.run import run
+
+CODE = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, input_shape, outputs, width=8):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(*input_shape, width), nn.ReLU(), nn.Linear(width, outputs))
+
+    def forward(self, x):
+        return self.body(x)
+
+class Fixed(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 3)
+
+class Wide(nn.Linear):
+    def __init__(self, **given):
+        super().__init__(given["input_shape"][0], given["outputs"])
+
+class NoNet:
+    pass
+
+def a_function():
+    pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / module(request)).with_suffix(".py").write_text(CODE)
+    return tmp_path
+
+
+def module(request: pytest.FixtureRequest) -> str:
+    """Another name for each test: a process imports a module once."""
+    return "own_" + "".join(c if c.isalnum() else "_" for c in request.node.name)
+
+
+def test_a_class_gets_what_it_takes(request: pytest.FixtureRequest) -> None:
+    def made(name: str, **args: Any) -> Any:
+        return Own((4,), 3, target=f"{module(request)}.{name}", args=args)
+
+    assert made("Net").body[0].weight.shape == (8, 4)
+    assert made("Net", width=5).body[0].weight.shape == (5, 4)
+    for name in ("Fixed", "Wide"):
+        assert made(name)(torch.zeros(2, 4)).shape == (2, 3)
+    assert isinstance(made("Fixed"), nn.Linear)
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        (None, "model.target=null: give a class with its module, as in model.target=my_net.Net"),
+        ("Net", "model.target=Net: give a class with its module"),
+        ("a b.Net", "model.target=a b.Net: give a class with its module"),
+        ("not.there.Net", "model.target=not.there.Net: there is no not/there.py in "),
+        ("{module}.Nett", "model.target={module}.Nett: the module {module} has no class Nett; check its name"),
+        ("{module}.a_function", "model.target={module}.a_function: the module {module} has no class a_function"),
+        ("{module}.NoNet", "model.target={module}.NoNet: makes a NoNet; give a class of torch.nn.Module"),
+    ],
+    ids=["null", "bare", "space", "missing", "misspelt", "function", "object"],
+)
+def test_what_is_no_network_is_refused(request: pytest.FixtureRequest, target: str | None, problem: str) -> None:
+    given = None if target is None else target.format(module=module(request))
+    with pytest.raises(ConfigError) as refused:
+        Own((4,), 3, target=given)
+    assert str(refused.value).startswith(problem.format(module=module(request)))
+
+
+def test_an_argument_that_it_does_not_take_is_told(request: pytest.FixtureRequest) -> None:
+    with pytest.raises(ConfigError, match=r"Net.__init__\(\) got an unexpected keyword argument 'depth'; give"):
+        Own((4,), 3, target=f"{module(request)}.Net", args={"depth": 2})
+
+
+def line(name: str, *more: str) -> list[str]:
+    return ["model=torch", f"model.target={name}.Net", "data=wine", "trainer.max_epochs=1", *more]
+
+
+def test_its_code_is_a_part_of_the_identity(folder: Path, request: pytest.FixtureRequest) -> None:
+    name = module(request)
+    before = config_hash(compose(line(name)))
+    assert config_hash(compose(line(name))) == before
+    (folder / f"{name}.py").write_text(CODE + "\n# another\n")
+    assert config_hash(compose(line(name))) != before
+    (folder / f"{name}.py").unlink()
+    with pytest.raises(ConfigError, match=rf"^model.target={name}.Net: there is no {name}.py in "):
+        check(compose(line(name)))
+
+
+def test_it_is_run_under_its_name_and_never_from_a_tracker(store_uri: str, request: pytest.FixtureRequest) -> None:
+    given = line(module(request), "trainer.progress=false", f"tracking.uri={store_uri}", "regularizer=dropout")
+    cfg = compose(given)
+    found = queries.get(open_store(store_uri, "reglab"), run(cfg, given).run_id)
+    assert found is not None
+    assert found.status == "FINISHED"
+    assert found.tags["model"] == f"{module(request)}.Net"
+    with pytest.raises(ConfigError, match=r"^model.target=own_\w+.Net: what only a tracker names is not run"):
+        check_targets(cfg)
