@@ -16,11 +16,12 @@ import logging  # noqa: E402
 
 import torch  # noqa: E402
 
-from benchmarks import scale, startup, steps, whole_run  # noqa: E402
+from benchmarks import generation, scale, startup, steps, whole_run  # noqa: E402
 from benchmarks.setting import setting  # noqa: E402
+from reglab.regularizers.base import known  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ["steps", "whole_run", "startup", "scale"]
+PARTS = ["steps", "decoder", "whole_run", "startup", "scale"]
 
 
 def say(text: str) -> None:
@@ -92,6 +93,23 @@ def main() -> None:
                 limit("none / bare loop", steps.ratio(times, "none", "bare"), 1.08)
                 for name in ("l1", "l2", "dropout", "max_norm"):
                     limit(f"{name} / none", statistics.median(to_none[name]), 1.3)
+    if "decoder" in parts:
+        net = steps.DECODER
+        own = [name for name in steps.REGULARIZERS if known()[name].kinds == (net.kind,)]
+        times, to_none = steps.measure(net, device, own, args.rounds, say)
+        results["steps_decoder_ms"], results["to_none_decoder"] = times, to_none
+        results["theory_decoder"] = theory = steps.theory(net, device, times)
+        show_steps(net.name, times, to_none, theory)
+        tokens = net.batch * net.shape[0]
+        for name in ("bare", "none"):
+            print(f"  {name}: {1000 * tokens / statistics.median(times[name]):,.0f} tokens a second of training")
+        limit("none / bare loop", steps.ratio(times, "none", "bare"), 1.05)
+        say(f"  generation, {args.rounds} rounds")
+        results["generation_s"] = written = generation.measure(args.rounds, device)
+        print("\ngeneration, greedy, with a cache")
+        for name, values in written.items():
+            print(f"  {name:<42} {generation.NEW / statistics.median(values):5.0f} tokens a second")
+        limit("reglab, streamed / the library's generate", steps.ratio(written, "reglab", "library"), 1.05)
     if "whole_run" in parts:
         say(f"  a whole run, {args.rounds} rounds")
         seconds = whole_run.measure(args.rounds)

@@ -22,14 +22,16 @@ from torch.nn import functional as F
 from benchmarks import theory as theory_of
 from reglab.errors import ConfigError
 from reglab.models import MLP, ResidualCNN
+from reglab.models.llama import Llama
 from reglab.paths import CONF
-from reglab.tasks import Classification
+from reglab.tasks import Classification, LanguageModeling, Task
 from reglab.training import build
 from reglab.training.fit import Fit
 from reglab.training.trainer import make_trainer
 
 REGULARIZERS = sorted(path.stem for path in Path(CONF, "regularizer").glob("*.yaml") if path.stem != "none")
 CLASSES = 10
+TOKENS = 105  # characters of the Python language reference, and the two that are none
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,19 @@ class Net:
     batch: int
     steps: int
     warm_up: int
+    kind: str = "classification"
+
+    def task(self) -> Task:
+        """Its loss."""
+        return Classification(CLASSES) if self.kind == "classification" else LanguageModeling()
+
+    def batch_of(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Random inputs and targets."""
+        if self.kind == "classification":
+            inputs = torch.randn(self.batch, *self.shape, generator=generator)
+            return inputs, torch.randint(0, CLASSES, (self.batch,), generator=generator)
+        tokens = torch.randint(0, TOKENS, (self.batch, self.shape[0] + 1), generator=generator)
+        return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
     def model(self) -> torch.nn.Module:
         """The network, always with the same weights."""
@@ -66,6 +81,7 @@ SMALL = Net("small", (64,), _mlp(128, 128), 64, 500, 100)
 LARGE = Net("large", (784,), _mlp(1024, 1024, 2048), 256, 12, 3)
 SIGMOID = Net("sigmoid", (784,), _mlp(1024, 1024, 2048, activation="sigmoid"), 256, 12, 3)
 DROPPING = Net("dropping", (784,), _dropping, 256, 12, 3)
+DECODER = Net("decoder", (128,), lambda shape: Llama(shape, TOKENS), 16, 12, 3, "language modeling")
 IMAGES = Net("images", (1, 28, 28), lambda shape: ResidualCNN(shape, CLASSES), 64, 8, 2)
 
 
@@ -81,10 +97,7 @@ class Clocked:
     def __post_init__(self) -> None:
         generator = torch.Generator().manual_seed(0)
         self.batches = [
-            (
-                torch.randn(self.net.batch, *self.net.shape, generator=generator).to(self.device),
-                torch.randint(0, CLASSES, (self.net.batch,), generator=generator).to(self.device),
-            )
+            tuple(part.to(self.device) for part in self.net.batch_of(generator))  # type: ignore[misc]
             for _ in range(8)
         ]
 
@@ -112,20 +125,27 @@ def bare(net: Net, device: torch.device) -> float:
     optimizer = _optimizer(model)
     batches = Clocked(net, device)
     for inputs, targets in batches:
-        loss = F.cross_entropy(model(inputs), targets)
+        loss = _plain_loss(net, model, inputs, targets)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return batches.seconds / net.steps
 
 
+def _plain_loss(net: Net, model: torch.nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+    """As anyone would write it: a decoder is called as its library says."""
+    if net.kind == "classification":
+        return F.cross_entropy(model(inputs), targets)
+    return F.cross_entropy(model(input_ids=inputs).logits.flatten(0, 1), targets.flatten())
+
+
 class _Floor(pl.LightningModule):
     def __init__(self, net: Net) -> None:
         super().__init__()
-        self.model = net.model()
+        self.net, self.model = net, net.model()
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        return F.cross_entropy(self.model(batch[0]), batch[1])
+        return _plain_loss(self.net, self.model, *batch)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return _optimizer(self.model)
@@ -142,8 +162,8 @@ def floor(net: Net, device: torch.device) -> float:
 def reglab(regularizer: str, net: Net, device: torch.device, cfg: DictConfig) -> float:
     """reglab's own module, trainer and hooks: seconds a step."""
     model = net.model()
-    methods = build.build_regularizers(cfg, model, "classification", net.shape)
-    fit = Fit(model, Classification(CLASSES), methods)
+    methods = build.build_regularizers(cfg, model, net.kind, net.shape)
+    fit = Fit(model, net.task(), methods)
     module = build.build_module(cfg, fit, ())
     batches = Clocked(net, device)
     settings = dict(build.plain(cfg.trainer)) | {"max_epochs": 1, "accelerator": _accelerator(device)}
@@ -158,7 +178,7 @@ def _accelerator(device: torch.device) -> str:
 def fits(net: Net, cfg: DictConfig) -> bool:
     """Whether the config's regularizers are for such a network."""
     try:
-        build.build_regularizers(cfg, net.model(), "classification", net.shape)
+        build.build_regularizers(cfg, net.model(), net.kind, net.shape)
     except ConfigError:
         return False
     return True
@@ -193,14 +213,12 @@ def measure(
 def theory(net: Net, device: torch.device, times: Mapping[str, list[float]]) -> dict[str, float]:
     """The theoretical cost of each regularizer measured, relative to `none`."""
     none_ms, prices = statistics.median(times["none"]), theory_of.prices(device)
-    inputs = torch.randn(net.batch, *net.shape)
+    inputs, _ = net.batch_of(torch.Generator().manual_seed(0))
     found: dict[str, float] = {}
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for name in set(times) - {"bare", "floor", "none"}:
             model = net.model()
-            (method,) = build.build_regularizers(
-                compose("train", [f"regularizer={name}"]), model, "classification", net.shape
-            )
+            (method,) = build.build_regularizers(compose("train", [f"regularizer={name}"]), model, net.kind, net.shape)
             found[name] = theory_of.factor(method, model, inputs, none_ms, prices)
     return found
 

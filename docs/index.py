@@ -18,10 +18,10 @@ HEAD = """# Regularizers
 
 Written by `make index` from the cards, the configs and the newest figures of `make bench`. The cost is that of a
 training step relative to `none`, on the large net of [benchmarks](../benchmarks.md) (784-1024-1024-2048-10, batch 256),
-where a method needs it with sigmoids (marked †) or with dropout layers (‡), or on a residual net for images (*). Beside
-it is what it would be in theory: passes through the net, the floating-point operations that the method spends on whole
-weight matrices, and, at the prices measured in the same run, the random numbers that it draws for each activation or
-weight, and the numbers that it has to read and write for each weight.
+where a method needs it with sigmoids (marked †) or with dropout layers (‡), on a residual net for images (*) or on a
+decoder (§). Beside it is what it would be in theory: passes through the net, the floating-point operations that the
+method spends on whole weight matrices, and, at the prices measured in the same run, the random numbers that it draws
+for each activation or weight, and the numbers that it has to read and write for each weight.
 
 | | what it does | strengths | cost | in theory |
 | --- | --- | --- | ---: | ---: |
@@ -42,7 +42,7 @@ def main() -> None:
 def costs(result: dict[str, dict[str, Any]]) -> dict[str, list[float | str]]:
     """By name: the ratio to `none` (the median over rounds), that in theory, and the net it was taken on."""
     found: dict[str, list[float | str]] = {}
-    for net in ("images", "dropping", "sigmoid", "large"):  # the large net wins
+    for net in ("decoder", "images", "dropping", "sigmoid", "large"):  # the large net wins
         for name, ratios in result.get(f"to_none_{net}", {}).items():
             theory = result[f"theory_{net}"][name]
             found[name] = [round(statistics.median(ratios), 2), round(theory, 2), net]
@@ -67,7 +67,7 @@ def _row(card: Path, costs: dict[str, list[float | str]]) -> tuple[str, ...]:
     return f"[{name}]({name}.md)", first, strengths or "–", cost + _MARKS[str(net)], expected
 
 
-_MARKS = {"large": "", "sigmoid": "†", "dropping": "‡", "images": "*"}
+_MARKS = {"large": "", "sigmoid": "†", "dropping": "‡", "images": "*", "decoder": "§"}
 
 if __name__ == "__main__":
     main()

@@ -47,10 +47,11 @@ class TinyBlock(nn.Module):
         super().__init__()
         self.self_attn = TinyAttention(width)
         self.mlp = TinyMLP(width, activation)
+        self.lora_dropout = nn.ModuleDict({"default": nn.Identity()})
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.self_attn(x)[0]
-        said: Tensor = x + self.mlp(x)
+        said: Tensor = x + self.mlp(self.lora_dropout["default"](x))
         return said
 
 

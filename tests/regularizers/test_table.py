@@ -104,6 +104,7 @@ ROWS = [
     Row("TokenDropout", {"p": 0.1}, {"p": 0.4}, kind=LANGUAGE),
     Row("AttentionDropout", {"p": 0.1}, {"p": 0.4}, kind=LANGUAGE),
     Row("FeedForwardDropout", {"p": 0.1}, {"p": 0.4}, kind=LANGUAGE),
+    Row("LoraDropout", {"p": 0.1}, {"p": 0.4}, kind=LANGUAGE),
     Row("Neftune", {"alpha": 1.0}, {"alpha": 10.0}, kind=LANGUAGE),
 ]
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)

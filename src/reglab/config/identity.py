@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +20,8 @@ _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer"
 # Where and how loudly it runs, not what comes out. Everything else in `trainer` counts.
 _TRAINER_APART = {"accelerator", "devices", "progress"}
 _PATHS = ("path", "root")  # a user's file or folder: its content counts
+# These may be one, and are a name otherwise.
+_MAY_BE_PATHS = (("data", "tokenizer"), ("model", "path"))
 _SEEDS = ("seed", "split_seed")
 
 
@@ -51,6 +54,10 @@ def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     for key in _PATHS:
         if parts["data"].get(key) is not None:
             parts["data"][key] = content(parts["data"][key])
+    for section, key in _MAY_BE_PATHS:
+        value = parts[section].get(key)
+        if isinstance(value, str) and Path(value).expanduser().exists():
+            parts[section][key] = content(value)
     if "target" in parts["model"]:  # a user's own class: its code counts, too
         parts["model"]["code"] = content(source_file(parts["model"]["target"], "model.target"))
     canonical = _canonical(parts)

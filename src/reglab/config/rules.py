@@ -5,6 +5,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from reglab.config.suggest import did_you_mean
@@ -175,7 +176,11 @@ TRAIN: dict[str, Rule] = {
     "select_by": or_null(one_of(*METRICS)),
     "data.seed": whole(0),
     "data.split_seed": whole(0),
-    "data.tokenizer": one_of("characters", "bpe"),
+    "data.tokenizer": Rule(
+        lambda v: v in ("characters", "bpe") or (isinstance(v, str) and Path(v).expanduser().exists()),
+        "characters, bpe, or the path of a tokenizer.json or of the folder that holds it",
+        ("characters", "bpe"),
+    ),
     "data.vocab_size": whole(257),
     "data.context_length": whole(1),
     "data.kind": one_of("auto", "classification", "regression"),
@@ -186,6 +191,11 @@ TRAIN: dict[str, Rule] = {
     "model.kernel_size": Rule(lambda v: _is_whole(v, 1) and v % 2 == 1, "an odd whole number of 1 or more"),
     **{f"model.{key}": whole(1) for key in ("hidden_size", "layers", "heads", "key_value_heads", "intermediate_size")},
     "model.tie_embeddings": YES_NO,
+    "model.path": Rule(
+        lambda v: isinstance(v, str) and bool(v.strip()), "a folder with a model, or a name in the Hugging Face cache"
+    ),
+    "model.lora": or_null(Rule(lambda v: isinstance(v, Mapping), "arguments of peft's LoraConfig, as in {r:8}")),
+    "model.dtype": one_of("float32", "bfloat16"),
     "model.args": Rule(lambda v: isinstance(v, Mapping), "arguments by name, as in {width:64}"),
     "model.rope_theta": positive(),
     "model.activation": one_of(*ACTIVATIONS),

@@ -33,7 +33,8 @@ class Text(TensorData):
 
     Args:
         path: a text file in UTF-8; each document of it ends with the end-of-text token.
-        tokenizer: ``characters`` or ``bpe``, see `reglab.data.tokenizer`.
+        tokenizer: ``characters`` or ``bpe``, see `reglab.data.tokenizer`; or that of another model, as the path of its
+            ``tokenizer.json`` or of the folder that holds it.
         vocab_size: tokens of ``bpe`` at the most.
         context_length: tokens of a window.
         name: None: the file's stem.
@@ -148,7 +149,10 @@ class _Cut(NamedTuple):
 @lru_cache(maxsize=4)  # read and made into tokens once in a sweep
 def _cut(documents: tuple[str, ...], val: float, test: float, kind: str, vocab_size: int) -> _Cut:
     pieces = cut_up(documents, val, test)
-    vocabulary = tokenizers.trained([text for text, _ in pieces[0]], kind, vocab_size)
+    if kind in tokenizers.KINDS:
+        vocabulary = tokenizers.trained([text for text, _ in pieces[0]], kind, vocab_size)
+    else:
+        vocabulary = tokenizers.read(kind, "data.tokenizer")
     parts = tuple(_numbered(part, vocabulary) for part in pieces)
     return _Cut(parts, vocabulary, tokenizers.characters_per_token(vocabulary))
 
@@ -178,7 +182,7 @@ def cut_up(documents: Sequence[str], val: float, test: float) -> tuple[list[tupl
 
 
 def _numbered(pieces: Sequence[tuple[str, bool]], vocabulary: Tokenizer) -> np.ndarray:
-    end = vocabulary.encode(tokenizers.END, add_special_tokens=False).ids
+    end = [tokenizers.end_of(vocabulary)]
     encoded = vocabulary.encode_batch_fast([text for text, _ in pieces], add_special_tokens=False)
     numbers = [piece.ids + end * over for piece, (_, over) in zip(encoded, pieces, strict=True)]
     return np.array([number for some in numbers for number in some], dtype=np.int64)

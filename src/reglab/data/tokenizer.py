@@ -6,6 +6,7 @@ Tokenizers are those of the library `tokenizers`, whose JSON text is all that is
 import json
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -15,6 +16,8 @@ from reglab.errors import ConfigError
 END = "<|endoftext|>"
 UNKNOWN = "<unk>"
 KINDS = ("characters", "bpe")
+# What ends a text in the vocabularies of others: GPT-2 and ours, Llama 3 and its instructed ones, Llama 2, Gemma, ...
+_ENDS = (END, "<|end_of_text|>", "<|eot_id|>", "<|im_end|>", "</s>", "<eos>", "[SEP]")
 LEAST_VOCABULARY = 257  # every byte, and the end of a text
 
 # Its threads would not be those that the run was given, and a process forked later would warn of them.
@@ -44,6 +47,32 @@ def loaded(text: str, key: str) -> Tokenizer:
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises Exception itself
         raise ConfigError(f"{key}: is no tokenizer ({error}); give the tokenizer.json that a run has kept") from error
+
+
+def read(path: str, key: str) -> Tokenizer:
+    """The tokenizer of a file ``tokenizer.json``, or of a folder that holds one, as a saved model does.
+
+    Raises:
+        ConfigError: there is none; `key` names where the path came from.
+    """
+    file = Path(path).expanduser()
+    file = file / "tokenizer.json" if file.is_dir() else file
+    if not file.is_file():
+        raise ConfigError(f"{key}={path}: must be characters, bpe, or a tokenizer.json or the folder of one")
+    return loaded(file.read_text(encoding="utf-8"), f"{key}={path}")
+
+
+def end_of(tokenizer: Tokenizer) -> int:
+    """The token that ends a text, by the name that it has in well-known vocabularies.
+
+    Raises:
+        ConfigError: there is none of these names.
+    """
+    for name in _ENDS:
+        number = tokenizer.token_to_id(name)
+        if number is not None:
+            return int(number)
+    raise ConfigError(f"data.tokenizer: no token ends a text (known are {', '.join(_ENDS)}); give another tokenizer")
 
 
 def _characters(texts: Iterable[str]) -> Tokenizer:

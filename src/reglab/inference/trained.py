@@ -7,11 +7,12 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import nn
 
-from reglab.data.tokenizer import END, loaded
+from reglab.data.tokenizer import end_of, loaded
 from reglab.errors import ConfigError
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store
 from reglab.training import build, origin
+from reglab.training.weights import load_trained
 
 _KIND = "language modeling"
 _JUDGES = ("best/val/bits_per_character", "best/val/loss", "val/loss")
@@ -38,8 +39,7 @@ class Decoder:
     @property
     def end(self) -> int:
         """The token that ends a text."""
-        number: int = self.vocabulary.encode(END, add_special_tokens=False).ids[0]
-        return number
+        return end_of(self.vocabulary)
 
 
 def decoder(uri: str | None, run_id: str) -> Decoder:
@@ -69,7 +69,7 @@ def decoder(uri: str | None, run_id: str) -> Decoder:
             raise ConfigError(f"{key}: kept no weights (tracking.weights={cfg.tracking.weights}); give another run")
         weights = load_file(file)
     try:
-        model.load_state_dict(weights)
+        load_trained(model, weights)
     except RuntimeError as error:
         raise ConfigError(
             f"{key}: its weights do not fit {cfg.model.name} with the {vocabulary.get_vocab_size()} tokens of its "

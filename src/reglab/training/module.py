@@ -12,6 +12,7 @@ from reglab.errors import Diverged
 from reglab.regularizers._dispatch import Dispatch, effective_rates
 from reglab.seeding import mix
 from reglab.training.fit import Fit
+from reglab.training.weights import load_trained, trained
 
 Figures = dict[str, float]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], Any]
@@ -171,7 +172,7 @@ class Module(pl.LightningModule):
             return
         self.best_figures = dict(self.figures)
         self.best_step = self.trainer.global_step
-        state = self.fit.model.state_dict()
+        state = trained(self.fit.model)
         if self.best is None:
             self.best = {name: tensor.detach().clone() for name, tensor in state.items()}
         else:
@@ -181,7 +182,7 @@ class Module(pl.LightningModule):
     def restore_best(self) -> None:
         """Puts the best weights back into the model; without validation the last ones stay."""
         if self.best is not None:
-            self.fit.model.load_state_dict(self.best)
+            load_trained(self.fit.model, self.best)
 
     def on_test_start(self) -> None:
         """Test rows, and training rows again, for the gap of the weights that are tested."""

@@ -23,6 +23,7 @@ from reglab.training.fit import Fit
 from reglab.training.notes import double_counting, no_effect, not_averaged
 from reglab.training.proof import init_hash
 from reglab.training.trainer import make_trainer, set_threads
+from reglab.training.weights import trained
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     trainer.fit(module, train_dataloaders=data.train_dataloader(), val_dataloaders=watched)
     if module.evaluated_step != trainer.global_step:  # max_steps ended inside an epoch, or between evaluations
         trainer.validate(module, watched, verbose=False)
-    last = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    last = {name: tensor.clone() for name, tensor in trained(model).items()}
     module.restore_best()
 
     metrics = {f"best/{name}": value for name, value in module.best_figures.items() if name.startswith("val/")}
@@ -159,7 +160,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     metrics |= effects(model, fit.task, next(iter(data.train_eval_dataloader())))
     tracked.log_metrics(metrics, trainer.current_epoch)
     kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]
-    files.log_weights(tracked, {name: {"best": model.state_dict(), "last": last}[name] for name in kept})
+    files.log_weights(tracked, {name: {"best": trained(model), "last": last}[name] for name in kept})
     return metrics
 
 

@@ -1,0 +1,98 @@
+"""A decoder that others have trained, from a folder or the cache of the Hugging Face hub."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from reglab.errors import ConfigError
+from reglab.models._decoder import answers_with_logits
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class HFCausalLM:
+    """Loads a causal language model of the transformers library; nothing is downloaded, and nothing unpickled.
+
+    With `lora` its own weights are frozen and low-rank adapters are trained beside them (Hu et al. 2022, "LoRA:
+    Low-Rank Adaptation of Large Language Models").
+
+    Args:
+        input_shape: (length,) of a window.
+        outputs: tokens of the data's vocabulary, which must be the model's own: ``data.tokenizer`` is its folder.
+        path: a folder with ``config.json`` and weights as safetensors, or a name that is in the cache.
+        lora: arguments of peft's ``LoraConfig`` such as ``{r: 8, lora_alpha: 16}``; None: all weights are trained.
+        dtype: of the weights: ``float32``, or ``bfloat16`` for frozen ones.
+
+    Raises:
+        ConfigError: no such model, weights that are not safetensors, a vocabulary or a context too small for the data,
+            or wrong arguments of `lora`.
+    """
+
+    kinds: ClassVar = ("language modeling",)
+    dims: ClassVar = (1,)
+
+    def __new__(  # type: ignore[misc]
+        cls,
+        input_shape: tuple[int, ...],
+        outputs: int,
+        path: str | None = None,
+        lora: Mapping[str, Any] | None = None,
+        dtype: str = "float32",
+    ) -> "PreTrainedModel":
+        if dtype != "float32" and lora is None:
+            raise ConfigError(
+                f"model.dtype={dtype}: weights of 8 bits lose small steps; leave it at float32, or train adapters "
+                "beside them: model.lora={r:8}"
+            )
+        model = _loaded(path, dtype)
+        known = model.get_input_embeddings().weight.shape[0]
+        if known < outputs:
+            raise ConfigError(
+                f"model.path={path}: knows {known} tokens, and the data's tokenizer has {outputs}; give the model's "
+                f"own: data.tokenizer={path}"
+            )
+        longest = getattr(model.config, "max_position_embeddings", None)
+        if longest is not None and longest < input_shape[0]:
+            raise ConfigError(
+                f"data.context_length={input_shape[0]}: the model reads {longest} tokens at most (model.path={path}); "
+                "lower it"
+            )
+        model.config.use_cache = False  # of keys and values, which training has no use for
+        if lora is not None:
+            _adapt(model, lora)
+        return answers_with_logits(model)
+
+
+def _loaded(path: str | None, dtype: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    if not path:
+        raise ConfigError("model.path=null: give a folder with a model, or a name in the Hugging Face cache")
+    logging.disable_progress_bar()
+    place = str(Path(path).expanduser()) if Path(path).expanduser().exists() else path
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            place, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"model.path={path}: no causal language model can be loaded from it ({first}); give a folder with "
+            "config.json and model.safetensors, or a name that is in the Hugging Face cache (hf download NAME)"
+        ) from error
+
+
+def _adapt(model: Any, lora: Mapping[str, Any]) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    try:
+        inject_adapter_in_model(LoraConfig(task_type="CAUSAL_LM", **lora), model)
+    except (TypeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ConfigError(f"model.lora: {first}; give arguments of peft's LoraConfig, as in {{r:8}}") from error
+    for weight in model.parameters():
+        if weight.requires_grad:  # adapters beside bfloat16 weights are no bfloat16: they would lose small steps
+            weight.data = weight.data.float()

@@ -1,0 +1,32 @@
+"""LoRA dropout: what low-rank adapters read is thinned."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from reglab.regularizers._decoder_noise import DecoderNoise
+from reglab.regularizers.dropout import dropped
+
+
+class LoraDropout(DecoderNoise):
+    """Dropout with probability p on the inputs of low-rank adapters, and of nothing else.
+
+    It acts where peft's layers have a place for it (``lora_dropout``, of which ``LoraConfig`` makes an identity at 0).
+    Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
+
+    Args:
+        p: at least 0 and below 1; 0 is off.
+    """
+
+    effects: ClassVar = {"p": "noisy adapters"}
+    acts_on: ClassVar = "adapters"
+    needs: ClassVar = "it needs low-rank adapters, as model=hf_causal_lm has them with model.lora={r:8}"
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p=p)
+
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        return {name: module for name, module in model.named_modules() if name.split(".")[-2:-1] == ["lora_dropout"]}
+
+    def noisy(self, values: Tensor) -> Tensor:
+        return dropped(values, self.p)

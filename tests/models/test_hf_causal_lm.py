@@ -1,0 +1,119 @@
+"""A small Llama that was saved to disk, loaded, adapted and asked for text."""
+
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from reglab.config.compose import compose
+from reglab.config.identity import config_hash
+from reglab.data.tokenizer import trained
+from reglab.errors import ConfigError
+from reglab.inference.trained import decoder
+from reglab.models.hf_causal_lm import HFCausalLM
+from reglab.regularizers import LoraDropout
+from reglab.tracking import artifacts
+from reglab.tracking.store import open_store
+from reglab.training.run import run
+
+TOKENS = 300
+SMALL = ["data.context_length=16", "data.train_size=32", "data.val_fraction=0.01", "data.test_fraction=0.01"]
+QUIET = ["trainer.max_epochs=1", "trainer.progress=false"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("llama")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "max_position_embeddings": 32}
+    config = LlamaConfig(vocab_size=TOKENS, num_attention_heads=2, bos_token_id=None, eos_token_id=0, **sizes)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    trained(topics.values(), "bpe", TOKENS).save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_it_has_the_saved_weights_and_says_logits(saved: Path) -> None:
+    model: Any = HFCausalLM((16,), TOKENS, path=str(saved))
+    weights = load_file(saved / "model.safetensors")
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items() if name in weights)
+    assert model(torch.zeros(2, 5, dtype=torch.int64)).shape == (2, 5, TOKENS)
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_adapters_alone_are_trained(saved: Path, dtype: str) -> None:
+    model: Any = HFCausalLM((16,), TOKENS, path=str(saved), lora={"r": 2}, dtype=dtype)
+    free = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    assert free
+    assert all("lora_" in name for name in free)
+    assert {weight.dtype for weight in free.values()} == {torch.float32}
+    assert model.lm_head.weight.dtype == getattr(torch, dtype)
+
+
+def test_lora_dropout_thins_what_adapters_read_in_training_alone(saved: Path) -> None:
+    model: Any = HFCausalLM((16,), TOKENS, path=str(saved), lora={"r": 2, "target_modules": ["q_proj"]})
+    query = model.model.layers[0].self_attn.q_proj
+    with torch.no_grad():
+        query.lora_B["default"].weight.normal_()
+    method = LoraDropout(0.4)
+    assert method.attach(model) == [f"model.layers.{i}.self_attn.q_proj.lora_dropout.default" for i in range(2)]
+    seen: list[torch.Tensor] = []
+    query.lora_A["default"].register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0].detach()))
+    x = torch.randn(50, 16)
+    whole = query.eval()(x)
+    assert torch.equal(seen.pop(), x)
+    thinned = query.train()(x)
+    (read,) = seen
+    assert abs((read == 0).float().mean() - 0.4) < 5 * (0.24 / read.numel()) ** 0.5
+    torch.testing.assert_close(read[read != 0], x[read != 0] / 0.6)
+    low_rank = query.lora_B["default"](query.lora_A["default"](read)) * query.scaling["default"]
+    torch.testing.assert_close(thinned, query.base_layer(x) + low_rank)
+    assert not torch.equal(thinned, whole)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"path": "/nowhere"}, "model.path=/nowhere: no causal language model can be loaded from it ("),
+        ({"path": None}, "model.path=null: give a folder with a model"),
+        (
+            {"outputs": TOKENS + 1},
+            "model.path={path}: knows 300 tokens, and the data's tokenizer has 301",
+        ),
+        (
+            {"input_shape": (33,)},
+            "data.context_length=33: the model reads 32 tokens at most (model.path=",
+        ),
+        ({"lora": {"rank": 2}}, "model.lora: LoraConfig.__init__() got an unexpected keyword argument 'rank'; give "),
+        ({"lora": {"r": 2, "target_modules": ["nope"]}}, "model.lora: Target modules {{'nope'}} not found"),
+        ({"dtype": "bfloat16"}, "model.dtype=bfloat16: weights of 8 bits lose small steps"),
+    ],
+    ids=["missing", "null", "tokens", "context", "argument", "modules", "dtype"],
+)
+def test_what_does_not_fit_is_one_line(saved: Path, given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        HFCausalLM(**{"input_shape": (16,), "outputs": TOKENS, "path": str(saved), **given})
+    assert str(refused.value).startswith(problem.format(path=saved))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: str) -> None:
+    line = [*SMALL, *QUIET, "data=python_docs", f"data.tokenizer={saved}", "model=hf_causal_lm", f"model.path={saved}"]
+    line += ["model.lora={r:2}", "regularizer=lora_dropout", f"tracking.uri={store_uri}"]
+    run_id = run(compose(line), line).run_id
+    with artifacts.of(open_store(store_uri, "reglab"), run_id).file("weights/best.safetensors") as file:
+        assert file is not None
+        kept = load_file(file)
+    assert kept
+    assert all("lora_" in name for name in kept)
+    model = decoder(store_uri, run_id).model.state_dict()
+    assert all(torch.equal(model[name], weight) for name, weight in kept.items())
+    weights = load_file(saved / "model.safetensors")
+    assert torch.equal(model["model.embed_tokens.weight"], weights["model.embed_tokens.weight"])
+    before = config_hash(compose(line))
+    (saved / "generation_config.json").write_text("{}")
+    assert config_hash(compose(line)) != before  # a model enters by its content
