@@ -18,7 +18,7 @@ from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
 from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
 from reglab.data.axes import check_axes, only_classes
-from reglab.data.files import SUFFIXES, check_file
+from reglab.data.files import SUFFIXES, check_file, check_folder
 from reglab.errors import ConfigError
 from reglab.own_code import source_file
 from reglab.tracking.uri import resolve
@@ -123,6 +123,8 @@ def _data(data: Mapping[str, Any]) -> None:
         check_axes(*(data[axis] for axis in axes))
     if "path" in data:
         check_file(data["path"], suffixes=_suffixes(data))
+    if "root" in data:
+        check_folder(data["root"])
     if "target" in data and data["target"] in (None, ""):
         raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")
     if kind(data) in ("regression", "language modeling") and data.get("label_noise"):

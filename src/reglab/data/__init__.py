@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from reglab.data.csv import Csv
     from reglab.data.diabetes import Diabetes
     from reglab.data.digits import Digits
+    from reglab.data.idx import Idx
     from reglab.data.mnist1d import Mnist1d
     from reglab.data.mnist5k import Mnist5k
     from reglab.data.python_docs import PythonDocs
@@ -24,6 +25,7 @@ _HOME = {
     "Csv": "csv",
     "Diabetes": "diabetes",
     "Digits": "digits",
+    "Idx": "idx",
     "Mnist1d": "mnist1d",
     "Mnist5k": "mnist5k",
     "Part": "source",
@@ -41,6 +43,7 @@ __all__ = [
     "Csv",
     "Diabetes",
     "Digits",
+    "Idx",
     "Mnist1d",
     "Mnist5k",
     "Part",

@@ -35,6 +35,20 @@ def check_file(path: str | None, key: str = "data.path", suffixes: Sequence[str]
         raise ConfigError(f"{key}={path}: unknown suffix; known are {', '.join(SUFFIXES)}")
 
 
+def check_folder(path: str | None, key: str = "data.root") -> None:
+    """Refuse a path that is no folder.
+
+    Raises:
+        ConfigError: no path, no such folder, or a file.
+    """
+    if not path:
+        raise ConfigError(f"{key}={'null' if path is None else repr(path)}: give the folder, as in {key}=FOLDER")
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        what = "is a file; give the folder that holds it" if folder.exists() else "no such folder; check the path"
+        raise ConfigError(f"{key}={path}: {what}")
+
+
 def suffix(path: str) -> str | None:
     """The known suffix that ends the file's name, whatever its case; None where there is none."""
     name = Path(path).name.lower()

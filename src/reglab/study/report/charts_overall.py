@@ -29,7 +29,8 @@ def _along(findings: Findings, colours: dict[str, str]) -> list[Chart]:
             continue
         shown = names[:_PANELS]
         better = "up is better" if question.higher else "down is better"
-        figure = chart_along.differences(told, shown, colours, f"{question.metric} minus {question.baseline}")
+        label = f"{question.metric}\nminus {question.baseline}"  # a panel is too low for one line
+        figure = chart_along.differences(told, shown, colours, label)
         caption = (
             f"On {told.data}: the mean difference from {question.baseline} over paired seeds, with its 95 % interval "
             f"({better}). Filled: the verdict of that task is “helps” or “hurts”."

@@ -94,4 +94,5 @@ def label_both(figure: "Figure", x: str, y: str, *, above: float = 0.0, below: f
     boxes = [axes.get_position() for axes in figure.axes]
     middle = (min(box.x0 for box in boxes) + max(box.x1 for box in boxes)) / 2
     figure.text(middle, 0.1 / height, x, ha="center", va="bottom")
-    figure.text(0.1 / style.WIDTH, (below + height - above) / 2 / height, y, rotation=90, ha="left", va="center")
+    edge = 0.02 if "\n" in y else 0.1
+    figure.text(edge / style.WIDTH, (below + height - above) / 2 / height, y, rotation=90, ha="left", va="center")

@@ -1,0 +1,117 @@
+"""A user's images in the files of MNIST: MNIST itself, Fashion-MNIST, EMNIST, KMNIST."""
+
+import gzip
+import math
+import struct
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from reglab.data.base import TensorData
+from reglab.data.files import stem
+from reglab.data.source import Source
+from reglab.errors import ConfigError
+
+_BYTES = 0x08  # the type of numbers in the files: unsigned bytes
+_KINDS = {"images": "idx3", "labels": "idx1"}
+
+
+class Idx(TensorData):
+    """Inputs (1, height, width) from 0 to 1; classes are the labels that occur, in their order.
+
+    The folder holds ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, and, if it has test rows of its own,
+    ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, each as it is or with ``.gz``. Names may begin otherwise
+    (``emnist-digits-train-images-idx3-ubyte``), and a dot may stand before idx. Those test rows are the test part where
+    ``test_fraction`` is None. Format: LeCun, Cortes and Burges, The MNIST Database of Handwritten Digits.
+
+    Args:
+        root: the folder.
+        name: None: the folder's name.
+        axes: see `TensorData`.
+    """
+
+    kind = "classification"
+    dims = 3
+
+    def __init__(self, *, root: str | None = None, name: str | None = None, **axes: Any) -> None:
+        super().__init__(name=name or stem(root or ""), **axes)
+        self.root = root
+
+    def load(self) -> Source:
+        """All rows, those of the data set's own test at the end."""
+        assert self.root is not None
+        folder = Path(self.root).expanduser()
+        files = {path: path.stat().st_mtime_ns for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+        return _read(str(folder), tuple(files.items()))
+
+
+@lru_cache(maxsize=2)  # read once in a sweep
+def _read(root: str, files: tuple[tuple[Path, int], ...]) -> Source:
+    names = [path for path, _ in files]
+    images, labels = _part(root, names, "train")
+    held_out = 0
+    if any("t10k" in path.name or "test" in path.name for path in names):
+        others, theirs = _part(root, names, "t10k")
+        if others.shape[1:] != images.shape[1:]:
+            raise ConfigError(
+                f"data.root={root}: training images are {images.shape[1:]} and test images {others.shape[1:]}"
+            )
+        images, labels, held_out = np.concatenate([images, others]), np.concatenate([labels, theirs]), len(theirs)
+    classes, numbered = np.unique(labels, return_inverse=True)
+    inputs = torch.from_numpy(images).float().div_(255).unsqueeze(1)
+    names_of = () if np.array_equal(classes, np.arange(len(classes))) else tuple(str(label) for label in classes)
+    targets = torch.from_numpy(numbered.astype(np.int64))
+    return Source(inputs, targets, classes=len(classes), held_out=held_out, class_names=names_of)
+
+
+def _part(root: str, files: list[Path], part: str) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = (_array(root, files, part, what) for what in _KINDS)
+    if len(images) != len(labels):
+        raise ConfigError(
+            f"data.root={root}: {len(images)} {part} images and {len(labels)} labels; they must be as many"
+        )
+    return images, labels
+
+
+def _array(root: str, files: list[Path], part: str, what: str) -> np.ndarray:
+    words = ("t10k", "test") if part == "t10k" else (part,)
+    ends = tuple(f"{what}{between}{_KINDS[what]}-ubyte{packed}" for between in "-." for packed in ("", ".gz"))
+    found = [path for path in files if path.name.endswith(ends) and any(word in path.name for word in words)]
+    if not found:
+        raise ConfigError(
+            f"data.root={root}: holds no {part}-{what}-{_KINDS[what]}-ubyte, nor with .gz; give its folder"
+        )
+    try:
+        return parsed(_content(found[0]), int(_KINDS[what][-1]))
+    except (ValueError, OSError, EOFError) as error:
+        raise ConfigError(f"data.root={root}: {found[0].name} is no file of MNIST's format ({error})") from error
+
+
+def _content(path: Path) -> bytes:
+    if path.suffix == ".gz":
+        with gzip.open(path) as file:
+            return file.read()
+    return path.read_bytes()
+
+
+def parsed(content: bytes, dims: int) -> np.ndarray:
+    """The array of an IDX file of unsigned bytes.
+
+    Args:
+        content: two zero bytes, the type, the number of dimensions, each of them as a big-endian uint32, the bytes.
+        dims: how many dimensions it has to have.
+
+    Raises:
+        ValueError: it is none, of another type or shape, or cut off.
+    """
+    if len(content) < 4 + 4 * dims or content[:2] != b"\0\0":
+        raise ValueError("it does not begin with its magic number")
+    if content[2] != _BYTES or content[3] != dims:
+        raise ValueError(f"type {content[2]:#04x} in {content[3]} dimensions, not unsigned bytes in {dims}")
+    shape = struct.unpack(f">{dims}I", content[4 : 4 + 4 * dims])
+    if len(content) - 4 - 4 * dims != math.prod(shape):
+        raise ValueError(f"{len(content) - 4 - 4 * dims} bytes for the shape {shape}")
+    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dims).reshape(shape)
