@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from reglab.errors import ConfigError
 from reglab.seeding import mix
 
 PARTS = ("training", "validation", "test")
+_AXES = {"val_fraction": 0.1, "test_fraction": 0.1, "batch_size": 16}
 _LOGITS = 2**23  # numbers that a model may say in one batch of evaluation: 32 MB
 
 
@@ -38,7 +39,8 @@ class Text(TensorData):
         vocab_size: tokens of ``bpe`` at the most.
         context_length: tokens of a window.
         name: None: the file's stem.
-        axes: see `TensorData`; rows are windows, and label noise is refused.
+        axes: see `TensorData`; rows are windows, 16 a batch; a tenth of the text each for validation and for the test;
+            label noise is refused.
 
     After ``setup`` also: ``vocabulary``, the tokenizer.
     """
@@ -56,24 +58,9 @@ class Text(TensorData):
         vocab_size: int = 1000,
         context_length: int = 128,
         name: str | None = None,
-        seed: int,
-        split_seed: int,
-        train_size: int | None = None,
-        label_noise: float = 0.0,
-        val_fraction: float = 0.1,
-        test_fraction: float | None = 0.1,
-        batch_size: int | None = 16,
+        **axes: Any,
     ) -> None:
-        super().__init__(
-            name=name or stem(path or ""),
-            seed=seed,
-            split_seed=split_seed,
-            train_size=train_size,
-            label_noise=label_noise,
-            val_fraction=val_fraction,
-            test_fraction=test_fraction,
-            batch_size=batch_size,
-        )
+        super().__init__(name=name or stem(path or ""), **{**_AXES, **axes})
         self.path = path
         self.tokenizer, self.vocab_size = tokenizer, vocab_size
         self.context_length = context_length

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from reglab.regularizers._decoders import first_of, with_first
+from reglab.regularizers._decoders import embeddings, first_of, with_first
 from reglab.regularizers._hooks import moved
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
@@ -37,3 +37,13 @@ class DecoderNoise(Regularizer):
 
     def _in_training(self, part: nn.Module, inputs: Any, output: Any) -> Any:
         return with_first(output, self.noisy(first_of(output))) if part.training else output
+
+
+class EmbeddingNoise(DecoderNoise):
+    """The same for what the embedding says of the tokens."""
+
+    acts_on: ClassVar = "embeddings"
+    needs: ClassVar = "it needs an embedding of tokens, as model=llama has it"
+
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        return embeddings(model)

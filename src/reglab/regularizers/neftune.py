@@ -4,10 +4,9 @@ import math
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reglab.regularizers._decoder_noise import DecoderNoise
-from reglab.regularizers._decoders import embeddings
+from reglab.regularizers._decoder_noise import EmbeddingNoise
 
 
 def with_uniform_noise(embedded: Tensor, draws: Tensor, alpha: Tensor) -> Tensor:
@@ -23,7 +22,7 @@ def with_uniform_noise(embedded: Tensor, draws: Tensor, alpha: Tensor) -> Tensor
     return embedded + (alpha / math.sqrt(embedded.shape[-2] * embedded.shape[-1])) * (2 * draws - 1)
 
 
-class Neftune(DecoderNoise):
+class Neftune(EmbeddingNoise):
     """Adds uniform noise of scale alpha / √(length · units) to what the embedding says, in training alone.
 
     Jain et al. 2023, "NEFTune: Noisy Embeddings Improve Instruction Finetuning", arXiv:2310.05914.
@@ -35,15 +34,10 @@ class Neftune(DecoderNoise):
     off: ClassVar = {"alpha": 0.0}
     bounds: ClassVar = {"alpha": (0.0, float("inf"))}
     effects: ClassVar = {"alpha": "noisy embeddings"}
-    acts_on: ClassVar = "embeddings"
-    needs: ClassVar = "it needs an embedding of tokens, as model=llama has it"
     alpha: Tensor
 
     def __init__(self, alpha: float) -> None:
         super().__init__(alpha=alpha)
-
-    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
-        return embeddings(model)
 
     def noisy(self, values: Tensor) -> Tensor:
         draws = torch.rand(values.shape, dtype=values.dtype, device=values.device)

@@ -3,10 +3,9 @@
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reglab.regularizers._decoder_noise import DecoderNoise
-from reglab.regularizers._decoders import embeddings
+from reglab.regularizers._decoder_noise import EmbeddingNoise
 from reglab.regularizers.dropout import thinned
 
 
@@ -21,7 +20,7 @@ def thinned_tokens(embedded: Tensor, draws: Tensor, p: Tensor) -> Tensor:
     return thinned(embedded, draws.unsqueeze(-1), p)
 
 
-class TokenDropout(DecoderNoise):
+class TokenDropout(EmbeddingNoise):
     """Leaves each token of the input out with probability p: its embedding becomes zero; targets stay.
 
     Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text Classification" (word dropout); in
@@ -32,14 +31,9 @@ class TokenDropout(DecoderNoise):
     """
 
     effects: ClassVar = {"p": "dropped tokens"}
-    acts_on: ClassVar = "embeddings"
-    needs: ClassVar = "it needs an embedding of tokens, as model=llama has it"
 
     def __init__(self, p: float) -> None:
         super().__init__(p=p)
-
-    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
-        return embeddings(model)
 
     def noisy(self, values: Tensor) -> Tensor:
         return thinned_tokens(values, torch.rand(values.shape[:2], device=values.device), self.p)

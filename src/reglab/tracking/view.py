@@ -20,10 +20,10 @@ PAGE = 100  # runs that MLflow's page loads at first
 
 _TAG = f"mlflow.sharedViewState.{KEY}"
 _HEADER = "deflate;"
-_TEST = ("accuracy", "rmse", "perplexity", "balanced_accuracy", "ece", "r2", "loss")
+_TEST = ("accuracy", "rmse", "perplexity", "bits_per_character", "balanced_accuracy", "ece", "r2", "loss")
 _BARS = (
     *("test/accuracy", "test/rmse", "test/perplexity", "test/ece", "test/r2", "gap/loss"),
-    *("test/balanced_accuracy", "test/loss"),
+    *("test/balanced_accuracy", "test/bits_per_character", "test/loss"),
 )
 _CURVES = ("val/loss", "val/accuracy", "val/rmse", "val/perplexity", "train/loss")
 _EXPECTED = {  # before there is any run: those of a classification
