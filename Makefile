@@ -11,7 +11,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare train sweep study status report rerun generate ui test lint fix bench index lock
+.PHONY: help setup compare train sweep study status report rerun evaluate generate ui test lint fix bench index lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ report: $(READY) ## compare what is tracked: make report ARGS="metric=test/accur
 
 rerun: $(READY) ## run a tracked run again and compare the numbers: make rerun RUN_ID=...
 	@$(BIN)/python pipelines/rerun.py "run_id='$(RUN_ID)'" $(ARGS)
+
+evaluate: $(READY) ## dropout as uncertainty: make evaluate RUN_ID=... ARGS="mc_dropout=50"
+	@$(BIN)/python pipelines/evaluate.py "run_id='$(RUN_ID)'" $(ARGS)
 
 generate: $(READY) ## text from a tracked decoder: make generate PROMPT="Call me Ishmael, he said,"
 	@$(BIN)/python pipelines/generate.py "prompt=$$REGLAB_PROMPT" $(ARGS)

@@ -3,14 +3,13 @@
 from dataclasses import dataclass, replace
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from reglab.errors import ConfigError
+from reglab.inference.chosen import only
 from reglab.inference.generation import Choice, generated, text_of
 from reglab.inference.trained import Decoder
 from reglab.regularizers._random_layers import random_layers
-from reglab.regularizers.base import known
 from reglab.training import build
 from reglab.training.modes import in_mode
 
@@ -65,7 +64,7 @@ def passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int, shown: 
         ConfigError: nothing in this strategy and model makes passes differ.
     """
     model, vocabulary, end = decoder.model, decoder.vocabulary, decoder.end
-    cfg = _that_draw(decoder.cfg)
+    cfg = only(decoder.cfg, lambda method: method.random_forward)  # what makes two passes differ
     build.build_regularizers(cfg, model, "language modeling", (decoder.context_length,))
     if not list(cfg.regularizer) and not random_layers(model):
         raise ConfigError(
@@ -93,16 +92,6 @@ def passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int, shown: 
 
     texts = tuple(text(True, choice.seed + i) for i in range(count))
     return Passes(text(False, choice.seed), texts, tuple(spread))
-
-
-def _that_draw(cfg: DictConfig) -> DictConfig:
-    """The config with those regularizers alone that make two passes differ."""
-    some = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
-    assert isinstance(some, DictConfig)
-    drawing = known()
-    names = [name for name in some.regularizer if name in drawing and drawing[str(name)].random_forward]
-    some.regularizer = OmegaConf.masked_copy(some.regularizer, names)
-    return some
 
 
 def _next(decoder: Decoder, prompt: Tensor, seed: int | None) -> Tensor:

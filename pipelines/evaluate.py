@@ -1,0 +1,36 @@
+"""Evaluates a tracked network with dropout on: python pipelines/evaluate.py run_id=ID mc_dropout=50"""
+
+from reglab.stopping import end_silently
+
+end_silently()
+
+from omegaconf import DictConfig
+
+from reglab.cli import announce_imports, run_app
+from reglab.config.rules import apply, whole
+from reglab.errors import ConfigError
+from reglab.tracking.uri import resolve
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuses what the config alone shows to be wrong."""
+    apply({"mc_dropout": whole(2), "seed": whole(0)}, cfg)
+    if cfg.run_id in (None, ""):
+        raise ConfigError(
+            "run_id=null: give the id of a tracked run, as in make evaluate RUN_ID=ID; make train prints it"
+        )
+    if not isinstance(cfg.run_id, str):  # hexadecimal digits that are a number as well
+        raise ConfigError(f"run_id={cfg.run_id}: was read as a number; quote it twice: run_id=\"'ID'\"")
+    resolve(cfg.tracking.uri)
+
+
+def main(cfg: DictConfig) -> None:
+    """Prints the figures."""
+    announce_imports()
+    from reglab.inference.evaluation import evaluate, show
+
+    show(*evaluate(cfg.tracking.uri, cfg.run_id, cfg.mc_dropout, cfg.seed), cfg.mc_dropout)
+
+
+if __name__ == "__main__":
+    run_app(main, "evaluate", check)

@@ -1,0 +1,107 @@
+"""Monte-Carlo dropout: passes with dropout on, taken as draws of what the network may think.
+
+Gal and Ghahramani 2016, "Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning".
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from reglab.training.modes import in_mode
+
+
+@contextmanager
+def dropout_on(model: nn.Module, places: Iterable[str]) -> Iterator[list[str]]:
+    """Evaluation mode, but for dropout layers and the modules at which a regularizer drops: those are in training mode.
+
+    Batch normalization keeps its running statistics. Yields the names of the modules in training mode.
+
+    Args:
+        model: with its regularizers attached.
+        places: names of modules; ``inputs`` is the model itself.
+    """
+    own = {name: module for name, module in model.named_modules() if isinstance(module, _DropoutNd)}
+    named = {name: model if name == "inputs" else model.get_submodule(name) for name in places}
+    with in_mode(model, training=False):
+        for module in (*own.values(), *named.values()):
+            module.training = True
+        yield [*own, *named]
+
+
+@torch.no_grad()
+def drawn(model: nn.Module, inputs: Tensor, passes: int, seed: int) -> Tensor:
+    """What the model says in several passes in the modes that its modules are in: (passes, rows, ...)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return torch.stack([model(inputs) for _ in range(passes)])
+
+
+def of_classes(logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """Figures of the mean of the passes' probabilities.
+
+    ``accuracy``, ``loss`` (mean negative log-likelihood, in nats), ``ece`` (as in the test), ``entropy`` of the mean
+    (total uncertainty, in nats) and ``mutual_information``: that entropy minus the mean entropy of the passes, which is
+    what they disagree on (Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning").
+
+    Args:
+        logits: (passes, rows, classes).
+        targets: class numbers (rows,).
+    """
+    log_p = logits.double().log_softmax(-1)
+    log_mean = log_p.logsumexp(0) - math.log(len(log_p))
+    entropy = _entropy(log_mean)
+    return {
+        "accuracy": float((log_mean.argmax(-1) == targets).double().mean()),
+        "loss": float(-log_mean.gather(-1, targets.unsqueeze(-1)).mean()),
+        "ece": float(multiclass_calibration_error(log_mean.exp(), targets, logits.shape[-1], n_bins=15, norm="l1")),
+        "entropy": float(entropy.mean()),
+        "mutual_information": float((entropy - _entropy(log_p).mean(0)).mean()),
+    }
+
+
+def _entropy(log_p: Tensor) -> Tensor:
+    return -(log_p.exp() * log_p).sum(-1)
+
+
+def of_numbers(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0) -> dict[str, float]:
+    """Figures of a regression, in the target's own units.
+
+    ``rmse`` of the passes' mean, ``spread`` (root of the mean variance over passes), ``noise`` (standard deviation of
+    what no pass explains) and ``log_likelihood``: the mean over rows of log 1/S Σ N(target; pass, noise²), in nats.
+
+    Args:
+        values: (passes, rows).
+        targets: (rows,).
+        noise: standard deviation, above 0, see `noise_of`.
+        scale: by which targets were divided for the training.
+    """
+    values, targets = values.double(), targets.double()
+    return {
+        "rmse": float((values.mean(0) - targets).square().mean().sqrt()) * scale,
+        "spread": float(values.var(0).mean().sqrt()) * scale,
+        "noise": noise * scale,
+        "log_likelihood": _log_likelihood(values, targets, noise) - math.log(scale),
+    }
+
+
+def noise_of(values: Tensor, targets: Tensor) -> float:
+    """The standard deviation under which `targets` are the likeliest given the passes, both as in `of_numbers`.
+
+    To be found on validation rows. The search is between a thousandth and thrice the error of the mean.
+    """
+    values, targets = values.double(), targets.double()
+    error = float((values.mean(0) - targets).square().mean().sqrt()) or 1.0
+    ends = (math.log(1e-3 * error), math.log(3 * error))
+    found = minimize_scalar(lambda log: -_log_likelihood(values, targets, math.exp(log)), bounds=ends, method="bounded")
+    return math.exp(float(found.x))
+
+
+def _log_likelihood(values: Tensor, targets: Tensor, noise: float) -> float:
+    each = -((targets - values) / noise).square() / 2 - math.log(noise) - math.log(2 * math.pi) / 2
+    return float((each.logsumexp(0) - math.log(len(values))).mean())

@@ -1,0 +1,86 @@
+"""Figures of passes with dropout on, against exact results and SciPy's."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from reglab.inference.mc_dropout import drawn, dropout_on, noise_of, of_classes, of_numbers
+from reglab.models import MLP
+from reglab.regularizers import Dropout
+
+
+def test_dropout_alone_is_in_training_mode() -> None:
+    torch.manual_seed(0)
+    model = MLP((4,), 3, hidden_sizes=[8], norm="batch")
+    model.append(nn.Dropout(0.1))
+    method = Dropout(0.5, input_p=0.2)
+    places = method.attach(model)
+    model.train()(torch.randn(20, 4))
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    inputs = torch.randn(6, 4)
+    with dropout_on(model, places) as named:
+        assert set(named) == {
+            "inputs",
+            "activation_0",
+            next(n for n, m in model.named_modules() if isinstance(m, nn.Dropout)),
+        }
+        assert not model.norm_0.training
+        passes = drawn(model, inputs, 5, seed=0)
+        assert passes.shape == (5, 6, 3)
+        assert not torch.equal(passes[0], passes[1])
+        assert torch.equal(passes, drawn(model, inputs, 5, seed=0))
+    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())  # as it was before
+    plain = model.eval()(inputs)
+    with dropout_on(model, []):
+        model[-1].training = False
+        assert torch.equal(drawn(model, inputs, 1, seed=0)[0], plain)
+
+
+def test_the_mean_over_masks_of_a_linear_model_is_its_plain_answer() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 1), nn.Flatten(-2))
+    places = Dropout(0.0, input_p=0.3).attach(model)
+    inputs, passes = torch.randn(3, 5), 40_000
+    with dropout_on(model, places):
+        values = drawn(model, inputs, passes, seed=1)
+    weights = model[0].weight.detach()[0]
+    variance = (inputs * weights).square().sum(-1) * 0.3 / 0.7  # of each mask a p / (1 - p) share of the square
+    errors = (values.mean(0) - model.eval()(inputs).detach()).abs()
+    assert (errors < 5 * (variance / passes).sqrt()).all()
+    torch.testing.assert_close(values.var(0), variance, rtol=0.05, atol=0)
+
+
+def test_classes_by_hand() -> None:
+    """Two passes, two rows: sure and unanimous; sure and opposed."""
+    p = torch.tensor([[[0.9, 0.1], [0.9, 0.1]], [[0.9, 0.1], [0.1, 0.9]]])
+    figures = of_classes(p.log(), torch.tensor([0, 1]))
+    one = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
+    assert figures["loss"] == pytest.approx(-(math.log(0.9) + math.log(0.5)) / 2)
+    assert figures["entropy"] == pytest.approx((one + math.log(2)) / 2)
+    assert figures["mutual_information"] == pytest.approx((math.log(2) - one) / 2)
+    assert of_classes(p[:1].log(), torch.tensor([0, 1]))["mutual_information"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_numbers_are_scipys_mixtures_of_normals() -> None:
+    generator = np.random.default_rng(0)
+    values, targets = generator.normal(size=(7, 30)), generator.normal(size=30)
+    figures = of_numbers(torch.from_numpy(values), torch.from_numpy(targets), noise=0.6, scale=10.0)
+    density = stats.norm.pdf(10 * targets, loc=10 * values, scale=6.0).mean(0)
+    assert figures["log_likelihood"] == pytest.approx(np.log(density).mean())
+    assert figures["rmse"] == pytest.approx(10 * np.sqrt(np.mean((values.mean(0) - targets) ** 2)))
+    assert figures["spread"] == pytest.approx(10 * np.sqrt(values.var(0, ddof=1).mean()))
+    assert figures["noise"] == pytest.approx(6.0)
+
+
+def test_noise_is_the_likeliest() -> None:
+    generator = np.random.default_rng(1)
+    truth = generator.normal(size=4000)
+    targets = torch.from_numpy(truth + 0.5 * generator.normal(size=4000))
+    assert noise_of(torch.from_numpy(truth).expand(3, -1), targets) == pytest.approx(
+        float((targets - torch.from_numpy(truth)).square().mean().sqrt()), rel=1e-3
+    )
