@@ -1,9 +1,11 @@
 """Every file in conf/ begins with a command that is right, and what it composes trains."""
 
+import math
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -13,6 +15,8 @@ from reglab.config.identity import strategy
 from reglab.config.rules import ACTIVATIONS, NORMS
 from reglab.config.strengths import fit_strengths
 from reglab.paths import CONF
+from tests.data.test_idx import idx
+from tests.models.decoders import save_decoder
 
 FILES = sorted(CONF.rglob("*.yaml"))
 TRAINED = [path for path in FILES if path.parent != CONF and path.parts[-2] not in ("hydra", "study")]
@@ -22,7 +26,7 @@ CONFIG = {
     "sweep": "train",
     "study": "study",
     "compare": "study",
-    **{command: command for command in ("report", "rerun", "status", "ui")},
+    **{command: command for command in ("report", "rerun", "status", "ui", "generate", "evaluate")},
 }
 
 
@@ -54,9 +58,24 @@ def table(tmp_path_factory):
     return path
 
 
-def overrides(path: Path, table: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A user's folders: images as MNIST has them, a decoder, and in both a network."""
+    images, decoder = (tmp_path_factory.mktemp(kind) for kind in ("images", "decoder"))
+    for part, shape in (("images-idx3", (40, 8, 8)), ("labels-idx1", (40,))):
+        (images / f"train-{part}-ubyte").write_bytes(idx(np.arange(math.prod(shape)).reshape(shape) % 2))
+    save_decoder(decoder)
+    (images / "my_net.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self, outputs):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(64, outputs))\n"
+    )
+    return images, decoder
+
+
+def overrides(path: Path, table: Path, folder: str = "FOLDER") -> list[str]:
     _, typed = command(path)
-    return [item.replace("FILE", str(table)).replace("COLUMN", "answer") for item in typed]
+    told = [item.replace("FILE", str(table)).replace("COLUMN", "answer") for item in typed]
+    return [item.replace("FOLDER", folder) for item in told]
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
@@ -76,14 +95,18 @@ def test_a_command_uses_its_file(path, composer):
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=name)
-def test_what_a_file_composes_trains_two_steps(path, table, store_uri):
+def test_what_a_file_composes_trains_two_steps(path, table, folders, store_uri, monkeypatch):
     from reglab.training.run import run
+
+    images, decoder = folders
+    monkeypatch.chdir(images)  # where my_net.py is
 
     few = ["trainer.max_steps=2", "trainer.limit_val_batches=2", "trainer.limit_test_batches=2"]
     cfg = Composer().compose(
         [
-            *overrides(path, table),
+            *overrides(path, table, str(images if path.stem == "idx" else decoder)),
             *few,
+            *(["data.context_length=16"] if "FOLDER" in command(path)[1][-1] and path.stem != "idx" else []),
             "trainer.accelerator=cpu",
             "trainer.progress=false",
             f"tracking.uri={store_uri}",

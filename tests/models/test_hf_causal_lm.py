@@ -1,17 +1,14 @@
 """A small Llama that was saved to disk, loaded, adapted and asked for text."""
 
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
-from reglab.data.tokenizer import trained
 from reglab.errors import ConfigError
 from reglab.inference.trained import decoder
 from reglab.models.hf_causal_lm import HFCausalLM
@@ -19,8 +16,8 @@ from reglab.regularizers import LoraDropout
 from reglab.tracking import artifacts
 from reglab.tracking.store import open_store
 from reglab.training.run import run
+from tests.models.decoders import TOKENS, save_decoder
 
-TOKENS = 300
 SMALL = ["data.context_length=16", "data.train_size=32", "data.val_fraction=0.01", "data.test_fraction=0.01"]
 QUIET = ["trainer.max_epochs=1", "trainer.progress=false"]
 
@@ -28,11 +25,7 @@ QUIET = ["trainer.max_epochs=1", "trainer.progress=false"]
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("llama")
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "max_position_embeddings": 32}
-    config = LlamaConfig(vocab_size=TOKENS, num_attention_heads=2, bos_token_id=None, eos_token_id=0, **sizes)
-    LlamaForCausalLM(config).save_pretrained(folder)
-    trained(topics.values(), "bpe", TOKENS).save(str(folder / "tokenizer.json"))
+    save_decoder(folder)
     return folder
 
 

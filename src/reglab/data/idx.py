@@ -114,4 +114,4 @@ def parsed(content: bytes, dims: int) -> np.ndarray:
     shape = struct.unpack(f">{dims}I", content[4 : 4 + 4 * dims])
     if len(content) - 4 - 4 * dims != math.prod(shape):
         raise ValueError(f"{len(content) - 4 - 4 * dims} bytes for the shape {shape}")
-    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dims).reshape(shape)
+    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dims).reshape(shape).copy()
