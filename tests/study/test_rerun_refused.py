@@ -79,7 +79,7 @@ def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path
     assert refused(store, first).startswith(f"run_id={first}: model")
     files.write_text("[1, 2]", "overrides.yaml")
     assert "has no overrides.yaml" in refused(store, first)
-    files.write_text('["model.hidden_size=[8]"]', "overrides.yaml")
+    files.write_text('["model.hiden_sizes=[8]"]', "overrides.yaml")
     assert (
-        refused(store, first) == f"run_id={first}: model.hidden_size=[8]: no such key; did you mean model.hidden_sizes?"
+        refused(store, first) == f"run_id={first}: model.hiden_sizes=[8]: no such key; did you mean model.hidden_sizes?"
     )
