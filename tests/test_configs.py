@@ -16,6 +16,7 @@ from reglab.config.rules import ACTIVATIONS, NORMS
 from reglab.config.strengths import fit_strengths
 from reglab.paths import CONF
 from tests.data.test_idx import idx
+from tests.data.test_image_folder import pixels, write
 from tests.models.decoders import save_decoder
 
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -60,7 +61,7 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A user's folders: images as MNIST has them, a decoder, and in both a network."""
+    """A user's folders by the file in conf/ that asks for one; the images have a network beside them."""
     images, decoder = (tmp_path_factory.mktemp(kind) for kind in ("images", "decoder"))
     for part, shape in (("images-idx3", (40, 8, 8)), ("labels-idx1", (40,))):
         (images / f"train-{part}-ubyte").write_bytes(idx(np.arange(math.prod(shape)).reshape(shape) % 2))
@@ -69,7 +70,10 @@ def folders(tmp_path_factory):
         "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self, outputs):\n"
         "        super().__init__(nn.Flatten(), nn.Linear(64, outputs))\n"
     )
-    return images, decoder
+    pictures = tmp_path_factory.mktemp("pictures")
+    for number in range(40):
+        write(pictures / "ab"[number % 2] / f"{number}.png", pixels(number, (8, 8)))
+    return {"idx": images, "image_folder": pictures, "hf_causal_lm": decoder, "lora_dropout": decoder}
 
 
 def overrides(path: Path, table: Path, folder: str = "FOLDER") -> list[str]:
@@ -98,15 +102,13 @@ def test_a_command_uses_its_file(path, composer):
 def test_what_a_file_composes_trains_two_steps(path, table, folders, store_uri, monkeypatch):
     from reglab.training.run import run
 
-    images, decoder = folders
-    monkeypatch.chdir(images)  # where my_net.py is
-
+    monkeypatch.chdir(folders["idx"])  # where my_net.py is
     few = ["trainer.max_steps=2", "trainer.limit_val_batches=2", "trainer.limit_test_batches=2"]
     cfg = Composer().compose(
         [
-            *overrides(path, table, str(images if path.stem == "idx" else decoder)),
+            *overrides(path, table, str(folders.get(path.stem, "FOLDER"))),
             *few,
-            *(["data.context_length=16"] if "FOLDER" in command(path)[1][-1] and path.stem != "idx" else []),
+            *(["data.context_length=16"] if path.stem in ("hf_causal_lm", "lora_dropout") else []),
             "trainer.accelerator=cpu",
             "trainer.progress=false",
             f"tracking.uri={store_uri}",

@@ -12,6 +12,7 @@ from reglab.training.build import build_regularizers
 
 NAMES = sorted(path.stem for path in (CONF / "regularizer").glob("*.yaml") if path.stem != "none")
 MODELS = ["mlp", "mlp model.hidden_sizes=[]", "linear", "cnn", "cnn model.activation=sigmoid", "residual_cnn", "llama"]
+MODELS += ["transformer_encoder", "resnet model.channels=[4,8] model.depths=[1,1]"]
 SHAPE = (1, 8, 8)
 
 pytestmark = pytest.mark.filterwarnings("ignore:regularizer=alpha_dropout")
@@ -72,3 +73,19 @@ def test_the_config_tells_of_data_what_building_it_tells(configs, name, data, sh
 def test_a_class_that_says_nothing_is_left_to_the_build(configs):
     check_model("spatial_dropout", configs[0]["spatial_dropout"], {"_target_": "elsewhere.Net"})
     check_data("regularizer=cutmix", configs[0]["cutmix"], {"_target_": "elsewhere.Data"}, "leave it out")
+
+
+def test_sequences_of_different_lengths_need_a_model_that_sees_their_ends(configs):
+    data = {"_target_": "reglab.data.SpokenDigits", "name": "speech"}
+    models = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+    nodes = {name: Composer().compose([f"model={name}"]).model for name in models}
+    fit = [name for name, node in nodes.items() if not told(check_data, f"model={name}", node, data, "use another")]
+    assert fit == ["cnn", "gru", "torch", "transformer_encoder"]
+    assert told(check_data, "model=mlp", configs[1]["mlp"], data, "") == (
+        "model=mlp: does not see where sequences end, and speech has some of different lengths; use model=gru, cnn or "
+        "transformer_encoder"
+    )
+    assert told(check_data, "regularizer=augmentation", configs[0]["augmentation"], data, "") == (
+        "regularizer=augmentation: moves examples about, and speech has sequences that end at different places; "
+        "leave it out"
+    )

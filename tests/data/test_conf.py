@@ -22,15 +22,16 @@ def composed(name, *overrides):
 
 
 def test_all_are_here():
-    bundled = ["breast_cancer", "diabetes", "digits", "mnist1d", "mnist5k", "python_docs", "seed_noise", "wine"]
-    assert sorted([*bundled, "csv", "text", "idx"]) == NAMES
+    tables = ["breast_cancer", "diabetes", "seed_noise", "wine"]
+    others = ["digits", "mnist1d", "mnist5k", "python_docs", "spoken_digits"]
+    assert sorted([*tables, *others, "csv", "text", "idx", "image_folder"]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_config_builds_its_class(name, tmp_path):
     (tmp_path / "wine.csv").write_text("x,label\n1,a\n")
     overrides = [f"data.path={tmp_path / 'wine.csv'}"] if name in ("csv", "text") else []
-    overrides += ["data.root=wine"] if name == "idx" else []
+    overrides += ["data.root=wine"] if name in ("idx", "image_folder") else []
     cfg = composed(name, *overrides, *(["data.target=label"] if name == "csv" else []))
     data = instantiate(cfg)
     assert data.name == ("wine" if overrides else name)

@@ -11,10 +11,14 @@ from reglab.config.check import check
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 from reglab.config.trusted import check_targets
+from reglab.data import SpokenDigits
+from reglab.data.source import Source
 from reglab.errors import ConfigError
 from reglab.models.own import Own
+from reglab.models.padding import unpadded
 from reglab.tracking import queries
 from reglab.tracking.store import open_store
+from reglab.training.build import check_ends
 from reglab.training.run import run
 
 CODE = """
@@ -116,3 +120,21 @@ def test_it_is_run_under_its_name_and_never_from_a_tracker(store_uri: str, reque
     assert found.tags["model"] == f"{module(request)}.Net"
     with pytest.raises(ConfigError, match=r"^model.target=own_\w+.Net: what only a tracker names is not run"):
         check_targets(cfg)
+
+
+def test_one_that_does_not_see_where_sequences_end_is_refused(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    data = SpokenDigits(name="speech", seed=0, split_seed=0)
+    data.use(Source(torch.tensor([[[1.0, 2.0]], [[3.0, torch.nan]]] * 20), torch.arange(40) // 2 % 2, classes=2))
+    cfg = compose(line(module(request), "data=digits"))
+    with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: says NaN, for speech has sequences of different"):
+        check_ends(cfg, Flat(), data)
+    check_ends(cfg, Flat(seeing=True), data)
+
+
+class Flat(nn.Module):
+    def __init__(self, seeing: bool = False) -> None:
+        super().__init__()
+        self.seeing = seeing
+
+    def forward(self, signals: torch.Tensor) -> torch.Tensor:
+        return (unpadded(signals)[0] if self.seeing else signals).flatten(1)

@@ -64,3 +64,13 @@ def test_blended(dtype: torch.dtype) -> None:
     assert torch.equal(out[0], values[0])
     assert torch.equal(out[2], others[2])
     torch.testing.assert_close(out[1], values[1] / 4 + others[1] * 3 / 4)
+
+
+def test_a_mixture_of_signals_lasts_as_long_as_its_row() -> None:
+    nan = torch.nan
+    long, short = torch.tensor([[[1.0, 2, 3]]]), torch.tensor([[[5.0, nan, nan]]])
+    share = torch.tensor([0.75])
+    torch.testing.assert_close(blended(long, short, share), torch.tensor([[[2.0, 2, 3]]]))
+    torch.testing.assert_close(blended(short, long, share), torch.tensor([[[4.0, nan, nan]]]), equal_nan=True)
+    whole = torch.tensor([1.0])
+    assert torch.equal(blended(long, short, whole), long)

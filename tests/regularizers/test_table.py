@@ -227,7 +227,8 @@ def test_pairs_train_together(pair: tuple[Row, Row]) -> None:
     shapes = {row.shape for row in pair if row.make().dims or row.residual or row.kind == LANGUAGE} or {pair[0].shape}
     if len(shapes) > 1:
         pytest.skip("they are for different shapes of examples")
-    kind = next((kind for kind in methods[0].kinds if kind in methods[1].kinds), None)
+    kinds = [(row.kind,) if row.kind == LANGUAGE else method.kinds for row, method in zip(pair, methods, strict=True)]
+    kind = next((kind for kind in kinds[0] if kind in kinds[1]), None)
     if kind is None:
         pytest.skip("they are for different kinds of task")
     activations = [row.activation for row in pair]

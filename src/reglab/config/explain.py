@@ -84,6 +84,8 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
     if group == "regularizer" and (folder / group / f"{leaf}.yaml").is_file():
         return no_value(given, leaf)
     there = key.split(".")[1] in cfg.get(group, {}) if leaf else False
+    if leaf and not there and (near := nearest(leaf, [str(own) for own in cfg.get(group) or {}])):
+        return f"{given}: no such key; did you mean {group}.{near}?"
     others = list(_options_with(group, leaf, folder)) if leaf and not there else []
     if others:
         return f"{given}: not a key of this {group}; it is one of {' or '.join(f'{group}={o}' for o in others)}"

@@ -19,7 +19,7 @@ def kind(data: Mapping[str, Any]) -> str | None:
 
 
 def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remedy: str) -> None:
-    """Refuses a regularizer or model that is not for this kind of task, its examples' shape, or no validation rows.
+    """Refuses a regularizer or model that is not for this kind of task, or for the shape of its examples and parts.
 
     Args:
         key: ``regularizer=cutmix`` or ``model=cnn``.
@@ -39,6 +39,12 @@ def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remed
             f"{key}: acts on val/loss, and data.val_fraction=0 leaves no validation rows; "
             "raise it, as in data.val_fraction=0.2"
         )
+    if _said(data, "padded"):
+        if _said(node, "moves_places"):
+            raise ConfigError(moves_ends(key, str(name)))
+        # Of a foreign network only a pass tells: see `reglab.training.build`.
+        if key.startswith("model=") and _said(node, "masks_padding") is None and _said(node, "kinds"):
+            raise ConfigError(ignores_ends(key, str(name)))
     inputs = _said(node, "or_on_inputs")
     if task == "language modeling" and inputs and node.get(inputs):
         raise ConfigError(no_tokens(f"{key.replace('=', '.')}.{inputs}"))
@@ -46,6 +52,19 @@ def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remed
     if dims and wanted and dims not in wanted:
         has = "texts (tokens,)" if task == "language modeling" else EXAMPLES[dims]
         raise ConfigError(wrong_examples(key, wanted, f"{name} has {has}", remedy))
+
+
+def moves_ends(key: str, name: str) -> str:
+    """One line for a regularizer that cannot act on sequences of different lengths."""
+    return f"{key}: moves examples about, and {name} has sequences that end at different places; leave it out"
+
+
+def ignores_ends(key: str, name: str) -> str:
+    """One line for a model that does not see where sequences end."""
+    return (
+        f"{key}: does not see where sequences end, and {name} has some of different lengths; use model=gru, cnn or "
+        "transformer_encoder"
+    )
 
 
 def no_tokens(key: str) -> str:

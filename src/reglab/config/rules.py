@@ -183,6 +183,12 @@ TRAIN: dict[str, Rule] = {
     ),
     "data.vocab_size": whole(257),
     "data.context_length": whole(1),
+    "data.size": or_null(
+        Rule(
+            lambda v: isinstance(v, list) and len(v) == 2 and all(_is_whole(s, 1) for s in v),
+            "[height,width] in pixels",
+        )
+    ),
     "data.kind": one_of("auto", "classification", "regression"),
     "data.standardize": YES_NO,
     "model.hidden_sizes": list_of(whole(1)),
@@ -190,6 +196,9 @@ TRAIN: dict[str, Rule] = {
     "model.blocks": whole(1),
     "model.kernel_size": Rule(lambda v: _is_whole(v, 1) and v % 2 == 1, "an odd whole number of 1 or more"),
     **{f"model.{key}": whole(1) for key in ("hidden_size", "layers", "heads", "key_value_heads", "intermediate_size")},
+    **{f"model.{key}": whole(1) for key in ("width", "feed_forward_units", "patch_size")},
+    "model.depths": list_of(whole(1), least=1),
+    "model.stem": one_of("small", "large"),
     "model.tie_embeddings": YES_NO,
     "model.path": Rule(
         lambda v: isinstance(v, str) and bool(v.strip()), "a folder with a model, or a name in the Hugging Face cache"

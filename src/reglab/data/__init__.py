@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from reglab.data.diabetes import Diabetes
     from reglab.data.digits import Digits
     from reglab.data.idx import Idx
+    from reglab.data.image_folder import ImageFolder
     from reglab.data.mnist1d import Mnist1d
     from reglab.data.mnist5k import Mnist5k
     from reglab.data.python_docs import PythonDocs
     from reglab.data.seed_noise import SeedNoise
     from reglab.data.source import Part, Source
+    from reglab.data.spoken_digits import SpokenDigits
     from reglab.data.text import Text
     from reglab.data.wine import Wine
 
@@ -26,12 +28,14 @@ _HOME = {
     "Diabetes": "diabetes",
     "Digits": "digits",
     "Idx": "idx",
+    "ImageFolder": "image_folder",
     "Mnist1d": "mnist1d",
     "Mnist5k": "mnist5k",
     "Part": "source",
     "PythonDocs": "python_docs",
     "SeedNoise": "seed_noise",
     "Source": "source",
+    "SpokenDigits": "spoken_digits",
     "TensorData": "base",
     "Text": "text",
     "Wine": "wine",
@@ -44,12 +48,14 @@ __all__ = [
     "Diabetes",
     "Digits",
     "Idx",
+    "ImageFolder",
     "Mnist1d",
     "Mnist5k",
     "Part",
     "PythonDocs",
     "SeedNoise",
     "Source",
+    "SpokenDigits",
     "TensorData",
     "Text",
     "Wine",

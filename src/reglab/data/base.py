@@ -22,7 +22,8 @@ class TensorData(pl.LightningDataModule):
     """A data set in memory, split by seed. Subclasses implement ``load``.
 
     Those that know say ``kind`` and ``dims`` in the class (how many dimensions one example has: 1 for tables, 2 for
-    signals, 3 for images), where the check of a config reads them.
+    signals, 3 for images), where the check of a config reads them, and ``padded``: that the examples are sequences of
+    different lengths, (features, longest) with NaN after their end.
 
     Args:
         name: the data set's name in tags and reports.
@@ -43,6 +44,7 @@ class TensorData(pl.LightningDataModule):
 
     kind: str
     dims: int
+    padded: bool = False
     input_shape: tuple[int, ...]
     outputs: int
     class_names: tuple[str, ...]

@@ -4,14 +4,19 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from reglab.models import layers
 from reglab.models.convolutions import CONV, POOL, check, flat
+from reglab.models.padding import unpadded
 
 
 class CNN(nn.Sequential):
     """Blocks of convolution ("same" padding), normalization, activation and max-pooling by 2, then a linear map.
+
+    After the end of a signal (NaN, where signals have different lengths) every block has zeros: no place there is ever
+    heard. Batch normalization counts them, as it does in most code.
 
     Args:
         input_shape: (channels, height, width) or (channels, length).
@@ -28,6 +33,7 @@ class CNN(nn.Sequential):
     kinds: ClassVar = ("classification", "regression")
     offers: ClassVar = {"activations": "channels", "maps": "channels"}
     dims: ClassVar = (2, 3)
+    masks_padding: ClassVar = True
 
     def __init__(
         self,
@@ -48,3 +54,17 @@ class CNN(nn.Sequential):
             features = size
         chain.append(("flatten", nn.Flatten()))
         super().__init__(OrderedDict(chain + layers.output(flat(input_shape, channels), outputs)))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(rows, *input_shape) to (rows, outputs), or (rows,) for a regression."""
+        if inputs.ndim != 3:
+            said: Tensor = super().forward(inputs)
+            return said
+        values, real = unpadded(inputs)
+        for name, layer in self.named_children():
+            values = layer(values)
+            if name.startswith("activation"):
+                values = values.masked_fill(~real.unsqueeze(1), 0)
+            elif name.startswith("pool"):
+                real = F.max_pool1d(real.float(), 2) > 0
+        return values

@@ -1,4 +1,4 @@
-"""What methods that make parts of a decoder noisy have in common."""
+"""What methods that make parts of a Transformer noisy have in common."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -12,12 +12,11 @@ from reglab.regularizers.base import BELOW_1, Regularizer
 
 
 class DecoderNoise(Regularizer):
-    """Changes what parts of a decoder say in training, anew at each pass; in evaluation they stay as they are."""
+    """Changes what parts of a Transformer say in training, anew at each pass; in evaluation they stay as they are."""
 
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
-    kinds: ClassVar = ("language modeling",)
     random_forward: ClassVar = True
     p: Tensor
     _handles: Sequence[Any] = ()
@@ -42,6 +41,7 @@ class DecoderNoise(Regularizer):
 class EmbeddingNoise(DecoderNoise):
     """The same for what the embedding says of the tokens."""
 
+    kinds: ClassVar = ("language modeling",)
     acts_on: ClassVar = "embeddings"
     needs: ClassVar = "it needs an embedding of tokens, as model=llama has it"
 

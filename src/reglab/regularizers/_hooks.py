@@ -55,7 +55,9 @@ def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _is_activation(module: nn.Module) -> bool:
-    return isinstance(module, ACTIVATIONS) or type(module).__module__ == _LIBRARY
+    """Known as one, or saying so of itself: a layer may end on an activation, as a recurrent one does."""
+    own = getattr(module, "is_activation", False)
+    return isinstance(module, ACTIVATIONS) or type(module).__module__ == _LIBRARY or own is True
 
 
 def map_activations(model: nn.Module) -> dict[str, nn.Module]:

@@ -50,9 +50,14 @@ def shared(targets: Tensor, task: Any, dtype: torch.dtype) -> Tensor:
 def blended(values: Tensor, others: Tensor, share: Tensor) -> Tensor:
     """share · values + (1 - share) · others, row by row; a share of 1 gives the values back, bit for bit.
 
+    Signals (rows, channels, length) may end, NaN from there on: where the other has ended a row goes on alone, and
+    where it has ended itself so has the mixture.
+
     Args:
         values: (rows, ...), as `others`.
         share: (rows,), from 0 to 1.
     """
+    if values.ndim == 3:
+        others = torch.where(others.isnan(), values, others)
     share = share.reshape(-1, *[1] * (values.ndim - 1))
     return (share * values + (1 - share) * others).to(values.dtype)

@@ -26,7 +26,6 @@ class AttentionDropout(Regularizer):
     off: ClassVar = {"p": 0.0}
     bounds: ClassVar = {"p": (0.0, BELOW_1)}
     acts: ClassVar = DROPOUT
-    kinds: ClassVar = ("language modeling",)
     random_forward: ClassVar = True
     stackable: ClassVar = "kernels of attention take the probability as a plain number"
     effects: ClassVar = {"p": "noisy attention"}

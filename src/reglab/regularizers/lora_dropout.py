@@ -18,6 +18,7 @@ class LoraDropout(DecoderNoise):
         p: at least 0 and below 1; 0 is off.
     """
 
+    kinds: ClassVar = ("language modeling",)
     effects: ClassVar = {"p": "noisy adapters"}
     acts_on: ClassVar = "adapters"
     needs: ClassVar = "it needs low-rank adapters, as model=hf_causal_lm has them with model.lora={r:8}"

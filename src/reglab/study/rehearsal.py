@@ -39,6 +39,7 @@ def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
             config = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
             data = data or _checked_data(study, cell, composer)
             model = build.build_model(config, data)
+            build.check_ends(config, model, data)
             build.check_last_batch(model, data)
             for sentence in _notes(config, model, data):
                 sys.stderr.write(f"note: {cell.strategy} on {cell.about}: {sentence}\n")

@@ -21,6 +21,7 @@ from reglab.regularizers.base import Regularizer
 from reglab.seeding import mix
 from reglab.tasks import Classification, LanguageModeling, Regression, Task
 from reglab.training.fit import Fit
+from reglab.training.modes import in_mode
 from reglab.training.module import Module
 
 
@@ -71,6 +72,23 @@ def check_last_batch(model: nn.Module, data: TensorData) -> None:
             f"data.batch_size={data.batch_size}: of {data.train_rows} training rows one is left for the last batch, "
             "and this model cannot train on a single row (batch normalization); choose another batch size"
         ) from error
+
+
+@torch.no_grad()
+def check_ends(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
+    """Refuses a network that says NaN of sequences with different lengths, which are padded with it.
+
+    Raises:
+        ConfigError: names the model.
+    """
+    if data.padded:
+        with in_mode(model, training=False):
+            said = model(data.train.inputs[:2])
+        if said.isnan().any():
+            raise ConfigError(
+                f"model={cfg.model.name}: says NaN, for {data.name} has sequences of different lengths, NaN after "
+                "their end; use reglab.models.padding.unpadded at its begin, or model=gru"
+            )
 
 
 def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape: tuple[int, ...]) -> list[Regularizer]:

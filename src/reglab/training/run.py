@@ -112,6 +112,7 @@ def _opened(store: Store, known: Mapping[str, Any], stack: ExitStack) -> Tracked
 def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)
+    build.check_ends(cfg, model, data)
     build.check_last_batch(model, data)
     tracked.set_tags(
         {

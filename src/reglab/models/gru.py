@@ -1,0 +1,73 @@
+"""A recurrent network for sequences."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+from reglab.models import layers
+from reglab.models.padding import last_real, unpadded
+
+
+class Recurrent(nn.GRU):
+    """One layer of gated recurrent units whose outputs (rows, length, units) count as hidden activations.
+
+    So dropout acts between layers and not inside the recurrence (Zaremba, Sutskever and Vinyals 2014, "Recurrent Neural
+    Network Regularization").
+    """
+
+    is_activation = True
+
+    def forward(self, values: Tensor, real: Tensor) -> Tensor:  # type: ignore[override]
+        """(rows, length, features) to (rows, length, units), zeros at places that are not `real` (rows, length)."""
+        states, _ = super().forward(values)
+        return states.masked_fill(~real.unsqueeze(-1), 0)
+
+
+class GRU(nn.Module):
+    """Layers of gated recurrent units that read a sequence from its begin; the state at its last place is the answer.
+
+    Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation".
+    Sequences of different lengths, NaN after their end, are read as far as they go.
+
+    Args:
+        input_shape: (channels, length).
+        outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
+        hidden_sizes: units of each layer.
+
+    Raises:
+        ConfigError: the data's examples are no sequences, or no layer is named.
+    """
+
+    kinds: ClassVar = ("classification", "regression")
+    offers: ClassVar = {"activations": "hidden_sizes"}
+    dims: ClassVar = (2,)
+    masks_padding: ClassVar = True
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int, hidden_sizes: Sequence[int] = (64, 64)) -> None:
+        super().__init__()
+        if len(input_shape) != 2:
+            raise ConfigError(
+                f"model=gru: reads sequences (channels, length), and this data's examples have the shape "
+                f"{input_shape}; use model=mlp"
+            )
+        if not hidden_sizes:
+            raise ConfigError("model.hidden_sizes=[]: name the units of at least one layer, as in [64]")
+        sizes = [input_shape[0], *hidden_sizes]
+        self.recurrent = nn.ModuleList(
+            Recurrent(features, units, batch_first=True) for features, units in pairwise(sizes)
+        )
+        self.head = nn.Sequential()
+        for name, layer in layers.output(sizes[-1], outputs):
+            self.head.add_module(name, layer)
+
+    def forward(self, signals: Tensor) -> Tensor:
+        """(rows, channels, length) to (rows, outputs), or (rows,) for a regression."""
+        values, real = unpadded(signals)
+        values = values.transpose(1, 2)
+        for layer in self.recurrent:
+            values = layer(values, real)
+        said: Tensor = self.head(last_real(values, real))
+        return said

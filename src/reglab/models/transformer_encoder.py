@@ -1,0 +1,134 @@
+"""A Transformer encoder for images, signals and tables."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reglab.errors import ConfigError
+from reglab.models import layers
+from reglab.models.padding import mean_of_real, unpadded
+from reglab.models.tokens import FeatureTokens, ImageTokens, SignalTokens
+
+
+class Attention(nn.Module):
+    """Self-attention of several heads; places that are not real are not looked at.
+
+    PyTorch's own layers take other kernels in evaluation, unless a hook hangs on them: a run's figures would depend on
+    whether its strategy has hooks.
+
+    Args:
+        width: of the residual stream.
+        heads: `width` is a multiple.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = 0.0  # of the attention's weights: the regularizer attention_dropout says how much
+        self.queries_keys_values = nn.Linear(width, 3 * width)
+        self.mixed = nn.Linear(width, width)
+
+    def forward(self, values: Tensor, seen: Tensor | None) -> Tensor:
+        """(rows, places, width) to the same; `seen` is a mask (rows, 1, 1, places), None: all places are."""
+        parts = self.queries_keys_values(values).chunk(3, -1)
+        queries, keys, held = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        dropout = self.dropout if self.training else 0.0
+        read = F.scaled_dot_product_attention(queries, keys, held, attn_mask=seen, dropout_p=dropout)
+        mixed: Tensor = self.mixed(read.transpose(1, 2).flatten(2))
+        return mixed
+
+
+class FeedForward(nn.Sequential):
+    """Two linear maps with an activation between them, place by place."""
+
+    def __init__(self, width: int, units: int, activation: str) -> None:
+        super().__init__(nn.Linear(width, units), layers.activation(activation), nn.Linear(units, width))
+
+    def forward(self, values: Tensor, seen: Tensor | None) -> Tensor:  # type: ignore[override]
+        """(rows, places, width) to the same; what is `seen` does not matter."""
+        said: Tensor = super().forward(values)
+        return said
+
+
+class Residual(nn.Module):
+    """values + branch(norm(values)): normalized first, it trains without a warm-up (Xiong et al. 2020)."""
+
+    def __init__(self, width: int, branch: nn.Module) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.branch = branch
+
+    def forward(self, values: Tensor, seen: Tensor | None) -> Tensor:
+        """(rows, places, width) to the same."""
+        total: Tensor = values + self.branch(self.norm(values), seen)
+        return total
+
+
+class TransformerEncoder(nn.Module):
+    """Patches of an image, places of a signal or features of a table as tokens; blocks; their mean is the answer.
+
+    Vaswani et al. 2017, "Attention Is All You Need"; images as in Dosovitskiy et al. 2021, "An Image is Worth 16x16
+    Words"; tables as in Gorishniy et al. 2021, "Revisiting Deep Learning Models for Tabular Data". The mean is taken
+    over all tokens, of sequences of different lengths (NaN after their end) over the real ones.
+
+    Args:
+        input_shape: (channels, height, width), (channels, length) or (features,).
+        outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
+        width: of the residual stream.
+        blocks: of attention and feed-forward layers.
+        heads: of attention; `width` is a multiple.
+        feed_forward_units: units of the feed-forward layers.
+        patch_size: side of an image's patches; signals and tables have a token for each place or feature.
+        activation: a name in `layers.ACTIVATIONS`.
+
+    Raises:
+        ConfigError: sizes that do not divide one another.
+    """
+
+    kinds: ClassVar = ("classification", "regression")
+    offers: ClassVar = {"activations": "blocks", "blocks": "blocks", "branches": "blocks"}
+    dims: ClassVar = (1, 2, 3)
+    masks_padding: ClassVar = True
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        outputs: int,
+        width: int = 64,
+        blocks: int = 2,
+        heads: int = 4,
+        feed_forward_units: int = 128,
+        patch_size: int = 4,
+        activation: str = "gelu",
+    ) -> None:
+        super().__init__()
+        if width % heads:
+            raise ConfigError(f"model.heads={heads}: model.width={width} must be a multiple of it")
+        if len(input_shape) == 3:
+            self.tokens: nn.Module = ImageTokens(input_shape, width, patch_size)
+        else:
+            self.tokens = (FeatureTokens if len(input_shape) == 1 else SignalTokens)(input_shape, width)
+        self.signals = len(input_shape) == 2
+        self.blocks = nn.ModuleList(
+            Residual(width, branch)
+            for _ in range(blocks)
+            for branch in (Attention(width, heads), FeedForward(width, feed_forward_units, activation))
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Sequential()
+        for name, layer in layers.output(width, outputs):
+            self.head.add_module(name, layer)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(rows, *input_shape) to (rows, outputs), or (rows,) for a regression."""
+        real, seen = None, None
+        if self.signals:
+            inputs, real = unpadded(inputs)
+            seen = real[:, None, None, :]
+        values = self.tokens(inputs)
+        for block in self.blocks:
+            values = block(values, seen)
+        values = self.norm(values)
+        said: Tensor = self.head(values.mean(1) if real is None else mean_of_real(values, real))
+        return said

@@ -1,0 +1,38 @@
+"""The recurrent network, against PyTorch's own of several layers."""
+
+import pytest
+import torch
+from torch import nn
+
+from reglab.errors import ConfigError
+from reglab.models import GRU
+from reglab.regularizers import Dropout
+
+
+def test_its_layers_are_those_of_one_gru() -> None:
+    net, own = GRU((3, 9), 4, hidden_sizes=[5, 5]), nn.GRU(3, 5, num_layers=2, batch_first=True)
+    own.load_state_dict(
+        {
+            f"{name[:-1]}{i}": weight
+            for i, layer in enumerate(net.recurrent)
+            for name, weight in layer.state_dict().items()
+        }
+    )
+    signals = torch.randn(6, 3, 9)
+    last = own(signals.transpose(1, 2))[0][:, -1]
+    torch.testing.assert_close(net(signals), net.head(last))
+
+
+def test_dropout_acts_on_the_outputs_of_each_layer() -> None:
+    net = GRU((3, 9), 4)
+    assert Dropout(p=0.5).attach(net) == ["recurrent.0", "recurrent.1"]
+    signals = torch.randn(6, 3, 9)
+    assert not torch.equal(net.train()(signals), net(signals))
+    assert torch.equal(net.eval()(signals), net(signals))
+
+
+def test_what_is_no_sequence_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"model=gru: reads sequences .* \(10,\); use model=mlp"):
+        GRU((10,), 2)
+    with pytest.raises(ConfigError, match=r"model.hidden_sizes=\[\]: name the units"):
+        GRU((3, 9), 2, hidden_sizes=[])

@@ -1,0 +1,53 @@
+"""The residual network for images, against figures that are known and the library's own blocks."""
+
+import pytest
+import torch
+from torch import nn
+from transformers import ResNetConfig, ResNetModel
+
+from reglab.errors import ConfigError
+from reglab.models import ResNet
+from reglab.regularizers import StochasticDepth
+
+
+def test_resnet_18_has_as_many_weights_as_in_the_paper() -> None:
+    weights = sum(p.numel() for p in ResNet((3, 224, 224), 1000, stem="large").parameters())
+    assert weights == 11_689_512  # torchvision's ResNet-18
+
+
+def test_it_says_what_the_librarys_says_with_its_weights() -> None:
+    sizes, depths = [8, 16], [2, 1]
+    theirs = ResNetModel(
+        ResNetConfig(num_channels=3, embedding_size=8, hidden_sizes=sizes, depths=depths, layer_type="basic")
+    )
+    ours = ResNet((3, 48, 40), 5, channels=sizes, depths=depths, stem="large")
+    # Both hold their parts in the order in which they act, but for the shortcut, which theirs holds first.
+    for stage, depth in enumerate(depths):
+        for block in range(depth):
+            one, other = ours.get_submodule(f"block_{stage}_{block}"), theirs.encoder.stages[stage].layers[block]
+            for part, own in ((one.branch, other.layer), (one.shortcut, other.shortcut)):
+                part.load_state_dict(dict(zip(part.state_dict(), own.state_dict().values(), strict=True)))
+    stem = nn.ModuleList([ours.get_submodule("stem"), ours.get_submodule("norm_0")])
+    stem.load_state_dict(dict(zip(stem.state_dict(), theirs.embedder.state_dict().values(), strict=True)))
+    images = torch.randn(4, 3, 48, 40)
+    ours.train(), theirs.train()
+    torch.testing.assert_close(ours(images), ours.get_submodule("output")(theirs(images).pooler_output.flatten(1)))
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_every_stage_but_the_first_halves_the_sides(norm: str) -> None:
+    net = ResNet((1, 9, 8), 1, channels=[4, 6, 6], depths=[1, 2, 1], norm=norm)
+    seen = []
+    for name, block in net.named_children():
+        if name.startswith("block"):
+            block.register_forward_hook(lambda block, inputs, output: seen.append(tuple(output.shape[1:])))
+    assert net(torch.randn(5, 1, 9, 8)).shape == (5,)
+    assert seen == [(4, 9, 8), (6, 5, 4), (6, 5, 4), (6, 3, 2)]
+    assert len(StochasticDepth(p=0.1).attach(net)) == 4
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"model=resnet: needs images.*\(1, 40\); use model=residual_cnn"):
+        ResNet((1, 40), 2)
+    with pytest.raises(ConfigError, match=r"model.depths=\[2\]: model.channels=\[4, 8\] names 2 stages"):
+        ResNet((1, 8, 8), 2, channels=[4, 8], depths=[2])
