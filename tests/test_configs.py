@@ -73,7 +73,17 @@ def folders(tmp_path_factory):
     pictures = tmp_path_factory.mktemp("pictures")
     for number in range(40):
         write(pictures / "ab"[number % 2] / f"{number}.png", pixels(number, (8, 8)))
-    return {"idx": images, "image_folder": pictures, "hf_causal_lm": decoder, "lora_dropout": decoder}
+    rows, texts = (tmp_path_factory.mktemp(kind) for kind in ("rows", "texts"))
+    (rows / "train.csv").write_text("\n".join(["x,label", *(f"{i},{i % 3}" for i in range(40))]))
+    (texts / "train.txt").write_text("\n".join("one two three"[: i % 12 + 1] for i in range(400)))
+    return {
+        "idx": images,
+        "image_folder": pictures,
+        "huggingface": rows,
+        "huggingface_text": texts,
+        "hf_causal_lm": decoder,
+        "lora_dropout": decoder,
+    }
 
 
 def overrides(path: Path, table: Path, folder: str = "FOLDER") -> list[str]:

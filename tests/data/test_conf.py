@@ -14,6 +14,9 @@ from reglab.paths import CONF, PROJECT
 NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if not path.stem.startswith("_"))
 
 
+HUB = ["huggingface", "huggingface_text"]
+
+
 def composed(name, *overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose(overrides=[f"+data={name}", "+seed=3", *overrides])
@@ -24,20 +27,22 @@ def composed(name, *overrides):
 def test_all_are_here():
     tables = ["breast_cancer", "diabetes", "seed_noise", "wine"]
     others = ["digits", "mnist1d", "mnist5k", "python_docs", "spoken_digits"]
-    assert sorted([*tables, *others, "csv", "text", "idx", "image_folder"]) == NAMES
+    assert sorted([*tables, *others, "csv", "text", "idx", "image_folder", *HUB]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_config_builds_its_class(name, tmp_path):
     (tmp_path / "wine.csv").write_text("x,label\n1,a\n")
-    overrides = [f"data.path={tmp_path / 'wine.csv'}"] if name in ("csv", "text") else []
+    overrides = [f"data.path={tmp_path / 'wine.csv'}"] if name in ("csv", "text", *HUB) else []
     overrides += ["data.root=wine"] if name in ("idx", "image_folder") else []
     cfg = composed(name, *overrides, *(["data.target=label"] if name == "csv" else []))
     data = instantiate(cfg)
     assert data.name == ("wine" if overrides else name)
     assert (data.seed, data.split_seed) == (3, 3)
-    text = name in ("text", "python_docs")
-    fractions = {"seed_noise": (0.0, None), "text": (0.1, 0.1), "python_docs": (0.1, 0.1)}.get(name, (0.2, 0.2))
+    text = name in ("text", "huggingface_text", "python_docs")
+    fractions = {
+        "seed_noise": (0.0, None),
+    }.get(name, (0.1, 0.1) if text else (0.2, 0.2))
     assert (data.val_fraction, data.test_fraction) == fractions
     assert (data.train_size, data.label_noise, data.batch_size) == (None, 0.0, 16 if text else 64)
 

@@ -121,22 +121,25 @@ def _data(data: Mapping[str, Any]) -> None:
     axes = ("train_size", "label_noise", "val_fraction", "test_fraction", "batch_size")
     if all(axis in data for axis in axes):
         check_axes(*(data[axis] for axis in axes))
-    if "path" in data:
-        check_file(data["path"], suffixes=_suffixes(data))
+    from_hub = _said(data, "may_be_a_name", False)
+    if "path" in data and not from_hub:
+        check_file(data["path"], suffixes=_said(data, "suffixes", SUFFIXES))
+    elif "path" in data and not data["path"]:
+        raise ConfigError("data.path=null: give a folder with a data set, or a name in the Hugging Face cache")
     if "root" in data:
         check_folder(data["root"])
-    if "target" in data and data["target"] in (None, ""):
+    if "target" in data and data["target"] in (None, "") and not from_hub:  # which tells it by its name
         raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")
     if kind(data) in ("regression", "language modeling") and data.get("label_noise"):
         raise ConfigError(only_classes(data["label_noise"], data.get("name") or "this data", str(kind(data))))
 
 
-def _suffixes(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those that a file of this data may have: a table's where its class does not say."""
+def _said(data: Mapping[str, Any], variable: str, otherwise: Any) -> Any:
+    """What the class of the data declares, or something else where it does not say."""
     try:
-        return tuple(declared(str(data["_target_"]), "suffixes"))
+        return declared(str(data["_target_"]), variable)
     except Unknown:
-        return SUFFIXES
+        return otherwise
 
 
 def _precision(trainer: Mapping[str, Any]) -> None:

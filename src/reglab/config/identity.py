@@ -19,9 +19,9 @@ __all__ = ["config_hash", "data_name", "science", "setting", "setting_hash", "st
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 # Where and how loudly it runs, not what comes out. Everything else in `trainer` counts.
 _TRAINER_APART = {"accelerator", "devices", "progress"}
-_PATHS = ("path", "root")  # a user's file or folder: its content counts
-# These may be one, and are a name otherwise.
-_MAY_BE_PATHS = (("data", "tokenizer"), ("model", "path"))
+_PATHS = ("path", "root")  # a user's file or folder
+# Of what is there the content counts. All but a table's or a text's may be names as well, which count as they are.
+_MAY_BE_PATHS = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))
 _SEEDS = ("seed", "split_seed")
 
 
@@ -51,9 +51,6 @@ def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         parts[section] = {str(key): value for key, value in plain.items() if key != "name"}
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
     parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
-    for key in _PATHS:
-        if parts["data"].get(key) is not None:
-            parts["data"][key] = content(parts["data"][key])
     for section, key in _MAY_BE_PATHS:
         value = parts[section].get(key)
         if isinstance(value, str) and Path(value).expanduser().exists():

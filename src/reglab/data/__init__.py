@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from reglab.data.csv import Csv
     from reglab.data.diabetes import Diabetes
     from reglab.data.digits import Digits
+    from reglab.data.huggingface import Huggingface
+    from reglab.data.huggingface_text import HuggingfaceText
     from reglab.data.idx import Idx
     from reglab.data.image_folder import ImageFolder
     from reglab.data.mnist1d import Mnist1d
@@ -27,6 +29,8 @@ _HOME = {
     "Csv": "csv",
     "Diabetes": "diabetes",
     "Digits": "digits",
+    "Huggingface": "huggingface",
+    "HuggingfaceText": "huggingface_text",
     "Idx": "idx",
     "ImageFolder": "image_folder",
     "Mnist1d": "mnist1d",
@@ -47,6 +51,8 @@ __all__ = [
     "Csv",
     "Diabetes",
     "Digits",
+    "Huggingface",
+    "HuggingfaceText",
     "Idx",
     "ImageFolder",
     "Mnist1d",

@@ -25,7 +25,8 @@ def last_real(values: Tensor, real: Tensor) -> Tensor:
         real: bool (rows, length), with at least one real place a row.
     """
     last = (real * torch.arange(real.shape[1], device=real.device)).argmax(1)
-    return values.take_along_dim(last[:, None, None], 1).squeeze(1)
+    # By gather: take_along_dim would fix the number of rows in an exported graph.
+    return values.gather(1, last[:, None, None].expand(-1, 1, values.shape[2])).squeeze(1)
 
 
 def mean_of_real(values: Tensor, real: Tensor) -> Tensor:

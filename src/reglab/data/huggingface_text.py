@@ -1,0 +1,55 @@
+"""A data set of the Hugging Face hub: texts, as a language model reads them."""
+
+from typing import Any, ClassVar
+
+from reglab.data import hub
+from reglab.data.files import stem
+from reglab.data.text import Text
+from reglab.errors import ConfigError
+
+
+class HuggingfaceText(Text):
+    """Texts of one column, each a document, those of the data set's own test at the end; cut by shares as `Text` is.
+
+    Args:
+        path: a folder or a name in the cache, see `Huggingface`.
+        config: which of the data sets that one name stands for; None: the only one.
+        column: that holds the texts.
+        name: None: the end of the path.
+        axes: see `Text`.
+    """
+
+    may_be_a_name: ClassVar = True
+
+    def __init__(
+        self,
+        *,
+        path: str | None = None,
+        config: str | None = None,
+        column: str = "text",
+        name: str | None = None,
+        **axes: Any,
+    ) -> None:
+        super().__init__(path=path, name=name or stem(path or ""), **axes)
+        self.config, self.column = config, column
+
+    def documents(self) -> tuple[str, ...]:
+        """The texts of all parts; empty ones and missing ones are left out.
+
+        Raises:
+            ConfigError: no such data set or column, or one that holds no texts.
+        """
+        parts = hub.parts(self.path, self.config)
+        test = hub.test_part(parts)
+        texts: list[str] = []
+        for name in sorted(parts, key=lambda name: name == test):
+            part = parts[name]
+            if self.column not in part.column_names:
+                raise ConfigError(
+                    f"data.column={self.column}: no such column in {self.path}; it has {', '.join(part.column_names)}"
+                )
+            found = part[self.column][:]
+            if any(not isinstance(text, str) for text in found if text is not None):
+                raise ConfigError(f"data.column={self.column}: holds no texts in {self.path}; name another column")
+            texts += [text for text in found if text]
+        return tuple(texts)

@@ -1,0 +1,139 @@
+"""Data sets as the library of the hub saves them, read back."""
+
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from reglab.config.check import check
+from reglab.config.compose import compose
+from reglab.config.identity import config_hash
+from reglab.data import Huggingface, HuggingfaceText
+from reglab.errors import ConfigError
+from tests.data.test_image_folder import pixels
+
+NAMES = ["ant", "bee", "never"]
+
+
+@pytest.fixture(scope="module")
+def insects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images in two parts; of the classes one does not occur."""
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)})
+
+    def part(numbers: range) -> datasets.Dataset:
+        images = [Image.fromarray(pixels(number)) for number in numbers]
+        labels = [number % 2 for number in numbers]
+        return datasets.Dataset.from_dict({"image": images, "label": labels}, features=features)
+
+    path = tmp_path_factory.mktemp("hub") / "insects"
+    datasets.DatasetDict(test=part(range(20, 30)), train=part(range(20))).save_to_disk(path)
+    return path
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    size = generator.normal(2, 3, 40)
+    place = generator.choice(["field", "wood"], 40)
+    (tmp_path / "table").mkdir()
+    frame = pd.DataFrame({"size": size, "place": place, "weight": size * 2 + 1})
+    frame.to_csv(tmp_path / "table" / "train.csv", index=False)
+    return tmp_path / "table"
+
+
+def ready(path: Path | str, **given: Any) -> Huggingface:
+    data = Huggingface(path=str(path), **{"seed": 0, "split_seed": 0, **given})
+    data.setup()
+    return data
+
+
+def test_images_are_those_that_were_saved(insects: Path) -> None:
+    data = ready(insects, test_fraction=None)
+    assert (data.name, data.kind, data.input_shape, data.class_names) == (
+        "insects",
+        "classification",
+        (1, 6, 5),
+        ("ant", "bee"),
+    )
+    for part, rows in ((data.train, data.parts.train), (data.val, data.parts.val), (data.test, data.parts.test)):
+        for image, target, row in zip(part.inputs, part.targets, rows, strict=True):
+            np.testing.assert_array_equal(image[0], pixels(row).astype(np.float32) / 255)
+            assert int(target) == row % 2
+    assert sorted(data.parts.test) == list(range(20, 30))  # its own
+
+
+def test_a_table_is_read_as_any_table(table: Path) -> None:
+    data = ready(table, target="weight")
+    assert (data.name, data.kind, data.input_shape, data.rows) == ("table", "regression", (3,), 40)
+    assert data.train.inputs[:, 0].mean().abs() < 1e-6
+    torch.testing.assert_close(data.train.inputs[:, 0], data.train.targets, atol=1e-5, rtol=1e-5)  # both standardized
+    classes = ready(table, target="place")
+    assert classes.class_names == ("field", "wood")
+
+
+def test_texts_are_documents_those_of_the_test_at_the_end(tmp_path: Path) -> None:
+    texts = {"test": ["the end"], "train": ["in the begin was the word", None, "and so on"], "validation": ["", "more"]}
+    parts = {
+        name: datasets.Dataset.from_dict({"said": said, "number": range(len(said))}) for name, said in texts.items()
+    }
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "words")
+    given = {"path": str(tmp_path / "words"), "seed": 0, "split_seed": 0, "context_length": 4}
+    data = HuggingfaceText(column="said", **given)
+    assert data.documents() == ("in the begin was the word", "and so on", "more", "the end")
+    data.setup()
+    assert (data.name, data.kind) == ("words", "language modeling")
+    for column, problem in (("text", "no such column in .*; it has said, number"), ("number", "holds no texts")):
+        with pytest.raises(ConfigError, match=rf"^data.column={column}: {problem}"):
+            HuggingfaceText(column=column, **given).documents()
+
+
+def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(table: Path) -> None:
+    def identity(path: Path | str) -> str:
+        cfg = compose(["data=huggingface", f"data.path={path}"])
+        check(cfg)
+        return config_hash(cfg)
+
+    before = identity(table)
+    moved = table.rename(table.parent / "moved")
+    assert identity(moved) == before
+    (moved / "train.csv").write_text("a,label\n1,2\n")
+    assert identity(moved) != before
+    assert identity("org/name") != identity("org/other")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"path": None}, "data.path=null: give a folder with a data set, or a name in the Hugging Face cache"),
+        ({"path": "nowhere/set"}, "data.path=nowhere/set: no data set can be read from it (Couldn't "),
+        ({"target": "height"}, "data.target=height: no such column; {path} has size, place, weight"),
+        ({}, "data.target=null: found no label, labels or target; name the column to predict ({path} has size, place"),
+        ({"target": "size", "image": "place"}, "data.image=place: is no column of images; no column of {path} does"),
+        ({"config": "odd", "target": "size"}, "data.path={path}: no data set can be read from it (BuilderConfig 'odd'"),
+    ],
+    ids=["null", "nowhere", "column", "target", "image", "config"],
+)
+def test_what_does_not_fit_is_told_in_one_line(table: Path, given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Huggingface(**{"path": str(table), "seed": 0, "split_seed": 0, **given}).setup()
+    said = str(refused.value)
+    assert said.startswith(problem.format(path=table))
+    assert "\n" not in said
+
+
+def test_a_label_that_is_hidden_is_told(tmp_path: Path) -> None:
+    features = datasets.Features({"x": datasets.Value("float32"), "label": datasets.ClassLabel(names=NAMES)})
+    rows = datasets.Dataset.from_dict({"x": [1.0, 2.0, 3.0], "label": [0, 1, -1]}, features=features)
+    rows.save_to_disk(tmp_path / "hidden")
+    with pytest.raises(ConfigError, match=r"^data.target=label: 1 rows have no label; save the others alone$"):
+        ready(tmp_path / "hidden")
+
+
+def test_a_file_is_for_another_kind_of_data(table: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train.csv: is a file; give its folder, or use data=csv for a table$"):
+        ready(table / "train.csv")
