@@ -4,7 +4,6 @@ import sys
 
 import torch
 from omegaconf import DictConfig
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from reglab.data.base import TensorData
@@ -12,12 +11,11 @@ from reglab.data.batches import Batches
 from reglab.errors import ConfigError
 from reglab.inference import mc_dropout
 from reglab.inference.chosen import only
+from reglab.inference.rebuilt import finished, rebuilt
 from reglab.regularizers._activation_noise import ActivationNoise
-from reglab.tracking import artifacts
-from reglab.training import build, origin
+from reglab.tasks import LanguageModeling
+from reglab.training import build
 from reglab.training.modes import in_mode
-from reglab.training.trainer import set_threads
-from reglab.training.weights import load_trained
 
 Figures = dict[str, float]
 
@@ -34,19 +32,13 @@ def evaluate(uri: str | None, run_id: str, passes: int, seed: int) -> tuple[Figu
     Raises:
         ConfigError: no such run, one without weights or test rows, of a language model, or with nothing that drops.
     """
-    made = origin.find(uri, run_id)
-    cfg, key = origin.recomposed(made, uri), f"run_id={run_id}"
-    set_threads(int(cfg.trainer.threads))
-    data = build.build_data(cfg)
-    if data.kind not in ("classification", "regression"):
-        raise ConfigError(f"{key}: is {data.kind}; make generate shows its passes with dropout on (train_mode=true)")
+    made, key = finished(uri, run_id), f"run_id={run_id}"
+    if (kind := made.record.tags.get("task")) == LanguageModeling.kind:
+        raise ConfigError(f"{key}: is {kind}; make generate shows its passes with dropout on (train_mode=true)")
+    found = rebuilt(made, uri)
+    cfg, data, model = found.cfg, found.data, found.model
     if not data.test_rows:
         raise ConfigError(f"{key}: has no test rows (data.test_fraction={cfg.data.test_fraction}); give another run")
-    model = build.build_model(cfg, data)
-    with artifacts.of(made.store, run_id).file("weights/best.safetensors") as file:
-        if file is None:
-            raise ConfigError(f"{key}: kept no weights (tracking.weights={cfg.tracking.weights}); give another run")
-        load_trained(model, load_file(file))
     places = _places(cfg, model, data)
     with in_mode(model, training=False):
         plain, targets = _said(model, data.test_dataloader(), None, 0)

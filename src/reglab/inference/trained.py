@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import nn
 
 from reglab.data.tokenizer import end_of, loaded
 from reglab.errors import ConfigError
+from reglab.inference.rebuilt import best_weights, finished
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store
 from reglab.training import build, origin
@@ -48,7 +48,7 @@ def decoder(uri: str | None, run_id: str) -> Decoder:
     Raises:
         ConfigError: no such run, none of a language model, or one that kept no weights, or no tokenizer that fits them.
     """
-    made = origin.find(uri, run_id)
+    made = finished(uri, run_id)
     key = f"run_id={run_id}"
     if made.record.tags.get("task") != _KIND:
         told = made.record.tags.get("task") or "of no known task"
@@ -64,10 +64,7 @@ def decoder(uri: str | None, run_id: str) -> Decoder:
     vocabulary = loaded(text, f"{key}: tokenizer.json")
     length = int(cfg.data.context_length)
     model = build.sized_model(cfg, (length,), vocabulary.get_vocab_size())
-    with files.file("weights/best.safetensors") as file:
-        if file is None:
-            raise ConfigError(f"{key}: kept no weights (tracking.weights={cfg.tracking.weights}); give another run")
-        weights = load_file(file)
+    weights = best_weights(made, cfg)
     try:
         load_trained(model, weights)
     except RuntimeError as error:
