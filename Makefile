@@ -11,7 +11,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare train sweep study status report rerun evaluate generate ui test lint fix bench index lock
+.PHONY: help setup compare train sweep study status report rerun evaluate export generate ui test lint fix bench index lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ rerun: $(READY) ## run a tracked run again and compare the numbers: make rerun R
 
 evaluate: $(READY) ## dropout as uncertainty: make evaluate RUN_ID=... ARGS="mc_dropout=50"
 	@$(BIN)/python pipelines/evaluate.py "run_id='$(RUN_ID)'" $(ARGS)
+
+export: $(READY) ## a model to serve, without reglab: make export RUN_ID=... ARGS="register=NAME"
+	@$(BIN)/python pipelines/export.py $(if $(RUN_ID),"run_id='$(RUN_ID)'") $(ARGS)
 
 generate: $(READY) ## text from a tracked decoder: make generate PROMPT="Call me Ishmael, he said,"
 	@$(BIN)/python pipelines/generate.py "prompt=$$REGLAB_PROMPT" $(ARGS)

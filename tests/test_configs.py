@@ -27,7 +27,7 @@ CONFIG = {
     "sweep": "train",
     "study": "study",
     "compare": "study",
-    **{command: command for command in ("report", "rerun", "status", "ui", "generate", "evaluate")},
+    **{command: command for command in ("report", "rerun", "status", "ui", "generate", "evaluate", "export")},
 }
 
 

@@ -1,0 +1,92 @@
+"""Models of runs: logged beside the run, found again, and registered under a name."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+from reglab.errors import ConfigError
+from reglab.tracking.queries import Record
+from reglab.tracking.store import Store
+
+NAME = "model"
+WEIGHTS = "weights_hash"  # a tag: which weights of the run the model holds
+
+
+def known(store: Store, run_id: str, weights: str) -> str | None:
+    """The id of the run's model with these weights, None where none was logged whole."""
+    found = store.client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
+    whole = (m for m in found if m.status == LoggedModelStatus.READY and m.tags.get(WEIGHTS) == weights)
+    return next((model.model_id for model in whole), None)
+
+
+def log(store: Store, record: Record, folder: Path, tags: Mapping[str, str]) -> str:
+    """Logs a model on its run, which stays as it is in all else.
+
+    It does not use MLflow's ``log_model``, which would do it through the run and the store that the whole process has
+    as its active ones, and would leave a model without files where it fails.
+
+    Args:
+        store: the run's experiment.
+        record: the run.
+        folder: the model, whole; see `flavors`.
+        tags: of the model, `WEIGHTS` among them.
+
+    Returns:
+        its id: ``models:/<id>`` is its URI.
+    """
+    client, run_id = store.client, record.run_id
+    made = client.create_logged_model(
+        store.experiment_id, name=NAME, source_run_id=run_id, tags=dict(tags), params=record.params
+    )
+    try:
+        told = Model.load(str(folder))
+        told.run_id, told.model_id, told.model_uuid = run_id, made.model_id, made.model_id
+        told.artifact_path = made.artifact_location
+        told.save(str(folder / "MLmodel"))
+        client.log_model_artifacts(made.model_id, str(folder))
+        client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+        client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
+    except BaseException:
+        client.delete_logged_model(made.model_id)
+        raise
+    return str(made.model_id)
+
+
+def register(store: Store, run_id: str, model_id: str, name: str, description: str) -> int:
+    """The version under which the model is registered: its own, where it has one under this name, else a new one.
+
+    Raises:
+        ConfigError: the registry does not take it.
+    """
+    client, fresh = store.client, False
+    # Not models:/<id>, which a database would look up in the store that the whole process has as its active one.
+    source = client.get_logged_model(model_id).artifact_location
+    try:
+        versions = client.search_model_versions(f"name = '{name}'")
+        mine = next((version for version in versions if version.source == source), None)
+        if mine is not None:
+            return int(mine.version)
+        fresh = not client.search_registered_models(f"name = '{name}'")
+        if fresh:
+            client.create_registered_model(name)
+        made = client.create_model_version(name, source, run_id=run_id, description=description, model_id=model_id)
+    except MlflowException as error:
+        if fresh:
+            client.delete_registered_model(name)
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise ConfigError(f"register={name}: the registry does not take it ({first}); give another name") from error
+    _link(client, model_id, {"name": name, "version": made.version})
+    return int(made.version)
+
+
+def _link(client: MlflowClient, model_id: str, version: dict[str, object]) -> None:
+    """By this tag the UI shows the versions of a model; a server has set it itself."""
+    known = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    if not any(one["name"] == version["name"] and str(one["version"]) == str(version["version"]) for one in known):
+        client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*known, version])})
