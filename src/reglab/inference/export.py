@@ -131,11 +131,12 @@ def _save_decoder(folder: Path, uri: str | None, record: Record) -> None:
 def _metadata(record: Record) -> dict[str, Any]:
     """What the run says of a model, as plain values."""
     tags = record.tags
-    names = ("strategy", "data", "model", "task", "seed", "config_hash", "git_commit")
+    names = ("strategy", "data", "model", "seed", "config_hash", "git_commit")
     return {
         "description": _about(record),
         "run_id": record.run_id,
         **{name: tags[name] for name in names if name in tags},
+        "kind": tags["task"],  # "task" is a word of MLflow's own
         "answers": ANSWERS[tags["task"]],
         "metrics": {name: record.metrics[name] for name in _JUDGES if name in record.metrics},
     }
@@ -157,9 +158,11 @@ def _about(record: Record) -> str:
 
 
 def _say_use(where: str, uri: str) -> None:
-    serve = f".venv/bin/mlflow models serve -m {uri} --env-manager local --port {_PORT}"
-    _say(f'in Python:  mlflow.set_tracking_uri("{where}"); mlflow.pyfunc.load_model("{uri}").predict(inputs)')
-    _say(f"over HTTP:  MLFLOW_TRACKING_URI={where} {serve}")
+    python = f'import mlflow; mlflow.set_tracking_uri("{where}"); model = mlflow.pyfunc.load_model("{uri}")'
+    # It starts a server by its bare name, which has to be found where mlflow is.
+    known = f"PATH={Path(sys.executable).parent}:$PATH MLFLOW_TRACKING_URI={where}"
+    _say(f"in Python:  {python}")
+    _say(f"over HTTP:  {known} mlflow models serve -m {uri} --env-manager local --port {_PORT}")
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,348 @@
+"""Networks of tracked runs as MLflow models: what they answer, what they are made of, and who can load them."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import pytest
+import torch
+from mlflow.models import get_model_info
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from reglab.config.compose import compose
+from reglab.errors import ConfigError, Diverged
+from reglab.inference.export import export
+from reglab.inference.graph import answering, graph
+from reglab.inference.rebuilt import finished, rebuilt
+from reglab.tracking import models, parent, queries
+from reglab.tracking.store import Store, open_store
+from reglab.training import build
+from reglab.training.run import run
+from tests.conftest import fresh_store
+from tests.tracking.servers import end, free_port
+
+RUNS = {
+    "mlp": ["data=digits", "model.hidden_sizes=[16]", "regularizer=dropout"],
+    "cnn": ["data=digits", "model=cnn", "model.channels=[4]", "model.norm=batch", "regularizer=spatial_dropout"],
+    "amounts": ["data=diabetes", "model.hidden_sizes=[16]", "regularizer=[dropout,l2]"],
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Store:
+    return open_store(fresh_store(empty_database, tmp_path_factory.mktemp("exported")), "reglab")
+
+
+@pytest.fixture(autouse=True)
+def told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's own functions are told where the models are, as the command says it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+
+
+@pytest.fixture(scope="module")
+def exported(store: Store) -> dict[str, tuple[str, Path]]:
+    """By name: the id of a run, and the folder of its model."""
+    made = {}
+    for name, overrides in RUNS.items():
+        run_id = trained(store, *overrides)
+        made[name] = (run_id, folder_of(store, export(asked(store, run_id=run_id))))
+    return made
+
+
+def trained(store: Store, *overrides: str, experiment: str = "reglab") -> str:
+    line = ["trainer.max_epochs=2", "trainer.progress=false", f"tracking.uri={store.uri}", *overrides]
+    line.append(f"tracking.experiment={experiment}")
+    return run(compose(line), line).run_id
+
+
+def asked(store: Store, experiment: str = "reglab", **keys: Any) -> DictConfig:
+    """The config of a command."""
+    cfg = compose([f"tracking.uri={store.uri}", f"tracking.experiment={experiment}"], "export")
+    for key, value in keys.items():
+        OmegaConf.update(cfg, key, value)
+    return cfg
+
+
+def folder_of(store: Store, uri: str) -> Path:
+    return Path(store.client.get_logged_model(uri.removeprefix("models:/")).artifact_location)
+
+
+def rows(name: str, count: int) -> np.ndarray:
+    shape = (10,) if name == "amounts" else (1, 8, 8)
+    return np.random.default_rng(count).random((count, *shape), dtype=np.float32)
+
+
+def expected(store: Store, run_id: str, inputs: np.ndarray) -> np.ndarray:
+    """What the rebuilt network says, brought to answers by hand."""
+    found = rebuilt(finished(store.uri, run_id), store.uri)
+    with torch.no_grad():
+        said = found.model(torch.from_numpy(inputs))
+    if found.data.kind == "classification":
+        return said.exp().div(said.exp().sum(1, keepdim=True)).numpy()
+    return said.double().numpy() * found.data.target_scale + found.data.target_mean
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_answers_are_those_of_the_network_for_any_number_of_rows(
+    store: Store, exported: dict[str, tuple[str, Path]], name: str
+) -> None:
+    run_id, folder = exported[name]
+    model = mlflow.pyfunc.load_model(str(folder))
+    for count in (1, 7):
+        inputs = rows(name, count)
+        answers = model.predict(inputs)
+        np.testing.assert_allclose(answers, expected(store, run_id, inputs), atol=1e-6, rtol=1e-6)
+        assert answers.shape == ((count,) if name == "amounts" else (count, 10))
+
+
+def test_a_regression_answers_in_the_targets_own_units(store: Store, exported: dict[str, tuple[str, Path]]) -> None:
+    run_id, folder = exported["amounts"]
+    data = rebuilt(finished(store.uri, run_id), store.uri).data
+    said = mlflow.pyfunc.load_model(str(folder)).predict(data.test.inputs.numpy())
+    true = data.test.targets.double().numpy() * data.target_scale + data.target_mean
+    tracked = queries.get(store, run_id)
+    assert tracked is not None
+    assert np.sqrt(np.mean((said - true) ** 2)) == pytest.approx(tracked.metrics["test/rmse"], rel=1e-5)
+    assert 100 < true.mean() < 200
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_nothing_in_it_drops_is_a_pickle_or_is_ours(exported: dict[str, tuple[str, Path]], name: str) -> None:
+    folder = exported[name][1]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {"", ".json", ".yaml", ".txt", ".pt2"}
+    assert not [path for path in files if path.read_bytes()[:1] == b"\x80"]  # where a pickle begins
+    archive = folder / "data" / "model.pt2"
+    with zipfile.ZipFile(archive) as members:
+        program = members.read("model/models/model.json").decode()
+        weights = json.loads(members.read("model/data/weights/model_weights_config.json"))["config"].values()
+        assert not any(weight["use_pickle"] for weight in weights)
+        assert not [member for member in members.namelist() if member.endswith((".pkl", ".py"))]
+    assert "dropout" not in program
+    assert "reglab" not in program
+    assert "reglab" not in (folder / "requirements.txt").read_text()
+    assert not [node for node in torch.export.load(archive).graph.nodes if "dropout" in str(node.target)]
+
+
+def test_it_tells_what_goes_in_and_what_comes_out(exported: dict[str, tuple[str, Path]]) -> None:
+    run_id, folder = exported["mlp"]
+    told = get_model_info(str(folder))
+    assert told.signature.inputs.inputs[0].shape == (-1, 1, 8, 8)
+    assert told.signature.outputs.inputs[0].shape == (-1, 10)
+    assert told.run_id == run_id
+    assert told.metadata["classes"] == [str(digit) for digit in range(10)]
+    assert told.metadata["strategy"] == "dropout"
+    assert told.metadata["inputs"]["as"] == "Inputs (1, 8, 8) from 0 to 1, ten classes."
+    assert 0 < told.metadata["metrics"]["best/val/accuracy"] < 1
+    example = json.loads((folder / "serving_input_example.json").read_text())["inputs"]
+    assert np.array(example).shape == (2, 1, 8, 8)
+    amounts = get_model_info(str(exported["amounts"][1]))
+    assert amounts.signature.outputs.inputs[0].shape == (-1,)
+    assert amounts.metadata["answers"] == "the target in its own units"
+
+
+def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    run_id = trained(store, "data=wine", "regularizer=dropout", experiment="one")
+
+    def state() -> dict[str, Any]:
+        told = store.client.get_run(run_id).to_dictionary()
+        history = {name: queries.history(store.client, run_id, name) for name in told["data"]["metrics"]}
+        return copy.deepcopy({"info": told["info"], "data": told["data"], "history": history})
+
+    before = state()
+    first = export(asked(store, "one"))
+    assert state() == before
+    assert before["info"]["status"] == "FINISHED"
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.splitlines()[0].startswith("best by best/val/accuracy: ")
+    assert f"logged its model: {first}\n" in said.out
+    assert [o.model_id for o in store.client.get_run(run_id).outputs.model_outputs] == [first.removeprefix("models:/")]
+
+    assert export(asked(store, "one", register="wines")) == "models:/wines/1"
+    assert f"its model was logged before: {first}\nregistered: wines, version 1\n" in capsys.readouterr().out
+    assert export(asked(store, "one", register="wines")) == "models:/wines/1"  # and makes no second version
+    other = trained(store, "data=wine", "regularizer=dropout", "seed=1", experiment="one")
+    assert export(asked(store, run_id=other, register="wines")) == "models:/wines/2"
+    version = store.client.get_model_version("wines", "2")
+    assert (version.run_id, version.status) == (other, "READY")
+    assert state() == before
+
+
+def test_validation_chooses_the_best(store: Store) -> None:
+    ids = [trained(store, "data=wine", f"optimizer.lr={lr}", experiment="rates") for lr in (1e-5, 1e-2)]
+    uri = export(asked(store, "rates"))
+    assert store.client.get_logged_model(uri.removeprefix("models:/")).source_run_id == ids[1]
+    trained(store, "data=diabetes", experiment="rates")
+    with pytest.raises(ConfigError, match=r"^run_id=null: .* holds runs on diabetes, wine, .*, as in data.name=diabet"):
+        export(asked(store, "rates"))
+    assert export(asked(store, "rates", **{"data.name": "wine", "metric": "test/loss"})) == uri
+    with pytest.raises(ConfigError, match=r"^data.name=wein: .* did you mean wine\?$"):
+        export(asked(store, "rates", **{"data.name": "wein"}))
+    with pytest.raises(
+        ConfigError, match=r"^run_id=null: no finished run on wine has best/val/rmse, .* than test/rmse$"
+    ):
+        export(asked(store, "rates", **{"data.name": "wine", "metric": "test/rmse"}))
+
+
+def test_what_has_no_model_is_refused(store: Store) -> None:
+    with pytest.raises(ConfigError, match=r"^run_id=none: no such run in sqlite"):
+        export(asked(store, run_id="none"))
+    declared = parent.enter(store, "sweep", [{"config_hash": "a", "setting": "s"}])
+    with pytest.raises(ConfigError, match=rf"^run_id={declared}: is the parent "):
+        export(asked(store, run_id=declared))
+    with pytest.raises(Diverged):
+        trained(store, "data=wine", "optimizer=sgd", "optimizer.lr=1e30", experiment="bad")
+    (failed,) = queries.runs(open_store(store.uri, "bad"))
+    with pytest.raises(ConfigError, match=rf"^run_id={failed.run_id}: is FAILED, so no trained model is left"):
+        export(asked(store, run_id=failed.run_id))
+    with pytest.raises(ConfigError, match=r"^run_id=null: the experiment bad holds no finished run; make one"):
+        export(asked(store, "bad"))
+    bare = trained(store, "data=wine", "tracking.weights=none", experiment="bare")
+    with pytest.raises(ConfigError, match=rf"^run_id={bare}: kept no weights"):
+        export(asked(store, "bare"))
+    assert not store.client.search_logged_models(
+        [open_store(store.uri, name).experiment_id for name in ("bad", "bare")]
+    )
+
+
+def test_a_model_that_cannot_be_logged_leaves_nothing(store: Store, tmp_path: Path) -> None:
+    run_id = trained(store, "data=wine", experiment="halves")
+    record, halves = queries.get(store, run_id), open_store(store.uri, "halves")
+    assert record is not None
+    with pytest.raises(Exception, match="MLmodel"):
+        models.log(halves, record, tmp_path, {})
+    assert not halves.client.search_logged_models([halves.experiment_id])
+
+
+OWN = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Dropping(nn.Module):
+    def __init__(self, outputs):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(13, 8), nn.Dropout(0.5), nn.AlphaDropout(0.2), nn.Linear(8, outputs))
+
+    def forward(self, x):
+        return F.dropout(self.body(x), 0.3, training=self.training)
+
+class Always(nn.Linear):
+    def __init__(self, outputs):
+        super().__init__(13, outputs)
+
+    def forward(self, x):
+        return F.dropout(super().forward(x), 0.3)
+
+class Branching(Always):
+    def forward(self, x):
+        return nn.Linear.forward(self, x if x.sum() > 0 else -x)
+"""
+
+
+def test_a_users_own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_export.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+
+    def made(name: str) -> tuple[nn.Module, nn.Module]:
+        cfg = compose(["data=wine", "model=torch", f"model.target=own_export.{name}"])
+        data = build.build_data(cfg)
+        model = answering(build.build_model(cfg, data), data)
+        return model, graph(model, data.train.inputs[:2], "run_id=x")
+
+    model, traced = made("Dropping")
+    inputs = torch.randn(5, 13)
+    torch.testing.assert_close(traced(inputs), model(inputs))
+    assert not [node for node in traced.graph.nodes if "dropout" in str(node.target)]  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match=r"^run_id=x: the model drops in evaluation mode too"):
+        made("Always")
+    with pytest.raises(ConfigError, match=r"^run_id=x: torch.export cannot trace the model \(\w+: [^\n]+\); its forwa"):
+        made("Branching")
+
+
+WITHOUT_REGLAB = """
+import sys
+import mlflow.pyfunc
+import numpy as np
+try:
+    import reglab
+except ImportError as error:
+    assert str(error) == "not here"
+for folder, inputs in zip(sys.argv[1::2], sys.argv[2::2]):
+    np.save(inputs + ".out.npy", mlflow.pyfunc.load_model(folder).predict(np.load(inputs)))
+assert "reglab" not in sys.modules
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody who has no reglab, and reads no pickle."""
+    (tmp_path / "reglab").mkdir()
+    (tmp_path / "reglab" / "__init__.py").write_text("raise ImportError('not here')\n")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": path, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+
+
+@pytest.mark.slow
+def test_it_loads_and_serves_where_reglab_is_not(
+    store: Store, exported: dict[str, tuple[str, Path]], tmp_path: Path, stranger: dict[str, str]
+) -> None:
+    run_id, _ = exported["mlp"]
+    uri = export(asked(store, run_id=run_id, register="digits"))
+    port = free_port()
+    command = ["mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        environment = {**stranger, "MLFLOW_TRACKING_URI": store.uri}
+        server = subprocess.Popen(
+            [sys.executable, "-m", *command], env=environment, cwd=tmp_path, stdout=log, stderr=log
+        )
+    try:
+        _loads(store, exported, tmp_path, stranger)  # while the server is on its way up
+        for count in (1, 3):
+            inputs = rows("mlp", count)
+            answer = posted(port, {"inputs": inputs.tolist()}, server, tmp_path / "log")
+            np.testing.assert_allclose(answer["predictions"], expected(store, run_id, inputs), atol=1e-6)
+    finally:
+        end(server)
+
+
+def _loads(store: Store, exported: dict[str, tuple[str, Path]], folder: Path, stranger: dict[str, str]) -> None:
+    arguments = []
+    for name, (_, model) in exported.items():
+        np.save(folder / f"{name}.npy", rows(name, 5))
+        arguments += [str(model), str(folder / f"{name}.npy")]
+    command = [sys.executable, "-c", WITHOUT_REGLAB, *arguments]
+    ran = subprocess.run(command, env=stranger, cwd=folder, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    for name, (run_id, _) in exported.items():
+        answers = np.load(folder / f"{name}.npy.out.npy")
+        np.testing.assert_allclose(answers, expected(store, run_id, rows(name, 5)), atol=1e-6, rtol=1e-6)
+
+
+def posted(port: int, body: object, server: "subprocess.Popen[bytes]", log: Path) -> Any:
+    """The answer of a server that may still be on its way up."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), headers)
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError:
+            raise
+        except (ConnectionError, urllib.error.URLError):
+            if server.poll() is not None:
+                break
+            time.sleep(0.2)
+    raise RuntimeError(log.read_text())
