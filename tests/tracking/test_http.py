@@ -1,16 +1,20 @@
 """The same over a real `mlflow server`, where artifacts travel through HTTP."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow.pyfunc
 import pytest
+import torch
 from mlflow.exceptions import MlflowException
+from torch import nn
 
 from reglab.cli import report
 from reglab.errors import ConfigError, StoreLost
-from reglab.tracking import parent, queries
+from reglab.tracking import flavors, models, parent, queries
 from reglab.tracking.link import run_link
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
@@ -77,6 +81,24 @@ def test_deleted_experiment_over_http(remote: Store) -> None:
     remote.client.delete_experiment(remote.client.create_experiment("gone"))
     with pytest.raises(ConfigError, match="gone: was deleted"):
         open_store(remote.uri, "gone")
+
+
+def test_a_model_over_http(remote: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with TrackedRun.open(remote, name="modelled", tags={}, params={"seed": 1}) as run:
+        pass
+    record = queries.run(remote, run.id)
+    inputs = torch.randn(2, 3)
+    flavors.save_graph(tmp_path / "model", nn.Linear(3, 2), inputs.numpy(), inputs[:, :2].numpy(), {"answers": "two"})
+    assert models.known(remote, run.id, "w") is None
+    model_id = models.log(remote, record, tmp_path / "model", {models.WEIGHTS: "w"})
+    assert models.known(remote, run.id, "w") == model_id
+    assert models.known(remote, run.id, "v") is None
+    assert [models.register(remote, run.id, model_id, "far", "two") for _ in range(2)] == [1, 1]
+    versions = json.loads(remote.client.get_logged_model(model_id).tags["mlflow.modelVersions"])
+    assert [(one["name"], str(one["version"])) for one in versions] == [("far", "1")]
+    assert queries.run(remote, run.id) == record
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", remote.uri)
+    assert mlflow.pyfunc.load_model("models:/far/1").predict(inputs.numpy()).shape == (2, 2)
 
 
 def test_lost_server_is_said_in_one_line(

@@ -116,7 +116,7 @@ def _save_decoder(folder: Path, uri: str | None, record: Record) -> None:
     model: Any = found.model
     merge_adapters(model, f"run_id={record.run_id}")
     model.config.use_cache = True
-    model.config._name_or_path = ""  # of a folder here, which MLflow would keep, and look for on a hub
+    model.name_or_path = model.config._name_or_path = ""  # a folder here, which MLflow would look for on a hub
     end = found.vocabulary.id_to_token(found.end)
     model.generation_config = GenerationConfig(
         max_new_tokens=_LONGEST, do_sample=False, eos_token_id=found.end, pad_token_id=found.end, use_cache=True
