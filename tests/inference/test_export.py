@@ -24,7 +24,7 @@ from reglab.config.compose import compose
 from reglab.errors import ConfigError, Diverged
 from reglab.inference.export import export
 from reglab.inference.graph import answering, graph
-from reglab.inference.rebuilt import finished, rebuilt
+from reglab.inference.rebuilt import _same_code, finished, rebuilt
 from reglab.tracking import models, parent, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training import build
@@ -252,7 +252,9 @@ class Branching(Always):
 """
 
 
-def test_a_users_own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_own_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "own_export.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
 
@@ -270,6 +272,21 @@ def test_a_users_own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         made("Always")
     with pytest.raises(ConfigError, match=r"^run_id=x: torch.export cannot trace the model \(\w+: [^\n]+\); its forwa"):
         made("Branching")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_own_code_that_has_changed_is_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = tmp_path / "own_changed.py"
+    code.write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    line = ["data=wine", "model=torch", "model.target=own_changed.Dropping"]
+    run_id = trained(store, *line, experiment="own")
+    made = finished(store.uri, run_id)
+    with pytest.raises(ConfigError, match=rf"^run_id={run_id}: model.target=own_changed.Dropping: what only a tracker"):
+        rebuilt(made, store.uri)
+    code.write_text(OWN + "# another")
+    with pytest.raises(ConfigError, match=rf"^run_id={run_id}: model.target=own_changed.Dropping: has another code"):
+        _same_code(made, compose(line))
 
 
 WITHOUT_REGLAB = """
@@ -288,11 +305,12 @@ assert "reglab" not in sys.modules
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who has no reglab, and reads no pickle."""
+    """The environment of somebody who has no reglab, reads no pickle, and for all that MLflow knows has a GPU."""
     (tmp_path / "reglab").mkdir()
     (tmp_path / "reglab" / "__init__.py").write_text("raise ImportError('not here')\n")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": path, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    settings = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DEFAULT_PREDICTION_DEVICE": "cuda"}
+    return {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": path, **settings}
 
 
 @pytest.mark.slow

@@ -1,6 +1,10 @@
 """A trained network as a graph that needs no code of ours: what MLflow keeps of it, and serves."""
 
 import copy
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +72,8 @@ def graph(model: nn.Module, inputs: Tensor, key: str) -> nn.Module:
         ConfigError: it cannot be traced, or it drops in evaluation mode too.
     """
     try:
-        program = export(copy.deepcopy(model), (inputs,), dynamic_shapes=({0: Dim("rows")},))
+        with _silent():
+            program = export(copy.deepcopy(model), (inputs,), dynamic_shapes=({0: Dim("rows")},))
     except Exception as error:  # torch raises many kinds
         raise ConfigError(
             f"{key}: torch.export cannot trace the model ({_reason(error)}); its forward must take any number of rows "
@@ -77,6 +82,17 @@ def graph(model: nn.Module, inputs: Tensor, key: str) -> nn.Module:
     _without_dropout(program, key)
     _without_origins(program)
     return program.module()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Where it fails, torch prints the graph so far: what went wrong is in its exception."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _without_dropout(program: ExportedProgram, key: str) -> None:

@@ -1,11 +1,13 @@
 """What a tracked run trained, made anew: its data, and its network with the best weights."""
 
+import json
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from reglab.config.identity import setting
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.tracking import artifacts
@@ -54,14 +56,22 @@ def rebuilt(made: Origin, uri: str | None) -> Rebuilt:
         uri: of its store, as the user gave it.
 
     Raises:
-        ConfigError: its overrides do not compose any more, its data are gone or others, or it kept no weights.
+        ConfigError: its overrides do not compose any more, its data or its own code are gone or others, or it kept no
+            weights.
     """
     cfg = origin.recomposed(made, uri)
+    _same_code(made, cfg)
     set_threads(int(cfg.trainer.threads))
     weights = best_weights(made, cfg)
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)
-    load_trained(model, weights)
+    try:
+        load_trained(model, weights)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"run_id={made.record.run_id}: its weights do not fit {cfg.model.name}, whose code is another now; check "
+            f"out the commit {made.record.tags.get('git_commit')}"
+        ) from error
     return Rebuilt(made, cfg, data, model.eval())
 
 
@@ -78,3 +88,13 @@ def best_weights(made: Origin, cfg: DictConfig) -> dict[str, Tensor]:
                 f"run_id={run_id}: kept no weights (tracking.weights={cfg.tracking.weights}); give another run"
             )
         return load_file(file)
+
+
+def _same_code(made: Origin, cfg: DictConfig) -> None:
+    """A user's own network may have changed and take the weights all the same."""
+    then = json.loads(made.record.tags.get("about", "{}")).get("model.code")
+    if then and then != setting(cfg)["model"].get("code"):
+        raise ConfigError(
+            f"run_id={made.record.run_id}: model.target={cfg.model.target}: has another code now; put back what it was "
+            "trained with"
+        )

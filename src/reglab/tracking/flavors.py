@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from torch import nn
 
@@ -40,6 +40,14 @@ def save_graph(
             pip_requirements=_requirements("torch", "numpy"),
             metadata=dict(metadata),
         )
+    _on_cpu(folder)
+
+
+def _on_cpu(folder: Path) -> None:
+    """A graph stays on the device it was traced on, and MLflow would ask for a GPU wherever there is one."""
+    told = Model.load(str(folder))
+    told.flavors["python_function"]["config"]["device"] = "cpu"
+    told.save(str(folder / "MLmodel"))
 
 
 def save_decoder(
