@@ -19,7 +19,7 @@ help: ## list the targets
 setup: $(READY) ## install everything into .venv
 
 $(READY): requirements.lock pyproject.toml
-	@echo "installing into .venv (a few minutes the first time) ..."
+	@echo "installing into .venv (a few minutes the first time) ..." >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -c 'import sys; sys.exit("reglab needs Python 3.11 or newer: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock

@@ -25,11 +25,13 @@ def check(cfg: DictConfig) -> None:
 
 
 def main(cfg: DictConfig) -> None:
-    """Prints the figures."""
+    """Prints the figures, and keeps them on the run."""
     announce_imports()
-    from reglab.inference.evaluation import evaluate, show
+    from reglab.inference.evaluation import evaluate, show, track
 
-    show(*evaluate(cfg.tracking.uri, cfg.run_id, cfg.mc_dropout, cfg.seed), cfg.mc_dropout)
+    found = evaluate(cfg.tracking.uri, cfg.run_id, cfg.mc_dropout, cfg.seed)
+    track(found)
+    show(found)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 """Tracked runs evaluated again, with dropout on."""
 
+from io import StringIO
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.datasets import load_diabetes
 
 from reglab.config.compose import compose
 from reglab.errors import ConfigError
-from reglab.inference.evaluation import evaluate, show
-from reglab.tracking import queries
+from reglab.inference.evaluation import evaluate, show, track
+from reglab.study.rerun import figures
+from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
 from tests.conftest import fresh_store
@@ -28,21 +33,54 @@ def test_inference_is_what_was_tracked_and_passes_say_more(
     store: Store, data: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_id = trained(store, f"data={data}", "regularizer=[dropout,l2]", "regularizer.dropout.input_p=0.1")
-    plain, passes = evaluate(store.uri, run_id, 20, seed=0)
+    found = evaluate(store.uri, run_id, 20, seed=0)
+    plain, passes = found.plain, found.drawn
     tracked = queries.get(store, run_id)
     assert tracked is not None
     assert plain == {name: tracked.metrics[f"test/{name}"] for name in plain}
-    assert evaluate(store.uri, run_id, 20, seed=0) == (plain, passes)
-    assert evaluate(store.uri, run_id, 20, seed=1)[1] != passes
+    assert evaluate(store.uri, run_id, 20, seed=0).drawn == passes
+    assert evaluate(store.uri, run_id, 20, seed=1).drawn != passes
     if data == "wine":
         assert 0 < passes["mutual_information"] < passes["entropy"]
+        right = [said == true for said, true in zip(found.rows["predicted"], found.rows["target"], strict=True)]
+        assert sum(right) / len(right) == passes["accuracy"]
     else:
         assert passes["spread"] > 0
         assert passes["rmse"] == pytest.approx(plain["rmse"], rel=0.2)
-    show(plain, passes, 20)
+        errors = np.subtract(found.rows["predicted"], found.rows["target"])
+        assert np.sqrt(np.mean(errors**2)) == pytest.approx(passes["rmse"], rel=1e-6)
+        assert 0.7 < passes["coverage_90"] <= 1
+    show(found)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["test", "inference", "20", "passes"]
-    assert {line.split()[0] for line in lines[1:]} == {*plain, *passes}
+    assert {line.split()[0] for line in lines[1:-2]} == {*plain, *passes}
+    assert lines[-2] == f"row by row: mc_dropout.csv of run {run_id}"
+
+
+def test_what_was_found_is_kept_on_the_run_which_stays_as_it_was(store: Store) -> None:
+    run_id = trained(store, "data=diabetes", "regularizer=dropout")
+    before = queries.get(store, run_id)
+    found = evaluate(store.uri, run_id, 5, seed=3)
+    for _ in range(2):  # a second time replaces it
+        track(found)
+    after = queries.get(store, run_id)
+    assert before is not None
+    assert after is not None
+    assert (after.status, after.ended, after.tags) == (before.status, before.ended, before.tags)
+    kept = {name: value for name, value in after.metrics.items() if name.startswith("mc_dropout/")}
+    assert {name: value for name, value in after.metrics.items() if name not in kept} == before.metrics
+    assert kept == {f"mc_dropout/{name}": value for name, value in {**found.drawn, "passes": 5, "seed": 3}.items()}
+    assert figures(after) == figures(before)  # a rerun need not repeat them
+    table = pd.read_csv(StringIO(artifacts.of(store, run_id).read_text("mc_dropout.csv") or ""))
+    assert list(table) == ["row", "target", "predicted", "spread", "deviation"]
+    assert table.to_dict("list") == found.rows
+    targets = load_diabetes().target
+    np.testing.assert_allclose(table.target, targets[table.row], rtol=1e-6)
+
+
+def test_a_transformers_own_dropouts_count(store: Store) -> None:
+    run_id = trained(store, "data=wine", "model=transformer_encoder", "regularizer=attention_dropout")
+    assert evaluate(store.uri, run_id, 10, seed=0).drawn["mutual_information"] > 0
 
 
 def test_what_drops_nothing_is_refused(store: Store) -> None:

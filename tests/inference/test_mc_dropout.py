@@ -8,7 +8,15 @@ import torch
 from scipy import stats
 from torch import nn
 
-from reglab.inference.mc_dropout import drawn, dropout_on, noise_of, of_classes, of_numbers
+from reglab.inference.mc_dropout import (
+    drawn,
+    dropout_on,
+    noise_of,
+    of_classes,
+    of_numbers,
+    rows_of_classes,
+    rows_of_numbers,
+)
 from reglab.models import MLP
 from reglab.regularizers import Dropout
 
@@ -84,3 +92,29 @@ def test_noise_is_the_likeliest() -> None:
     assert noise_of(torch.from_numpy(truth).expand(3, -1), targets) == pytest.approx(
         float((targets - torch.from_numpy(truth)).square().mean().sqrt()), rel=1e-3
     )
+
+
+def test_calibration_of_numbers_is_scipys() -> None:
+    generator = np.random.default_rng(0)
+    values, noise = generator.normal(size=(8, 500)), 0.7
+    targets = values[generator.integers(8, size=500), np.arange(500)] + generator.normal(0, noise, 500)
+    found = of_numbers(torch.from_numpy(values), torch.from_numpy(targets), noise)["coverage_90"]
+    below = stats.norm.cdf(targets, values, noise).mean(0)
+    assert found == ((below >= 0.05) & (below <= 0.95)).mean()
+    assert found == pytest.approx(0.9, abs=0.04)  # targets drawn from the very distribution
+    surely = of_numbers(torch.from_numpy(values), torch.from_numpy(targets) + 10, noise)["coverage_90"]
+    assert surely == 0
+
+
+def test_row_by_row() -> None:
+    p = torch.tensor([[[0.9, 0.1], [0.9, 0.1]], [[0.9, 0.1], [0.1, 0.9]]])
+    rows = rows_of_classes(p.log())
+    assert rows["predicted"].tolist()[0] == 0
+    torch.testing.assert_close(rows["probability"], torch.tensor([0.9, 0.5], dtype=torch.float64))
+    own, both = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1)), math.log(2)
+    torch.testing.assert_close(rows["entropy"], torch.tensor([own, both], dtype=torch.float64))
+    torch.testing.assert_close(rows["mutual_information"], torch.tensor([0, both - own], dtype=torch.float64))
+    numbers = rows_of_numbers(torch.tensor([[1.0, 2.0], [3.0, 2.0]]), noise=1.0, mean=10.0, scale=2.0)
+    torch.testing.assert_close(numbers["predicted"], torch.tensor([14.0, 14.0], dtype=torch.float64))
+    torch.testing.assert_close(numbers["spread"], torch.tensor([2 * 2**0.5, 0], dtype=torch.float64))
+    torch.testing.assert_close(numbers["deviation"], torch.tensor([2 * 3**0.5, 2], dtype=torch.float64))

@@ -1,8 +1,16 @@
 """A tracked classifier or regression evaluated again, with dropout on: what `pipelines/evaluate.py` does."""
 
+import csv
+import io
+import math
 import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+from mlflow.entities import Metric
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
@@ -13,15 +21,42 @@ from reglab.inference import mc_dropout
 from reglab.inference.chosen import only
 from reglab.inference.rebuilt import finished, rebuilt
 from reglab.regularizers._activation_noise import ActivationNoise
+from reglab.regularizers._decoder_noise import DecoderNoise
+from reglab.regularizers.attention_dropout import AttentionDropout
 from reglab.tasks import LanguageModeling
+from reglab.tracking import artifacts
+from reglab.tracking.link import run_link
 from reglab.training import build
 from reglab.training.modes import in_mode
+from reglab.training.origin import Origin
 
 Figures = dict[str, float]
+TABLE = "mc_dropout.csv"
 
 
-def evaluate(uri: str | None, run_id: str, passes: int, seed: int) -> tuple[Figures, Figures]:
-    """Figures of the test part in evaluation mode, and those of Monte-Carlo dropout; see `mc_dropout`.
+@dataclass(frozen=True)
+class Evaluated:
+    """A run's test part, in inference and with dropout on.
+
+    Attributes:
+        origin: the run.
+        passes: with dropout on.
+        seed: of the masks.
+        plain: figures in evaluation mode, as they were tracked.
+        drawn: those of Monte-Carlo dropout; see `mc_dropout`.
+        rows: of each test row its number in the data set, target, prediction and uncertainty, by column.
+    """
+
+    origin: Origin
+    passes: int
+    seed: int
+    plain: Figures
+    drawn: Figures
+    rows: dict[str, list[Any]]
+
+
+def evaluate(uri: str | None, run_id: str, passes: int, seed: int) -> Evaluated:
+    """Evaluates the test part of a run again.
 
     Args:
         uri: of the store.
@@ -41,23 +76,37 @@ def evaluate(uri: str | None, run_id: str, passes: int, seed: int) -> tuple[Figu
         raise ConfigError(f"{key}: has no test rows (data.test_fraction={cfg.data.test_fraction}); give another run")
     places = _places(cfg, model, data)
     with in_mode(model, training=False):
-        plain, targets = _said(model, data.test_dataloader(), None, 0)
-    figures = build.build_task(data).figures(plain[0], targets, full=True)
+        said, targets = _said(model, data.test_dataloader(), None, 0)
+    plain = build.build_task(data).figures(said[0], targets, full=True)
     with mc_dropout.dropout_on(model, places) as named:
         if not named:
             strategy = made.record.tags.get("strategy")
             raise ConfigError(f"{key}: nothing in the strategy {strategy} and its model drops; give a run with dropout")
         drawn, _ = _said(model, data.test_dataloader(), passes, seed)
         known = _said(model, data.val_dataloader()[0] if data.val_rows else data.train_eval_dataloader(), passes, seed)
-    told = {name: float(value) for name, value in figures.items()}
     if data.kind == "classification":
-        return told, mc_dropout.of_classes(drawn, targets)
-    return told, mc_dropout.of_numbers(drawn, targets, mc_dropout.noise_of(*known), data.target_scale)
+        figures, rows = mc_dropout.of_classes(drawn, targets), mc_dropout.rows_of_classes(drawn)
+    else:
+        noise = mc_dropout.noise_of(*known)
+        figures = mc_dropout.of_numbers(drawn, targets, noise, data.target_scale)
+        rows = mc_dropout.rows_of_numbers(drawn, noise, data.target_mean, data.target_scale)
+    told = {name: float(value) for name, value in plain.items()}
+    return Evaluated(made, passes, seed, told, figures, _table(data, targets, rows))
+
+
+def _table(data: TensorData, targets: Tensor, rows: Mapping[str, Tensor]) -> dict[str, list[Any]]:
+    """Columns of the rows in the words of the data: classes by their names, numbers in their own units."""
+    columns = {"target": targets.double() * data.target_scale + data.target_mean, **rows}
+    told: dict[str, list[Any]] = {name: values.tolist() for name, values in columns.items()}
+    if data.kind == "classification":
+        names: Sequence[Any] = data.class_names or range(data.outputs)
+        told |= {name: [names[int(number)] for number in told[name]] for name in ("target", "predicted")}
+    return {"row": data.parts.test.tolist(), **told}
 
 
 def _places(cfg: DictConfig, model: nn.Module, data: TensorData) -> list[str]:
-    """Where regularizers drop activations or inputs; others act on training alone, and are left out."""
-    some = only(cfg, lambda method: issubclass(method, ActivationNoise))
+    """Where regularizers drop activations, attention or inputs; others act on training alone, and are left out."""
+    some = only(cfg, lambda method: issubclass(method, ActivationNoise | DecoderNoise | AttentionDropout))
     methods = build.build_regularizers(some, model, data.kind, data.input_shape)
     return [place for method in methods for place in method.attach(model)]
 
@@ -69,9 +118,26 @@ def _said(model: nn.Module, batches: Batches, passes: int | None, seed: int) -> 
     return torch.cat(said, 1), torch.cat([targets for _, targets in pairs])
 
 
-def show(plain: Figures, drawn: Figures, passes: int) -> None:
-    """Both side by side, on standard output."""
-    sys.stdout.write(f"{'test':<20}{'inference':>12}{f'{passes} passes':>14}\n")
-    for name in dict.fromkeys((*plain, *drawn)):
-        cells = (f"{figures[name]:.4f}" if name in figures else "" for figures in (plain, drawn))
+def track(found: Evaluated) -> None:
+    """Keeps figures and rows on the run: metrics ``mc_dropout/...`` (of the last evaluation) and `TABLE`."""
+    store, run_id = found.origin.store, found.origin.record.run_id
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(found.rows)
+    writer.writerows(zip(*found.rows.values(), strict=True))
+    artifacts.of(store, run_id).write_text(lines.getvalue(), TABLE)
+    now = int(time.time() * 1000)
+    told = {**found.drawn, "passes": float(found.passes), "seed": float(found.seed)}
+    # A number that is not finite breaks the page of a run.
+    metrics = [Metric(f"mc_dropout/{name}", value, now, 0) for name, value in told.items() if math.isfinite(value)]
+    store.client.log_batch(run_id, metrics=metrics)
+
+
+def show(found: Evaluated) -> None:
+    """Both side by side, on standard output, and where the rows are."""
+    sys.stdout.write(f"{'test':<20}{'inference':>12}{f'{found.passes} passes':>14}\n")
+    for name in dict.fromkeys((*found.plain, *found.drawn)):
+        cells = (f"{figures[name]:.4f}" if name in figures else "" for figures in (found.plain, found.drawn))
         sys.stdout.write(f"{name:<20}{next(cells):>12}{next(cells):>14}\n")
+    run_id = found.origin.record.run_id
+    sys.stdout.write(f"row by row: {TABLE} of run {run_id}\n{run_link(found.origin.store, run_id)}\n")

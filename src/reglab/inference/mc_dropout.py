@@ -53,15 +53,14 @@ def of_classes(logits: Tensor, targets: Tensor) -> dict[str, float]:
         logits: (passes, rows, classes).
         targets: class numbers (rows,).
     """
-    log_p = logits.double().log_softmax(-1)
-    log_mean = log_p.logsumexp(0) - math.log(len(log_p))
-    entropy = _entropy(log_mean)
+    log_mean = _log_mean(logits)
+    rows = rows_of_classes(logits)
     return {
         "accuracy": float((log_mean.argmax(-1) == targets).double().mean()),
         "loss": float(-log_mean.gather(-1, targets.unsqueeze(-1)).mean()),
         "ece": float(multiclass_calibration_error(log_mean.exp(), targets, logits.shape[-1], n_bins=15, norm="l1")),
-        "entropy": float(entropy.mean()),
-        "mutual_information": float((entropy - _entropy(log_p).mean(0)).mean()),
+        "entropy": float(rows["entropy"].mean()),
+        "mutual_information": float(rows["mutual_information"].mean()),
     }
 
 
@@ -73,7 +72,8 @@ def of_numbers(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0
     """Figures of a regression, in the target's own units.
 
     ``rmse`` of the passes' mean, ``spread`` (root of the mean variance over passes), ``noise`` (standard deviation of
-    what no pass explains) and ``log_likelihood``: the mean over rows of log 1/S Σ N(target; pass, noise²), in nats.
+    what no pass explains), ``coverage_90`` (share of the targets inside the central 90 % of 1/S Σ N(pass, noise²); .9
+    where that is calibrated) and ``log_likelihood``: the mean over rows of log 1/S Σ N(target; pass, noise²), in nats.
 
     Args:
         values: (passes, rows).
@@ -86,6 +86,7 @@ def of_numbers(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0
         "rmse": float((values.mean(0) - targets).square().mean().sqrt()) * scale,
         "spread": float(values.var(0).mean().sqrt()) * scale,
         "noise": noise * scale,
+        "coverage_90": float((_distribution(values, targets, noise) - 0.5).abs().le(0.45).double().mean()),
         "log_likelihood": _log_likelihood(values, targets, noise) - math.log(scale),
     }
 
@@ -100,6 +101,53 @@ def noise_of(values: Tensor, targets: Tensor) -> float:
     ends = (math.log(1e-3 * error), math.log(3 * error))
     found = minimize_scalar(lambda log: -_log_likelihood(values, targets, math.exp(log)), bounds=ends, method="bounded")
     return math.exp(float(found.x))
+
+
+def _distribution(values: Tensor, targets: Tensor, noise: float) -> Tensor:
+    """The probability of a smaller value than each target, (rows,): uniform where passes and noise are right."""
+    return torch.special.ndtr((targets - values) / noise).mean(0)
+
+
+def rows_of_classes(logits: Tensor) -> dict[str, Tensor]:
+    """Row by row: the likeliest class of the mean, its probability, entropy and mutual information; see `of_classes`.
+
+    Args:
+        logits: (passes, rows, classes).
+    """
+    log_mean = _log_mean(logits)
+    probability, predicted = log_mean.exp().max(-1)
+    entropy = _entropy(log_mean)
+    within = _entropy(logits.double().log_softmax(-1)).mean(0)
+    return {
+        "predicted": predicted,
+        "probability": probability,
+        "entropy": entropy,
+        "mutual_information": entropy - within,
+    }
+
+
+def _log_mean(logits: Tensor) -> Tensor:
+    """Logarithms of the passes' mean probabilities, (rows, classes)."""
+    return logits.double().log_softmax(-1).logsumexp(0) - math.log(len(logits))
+
+
+def rows_of_numbers(values: Tensor, noise: float, mean: float, scale: float) -> dict[str, Tensor]:
+    """Row by row: the mean of the passes, their spread and the deviation of both with the noise, in the target's units.
+
+    Args:
+        values: (passes, rows).
+        noise: see `of_numbers`.
+        mean: that was subtracted from targets for the training.
+        scale: by which they were divided.
+    """
+    values = values.double()
+    variance = values.var(0)
+    deviation = (variance + noise**2).sqrt()
+    return {
+        "predicted": values.mean(0) * scale + mean,
+        "spread": variance.sqrt() * scale,
+        "deviation": deviation * scale,
+    }
 
 
 def _log_likelihood(values: Tensor, targets: Tensor, noise: float) -> float:

@@ -36,20 +36,19 @@ class AttentionDropout(Regularizer):
     def __init__(self, p: float) -> None:
         super().__init__(p=p)
         self._handles: list[Any] = []
-        self._holders: list[tuple[nn.Module, str, float]] = []  # of each attention: where its probability is, and was
+        self._holders: dict[nn.Module, tuple[nn.Module, str, float]] = {}  # of each: where its probability is, and was
 
     def attach(self, model: nn.Module) -> list[str]:
         for handle in self._handles:
             handle.remove()
-        found = {name: _holder(attention) for name, attention in attentions(model).items()}
-        self._holders = [holder for holder in found.values() if holder is not None]
-        self._handles = [model.register_forward_pre_hook(self._tell)] if self._holders else []
-        return [name for name, holder in found.items() if holder is not None]
+        found = {name: (attention, _holder(attention)) for name, attention in attentions(model).items()}
+        self._holders = {attention: holder for attention, holder in found.values() if holder is not None}
+        self._handles = [attention.register_forward_pre_hook(self._tell) for attention in self._holders]
+        return [name for name, (_, holder) in found.items() if holder is not None]
 
-    def _tell(self, model: nn.Module, inputs: tuple[Any, ...]) -> None:
-        p = float(self.p) if model.training else 0.0
-        for holder, name, own in self._holders:
-            setattr(holder, name, p or own)
+    def _tell(self, attention: nn.Module, inputs: tuple[Any, ...]) -> None:
+        holder, name, own = self._holders[attention]
+        setattr(holder, name, (float(self.p) if attention.training else 0.0) or own)
 
 
 def _holder(attention: nn.Module) -> tuple[nn.Module, str, float] | None:

@@ -59,8 +59,9 @@ def rerun(uri: str | None, run_id: str) -> bool:
 
 
 def figures(record: queries.Record) -> dict[str, float]:
-    """What a rerun must repeat: the final metrics, without those that a clock gives."""
-    return {name: value for name, value in record.metrics.items() if not name.startswith("time/") or name in _COUNTS}
+    """What a rerun must repeat: the final metrics, without those that a clock or a later evaluation gives."""
+    apart = ("time/", "mc_dropout/")
+    return {name: value for name, value in record.metrics.items() if not name.startswith(apart) or name in _COUNTS}
 
 
 def _tell_config(origin: Origin, cfg: DictConfig) -> None:
