@@ -18,11 +18,12 @@ help: ## list the targets
 
 setup: $(READY) ## install everything into .venv
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-data.lock pyproject.toml
 	@echo "installing into .venv (a few minutes the first time) ..." >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -c 'import sys; sys.exit("reglab needs Python 3.11 or newer: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -77,5 +78,5 @@ bench: $(READY) ## ratios against a bare PyTorch loop
 index: $(READY) ## write docs/regularizers/README.md anew
 	@$(BIN)/python docs/index.py
 
-lock: ## write requirements.lock anew from what .venv holds
-	@{ echo "# What make setup installs, exactly. Made by: make lock"; $(BIN)/pip freeze --exclude-editable --all | grep -v '^pip==' | sed 's/+cpu$$//'; } > requirements.lock
+lock: ## write requirements.lock anew from what .venv holds, but for requirements-data.lock
+	@{ echo "# What make setup installs, exactly. Made by: make lock"; $(BIN)/pip freeze --exclude-editable --all --exclude pip $$(sed -n 's/==.*//p' requirements-data.lock | sed 's/^/--exclude /') | sed 's/+cpu$$//'; } > requirements.lock

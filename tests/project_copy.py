@@ -9,7 +9,7 @@ from pathlib import Path
 from reglab.paths import PROJECT
 
 FOLDERS = ("src", "conf", "pipelines", "benchmarks", "tests", "docs")
-FILES = ("Makefile", "README.md", "pyproject.toml", "requirements.lock")
+FILES = ("Makefile", "README.md", "pyproject.toml", "requirements.lock", "requirements-data.lock")
 
 
 def copy_project(folder: Path) -> Path:

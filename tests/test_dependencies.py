@@ -10,11 +10,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from reglab.data.package_files import PINS
 from reglab.paths import PROJECT
 
-LISTED = [
-    Requirement(line) for line in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
-]
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+LISTED = [Requirement(line) for line in PYPROJECT["dependencies"]]
+FILES_ALONE = [Requirement(line) for extra in ("genes", "speech") for line in PYPROJECT["optional-dependencies"][extra]]
 OURS = {"reglab", "hydra_plugins"}
 
 
@@ -41,9 +42,22 @@ def test_every_import_is_listed() -> None:
     assert missing == {}
 
 
+def locked(name: str) -> dict[str, str]:
+    """Versions by package in a lock file."""
+    lines = (PROJECT / name).read_text().splitlines()
+    return {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines if "==" in line}
+
+
 @pytest.mark.parametrize("requirement", LISTED, ids=lambda requirement: requirement.name)
 def test_the_lock_holds_a_version_within_the_bounds(requirement: Requirement) -> None:
-    lines = (PROJECT / "requirements.lock").read_text().splitlines()
-    pins = dict(line.split("==") for line in lines if "==" in line)
-    locked = {canonicalize_name(name): version for name, version in pins.items()}
-    assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)])
+    assert requirement.specifier.contains(locked("requirements.lock")[canonicalize_name(requirement.name)])
+
+
+def test_packages_for_their_files_alone_have_a_lock_of_their_own() -> None:
+    own = locked("requirements-data.lock")
+    assert set(own) == {canonicalize_name(requirement.name) for requirement in FILES_ALONE}
+    assert not set(own) & set(locked("requirements.lock"))  # what they need would come with them
+    assert not {canonicalize_name(name) for name in imported()} & set(own)
+    for requirement in FILES_ALONE:
+        assert requirement.specifier.contains(own[canonicalize_name(requirement.name)])
+        assert PINS[requirement.name] == f"{requirement.name}=={own[canonicalize_name(requirement.name)]}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from reglab.data import BreastCancer, Diabetes, Digits, Mnist1d, Mnist5k, SeedNoise, Wine
+from reglab.data import BreastCancer, Diabetes, Digits, Khan, Mnist1d, Mnist5k, Nci60, SeedNoise, Wine
 
 
 def ready(data, **axes):
@@ -24,6 +24,8 @@ def ready(data, **axes):
         (Wine, (13,), 3, (106, 36, 36)),
         (Mnist5k, (1, 28, 28), 10, (3000, 1000, 1000)),
         (SeedNoise, (10,), 1, (100, 0, 5000)),
+        (Khan, (2308,), 4, (49, 17, 17)),
+        (Nci60, (6830,), 8, (35, 11, 11)),
     ],
 )
 def test_shapes_types_and_rows(data, shape, outputs, rows):

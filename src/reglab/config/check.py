@@ -19,6 +19,7 @@ from reglab.config.source import Unknown, declared, parameters
 from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
 from reglab.data.axes import check_axes, only_classes
 from reglab.data.files import SUFFIXES, check_file, check_folder
+from reglab.data.package_files import package_folder
 from reglab.errors import ConfigError
 from reglab.own_code import source_file
 from reglab.tracking.uri import resolve
@@ -118,6 +119,8 @@ def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> Non
 
 
 def _data(data: Mapping[str, Any]) -> None:
+    if package := _said(data, "package", None):
+        package_folder(package, f"data={data.get('name')}")
     axes = ("train_size", "label_noise", "val_fraction", "test_fraction", "batch_size")
     if all(axis in data for axis in axes):
         check_axes(*(data[axis] for axis in axes))

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from reglab.data.huggingface_text import HuggingfaceText
     from reglab.data.idx import Idx
     from reglab.data.image_folder import ImageFolder
+    from reglab.data.khan import Khan
     from reglab.data.mnist1d import Mnist1d
     from reglab.data.mnist5k import Mnist5k
+    from reglab.data.nci60 import Nci60
     from reglab.data.python_docs import PythonDocs
     from reglab.data.seed_noise import SeedNoise
     from reglab.data.source import Part, Source
@@ -33,8 +35,10 @@ _HOME = {
     "HuggingfaceText": "huggingface_text",
     "Idx": "idx",
     "ImageFolder": "image_folder",
+    "Khan": "khan",
     "Mnist1d": "mnist1d",
     "Mnist5k": "mnist5k",
+    "Nci60": "nci60",
     "Part": "source",
     "PythonDocs": "python_docs",
     "SeedNoise": "seed_noise",
@@ -55,8 +59,10 @@ __all__ = [
     "HuggingfaceText",
     "Idx",
     "ImageFolder",
+    "Khan",
     "Mnist1d",
     "Mnist5k",
+    "Nci60",
     "Part",
     "PythonDocs",
     "SeedNoise",

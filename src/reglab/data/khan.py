@@ -1,0 +1,53 @@
+"""Khan: gene expression of four kinds of small round blue cell tumours, 83 rows of 2,308 genes (inside ISLP)."""
+
+from functools import lru_cache
+from typing import ClassVar
+
+import torch
+
+from reglab.data.base import TensorData
+from reglab.data.package_files import package_file
+from reglab.data.source import Source
+from reglab.data.standardize import Standardized
+
+PARTS = (("train", 63), ("test", 20))
+
+
+class Khan(TensorData):
+    """Inputs (2308,), log ratios standardized on the training rows; four classes.
+
+    63 rows, then the published 20 test rows, which are the test part where ``test_fraction`` is None. The classes are
+    Burkitt lymphoma (BL), Ewing's sarcoma (EWS), neuroblastoma (NB) and rhabdomyosarcoma (RMS): 11, 29, 18 and 25 rows.
+
+    Source: Khan et al., Classification and diagnostic prediction of cancers using gene expression profiling and
+    artificial neural networks, Nature Medicine 7, 2001; as in James, Witten, Hastie, Tibshirani and Taylor, An
+    Introduction to Statistical Learning with Applications in Python, 2023.
+    """
+
+    kind = "classification"
+    dims = 1
+    package: ClassVar = "ISLP"
+    """Whose files are read."""
+
+    def load(self) -> Source:
+        """All 83 rows, those of the published test at the end.
+
+        Raises:
+            ConfigError: the package is not installed.
+        """
+        return _khan()
+
+
+@lru_cache(maxsize=1)  # read once in a sweep
+def _khan() -> Source:
+    import numpy as np
+    import pandas as pd
+
+    def columns(name: str) -> np.ndarray:
+        return pd.read_csv(package_file(Khan.package, f"data/Khan_{name}.csv", "data=khan")).to_numpy(np.float64)
+
+    genes, classes = (np.concatenate([columns(f"{what}{part}") for part, _ in PARTS]) for what in "xy")
+    labels = torch.from_numpy(classes[:, 0].astype(np.int64) - 1)  # 1 to 4 in the files
+    return Source(
+        Standardized(genes), labels, classes=4, held_out=dict(PARTS)["test"], class_names=("BL", "EWS", "NB", "RMS")
+    )
