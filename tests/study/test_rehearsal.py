@@ -37,6 +37,22 @@ def test_more_seeds_than_splits_are_refused(tmp_path: Path) -> None:
     rehearse(*cells_of(task, SMALL, one, "study.seeds=144"))  # one split for all, on purpose
 
 
+def test_a_split_that_is_the_same_for_every_seed_has_to_be_meant(tmp_path: Path) -> None:
+    file = tmp_path / "years.csv"
+    file.write_text("x,year,y\n" + "".join(f"{row * row % 11},{row},{'ab'[row % 2]}\n" for row in range(40)))
+    task = (
+        f"study.tasks=[{{data:csv,data.path:{file},data.target:y,data.batch_size:4,data.label_noise:0,"
+        "data.split_column:year,data.split_by:time}]"
+    )
+    with pytest.raises(ConfigError) as told:
+        rehearse(*cells_of(task, SMALL))
+    assert str(told.value) == (
+        "study.seeds=3: years is split alike for every seed; say that this is meant by "
+        "study.common.data.split_seed=0: seeds then vary initial weights and batch order alone"
+    )
+    rehearse(*cells_of(task, SMALL, "+study.common.data.split_seed=0"))
+
+
 def test_rows_without_end_are_never_too_few() -> None:
     task = "study.tasks=[{data:seed_noise,data.label_noise:0,data.val_fraction:0.2}]"
     rehearse(*cells_of(task, SMALL, "study.seeds=300", "study.metric=test/rmse"))

@@ -17,7 +17,7 @@ from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
 from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
-from reglab.data.axes import check_axes, only_classes
+from reglab.data.axes import check_axes, check_split_column, only_classes
 from reglab.data.files import SUFFIXES, check_file, check_folder
 from reglab.data.package_files import package_folder
 from reglab.errors import ConfigError
@@ -131,8 +131,10 @@ def _data(data: Mapping[str, Any]) -> None:
         raise ConfigError("data.path=null: give a folder with a data set, or a name in the Hugging Face cache")
     if "root" in data:
         check_folder(data["root"])
-    if "target" in data and data["target"] in (None, "") and not from_hub:  # which tells it by its name
+    tells_target = from_hub or "path" not in data  # by its name
+    if "target" in data and data["target"] in (None, "") and not tells_target:
         raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")
+    check_split_column(data.get("split_column"), data.get("split_by"), data.get("target"))
     if kind(data) in ("regression", "language modeling") and data.get("label_noise"):
         raise ConfigError(only_classes(data["label_noise"], data.get("name") or "this data", str(kind(data))))
 

@@ -22,6 +22,8 @@ _TRAINER_APART = {"accelerator", "devices", "progress"}
 _PATHS = ("path", "root")  # a user's file or folder
 # Of what is there the content counts. All but a table's or a text's may be names as well, which count as they are.
 _MAY_BE_PATHS = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))
+# Keys that tables got later: null is what was before, and runs of that time keep their identity.
+_LATER = ("split_column", "split_by")
 _SEEDS = ("seed", "split_seed")
 
 
@@ -51,6 +53,7 @@ def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         parts[section] = {str(key): value for key, value in plain.items() if key != "name"}
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
     parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
+    parts["data"] = {k: v for k, v in parts["data"].items() if v is not None or k not in _LATER}
     for section, key in _MAY_BE_PATHS:
         value = parts[section].get(key)
         if isinstance(value, str) and Path(value).expanduser().exists():

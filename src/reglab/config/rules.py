@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reglab.config.suggest import did_you_mean
+from reglab.data.axes import WAYS
 from reglab.errors import ConfigError
 
 
@@ -191,6 +192,7 @@ TRAIN: dict[str, Rule] = {
     ),
     "data.kind": one_of("auto", "classification", "regression"),
     "data.standardize": YES_NO,
+    "data.split_by": or_null(one_of(*WAYS), "at random"),
     "model.hidden_sizes": list_of(whole(1)),
     "model.channels": list_of(whole(1), least=1),
     "model.blocks": whole(1),

@@ -1,6 +1,10 @@
 """The axes that all data share, and the values they may take (no heavy imports: configs are checked with it)."""
 
+import difflib
+
 from reglab.errors import ConfigError
+
+WAYS = ("groups", "parts", "time")  # in which a column of a table splits its rows
 
 
 def check_axes(
@@ -42,6 +46,35 @@ def check_axes(
 def only_classes(label_noise: float, name: str, kind: str) -> str:
     """One line for label noise where there are no classes to replace."""
     return f"data.label_noise={label_noise}: {name} is a {kind} task, and only classes can be replaced; leave it at 0"
+
+
+def check_split_column(column: str | None, way: str | None, target: str | None) -> None:
+    """Refuse half of a wish to split the rows of a table by a column.
+
+    Args:
+        column: its name; None: rows are drawn at random.
+        way: one of `WAYS`, or None, together with the column.
+        target: name of the target column; None: not known yet.
+
+    Raises:
+        ConfigError: one without the other, an unknown way, or the column is the target.
+    """
+    if way is not None and way not in WAYS:
+        near = difflib.get_close_matches(str(way), WAYS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"data.split_by={way}: must be one of {', '.join(WAYS)}, or null{hint}")
+    if column is None and way is not None:
+        raise ConfigError(
+            f"data.split_column=null: data.split_by={way} goes by a column of the table; name it, as in "
+            "data.split_column=COLUMN"
+        )
+    if column is not None and way is None:
+        raise ConfigError(
+            f"data.split_by=null: say how data.split_column={column} splits the rows: groups (the rows of a group stay "
+            "together), parts (it says train, val or test), or time (the latest rows are the test)"
+        )
+    if column is not None and column == target:
+        raise ConfigError(f"data.split_column={column}: is the target; name a column that is not predicted")
 
 
 def _number(value: object) -> bool:

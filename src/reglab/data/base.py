@@ -13,7 +13,7 @@ from reglab.data.axes import check_axes, only_classes
 from reglab.data.batches import Batches
 from reglab.data.label_noise import flip
 from reglab.data.source import Part, Source
-from reglab.data.splits import Rows, split
+from reglab.data.splits import Rows, Wish, split
 from reglab.errors import ConfigError
 from reglab.seeding import mix
 
@@ -100,9 +100,13 @@ class TensorData(pl.LightningDataModule):
             ConfigError: the data cannot be split that way.
         """
         targets = source.targets.numpy()
+        classes = targets if source.kind == "classification" else None
+        if source.splitter is not None:
+            sizes = (self.train_size, self.val_fraction, self.test_fraction)
+            return source.splitter.split(Wish(split_seed, *sizes, classes, source.class_names))
         return split(
             len(targets),
-            targets if source.kind == "classification" else None,
+            classes,
             split_seed=split_seed,
             train_size=self.train_size,
             val_fraction=self.val_fraction,

@@ -14,39 +14,45 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 50  # distinct texts, from which on a column where most are distinct is taken for an identifier
+REMOVE = "remove it from the file"
 MISSING = ""  # no other cell is empty
 
 
 class Columns:
     """Numbers and booleans (standardized, missing ones by the median), then categories (one column for each value).
 
-    Values of a category that no training row has give zeros; a missing one counts as a value of its own. All that is
-    fitted (mean, variance, median, values) comes from the training rows.
+    A column that its file declares as categories (Parquet and ARFF can) is one, even of numbers. Values of a category
+    that no training row has give zeros; a missing one counts as a value of its own. All that is fitted (mean, variance,
+    median, values) comes from the training rows.
 
     Args:
         table: the features, without the target.
-        path: of the file, for messages.
+        where: begins a message: the key and what it got, such as ``data.path=FILE``.
         standardize: False leaves numbers as they are.
+        remove: how to be rid of a column, for messages.
 
     Raises:
         ConfigError: no column at all, a column without any value, text among numbers, an infinite number, dates, a
             text column that looks like an identifier.
     """
 
-    def __init__(self, table: "pd.DataFrame", path: str, standardize: bool = True) -> None:
+    def __init__(self, table: "pd.DataFrame", where: str, standardize: bool = True, remove: str = REMOVE) -> None:
+        import pandas as pd
+
         if table.shape[1] == 0:
-            raise ConfigError(f"data.path={path}: has no column besides the target; add features")
+            raise ConfigError(f"{where}: has no column besides the target; add features")
         numeric: list[np.ndarray] = []
         self.categories: list[np.ndarray] = []
         for name in table.columns:
-            key = f"data.path={path}: column {str(name)!r}"
+            key = f"{where}: column {str(name)!r}"
             if table[name].isna().all():
-                raise ConfigError(f"{key} has no value in any row; remove it from the file")
-            values = numbers(table[name], key)
+                raise ConfigError(f"{key} has no value in any row; {remove}")
+            declared = isinstance(table[name].dtype, pd.CategoricalDtype)
+            values = None if declared else numbers(table[name], key)
             if values is not None:
                 numeric.append(values)
             else:
-                self.categories.append(_values(table[name], key))
+                self.categories.append(_values(table[name], key, remove))
         self.numbers = Standardized(np.stack(numeric, axis=1), standardize) if numeric else None
 
     def __call__(self, train: np.ndarray) -> Tensor:
@@ -57,14 +63,14 @@ class Columns:
         return torch.cat(blocks, dim=1)
 
 
-def _values(column: "pd.Series", key: str) -> np.ndarray:
+def _values(column: "pd.Series", key: str, remove: str) -> np.ndarray:
     written = text(column)
     distinct = int(written.nunique())
     if distinct == 0:
-        raise ConfigError(f"{key} has no value in any row; remove it from the file")
+        raise ConfigError(f"{key} has no value in any row; {remove}")
     if distinct > MANY and distinct > len(written) / 2:
         raise ConfigError(
             f"{key} holds {distinct} different texts in {len(written)} rows (such as {written.dropna().iloc[0]!r}), an "
-            "identifier or numbers written with a comma; remove it from the file, or write numbers with a point"
+            f"identifier or numbers written with a comma; {remove}, or write numbers with a point"
         )
     return written.fillna(MISSING).to_numpy(dtype=str)

@@ -100,7 +100,7 @@ def _source(asked: _Asked, _version: object) -> Source:
     if images or asked.image:
         inputs: Any = stacked(_pictures(rows, _image(asked, images)), asked.size, key)
     else:
-        inputs = Columns(rows.remove_columns([target]).to_pandas(), str(asked.path), asked.standardize)
+        inputs = Columns(rows.remove_columns([target]).to_pandas(), key, asked.standardize)
     return Source(
         inputs,
         torch.from_numpy(goal.values),

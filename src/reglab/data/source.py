@@ -2,12 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from reglab.data.splits import Rows, Wish
+
 IGNORED = -100  # a target that does not count, as in torch's cross entropy
+
+
+class Splitter(Protocol):
+    """Splits rows by what a column of the data says of them."""
+
+    def split(self, wish: Wish) -> Rows:
+        """The rows of each part.
+
+        Raises:
+            ConfigError: the column does not allow what is asked for.
+        """
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,7 @@ class Source:
         held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
         fresh: every split seed has rows of its own, as if from an endless data set.
         class_names: the classes in order, where they have names other than their numbers.
+        splitter: splits the rows; None: they are drawn at random, and classes keep their shares.
         sequence: each row is a sequence of tokens with a target at every place: language modeling.
     """
 
@@ -34,6 +49,7 @@ class Source:
     held_out: int = 0
     fresh: bool = False
     class_names: tuple[str, ...] = ()
+    splitter: Splitter | None = None
     sequence: bool = False
 
     @property

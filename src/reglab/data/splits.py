@@ -8,6 +8,8 @@ import numpy as np
 from reglab.errors import ConfigError
 from reglab.seeding import mix
 
+NO_OWN_TEST = "data.test_fraction=null: this data has no test rows of its own; give a share such as 0.2"
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -16,6 +18,23 @@ class Rows:
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a split by a column; see `split`.
+
+    Args:
+        classes: class of each row (rows,); None: a regression.
+        class_names: what a message calls the classes; empty: their numbers.
+    """
+
+    split_seed: int
+    train_size: int | None
+    val_fraction: float
+    test_fraction: float | None
+    classes: np.ndarray | None = None
+    class_names: Sequence[str] = ()
 
 
 def split(
@@ -47,40 +66,50 @@ def split(
     generator = np.random.default_rng(mix(split_seed, "split"))
     if test_fraction is None:
         if not held_out:
-            raise ConfigError(
-                "data.test_fraction=null: this data has no test rows of its own; give a share such as 0.2"
-            )
+            raise ConfigError(NO_OWN_TEST)
         rest, test = rest[: rows - held_out], rest[rows - held_out :]
     total = len(rest)
-    _check_classes(classes, rest, 1 + (val_fraction > 0) + bool(test_fraction), class_names)
+    check_classes(classes, rest, 1 + (val_fraction > 0) + bool(test_fraction), class_names)
     if test_fraction:
-        test, rest = _draw(rest, classes, _share("test_fraction", test_fraction, total), generator)
-    val, rest = _draw(rest, classes, _share("val_fraction", val_fraction, total), generator)
+        test, rest = draw_rows(rest, classes, share("test_fraction", test_fraction, total), generator)
+    val, rest = draw_rows(rest, classes, share("val_fraction", val_fraction, total), generator)
     if not len(rest):
         raise ConfigError(
             f"data.val_fraction={val_fraction}: with data.test_fraction={test_fraction} no row of {rows} is left "
             "to train on; lower one of them"
         )
-    _check_train(classes, rest, class_names)
+    check_train(classes, rest, class_names)
     if train_size is None:
         return Rows(generator.permutation(rest), val, test)
-    if train_size > len(rest):
-        raise ConfigError(
-            f"data.train_size={train_size}: only {len(rest)} rows are left by validation ({len(val)}) and test "
-            f"({len(test)}); at most that, or null for all"
-        )
-    train, _ = _draw(rest, classes, train_size, np.random.default_rng(mix(split_seed, "train_size")))
+    check_train_size(train_size, Rows(rest, val, test))
+    train, _ = draw_rows(rest, classes, train_size, np.random.default_rng(mix(split_seed, "train_size")))
     return Rows(train, val, test)
 
 
-def _share(key: str, fraction: float, rows: int) -> int:
+def check_train_size(train_size: int | None, rows: Rows) -> None:
+    """Refuses more training rows than validation and test leave.
+
+    Args:
+        train_size: training rows to keep; None: all.
+        rows: with all training rows.
+    """
+    if train_size is not None and train_size > len(rows.train):
+        raise ConfigError(
+            f"data.train_size={train_size}: only {len(rows.train)} rows are left by validation ({len(rows.val)}) and "
+            f"test ({len(rows.test)}); at most that, or null for all"
+        )
+
+
+def share(key: str, fraction: float, rows: int) -> int:
+    """A fraction of the rows as their number; refuses one above 0 that leaves none."""
     count = round(fraction * rows)
     if fraction > 0 and count == 0:
         raise ConfigError(f"data.{key}={fraction}: leaves no row of {rows}; at least {1 / rows:.2g}, or 0 to skip it")
     return count
 
 
-def _check_classes(classes: np.ndarray | None, rows: np.ndarray, parts: int, names: Sequence[str]) -> None:
+def check_classes(classes: np.ndarray | None, rows: np.ndarray, parts: int, names: Sequence[str]) -> None:
+    """Refuses a class with fewer of these rows than there are parts."""
     if classes is None:
         return
     labels, counts = np.unique(classes[rows], return_counts=True)
@@ -93,21 +122,24 @@ def _check_classes(classes: np.ndarray | None, rows: np.ndarray, parts: int, nam
         )
 
 
-def _check_train(classes: np.ndarray | None, train: np.ndarray, names: Sequence[str]) -> None:
-    """Of a rare class, rounding can leave no row to train on."""
+def check_train(
+    classes: np.ndarray | None,
+    train: np.ndarray,
+    names: Sequence[str],
+    key: str = "data.val_fraction, data.test_fraction",
+    remedy: str = "lower them, or merge or drop rare classes",
+) -> None:
+    """Refuses a class without a row to train on: of a rare one, rounding can leave none, and so can a column."""
     if classes is None:
         return
     missing = np.setdiff1d(classes, classes[train])
     if len(missing):
         name = names[missing[0]] if names else str(missing[0])
         rows = int(np.sum(classes == missing[0]))
-        raise ConfigError(
-            f"data.val_fraction, data.test_fraction: of class {name} ({rows} rows) none is left to train on; lower "
-            "them, or merge or drop rare classes"
-        )
+        raise ConfigError(f"{key}: of class {name} ({rows} rows) none is left to train on; {remedy}")
 
 
-def _draw(
+def draw_rows(
     rows: np.ndarray, classes: np.ndarray | None, count: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """``count`` of the rows at random, in random order, and the others."""

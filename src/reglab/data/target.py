@@ -27,9 +27,9 @@ class Target:
 def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
     """The target, and what kind of task it is.
 
-    ``auto``: text and booleans are classes; so are whole numbers where at most 20 different ones occur, each in two
-    rows or more on average; all else is a regression. Classes are numbered in the order of their
-    names (of their values, where they are numbers).
+    ``auto``: text, booleans and what its file declares as categories are classes; so are whole numbers where at most 20
+    different ones occur, each in two rows or more on average; all else is a regression. Classes are numbered in the
+    order of their names (of their values, where they are numbers).
 
     Raises:
         ConfigError: missing values, one class or one value only, text for a regression, a few texts among numbers.
@@ -38,6 +38,8 @@ def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
 
     key = f"data.target={column.name}"
     numeric = pd.api.types.is_numeric_dtype(column)
+    declared = isinstance(column.dtype, pd.CategoricalDtype)
+    kind = "classification" if declared and kind == "auto" else kind
     missing = (column if numeric else text(column)).isna().to_numpy()
     if missing.any():
         raise ConfigError(

@@ -70,7 +70,14 @@ def _check_splits(study: Study, data: TensorData, draws: Sequence[Rows]) -> None
 
     A config that gives all seeds one split on purpose (``data.split_seed=0``) has but one draw.
     """
+    if len(draws) < 2:
+        return
     different = {tuple(np.sort(part).tobytes() for part in (rows.train, rows.val, rows.test)) for rows in draws}
+    if len(different) == 1:
+        raise ConfigError(
+            f"study.seeds={len(study.seeds)}: {data.name} is split alike for every seed; say that this is meant by "
+            "study.common.data.split_seed=0: seeds then vary initial weights and batch order alone"
+        )
     if len(different) < len(draws):
         raise ConfigError(
             f"study.seeds={len(study.seeds)}: the {int(data.rows)} rows of {data.name} are too few for "

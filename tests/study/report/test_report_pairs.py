@@ -43,6 +43,16 @@ def test_fixed_splits_take_the_plain_t() -> None:
     assert "same for every seed" in fixed.tasks[0].splits.how
 
 
+def test_one_hash_for_all_seeds_is_one_split_whatever_the_seeds() -> None:
+    # A column that names the parts, or the time: every split seed gives the same rows.
+    values = {"none": NONE, "dropout": UP}
+    same = found(accuracies(values, split_hash="same"))
+    assert same.tasks[0].splits.overlap == 0
+    assert "same for every seed" in same.tasks[0].splits.how
+    told = lines(found(accuracies(values, split_seed="0", split_hash="same")))["dropout"]
+    assert lines(same)["dropout"].diff_interval == told.diff_interval
+
+
 def test_fresh_rows_take_the_plain_t() -> None:
     fresh = [
         dataclasses.replace(r, tags={**r.tags, "rows": "inf", "test_rows": "5000"})

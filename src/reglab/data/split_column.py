@@ -1,0 +1,75 @@
+"""A column of a table that says how its rows are split."""
+
+import difflib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reglab.data.cells import numbers, text
+from reglab.data.source import Splitter
+from reglab.data.split_groups import Groups
+from reglab.data.split_parts import WORDS, Parts
+from reglab.data.split_time import Time
+from reglab.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def splitter(column: "pd.Series", way: str) -> Splitter:
+    """What splits the rows, read from the column.
+
+    Args:
+        column: one cell a row, none missing.
+        way: ``groups``, ``parts`` (train, val or test, or longer words for them) or ``time`` (numbers, or dates as
+            ISO 8601 has them: 2026-01-31, 2026-01-31 12:30).
+
+    Raises:
+        ConfigError: missing values, or what is neither of these.
+    """
+    import pandas as pd
+
+    key = f"data.split_column={column.name}"
+    written = text(column)
+    if written.isna().any():
+        missing = written.isna().to_numpy()
+        raise ConfigError(
+            f"{key}: {missing.sum()} of {len(column)} rows have no value, the first is data row "
+            f"{np.flatnonzero(missing)[0] + 1}; fill them in or remove the rows"
+        )
+    name = str(column.name)
+    if way == "groups":
+        numbered, names = pd.factorize(written, sort=True)
+        return Groups(name, numbered.astype(np.int64), [str(group) for group in names])
+    return Parts(name, _parts(written, key)) if way == "parts" else Time(name, _moments(column, key))
+
+
+def _parts(written: "pd.Series", key: str) -> np.ndarray:
+    said = written.str.lower()
+    unknown = np.flatnonzero(~said.isin(list(WORDS)).to_numpy())
+    if len(unknown):
+        word = written.iloc[unknown[0]]
+        near = difflib.get_close_matches(word.lower(), WORDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "write train, val or test, or use data.split_by=groups"
+        raise ConfigError(f"{key}: {word!r} in data row {unknown[0] + 1} is no part; {hint}")
+    return said.map(WORDS).to_numpy(dtype=str)
+
+
+def _moments(column: "pd.Series", key: str) -> np.ndarray:
+    import pandas as pd
+
+    kind = pd.api.types
+    if kind.is_timedelta64_dtype(column):
+        return column.astype("int64").to_numpy()
+    if not kind.is_datetime64_any_dtype(column):
+        if (values := numbers(column, f"{key}: the column", strict=False)) is not None:
+            return values
+        written = text(column)
+        column = pd.to_datetime(written, format="ISO8601", errors="coerce", utc=True)
+        if column.isna().any():
+            row = int(np.flatnonzero(column.isna())[0])
+            raise ConfigError(
+                f"{key}: {written.iloc[row]!r} in data row {row + 1} is neither a number nor a date such as "
+                "2026-01-31; correct it, or use data.split_by=groups"
+            )
+    return pd.to_datetime(column, utc=True).astype("int64").to_numpy()
