@@ -15,6 +15,7 @@ from reglab.config.identity import strategy
 from reglab.config.rules import ACTIVATIONS, NORMS
 from reglab.config.strengths import fit_strengths
 from reglab.paths import CONF
+from tests.data.openml_responses import FLOWERS, save_openml
 from tests.data.test_idx import idx
 from tests.data.test_image_folder import pixels, write
 from tests.models.decoders import save_decoder
@@ -114,10 +115,12 @@ def test_what_a_file_composes_trains_two_steps(path, table, folders, store_uri, 
 
     monkeypatch.chdir(folders["idx"])  # where my_net.py is
     few = ["trainer.max_steps=2", "trainer.limit_val_batches=2", "trainer.limit_test_batches=2"]
+    save_openml(folders["idx"], FLOWERS)
     cfg = Composer().compose(
         [
             *overrides(path, table, str(folders.get(path.stem, "FOLDER"))),
             *few,
+            *([f"data.cache={folders['idx']}"] if path.stem == "openml" else []),
             *(["data.context_length=16"] if path.stem in ("hf_causal_lm", "lora_dropout") else []),
             "trainer.accelerator=cpu",
             "trainer.progress=false",

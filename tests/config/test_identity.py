@@ -163,11 +163,25 @@ def test_a_table_without_a_split_column_is_what_it_was_before_there_were_any(com
     assert len({by_time, by_group, config_hash(composer.compose(csv))}) == 3
 
 
+def test_what_openml_is_asked_for_is_the_identity_and_its_folder_is_not(composer):
+    def identity(*overrides):
+        return config_hash(composer.compose(["data=openml", *overrides]))
+
+    iris = identity("data.name=iris", "data.version=1")
+    assert identity("data.name=Iris", "data.version=1", "data.cache=/tmp/elsewhere") == iris
+    assert len({iris, identity("data.name=iris"), identity("data.name=wine", "data.version=1")}) == 3
+    assert identity("data.id=61", "data.name=label") == identity("data.id=61") != identity("data.id=62")
+    told = setting(composer.compose(["data=openml", "data.name=iris", "data.version=1"]))["data"]
+    assert (told["name"], told["version"]) == ("iris", 1)
+
+
 def test_data_name_is_the_files_stem_unless_given(composer):
     csv = ["data=csv", "data.path=/tmp/wine.csv.gz", "data.target=y"]
     assert data_name(composer.compose(csv)) == "wine"
     assert data_name(composer.compose([*csv, "data.name=vino"])) == "vino"
     assert data_name(composer.compose([])) == "digits"
+    assert data_name(composer.compose(["data=openml", "data.id=61"])) == "openml-61"
+    assert data_name(composer.compose(["data=openml", "data.name=iris"])) == "iris"
 
 
 def test_strategy_is_named_in_acting_order(composer):

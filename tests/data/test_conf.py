@@ -28,7 +28,7 @@ def test_all_are_here():
     tables = ["breast_cancer", "diabetes", "seed_noise", "wine"]
     others = ["digits", "mnist1d", "mnist5k", "python_docs", "spoken_digits"]
     genes = ["khan", "nci60"]
-    assert sorted([*tables, *genes, *others, "csv", "text", "idx", "image_folder", *HUB]) == NAMES
+    assert sorted([*tables, *genes, *others, "csv", "text", "idx", "image_folder", "openml", *HUB]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -36,6 +36,7 @@ def test_a_config_builds_its_class(name, tmp_path):
     (tmp_path / "wine.csv").write_text("x,label\n1,a\n")
     overrides = [f"data.path={tmp_path / 'wine.csv'}"] if name in ("csv", "text", *HUB) else []
     overrides += ["data.root=wine"] if name in ("idx", "image_folder") else []
+    overrides += ["data.name=wine", "data.version=1"] if name == "openml" else []
     cfg = composed(name, *overrides, *(["data.target=label"] if name == "csv" else []))
     data = instantiate(cfg)
     assert data.name == ("wine" if overrides else name)
@@ -57,6 +58,7 @@ def test_a_config_begins_with_the_command_that_runs_it(name):
 def test_paths_and_axes_are_checked_without_heavy_imports():
     code = (
         "import sys, reglab.data, reglab.data.files, reglab.data.axes, reglab.data.package_files\n"
+        "import reglab.data.openml_name\n"
         "assert not {'torch', 'numpy', 'pandas', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

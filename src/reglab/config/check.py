@@ -19,6 +19,7 @@ from reglab.config.source import Unknown, declared, parameters
 from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
 from reglab.data.axes import check_axes, check_split_column, only_classes
 from reglab.data.files import SUFFIXES, check_file, check_folder
+from reglab.data.openml_name import check_openml
 from reglab.data.package_files import package_folder
 from reglab.errors import ConfigError
 from reglab.own_code import source_file
@@ -129,6 +130,8 @@ def _data(data: Mapping[str, Any]) -> None:
         check_file(data["path"], suffixes=_said(data, "suffixes", SUFFIXES))
     elif "path" in data and not data["path"]:
         raise ConfigError("data.path=null: give a folder with a data set, or a name in the Hugging Face cache")
+    if {"id", "version"} <= data.keys():
+        check_openml(data.get("name"), data["id"], data["version"], data.get("cache"))
     if "root" in data:
         check_folder(data["root"])
     tells_target = from_hub or "path" not in data  # by its name

@@ -53,7 +53,7 @@ def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         parts[section] = {str(key): value for key, value in plain.items() if key != "name"}
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
     parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
-    parts["data"] = {k: v for k, v in parts["data"].items() if v is not None or k not in _LATER}
+    parts["data"] = _data(cfg)
     for section, key in _MAY_BE_PATHS:
         value = parts[section].get(key)
         if isinstance(value, str) and Path(value).expanduser().exists():
@@ -63,6 +63,15 @@ def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     canonical = _canonical(parts)
     assert isinstance(canonical, dict)
     return canonical
+
+
+def _data(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """Without the label, the folder of downloads, and keys that are younger than runs, where null."""
+    plain = _plain(cfg.get("data"))
+    label = "version" not in plain or plain.get("id") is not None  # else it says which data set of OpenML is meant
+    apart = {"cache"} | ({"name"} if label else set()) | {key for key in _LATER if plain.get(key) is None}
+    known = plain if label else {**plain, "name": str(plain.get("name")).lower()}  # as OpenML takes it
+    return {str(key): value for key, value in known.items() if key not in apart}
 
 
 def _plain(node: Any) -> dict[Any, Any]:
@@ -88,13 +97,14 @@ def setting(cfg: DictConfig, tuned: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def data_name(cfg: DictConfig) -> str:
-    """The data set's name; for a file without one, the file's stem."""
+    """The data set's name; for a file without one, the file's stem; for a number of OpenML, ``openml-61``."""
     if cfg.data.get("name"):
         return str(cfg.data.name)
     for key in _PATHS:
         if cfg.data.get(key):
             return stem(str(cfg.data[key]))
-    return str(cfg.data._target_).rpartition(".")[2].lower()
+    own = str(cfg.data._target_).rpartition(".")[2].lower()
+    return f"{own}-{cfg.data.id}" if cfg.data.get("id") else own
 
 
 def _hash(parts: Mapping[str, Any]) -> str:

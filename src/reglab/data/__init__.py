@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reglab.data.mnist1d import Mnist1d
     from reglab.data.mnist5k import Mnist5k
     from reglab.data.nci60 import Nci60
+    from reglab.data.openml import Openml
     from reglab.data.python_docs import PythonDocs
     from reglab.data.seed_noise import SeedNoise
     from reglab.data.source import Part, Source
@@ -39,6 +40,7 @@ _HOME = {
     "Mnist1d": "mnist1d",
     "Mnist5k": "mnist5k",
     "Nci60": "nci60",
+    "Openml": "openml",
     "Part": "source",
     "PythonDocs": "python_docs",
     "SeedNoise": "seed_noise",
@@ -63,6 +65,7 @@ __all__ = [
     "Mnist1d",
     "Mnist5k",
     "Nci60",
+    "Openml",
     "Part",
     "PythonDocs",
     "SeedNoise",

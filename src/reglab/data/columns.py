@@ -29,7 +29,7 @@ class Columns:
         table: the features, without the target.
         where: begins a message: the key and what it got, such as ``data.path=FILE``.
         standardize: False leaves numbers as they are.
-        remove: how to be rid of a column, for messages.
+        remove: how to be rid of a column, ``{name}``, for messages.
 
     Raises:
         ConfigError: no column at all, a column without any value, text among numbers, an infinite number, dates, a
@@ -44,15 +44,15 @@ class Columns:
         numeric: list[np.ndarray] = []
         self.categories: list[np.ndarray] = []
         for name in table.columns:
-            key = f"{where}: column {str(name)!r}"
+            key, how = f"{where}: column {str(name)!r}", remove.format(name=name)
             if table[name].isna().all():
-                raise ConfigError(f"{key} has no value in any row; {remove}")
+                raise ConfigError(f"{key} has no value in any row; {how}")
             declared = isinstance(table[name].dtype, pd.CategoricalDtype)
             values = None if declared else numbers(table[name], key)
             if values is not None:
                 numeric.append(values)
             else:
-                self.categories.append(_values(table[name], key, remove))
+                self.categories.append(_values(table[name], key, how))
         self.numbers = Standardized(np.stack(numeric, axis=1), standardize) if numeric else None
 
     def __call__(self, train: np.ndarray) -> Tensor:

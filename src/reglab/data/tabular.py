@@ -23,7 +23,7 @@ class Origin(NamedTuple):
 
     Args:
         where: the key that gave it, and what it got: ``data.path=FILE``.
-        remove: how to be rid of a column.
+        remove: how to be rid of a column, ``{name}``.
         columns: a remark where a column is not found.
     """
 
