@@ -33,6 +33,7 @@ SHOWS = {
     "make status": ["2 of 2 done"],
     "make report": ["none", "report.html"],
     "make generate": ["Call me Ishmael, he said,"],
+    "make export": ["registered: digits, version 1", "mlflow models serve"],
 }
 
 

@@ -58,6 +58,19 @@ def test_numbers_are_standardized_on_the_training_rows_and_categories_stay_0_or_
     assert set(data.train.inputs[:, 4:].unique().tolist()) == {0.0, 1.0}
 
 
+def test_what_is_described_makes_the_inputs_from_the_file(file):
+    data = ready(file)
+    table = pd.read_csv(file)
+    columns = []
+    for one in data.features():
+        if "value" in one:
+            columns.append((table[one["name"]] == one["value"]).astype(float))
+        else:
+            columns.append((table[one["name"]].astype(float) - one["mean"]) / one["scale"])
+    expected = np.stack(columns, axis=1).astype(np.float32)
+    np.testing.assert_allclose(data.train.inputs, expected[data.parts.train], rtol=1e-6, atol=1e-7)
+
+
 def test_a_regression_target_keeps_its_units_at_hand(file):
     data = ready(file, target="price")
     own = data.test.targets * data.target_scale + data.target_mean

@@ -44,3 +44,18 @@ def test_a_column_that_is_missing_in_all_of_training_becomes_zero():
     columns[TRAIN, 3] = np.nan
     assert Standardized(columns)(TRAIN)[:, 3].eq(0).all()
     assert Standardized(columns, standardize=False)(TRAIN)[:, 3].eq(0).all()
+
+
+def test_what_is_described_makes_the_inputs_again():
+    columns = table()
+    columns[::7, 1] = np.nan
+    columns[:, 2] = 4.0
+    for standardize in (True, False):
+        made = Standardized(columns, standardize, names="abcd")
+        told = made.described(TRAIN)
+        assert [one["name"] for one in told] == list("abcd")
+        assert [one for one in told if "missing" in one] == [told[1]]
+        for one, column, got in zip(told, columns.T, made(TRAIN).T, strict=True):
+            values = np.where(np.isnan(column), one.get("missing", np.nan), column)
+            expected = (values - one["mean"]) / one["scale"] if one["scale"] else np.zeros(len(values))
+            torch.testing.assert_close(got, torch.from_numpy(expected).float())

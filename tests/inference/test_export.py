@@ -18,6 +18,7 @@ import pytest
 import torch
 from mlflow.models import get_model_info
 from omegaconf import DictConfig, OmegaConf
+from sklearn.datasets import load_diabetes
 from torch import nn
 
 from reglab.config.compose import compose
@@ -109,7 +110,11 @@ def test_answers_are_those_of_the_network_for_any_number_of_rows(
 def test_a_regression_answers_in_the_targets_own_units(store: Store, exported: dict[str, tuple[str, Path]]) -> None:
     run_id, folder = exported["amounts"]
     data = rebuilt(finished(store.uri, run_id), store.uri).data
-    said = mlflow.pyfunc.load_model(str(folder)).predict(data.test.inputs.numpy())
+    columns = load_diabetes(scaled=False).data[data.parts.test]
+    features = json.loads((folder / "inputs.json").read_text())
+    inputs = np.stack([(c - one["mean"]) / one["scale"] for c, one in zip(columns.T, features, strict=True)], axis=1)
+    assert [one["name"] for one in features][:3] == ["age", "sex", "bmi"]
+    said = mlflow.pyfunc.load_model(str(folder)).predict(inputs.astype(np.float32))
     true = data.test.targets.double().numpy() * data.target_scale + data.target_mean
     tracked = queries.get(store, run_id)
     assert tracked is not None
@@ -150,6 +155,8 @@ def test_it_tells_what_goes_in_and_what_comes_out(exported: dict[str, tuple[str,
     amounts = get_model_info(str(exported["amounts"][1]))
     assert amounts.signature.outputs.inputs[0].shape == (-1,)
     assert amounts.metadata["answers"] == "the target in its own units"
+    assert amounts.metadata["inputs"]["features"].startswith("inputs.json: ")
+    assert not (folder / "inputs.json").exists()  # of images there is nothing to say
 
 
 def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

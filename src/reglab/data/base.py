@@ -3,6 +3,8 @@
 import hashlib
 import math
 from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -79,6 +81,7 @@ class TensorData(pl.LightningDataModule):
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.batch_size = batch_size
         self._ready = False
+        self._described: Callable[[np.ndarray], list[dict[str, Any]]] | None = None
 
     @abstractmethod
     def load(self) -> Source:
@@ -126,6 +129,7 @@ class TensorData(pl.LightningDataModule):
         self.split_hash = self._hash_split(targets)
         scaled = self._scaled(targets, source)
         inputs = source.inputs(self.parts.train) if callable(source.inputs) else source.inputs
+        self._described = getattr(source.inputs, "described", None)
         self.train, self.val, self.test = (
             Part(inputs[rows], scaled[rows])
             for rows in map(torch.from_numpy, (self.parts.train, self.parts.val, self.parts.test))
@@ -212,6 +216,13 @@ class TensorData(pl.LightningDataModule):
     def evaluation_rows(self) -> int:
         """Rows of a batch of evaluation: without gradients larger batches are cheaper and fit."""
         return 1024
+
+    def features(self) -> list[dict[str, Any]]:
+        """Of each input what it is made from, with what was fitted on the training rows; empty: inputs are as they are.
+
+        See `reglab.data.standardize.Standardized.described` and those of other inputs.
+        """
+        return self._described(self.parts.train) if self._described else []
 
     def files(self) -> dict[str, str]:
         """What of the data a run has to keep for its model to be used again: texts by artifact path."""

@@ -27,5 +27,6 @@ class BreastCancer(TensorData):
 def _breast_cancer() -> Source:
     from sklearn.datasets import load_breast_cancer
 
-    columns, labels = load_breast_cancer(return_X_y=True)
-    return Source(Standardized(columns), torch.from_numpy(labels).long(), classes=2)
+    held = load_breast_cancer()
+    columns = Standardized(held.data, names=held.feature_names)
+    return Source(columns, torch.from_numpy(held.target).long(), classes=2)

@@ -1,6 +1,6 @@
 """From the feature columns of a table to one tensor, fitted on the training rows."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -41,8 +41,8 @@ class Columns:
 
         if table.shape[1] == 0:
             raise ConfigError(f"{where}: has no column besides the target; add features")
-        numeric: list[np.ndarray] = []
-        self.categories: list[np.ndarray] = []
+        numeric: dict[str, np.ndarray] = {}
+        self.categories: dict[str, np.ndarray] = {}
         for name in table.columns:
             key, how = f"{where}: column {str(name)!r}", remove.format(name=name)
             if table[name].isna().all():
@@ -50,17 +50,28 @@ class Columns:
             declared = isinstance(table[name].dtype, pd.CategoricalDtype)
             values = None if declared else numbers(table[name], key)
             if values is not None:
-                numeric.append(values)
+                numeric[str(name)] = values
             else:
-                self.categories.append(_values(table[name], key, how))
-        self.numbers = Standardized(np.stack(numeric, axis=1), standardize) if numeric else None
+                self.categories[str(name)] = _values(table[name], key, how)
+        self.numbers = None
+        if numeric:
+            self.numbers = Standardized(np.stack(list(numeric.values()), axis=1), standardize, list(numeric))
 
     def __call__(self, train: np.ndarray) -> Tensor:
         """All rows, float32 (n, features), fitted on the row numbers ``train``."""
         blocks = [self.numbers(train)] if self.numbers else []
-        for values in self.categories:
+        for values in self.categories.values():
             blocks.append(torch.from_numpy((values[:, None] == np.unique(values[train])).astype(np.float32)))
         return torch.cat(blocks, dim=1)
+
+    def described(self, train: np.ndarray) -> list[dict[str, Any]]:
+        """Of each input what it is made from: see `Standardized`; or 1 where the column ``name`` has the ``value``.
+
+        Of a category the empty text is a missing value.
+        """
+        numbers = self.numbers.described(train) if self.numbers else []
+        there = {name: np.unique(values[train]) for name, values in self.categories.items()}
+        return [*numbers, *({"name": name, "value": str(value)} for name, found in there.items() for value in found)]
 
 
 def _values(column: "pd.Series", key: str, remove: str) -> np.ndarray:

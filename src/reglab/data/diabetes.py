@@ -28,5 +28,6 @@ def _diabetes() -> Source:
     from sklearn.datasets import load_diabetes
 
     # Unscaled: scikit-learn's default scaling has seen the test rows.
-    columns, progression = load_diabetes(return_X_y=True, scaled=False)
-    return Source(Standardized(columns), torch.from_numpy(progression), standardize_target=True)
+    held = load_diabetes(scaled=False)
+    columns = Standardized(held.data, names=held.feature_names)
+    return Source(columns, torch.from_numpy(held.target), standardize_target=True)

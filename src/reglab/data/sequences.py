@@ -1,5 +1,7 @@
 """Sequences of different lengths as one tensor."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,8 +35,18 @@ class StandardizedFrames:
 
     def __call__(self, train: np.ndarray) -> Tensor:
         """All rows, float32 (n, features, longest), fitted on the row numbers ``train``."""
-        fitted = self.sequences[train].astype(np.float64)
-        mean = np.nanmean(fitted, axis=(0, 2))[:, None]
-        scale = np.nanstd(fitted, axis=(0, 2))[:, None]
-        scale[scale == 0] = np.inf  # a feature that never changes: nothing can be learnt from it
+        mean, scale = (values[:, None] for values in self._fitted(train))
         return torch.from_numpy(((self.sequences - mean) / scale).astype(np.float32))
+
+    def _fitted(self, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        frames = self.sequences[train].astype(np.float64)
+        scale = np.nanstd(frames, axis=(0, 2))
+        scale[scale == 0] = np.inf  # a feature that never changes: nothing can be learnt from it
+        return np.nanmean(frames, axis=(0, 2)), scale
+
+    def described(self, train: np.ndarray) -> list[dict[str, Any]]:
+        """Of each feature its number as ``name``, ``mean`` and ``scale``, None where the input is 0 whatever it was."""
+        return [
+            {"name": str(number), "mean": float(mean), "scale": float(scale) if np.isfinite(scale) else None}
+            for number, (mean, scale) in enumerate(zip(*self._fitted(train), strict=True))
+        ]

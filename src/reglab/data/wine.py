@@ -27,5 +27,6 @@ class Wine(TensorData):
 def _wine() -> Source:
     from sklearn.datasets import load_wine
 
-    columns, labels = load_wine(return_X_y=True)
-    return Source(Standardized(columns), torch.from_numpy(labels).long(), classes=3)
+    held = load_wine()
+    columns = Standardized(held.data, names=held.feature_names)
+    return Source(columns, torch.from_numpy(held.target).long(), classes=3)

@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +33,7 @@ ANSWERS = {
     "regression": "the target in its own units",
     LanguageModeling.kind: "the text that goes on with a prompt",
 }
+FEATURES = "inputs.json"  # beside the model: what each input is made from
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
 _PORT = 5001  # MLflow's own default is that of the UI
 _JUDGES = ("best/val/accuracy", "best/val/rmse", "best/val/bits_per_character", "best/val/loss")
@@ -107,6 +109,8 @@ def _save_graph(folder: Path, made: Origin, uri: str | None) -> None:
         outputs: np.ndarray = traced(inputs).numpy()
     metadata = {**_metadata(made.record), **_of_data(found.data)}
     flavors.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
+    if features := found.data.features():
+        (folder / FEATURES).write_text(json.dumps(features, indent=1), encoding="utf-8")
 
 
 def _save_decoder(folder: Path, uri: str | None, record: Record) -> None:
@@ -146,6 +150,8 @@ def _of_data(data: TensorData) -> dict[str, Any]:
     """What a user must know of inputs and answers."""
     about = inspect.cleandoc(type(data).__doc__ or "").partition("\n\n")[0]
     inputs = {"shape": list(data.input_shape), "dtype": "float32", "as": " ".join(about.split())}
+    if data.features():
+        inputs["features"] = f"{FEATURES}: what each is made from; (value - mean) / scale"
     if data.kind == "classification":
         return {"inputs": inputs, "classes": list(data.class_names or map(str, range(data.outputs)))}
     return {"inputs": inputs, "target": {"mean": data.target_mean, "scale": data.target_scale}}
