@@ -30,7 +30,9 @@ class AttentionDropout(Regularizer):
     stackable: ClassVar = "kernels of attention take the probability as a plain number"
     effects: ClassVar = {"p": "noisy attention"}
     acts_on: ClassVar = "blocks"
-    needs: ClassVar = "it needs attention with a dropout of its own, as model=llama has it"
+    needs: ClassVar = (
+        "it needs attention with a dropout of its own, as model=transformer_encoder and model=llama have it"
+    )
     p: Tensor
 
     def __init__(self, p: float) -> None:

@@ -21,7 +21,9 @@ class FeedForwardDropout(DecoderNoise):
 
     effects: ClassVar = {"p": "noisy activations"}
     acts_on: ClassVar = "blocks"
-    needs: ClassVar = "it needs feed-forward layers of two weight matrices or more, as model=llama has them"
+    needs: ClassVar = (
+        "it needs feed-forward layers of two weight matrices or more, as model=transformer_encoder and model=llama have"
+    )
 
     def __init__(self, p: float) -> None:
         super().__init__(p=p)

@@ -20,7 +20,9 @@ class ResidualDropout(DecoderNoise):
 
     effects: ClassVar = {"p": "noisy residual stream"}
     acts_on: ClassVar = "blocks"
-    needs: ClassVar = "it needs blocks of attention and feed-forward layers, as model=llama has them"
+    needs: ClassVar = (
+        "it needs attention and feed-forward layers, as model=transformer_encoder and model=llama have them"
+    )
 
     def __init__(self, p: float) -> None:
         super().__init__(p=p)
