@@ -43,7 +43,7 @@ def test_the_last_real_place_and_the_mean_of_real_ones() -> None:
 
 @pytest.mark.parametrize("model", [GRU, TransformerEncoder])
 def test_a_padded_sequence_is_read_as_it_is_alone(model: Callable[..., nn.Module]) -> None:
-    net = model((CHANNELS, LONGEST), 3).eval()
+    net = model((CHANNELS, LONGEST), 3, padded=True).eval()
     with torch.no_grad():
         together = net(padded(sequences()))
         for row, one in enumerate(sequences()):
@@ -51,7 +51,7 @@ def test_a_padded_sequence_is_read_as_it_is_alone(model: Callable[..., nn.Module
 
 
 def test_a_convolution_reads_zeros_after_the_end_of_every_block() -> None:
-    net = CNN((CHANNELS, LONGEST), 3, activation="sigmoid").eval()  # which makes .5 of zeros
+    net = CNN((CHANNELS, LONGEST), 3, activation="sigmoid", padded=True).eval()  # which makes .5 of zeros
     with torch.no_grad():
         for row in padded(sequences()):
             values, real = row.nan_to_num(0), ~row[0].isnan()
@@ -64,7 +64,7 @@ def test_a_convolution_reads_zeros_after_the_end_of_every_block() -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_padding_gives_no_gradient_and_noise_leaves_it(model: Callable[..., nn.Module]) -> None:
-    net = model((CHANNELS, LONGEST), 3)
+    net = model((CHANNELS, LONGEST), 3, padded=True)
     inputs = (padded(sequences()) + torch.randn(len(LENGTHS), CHANNELS, LONGEST)).requires_grad_()
     loss = net(inputs).square().mean()
     loss.backward()
@@ -72,3 +72,11 @@ def test_padding_gives_no_gradient_and_noise_leaves_it(model: Callable[..., nn.M
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
     assert inputs.grad is not None
     assert torch.equal(inputs.grad.abs().sum(1) > 0, ~inputs.isnan()[:, 0])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_where_no_signal_ends_early_it_makes_no_difference(model: Callable[..., nn.Module]) -> None:
+    net, aware = model((CHANNELS, LONGEST), 3), model((CHANNELS, LONGEST), 3, padded=True)
+    aware.load_state_dict(net.state_dict())
+    signals = torch.randn(5, CHANNELS, LONGEST)
+    torch.testing.assert_close(aware(signals), net(signals))

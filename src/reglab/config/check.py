@@ -92,7 +92,7 @@ def _complete(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
     if "lr" not in plain["optimizer"]:
         raise ConfigError("optimizer.lr: missing; add +optimizer.lr=1e-3")
     _known_keys("data", plain["data"])
-    _known_keys("model", plain["model"], given={"input_shape", "outputs"})
+    _known_keys("model", plain["model"], given={"input_shape", "outputs", "padded"})
     _known_keys("optimizer", plain["optimizer"], given={"params"})
     if "_target_" in plain["scheduler"]:
         _known_keys("scheduler", plain["scheduler"], given={"optimizer"})

@@ -6,7 +6,7 @@ What they do not tell is found once data and model are built (`reglab.training.b
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reglab.config.source import Unknown, declared
+from reglab.config.source import Unknown, declared, parameters
 from reglab.errors import ConfigError
 
 EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
@@ -42,8 +42,7 @@ def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remed
     if _said(data, "padded"):
         if _said(node, "moves_places"):
             raise ConfigError(moves_ends(key, str(name)))
-        # Of a foreign network only a pass tells: see `reglab.training.build`.
-        if key.startswith("model=") and _said(node, "masks_padding") is None and _said(node, "kinds"):
+        if key.startswith("model=") and _takes(node, "padded") is False:
             raise ConfigError(ignores_ends(key, str(name)))
     inputs = _said(node, "or_on_inputs")
     if task == "language modeling" and inputs and node.get(inputs):
@@ -158,6 +157,14 @@ def nothing_to_act_on(name: str, model: Mapping[str, Any], needs: str) -> str:
     """One line for a regularizer without an effect."""
     where = f"model={model['name']}" if model.get("name") else "this model"
     return f"regularizer={name}: found nothing to act on in {where}; {needs}"
+
+
+def _takes(node: Mapping[str, Any], argument: str) -> bool | None:
+    """Whether the class of a section takes an argument; None where its source does not tell."""
+    try:
+        return argument in parameters(str(node["_target_"]))
+    except Unknown:
+        return None
 
 
 def _said(node: Mapping[str, Any], variable: str) -> Any:

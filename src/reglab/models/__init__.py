@@ -3,8 +3,9 @@
 A class may say what a config can be checked with: ``dims``, how many dimensions its examples may have, and ``offers``,
 what regularizers find in it (``activations`` between layers, ``maps``: those of convolutions, ``branches`` of residual
 blocks, ``blocks`` of attention and feed-forward layers, ``embeddings`` of tokens), each with the key that takes it away
-where it is empty, ``kinds`` of tasks, and ``masks_padding``: it reads each sequence as far as it goes. Where nothing is
-said, building the model tells. Decoders stay in their own modules: what they import is needed by no other model.
+where it is empty, and ``kinds`` of tasks. One that reads sequences of different lengths, each as far as it goes, takes
+``padded``. Where nothing is said, building the model tells. Decoders stay in their own modules: what they import is
+needed by no other model.
 """
 
 from reglab.models.cnn import CNN

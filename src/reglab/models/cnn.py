@@ -15,8 +15,8 @@ from reglab.models.padding import unpadded
 class CNN(nn.Sequential):
     """Blocks of convolution ("same" padding), normalization, activation and max-pooling by 2, then a linear map.
 
-    After the end of a signal (NaN, where signals have different lengths) every block has zeros: no place there is ever
-    heard. Batch normalization counts them, as it does in most code.
+    After the end of a signal, where they are `padded`, every block has zeros: no place there is ever heard. Batch
+    normalization counts them, as it does in most code.
 
     Args:
         input_shape: (channels, height, width) or (channels, length).
@@ -25,6 +25,7 @@ class CNN(nn.Sequential):
         kernel_size: odd width of the kernels.
         activation: a name in `layers.ACTIVATIONS`.
         norm: ``none``, ``batch`` or ``layer``, before the activation.
+        padded: whether signals may end before the longest does, NaN from there on.
 
     Raises:
         ConfigError: see `convolutions.check`.
@@ -33,7 +34,6 @@ class CNN(nn.Sequential):
     kinds: ClassVar = ("classification", "regression")
     offers: ClassVar = {"activations": "channels", "maps": "channels"}
     dims: ClassVar = (2, 3)
-    masks_padding: ClassVar = True
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class CNN(nn.Sequential):
         kernel_size: int = 3,
         activation: str = "relu",
         norm: str = "none",
+        padded: bool = False,
     ) -> None:
         dims = check("cnn", input_shape, channels)
         chain: list[tuple[str, nn.Module]] = []
@@ -54,10 +55,11 @@ class CNN(nn.Sequential):
             features = size
         chain.append(("flatten", nn.Flatten()))
         super().__init__(OrderedDict(chain + layers.output(flat(input_shape, channels), outputs)))
+        self.padded = padded
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(rows, *input_shape) to (rows, outputs), or (rows,) for a regression."""
-        if inputs.ndim != 3:
+        if not self.padded:
             said: Tensor = super().forward(inputs)
             return said
         values, real = unpadded(inputs)

@@ -20,22 +20,21 @@ class Recurrent(nn.GRU):
 
     is_activation = True
 
-    def forward(self, values: Tensor, real: Tensor) -> Tensor:  # type: ignore[override]
-        """(rows, length, features) to (rows, length, units), zeros at places that are not `real` (rows, length)."""
+    def forward(self, values: Tensor, real: Tensor | None) -> Tensor:  # type: ignore[override]
+        """(rows, length, features) to (rows, length, units), zeros where places (rows, length) are not `real`."""
         states, _ = super().forward(values)
-        return states.masked_fill(~real.unsqueeze(-1), 0)
+        return states if real is None else states.masked_fill(~real.unsqueeze(-1), 0)
 
 
 class GRU(nn.Module):
     """Layers of gated recurrent units that read a sequence from its begin; the state at its last place is the answer.
 
     Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation".
-    Sequences of different lengths, NaN after their end, are read as far as they go.
-
     Args:
         input_shape: (channels, length).
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
         hidden_sizes: units of each layer.
+        padded: whether signals may end before the longest does, NaN from there on.
 
     Raises:
         ConfigError: the data's examples are no sequences, or no layer is named.
@@ -44,10 +43,16 @@ class GRU(nn.Module):
     kinds: ClassVar = ("classification", "regression")
     offers: ClassVar = {"activations": "hidden_sizes"}
     dims: ClassVar = (2,)
-    masks_padding: ClassVar = True
 
-    def __init__(self, input_shape: tuple[int, ...], outputs: int, hidden_sizes: Sequence[int] = (64, 64)) -> None:
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        outputs: int,
+        hidden_sizes: Sequence[int] = (64, 64),
+        padded: bool = False,
+    ) -> None:
         super().__init__()
+        self.padded = padded
         if len(input_shape) != 2:
             raise ConfigError(
                 f"model=gru: reads sequences (channels, length), and this data's examples have the shape "
@@ -65,9 +70,9 @@ class GRU(nn.Module):
 
     def forward(self, signals: Tensor) -> Tensor:
         """(rows, channels, length) to (rows, outputs), or (rows,) for a regression."""
-        values, real = unpadded(signals)
+        values, real = unpadded(signals) if self.padded else (signals, None)
         values = values.transpose(1, 2)
         for layer in self.recurrent:
             values = layer(values, real)
-        said: Tensor = self.head(last_real(values, real))
+        said: Tensor = self.head(values[:, -1] if real is None else last_real(values, real))
         return said

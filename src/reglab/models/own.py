@@ -20,7 +20,7 @@ class Own:
     """Makes an object of a class that is named by its module: ``my_net.Net`` is the class ``Net`` of ``my_net.py``.
 
     The module is looked for in the folder that the command runs in, then where Python looks; the text of its file is a
-    part of a run's identity. The class is given what of `input_shape` and `outputs` its constructor takes, and `args`.
+    part of a run's identity. The class is given `args`, and `input_shape`, `outputs` and `padded` where it takes them.
     What it says is taken as logits (rows, classes), or for a regression as numbers (rows,).
 
     Args:
@@ -28,6 +28,7 @@ class Own:
         outputs: number of classes, or 1 for a regression.
         target: the class, with its module.
         args: further arguments of its constructor.
+        padded: whether signals may end before the longest does, NaN from there on.
 
     Raises:
         ConfigError: no such module or class, one that is no ``nn.Module``, or arguments that it does not take.
@@ -39,11 +40,14 @@ class Own:
         outputs: int,
         target: str | None = None,
         args: Mapping[str, Any] | None = None,
+        padded: bool = False,
     ) -> nn.Module:
         network = _found(target)
         taken = inspect.signature(network).parameters
         takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
-        given = {"input_shape": input_shape, "outputs": outputs}
+        given: dict[str, Any] = {"input_shape": input_shape, "outputs": outputs}
+        if padded:
+            given["padded"] = True
         try:
             made = network(**{key: value for key, value in given.items() if takes_all or key in taken}, **(args or {}))
         except TypeError as error:

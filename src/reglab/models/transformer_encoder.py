@@ -70,7 +70,7 @@ class TransformerEncoder(nn.Module):
 
     Vaswani et al. 2017, "Attention Is All You Need"; images as in Dosovitskiy et al. 2021, "An Image is Worth 16x16
     Words"; tables as in Gorishniy et al. 2021, "Revisiting Deep Learning Models for Tabular Data". The mean is taken
-    over all tokens, of sequences of different lengths (NaN after their end) over the real ones.
+    over all tokens that are real.
 
     Args:
         input_shape: (channels, height, width), (channels, length) or (features,).
@@ -81,6 +81,7 @@ class TransformerEncoder(nn.Module):
         feed_forward_units: units of the feed-forward layers.
         patch_size: side of an image's patches; signals and tables have a token for each place or feature.
         activation: a name in `layers.ACTIVATIONS`.
+        padded: whether signals may end before the longest does, NaN from there on.
 
     Raises:
         ConfigError: sizes that do not divide one another.
@@ -89,7 +90,6 @@ class TransformerEncoder(nn.Module):
     kinds: ClassVar = ("classification", "regression")
     offers: ClassVar = {"activations": "blocks", "blocks": "blocks", "branches": "blocks"}
     dims: ClassVar = (1, 2, 3)
-    masks_padding: ClassVar = True
 
     def __init__(
         self,
@@ -101,6 +101,7 @@ class TransformerEncoder(nn.Module):
         feed_forward_units: int = 128,
         patch_size: int = 4,
         activation: str = "gelu",
+        padded: bool = False,
     ) -> None:
         super().__init__()
         if width % heads:
@@ -109,7 +110,7 @@ class TransformerEncoder(nn.Module):
             self.tokens: nn.Module = ImageTokens(input_shape, width, patch_size)
         else:
             self.tokens = (FeatureTokens if len(input_shape) == 1 else SignalTokens)(input_shape, width)
-        self.signals = len(input_shape) == 2
+        self.padded = padded
         self.blocks = nn.ModuleList(
             Residual(width, branch)
             for _ in range(blocks)
@@ -123,7 +124,7 @@ class TransformerEncoder(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """(rows, *input_shape) to (rows, outputs), or (rows,) for a regression."""
         real, seen = None, None
-        if self.signals:
+        if self.padded:
             inputs, real = unpadded(inputs)
             seen = real[:, None, None, :]
         values = self.tokens(inputs)

@@ -43,13 +43,15 @@ def build_task(data: TensorData) -> Task:
 
 def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
     """The network, sized by the data; its initial weights depend on the seed alone."""
-    return sized_model(cfg, data.input_shape, data.outputs)
+    return sized_model(cfg, data.input_shape, data.outputs, padded=data.padded)
 
 
-def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
-    """The same where the sizes are known and the data not needed."""
+def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, padded: bool = False) -> nn.Module:
+    """The same where the sizes are known and the data not needed; `padded`: sequences of different lengths."""
     keys = {key: value for key, value in plain(cfg.model).items() if key not in ("_target_", "name")}
     model = get_class(cfg.model._target_)
+    if padded and "padded" in inspect.signature(model).parameters:
+        keys["padded"] = True
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(mix(int(cfg.seed), "init"))
         network: nn.Module = model(input_shape=input_shape, outputs=outputs, **keys)
