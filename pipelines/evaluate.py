@@ -8,19 +8,14 @@ from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
 from reglab.config.rules import apply, whole
-from reglab.errors import ConfigError
+from reglab.config.run_id import check_run_id
 from reglab.tracking.uri import resolve
 
 
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
     apply({"mc_dropout": whole(2), "seed": whole(0)}, cfg)
-    if cfg.run_id in (None, ""):
-        raise ConfigError(
-            "run_id=null: give the id of a tracked run, as in make evaluate RUN_ID=ID; make train prints it"
-        )
-    if not isinstance(cfg.run_id, str):  # hexadecimal digits that are a number as well
-        raise ConfigError(f"run_id={cfg.run_id}: was read as a number; quote it twice: run_id=\"'ID'\"")
+    check_run_id(cfg.run_id, "evaluate")
     resolve(cfg.tracking.uri)
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
 from reglab.config.rules import YES_NO, Rule, apply, number, or_null, positive, typed, whole
-from reglab.errors import ConfigError
+from reglab.config.run_id import check_run_id
 from reglab.tracking.uri import resolve
 
 RULES = {
@@ -30,8 +30,7 @@ RULES = {
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
     apply(RULES, cfg)
-    if cfg.run_id is not None and not isinstance(cfg.run_id, str):  # hexadecimal digits that are a number as well
-        raise ConfigError(f"run_id={cfg.run_id}: was read as a number; quote it twice: run_id=\"'ID'\"")
+    check_run_id(cfg.run_id)
     resolve(cfg.tracking.uri)
 
 
