@@ -221,7 +221,7 @@ WRONG = {
     "model=cnn model.kernel_size=2": "model.kernel_size=2: must be an odd whole number",
     "optimizer.lr=0": "optimizer.lr=0: must be a finite number above 0",
     "optimizer.betas=[.9]": "optimizer.betas=[0.9]: must be two numbers, each at least 0 and below 1",
-    "trainer.precision=bf16-true": "trainer.precision=bf16-true: weights of 8 bits lose small strengths",
+    "trainer.precision=bf16-true": "trainer.precision=bf16-true: its 8 significant bits lose small",
     "trainer.precision=16-mixed": "trainer.precision=16-mixed: is for GPUs; use bf16-mixed",
     "trainer.max_epochs=0": "trainer.max_epochs=0: must be a whole number of 1 or more",
     "trainer.check_val_every_n_epoch=0": "trainer.check_val_every_n_epoch=0: must be a whole number of 1 or more",

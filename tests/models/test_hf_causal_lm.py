@@ -71,7 +71,7 @@ def test_lora_dropout_thins_what_adapters_read_in_training_alone(saved: Path) ->
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"path": "/nowhere"}, "model.path=/nowhere: no causal language model can be loaded from it ("),
+        ({"path": "/nowhere"}, "model.path=/nowhere: no such folder, nor a model in the Hugging Face cache; check"),
         ({"path": None}, "model.path=null: give a folder with a model"),
         (
             {"outputs": TOKENS + 1},
@@ -83,7 +83,7 @@ def test_lora_dropout_thins_what_adapters_read_in_training_alone(saved: Path) ->
         ),
         ({"lora": {"rank": 2}}, "model.lora: LoraConfig.__init__() got an unexpected keyword argument 'rank'; give "),
         ({"lora": {"r": 2, "target_modules": ["nope"]}}, "model.lora: Target modules {{'nope'}} not found"),
-        ({"dtype": "bfloat16"}, "model.dtype=bfloat16: weights of 8 bits lose small steps"),
+        ({"dtype": "bfloat16"}, "model.dtype=bfloat16: its 8 significant bits lose small steps"),
     ],
     ids=["missing", "null", "tokens", "context", "argument", "modules", "dtype"],
 )
@@ -110,3 +110,10 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
     before = config_hash(compose(line))
     (saved / "generation_config.json").write_text("{}")
     assert config_hash(compose(line)) != before  # a model enters by its content
+
+
+def test_text_in_other_tokens_than_the_models_is_refused(saved: Path, store_uri: str) -> None:
+    given = ["data=python_docs", "model=hf_causal_lm", f"model.path={saved}", *SMALL, *QUIET]
+    given += [f"tracking.uri={store_uri}", "data.tokenizer=bpe", "data.vocab_size=280"]
+    with pytest.raises(ConfigError, match=r"^data.tokenizer=bpe: gives tokens other numbers than model.path=.*; give"):
+        run(compose(given), given)

@@ -18,8 +18,9 @@ from reglab.models.own import Own
 from reglab.models.padding import unpadded
 from reglab.tracking import queries
 from reglab.tracking.store import open_store
-from reglab.training.build import check_ends
+from reglab.training.build import build_data
 from reglab.training.run import run
+from reglab.training.trial import check_fit
 
 CODE = """
 from torch import nn
@@ -92,7 +93,7 @@ def test_what_is_no_network_is_refused(request: pytest.FixtureRequest, target: s
 
 
 def test_an_argument_that_it_does_not_take_is_told(request: pytest.FixtureRequest) -> None:
-    with pytest.raises(ConfigError, match=r"Net.__init__\(\) got an unexpected keyword argument 'depth'; give"):
+    with pytest.raises(ConfigError, match=r"Net.__init__\(\) got an unexpected keyword argument 'depth'\); give"):
         Own((4,), 3, target=f"{module(request)}.Net", args={"depth": 2})
 
 
@@ -127,8 +128,8 @@ def test_one_that_does_not_see_where_sequences_end_is_refused(tmp_path: Path, re
     data.use(Source(torch.tensor([[[1.0, 2.0]], [[3.0, torch.nan]]] * 20), torch.arange(40) // 2 % 2, classes=2))
     cfg = compose(line(module(request), "data=digits"))
     with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: says NaN, for speech has sequences of different"):
-        check_ends(cfg, Flat(), data)
-    check_ends(cfg, Flat(seeing=True), data)
+        check_fit(cfg, Flat(), data)
+    check_fit(cfg, Flat(seeing=True), data)
 
 
 class Flat(nn.Module):
@@ -138,3 +139,18 @@ class Flat(nn.Module):
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:
         return (unpadded(signals)[0] if self.seeing else signals).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("network", "problem"),
+    [
+        (nn.Linear(5, 3), r"cannot read examples of the shape \(13,\) \(RuntimeError: .*; mend its forward"),
+        (nn.Linear(13, 4), r"says \(2, 4\) of 2 examples, and a classification task needs \(2, 3\)$"),
+    ],
+)
+def test_what_a_pass_shows_to_be_wrong_is_told(
+    request: pytest.FixtureRequest, network: nn.Module, problem: str
+) -> None:
+    cfg = compose(line(module(request)))
+    with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: " + problem):
+        check_fit(cfg, network, build_data(cfg))

@@ -154,7 +154,7 @@ def _precision(trainer: Mapping[str, Any]) -> None:
     precision = trainer.get("precision")
     if str(precision).startswith("bf16") and precision != "bf16-mixed":
         raise ConfigError(
-            f"trainer.precision={precision}: weights of 8 bits lose small strengths, decays and steps; use bf16-mixed"
+            f"trainer.precision={precision}: its 8 significant bits lose small strengths and steps; use bf16-mixed"
         )
     if precision == "16-mixed" and trainer.get("accelerator") == "cpu":
         raise ConfigError("trainer.precision=16-mixed: is for GPUs; use bf16-mixed, or trainer=gpu")

@@ -61,6 +61,11 @@ def _is_whole(value: Any, low: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
 
 
+def _is_name(value: str) -> bool:
+    """Whether it may be a name on the hub: ``organization/model``."""
+    return value.count("/") == 1 and not value.startswith(("/", ".", "~"))
+
+
 def whole(low: int) -> Rule:
     """A whole number of at least `low`."""
     return Rule(lambda v: _is_whole(v, low), f"a whole number of {low} or more")
@@ -178,8 +183,8 @@ TRAIN: dict[str, Rule] = {
     "data.seed": whole(0),
     "data.split_seed": whole(0),
     "data.tokenizer": Rule(
-        lambda v: v in ("characters", "bpe") or (isinstance(v, str) and Path(v).expanduser().exists()),
-        "characters, bpe, or the path of a tokenizer.json or of the folder that holds it",
+        lambda v: v in ("characters", "bpe") or (isinstance(v, str) and (Path(v).expanduser().exists() or _is_name(v))),
+        "characters, bpe, the path of a tokenizer.json or of the folder that holds it, or a model's name",
         ("characters", "bpe"),
     ),
     "data.vocab_size": whole(257),
@@ -210,7 +215,7 @@ TRAIN: dict[str, Rule] = {
     ),
     "model.lora": or_null(Rule(lambda v: isinstance(v, Mapping), "arguments of peft's LoraConfig, as in {r:8}")),
     "model.dtype": one_of("float32", "bfloat16"),
-    "model.args": Rule(lambda v: isinstance(v, Mapping), "arguments by name, as in {width:64}"),
+    "model.args": or_null(Rule(lambda v: isinstance(v, Mapping), "arguments by name, as in {width:64}")),
     "model.rope_theta": positive(),
     "model.activation": one_of(*ACTIVATIONS),
     "model.norm": one_of(*NORMS),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from reglab import hub_cache
 from reglab.errors import ConfigError
 
 END = "<|endoftext|>"
@@ -50,16 +51,34 @@ def loaded(text: str, key: str) -> Tokenizer:
 
 
 def read(path: str, key: str) -> Tokenizer:
-    """The tokenizer of a file ``tokenizer.json``, or of a folder that holds one, as a saved model does.
+    """The tokenizer of a file ``tokenizer.json``, or of a folder or a model in the hub's cache that has one.
 
     Raises:
         ConfigError: there is none; `key` names where the path came from.
     """
-    file = Path(path).expanduser()
-    file = file / "tokenizer.json" if file.is_dir() else file
-    if not file.is_file():
-        raise ConfigError(f"{key}={path}: must be characters, bpe, or a tokenizer.json or the folder of one")
+    file = _file(path)
+    if file is None:
+        raise ConfigError(
+            f"{key}={path}: must be characters, bpe, a tokenizer.json or the folder of one, or the name of a model in "
+            "the Hugging Face cache"
+        )
     return loaded(file.read_text(encoding="utf-8"), f"{key}={path}")
+
+
+def is_that_of(vocabulary: Tokenizer, path: str) -> bool:
+    """Whether tokens have the numbers that the model at a path knows them by; True where it brings no tokenizer."""
+    file = _file(path)
+    if file is None:
+        return True
+    own: dict[str, int] = loaded(file.read_text(encoding="utf-8"), str(file)).get_vocab()
+    return own == vocabulary.get_vocab()
+
+
+def _file(path: str) -> Path | None:
+    place = hub_cache.local(path)
+    if place is not None and place.is_dir():
+        place = place / "tokenizer.json"
+    return place if place is not None and place.is_file() else None
 
 
 def end_of(tokenizer: Tokenizer) -> int:

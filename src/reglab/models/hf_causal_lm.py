@@ -1,9 +1,9 @@
 """A decoder that others have trained, from a folder or the cache of the Hugging Face hub."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from reglab import hub_cache
 from reglab.errors import ConfigError
 from reglab.models._decoder import answers_with_logits
 
@@ -42,8 +42,8 @@ class HFCausalLM:
     ) -> "PreTrainedModel":
         if dtype != "float32" and lora is None:
             raise ConfigError(
-                f"model.dtype={dtype}: weights of 8 bits lose small steps; leave it at float32, or train adapters "
-                "beside them: model.lora={r:8}"
+                f"model.dtype={dtype}: its 8 significant bits lose small steps; leave it at float32, or train adapters "
+                "beside such weights: model.lora={r:8}"
             )
         model = _loaded(path, dtype)
         known = model.get_input_embeddings().weight.shape[0]
@@ -71,17 +71,22 @@ def _loaded(path: str | None, dtype: str) -> Any:
 
     if not path:
         raise ConfigError("model.path=null: give a folder with a model, or a name in the Hugging Face cache")
+    place = hub_cache.local(path)
+    if place is None:
+        remedy = "check the path"
+        if not hub_cache.is_place(path):
+            remedy = f"give a folder, or fetch the model of that name first: hf download {path}"
+        raise ConfigError(f"model.path={path}: no such folder, nor a model in the Hugging Face cache; {remedy}")
     logging.disable_progress_bar()
-    place = str(Path(path).expanduser()) if Path(path).expanduser().exists() else path
     try:
         return AutoModelForCausalLM.from_pretrained(
-            place, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+            str(place), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ConfigError(
             f"model.path={path}: no causal language model can be loaded from it ({first}); give a folder with "
-            "config.json and model.safetensors, or a name that is in the Hugging Face cache (hf download NAME)"
+            "config.json and model.safetensors"
         ) from error
 
 

@@ -50,11 +50,20 @@ class Own:
             given["padded"] = True
         try:
             made = network(**{key: value for key, value in given.items() if takes_all or key in taken}, **(args or {}))
-        except TypeError as error:
-            raise ConfigError(f"{KEY}={target}: {error}; give what it needs, as in model.args={{width:64}}") from error
+        except Exception as error:
+            remedy = "flatten them, or choose other data"
+            if isinstance(error, TypeError):
+                remedy = "give what it needs, as in model.args={width:64}"
+            raise ConfigError(
+                f"{KEY}={target}: cannot be made for examples of the shape {input_shape} ({_line(error)}); {remedy}"
+            ) from error
         if not isinstance(made, nn.Module):
             raise ConfigError(f"{KEY}={target}: makes a {type(made).__name__}; give a class of torch.nn.Module")
         return made
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _found(target: str | None) -> Any:

@@ -18,6 +18,7 @@ from reglab.study.cells import Cell
 from reglab.study.definition import Study
 from reglab.training import build
 from reglab.training.notes import double_counting
+from reglab.training.trial import check_fit
 
 
 def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
@@ -39,8 +40,7 @@ def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
             config = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
             data = data or _checked_data(study, cell, composer)
             model = build.build_model(config, data)
-            build.check_ends(config, model, data)
-            build.check_last_batch(model, data)
+            check_fit(config, model, data)
             for sentence in _notes(config, model, data):
                 sys.stderr.write(f"note: {cell.strategy} on {cell.about}: {sentence}\n")
 

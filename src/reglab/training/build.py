@@ -1,6 +1,5 @@
 """From a composed config to the objects that train."""
 
-import copy
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +20,6 @@ from reglab.regularizers.base import Regularizer
 from reglab.seeding import mix
 from reglab.tasks import Classification, LanguageModeling, Regression, Task
 from reglab.training.fit import Fit
-from reglab.training.modes import in_mode
 from reglab.training.module import Module
 
 
@@ -56,41 +54,6 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
         torch.default_generator.manual_seed(mix(int(cfg.seed), "init"))
         network: nn.Module = model(input_shape=input_shape, outputs=outputs, **keys)
         return network
-
-
-def check_last_batch(model: nn.Module, data: TensorData) -> None:
-    """Refuses a last batch of one row where the model cannot train on one, as batch normalization of units cannot.
-
-    Raises:
-        ConfigError: names the batch size.
-    """
-    size = data.batch_size or data.train_rows
-    if (data.train_rows % size or size) != 1:
-        return
-    try:
-        copy.deepcopy(model).train()(data.train.inputs[:1])
-    except ValueError as error:
-        raise ConfigError(
-            f"data.batch_size={data.batch_size}: of {data.train_rows} training rows one is left for the last batch, "
-            "and this model cannot train on a single row (batch normalization); choose another batch size"
-        ) from error
-
-
-@torch.no_grad()
-def check_ends(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
-    """Refuses a network that says NaN of sequences with different lengths, which are padded with it.
-
-    Raises:
-        ConfigError: names the model.
-    """
-    if data.padded:
-        with in_mode(model, training=False):
-            said = model(data.train.inputs[:2])
-        if said.isnan().any():
-            raise ConfigError(
-                f"model={cfg.model.name}: says NaN, for {data.name} has sequences of different lengths, NaN after "
-                "their end; use reglab.models.padding.unpadded at its begin, or model=gru"
-            )
 
 
 def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape: tuple[int, ...]) -> list[Regularizer]:

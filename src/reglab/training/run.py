@@ -23,6 +23,7 @@ from reglab.training.fit import Fit
 from reglab.training.notes import double_counting, no_effect, not_averaged
 from reglab.training.proof import init_hash
 from reglab.training.trainer import make_trainer, set_threads
+from reglab.training.trial import check_fit
 from reglab.training.weights import trained
 
 
@@ -112,8 +113,7 @@ def _opened(store: Store, known: Mapping[str, Any], stack: ExitStack) -> Tracked
 def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)
-    build.check_ends(cfg, model, data)
-    build.check_last_batch(model, data)
+    check_fit(cfg, model, data)
     tracked.set_tags(
         {
             "task": data.kind,

@@ -1,0 +1,25 @@
+"""Models of the Hugging Face hub that are on this machine: in a folder, or in the cache. The hub is never asked."""
+
+from pathlib import Path
+
+
+def is_place(path: str) -> bool:
+    """Whether it is written as a place on this machine (``/...``, ``./...``, ``~/...``) and so cannot be a name."""
+    return path.startswith(("/", ".", "~")) or path.count("/") > 1
+
+
+def local(path: str) -> Path | None:
+    """The file or folder of that path, or where the cache has the model of that name; None where there is neither.
+
+    The library itself would ask the hub first, and wait where there is no network.
+    """
+    place = Path(path).expanduser()
+    if place.exists() or is_place(path):
+        return place if place.exists() else None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(path, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None

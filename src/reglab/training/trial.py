@@ -1,0 +1,74 @@
+"""Whether a model fits its data, as far as only the two together show, before anything is trained."""
+
+import copy
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from reglab.data import tokenizer
+from reglab.data.base import TensorData
+from reglab.errors import ConfigError
+from reglab.training.modes import in_mode
+
+
+def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
+    """Refuses a model that cannot read the examples, says what is no answer, or knows tokens by other numbers.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    if "target" in cfg.model:
+        _check_own(f"model={cfg.model.name}", model, data)
+    _check_tokenizer(cfg, data)
+    _check_last_batch(model, data)
+
+
+@torch.no_grad()
+def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
+    """Of a user's own network nothing is known but what a pass over two rows shows."""
+    inputs = data.train.inputs[:2]
+    try:
+        with in_mode(model, training=False), torch.random.fork_rng(devices=[]):
+            said: object = model(inputs)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+        raise ConfigError(
+            f"{key}: cannot read examples of the shape {data.input_shape} ({reason}); mend its forward, or "
+            "choose other data"
+        ) from error
+    places = data.input_shape if data.kind == "language modeling" else ()
+    wanted = (len(inputs), *places, *((data.outputs,) if data.kind != "regression" else ()))
+    got = tuple(said.shape) if isinstance(said, Tensor) else type(said).__name__
+    if not isinstance(said, Tensor) or got != wanted:
+        remedy = "; end it with squeeze(-1)" if got == (*wanted, 1) else ""
+        raise ConfigError(f"{key}: says {got} of {len(inputs)} examples, and a {data.kind} task needs {wanted}{remedy}")
+    if data.padded and said.isnan().any():
+        raise ConfigError(
+            f"{key}: says NaN, for {data.name} has sequences of different lengths, NaN after their end; use "
+            "reglab.models.padding.unpadded at its begin, or model=gru"
+        )
+
+
+def _check_tokenizer(cfg: DictConfig, data: TensorData) -> None:
+    """In other tokens than a model was trained on, its embeddings would be of other words."""
+    path, vocabulary = cfg.model.get("path"), getattr(data, "vocabulary", None)
+    if path and vocabulary is not None and not tokenizer.is_that_of(vocabulary, str(path)):
+        raise ConfigError(
+            f"data.tokenizer={cfg.data.tokenizer}: gives tokens other numbers than model.path={path} knows them by; "
+            f"give the model's own: data.tokenizer={path}"
+        )
+
+
+def _check_last_batch(model: nn.Module, data: TensorData) -> None:
+    """A last batch of one row is none that batch normalization of units can train on."""
+    size = data.batch_size or data.train_rows
+    if (data.train_rows % size or size) != 1:
+        return
+    try:
+        copy.deepcopy(model).train()(data.train.inputs[:1])
+    except ValueError as error:
+        raise ConfigError(
+            f"data.batch_size={data.batch_size}: of {data.train_rows} training rows one is left for the last batch, "
+            "and this model cannot train on a single row (batch normalization); choose another batch size"
+        ) from error
