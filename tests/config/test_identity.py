@@ -157,7 +157,7 @@ def test_a_file_enters_by_its_content(composer, tmp_path):
 def test_a_table_without_a_split_column_is_what_it_was_before_there_were_any(composer, tmp_path):
     (tmp_path / "one.csv").write_text("x,y\n1,2\n")
     csv = ["data=csv", f"data.path={tmp_path / 'one.csv'}", "data.target=y"]
-    assert not {"split_column", "split_by"} & set(science(composer.compose(csv))["data"])
+    assert not {"split_column", "split_by", "test_fold", "val_fold"} & set(science(composer.compose(csv))["data"])
     by_time = config_hash(composer.compose([*csv, "data.split_column=x", "data.split_by=time"]))
     by_group = config_hash(composer.compose([*csv, "data.split_column=x", "data.split_by=groups"]))
     assert len({by_time, by_group, config_hash(composer.compose(csv))}) == 3

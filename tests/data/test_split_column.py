@@ -256,7 +256,7 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
             "tiem",
             {},
             {"split_column": "day"},
-            "data.split_by=tiem: must be one of groups, parts, time, or null; did you",
+            "data.split_by=tiem: must be one of groups, parts, folds, time, or null; d",
         ),
     ],
 )
@@ -274,7 +274,10 @@ def test_what_cannot_be_is_one_line(
     [
         (["data.split_column=day"], "data.split_by=null: say how data.split_column=day splits the rows: groups ("),
         (["data.split_by=time"], "data.split_column=null: data.split_by=time goes by a column of the table; name it"),
-        (["data.split_by=tim", "data.split_column=day"], "data.split_by=tim: must be one of groups, parts, time, or n"),
+        (
+            ["data.split_by=tim", "data.split_column=day"],
+            "data.split_by=tim: must be one of groups, parts, folds, t",
+        ),
         (["data.split_by=time", "data.split_column=label"], "data.split_column=label: is the target; name a column"),
     ],
 )

@@ -19,6 +19,7 @@ from reglab.config.source import Unknown, declared, parameters
 from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
 from reglab.data.axes import check_axes, check_split_column, only_classes
 from reglab.data.files import SUFFIXES, check_file, check_folder
+from reglab.data.folds import check_folds
 from reglab.data.openml_name import check_openml
 from reglab.data.package_files import package_folder
 from reglab.errors import ConfigError
@@ -138,6 +139,7 @@ def _data(data: Mapping[str, Any]) -> None:
     if "target" in data and data["target"] in (None, "") and not tells_target:
         raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")
     check_split_column(data.get("split_column"), data.get("split_by"), data.get("target"))
+    check_folds(*(data.get(key) for key in ("split_by", "test_fold", "val_fold", "test_fraction")))
     if kind(data) in ("regression", "language modeling") and data.get("label_noise"):
         raise ConfigError(only_classes(data["label_noise"], data.get("name") or "this data", str(kind(data))))
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from reglab.config.digest import content
 from reglab.config.order import strategy
 from reglab.data.files import stem
+from reglab.data.folds import fold_name
 from reglab.own_code import source_file
 
 __all__ = ["config_hash", "data_name", "science", "setting", "setting_hash", "strategy"]
@@ -22,8 +23,9 @@ _TRAINER_APART = {"accelerator", "devices", "progress"}
 _PATHS = ("path", "root")  # a user's file or folder
 # Of what is there the content counts. All but a table's or a text's may be names as well, which count as they are.
 _MAY_BE_PATHS = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))
+_FOLDS = ("test_fold", "val_fold")  # 3 and "3" are the same fold
 # Keys that tables got later: null is what was before, and runs of that time keep their identity.
-_LATER = ("split_column", "split_by")
+_LATER = ("split_column", "split_by", *_FOLDS)
 _SEEDS = ("seed", "split_seed")
 
 
@@ -71,7 +73,8 @@ def _data(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     label = "version" not in plain or plain.get("id") is not None  # else it says which data set of OpenML is meant
     apart = {"cache"} | ({"name"} if label else set()) | {key for key in _LATER if plain.get(key) is None}
     known = plain if label else {**plain, "name": str(plain.get("name")).lower()}  # as OpenML takes it
-    return {str(key): value for key, value in known.items() if key not in apart}
+    kept = {str(key): value for key, value in known.items() if key not in apart}
+    return kept | {key: fold_name(kept[key]) for key in _FOLDS if key in kept}
 
 
 def _plain(node: Any) -> dict[Any, Any]:

@@ -168,6 +168,9 @@ _BATCHES = Rule(
     lambda v: v is None or _is_whole(v, 1) or (isinstance(v, float) and 0 < v <= 1),
     "a whole number of batches, a share above 0 and at most 1, or null (all)",
 )
+_FOLD = Rule(
+    lambda v: is_number(v) or isinstance(v, bool) or (isinstance(v, str) and bool(v.strip())), "a number or a word"
+)
 
 TRAIN: dict[str, Rule] = {
     "seed": whole(0),
@@ -201,6 +204,8 @@ TRAIN: dict[str, Rule] = {
     "data.version": or_null(whole(1), "the active one"),
     "data.ignore": list_of(text()),
     "data.split_by": or_null(one_of(*WAYS), "at random"),
+    "data.test_fold": or_null(_FOLD),
+    "data.val_fold": or_null(_FOLD, "rows drawn from the other folds"),
     "model.hidden_sizes": list_of(whole(1)),
     "model.channels": list_of(whole(1), least=1),
     "model.blocks": whole(1),

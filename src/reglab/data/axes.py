@@ -4,7 +4,7 @@ import difflib
 
 from reglab.errors import ConfigError
 
-WAYS = ("groups", "parts", "time")  # in which a column of a table splits its rows
+WAYS = ("groups", "parts", "folds", "time")  # in which a column of a table splits its rows
 
 
 def check_axes(
@@ -71,7 +71,8 @@ def check_split_column(column: str | None, way: str | None, target: str | None) 
     if column is not None and way is None:
         raise ConfigError(
             f"data.split_by=null: say how data.split_column={column} splits the rows: groups (the rows of a group stay "
-            "together), parts (it says train, val or test), or time (the latest rows are the test)"
+            "together), parts (it says train, val or test), folds (data.test_fold is the test), or time (the latest "
+            "rows are)"
         )
     if column is not None and column == target:
         raise ConfigError(f"data.split_column={column}: is the target; name a column that is not predicted")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def _read(wanted: Wanted, roles: Roles, ignore: tuple[str, ...]) -> tuple[Source
         if column in (target, roles.split_column):
             role = "target" if column == target else "split column"
             raise ConfigError(f"data.ignore=[{column}]: is the {role}, which is no feature; leave it out of the list")
-    named = Roles(target, roles.kind, roles.standardize, roles.split_column, roles.split_by)
+    named = replace(roles, target=target)
     if roles.split_column == target:
         raise ConfigError(f"data.split_column={target}: is the target; name a column that is not predicted")
     details = {key: str(bunch.details[key]) for key in _KEPT if key in bunch.details}

@@ -7,6 +7,7 @@ import numpy as np
 
 from reglab.data.cells import numbers, text
 from reglab.data.source import Splitter
+from reglab.data.split_folds import folds
 from reglab.data.split_groups import Groups
 from reglab.data.split_parts import WORDS, Parts
 from reglab.data.split_time import Time
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def splitter(column: "pd.Series", way: str) -> Splitter:
+def splitter(column: "pd.Series", way: str, test_fold: str | None = None, val_fold: str | None = None) -> Splitter:
     """What splits the rows, read from the column.
 
     Args:
         column: one cell a row, none missing.
-        way: ``groups``, ``parts`` (train, val or test, or longer words for them) or ``time`` (numbers, or dates as
-            ISO 8601 has them: 2026-01-31, 2026-01-31 12:30).
+        way: ``groups``, ``parts`` (train, val or test, or longer words for them), ``folds`` (numbers or words) or
+            ``time`` (numbers, or dates as ISO 8601 has them: 2026-01-31, 2026-01-31 12:30).
+        test_fold: of ``folds``, the one to test on, as `fold_name` has it.
+        val_fold: that for validation.
 
     Raises:
         ConfigError: missing values, or what is neither of these.
@@ -41,6 +44,8 @@ def splitter(column: "pd.Series", way: str) -> Splitter:
     if way == "groups":
         numbered, names = pd.factorize(written, sort=True)
         return Groups(name, numbered.astype(np.int64), [str(group) for group in names])
+    if way == "folds":
+        return folds(name, written.to_numpy(dtype=str), test_fold, val_fold)
     return Parts(name, _parts(written, key)) if way == "parts" else Time(name, _moments(column, key))
 
 

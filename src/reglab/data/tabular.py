@@ -9,6 +9,7 @@ import torch
 from reglab.data.axes import check_split_column
 from reglab.data.base import TensorData
 from reglab.data.columns import REMOVE, Columns
+from reglab.data.folds import check_folds, fold_name
 from reglab.data.source import Source
 from reglab.data.split_column import splitter
 from reglab.data.target import KINDS, encode_target
@@ -41,6 +42,8 @@ class Roles:
     standardize: bool = True
     split_column: str | None = None
     split_by: str | None = None
+    test_fold: str | None = None
+    val_fold: str | None = None
 
 
 class Tabular(TensorData):
@@ -53,11 +56,14 @@ class Tabular(TensorData):
             regression.
         standardize: features, and the target of a regression, get mean 0 and variance 1 over the training rows.
         split_column: name of the column that splits the rows; None: they are drawn at random.
-        split_by: how it does: ``groups`` (see `Groups`), ``parts`` (`Parts`) or ``time`` (`Time`).
+        split_by: how it does: ``groups`` (see `Groups`), ``parts`` (`Parts`), ``folds`` (`folds`) or ``time`` (`Time`).
+        test_fold: of ``folds``, the one to test on, a number or a word; required unless ``test_fraction`` is 0.
+        val_fold: that for validation; None: rows are drawn from the other folds.
         axes: see `TensorData`.
 
     Raises:
-        ConfigError: an unknown kind or way, or a split column without a way; in ``setup``: what the table holds.
+        ConfigError: an unknown kind or way, a split column without a way, or folds as `check_folds` refuses them;
+            in ``setup``: what the table holds.
     """
 
     dims = 1
@@ -70,6 +76,8 @@ class Tabular(TensorData):
         standardize: bool = True,
         split_column: str | None = None,
         split_by: str | None = None,
+        test_fold: str | float | None = None,
+        val_fold: str | float | None = None,
         **axes: Any,
     ) -> None:
         if kind not in KINDS:
@@ -78,8 +86,10 @@ class Tabular(TensorData):
             raise ConfigError(f"data.kind={kind}: must be one of {', '.join(KINDS)}{hint}")
         check_split_column(split_column, split_by, target)
         super().__init__(**axes)
+        check_folds(split_by, test_fold, val_fold, self.test_fraction)
         column = None if split_column is None else str(split_column)
-        self.roles = Roles(None if target is None else str(target), kind, standardize, column, split_by)
+        test, val = (None if fold is None else fold_name(fold) for fold in (test_fold, val_fold))
+        self.roles = Roles(None if target is None else str(target), kind, standardize, column, split_by, test, val)
 
 
 def source(table: "pd.DataFrame", roles: Roles, origin: Origin) -> Source:
@@ -100,7 +110,7 @@ def source(table: "pd.DataFrame", roles: Roles, origin: Origin) -> Source:
     if roles.split_column is not None and roles.split_by is not None:
         check_column("data.split_column", roles.split_column, table, origin)
         features = features.drop(columns=roles.split_column)
-        split = splitter(table[roles.split_column], roles.split_by)
+        split = splitter(table[roles.split_column], roles.split_by, roles.test_fold, roles.val_fold)
     goal = encode_target(table[roles.target], roles.kind)
     return Source(
         Columns(features, origin.where, roles.standardize, origin.remove),

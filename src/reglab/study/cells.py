@@ -149,6 +149,7 @@ def _declared(key: str, nodes: Mapping[Any, Any]) -> tuple[float | None, bool]:
 def _about(config: DictConfig) -> str:
     """``mnist1d cnn, label_noise 0.2``."""
     used = [f"{key} {config.data[key]}" for key in ("train_size", "label_noise") if config.data.get(key)]
+    used += [f"{key} {config.data[key]}" for key in ("test_fold", "val_fold") if config.data.get(key) is not None]
     return ", ".join([f"{data_name(config)} {config.model.name}", *used])
 
 

@@ -47,6 +47,7 @@ def tags(cfg: DictConfig) -> dict[str, str]:
 def cell(cfg: DictConfig) -> str:
     """``dropout on mnist5k mlp, label_noise 0.4``: strategy, data, model, and the axes of the data that are used."""
     used = [f"{name} {cfg.data[name]}" for name in ("train_size", "label_noise") if cfg.data.get(name)]
+    used += [f"{key} {cfg.data[key]}" for key in ("test_fold", "val_fold") if cfg.data.get(key) is not None]
     return ", ".join([f"{strategy(cfg)} on {data_name(cfg)} {cfg.model.name}", *used])
 
 

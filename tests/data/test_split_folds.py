@@ -1,0 +1,159 @@
+"""Folds of a column of the table: cross-validation by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reglab.config.check import check
+from reglab.config.compose import Composer
+from reglab.config.identity import config_hash, setting_hash
+from reglab.data import Csv
+from reglab.data.folds import fold_name
+from reglab.errors import ConfigError
+from reglab.training.describe import cell
+
+N = 60
+FOLD = np.resize([0, 1, 2, 3, 4], N)
+WORDS = np.resize(["Oslo", "Rome", "Lima"], N)
+TABLE = pd.DataFrame({"x": np.arange(N) % 7 + 0.5, "fold": FOLD, "label": np.repeat(["a", "b"], N // 2)})
+
+
+def ready(folder: Path, table: pd.DataFrame = TABLE, **options: Any) -> Csv:
+    path = folder / "table.csv"
+    table.to_csv(path, index=False)
+    named = {"split_column": "fold", "split_by": "folds", "seed": 0, "split_seed": 0, **options}
+    data = Csv(path=str(path), target="label", **named)
+    data.setup()
+    return data
+
+
+def parts(data: Csv) -> list[list[int]]:
+    return [sorted(rows.tolist()) for rows in (data.parts.train, data.parts.val, data.parts.test)]
+
+
+def of(*numbers: int) -> list[int]:
+    return np.flatnonzero(np.isin(FOLD, numbers)).tolist()
+
+
+def test_one_fold_is_the_test_one_validation_the_others_train(tmp_path: Path) -> None:
+    assert parts(ready(tmp_path, test_fold=3, val_fold=0)) == [of(1, 2, 4), of(0), of(3)]
+    assert ready(tmp_path, test_fold=3).input_shape == (1,)
+
+
+def test_over_all_folds_each_row_is_tested_once(tmp_path: Path) -> None:
+    tested = [row for fold in range(5) for row in parts(ready(tmp_path, test_fold=fold))[2]]
+    assert sorted(tested) == list(range(N))
+
+
+def test_validation_is_drawn_from_the_other_folds_and_keeps_classes(tmp_path: Path) -> None:
+    one, other = (parts(ready(tmp_path, test_fold=3, split_seed=seed)) for seed in range(2))
+    assert one[2] == other[2] == of(3)
+    assert one[1] != other[1]
+    assert sorted(one[0] + one[1]) == of(0, 1, 2, 4)
+    assert len(one[1]) == 10  # a fifth of 48, rounded
+    assert sum(row < N // 2 for row in one[1]) == 5
+
+
+def test_a_fraction_of_zero_skips_a_part(tmp_path: Path) -> None:
+    assert parts(ready(tmp_path, test_fold=3, val_fold=0, test_fraction=0.0)) == [of(1, 2, 4), of(0), []]
+    assert parts(ready(tmp_path, test_fold=3, val_fold=0, val_fraction=0.0)) == [of(1, 2, 4), [], of(3)]
+    assert parts(ready(tmp_path, val_fold=0, test_fraction=0.0)) == [of(1, 2, 3, 4), of(0), []]
+    assert parts(ready(tmp_path, test_fold=3, val_fold=0, test_fraction=None))[2] == of(3)
+
+
+def test_the_seed_does_not_matter_where_both_are_named(tmp_path: Path) -> None:
+    hashes = {ready(tmp_path, test_fold=3, val_fold=0, seed=s, split_seed=s).split_hash for s in range(3)}
+    assert len(hashes) == 1
+    assert ready(tmp_path, test_fold=4, val_fold=0).split_hash not in hashes
+
+
+@pytest.mark.parametrize("fold", [3, "3", 3.0, "3.0", " 03"])
+@pytest.mark.parametrize("column", [FOLD, FOLD.astype(float), np.char.mod("%02d", FOLD)], ids=["int", "float", "text"])
+def test_a_number_is_the_same_however_written(tmp_path: Path, fold: Any, column: np.ndarray) -> None:
+    assert parts(ready(tmp_path, TABLE.assign(fold=column), test_fold=fold, val_fold=0))[2] == of(3)
+
+
+def test_folds_may_be_words(tmp_path: Path) -> None:
+    data = ready(tmp_path, TABLE.assign(fold=WORDS), test_fold="Rome", val_fold="Lima")
+    assert parts(data) == [np.flatnonzero(word == WORDS).tolist() for word in ("Oslo", "Lima", "Rome")]
+    assert [fold_name(value) for value in ("1e3", 0.5, True, "-0", 10**20)] == ["1e3", "0.5", "True", "0", f"{10**20}"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "message"),
+    [
+        ({}, {"test_fold": 5}, "data.test_fold=5: no such fold in data.split_column=fold; it has 0, 1, 2, 3, 4"),
+        ({}, {"test_fold": 1, "val_fold": "x"}, "data.val_fold=x: no such fold in data.split_column=fold; it has 0, 1"),
+        (
+            {"fold": WORDS},
+            {"test_fold": "rom"},
+            "data.test_fold=rom: no such fold in data.split_column=fold; it has Lima, Oslo, Rome; did you mean Rome?",
+        ),
+        (
+            {"fold": np.arange(N)},
+            {"test_fold": 60},
+            "data.test_fold=60: no such fold in data.split_column=fold; it has 0, 1, 2, 3, ..., 56, 57, 58, 59",
+        ),
+        (
+            {"fold": FOLD % 2},
+            {"test_fold": 0, "val_fold": 1},
+            "data.split_column=fold: has no fold besides 0 and 1, none is left to train on; give a column with more",
+        ),
+        ({}, {}, "data.test_fold=null: data.split_by=folds tests on one fold; name it, as in data.test_fold=0, or"),
+        ({}, {"test_fold": 3, "val_fold": "3.0"}, "data.val_fold=3.0: is the test fold already; name another, or"),
+        (
+            {"label": np.where(FOLD == 1, "rare", "a")},
+            {"test_fold": 1, "val_fold": 0},
+            "data.split_column=fold: of class rare (12 rows) none is left to train on; ",
+        ),
+        ({"fold": np.where(FOLD == 1, np.nan, FOLD)}, {"test_fold": 2}, "data.split_column=fold: 12 of 60 rows have"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    tmp_path: Path, changed: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as told:
+        ready(tmp_path, TABLE.assign(**changed), **options)
+    assert str(told.value).startswith(message)
+    assert "\n" not in str(told.value)
+
+
+def composed(folder: Path, *overrides: str) -> Any:
+    (folder / "table.csv").write_text("never read")
+    return Composer().compose(["data=csv", f"data.path={folder / 'table.csv'}", "data.target=label", *overrides])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.test_fold=3"], "data.test_fold=3: needs data.split_by=folds (it is null) with data.split_column"),
+        (
+            ["data.val_fold=a", "data.split_column=day", "data.split_by=time"],
+            "data.val_fold=a: needs data.split_by=folds (it is time)",
+        ),
+        (["data.split_by=folds", "data.split_column=day"], "data.test_fold=null: data.split_by=folds tests on one fo"),
+        (
+            ["data.split_by=folds", "data.split_column=day", "data.test_fold=3", "data.val_fold='3'"],
+            "data.val_fold=3: is the test fold already",
+        ),
+        (
+            ["data.split_by=folds", "data.split_column=day", "data.test_fold=[3]"],
+            "data.test_fold=[3]: must be a number or a word, or null",
+        ),
+    ],
+)
+def test_what_the_config_alone_shows_is_refused_at_once(tmp_path: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        check(composed(tmp_path, *overrides))
+    assert str(told.value).startswith(message)
+
+
+def test_another_test_fold_is_another_run_and_another_task(tmp_path: Path) -> None:
+    folds = ["data.split_column=fold", "data.split_by=folds"]
+    one, same, other = (composed(tmp_path, *folds, f"data.test_fold={fold}") for fold in ("0", "'0'", "1"))
+    assert config_hash(one) == config_hash(same) != config_hash(other)
+    assert setting_hash(one) == setting_hash(same) != setting_hash(other)  # never averaged as seeds of one task
+    assert cell(one).endswith(", test_fold 0")
