@@ -23,6 +23,7 @@ from reglab.inference.rebuilt import finished, rebuilt
 from reglab.regularizers._activation_noise import ActivationNoise
 from reglab.regularizers._decoder_noise import DecoderNoise
 from reglab.regularizers.attention_dropout import AttentionDropout
+from reglab.seeding import mix
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts
 from reglab.tracking.link import run_link
@@ -114,7 +115,8 @@ def _places(cfg: DictConfig, model: nn.Module, data: TensorData) -> list[str]:
 def _said(model: nn.Module, batches: Batches, passes: int | None, seed: int) -> tuple[Tensor, Tensor]:
     """What the model says of a part, (passes, rows, ...), one pass without `passes`; and the targets (rows,)."""
     pairs = list(batches)
-    said = [mc_dropout.drawn(model, inputs, passes or 1, seed + number) for number, (inputs, _) in enumerate(pairs)]
+    seeds = [mix(seed, "mc_dropout", number) for number in range(len(pairs))]
+    said = [mc_dropout.drawn(model, inputs, passes or 1, own) for own, (inputs, _) in zip(seeds, pairs, strict=True)]
     return torch.cat(said, 1), torch.cat([targets for _, targets in pairs])
 
 
