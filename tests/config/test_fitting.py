@@ -85,7 +85,9 @@ def test_sequences_of_different_lengths_need_a_model_that_sees_their_ends(config
         "model=mlp: does not see where sequences end, and speech has some of different lengths; use model=gru, cnn or "
         "transformer_encoder"
     )
+    for name in ("activity_l1", "activity_kl"):
+        assert "takes every place" in told(check_data, f"regularizer={name}", configs[0][name], data, "")
     assert told(check_data, "regularizer=augmentation", configs[0]["augmentation"], data, "") == (
-        "regularizer=augmentation: moves examples about, and speech has sequences that end at different places; "
+        "regularizer=augmentation: takes every place for a real one, and speech has sequences that end early; "
         "leave it out"
     )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from reglab.errors import ConfigError
 from reglab.models import CNN, GRU, TransformerEncoder
 from reglab.models.padding import last_real, mean_of_real, unpadded
 
@@ -80,3 +81,8 @@ def test_where_no_signal_ends_early_it_makes_no_difference(model: Callable[..., 
     aware.load_state_dict(net.state_dict())
     signals = torch.randn(5, CHANNELS, LONGEST)
     torch.testing.assert_close(aware(signals), net(signals))
+
+
+def test_a_normalization_that_would_hear_padding_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^model.norm=layer: would count what comes after the end"):
+        CNN((CHANNELS, LONGEST), 3, norm="layer", padded=True)

@@ -40,7 +40,7 @@ def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remed
             "raise it, as in data.val_fraction=0.2"
         )
     if _said(data, "padded"):
-        if _said(node, "moves_places"):
+        if _said(node, "counts_places"):
             raise ConfigError(moves_ends(key, str(name)))
         if key.startswith("model=") and _takes(node, "padded") is False:
             raise ConfigError(ignores_ends(key, str(name)))
@@ -55,7 +55,7 @@ def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remed
 
 def moves_ends(key: str, name: str) -> str:
     """One line for a regularizer that cannot act on sequences of different lengths."""
-    return f"{key}: moves examples about, and {name} has sequences that end at different places; leave it out"
+    return f"{key}: takes every place for a real one, and {name} has sequences that end early; leave it out"
 
 
 def ignores_ends(key: str, name: str) -> str:

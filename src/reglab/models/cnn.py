@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reglab.errors import ConfigError
 from reglab.models import layers
 from reglab.models.convolutions import CONV, POOL, check, flat
 from reglab.models.padding import unpadded
@@ -28,7 +29,7 @@ class CNN(nn.Sequential):
         padded: whether signals may end before the longest does, NaN from there on.
 
     Raises:
-        ConfigError: see `convolutions.check`.
+        ConfigError: see `convolutions.check`; or layer normalization of padded signals.
     """
 
     kinds: ClassVar = ("classification", "regression")
@@ -46,6 +47,11 @@ class CNN(nn.Sequential):
         padded: bool = False,
     ) -> None:
         dims = check("cnn", input_shape, channels)
+        if padded and norm == "layer":
+            raise ConfigError(
+                "model.norm=layer: would count what comes after the end of a sequence, and this data has sequences of "
+                "different lengths; use none or batch"
+            )
         chain: list[tuple[str, nn.Module]] = []
         features = input_shape[0]
         for i, size in enumerate(channels):

@@ -46,6 +46,7 @@ class ActivityKL(Regularizer):
     effects: ClassVar = {"strength": "sparse activations"}
     acts: ClassVar = PENALTY
     acts_on: ClassVar = "activations"
+    counts_places: ClassVar = True
     activation: ClassVar = "sigmoid"
     needs: ClassVar = "it needs sigmoid modules between layers (nn.Sigmoid, model.activation=sigmoid)"
     strength: Tensor

@@ -34,6 +34,7 @@ class ActivityL1(Regularizer):
     effects: ClassVar = {"strength": "sparse activations"}
     acts: ClassVar = PENALTY
     acts_on: ClassVar = "activations"
+    counts_places: ClassVar = True
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
     strength: Tensor
 

@@ -32,7 +32,7 @@ class Augmentation(Regularizer):
     acts: ClassVar = TRANSFORM
     kinds: ClassVar = ("classification", "regression")
     dims: ClassVar = (2, 3)
-    moves_places: ClassVar = True
+    counts_places: ClassVar = True
     flip: Tensor
     crop: Tensor
     shift: Tensor

@@ -134,8 +134,8 @@ class Regularizer(nn.Module):
     """How many numbers it has to read or write for each weight, beside the passes; activations are far fewer."""
     dims: ClassVar[tuple[int, ...]] = ()
     """Dimensions of one example that it can act on: (3,) for images, (2,) for signals of channels; empty: any."""
-    moves_places: ClassVar[bool] = False
-    """Whether it moves what examples hold to other places: then none may end before the others."""
+    counts_places: ClassVar[bool] = False
+    """Whether it takes every place for a real one, adding them up or moving them: then no example may end early."""
     conflicts: ClassVar[dict[str, str]] = {}
     """Name of a regularizer that it cannot be combined with to the reason; one of the two declares it."""
     effects: ClassVar[dict[str, str]] = {}
