@@ -8,6 +8,11 @@ def counted(number: int, one: str, more: str = "") -> str:
     return f"{number} {one if number == 1 else more or one + 's'}"
 
 
+def shown(names: Sequence[str]) -> str:
+    """Names there are to choose from: ``a, b, c``; of more than ten the first and the last four."""
+    return ", ".join(names if len(names) <= 10 else [*names[:4], "...", *names[-4:]])
+
+
 def listed(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

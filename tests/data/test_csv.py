@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
+from reglab.config.compose import compose
+from reglab.config.identity import science
 from reglab.data import Csv
 from reglab.data.target import encode_target
+from reglab.errors import ConfigError
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -167,3 +170,24 @@ def test_the_kind_can_be_given():
     assert encode_target(pd.Series([1, 2, 3] * 10, name="y"), "regression").kind == "regression"
     mixed = encode_target(pd.Series(["1", "2"] * 20 + ["many"] * 2, name="y"), "classification")
     assert mixed.names == ("1", "2", "many")
+
+
+def test_columns_can_be_left_out(tmp_path):
+    table = pd.DataFrame({"name": [f"n{row}" for row in range(60)], "x": np.arange(60.0), "y": np.arange(60.0) ** 2})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    given = {"path": str(tmp_path / "t.csv"), "target": "y", "seed": 0, "split_seed": 0}
+    with pytest.raises(ConfigError, match=r"column 'name' holds 60 .* leave it out, as in data.ignore=\[name\], or"):
+        Csv(**given).setup()
+    data = Csv(**given, ignore=["name"])
+    data.setup()
+    assert data.input_shape == (1,)
+    with pytest.raises(ConfigError, match=r"^data.ignore=nam: no such column in .*; did you mean name\?$"):
+        Csv(**given, ignore=["nam"]).setup()
+
+
+def test_a_run_of_the_time_before_ignore_keeps_its_identity(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n")
+    cfg = compose(["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=c"])
+    assert "ignore" not in science(cfg)["data"]
+    cfg.data.ignore = ["b"]
+    assert science(cfg)["data"]["ignore"] == ["b"]

@@ -34,7 +34,7 @@ def cells(column, changes):
         (GOOD, {"target": "zzz"}, ["it has x, word, label"]),
         (cells("x", {6: "abc", 9: "?"}), {}, ["column 'x'", "2 of 40 cells", "'abc' in data row 7", "empty the cell"]),
         (cells("x", {3: "inf"}), {}, ["column 'x' holds an infinite number in data row 4"]),
-        (GOOD.assign(x=np.nan), {}, ["column 'x' has no value in any row", "remove it"]),
+        (GOOD.assign(x=np.nan), {}, ["column 'x' has no value in any row", "leave it out, as in data.ignore=[x]"]),
         (GOOD.assign(label="p"), {}, ["data.target=label", "all 40 rows are of one class (p)"]),
         (GOOD.assign(label=1), {}, ["all 40 rows are of one class (1)"]),
         (GOOD.assign(label=0.5), {}, ["has the same value (0.5) in all rows"]),

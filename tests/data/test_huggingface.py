@@ -76,6 +76,54 @@ def test_a_table_is_read_as_any_table(table: Path) -> None:
     assert classes.class_names == ("field", "wood")
 
 
+@pytest.fixture(scope="module")
+def visits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows with class labels, one a feature and one hidden there, an image to leave out, and parts of its own."""
+    kinds = datasets.ClassLabel(names=["low", "high", "none"])
+    features = {"dose": kinds, "age": datasets.Value("int64"), "site": datasets.ClassLabel(names=list("dcba"))}
+    features |= {"photo": datasets.Image(), "label": datasets.ClassLabel(names=["well", "ill"])}
+
+    def part(numbers: range) -> datasets.Dataset:
+        columns = {
+            "dose": [number % 3 - 1 for number in numbers],
+            "age": [20 + number for number in numbers],
+            "site": [number // 6 % 4 for number in numbers],
+            "photo": [Image.fromarray(pixels(number)) for number in numbers],
+            "label": [number % 2 for number in numbers],
+        }
+        return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+    path = tmp_path_factory.mktemp("hub") / "visits"
+    datasets.DatasetDict(test=part(range(24, 36)), train=part(range(24))).save_to_disk(path)
+    return path
+
+
+def test_class_labels_are_categories_wherever_they_are(visits: Path) -> None:
+    data = ready(visits, ignore=["photo", "site"])
+    assert (data.input_shape, data.class_names) == ((4,), ("well", "ill"))  # age; dose hidden, high and low
+    data = ready(visits, ignore=["photo", "site"], standardize=False, test_fraction=None)
+    for part, rows in ((data.train, data.parts.train), (data.val, data.parts.val), (data.test, data.parts.test)):
+        ages, doses = part.inputs[:, 0], part.inputs[:, 1:]
+        np.testing.assert_array_equal(ages, 20 + rows)
+        np.testing.assert_array_equal(doses.argmax(1), np.array([0, 2, 1])[rows % 3])  # missing, high, low
+        np.testing.assert_array_equal(part.targets, rows % 2)
+    numbers = ready(visits, target="dose", kind="regression", ignore=["photo"], standardize=False)
+    np.testing.assert_array_equal(numbers.train.targets, numbers.parts.train % 3 - 1)
+
+
+def test_rows_can_be_split_by_a_column(visits: Path) -> None:
+    data = ready(visits, ignore=["photo"], split_column="site", split_by="folds", test_fold="d", val_fold="a")
+    site = np.arange(36) // 6 % 4
+    assert [set(site[rows]) for rows in (data.parts.train, data.parts.val, data.parts.test)] == [{1, 2}, {3}, {0}]
+    assert data.input_shape == (4,)
+    images = ready(visits, split_column="site", split_by="groups", val_fraction=0.25, test_fraction=0.25)
+    assert images.input_shape == (1, 6, 5)
+    sites = [set(site[rows]) for rows in (images.parts.train, images.parts.val, images.parts.test)]
+    assert sum(map(len, sites)) == len(set.union(*sites)) == 4
+    with pytest.raises(ConfigError, match=r"^data.test_fraction=null: data.split_column=site splits all rows; give a"):
+        ready(visits, split_column="site", split_by="groups", test_fraction=None)
+
+
 def test_texts_are_documents_those_of_the_test_at_the_end(tmp_path: Path) -> None:
     texts = {"test": ["the end"], "train": ["in the begin was the word", None, "and so on"], "validation": ["", "more"]}
     parts = {
@@ -111,8 +159,8 @@ def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(tabl
     [
         ({"path": None}, "data.path=null: give a folder with a data set, or a name in the Hugging Face cache"),
         ({"path": "nowhere/set"}, "data.path=nowhere/set: no data set can be read from it (Couldn't "),
-        ({"target": "height"}, "data.target=height: no such column; {path} has size, place, weight"),
-        ({}, "data.target=null: found no label, labels or target; name the column to predict ({path} has size, place"),
+        ({"target": "height"}, "data.target=height: no such column in {path}; did you mean weight?"),
+        ({}, "data.target=null: found no label, labels or target; name the column to predict, one of size, place, w"),
         ({"target": "size", "image": "place"}, "data.image=place: is no column of images; no column of {path} does"),
         ({"config": "odd", "target": "size"}, "data.path={path}: no data set can be read from it (BuilderConfig 'odd'"),
     ],

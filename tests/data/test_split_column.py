@@ -211,7 +211,12 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
             "data.split_column=patient: of class ",
         ),
         ("groups", {}, {"train_size": 100}, "data.train_size=100: only "),
-        ("groups", {}, {"test_fraction": None}, "data.test_fraction=null: this data has no test rows of its own"),
+        (
+            "groups",
+            {},
+            {"test_fraction": None},
+            "data.test_fraction=null: data.split_column=patient splits all rows; give",
+        ),
         (
             "parts",
             {"part": "trian"},

@@ -25,7 +25,7 @@ _PATHS = ("path", "root")  # a user's file or folder
 _MAY_BE_PATHS = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))
 _FOLDS = ("test_fold", "val_fold")  # 3 and "3" are the same fold
 # Keys that tables got later: null is what was before, and runs of that time keep their identity.
-_LATER = ("split_column", "split_by", *_FOLDS)
+_LATER = ("ignore", "split_column", "split_by", *_FOLDS)
 _SEEDS = ("seed", "split_seed")
 
 

@@ -202,7 +202,7 @@ TRAIN: dict[str, Rule] = {
     "data.standardize": YES_NO,
     "data.id": or_null(whole(1)),
     "data.version": or_null(whole(1), "the active one"),
-    "data.ignore": list_of(text()),
+    "data.ignore": or_null(list_of(text()), "none"),
     "data.split_by": or_null(one_of(*WAYS), "at random"),
     "data.test_fold": or_null(_FOLD),
     "data.val_fold": or_null(_FOLD, "rows drawn from the other folds"),

@@ -26,7 +26,9 @@ def numbers(column: "pd.Series", key: str, *, strict: bool = True) -> np.ndarray
     import pandas as pd
 
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
-        raise ConfigError(f"{key} holds dates; turn them into numbers (such as days) or remove the column")
+        raise ConfigError(
+            f"{key} holds dates; turn them into numbers (such as days), or leave the column out (data.ignore)"
+        )
     if pd.api.types.is_numeric_dtype(column):  # booleans too
         values = np.array(column.to_numpy(dtype=np.float64, na_value=np.nan))  # pandas lends it read-only
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 50  # distinct texts, from which on a column where most are distinct is taken for an identifier
-REMOVE = "remove it from the file"
+LEAVE_OUT = "leave it out, as in data.ignore=[{name}]"
 MISSING = ""  # no other cell is empty
 
 
@@ -29,14 +29,13 @@ class Columns:
         table: the features, without the target.
         where: begins a message: the key and what it got, such as ``data.path=FILE``.
         standardize: False leaves numbers as they are.
-        remove: how to be rid of a column, ``{name}``, for messages.
 
     Raises:
         ConfigError: no column at all, a column without any value, text among numbers, an infinite number, dates, a
             text column that looks like an identifier.
     """
 
-    def __init__(self, table: "pd.DataFrame", where: str, standardize: bool = True, remove: str = REMOVE) -> None:
+    def __init__(self, table: "pd.DataFrame", where: str, standardize: bool = True) -> None:
         import pandas as pd
 
         if table.shape[1] == 0:
@@ -44,7 +43,7 @@ class Columns:
         numeric: dict[str, np.ndarray] = {}
         self.categories: dict[str, np.ndarray] = {}
         for name in table.columns:
-            key, how = f"{where}: column {str(name)!r}", remove.format(name=name)
+            key, how = f"{where}: column {str(name)!r}", LEAVE_OUT.format(name=name)
             if table[name].isna().all():
                 raise ConfigError(f"{key} has no value in any row; {how}")
             declared = isinstance(table[name].dtype, pd.CategoricalDtype)

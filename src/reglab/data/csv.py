@@ -24,6 +24,8 @@ class Csv(Tabular):
         ConfigError: the file, the target or the kind is missing or unknown; in ``setup``: what the file holds.
     """
 
+    dims = 1
+
     def __init__(self, *, path: str | None, target: str | None, name: str | None = None, **columns: Any) -> None:
         check_file(path)
         assert path is not None

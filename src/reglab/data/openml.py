@@ -11,6 +11,7 @@ from reglab.data.openml_name import check_openml
 from reglab.data.source import Source
 from reglab.data.tabular import Origin, Roles, Tabular, check_column, source
 from reglab.errors import ConfigError
+from reglab.wording import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,13 +37,14 @@ class Openml(Tabular):
         cache: folder for what is downloaded; None: scikit-learn's own (``SCIKIT_LEARN_DATA``, or
             ``~/scikit_learn_data``).
         target: None: the data set's default target.
-        ignore: further columns that are no features.
         columns: see `Tabular`.
 
     Raises:
         ConfigError: neither name nor number, or both a number and a version; in ``setup``: no such data set, no answer
             from OpenML, sparse data, no default target, or what the table holds.
     """
+
+    dims = 1
 
     def __init__(
         self,
@@ -52,25 +54,23 @@ class Openml(Tabular):
         id: int | None = None,
         cache: str | None = None,
         target: str | None = None,
-        ignore: Sequence[str] = (),
         **columns: Any,
     ) -> None:
         check_openml(name, id, version, cache)
         super().__init__(name=name or f"openml-{id}", target=target, **columns)
         self.wanted = Wanted(name if id is None else None, version, id, cache)
-        self.ignore = tuple(str(column) for column in ignore)
 
     def load(self) -> Source:
         """All rows."""
-        return _read(self.wanted, self.roles, self.ignore)[0]
+        return _read(self.wanted, self.roles)[0]
 
     def files(self) -> dict[str, str]:
         """Which data set it was."""
-        return {"openml.json": json.dumps(_read(self.wanted, self.roles, self.ignore)[1], indent=2)}
+        return {"openml.json": json.dumps(_read(self.wanted, self.roles)[1], indent=2)}
 
 
 @lru_cache(maxsize=2)  # parsed once in a sweep
-def _read(wanted: Wanted, roles: Roles, ignore: tuple[str, ...]) -> tuple[Source, dict[str, str]]:
+def _read(wanted: Wanted, roles: Roles) -> tuple[Source, dict[str, str]]:
     try:
         bunch = fetch(wanted, roles.target or DEFAULT_TARGET)
     except KeyError:  # no such target: to say which there are
@@ -78,30 +78,20 @@ def _read(wanted: Wanted, roles: Roles, ignore: tuple[str, ...]) -> tuple[Source
         raise
     target = roles.target or _default_target(wanted, bunch.target_names, list(bunch.frame.columns))
     table = _with_split_column(wanted, bunch.frame, roles.split_column)
-    for column in ignore:
-        check_column("data.ignore", column, table, _origin(wanted))
-        if column in (target, roles.split_column):
-            role = "target" if column == target else "split column"
-            raise ConfigError(f"data.ignore=[{column}]: is the {role}, which is no feature; leave it out of the list")
-    named = replace(roles, target=target)
-    if roles.split_column == target:
-        raise ConfigError(f"data.split_column={target}: is the target; name a column that is not predicted")
     details = {key: str(bunch.details[key]) for key in _KEPT if key in bunch.details}
-    return source(table.drop(columns=list(ignore)), named, _origin(wanted)), details
+    return source(table, replace(roles, target=target), _origin(wanted)), details
 
 
 def _origin(wanted: Wanted) -> Origin:
-    return Origin(wanted.key, "leave it out, as in data.ignore=[{name}]", columns="")
+    return Origin(wanted.key, columns="")
 
 
 def _default_target(wanted: Wanted, targets: Sequence[str], columns: Sequence[str]) -> str:
     if len(targets) == 1:
         return targets[0]
     if not targets:
-        shown = columns if len(columns) <= 10 else [*columns[:4], "...", *columns[-4:]]
         raise ConfigError(
-            f"data.target=null: OpenML names no target for {wanted.key.partition('=')[2]}; name one of "
-            f"{', '.join(shown)}"
+            f"data.target=null: OpenML names no target for {wanted.key.partition('=')[2]}; name one of {shown(columns)}"
         )
     raise ConfigError(
         f"data.target=null: OpenML names {len(targets)} targets ({', '.join(targets)}); name one, and leave the others "

@@ -7,6 +7,7 @@ import numpy as np
 from reglab.data.folds import fold_name
 from reglab.data.split_parts import Parts
 from reglab.errors import ConfigError
+from reglab.wording import shown
 
 
 def folds(column: str, written: np.ndarray, test: str | None, val: str | None) -> Parts:
@@ -39,5 +40,4 @@ def folds(column: str, written: np.ndarray, test: str | None, val: str | None) -
 def _hint(fold: str, there: list[str]) -> str:
     lowered = {name.lower(): name for name in reversed(there)}
     near = difflib.get_close_matches(fold.lower(), lowered, n=1)
-    shown = there if len(there) <= 10 else [*there[:4], "...", *there[-4:]]
-    return f"it has {', '.join(shown)}" + (f"; did you mean {lowered[near[0]]}?" if near else "")
+    return f"it has {shown(there)}" + (f"; did you mean {lowered[near[0]]}?" if near else "")

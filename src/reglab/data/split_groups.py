@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reglab.data.splits import NO_OWN_TEST, Rows, Wish, check_train, check_train_size, draw_rows, share
+from reglab.data.splits import Rows, Wish, check_train, check_train_size, draw_rows, share
 from reglab.errors import ConfigError
 from reglab.seeding import mix
 
@@ -40,7 +40,7 @@ class Groups:
             ConfigError: fewer groups than parts, a class without training rows, or too large a ``train_size``.
         """
         if wish.test_fraction is None:
-            raise ConfigError(NO_OWN_TEST)
+            raise ConfigError(f"data.test_fraction=null: {self.key} splits all rows; give a share such as 0.2")
         total = len(self.numbered)
         wanted = [share("test_fraction", wish.test_fraction, total), share("val_fraction", wish.val_fraction, total)]
         self._check_groups(1 + sum(rows > 0 for rows in wanted))

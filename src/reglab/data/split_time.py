@@ -3,7 +3,7 @@
 import numpy as np
 
 from reglab.data.split_parts import in_one_order
-from reglab.data.splits import NO_OWN_TEST, Rows, Wish, check_train, check_train_size, share
+from reglab.data.splits import Rows, Wish, check_train, check_train_size, share
 from reglab.errors import ConfigError
 
 
@@ -31,7 +31,7 @@ class Time:
             ConfigError: fewer moments than parts, a class without training rows, or too large a ``train_size``.
         """
         if wish.test_fraction is None:
-            raise ConfigError(NO_OWN_TEST)
+            raise ConfigError(f"data.test_fraction=null: {self.key} splits all rows; give a share such as 0.2")
         total = len(self.moments)
         wanted = [share("test_fraction", wish.test_fraction, total), share("val_fraction", wish.val_fraction, total)]
         moments, counts = np.unique(self.moments, return_counts=True)

@@ -1,19 +1,22 @@
 """What all tables share: which column is the target, which one splits the rows, and what the others become."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from reglab.data.axes import check_split_column
 from reglab.data.base import TensorData
-from reglab.data.columns import REMOVE, Columns
+from reglab.data.columns import Columns
 from reglab.data.folds import check_folds, fold_name
 from reglab.data.source import Source
 from reglab.data.split_column import splitter
-from reglab.data.target import KINDS, encode_target
+from reglab.data.target import KINDS, Target, encode_target
 from reglab.errors import ConfigError
+from reglab.wording import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,12 +27,10 @@ class Origin(NamedTuple):
 
     Args:
         where: the key that gave it, and what it got: ``data.path=FILE``.
-        remove: how to be rid of a column, ``{name}``.
         columns: a remark where a column is not found.
     """
 
     where: str
-    remove: str = REMOVE
     columns: str = " (the first line must be the header)"
 
 
@@ -40,6 +41,7 @@ class Roles:
     target: str | None
     kind: str = "auto"
     standardize: bool = True
+    ignore: tuple[str, ...] = ()
     split_column: str | None = None
     split_by: str | None = None
     test_fold: str | None = None
@@ -50,11 +52,12 @@ class Tabular(TensorData):
     """Inputs (features,): see `Columns` for what becomes of numbers, booleans, categories and missing values.
 
     Args:
-        target: name of the target column; all others but ``split_column`` are features.
+        target: name of the target column; all others but ``split_column`` and those to ignore are features.
         kind: ``classification``, ``regression``, or ``auto``: text, booleans, declared categories, and whole numbers
             with at most 20 different values (each in two rows or more on average), are classes, all else is a
             regression.
         standardize: features, and the target of a regression, get mean 0 and variance 1 over the training rows.
+        ignore: columns that are no features; None: none.
         split_column: name of the column that splits the rows; None: they are drawn at random.
         split_by: how it does: ``groups`` (see `Groups`), ``parts`` (`Parts`), ``folds`` (`folds`) or ``time`` (`Time`).
         test_fold: of ``folds``, the one to test on, a number or a word; required unless ``test_fraction`` is 0.
@@ -66,14 +69,13 @@ class Tabular(TensorData):
             in ``setup``: what the table holds.
     """
 
-    dims = 1
-
     def __init__(
         self,
         *,
         target: str | None,
         kind: str = "auto",
         standardize: bool = True,
+        ignore: Sequence[str] | None = None,
         split_column: str | None = None,
         split_by: str | None = None,
         test_fold: str | float | None = None,
@@ -89,37 +91,61 @@ class Tabular(TensorData):
         check_folds(split_by, test_fold, val_fold, self.test_fraction)
         column = None if split_column is None else str(split_column)
         test, val = (None if fold is None else fold_name(fold) for fold in (test_fold, val_fold))
-        self.roles = Roles(None if target is None else str(target), kind, standardize, column, split_by, test, val)
+        goal = None if target is None else str(target)
+        left = tuple(str(name) for name in ignore or ())
+        self.roles = Roles(goal, kind, standardize, left, column, split_by, test, val)
 
 
-def source(table: "pd.DataFrame", roles: Roles, origin: Origin) -> Source:
+def source(
+    table: "pd.DataFrame",
+    roles: Roles,
+    origin: Origin,
+    *,
+    goal: Target | None = None,
+    inputs: Tensor | None = None,
+    held_out: int = 0,
+) -> Source:
     """The rows of a table before they are split.
 
     Args:
         table: all rows; names of columns are texts.
         roles: with a target.
         origin: of the table.
+        goal: the target, encoded; None: as the table holds it.
+        inputs: what each row is about, (rows, *shape), where that is in no column; None: the features.
+        held_out: how many rows at the end are the data set's own test.
 
     Raises:
         ConfigError: no such column, or what one holds does not do.
     """
-    assert roles.target is not None
-    check_column("data.target", roles.target, table, origin)
-    features = table.drop(columns=roles.target)
+    _check_roles(table, roles, origin)
     split = None
     if roles.split_column is not None and roles.split_by is not None:
-        check_column("data.split_column", roles.split_column, table, origin)
-        features = features.drop(columns=roles.split_column)
         split = splitter(table[roles.split_column], roles.split_by, roles.test_fold, roles.val_fold)
-    goal = encode_target(table[roles.target], roles.kind)
+    goal = goal or encode_target(table[roles.target], roles.kind)
+    apart = {roles.target, roles.split_column, *roles.ignore}
+    features = table[[column for column in table.columns if column not in apart]]
     return Source(
-        Columns(features, origin.where, roles.standardize, origin.remove),
+        Columns(features, origin.where, roles.standardize) if inputs is None else inputs,
         torch.from_numpy(goal.values),
         classes=len(goal.names) or None,
         standardize_target=roles.standardize and goal.kind == "regression",
+        held_out=held_out,
         class_names=goal.names,
         splitter=split,
     )
+
+
+def _check_roles(table: "pd.DataFrame", roles: Roles, origin: Origin) -> None:
+    columns = [("data.target", roles.target), ("data.split_column", roles.split_column)]
+    for key, name in (*columns, *(("data.ignore", name) for name in roles.ignore)):
+        if name is not None:
+            check_column(key, name, table, origin)
+    if roles.split_column == roles.target:
+        raise ConfigError(f"data.split_column={roles.target}: is the target; name a column that is not predicted")
+    for role, name in (("target", roles.target), ("split column", roles.split_column)):
+        if name in roles.ignore:
+            raise ConfigError(f"data.ignore=[{name}]: is the {role}, which is no feature; leave it out of the list")
 
 
 def check_column(key: str, name: str, table: "pd.DataFrame", origin: Origin) -> None:
@@ -136,5 +162,4 @@ def _hint(name: str, columns: list[str], remark: str) -> str:
     near = [lowered[word] for word in difflib.get_close_matches(name.lower(), lowered, n=2, cutoff=0.6)]
     if near:
         return f"did you mean {' or '.join(near)}?"
-    shown = columns if len(columns) <= 10 else [*columns[:4], "...", *columns[-4:]]
-    return f"it has {', '.join(shown)}{remark}"
+    return f"it has {shown(columns)}{remark}"
