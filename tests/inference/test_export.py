@@ -25,7 +25,7 @@ from reglab.config.compose import compose
 from reglab.errors import ConfigError, Diverged
 from reglab.inference.export import export
 from reglab.inference.graph import answering, graph
-from reglab.inference.rebuilt import _same_code, finished, rebuilt
+from reglab.inference.rebuilt import finished, rebuilt
 from reglab.tracking import models, parent, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training import build
@@ -288,12 +288,11 @@ def test_own_code_that_has_changed_is_refused(store: Store, tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     line = ["data=wine", "model=torch", "model.target=own_changed.Dropping"]
     run_id = trained(store, *line, experiment="own")
-    made = finished(store.uri, run_id)
-    with pytest.raises(ConfigError, match=rf"^run_id={run_id}: model.target=own_changed.Dropping: what only a tracker"):
-        rebuilt(made, store.uri)
+    made = finished(store.uri, run_id, "own_changed.Dropping")
+    rebuilt(made, store.uri)
     code.write_text(OWN + "# another")
     with pytest.raises(ConfigError, match=rf"^run_id={run_id}: model.target=own_changed.Dropping: has another code"):
-        _same_code(made, compose(line))
+        rebuilt(made, store.uri)
 
 
 WITHOUT_REGLAB = """

@@ -14,11 +14,13 @@ from reglab.config.trusted import check_targets
 from reglab.data import SpokenDigits
 from reglab.data.source import Source
 from reglab.errors import ConfigError
+from reglab.inference.rebuilt import Rebuilt, finished, rebuilt
 from reglab.models.own import Own
 from reglab.models.padding import unpadded
+from reglab.study.rerun import rerun
 from reglab.tracking import queries
 from reglab.tracking.store import open_store
-from reglab.training.build import build_data
+from reglab.training.build import build_data, build_model
 from reglab.training.run import run
 from reglab.training.trial import check_fit
 
@@ -112,15 +114,30 @@ def test_its_code_is_a_part_of_the_identity(folder: Path, request: pytest.Fixtur
         check(compose(line(name)))
 
 
-def test_it_is_run_under_its_name_and_never_from_a_tracker(store_uri: str, request: pytest.FixtureRequest) -> None:
+def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_again(
+    store_uri: str, request: pytest.FixtureRequest
+) -> None:
     given = line(module(request), "trainer.progress=false", f"tracking.uri={store_uri}", "regularizer=dropout")
     cfg = compose(given)
     found = queries.get(open_store(store_uri, "reglab"), run(cfg, given).run_id)
     assert found is not None
     assert found.status == "FINISHED"
-    assert found.tags["model"] == f"{module(request)}.Net"
-    with pytest.raises(ConfigError, match=r"^model.target=own_\w+.Net: what only a tracker names is not run"):
-        check_targets(cfg)
+    own = f"{module(request)}.Net"
+    assert found.tags["model"] == own
+    for act in (rerun, finished_and_rebuilt):
+        with pytest.raises(ConfigError, match=rf"model.target={own}: code that only a tracker names is not run; if it"):
+            act(store_uri, found.run_id)
+        with pytest.raises(ConfigError, match=rf"model.target=os.system: the run has {own}; leave it out, or give"):
+            act(store_uri, found.run_id, "os.system")
+    assert rerun(store_uri, found.run_id, own) is True
+    assert type(finished_and_rebuilt(store_uri, found.run_id, own).model).__name__ == "Net"
+    plain = compose([*given, "model=mlp"][2:])
+    with pytest.raises(ConfigError, match=rf"^model.target={own}: the run has none; leave it out, or give a run that"):
+        check_targets(plain, own)
+
+
+def finished_and_rebuilt(uri: str, run_id: str, own: str | None = None) -> Rebuilt:
+    return rebuilt(finished(uri, run_id, own), uri)
 
 
 def test_one_that_does_not_see_where_sequences_end_is_refused(tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -154,3 +171,11 @@ def test_what_a_pass_shows_to_be_wrong_is_told(
     cfg = compose(line(module(request)))
     with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: " + problem):
         check_fit(cfg, network, build_data(cfg))
+
+
+def test_its_arguments_are_typed_as_keys(request: pytest.FixtureRequest) -> None:
+    cfg = compose(line(module(request), "model.args={width:5}"))
+    check(cfg)
+    made = build_model(cfg, build_data(cfg))
+    assert made.get_submodule("body.0").weight.shape == (5, 13)
+    assert config_hash(cfg) != config_hash(compose(line(module(request))))

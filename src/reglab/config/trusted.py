@@ -26,19 +26,31 @@ def check_overrides(overrides: Sequence[str]) -> None:
             raise ConfigError(f"{override}: {_REFUSED}")
 
 
-def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
+def check_targets(cfg: DictConfig, own: str | None = None, folder: Path = CONF) -> None:
     """Refuses a class or function that no file of the project's config tree names, wherever in the config it stands.
+
+    Args:
+        cfg: what a tracked run was composed from.
+        own: the user's own class that whoever asks for the run has typed, and so means to be run.
+        folder: the config tree.
 
     Raises:
         ConfigError: names the key and the target.
     """
     plain = OmegaConf.to_container(cfg, resolve=True)
-    named = [*_targets(plain)]
-    if isinstance(plain, dict) and isinstance(plain.get("model"), dict) and "target" in plain["model"]:
-        named.append(("model.target", str(plain["model"]["target"])))  # a user's own class
-    for key, target in named:
+    for key, target in _targets(plain):
         if target not in known(folder):
             raise ConfigError(f"{key}={target}: {_REFUSED}")
+    model = plain.get("model") if isinstance(plain, dict) else None
+    there = model.get("target") if isinstance(model, dict) else None
+    if own is not None and own != there:
+        told = "has none" if there is None else f"has {there}"
+        raise ConfigError(f"model.target={own}: the run {told}; leave it out, or give a run that has it")
+    if there is not None and there != own and there not in known(folder):
+        raise ConfigError(
+            f"model.target={there}: code that only a tracker names is not run; if it is your own, name it too: "
+            f"model.target={there}"
+        )
 
 
 @functools.cache

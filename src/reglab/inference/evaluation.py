@@ -56,7 +56,7 @@ class Evaluated:
     rows: dict[str, list[Any]]
 
 
-def evaluate(uri: str | None, run_id: str, passes: int, seed: int) -> Evaluated:
+def evaluate(uri: str | None, run_id: str, passes: int, seed: int, own: str | None = None) -> Evaluated:
     """Evaluates the test part of a run again.
 
     Args:
@@ -64,11 +64,12 @@ def evaluate(uri: str | None, run_id: str, passes: int, seed: int) -> Evaluated:
         run_id: of a finished run with weights.
         passes: with dropout on.
         seed: of the masks.
+        own: see `Origin`.
 
     Raises:
         ConfigError: no such run, one without weights or test rows, of a language model, or with nothing that drops.
     """
-    made, key = finished(uri, run_id), f"run_id={run_id}"
+    made, key = finished(uri, run_id, own), f"run_id={run_id}"
     if (kind := made.record.tags.get("task")) == LanguageModeling.kind:
         raise ConfigError(f"{key}: is {kind}; make generate shows its passes with dropout on (train_mode=true)")
     found = rebuilt(made, uri)

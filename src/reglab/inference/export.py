@@ -51,7 +51,7 @@ def export(cfg: DictConfig) -> str:
     Raises:
         ConfigError: no such run or none that can be chosen, one without weights, or a model that cannot be traced.
     """
-    made = finished(cfg.tracking.uri, cfg.run_id) if cfg.run_id else _best(cfg)
+    made = finished(cfg.tracking.uri, cfg.run_id or _best(cfg), cfg.model.target)
     store, record = made.store, made.record
     weights = _digest(made)
     model_id = models.known(store, record.run_id, weights)
@@ -71,10 +71,10 @@ def export(cfg: DictConfig) -> str:
     return uri
 
 
-def _best(cfg: DictConfig) -> Origin:
+def _best(cfg: DictConfig) -> str:
     record, metric = best_run(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
     _say(f"best by {metric}: {record.metrics[metric]:.4g}")
-    return finished(cfg.tracking.uri, record.run_id)
+    return record.run_id
 
 
 def _digest(made: Origin) -> str:

@@ -36,13 +36,13 @@ class Rebuilt:
     model: nn.Module
 
 
-def finished(uri: str | None, run_id: str) -> Origin:
-    """The run of that id, which has trained to its end.
+def finished(uri: str | None, run_id: str, own: str | None = None) -> Origin:
+    """The run of that id, which has trained to its end; see `Origin`.
 
     Raises:
         ConfigError: no such run, a parent, one that has not ended, or one that failed.
     """
-    made = origin.find(uri, run_id)
+    made = origin.find(uri, run_id, own)
     if made.record.status != "FINISHED":
         raise ConfigError(f"run_id={run_id}: is {made.record.status}, so no trained model is left; give a FINISHED run")
     return made

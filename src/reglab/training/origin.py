@@ -32,6 +32,7 @@ class Origin:
         overrides: what composed it.
         config: its ``config.yaml``, as plain values; empty where it has none.
         environment: its ``environment.json``; empty where it has none.
+        own: the user's own network, ``my_net.Net``, where whoever asks has typed it: its code may be run.
     """
 
     store: Store
@@ -39,10 +40,11 @@ class Origin:
     overrides: list[str]
     config: dict[str, Any]
     environment: dict[str, Any]
+    own: str | None = None
 
 
-def find(uri: str | None, run_id: str) -> Origin:
-    """The run of that id, in whichever experiment.
+def find(uri: str | None, run_id: str, own: str | None = None) -> Origin:
+    """The run of that id, in whichever experiment; see `Origin`.
 
     Raises:
         ConfigError: no such run, or one that cannot be run again: a parent, one that has not ended, not made by reglab.
@@ -58,7 +60,7 @@ def find(uri: str | None, run_id: str) -> Origin:
     if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
         raise ConfigError(f"run_id={run_id}: has no overrides.yaml: give a run that make train or make sweep has made")
     config = yaml.safe_load(files.read_text("config.yaml") or "{}")
-    return Origin(store, record, overrides, config, json.loads(files.read_text("environment.json") or "{}"))
+    return Origin(store, record, overrides, config, json.loads(files.read_text("environment.json") or "{}"), own)
 
 
 def composed(origin: Origin) -> DictConfig:
@@ -69,7 +71,7 @@ def composed(origin: Origin) -> DictConfig:
     """
     check_overrides(origin.overrides)
     cfg = compose(origin.overrides)
-    check_targets(cfg)
+    check_targets(cfg, origin.own)
     return cfg
 
 
