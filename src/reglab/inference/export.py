@@ -72,9 +72,9 @@ def export(cfg: DictConfig) -> str:
 
 
 def _best(cfg: DictConfig) -> Origin:
-    record, metric = best_run(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
-    _say(f"best by {metric}: {record.metrics[metric]:.4g}")
-    return finished(cfg.tracking.uri, record.run_id)
+    found = best_run(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
+    _say(f"best by {found.metric}: {found.record.metrics[found.metric]:.4g}{found.note}")
+    return finished(cfg.tracking.uri, found.record.run_id)
 
 
 def _digest(made: Origin) -> str:
