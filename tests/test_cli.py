@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from reglab.cli import PastHydra, announce_imports, past_hydra, report
 from reglab.config.compose import Composer
-from reglab.config.help import help_text
+from reglab.config.help import help_text, listed_keys
 from reglab.errors import ConfigError, Diverged
 from reglab.paths import CONF, PROJECT
 from reglab.stopping import Stopped
@@ -68,6 +68,21 @@ def test_every_app_has_its_own_help(config_name):
     cfg = Composer(config_name).compose()
     assert len(listed) >= 2
     assert [key for key in listed if OmegaConf.select(cfg, key, default="?") == "?"] == []
+
+
+def test_a_help_with_all_keys_leaves_none_out():
+    """Where a key is wrong, these alone are suggested."""
+    whole = {path.stem: listed_keys(path.stem) for path in CONF.glob("*.yaml")}
+    assert {name for name, (_, all_of_them) in whole.items() if not all_of_them} == {"train", "study"}
+    for name, (keys, all_of_them) in whole.items():
+        assert keys
+        if all_of_them:
+            own = OmegaConf.load(CONF / f"{name}.yaml")
+            del own["defaults"], own["hydra"]
+            leaves = {f"{key}.{leaf}" for key in own if OmegaConf.is_dict(own[key]) for leaf in own[key]}
+            leaves |= {key for key in own if not OmegaConf.is_dict(own[key])}
+            assert leaves == {key for key in keys if not key.startswith("tracking.")}
+    assert listed_keys("generate")[0]["top_p"] == listed_keys("generate")[0]["top_k"]
 
 
 def test_imports_are_announced_once(capsys, monkeypatch):

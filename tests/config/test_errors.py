@@ -257,6 +257,32 @@ def test_another_app_tells_its_own_keys():
         prepare(["metrics=3"], "report")
 
 
+# Of what a composed config holds an app reads the keys of its --help, found by name or by what is said of them there.
+ASIDE = {
+    "evaluate passes=5": "passes=5: no such key; did you mean mc_dropout?",
+    "evaluate phase=single": "phase=single: no such key (keys: mc_dropout, model, run_id, seed, tracking)",
+    "evaluate weights=best": "weights=best: no such key (keys: mc_dropout, model, run_id, seed, tracking)",
+    "evaluate uri=x": "uri=x: no such key; did you mean tracking.uri?",
+    "evaluate tracking.ur=x": "tracking.ur=x: no such key; did you mean tracking.uri?",
+    "evaluate tracking.phas=x": "tracking.phas=x: no such key (keys of tracking: uri)",
+    "rerun seed=1": "seed=1: no such key (keys: model, run_id, tracking)",
+    "generate topk=3": "topk=3: no such key; did you mean top_k?",
+    "generate seed=1": "seed=1: no such key; did you mean generation.seed?",
+    "status experiment=x": "experiment=x: no such key; did you mean tracking.experiment?",
+    "study processes=2": "processes=2: no such key; did you mean workers?",
+    "train learning_rate=.1": "learning_rate=.1: no such key; did you mean optimizer.lr?",
+    "train passes=3": "passes=3: no such key; did you mean trainer.max_epochs?",
+}
+
+
+@pytest.mark.parametrize("typed", ASIDE, ids=str)
+def test_an_app_suggests_what_it_reads(typed):
+    app, override = typed.split()
+    with pytest.raises(ConfigError) as caught:
+        prepare([override], app)
+    assert str(caught.value) == ASIDE[typed]
+
+
 RIGHT = [
     "",
     "regularizer=[none,l1]",

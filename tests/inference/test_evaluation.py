@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.datasets import load_diabetes
+from sklearn.metrics import balanced_accuracy_score, r2_score
 
 from reglab.config.compose import compose
 from reglab.errors import ConfigError
@@ -37,23 +39,36 @@ def test_inference_is_what_was_tracked_and_passes_say_more(
     plain, passes = found.plain, found.drawn
     tracked = queries.get(store, run_id)
     assert tracked is not None
-    assert plain == {name: tracked.metrics[f"test/{name}"] for name in plain}
+    measured = {"loss", "accuracy", "balanced_accuracy", "ece"} if data == "wine" else {"loss", "rmse", "r2"}
+    assert {name: plain[name] for name in measured} == {name: tracked.metrics[f"test/{name}"] for name in measured}
+    told = {"entropy"} if data == "wine" else {"noise", "coverage_90", "log_likelihood"}
+    assert set(plain) == measured | told
+    assert set(passes) == set(plain) | {"mutual_information" if data == "wine" else "spread"}  # one pass has none
     assert evaluate(store.uri, run_id, 20, seed=0).drawn == passes
     assert evaluate(store.uri, run_id, 20, seed=1).drawn != passes
     if data == "wine":
         assert 0 < passes["mutual_information"] < passes["entropy"]
         right = [said == true for said, true in zip(found.rows["predicted"], found.rows["target"], strict=True)]
-        assert sum(right) / len(right) == passes["accuracy"]
+        assert passes["accuracy"] == pytest.approx(sum(right) / len(right))
+        recall = balanced_accuracy_score(found.rows["target"], found.rows["predicted"])
+        assert passes["balanced_accuracy"] == pytest.approx(recall)
     else:
         assert passes["spread"] > 0
         assert passes["rmse"] == pytest.approx(plain["rmse"], rel=0.2)
         errors = np.subtract(found.rows["predicted"], found.rows["target"])
         assert np.sqrt(np.mean(errors**2)) == pytest.approx(passes["rmse"], rel=1e-6)
+        assert passes["r2"] == pytest.approx(r2_score(found.rows["target"], found.rows["predicted"]), rel=1e-5)
         assert 0.7 < passes["coverage_90"] <= 1
+        # One pass is one normal distribution, whose likeliest deviation is the error on validation rows.
+        assert plain["noise"] == pytest.approx(tracked.metrics["best/val/rmse"], rel=1e-3)
+        density = stats.norm.logpdf(plain["rmse"], scale=plain["noise"])  # its mean over rows is that of their mean
+        assert plain["log_likelihood"] == pytest.approx(density, rel=1e-5)
     show(found)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["test", "inference", "20", "passes"]
-    assert {line.split()[0] for line in lines[1:-2]} == {*plain, *passes}
+    assert {line.split()[0]: line.split()[1:] for line in lines[1:-2]} == {
+        name: [f"{figures[name]:.4f}" for figures in (plain, passes) if name in figures] for name in passes
+    }
     assert lines[-2] == f"row by row: mc_dropout.csv of run {run_id}"
 
 

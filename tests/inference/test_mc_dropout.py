@@ -11,6 +11,7 @@ from torch import nn
 from reglab.inference.mc_dropout import (
     drawn,
     dropout_on,
+    log_mean,
     noise_of,
     of_classes,
     of_numbers,
@@ -66,12 +67,12 @@ def test_the_mean_over_masks_of_a_linear_model_is_its_plain_answer() -> None:
 def test_classes_by_hand() -> None:
     """Two passes, two rows: sure and unanimous; sure and opposed."""
     p = torch.tensor([[[0.9, 0.1], [0.9, 0.1]], [[0.9, 0.1], [0.1, 0.9]]])
-    figures = of_classes(p.log(), torch.tensor([0, 1]))
+    figures = of_classes(p.log())
     one = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
-    assert figures["loss"] == pytest.approx(-(math.log(0.9) + math.log(0.5)) / 2)
+    torch.testing.assert_close(log_mean(p.log()).exp(), torch.tensor([[0.9, 0.1], [0.5, 0.5]], dtype=torch.float64))
     assert figures["entropy"] == pytest.approx((one + math.log(2)) / 2)
     assert figures["mutual_information"] == pytest.approx((math.log(2) - one) / 2)
-    assert of_classes(p[:1].log(), torch.tensor([0, 1]))["mutual_information"] == pytest.approx(0.0, abs=1e-12)
+    assert of_classes(p[:1].log()) == {"entropy": pytest.approx(one)}  # one pass disagrees with none
 
 
 def test_numbers_are_scipys_mixtures_of_normals() -> None:
@@ -80,9 +81,11 @@ def test_numbers_are_scipys_mixtures_of_normals() -> None:
     figures = of_numbers(torch.from_numpy(values), torch.from_numpy(targets), noise=0.6, scale=10.0)
     density = stats.norm.pdf(10 * targets, loc=10 * values, scale=6.0).mean(0)
     assert figures["log_likelihood"] == pytest.approx(np.log(density).mean())
-    assert figures["rmse"] == pytest.approx(10 * np.sqrt(np.mean((values.mean(0) - targets) ** 2)))
     assert figures["spread"] == pytest.approx(10 * np.sqrt(values.var(0, ddof=1).mean()))
     assert figures["noise"] == pytest.approx(6.0)
+    alone = of_numbers(torch.from_numpy(values[:1]), torch.from_numpy(targets), noise=0.6, scale=10.0)
+    assert set(alone) == {"noise", "coverage_90", "log_likelihood"}  # of one pass there is no spread
+    assert alone["log_likelihood"] == pytest.approx(stats.norm.logpdf(10 * targets, 10 * values[0], 6.0).mean())
 
 
 def test_noise_is_the_likeliest() -> None:

@@ -12,9 +12,11 @@ from safetensors.torch import load_file
 
 from reglab.config.compose import compose
 from reglab.errors import ConfigError
+from reglab.inference.answer import answer
+from reglab.inference.best import best_decoder, best_run
 from reglab.inference.generation import Choice, encoded, generated, text_of
 from reglab.inference.passes import passes
-from reglab.inference.trained import best, decoder
+from reglab.inference.trained import decoder
 from reglab.paths import PROJECT
 from reglab.tracking import artifacts
 from reglab.tracking.store import Store, open_store
@@ -68,9 +70,74 @@ def test_tied_embeddings_come_back_tied(store: Store, plain: str) -> None:
 
 def test_without_a_name_the_best_run_is_taken(store: Store, noisy: str, plain: str) -> None:
     runs = {run_id: store.client.get_run(run_id).data.metrics for run_id in (noisy, plain)}
-    assert best(store) == min(runs, key=lambda run_id: runs[run_id]["best/val/bits_per_character"])
+    found = best_decoder(store)
+    assert found.record.run_id == min(runs, key=lambda run_id: runs[run_id]["best/val/bits_per_character"])
+    assert (found.metric, found.others, found.note) == ("best/val/bits_per_character", (), "")
     with pytest.raises(ConfigError, match=r"^run_id=null: the experiment other holds no finished language model"):
-        best(open_store(store.uri, "other"))
+        best_decoder(open_store(store.uri, "other"))
+
+
+def test_the_best_is_of_the_text_trained_last(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    poem, news = tmp_path / "poem.txt", tmp_path / "news.txt"
+    poem.write_text("abcd" * 2000)  # the easier one, whose runs have fewer bits
+    news.write_text("".join(chr(97 + (7 * i * i + i // 3) % 26) for i in range(8000)))
+    short = ("data.val_fraction=0.1", "tracking.experiment=texts", "optimizer.lr=0.01")
+    of_poem, of_news = (("data=text", f"data.path={file}", *short) for file in (poem, news))
+    texts = open_store(store.uri, "texts")
+
+    def bits(run_id: str) -> float:
+        return texts.client.get_run(run_id).data.metrics["best/val/bits_per_character"]
+
+    easy = trained(store, *of_poem)
+    assert best_decoder(texts).note == ""
+    hard = [trained(store, *of_news, f"seed={seed}") for seed in (0, 1)]
+    assert bits(easy) < min(map(bits, hard))
+    found = best_decoder(texts)
+    assert found.record.run_id == min(hard, key=bits)
+    assert found.note == "; the best on the text trained last (run_id= takes one of another: poem)"
+
+    # Tokenizer, context and training rows are means to say the same text; its cut is not.
+    means = [
+        trained(store, *of_news, "data.tokenizer=bpe", "data.vocab_size=40", "data.context_length=16"),
+        trained(store, *of_news, "data.train_size=16"),
+    ]
+    assert best_decoder(texts).record.run_id == min([*hard, *means], key=bits)
+    other_cut = trained(store, *of_news, "data.val_fraction=0.3")
+    found = best_decoder(texts)
+    assert found.record.run_id == other_cut
+    assert found.others == ("news with other data.val_fraction", "poem")
+    trained(store, *of_poem, "data.val_fraction=0", "seed=1")  # nothing tells how good it is
+    assert best_decoder(texts).record.run_id == other_cut
+
+    poem.write_text("abcdefgh" * 1000)  # under its old name
+    again = trained(store, *of_poem)
+    found = best_decoder(texts)
+    assert found.record.run_id == again
+    assert "poem with other data.path" in found.others
+    assert best_run(texts, data="poem").record.run_id == again  # what export takes
+    with pytest.raises(ConfigError, match=r"^run_id=null: the experiment texts holds runs on news, poem, and none is"):
+        best_run(texts)
+
+    where = [f"tracking.uri={store.uri}", "tracking.experiment=texts", "max_new_tokens=2"]
+    answer(compose([*where, "prompt=ab"], "generate"))
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"run {again}: ")]
+    assert line.startswith(f"run {again}: none on poem llama, ")
+    assert line.endswith(found.note)
+    answer(compose([*where, "prompt=ab", f"run_id={easy}"], "generate"))
+    assert "trained last" not in capsys.readouterr().err
+
+
+def test_by_tokens_only_runs_of_one_tokenizer_are_compared(store: Store, tmp_path: Path) -> None:
+    """A loss is nats a token: fewer of them, where the tokens are shorter."""
+    (tmp_path / "lines.txt").write_text("the cat sat on the mat, and the dog lay on the log; " * 200)
+    line = ("data=text", f"data.path={tmp_path / 'lines.txt'}", "data.val_fraction=0.1", "tracking.experiment=tokens")
+    by_characters = trained(store, *line)
+    by_pairs = trained(store, *line, "data.tokenizer=bpe", "data.vocab_size=60")
+    tokens = open_store(store.uri, "tokens")
+    loss = {run_id: tokens.client.get_run(run_id).data.metrics["best/val/loss"] for run_id in (by_characters, by_pairs)}
+    assert loss[by_characters] < loss[by_pairs]
+    found = best_run(tokens, metric="test/loss")
+    assert (found.record.run_id, found.others) == (by_pairs, ("lines with other data.tokenizer, data.vocab_size",))
 
 
 def test_passes_with_dropout_spread_and_without_there_are_none(store: Store, noisy: str, plain: str) -> None:

@@ -1,7 +1,7 @@
 """Hydra's and OmegaConf's messages of six to eight lines, as one that names the key and the remedy."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -9,6 +9,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from reglab.config.help import listed_keys
 from reglab.config.order import strategy
 from reglab.config.raw import raw
 from reglab.config.selection import is_strength
@@ -90,7 +91,7 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
     if others:
         return f"{given}: not a key of this {group}; it is one of {' or '.join(f'{group}={o}' for o in others)}"
     groups = {path.name for path in folder.iterdir() if path.is_dir()} if config_name == "train" else set()
-    return f"{given}: no such key{_similar(key, list(_leaves(cfg)), groups)}"
+    return f"{given}: no such key{_similar(key, list(_leaves(cfg)), groups, listed_keys(config_name, folder)[0])}"
 
 
 def of_the_study(given: str) -> str | None:
@@ -108,7 +109,7 @@ def of_the_study(given: str) -> str | None:
     return f"{given}: is for one run, and a study has many; {instead}"
 
 
-def _similar(key: str, known: list[str], groups: set[str]) -> str:
+def _similar(key: str, known: list[str], groups: set[str], said: Mapping[str, str]) -> str:
     parent, _, leaf = key.rpartition(".")
     siblings = {k.removeprefix(f"{parent}.") for k in known if parent and k.startswith(f"{parent}.")}
     if near := nearest(leaf, siblings):
@@ -123,6 +124,10 @@ def _similar(key: str, known: list[str], groups: set[str]) -> str:
     head, _, rest = key.partition(".")
     if near := nearest(head, heads):
         return f"; did you mean {near}{'.' + rest if rest else ''}?"
+    # A key by what its help begins with: passes for "passes over the test part", learning_rate for "learning rate".
+    meant = re.compile(rf"{re.escape(leaf.replace('_', ' '))}\b", re.IGNORECASE)
+    if described := [k for k, words in said.items() if meant.match(words)]:
+        return f"; did you mean {' or '.join(described)}?"
     public = {k.rpartition(".")[2]: k for k in known if not _private(k)}
     near = nearest(leaf, public)
     if near:
@@ -162,14 +167,27 @@ def _generic(error: Exception, text: str) -> str:
 
 
 def _composable(overrides: Sequence[str], config_name: str, folder: Path) -> DictConfig:
-    """The config of the group choices among the overrides, or the plain one where these do not compose."""
+    """The config of the group choices among the overrides, or the plain one where these do not compose.
+
+    Of an app whose help lists all its keys these alone: sections that apps share hold keys that it never reads.
+    """
     chosen = [o for o in overrides if (folder / o.split("=")[0]).is_dir() and o.split("=")[0]]
     for attempt in (chosen, []):
         try:
-            return raw(attempt, config_name, folder)
+            return _read(raw(attempt, config_name, folder), config_name, folder)
         except (HydraException, OmegaConfBaseException, ValueError):
             continue
     return OmegaConf.create({})
+
+
+def _read(cfg: DictConfig, config_name: str, folder: Path) -> DictConfig:
+    keys, all_of_them = listed_keys(config_name, folder)
+    if not all_of_them:
+        return cfg
+    some = OmegaConf.create({"hydra": cfg.hydra})
+    for key in keys:
+        OmegaConf.update(some, key, OmegaConf.select(cfg, key))
+    return some
 
 
 def _keys(config_name: str, folder: Path) -> list[str]:

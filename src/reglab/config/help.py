@@ -1,6 +1,8 @@
-"""What --help prints, in a fraction of the second that Hydra takes."""
+"""What --help prints, in a fraction of the second that Hydra takes, and the keys that it lists."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,9 +14,7 @@ def help_text(config_name: str, folder: Path = CONF) -> str | None:
 
     Hydra needs a second for it: it lists its own groups too, which the template does not show.
     """
-    path = folder / f"{config_name}.yaml"
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    words = ((config or {}).get("hydra") or {}).get("help") or {}
+    words = _words(config_name, folder)
     if "template" not in words:
         return None
     listed = []
@@ -25,3 +25,25 @@ def help_text(config_name: str, folder: Path = CONF) -> str | None:
     for name in ("app_name", "header", "footer"):
         text = text.replace(f"${{hydra.help.{name}}}", str(words.get(name, "")))
     return text
+
+
+def listed_keys(config_name: str, folder: Path = CONF) -> tuple[dict[str, str], bool]:
+    """The keys that ``--help`` lists, with what it says of each; and whether these are all that the app reads.
+
+    A list of all has the heading ``Keys``; one of some, ``Keys of most use``.
+    """
+    text = str(_words(config_name, folder).get("template", ""))
+    found = re.search(r"^Keys( of most use)?\n((?:  .*\n)+)", text, re.MULTILINE)
+    if found is None:
+        return {}, False
+    keys: dict[str, str] = {}
+    for names, said in re.findall(r"^  (\S+(?:, \S+)*)  +(.+)$", found[2], re.MULTILINE):
+        keys |= {name.partition("=")[0]: said for name in names.split(", ") if "<" not in name}
+    return keys, found[1] is None
+
+
+def _words(config_name: str, folder: Path) -> dict[str, Any]:
+    path = folder / f"{config_name}.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    words: dict[str, Any] = ((config or {}).get("hydra") or {}).get("help") or {}
+    return words

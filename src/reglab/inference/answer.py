@@ -6,9 +6,10 @@ import time
 from omegaconf import DictConfig
 from transformers.utils import logging
 
+from reglab.inference.best import best_decoder
 from reglab.inference.generation import Choice, Writer, encoded, generated
 from reglab.inference.passes import Passes, passes
-from reglab.inference.trained import Decoder, best, decoder
+from reglab.inference.trained import Decoder, decoder
 from reglab.tracking.store import open_store
 from reglab.training.trainer import set_threads
 
@@ -23,8 +24,8 @@ def answer(cfg: DictConfig) -> None:
         ConfigError: no such run or none of a decoder, or a prompt that its tokenizer cannot read.
     """
     logging.set_verbosity_error()  # of texts longer than the context we tell ourselves
-    run_id = cfg.run_id or best(open_store(cfg.tracking.uri, cfg.tracking.experiment))
-    found = decoder(cfg.tracking.uri, run_id)
+    chosen = None if cfg.run_id else best_decoder(open_store(cfg.tracking.uri, cfg.tracking.experiment))
+    found = decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id)
     set_threads(cfg.threads)
     choice = Choice(
         max_new_tokens=cfg.max_new_tokens,
@@ -35,7 +36,7 @@ def answer(cfg: DictConfig) -> None:
         cache=cfg.cache,
     )
     prompt = encoded(found.vocabulary, cfg.prompt)
-    _introduce(found)
+    _introduce(found, chosen.note if chosen else "")
     if cfg.train_mode:
         _show(passes(found, prompt, choice, cfg.passes), cfg.prompt)
         return
@@ -52,11 +53,11 @@ def answer(cfg: DictConfig) -> None:
         )
 
 
-def _introduce(found: Decoder) -> None:
+def _introduce(found: Decoder, note: str) -> None:
     tags = found.record.tags
     bits = found.record.metrics.get("best/val/bits_per_character")
     told = "" if bits is None else f", {bits:.3f} bits per character of validation"
-    _tell(f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{told}")
+    _tell(f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{told}{note}")
 
 
 def _show(found: Passes, prompt: str) -> None:

@@ -1,8 +1,13 @@
 """The best run of an experiment: validation chooses, never the test."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from reglab.config.metrics import guess_direction, validation_twins
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
+from reglab.inference.one_text import of_the_last
+from reglab.tasks import LanguageModeling
 from reglab.tracking import queries
 from reglab.tracking.queries import Record
 from reglab.tracking.store import Store
@@ -10,12 +15,49 @@ from reglab.tracking.store import Store
 _METRICS = {
     "classification": "test/accuracy",
     "regression": "test/rmse",
-    "language modeling": "test/bits_per_character",
+    LanguageModeling.kind: "test/bits_per_character",
 }
 
 
-def best_run(store: Store, metric: str | None = None, data: str | None = None) -> tuple[Record, str]:
-    """The best finished run, the earliest of equals; and the validation metric that chose it.
+@dataclass(frozen=True)
+class Best:
+    """The best of the runs that can be compared.
+
+    Attributes:
+        record: the run, the earliest of equals.
+        metric: the validation metric that chose it.
+        others: of a decoder what else there are texts of, whose runs were left out.
+    """
+
+    record: Record
+    metric: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What to say behind it where runs were left out."""
+        if not self.others:
+            return ""
+        return f"; the best on the text trained last (run_id= takes one of another: {_some(self.others)})"
+
+
+def best_decoder(store: Store) -> Best:
+    """The best finished language model of the text that was trained last, by `best_run`'s metric.
+
+    Raises:
+        ConfigError: the experiment holds none, or none that was validated.
+    """
+    finished = queries.runs(store, status="FINISHED", tags={"task": LanguageModeling.kind})
+    if not finished:
+        raise ConfigError(
+            f"run_id=null: the experiment {store.experiment} holds no finished language model; make one: "
+            'make train ARGS="experiment=decoder"'
+        )
+    return _best(finished, None, finished[-1].tags["data"])
+
+
+def best_run(store: Store, metric: str | None = None, data: str | None = None) -> Best:
+    """The best finished run; of runs on text, that of the text that was trained last.
 
     Args:
         store: the experiment.
@@ -46,19 +88,27 @@ def best_run(store: Store, metric: str | None = None, data: str | None = None) -
     return _best(here, metric, data or names[0])
 
 
-def _best(records: list[Record], metric: str | None, data: str) -> tuple[Record, str]:
-    wanted = metric or _METRICS.get(records[-1].tags.get("task", ""), "test/loss")
-    candidates = validation_twins(wanted) + (() if metric else validation_twins("test/loss"))
+def _best(records: list[Record], metric: str | None, data: str) -> Best:
+    kind = records[-1].tags.get("task", "")
+    candidates = validation_twins(metric or _METRICS.get(kind, "test/loss"))
+    candidates += () if metric else validation_twins("test/loss")
+    judged = [record for record in records if any(twin in record.metrics for twin in candidates)]
+    others: tuple[str, ...] = ()
+    if judged and kind == LanguageModeling.kind:
+        judged, others = of_the_last(judged)
     for twin in candidates:
-        told = [record for record in records if twin in record.metrics]
+        told = [record for record in judged if twin in record.metrics]
+        if told and kind == LanguageModeling.kind and not twin.endswith("/bits_per_character"):
+            told, left = of_the_last(told, tokens=True)
+            others = tuple(sorted({*others, *left}))
         if told:
             sign = -1.0 if guess_direction(twin) == "max" else 1.0
-            return min(told, key=lambda record: sign * record.metrics[twin]), twin
+            return Best(min(told, key=lambda record: sign * record.metrics[twin]), twin, others)
     raise ConfigError(
         f"run_id=null: no finished run on {data} has {candidates[0]}, which would choose the best; give run_id"
         + (f", or another metric than {metric}" if metric else "")
     )
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -43,8 +43,8 @@ class Evaluated:
         origin: the run.
         passes: with dropout on.
         seed: of the masks.
-        plain: figures in evaluation mode, as they were tracked.
-        drawn: those of Monte-Carlo dropout; see `mc_dropout`.
+        plain: figures in evaluation mode: those that were tracked, and what `mc_dropout` says of one such pass.
+        drawn: the same of Monte-Carlo dropout, where the mean of the passes predicts.
         rows: of each test row its number in the data set, target, prediction and uncertainty, by column.
     """
 
@@ -77,23 +77,41 @@ def evaluate(uri: str | None, run_id: str, passes: int, seed: int, own: str | No
     if not data.test_rows:
         raise ConfigError(f"{key}: has no test rows (data.test_fraction={cfg.data.test_fraction}); give another run")
     places = _places(cfg, model, data)
+    known = data.val_dataloader()[0] if data.val_rows else data.train_eval_dataloader()
     with in_mode(model, training=False):
-        said, targets = _said(model, data.test_dataloader(), None, 0)
-    plain = build.build_task(data).figures(said[0], targets, full=True)
+        (one, targets), one_known = _said(model, data.test_dataloader(), None, 0), _said(model, known, None, 0)
     with mc_dropout.dropout_on(model, places) as named:
         if not named:
             strategy = made.record.tags.get("strategy")
             raise ConfigError(f"{key}: nothing in the strategy {strategy} and its model drops; give a run with dropout")
-        drawn, _ = _said(model, data.test_dataloader(), passes, seed)
-        known = _said(model, data.val_dataloader()[0] if data.val_rows else data.train_eval_dataloader(), passes, seed)
+        (each, _), each_known = _said(model, data.test_dataloader(), passes, seed), _said(model, known, passes, seed)
+    plain, drawn = _figures(data, one, targets, one_known), _figures(data, each, targets, each_known)
     if data.kind == "classification":
-        figures, rows = mc_dropout.of_classes(drawn, targets), mc_dropout.rows_of_classes(drawn)
+        rows = mc_dropout.rows_of_classes(each)
     else:
-        noise = mc_dropout.noise_of(*known)
-        figures = mc_dropout.of_numbers(drawn, targets, noise, data.target_scale)
-        rows = mc_dropout.rows_of_numbers(drawn, noise, data.target_mean, data.target_scale)
-    told = {name: float(value) for name, value in plain.items()}
-    return Evaluated(made, passes, seed, told, figures, _table(data, targets, rows))
+        noise = drawn["noise"] / data.target_scale
+        rows = mc_dropout.rows_of_numbers(each, noise, data.target_mean, data.target_scale)
+    return Evaluated(made, passes, seed, plain, drawn, _table(data, targets, rows))
+
+
+def _figures(data: TensorData, said: Tensor, targets: Tensor, known: tuple[Tensor, Tensor]) -> Figures:
+    """The task's own figures of what the passes predict together, and how sure they are of it.
+
+    Args:
+        data: of the run.
+        said: (passes, rows, ...) of the test part.
+        targets: of it, (rows,).
+        known: both of validation, or of training where there is none.
+    """
+    if data.kind == "classification":
+        mean, own = mc_dropout.log_mean(said), mc_dropout.of_classes(said)
+    else:
+        mean = said.double().mean(0)
+        own = mc_dropout.of_numbers(said, targets, mc_dropout.noise_of(*known), data.target_scale)
+    if len(said) == 1:
+        mean = said[0]  # as it was tested, to the last bit
+    scores = build.build_task(data).figures(mean, targets, full=True)
+    return {name: float(value) for name, value in scores.items()} | own
 
 
 def _table(data: TensorData, targets: Tensor, rows: Mapping[str, Tensor]) -> dict[str, list[Any]]:
@@ -139,7 +157,7 @@ def track(found: Evaluated) -> None:
 def show(found: Evaluated) -> None:
     """Both side by side, on standard output, and where the rows are."""
     sys.stdout.write(f"{'test':<20}{'inference':>12}{f'{found.passes} passes':>14}\n")
-    for name in dict.fromkeys((*found.plain, *found.drawn)):
+    for name in found.drawn:
         cells = (f"{figures[name]:.4f}" if name in figures else "" for figures in (found.plain, found.drawn))
         sys.stdout.write(f"{name:<20}{next(cells):>12}{next(cells):>14}\n")
     run_id = found.origin.record.run_id

@@ -72,9 +72,9 @@ def export(cfg: DictConfig) -> str:
 
 
 def _best(cfg: DictConfig) -> str:
-    record, metric = best_run(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
-    _say(f"best by {metric}: {record.metrics[metric]:.4g}")
-    return record.run_id
+    found = best_run(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
+    _say(f"best by {found.metric}: {found.record.metrics[found.metric]:.4g}{found.note}")
+    return found.record.run_id
 
 
 def _digest(made: Origin) -> str:

@@ -11,7 +11,6 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from reglab.training.modes import in_mode
 
@@ -42,26 +41,24 @@ def drawn(model: nn.Module, inputs: Tensor, passes: int, seed: int) -> Tensor:
         return torch.stack([model(inputs) for _ in range(passes)])
 
 
-def of_classes(logits: Tensor, targets: Tensor) -> dict[str, float]:
-    """Figures of the mean of the passes' probabilities.
+def of_classes(logits: Tensor) -> dict[str, float]:
+    """What passes say of their own uncertainty, in nats, as the mean over rows.
 
-    ``accuracy``, ``loss`` (mean negative log-likelihood, in nats), ``ece`` (as in the test), ``entropy`` of the mean
-    (total uncertainty, in nats) and ``mutual_information``: that entropy minus the mean entropy of the passes, which is
-    what they disagree on (Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning").
+    ``entropy`` of their mean probabilities (total uncertainty) and, of several, ``mutual_information``: that entropy
+    minus the mean entropy of the passes, which is what they disagree on (Houlsby et al. 2011, "Bayesian Active Learning
+    for Classification and Preference Learning").
 
     Args:
         logits: (passes, rows, classes).
-        targets: class numbers (rows,).
     """
-    log_mean = _log_mean(logits)
     rows = rows_of_classes(logits)
-    return {
-        "accuracy": float((log_mean.argmax(-1) == targets).double().mean()),
-        "loss": float(-log_mean.gather(-1, targets.unsqueeze(-1)).mean()),
-        "ece": float(multiclass_calibration_error(log_mean.exp(), targets, logits.shape[-1], n_bins=15, norm="l1")),
-        "entropy": float(rows["entropy"].mean()),
-        "mutual_information": float(rows["mutual_information"].mean()),
-    }
+    told = ("entropy", "mutual_information") if len(logits) > 1 else ("entropy",)
+    return {name: float(rows[name].mean()) for name in told}
+
+
+def log_mean(logits: Tensor) -> Tensor:
+    """Logarithms of the passes' mean probabilities, (rows, classes) of (passes, rows, classes): logits of that mean."""
+    return logits.double().log_softmax(-1).logsumexp(0) - math.log(len(logits))
 
 
 def _entropy(log_p: Tensor) -> Tensor:
@@ -69,11 +66,11 @@ def _entropy(log_p: Tensor) -> Tensor:
 
 
 def of_numbers(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0) -> dict[str, float]:
-    """Figures of a regression, in the target's own units.
+    """How sure the passes of a regression are, and how rightly, in the target's own units.
 
-    ``rmse`` of the passes' mean, ``spread`` (root of the mean variance over passes), ``noise`` (standard deviation of
-    what no pass explains), ``coverage_90`` (share of the targets inside the central 90 % of 1/S Σ N(pass, noise²); .9
-    where that is calibrated) and ``log_likelihood``: the mean over rows of log 1/S Σ N(target; pass, noise²), in nats.
+    ``noise`` (standard deviation of what no pass explains), ``coverage_90`` (share of the targets inside the central
+    90 % of 1/S Σ N(pass, noise²); .9 where that is calibrated), ``log_likelihood`` (the mean over rows of
+    log 1/S Σ N(target; pass, noise²), in nats) and, of several passes, ``spread`` (root of their mean variance).
 
     Args:
         values: (passes, rows).
@@ -82,13 +79,12 @@ def of_numbers(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0
         scale: by which targets were divided for the training.
     """
     values, targets = values.double(), targets.double()
-    return {
-        "rmse": float((values.mean(0) - targets).square().mean().sqrt()) * scale,
-        "spread": float(values.var(0).mean().sqrt()) * scale,
+    figures = {
         "noise": noise * scale,
         "coverage_90": float((_distribution(values, targets, noise) - 0.5).abs().le(0.45).double().mean()),
         "log_likelihood": _log_likelihood(values, targets, noise) - math.log(scale),
     }
+    return figures | ({"spread": float(values.var(0).mean().sqrt()) * scale} if len(values) > 1 else {})
 
 
 def noise_of(values: Tensor, targets: Tensor) -> float:
@@ -114,9 +110,9 @@ def rows_of_classes(logits: Tensor) -> dict[str, Tensor]:
     Args:
         logits: (passes, rows, classes).
     """
-    log_mean = _log_mean(logits)
-    probability, predicted = log_mean.exp().max(-1)
-    entropy = _entropy(log_mean)
+    mean = log_mean(logits)
+    probability, predicted = mean.exp().max(-1)
+    entropy = _entropy(mean)
     within = _entropy(logits.double().log_softmax(-1)).mean(0)
     return {
         "predicted": predicted,
@@ -124,11 +120,6 @@ def rows_of_classes(logits: Tensor) -> dict[str, Tensor]:
         "entropy": entropy,
         "mutual_information": entropy - within,
     }
-
-
-def _log_mean(logits: Tensor) -> Tensor:
-    """Logarithms of the passes' mean probabilities, (rows, classes)."""
-    return logits.double().log_softmax(-1).logsumexp(0) - math.log(len(logits))
 
 
 def rows_of_numbers(values: Tensor, noise: float, mean: float, scale: float) -> dict[str, Tensor]:

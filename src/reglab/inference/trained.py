@@ -10,12 +10,10 @@ from reglab.data.tokenizer import end_of, loaded
 from reglab.errors import ConfigError
 from reglab.inference.rebuilt import best_weights, finished
 from reglab.tracking import artifacts, queries
-from reglab.tracking.store import Store
 from reglab.training import build, origin
 from reglab.training.weights import load_trained
 
 _KIND = "language modeling"
-_JUDGES = ("best/val/bits_per_character", "best/val/loss", "val/loss")
 
 
 @dataclass(frozen=True)
@@ -74,22 +72,3 @@ def decoder(uri: str | None, run_id: str) -> Decoder:
         ) from error
     OmegaConf.set_readonly(cfg, True)
     return Decoder(made.record, cfg, model.eval(), vocabulary, length)
-
-
-def best(store: Store) -> str:
-    """The id of the finished language model with the fewest bits per character of validation.
-
-    Where tokens do not tell their characters, the loss judges, and then only among such runs.
-
-    Raises:
-        ConfigError: the experiment holds none.
-    """
-    finished = queries.runs(store, status="FINISHED", tags={"task": _KIND})
-    for metric in _JUDGES:
-        told = [record for record in finished if metric in record.metrics]
-        if told:
-            return min(told, key=lambda record: record.metrics[metric]).run_id
-    raise ConfigError(
-        f"run_id=null: the experiment {store.experiment} holds no finished language model; make one: "
-        'make train ARGS="experiment=decoder"'
-    )
