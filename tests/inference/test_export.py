@@ -2,12 +2,8 @@
 
 import copy
 import json
-import os
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -31,7 +27,7 @@ from reglab.tracking.store import Store, open_store
 from reglab.training import build
 from reglab.training.run import run
 from tests.conftest import fresh_store
-from tests.tracking.servers import end, free_port
+from tests.inference.serving import served, stranger
 
 RUNS = {
     "mlp": ["data=digits", "model.hidden_sizes=[16]", "regularizer=dropout"],
@@ -310,64 +306,29 @@ assert "reglab" not in sys.modules
 """
 
 
-@pytest.fixture
-def stranger(tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who has no reglab, reads no pickle, and for all that MLflow knows has a GPU."""
-    (tmp_path / "reglab").mkdir()
-    (tmp_path / "reglab" / "__init__.py").write_text("raise ImportError('not here')\n")
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    settings = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DEFAULT_PREDICTION_DEVICE": "cuda"}
-    return {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": path, **settings}
-
-
 @pytest.mark.slow
 def test_it_loads_and_serves_where_reglab_is_not(
-    store: Store, exported: dict[str, tuple[str, Path]], tmp_path: Path, stranger: dict[str, str]
+    store: Store, exported: dict[str, tuple[str, Path]], tmp_path: Path
 ) -> None:
     run_id, _ = exported["mlp"]
     uri = export(asked(store, run_id=run_id, register="digits"))
-    port = free_port()
-    command = ["mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "--port", str(port)]
-    with (tmp_path / "log").open("wb") as log:
-        environment = {**stranger, "MLFLOW_TRACKING_URI": store.uri}
-        server = subprocess.Popen(
-            [sys.executable, "-m", *command], env=environment, cwd=tmp_path, stdout=log, stderr=log
-        )
-    try:
-        _loads(store, exported, tmp_path, stranger)  # while the server is on its way up
+    environment = stranger(tmp_path)
+    with served(uri, tmp_path, {**environment, "MLFLOW_TRACKING_URI": store.uri}) as post:
+        _loads(store, exported, tmp_path, environment)  # while the server is on its way up
         for count in (1, 3):
             inputs = rows("mlp", count)
-            answer = posted(port, {"inputs": inputs.tolist()}, server, tmp_path / "log")
+            answer = post({"inputs": inputs.tolist()})
             np.testing.assert_allclose(answer["predictions"], expected(store, run_id, inputs), atol=1e-6)
-    finally:
-        end(server)
 
 
-def _loads(store: Store, exported: dict[str, tuple[str, Path]], folder: Path, stranger: dict[str, str]) -> None:
+def _loads(store: Store, exported: dict[str, tuple[str, Path]], folder: Path, environment: dict[str, str]) -> None:
     arguments = []
     for name, (_, model) in exported.items():
         np.save(folder / f"{name}.npy", rows(name, 5))
         arguments += [str(model), str(folder / f"{name}.npy")]
     command = [sys.executable, "-c", WITHOUT_REGLAB, *arguments]
-    ran = subprocess.run(command, env=stranger, cwd=folder, capture_output=True, text=True)
+    ran = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     for name, (run_id, _) in exported.items():
         answers = np.load(folder / f"{name}.npy.out.npy")
         np.testing.assert_allclose(answers, expected(store, run_id, rows(name, 5)), atol=1e-6, rtol=1e-6)
-
-
-def posted(port: int, body: object, server: "subprocess.Popen[bytes]", log: Path) -> Any:
-    """The answer of a server that may still be on its way up."""
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), headers)
-    for _ in range(300):
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError:
-            raise
-        except (ConnectionError, urllib.error.URLError):
-            if server.poll() is not None:
-                break
-            time.sleep(0.2)
-    raise RuntimeError(log.read_text())
