@@ -31,7 +31,7 @@ from reglab.training.origin import Origin
 ANSWERS = {
     "classification": "probabilities of the classes",
     "regression": "the target in its own units",
-    LanguageModeling.kind: "the text that goes on with a prompt",
+    LanguageModeling.kind: "the text that goes on with a prompt, without the prompt",
 }
 FEATURES = "inputs.json"  # beside the model: what each input is made from
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
@@ -122,9 +122,10 @@ def _save_decoder(folder: Path, uri: str | None, record: Record) -> None:
     model.config.use_cache = True
     model.name_or_path = model.config._name_or_path = ""  # a folder here, which MLflow would look for on a hub
     end = found.vocabulary.id_to_token(found.end)
-    model.generation_config = GenerationConfig(
-        max_new_tokens=_LONGEST, do_sample=False, eos_token_id=found.end, pad_token_id=found.end, use_cache=True
-    )
+    # An empty prompt is the end of the text before, and any other is taken as it is, as in generation of our own.
+    ends = {"bos_token_id": found.end, "eos_token_id": found.end, "pad_token_id": found.end}
+    model.generation_config = GenerationConfig(max_new_tokens=_LONGEST, do_sample=False, use_cache=True, **ends)
+    found.vocabulary.post_processor = None
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=found.vocabulary, eos_token=end, pad_token=end, clean_up_tokenization_spaces=False
     )
