@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -22,6 +23,21 @@ def stranger(folder: Path) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     settings = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DEFAULT_PREDICTION_DEVICE": "cuda"}
     return {**os.environ, "PYTHONPATH": str(folder), "PATH": path, **settings}
+
+
+def printed(output: str) -> str:
+    """The program that the output of an export shows."""
+    found = re.search(r"^in Python:\n(.+)^over HTTP:\n", output, re.DOTALL | re.MULTILINE)
+    assert found is not None, output
+    return found[1]
+
+
+def said_by(program: str, folder: Path, environment: dict[str, str], *arguments: str) -> str:
+    """What a Python program prints that works in a folder."""
+    command = [sys.executable, "-c", program, *arguments]
+    ran = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 @contextmanager

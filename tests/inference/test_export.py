@@ -2,8 +2,7 @@
 
 import copy
 import json
-import subprocess
-import sys
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from reglab.tracking.store import Store, open_store
 from reglab.training import build
 from reglab.training.run import run
 from tests.conftest import fresh_store
-from tests.inference.serving import served, stranger
+from tests.inference.serving import printed, said_by, served, stranger
 
 RUNS = {
     "mlp": ["data=digits", "model.hidden_sizes=[16]", "regularizer=dropout"],
@@ -151,8 +150,39 @@ def test_it_tells_what_goes_in_and_what_comes_out(exported: dict[str, tuple[str,
     amounts = get_model_info(str(exported["amounts"][1]))
     assert amounts.signature.outputs.inputs[0].shape == (-1,)
     assert amounts.metadata["answers"] == "the target in its own units"
-    assert amounts.metadata["inputs"]["features"].startswith("inputs.json: ")
+    assert amounts.metadata["inputs"]["features"].startswith("one for each entry of inputs.json, in order: ")
     assert not (folder / "inputs.json").exists()  # of images there is nothing to say
+
+
+def test_of_a_table_the_metadata_say_how_to_make_the_inputs(store: Store, tmp_path: Path) -> None:
+    lines = [f"{'' if row == 3 else row},{'red' if row % 3 else 'blue'},{'ny'[row % 2]}" for row in range(60)]
+    (tmp_path / "own.csv").write_text("\n".join(["size,colour,label", *lines]))
+    own = ["data=csv", f"data.path={tmp_path / 'own.csv'}", "data.target=label"]
+    run_id = trained(store, *own, experiment="table")
+    folder = folder_of(store, export(asked(store, run_id=run_id)))
+    metadata, entries = get_model_info(str(folder)).metadata, json.loads((folder / "inputs.json").read_text())
+    assert metadata["inputs"]["as"] == "Numbers and categories of a file's columns."
+    assert metadata["inputs"]["features"] == (
+        "one for each entry of inputs.json, in order: (x - mean) / scale, where x is what the column holds, or missing "
+        "where it holds nothing (0 where scale is null); of an entry with a value: 1 where the column holds it, else 0"
+    )
+    assert [set(entry) for entry in entries] == [{"name", "mean", "scale", "missing"}, *2 * [{"name", "value"}]]
+    assert not re.search(r"`|\bsee\b|reglab", json.dumps(metadata))
+
+
+def test_the_python_that_is_printed_works_where_reglab_is_not(
+    store: Store, exported: dict[str, tuple[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id, _ = exported["amounts"]
+    export(asked(store, run_id=run_id))
+    program = printed(capsys.readouterr().out)
+    asking = program.splitlines()[-1]
+    assert '.astype("float32")' in asking
+    own = f"import numpy as np\nrows = np.ones((3, 10))\n{asking}"
+    example, ones = said_by(program + own, tmp_path, stranger(tmp_path)).splitlines()
+    expects = expected(store, run_id, np.ones((3, 10), dtype=np.float32))
+    np.testing.assert_allclose(np.fromstring(ones.strip("[]"), sep=" "), expects, rtol=1e-5)
+    assert len(example.strip("[]").split()) == 2
 
 
 def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,9 +356,7 @@ def _loads(store: Store, exported: dict[str, tuple[str, Path]], folder: Path, en
     for name, (_, model) in exported.items():
         np.save(folder / f"{name}.npy", rows(name, 5))
         arguments += [str(model), str(folder / f"{name}.npy")]
-    command = [sys.executable, "-c", WITHOUT_REGLAB, *arguments]
-    ran = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
+    said_by(WITHOUT_REGLAB, folder, environment, *arguments)
     for name, (run_id, _) in exported.items():
         answers = np.load(folder / f"{name}.npy.out.npy")
         np.testing.assert_allclose(answers, expected(store, run_id, rows(name, 5)), atol=1e-6, rtol=1e-6)

@@ -19,7 +19,7 @@ from reglab.inference.trained import decoder
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
 from tests.conftest import fresh_store
-from tests.inference.serving import served, stranger
+from tests.inference.serving import printed, said_by, served, stranger
 from tests.models.decoders import save_decoder
 
 LINE = [
@@ -82,6 +82,14 @@ def test_it_answers_with_what_the_run_goes_on_with(
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {"", ".json", ".yaml", ".txt", ".safetensors"}
     assert "reglab" not in (folder / "requirements.txt").read_text()
+
+
+def test_the_python_that_is_printed_works_where_reglab_is_not(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder = exported(store, *llama("bpe"))
+    said = said_by(printed(capsys.readouterr().out), tmp_path, stranger(tmp_path))
+    assert said == f"{mlflow.pyfunc.load_model(str(folder)).predict(['The '])}\n"
 
 
 def test_it_tells_of_the_whitespace_that_is_lost(store: Store) -> None:

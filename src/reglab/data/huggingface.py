@@ -23,7 +23,9 @@ LABELS = ("label", "labels", "target")  # what a target column is called where n
 
 
 class Huggingface(TensorData):
-    """Inputs (channels, height, width) from 0 to 1 where a column holds images, else those of a table: see `Columns`.
+    """Images (channels, height, width) from 0 to 1 where a column holds them, else numbers and categories of columns.
+
+    See `Columns` for what becomes of these.
 
     Rows of all parts are one pool that the split seed draws from, but for the data set's own test (``test``, else
     ``validation``), which is the test part where ``test_fraction`` is None. Texts are read by data=huggingface_text.
