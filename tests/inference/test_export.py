@@ -3,6 +3,8 @@
 import copy
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from reglab.errors import ConfigError, Diverged
 from reglab.inference.export import export
 from reglab.inference.graph import answering, graph
 from reglab.inference.rebuilt import _same_code, finished, rebuilt
+from reglab.paths import PROJECT
 from reglab.tracking import models, parent, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training import build
@@ -211,6 +214,21 @@ def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytes
     version = store.client.get_model_version("wines", "2")
     assert (version.run_id, version.status) == (other, "READY")
     assert state() == before
+
+
+@pytest.mark.slow
+def test_two_exports_at_the_same_moment_make_one_model(store: Store, tmp_path: Path) -> None:
+    run_id = trained(store, "data=wine", experiment="twice")
+    asking = [f"run_id={run_id}", f"tracking.uri={store.uri}", "register=twice"]
+    command = [sys.executable, str(PROJECT / "pipelines" / "export.py"), *asking]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [one.communicate()[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    experiment = open_store(store.uri, "twice").experiment_id
+    (model,) = store.client.search_logged_models([experiment])
+    assert sorted(("was logged before" in text) for text in said) == [False, True]
+    assert all(f"models:/{model.model_id}\n" in text for text in said)
+    assert len(store.client.search_model_versions("name = 'twice'")) == 1
 
 
 def test_validation_chooses_the_best(store: Store) -> None:

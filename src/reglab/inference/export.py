@@ -46,19 +46,14 @@ def export(cfg: DictConfig) -> str:
     """
     made = finished(cfg.tracking.uri, cfg.run_id) if cfg.run_id else _best(cfg)
     store, record = made.store, made.record
-    weights = _digest(made)
-    model_id = models.known(store, record.run_id, weights)
     _say(f"run {record.run_id}: {about(record)}")
-    if model_id is not None:
-        _say(f"its model was logged before: models:/{model_id}")
-    else:
-        model_id = _logged(made, cfg.tracking.uri, weights)
-        _say(f"logged its model: models:/{model_id}")
-    uri = f"models:/{model_id}"
-    if cfg.register is not None:
-        version = models.register(store, record.run_id, model_id, cfg.register, about(record))
-        uri = f"models:/{cfg.register}/{version}"
-        _say(f"registered: {cfg.register}, version {version}")
+    with store.model_lock():  # of two that ask at the same moment, the second finds the model of the first
+        model_id = _found_or_logged(made, cfg.tracking.uri)
+        uri = f"models:/{model_id}"
+        if cfg.register is not None:
+            version = models.register(store, record.run_id, model_id, cfg.register, about(record))
+            uri = f"models:/{cfg.register}/{version}"
+            _say(f"registered: {cfg.register}, version {version}")
     _say(f"it answers with {ANSWERS[record.tags['task']]}; more is in its metadata")
     _say_use(without_password(store.uri), uri, _asking(record))
     return uri
@@ -68,6 +63,17 @@ def _best(cfg: DictConfig) -> Origin:
     record, metric = best_run(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
     _say(f"best by {metric}: {record.metrics[metric]:.4g}")
     return finished(cfg.tracking.uri, record.run_id)
+
+
+def _found_or_logged(made: Origin, uri: str | None) -> str:
+    weights = _digest(made)
+    model_id = models.known(made.store, made.record.run_id, weights)
+    if model_id is not None:
+        _say(f"its model was logged before: models:/{model_id}")
+        return model_id
+    model_id = _logged(made, uri, weights)
+    _say(f"logged its model: models:/{model_id}")
+    return model_id
 
 
 def _digest(made: Origin) -> str:
