@@ -2,12 +2,9 @@
 
 import copy
 import json
-import os
+import re
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,12 +23,13 @@ from reglab.errors import ConfigError, Diverged
 from reglab.inference.export import export
 from reglab.inference.graph import answering, graph
 from reglab.inference.rebuilt import finished, rebuilt
+from reglab.paths import PROJECT
 from reglab.tracking import models, parent, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training import build
 from reglab.training.run import run
 from tests.conftest import fresh_store
-from tests.tracking.servers import end, free_port
+from tests.inference.serving import printed, said_by, served, stranger
 
 RUNS = {
     "mlp": ["data=digits", "model.hidden_sizes=[16]", "regularizer=dropout"],
@@ -155,8 +153,39 @@ def test_it_tells_what_goes_in_and_what_comes_out(exported: dict[str, tuple[str,
     amounts = get_model_info(str(exported["amounts"][1]))
     assert amounts.signature.outputs.inputs[0].shape == (-1,)
     assert amounts.metadata["answers"] == "the target in its own units"
-    assert amounts.metadata["inputs"]["features"].startswith("inputs.json: ")
+    assert amounts.metadata["inputs"]["features"].startswith("one for each entry of inputs.json, in order: ")
     assert not (folder / "inputs.json").exists()  # of images there is nothing to say
+
+
+def test_of_a_table_the_metadata_say_how_to_make_the_inputs(store: Store, tmp_path: Path) -> None:
+    lines = [f"{'' if row == 3 else row},{'red' if row % 3 else 'blue'},{'ny'[row % 2]}" for row in range(60)]
+    (tmp_path / "own.csv").write_text("\n".join(["size,colour,label", *lines]))
+    own = ["data=csv", f"data.path={tmp_path / 'own.csv'}", "data.target=label"]
+    run_id = trained(store, *own, experiment="table")
+    folder = folder_of(store, export(asked(store, run_id=run_id)))
+    metadata, entries = get_model_info(str(folder)).metadata, json.loads((folder / "inputs.json").read_text())
+    assert metadata["inputs"]["as"] == "Numbers and categories of a file's columns."
+    assert metadata["inputs"]["features"] == (
+        "one for each entry of inputs.json, in order: (x - mean) / scale, where x is what the column holds, or missing "
+        "where it holds nothing (0 where scale is null); of an entry with a value: 1 where the column holds it, else 0"
+    )
+    assert [set(entry) for entry in entries] == [{"name", "mean", "scale", "missing"}, *2 * [{"name", "value"}]]
+    assert not re.search(r"`|\bsee\b|reglab", json.dumps(metadata))
+
+
+def test_the_python_that_is_printed_works_where_reglab_is_not(
+    store: Store, exported: dict[str, tuple[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id, _ = exported["amounts"]
+    export(asked(store, run_id=run_id))
+    program = printed(capsys.readouterr().out)
+    asking = program.splitlines()[-1]
+    assert '.astype("float32")' in asking
+    own = f"import numpy as np\nrows = np.ones((3, 10))\n{asking}"
+    example, ones = said_by(program + own, tmp_path, stranger(tmp_path)).splitlines()
+    expects = expected(store, run_id, np.ones((3, 10), dtype=np.float32))
+    np.testing.assert_allclose(np.fromstring(ones.strip("[]"), sep=" "), expects, rtol=1e-5)
+    assert len(example.strip("[]").split()) == 2
 
 
 def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,6 +214,21 @@ def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytes
     version = store.client.get_model_version("wines", "2")
     assert (version.run_id, version.status) == (other, "READY")
     assert state() == before
+
+
+@pytest.mark.slow
+def test_two_exports_at_the_same_moment_make_one_model(store: Store, tmp_path: Path) -> None:
+    run_id = trained(store, "data=wine", experiment="twice")
+    asking = [f"run_id={run_id}", f"tracking.uri={store.uri}", "register=twice"]
+    command = [sys.executable, str(PROJECT / "pipelines" / "export.py"), *asking]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [one.communicate()[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    experiment = open_store(store.uri, "twice").experiment_id
+    (model,) = store.client.search_logged_models([experiment])
+    assert sorted(("was logged before" in text) for text in said) == [False, True]
+    assert all(f"models:/{model.model_id}\n" in text for text in said)
+    assert len(store.client.search_model_versions("name = 'twice'")) == 1
 
 
 def test_validation_chooses_the_best(store: Store) -> None:
@@ -309,64 +353,27 @@ assert "reglab" not in sys.modules
 """
 
 
-@pytest.fixture
-def stranger(tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who has no reglab, reads no pickle, and for all that MLflow knows has a GPU."""
-    (tmp_path / "reglab").mkdir()
-    (tmp_path / "reglab" / "__init__.py").write_text("raise ImportError('not here')\n")
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    settings = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DEFAULT_PREDICTION_DEVICE": "cuda"}
-    return {**os.environ, "PYTHONPATH": str(tmp_path), "PATH": path, **settings}
-
-
 @pytest.mark.slow
 def test_it_loads_and_serves_where_reglab_is_not(
-    store: Store, exported: dict[str, tuple[str, Path]], tmp_path: Path, stranger: dict[str, str]
+    store: Store, exported: dict[str, tuple[str, Path]], tmp_path: Path
 ) -> None:
     run_id, _ = exported["mlp"]
     uri = export(asked(store, run_id=run_id, register="digits"))
-    port = free_port()
-    command = ["mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "--port", str(port)]
-    with (tmp_path / "log").open("wb") as log:
-        environment = {**stranger, "MLFLOW_TRACKING_URI": store.uri}
-        server = subprocess.Popen(
-            [sys.executable, "-m", *command], env=environment, cwd=tmp_path, stdout=log, stderr=log
-        )
-    try:
-        _loads(store, exported, tmp_path, stranger)  # while the server is on its way up
+    environment = stranger(tmp_path)
+    with served(uri, tmp_path, {**environment, "MLFLOW_TRACKING_URI": store.uri}) as post:
+        _loads(store, exported, tmp_path, environment)  # while the server is on its way up
         for count in (1, 3):
             inputs = rows("mlp", count)
-            answer = posted(port, {"inputs": inputs.tolist()}, server, tmp_path / "log")
+            answer = post({"inputs": inputs.tolist()})
             np.testing.assert_allclose(answer["predictions"], expected(store, run_id, inputs), atol=1e-6)
-    finally:
-        end(server)
 
 
-def _loads(store: Store, exported: dict[str, tuple[str, Path]], folder: Path, stranger: dict[str, str]) -> None:
+def _loads(store: Store, exported: dict[str, tuple[str, Path]], folder: Path, environment: dict[str, str]) -> None:
     arguments = []
     for name, (_, model) in exported.items():
         np.save(folder / f"{name}.npy", rows(name, 5))
         arguments += [str(model), str(folder / f"{name}.npy")]
-    command = [sys.executable, "-c", WITHOUT_REGLAB, *arguments]
-    ran = subprocess.run(command, env=stranger, cwd=folder, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
+    said_by(WITHOUT_REGLAB, folder, environment, *arguments)
     for name, (run_id, _) in exported.items():
         answers = np.load(folder / f"{name}.npy.out.npy")
         np.testing.assert_allclose(answers, expected(store, run_id, rows(name, 5)), atol=1e-6, rtol=1e-6)
-
-
-def posted(port: int, body: object, server: "subprocess.Popen[bytes]", log: Path) -> Any:
-    """The answer of a server that may still be on its way up."""
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), headers)
-    for _ in range(300):
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError:
-            raise
-        except (ConnectionError, urllib.error.URLError):
-            if server.poll() is not None:
-                break
-            time.sleep(0.2)
-    raise RuntimeError(log.read_text())

@@ -1,4 +1,4 @@
-"""Decoders of tracked runs as MLflow models: a prompt in, text out, adapters folded in."""
+"""Decoders of tracked runs as MLflow models: a prompt in, the text that follows out, adapters folded in."""
 
 from pathlib import Path
 from typing import Any
@@ -7,23 +7,30 @@ import mlflow.pyfunc
 import pytest
 import torch
 from mlflow.models import get_model_info
-from transformers import AutoModelForCausalLM
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from reglab.config.compose import compose
+from reglab.data.tokenizer import END, end_of
 from reglab.inference.export import export
 from reglab.inference.generation import Choice, encoded, generated, text_of
 from reglab.inference.trained import decoder
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
 from tests.conftest import fresh_store
+from tests.inference.serving import printed, said_by, served, stranger
 from tests.models.decoders import save_decoder
 
 LINE = [
     *("data=python_docs", "data.train_size=64", "data.context_length=32", "data.val_fraction=0.02"),
     *("data.test_fraction=0.02", "trainer.max_epochs=1", "trainer.progress=false"),
 ]
+# Enough for a text that is not one letter over and over.
+LONGER = ("data.train_size=1024", "optimizer.lr=0.02", "trainer.max_epochs=4")
 SIZES = ("hidden_size=32", "layers=1", "heads=2", "key_value_heads=1", "intermediate_size=48")
-PROMPT = "The statement"
+PROMPTS = ["The statement", "It ", ""]
+SHORT = {"max_new_tokens": 12}
 
 
 @pytest.fixture
@@ -41,26 +48,86 @@ def exported(store: Store, *overrides: str) -> tuple[str, Path]:
     return run_id, Path(store.client.get_logged_model(uri.removeprefix("models:/")).artifact_location)
 
 
-@pytest.mark.parametrize("tokenizer", ["characters", "bpe"])
-def test_it_writes_what_the_run_writes(store: Store, tokenizer: str, capsys: pytest.CaptureFixture[str]) -> None:
+def llama(tokenizer: str) -> list[str]:
     sizes = [f"model.{size}" for size in SIZES]
     kind = [f"data.tokenizer={tokenizer}", *(["data.vocab_size=300"] if tokenizer == "bpe" else [])]
-    run_id, folder = exported(store, "model=llama", "optimizer.lr=0.01", "regularizer=residual_dropout", *sizes, *kind)
+    return ["model=llama", "regularizer=residual_dropout", *LONGER, *sizes, *kind]
+
+
+def written(store: Store, run_id: str, prompt: str) -> str:
+    """What the run itself goes on with, greedily, for a dozen tokens."""
+    found = decoder(store.uri, run_id)
+    new = generated(found.model, encoded(found.vocabulary, prompt), Choice(12), found.end)  # type: ignore[arg-type]
+    return text_of(found.vocabulary, new[0].tolist())
+
+
+@pytest.mark.parametrize("tokenizer", ["characters", "bpe"])
+def test_it_answers_with_what_the_run_goes_on_with(
+    store: Store, tokenizer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id, folder = exported(store, *llama(tokenizer))
     said = capsys.readouterr()
     assert said.out.startswith("best by best/val/bits_per_character: ")
     assert "Writing" not in said.err
-    found = decoder(store.uri, run_id)
-    prompt = encoded(found.vocabulary, PROMPT)
-    text = PROMPT + text_of(found.vocabulary, generated(found.model, prompt, Choice(12), found.end)[0].tolist())  # type: ignore[arg-type]
+    texts = [written(store, run_id, prompt) for prompt in PROMPTS]
+    assert all(len(set(text)) > 2 for text in texts)
     model = mlflow.pyfunc.load_model(str(folder))
-    assert model.predict([PROMPT], params={"max_new_tokens": 12}) == [text.strip()]
-    assert len(model.predict([PROMPT, "It"], params={"max_new_tokens": 4})) == 2
+    assert model.predict([PROMPTS[0]], params=SHORT) == [texts[0].strip()]
+    assert model.predict(PROMPTS, params=SHORT) == [text.strip() for text in texts]
+    whole = model.predict(PROMPTS, params={**SHORT, "return_full_text": True})
+    assert whole == [(prompt + text).strip() for prompt, text in zip(PROMPTS, texts, strict=True)]
     told = get_model_info(str(folder))
     assert told.metadata["context_length"] == 32
     assert [column.type.name for column in told.signature.inputs.inputs] == ["string"]
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {"", ".json", ".yaml", ".txt", ".safetensors"}
     assert "reglab" not in (folder / "requirements.txt").read_text()
+
+
+def test_the_python_that_is_printed_works_where_reglab_is_not(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder = exported(store, *llama("bpe"))
+    said = said_by(printed(capsys.readouterr().out), tmp_path, stranger(tmp_path))
+    assert said == f"{mlflow.pyfunc.load_model(str(folder)).predict(['The '])}\n"
+
+
+def test_it_tells_of_the_whitespace_that_is_lost(store: Store) -> None:
+    run_id, folder = exported(store, *llama("bpe"))
+    assert written(store, run_id, "The statement")[0] == " "
+    model = mlflow.pyfunc.load_model(str(folder))
+    assert model.predict(["The statement"], params=SHORT)[0][0] != " "
+    assert model.predict(["The statement"], params={**SHORT, "return_full_text": True})[0][:14] == "The statement "
+    assert get_model_info(str(folder)).metadata["whitespace"] == (
+        "lost at both ends of an answer; return_full_text=true answers with prompt and text, and keeps what is between"
+    )
+
+
+@pytest.mark.slow
+def test_a_server_answers_with_the_same(store: Store, tmp_path: Path) -> None:
+    run_id, _ = exported(store, *llama("bpe"))
+    uri = export(compose([f"tracking.uri={store.uri}", "register=writer"], "export"))
+    texts = [written(store, run_id, prompt) for prompt in PROMPTS]
+    with served(uri, tmp_path, {**stranger(tmp_path), "MLFLOW_TRACKING_URI": store.uri}) as post:
+        assert post({"inputs": PROMPTS, "params": SHORT})["predictions"] == [text.strip() for text in texts]
+        assert post({"inputs": [""], "params": SHORT})["predictions"] == [texts[-1].strip()]
+        whole = post({"inputs": [PROMPTS[0]], "params": {**SHORT, "return_full_text": True}})
+        assert whole["predictions"] == [(PROMPTS[0] + texts[0]).strip()]
+        assert len(post({"inputs": [PROMPTS[0]]})["predictions"][0]) > len(texts[0])  # 200 tokens, unless told
+
+
+def test_a_prompt_gets_no_token_before_it(store: Store, tmp_path: Path) -> None:
+    """Tokenizers of others put a token before each text, which the windows of our training do not begin with."""
+    save_decoder(tmp_path)
+    vocabulary = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    vocabulary.post_processor = TemplateProcessing(single=f"{END} $A", special_tokens=[(END, end_of(vocabulary))])
+    vocabulary.save(str(tmp_path / "tokenizer.json"))
+    theirs = ["model=hf_causal_lm", f"model.path={tmp_path}", f"data.tokenizer={tmp_path}"]
+    run_id, folder = exported(store, *theirs, *LONGER)
+    model = mlflow.pyfunc.load_model(str(folder))
+    assert model.predict(PROMPTS, params=SHORT) == [written(store, run_id, prompt).strip() for prompt in PROMPTS]
+    reader = AutoTokenizer.from_pretrained(folder / "components" / "tokenizer")
+    assert reader(PROMPTS[0]).input_ids == vocabulary.encode(PROMPTS[0], add_special_tokens=False).ids
 
 
 def test_adapters_are_folded_into_the_weights(store: Store, tmp_path: Path) -> None:

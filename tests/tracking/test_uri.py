@@ -1,10 +1,12 @@
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -109,6 +111,21 @@ def test_artifact_folder_without_write_permission(tmp_path: Path) -> None:
 def test_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, just words")
     assert "is not a sqlite database" in refused(f"sqlite:///{tmp_path}/notes.txt")
+
+
+def test_a_look_at_a_database_that_is_open_does_not_let_go_of_it(tmp_path: Path) -> None:
+    """Another process that leaves would take itself for the last one, and the write-ahead log away."""
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as ours:
+        ours.execute("PRAGMA journal_mode=WAL")
+        ours.execute("CREATE TABLE numbers (n)")
+        resolve(f"sqlite:///{tmp_path}/mlflow.db")
+        leaves = (
+            "import sqlite3; c = sqlite3.connect('mlflow.db'); c.execute('INSERT INTO numbers VALUES (1)'); c.commit()"
+        )
+        subprocess.run([sys.executable, "-c", f"{leaves}; c.close()"], cwd=tmp_path, check=True)
+        assert (tmp_path / "mlflow.db-wal").exists()
+        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as another:
+            assert another.execute("SELECT n FROM numbers").fetchall() == [(1,)]
 
 
 def test_the_variable_is_named_where_the_uri_came_from_it(monkeypatch: pytest.MonkeyPatch) -> None:

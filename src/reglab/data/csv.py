@@ -12,7 +12,9 @@ from reglab.errors import ConfigError
 
 
 class Csv(Tabular):
-    """The rows of a file; see `Tabular` for what becomes of its columns.
+    """Numbers and categories of a file's columns.
+
+    See `Tabular` for what becomes of them.
 
     Args:
         path: the file (.csv, .csv.gz, .tsv, .tsv.gz, .parquet, .pq), with a header.

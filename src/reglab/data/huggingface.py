@@ -24,7 +24,9 @@ LABELS = ("label", "labels", "target")  # what a target column is called where n
 
 
 class Huggingface(Tabular):
-    """Inputs (channels, height, width) from 0 to 1 where a column holds images, else those of a table: see `Tabular`.
+    """Images (channels, height, width) from 0 to 1 where a column holds them, else numbers and categories of columns.
+
+    See `Columns` for what becomes of these.
 
     Rows of all parts are one pool that the split seed, or a column, draws from, but for the data set's own test
     (``test``, else ``validation``), which is the test part where ``test_fraction`` is None and no column splits the

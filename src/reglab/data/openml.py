@@ -20,7 +20,9 @@ _KEPT = ("id", "name", "version", "status", "licence", "url", "md5_checksum")
 
 
 class Openml(Tabular):
-    """The rows of a data set, downloaded once; see `Tabular` for what becomes of its columns.
+    """Numbers and categories of the columns of a data set of OpenML, downloaded once.
+
+    See `Tabular` for what becomes of them.
 
     A number, or a name with a version, is one table for ever: OpenML changes none that it has published, and its
     checksum is compared. A name alone is the one active version, which may be another one day: a run's

@@ -49,7 +49,9 @@ class Roles:
 
 
 class Tabular(TensorData):
-    """Inputs (features,): see `Columns` for what becomes of numbers, booleans, categories and missing values.
+    """Numbers and categories of a table's columns.
+
+    See `Columns` for what becomes of them, of booleans and of missing values: inputs (features,).
 
     Args:
         target: name of the target column; all others but ``split_column`` and those to ignore are features.

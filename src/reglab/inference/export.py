@@ -1,8 +1,8 @@
 """What `pipelines/export.py` does: a tracked network as a model of MLflow, which loads and serves without reglab."""
 
 import hashlib
-import inspect
 import json
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -14,11 +14,11 @@ from omegaconf import DictConfig
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.inference.adapters import merge_adapters
 from reglab.inference.best import best_run
 from reglab.inference.graph import answering, examples, graph
+from reglab.inference.metadata import ANSWERS, FEATURES, about, of_data, of_run
 from reglab.inference.rebuilt import BEST, finished, rebuilt
 from reglab.inference.trained import decoder
 from reglab.tasks import LanguageModeling
@@ -28,15 +28,8 @@ from reglab.tracking.queries import Record
 from reglab.tracking.uri import without_password
 from reglab.training.origin import Origin
 
-ANSWERS = {
-    "classification": "probabilities of the classes",
-    "regression": "the target in its own units",
-    LanguageModeling.kind: "the text that goes on with a prompt",
-}
-FEATURES = "inputs.json"  # beside the model: what each input is made from
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
 _PORT = 5001  # MLflow's own default is that of the UI
-_JUDGES = ("best/val/accuracy", "best/val/rmse", "best/val/bits_per_character", "best/val/loss")
 
 
 def export(cfg: DictConfig) -> str:
@@ -53,21 +46,16 @@ def export(cfg: DictConfig) -> str:
     """
     made = finished(cfg.tracking.uri, cfg.run_id or _best(cfg), cfg.model.target)
     store, record = made.store, made.record
-    weights = _digest(made)
-    model_id = models.known(store, record.run_id, weights)
-    _say(f"run {record.run_id}: {_about(record)}")
-    if model_id is not None:
-        _say(f"its model was logged before: models:/{model_id}")
-    else:
-        model_id = _logged(made, cfg.tracking.uri, weights)
-        _say(f"logged its model: models:/{model_id}")
-    uri = f"models:/{model_id}"
-    if cfg.register is not None:
-        version = models.register(store, record.run_id, model_id, cfg.register, _about(record))
-        uri = f"models:/{cfg.register}/{version}"
-        _say(f"registered: {cfg.register}, version {version}")
+    _say(f"run {record.run_id}: {about(record)}")
+    with store.model_lock():  # of two that ask at the same moment, the second finds the model of the first
+        model_id = _found_or_logged(made, cfg.tracking.uri)
+        uri = f"models:/{model_id}"
+        if cfg.register is not None:
+            version = models.register(store, record.run_id, model_id, cfg.register, about(record))
+            uri = f"models:/{cfg.register}/{version}"
+            _say(f"registered: {cfg.register}, version {version}")
     _say(f"it answers with {ANSWERS[record.tags['task']]}; more is in its metadata")
-    _say_use(without_password(store.uri), uri)
+    _say_use(without_password(store.uri), uri, _asking(record))
     return uri
 
 
@@ -75,6 +63,17 @@ def _best(cfg: DictConfig) -> str:
     found = best_run(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
     _say(f"best by {found.metric}: {found.record.metrics[found.metric]:.4g}{found.note}")
     return found.record.run_id
+
+
+def _found_or_logged(made: Origin, uri: str | None) -> str:
+    weights = _digest(made)
+    model_id = models.known(made.store, made.record.run_id, weights)
+    if model_id is not None:
+        _say(f"its model was logged before: models:/{model_id}")
+        return model_id
+    model_id = _logged(made, uri, weights)
+    _say(f"logged its model: models:/{model_id}")
+    return model_id
 
 
 def _digest(made: Origin) -> str:
@@ -97,7 +96,7 @@ def _logged(made: Origin, uri: str | None, weights: str) -> str:
         else:
             _save_graph(folder, made, uri)
         told = {name: record.tags[name] for name in ("strategy", "data", "model", "task") if name in record.tags}
-        tags = told | {models.WEIGHTS: weights, "mlflow.note.content": _about(record)}
+        tags = told | {models.WEIGHTS: weights, "mlflow.note.content": about(record)}
         return models.log(made.store, record, folder, tags)
 
 
@@ -107,7 +106,7 @@ def _save_graph(folder: Path, made: Origin, uri: str | None) -> None:
     traced = graph(answering(found.model, found.data), inputs, f"run_id={made.record.run_id}")
     with torch.no_grad():
         outputs: np.ndarray = traced(inputs).numpy()
-    metadata = {**_metadata(made.record), **_of_data(found.data)}
+    metadata = {**of_run(made.record), **of_data(found.data)}
     flavors.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
     if features := found.data.features():
         (folder / FEATURES).write_text(json.dumps(features, indent=1), encoding="utf-8")
@@ -122,53 +121,31 @@ def _save_decoder(folder: Path, uri: str | None, record: Record) -> None:
     model.config.use_cache = True
     model.name_or_path = model.config._name_or_path = ""  # a folder here, which MLflow would look for on a hub
     end = found.vocabulary.id_to_token(found.end)
-    model.generation_config = GenerationConfig(
-        max_new_tokens=_LONGEST, do_sample=False, eos_token_id=found.end, pad_token_id=found.end, use_cache=True
-    )
+    # An empty prompt is the end of the text before, and any other is taken as it is, as in generation of our own.
+    ends = {"bos_token_id": found.end, "eos_token_id": found.end, "pad_token_id": found.end}
+    model.generation_config = GenerationConfig(max_new_tokens=_LONGEST, do_sample=False, use_cache=True, **ends)
+    found.vocabulary.post_processor = None
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=found.vocabulary, eos_token=end, pad_token=end, clean_up_tokenization_spaces=False
     )
-    metadata = {**_metadata(record), "context_length": found.context_length}
+    metadata = {**of_run(record), "context_length": found.context_length}
     flavors.save_decoder(folder, model, tokenizer, metadata, _LONGEST)
 
 
-def _metadata(record: Record) -> dict[str, Any]:
-    """What the run says of a model, as plain values."""
-    tags = record.tags
-    names = ("strategy", "data", "model", "seed", "config_hash", "git_commit")
-    return {
-        "description": _about(record),
-        "run_id": record.run_id,
-        **{name: tags[name] for name in names if name in tags},
-        "kind": tags["task"],  # "task" is a word of MLflow's own
-        "answers": ANSWERS[tags["task"]],
-        "metrics": {name: record.metrics[name] for name in _JUDGES if name in record.metrics},
-    }
+def _asking(record: Record) -> str:
+    if record.tags["task"] == LanguageModeling.kind:
+        return f"print(model.predict([{json.dumps(flavors.PROMPT)}]))"
+    # Of a signature with float32 MLflow takes nothing else, and numpy makes float64.
+    return 'rows = model.input_example  # or yours\nprint(model.predict(rows.astype("float32")))'
 
 
-def _of_data(data: TensorData) -> dict[str, Any]:
-    """What a user must know of inputs and answers."""
-    about = inspect.cleandoc(type(data).__doc__ or "").partition("\n\n")[0]
-    inputs = {"shape": list(data.input_shape), "dtype": "float32", "as": " ".join(about.split())}
-    if data.features():
-        inputs["features"] = f"{FEATURES}: what each is made from; (value - mean) / scale"
-    if data.kind == "classification":
-        return {"inputs": inputs, "classes": list(data.class_names or map(str, range(data.outputs)))}
-    return {"inputs": inputs, "target": {"mean": data.target_mean, "scale": data.target_scale}}
-
-
-def _about(record: Record) -> str:
-    tags = record.tags
-    judged = next((f", {name} {record.metrics[name]:.4g}" for name in _JUDGES if name in record.metrics), "")
-    return f"{tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{judged}"
-
-
-def _say_use(where: str, uri: str) -> None:
-    python = f'import mlflow; mlflow.set_tracking_uri("{where}"); model = mlflow.pyfunc.load_model("{uri}")'
+def _say_use(where: str, uri: str, asking: str) -> None:
+    """Both as they can be pasted."""
+    known = f"mlflow.set_tracking_uri({json.dumps(where)})\nmodel = mlflow.pyfunc.load_model({json.dumps(uri)})"
+    _say(f"in Python:\nimport mlflow\n{known}\n{asking}")
     # It starts a server by its bare name, which has to be found where mlflow is.
-    known = f"PATH={Path(sys.executable).parent}:$PATH MLFLOW_TRACKING_URI={where}"
-    _say(f"in Python:  {python}")
-    _say(f"over HTTP:  {known} mlflow models serve -m {uri} --env-manager local --port {_PORT}")
+    path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH MLFLOW_TRACKING_URI={shlex.quote(where)}"
+    _say(f"over HTTP:\n{path} mlflow models serve -m {shlex.quote(uri)} --env-manager local --port {_PORT}")
 
 
 def _say(line: str) -> None:

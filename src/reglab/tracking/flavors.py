@@ -14,6 +14,10 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from torch import nn
 
 PROMPT = "The "
+# MLflow strips each answer, and no setting of a text generator keeps it from that.
+WHITESPACE = (
+    "lost at both ends of an answer; return_full_text=true answers with prompt and text, and keeps what is between"
+)
 
 
 def save_graph(
@@ -59,13 +63,17 @@ def save_decoder(
         folder: is made.
         decoder: a ``PreTrainedModel``.
         tokenizer: a ``PreTrainedTokenizerFast``.
-        metadata: what a user of the model wants to know; plain values.
+        metadata: what a user of the model wants to know; plain values. What MLflow does to whitespace is added.
         longest: new tokens at the most, unless a request says otherwise.
     """
     import mlflow.transformers
 
     text = Schema([ColSpec(DataType.string)])
-    asked = [ParamSpec("max_new_tokens", DataType.long, longest), ParamSpec("do_sample", DataType.boolean, False)]
+    asked = [
+        ParamSpec("max_new_tokens", DataType.long, longest),
+        ParamSpec("do_sample", DataType.boolean, False),
+        ParamSpec("return_full_text", DataType.boolean, False),  # true: the prompt, and the text after it
+    ]
     with _quiet():
         mlflow.transformers.save_model(
             {"model": decoder, "tokenizer": tokenizer},
@@ -74,7 +82,7 @@ def save_decoder(
             input_example=[PROMPT],
             signature=ModelSignature(text, text, ParamSchema(asked)),
             pip_requirements=_requirements("torch", "transformers", "numpy"),
-            metadata=dict(metadata),
+            metadata={**metadata, "whitespace": WHITESPACE},
         )
     (folder / "LICENSE.txt").unlink(missing_ok=True)  # MLflow's words on a repository that there is none of
 

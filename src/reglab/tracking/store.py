@@ -45,6 +45,10 @@ class Store:
         """Held by one process of this host at a time (re-entrant within it); for looking before making."""
         return _lock(self.uri, Place(self.uri, None).database)
 
+    def model_lock(self) -> BaseFileLock:
+        """The same for models, whose making takes as long as it takes: no run waits for it."""
+        return _lock(self.uri, Place(self.uri, None).database, ".models", timeout=-1)
+
 
 def open_store(uri: str | None, experiment: str) -> Store:
     """The store at `uri` (see `uri.resolve`) with `experiment` made where it is missing; cached per process.
@@ -124,13 +128,13 @@ def _write_ahead(database: Path) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _lock(uri: str, database: Path | None) -> BaseFileLock:
+def _lock(uri: str, database: Path | None, of: str = "", timeout: float = _LOCK_TIMEOUT_S) -> BaseFileLock:
     if database is not None:
-        path = database.with_name(database.name + ".lock")
+        path = database.with_name(f"{database.name}{of}.lock")
     else:
         name = hashlib.sha256(f"{os.getuid()} {uri}".encode()).hexdigest()[:16]
-        path = Path(tempfile.gettempdir(), f"reglab-{name}.lock")
-    return FileLock(path, timeout=_LOCK_TIMEOUT_S, is_singleton=True)
+        path = Path(tempfile.gettempdir(), f"reglab-{name}{of}.lock")
+    return FileLock(path, timeout=timeout, is_singleton=True)
 
 
 def _quiet() -> None:

@@ -1,7 +1,10 @@
 """Where runs are kept: a tracking URI found, made absolute and checked in milliseconds, without MLflow."""
 
+import errno
 import os
+import sqlite3
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -10,7 +13,6 @@ from reglab.errors import ConfigError
 from reglab.paths import PROJECT
 
 DATABASES = ("postgresql", "mysql", "mssql")
-_SQLITE_MAGIC = b"SQLite format 3\x00"
 _TIMEOUT_S = 1.0
 _NO_ANSWER = f"no answer within {_TIMEOUT_S:g} s; start the server or check the address"
 
@@ -127,12 +129,22 @@ def _check_database(place: Place, path: Path) -> None:
             return
         if not path.stat().st_mode & 0o222:  # root could write it all the same, but somebody said not to
             raise place.error("the database is read-only; make it writable (chmod u+w) or name another")
-        with path.open("r+b") as file:
-            magic = file.read(len(_SQLITE_MAGIC))
-        if magic and magic != _SQLITE_MAGIC:
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if not _is_sqlite(path):
             raise place.error("is not a sqlite database; name another file")
     except OSError as error:
         raise place.error(f"the database cannot be written ({error.strerror}); name another") from error
+
+
+def _is_sqlite(path: Path) -> bool:
+    """Sqlite itself looks: to close a file by other means lets go of the locks that this process has on it (POSIX)."""
+    with closing(sqlite3.connect(path, timeout=0)) as connection:
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.DatabaseError as error:
+            return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB
+    return True
 
 
 def _check_folder(place: Place, folder: Path) -> None:
