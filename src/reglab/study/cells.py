@@ -20,6 +20,7 @@ from reglab.study.answerable import check_metric
 from reglab.study.definition import Study
 from reglab.study.jobs import Job
 from reglab.study.search.space import Dimension, Value, dimension
+from reglab.study.shared import told_as_shared
 
 Values = Mapping[str, Value]
 
@@ -89,11 +90,11 @@ def cells(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> lis
         ConfigError: a task or strategy does not compose, or nothing can come of its space.
     """
     _known(study)
-    found = [
-        _cell(study, composer, number, (*study.common, *task, *tracking), strategy)
-        for number, task in enumerate(study.tasks)
-        for strategy in study.strategies
-    ]
+    found = []
+    for number, task in enumerate(study.tasks):
+        with told_as_shared(study, task):
+            common = (*study.common, *task, *tracking)
+            found += [_cell(study, composer, number, common, strategy) for strategy in study.strategies]
     return _told_apart(study, found)
 
 

@@ -16,6 +16,7 @@ from reglab.data.splits import Rows
 from reglab.errors import ConfigError
 from reglab.study.cells import Cell
 from reglab.study.definition import Study
+from reglab.study.shared import told_as_shared
 from reglab.training import build
 from reglab.training.notes import double_counting
 from reglab.training.trial import check_fit
@@ -34,15 +35,19 @@ def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
         ConfigError: what only data or model show is wrong (rows, shapes, kind of task, a metric of another kind), or
             there are too few rows for so many seeds to draw splits that differ.
     """
-    for _, strategies in groupby(cells, key=lambda cell: cell.task):
-        data: TensorData | None = None
-        for cell in strategies:
-            config = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
-            data = data or _checked_data(study, cell, composer)
-            model = build.build_model(config, data)
-            check_fit(config, model, data)
-            for sentence in _notes(config, model, data):
-                sys.stderr.write(f"note: {cell.strategy} on {cell.about}: {sentence}\n")
+    for task, strategies in groupby(cells, key=lambda cell: cell.task):
+        with told_as_shared(study, study.tasks[task]):
+            _rehearse_task(study, list(strategies), composer)
+
+
+def _rehearse_task(study: Study, strategies: Sequence[Cell], composer: Composer) -> None:
+    data = _checked_data(study, strategies[0], composer)
+    for cell in strategies:
+        config = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
+        model = build.build_model(config, data)
+        check_fit(config, model, data)
+        for sentence in _notes(config, model, data):
+            sys.stderr.write(f"note: {cell.strategy} on {cell.about}: {sentence}\n")
 
 
 def _notes(config: DictConfig, model: nn.Module, data: TensorData) -> list[str]:
