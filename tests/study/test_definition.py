@@ -209,6 +209,11 @@ def test_a_wrong_task_or_space_is_told_in_one_line(typed: str) -> None:
     assert "\n" not in str(told.value)
 
 
+def test_data_in_the_hubs_cache_have_a_name_and_no_file() -> None:
+    _, (named, _), _ = cells_of("study.tasks=[{data:huggingface,data.path:org/name}]")
+    assert named.content is None
+
+
 def test_what_a_study_shares_is_taken_out_as_its_message_says() -> None:
     linear = ("study.tasks=[{data:digits,model:linear}]", "study.strategies=[none,l2]")
     _, (cell, _), _ = cells_of(*linear, "~study.common.model.hidden_sizes")
