@@ -174,6 +174,23 @@ def test_what_does_not_fit_is_told_in_one_line(table: Path, given: dict[str, Any
     assert "\n" not in said
 
 
+PLACES = ["{nowhere}/x", "./nowhere", "../nowhere/x", "~/nowhere", "~nobody-of-that-name/x", "a/b/c"]
+
+
+@pytest.mark.parametrize("written", PLACES)
+def test_a_folder_that_is_not_there_is_told_as_such_before_anything_heavy(tmp_path: Path, written: str) -> None:
+    path = written.format(nowhere=tmp_path)
+    seen = "" if path[0] in "/~" else f" seen from {Path.cwd()}"
+    says = f"data.path={path}: no such folder{seen}; check the path"
+    for kind in ("huggingface", "huggingface_text"):
+        with pytest.raises(ConfigError) as refused:
+            check(compose([f"data={kind}", f"data.path='{path}'"]))
+        assert str(refused.value) == says
+    with pytest.raises(ConfigError) as refused:
+        ready(path)
+    assert str(refused.value) == says
+
+
 def test_a_label_that_is_hidden_is_told(tmp_path: Path) -> None:
     features = datasets.Features({"x": datasets.Value("float32"), "label": datasets.ClassLabel(names=NAMES)})
     rows = datasets.Dataset.from_dict({"x": [1.0, 2.0, 3.0], "label": [0, 1, -1]}, features=features)
@@ -183,5 +200,7 @@ def test_a_label_that_is_hidden_is_told(tmp_path: Path) -> None:
 
 
 def test_a_file_is_for_another_kind_of_data(table: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train.csv: is a file; give its folder, or use data=csv for a table$"):
+        check(compose(["data=huggingface", f"data.path={table / 'train.csv'}"]))
     with pytest.raises(ConfigError, match=r"train.csv: is a file; give its folder, or use data=csv for a table$"):
         ready(table / "train.csv")

@@ -33,13 +33,13 @@ def places(folder: Path) -> list[str]:
     return [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"report.dir={folder}/report"]
 
 
-def sweep(folder: Path, *overrides: str) -> int:
+def sweep(folder: Path, *overrides: str, base: Sequence[str] = TINY) -> int:
     """Runs a sweep of tiny runs in this process, as Hydra would with -m; its exit code.
 
     Raises:
         ConfigError: as it would reach the command line.
     """
-    with composed([*TINY, *places(folder), *overrides]) as (config, context):
+    with composed([*base, *places(folder), *overrides]) as (config, context):
         sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=_never, config=config)
         try:
             sweeper.sweep(list(config.hydra.overrides.task))

@@ -8,6 +8,7 @@ from reglab.config.selection import opened
 from reglab.errors import ConfigError
 from reglab.study.definition import check_options
 from reglab.study.search.space import Choice, Range
+from reglab.study.shared import held_fixed
 from tests.study.studies import cells_of, config, read_study
 
 
@@ -121,6 +122,18 @@ WRONG_CELLS = {
     "study.tasks=[{data:diabetes,data.label_noise:0}] study.strategies=[none,label_smoothing] study.metric=test/rmse": (
         "regularizer=label_smoothing: is for classification and language modeling, and diabetes is a regression"
     ),
+    "study.tasks=[{data:digits,model:linear}]": (
+        "study.common.model.hidden_sizes=[8]: not a key of this model; it is one of model=gru or model=mlp; take it "
+        "out by ~study.common.model.hidden_sizes"
+    ),
+    "study.tasks=[{data:digits,model:linear,model.hidden_sizes:[4]}]": (
+        "study.common.model.hidden_sizes=[8]: not a key of this model; it is one of model=gru or model=mlp; take it "
+    ),
+    "study.tasks=[{data:digits,data.train_size:-1}]": "data.train_size=-1: must be",
+    "study.tasks=[{data:diabetes}] study.metric=test/rmse": (
+        "study.common.data.label_noise=0.4: diabetes is a regression task, and only classes can be replaced"
+    ),
+    "+study.common.model.hiden_sizes=[4]": "study.common.model.hiden_sizes=[4]: no such key; did you mean",
     "study.space.optimizer.lr.low=1": "study.space.optimizer.lr: holds no value, for low=1 is not below high=0.01",
     "study.space.optimizer.lr.low=0": "study.space.optimizer.lr.low=0: a logarithmic range must begin above 0",
     "study.space.optimizer.lr=3": "study.space.optimizer.lr=3: must be a range, as in {low:1e-4,high:1e-2,log:true}",
@@ -136,7 +149,7 @@ WRONG_CELLS = {
         "study.metric=test/accuracy: data.test_fraction=0 leaves no rows to measure it on; raise it"
     ),
     "+study.common.optimizer.lr=0.01": (
-        "optimizer.lr=0.01: is searched; set study.space.optimizer.lr=null to give all trials that value"
+        "study.common.optimizer.lr=0.01: is searched; set study.space.optimizer.lr=null to give all trials that value"
     ),
     "+study.space.regularizer.l7.strength.high=1": "study.space.regularizer.l7.strength: no regularizer l7",
 }
@@ -194,6 +207,25 @@ def test_a_wrong_task_or_space_is_told_in_one_line(typed: str) -> None:
         cells_of(*typed.split())
     assert str(told.value).startswith(WRONG_CELLS[typed])
     assert "\n" not in str(told.value)
+
+
+def test_data_in_the_hubs_cache_have_a_name_and_no_file() -> None:
+    _, (named, _), _ = cells_of("study.tasks=[{data:huggingface,data.path:org/name}]")
+    assert named.content is None
+
+
+def test_what_a_study_shares_is_taken_out_as_its_message_says() -> None:
+    linear = ("study.tasks=[{data:digits,model:linear}]", "study.strategies=[none,l2]")
+    _, (cell, _), _ = cells_of(*linear, "~study.common.model.hidden_sizes")
+    assert "model.hidden_sizes" not in " ".join(cell.overrides)
+
+
+def test_what_is_shared_is_told_unless_every_task_says_it_itself() -> None:
+    tasks = "study.tasks=[{data:digits,data.train_size:[50,200]},{data:wine,data.train_size:50,trainer.max_epochs:2}]"
+    shared = ("data.label_noise=0.4", "data.batch_size=50", "model.hidden_sizes=[8]")
+    assert held_fixed(read_study(tasks)) == (*shared, "trainer.max_epochs=1")
+    assert held_fixed(read_study()) == ("data.train_size=100", *shared, "trainer.max_epochs=1")
+    assert held_fixed(read_study("study.common=null")) == ()
 
 
 def test_the_open_sections_of_a_study_take_keys_without_a_plus() -> None:

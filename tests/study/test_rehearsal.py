@@ -8,7 +8,7 @@ from reglab.errors import ConfigError
 from reglab.study.rehearsal import rehearse
 from reglab.tracking import queries
 from tests.study.studies import cells_of, conduct
-from tests.study.sweeps import store
+from tests.study.sweeps import children, store, sweep
 
 
 def table(folder: Path, rows: int, kind: str = "classes") -> str:
@@ -69,7 +69,7 @@ def test_rows_without_end_are_never_too_few() -> None:
         ),
         (["study.metric=test/accuracy"], "numbers", "study.metric=test/accuracy: is for classification, and table is"),
         (["study.metric=test/rmse"], "classes", "study.metric=test/rmse: is for regression, and table is"),
-        (["study.common.data.train_size=900"], "classes", "data.train_size=900: only 24 rows are left"),
+        (["study.common.data.train_size=900"], "classes", "study.common.data.train_size=900: only 24 rows are left"),
         (
             ["+study.common.model.norm=batch", "study.common.data.train_size=21"],
             "classes",
@@ -84,3 +84,81 @@ def test_what_data_show_is_told_before_anything_trains(
         conduct(tmp_path, table(tmp_path, 40, kind), SMALL, *overrides)
     assert str(told.value).startswith(message)
     assert queries.runs(store(tmp_path)) == []  # no parent either
+
+
+def rows(folder: Path, count: int) -> list[str]:
+    """A sweep's data: a table of so many rows, half of each class."""
+    table(folder, count)
+    return ["data=csv", f"data.path={folder}/table.csv", "data.target=y"]
+
+
+LAST = "data.batch_size=4: of 21 training rows one is left for the last batch, and this model cannot train on a single"
+
+
+@pytest.mark.parametrize(
+    ("asked", "lines"),
+    [
+        (["data.train_size=900"], ["data.train_size=900: only 24 rows are left"]),
+        (["data.train_size=null,900"], ["data.train_size=900: only 24"]),  # one that is wrong is refused as in checks
+        (["data.train_size=900,21,800", "data.batch_size=4", "model.norm=batch"],
+         ["data.train_size=900: only 24", LAST, "data.train_size=800: only 24"]),
+    ],
+)  # fmt: skip
+def test_what_a_sweeps_data_show_is_told_once_before_anything_is_tracked(
+    tmp_path: Path, asked: list[str], lines: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as told:
+        sweep(tmp_path, *rows(tmp_path, 40), "regularizer=none,l1", "seed=0,1", *asked)
+    assert [line[: len(start)] for line, start in zip(str(told.value).splitlines(), lines, strict=True)] == lines
+    assert queries.runs(store(tmp_path)) == []
+
+
+NET = """
+from pathlib import Path
+from torch import nn
+
+
+class {name}(nn.Module):
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        with Path(__file__).with_suffix(".made").open("a") as made:
+            made.write("*")
+        self.body = nn.Sequential(nn.Linear(*input_shape, 8), nn.ReLU(), nn.Linear(8, outputs))
+
+    def forward(self, x):
+        if self.training and len(x) == {refused}:
+            raise RuntimeError("no such rows")
+        return self.body(x)
+"""
+BRIEF = ["trainer.max_epochs=1", "tracking.weights=none"]
+
+
+def own(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, refused: int = -1) -> list[str]:
+    """A sweep's model: a network that counts in a file how often it was made."""
+    (folder / f"{name.lower()}.py").write_text(NET.format(name=name, refused=refused))
+    monkeypatch.chdir(folder)
+    return ["model=torch", f"model.target={name.lower()}.{name}"]
+
+
+@pytest.mark.slow
+def test_a_sweep_rehearses_each_model_once_and_only_what_is_still_to_be_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, made = own(tmp_path, monkeypatch, "Counted"), tmp_path / "counted.made"
+    asked = [*model, *rows(tmp_path, 40), "regularizer=none,l1"]
+    assert sweep(tmp_path, *asked, "seed=0,1,2", base=BRIEF) == 0
+    assert len(made.read_text()) == 2 + 6
+    assert sweep(tmp_path, *asked, "seed=0,1,2", base=BRIEF) == 0
+    assert len(made.read_text()) == 2 + 6
+    assert sweep(tmp_path, *asked, "seed=0,1,2,3", base=BRIEF) == 0
+    assert len(made.read_text()) == 2 + 6 + 2 + 2
+
+
+@pytest.mark.slow
+def test_what_is_no_error_of_the_config_is_left_to_the_run_that_keeps_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = own(tmp_path, monkeypatch, "Choosy", refused=1)
+    asked = [*model, *rows(tmp_path, 40), "data.batch_size=4", "data.train_size=21,20"]
+    assert sweep(tmp_path, *asked, base=BRIEF) == 1
+    assert [record.status for record in children(tmp_path)] == ["FAILED", "FINISHED"]

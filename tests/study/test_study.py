@@ -120,7 +120,9 @@ def test_a_dry_run_says_what_is_done_and_writes_nothing(
     assert "runs to do by 1 worker: about" in told
     assert parent.find(store(folder), "tiny-v2", "study") is None
     assert conduct(tmp_path, "dry_run=true") == 0
-    assert "10 runs to do by 1 worker: no run of the kind is tracked yet" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "10 runs to do by 1 worker: no run of the kind is tracked yet" in told
+    assert "held fixed by study.common: data.train_size=100 data.label_noise=0.4 data.batch_size=50 model" in told
     assert queries.runs(store(tmp_path)) == []
 
 

@@ -17,6 +17,7 @@ from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
 from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
+from reglab.data import hub
 from reglab.data.axes import check_axes, check_split_column, only_classes
 from reglab.data.files import SUFFIXES, check_file, check_folder
 from reglab.data.folds import check_folds
@@ -129,8 +130,8 @@ def _data(data: Mapping[str, Any]) -> None:
     from_hub = _said(data, "may_be_a_name", False)
     if "path" in data and not from_hub:
         check_file(data["path"], suffixes=_said(data, "suffixes", SUFFIXES))
-    elif "path" in data and not data["path"]:
-        raise ConfigError("data.path=null: give a folder with a data set, or a name in the Hugging Face cache")
+    elif "path" in data:
+        hub.check_path(data["path"])
     if {"id", "version"} <= data.keys():
         check_openml(data.get("name"), data["id"], data["version"], data.get("cache"))
     if "root" in data:

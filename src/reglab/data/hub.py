@@ -6,11 +6,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reglab.errors import ConfigError
+from reglab.hub_cache import is_place
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 TESTS = ("test", "validation", "valid", "val")  # of these the first that is there is the data set's own test part
+
+
+def check_path(path: str | None, key: str = "data.path") -> None:
+    """Refuse what a look at the disk shows to be no data set; whether a name is in the cache is not asked here.
+
+    Args:
+        path: a folder, or a name in the cache; what `is_place` takes for a place is no name.
+        key: that holds it, for messages.
+
+    Raises:
+        ConfigError: no path, a file, or a folder that is not there.
+    """
+    if not path:
+        raise ConfigError(f"{key}=null: give a folder with a data set, or a name in the Hugging Face cache")
+    folder = _folder(path)
+    if folder.is_file():
+        raise ConfigError(f"{key}={path}: is a file; give its folder, or use data=csv for a table")
+    if is_place(path) and not folder.is_dir():
+        here = "" if path.startswith(("/", "~")) else f" seen from {Path.cwd()}"
+        raise ConfigError(f"{key}={path}: no such folder{here}; check the path")
 
 
 def parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
@@ -27,20 +48,17 @@ def parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()
-    if not path:
-        raise ConfigError("data.path=null: give a folder with a data set, or a name in the Hugging Face cache")
-    key = f"data.path={path}"
-    folder = Path(path).expanduser()
-    if folder.is_file():
-        raise ConfigError(f"{key}: is a file; give its folder, or use data=csv for a table")
+    check_path(path)
+    assert path is not None
+    folder = _folder(path)
     try:
         with _offline():
             found = _saved(folder) if _is_saved(folder) else _loaded(folder, path, config)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConfigError(
-            f"{key}: no data set can be read from it ({lines[0]}); give a folder, or a name that is in the Hugging "
-            "Face cache (hf download --repo-type dataset NAME)"
+            f"data.path={path}: no data set can be read from it ({lines[0]}); give a folder, or a name that is in the "
+            "Hugging Face cache (hf download --repo-type dataset NAME)"
         ) from error
     return dict(found) if isinstance(found, dict) else {"train": found}
 
@@ -52,9 +70,16 @@ def test_part(names: Collection[str]) -> str | None:
 
 def version(path: str | None) -> tuple[tuple[str, int], ...]:
     """The files of a folder with the times of their last changes; of a name nothing."""
-    folder = Path(path or "").expanduser()
+    folder = _folder(path or "")
     files = sorted(folder.rglob("*")) if path and folder.is_dir() else []
     return tuple((str(file), file.stat().st_mtime_ns) for file in files)
+
+
+def _folder(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # ~ of a user that there is not
+        return Path(path)
 
 
 def _is_saved(folder: Path) -> bool:

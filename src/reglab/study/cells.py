@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +21,7 @@ from reglab.study.answerable import check_metric
 from reglab.study.definition import Study
 from reglab.study.jobs import Job
 from reglab.study.search.space import Dimension, Value, dimension
+from reglab.study.shared import told_as_shared
 
 Values = Mapping[str, Value]
 
@@ -35,7 +37,7 @@ class Cell:
         overrides: what all its runs have in common.
         space: what is searched.
         epochs: of a whole run.
-        content: of the task's file, as a hash; None where its data are no file.
+        content: of the task's file or folder, as a hash; None where its data have none.
     """
 
     task: int
@@ -89,11 +91,11 @@ def cells(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> lis
         ConfigError: a task or strategy does not compose, or nothing can come of its space.
     """
     _known(study)
-    found = [
-        _cell(study, composer, number, (*study.common, *task, *tracking), strategy)
-        for number, task in enumerate(study.tasks)
-        for strategy in study.strategies
-    ]
+    found = []
+    for number, task in enumerate(study.tasks):
+        with told_as_shared(study, task):
+            common = (*study.common, *task, *tracking)
+            found += [_cell(study, composer, number, common, strategy) for strategy in study.strategies]
     return _told_apart(study, found)
 
 
@@ -109,11 +111,16 @@ def _cell(study: Study, composer: Composer, task: int, common: tuple[str, ...], 
     for override in overrides:
         if (key := override.split("=")[0]) in {one.key for one in space}:
             raise ConfigError(f"{override}: is searched; set study.space.{key}=null to give all trials that value")
-    file = content(config.data.path)[:16] if config.data.get("path") else None
-    cell = Cell(task, _about(config), acting(config), overrides, space, int(config.trainer.max_epochs), file)
+    epochs, read = int(config.trainer.max_epochs), _content(config.data.get("path"))
+    cell = Cell(task, _about(config), acting(config), overrides, space, epochs, read)
     for number in (0.0, 1 - 2**-32):  # both ends: what the keys themselves may not be
         cell.job(composer, {one.key: one.between(number) for one in space}, 0, strategy)
     return cell
+
+
+def _content(path: str | None) -> str | None:
+    """Of the file or folder that a task reads; None where it reads none, or a name in a cache."""
+    return content(path)[:16] if path and Path(path).expanduser().exists() else None
 
 
 def _space(study: Study, config: DictConfig) -> Iterator[Dimension]:

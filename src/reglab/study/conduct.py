@@ -18,6 +18,7 @@ from reglab.study.launch import Launch
 from reglab.study.place import all_trained
 from reglab.study.progress import PHASES, Progress, progress
 from reglab.study.round import Round
+from reglab.study.shared import held_fixed
 from reglab.wording import counted
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def conduct(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
         say(f"{study.title}: {tasks}, {strategies} strategies; composing and checking every run ...")
         composer = Composer(launch.config_name, loader=launch.loader)
         tracking = [override for override in overrides if override.lstrip("+").startswith("tracking")]
+        if shared := held_fixed(study):
+            say(f"held fixed by study.common: {' '.join(shared)}")
         plan = progress(study, cells(study, composer, tracking), composer, {})
         loading = "" if "torch" in sys.modules else "; loading torch, Lightning and MLflow (up to 10 s) ..."
         say(f"{_planned(plan)}{loading}")

@@ -1,21 +1,27 @@
-"""Before a study's first run: every cell is built once, and every seed of a task must draw rows of its own."""
+"""Before a study's first run: every cell is built once, and every seed of a task must draw rows of its own. Before a
+sweep's: all that its runs are made of is built once."""
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch import nn
 
 from reglab.config.compose import Composer
+from reglab.config.identity import science, setting
 from reglab.config.metrics import kind_of
 from reglab.data.base import TensorData
 from reglab.data.splits import Rows
 from reglab.errors import ConfigError
 from reglab.study.cells import Cell
 from reglab.study.definition import Study
+from reglab.study.jobs import Job
+from reglab.study.shared import told_as_shared
 from reglab.training import build
 from reglab.training.notes import double_counting
 from reglab.training.trial import check_fit
@@ -34,19 +40,67 @@ def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
         ConfigError: what only data or model show is wrong (rows, shapes, kind of task, a metric of another kind), or
             there are too few rows for so many seeds to draw splits that differ.
     """
-    for _, strategies in groupby(cells, key=lambda cell: cell.task):
-        data: TensorData | None = None
-        for cell in strategies:
-            config = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
-            data = data or _checked_data(study, cell, composer)
-            model = build.build_model(config, data)
-            check_fit(config, model, data)
-            for sentence in _notes(config, model, data):
-                sys.stderr.write(f"note: {cell.strategy} on {cell.about}: {sentence}\n")
+    for task, strategies in groupby(cells, key=lambda cell: cell.task):
+        with told_as_shared(study, study.tasks[task]):
+            _rehearse_task(study, list(strategies), composer)
 
 
-def _notes(config: DictConfig, model: nn.Module, data: TensorData) -> list[str]:
-    """What each run of the cell is tagged with, and would say again and again."""
+def _rehearse_task(study: Study, strategies: Sequence[Cell], composer: Composer) -> None:
+    data = _checked_data(study, strategies[0], composer)
+    for cell in strategies:
+        config = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
+        for sentence in _built(config, data):
+            sys.stderr.write(f"note: {cell.strategy} on {cell.about}: {sentence}\n")
+
+
+def rehearse_jobs(jobs: Sequence[Job]) -> None:
+    """Loads each data set of a sweep, builds each model and strategy on it, all of them once whatever the seeds.
+
+    What is no error of a config is left to the run, which keeps its traceback.
+
+    Args:
+        jobs: that are still to be trained.
+
+    Raises:
+        ConfigError: what only data or model show is wrong, a line for each different problem.
+    """
+    problems: dict[str, None] = {}
+    for on_same_data in _alike(jobs, lambda job: setting(job.config)["data"]):
+        with _gathered(problems):
+            data = build.build_data(on_same_data[0].config)
+            for same in _alike(on_same_data, _model_and_strategy):
+                with _gathered(problems):
+                    _built(same[0].config, data)
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _model_and_strategy(job: Job) -> Any:
+    parts = science(job.config)
+    return parts["model"], parts["regularizer"]
+
+
+def _alike(jobs: Sequence[Job], part: Callable[[Job], Any]) -> list[list[Job]]:
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(json.dumps(part(job), sort_keys=True), []).append(job)
+    return list(groups.values())
+
+
+@contextmanager
+def _gathered(problems: dict[str, None]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        problems[str(error)] = None
+    except Exception:
+        pass
+
+
+def _built(config: DictConfig, data: TensorData) -> list[str]:
+    """Builds what a run is made of; gives what each run of the kind is tagged with, and would say again and again."""
+    model = build.build_model(config, data)
+    check_fit(config, model, data)
     regularizers, remarks = build.remarked(config, model, data)
     return [*remarks, *double_counting(config, regularizers, model)]
 

@@ -31,7 +31,7 @@ def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch
         exit code: 0 all done, 1 some failed or were not done, 128 + signal when stopped.
 
     Raises:
-        ConfigError: a job's config is wrong; nothing was left behind.
+        ConfigError: a job's config is wrong, or cannot work as its data or model show; nothing was left behind.
         StoreLost: the tracking store went away; starting again does what was lost.
         Stopped: by a signal before the first run.
     """
@@ -52,12 +52,15 @@ def _run(plan: Plan, launch: Launch) -> int:
     before = parent.find(store, plan.name)
     check_baseline(plan.cfg.baseline, _strategies(plan, parent.declared(store, before) if before else []))
     queries.bury(store)
+    if todo := pending(plan, store):
+        from reglab.study.rehearsal import rehearse_jobs  # which imports torch
+
+        rehearse_jobs(todo)
     began = time.time()
     cfg = plan.cfg
     try:
         with closing(store, plan.name) as entered:
             entered.run_id = parent.enter(store, plan.name, plan.declared())
-            todo = pending(plan, store)
             outcomes = all_trained(plan, todo, launch, store, entered.run_id)
             failed = [outcome for outcome in outcomes if outcome.error]
             asked = {key: cfg[key] for key in ("metric", "direction", "baseline", "select_by")}

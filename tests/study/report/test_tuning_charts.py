@@ -6,10 +6,13 @@ import pytest
 
 from reglab.study.report.chart_trials import Dot, Panel, limits, response
 from reglab.study.report.importance import importances
+from reglab.study.report.question import ask
 from reglab.study.report.trials import Trial
-from reglab.study.report.tuning_charts import place_of, ticks, told
+from reglab.study.report.tuning_charts import place_of, ticks, told, with_tuning
 from reglab.study.search.quasi_random import values
 from reglab.study.search.space import Choice, Range, Value
+from tests.study.report.tuned import LR as LR_SPEC
+from tests.study.report.tuned import Lab
 
 LR = Range("optimizer.lr", 1e-4, 1e-2, log=True)
 P = Range("regularizer.dropout.p", 0.0, 0.8, off=0.0)
@@ -65,6 +68,23 @@ def test_headings_fit_over_their_panels(count: int) -> None:
         heading = axes._left_title  # type: ignore[attr-defined]  # get_title gives its text alone
         assert heading.get_text()
         assert heading.get_window_extent().width <= axes.bbox.width
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "bits_per_character"])
+def test_what_stands_beside_one_row_of_panels_is_not_cut(metric: str) -> None:
+    lab = Lab({"none": [LR_SPEC]}, definition={"select_by": [f"best/val/{metric}"]})
+    for i, rate in enumerate((1e-3, 2e-4)):
+        lab.tune("none", i, {"optimizer.lr": rate}, [0.7 + i / 10], chosen=i == 1, metric=metric)
+    lab.confirm("none", [0.7, 0.7], [0.7, 0.6], metric)
+    asked = ask(lab.records, metric=f"test/{metric}")
+    charts = with_tuning([], lab.tuning(f"test/{metric}"), asked, {"none": "#0072b2"})
+    (chart,) = [chart for chart in charts if chart.name == "response"]
+    chart.figure.draw_without_rendering()
+    (label,) = chart.figure.texts
+    assert label.get_text().startswith(f"best/val/{metric}")
+    box = label.get_window_extent()
+    assert box.y0 >= 0
+    assert box.y1 <= chart.figure.bbox.height
 
 
 @pytest.mark.parametrize("key", ["optimizer.lr", "regularizer.dropout.p"])

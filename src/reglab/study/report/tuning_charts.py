@@ -91,10 +91,10 @@ def _response(tuned: TaskTuning, colours: Mapping[str, str]) -> Chart | None:
     if not panels:
         return None
     shown = panels[:PANELS]
-    label = f"{tuned.study.select_by[0]} (mean over tuning seeds)"
-    figure = chart_trials.response(shown, label, minimized=tuned.study.minimized)
+    figure = chart_trials.response(shown, tuned.study.select_by[0], minimized=tuned.study.minimized)
     caption = (
-        "One dot a trial, by each value that was searched, while its others vary too; the ring marks the chosen one."
+        "One dot a trial, its mean over tuning seeds, by each value that was searched, while its others vary too; the "
+        "ring marks the chosen one."
     )
     if base is not None:
         caption += f" Grey: {base.strategy}, where the strategy is off."
