@@ -93,7 +93,7 @@ def _gathered(problems: dict[str, None]) -> Iterator[None]:
         yield
     except ConfigError as error:
         problems[str(error)] = None
-    except Exception:
+    except Exception:  # the run will fail with it, and keep its traceback
         pass
 
 
