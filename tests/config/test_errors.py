@@ -34,6 +34,7 @@ WRONG = {
     "=1": "=1: no key; write KEY=1",
     "model.hidden_sizes=[1,2": "model.hidden_sizes=[1,2: [ and ] do not match",
     "data.name='a": "data.name='a: not readable as key=value; quote it",
+    "data.path=~/a.csv": "data.path=~/a.csv: ~ is not readable here; write data.path=$HOME/a.csv",
     "seed=1,2": "seed=1,2: several values make a sweep, which needs -m",
     "seed=range(0,3)": "seed=range(0,3): several values make a sweep, which needs -m",
     "experiment=compare": "experiment=compare: is a sweep, which needs -m",

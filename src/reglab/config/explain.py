@@ -64,6 +64,8 @@ def _grammar(error: OverrideParseException) -> str:
             return f"{override}: {opening} and {closing} do not match"
     if "=" not in override and not override.startswith("~"):
         return f"{override}: no value; write {override}=VALUE"
+    if "=~/" in override:  # bash expands it at the begin of a word alone, and Hydra's grammar does not have it
+        return f"{override}: ~ is not readable here; write {override.replace('=~', '=$HOME', 1)}"
     return f"{override}: not readable as key=value; quote it for your shell, and inner text again: 'key=\"a b\"'"
 
 
