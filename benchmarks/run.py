@@ -18,7 +18,6 @@ import torch  # noqa: E402
 
 from benchmarks import generation, scale, startup, steps, whole_run  # noqa: E402
 from benchmarks.setting import setting  # noqa: E402
-from reglab.regularizers.base import known  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ["steps", "decoder", "whole_run", "startup", "scale"]
@@ -95,8 +94,7 @@ def main() -> None:
                     limit(f"{name} / none", statistics.median(to_none[name]), 1.3)
     if "decoder" in parts:
         net = steps.DECODER
-        own = [name for name in steps.REGULARIZERS if known()[name].kinds == (net.kind,)]
-        times, to_none = steps.measure(net, device, own, args.rounds, say)
+        times, to_none = steps.measure(net, device, steps.needing(net), args.rounds, say)
         results["steps_decoder_ms"], results["to_none_decoder"] = times, to_none
         results["theory_decoder"] = theory = steps.theory(net, device, times)
         show_steps(net.name, times, to_none, theory)

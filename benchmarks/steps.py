@@ -83,6 +83,7 @@ SIGMOID = Net("sigmoid", (784,), _mlp(1024, 1024, 2048, activation="sigmoid"), 2
 DROPPING = Net("dropping", (784,), _dropping, 256, 12, 3)
 DECODER = Net("decoder", (128,), lambda shape: Llama(shape, TOKENS), 16, 12, 3, "language modeling")
 IMAGES = Net("images", (1, 28, 28), lambda shape: ResidualCNN(shape, CLASSES), 64, 8, 2)
+NETS = (SMALL, LARGE, SIGMOID, DROPPING, IMAGES, DECODER)
 
 
 @dataclass
@@ -182,6 +183,14 @@ def fits(net: Net, cfg: DictConfig) -> bool:
     except ConfigError:
         return False
     return True
+
+
+def needing(net: Net) -> list[str]:
+    """The regularizers that fit this network and none of the others."""
+    others = [other for other in NETS if other is not net]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfgs = {name: compose("train", [f"regularizer={name}"]) for name in REGULARIZERS}
+    return [name for name, cfg in cfgs.items() if fits(net, cfg) and not any(fits(other, cfg) for other in others)]
 
 
 def measure(
