@@ -6,6 +6,7 @@ RUN_ID ?=
 PROMPT ?=
 # As it was typed, without make reading a $ in it; the shell gets it from the environment.
 export REGLAB_PROMPT := $(value PROMPT)
+unexport PROMPT
 READY := .venv/.ready
 # One thread a process: small networks run best on one, and the number changes the last bits.
 export OMP_NUM_THREADS ?= 1

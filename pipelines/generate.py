@@ -9,13 +9,14 @@ end_silently()
 from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
-from reglab.config.rules import YES_NO, Rule, apply, number, or_null, positive, typed, whole
+from reglab.config.rules import YES_NO, Rule, apply, number, or_null, positive, whole
 from reglab.config.run_id import check_run_id
 from reglab.errors import ConfigError
 from reglab.tracking.uri import resolve
 
+_KEY = "prompt="
+PROMPT = ""
 RULES = {
-    "prompt": Rule(lambda value: isinstance(value, str), "text"),
     "max_new_tokens": whole(1),
     "temperature": number(0.0),
     "top_k": or_null(whole(1), "all"),
@@ -41,14 +42,16 @@ def check(cfg: DictConfig) -> None:
 
 
 def main(cfg: DictConfig) -> None:
-    """Streams the text to standard output."""
+    """Streams the text that goes on with `PROMPT` to standard output."""
     announce_imports()
     from reglab.inference.answer import answer
 
-    answer(cfg)
+    answer(cfg, PROMPT)
 
 
 if __name__ == "__main__":
-    # A prompt is text, and never Hydra's grammar: whatever stands behind the = is quoted for it.
-    sys.argv[1:] = [f"prompt={typed(a[7:]) or repr('')}" if a.startswith("prompt=") else a for a in sys.argv[1:]]
+    # A prompt is text, and neither Hydra's grammar nor a config's: ${HOME} and ??? mean something to these.
+    prompts = [argument.removeprefix(_KEY) for argument in sys.argv[1:] if argument.startswith(_KEY)]
+    PROMPT = prompts[-1] if prompts else ""
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if not argument.startswith(_KEY)]
     run_app(main, "generate", check)

@@ -50,6 +50,40 @@ def test_dropout_alone_is_in_training_mode() -> None:
         assert torch.equal(drawn(model, inputs, 1, seed=0)[0], plain)
 
 
+@pytest.mark.parametrize(
+    ("layer", "named"),
+    [
+        (nn.TransformerEncoderLayer(8, 2, 16, dropout=0.3, batch_first=True), {"self_attn", "dropout", "dropout1"}),
+        (nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True), {"dropout", "dropout1", "dropout2"}),
+        (nn.LSTM(8, 4, 2, dropout=0.3), {""}),
+        (nn.GRU(8, 4, 2), set()),
+        (nn.MultiheadAttention(8, 2, dropout=0.3, batch_first=True), {""}),
+    ],
+    ids=["encoder", "encoder off", "LSTM", "GRU off", "attention"],
+)
+def test_layers_of_torch_that_drop_by_themselves_do(layer: nn.Module, named: set[str]) -> None:
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            said = layer(x, x, x) if isinstance(layer, nn.MultiheadAttention) else layer(x)
+            return said[0] if isinstance(said, tuple) else said
+
+    model = Net()
+    model.layer = layer
+    inputs, fast = torch.randn(4, 5, 8), torch.backends.mha.get_fastpath_enabled()
+    with torch.no_grad():
+        plain = model.eval()(inputs)
+    with dropout_on(model, []) as found:
+        assert {name.removeprefix("layer").removeprefix(".") for name in found} >= named
+        passes = drawn(model, inputs, 4, seed=0)
+    assert torch.backends.mha.get_fastpath_enabled() is fast
+    dropped = bool(layer.dropout.p if isinstance(layer, nn.TransformerEncoderLayer) else layer.dropout)
+    assert torch.equal(passes[0], passes[1]) is not dropped
+    if dropped:
+        assert not torch.allclose(passes[0], plain, atol=1e-3)
+    else:
+        torch.testing.assert_close(passes[0], plain)
+
+
 def test_the_mean_over_masks_of_a_linear_model_is_its_plain_answer() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 1), nn.Flatten(-2))

@@ -119,11 +119,11 @@ def test_the_best_is_of_the_text_trained_last(store: Store, tmp_path: Path, caps
         best_run(texts)
 
     where = [f"tracking.uri={store.uri}", "tracking.experiment=texts", "max_new_tokens=2"]
-    answer(compose([*where, "prompt=ab"], "generate"))
+    answer(compose(where, "generate"), "ab")
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"run {again}: ")]
     assert line.startswith(f"run {again}: none on poem llama, ")
     assert line.endswith(found.note)
-    answer(compose([*where, "prompt=ab", f"run_id={easy}"], "generate"))
+    answer(compose([*where, f"run_id={easy}"], "generate"), "ab")
     assert "trained last" not in capsys.readouterr().err
 
 
@@ -190,6 +190,7 @@ def test_a_tokenizer_of_another_run_is_refused(store: Store) -> None:
 def test_make_generate_takes_any_prompt_as_it_is(store: Store) -> None:
     run_id = trained(store, "seed=3", "data.tokenizer=bpe", "data.vocab_size=300")
     prompt = """Call me Ishmael, he said, it's "so": {a, [b]} = $5 $HOME (50%) \\ #1; `x` & <y> | ~ ! * ? ^ @ é"""
+    prompt += " ${HOME} ${x} $(shell exit 3) ??? ${"
     told = f"ARGS=tracking.uri={store.uri} run_id='{run_id}' max_new_tokens=40"
     made = subprocess.run(
         ["make", "--no-print-directory", "generate", f"PROMPT={prompt}", told],

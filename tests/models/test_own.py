@@ -127,7 +127,7 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
     for act in (rerun, finished_and_rebuilt):
         with pytest.raises(ConfigError, match=rf"model.target={own}: code that only a tracker names is not run; if it"):
             act(store_uri, found.run_id)
-        with pytest.raises(ConfigError, match=rf"model.target=os.system: the run has {own}; leave it out, or give"):
+        with pytest.raises(ConfigError, match=rf"model.target=os.system: the run has {own}; name that, or give"):
             act(store_uri, found.run_id, "os.system")
     assert rerun(store_uri, found.run_id, own) is True
     assert type(finished_and_rebuilt(store_uri, found.run_id, own).model).__name__ == "Net"

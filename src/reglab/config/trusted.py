@@ -44,8 +44,8 @@ def check_targets(cfg: DictConfig, own: str | None = None, folder: Path = CONF) 
     model = plain.get("model") if isinstance(plain, dict) else None
     there = model.get("target") if isinstance(model, dict) else None
     if own is not None and own != there:
-        told = "has none" if there is None else f"has {there}"
-        raise ConfigError(f"model.target={own}: the run {told}; leave it out, or give a run that has it")
+        told = "has none; leave it out" if there is None else f"has {there}; name that"
+        raise ConfigError(f"model.target={own}: the run {told}, or give a run that has it")
     if there is not None and there != own and there not in known(folder):
         raise ConfigError(
             f"model.target={there}: code that only a tracker names is not run; if it is your own, name it too: "

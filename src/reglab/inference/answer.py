@@ -14,11 +14,12 @@ from reglab.tracking.store import open_store
 from reglab.training.trainer import set_threads
 
 
-def answer(cfg: DictConfig) -> None:
-    """Text that goes on with ``prompt``, to standard output as it comes; what it is of, to standard error.
+def answer(cfg: DictConfig, prompt: str) -> None:
+    """Text that goes on with a prompt, to standard output as it comes; what it is of, to standard error.
 
     Args:
         cfg: ``conf/generate.yaml``, checked.
+        prompt: taken as it is; that of the config is not.
 
     Raises:
         ConfigError: no such run or none of a decoder, or a prompt that its tokenizer cannot read.
@@ -35,18 +36,18 @@ def answer(cfg: DictConfig) -> None:
         seed=cfg.generation.seed,
         cache=cfg.cache,
     )
-    prompt = encoded(found.vocabulary, cfg.prompt)
+    tokens = encoded(found.vocabulary, prompt)
     _introduce(found, chosen.note if chosen else "")
     if cfg.train_mode:
-        _show(passes(found, prompt, choice, cfg.passes), cfg.prompt)
+        _show(passes(found, tokens, choice, cfg.passes), prompt)
         return
     began = time.perf_counter()
-    _write(cfg.prompt)
-    new = generated(found.model, prompt, choice, found.end, heard=Writer(found.vocabulary, _write))  # type: ignore[arg-type]
+    _write(prompt)
+    new = generated(found.model, tokens, choice, found.end, heard=Writer(found.vocabulary, _write))  # type: ignore[arg-type]
     _write("\n")
     seconds, ended = time.perf_counter() - began, int(new[0, -1]) == found.end
     _tell(f"{new.shape[1]} tokens in {seconds:.2f} s; {'the text ended' if ended else 'max_new_tokens ended it'}")
-    if prompt.shape[1] + new.shape[1] > found.context_length:
+    if tokens.shape[1] + new.shape[1] > found.context_length:
         _tell(
             f"note: the text is longer than the {found.context_length} tokens that were seen together in training "
             "(data.context_length)"

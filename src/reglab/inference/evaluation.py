@@ -83,8 +83,15 @@ def evaluate(uri: str | None, run_id: str, passes: int, seed: int, own: str | No
     with mc_dropout.dropout_on(model, places) as named:
         if not named:
             strategy = made.record.tags.get("strategy")
-            raise ConfigError(f"{key}: nothing in the strategy {strategy} and its model drops; give a run with dropout")
+            raise ConfigError(
+                f"{key}: the strategy {strategy} does not drop, and its model has no layer that does (F.dropout in a "
+                "forward cannot be switched on: make it nn.Dropout); give a run with dropout"
+            )
         (each, _), each_known = _said(model, data.test_dataloader(), passes, seed), _said(model, known, passes, seed)
+    if bool((each == each[0]).all()):
+        raise ConfigError(
+            f"{key}: all {passes} passes say the same, so that nothing was dropped; give a run whose dropout is above 0"
+        )
     plain, drawn = _figures(data, one, targets, one_known), _figures(data, each, targets, each_known)
     if data.kind == "classification":
         rows = mc_dropout.rows_of_classes(each)

@@ -17,20 +17,39 @@ from reglab.training.modes import in_mode
 
 @contextmanager
 def dropout_on(model: nn.Module, places: Iterable[str]) -> Iterator[list[str]]:
-    """Evaluation mode, but for dropout layers and the modules at which a regularizer drops: those are in training mode.
+    """Evaluation mode, but for layers that drop and modules at which a regularizer does: those are in training mode.
 
-    Batch normalization keeps its running statistics. Yields the names of the modules in training mode.
+    Layers that drop are dropout layers, and torch's attention and recurrent layers where their ``dropout`` is above 0:
+    training mode means nothing else to them. Batch normalization keeps its running statistics. Yields the names of the
+    modules in training mode.
 
     Args:
         model: with its regularizers attached.
         places: names of modules; ``inputs`` is the model itself.
     """
-    own = {name: module for name, module in model.named_modules() if isinstance(module, _DropoutNd)}
+    own = {name: module for name, module in model.named_modules() if _drops(module)}
     named = {name: model if name == "inputs" else model.get_submodule(name) for name in places}
-    with in_mode(model, training=False):
+    with in_mode(model, training=False), _each_layer_called():
         for module in (*own.values(), *named.values()):
             module.training = True
         yield [*own, *named]
+
+
+def _drops(module: nn.Module) -> bool:
+    if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
+        return bool(module.dropout)
+    return isinstance(module, _DropoutNd)
+
+
+@contextmanager
+def _each_layer_called() -> Iterator[None]:
+    """An encoder layer of torch in evaluation mode is one fused kernel, which passes by its dropout layers."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @torch.no_grad()
@@ -118,7 +137,7 @@ def rows_of_classes(logits: Tensor) -> dict[str, Tensor]:
         "predicted": predicted,
         "probability": probability,
         "entropy": entropy,
-        "mutual_information": entropy - within,
+        "mutual_information": (entropy - within).clamp_min(0),  # which it is but for rounding
     }
 
 
