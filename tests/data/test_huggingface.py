@@ -120,6 +120,14 @@ def test_rows_can_be_split_by_a_column(visits: Path) -> None:
     assert images.input_shape == (1, 6, 5)
     sites = [set(site[rows]) for rows in (images.parts.train, images.parts.val, images.parts.test)]
     assert sum(map(len, sites)) == len(set.union(*sites)) == 4
+    for given, problem in (
+        ({"ignore": ["phot"]}, r"data.ignore=phot: no such column in .*; did you mean photo\?"),
+        ({"target": "photo"}, "data.target=photo: holds images; name another column"),
+        ({"split_column": "photo", "split_by": "groups"}, "data.split_column=photo: holds images; name another"),
+        ({"image": "age"}, "data.image=age: is no column of images; photo holds some"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{problem}"):
+            ready(visits, **given)
     with pytest.raises(ConfigError, match=r"^data.test_fraction=null: data.split_column=site splits all rows; give a"):
         ready(visits, split_column="site", split_by="groups", test_fraction=None)
 

@@ -334,7 +334,7 @@ def test_what_scikit_learn_has_stored_of_openml_itself(tmp_path: Path, offline: 
             ["data.name=iris", "data.version=active"],
             "data.version=active: must be a whole number of 1 or more, or null",
         ),
-        (["data.name=iris", "data.ignore=seen"], "data.ignore=seen: must be a list, each text"),
+        (["data.name=iris", "data.ignore=seen"], "data.ignore=seen: must be a list of columns, as in [name,t"),
         (["data.name=iris", "data.cache=FILE"], "data.cache="),
         (["data.name=iris", "data.split_by=time"], "data.split_column=null: data.split_by=time goes by a column"),
     ],

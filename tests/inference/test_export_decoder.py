@@ -78,10 +78,24 @@ def test_it_answers_with_what_the_run_goes_on_with(
     assert whole == [(prompt + text).strip() for prompt, text in zip(PROMPTS, texts, strict=True)]
     told = get_model_info(str(folder))
     assert told.metadata["context_length"] == 32
+    assert ("unknown" in told.metadata) is (tokenizer == "characters")  # to byte pairs nothing is
     assert [column.type.name for column in told.signature.inputs.inputs] == ["string"]
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {"", ".json", ".yaml", ".txt", ".safetensors"}
     assert "reglab" not in (folder / "requirements.txt").read_text()
+
+
+def test_unknown_characters_are_read_as_its_metadata_say(store: Store) -> None:
+    run_id, folder = exported(store, *llama("characters"))
+    said = get_model_info(str(folder)).metadata["unknown"]
+    assert said == "a character that was not in the text is read as <unk>, of which nothing was learnt"
+    found = decoder(store.uri, run_id)
+    prompt = f"{PROMPTS[0]}\N{SNOWMAN}"
+    numbers = found.vocabulary.encode(prompt).ids
+    assert numbers[-1] == found.vocabulary.token_to_id("<unk>")
+    new = generated(found.model, torch.tensor([numbers]), Choice(12), found.end)  # type: ignore[arg-type]
+    text = text_of(found.vocabulary, new[0].tolist()).strip()
+    assert mlflow.pyfunc.load_model(str(folder)).predict([prompt], params=SHORT) == [text]
 
 
 def test_the_python_that_is_printed_works_where_reglab_is_not(

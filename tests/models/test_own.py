@@ -1,5 +1,6 @@
 """A user's own network: found, given what it takes, and its code a part of what a run is."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def test_its_code_is_a_part_of_the_identity(folder: Path, request: pytest.Fixtur
 
 
 def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_again(
-    store_uri: str, request: pytest.FixtureRequest
+    store_uri: str, folder: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = line(module(request), "trainer.progress=false", f"tracking.uri={store_uri}", "regularizer=dropout")
     cfg = compose(given)
@@ -131,6 +132,12 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
             act(store_uri, found.run_id, "os.system")
     assert rerun(store_uri, found.run_id, own) is True
     assert type(finished_and_rebuilt(store_uri, found.run_id, own).model).__name__ == "Net"
+    with (folder / f"{module(request)}.py").open("a") as file:
+        file.write("# another\n")
+    capsys.readouterr()
+    rerun(store_uri, found.run_id, own)
+    (told,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("model.code")]
+    assert json.loads(found.tags["about"])["model.code"] in told
     plain = compose([*given, "model=mlp"][2:])
     with pytest.raises(ConfigError, match=rf"^model.target={own}: the run has none; leave it out, or give a run that"):
         check_targets(plain, own)

@@ -65,7 +65,7 @@ def test_rows_without_end_are_never_too_few() -> None:
             ["study.strategies=[none,label_smoothing]", "study.metric=test/rmse"],
             "numbers",
             "regularizer=label_smoothing: is for classification and language modeling, and this "
-            "data is a regression task; leave it out",
+            "data is a regression task; leave it out; or take label_smoothing out of study.strategies",
         ),
         (["study.metric=test/accuracy"], "numbers", "study.metric=test/accuracy: is for classification, and table is"),
         (["study.metric=test/rmse"], "classes", "study.metric=test/rmse: is for regression, and table is"),

@@ -202,7 +202,13 @@ TRAIN: dict[str, Rule] = {
     "data.standardize": YES_NO,
     "data.id": or_null(whole(1)),
     "data.version": or_null(whole(1), "the active one"),
-    "data.ignore": or_null(list_of(text()), "none"),
+    "data.ignore": or_null(
+        Rule(
+            list_of(text()).fits,
+            "a list of columns, as in [name,ticket] (in study.tasks, where a list is an axis, [[name,ticket]])",
+        ),
+        "none",
+    ),
     "data.split_by": or_null(one_of(*WAYS), "at random"),
     "data.test_fold": or_null(_FOLD),
     "data.val_fold": or_null(_FOLD, "rows drawn from the other folds"),

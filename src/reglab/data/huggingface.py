@@ -90,12 +90,15 @@ def _source(asked: _Asked, roles: Roles, _version: object) -> Source:
         raise ConfigError(f"{key}: its parts have different columns; save one of them alone") from error
     roles = replace(roles, target=_target(roles.target, rows.column_names))
     pictured = [name for name, feature in rows.features.items() if type(feature).__name__ == "Image"]
+    for role, name in (("target", roles.target), ("split_column", roles.split_column)):
+        if name in pictured:
+            raise ConfigError(f"data.{role}={name}: holds images; name another column, or null")
     images = [name for name in pictured if name not in roles.ignore]
     shots = stacked(_pictures(rows, _image(asked, images)), asked.size, key) if images or asked.image else None
-    table = _table(rows.remove_columns([name for name in pictured if name != roles.target]), roles)
+    table = _table(rows.remove_columns(pictured), roles).assign(**dict.fromkeys(pictured))  # they may be ignored
     return source(
         table,
-        replace(roles, ignore=tuple(name for name in roles.ignore if name not in pictured)),
+        roles,
         Origin(key, columns=""),
         goal=_labels(rows, roles),
         inputs=shots,
@@ -118,7 +121,8 @@ def _image(asked: _Asked, images: Sequence[str]) -> str:
         return images[0]
     if asked.image not in images:
         given = "null" if asked.image is None else asked.image
-        where = f"{' and '.join(images)} hold some" if images else f"no column of {asked.path} does"
+        some = f"hold{'s' * (len(images) == 1)} some"
+        where = f"{' and '.join(images)} {some}" if images else f"no column of {asked.path} does"
         raise ConfigError(f"data.image={given}: is no column of images; {where}")
     return str(asked.image)
 

@@ -18,7 +18,7 @@ from reglab.errors import ConfigError
 from reglab.inference.adapters import merge_adapters
 from reglab.inference.best import best_run
 from reglab.inference.graph import answering, examples, graph
-from reglab.inference.metadata import ANSWERS, FEATURES, about, of_data, of_run
+from reglab.inference.metadata import ANSWERS, FEATURES, about, of_data, of_run, of_vocabulary
 from reglab.inference.rebuilt import BEST, finished, rebuilt
 from reglab.inference.trained import decoder
 from reglab.tasks import LanguageModeling
@@ -128,7 +128,7 @@ def _save_decoder(folder: Path, uri: str | None, record: Record) -> None:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=found.vocabulary, eos_token=end, pad_token=end, clean_up_tokenization_spaces=False
     )
-    metadata = {**of_run(record), "context_length": found.context_length}
+    metadata = {**of_run(record), **of_vocabulary(found.vocabulary), "context_length": found.context_length}
     flavors.save_decoder(folder, model, tokenizer, metadata, _LONGEST)
 
 

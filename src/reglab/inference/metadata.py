@@ -3,7 +3,10 @@
 import inspect
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from reglab.data.base import TensorData
+from reglab.data.tokenizer import UNKNOWN
 from reglab.tasks import LanguageModeling
 from reglab.tracking.queries import Record
 
@@ -39,6 +42,13 @@ def of_run(record: Record) -> dict[str, Any]:
         "answers": ANSWERS[tags["task"]],
         "metrics": {name: record.metrics[name] for name in _JUDGES if name in record.metrics},
     }
+
+
+def of_vocabulary(vocabulary: Tokenizer) -> dict[str, str]:
+    """What becomes of characters that a decoder's tokenizer does not have."""
+    if vocabulary.token_to_id(UNKNOWN) is None:
+        return {}
+    return {"unknown": f"a character that was not in the text is read as {UNKNOWN}, of which nothing was learnt"}
 
 
 def of_data(data: TensorData) -> dict[str, Any]:

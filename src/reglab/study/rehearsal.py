@@ -49,7 +49,13 @@ def _rehearse_task(study: Study, strategies: Sequence[Cell], composer: Composer)
     data = _checked_data(study, strategies[0], composer)
     for cell in strategies:
         config = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
-        for sentence in _built(config, data):
+        try:
+            notes = _built(config, data)
+        except ConfigError as error:
+            if str(error).startswith("regularizer="):  # one can be chosen for a run, and a study has a list of them
+                raise ConfigError(f"{error}; or take {cell.strategy} out of study.strategies") from error
+            raise
+        for sentence in notes:
             sys.stderr.write(f"note: {cell.strategy} on {cell.about}: {sentence}\n")
 
 

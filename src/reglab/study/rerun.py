@@ -1,5 +1,6 @@
 """A tracked run, run again from its overrides with the same seeds: are the numbers the same to the last bit?"""
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from reglab.tracking import queries
 from reglab.tracking.environment import environment
 from reglab.tracking.link import run_link
 from reglab.training import origin as origins
+from reglab.training.describe import tags
 from reglab.training.origin import Origin
 from reglab.training.run import run
 from reglab.training.trainer import set_threads
@@ -71,6 +73,9 @@ def _tell_config(origin: Origin, cfg: DictConfig) -> None:
         _say(f"config: the same ({now})")
         return
     changed = differences(_science(origin.config), _science(OmegaConf.to_container(cfg, resolve=True)))
+    changed = changed or differences(  # of files and folders the contents, of a network of one's own the code
+        json.loads(origin.record.tags.get("about", "{}")), json.loads(tags(cfg)["about"])
+    )
     _say(f"config: another now (config_hash then {then}, now {now})")
     if changed:
         _say(_shown(changed))
