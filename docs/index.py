@@ -21,7 +21,8 @@ training step relative to `none`, on the large net of [benchmarks](../benchmarks
 where a method needs it with sigmoids (marked †) or with dropout layers (‡), on a residual net for images (*) or on a
 decoder (§). Beside it is what it would be in theory: passes through the net, the floating-point operations that the
 method spends on whole weight matrices, and, at the prices measured in the same run, the random numbers that it draws
-for each activation or weight, and the numbers that it has to read and write for each weight.
+for each activation or weight, and the numbers that it has to read and write for each weight. What is drawn for the
+parts of a decoder is not counted.
 
 | | what it does | strengths | cost | in theory |
 | --- | --- | --- | ---: | ---: |
