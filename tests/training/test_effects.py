@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from reglab.models import MLP
+from reglab.regularizers._half_squares import half_squares, length
 from reglab.tasks import Classification, Regression
 from reglab.training.effects import effects, sharpness
 
@@ -56,3 +57,20 @@ def test_a_flat_loss_has_no_sharpness() -> None:
         model[0].weight.zero_()
         model[0].bias.fill_(1.0)
     assert sharpness(model, Regression(), (torch.zeros(4, 2), torch.ones(4))) == 0.0
+
+
+@pytest.mark.parametrize("shape", [(10_000, 1000), (1000, 10_000), (1000, 100, 100)], ids=str)
+def test_ten_million_weights_are_added_up_exactly(shape: tuple[int, ...]) -> None:
+    weight = torch.full(shape, 0.01)
+    exact = 10_000_000 * float(weight.flatten()[0].double()) ** 2
+    assert float(length(weight)) == pytest.approx(exact**0.5, rel=1e-4)
+    assert float(half_squares({"weight": weight})) == pytest.approx(exact / 2, rel=1e-4)
+
+
+def test_sharpness_where_targets_lie_far_off() -> None:
+    """A loss of 10^10, of whose change float32 would keep no digit."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 1), nn.Flatten(-2))
+    inputs, targets = torch.randn(7, 3), torch.randn(7) + 1e5
+    exact = sharpness(copy.deepcopy(model).double(), Regression(), (inputs.double(), targets.double()))
+    assert sharpness(model, Regression(), (inputs, targets)) == pytest.approx(exact, rel=1e-3)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reglab.tasks.base import Task
+from reglab.tasks.base import Task, exact
 
 
 class LanguageModeling(Task):
@@ -32,12 +32,14 @@ class LanguageModeling(Task):
 
         The logits of a whole part would be as many numbers as its tokens times the vocabulary.
         """
-        nats = F.cross_entropy(outputs.float().transpose(1, 2), targets, reduction="none")
+        outputs = exact(outputs)
+        targets = targets.to(outputs.device)
+        nats = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none").reshape(targets.shape)
         counts = targets >= 0
         characters = torch.zeros_like(targets)
         if self.characters is not None:
             characters = self.characters.to(targets.device)[targets.clamp_min(0)] * counts
-        return nats.double().sum(-1), torch.stack([counts.sum(-1), characters.sum(-1)], -1)
+        return nats.sum(-1), torch.stack([counts.sum(-1), characters.sum(-1)], -1)
 
     def figures(self, outputs: Tensor, targets: Tensor, *, full: bool) -> dict[str, Tensor]:
         """``loss`` (nats a token), ``perplexity`` (its exponential) and ``bits_per_character``.

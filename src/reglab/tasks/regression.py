@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional import r2_score
 
-from reglab.tasks.base import Task
+from reglab.tasks.base import Task, exact
 
 
 class Regression(Task):
@@ -28,10 +28,27 @@ class Regression(Task):
     def figures(self, outputs: Tensor, targets: Tensor, *, full: bool) -> dict[str, Tensor]:
         """``loss`` (mean squared error of standardized targets) and ``rmse``; with `full` also ``r2``.
 
-        ``r2`` compares with the mean of these targets and needs two rows; it is left out below that.
+        ``r2`` needs two rows; it is left out below that.
         """
-        loss = F.mse_loss(outputs.float(), targets)
+        outputs, targets = exact(outputs), exact(targets)
+        loss = F.mse_loss(outputs, targets)
         figures = {"loss": loss, "rmse": loss.sqrt() * self.scale}
         if full and len(targets) > 1:
-            figures["r2"] = r2_score(outputs.float(), targets)
+            figures["r2"] = r2(outputs, targets)
         return figures
+
+
+def r2(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Coefficient of determination against the mean of these targets, at most 1, a scalar.
+
+    As scikit-learn's ``r2_score``: of targets that are all equal it is 1 where every output is exact, else 0.
+
+    Args:
+        outputs: float64 (rows,).
+        targets: float64 (rows,), at least two.
+    """
+    centered = targets - targets[0]  # of equal targets exactly 0, which their distances to a rounded mean need not be
+    total = (centered - centered.mean()).square().sum()
+    residual = (targets - outputs).square().sum()
+    constant = torch.where(residual > 0, 0.0, 1.0).to(total)
+    return torch.where(total > 0, 1 - residual / total, constant)

@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._half_squares import length
 from reglab.regularizers.base import penalized
 from reglab.tasks import Task
+from reglab.tasks.base import exact
 from reglab.training.modes import in_mode
 
 RHO = 0.05  # the radius that is usual for SAM
@@ -24,7 +26,7 @@ def effects(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor]) -> dict[
     weights = {name: weight.detach() for name, weight in penalized(model).items()}
     entries = sum(weight.numel() for weight in weights.values())
     zeros = sum(int((weight == 0).sum()) for weight in weights.values())
-    norms = {f"model/norm/{name}": float(torch.linalg.vector_norm(weight)) for name, weight in weights.items()}
+    norms = {f"model/norm/{name}": float(length(weight)) for name, weight in weights.items()}
     return {
         "model/parameters": float(sum(p.numel() for p in model.parameters())),
         "model/zero_fraction": zeros / entries if entries else 0.0,
@@ -42,16 +44,22 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
     parameters = [p for p in model.parameters() if p.requires_grad]
     like = parameters[0]
     inputs, targets = (part.to(like if part.is_floating_point() else like.device) for part in batch)
+
+    def criterion(outputs: Tensor) -> Tensor:  # in float64: the difference of two losses is small beside them
+        wanted = exact(targets) if targets.is_floating_point() else targets
+        said = exact(outputs)
+        return task.criterion(said, wanted.to(said.device))
+
     with in_mode(model, training=False), torch.enable_grad():
-        loss = task.criterion(model(inputs), targets)
+        loss = criterion(model(inputs))
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         ups = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)]
-        length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(up) for up in ups]))
+        whole = length(torch.stack([length(up) for up in ups]))
         before = [p.detach().clone() for p in parameters]
         with torch.no_grad():
             for parameter, up in zip(parameters, ups, strict=True):
-                parameter.add_(up * (rho / length.clamp_min(torch.finfo(length.dtype).tiny)))
-            risen = task.criterion(model(inputs), targets)
+                parameter.add_(up * (rho / whole.clamp_min(torch.finfo(whole.dtype).tiny)))
+            risen = criterion(model(inputs))
             for parameter, old in zip(parameters, before, strict=True):
                 parameter.copy_(old)
     return float(risen - loss.detach())

@@ -206,7 +206,7 @@ class Module(pl.LightningModule):
             outputs, targets = pairs[0] if len(pairs) == 1 else map(torch.cat, zip(*pairs, strict=True))
             for name, value in self.fit.task.figures(outputs, targets, full=full).items():
                 names.append(f"{part}/{name}")
-                values.append(value.float())
+                values.append(value)
         # One transfer from the device for all of them.
         return dict(zip(names, torch.stack(values).tolist(), strict=True)) if values else {}
 

@@ -1,0 +1,195 @@
+"""Every figure of a task against scikit-learn in float64, on outputs and targets that float32 sums get wrong."""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, mean_squared_error, r2_score
+from torch import Tensor
+
+from reglab.tasks import Classification, LanguageModeling, Regression, Task
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
+def draws(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def figures(task: Task, outputs: Tensor, targets: Tensor, batch: int = 37) -> dict[str, float]:
+    """Of unequal batches, as an evaluation makes them."""
+    pairs = zip(outputs.split(batch), targets.split(batch), strict=True)
+    kept = map(torch.cat, zip(*(task.kept(*pair) for pair in pairs), strict=True))
+    found = task.figures(*kept, full=True)
+    assert {value.dtype for value in found.values()} == {torch.float64}
+    return {name: float(value) for name, value in found.items()}
+
+
+def close(found: float, exact: float) -> bool:
+    return found == pytest.approx(exact, rel=1e-12, abs=1e-15)
+
+
+# regression
+
+REGRESSION: dict[str, Tensor] = {
+    "usual": draws(300),
+    "far off": 101325 + 20 * draws(300),
+    "far off, narrow": 1e6 + draws(300),
+    "tiny": 1e-8 * draws(300),
+    "huge": 1e8 * draws(300),
+    "squares beyond float32": 1e25 * draws(300),
+    "squares below float32": 1e-30 * draws(300),
+    "one outlier": torch.cat([draws(299), torch.tensor([1e12], dtype=torch.float64)]),
+    "two rows": draws(2),
+    "constant": torch.full((300,), 0.1, dtype=torch.float64),
+    "constant, far off": torch.full((300,), 101325.3, dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:1] + DTYPES[3:], ids=str)
+@pytest.mark.parametrize("name", REGRESSION)
+def test_regression(name: str, dtype: torch.dtype) -> None:
+    targets = REGRESSION[name].to(dtype)
+    spread = float(targets.double().std()) or 1.0
+    predicted = (targets.double() + 0.3 * spread * draws(len(targets)).flip(0)).to(dtype)
+    y, p = targets.double().numpy(), predicted.double().numpy()
+    found = figures(Regression(scale=7.0), predicted, targets)
+    assert close(found["loss"], mean_squared_error(y, p))
+    assert close(found["rmse"], 7 * math.sqrt(mean_squared_error(y, p)))
+    expected = 0.0 if np.ptp(y) == 0 else r2_score(y, p)  # scikit-learn's own value, but for a rounded mean
+    assert close(found["r2"], expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_constant_target_has_an_r2_of_1_where_it_is_met_and_else_of_0(dtype: torch.dtype) -> None:
+    targets = torch.full((5,), 3.0)
+    assert figures(Regression(), targets.to(dtype), targets)["r2"] == r2_score([3.0] * 5, [3.0] * 5) == 1.0
+    assert figures(Regression(), targets.to(dtype) + 1, targets)["r2"] == r2_score([3.0] * 5, [4.0] * 5) == 0.0
+
+
+def test_outputs_in_half_precision_are_not_added_up_in_it() -> None:
+    targets = 100 * draws(5000).float()
+    for dtype in DTYPES[1:3]:
+        predicted = (targets + 10).to(dtype)
+        found = figures(Regression(), predicted, targets, batch=1024)
+        y, p = targets.double().numpy(), predicted.double().numpy()
+        assert close(found["loss"], mean_squared_error(y, p))
+        assert close(found["r2"], r2_score(y, p))
+
+
+def test_ten_million_rows_are_added_up_exactly() -> None:
+    rows = 10_000_000
+    targets = torch.full((rows,), 0.1)
+    found = Regression().figures(torch.zeros(rows), targets, full=False)
+    assert close(float(found["loss"]), float(targets[0].double() ** 2))
+    logits = torch.zeros(2, 2)
+    logits[1, 1] = 3.0
+    wanted = torch.zeros(2, dtype=torch.int64)
+    each = Classification(2).figures(logits, wanted, full=True)
+    many = Classification(2).figures(logits.repeat(rows // 10, 1), wanted.repeat(rows // 10), full=True)
+    for name, value in each.items():
+        assert float(many[name]) == pytest.approx(float(value), rel=1e-10), name
+
+
+# classification
+
+
+def classes_of(*counts: int) -> Tensor:
+    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+
+
+CLASSIFICATION: dict[str, tuple[Tensor, Tensor]] = {
+    "usual": (2 * draws(200, 5), torch.arange(200) % 5),
+    "logits of 1e4": (1e4 * draws(200, 5), torch.arange(200) % 5),
+    "all logits far off": (draws(200, 5) + 1e6, torch.arange(200) % 5),
+    "probabilities that underflow": (torch.eye(5).double()[torch.arange(200) % 5] * 900, (torch.arange(200) + 1) % 5),
+    "sure and right": (torch.eye(5).double()[torch.arange(200) % 5] * 30, torch.arange(200) % 5),
+    "flat logits": (torch.zeros(200, 5, dtype=torch.float64), torch.arange(200) % 5),
+    "imbalanced": (draws(200, 5), classes_of(196, 1, 1, 1, 1)),
+    "classes absent from the targets": (draws(200, 5), classes_of(100, 0, 100, 0, 0)),
+    "one class": (draws(200, 5), classes_of(0, 200, 0, 0, 0)),
+    "one row": (draws(1, 5), torch.tensor([3])),
+    "two classes": (draws(200, 2), torch.arange(200) % 2),
+    "many classes": (draws(200, 1000), torch.arange(200)),
+}
+
+
+def calibration_by_hand(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    confidence, right = probabilities.max(-1), probabilities.argmax(-1) == targets
+    bins = np.minimum((confidence * 15).astype(int), 14)
+    return float(sum(abs((confidence - right)[bins == b].sum()) for b in range(15)) / len(targets))
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_classification(name: str, dtype: torch.dtype) -> None:
+    logits, targets = CLASSIFICATION[name]
+    logits = logits.to(dtype)
+    if not logits.isfinite().all():
+        pytest.skip("the dtype has no such logits")
+    classes = logits.shape[-1]
+    found = figures(Classification(classes), logits, targets)
+    x, y, predicted = logits.double().numpy(), targets.numpy(), logits.double().argmax(-1).numpy()
+    shifted = x - x.max(-1, keepdims=True)
+    log_p = shifted - np.log1p(np.exp(np.sort(shifted)[:, :-1]).sum(-1, keepdims=True))
+    assert close(found["loss"], -log_p[np.arange(len(y)), y].mean())
+    if log_p.min() > -30:  # scikit-learn takes probabilities, and clips them
+        assert found["loss"] == pytest.approx(log_loss(y, np.exp(log_p), labels=range(classes)), rel=1e-12)
+    assert close(found["accuracy"], accuracy_score(y, predicted))
+    assert close(found["balanced_accuracy"], balanced_accuracy_score(y, predicted))
+    probabilities = logits.double().softmax(-1).numpy()
+    assert found["ece"] == pytest.approx(calibration_by_hand(probabilities, y), rel=1e-12, abs=1e-15)
+
+
+def test_a_network_may_use_the_memory_of_its_outputs_again() -> None:
+    memory, kept = torch.zeros(2, dtype=torch.float64), []
+    for value in (1.0, 2.0):
+        kept.append(Regression().kept(memory.fill_(value), torch.full((2,), value)))
+    outputs, targets = map(torch.cat, zip(*kept, strict=True))
+    assert float(Regression().figures(outputs, targets, full=True)["loss"]) == 0.0
+
+
+# language modeling
+
+TEXTS: dict[str, tuple[Tensor, Tensor]] = {
+    "usual": (draws(7, 6, 9), torch.arange(42).reshape(7, 6) % 9),
+    "logits of 1e4": (1e4 * draws(7, 6, 9), torch.arange(42).reshape(7, 6) % 9),
+    "sure and right": (
+        30 * torch.eye(9).double()[torch.arange(42).reshape(7, 6) % 9],
+        torch.arange(42).reshape(7, 6) % 9,
+    ),
+    "sure and wrong": (
+        600 * torch.eye(9).double()[torch.arange(42).reshape(7, 6) % 9],
+        (torch.arange(42).reshape(7, 6) + 1) % 9,
+    ),
+    "one place": (draws(1, 1, 9), torch.tensor([[4]])),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", TEXTS)
+def test_language_modeling(name: str, dtype: torch.dtype) -> None:
+    logits, targets = TEXTS[name]
+    logits, targets = logits.to(dtype), targets.clone()
+    characters = torch.arange(1, 10)
+    if len(targets) > 1:
+        targets[-1, 2:] = -100  # windows of unequal lengths
+    found = figures(LanguageModeling(characters), logits, targets, batch=3)
+    counted = (targets >= 0).numpy()
+    x, y = logits.double().numpy()[counted], targets.numpy()[counted]
+    shifted = x - x.max(-1, keepdims=True)
+    log_p = shifted - np.log1p(np.exp(np.sort(shifted)[:, :-1]).sum(-1, keepdims=True))
+    nats = -log_p[np.arange(len(y)), y]
+    assert close(found["loss"], nats.mean())
+    assert found["perplexity"] == pytest.approx(_exp(nats.mean()), rel=1e-10)
+    assert close(found["bits_per_character"], nats.sum() / math.log(2) / characters.numpy()[y].sum())
+
+
+def _exp(value: Any) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(np.exp(value))
