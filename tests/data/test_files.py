@@ -1,8 +1,17 @@
 """What a path alone tells."""
 
+import gzip
+import os
+import re
+import socket
+import struct
+
 import pytest
 
-from reglab.data.files import check_file, stem
+from reglab.config.compose import compose
+from reglab.config.identity import config_hash
+from reglab.data import Csv, Huggingface, Idx, ImageFolder, Text, tokenizer
+from reglab.data.files import check_file, check_folder, memory, stem
 from reglab.errors import ConfigError
 
 
@@ -42,3 +51,92 @@ def test_folders_and_unknown_suffixes(tmp_path):
 @pytest.mark.parametrize(("path", "name"), [("a/wine.csv", "wine"), ("wine.v2.CSV.gz", "wine.v2"), ("w.parquet", "w")])
 def test_the_stem_goes_without_its_suffix(path, name):
     assert stem(path) == name
+
+
+def special(folder, what):
+    """A path at which something lies that is no file to read whole."""
+    path = folder / "x.csv"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            before = os.getcwd()
+            os.chdir(folder)  # names of sockets are short
+            server.bind("x.csv")
+            os.chdir(before)
+    elif what == "loop":
+        path.symlink_to("x.csv")
+    elif what == "broken":
+        path.symlink_to("gone.csv")
+    elif what == "huge":
+        with path.open("wb") as file:
+            file.truncate(memory() + 1)
+    else:
+        path.symlink_to(what)
+    return path
+
+
+SPECIAL = {
+    "pipe": "is a named pipe (FIFO)",
+    "socket": "is a socket",
+    "loop": "is a link that leads nowhere (x.csv)",
+    "broken": "is a link that leads nowhere (gone.csv)",
+    "huge": f"has {memory() / 2**30:.1f} GiB, more than this machine's memory",
+    "/dev/zero": "is a character device",
+    "/dev/null": "is a character device",
+}
+
+
+@pytest.mark.parametrize(("what", "problem"), SPECIAL.items())
+def test_what_cannot_be_read_whole_is_refused_by_name(tmp_path, what, problem):
+    path = special(tmp_path, what)
+    given = {"seed": 0, "split_seed": 0}
+    for make in (
+        lambda: Csv(path=str(path), target="y", **given),
+        lambda: Text(path=str(path), **given).setup(),
+        lambda: check_file(str(path)),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            make()
+        assert str(caught.value).startswith(f"data.path={path}: {problem}")
+    if what in ("pipe", "socket", "/dev/zero", "/dev/null"):
+        for words in ("data=csv data.target=y data.path", "data=huggingface data.path", "data=text data.tokenizer"):
+            (tmp_path / "t.txt").write_text("text")
+            *others, key = words.split()
+            cfg = compose([*others, f"{key}={path}", *["data.path=t.txt"] * ("tokenizer" in key)])
+            with pytest.raises(ConfigError, match=f"^{key}={path}: {re.escape(problem)}"):
+                config_hash(cfg)
+        with pytest.raises(ConfigError, match=f"^data.tokenizer={path}: {re.escape(problem)}"):
+            tokenizer.read(str(path), "data.tokenizer")
+    with pytest.raises(ConfigError, match=f"^data.root={path}: "):
+        check_folder(str(path))
+
+
+def test_files_of_folders_are_looked_at_before_they_are_opened(tmp_path):
+    os.mkfifo(tmp_path / "train-images-idx3-ubyte")
+    with pytest.raises(ConfigError, match=r"train-images-idx3-ubyte: is a named pipe"):
+        Idx(root=str(tmp_path), seed=0, split_seed=0).setup()
+    (tmp_path / "train-images-idx3-ubyte").rename(tmp_path / "x.csv")
+    with pytest.raises(ConfigError, match=r"x.csv: is a named pipe"):
+        Huggingface(path=str(tmp_path), seed=0, split_seed=0).setup()
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "x.csv").rename(tmp_path / "cat" / "x.png")
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "y.png").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"cat/x.png: is a named pipe"):
+        ImageFolder(root=str(tmp_path), seed=0, split_seed=0).setup()
+
+
+def test_no_more_of_a_packed_file_is_read_than_its_header_declares(tmp_path):
+    header = b"\0\0\x08\x03" + struct.pack(">III", 2, 2, 2)
+    with gzip.open(tmp_path / "train-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
+        file.write(header + bytes(2**26))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 2) + b"\0\1")
+    with pytest.raises(ConfigError, match=r"9 bytes for the shape \(2, 2, 2\)"):
+        Idx(root=str(tmp_path), seed=0, split_seed=0).setup()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_no_permission(tmp_path):
+    (tmp_path / "x.csv").touch(mode=0)
+    assert "no permission" in refusal(tmp_path / "x.csv")

@@ -124,3 +124,141 @@ def refusal_of_one_class(folder: Path) -> str:
     (folder.parent / "one").mkdir()
     (folder.parent / "inner").rename(folder.parent / "one" / "inner")
     return refusal(folder.parent / "one")
+
+
+def test_hidden_files_and_folders_are_left_out(folder: Path) -> None:
+    plain = ready(folder)
+    for place in (".ipynb_checkpoints/00.png", "ant/.ipynb_checkpoints/00.png", "__MACOSX/ant/00.png", "ant/._00.png"):
+        write(folder / place, pixels(50))
+    for name in (".DS_Store", "ant/.DS_Store", "ant/Thumbs.db"):
+        (folder / name).write_bytes(b"\0")
+    (folder / ".hidden.png").write_bytes(b"no image")
+    data = ready(folder)
+    assert (data.class_names, data.rows, data.remarks) == (CLASSES, 20, ())
+    assert torch.equal(data.train.inputs, plain.train.inputs)
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    upright = pixels(0, (6, 5))
+    for number in range(9):  # 0: no orientation; 1 to 8: as the standard numbers them, upright once applied
+        turned = Image.fromarray(upright)
+        back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}.get(number)  # Pillow's transposes that undo them
+        exif = Image.Exif()
+        if number:
+            exif[0x0112] = number
+        if back is not None:
+            turned = turned.transpose(Image.Transpose(back))
+        for name in CLASSES:
+            (tmp_path / name).mkdir(exist_ok=True)
+            turned.save(tmp_path / name / f"{number}.png", exif=exif)
+    data = ready(tmp_path, val_fraction=0.0, test_fraction=0.0)
+    assert data.input_shape == (1, 6, 5)
+    assert (data.train.inputs == torch.from_numpy(upright.astype(np.float32) / 255)).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16", "YCbCr"])
+def test_any_mode_among_others(folder: Path, mode: str) -> None:
+    file = folder / "ant" / ("00.png" if mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else "00.tif")
+    (folder / "ant" / "00.png").unlink()
+    white = Image.new("L", (5, 6), 255)
+    if mode == "I;16":
+        image = Image.fromarray(np.full((6, 5), 65535, dtype=np.uint16))
+    else:
+        image = white.convert("RGB").convert("P").convert("PA") if mode == "PA" else white.convert("RGB").convert(mode)
+    image.save(file)
+    data = ready(folder, val_fraction=0.0, test_fraction=0.0)
+    torch.testing.assert_close(
+        data.train.inputs[torch.from_numpy(data.parts.train == 0)], torch.ones(1, *data.input_shape), rtol=0, atol=0.01
+    )
+
+
+def large(path: Path, side: int) -> None:
+    """A white image of side x side, whose file is small, without its pixels in memory."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    packer = zlib.compressobj()
+    rows = b"".join(packer.compress(b"\0" + b"\xff" * -(-side // 8)) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("side", [9_000, 13_000, 40_000])
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(folder: Path, side: int) -> None:
+    large(folder / "ant" / "00.png", side)
+    message = refusal(folder)
+    assert "00.png has" in message or "00.png" in message
+    assert "more than 67108864" in message
+
+
+def test_images_that_do_not_fit_in_memory_together_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    for name in CLASSES:
+        (tmp_path / name).mkdir()
+    large(tmp_path / "ant" / "0.png", 8_000)
+    for number in range(1, 400):
+        (tmp_path / CLASSES[number % 2] / f"{number}.png").hardlink_to(tmp_path / "ant" / "0.png")
+    message = refusal(tmp_path)
+    assert "400 rows of 64000000 inputs need 95.4 GiB" in message
+    assert "as in data.size=[64,64]" in message
+
+
+def test_what_else_lies_in_the_folder_is_reported(folder: Path) -> None:
+    (folder / "ant" / "notes.txt").write_text("seen in May")
+    (folder / "bee" / "x.heic").write_bytes(b"\0")
+    (folder / "cow").mkdir()
+    copy = (folder / "ant" / "00.png").read_bytes()
+    (folder / "ant" / "copy.png").write_bytes(copy)
+    (folder / "bee" / "copy.png").write_bytes(copy)
+    frames = [Image.fromarray(pixels(seed)) for seed in (0, 1)]
+    frames[0].save(folder / "bee" / "moving.gif", save_all=True, append_images=frames[1:])
+    data = ready(folder)
+    first, left, empty, equal = data.remarks
+    assert "moving.gif" in first
+    assert "2 files" in left
+    assert "notes.txt" in left
+    assert "x.heic" in left
+    assert "cow" in empty
+    assert "2 images equal to another, 1 of them in another class" in equal
+    assert str(folder) not in "".join(data.remarks)
+
+
+def test_linked_folders_are_classes_and_rings_of_links_end(folder: Path, tmp_path: Path) -> None:
+    (folder / "bee").rename(tmp_path / "elsewhere")
+    (folder / "bee").symlink_to(tmp_path / "elsewhere")
+    (folder / "ant" / "up").symlink_to(folder)
+    data = ready(folder)
+    assert (data.class_names, data.rows) == (CLASSES, 20)
+
+
+def test_parts_may_be_written_large(tmp_path: Path) -> None:
+    for number in range(20):
+        write(tmp_path / ("Train", "Test")[number >= 16] / CLASSES[number % 2] / f"{number}.PNG", pixels(number))
+    source = ImageFolder(root=str(tmp_path), seed=0, split_seed=0).load()
+    assert (source.held_out, source.class_names) == (4, CLASSES)
+
+
+def test_folders_above_the_classes_are_reported(tmp_path: Path) -> None:
+    for number in range(40):
+        write(tmp_path / ("2023", "2024")[number % 2] / CLASSES[number // 2 % 2] / f"{number}.png", pixels(number))
+    (remark,) = ready(tmp_path).remarks
+    assert "each holds the folders ant, bee" in remark
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [(b"", "is empty (0 bytes)"), (None, "no image that can be read"), (b"GIF8", "of no known format")],
+)
+def test_broken_files_are_named(folder: Path, content: bytes | None, part: str) -> None:
+    file = folder / "ant" / "00.png"
+    if content is None:  # cut off within the pixels
+        write(file, pixels(0, (60, 50)))
+        content = file.read_bytes()[:-200]
+        for other in folder.rglob("*.png"):
+            write(other, pixels(1, (60, 50)))
+    file.write_bytes(content)
+    message = refusal(folder)
+    assert "00.png" in message
+    assert part in message

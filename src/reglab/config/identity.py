@@ -59,7 +59,7 @@ def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     for section, key in _MAY_BE_PATHS:
         value = parts[section].get(key)
         if isinstance(value, str) and Path(value).expanduser().exists():
-            parts[section][key] = content(value)
+            parts[section][key] = content(value, f"{section}.{key}={value}")
     if "target" in parts["model"]:  # a user's own class: its code counts, too
         parts["model"]["code"] = content(source_file(parts["model"]["target"], "model.target"))
     canonical = _canonical(parts)

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,8 @@ class TensorData(pl.LightningDataModule):
     numbers), ``rows`` (of the whole data set, those that ``train_size`` leaves out included; infinite where every split
     seed has rows of its own), ``train``, ``val`` and ``test`` (Parts), ``parts`` (their row numbers), ``target_mean``
     and ``target_scale`` (they bring a standardized target back to its own units), ``characters`` (of text: how many
-    each token stands for, int64 (tokens,), or None), ``split_hash`` and ``order_hash``.
+    each token stands for, int64 (tokens,), or None), ``remarks`` (sentences on what a reader of the results should know
+    of the data), ``split_hash`` and ``order_hash``.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class TensorData(pl.LightningDataModule):
     test: Part
     parts: Rows
     characters: Tensor | None = None
+    remarks: tuple[str, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
     split_hash: str
@@ -138,8 +140,21 @@ class TensorData(pl.LightningDataModule):
         self.dims = len(self.input_shape)
         self.outputs = source.classes or 1
         self.class_names = source.class_names
+        self.remarks = (*source.remarks, *self._remarks_on_parts(source, inputs))
         self.order_hash = self._hash_order()
         self._ready = True
+
+    def _remarks_on_parts(self, source: Source, inputs: Tensor) -> Iterator[str]:
+        """Report parts that measure less than a reader would think."""
+        if on_parts := getattr(source.inputs, "remarks", None):
+            yield from on_parts(self.parts)
+        if source.kind != "classification":
+            return
+        targets = source.targets.numpy()
+        for part, rows in (("validation", self.parts.val), ("test", self.parts.test)):
+            if len(rows) and len(there := np.unique(targets[rows])) == 1:
+                name = source.class_names[there[0]] if source.class_names else there[0]
+                yield f"all rows of the {part} part are of one class ({name}); its scores say little about the others"
 
     def _refuse_noise(self) -> None:
         if self.kind != "classification" and self.label_noise:

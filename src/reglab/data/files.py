@@ -1,7 +1,9 @@
 """A user's data file, as far as its path tells (no heavy imports: configs are checked with it)."""
 
 import difflib
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reglab.errors import ConfigError
@@ -20,17 +22,19 @@ def check_file(path: str | None, key: str = "data.path", suffixes: Sequence[str]
         suffixes: that its name may have; empty: any.
 
     Raises:
-        ConfigError: no path, no such file (the nearest name in its folder is suggested), a folder, an unknown suffix.
+        ConfigError: no path, no such file (the nearest name in its folder is suggested), a folder, an unknown suffix,
+            or what `check_regular` refuses.
     """
     if not path:
         example = f"FILE{suffixes[0] if suffixes else '.txt'}"
         raise ConfigError(f"{key}={'null' if path is None else repr(path)}: give the file, as in {key}={example}")
-    file = Path(path).expanduser()
+    file = _expanded(path, key)
     if file.is_dir():
         known = f" ({', '.join(suffixes)})" if suffixes else ""
         raise ConfigError(f"{key}={path}: is a folder; give one file in it{known}")
-    if not file.exists():
+    if not os.path.lexists(file):
         raise ConfigError(f"{key}={path}: no such file{_hint(file, suffixes)}")
+    check_regular(file, f"{key}={path}")
     if suffixes and suffix(path) is None:
         raise ConfigError(f"{key}={path}: unknown suffix; known are {', '.join(SUFFIXES)}")
 
@@ -43,10 +47,106 @@ def check_folder(path: str | None, key: str = "data.root") -> None:
     """
     if not path:
         raise ConfigError(f"{key}={'null' if path is None else repr(path)}: give the folder, as in {key}=FOLDER")
-    folder = Path(path).expanduser()
+    folder = _expanded(path, key)
     if not folder.is_dir():
-        what = "is a file; give the folder that holds it" if folder.exists() else "no such folder; check the path"
-        raise ConfigError(f"{key}={path}: {what}")
+        if folder.is_symlink() and not folder.exists():
+            raise ConfigError(f"{key}={path}: {_bad_link(folder)}")
+        what = "is no folder; give the folder that holds the files" if folder.exists() else "no such folder"
+        raise ConfigError(f"{key}={path}: {what}; check the path")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise ConfigError(f"{key}={path}: cannot be read (no permission); change its mode (chmod u+rx)")
+
+
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe (FIFO)",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def check_regular(path: str | Path, key: str) -> None:
+    """Raise where a path is no regular file that can be read whole: opening a pipe blocks, a device never ends.
+
+    Args:
+        path: of the file.
+        key: begins the message: the key and what it got, as in ``data.path=FILE``.
+
+    Raises:
+        ConfigError: a pipe, device, socket or folder, a broken link, no permission, or more bytes than the machine has
+            memory.
+    """
+    file = Path(path)
+    try:
+        state = file.stat()
+    except OSError:
+        reason = _bad_link(file) if file.is_symlink() else "no such file; check the path"
+        raise ConfigError(f"{key}: {reason}") from None
+    if not stat.S_ISREG(state.st_mode):
+        what = _SPECIAL.get(stat.S_IFMT(state.st_mode), "no regular file")
+        raise ConfigError(f"{key}: is {what}; give a regular file (write its content to one first)")
+    if not os.access(file, os.R_OK):
+        raise ConfigError(f"{key}: cannot be read (no permission); change its mode (chmod u+r)")
+    if state.st_size > memory():
+        raise ConfigError(
+            f"{key}: has {state.st_size / 2**30:.1f} GiB, more than this machine's memory ({memory() / 2**30:.1f} GiB);"
+            " give a smaller part of it"
+        )
+
+
+def memory() -> int:
+    """Bytes of the machine's physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_fits(rows: int, numbers: int, key: str, remedy: str) -> None:
+    """Raise where a float32 tensor is larger than half of the machine's memory.
+
+    Args:
+        rows: examples.
+        numbers: of each example.
+        key: begins the message.
+        remedy: ends it.
+
+    Raises:
+        ConfigError: states the memory that would be needed, and what there is.
+    """
+    needed = 4 * rows * numbers
+    if needed > memory() / 2:
+        raise ConfigError(
+            f"{key}: {rows} rows of {numbers} inputs need {needed / 2**30:.1f} GiB, more than half of this machine's "
+            f"{memory() / 2**30:.1f} GiB of memory; {remedy}"
+        )
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """All visible paths below a folder that are no folders, sorted; linked folders are followed, each once.
+
+    What begins with a dot, and ``__MACOSX`` (which archives of a Mac hold), is left out.
+    """
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else sorted(name for name in folders if _visible(name))
+        if real not in seen:
+            yield from (Path(place) / name for name in sorted(files) if _visible(name))
+        seen.add(real)
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _expanded(path: str, key: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{key}={path}: there is no such user; write the folder out") from None
+
+
+def _bad_link(path: Path) -> str:
+    return f"is a link that leads nowhere ({os.readlink(path)}); mend the link, or give the file itself"
 
 
 def suffix(path: str) -> str | None:

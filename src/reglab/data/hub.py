@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reglab.data.files import check_regular, walk
 from reglab.errors import ConfigError
 from reglab.hub_cache import is_place
 
@@ -51,6 +52,8 @@ def parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
     check_path(path)
     assert path is not None
     folder = _folder(path)
+    for file in walk(folder) if folder.is_dir() else ():
+        check_regular(file, f"data.path={path}: {file.relative_to(folder)}")
     try:
         with _offline():
             found = _saved(folder) if _is_saved(folder) else _loaded(folder, path, config)
@@ -71,7 +74,7 @@ def test_part(names: Collection[str]) -> str | None:
 def version(path: str | None) -> tuple[tuple[str, int], ...]:
     """The files of a folder with the times of their last changes; of a name nothing."""
     folder = _folder(path or "")
-    files = sorted(folder.rglob("*")) if path and folder.is_dir() else []
+    files = [file for file in walk(folder) if file.exists()] if path and folder.is_dir() else []
     return tuple((str(file), file.stat().st_mtime_ns) for file in files)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from reglab.data import hub
 from reglab.data.files import stem
-from reglab.data.pictures import Picture, stacked
+from reglab.data.pictures import Picture, equal_files, stacked
 from reglab.data.source import Source
 from reglab.data.tabular import Origin, Roles, Tabular, source
 from reglab.data.target import Target
@@ -94,16 +94,21 @@ def _source(asked: _Asked, roles: Roles, _version: object) -> Source:
         if name in pictured:
             raise ConfigError(f"data.{role}={name}: holds images; name another column, or null")
     images = [name for name in pictured if name not in roles.ignore]
-    shots = stacked(_pictures(rows, _image(asked, images)), asked.size, key) if images or asked.image else None
+    stack = stacked(_pictures(rows, _image(asked, images)), asked.size, key) if images or asked.image else None
     table = _table(rows.remove_columns(pictured), roles).assign(**dict.fromkeys(pictured))  # they may be ignored
-    return source(
+    made = source(
         table,
         roles,
         Origin(key, columns=""),
         goal=_labels(rows, roles),
-        inputs=shots,
+        inputs=stack.images if stack else None,
         held_out=len(parts[test]) if test else 0,
     )
+    if stack is None:
+        return made
+    names = [f"row {number}" for number in range(len(made.targets))]
+    copies = equal_files("data.path", names, made.targets.tolist(), stack.digests)
+    return replace(made, remarks=(*made.remarks, *stack.remarks, *copies))
 
 
 def _target(target: str | None, columns: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from reglab.data.base import TensorData
-from reglab.data.files import stem
+from reglab.data.files import check_regular, memory, stem
 from reglab.data.source import Source
 from reglab.errors import ConfigError
 
@@ -84,6 +84,7 @@ def _array(root: str, files: list[Path], part: str, what: str) -> np.ndarray:
         raise ConfigError(
             f"data.root={root}: holds no {part}-{what}-{_KINDS[what]}-ubyte, nor with .gz; give its folder"
         )
+    check_regular(found[0], f"data.root={root}: {found[0].name}")
     try:
         return parsed(_content(found[0]), int(_KINDS[what][-1]))
     except (ValueError, OSError, EOFError) as error:
@@ -91,10 +92,12 @@ def _array(root: str, files: list[Path], part: str, what: str) -> np.ndarray:
 
 
 def _content(path: Path) -> bytes:
-    if path.suffix == ".gz":
-        with gzip.open(path) as file:
-            return file.read()
-    return path.read_bytes()
+    """At most what the header declares, and one byte: the rest of a file that unpacks to gigabytes is not read."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        header = file.read(4)
+        sizes = file.read(4 * header[3]) if len(header) == 4 else b""
+        declared = math.prod(struct.unpack(f">{len(sizes) // 4}I", sizes[: len(sizes) // 4 * 4]))
+        return header + sizes + file.read(min(declared, memory()) + 1)
 
 
 def parsed(content: bytes, dims: int) -> np.ndarray:

@@ -1,17 +1,25 @@
 """Image files as one tensor."""
 
+import hashlib
 import io
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from reglab.data.files import check_fits
 from reglab.errors import ConfigError
+from reglab.wording import counted
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
 GRAY = ("1", "L", "LA")  # Pillow's modes without colours; those of 16 bits begin with I
+MOST_PIXELS = 2**26  # of one image: 8192 x 8192
 
 
 @dataclass(frozen=True)
@@ -22,10 +30,26 @@ class Picture:
     content: Callable[[], bytes]
 
 
-def stacked(pictures: Sequence[Picture], size: tuple[int, int] | None, key: str) -> Tensor:
-    """The images float32 (n, channels, height, width) from 0 to 1; one channel where all are gray, else three.
+class Stacked(NamedTuple):
+    """Images as one tensor.
 
-    What is transparent is shown as it is without transparency. Of a moving image the first one counts.
+    Attributes:
+        images: float32 (n, channels, height, width) from 0 to 1.
+        digests: of each file's bytes, so that equal files are found.
+        remarks: sentences on what a reader of the results should know.
+    """
+
+    images: Tensor
+    digests: list[bytes]
+    remarks: list[str]
+
+
+def stacked(pictures: Sequence[Picture], size: tuple[int, int] | None, key: str) -> Stacked:
+    """Return the images float32 (n, channels, height, width) from 0 to 1; one channel where all are gray, else three.
+
+    They are turned as their EXIF orientation says. Transparency is dropped. Of an animation or a file of several pages
+    the first image counts. Before the first is decoded, the headers are checked: an image above `MOST_PIXELS` (2^26)
+    is refused, and so are images that together need more than half of the machine's memory.
 
     Args:
         pictures: at least one.
@@ -33,36 +57,108 @@ def stacked(pictures: Sequence[Picture], size: tuple[int, int] | None, key: str)
         key: that names them, for messages, as in ``data.root=FOLDER``.
 
     Raises:
-        ConfigError: a file that is no image, or several sizes without `size`.
+        ConfigError: a file that is no image, too large an image, or several sizes without `size`.
     """
-    arrays = [_array(picture, size, key) for picture in pictures]
-    shapes = {array.shape[:2] for array in arrays}
-    if len(shapes) > 1:
+    headers = [_header(picture, key) for picture in pictures]
+    shapes = {header.size for header in headers}
+    if size is None and len(shapes) > 1:
         small, large = min(shapes), max(shapes)
         raise ConfigError(
             f"{key}: its images have {len(shapes)} sizes, from {small[0]} x {small[1]} to {large[0]} x {large[1]} "
             f"(height x width); scale them to one, as in data.size=[{small[0]},{small[1]}]"
         )
-    if any(array.ndim == 3 for array in arrays):
-        arrays = [array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2) for array in arrays]
-    else:
-        arrays = [array[..., None] for array in arrays]
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+    height, width = size or headers[0].size
+    channels = 1 if all(header.gray for header in headers) else 3
+    check_fits(len(pictures), channels * height * width, key, "scale the images down, as in data.size=[64,64]")
+    images = torch.empty(len(pictures), channels, height, width)
+    for image, picture in zip(images, pictures, strict=True):
+        image.numpy()[:] = _array(picture, key, (channels, height, width))
+    animated = [picture.name for picture, header in zip(pictures, headers, strict=True) if header.animated]
+    remarks = []
+    if animated:
+        what = f"{counted(len(animated), 'file')} with several images ({animated[0]})"
+        remarks.append(f"{key.partition('=')[0]}: of {what} the first image counts")
+    return Stacked(images, [header.digest for header in headers], remarks)
 
 
-def _array(picture: Picture, size: tuple[int, int] | None, key: str) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
+class _Header(NamedTuple):
+    size: tuple[int, int]  # height, width, as shown
+    gray: bool
+    animated: bool
+    digest: bytes
 
+
+def _header(picture: Picture, key: str) -> _Header:
+    content = picture.content()
+    if not content:
+        raise ConfigError(f"{key}: {picture.name} is empty (0 bytes); remove it")
+    with _readable(picture, key), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MOST_PIXELS is below its limit
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise ConfigError(
+                    f"{key}: {picture.name} has {height} x {width} pixels, more than {MOST_PIXELS}; scale it down or "
+                    "remove it"
+                )
+            # Of the base class: that of PNG decodes the whole image, to look behind the pixels too.
+            turned = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+            gray = image.mode in GRAY or image.mode.startswith("I")
+            animated = bool(getattr(image, "is_animated", False))
+    digest = hashlib.sha256(content).digest()
+    return _Header((width, height) if turned else (height, width), gray, animated, digest)
+
+
+def _array(picture: Picture, key: str, shape: tuple[int, int, int]) -> np.ndarray:
+    """One image float32 of the shape (channels, height, width)."""
+    with _readable(picture, key), Image.open(io.BytesIO(picture.content())) as image:
+        if image.mode == "F":
+            raise ValueError("its pixels are floating-point numbers")
+        deep = image.mode.startswith("I")
+        upright = ImageOps.exif_transpose(image)
+        shown = upright.convert("F" if deep else "L" if image.mode in GRAY else "RGB")
+        if (shown.height, shown.width) != shape[1:]:
+            shown = shown.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
+        array = np.asarray(shown, dtype=np.float32) / (65535 if deep else 255)
+        if deep and (array.min() < 0 or array.max() > 1):
+            raise ValueError("its pixels are not in the range of 16 bits, 0 to 65535")
+    return np.broadcast_to(array, shape) if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+@contextmanager
+def _readable(picture: Picture, key: str) -> Iterator[None]:
     try:
-        with Image.open(io.BytesIO(picture.content())) as image:
-            if image.mode == "F":
-                raise ValueError("its pixels are floating-point numbers")
-            deep = image.mode.startswith("I")
-            shown: Image.Image = image.convert("F" if deep else "L" if image.mode in GRAY else "RGB")
-        if size is not None and (shown.height, shown.width) != size:
-            shown = shown.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-        return np.asarray(shown, dtype=np.float32) / (65535 if deep else 255)
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        yield
+    except ConfigError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, Image.DecompressionBombError):
+            raise ConfigError(
+                f"{key}: {picture.name} has more than {MOST_PIXELS} pixels ({error}); scale it down or remove it"
+            ) from error
         unknown = isinstance(error, UnidentifiedImageError)  # whose message names an object in memory
         reason = "of no known format" if unknown else " ".join(str(error).split())
         raise ConfigError(f"{key}: {picture.name} is no image that can be read ({reason}); remove it") from error
+
+
+def equal_files(key: str, names: Sequence[str], labels: Sequence[Any], digests: Sequence[bytes]) -> Iterator[str]:
+    """Report equal files, which can fall in two parts, and equal files of two classes.
+
+    Args:
+        key: begins a sentence.
+        names: of the files.
+        labels: their classes.
+        digests: of their content.
+    """
+    first: dict[bytes, int] = {}
+    pairs = [(first.setdefault(digest, row), row) for row, digest in enumerate(digests)]
+    pairs = [(one, other) for one, other in pairs if one != other]
+    if not pairs:
+        return
+    unlike = [(one, other) for one, other in pairs if labels[one] != labels[other]]
+    one, other = (unlike or pairs)[0]
+    more = f", {len(unlike)} of them in another class" if unlike else ""
+    yield (
+        f"{key}: {counted(len(pairs), 'image')} equal to another{more} (such as {names[one]} and {names[other]}); the "
+        "same image can be trained on and tested, so remove the copies"
+    )

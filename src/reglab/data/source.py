@@ -40,6 +40,7 @@ class Source:
         class_names: the classes in order, where they have names other than their numbers.
         splitter: splits the rows; None: they are drawn at random, and classes keep their shares.
         sequence: each row is a sequence of tokens with a target at every place: language modeling.
+        remarks: sentences on what a reader of the results should know of the data.
     """
 
     inputs: Tensor | Callable[[np.ndarray], Tensor]
@@ -51,6 +52,7 @@ class Source:
     class_names: tuple[str, ...] = ()
     splitter: Splitter | None = None
     sequence: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -189,6 +189,6 @@ def _windows(tokens: np.ndarray, length: int, *, whole: bool) -> tuple[Tensor, T
 @lru_cache(maxsize=2)
 def _read(path: str, _changed: int) -> tuple[str, ...]:
     try:
-        return (Path(path).read_text(encoding="utf-8"),)
+        return (Path(path).read_text(encoding="utf-8-sig"),)
     except UnicodeDecodeError as error:
         raise ConfigError(f"data.path={path}: is no text in UTF-8 (byte {error.start}); convert it (iconv)") from error

@@ -12,6 +12,7 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from reglab import hub_cache
+from reglab.data.files import check_regular
 from reglab.errors import ConfigError
 
 END = "<|endoftext|>"
@@ -62,6 +63,7 @@ def read(path: str, key: str) -> Tokenizer:
             f"{key}={path}: must be characters, bpe, a tokenizer.json or the folder of one, or the name of a model in "
             "the Hugging Face cache"
         )
+    check_regular(file, f"{key}={path}")
     return loaded(file.read_text(encoding="utf-8"), f"{key}={path}")
 
 
@@ -78,7 +80,7 @@ def _file(path: str) -> Path | None:
     place = hub_cache.local(path)
     if place is not None and place.is_dir():
         place = place / "tokenizer.json"
-    return place if place is not None and place.is_file() else None
+    return place if place is not None and place.exists() else None
 
 
 def end_of(tokenizer: Tokenizer) -> int:

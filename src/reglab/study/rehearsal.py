@@ -47,6 +47,7 @@ def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
 
 def _rehearse_task(study: Study, strategies: Sequence[Cell], composer: Composer) -> None:
     data = _checked_data(study, strategies[0], composer)
+    _print_remarks(data)
     for cell in strategies:
         config = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
         try:
@@ -79,6 +80,10 @@ def rehearse_jobs(jobs: Sequence[Job]) -> None:
                     _built(same[0].config, data)
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _print_remarks(data: TensorData) -> None:
+    sys.stderr.write("".join(f"note: {data.name}: {sentence}\n" for sentence in data.remarks))
 
 
 def _model_and_strategy(job: Job) -> Any:

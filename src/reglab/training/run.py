@@ -126,6 +126,8 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     )
     for path, text in data.files().items():
         tracked.log_text(text, path)
+    # A sweep or study has printed what concerns the data once for all runs.
+    _note(tracked, "data_remark", data.remarks, aloud=cfg.tracking.phase == "single")
     regularizers, remarks = build.remarked(cfg, model, data)
     aloud = not cfg.tracking.get("study")  # a study has told it once for all runs of a kind
     _note(tracked, "remark", remarks, aloud=aloud)

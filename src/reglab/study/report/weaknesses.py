@@ -25,6 +25,7 @@ def untold(choice: Choice, table: Grid, question: Question) -> list[str]:
         for text in tag_values(table, tag):
             names = [row.label for row in table.rows if any(r.tags.get(tag) == text for r in row.runs.values())]
             weak.append(f"{listed(names)}: {says} ({text}).")
+    weak += [f"Of the data: {text}." for text in tag_values(table, "data_remark")]
     weak += _as_the_baseline(table, question)
     weak += _ended_by_validation(table)
     commits = tag_values(table, "git_commit")
