@@ -1,11 +1,13 @@
 """Standardized tables equal scikit-learn's, fitted on the training rows."""
 
 import numpy as np
+import pytest
 import torch
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from reglab.data.standardize import Standardized
+from reglab.data.standardize import Standardized, in_float32
+from reglab.errors import ConfigError
 
 TRAIN = np.arange(0, 40)
 
@@ -59,3 +61,47 @@ def test_what_is_described_makes_the_inputs_again():
             values = np.where(np.isnan(column), one.get("missing", np.nan), column)
             expected = (values - one["mean"]) / one["scale"] if one["scale"] else np.zeros(len(values))
             torch.testing.assert_close(got, torch.from_numpy(expected).float())
+
+
+SCALES = {
+    "usual": (5.0, 3.0),
+    "far off": (1e6, 1.0),
+    "far off, narrow": (1e6, 1e-3),
+    "tiny": (0.0, 1e-8),
+    "huge": (0.0, 1e8),
+    "squares beyond float64": (0.0, 1e200),
+    "squares below float64": (0.0, 1e-200),
+}
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_columns_of_any_scale_get_mean_0_and_variance_1(name):
+    mean, std = SCALES[name]
+    draws = np.random.default_rng(0).normal(size=60)
+    columns = np.stack([draws, mean + std * draws], axis=1)
+    plain, scaled = Standardized(columns)(TRAIN).T
+    torch.testing.assert_close(scaled, plain, rtol=1e-5, atol=1e-5 if std >= 1e-3 else 1e-6)
+    assert scaled[: len(TRAIN)].double().std(correction=0).item() == pytest.approx(1, rel=1e-5)
+
+
+def test_values_that_differ_by_rounding_alone_are_constant():
+    columns = np.full((60, 1), 0.3)
+    columns[::2] = 0.1 + 0.2
+    assert Standardized(columns)(TRAIN).eq(0).all()
+
+
+@pytest.mark.parametrize(("mean", "std"), [(1e8, 1.0), (0.0, 1e300), (0.0, 1e-60), (1.7e9, 1.0)])
+def test_numbers_that_float32_cannot_tell_apart_are_refused_by_name(mean, std):
+    columns = np.stack([table()[:, 0], mean + std * np.random.default_rng(0).normal(size=60)], axis=1)
+    assert Standardized(columns)(TRAIN).isfinite().all()
+    with pytest.raises(ConfigError, match=r"^data\.standardize=false: column 'far' ") as error:
+        Standardized(columns, standardize=False, names=["near", "far"])(TRAIN)
+    assert "\n" not in str(error.value)
+    with pytest.raises(ConfigError, match="the target"):
+        in_float32(columns[:, 1], "the target")
+
+
+def test_numbers_that_float32_holds_come_as_they_are():
+    columns = np.stack([101325 + 20 * table()[:, 0], np.full(60, 0.1), np.arange(60.0)], axis=1)
+    columns[3, 0] = np.nan
+    assert np.array_equal(Standardized(columns, standardize=False)(TRAIN)[:, 1:], columns[:, 1:].astype(np.float32))

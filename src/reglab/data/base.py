@@ -16,6 +16,7 @@ from reglab.data.batches import Batches
 from reglab.data.label_noise import flip
 from reglab.data.source import Part, Source
 from reglab.data.splits import Rows, Wish, split
+from reglab.data.standardize import in_float32, moments
 from reglab.errors import ConfigError
 from reglab.seeding import mix
 
@@ -173,11 +174,10 @@ class TensorData(pl.LightningDataModule):
             return torch.from_numpy(targets)
         values = targets.astype(np.float64)
         if source.standardize_target:
-            train = values[self.parts.train]
-            self.target_mean = float(train.mean())
-            self.target_scale = float(train.std()) if np.ptp(train) > 0 else 1.0
-            values = (values - self.target_mean) / self.target_scale
-        return torch.from_numpy(values.astype(np.float32))
+            mean, scale = moments(values[self.parts.train, None])
+            self.target_mean, self.target_scale = float(mean[0]), float(scale[0]) or 1.0
+            return torch.from_numpy(((values - self.target_mean) / self.target_scale).astype(np.float32))
+        return torch.from_numpy(in_float32(values, "the target"))
 
     def _hash_split(self, targets: np.ndarray) -> str:
         rows = self.parts

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reglab.data.standardize import moments
+
 
 def padded(frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Float32 (n, features, longest) with NaN after the end of each sequence.
@@ -40,9 +42,8 @@ class StandardizedFrames:
 
     def _fitted(self, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         frames = self.sequences[train].astype(np.float64)
-        scale = np.nanstd(frames, axis=(0, 2))
-        scale[scale == 0] = np.inf  # a feature that never changes: nothing can be learnt from it
-        return np.nanmean(frames, axis=(0, 2)), scale
+        mean, scale = moments(frames.swapaxes(1, 2).reshape(-1, frames.shape[1]))
+        return mean, np.where(scale > 0, scale, np.inf)  # of a feature that never changes nothing can be learnt
 
     def described(self, train: np.ndarray) -> list[dict[str, Any]]:
         """Of each feature its number as ``name``, ``mean`` and ``scale``, None where the input is 0 whatever it was."""
