@@ -1,6 +1,9 @@
-"""Independent random streams from one seed."""
+"""Random streams from one seed: independent numbers for each purpose, and the global generators for a block."""
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _BITS = 63  # what torch.Generator.manual_seed takes without sign trouble
 
@@ -13,3 +16,53 @@ def mix(*parts: int | str) -> int:
     """
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> (64 - _BITS)
+
+
+@contextmanager
+def seeded(*parts: int | str) -> Iterator[None]:
+    """Start the global generators of torch, NumPy and Python from ``mix(*parts)``; restore them after the block.
+
+    Args:
+        parts: as of `mix`. GPU generators take part once CUDA is in use.
+    """
+    import torch
+
+    seed = mix(*parts)
+    cuda = torch.cuda.default_generators if torch.cuda.is_available() and torch.cuda.is_initialized() else ()
+    with restored_generators():
+        for generator in (torch.default_generator, *cuda):
+            generator.manual_seed(seed)
+        seed_outside_torch(seed)
+        yield
+
+
+@contextmanager
+def restored_generators() -> Iterator[None]:
+    """Restore the global generators of torch, NumPy and Python after the block."""
+    import numpy as np
+    import torch
+
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() and torch.cuda.is_initialized() else ()
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+
+
+def seed_outside_torch(seed: int) -> None:
+    """Seed the global generators of NumPy (by its lower 32 bits) and Python."""
+    import numpy as np
+
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def drawn_outside_torch() -> int:
+    """Return a number that changes when the global generator of NumPy or Python is drawn from."""
+    import numpy as np
+
+    state = np.random.get_state(legacy=False)["state"]
+    return hash((state["key"].tobytes(), state["pos"], random.getstate()))

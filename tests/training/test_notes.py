@@ -56,7 +56,29 @@ def test_the_same_effect_asked_for_twice_is_told_and_tagged(
     result = run(compose_cfg("trainer=fast", *overrides))
     tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
     assert tags.get("double_counting") == said
-    assert (f"note: {said}\n" if said else "") == capsys.readouterr().err
+    notes = [row for row in capsys.readouterr().err.splitlines() if "own dropout acts" not in row]
+    assert notes == ([f"note: {said}"] if said else [])
+
+
+class Loaded(MLP):
+    """A network with dropout of its own, in eval mode as loaded ones are, a part of which is frozen there."""
+
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        super().__init__(*args, **{**keys, "norm": "batch"})
+        self.add_module("thin", nn.Dropout(0.1))
+        next(m for m in self.modules() if isinstance(m, nn.BatchNorm1d)).requires_grad_(False)
+        self.eval()
+
+
+def test_dropout_of_the_model_and_what_stays_in_eval_mode_are_reported(
+    compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(compose_cfg("trainer=fast", "regularizer=none", "model._target_=tests.training.test_notes.Loaded"))
+    own, frozen = MlflowClient(store_uri).get_run(result.run_id).data.tags["remark"].split("; ")
+    assert own.endswith(": thin (p=0.1)")
+    assert "eval mode" in frozen
+    assert "norm" in frozen
+    assert capsys.readouterr().err == f"note: {own}\nnote: {frozen}\n"
 
 
 def test_a_remark_of_a_method_is_told_and_tagged(

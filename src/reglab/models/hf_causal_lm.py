@@ -61,6 +61,7 @@ class HFCausalLM:
         model.config.use_cache = False  # of keys and values, which training has no use for
         if lora is not None:
             _adapt(model, lora)
+        model.train()  # from_pretrained gives it in eval mode, in which dropout is off and hooks of methods do nothing
         return answers_with_logits(model)
 
 

@@ -4,21 +4,23 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 
-def random_layers(model: nn.Module) -> list[str]:
-    """Names of the modules that make two training passes differ, as far as modules tell.
+def random_layers(model: nn.Module) -> dict[str, str]:
+    """Return the modules that make two training passes differ, as far as modules tell: name to ``p=0.1``.
 
     Dropout of all kinds with p above 0, by name those of other packages too (DropPath, StochasticDepth), and what
-    holds a probability called `dropout` (attention, recurrent layers). What a forward method draws itself is not seen.
+    holds a probability under a name with "drop" in it (attention, recurrent layers, decoder blocks). What a forward
+    method draws itself is not seen.
     """
-    return [name for name, module in model.named_modules() if _draws(module)]
+    found = {name: _drawn(module) for name, module in model.named_modules()}
+    return {name: drawn for name, drawn in found.items() if drawn}
 
 
-def _draws(module: nn.Module) -> bool:
+def _drawn(module: nn.Module) -> str:
     if isinstance(module, nn.RReLU):
-        return True
+        return "random slopes"
     kind = type(module).__name__.lower()
     if isinstance(module, _DropoutNd) or "drop" in kind or "stochastic" in kind:
         p = getattr(module, "p", getattr(module, "drop_prob", None))
-        return p is None or p > 0
-    p = getattr(module, "dropout", None)
-    return isinstance(p, float) and p > 0
+        return "unknown p" if p is None else f"p={p:g}" if p > 0 else ""
+    own = {key: value for key, value in vars(module).items() if "drop" in key.lower() and isinstance(value, float)}
+    return ", ".join(f"{key}={value:g}" for key, value in own.items() if value > 0)

@@ -118,10 +118,12 @@ def _built(config: DictConfig, data: TensorData) -> list[str]:
 
 def _checked_data(study: Study, cell: Cell, composer: Composer) -> TensorData:
     """The data of a cell's task, for the first of the fresh seeds."""
-    nodes = [composer.compose([*cell.overrides, f"seed={seed}"]).data for seed in (*study.seeds, *study.tuning_seeds)]
-    data: TensorData = instantiate(nodes[0])
-    source = data.load()
-    data.use(source)
+    configs = [composer.compose([*cell.overrides, f"seed={seed}"]) for seed in (*study.seeds, *study.tuning_seeds)]
+    first, nodes = configs[0], [config.data for config in configs]
+    with build.drawing_data(first):
+        data: TensorData = instantiate(first.data)
+        source = data.load()
+        data.use(source)
     for key, metric in (("metric", study.metric), ("select_by", study.select_by[0])):
         if (wanted := kind_of(metric)) not in (None, data.kind):
             raise ConfigError(f"study.{key}={metric}: is for {wanted}, and {data.name} is a {data.kind} task")

@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -17,17 +18,26 @@ from reglab.regularizers._order import in_order
 from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule, schedule
 from reglab.regularizers.base import Regularizer
-from reglab.seeding import mix
+from reglab.seeding import seeded
 from reglab.tasks import Classification, LanguageModeling, Regression, Task
 from reglab.training.fit import Fit
+from reglab.training.initial import completed
+from reglab.training.modes import set_training
 from reglab.training.module import Module
+from reglab.training.notes import baseline_notes
 
 
 def build_data(cfg: DictConfig) -> TensorData:
     """The data of a run, loaded and split."""
-    data: TensorData = instantiate(cfg.data)
-    data.setup()
-    return data
+    with drawing_data(cfg):
+        data: TensorData = instantiate(cfg.data)
+        data.setup()
+        return data
+
+
+def drawing_data(cfg: DictConfig) -> AbstractContextManager[None]:
+    """Seed the global generators for a data set that draws from them: by the split seed alone, then restore them."""
+    return seeded(int(cfg.data.split_seed), "data")
 
 
 def build_task(data: TensorData) -> Task:
@@ -40,20 +50,37 @@ def build_task(data: TensorData) -> Task:
 
 
 def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
-    """The network, sized by the data; its initial weights depend on the seed alone."""
-    return sized_model(cfg, data.input_shape, data.outputs, padded=data.padded)
+    """Build the network in training mode, sized by the data; its initial weights depend on the seed alone.
+
+    Raises:
+        ConfigError: two networks of a user's class differ in their initial weights, or it has lazy layers that no pass
+            gives a shape.
+    """
+
+    def make() -> nn.Module:
+        return sized_model(cfg, data.input_shape, data.outputs, padded=data.padded)
+
+    return completed(make, data.train.inputs[:2], cfg) if is_users(cfg) else make()
+
+
+def is_users(cfg: DictConfig) -> bool:
+    """Whether the network is a user's own class."""
+    return "target" in cfg.model or not str(cfg.model._target_).startswith("reglab.")
 
 
 def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, padded: bool = False) -> nn.Module:
-    """The same where the sizes are known and the data not needed; `padded`: sequences of different lengths."""
+    """The same where the sizes are known and the data not needed; `padded`: sequences of different lengths.
+
+    Lazy layers of a user's network have no weights yet.
+    """
     keys = {key: value for key, value in plain(cfg.model).items() if key not in ("_target_", "name")}
     model = get_class(cfg.model._target_)
     if padded and "padded" in inspect.signature(model).parameters:
         keys["padded"] = True
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(mix(int(cfg.seed), "init"))
+    with seeded(int(cfg.seed), "init"):
         network: nn.Module = model(input_shape=input_shape, outputs=outputs, **keys)
-        return network
+    set_training(network)
+    return network
 
 
 def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape: tuple[int, ...]) -> list[Regularizer]:
@@ -79,18 +106,21 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
             got = f"this data's examples have the shape {input_shape}"
             raise ConfigError(wrong_examples(f"regularizer={regularizer.name}", regularizer.dims, got, "leave it out"))
         _switched_on(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
-        if not regularizer.attach(model):
+        with seeded(int(cfg.get("seed", 0)), "attach", regularizer.name):
+            found = regularizer.attach(model)
+        if not found:
             raise ConfigError(nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.needs))
     _check_passes_differ(ordered, model)
     return ordered
 
 
 def remarked(cfg: DictConfig, model: nn.Module, data: TensorData) -> tuple[list[Regularizer], list[str]]:
-    """`build_regularizers` for a model and its data, and what regularizers remark on them."""
+    """`build_regularizers` for a model and its data, and remarks: of the model, and of regularizers on the two."""
+    baseline = baseline_notes(model)
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
         regularizers = build_regularizers(cfg, model, data.kind, data.input_shape)
-    return regularizers, [str(remark.message) for remark in remarks]
+    return regularizers, [*baseline, *(str(remark.message) for remark in remarks)]
 
 
 def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reglab.errors import Diverged
 from reglab.regularizers._dispatch import Dispatch, effective_rates
-from reglab.seeding import mix
+from reglab.seeding import drawn_outside_torch, mix, seed_outside_torch
 from reglab.training.fit import Fit
 from reglab.training.weights import load_trained, trained
 
@@ -25,8 +25,9 @@ class Module(pl.LightningModule):
         fit: what is trained.
         optimizer: parameters to optimizer.
         scheduler: (optimizer, number of steps) to a scheduler that is stepped after every step, or None.
-        seed: of the global generator, which belongs to the regularizers: every optimization step starts from
-            (seed, step), whatever was drawn before.
+        seed: of the global generators, which belong to the regularizers and to what the model itself draws: every
+            optimization step starts from (seed, step), whatever was drawn before. Those of NumPy and Python take 10 us
+            and are set at each step only once a first step of an epoch has drawn from them.
         parts: names of the validation loaders, in their order: ``("val", "train")``, or ``("train",)`` where there
             are no validation rows. The best weights are those of the lowest ``val/loss``; without it, the last.
         heard: some callback reads ``trainer.callback_metrics`` (early stopping does); it costs 7 ms an epoch.
@@ -52,6 +53,8 @@ class Module(pl.LightningModule):
         self._losses: list[tuple[int, Tensor]] = []  # of steps not looked at yet
         self._added: list[Tensor] = []  # by regularizers to the loss, in each step since the last evaluation
         self._generators = [torch.default_generator]
+        self._outside = False  # whether steps draw from the generators of NumPy or Python
+        self._first_step = True  # of an epoch, or after a resume
         self.figures: Figures = {}
         self.best: dict[str, Tensor] | None = None
         self.best_figures: Figures = {}
@@ -101,6 +104,11 @@ class Module(pl.LightningModule):
         self._generators = [torch.default_generator]
         if self.device.type == "cuda":
             self._generators.append(torch.cuda.default_generators[self.device.index or 0])
+        self._first_step = True
+
+    def on_train_epoch_start(self) -> None:
+        """What is drawn outside of torch is looked for once an epoch."""
+        self._first_step = True
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """One loss. Runs inside the optimizer's closure, so that a second pass of a step sees the same masks."""
@@ -108,7 +116,14 @@ class Module(pl.LightningModule):
         seed = mix(self.seed, step, part) if part else mix(self.seed, step)  # batches of one step draw their own masks
         for generator in self._generators:
             generator.manual_seed(seed)
-        loss, own = self.fit.losses(batch)
+        if self._outside or self._first_step:
+            seed_outside_torch(seed)
+        if not self._first_step:
+            loss, own = self.fit.losses(batch)
+        else:
+            before, self._first_step = drawn_outside_torch(), False
+            loss, own = self.fit.losses(batch)
+            self._outside |= drawn_outside_torch() != before
         self._losses.append((step, loss.detach()))
         if loss is not own:
             self._added.append((loss - own).detach())

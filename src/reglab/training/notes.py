@@ -1,7 +1,7 @@
 """What a reader of the results ought to know of a strategy: an effect asked for twice, or not at all."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from omegaconf import DictConfig
@@ -11,6 +11,7 @@ from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
 from reglab.regularizers.swa import LateAverage
+from reglab.training.modes import parts_in_eval
 
 
 def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer], model: nn.Module) -> list[str]:
@@ -32,6 +33,28 @@ def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer], model:
     if random_layers(model):
         asked["noisy activations"].append("the model's own dropout")
     return [f"{effect}: asked for by {' and '.join(by)}" for effect, by in asked.items() if len(by) > 1]
+
+
+def baseline_notes(model: nn.Module) -> list[str]:
+    """Report what a model brings along under every strategy: dropout of its own, and parts that stay in eval mode.
+
+    Args:
+        model: in training mode, without regularizers.
+    """
+    notes = []
+    if own := random_layers(model):
+        notes.append(
+            f"the model's own dropout acts under every strategy, none included: {_some(own)} "
+            f"({', '.join(dict.fromkeys(own.values()))})"
+        )
+    if frozen := [name for name, _ in parts_in_eval(model)]:
+        notes.append(f"these parts of the model stay in eval mode in training, under every strategy: {_some(frozen)}")
+    return notes
+
+
+def _some(names: Collection[str]) -> str:
+    first = ", ".join(name or "all of it" for name in list(names)[:3])
+    return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
 
 
 def no_effect(

@@ -20,8 +20,8 @@ from reglab.training import build, describe, files
 from reglab.training.callbacks import EpochBar, Strengths, Watch
 from reglab.training.effects import effects
 from reglab.training.fit import Fit
+from reglab.training.initial import init_hash
 from reglab.training.notes import double_counting, no_effect, not_averaged
-from reglab.training.proof import init_hash
 from reglab.training.trainer import make_trainer, set_threads
 from reglab.training.trial import check_fit
 from reglab.training.weights import trained

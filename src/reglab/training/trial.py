@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from reglab.data import tokenizer
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
+from reglab.seeding import restored_generators
 from reglab.training.modes import in_mode
 
 
@@ -29,7 +30,7 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
     """Of a user's own network nothing is known but what a pass over two rows shows."""
     inputs = data.train.inputs[:2]
     try:
-        with in_mode(model, training=False), torch.random.fork_rng(devices=[]):
+        with in_mode(model, training=False), restored_generators():
             said: object = model(inputs)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

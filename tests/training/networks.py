@@ -1,0 +1,87 @@
+"""Users' networks, for tests: ``model.target=tests.training.networks.Lazy``."""
+
+import random
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Lazy(nn.Module):
+    """Gets the shapes of its weights in the first pass."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.LazyLinear(16), nn.LazyBatchNorm1d(), nn.ReLU(), nn.LazyLinear(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class Drawing(nn.Module):
+    """Draws from the global generators of torch, NumPy and Python in the constructor, the first pass and training."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(*input_shape, 8)
+        self.scale = nn.Parameter(torch.from_numpy(np.random.randn(8).astype("float32")))
+        self.shift = nn.Parameter(torch.tensor([random.gauss(0.0, 1.0) for _ in range(8)]))
+        self.outputs = outputs
+        self.last: nn.Module | None = None
+        self.drawn: list[float] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x)) * self.scale + self.shift
+        if self.last is None:
+            self.last = nn.Linear(8, self.outputs)
+            self.gain = nn.Parameter(torch.tensor(1 + random.random() + np.random.rand()))
+        if self.training:
+            self.drawn += [random.random(), float(np.random.rand()), float(torch.rand(()))]
+            x = x * (1 + sum(self.drawn[-3:]))
+        return self.last(x) * self.gain
+
+
+class Unseeded(nn.Linear):
+    """Draws weights that no seed sets."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(*input_shape, outputs)
+        self.weight.data = torch.from_numpy(np.random.default_rng().normal(size=(outputs, *input_shape))).float()
+
+
+class NeverCalled(nn.Linear):
+    """Has a lazy layer that its forward leaves out."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(*input_shape, outputs)
+        self.spare = nn.LazyLinear(3)
+        self.other = nn.LazyLinear(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.other(x)
+
+
+class Counting(nn.Linear):
+    """Counts its passes, in a buffer and beside it."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(*input_shape, outputs)
+        self.register_buffer("passes", torch.zeros(()))
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        self.calls += 1
+        return super().forward(x)
+
+
+class NoisyInEvaluation(nn.Module):
+    """Dropout that stays on in evaluation."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.hidden, self.act, self.last = nn.Linear(*input_shape, 32), nn.ReLU(), nn.Linear(32, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.dropout(self.act(self.hidden(x)), 0.5))

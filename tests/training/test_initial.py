@@ -1,0 +1,96 @@
+"""Initial weights, data and steps come from the seeds alone, whatever draws."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from reglab.errors import ConfigError
+from reglab.seeding import restored_generators, seeded
+from reglab.study.rerun import rerun
+from reglab.training.build import build_data, build_model
+from reglab.training.initial import init_hash
+from reglab.training.run import run
+from tests.conftest import Compose
+
+NETWORKS = "model.target=tests.training.networks."
+
+
+def disturb(seed: int) -> None:
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
+def states() -> list[Any]:
+    return [torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()]
+
+
+def line(network: str, *more: str) -> list[str]:
+    return ["model=torch", NETWORKS + network, "data=wine", *more]
+
+
+def test_a_block_is_seeded_and_leaves_no_trace() -> None:
+    drawn = []
+    for state in (1, 2):
+        disturb(state)
+        before = states()
+        with seeded(3, "init"):
+            drawn.append((torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random()))
+        assert states() == before
+        with pytest.raises(KeyError), restored_generators():
+            raise KeyError(torch.rand(1), np.random.rand(), random.random())
+        assert states() == before
+    assert drawn[0] == drawn[1]
+    with seeded(4, "init"):
+        assert torch.rand(2).tolist() != drawn[0][0]
+        assert np.random.rand(2).tolist() != drawn[0][1]
+        assert random.random() != drawn[0][2]
+
+
+@pytest.mark.parametrize("network", ["Lazy", "Drawing"])
+def test_initial_weights_are_those_of_the_seed_whatever_draws_them(compose_cfg: Compose, network: str) -> None:
+    data, hashes = build_data(compose_cfg(*line(network))), []
+    for state, seed in ((1, 0), (2, 0), (1, 1)):
+        disturb(state)
+        before = states()
+        model = build_model(compose_cfg(*line(network, f"seed={seed}")), data)
+        assert states() == before
+        assert all(module.training for module in model.modules())
+        hashes.append(init_hash(model))
+    assert hashes[0] == hashes[1] != hashes[2]
+    if network == "Lazy":  # the pass that gave shapes left running statistics as they begin
+        assert model.get_buffer("body.1.running_mean").eq(0).all()
+
+
+def test_weights_that_no_seed_sets_are_refused(compose_cfg: Compose) -> None:
+    cfg = compose_cfg(*line("Unseeded"))
+    with pytest.raises(ConfigError, match=r"^model=tests\.training\.networks\.Unseeded: .*weight.*default_rng"):
+        build_model(cfg, build_data(cfg))
+
+
+def test_lazy_layers_without_a_shape_are_refused(compose_cfg: Compose) -> None:
+    cfg = compose_cfg(*line("NeverCalled"))
+    with pytest.raises(ConfigError, match=r"^model=tests\.training\.networks\.NeverCalled: .*spare\.weight"):
+        build_model(cfg, build_data(cfg))
+
+
+def test_a_network_with_all_its_weights_sees_no_pass(compose_cfg: Compose) -> None:
+    cfg = compose_cfg(*line("Counting"))
+    model: Any = build_model(cfg, build_data(cfg))
+    assert (float(model.passes), model.calls) == (0.0, 0)
+
+
+def test_runs_of_one_seed_are_equal_whatever_was_drawn_before(compose_cfg: Compose, store_uri: str) -> None:
+    hashes, ids = [], []
+    for state, strategy in ((1, "l2"), (2, "none")):
+        disturb(state)
+        given = line("Drawing", "trainer.max_epochs=2", f"tracking.uri={store_uri}", f"regularizer={strategy}")
+        ids.append(run(compose_cfg(*given), given).run_id)
+        hashes.append(MlflowClient(store_uri).get_run(ids[-1]).data.tags["init_hash"])
+    assert hashes[0] == hashes[1]
+    disturb(3)
+    assert rerun(store_uri, ids[0], "tests.training.networks.Drawing") is True
