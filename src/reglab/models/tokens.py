@@ -1,5 +1,7 @@
 """Tokens that a Transformer encoder reads: of patches, of places, of features."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,8 @@ SPREAD = 0.02  # standard deviation of positions at the start, as in the paper o
 
 class _Placed(nn.Module):
     """Tokens (rows, places, width) with a learned position added to each."""
+
+    unit_axes: ClassVar = {"positions": 0}  # a row is the vector of a place, as in an embedding
 
     def __init__(self, places: int, width: int) -> None:
         super().__init__()
@@ -68,6 +72,8 @@ class FeatureTokens(_Placed):
         input_shape: (features,).
         width: of a token.
     """
+
+    unit_axes: ClassVar = {"positions": 0, "directions": 0}
 
     def __init__(self, input_shape: tuple[int, ...], width: int) -> None:
         super().__init__(input_shape[0], width)

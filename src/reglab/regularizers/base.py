@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -27,6 +27,27 @@ _NORMALIZATIONS = (
 )
 
 
+class Penalized(dict[str, Tensor]):
+    """Weights by name that know their model, whose layers say how each is laid out."""
+
+    def __init__(self, weights: Weights, model: nn.Module) -> None:
+        super().__init__(weights)
+        self.model = model
+
+
+def weights_of(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor]]:
+    """Name of a layer, the layer, name of its parameter and the parameter, of all that `penalized` may hold.
+
+    A weight that several layers share comes once for each of them.
+    """
+    for prefix, module in model.named_modules():
+        if isinstance(module, _NORMALIZATIONS):
+            continue
+        for name, weight in module._parameters.items():
+            if weight is not None and weight.ndim > 1 and "bias" not in name:
+                yield prefix, module, name, weight
+
+
 def penalized(model: nn.Module, *, frozen: bool = False) -> Weights:
     """The weights that penalties and constraints act on, by their names in the state dict.
 
@@ -36,18 +57,13 @@ def penalized(model: nn.Module, *, frozen: bool = False) -> Weights:
     """
     found: Weights = {}
     seen: set[int] = set()
-    for prefix, module in model.named_modules():
-        if isinstance(module, _NORMALIZATIONS):
+    for prefix, _, name, weight in weights_of(model):
+        # Under functional_call plain tensors stand in for the parameters, and under vmap they hide requires_grad.
+        if id(weight) in seen or (isinstance(weight, nn.Parameter) and not (weight.requires_grad or frozen)):
             continue
-        for name, weight in module._parameters.items():
-            if weight is None or weight.ndim < 2 or "bias" in name or id(weight) in seen:
-                continue
-            # Under functional_call plain tensors stand in for the parameters, and under vmap they hide requires_grad.
-            if isinstance(weight, nn.Parameter) and not (weight.requires_grad or frozen):
-                continue
-            seen.add(id(weight))
-            found[f"{prefix}.{name}" if prefix else name] = weight
-    return found
+        seen.add(id(weight))
+        found[f"{prefix}.{name}" if prefix else name] = weight
+    return Penalized(found, model)
 
 
 class Step:

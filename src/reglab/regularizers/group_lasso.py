@@ -6,8 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from reglab.regularizers._layouts import UnitWise
 from reglab.regularizers._order import GROUP_PROX
-from reglab.regularizers.base import Regularizer, Weights
+from reglab.regularizers.base import Weights
 
 
 def row_lengths(weight: Tensor) -> Tensor:
@@ -33,10 +34,11 @@ def shrunk_rows(weight: Tensor, threshold: Tensor) -> Tensor:
     return weight * (1 - share)
 
 
-class GroupLasso(Regularizer):
+class GroupLasso(UnitWise):
     """strength · Σ √g ‖row‖ by its proximal step alone, after the optimizer: rows become zero as a whole.
 
-    A row holds the incoming weights of one output unit, or one filter, and g is its size. The penalty is not in the
+    A row holds the incoming weights of one output unit, or one filter (`Layout` says where each layer has them; the
+    vector of each token of an embedding), and g is its size. The penalty is not in the
     loss as well, for a subgradient never gives exact zeros. Under an adaptive optimizer the step is taken in the plain
     metric (Yuan and Lin 2006, "Model Selection and Estimation in Regression with Grouped Variables"; for networks
     Scardapane et al. 2017, "Group Sparse Regularization for Deep Neural Networks").
@@ -56,8 +58,11 @@ class GroupLasso(Regularizer):
         super().__init__(strength=strength)
 
     def penalty(self, weights: Weights) -> Tensor:
-        return self.strength * group_sum(weights)
+        return self.strength * group_sum({name: layout.by_unit(w) for name, w, layout in self.laid_out(weights)})
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
         threshold = lr * self.strength
-        return {name: shrunk_rows(weight, threshold) for name, weight in weights.items()}
+        return {
+            name: layout.back(shrunk_rows(layout.by_unit(weight), threshold))
+            for name, weight, layout in self.laid_out(weights)
+        }

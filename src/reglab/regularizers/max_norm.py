@@ -5,8 +5,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from reglab.regularizers._layouts import UnitWise
 from reglab.regularizers._order import PROJECTION
-from reglab.regularizers.base import ABOVE_0, Regularizer, Weights
+from reglab.regularizers.base import ABOVE_0, Weights
 from reglab.regularizers.group_lasso import row_lengths
 
 
@@ -25,8 +26,10 @@ def capped_rows(weight: Tensor, max_norm: Tensor) -> Tensor:
     return weight * scale
 
 
-class MaxNorm(Regularizer):
-    """Projects every row of the weights into a ball of radius `max_norm` after each step.
+class MaxNorm(UnitWise):
+    """Projects the incoming weights of every unit into a ball of radius `max_norm` after each step.
+
+    Units are what each layer's layout says (`Layout`); of an embedding it is the vector of each token.
 
     Srebro and Shraibman 2005, "Rank, Trace-Norm and Max-Norm"; with dropout: Srivastava et al. 2014, "Dropout".
 
@@ -45,4 +48,7 @@ class MaxNorm(Regularizer):
         super().__init__(max_norm=max_norm)
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
-        return {name: capped_rows(weight, self.max_norm) for name, weight in weights.items()}
+        return {
+            name: layout.back(capped_rows(layout.by_unit(weight), self.max_norm))
+            for name, weight, layout in self.laid_out(weights)
+        }

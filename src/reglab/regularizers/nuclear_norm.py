@@ -5,13 +5,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from reglab.regularizers._layouts import UnitWise
 from reglab.regularizers._order import GROUP_PROX
-from reglab.regularizers.base import Regularizer, Weights
+from reglab.regularizers.base import Weights
 
 
 def singular_sum(weights: Weights) -> Tensor:
     """Σ of the singular values of all tensors (output units, ...), each flattened to a matrix; a scalar."""
-    return torch.stack([torch.linalg.svdvals(_matrix(weight)).sum() for weight in weights.values()]).sum()
+    return torch.stack([singular_values(weight).sum() for weight in weights.values()]).sum()
+
+
+def singular_values(weight: Tensor) -> Tensor:
+    """The singular values of a tensor (output units, ...) as a matrix, largest first."""
+    return torch.linalg.svdvals(_matrix(weight))
 
 
 def thresholded_spectrum(weight: Tensor, threshold: Tensor) -> Tensor:
@@ -35,8 +41,11 @@ def _matrix(weight: Tensor) -> Tensor:
     return weight.flatten(1).to(torch.promote_types(weight.dtype, torch.float32))
 
 
-class NuclearNorm(Regularizer):
+class NuclearNorm(UnitWise):
     """strength · Σ singular values by its proximal step alone: all of them shrink by lr · strength after the optimizer.
+
+    A matrix holds the weights of one map, see `Layout`: each group of a convolution, each gate of a recurrent layer and
+    each of queries, keys and values is one.
 
     The penalty is not in the loss as well, for a subgradient never brings a singular value to rest at zero, and would
     need the same decomposition. Under an adaptive optimizer the step is taken in the plain metric (Fazel, Hindi and
@@ -63,11 +72,15 @@ class NuclearNorm(Regularizer):
         super().__init__(strength=strength)
 
     def penalty(self, weights: Weights) -> Tensor:
-        return self.strength * singular_sum(weights)
+        sums = [layout.each(singular_values, weight).sum() for _, weight, layout in self.laid_out(weights)]
+        return self.strength * torch.stack(sums).sum()
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
         threshold = lr * self.strength
-        return {name: thresholded_spectrum(weight, threshold) for name, weight in weights.items()}
+        return {
+            name: layout.stacked(layout.each(lambda one: thresholded_spectrum(one, threshold), weight))
+            for name, weight, layout in self.laid_out(weights)
+        }
 
     @classmethod
     def flops(cls, rows: int, columns: int) -> float:

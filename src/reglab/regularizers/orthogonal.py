@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from reglab.regularizers._layouts import UnitWise
 from reglab.regularizers._order import PENALTY
-from reglab.regularizers.base import Regularizer, Step, Weights
+from reglab.regularizers.base import Step, Weights
 
 
 class Gram(torch.autograd.Function):
@@ -49,13 +50,11 @@ def distance_to_orthogonal(weight: Tensor) -> Tensor:
     return (gram - torch.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)).square().sum()
 
 
-def orthogonal_penalty(weights: Weights, strength: Tensor) -> Tensor:
-    """strength · Σ `distance_to_orthogonal` over all tensors, a scalar."""
-    return strength * torch.stack([distance_to_orthogonal(weight) for weight in weights.values()]).sum()
-
-
-class Orthogonal(Regularizer):
+class Orthogonal(UnitWise):
     """Adds strength · Σ ‖Wᵀ W - I‖² to the mean loss, on the smaller side of each weight matrix.
+
+    A matrix holds the weights of one map, see `Layout`: each group of a convolution, each gate of a recurrent layer and
+    each of queries, keys and values is one.
 
     Bansal, Chen and Wang 2018, "Can We Gain More from Orthogonality Regularizations in Training Deep Networks?" (their
     soft orthogonality); before them Brock et al. 2017, "Neural Photo Editing with Introspective Adversarial Networks".
@@ -75,10 +74,11 @@ class Orthogonal(Regularizer):
         super().__init__(strength=strength)
 
     def penalty(self, weights: Weights) -> Tensor:
-        return orthogonal_penalty(weights, self.strength)
+        sums = [layout.each(distance_to_orthogonal, weight).sum() for _, weight, layout in self.laid_out(weights)]
+        return self.strength * torch.stack(sums).sum()
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
-        return loss + orthogonal_penalty(step.weights, self.strength)
+        return loss + self.penalty(step.weights)
 
     @classmethod
     def flops(cls, rows: int, columns: int) -> float:

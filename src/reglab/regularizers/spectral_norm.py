@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from reglab.regularizers._layouts import Layout, UnitWise
 from reglab.regularizers._order import DIVISION
 from reglab.regularizers._wrapper import BeforeUpdate
-from reglab.regularizers.base import Regularizer, Weights
+from reglab.regularizers.base import Weights, penalized
 
 FIRST_ITERATIONS = 100
 
@@ -49,13 +50,16 @@ def along(gradient: Tensor, weight: Tensor, left: Tensor, right: Tensor) -> Tens
     return gradient.addcmul_(column, right.reshape(weight.shape[1:]))
 
 
-class SpectralNorm(Regularizer):
+class SpectralNorm(UnitWise):
     """Training is over W / σ₁(W) of every weight matrix, in training and in evaluation, and that is what is saved.
 
     The model holds the divided matrix itself: it is divided when attached and after each step, and each step takes the
     gradient through the division, without which it need not lead downhill. This is Miyato et al. 2018, "Spectral
     Normalization for Generative Adversarial Networks", with one power iteration a step, except that they keep an
     undivided W, whose growth shrinks the steps (by σ² under SGD).
+
+    A matrix holds the weights of one map, see `Layout`. Gates of a recurrent layer and queries, keys and values are
+    maps of their own; the groups of a convolution are blocks of one matrix, whose largest value is that of them all.
     """
 
     traffic: ClassVar = 8.0  # w in for two products, in and out for the division; w, gradient in, gradient in, out
@@ -75,13 +79,13 @@ class SpectralNorm(Regularizer):
     def attach(self, model: nn.Module) -> list[str]:
         self._model = (model,)  # in a tuple: it is no part of this module
         self._numbers.clear()
-        weights = self.weights(model)
-        for name, weight in weights.items():
-            weight.copy_(_divided(weight, self._value(name, weight)))
-        return list(weights)
+        names = super().attach(model)
+        for name, weight, layout in self.laid_out(penalized(model)):
+            weight.copy_(self._divided(name, weight, layout))
+        return names
 
     def vectors(self, name: str) -> tuple[Tensor, Tensor]:
-        """The left and the right singular vector of a weight, (output units,) and (inputs,)."""
+        """The left and the right singular vector of a weight, (output units,) and (inputs,), or of each block."""
         number = self._numbers[name]
         return self.get_buffer(f"left_{number}"), self.get_buffer(f"right_{number}")
 
@@ -98,42 +102,65 @@ class SpectralNorm(Regularizer):
 
     def take_along(self) -> None:
         """Makes the gradients of the divided weights those of the loss of W / σ₁(W)."""
-        for name, weight in self.weights(*self._model).items():
-            if name in self._numbers and weight.grad is not None:  # not yet, where it was frozen until now
+        for name, weight, layout in self.laid_out(penalized(*self._model)):
+            if name not in self._numbers or weight.grad is None:  # not yet, where it was frozen until now
+                continue
+            if layout.axis == 0 and layout.blocks == 1:
                 along(weight.grad, weight, *self.vectors(name))
+            else:
+                weight.grad.copy_(_along_blocks(weight.grad, weight, layout, *self.vectors(name)))
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
-        return {name: _divided(weight, self._value(name, weight)) for name, weight in weights.items()}
+        return {name: self._divided(name, weight, layout) for name, weight, layout in self.laid_out(weights)}
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
         return AlongDivided(optimizer, self)
 
-    def _value(self, name: str, weight: Tensor) -> Tensor:
-        """The largest singular value by one more iteration, or by the first ones of a weight that is new."""
+    def _divided(self, name: str, weight: Tensor, layout: Layout) -> Tensor:
+        """By the largest singular value after one more iteration, or after the first ones of a weight that is new."""
+        maps = layout.maps(weight)
+        step = iterated if layout.blocks == 1 else torch.vmap(iterated)
         new = name not in self._numbers
         if new:
-            self.keep(name, *_anything(weight))
+            self.keep(name, *_anything(maps.flatten(1 if layout.blocks == 1 else 2)))
         left, right = self.vectors(name)
         for _ in range(FIRST_ITERATIONS if new else 1):
-            value, new_left, new_right = iterated(weight, left, right)
+            value, new_left, new_right = step(maps, left, right)
             left.copy_(new_left)
             right.copy_(new_right)
-        return value
+        value = value.max() if layout.joint else value
+        value = torch.where(value > 0, value, 1.0)
+        return layout.stacked(maps / value.reshape(*value.shape, *[1] * (maps.ndim - value.ndim)))
 
 
-def _anything(weight: Tensor) -> list[Tensor]:
+def _along_blocks(gradient: Tensor, weight: Tensor, layout: Layout, left: Tensor, right: Tensor) -> Tensor:
+    """As `along`, of a weight in any layout: each block, or all as one block-diagonal matrix; a new tensor."""
+    slopes, maps = layout.maps(gradient), layout.maps(weight)
+    blocks = maps if layout.blocks > 1 else maps.unsqueeze(0)
+    matrices = blocks.flatten(2)  # (blocks, output units, inputs)
+    left, right = left.reshape(len(blocks), -1, 1), right.reshape(len(blocks), 1, -1)
+    with torch.autocast(weight.device.type, enabled=False):
+        products = (slopes.reshape(matrices.shape) * matrices).sum((1, 2), keepdim=True)
+        if layout.joint:  # the largest singular value is that of one block
+            values = left.mT @ matrices @ right.mT
+            largest = torch.zeros_like(values).index_fill_(0, values.flatten().argmax(), 1.0)
+            products = products.sum() * largest
+        change = products * left * right
+    return layout.stacked(slopes - change.reshape(slopes.shape))
+
+
+def _anything(matrices: Tensor) -> list[Tensor]:
     """Vectors to begin with: any would do, unless they are at right angles to what is sought.
 
     Not from the global generator, for nobody else's numbers are to move.
+
+    Args:
+        matrices: (output units, inputs), or several of them.
     """
     generator = torch.Generator().manual_seed(0)
-    sides = len(weight), weight[0].numel()
-    vectors = [torch.randn(side, generator=generator, dtype=torch.float64) for side in sides]
-    return [vector / vector.norm() for vector in vectors]
-
-
-def _divided(weight: Tensor, value: Tensor) -> Tensor:
-    return weight / torch.where(value > 0, value, 1.0)
+    *blocks, units, inputs = matrices.shape
+    vectors = [torch.randn(*blocks, side, generator=generator, dtype=torch.float64) for side in (units, inputs)]
+    return [vector / vector.norm(dim=-1, keepdim=True) for vector in vectors]
 
 
 class AlongDivided(BeforeUpdate):

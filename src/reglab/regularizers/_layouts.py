@@ -1,0 +1,170 @@
+"""How each layer lays out its weights: which axis holds the output units, and which maps one tensor stacks.
+
+The one declaration that every method by unit or by matrix reads (`UnitWise`). A layer of another kind declares its own:
+``unit_axes = {"weight": 1}`` on the class or on the layer gives the axis of a parameter's output units, None leaves the
+parameter out of these methods. Where nothing is declared, they refuse the layer by name.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.utils.parametrize import ParametrizationList
+
+from reglab.errors import ConfigError
+from reglab.regularizers.base import Penalized, Regularizer, Weights, penalized, weights_of
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a weight holds its output units.
+
+    Attributes:
+        axis: of the output units; with several blocks 0 or 1.
+        blocks: maps of one size that are stacked along axis 0.
+        joint: whether the blocks are one block-diagonal map (groups of a convolution), not maps of their own (gates of
+            a recurrent layer; queries, keys and values).
+    """
+
+    axis: int = 0
+    blocks: int = 1
+    joint: bool = False
+
+    def by_unit(self, weight: Tensor) -> Tensor:
+        """The weight as (output units, ...): a row holds all incoming weights of one unit; a view where possible."""
+        if self.axis == 0:
+            return weight
+        if self.blocks == 1:
+            return weight.movedim(self.axis, 0)
+        return weight.unflatten(0, (self.blocks, -1)).transpose(1, 2).flatten(0, 1)
+
+    def back(self, rows: Tensor) -> Tensor:
+        """The inverse of `by_unit`."""
+        if self.axis and self.blocks == 1:
+            return rows.movedim(0, self.axis)
+        return self.by_unit(rows)
+
+    def maps(self, weight: Tensor) -> Tensor:
+        """The weight as (output units, ...), or (blocks, output units, ...) where it stacks several maps."""
+        rows = self.by_unit(weight)
+        return rows if self.blocks == 1 else rows.unflatten(0, (self.blocks, -1))
+
+    def stacked(self, maps: Tensor) -> Tensor:
+        """The inverse of `maps`."""
+        return self.back(maps if self.blocks == 1 else maps.flatten(0, 1))
+
+    def each(self, function: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
+        """What the function of one map (output units, ...) gives; of several blocks, stacked along a new axis 0."""
+        maps = self.maps(weight)
+        return function(maps) if self.blocks == 1 else torch.vmap(function)(maps)
+
+
+ROWS = Layout()
+
+
+def layouts(model: nn.Module) -> dict[str, Layout | str | None]:
+    """The layout of every penalized weight, trainable or not, by its name; None: left out; a text: why it is unknown.
+
+    A weight that several layers share has one layout if all of them agree.
+    """
+    found: dict[str, Layout | str | None] = {}
+    first: dict[int, tuple[str, str]] = {}
+    for where, layer, name, weight in weights_of(model):
+        full = f"{where}.{name}" if where else name
+        layout = _layout(layer, name, weight)
+        if id(weight) not in first:
+            first[id(weight)] = (full, where or "the model")
+            found[full] = layout
+        elif layout != found[(known := first[id(weight)])[0]]:
+            found[known[0]] = f"{known[1]} and {where} share it and lay it out differently"
+    return found
+
+
+def _layout(layer: nn.Module, name: str, weight: Tensor) -> Layout | str | None:
+    if weight.is_complex():
+        return "it is complex"
+    if isinstance(layer, ParametrizationList):
+        return "it is the parameter of a parametrization, and not the weight itself"
+    declared: Any = getattr(layer, "unit_axes", {})
+    if name in declared:
+        return None if declared[name] is None else Layout(int(declared[name]) % weight.ndim)
+    return _known(layer).get(name, f"{type(layer).__name__} does not declare its layout")
+
+
+def _known(layer: nn.Module) -> dict[str, Layout]:
+    """Of the parameters of a layer that torch, or the transformers library, has."""
+    match layer:
+        case nn.Linear() | nn.Bilinear():
+            return {"weight": ROWS}
+        case nn.Embedding() | nn.EmbeddingBag():  # a row is the vector of a token, as for their own max_norm
+            return {"weight": ROWS}
+        case _ConvTransposeNd():  # (in channels, out channels / groups, ...)
+            return {"weight": Layout(1, layer.groups, joint=True)}
+        case _ConvNd():  # (out channels, in channels / groups, ...)
+            return {"weight": Layout(0, layer.groups, joint=True)}
+        case nn.MultiheadAttention():
+            return {
+                "in_proj_weight": Layout(0, 3),
+                "q_proj_weight": ROWS,
+                "k_proj_weight": ROWS,
+                "v_proj_weight": ROWS,
+            }
+        case nn.RNNBase() | nn.RNNCellBase():  # a row is what one gate of one unit reads
+            names = {name for name, _ in layer.named_parameters(recurse=False)}
+            gates = {
+                name: Layout(0, len(getattr(layer, name)) // layer.hidden_size)
+                for name in names
+                if name.startswith(("weight_ih", "weight_hh"))
+            }
+            return gates | {name: ROWS for name in names if name.startswith("weight_hr")}  # projections of states
+    if any(
+        kind.__module__ == "transformers.pytorch_utils" and kind.__name__ == "Conv1D" for kind in type(layer).__mro__
+    ):
+        return {"weight": Layout(1)}  # (in features, out features)
+    return {}
+
+
+class UnitWise(Regularizer):
+    """A method that works by output units, or on the matrices of their incoming weights.
+
+    Raises:
+        ConfigError: from `attach`, where the layout of a trainable weight is not known.
+    """
+
+    def __init__(self, **strengths: float) -> None:
+        super().__init__(**strengths)
+        self._layouts: dict[str, Layout | str | None] = {}
+
+    def attach(self, model: nn.Module) -> list[str]:
+        self._layouts = layouts(model)
+        return [name for name, _, _ in self.laid_out(penalized(model))]
+
+    def weights(self, model: nn.Module) -> Weights:
+        return {name: weight for name, weight, _ in self.laid_out(penalized(model))}
+
+    def laid_out(self, weights: Weights) -> Iterator[tuple[str, Tensor, Layout]]:
+        """Name, weight and layout of all that are not left out.
+
+        Args:
+            weights: by name; `penalized` ones, or those of the model that the method is attached to. Others are taken
+                as (output units, ...).
+
+        Raises:
+            ConfigError: a layout is not known.
+        """
+        known = self._layouts
+        if isinstance(weights, Penalized) and not weights.keys() <= known.keys():
+            known = layouts(weights.model)
+        for name, weight in weights.items():
+            layout = known.get(name, ROWS)
+            if isinstance(layout, str):
+                raise ConfigError(
+                    f"regularizer={self.name}: works by output units, and those of {name} are unknown ({layout}); "
+                    f"declare their axis on the layer, as in unit_axes = {{{name.rpartition('.')[2]!r}: 0}}, None to "
+                    "leave it out, or choose another regularizer"
+                )
+            if layout is not None:
+                yield name, weight, layout
