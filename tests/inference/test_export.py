@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from mlflow.models import get_model_info
 from omegaconf import DictConfig, OmegaConf
 from sklearn.datasets import load_diabetes
 from torch import nn
+from torch.export import ExportedProgram
 
 from reglab.config.compose import compose
 from reglab.errors import ConfigError, Diverged
@@ -29,6 +31,7 @@ from reglab.tracking.store import Store, open_store
 from reglab.training import build
 from reglab.training.run import run
 from tests.conftest import fresh_store
+from tests.inference.contents import members, pickles, traces
 from tests.inference.serving import printed, said_by, served, stranger
 
 RUNS = {
@@ -123,19 +126,30 @@ def test_a_regression_answers_in_the_targets_own_units(store: Store, exported: d
 @pytest.mark.parametrize("name", RUNS)
 def test_nothing_in_it_drops_is_a_pickle_or_is_ours(exported: dict[str, tuple[str, Path]], name: str) -> None:
     folder = exported[name][1]
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} <= {"", ".json", ".yaml", ".txt", ".pt2"}
-    assert not [path for path in files if path.read_bytes()[:1] == b"\x80"]  # where a pickle begins
+    found = members(folder)
+    assert pickles(found) == []
+    assert traces(found) == []
+    assert {Path(file).suffix for file in found if ":" not in file} <= {"", ".json", ".yaml", ".txt", ".pt2", ".py"}
+    assert [file for file in found if file.endswith(".py")] == ["graph_model.py"]
     archive = folder / "data" / "model.pt2"
-    with zipfile.ZipFile(archive) as members:
-        program = members.read("model/models/model.json").decode()
-        weights = json.loads(members.read("model/data/weights/model_weights_config.json"))["config"].values()
-        assert not any(weight["use_pickle"] for weight in weights)
-        assert not [member for member in members.namelist() if member.endswith((".pkl", ".py"))]
+    with zipfile.ZipFile(archive) as held:
+        program = held.read("model/models/model.json").decode()
+        assert held.read("model/data/sample_inputs/model.pt") == b""
     assert "dropout" not in program
-    assert "reglab" not in program
-    assert "reglab" not in (folder / "requirements.txt").read_text()
+    assert not [file for file, content in found.items() if b"reglab" in content]
     assert not [node for node in torch.export.load(archive).graph.nodes if "dropout" in str(node.target)]
+
+
+def test_pickles_and_traces_are_seen_wherever_they_are(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(2)}, tmp_path / "inner.pt")
+    with zipfile.ZipFile(tmp_path / "outer.pt2", "w") as archive:
+        archive.write(tmp_path / "inner.pt", "data/inner.pt")
+        archive.writestr("graph.json", f'"File {PROJECT}/x.py"')
+    (tmp_path / "inner.pt").unlink()
+    (tmp_path / "old").write_bytes(pickle.dumps(Path("x"), protocol=0))
+    found = members(tmp_path)
+    assert sorted(pickles(found)) == ["old", "outer.pt2:data/inner.pt:inner/data.pkl"]
+    assert "outer.pt2:graph.json" in [hit.partition(": ")[0] for hit in traces(found)]
 
 
 def test_it_tells_what_goes_in_and_what_comes_out(exported: dict[str, tuple[str, Path]]) -> None:
@@ -280,6 +294,7 @@ def test_a_model_that_cannot_be_logged_leaves_nothing(store: Store, tmp_path: Pa
 OWN = """
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 from torch.nn import functional as F
 
 class Dropping(nn.Module):
@@ -309,7 +324,7 @@ def test_a_users_own_network(
     (tmp_path / "own_export.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
 
-    def made(name: str) -> tuple[nn.Module, nn.Module]:
+    def made(name: str) -> tuple[nn.Module, ExportedProgram]:
         cfg = compose(["data=wine", "model=torch", f"model.target=own_export.{name}"])
         data = build.build_data(cfg)
         model = answering(build.build_model(cfg, data), data)
@@ -317,8 +332,8 @@ def test_a_users_own_network(
 
     model, traced = made("Dropping")
     inputs = torch.randn(5, 13)
-    torch.testing.assert_close(traced(inputs), model(inputs))
-    assert not [node for node in traced.graph.nodes if "dropout" in str(node.target)]  # type: ignore[union-attr]
+    torch.testing.assert_close(traced.module()(inputs), model(inputs))
+    assert not [node for node in traced.graph.nodes if "dropout" in str(node.target)]
     with pytest.raises(ConfigError, match=r"^run_id=x: the model drops in evaluation mode too"):
         made("Always")
     with pytest.raises(ConfigError, match=r"^run_id=x: torch.export cannot trace the model \(\w+: [^\n]+\); its forwa"):
@@ -326,12 +341,18 @@ def test_a_users_own_network(
     assert capfd.readouterr() == ("", "")
 
 
-def test_own_code_that_has_changed_is_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_code_leaves_no_trace_and_is_refused_where_it_has_changed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = tmp_path / "own_changed.py"
     code.write_text(OWN)
     monkeypatch.chdir(tmp_path)
     line = ["data=wine", "model=torch", "model.target=own_changed.Dropping"]
     run_id = trained(store, *line, experiment="own")
+    found = members(folder_of(store, export(asked(store, run_id=run_id, **{"model.target": "own_changed.Dropping"}))))
+    assert pickles(found) == []
+    assert traces(found, str(tmp_path)) == []
+    assert not [file for file in found if ".pt2:" in file and b"own_changed" in found[file]]
     made = finished(store.uri, run_id, "own_changed.Dropping")
     rebuilt(made, store.uri)
     code.write_text(OWN + "# another")

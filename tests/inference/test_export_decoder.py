@@ -19,6 +19,7 @@ from reglab.inference.trained import decoder
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
 from tests.conftest import fresh_store
+from tests.inference.contents import members, pickles, traces
 from tests.inference.serving import printed, said_by, served, stranger
 from tests.models.decoders import save_decoder
 
@@ -82,7 +83,10 @@ def test_it_answers_with_what_the_run_goes_on_with(
     assert [column.type.name for column in told.signature.inputs.inputs] == ["string"]
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {"", ".json", ".yaml", ".txt", ".safetensors"}
-    assert "reglab" not in (folder / "requirements.txt").read_text()
+    found = members(folder)
+    assert pickles(found) == []
+    assert traces(found) == []
+    assert not [file for file, content in found.items() if b"reglab" in content]
 
 
 def test_unknown_characters_are_read_as_its_metadata_say(store: Store) -> None:

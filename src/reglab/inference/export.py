@@ -105,9 +105,12 @@ def _save_graph(folder: Path, made: Origin, uri: str | None) -> None:
     inputs = examples(found.data)
     traced = graph(answering(found.model, found.data), inputs, f"run_id={made.record.run_id}")
     with torch.no_grad():
-        outputs: np.ndarray = traced(inputs).numpy()
+        outputs: np.ndarray = traced.module()(inputs).numpy()
     metadata = {**of_run(made.record), **of_data(found.data)}
-    flavors.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
+    try:
+        flavors.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
+    except ValueError as error:
+        raise ConfigError(f"run_id={made.record.run_id}: cannot be exported: {error}; give it plain tensors") from error
     if features := found.data.features():
         (folder / FEATURES).write_text(json.dumps(features, indent=1), encoding="utf-8")
 

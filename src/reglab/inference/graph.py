@@ -60,8 +60,8 @@ def examples(data: TensorData) -> Tensor:
     return data.train.inputs[[0, -1]].cpu()
 
 
-def graph(model: nn.Module, inputs: Tensor, key: str) -> nn.Module:
-    """The model traced for any number of rows, without dropout and without a word on where it was made.
+def graph(model: nn.Module, inputs: Tensor, key: str) -> ExportedProgram:
+    """The model traced for any number of rows, without dropout, example rows and traces of where it was made.
 
     Args:
         model: in evaluation mode.
@@ -81,7 +81,7 @@ def graph(model: nn.Module, inputs: Tensor, key: str) -> nn.Module:
         ) from error
     _without_dropout(program, key)
     _without_origins(program)
-    return program.module()
+    return program
 
 
 @contextmanager
@@ -112,6 +112,7 @@ def _without_dropout(program: ExportedProgram, key: str) -> None:
 
 
 def _without_origins(program: ExportedProgram) -> None:
+    program.example_inputs = None  # would be pickled
     for node in program.graph_module.graph.nodes:
         for name in _ORIGINS:
             node.meta.pop(name, None)

@@ -1,7 +1,9 @@
 """A network in a folder, as MLflow keeps models: it loads without reglab, and nothing in it is unpickled."""
 
+import json
 import logging
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -9,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from torch import nn
+from torch.export import ExportedProgram
 
 PROMPT = "The "
+_ARCHIVE = "data/model.pt2"
 # MLflow strips each answer, and no setting of a text generator keeps it from that.
 WHITESPACE = (
     "lost at both ends of an answer; return_full_text=true answers with prompt and text, and keeps what is between"
@@ -21,37 +26,59 @@ WHITESPACE = (
 
 
 def save_graph(
-    folder: Path, graph: nn.Module, inputs: np.ndarray, outputs: np.ndarray, metadata: Mapping[str, Any]
+    folder: Path, program: ExportedProgram, inputs: np.ndarray, outputs: np.ndarray, metadata: Mapping[str, Any]
 ) -> None:
-    """A network of tensors, as the archive of ``torch.export``.
+    """Save a network of tensors as the archive of ``torch.export``, and the program that answers with it.
+
+    MLflow's own flavor keeps rows of data in the archive as a pickle, and stack traces with the paths of this machine;
+    where it is to read no pickle, it refuses the archive that holds none. So `graph_model` loads it.
 
     Args:
         folder: is made.
-        graph: traced for any number of rows.
+        program: traced for any number of rows, without example inputs.
         inputs: some rows (two or more, *shape), the input example.
-        outputs: what it says of them, rows first.
-        metadata: what a user of the model wants to know; plain values.
+        outputs: its answers to them, rows first.
+        metadata: for users of the model; plain values.
+
+    Raises:
+        ValueError: the network holds tensors or objects that only a pickle can keep.
     """
-    import mlflow.pytorch
+    import mlflow.pyfunc
 
     with _quiet():
-        mlflow.pytorch.save_model(
-            graph,
+        mlflow.pyfunc.save_model(
             str(folder),
-            serialization_format="pt2",
+            python_model=str(Path(__file__).with_name("graph_model.py")),
             input_example=inputs,
             signature=ModelSignature(Schema([_rows(inputs)]), Schema([_rows(outputs)])),
             pip_requirements=_requirements("torch", "numpy"),
             metadata=dict(metadata),
         )
-    _on_cpu(folder)
+    archive = folder / _ARCHIVE
+    archive.parent.mkdir()
+    torch.export.save(program, archive)
+    if pickled := _pickled(archive):
+        raise ValueError(f"only a pickle can keep {', '.join(pickled[:3])}")
+    model = Model.load(str(folder))
+    flavor = model.flavors["python_function"]
+    flavor["model_code_path"] = Path(flavor["model_code_path"]).name  # MLflow writes the path on this machine
+    flavor["artifacts"] = {"graph": {"path": _ARCHIVE, "uri": _ARCHIVE}}
+    flavor.pop("cloudpickle_version")
+    model.add_flavor("pytorch", model_data=str(Path(_ARCHIVE).parent), pytorch_version=version("torch"), code=None)
+    model.save(str(folder / "MLmodel"))
 
 
-def _on_cpu(folder: Path) -> None:
-    """A graph stays on the device it was traced on, and MLflow would ask for a GPU wherever there is one."""
-    told = Model.load(str(folder))
-    told.flavors["python_function"]["config"]["device"] = "cpu"
-    told.save(str(folder / "MLmodel"))
+def _pickled(archive: Path) -> list[str]:
+    """Names of the tensors and objects that the archive holds as pickles."""
+    found = []
+    with zipfile.ZipFile(archive) as members:
+        for name in members.namelist():
+            if name.endswith("_config.json"):
+                entries = json.loads(members.read(name))["config"]
+                found += [key for key, entry in entries.items() if entry["use_pickle"]]
+            elif "/sample_inputs/" in name and members.getinfo(name).file_size:
+                found.append("sample inputs")
+    return found
 
 
 def save_decoder(

@@ -47,7 +47,7 @@ def log(store: Store, record: Record, folder: Path, tags: Mapping[str, str]) -> 
     try:
         told = Model.load(str(folder))
         told.run_id, told.model_id, told.model_uuid = run_id, made.model_id, made.model_id
-        told.artifact_path = made.artifact_location
+        told.artifact_path = None  # the folder of the store on this machine
         told.save(str(folder / "MLmodel"))
         client.log_model_artifacts(made.model_id, str(folder))
         client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
