@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from reglab.config.help import help_text
 from reglab.errors import ConfigError, StoreLost
 from reglab.paths import CONF
-from reglab.stopping import Stopped, tell
+from reglab.stopping import Stopped, end_at_second_signal, tell
 
 HEAVY = ("torch", "pytorch_lightning", "mlflow")
 
@@ -58,6 +58,7 @@ def run_app(
         arguments = ["--multirun", *arguments]
     try:
         tell()
+        end_at_second_signal()
         sys.argv[1:] = prepare(arguments, config_name, check)
         _hand_over(main, config_name, check)
         sys.stdout.flush()

@@ -14,6 +14,10 @@ class StoreLost(ConfigError):
 
     def __init__(self, problem: object) -> None:
         super().__init__(f"{problem} (the same command then does what is not finished)")
+        self.problem = str(problem)
+
+    def __reduce__(self) -> tuple[type["StoreLost"], tuple[str]]:
+        return (StoreLost, (self.problem,))
 
 
 class InProgress(ConfigError):

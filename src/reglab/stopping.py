@@ -1,9 +1,11 @@
-"""Ctrl-C and SIGTERM as one exception that nobody on the way takes for an ordinary error."""
+"""Ctrl-C and SIGTERM as one exception that nobody on the way takes for an ordinary error; a second one ends at once."""
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -56,3 +58,73 @@ def stoppable() -> Iterator[None]:
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)
+
+
+_AGAIN_S = 1.0  # Ctrl-C reaches a whole process group, and may be passed on as well: what comes within this is one
+_LAST_S = 2.0
+_at_once: list[Callable[[], object]] = []
+_listening = False
+
+
+def end_at_second_signal() -> None:
+    """From now on another SIGINT or SIGTERM, a second or more after the first, ends the process at once.
+
+    A thread receives them as they arrive, so that it does not matter what the main thread is doing: it may be inside
+    C code, wait for a lock or for a server. What `at_once` has registered is done first, for two seconds at most.
+    """
+    global _listening
+    if _listening or threading.current_thread() is not threading.main_thread():
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    if hasattr(os, "register_at_fork"):  # the signals of a child are not this process's
+        os.register_at_fork(after_in_child=_deafen)
+    threading.Thread(target=_listen, args=(reader,), name="reglab-signals", daemon=True).start()
+    _listening = True
+
+
+@contextmanager
+def at_once(action: Callable[[], object]) -> Iterator[None]:
+    """Inside the block a second signal does `action` in another thread before it ends the process."""
+    _at_once.append(action)
+    try:
+        yield
+    finally:
+        _at_once.remove(action)
+
+
+def _deafen() -> None:
+    global _listening
+    with suppress(ValueError):
+        signal.set_wakeup_fd(-1)
+    _listening = False
+    _at_once.clear()
+
+
+def _listen(reader: int) -> None:
+    first: float | None = None
+    while True:
+        for signum in os.read(reader, 64):
+            if signum not in (signal.SIGINT, signal.SIGTERM):
+                continue
+            now = time.monotonic()
+            if first is None:
+                first = now
+            elif now - first >= _AGAIN_S:
+                _end_now(signum)
+
+
+def _end_now(signum: int) -> NoReturn:
+    last = threading.Thread(target=_do_last, daemon=True)
+    last.start()
+    last.join(_LAST_S)
+    with suppress(OSError):
+        os.write(2, f"ended at once by a second {Stopped(signum)}\n".encode())
+    os._exit(128 + signum)
+
+
+def _do_last() -> None:
+    for action in reversed(_at_once):
+        with suppress(Exception):
+            action()

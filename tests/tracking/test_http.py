@@ -2,23 +2,30 @@
 
 import json
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow.pyfunc
+import psutil
 import pytest
 import torch
 from mlflow.exceptions import MlflowException
 from torch import nn
 
+from reglab import deadlines
 from reglab.cli import report
 from reglab.errors import ConfigError, StoreLost
-from reglab.tracking import flavors, models, parent, queries
+from reglab.stopping import end_at_second_signal, stoppable
+from reglab.tracking import closing, flavors, models, parent, queries
 from reglab.tracking.link import run_link
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
+from reglab.tracking.uri import resolve
 from tests.conftest import fresh_store
+from tests.processes import Process
 from tests.tracking.servers import end, free_port, start
 
 pytestmark = pytest.mark.slow
@@ -99,6 +106,64 @@ def test_a_model_over_http(remote: Store, tmp_path: Path, monkeypatch: pytest.Mo
     assert queries.run(remote, run.id) == record
     monkeypatch.setenv("MLFLOW_TRACKING_URI", remote.uri)
     assert mlflow.pyfunc.load_model("models:/far/1").predict(inputs.numpy()).shape == (2, 2)
+
+
+def train_for_ever(uri: str) -> None:
+    """A run whose id it prints, in an epoch without end; a second signal ends it at once."""
+    end_at_second_signal()
+    store = open_store(uri, "over-http")
+    with stoppable(), TrackedRun.open(store, name="busy", tags={}, params={}) as run:
+        print(run.id, flush=True)
+        while True:
+            time.sleep(0.1)
+
+
+def test_a_server_that_hangs_does_not_keep_a_process_from_ending(
+    server: tuple[str, subprocess.Popen[bytes]], remote: Store
+) -> None:
+    processes = [Process(train_for_ever, remote.uri) for _ in range(2)]
+    runs = [process.stdout.readline().strip() for process in processes]
+    group = [psutil.Process(server[1].pid), *psutil.Process(server[1].pid).children(recursive=True)]
+    for one in group:
+        one.suspend()
+    try:
+        began = time.monotonic()
+        for process in processes:
+            process.terminate()
+        time.sleep(1.3)
+        processes[1].terminate()
+        assert processes[1].wait(10) == 128 + signal.SIGTERM  # at once, by the second signal
+        processes[0].wait(30)
+        assert time.monotonic() - began < closing.CLOSE_S + 8
+    finally:
+        for one in group:
+            one.resume()
+    assert {remote.client.get_run(run).info.status for run in runs} <= {"RUNNING", "KILLED"}
+    queries.bury(remote)
+    assert {remote.client.get_run(run).info.status for run in runs} == {"KILLED"}
+
+
+def test_a_call_to_a_server_that_hangs_says_so_and_fails(
+    server: tuple[str, subprocess.Popen[bytes]],
+    remote: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(deadlines, "_written", {})
+    group = [psutil.Process(server[1].pid), *psutil.Process(server[1].pid).children(recursive=True)]
+    for one in group:
+        one.suspend()
+    try:
+        with pytest.raises(MlflowException):
+            remote.client.search_experiments()
+        assert capsys.readouterr().err == f"waiting for the tracking store {remote.uri} ...\n"
+        with pytest.raises(ConfigError, match="no answer within 1 s"):
+            resolve(remote.uri)
+    finally:
+        for one in group:
+            one.resume()
 
 
 def test_lost_server_is_said_in_one_line(

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from sqlalchemy import make_url
 
 from reglab.errors import ConfigError
 from reglab.paths import PROJECT
-from reglab.tracking.uri import Place, resolve, without_password
+from reglab.tracking.uri import Place, locate, resolve, without_password
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,7 @@ def test_relative_sqlite_path_becomes_absolute(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_other_databases_pass_through() -> None:
-    assert resolve("postgresql+psycopg2://me:secret@db/lab").uri == "postgresql+psycopg2://me:secret@db/lab"
+    assert locate("postgresql+psycopg2://me:secret@db/lab").uri == "postgresql+psycopg2://me:secret@db/lab"
 
 
 @pytest.mark.parametrize("uri", ["file:///x/mlruns", "file:./mlruns", "/x/mlruns", "mlruns"])
@@ -140,10 +142,12 @@ def test_passwords_are_never_shown() -> None:
 
 
 class _Answers(BaseHTTPRequestHandler):
-    status = {"/mlflow/health": 200, "/login/health": 401, "/broken/health": 503}
+    health = {"mlflow": 200, "login": 401, "broken": 503, "half": 200}
+    api = {"mlflow": 200, "login": 401, "broken": 503, "half": 500, "api-only": 200}
 
     def do_GET(self) -> None:
-        self.send_response(self.status.get(self.path, 404))
+        name, _, path = self.path.removeprefix("/").partition("/")
+        self.send_response((self.health if path == "health" else self.api).get(name, 404))
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
@@ -161,11 +165,33 @@ def address() -> Iterator[str]:
 def test_server_that_answers(address: str) -> None:
     assert resolve(f"{address}/mlflow/") == Place(f"{address}/mlflow", None)
     assert resolve(f"{address.replace('//', '//me:secret@')}/login").uri.endswith("/login")
+    assert resolve(f"{address}/api-only").uri.endswith("/api-only")
 
 
 def test_server_that_is_something_else(address: str) -> None:
     assert "not as an MLflow server" in refused(f"{address}/other")
     assert "answers 503" in refused(f"{address}/broken")
+
+
+def test_server_whose_health_is_fine_and_whose_api_is_broken(address: str) -> None:
+    assert "answers 500" in refused(f"{address}/half")
+
+
+def test_the_proxy_that_requests_go_through_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    line = refused("http://127.0.0.1:5000")
+    assert "http_proxy=http://me:***@127.0.0.1:1" in line
+
+
+def test_encoded_characters_of_a_path_mean_those_characters(tmp_path: Path) -> None:
+    for name in ("a b", "a%20b", "a?b"):
+        (tmp_path / name).mkdir()
+        place = resolve(f"sqlite:///{quote(str(tmp_path / name))}/mlflow.db")
+        assert place.database == tmp_path / name / "mlflow.db"
+        assert make_url(place.uri).database == str(place.database)  # as MLflow's driver reads it
+        assert place.artifact_root == f"{tmp_path / name}/mlartifacts"
+        assert locate(place.uri) == place
 
 
 def test_server_that_is_not_there() -> None:

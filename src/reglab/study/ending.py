@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reglab.deadlines import Overdue, waiting
 from reglab.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped
 from reglab.study import children
@@ -41,7 +42,7 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
         StoreLost: whatever went wrong, the store does not answer any more.
     """
     from reglab.tracking import parent, queries
-    from reglab.tracking.closing import signals_held
+    from reglab.tracking.closing import CLOSE_S, signals_held
     from reglab.tracking.uri import unusable
 
     entered = Parent()
@@ -53,7 +54,10 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
             children.end()
             entered.lost = unusable(store.uri) is not None
             if not entered.lost:
-                queries.bury(store)
+                with suppress(Overdue), waiting(limit=CLOSE_S):
+                    entered.lost = True
+                    queries.bury(store)
+                    entered.lost = False
         raise
     except Exception as error:
         gone = unusable(store.uri)
@@ -62,8 +66,13 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
             raise
         raise StoreLost(gone) from error
     finally:  # a signal can come between entering and knowing it
-        if not entered.lost and (run_id := entered.run_id or parent.find(store, name, kind)):
-            parent.close(store, run_id, entered.status)
+        if not entered.lost:
+            killed = entered.status == "KILLED"
+            with suppress(Overdue), waiting(limit=CLOSE_S) if killed else nullcontext():
+                entered.lost = killed
+                if run_id := entered.run_id or parent.find(store, name, kind):
+                    parent.close(store, run_id, entered.status)
+                entered.lost = False
 
 
 def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -> bool:

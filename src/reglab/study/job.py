@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash
 from reglab.config.selection import tidy
-from reglab.errors import ConfigError, InProgress
+from reglab.errors import ConfigError, InProgress, StoreLost
 from reglab.stopping import Stopped
 from reglab.tracking.uri import unusable
 
@@ -71,6 +71,8 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
             import traceback
 
             traceback.print_exc()
+        if isinstance(error, StoreLost):
+            raise NoStore(str(error.problem)) from error
         if (gone := unusable(cfg.tracking.uri)) is not None:
             raise NoStore(str(gone)) from gone
         run_id = getattr(error, "run_id", None)

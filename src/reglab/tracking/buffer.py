@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
+from reglab.tracking.client import impatient
 from reglab.tracking.owner import now_ms
 
 FLUSH_S = 2.0
@@ -49,9 +50,12 @@ class Buffer:
 
     def send(self) -> None:
         """Sends everything now. What could not be sent is kept."""
+        self._send(self._client)
+
+    def _send(self, client: MlflowClient) -> None:
         while self._metrics or self._tags:
             metrics, names = self._metrics[:_MAX_METRICS], list(self._tags)[:_MAX_TAGS]
-            self._client.log_batch(self._run_id, metrics, tags=[RunTag(name, self._tags[name]) for name in names])
+            client.log_batch(self._run_id, metrics, tags=[RunTag(name, self._tags[name]) for name in names])
             del self._metrics[: len(metrics)]
             for name in names:
                 del self._tags[name]
@@ -61,7 +65,7 @@ class Buffer:
         if time.monotonic() < self._due:
             return
         try:
-            self.send()
+            self._send(impatient(self._client))  # training does not wait for it
         except MlflowException as error:
             if error.error_code not in _PASSING:
                 raise

@@ -2,30 +2,29 @@
 
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
-from reglab.tracking.store import Store, open_store
-from reglab.tracking.uri import resolve
+from reglab.tracking.store import Store, connected, open_store
+from reglab.tracking.uri import resolve, unusable
 
 START = 'make one: make sweep ARGS="regularizer=none,dropout seed=0,1,2"'
 
 
-def existing(uri: str | None, experiment: str) -> Store:
+def existing(uri: str | None, experiment: str, *, writes: bool = False) -> Store:
     """The store at `uri`, which must hold the experiment.
+
+    Args:
+        uri: as the user gave it.
+        experiment: its experiment.
+        writes: it is to be written; without, a read-only store will do, and is opened as such.
 
     Raises:
         ConfigError: nothing was tracked there, or no such experiment.
     """
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    place = resolve(uri)
+    place = resolve(uri, writes=False)
     if place.database is not None and not place.database.exists():
         raise place.error(f"nothing was tracked there yet; {START}")
-    try:
-        client = MlflowClient(place.uri)
-        if client.get_experiment_by_name(experiment) is None:
-            names = [found.name for found in client.search_experiments() if found.name != "Default"]
-            near = did_you_mean(experiment, names) or (f" (it has {', '.join(names[:8])})" if names else f"; {START}")
-            raise ConfigError(f"tracking.experiment={experiment}: no such experiment{near}")
-    except MlflowException:
-        pass  # told by open_store
-    return open_store(uri, experiment)
+    client = connected(place)
+    if client.get_experiment_by_name(experiment) is None:
+        names = [found.name for found in client.search_experiments() if found.name != "Default"]
+        near = did_you_mean(experiment, names) or (f" (it has {', '.join(names[:8])})" if names else f"; {START}")
+        raise ConfigError(f"tracking.experiment={experiment}: no such experiment{near}")
+    return open_store(uri, experiment, writes=writes or unusable(uri) is None)

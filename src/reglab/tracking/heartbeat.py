@@ -8,11 +8,12 @@ from contextlib import suppress
 from mlflow import MlflowClient
 
 from reglab.tracking import owner
+from reglab.tracking.client import impatient
 
 TAG = "heartbeat"
 EVERY_S = 30.0
 SILENT_S = 300.0  # ten beats: more than a server's restart, or clocks of two hosts that differ a little
-_STOP_S = 20.0  # as long as sqlite waits for a lock
+_STOP_S = 10.0  # as long as a request waits for an answer
 
 
 class Heart:
@@ -28,7 +29,7 @@ class Heart:
     """
 
     def __init__(self, client: MlflowClient, run_id: str, every: float = EVERY_S) -> None:
-        self._client = client
+        self._client = impatient(client)
         self._run_id = run_id
         self._every = every
         self._ended = threading.Event()
@@ -36,7 +37,7 @@ class Heart:
         self._thread.start()
 
     def stop(self) -> None:
-        """No beat begins after this; one under way is waited for (20 s at most: the server may hang)."""
+        """No beat begins after this; one under way is waited for (10 s at most: the server may hang)."""
         self._ended.set()
         self._thread.join(_STOP_S)
 

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from mlflow.entities import RunTag
 
+from reglab.deadlines import waiting
 from reglab.tracking import artifacts, owner, queries
-from reglab.tracking.closing import signals_held
+from reglab.tracking.closing import CLOSE_S, signals_held
 from reglab.tracking.heartbeat import EVERY_S, Heart
 from reglab.tracking.run import PARENT_TAG, standard_tags
 from reglab.tracking.store import Store
@@ -69,8 +71,12 @@ def close(store: Store, parent: str, status: str) -> None:
         store: where.
         parent: its id.
         status: FINISHED, FAILED or KILLED.
+
+    Raises:
+        Overdue: KILLED, and the store did not answer within `CLOSE_S` seconds: the next start finds the run.
     """
-    with signals_held(deliver=status != "KILLED"):
+    limit = waiting(limit=CLOSE_S) if status == "KILLED" else nullcontext()
+    with signals_held(deliver=status != "KILLED"), limit:
         if heart := _hearts.pop(parent, None):
             heart.stop()
         with store.lock():

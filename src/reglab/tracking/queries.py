@@ -113,8 +113,13 @@ def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, f
 
 
 def bury(store: Store) -> list[str]:
-    """Ends as KILLED what is RUNNING though its process is gone, or silent on another host; returns the ids."""
-    buried = []
+    """Ends as KILLED what is RUNNING though its process is gone, or silent on another host; returns the ids.
+
+    A read-only store stays as it is.
+    """
+    buried: list[str] = []
+    if store.read_only:
+        return buried
     for record in runs(store, status="RUNNING"):
         if heartbeat.lost(record.tags) is None:
             continue

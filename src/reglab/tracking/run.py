@@ -4,19 +4,20 @@ import getpass
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
 
 from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 
+from reglab.deadlines import Overdue, waiting
 from reglab.errors import Diverged, StoreLost
-from reglab.stopping import Stopped
+from reglab.stopping import Stopped, at_once
 from reglab.tracking import heartbeat, owner
 from reglab.tracking.artifacts import Artifacts
 from reglab.tracking.buffer import Buffer, texts
-from reglab.tracking.closing import signals_held
+from reglab.tracking.closing import CLOSE_S, signals_held
 from reglab.tracking.store import Store
 from reglab.tracking.uri import Place, unusable
 
@@ -32,7 +33,7 @@ class TrackedRun:
     `diverged` and `diverged_step`; anything else: FAILED. A FAILED run has `error.txt` (one line, then the traceback)
     and the line as tag `error`. Signals wait until the run is closed. Until then it has a heartbeat.
     Where the store has gone, whatever the block raised becomes `StoreLost`, and the run stays RUNNING until the next
-    start finds it.
+    start finds it; as it does where a second signal ends the process at once, unless there is time to mark it KILLED.
     """
 
     def __init__(self, store: Store, run_id: str, artifact_uri: str, beat_s: float = heartbeat.EVERY_S) -> None:
@@ -42,6 +43,8 @@ class TrackedRun:
         self._artifacts = Artifacts(store.client, store.uri, run_id, artifact_uri)
         self.status = "RUNNING"
         self._heart = heartbeat.Heart(store.client, run_id, beat_s)
+        self._while_open = ExitStack()
+        self._while_open.enter_context(at_once(lambda: store.client.set_terminated(run_id, "KILLED")))
 
     @classmethod
     def open(
@@ -101,8 +104,14 @@ class TrackedRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, StoreLost):  # each further call would wait as long
+            self._while_open.close()
+            self._heart.stop()
+            return
         stopped = isinstance(error, (Stopped, KeyboardInterrupt, SystemExit, GeneratorExit))
-        with signals_held(deliver=not stopped):  # a second Ctrl-C while it is being closed changes nothing
+        # A signal that comes at once after the first changes nothing; a store that hangs gets a limit.
+        limit = waiting(limit=CLOSE_S) if stopped else nullcontext()
+        with self._while_open, signals_held(deliver=not stopped), limit:
             problem = self._close("FINISHED" if error is None else "KILLED" if stopped else "FAILED", error)
         if problem is None:
             return
@@ -116,7 +125,6 @@ class TrackedRun:
 
     def _close(self, status: str, error: BaseException | None) -> str | None:
         """Sends what is buffered, then the status; returns what went wrong on the way, in one line."""
-        self._heart.stop()
         problems: list[str] = []
         lost = False
 
@@ -126,10 +134,15 @@ class TrackedRun:
                 return
             try:
                 step()
-            except (MlflowException, OSError) as failure:
+            except StoreLost:
+                self._heart.stop()
+                raise
+            except (MlflowException, OSError, Overdue) as failure:
                 problems.append(_one_line(failure))
-                lost = isinstance(failure.__context__, OSError)  # the request itself failed, and not its answer
+                # The request itself failed, and not its answer.
+                lost = isinstance(failure, Overdue) or isinstance(failure.__context__, OSError)
 
+        attempt(self._heart.stop)
         if status == "FAILED" and error is not None:
             line = _one_line(error)
             diverged = {"diverged": "true", "diverged_step": error.step} if isinstance(error, Diverged) else {}

@@ -1,28 +1,29 @@
 """Opens a tracking store: database and experiment are made once, however many processes start at the same moment."""
 
-import hashlib
 import logging
 import os
 import sqlite3
-import tempfile
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from filelock import BaseFileLock, FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from reglab.drafts import draft_folder
 from reglab.errors import ConfigError
+from reglab.tracking import database
+from reglab.tracking.client import client_of, patiently
+from reglab.tracking.locks import locked
 from reglab.tracking.uri import Place, check, locate
 
-# A database under way for longer than this is not being created, but stuck.
-_LOCK_TIMEOUT_S = 120
 _LOCAL_DISKS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs", "apfs", "hfs")
-_opened: dict[tuple[str, str], "Store"] = {}
+_MAKING_S = 20.0  # to import MLflow's store and make its tables takes seconds
+_LONGEST = 250  # of an experiment: what every database keeps
+_opened: dict[tuple[str, str, bool], "Store"] = {}
 
 
 @dataclass(frozen=True)
@@ -40,56 +41,103 @@ class Store:
     experiment_id: str
     experiment: str
     uri: str
+    read_only: bool = False
 
-    def lock(self) -> BaseFileLock:
-        """Held by one process of this host at a time (re-entrant within it); for looking before making."""
-        return _lock(self.uri, Place(self.uri, None).database)
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return locate(self.uri)
 
-    def model_lock(self) -> BaseFileLock:
+    def lock(self) -> AbstractContextManager[None]:
+        """Held by one process at a time (re-entrant within it), see `locks.locked`; for looking before making."""
+        return locked(self.place)
+
+    def model_lock(self) -> AbstractContextManager[None]:
         """The same for models, whose making takes as long as it takes: no run waits for it."""
-        return _lock(self.uri, Place(self.uri, None).database, ".models", timeout=-1)
+        return locked(self.place, ".models", timeout=-1)
 
 
-def open_store(uri: str | None, experiment: str) -> Store:
+def open_store(uri: str | None, experiment: str, *, writes: bool = True) -> Store:
     """The store at `uri` (see `uri.resolve`) with `experiment` made where it is missing; cached per process.
+
+    Args:
+        uri: as the user gave it.
+        experiment: its experiment.
+        writes: without, the experiment must be there, and nothing is made: a read-only store will do.
 
     Raises:
         ConfigError: the place cannot be used, or the experiment was deleted.
     """
     place = locate(uri)
-    key = (place.uri, experiment)
+    key = (place.uri, experiment, writes)
     if key not in _opened:
-        check(place)
+        if len(experiment) > _LONGEST:
+            raise ConfigError(
+                f"tracking.experiment={experiment[:40]}...: has {len(experiment)} characters; give at most {_LONGEST}"
+            )
+        check(place, writes=writes)
         _quiet()
         try:
-            with _lock(place.uri, place.database) if place.database else nullcontext():
-                _opened[key] = _open(place, experiment)
-        except (MlflowException, SQLAlchemyError, ImportError, TimeoutError) as error:
+            with locked(place) if place.is_database and writes else nullcontext():
+                _opened[key] = patiently(place, _open, place, experiment, writes, limit=None, after=_MAKING_S)
+        except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
             raise place.error(_reason(place, error)) from error
     return _opened[key]
 
 
-def _open(place: Place, experiment: str) -> Store:
-    if place.artifact_root is None:
-        client = MlflowClient(place.uri)
+def connected(place: Place) -> MlflowClient:
+    """MLflow's client for a store that exists, for reading only.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    _quiet()
+    try:
+        return patiently(place, _reader, place, limit=None, after=_MAKING_S)
+    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
+        raise place.error(_reason(place, error)) from error
+
+
+def _reader(place: Place) -> MlflowClient:
+    if not place.is_database:
+        return client_of(place)
+    uri = database.connect(place, writes=False)
+    if not database.has_tables(uri):  # MLflow would make them
+        raise place.error("holds no tables of MLflow, so nothing was tracked there yet")
+    return client_of(place, uri)
+
+
+def _open(place: Place, experiment: str, writes: bool) -> Store:
+    if not writes:
+        client = _reader(place)
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            raise ConfigError(f"tracking.experiment={experiment}: no such experiment")
+    elif not place.is_database:
+        client = client_of(place)
         found = client.get_experiment_by_name(experiment) or _create(client, experiment)
     else:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        if place.database and not place.database.exists():
+        assert place.artifact_root is not None
+        if place.database and not _holds_something(place.database):
             _make(place.database, place.artifact_root)
+        database.connect(place)
         # Made with its artifact root, which MlflowClient cannot be told: its own would depend on the working directory.
-        database = SqlAlchemyStore(place.uri, place.artifact_root)
-        client = MlflowClient(place.uri)
-        found = client.get_experiment_by_name(experiment) or database.get_experiment(
-            database.create_experiment(experiment)
-        )
+        tables = SqlAlchemyStore(place.uri, place.artifact_root)
+        client = client_of(place)
+        found = client.get_experiment_by_name(experiment) or tables.get_experiment(tables.create_experiment(experiment))
     if found.lifecycle_stage != LifecycleStage.ACTIVE:
         raise ConfigError(
             f"tracking.experiment={experiment}: was deleted; choose another name or restore it: "
-            f"MLFLOW_TRACKING_URI={place.uri} mlflow experiments restore --experiment-id {found.experiment_id}"
+            f"MLFLOW_TRACKING_URI={place.shown} mlflow experiments restore --experiment-id {found.experiment_id}"
         )
-    return Store(client, found.experiment_id, experiment, place.uri)
+    return Store(client, found.experiment_id, experiment, place.uri, read_only=not writes)
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether a sqlite database is there; an empty file is none."""
+    return any(Path(f"{path}{suffix}").exists() and os.path.getsize(f"{path}{suffix}") for suffix in ("", "-wal"))
 
 
 def _create(client: MlflowClient, experiment: str) -> Experiment:
@@ -104,16 +152,16 @@ def _create(client: MlflowClient, experiment: str) -> Experiment:
         return found
 
 
-def _make(database: Path, artifact_root: str) -> None:
+def _make(path: Path, artifact_root: str) -> None:
     """A new database is made aside and moved to its place whole: MLflow could not open what a kill leaves half made."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    with tempfile.TemporaryDirectory(prefix=f".{database.name}-", dir=database.parent) as folder:
-        draft = Path(folder, database.name)
+    with draft_folder(path) as folder:
+        draft = folder / path.name
         _write_ahead(draft)
-        store = SqlAlchemyStore(f"sqlite:///{draft}", artifact_root)
+        store = SqlAlchemyStore(f"sqlite:///{str(draft).replace('%', '%25').replace('?', '%3F')}", artifact_root)
         store._dispose_engine()  # the last connection takes the log into the file
-        os.replace(draft, database)
+        os.replace(draft, path)
 
 
 def _write_ahead(database: Path) -> None:
@@ -128,15 +176,6 @@ def _write_ahead(database: Path) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _lock(uri: str, database: Path | None, of: str = "", timeout: float = _LOCK_TIMEOUT_S) -> BaseFileLock:
-    if database is not None:
-        path = database.with_name(f"{database.name}{of}.lock")
-    else:
-        name = hashlib.sha256(f"{os.getuid()} {uri}".encode()).hexdigest()[:16]
-        path = Path(tempfile.gettempdir(), f"reglab-{name}{of}.lock")
-    return FileLock(path, timeout=timeout, is_singleton=True)
-
-
 def _quiet() -> None:
     """Making a schema is no news, and a database error is told once, by who catches it."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -145,14 +184,11 @@ def _quiet() -> None:
 
 
 def _reason(place: Place, error: Exception) -> str:
+    error = getattr(error, "orig", None) or error
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if "database schema" in line or "locate revision" in line:
-        return f"was made by another version of MLflow; back it up, then run: mlflow db upgrade {place.uri}"
+        return f"was made by another version of MLflow; back it up, then run: mlflow db upgrade {place.shown}"
     if isinstance(error, ImportError):
         return f"its driver is not installed ({line})"
-    if isinstance(error, TimeoutError):
-        return (
-            f"locked by another process for {_LOCK_TIMEOUT_S} s; end it, or delete the .lock file beside the database"
-        )
     remedy = "move the file away, or name another" if place.database else "check the address"
     return f"cannot be opened ({line[:300]}); {remedy}"

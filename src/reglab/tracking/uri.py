@@ -2,19 +2,19 @@
 
 import errno
 import os
+import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from reglab.errors import ConfigError
 from reglab.paths import PROJECT
 
 DATABASES = ("postgresql", "mysql", "mssql")
-_TIMEOUT_S = 1.0
-_NO_ANSWER = f"no answer within {_TIMEOUT_S:g} s; start the server or check the address"
+_FREE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,39 @@ class Place:
         """The sqlite file, None for other stores."""
         return _sqlite_path(self.uri) if self.uri.startswith("sqlite") else None
 
+    @property
+    def is_database(self) -> bool:
+        """Whether this process opens the database itself; servers and Databricks have one of their own."""
+        return self.artifact_root is not None
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether it is a PostgreSQL database that this process opens itself."""
+        return self.uri.startswith(("postgresql:", "postgresql+"))
+
+    @property
+    def shown(self) -> str:
+        """The URI without its password."""
+        return without_password(self.uri)
+
     def error(self, problem: str) -> ConfigError:
         """One line that names the key, the URI (without its password) and the problem."""
         came_from = "" if self.source == "tracking.uri" else f" (from {self.source})"
-        return ConfigError(f"tracking.uri={without_password(self.uri)}{came_from}: {problem}")
+        return ConfigError(f"tracking.uri={self.shown}{came_from}: {problem}")
 
 
-def resolve(uri: str | None) -> Place:
+def resolve(uri: str | None, *, writes: bool = True) -> Place:
     """The store to use, checked: explicit `uri`, else MLFLOW_TRACKING_URI, else the project's own database.
+
+    Args:
+        uri: as the user gave it.
+        writes: whether the store is to be written; without, a read-only one will do.
 
     Raises:
         ConfigError: a scheme MLflow no longer takes, a missing or read-only folder, a server that does not answer.
     """
     place = locate(uri)
-    check(place)
+    check(place, writes=writes)
     return place
 
 
@@ -67,7 +86,8 @@ def locate(uri: str | None) -> Place:
         if path is None or path.name.startswith((":memory:", "file:")):
             raise place.error("names no file, so nothing would be kept; give sqlite:////absolute/path/mlflow.db")
         query = uri.partition("?")[2]
-        absolute = f"{scheme}:///{path}" + (f"?{query}" if query else "")
+        escaped = str(path).replace("%", "%25").replace("?", "%3F")  # SQLAlchemy decodes it
+        absolute = f"{scheme}:///{escaped}" + (f"?{query}" if query else "")
         return Place(absolute, str(path.parent / "mlartifacts"), source)
     if base in DATABASES and rest.startswith("//"):
         return Place(uri, str(PROJECT / "mlartifacts"), source)
@@ -85,15 +105,19 @@ def locate(uri: str | None) -> Place:
     raise place.error(f"unknown scheme {base!r}; known: {known}")
 
 
-def check(place: Place) -> None:
-    """Raises ConfigError where `place` cannot be written or does not answer within a second."""
+def check(place: Place, *, writes: bool = True) -> None:
+    """Raise ConfigError where `place` cannot be used or does not answer within seconds; see `resolve`."""
     database = place.database
     if database is not None:
-        _check_database(place, database)
-        if place.artifact_root and Path(place.artifact_root).exists():
+        _check_database(place, database, writes)
+        if writes and place.artifact_root and Path(place.artifact_root).exists():
             _check_folder(place, Path(place.artifact_root))
-    elif place.uri.startswith("http"):
-        _check_server(place)
+    elif place.is_database or place.uri.startswith("http"):
+        from reglab.tracking import reachable
+
+        ask = reachable.database_problem if place.is_database else reachable.server_problem
+        if problem := ask(place.uri):
+            raise place.error(problem)
 
 
 def unusable(uri: str | None) -> ConfigError | None:
@@ -116,30 +140,33 @@ def without_password(uri: str) -> str:
 
 def _sqlite_path(uri: str) -> Path | None:
     """Absolute path of a sqlite URI (`sqlite:///relative`, `sqlite:////absolute`), None where it names none."""
-    path = uri.partition("://")[2].partition("?")[0].removeprefix("/")
+    path = unquote(uri.partition("://")[2].partition("?")[0].removeprefix("/"))
     return Path(os.path.abspath(path)) if path else None
 
 
-def _check_database(place: Place, path: Path) -> None:
+def _check_database(place: Place, path: Path, writes: bool) -> None:
     try:
         if path.is_dir():
             raise place.error("is a folder; name a file in it, such as mlflow.db")
-        _check_folder(place, path.parent)
+        if writes:
+            _check_folder(place, path.parent)
         if not path.exists():
             return
-        if not path.stat().st_mode & 0o222:  # root could write it all the same, but somebody said not to
+        if writes and not path.stat().st_mode & 0o222:  # root could write it all the same, but somebody said not to
             raise place.error("the database is read-only; make it writable (chmod u+w) or name another")
-        if not os.access(path, os.W_OK):
+        if not os.access(path, os.W_OK if writes else os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        if not _is_sqlite(path):
+        if not _is_sqlite(path, writes):
             raise place.error("is not a sqlite database; name another file")
     except OSError as error:
-        raise place.error(f"the database cannot be written ({error.strerror}); name another") from error
+        verb = "written" if writes else "read"
+        raise place.error(f"the database cannot be {verb} ({error.strerror}); name another") from error
 
 
-def _is_sqlite(path: Path) -> bool:
+def _is_sqlite(path: Path, writes: bool) -> bool:
     """Sqlite itself looks: to close a file by other means lets go of the locks that this process has on it (POSIX)."""
-    with closing(sqlite3.connect(path, timeout=0)) as connection:
+    name = f"file:{quote(str(path))}?mode={'rw' if writes else 'ro'}"
+    with closing(sqlite3.connect(name, uri=True, timeout=0)) as connection:
         try:
             connection.execute("PRAGMA schema_version")
         except sqlite3.DatabaseError as error:
@@ -158,47 +185,7 @@ def _check_folder(place: Place, folder: Path) -> None:
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
+        if (free := shutil.disk_usage(folder).free) < _FREE_BYTES:
+            raise place.error(f"no space is left on its disk ({free // 1024} KiB free); delete files or name another")
     except OSError as error:
         raise place.error(f"the folder {folder} cannot be written ({error.strerror}); name another") from error
-
-
-def _check_server(place: Place) -> None:
-    """Asks for /health, then for the API: some hosts serve only the latter."""
-    import threading
-
-    problem: list[str] = []
-    thread = threading.Thread(target=lambda: problem.append(_server_problem(place.uri)), daemon=True)
-    thread.start()
-    thread.join(_TIMEOUT_S)  # a name look-up has no timeout of its own
-    if not problem:
-        raise place.error(_NO_ANSWER)
-    if problem[0]:
-        raise place.error(problem[0])
-
-
-def _server_problem(uri: str) -> str:
-    """What is wrong with the server at `uri`; empty when it answers."""
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    parts = urlsplit(uri)
-    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
-    try:
-        for path in ("/health", "/api/2.0/mlflow/experiments/search?max_results=1"):
-            try:
-                urllib.request.urlopen(address + path, timeout=_TIMEOUT_S).close()
-                return ""
-            except urllib.error.HTTPError as error:
-                if error.code != 404:  # asking for a login is an answer too
-                    return "" if error.code < 500 else f"the server answers {error.code}; see its log"
-        return "answers, but not as an MLflow server; check the address"
-    except TimeoutError:
-        return _NO_ANSWER
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, TimeoutError):
-            return _NO_ANSWER
-        reason = getattr(error.reason, "strerror", None) or error.reason
-        return f"unreachable ({reason}); start the server or check the address"
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"unreachable ({type(error).__name__}); start the server or check the address"

@@ -16,7 +16,7 @@ from reglab.config.suggest import did_you_mean
 from reglab.config.trusted import check_overrides, check_targets
 from reglab.errors import ConfigError
 from reglab.tracking import artifacts, queries
-from reglab.tracking.store import Store, open_store
+from reglab.tracking.store import Store, connected, open_store
 from reglab.tracking.uri import Place, resolve, without_password
 
 _FILES = ("path", "root")  # a user's data, which enter the identity by their content
@@ -107,7 +107,7 @@ def recomposed(origin: Origin, uri: str | None) -> DictConfig:
 def _store_of(place: Place, uri: str | None, run_id: str) -> Store:
     if place.database is not None and not place.database.exists():
         raise place.error("nothing was tracked there yet; make a run: make train")
-    client = MlflowClient(place.uri)
+    client = connected(place)
     try:
         experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
     except MlflowException as error:

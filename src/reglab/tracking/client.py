@@ -1,0 +1,114 @@
+"""MLflow's client with patience: a call that waits says so, is repeated while the store is busy, and ends."""
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ErrorCode
+from sqlalchemy.exc import OperationalError
+
+from reglab.deadlines import ANNOUNCE_S, Overdue, waiting
+from reglab.errors import StoreLost
+from reglab.tracking.uri import Place
+
+BUSY_S = 120.0  # a database that another process has locked is waited for
+_RESTART_S = 12.0  # a database server that restarts too; as long as MLflow repeats requests to its own server
+_CALL_S = 120.0  # one call to a server that answers byte by byte
+_PAUSE_S = 0.25
+# Files take as long as their size needs. Each request of theirs has a limit of its own.
+_UNAVAILABLE = ErrorCode.Value("TEMPORARILY_UNAVAILABLE")
+_FILES = ("log_artifact", "log_artifacts", "log_text", "log_model_artifacts", "download_artifacts")
+
+
+def client_of(place: Place, tracking_uri: str | None = None) -> MlflowClient:
+    """MLflow's client for a store; its calls raise as MLflow's do, and `StoreLost` where a lock outlasts `BUSY_S`.
+
+    Args:
+        place: the store.
+        tracking_uri: what MLflow is given, where that differs from `place.uri`.
+    """
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors are reported by who catches them
+    return cast(MlflowClient, _Patient(MlflowClient(tracking_uri or place.uri), place))
+
+
+def impatient(client: MlflowClient) -> MlflowClient:
+    """The client without repetitions and messages, for calls that can be left out."""
+    return client._client if isinstance(client, _Patient) else client
+
+
+class _Patient:
+    def __init__(self, client: MlflowClient, place: Place) -> None:
+        self._client = client
+        self._place = place
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._client, name)
+        if name.startswith("_") or not callable(attribute):
+            return attribute
+        limit = None if name in _FILES else _CALL_S
+        return functools.partial(patiently, self._place, attribute, limit=limit)
+
+
+def patiently(
+    place: Place,
+    function: Callable[..., Any],
+    *args: Any,
+    limit: float | None = _CALL_S,
+    after: float = ANNOUNCE_S,
+    **kwargs: Any,
+) -> Any:
+    """The value of a function that asks the store, called again while the database is locked or its server restarts.
+
+    Args:
+        place: the store.
+        function: called with the other arguments.
+        limit: seconds for one call.
+        after: seconds before a line says what it waits for.
+
+    Raises:
+        StoreLost: another process has locked the database for `BUSY_S` seconds.
+        MlflowException: as MLflow raises it; TEMPORARILY_UNAVAILABLE after `limit` seconds without an answer.
+    """
+    began = time.monotonic()
+    with waiting(lambda: f"waiting for the tracking store {place.shown}{_whose(place)} ...", after=after):
+        while True:
+            overdue = Overdue(limit or 0.0)
+            try:
+                with waiting(limit=limit, error=overdue):
+                    return function(*args, **kwargs)
+            except Overdue as error:
+                if error is not overdue:  # the limit of something around this call
+                    raise
+                raise MlflowException(str(error), error_code=_UNAVAILABLE) from TimeoutError(str(error))
+            except (MlflowException, OperationalError) as error:
+                waited, most = time.monotonic() - began, _patience(place, error)
+                if waited >= most:
+                    if most == BUSY_S:
+                        problem = f"locked by another process for {BUSY_S:.0f} s{_whose(place)}; end that process"
+                        raise StoreLost(place.error(problem)) from error
+                    raise
+                time.sleep(_PAUSE_S)
+
+
+def _patience(place: Place, error: Exception) -> float:
+    """Seconds for which a call that failed is repeated: its transaction was rolled back."""
+    cause = error if isinstance(error, OperationalError) else error.__cause__
+    if not isinstance(cause, OperationalError):
+        return 0.0
+    if place.database is None:
+        return _RESTART_S
+    name = getattr(cause.orig, "sqlite_errorname", "") or ""
+    return BUSY_S if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) else 0.0
+
+
+def _whose(place: Place) -> str:
+    from reglab.tracking.locks import holder
+
+    if place.database is None:
+        return ""
+    held = holder(place.database) or holder(place.database.with_name(f"{place.database.name}-shm"))
+    return f" (locked by {held})" if held else ""

@@ -1,0 +1,147 @@
+"""One process at a time: a lock file beside a sqlite database, an advisory lock inside PostgreSQL."""
+
+import hashlib
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from filelock import FileLock, Timeout
+
+from reglab.deadlines import ANNOUNCE_S, waiting
+from reglab.errors import StoreLost
+from reglab.tracking.uri import Place
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+LOCK_S = 120.0  # what is locked for longer than this is not being made, but stuck
+_POLL_S = 0.1
+_held: dict[tuple[str, str], "tuple[Connection, int]"] = {}  # advisory locks of this process, and how often
+_own = threading.RLock()
+
+
+@contextmanager
+def locked(place: Place, of: str = "", *, timeout: float = LOCK_S) -> Iterator[None]:
+    """Hold the store's lock inside the block; re-entrant within a process.
+
+    PostgreSQL holds it itself, for all hosts, and lets it go where a process dies. For sqlite it is a file beside the
+    database. For servers and other databases it is a file of this host: processes of other hosts are not kept out.
+
+    Args:
+        place: the store.
+        of: which of its locks.
+        timeout: seconds; -1: as long as it takes.
+
+    Raises:
+        StoreLost: another process has held it for `timeout` seconds.
+    """
+    if place.is_postgresql:
+        with _own:
+            _take(place, of, timeout)
+            try:
+                yield
+            finally:
+                _release(place, of)
+        return
+    path = lock_file(place, of)
+    lock = FileLock(path, timeout=timeout, is_singleton=True)
+    try:
+        with waiting(lambda: f"waiting for another process that uses {place.shown}: {holder(path) or 'unknown'} ..."):
+            lock.acquire()
+    except Timeout as error:
+        raise _stuck(place, timeout, holder(path)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def lock_file(place: Place, of: str = "") -> Path:
+    """The file whose lock stands for the store's."""
+    if place.database is not None:
+        return place.database.with_name(f"{place.database.name}{of}.lock")
+    name = hashlib.sha256(f"{os.getuid()} {place.uri}".encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"reglab-{name}{of}.lock")
+
+
+def holder(path: Path) -> str | None:
+    """The process that holds a lock on a file, ``process 123 (stopped)``; None where Linux does not list one."""
+    with suppress(OSError, ValueError):
+        status = path.stat()
+        file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            fields = line.split()
+            if "->" in fields or file not in fields or "WRITE" not in fields:
+                continue
+            pid = int(fields[fields.index(file) - 1])
+            if pid not in (os.getpid(), -1):
+                with suppress(psutil.Error):
+                    return f"process {pid} ({psutil.Process(pid).status()})"
+                return f"process {pid}"
+    return None
+
+
+def _take(place: Place, of: str, timeout: float) -> None:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.pool import NullPool
+
+    key = (place.uri, of)
+    if key in _held:
+        connection, depth = _held[key]
+        _held[key] = (connection, depth + 1)
+        return
+    connection = create_engine(place.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect()
+    began, announced = time.monotonic(), False
+    try:
+        while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _number(of)}).scalar():
+            waited = time.monotonic() - began
+            if 0 <= timeout <= waited:
+                raise _stuck(place, timeout, _session(connection, of))
+            if waited >= ANNOUNCE_S and not announced:
+                announced = True
+                with waiting(
+                    f"waiting for another process that uses {place.shown}: {_session(connection, of)} ...", after=0.0
+                ):
+                    time.sleep(0.5)
+            time.sleep(_POLL_S)
+    except BaseException:
+        connection.close()
+        raise
+    _held[key] = (connection, 1)
+
+
+def _release(place: Place, of: str) -> None:
+    connection, depth = _held.pop((place.uri, of))
+    if depth > 1:
+        _held[place.uri, of] = (connection, depth - 1)
+    else:
+        connection.close()  # the lock ends with its session
+
+
+def _number(of: str) -> int:
+    """The lock's key, a signed 64-bit integer; PostgreSQL keeps those of each database apart."""
+    return int.from_bytes(hashlib.sha256(f"reglab{of}".encode()).digest()[:8], signed=True)
+
+
+def _session(connection: "Connection", of: str) -> str:
+    from sqlalchemy import text
+
+    high, low = divmod(_number(of) % 2**64, 2**32)
+    query = (
+        "SELECT a.pid, coalesce(host(a.client_addr), 'this host') FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+        "WHERE l.locktype = 'advisory' AND l.granted AND l.classid = :high AND l.objid = :low "
+        "AND a.datname = current_database()"
+    )
+    found = connection.execute(text(query), {"high": high, "low": low}).first()
+    return f"the client of server process {found[0]} on {found[1]}" if found else "unknown"
+
+
+def _stuck(place: Place, timeout: float, whose: str | None) -> StoreLost:
+    by = f" ({whose})" if whose else ""
+    return StoreLost(place.error(f"locked by another process for {timeout:.0f} s{by}; end that process"))

@@ -1,0 +1,111 @@
+"""Waits end: in system calls, in requests that never finish, in locks; and a second signal ends at once."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from reglab.deadlines import Overdue, waiting
+from reglab.stopping import Stopped, at_once, end_at_second_signal, stoppable
+from reglab.tracking import closing
+from reglab.tracking.closing import signals_held
+from tests.processes import Process
+
+
+@pytest.fixture
+def dribble() -> Iterator[str]:
+    """The address of a server that answers a byte every tenth of a second, for ever."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        done = threading.Event()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                while not done.wait(0.1):
+                    connection.sendall(b"x")
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        done.set()
+
+
+def test_a_request_that_never_ends_is_left(dribble: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(Overdue, match=r"no answer within 0\.5 s"), waiting(limit=0.5):
+        requests.get(dribble, timeout=10)
+    assert 0.5 <= time.monotonic() - began < 5
+
+
+def test_a_block_within_its_limit_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with waiting("something", limit=0.5):
+        time.sleep(0.1)
+    time.sleep(0.8)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_waited_for_is_written_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        with waiting(lambda: "waiting for Godot ...", after=0.1):
+            time.sleep(0.6)
+    assert capsys.readouterr().err == "waiting for Godot ...\n"
+
+
+def test_other_threads_have_no_limit_and_no_exception() -> None:
+    ended: list[bool] = []
+
+    def sleep() -> None:
+        with waiting(limit=0.1):
+            time.sleep(0.6)
+        ended.append(True)
+
+    thread = threading.Thread(target=sleep)
+    thread.start()
+    thread.join()
+    assert ended == [True]
+
+
+def test_a_held_signal_is_delivered_though_the_block_hangs(dribble: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "HELD_S", 0.5)
+
+    def hang() -> None:
+        with stoppable(), signals_held():
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            requests.get(dribble, timeout=10)
+
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        hang()
+    assert 0.6 <= time.monotonic() - began < 5
+
+
+def hang_in_c() -> None:
+    """Never returns from C code that does not look at signals; writes a line when it begins and one at the end."""
+    import sqlite3
+
+    end_at_second_signal()
+    with stoppable(), at_once(lambda: os.write(1, b"last\n")):
+        database = sqlite3.connect(":memory:")
+        print("begun", flush=True)
+        database.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_a_process_that_is_inside_c_code() -> None:
+    process = Process(hang_in_c)
+    assert process.stdout.readline() == "begun\n"
+    for _ in range(2):  # a terminal and make may both send one: together they count once
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    time.sleep(1.2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 128 + signal.SIGTERM
+    assert process.stdout.read().splitlines() == ["last", "ended at once by a second SIGTERM"]
