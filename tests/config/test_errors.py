@@ -23,7 +23,7 @@ WRONG = {
     "+optimizer.foo=2": "optimizer.foo: no such key (keys of optimizer: amsgrad, ",
     "+model.hiden_sizes=[3]": "model.hiden_sizes: no such key; did you mean hidden_sizes?",
     "+trainer.max_step=3": "trainer.max_step: no such key; did you mean max_steps?",
-    "+trainer.logger=false": "trainer.logger: no such key",
+    "+trainer.logger=false": "trainer.logger=false: not a setting of a run; MLflow keeps",
     "+tracking.urii=x": "tracking.urii: no such key; did you mean uri?",
     "+foo=1": "foo: no such key; leave it out",
     "+seed=2": "+seed: that key exists; set it without the +",

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from reglab.config.environment_variables import check_environment
 from reglab.config.explain import explain
 from reglab.config.fitting import check_accumulation, check_data, check_model, check_passes, in_conflict, kind
 from reglab.config.metrics import check_choice
@@ -17,6 +18,7 @@ from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
 from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
+from reglab.config.trainer_keys import REFUSED, TRAINER, check_optimizer, check_scheduler, check_trainer
 from reglab.data import hub
 from reglab.data.axes import check_axes, check_split_column, only_classes
 from reglab.data.files import SUFFIXES, check_file, check_folder
@@ -32,10 +34,6 @@ _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer"
 _NOT_PASSED = {"_target_", "name"}
 _TOP = {key.split(".")[0] for key in TRAIN} | set(_SECTIONS)
 _TRACKING = {"uri", "experiment", "weights", "parent", "phase", "sweep", "study", "tuned", "rerun_of"}
-_TRAINER = {key.split(".")[1] for key in TRAIN if key.startswith("trainer.")}
-_TRAINER_SET = {"logger", "callbacks", "devices", "num_sanity_val_steps", "default_root_dir"} | {
-    f"enable_{part}" for part in ("checkpointing", "progress_bar", "model_summary")
-}  # what reglab sets itself
 _EXAMPLE = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu", "local"), strict=True))
 
 
@@ -57,10 +55,14 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         ConfigError: one line that names the key, what it got and the remedy.
     """
+    check_environment()
     plain = _resolved(cfg, overrides)
     _complete(cfg, plain)
     _precision(plain["trainer"])
+    check_trainer(plain["trainer"])
     apply(TRAIN, plain)
+    check_optimizer(plain["optimizer"])
+    check_scheduler(plain["scheduler"])
     _data(plain["data"])
     remedy = "use model=llama" if kind(plain["data"]) == "language modeling" else "use model=mlp"
     if "target" in plain["model"]:
@@ -99,9 +101,7 @@ def _complete(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
     if "_target_" in plain["scheduler"]:
         _known_keys("scheduler", plain["scheduler"], given={"optimizer"})
     _refuse_unknown("tracking", plain["tracking"], _TRACKING)
-    if unknown := set(plain["trainer"]) - _TRAINER:
-        lightning = parameters("pytorch_lightning.Trainer") - _TRAINER_SET
-        _refuse_unknown("trainer", dict.fromkeys(unknown), lightning | _TRAINER)
+    _refuse_unknown("trainer", dict.fromkeys(set(plain["trainer"]) - set(REFUSED)), set(TRAINER) | _NOT_PASSED)
 
 
 def _known_keys(where: str, node: Mapping[str, Any], given: Set[str] = frozenset()) -> None:

@@ -155,7 +155,6 @@ BELOW_1 = math.nextafter(1.0, 0.0)
 YES_NO = Rule(lambda v: isinstance(v, bool), "true or false")
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid")
 NORMS = ("none", "batch", "layer")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 _WATCHED = ("loss", "accuracy", "rmse", "perplexity", "bits_per_character")
 METRICS = (
     *(f"{part}/{name}" for part in ("test", "val", "train") for name in _WATCHED),
@@ -164,10 +163,6 @@ METRICS = (
     *("model/parameters", "model/zero_fraction", "train/penalty"),
 )
 _BETA = number(0.0, BELOW_1)
-_BATCHES = Rule(
-    lambda v: v is None or _is_whole(v, 1) or (isinstance(v, float) and 0 < v <= 1),
-    "a whole number of batches, a share above 0 and at most 1, or null (all)",
-)
 _FOLD = Rule(
     lambda v: is_number(v) or isinstance(v, bool) or (isinstance(v, str) and bool(v.strip())), "a number or a word"
 )
@@ -240,20 +235,6 @@ TRAIN: dict[str, Rule] = {
     ),
     "optimizer.eps": number(0.0),
     "scheduler.eta_min": number(0.0),
-    "trainer.accelerator": one_of("cpu", "gpu", "cuda", "auto"),
-    "trainer.max_epochs": whole(1),
-    "trainer.max_steps": Rule(lambda v: _is_whole(v, 1) or v == -1, "a whole number of 1 or more, or -1 (no limit)"),
-    "trainer.check_val_every_n_epoch": whole(1),
-    "trainer.accumulate_grad_batches": whole(1),  # Lightning's, with a +
-    "trainer.precision": one_of(*PRECISIONS),
-    "trainer.threads": whole(1),
-    "trainer.progress": YES_NO,
-    "trainer.limit_train_batches": _BATCHES,
-    "trainer.limit_val_batches": _BATCHES,
-    "trainer.limit_test_batches": _BATCHES,
-    "trainer.gradient_clip_val": or_null(positive()),
-    "trainer.gradient_clip_algorithm": one_of("norm", "value"),
-    "trainer.deterministic": YES_NO,
     "tracking.experiment": text(),
     "tracking.weights": one_of("best", "both", "none"),
     "tracking.uri": or_null(text()),

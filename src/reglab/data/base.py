@@ -4,6 +4,7 @@ import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -188,6 +189,30 @@ class TensorData(pl.LightningDataModule):
         orders = [self.parts.train[loader.order(epoch).numpy()] for epoch in range(2)]
         return _sha(np.array([loader.batch_size]), *orders)
 
+    def limit(self, train: float | None = None, val: float | None = None, test: float | None = None) -> None:
+        """Keep the first batches of validation and test rows, whose order is random; check the limit of training.
+
+        Call it after ``setup``. A batch has `batch_size` rows here, whatever evaluation takes at once. What is left out
+        is in no loader, no figure and no count of rows any more.
+
+        Args:
+            train: batches of an epoch that are trained on, a whole number or a share of them; None: all. They are
+                counted by the Trainer, which takes others in each epoch.
+            val: of validation.
+            test: of the test.
+
+        Raises:
+            ConfigError: a share leaves no batch.
+        """
+        _batches_left("train", train, self.train_rows, self.batch_size)
+        for name, batches in (("val", val), ("test", test)):
+            part = getattr(self, name)
+            rows = min(
+                len(part), _batches_left(name, batches, len(part), self.batch_size) * (self.batch_size or len(part))
+            )
+            setattr(self, name, Part(part.inputs[:rows], part.targets[:rows]))
+            self.parts = replace(self.parts, **{name: getattr(self.parts, name)[:rows]})
+
     def place(self, device: torch.device | str) -> None:
         """Move all parts to a device; loaders made before keep the old tensors."""
         self.train, self.val, self.test = (part.to(device) for part in (self.train, self.val, self.test))
@@ -242,6 +267,20 @@ class TensorData(pl.LightningDataModule):
     def files(self) -> dict[str, str]:
         """What of the data a run has to keep for its model to be used again: texts by artifact path."""
         return {}
+
+
+def _batches_left(part: str, limit: float | None, rows: int, batch_size: int | None) -> int:
+    """How many of the batches of a part are used: of a share the whole ones, as in Lightning."""
+    batches = -(-rows // (batch_size or max(rows, 1)))
+    if limit is None or not batches:
+        return batches
+    left = min(int(limit) if isinstance(limit, int) else int(batches * limit), batches)
+    if not left:
+        raise ConfigError(
+            f"trainer.limit_{part}_batches={limit}: leaves none of {batches} batches; take a whole number of them, or "
+            f"a share of at least {1 / batches:.3g}"
+        )
+    return left
 
 
 def _sha(*arrays: np.ndarray) -> str:

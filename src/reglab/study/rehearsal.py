@@ -129,6 +129,7 @@ def _checked_data(study: Study, cell: Cell, composer: Composer) -> TensorData:
             raise ConfigError(f"study.{key}={metric}: is for {wanted}, and {data.name} is a {data.kind} task")
     if not source.fresh:
         _check_splits(study, data, [data.draw(source, seed) for seed in dict.fromkeys(n.split_seed for n in nodes)])
+    build.limit(first, data)
     return data
 
 

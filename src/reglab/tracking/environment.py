@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from reglab.config.environment_variables import recorded_variables
 from reglab.paths import PROJECT
 
 PACKAGES = (
@@ -45,7 +46,7 @@ _CODE = (
 
 
 def environment(accelerator: str = "cpu") -> dict[str, Any]:
-    """JSON-able description: python, platform, cpu, threads, gpu, packages, git_commit, git_dirty. No heavy import.
+    """JSON-able description of machine, packages, code and environment variables. No heavy import.
 
     Args:
         accelerator: of the Trainer; the GPU is named where it is used.
@@ -61,6 +62,7 @@ def environment(accelerator: str = "cpu") -> dict[str, Any]:
         "threads": torch.get_num_threads() if torch is not None else None,
         "gpu": gpu,
         "packages": dict(_packages()),
+        "variables": recorded_variables(),
         "git_commit": git_commit(),
         "git_dirty": git_dirty(),
     }

@@ -28,16 +28,22 @@ from reglab.training.notes import baseline_notes
 
 
 def build_data(cfg: DictConfig) -> TensorData:
-    """The data of a run, loaded and split."""
+    """The data of a run, loaded, split and limited to the batches that `trainer` asks for."""
     with drawing_data(cfg):
         data: TensorData = instantiate(cfg.data)
         data.setup()
-        return data
+    limit(cfg, data)
+    return data
 
 
 def drawing_data(cfg: DictConfig) -> AbstractContextManager[None]:
     """Seed the global generators for a data set that draws from them: by the split seed alone, then restore them."""
     return seeded(int(cfg.data.split_seed), "data")
+
+
+def limit(cfg: DictConfig, data: TensorData) -> None:
+    """Apply the limits of `trainer` to data that is set up; see `TensorData.limit`."""
+    data.limit(**{part: cfg.trainer.get(f"limit_{part}_batches") for part in ("train", "val", "test")})
 
 
 def build_task(data: TensorData) -> Task:

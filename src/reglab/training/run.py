@@ -46,6 +46,9 @@ class Result:
     reused: bool = False
 
 
+_LIMITED = ("limit_val_batches", "limit_test_batches")  # by the data, whose batches of evaluation are larger
+
+
 def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     """Trains one composed config and tracks it; with `resume` only where no other run of its identity is, or will be.
 
@@ -141,7 +144,8 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     module = build.build_module(cfg, fit, parts, heard=any(r.watches for r in fit.regularizers))
     watch = Watch(tracked.log_metrics)
     bar = [EpochBar(describe.run_name(cfg))] if cfg.trainer.progress else []
-    trainer = make_trainer(build.plain(cfg.trainer), [Strengths(schedules), watch, *methods, *bar])
+    settings = {key: value for key, value in build.plain(cfg.trainer).items() if key not in _LIMITED}
+    trainer = make_trainer(settings, [Strengths(schedules), watch, *methods, *bar])
     data.place(trainer.strategy.root_device)
 
     watched = data.val_dataloader() or [data.train_eval_dataloader()]

@@ -1,15 +1,18 @@
 """The Lightning Trainer of a run, quiet and without what small nets would pay for."""
 
 import logging
+import os
 import warnings
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.profilers import PassThroughProfiler
 
+from reglab.config.environment_variables import TRAINER_PREFIX
 from reglab.errors import ConfigError
 
 
@@ -26,7 +29,10 @@ _OWN = {"threads", "progress", "name"}  # keys of conf/trainer that are not the 
 
 
 def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
-    """A Trainer that logs and saves nothing by itself.
+    """A Trainer that logs and saves nothing by itself, and reads no settings from the environment.
+
+    It trains in this process alone, whatever cluster (Slurm, torchrun, ...) the process was started on: Lightning would
+    take the ranks from the environment.
 
     Args:
         settings: the config's `trainer` section; what is not reglab's own goes to ``pl.Trainer`` as it is.
@@ -41,24 +47,42 @@ def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> p
         logging.getLogger(name).setLevel(logging.ERROR)
     # Batches are indexed tensors, not a DataLoader: advice about workers and log intervals is not for them.
     warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
-    return pl.Trainer(
-        **{key: value for key, value in settings.items() if key not in _OWN},
-        devices=1,
-        logger=False,
-        profiler=_Silent(),
-        callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+    with _without_variables(TRAINER_PREFIX):
+        return pl.Trainer(
+            **{key: value for key, value in settings.items() if key not in _OWN},
+            devices=1,
+            plugins=[LightningEnvironment()],
+            logger=False,
+            profiler=_Silent(),
+            callbacks=callbacks,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+
+
+@contextmanager
+def _without_variables(prefix: str) -> Iterator[None]:
+    """Hides environment variables: Lightning's Trainer takes each argument that it is not given from PL_TRAINER_*."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(prefix)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def set_threads(threads: int) -> None:
-    """How many threads torch uses here (the number changes the last bits), with denormal numbers taken as zero.
+    """Set what numbers depend on in this process, whatever was set before (an earlier run, a caller, the environment).
 
-    Weights that a penalty shrinks for long become denormal, and then every step takes several times as long.
+    The number of threads (it changes the last bits); new tensors in float32, computed in full precision; kernels that
+    are not chosen by timing. Denormal numbers are taken as zero: weights that a penalty shrinks for long become
+    denormal, and then every step takes several times as long.
     """
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
+    torch.set_default_dtype(torch.float32)
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = False

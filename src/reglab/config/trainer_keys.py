@@ -1,0 +1,160 @@
+"""Keys of `trainer`, `optimizer` and `scheduler`: what each may be, and which of the libraries' arguments are refused.
+
+Every argument of Lightning's Trainer stands here, in `TRAINER` or in `REFUSED`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reglab.config.rules import YES_NO, Rule, number, one_of, or_null, positive, shown, whole
+from reglab.errors import ConfigError
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+MOST_THREADS = 1024  # OpenMP ends the process where it cannot start them
+
+_BATCHES = Rule(
+    lambda v: v is None or (isinstance(v, int | float) and not isinstance(v, bool) and _is_limit(v)),
+    "a whole number of batches, a share above 0 and at most 1, or null (all)",
+)
+
+
+def _is_limit(value: int | float) -> bool:
+    return value >= 1 if isinstance(value, int) else 0 < value <= 1
+
+
+TRAINER: dict[str, Rule] = {
+    "accelerator": one_of("cpu", "gpu", "cuda", "auto"),
+    "max_epochs": whole(1),
+    "max_steps": Rule(
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and (v >= 1 or v == -1),
+        "a whole number of 1 or more, or -1 (no limit)",
+    ),
+    "min_epochs": or_null(whole(1)),
+    "min_steps": or_null(whole(1)),
+    "check_val_every_n_epoch": whole(1),
+    "accumulate_grad_batches": whole(1),
+    "precision": one_of(*PRECISIONS),
+    "threads": Rule(
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= MOST_THREADS,
+        f"a whole number from 1 to {MOST_THREADS}",
+    ),
+    "progress": YES_NO,
+    "limit_train_batches": _BATCHES,
+    "limit_val_batches": _BATCHES,
+    "limit_test_batches": _BATCHES,
+    "gradient_clip_val": or_null(positive()),
+    "gradient_clip_algorithm": one_of("norm", "value"),
+    "deterministic": YES_NO,
+    "benchmark": YES_NO,
+    "detect_anomaly": YES_NO,
+    "inference_mode": YES_NO,
+}
+"""Keys of `trainer` that act. All but `threads` and `progress` are arguments of Lightning's Trainer."""
+
+_ONE_DEVICE = "a run trains on one device in one process; leave it out (workers=N trains N runs of a sweep at once)"
+_TRACKED = "MLflow keeps figures, weights and configs; leave it out"
+_SMALL_DATA = "the data lies in memory and is not loaded again; leave it out"
+REFUSED: dict[str, str] = {
+    **dict.fromkeys(
+        ("devices", "num_nodes", "strategy", "use_distributed_sampler", "sync_batchnorm", "plugins"), _ONE_DEVICE
+    ),
+    **dict.fromkeys(
+        (
+            "logger",
+            "log_every_n_steps",
+            "default_root_dir",
+            "enable_checkpointing",
+            "enable_autolog_hparams",
+            "model_registry",
+        ),
+        _TRACKED,
+    ),
+    "callbacks": "the strategy's regularizers are the callbacks; choose them by regularizer=NAME",
+    "enable_progress_bar": "use trainer.progress",
+    "enable_model_summary": "the size of the model is tracked as model/parameters; leave it out",
+    "num_sanity_val_steps": "the model is tried on the data before training; leave it out",
+    "fast_dev_run": "use trainer=fast",
+    "overfit_batches": "use data.train_size=ROWS, which trains on a few rows",
+    "limit_predict_batches": "a run makes no predictions apart from its evaluations; use trainer.limit_test_batches",
+    "val_check_interval": "runs are evaluated after whole epochs; use trainer.check_val_every_n_epoch",
+    "max_time": "the result would depend on the machine's speed; use trainer.max_epochs or trainer.max_steps",
+    "reload_dataloaders_every_n_epochs": _SMALL_DATA,
+    "profiler": "use a profiler of the whole process, as in python -m cProfile pipelines/train.py",
+    "barebones": "it leaves out the evaluations that choose the best weights; leave it out",
+}
+"""Arguments of Lightning's Trainer that a run does not take, with the remedy."""
+
+
+def check_trainer(trainer: Mapping[str, Any]) -> None:
+    """Refuse values that do not fit, and those that would be ignored.
+
+    Raises:
+        ConfigError: names the key, the value and the remedy.
+    """
+    for key in trainer:
+        if key in REFUSED:
+            raise ConfigError(f"trainer.{key}={shown(trainer[key])}: not a setting of a run; {REFUSED[key]}")
+        if key in TRAINER:
+            TRAINER[key].check(f"trainer.{key}", trainer[key])
+    if trainer.get("gradient_clip_algorithm", "norm") != "norm" and trainer.get("gradient_clip_val") is None:
+        raise ConfigError(
+            f"trainer.gradient_clip_algorithm={trainer['gradient_clip_algorithm']}: nothing is clipped; "
+            "set trainer.gradient_clip_val"
+        )
+    for least, most in (("min_epochs", "max_epochs"), ("min_steps", "max_steps")):
+        low, high = trainer.get(least), trainer.get(most)
+        if low is not None and high not in (None, -1) and low > high:
+            raise ConfigError(f"trainer.{least}={low}: training ends with trainer.{most}={high}; raise that")
+    if trainer.get("deterministic") and trainer.get("benchmark"):
+        raise ConfigError("trainer.benchmark=true: is ignored with trainer.deterministic=true; choose one of them")
+
+
+_FALSE = Rule(lambda v: v in (False, None), "false")
+_REFUSED_OPTIMIZER = {
+    "maximize": "training minimizes the loss",
+    "capturable": "for CUDA graphs, which are not used",
+    "differentiable": "for gradients through optimizer steps, which are not used",
+}
+
+
+def check_optimizer(optimizer: Mapping[str, Any]) -> None:
+    """Refuse arguments of torch's optimizers that would be ignored, or that would not train.
+
+    Raises:
+        ConfigError: names the key, the value and the remedy.
+    """
+    for key, why in _REFUSED_OPTIMIZER.items():
+        if not _FALSE.fits(optimizer.get(key)):
+            raise ConfigError(f"optimizer.{key}={shown(optimizer[key])}: {why}; leave it out")
+    if "dampening" in optimizer:
+        number().check("optimizer.dampening", optimizer["dampening"])
+    momentum, dampening = optimizer.get("momentum") or 0, optimizer.get("dampening") or 0
+    if dampening and not momentum:
+        raise ConfigError(f"optimizer.dampening={shown(dampening)}: has no effect without momentum; set it, too")
+    if optimizer.get("nesterov") and (not momentum or dampening):
+        raise ConfigError("optimizer.nesterov=true: needs optimizer.momentum above 0, and no dampening")
+    if optimizer.get("foreach") and optimizer.get("fused"):
+        raise ConfigError("optimizer.foreach=true: is one implementation, and optimizer.fused=true another; choose one")
+
+
+def check_scheduler(scheduler: Mapping[str, Any]) -> None:
+    """Refuse keys that no scheduler reads, and schedulers that need more than the step.
+
+    Raises:
+        ConfigError: names the key, the value and the remedy.
+    """
+    target = scheduler.get("_target_")
+    if target is None:
+        for key in scheduler:
+            if key not in ("name", "_target_"):
+                raise ConfigError(
+                    f"scheduler.{key}={shown(scheduler[key])}: no scheduler is chosen; scheduler=cosine is"
+                )
+        return
+    if scheduler.get("last_epoch", -1) != -1:
+        raise ConfigError(f"scheduler.last_epoch={shown(scheduler['last_epoch'])}: runs start at step 0; leave it out")
+    if str(target).endswith(".ReduceLROnPlateau"):
+        raise ConfigError(
+            "scheduler._target_=ReduceLROnPlateau: needs a metric at each step; use a schedule over the steps, as "
+            "scheduler=cosine"
+        )

@@ -1,0 +1,95 @@
+"""Settings of the Trainer, the optimizer and the scheduler: each acts or is refused, whatever the environment holds."""
+
+import inspect
+
+import pytest
+
+from reglab.cli import prepare
+from reglab.config.check import check
+from reglab.config.environment_variables import RECORDED, check_environment, recorded_variables
+from reglab.config.trainer_keys import REFUSED, TRAINER
+from reglab.errors import ConfigError
+
+
+def refusal(*typed: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        prepare(list(typed), "train", check)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_every_argument_of_lightnings_trainer_is_declared_once() -> None:
+    import pytorch_lightning as pl
+
+    arguments = set(inspect.signature(pl.Trainer).parameters)
+    assert arguments == (set(TRAINER) | set(REFUSED)) - {"threads", "progress"}
+    assert not set(TRAINER) & set(REFUSED)
+
+
+@pytest.mark.parametrize("key", sorted(REFUSED))
+@pytest.mark.parametrize("value", ["1", "null", "{}"])
+def test_what_a_run_does_not_take_is_refused_with_a_remedy(key: str, value: str) -> None:
+    message = refusal(f"+trainer.{key}={value}")
+    assert message.startswith(f"trainer.{key}={value}: ")
+    assert "; " in message
+
+
+@pytest.mark.parametrize(
+    ("typed", "begin"),
+    [
+        ("trainer.gradient_clip_algorithm=value", "trainer.gradient_clip_algorithm=value: nothing is clipped"),
+        ("+trainer.min_epochs=30", "trainer.min_epochs=30: training ends with trainer.max_epochs=20"),
+        ("+trainer.min_steps=30 trainer.max_steps=3", "trainer.min_steps=30: training ends with trainer.max_steps=3"),
+        ("trainer.deterministic=true +trainer.benchmark=true", "trainer.benchmark=true: is ignored"),
+        ("trainer.threads=1000000", "trainer.threads=1000000: must be a whole number from 1 to 1024"),
+        ("trainer.limit_test_batches=0", "trainer.limit_test_batches=0: must be"),
+        ("trainer.limit_train_batches=1.5", "trainer.limit_train_batches=1.5: must be"),
+        ("+optimizer.maximize=true", "optimizer.maximize=true: training minimizes"),
+        ("+optimizer.capturable=true", "optimizer.capturable=true: "),
+        ("+optimizer.differentiable=1", "optimizer.differentiable=1: "),
+        ("optimizer=sgd +optimizer.dampening=.5", "optimizer.dampening=0.5: has no effect without momentum"),
+        ("optimizer=sgd +optimizer.dampening=x", "optimizer.dampening=x: must be a finite number"),
+        ("optimizer=sgd optimizer.nesterov=true", "optimizer.nesterov=true: needs optimizer.momentum"),
+        ("+optimizer.foreach=true +optimizer.fused=true", "optimizer.foreach=true: "),
+        ("+scheduler.eta_min=1", "scheduler.eta_min=1: no scheduler is chosen"),
+        ("scheduler=cosine +scheduler.last_epoch=3", "scheduler.last_epoch=3: runs start at step 0"),
+        (
+            "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau ~scheduler.eta_min",
+            "scheduler._target_=ReduceLROnPlateau: needs a metric",
+        ),
+    ],
+)
+def test_what_would_be_ignored_is_refused(typed: str, begin: str) -> None:
+    assert refusal(*typed.split()).startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("PL_TRAINER_MAX_TIME", "00:00:00:01", "unset it, and set trainer.max_time"),
+        ("PL_TRAINER_LIMIT_TRAIN_BATCHES", "1", "unset it, and set trainer.limit_train_batches"),
+        ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1", "unset it"),
+        ("ONEDNN_DEFAULT_FPMATH_MODE", "bf16", "unset it"),
+    ],
+)
+def test_variables_that_change_numbers_are_refused(
+    name: str, value: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    message = refusal("trainer=fast")
+    assert message.startswith(f"{name}={value}: ")
+    assert remedy in message
+
+
+def test_one_of_several_processes_is_refused_and_an_allocation_is_not() -> None:
+    with pytest.raises(ConfigError, match=r"^WORLD_SIZE=2: a run trains in one process"):
+        check_environment({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"})
+    check_environment({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", "PL_TRAINER_MAX_TIME": ""})
+    check_environment({"SLURM_NTASKS": "2", "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "work", "SLURM_PROCID": "0"})
+    check_environment({"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0", "ONEDNN_DEFAULT_FPMATH_MODE": "strict"})
+
+
+def test_variables_that_move_last_digits_are_recorded() -> None:
+    found = recorded_variables({"MKL_CBWR": "COMPATIBLE", "HOME": "/home/someone", "ATEN_CPU_CAPABILITY": ""})
+    assert found == {"MKL_CBWR": "COMPATIBLE"}
+    assert "LD_PRELOAD" not in RECORDED  # a path of the machine

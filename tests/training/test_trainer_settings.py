@@ -1,0 +1,108 @@
+"""Settings of the Trainer by their effect on a run, and runs in environments that used to have one."""
+
+import os
+from typing import Any
+
+import pytest
+import torch
+
+from reglab.errors import ConfigError
+from reglab.tracking.queries import get
+from reglab.tracking.store import open_store
+from reglab.training.build import build_data
+from reglab.training.run import Result, run
+from tests.conftest import Compose
+
+WINE = ("data=wine", "data.batch_size=10", "model.hidden_sizes=[4]", "trainer.max_epochs=2")  # 108, 35, 35 rows
+
+
+@pytest.fixture
+def trained(compose_cfg: Compose, store_uri: str) -> Any:
+    def train(*overrides: str) -> tuple[Result, dict[str, str]]:
+        cfg = compose_cfg(*WINE, f"tracking.uri={store_uri}", *overrides)
+        result = run(cfg)
+        record = get(open_store(store_uri, cfg.tracking.experiment), result.run_id)
+        assert record is not None
+        return result, dict(record.tags)
+
+    return train
+
+
+def figures(result: Result) -> dict[str, float]:
+    return {name: value for name, value in result.metrics.items() if not name.startswith("time/")}
+
+
+def test_limits_of_evaluation_count_batches_of_the_batch_size(compose_cfg: Compose) -> None:
+    whole = build_data(compose_cfg(*WINE))
+    assert (whole.train_rows, whole.val_rows, whole.test_rows) == (106, 36, 36)
+    limited = build_data(compose_cfg(*WINE, "trainer.limit_val_batches=2", "trainer.limit_test_batches=.5"))
+    assert (limited.train_rows, limited.val_rows, limited.test_rows) == (106, 20, 20)  # .5 of four batches
+    assert torch.equal(limited.test.inputs, whole.test.inputs[:20])
+    assert limited.parts.test.tolist() == whole.parts.test[:20].tolist()
+    assert limited.split_hash == whole.split_hash
+    assert sum(len(batch[1]) for batch in limited.test_dataloader()) == 20
+    more = build_data(compose_cfg(*WINE, "trainer.limit_val_batches=99", "trainer.limit_test_batches=1.0"))
+    assert (more.val_rows, more.test_rows) == (36, 36)
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_share_that_leaves_no_batch_is_refused(part: str, compose_cfg: Compose) -> None:
+    with pytest.raises(ConfigError, match=rf"^trainer.limit_{part}_batches=0.01: leaves none of \d+ batches; take "):
+        build_data(compose_cfg(*WINE, f"trainer.limit_{part}_batches=0.01"))
+
+
+def test_limits_act_on_what_is_trained_and_tested(trained: Any) -> None:
+    plain, tags = trained()
+    assert tags["test_rows"] == "36"
+    tested, tags = trained("trainer.limit_test_batches=1")
+    assert tags["test_rows"] == "10"
+    assert tested.metrics["test/loss"] != plain.metrics["test/loss"]
+    assert tested.metrics["best/val/loss"] == plain.metrics["best/val/loss"]
+    watched, _ = trained("trainer.limit_val_batches=1")
+    assert watched.metrics["best/val/loss"] != plain.metrics["best/val/loss"]
+    short, _ = trained("trainer.limit_train_batches=.2")
+    assert short.metrics["best/step"] <= 4  # two epochs of two batches
+    capped, _ = trained("trainer.gradient_clip_val=1e-3")
+    assert capped.metrics["test/loss"] != plain.metrics["test/loss"]
+
+
+def test_an_early_stop_waits_for_the_least_epochs(trained: Any) -> None:
+    stop = ["regularizer=early_stopping", "regularizer.early_stopping.patience=1", "optimizer.lr=1"]
+    soon, _ = trained(*stop, "trainer.max_epochs=12")
+    later, _ = trained(*stop, "trainer.max_epochs=12", "+trainer.min_epochs=10")
+    assert soon.metrics["time/epochs"] < 10 <= later.metrics["time/epochs"]
+
+
+CLUSTER = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_NTASKS": "2",
+    "SLURM_JOB_NAME": "work",
+    "SLURM_LOCALID": "1",
+    "SLURM_PROCID": "1",
+    "SLURM_NODEID": "0",
+    "SLURM_NODELIST": "localhost",
+    "LOCAL_RANK": "1",
+    "MASTER_ADDR": "127.0.0.1",
+    "PL_GLOBAL_SEED": "99",
+    "PL_TRAINER_LIMIT_TRAIN_BATCHES": "1",  # refused where a config is checked, and here none is
+}
+
+
+def test_a_cluster_and_what_ran_before_change_no_number(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, _ = trained("regularizer=dropout")
+    for name, value in CLUSTER.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MKL_CBWR", "AUTO")
+    torch.set_default_dtype(torch.float64)
+    torch.backends.cudnn.benchmark = True
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(2)
+    try:
+        again, _ = trained("regularizer=dropout")
+        assert not torch.backends.cudnn.benchmark
+        assert not torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_num_threads(1)
+    assert figures(again) == figures(plain)
+    assert os.environ["PL_TRAINER_LIMIT_TRAIN_BATCHES"] == "1"
