@@ -147,11 +147,11 @@ def test_a_sweep_rehearses_each_model_once_and_only_what_is_still_to_be_trained(
     model, made = own(tmp_path, monkeypatch, "Counted"), tmp_path / "counted.made"
     asked = [*model, *rows(tmp_path, 40), "regularizer=none,l1"]
     assert sweep(tmp_path, *asked, "seed=0,1,2", base=BRIEF) == 0
-    assert len(made.read_text()) == 2 + 6
+    assert len(made.read_text()) == 2 * (2 + 6)  # one for its weights, and one to compare them with
     assert sweep(tmp_path, *asked, "seed=0,1,2", base=BRIEF) == 0
-    assert len(made.read_text()) == 2 + 6
+    assert len(made.read_text()) == 2 * (2 + 6)
     assert sweep(tmp_path, *asked, "seed=0,1,2,3", base=BRIEF) == 0
-    assert len(made.read_text()) == 2 + 6 + 2 + 2
+    assert len(made.read_text()) == 2 * (2 + 6 + 2 + 2)
 
 
 @pytest.mark.slow

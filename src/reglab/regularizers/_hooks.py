@@ -1,7 +1,7 @@
 """Forward hooks that a method hangs on a model's layers, and what it may hang them on."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -23,6 +23,32 @@ ACTIVATIONS = (
     nn.Tanh,
     nn.Sigmoid,
 )
+
+
+class Hook(NamedTuple):
+    """A forward hook of a module: the module's name, the dictionary that holds the hook, and its key there."""
+
+    place: str
+    hooks: dict[int, Any]
+    key: int
+
+
+def hooks_of(model: nn.Module) -> list[Hook]:
+    """Return every forward hook of a model and of its parts, before and after the pass."""
+    return [
+        Hook(name, hooks, key)
+        for name, part in model.named_modules()
+        for hooks in (part._forward_pre_hooks, part._forward_hooks)
+        for key in hooks
+    ]
+
+
+def attached(regularizer: Any, model: nn.Module) -> list[str]:
+    """Attach a regularizer and keep in its `hooks` those that it added; return the names of what it acts on."""
+    known = {hook.key for hook in hooks_of(model)}
+    names: list[str] = regularizer.attach(model)
+    regularizer.hooks = [hook for hook in hooks_of(model) if hook.key not in known]
+    return names
 
 
 def moved(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..., Tensor]) -> list[Any]:

@@ -170,11 +170,17 @@ class Regularizer(nn.Module):
     """Whether it acts on ``val/loss``: it needs validation rows, and its callbacks find figures in the Trainer."""
     accumulates: ClassVar[bool] = True
     """Whether a step may be made of several batches, whose gradients are accumulated."""
+    probe: ClassVar[dict[str, float]] = {}
+    """Strengths at which its first step differs from one without it, where those of a run need not: a bound that is not
+    reached, a step that comes later. `reglab.training.guard` measures at them that the method acts; for a strength not
+    named it takes one well within `bounds`."""
     needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
     """What the model must have, said where `attach` matches nothing."""
 
     def __init__(self, **strengths: float) -> None:
         super().__init__()
+        self.hooks: list[Any] = []
+        """Forward hooks that attaching it added, see `reglab.regularizers._hooks.attached`."""
         for strength, value in strengths.items():
             self.register_buffer(strength, self._checked(strength, value), persistent=False)
 
@@ -222,7 +228,7 @@ class Regularizer(nn.Module):
         return optimizer
 
     def callbacks(self) -> list[Any]:
-        """Lightning callbacks for the Trainer."""
+        """Lightning callbacks for the Trainer. What has some is trusted to act in them, and not measured in a step."""
         return []
 
     @classmethod

@@ -34,6 +34,7 @@ class Cutout(Regularizer):
 
     off: ClassVar = {"size": 0.0}
     bounds: ClassVar = {"size": (0.0, float("inf"))}
+    probe: ClassVar = {"size": 1e4}
     whole: ClassVar = ("size",)
     acts: ClassVar = TRANSFORM
     kinds: ClassVar = ("classification", "regression")

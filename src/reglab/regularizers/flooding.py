@@ -33,6 +33,7 @@ class Flooding(Regularizer):
 
     off: ClassVar = {"level": 0.0}
     bounds: ClassVar = {"level": (0.0, float("inf"))}
+    probe: ClassVar = {"level": 1e4}
     acts: ClassVar = FLOOD
     effects: ClassVar = {"level": "flooding"}
     level: Tensor

@@ -33,6 +33,7 @@ class GradientClipping(Regularizer):
 
     off: ClassVar = {"max_norm": float("inf")}
     bounds: ClassVar = {"max_norm": (ABOVE_0, float("inf"))}
+    probe: ClassVar = {"max_norm": 1e-6}
     traffic: ClassVar = 3.0  # gradient in for its norm, in and out
     acts: ClassVar = GRADIENT
     effects: ClassVar = {"max_norm": "gradient clipping"}

@@ -35,6 +35,7 @@ class Lookahead(Regularizer):
     switch: ClassVar = ("alpha",)
     bounds: ClassVar = {"alpha": (0.01, 1.0), "k": (1.0, float("inf"))}
     whole: ClassVar = ("k",)
+    probe: ClassVar = {"k": 1.0}
     effects: ClassVar = {"alpha": "averaged weights"}
     traffic: ClassVar = 0.8  # both in and out, every fifth step
     acts: ClassVar = AVERAGE

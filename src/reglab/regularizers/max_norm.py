@@ -39,6 +39,7 @@ class MaxNorm(UnitWise):
 
     off: ClassVar = {"max_norm": float("inf")}
     bounds: ClassVar = {"max_norm": (ABOVE_0, float("inf"))}
+    probe: ClassVar = {"max_norm": 1e-3}
     traffic: ClassVar = 3.0  # w in for norms, in and out for scaling
     acts: ClassVar = PROJECTION
     effects: ClassVar = {"max_norm": "max norm"}

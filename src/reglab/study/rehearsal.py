@@ -23,6 +23,7 @@ from reglab.study.definition import Study
 from reglab.study.jobs import Job
 from reglab.study.shared import told_as_shared
 from reglab.training import build
+from reglab.training.fit import Fit
 from reglab.training.notes import double_counting
 from reglab.training.trial import check_fit
 
@@ -113,7 +114,8 @@ def _built(config: DictConfig, data: TensorData) -> list[str]:
     model = build.build_model(config, data)
     check_fit(config, model, data)
     regularizers, remarks = build.remarked(config, model, data)
-    return [*remarks, *double_counting(config, regularizers, model)]
+    effects = build.check_effects(Fit(model, build.build_task(data), regularizers), data, most=1e11)
+    return [*remarks, *effects, *double_counting(config, regularizers, model)]
 
 
 def _checked_data(study: Study, cell: Cell, composer: Composer) -> TensorData:

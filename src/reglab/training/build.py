@@ -1,6 +1,7 @@
 """From a composed config to the objects that train."""
 
 import inspect
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -14,12 +15,14 @@ from torch import nn
 from reglab.config.fitting import nothing_to_act_on, passes_are_equal, wrong_examples
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
+from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
 from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule, schedule
 from reglab.regularizers.base import Regularizer
 from reglab.seeding import seeded
 from reglab.tasks import Classification, LanguageModeling, Regression, Task
+from reglab.training import guard
 from reglab.training.fit import Fit
 from reglab.training.initial import completed
 from reglab.training.modes import set_training
@@ -113,10 +116,12 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
             raise ConfigError(wrong_examples(f"regularizer={regularizer.name}", regularizer.dims, got, "leave it out"))
         _switched_on(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
         with seeded(int(cfg.get("seed", 0)), "attach", regularizer.name):
-            found = regularizer.attach(model)
+            found = attached(regularizer, model)
         if not found:
             raise ConfigError(nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.needs))
     _check_passes_differ(ordered, model)
+    if any(isinstance(part, torch._dynamo.OptimizedModule) for part in model.modules()):
+        torch._dynamo.reset()  # what was compiled before would go on without the new hooks
     return ordered
 
 
@@ -127,6 +132,27 @@ def remarked(cfg: DictConfig, model: nn.Module, data: TensorData) -> tuple[list[
         warnings.simplefilter("always")
         regularizers = build_regularizers(cfg, model, data.kind, data.input_shape)
     return regularizers, [*baseline, *(str(remark.message) for remark in remarks)]
+
+
+def check_effects(fit: Fit, data: TensorData, most: float = math.inf) -> list[str]:
+    """Measure on rows of the first training batch that each regularizer acts; see `reglab.training.guard`.
+
+    Args:
+        fit: on the device where its first step is taken.
+        data: with training rows.
+        most: floating-point operations of a pass; with more nothing is measured. A large model is seen by its run.
+
+    Returns:
+        Remarks.
+
+    Raises:
+        ConfigError: a regularizer without effect.
+    """
+    batch = next(iter(data.train_dataloader()))
+    places = data.input_shape[0] if data.kind == "language modeling" else 1
+    a_row = 6.0 * places * sum(parameter.numel() for parameter in fit.model.parameters())
+    rows = max(2, min(8, int(1e10 / a_row)))
+    return guard.check_effects(guard.step_of(fit, batch, rows)) if rows * a_row <= most else []
 
 
 def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) -> None:

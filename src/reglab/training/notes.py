@@ -77,6 +77,11 @@ def no_effect(
     return sentences
 
 
+def is_off(regularizer: Regularizer) -> bool:
+    """Whether its strengths as they are now mean no regularizer."""
+    return bool(regularizer.off) and _off_in(1, regularizer, {})
+
+
 def not_averaged(callbacks: Iterable[Any], step: int) -> list[str]:
     """One sentence where the weights that are tested are from before the mean that was asked for.
 

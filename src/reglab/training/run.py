@@ -133,7 +133,6 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     _note(tracked, "data_remark", data.remarks, aloud=cfg.tracking.phase == "single")
     regularizers, remarks = build.remarked(cfg, model, data)
     aloud = not cfg.tracking.get("study")  # a study has told it once for all runs of a kind
-    _note(tracked, "remark", remarks, aloud=aloud)
     fit = Fit(model, build.build_task(data), regularizers)
     schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
     _note(tracked, "double_counting", double_counting(cfg, fit.regularizers, model), aloud=aloud)  # type: ignore[arg-type]
@@ -147,6 +146,9 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     settings = {key: value for key, value in build.plain(cfg.trainer).items() if key not in _LIMITED}
     trainer = make_trainer(settings, [Strengths(schedules), watch, *methods, *bar])
     data.place(trainer.strategy.root_device)
+    fit.to(trainer.strategy.root_device)
+    remarks += build.check_effects(fit, data)
+    _note(tracked, "remark", remarks, aloud=aloud)
 
     watched = data.val_dataloader() or [data.train_eval_dataloader()]
     trainer.fit(module, train_dataloaders=data.train_dataloader(), val_dataloaders=watched)

@@ -1,0 +1,377 @@
+"""The effect guard: one training step with a regularizer and one without must differ, or it is refused.
+
+No method is trusted to act because it was attached: a forward pass may never call the layers that hold its hooks, or
+call them in eval mode, or throw away what they change. So before training the same step is taken with and without each
+method, from the same weights and random numbers, and all that it changed is put back.
+"""
+
+import random
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
+from reglab.regularizers.base import Regularizer
+from reglab.seeding import seeded
+from reglab.training.fit import Fit
+from reglab.training.modes import parts_in_eval
+from reglab.training.notes import is_off
+
+RATE = 0.1  # of the optimizer of measured steps: what acts by a share of the rate shows in single precision
+TRIES = 3  # random numbers with which a method may show an effect at its probe strengths
+ROUNDING = 10.0  # times the difference of two equal steps: less is the rounding of kernels that are not deterministic
+UNSEEDED = 1e-3  # relative difference of two equal steps that no rounding explains
+
+_STEP_HOOKS = ("transform_batch", "loss", "before_step", "after_step", "wrap_optimizer")
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """A training step that can be taken with and without a regularizer.
+
+    Attributes:
+        model: what the regularizers are attached to, in the modes of training.
+        regularizers: in the order in which they act.
+        groups: of parameters, as an optimizer has them.
+        state: modules whose state a step may change; it is put back.
+        loss: of the first batch, a scalar, through the regularizers' hooks.
+        after_backward: adds gradients that do not come through the loss.
+    """
+
+    model: nn.Module
+    regularizers: Sequence[Any]
+    groups: Sequence[Iterable[nn.Parameter]]
+    state: Sequence[nn.Module]
+    loss: Callable[[], Tensor]
+    after_backward: Callable[[], None] = lambda: None
+
+
+def step_of(fit: Fit, batch: tuple[Tensor, Tensor], rows: int = 8) -> MeasuredStep:
+    """Return the first step of a `Fit` on the first rows of a batch (inputs, targets), on the device of the model."""
+    device = next(fit.model.parameters()).device
+    inputs, targets = (part[:rows].to(device) for part in batch)
+    trained = [parameter for parameter in fit.model.parameters() if parameter.requires_grad]
+    return MeasuredStep(fit.model, list(fit.regularizers), [trained], [fit], lambda: fit.losses((inputs, targets))[0])
+
+
+def check_effects(step: MeasuredStep) -> list[str]:
+    """Refuse each regularizer that leaves the loss, the gradients and the weights of a step as they are without it.
+
+    "Without" is at the off values of its strengths, which is bit for bit no regularizer; where it has none, it is kept
+    from acting. It is measured at the strengths of the run, and where nothing differs there at `Regularizer.probe`, so
+    that a bound that is not reached is no missing effect. Left out are regularizers that are off, and those that act
+    through callbacks. The state of the modules and the global generators are as before.
+
+    Returns:
+        Remarks: a part that no method reaches, a step that cannot be measured.
+
+    Raises:
+        ConfigError: names the method, the reason and a remedy.
+    """
+    measured = [r for r in step.regularizers if not is_off(r) and not overrides(r, "callbacks")]
+    if not measured:
+        return []
+    with _Snapshot(step.state) as snapshot, torch.enable_grad():
+        guard = _Guard(step, snapshot)
+        try:
+            for regularizer in measured:
+                if not guard.acts(regularizer):
+                    raise ConfigError(guard.refusal(regularizer))
+        except _UnmeasurableError as error:
+            return [f"the effect of regularizers was not measured: {error}"]
+        return guard.remarks(measured)
+
+
+class _UnmeasurableError(Exception):
+    """Nothing can be concluded from steps that differ, or do not."""
+
+
+class _Guard:
+    def __init__(self, step: MeasuredStep, snapshot: "_Snapshot") -> None:
+        self._step = step
+        self._snapshot = snapshot
+        self._compiled = any(isinstance(m, torch._dynamo.OptimizedModule) for m in step.model.modules())
+
+    def acts(self, regularizer: Regularizer) -> bool:
+        """Whether something differs: the loss alone is the cheapest to see, the last tries are those at the probes."""
+        probes = _probes(regularizer)
+        tries: list[tuple[Mapping[str, float], int, int]] = [({}, 0, 0), ({}, 1, 0)]
+        # A second step shows what is nothing at the initial weights, as the distance from them.
+        tries += [(probes, steps, seed) for steps in (1, 3) for seed in range(TRIES)]
+        return any(self._differs(regularizer, *attempt) for attempt in tries)
+
+    def _differs(self, regularizer: Regularizer, strengths: Mapping[str, float], steps: int, seed: int) -> bool:
+        on = self._taken(lambda: _at(regularizer, strengths), steps, seed)
+        off = self._taken(lambda: self._without(regularizer), steps, seed)
+        if not off[0].isfinite().all():
+            raise _UnmeasurableError("the loss of the first batch is not finite")
+        difference = _distance(on, off)
+        if difference == 0:
+            return False
+        rounding = _distance(self._taken(lambda: self._without(regularizer), steps, seed), off)
+        if rounding > UNSEEDED:
+            raise _UnmeasurableError(
+                "two training steps with the same random numbers differ, so the model draws some that no seed sets "
+                "(np.random.default_rng() without a seed does)"
+            )
+        return difference > ROUNDING * rounding
+
+    def _taken(self, changed: Callable[[], AbstractContextManager[None]], steps: int, seed: int) -> Tensor:
+        """The loss, and after `steps` of them the gradients and weights as well, as numbers that tell them apart."""
+        self._snapshot.restore()
+        with changed(), seeded(seed, "guard"):
+            return self._steps(steps) if steps else _prints([self._step.loss().detach()])
+
+    def _steps(self, steps: int) -> Tensor:
+        step = self._step
+        plain = torch.optim.SGD([{"params": list(group)} for group in step.groups], lr=RATE, foreach=False)
+        dispatch = Dispatch(step.regularizers, step.model)
+        optimizer = dispatch.wrapped(plain)
+        losses: list[Tensor] = []
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = step.loss()
+            loss.backward()
+            step.after_backward()
+            losses.append(loss.detach())
+            return loss
+
+        for _ in range(steps):
+            optimizer.step(closure)
+            dispatch.after_step(effective_rates(optimizer))
+        parameters = [parameter for group in plain.param_groups for parameter in group["params"]]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        return _prints([*losses, *gradients, *parameters])
+
+    def _without(self, regularizer: Regularizer) -> AbstractContextManager[None]:
+        off = {strength: value for strength, value in regularizer.off.items() if value is not None}
+        return _at(regularizer, off) if off else _muted(regularizer, self._compiled)
+
+    def refusal(self, regularizer: Regularizer) -> str:
+        """One line for a method without effect."""
+        reason, remedy = self._reason(regularizer)
+        if not type(regularizer).__module__.startswith("reglab."):
+            remedy += "; if it acts under a condition alone, declare strengths that meet it as `probe` of its class"
+        return (
+            f"regularizer={regularizer.name}: no effect on the first batch (loss, gradients and weights equal those "
+            f"without it): {reason}; {remedy}"
+        )
+
+    def _reason(self, regularizer: Regularizer) -> tuple[str, str]:
+        leave = "or leave it out"
+        if regularizer.hooks:
+            called = self._calls([regularizer])
+            places = _some(hook.place for hook in regularizer.hooks)
+            if not called:
+                if self._compiled:
+                    return f"a compiled module calls {places} without its hooks", f"compile later, {leave}"
+                return f"forward never calls {places}, which it is attached to", f"call them as modules, {leave}"
+            if not any(called.values()):
+                inside = [name for name, _ in parts_in_eval(self._step.model)]
+                where = f", as {_some(inside)} is" if inside else ""
+                return f"forward runs {_some(called)} in eval mode{where}", f"call train() on what is to train, {leave}"
+            return f"what it changes at {_some(called)} does not reach the loss", f"use what they return, {leave}"
+        if not any(overrides(regularizer, hook) for hook in _STEP_HOOKS):
+            return "its class overrides no hook that acts in a step, and attaching it adds none", "override one"
+        owned = {id(p) for group in self._step.groups for p in group}
+        weights = regularizer.weights(self._step.model)
+        if not any(id(weight) in owned for weight in weights.values()):
+            return "none of the weights it acts on are trained", f"train some, {leave}"
+        return "a step at its off value is the same", "leave it out"
+
+    def _calls(self, regularizers: Iterable[Regularizer]) -> dict[str, bool]:
+        """Of modules that hold hooks and are called: whether any call is in training mode."""
+        called: dict[str, bool] = {}
+        self._snapshot.restore()
+        with _each_hook(regularizers, lambda hook, act: _counted(hook.place, act, called)), seeded(0, "guard"):
+            self._step.loss()
+        return called
+
+    def remarks(self, regularizers: Sequence[Regularizer]) -> list[str]:
+        """One sentence for each method some of whose places are never called in training mode."""
+        hooked = [regularizer for regularizer in regularizers if regularizer.hooks]
+        if not hooked or self._compiled:  # of what was compiled with hooks, others would not be called
+            return []
+        called = self._calls(hooked)
+        sentences = []
+        for regularizer in hooked:
+            places = list(dict.fromkeys(hook.place for hook in regularizer.hooks))
+            idle = [place for place in places if not called.get(place)]
+            if idle and len(idle) < len(places):
+                sentences.append(
+                    f"{regularizer.name}: no effect at {len(idle)} of the {len(places)} modules it is attached to, "
+                    f"which forward does not call in training mode ({_some(idle)})"
+                )
+        return sentences
+
+
+def _some(places: Iterable[str]) -> str:
+    names = [place or "the whole model" for place in dict.fromkeys(places)]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _probes(regularizer: Regularizer) -> dict[str, float]:
+    """Strengths at which the method has to show, of those that are on."""
+    found = {}
+    for strength, (low, high) in regularizer.bounds.items():
+        value, off = float(regularizer.get_buffer(strength)), regularizer.off.get(strength)
+        if strength in regularizer.probe:
+            found[strength] = regularizer.probe[strength]
+        elif off is None or value == off:
+            continue
+        elif high == float("inf"):
+            found[strength] = max(value, low + 1.0) if off == low else min(value, low + 1e-3)
+        else:
+            found[strength] = (low + high) / 2
+    return found
+
+
+@contextmanager
+def _at(regularizer: Regularizer, strengths: Mapping[str, float]) -> Iterator[None]:
+    before = {name: float(regularizer.get_buffer(name)) for name in strengths}
+    try:
+        for name, value in strengths.items():
+            regularizer.get_buffer(name).fill_(value)
+        yield
+    finally:
+        for name, value in before.items():
+            regularizer.get_buffer(name).fill_(value)
+
+
+@contextmanager
+def _muted(regularizer: Regularizer, compiled: bool) -> Iterator[None]:
+    """The method does nothing: its hooks on the model pass, and its own are those of the base class."""
+    own = vars(regularizer)
+    quiet = {hook: getattr(Regularizer, hook).__get__(regularizer) for hook in _STEP_HOOKS}
+    try:
+        own.update(quiet)
+        with _each_hook([regularizer], lambda hook, act: lambda *inputs, **options: None):
+            if compiled:
+                torch._dynamo.reset()
+            yield
+    finally:
+        for hook in quiet:
+            own.pop(hook, None)
+        if compiled:
+            torch._dynamo.reset()
+
+
+@contextmanager
+def _each_hook(regularizers: Iterable[Regularizer], replaced: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Other functions in the place of the methods' hooks on the model, which keep their order."""
+    hooks = [hook for regularizer in regularizers for hook in regularizer.hooks if hook.key in hook.hooks]
+    before = [hook.hooks[hook.key] for hook in hooks]
+    try:
+        for hook, act in zip(hooks, before, strict=True):
+            hook.hooks[hook.key] = replaced(hook, act)
+        yield
+    finally:
+        for hook, act in zip(hooks, before, strict=True):
+            hook.hooks[hook.key] = act
+
+
+def _counted(place: str, act: Callable[..., Any], called: dict[str, bool]) -> Callable[..., Any]:
+    def counting(module: nn.Module, *inputs: Any, **options: Any) -> Any:
+        called[place] = called.get(place, False) or module.training
+        return act(module, *inputs, **options)
+
+    return counting
+
+
+def _prints(tensors: Sequence[Tensor]) -> Tensor:
+    """Of each tensor the sum, a sum weighted by place and the length, float64 (tensors, 3): equal where they are."""
+    rows = []
+    for tensor in tensors:
+        flat = tensor.detach().double().flatten()
+        ramp = torch.linspace(1, 2, flat.numel(), dtype=flat.dtype, device=flat.device)
+        rows.append(torch.stack([flat.sum(), flat @ ramp, torch.linalg.vector_norm(flat) * flat.numel() ** 0.5]))
+    return torch.stack(rows)
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    """Largest difference of two steps' prints, in units of their tensors' lengths; 0 where all are equal."""
+    if one.shape != other.shape:
+        return float("inf")
+    scale = (one[:, 2:].abs() + other[:, 2:].abs()).clamp_min(torch.finfo(one.dtype).tiny)
+    same = (one == other) | (one.isnan() & other.isnan())
+    relative = torch.where(same, 0.0, ((one - other).abs() / scale).nan_to_num(float("inf"), float("inf")))
+    return float(relative.max())
+
+
+class _Snapshot:
+    """The state of modules, which is put back before each step and at the end.
+
+    Parameters that are trained and all buffers by value, with gradients and modes; of what else a module holds numbers
+    and references, the contents of lists, dictionaries, sets and tensors, and the state of random generators. What lies
+    deeper, or outside of the modules, is not seen.
+    """
+
+    def __init__(self, state: Sequence[nn.Module]) -> None:
+        modules = list(dict.fromkeys(module for whole in state for module in whole.modules()))
+        tensors = [p for module in modules for p in module._parameters.values() if p is not None and p.requires_grad]
+        tensors += [buffer for module in modules for buffer in module._buffers.values() if buffer is not None]
+        self._gradients = {p: p.grad for p in tensors if p.is_leaf and isinstance(p, nn.Parameter)}
+        self._values = [(tensor, tensor.detach().clone()) for tensor in dict.fromkeys(tensors)]
+        self._held = [(vars(module), dict(vars(module))) for module in modules]
+        known = {id(tensor) for tensor, _ in self._values}
+        found = [value for _, own in self._held for value in own.values()]
+        kept = {id(value): _kept(value) for value in found if id(value) not in known}
+        self._contents = [put_back for put_back in kept.values() if put_back is not None]
+
+    def __enter__(self) -> "_Snapshot":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
+        for parameter, gradient in self._gradients.items():
+            parameter.grad = gradient
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Puts everything back, gradients as none at all."""
+        for own, before in self._held:
+            if len(own) != len(before) or any(own.get(name) is not value for name, value in before.items()):
+                own.clear()
+                own.update(before)
+        for put_back in self._contents:
+            put_back()
+        for tensor, value in self._values:
+            tensor.copy_(value)
+        for parameter in self._gradients:
+            parameter.grad = None
+
+
+def _kept(value: Any) -> Callable[[], object] | None:
+    """What puts the contents of an object back, for the kinds that steps change in place."""
+    if isinstance(value, Tensor):
+        if isinstance(value, nn.Parameter) or not value.is_leaf:
+            return None
+        copy = value.detach().clone()
+        return lambda: None if torch.equal(value, copy) else value.copy_(copy)
+    if type(value) in (dict, OrderedDict, defaultdict, set):
+        pairs = value.copy()
+        return lambda: (value.clear(), value.update(pairs))
+    if type(value) in (list, deque):
+        items = list(value)
+        return lambda: (value.clear(), value.extend(items))
+    if isinstance(value, torch.Generator):
+        state = value.get_state()
+        return lambda: value.set_state(state)
+    if isinstance(value, np.random.Generator):
+        bits = value.bit_generator.state
+        return lambda: setattr(value.bit_generator, "state", bits)
+    if isinstance(value, np.random.RandomState):
+        legacy = value.get_state()
+        return lambda: value.set_state(legacy)
+    if isinstance(value, random.Random):
+        inner = value.getstate()
+        return lambda: value.setstate(inner)
+    return None

@@ -1,0 +1,293 @@
+"""The effect guard: methods that act pass it without a trace, methods that do not are refused with the reason."""
+
+import random
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reglab.errors import ConfigError
+from reglab.regularizers import (
+    L1,
+    L2,
+    L2SP,
+    Dropout,
+    Flooding,
+    GradientClipping,
+    GradientNoise,
+    Lookahead,
+    MaxNorm,
+    RDrop,
+    Regularizer,
+    Step,
+    StochasticDepth,
+    WeightDecay,
+    in_order,
+)
+from reglab.regularizers._hooks import attached
+from reglab.tasks import Classification
+from reglab.training.fit import Fit
+from reglab.training.guard import check_effects, step_of
+from tests.regularizers.steps import CLASSES, FEATURES, batch_of, same_state, task_of, train
+from tests.regularizers.test_table import ROWS, Row
+
+
+def fit_with(model: nn.Module, *methods: Regularizer) -> Fit:
+    ordered = in_order(methods)
+    for method in ordered:
+        assert attached(method, model)
+    return Fit(model, Classification(CLASSES), ordered)
+
+
+def checked(model: nn.Module, *methods: Regularizer) -> list[str]:
+    return check_effects(step_of(fit_with(model, *methods), batch_of("classification")))
+
+
+def refused(model: nn.Module, *methods: Regularizer) -> str:
+    with pytest.raises(ConfigError) as error:
+        checked(model, *methods)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+class Net(nn.Module):
+    """Two layers; `through` is what forward does between them."""
+
+    def __init__(self, through: Callable[[Any, Tensor], Tensor] = lambda net, x: net.act(x), *parts: nn.Module) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.act, self.last = nn.Linear(FEATURES, 8), nn.ReLU(), nn.Linear(8, CLASSES)
+        self.parts = nn.ModuleList(parts)
+        self.through = through
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.through(self, self.first(x)))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
+def test_every_method_passes_and_trains_as_if_it_had_not_been_measured(row: Row) -> None:
+    def made() -> Fit:
+        model, method = row.network(norm="batch"), row.make()
+        attached(method, model)
+        return Fit(model, task_of(row.kind), [method])
+
+    measured, other = made(), made()
+    torch.manual_seed(5)
+    np.random.seed(5)
+    random.seed(5)
+    assert check_effects(step_of(measured, row.batches()[0])) == []
+    drawn = torch.rand(1).item(), np.random.rand(), random.random()
+    torch.manual_seed(5)
+    np.random.seed(5)
+    random.seed(5)
+    assert drawn == (torch.rand(1).item(), np.random.rand(), random.random())
+    assert all(parameter.grad is None for parameter in measured.parameters())
+    buffers = dict(other.named_buffers())
+    assert dict(measured.named_buffers()).keys() == buffers.keys()
+    assert all(torch.equal(value, buffers[name]) for name, value in measured.named_buffers())
+    assert same_state(train(measured, row.batches(), 4).model, train(other, row.batches(), 4).model)
+
+
+@pytest.mark.parametrize(
+    "methods",
+    [
+        [MaxNorm(max_norm=100.0)],
+        [GradientClipping(max_norm=1e6)],
+        [Flooding(level=1e-6)],
+        [Lookahead(alpha=0.5, k=50)],
+        [GradientNoise(eta=1e-30)],
+        [L2(strength=1e-30)],
+        [L2SP(strength=1e-12)],
+        [WeightDecay(strength=1e-12)],
+        [L1(strength=1e-12)],
+        [Dropout(p=1e-7)],
+        [Dropout(p=0.2), RDrop(alpha=1e-9), L2(strength=0.1), MaxNorm(max_norm=3.0)],
+    ],
+    ids=lambda methods: "+".join(method.name for method in methods),
+)
+def test_the_path_is_measured_and_not_the_condition(methods: list[Regularizer]) -> None:
+    assert checked(Net(), *methods) == []
+
+
+def test_what_is_off_is_not_measured() -> None:
+    assert checked(Net(lambda net, x: F.relu(x)), Dropout(p=0.0), Lookahead(alpha=1.0, k=5)) == []
+
+
+@pytest.mark.parametrize(
+    ("through", "reason"),
+    [
+        (lambda net, x: F.relu(x), "forward never calls act"),
+        (lambda net, x: net.act.eval()(x), "forward runs act in eval mode"),
+        (lambda net, x: F.relu(x) + 0 * net.act(x), "what it changes at act does not reach the loss"),
+        (lambda net, x: net.act(x).sign(), None),
+        (lambda net, x: (net.act(x), F.relu(x))[1], "what it changes at act does not reach the loss"),
+    ],
+    ids=["functional", "eval", "times 0", "acts", "thrown away"],
+)
+def test_hooks_that_change_nothing_are_refused_with_the_reason(through: Any, reason: str | None) -> None:
+    # The other part draws after the hook: the numbers of another draw are no effect.
+    model = Net(lambda net, x: net.parts[0](through(net, x)), nn.Dropout(0.5))
+    if reason is None:
+        assert checked(model, Dropout(p=0.5)) == []
+        return
+    said = refused(model, Dropout(p=0.5))
+    assert said.startswith("regularizer=dropout: no effect on the first batch (")
+    assert f": {reason}" in said
+    assert refused(Net(through), L2(strength=0.1), Dropout(p=0.5)).startswith("regularizer=dropout: ")
+
+
+def test_layers_left_in_eval_mode_are_named() -> None:
+    model = Net(lambda net, x: net.parts[0](x), nn.Sequential(nn.ReLU(), nn.Linear(8, 8)))
+    del model.act
+    model.parts[0].eval()
+    said = refused(model, Dropout(p=0.5))
+    assert "eval mode, as parts.0 is" in said
+
+
+def test_a_replaced_submodule_is_noticed() -> None:
+    model = Net(lambda net, x: net.act(x), nn.Identity())
+    fit = fit_with(model, Dropout(p=0.5))
+    model.act = nn.ReLU()
+    with pytest.raises(ConfigError, match="forward never calls act"):
+        check_effects(step_of(fit, batch_of("classification")))
+
+
+def test_a_branch_that_is_never_taken_is_remarked() -> None:
+    model = Net(lambda net, x: net.act(x), nn.Sequential(nn.Linear(8, 8), nn.ReLU()), nn.Linear(1, 1))
+    (remark,) = checked(model, Dropout(p=0.5))
+    assert remark.startswith("dropout: no effect at 1 of the 2 modules it is attached to")
+    assert "parts.0.1" in remark
+
+
+def test_a_module_that_was_compiled_before_is_noticed() -> None:
+    model = Net(
+        lambda net, x: net.parts[0](x), torch.compile(nn.Sequential(nn.ReLU(), nn.Linear(8, 8)), backend="eager")
+    )
+    del model.act
+    torch._dynamo.reset()
+    model(batch_of("classification")[0][:8])
+    said = refused(model, Dropout(p=0.5))
+    assert "compiled" in said
+    torch._dynamo.reset()
+    assert checked(model, Dropout(p=0.5)) == []
+
+
+def test_weights_that_are_not_trained_are_named() -> None:
+    class Owned(MaxNorm):
+        def weights(self, model: nn.Module) -> dict[str, Tensor]:
+            return {"first.weight": model.get_parameter("first.weight")}
+
+    model = Net()
+    model.first.requires_grad_(False)
+    assert "none of the weights it acts on are trained" in refused(model, Owned(max_norm=0.1))
+
+
+class Hinge(Regularizer):
+    """A user's method: a penalty on weights beyond a length that its strengths do not hold."""
+
+    off: ClassVar = {"strength": 0.0}
+    bounds: ClassVar = {"strength": (0.0, float("inf"))}
+    acts: ClassVar = 7
+    limit: ClassVar = 1e6
+    strength: Tensor
+
+    def __init__(self, strength: float) -> None:
+        super().__init__(strength=strength)
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        return loss + self.strength * sum((w.norm() - self.limit).relu() for w in step.weights.values())
+
+
+class Misspelled(Hinge):
+    loss = Regularizer.loss
+
+    def los(self, loss: Tensor, step: Step) -> Tensor:
+        return loss + self.strength
+
+
+class WithProbe(Hinge):
+    bounds: ClassVar = {"strength": (0.0, float("inf")), "length": (0.0, float("inf"))}
+    probe: ClassVar = {"length": 0.0}
+    length: Tensor
+
+    def __init__(self, strength: float, length: float) -> None:
+        Regularizer.__init__(self, strength=strength, length=length)
+
+    def loss(self, loss: Tensor, step: Step) -> Tensor:
+        return loss + self.strength * sum((w.norm() - self.length).relu() for w in step.weights.values())
+
+
+class Lambda(Regularizer):
+    """A user's method without strengths, by a closure."""
+
+    acts: ClassVar = 3
+
+    def attach(self, model: nn.Module) -> list[str]:
+        model.get_submodule("act").register_forward_hook(lambda layer, inputs, output: output * 2)
+        return ["act"]
+
+
+def test_methods_of_users_are_measured_and_can_declare_a_probe() -> None:
+    assert "`probe`" in refused(Net(), Hinge(strength=1.0))
+    assert "overrides no hook" in refused(Net(), Misspelled(strength=1.0))
+    assert checked(Net(), WithProbe(strength=1.0, length=1e6)) == []
+    assert checked(Net(), Lambda()) == []
+    assert "forward never calls act" in refused(Net(lambda net, x: F.relu(x)), Lambda())
+
+
+class Stateful(Net):
+    """Holds state of many kinds, which forward changes."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda net, x: net.act(x))
+        self.norm = nn.BatchNorm1d(8)
+        self.calls, self.seen, self.by_name = 0, [1.0], {"a": 1}
+        self.mean = torch.zeros(8)
+        self.own = torch.Generator().manual_seed(3)
+        self.rng, self.old, self.plain = np.random.default_rng(3), np.random.RandomState(3), random.Random(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.seen.append(float(self.calls))
+        self.by_name[f"call {self.calls}"] = self.calls
+        hidden = self.norm(self.first(x))
+        self.mean += hidden.detach().mean(0)
+        draws = [torch.rand((), generator=self.own).item(), self.rng.random(), self.old.rand(), self.plain.random()]
+        return self.last(self.act(hidden) * sum(draws))
+
+
+def test_state_beside_the_weights_is_put_back() -> None:
+    measured, other = Stateful(), Stateful()
+    for model in (measured, other):
+        model.last.weight.grad = torch.ones_like(model.last.weight)
+    fits = [fit_with(model, Dropout(p=0.5), MaxNorm(max_norm=5.0)) for model in (measured, other)]
+    assert check_effects(step_of(fits[0], batch_of("classification"))) == []
+    assert (measured.calls, measured.seen, measured.by_name) == (0, [1.0], {"a": 1})
+    assert measured.mean.eq(0).all()
+    assert measured.last.weight.grad is not None
+    assert measured.last.weight.grad.eq(1).all()
+    batches = [batch_of("classification", seed=i) for i in range(2)]
+    assert same_state(train(fits[0], batches, 3).model, train(fits[1], batches, 3).model)
+
+
+def test_a_model_that_no_seed_rules_is_remarked_and_trains() -> None:
+    model = Net(lambda net, x: net.act(x) * np.random.default_rng().normal(scale=100))
+    (remark,) = checked(model, L2(strength=1e-12))
+    assert "no seed sets" in remark
+
+
+def test_residual_branches_that_are_not_called_are_refused() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.branch = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + F.linear(x, self.branch.weight)
+
+    said = refused(Net(lambda net, x: net.parts[0](x), Block()), StochasticDepth(p=0.5))
+    assert "forward never calls parts.0.branch" in said
