@@ -1,5 +1,7 @@
 """A decoder of a few numbers that runs under vmap, with parts called as the transformers library calls them."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -57,6 +59,8 @@ class TinyBlock(nn.Module):
 
 class TinyDecoder(nn.Module):
     """Logits (rows, length, tokens) of tokens (rows, length)."""
+
+    unit_axes: ClassVar = {"place": 0}
 
     def __init__(self, activation: str = "relu", width: int = 8, dropout: bool = False) -> None:
         super().__init__()
