@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from reglab.config.help import help_text
 from reglab.errors import ConfigError, StoreLost
+from reglab.own_code import described
 from reglab.paths import CONF
 from reglab.stopping import Stopped, end_at_second_signal, tell
 
@@ -167,10 +168,10 @@ def report(error: BaseException, overrides: Sequence[str], config_name: str) -> 
 
     if isinstance(error, Exception) and is_config_error(error):
         return _say(explain(error, overrides, config_name), 2, error)
-    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    line = described(error)
     if getattr(error, "run_id", None) is None and os.environ.get("HYDRA_FULL_ERROR") != "1":
-        first += " (HYDRA_FULL_ERROR=1 shows where)"
-    return _say(f"{type(error).__name__}: {first}", 1, error)
+        line += " (HYDRA_FULL_ERROR=1 shows where)"
+    return _say(line, 1, error)
 
 
 def _say(line: str, code: int, error: BaseException) -> int:

@@ -23,3 +23,20 @@ def local(path: str) -> Path | None:
         return Path(snapshot_download(path, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
+
+
+def commit(name: str, kind: str) -> str | None:
+    """The commit that a name stands for in the cache, 40 hexadecimal digits; None where the cache does not have it.
+
+    Args:
+        name: ``gpt2``, ``openai-community/gpt2``.
+        kind: ``models`` or ``datasets``.
+    """
+    if is_place(name) or not name:
+        return None
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    try:
+        return Path(HF_HUB_CACHE, f"{kind}--{name.replace('/', '--')}", "refs", "main").read_text().strip() or None
+    except (OSError, ValueError):
+        return None

@@ -7,7 +7,17 @@ import pytest
 from omegaconf import OmegaConf
 
 from reglab.config.compose import Composer
-from reglab.config.identity import config_hash, data_name, science, setting, setting_hash, strategy
+from reglab.config.identity import (
+    RULE,
+    config_hash,
+    data_name,
+    recipe_hash,
+    science,
+    setting,
+    setting_hash,
+    strategy,
+    strategy_code,
+)
 
 BASE = ["regularizer=[dropout,l1]", "scheduler=cosine"]
 SCIENCE = [
@@ -116,10 +126,11 @@ PINNED = OmegaConf.create(
 )
 
 
-def test_it_is_the_same_for_ever():
-    """A change of these two makes every tracked run unknown to the sweeps that could reuse it."""
-    assert config_hash(PINNED) == "4ee72d477c41cbc8"
-    assert setting_hash(PINNED) == "c788398a38e523d0"
+def test_the_part_of_the_config_is_the_same_for_ever():
+    """A change of it makes every tracked run unknown to the sweeps that could reuse it, and to the message that says
+    why they do not. It is the identity of the runs that were tracked under rule 1."""
+    assert recipe_hash(PINNED) == "4ee72d477c41cbc8"
+    assert RULE == "2"
 
 
 def test_it_is_the_same_in_another_process(composer):
@@ -194,3 +205,28 @@ def test_strategy_is_named_in_acting_order(composer):
 def test_a_checked_config_has_the_identity_of_the_composed_one(override):
     cfg = Composer().compose([*BASE, override])
     assert config_hash(OmegaConf.to_container(cfg, resolve=True)) == config_hash(cfg)
+
+
+def test_code_of_regularizers_is_not_part_of_the_setting(composer):
+    none, l2 = composer.compose([]), composer.compose(["regularizer=l2"])
+    assert setting_hash(none) == setting_hash(l2)
+    assert "regularizer" not in setting(l2)["code"]
+    assert set(setting(l2)["code"]) == {"core", "data", "model"}
+    assert (strategy_code(none), len(strategy_code(l2))) == ("", 8)
+    assert strategy_code(composer.compose(["regularizer=l2", "regularizer.l2.strength=5"])) == strategy_code(l2)
+    assert recipe_hash(none) != recipe_hash(l2)
+
+
+def test_a_name_in_the_cache_of_the_hub_counts_by_its_commit(composer, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    cfg = composer.compose(["model=hf_causal_lm", "model.path=some/decoder", "data=python_docs"])
+    absent = config_hash(cfg)
+    (tmp_path / "models--some--decoder" / "refs").mkdir(parents=True)
+    found = set()
+    for commit in ("a" * 40, "b" * 40):
+        (tmp_path / "models--some--decoder" / "refs" / "main").write_text(commit)
+        found.add(config_hash(cfg))
+        assert science(cfg)["model"]["path"] == f"some/decoder@{commit}"
+    assert len({*found, absent}) == 3

@@ -136,8 +136,8 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
         file.write("# another\n")
     capsys.readouterr()
     rerun(store_uri, found.run_id, own)
-    (told,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("model.code")]
-    assert json.loads(found.tags["about"])["model.code"] in told
+    (told,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("code.model")]
+    assert json.loads(found.tags["about"])["code.model"] in told
     plain = compose([*given, "model=mlp"][2:])
     with pytest.raises(ConfigError, match=rf"^model.target={own}: the run has none; leave it out, or give a run that"):
         check_targets(plain, own)

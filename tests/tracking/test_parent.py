@@ -36,6 +36,20 @@ def test_covered_are_the_jobs_under_the_settings_of_the_last_start() -> None:
     assert names() == ""
 
 
+def test_of_a_strategy_whose_code_changed_the_last_code_is_covered() -> None:
+    def l2(name: str, code: str) -> parent.Job:
+        return job(name, strategy="l2", strategy_code=code)
+
+    none = job("n", strategy_code="")
+    starts = [[none, l2("a", "old"), l2("b", "old")], [none, l2("c", "new")]]
+    declared: list[parent.Job] = []
+    for start in starts:
+        declared = parent.grown(declared, start)
+    assert [j["config_hash"] for j in parent.covered(declared)] == ["n", "c"]
+    declared = parent.grown(declared, [none])  # without it, the last that was declared stays
+    assert [j["config_hash"] for j in parent.covered(declared)] == ["n", "c"]
+
+
 def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
     first = parent.enter(store, "digits-mlp", [job("a")], tags={"data": "digits"})
     run = store.client.get_run(first)

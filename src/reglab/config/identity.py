@@ -1,4 +1,4 @@
-"""Who a run is: the hash of what its result depends on."""
+"""Who a run is: the hash of what its result depends on. docs/identity.md says what that is, and why."""
 
 import hashlib
 import json
@@ -9,20 +9,42 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from reglab import hub_cache
+from reglab.config.code import Code, code_of
 from reglab.config.digest import content
 from reglab.config.order import strategy
 from reglab.data.files import stem
 from reglab.data.folds import fold_name
 from reglab.own_code import source_file
 
-__all__ = ["config_hash", "data_name", "science", "setting", "setting_hash", "strategy"]
+__all__ = [
+    "RULE",
+    "code",
+    "config_hash",
+    "data_name",
+    "recipe_hash",
+    "science",
+    "setting",
+    "setting_hash",
+    "strategy",
+    "strategy_code",
+]
+
+RULE = "2"
+"""The version of the identity rule, tagged on each run: 1 knew configs and files, 2 also knows code and libraries."""
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 # Where and how loudly it runs, not what comes out. Everything else in `trainer` counts.
 _TRAINER_APART = {"accelerator", "devices", "progress"}
 _PATHS = ("path", "root")  # a user's file or folder
-# Of what is there the content counts. All but a table's or a text's may be names as well, which count as they are.
-_MAY_BE_PATHS = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))
+# Of what is there the content counts. All but a table's or a text's may be names as well: of the Hugging Face cache,
+# where the commit counts that the name stands for there.
+_MAY_BE_PATHS = (
+    ("data", "path", "datasets"),
+    ("data", "root", None),
+    ("data", "tokenizer", "models"),
+    ("model", "path", "models"),
+)
 _FOLDS = ("test_fold", "val_fold")  # 3 and "3" are the same fold
 # Keys that tables got later: null is what was before, and runs of that time keep their identity.
 _LATER = ("ignore", "split_column", "split_by", *_FOLDS)
@@ -38,17 +60,53 @@ def config_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
     return _hash(science(cfg))
 
 
+def recipe_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
+    """The identity without code and libraries: runs of one recipe differ in these alone. It is that of rule 1."""
+    parts = _recipe(cfg)
+    if "target" in parts["model"]:
+        parts["model"]["code"] = content(source_file(parts["model"]["target"], "model.target"))
+    return _hash(parts)
+
+
 def setting_hash(cfg: DictConfig, tuned: Iterable[str] = ()) -> str:
     """The identity of what strategies are compared in: the same without regularizers, seeds and what is tuned."""
     return _hash(setting(cfg, tuned))
 
 
 def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """What a result depends on, as plain values: data, model, regularizers, optimizer, schedule, epochs, seeds.
+    """What a result depends on, as plain values: data, model, regularizers, optimizer, schedule, epochs, seeds; the
+    code of all these, and the libraries they use.
 
     A file enters by its content and not by its path. Names are labels, search ranges belong to no run, and neither
     enters; nor do devices, tracking, sweep and report.
     """
+    found = code(cfg)
+    parts: dict[str, Any] = {"regularizer": {}}
+    for name, digest in found.parts.items():
+        section, _, method = name.partition(".")
+        if method:
+            parts[section][method] = digest
+        else:
+            parts[name] = digest
+    return {**_recipe(cfg), "code": parts, "versions": found.versions}
+
+
+def code(cfg: DictConfig | Mapping[str, Any]) -> Code:
+    """The code and the libraries that a config's run is made of."""
+    return code_of({section: _plain(cfg.get(section)) for section in _SECTIONS})
+
+
+def strategy_code(cfg: DictConfig | Mapping[str, Any]) -> str:
+    """A hash of the code of a config's regularizers, 8 hexadecimal digits; empty without any.
+
+    Runs of one setting and strategy that differ in it are of two versions of a method, and never averaged.
+    """
+    parts = {name: digest for name, digest in code(cfg).parts.items() if name.startswith("regularizer.")}
+    return _hash(parts)[:8] if parts else ""
+
+
+def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """The part of `science` that the config and its files give."""
     parts: dict[str, Any] = {"seed": cfg["seed"]}
     for section in _SECTIONS:
         plain = _plain(cfg.get(section))
@@ -56,12 +114,12 @@ def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
     parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
     parts["data"] = _data(cfg)
-    for section, key in _MAY_BE_PATHS:
+    for section, key, kind in _MAY_BE_PATHS:
         value = parts[section].get(key)
         if isinstance(value, str) and Path(value).expanduser().exists():
             parts[section][key] = content(value, f"{section}.{key}={value}")
-    if "target" in parts["model"]:  # a user's own class: its code counts, too
-        parts["model"]["code"] = content(source_file(parts["model"]["target"], "model.target"))
+        elif isinstance(value, str) and kind and (commit := hub_cache.commit(value, kind)):
+            parts[section][key] = f"{value}@{commit}"
     canonical = _canonical(parts)
     assert isinstance(canonical, dict)
     return canonical
@@ -92,6 +150,7 @@ def _share(key: str, value: Any) -> Any:
 def setting(cfg: DictConfig, tuned: Iterable[str] = ()) -> dict[str, Any]:
     """What a comparison of strategies holds fixed: `science` without regularizers, seeds and keys that are tuned."""
     parts = {key: value for key, value in science(cfg).items() if key not in ("regularizer", "seed")}
+    parts["code"] = {name: digest for name, digest in parts["code"].items() if name != "regularizer"}
     parts["data"] = {key: value for key, value in parts["data"].items() if key not in _SEEDS}
     for section, _, key in (name.partition(".") for name in tuned):
         if isinstance(parts.get(section), dict):

@@ -52,6 +52,15 @@ def parameters(target: str) -> set[str]:
     raise Unknown(target)
 
 
+def home(target: str) -> str:
+    """The module that defines a class, followed through packages that hand it on.
+
+    Raises:
+        Unknown: no such class in the source.
+    """
+    return _find(target).module
+
+
 @functools.cache
 def _tree(module: str) -> ast.Module:
     package, *parts = module.split(".")

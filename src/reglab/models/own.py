@@ -1,17 +1,13 @@
 """A user's own network, from a module of theirs."""
 
-import importlib
 import inspect
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from reglab.errors import ConfigError
-from reglab.own_code import module_and_class, source_file
+from reglab.own_code import described, load, module_and_class, unforeseen
 
 KEY = "model.target"
 
@@ -19,8 +15,9 @@ KEY = "model.target"
 class Own:
     """Makes an object of a class that is named by its module: ``my_net.Net`` is the class ``Net`` of ``my_net.py``.
 
-    The module is looked for in the folder that the command runs in, then where Python looks; the text of its file is a
-    part of a run's identity. The class is given `args`, and `input_shape`, `outputs` and `padded` where it takes them.
+    The module is looked for in the folder that the command runs in, then where Python looks; its text and that of all
+    it imports from there are a part of a run's identity. Imports in constructors and forward passes work as well. The
+    class is given `args`, and `input_shape`, `outputs` and `padded` where it takes them.
     What it says is taken as logits (rows, classes), or for a regression as numbers (rows,).
 
     Args:
@@ -50,37 +47,35 @@ class Own:
             given["padded"] = True
         try:
             made = network(**{key: value for key, value in given.items() if takes_all or key in taken}, **(args or {}))
-        except Exception as error:
-            remedy = "flatten them, or choose other data"
-            if isinstance(error, TypeError):
+        except (Exception, SystemExit) as error:
+            remedy = "mend it, or choose other data"
+            if isinstance(error, TypeError) and "argument" in str(error):
                 remedy = "give what it needs, as in model.args={width:64}"
             raise ConfigError(
-                f"{KEY}={target}: cannot be made for examples of the shape {input_shape} ({_line(error)}); {remedy}"
+                f"{KEY}={target}: cannot be made for examples of the shape {input_shape} ({described(error)}); {remedy}"
             ) from error
         if not isinstance(made, nn.Module):
             raise ConfigError(f"{KEY}={target}: makes a {type(made).__name__}; give a class of torch.nn.Module")
+        check_foreseen(target)
         return made
 
 
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def check_foreseen(target: str | None) -> None:
+    """Refuse code that is in no run's identity, since its module was imported by a name that a program computed.
+
+    Raises:
+        ConfigError: names the modules.
+    """
+    if names := unforeseen():
+        raise ConfigError(
+            f"{KEY}={target}: imports {', '.join(names)} by a computed name, so that its code would not be part of the "
+            f"run's identity; add a plain import to the file, as in import {names[0]}"
+        )
 
 
 def _found(target: str | None) -> Any:
-    source_file(target, KEY)
     module, name = module_and_class(target, KEY)
-    with _working_folder_first():
-        found = getattr(importlib.import_module(module), name, None)
+    found = load(str(target), KEY)
     if not inspect.isclass(found):
         raise ConfigError(f"{KEY}={target}: the module {module} has no class {name}; check its name")
     return found
-
-
-@contextmanager
-def _working_folder_first() -> Iterator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)

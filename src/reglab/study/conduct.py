@@ -17,6 +17,7 @@ from reglab.study.jobs import Job
 from reglab.study.launch import Launch
 from reglab.study.place import all_trained
 from reglab.study.progress import PHASES, Progress, progress
+from reglab.study.reuse import say_not_reused
 from reglab.study.round import Round
 from reglab.study.shared import held_fixed
 from reglab.wording import counted
@@ -148,6 +149,9 @@ class _Conductor:
         done = sum(job.config_hash in self._progress.results for job in self._progress.jobs)
         if done:
             say(f"{done} of about {self._progress.expected} runs were over before: reused (resume=false trains anew)")
+        if self._cfg.resume:
+            missing = [job for phase in PHASES for job in self._progress.missing(phase)]
+            say_not_reused(missing, self._progress.expected, self._store)
 
     def _summary(self) -> bool:
         """Tells what failed or was not done; whether all was done."""

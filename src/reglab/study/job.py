@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from reglab.config.identity import config_hash
 from reglab.config.selection import tidy
 from reglab.errors import ConfigError, InProgress, StoreLost
+from reglab.own_code import described
 from reglab.stopping import Stopped
 from reglab.tracking.uri import unusable
 
@@ -81,10 +82,11 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
 
 
 def first_line(error: BaseException) -> str:
-    """What went wrong, in one line; the type's name stands before messages that were not written for users."""
-    lines = str(error).strip().splitlines()
-    text = lines[0][:1000] if lines else ""
-    return text if isinstance(error, ConfigError) else f"{type(error).__name__}: {text}".rstrip(": ")
+    """What went wrong, in one line; the type's name stands before messages that were not written for users, and the
+    line of a user's own code that raised it before that."""
+    if isinstance(error, ConfigError):
+        return (str(error).strip().splitlines() or [""])[0][:1000]
+    return described(error)[:1000]
 
 
 @dataclass(frozen=True)

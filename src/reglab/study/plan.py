@@ -7,7 +7,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.identity import data_name, setting_hash, strategy
+from reglab.config.identity import data_name, setting_hash, strategy, strategy_code
 from reglab.errors import ConfigError
 from reglab.study.jobs import SHARED, Job, not_shared
 
@@ -38,6 +38,7 @@ class Plan:
                 "config_hash": job.config_hash,
                 "setting": setting_hash(job.config),
                 "strategy": strategy(job.config),
+                "strategy_code": strategy_code(job.config),
                 "data": data_name(job.config),
                 "seed": str(job.config.seed),
                 "label": job.label,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reglab.config.compose import Composer
-from reglab.config.identity import data_name, setting_hash, strategy
+from reglab.config.identity import data_name, setting_hash, strategy, strategy_code
 from reglab.study.cells import Cell
 from reglab.study.definition import Study
 from reglab.study.jobs import Job
@@ -78,6 +78,7 @@ class Progress:
                 "config_hash": job.config_hash,
                 "setting": setting_hash(job.config, (*self.tuned, *_RUNGS[phase])),
                 "strategy": strategy(job.config),
+                "strategy_code": strategy_code(job.config),
                 "data": data_name(job.config),
                 "task": cell.cell.about,
                 "seed": str(job.config.seed),

@@ -1,8 +1,10 @@
 """What of a sweep is finished already, and what is still to be run."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from reglab.config.identity import code, recipe_hash
 from reglab.study.job import say
 from reglab.study.jobs import Job
 from reglab.study.plan import Plan
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pending(plan: Plan, store: "Store") -> list[Job]:
-    """The jobs that are not FINISHED; tells how many are."""
+    """The jobs that are not FINISHED; says how many are, and how many are under other code or libraries alone."""
     from reglab.tracking.queries import finished
 
     if plan.cfg.resume is False:
@@ -24,7 +26,47 @@ def pending(plan: Plan, store: "Store") -> list[Job]:
             f"{len(before)} of {len(plan.jobs)} runs were finished before ({_code(before.values())}): reused "
             "(resume=false trains all anew)"
         )
-    return [job for job in plan.jobs if job.config_hash not in before]
+    left = [job for job in plan.jobs if job.config_hash not in before]
+    say_not_reused(left, len(plan.jobs), store)
+    return left
+
+
+def say_not_reused(jobs: Sequence[Job], total: int, store: "Store") -> None:
+    """Say how many jobs were finished before under other code or libraries, and which differ.
+
+    Args:
+        jobs: that are still to be trained.
+        total: how many there are with the finished ones.
+        store: that may hold such runs.
+    """
+    from reglab.tracking.queries import of_recipes
+
+    by_recipe = {recipe_hash(job.config): job for job in jobs}
+    records = of_recipes(store, list(by_recipe)) if by_recipe else []
+    newest = {r.tags["recipe_hash"]: r for r in records if "recipe_hash" in r.tags}
+    changed = {part for recipe, record in newest.items() for part in changed_parts(record, by_recipe[recipe].config)}
+    if newest:
+        say(
+            f"{len(newest)} of {total} runs were finished before with other code or libraries "
+            f"({', '.join(sorted(changed))}): trained again"
+        )
+    if first := {r.tags["config_hash"] for r in records if "recipe_hash" not in r.tags} - set(newest):
+        say(
+            f"{len(first)} of {total} runs were finished under an earlier identity rule, which did not know their "
+            "code: trained again"
+        )
+
+
+def changed_parts(record: "Record", config: Any) -> Iterator[str]:
+    """What differs between the code and the libraries of a run and those here: ``regularizer.l2``, ``torch 2.9``."""
+    now, tags = code(config), record.tags
+    then = json.loads(tags.get("code", "{}"))
+    yield from (part for part in then.keys() | now.parts.keys() if then.get(part) != now.parts.get(part))
+    about = json.loads(tags.get("about", "{}"))
+    for name, version in now.versions.items():
+        before = about.get(f"versions.{name}")
+        if before != version:
+            yield f"{name} {before or 'unknown'}"
 
 
 def _code(records: Iterable["Record"]) -> str:

@@ -99,7 +99,7 @@ def _strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[str]:
     if apart := len(everything) - len(reported):
         say(
             f"{plan.name} was started before: its report leaves out {counted(apart, 'run')} declared then under "
-            "another setting (sweep.name=NAME starts another)"
+            "another setting, or with other code (sweep.name=NAME starts another)"
         )
     return {str(job.get("strategy")) for job in reported}
 

@@ -120,8 +120,15 @@ def grown(before: Sequence[Job], now: Sequence[Job]) -> list[Job]:
 def covered(declared: Sequence[Job]) -> list[Job]:
     """The jobs that a report is about: of all starts, those that share a `setting` with the last start's.
 
-    A setting is what a comparison holds fixed: one more seed or strategy adds to it, other epochs are another.
+    A setting is what a comparison holds fixed: one more seed or strategy adds to it, other epochs are another. Of a
+    strategy whose regularizers' code has changed between starts (`strategy_code`), the last start that declared it
+    counts.
     """
     last = max((job.get("start", 0) for job in declared), default=0)
     settings = {job.get("setting") for job in declared if job.get("start", 0) == last}
-    return [job for job in declared if job.get("setting") in settings]
+    alike = [job for job in declared if job.get("setting") in settings]
+    newest = {
+        (job.get("setting"), job.get("strategy")): job.get("strategy_code")
+        for job in sorted(alike, key=lambda job: job.get("start", 0))
+    }
+    return [j for j in alike if j.get("strategy_code") == newest[j.get("setting"), j.get("strategy")]]

@@ -81,6 +81,20 @@ def finished(store: Store, config_hashes: Sequence[str]) -> dict[str, Record]:
     return {h: newest[h] for h in wanted if h in newest}
 
 
+def of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
+    """FINISHED runs of these recipes, oldest first, whatever their code and libraries; reruns do not count.
+
+    A run of the first identity rule has no tag `recipe_hash`: its `config_hash` is the same.
+    """
+    tags, chosen = ("recipe_hash", "config_hash"), set(recipes)
+    if len(chosen) <= _ASK_ONE_BY_ONE:
+        found = [r for h in sorted(chosen) for tag in tags for r in runs(store, status="FINISHED", tags={tag: h})]
+    else:
+        found = [r for r in runs(store, status="FINISHED") if chosen & {r.tags.get(tag) for tag in tags}]
+    own = {r.run_id: r for r in found if "rerun_of" not in r.tags}
+    return sorted(own.values(), key=lambda r: r.started)
+
+
 def taken(store: Store, config_hash: str) -> Record | None:
     """The run that makes it needless to train an identity: its newest FINISHED one, else a RUNNING one of another
     process that lives; reruns do not count. Ask under the store's lock, and open a run before it is let go."""

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from reglab.deadlines import Overdue, waiting
 from reglab.errors import Diverged, StoreLost
+from reglab.own_code import described
 from reglab.stopping import Stopped, at_once
 from reglab.tracking import heartbeat, owner
 from reglab.tracking.artifacts import Artifacts
@@ -168,6 +169,5 @@ def standard_tags() -> dict[str, str]:
 
 
 def _one_line(error: BaseException) -> str:
-    """The error's type and first line, at most 500 characters."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}"[:500].removesuffix(": ")
+    """The error's type and first line, at most 500 characters, behind the line of a user's own code that raised it."""
+    return described(error)[:500]

@@ -6,7 +6,17 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from reglab.config.identity import config_hash, data_name, setting, setting_hash, strategy
+from reglab.config.identity import (
+    RULE,
+    code,
+    config_hash,
+    data_name,
+    recipe_hash,
+    setting,
+    setting_hash,
+    strategy,
+    strategy_code,
+)
 from reglab.tracking.environment import git_commit, git_dirty
 from reglab.training.build import plain
 
@@ -19,7 +29,9 @@ def run_name(cfg: DictConfig) -> str:
 def tags(cfg: DictConfig) -> dict[str, str]:
     """The tags that the config alone gives.
 
-    `setting` and `about` tell runs that may be averaged from others, `cell` is the same for people to read.
+    `setting` and `about` tell runs that may be averaged from others, `cell` is the same for people to read. `code` has
+    a digest for each part of the run's code and `recipe_hash` is the identity without it: they tell why a run is not
+    reused. See docs/identity.md.
     """
     tuned = str(cfg.tracking.get("tuned") or "").split(",")
     named = {
@@ -31,6 +43,10 @@ def tags(cfg: DictConfig) -> dict[str, str]:
         "label_noise": str(cfg.data.label_noise),
         "cell": cell(cfg),
         "config_hash": config_hash(cfg),
+        "identity_rule": RULE,
+        "recipe_hash": recipe_hash(cfg),
+        "code": json.dumps(code(cfg).parts, sort_keys=True),
+        "strategy_code": strategy_code(cfg),
         "setting": setting_hash(cfg, tuned),
         "about": json.dumps(dict(_leaves(setting(cfg, tuned))), sort_keys=True),
         "phase": str(cfg.tracking.phase),

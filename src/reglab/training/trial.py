@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from reglab.data import tokenizer
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
+from reglab.own_code import described
 from reglab.seeding import restored_generators
 from reglab.training.modes import in_mode
 
@@ -32,8 +33,8 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
     try:
         with in_mode(model, training=False), restored_generators():
             said: object = model(inputs)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+    except (Exception, SystemExit) as error:
+        reason = described(error)[:200]
         raise ConfigError(
             f"{key}: cannot read examples of the shape {data.input_shape} ({reason}); mend its forward, or "
             "choose other data"

@@ -73,6 +73,17 @@ def test_tuning_runs_reruns_and_repeats_never_count() -> None:
     assert any("1 tuning run was left out" in text for text in findings.left_out)
 
 
+def test_two_versions_of_a_method_are_never_averaged() -> None:
+    old = accuracies({"none": NONE, "l1": UP}, setting="s")
+    new = [rec("l1", seed, {"test/accuracy": 0.5}, strategy_code="new", setting="s", started=9) for seed in range(2)]
+    again = rec("l1", 0, {"test/accuracy": 0.1}, strategy_code="third", setting="s", started=10, rerun_of=new[0].run_id)
+    findings = found([*old, *new, again])
+    assert (lines(findings)["l1"].n, lines(findings)["l1"].mean) == (2, pytest.approx(0.5))
+    assert lines(findings)["none"].n == 6
+    (said,) = [text for text in findings.left_out if "other code" in text]
+    assert said.startswith("6 runs were left out: l1 on ")
+
+
 def test_a_rerun_counts_where_the_run_failed() -> None:
     records = accuracies({"none": NONE, "l1": UP[1:]})
     failed = rec("l1", 9, status="FAILED", run_id="lost")

@@ -84,6 +84,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
         wanted = [tag for tag in _NEEDED if any(not r.tags.get(tag) for r in runs)]
         tags = f"tag{'s' if len(wanted) > 1 else ''} {listed(wanted)}"
         result.left_out.append(f"{missing} {_runs(missing)} left out for want of the {tags}.")
+    whole = _of_one_code(whole, result)
     repeated = 0
     for group in _identities(whole):
         finished = [r for r in group if r.status == "FINISHED"]
@@ -97,6 +98,26 @@ def count(records: Sequence[Record], metric: str) -> Counted:
     if repeated:
         result.left_out.append(f"{repeated} {_runs(repeated)} of the same configuration left out: the newest counts.")
     return result
+
+
+def _of_one_code(records: Sequence[Record], result: Counted) -> list[Record]:
+    """The runs without those of an earlier version of their regularizers' code, by strategy and setting."""
+    by_row: dict[tuple[str | None, ...], list[Record]] = {}
+    for record in records:
+        by_row.setdefault(tuple(record.tags.get(tag) for tag in ("data", "setting", "strategy")), []).append(record)
+    kept = []
+    for row in by_row.values():
+        own = [r for r in row if "rerun_of" not in r.tags]
+        code = max(own, key=lambda r: r.started or 0).tags.get("strategy_code") if own else None
+        apart = {r.run_id for r in own if r.tags.get("strategy_code") != code}
+        kept += [r for r in row if not apart & {r.run_id, r.tags.get("rerun_of")}]
+        if apart:
+            strategy, data = row[0].tags["strategy"], row[0].tags["data"]
+            result.left_out.append(
+                f"{len(apart)} {_runs(len(apart))} left out: {strategy} on {data} with other code of its regularizers "
+                "than the newest runs."
+            )
+    return kept
 
 
 def _leave_out_other_kinds(result: Counted, metric: str) -> None:

