@@ -14,7 +14,8 @@ from reglab.paths import PROJECT
 RUNS = {
     "none": [],
     "l2": ["regularizer=l2"],
-    "l2_sp": ["regularizer=l2_sp"],
+    "focal": ["regularizer=focal"],
+    "smooth": ["regularizer=label_smoothing"],
     "both": ["regularizer=[dropout,l2]"],
     "wine": ["data=wine"],
     "cnn": ["model=cnn"],
@@ -34,12 +35,12 @@ def configs() -> dict[str, dict]:
     ("file", "moved"),
     [
         ("regularizers/l2.py", {"l2", "both"}),
-        ("regularizers/_half_squares.py", {"l2", "both", "l2_sp"}),
+        ("regularizers/_shares.py", {"focal", "smooth"}),
         ("regularizers/_activation_noise.py", {"both"}),
         ("regularizers/mixup.py", set()),
         ("regularizers/__init__.py", set()),
         ("regularizers/base.py", EVERY),
-        ("data/digits.py", {"none", "l2", "l2_sp", "both", "cnn"}),
+        ("data/digits.py", {"none", "l2", "focal", "smooth", "both", "cnn"}),
         ("data/wine.py", {"wine"}),
         ("data/text.py", {"text"}),
         ("data/columns.py", {"csv"}),
@@ -56,6 +57,7 @@ def configs() -> dict[str, dict]:
         ("tracking/run.py", set()),
         ("study/report/statistics.py", set()),
         ("training/describe.py", set()),
+        ("training/guard.py", set()),
     ],
 )
 def test_a_file_of_reglab_moves_the_runs_that_use_it(
@@ -98,7 +100,7 @@ def test_the_libraries_that_a_run_uses_count_by_their_minor_version(configs: dic
         found: Code = code_of(configs[name])
         return found.versions
 
-    base = {name: minor(name) for name in ("torch", "numpy", "torchmetrics")}
+    base = {name: minor(name) for name in ("torch", "numpy")}
     base["pytorch_lightning"] = minor("pytorch-lightning")
     assert versions("none") == base | {"sklearn": minor("scikit-learn")}
     assert versions("text") == base | {name: minor(name) for name in ("tokenizers", "transformers")}

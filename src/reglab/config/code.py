@@ -29,6 +29,7 @@ APART = frozenset(
         "reglab.data.axes",  # checks of settings, and their messages
         "reglab.training.describe",  # names and tags
         "reglab.training.files",  # what is written to the tracker
+        "reglab.training.guard",  # refuses what has no effect
         "reglab.training.notes",  # sentences about a run
         "reglab.training.origin",  # finds tracked runs
         "reglab.training.trial",  # refuses what cannot be trained
