@@ -1,6 +1,5 @@
 """What a tracked run trained, made anew: its data, and its network with the best weights."""
 
-import json
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from reglab.config.identity import setting
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
-from reglab.tracking import artifacts
+from reglab.tracking import artifacts, queries
 from reglab.training import build, origin
 from reglab.training.origin import Origin
 from reglab.training.trainer import set_threads
@@ -92,7 +91,7 @@ def best_weights(made: Origin, cfg: DictConfig) -> dict[str, Tensor]:
 
 def _same_code(made: Origin, cfg: DictConfig) -> None:
     """A user's own network may have changed and take the weights all the same."""
-    then = json.loads(made.record.tags.get("about", "{}")).get("model.code")
+    then = queries.about(made.store, made.record).get("model.code")
     if then and then != setting(cfg)["model"].get("code"):
         raise ConfigError(
             f"run_id={made.record.run_id}: model.target={cfg.model.target}: has another code now; put back what it was "

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlflow.entities import RunTag
+
 from reglab.study import declaration
 from reglab.study.report.histories import reader
 from reglab.study.report.make import Report, make_report
@@ -15,6 +17,7 @@ from reglab.study.report.studied import studied
 from reglab.study.report.terminal import markdown, show
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.link import ui_command
+from reglab.tracking.values import fitted
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -56,7 +59,10 @@ def publish(
     with kept.folder("report") as target:
         for file in report.files:
             shutil.copyfile(file, target / file.name)
-    store.client.set_tag(parent_id, "mlflow.note.content", markdown(report))
+    note, files = fitted({"mlflow.note.content": markdown(report)})
+    for path, text in files.items():
+        kept.write_text(text, path)
+    store.client.log_batch(parent_id, tags=[RunTag(key, value) for key, value in note.items()])
     show(report, ui_command(store))
     return report
 

@@ -74,7 +74,7 @@ def _tell_config(origin: Origin, cfg: DictConfig) -> None:
         return
     changed = differences(_science(origin.config), _science(OmegaConf.to_container(cfg, resolve=True)))
     changed = changed or differences(  # of files and folders the contents, of a network of one's own the code
-        json.loads(origin.record.tags.get("about", "{}")), json.loads(tags(cfg)["about"])
+        queries.about(origin.store, origin.record), json.loads(tags(cfg)["about"])
     )
     _say(f"config: another now (config_hash then {then}, now {now})")
     if changed:

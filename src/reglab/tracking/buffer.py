@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from reglab.tracking.client import impatient
 from reglab.tracking.owner import now_ms
+from reglab.tracking.values import fitted
 
 FLUSH_S = 2.0
 _RETRY_S = 60.0
@@ -25,10 +26,12 @@ class Buffer:
     Args:
         client: MLflow's client.
         run_id: the run.
+        write: writes a text to a path of the run's artifacts.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
+    def __init__(self, client: MlflowClient, run_id: str, write: Callable[[str, str], None]) -> None:
         self._client = client
+        self._write = write
         self._run_id = run_id
         self._metrics: list[Metric] = []
         self._tags: dict[str, str] = {}
@@ -44,8 +47,11 @@ class Buffer:
         self._send_if_due()
 
     def tag(self, tags: Mapping[str, object]) -> None:
-        """Adds tags; None means no tag."""
-        self._tags |= texts(tags)
+        """Adds tags; None means no tag. Those too long for a database are cut, and written whole to a file."""
+        short, files = fitted(tags)
+        for path, text in files.items():
+            self._write(text, path)
+        self._tags |= short
         self._send_if_due()
 
     def send(self) -> None:
@@ -70,8 +76,3 @@ class Buffer:
             if error.error_code not in _PASSING:
                 raise
             self._due = time.monotonic() + _RETRY_S
-
-
-def texts(values: Mapping[str, object]) -> dict[str, str]:
-    """Values as MLflow keeps them: strings, without those that are None."""
-    return {key: str(value) for key, value in values.items() if value is not None}

@@ -8,24 +8,22 @@ from typing import Any, cast
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import ErrorCode
 from sqlalchemy.exc import OperationalError
 
 from reglab.deadlines import ANNOUNCE_S, Overdue, waiting
 from reglab.errors import StoreLost
-from reglab.tracking.uri import Place
+from reglab.tracking.uri import Place, unusable
 
 BUSY_S = 120.0  # a database that another process has locked is waited for
 _RESTART_S = 12.0  # a database server that restarts too; as long as MLflow repeats requests to its own server
 _CALL_S = 120.0  # one call to a server that answers byte by byte
 _PAUSE_S = 0.25
 # Files take as long as their size needs. Each request of theirs has a limit of its own.
-_UNAVAILABLE = ErrorCode.Value("TEMPORARILY_UNAVAILABLE")
 _FILES = ("log_artifact", "log_artifacts", "log_text", "log_model_artifacts", "download_artifacts")
 
 
 def client_of(place: Place, tracking_uri: str | None = None) -> MlflowClient:
-    """MLflow's client for a store; its calls raise as MLflow's do, and `StoreLost` where a lock outlasts `BUSY_S`.
+    """MLflow's client for a store; its calls raise as MLflow's do, and `StoreLost` (see `patiently`).
 
     Args:
         place: the store.
@@ -70,8 +68,8 @@ def patiently(
         after: seconds before a line says what it waits for.
 
     Raises:
-        StoreLost: another process has locked the database for `BUSY_S` seconds.
-        MlflowException: as MLflow raises it; TEMPORARILY_UNAVAILABLE after `limit` seconds without an answer.
+        StoreLost: another process has locked the database for `BUSY_S` seconds, or the store does not answer any more.
+        MlflowException: as MLflow raises it.
     """
     began = time.monotonic()
     with waiting(lambda: f"waiting for the tracking store {place.shown}{_whose(place)} ...", after=after):
@@ -83,13 +81,15 @@ def patiently(
             except Overdue as error:
                 if error is not overdue:  # the limit of something around this call
                     raise
-                raise MlflowException(str(error), error_code=_UNAVAILABLE) from TimeoutError(str(error))
+                raise StoreLost(place.error(f"{error}; see its log")) from error
             except (MlflowException, OperationalError) as error:
                 waited, most = time.monotonic() - began, _patience(place, error)
                 if waited >= most:
                     if most == BUSY_S:
                         problem = f"locked by another process for {BUSY_S:.0f} s{_whose(place)}; end that process"
                         raise StoreLost(place.error(problem)) from error
+                    if _unanswered(error) and (gone := unusable(place.uri)) is not None:
+                        raise StoreLost(gone) from error
                     raise
                 time.sleep(_PAUSE_S)
 
@@ -103,6 +103,11 @@ def _patience(place: Place, error: Exception) -> float:
         return _RESTART_S
     name = getattr(cause.orig, "sqlite_errorname", "") or ""
     return BUSY_S if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) else 0.0
+
+
+def _unanswered(error: Exception) -> bool:
+    """Whether the question itself failed, and not its answer."""
+    return isinstance(error.__cause__ or error.__context__ or error, OSError | OperationalError)
 
 
 def _whose(place: Place) -> str:

@@ -13,6 +13,7 @@ from reglab.tracking.closing import CLOSE_S, signals_held
 from reglab.tracking.heartbeat import EVERY_S, Heart
 from reglab.tracking.run import PARENT_TAG, standard_tags
 from reglab.tracking.store import Store
+from reglab.tracking.values import cut_name, fitted
 
 DECLARED = "declared.json"
 Job = dict[str, Any]
@@ -40,13 +41,13 @@ def enter(
         tags: further tags of the parent.
         beat_s: seconds between heartbeats.
     """
-    given = {**standard_tags(), **(tags or {}), "phase": "parent", kind: name}
+    given, long = fitted({**standard_tags(), **(tags or {}), "phase": "parent", kind: name})
     parent: str | None = None
     try:
         with store.lock(), signals_held():
             parent = find(store, name, kind)
             if parent is None:
-                parent = store.client.create_run(store.experiment_id, tags=given, run_name=name).info.run_id
+                parent = store.client.create_run(store.experiment_id, tags=given, run_name=cut_name(name)).info.run_id
             else:
                 store.client.log_batch(parent, tags=[RunTag(key, value) for key, value in given.items()])
                 if "error" in store.client.get_run(parent).data.tags:  # of an earlier start
@@ -55,6 +56,8 @@ def enter(
             if parent not in _hearts:
                 _hearts[parent] = Heart(store.client, parent, beat_s)
             files = artifacts.of(store, parent)
+            for path, text in long.items():
+                files.write_text(text, path)
             before = json.loads(files.read_text(DECLARED) or "[]")
             files.write_text(json.dumps(grown(before, jobs), indent=1), DECLARED)
     except BaseException as error:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from reglab.garbage import no_garbage
-from reglab.tracking import heartbeat, owner
+from reglab.tracking import artifacts, heartbeat, owner, values
 from reglab.tracking.store import Store
 
 _PAGE = 1000
@@ -107,6 +108,22 @@ def is_in_progress(record: Record) -> bool:
     """Whether another process is training the run, as far as is known."""
     mine = owner.is_me(record.tags.get(owner.TAG))
     return record.status == "RUNNING" and not mine and heartbeat.lives(record.tags)
+
+
+def whole(store: Store, record: Record, tag: str) -> str | None:
+    """The value of a tag, also where the store keeps a part of it (see `values.fitted`); None where it has none."""
+    value = record.tags.get(tag)
+    found = values.whole_path(tag, value) if value else None
+    if value is None or found is None:
+        return value
+    path, length = found
+    text = artifacts.of(store, record.run_id).read_text(path)
+    return text if text is not None and len(text) == length else value
+
+
+def about(store: Store, record: Record) -> dict[str, Any]:
+    """The run's tag `about`: its setting by dotted key; empty where it has none that can be read."""
+    return values.mapping(whole(store, record, "about"))
 
 
 def get(store: Store, run_id: str) -> Record | None:

@@ -17,10 +17,11 @@ from reglab.own_code import described
 from reglab.stopping import Stopped, at_once
 from reglab.tracking import heartbeat, owner
 from reglab.tracking.artifacts import Artifacts
-from reglab.tracking.buffer import Buffer, texts
+from reglab.tracking.buffer import Buffer
 from reglab.tracking.closing import CLOSE_S, signals_held
 from reglab.tracking.store import Store
 from reglab.tracking.uri import Place, unusable
+from reglab.tracking.values import cut_name, fitted
 
 PARENT_TAG = "mlflow.parentRunId"
 _PARAMS_PER_CALL = 100
@@ -40,9 +41,10 @@ class TrackedRun:
     def __init__(self, store: Store, run_id: str, artifact_uri: str, beat_s: float = heartbeat.EVERY_S) -> None:
         self.id = run_id
         self._store = store
-        self._buffer = Buffer(store.client, run_id)
         self._artifacts = Artifacts(store.client, store.uri, run_id, artifact_uri)
+        self._buffer = Buffer(store.client, run_id, self._artifacts.write_text)
         self.status = "RUNNING"
+        self._gone: StoreLost | None = None
         self._heart = heartbeat.Heart(store.client, run_id, beat_s)
         self._while_open = ExitStack()
         self._while_open.enter_context(at_once(lambda: store.client.set_terminated(run_id, "KILLED")))
@@ -62,21 +64,24 @@ class TrackedRun:
 
         Args:
             store: where.
-            name: shown in the UI.
+            name: shown in the UI; longer ones are cut at 250 characters.
             tags: searchable; None leaves a tag out.
-            params: the few that people filter on; they can never change.
+            params: the few that people filter on; they can never change. Long tags and params: see `values.fitted`.
             parent: id of the sweep's or study's run.
             beat_s: seconds between heartbeats.
         """
-        given = {**standard_tags(), **texts(tags), **({PARENT_TAG: parent} if parent else {})}
+        given, files = fitted({**standard_tags(), **tags, PARENT_TAG: parent or None})
+        kept, more = fitted(params, params=True)
         run: TrackedRun | None = None
         try:
             with signals_held():
-                info = store.client.create_run(store.experiment_id, tags=given, run_name=name).info
+                info = store.client.create_run(store.experiment_id, tags=given, run_name=cut_name(name)).info
                 run = cls(store, info.run_id, info.artifact_uri, beat_s)
-                entries = [Param(key, value) for key, value in texts(params).items()]
+                entries = [Param(key, value) for key, value in kept.items()]
                 for start in range(0, len(entries), _PARAMS_PER_CALL):
                     store.client.log_batch(info.run_id, params=entries[start : start + _PARAMS_PER_CALL])
+                for path, text in {**files, **more}.items():
+                    run.log_text(text, path)
         except BaseException as error:
             if run is not None:
                 run.__exit__(type(error), error, error.__traceback__)
@@ -116,9 +121,9 @@ class TrackedRun:
             problem = self._close("FINISHED" if error is None else "KILLED" if stopped else "FAILED", error)
         if problem is None:
             return
-        gone = unusable(self._store.uri)
+        gone = self._gone.problem if self._gone is not None else unusable(self._store.uri)
         if gone is not None and not stopped:  # then that is what went wrong, whatever the error says
-            raise StoreLost(gone) from error
+            raise StoreLost(gone) from (error or (self._gone and self._gone.__cause__))
         line = f"run {self.id} could not be closed properly: {gone or problem}"
         if error is None:
             raise Place(self._store.uri, None).error(line)
@@ -135,13 +140,11 @@ class TrackedRun:
                 return
             try:
                 step()
-            except StoreLost:
-                self._heart.stop()
-                raise
-            except (MlflowException, OSError, Overdue) as failure:
-                problems.append(_one_line(failure))
+            except (MlflowException, OSError, Overdue, StoreLost) as failure:
+                problems.append(failure.problem if isinstance(failure, StoreLost) else _one_line(failure))
                 # The request itself failed, and not its answer.
-                lost = isinstance(failure, Overdue) or isinstance(failure.__context__, OSError)
+                lost = isinstance(failure, Overdue | StoreLost) or isinstance(failure.__context__, OSError)
+                self._gone = self._gone or (failure if isinstance(failure, StoreLost) else None)
 
         attempt(self._heart.stop)
         if status == "FAILED" and error is not None:

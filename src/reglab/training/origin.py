@@ -136,7 +136,7 @@ def _refuse_what_has_no_result(store: Store, record: queries.Record) -> None:
 
 
 def _same_files(origin: Origin, cfg: DictConfig) -> None:
-    then = json.loads(origin.record.tags.get("about", "{}"))
+    then = queries.about(origin.store, origin.record)
     now = setting(cfg)["data"]
     for key in _FILES:
         before, here = then.get(f"data.{key}"), now.get(key)

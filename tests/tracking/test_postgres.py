@@ -1,0 +1,138 @@
+"""The same store in PostgreSQL: first use by many, limits of its columns, a server that goes away."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reglab.errors import ConfigError, StoreLost
+from reglab.tracking import artifacts, locks, parent, queries
+from reglab.tracking.existing import existing
+from reglab.tracking.run import TrackedRun
+from reglab.tracking.store import Store, open_store
+from reglab.tracking.uri import resolve
+from tests.processes import Process
+from tests.tracking.postgres import Postgres, running
+from tests.tracking.servers import free_port
+from tests.tracking.test_store import first_use
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with running() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def store(server: Postgres) -> Store:
+    return open_store(server.database("lab"), "exp")
+
+
+def test_first_use_by_ten_processes_at_once(server: Postgres, tmp_path: Path) -> None:
+    uri, go = server.database("fresh"), tmp_path / "go"
+    ready = [tmp_path / f"ready{i}" for i in range(10)]
+    processes = [Process(first_use, uri, str(r), str(go)) for r in ready]
+    while not all(r.exists() for r in ready) and all(p.poll() is None for p in processes):
+        time.sleep(0.05)
+    go.touch()
+    lines = [line for p in processes for line in p.communicate().splitlines()]
+    assert [line for line in lines if not line.startswith("waiting for another process that uses")] == []
+    assert [p.returncode for p in processes] == [0] * 10
+    store = open_store(uri, "shared")
+    assert sorted(e.name for e in store.client.search_experiments()) == ["Default", "shared"]
+    assert [r.status for r in queries.runs(store)] == ["FINISHED"] * 10
+
+
+def test_long_values(store: Store) -> None:
+    long = {"about": "x" * 20_000, "short": "y" * 8000}
+    with TrackedRun.open(store, name="n" * 1000, tags=long, params={"p": "z" * 9000}) as run:
+        run.set_tags({"remark": "ä" * 9000})
+        run.log_metrics({"test/loss": 1.0})
+    record = queries.run(store, run.id)
+    assert record.status == "FINISHED"
+    assert record.tags["short"] == long["short"]
+    for key, value in {"about": long["about"], "remark": "ä" * 9000}.items():
+        assert len(record.tags[key]) == 8000
+        assert record.tags[key].endswith(f"... ({len(value)} characters: tags/{key}.txt)")
+        assert queries.whole(store, record, key) == value
+    assert queries.whole(store, record, "short") == long["short"]
+    assert artifacts.of(store, run.id).read_text("params/p.txt") == "z" * 9000
+    assert len(record.params["p"]) == 6000
+
+
+def test_a_parent_is_entered_again(store: Store) -> None:
+    first = parent.enter(store, "sweep", [{"config_hash": "a", "setting": "s"}], tags={"why": "w" * 9000})
+    parent.close(store, first, "FINISHED")
+    assert parent.enter(store, "sweep", [{"config_hash": "b", "setting": "s"}]) == first
+    parent.close(store, first, "FINISHED")
+    assert [job["config_hash"] for job in parent.declared(store, first)] == ["a", "b"]
+
+
+def test_a_name_longer_than_its_column_is_refused(store: Store) -> None:
+    with pytest.raises(ConfigError, match=r"^tracking\.experiment=e{40}\.\.\.: has 251 characters; give at most 250$"):
+        open_store(store.uri, "e" * 251)
+
+
+HOLD = """
+import sys
+from reglab.tracking.locks import locked
+from reglab.tracking.uri import locate
+with locked(locate(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_held_by_another_process_is_waited_for_and_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-c", HOLD, store.uri]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    monkeypatch.setattr(locks, "ANNOUNCE_S", 0.2)
+    with pytest.raises(StoreLost, match="locked by another process for 1 s"), locks.locked(store.place, timeout=1.0):
+        pass
+    assert "waiting for another process that uses" in capsys.readouterr().err
+    other.kill()  # and the server lets the lock go
+    other.wait()
+    with store.lock(), store.lock():
+        pass
+
+
+def test_reading_makes_no_tables(server: Postgres) -> None:
+    uri = server.database("empty")
+    with pytest.raises(ConfigError, match="nothing was tracked there yet"):
+        existing(uri, "exp")
+
+
+@pytest.mark.parametrize("what", ["port", "user", "database"])
+def test_what_does_not_let_us_in_is_one_line_within_seconds(server: Postgres, what: str) -> None:
+    right = {"port": str(server.port), "user": "lab", "database": "postgres"}
+    wrong = {**right, what: {"port": str(free_port()), "user": "nobody", "database": "no-such"}[what]}
+    began = time.monotonic()
+    with pytest.raises(ConfigError) as caught:
+        resolve(f"postgresql://{wrong['user']}:secret@127.0.0.1:{wrong['port']}/{wrong['database']}")
+    assert time.monotonic() - began < 10
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "Connection refused" in str(caught.value) or "does not exist" in str(caught.value)
+
+
+def test_a_server_that_restarts_is_waited_for_and_one_that_is_gone_is_told(server: Postgres, store: Store) -> None:
+    """The last test of the file: it ends the server."""
+    with TrackedRun.open(store, name="restarted", tags={}, params={}) as run:
+        server.stop()
+        server.start()
+        run.log_metrics({"test/loss": 1.0})
+    assert queries.run(store, run.id).metrics == {"test/loss": 1.0}
+    server.stop()
+    began = time.monotonic()
+    with pytest.raises(StoreLost, match=r"^tracking\.uri=postgresql://lab@127[^\n]*unreachable \(Connection refused\)"):
+        TrackedRun.open(store, name="lost", tags={}, params={})
+    assert time.monotonic() - began < 30
