@@ -10,7 +10,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ def check_effects(step: MeasuredStep) -> list[str]:
         Remarks: a part that no method reaches, a step that cannot be measured.
 
     Raises:
-        ConfigError: names the method, the reason and a remedy.
+        NoEffectError: names the method, the reason and a remedy.
     """
     measured = [r for r in step.regularizers if not is_off(r) and not overrides(r, "callbacks")]
     if not measured:
@@ -83,10 +83,22 @@ def check_effects(step: MeasuredStep) -> list[str]:
         try:
             for regularizer in measured:
                 if not guard.acts(regularizer):
-                    raise ConfigError(guard.refusal(regularizer))
+                    raise NoEffectError(guard.refusal(regularizer))
         except _UnmeasurableError as error:
             return [f"the effect of regularizers was not measured: {error}"]
         return guard.remarks(measured)
+
+
+class NoEffectError(ConfigError):
+    """A regularizer has no effect."""
+
+
+class _Try(NamedTuple):
+    """A loss or a whole step, at the weights as they are or at others near them, from the random numbers of a seed."""
+
+    whole: bool
+    elsewhere: bool = False
+    seed: int = 0
 
 
 class _UnmeasurableError(Exception):
@@ -102,20 +114,21 @@ class _Guard:
     def acts(self, regularizer: Regularizer) -> bool:
         """Whether something differs: the loss alone is the cheapest to see, the last tries are those at the probes."""
         probes = _probes(regularizer)
-        tries: list[tuple[Mapping[str, float], int, int]] = [({}, 0, 0), ({}, 1, 0)]
-        # A second step shows what is nothing at the initial weights, as the distance from them.
-        tries += [(probes, steps, seed) for steps in (1, 3) for seed in range(TRIES)]
-        return any(self._differs(regularizer, *attempt) for attempt in tries)
+        if any(self._differs(regularizer, {}, _Try(whole)) for whole in (False, True)):
+            return True
+        # Elsewhere shows what is nothing at the initial weights, as the distance from them.
+        tries = [_Try(True, elsewhere, seed) for elsewhere in (False, True) for seed in range(TRIES)]
+        return any(self._differs(regularizer, probes, attempt) for attempt in tries)
 
-    def _differs(self, regularizer: Regularizer, strengths: Mapping[str, float], steps: int, seed: int) -> bool:
-        on = self._taken(lambda: _at(regularizer, strengths), steps, seed)
-        off = self._taken(lambda: self._without(regularizer), steps, seed)
+    def _differs(self, regularizer: Regularizer, strengths: Mapping[str, float], attempt: "_Try") -> bool:
+        on = self._taken(lambda: _at(regularizer, strengths), attempt)
+        off = self._taken(lambda: self._without(regularizer), attempt)
         if not off[0].isfinite().all():
             raise _UnmeasurableError("the loss of the first batch is not finite")
         difference = _distance(on, off)
         if difference == 0:
             return False
-        rounding = _distance(self._taken(lambda: self._without(regularizer), steps, seed), off)
+        rounding = _distance(self._taken(lambda: self._without(regularizer), attempt), off)
         if rounding > UNSEEDED:
             raise _UnmeasurableError(
                 "two training steps with the same random numbers differ, so the model draws some that no seed sets "
@@ -123,20 +136,24 @@ class _Guard:
             )
         return difference > ROUNDING * rounding
 
-    def _taken(self, changed: Callable[[], AbstractContextManager[None]], steps: int, seed: int) -> Tensor:
-        """The loss, and after `steps` of them the gradients and weights as well, as numbers that tell them apart."""
+    def _taken(self, changed: Callable[[], AbstractContextManager[None]], attempt: "_Try") -> Tensor:
+        """The loss, and after a whole step the gradients and weights as well, as numbers that tell them apart."""
         self._snapshot.restore()
-        with changed(), seeded(seed, "guard"):
-            return self._steps(steps) if steps else _prints([self._step.loss().detach()])
+        if attempt.elsewhere:
+            with seeded(attempt.seed, "elsewhere"), torch.no_grad():
+                for parameter in (p for group in self._step.groups for p in group):
+                    parameter.add_(torch.randn_like(parameter), alpha=0.01)
+        with changed(), seeded(attempt.seed, "guard"):
+            return self._whole_step() if attempt.whole else _prints([self._step.loss().detach()])
 
-    def _steps(self, steps: int) -> Tensor:
+    def _whole_step(self) -> Tensor:
         step = self._step
         plain = torch.optim.SGD([{"params": list(group)} for group in step.groups], lr=RATE, foreach=False)
         dispatch = Dispatch(step.regularizers, step.model)
         optimizer = dispatch.wrapped(plain)
         losses: list[Tensor] = []
 
-        def closure() -> Tensor:
+        def closure() -> Any:
             optimizer.zero_grad()
             loss = step.loss()
             loss.backward()
@@ -144,9 +161,8 @@ class _Guard:
             losses.append(loss.detach())
             return loss
 
-        for _ in range(steps):
-            optimizer.step(closure)
-            dispatch.after_step(effective_rates(optimizer))
+        optimizer.step(closure)
+        dispatch.after_step(effective_rates(optimizer))
         parameters = [parameter for group in plain.param_groups for parameter in group["params"]]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         return _prints([*losses, *gradients, *parameters])
@@ -316,10 +332,10 @@ class _Snapshot:
 
     def __init__(self, state: Sequence[nn.Module]) -> None:
         modules = list(dict.fromkeys(module for whole in state for module in whole.modules()))
-        tensors = [p for module in modules for p in module._parameters.values() if p is not None and p.requires_grad]
-        tensors += [buffer for module in modules for buffer in module._buffers.values() if buffer is not None]
-        self._gradients = {p: p.grad for p in tensors if p.is_leaf and isinstance(p, nn.Parameter)}
-        self._values = [(tensor, tensor.detach().clone()) for tensor in dict.fromkeys(tensors)]
+        trained = [p for module in modules for p in module._parameters.values() if p is not None and p.requires_grad]
+        buffers = [buffer for module in modules for buffer in module._buffers.values() if buffer is not None]
+        self._gradients = {parameter: parameter.grad for parameter in trained}
+        self._values = [(tensor, tensor.detach().clone()) for tensor in dict.fromkeys([*trained, *buffers])]
         self._held = [(vars(module), dict(vars(module))) for module in modules]
         known = {id(tensor) for tensor, _ in self._values}
         found = [value for _, own in self._held for value in own.values()]

@@ -1,17 +1,23 @@
 """Regularizers on any LightningModule, as one callback."""
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from reglab.config.fitting import in_conflict
 from reglab.errors import ConfigError
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
+from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer
+from reglab.training.guard import MeasuredStep, NoEffectError, check_effects
+from reglab.training.modes import set_training
 from reglab.training.penalty import Penalty, refusal
 
 
@@ -26,12 +32,16 @@ class Regularize(pl.Callback):
         regularizers: their order does not matter, they act in their own.
         module: name of the submodule that they act on (``"net"``); empty: the whole module.
 
+    What they act on is set to training mode, with a warning, as `reglab.training.modes.set_training` does it; the modes
+    come back at the end. Before the first step the effect of each is measured on its batch, by ``training_step``
+    without logging, and one without effect is refused, see `reglab.training.guard`.
+
     Their hooks are taken off the module when training is over. Checkpoints hold what they know of it, so that a resumed
     training goes on as it would have. Weights that the optimizer was not given are left alone.
 
     Raises:
-        ConfigError: from the constructor or in the first step: one cannot work here, conflicts with another, or found
-            nothing to act on.
+        ConfigError: from the constructor or in the first step: one cannot work here, conflicts with another, found
+            nothing to act on, or has no effect.
     """
 
     def __init__(self, regularizers: Iterable[Regularizer], module: str = "") -> None:
@@ -39,6 +49,7 @@ class Regularize(pl.Callback):
         self._name = module
         self._remembered: dict[str, Tensor] = {}  # from a checkpoint, until they are attached
         self._hooks: _Hooks = []
+        self._modes: list[tuple[nn.Module, bool]] = []  # in which fit found the model's parts
         for regularizer in self.regularizers:
             if overrides(regularizer, "transform_batch"):
                 raise ConfigError(refusal(regularizer, "has to change the batch"))
@@ -56,11 +67,46 @@ class Regularize(pl.Callback):
         self._plain = trainer.optimizers[0]
         self._called = False
         self._waiting: list[Regularizer] = []  # for a call of the model itself
+        self._modes = [(module, module.training) for module in self._model.modules()]
+        if woken := set_training(self._model):
+            names = ", ".join(name or "the module" for name in woken[:3])
+            rank_zero_warn(f"Regularize: {names} came in eval mode and is set to training mode for fit")
         self._attach(pl_module)
         self._penalties = [Penalty(r, self._model, self._owned) for r in self.regularizers if overrides(r, "loss")]
         self._dispatch = Dispatch(self.regularizers, self._model)
         trainer.strategy.optimizers = [self._dispatch.wrapped(self._plain)]
         self._seen = trainer.global_step
+        self._measured = False
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, *_: Any) -> None:
+        """Measures on the first batch that each of them acts."""
+        if not self._measured:
+            self._measured = True
+            try:
+                remarks = check_effects(self._first_step(trainer, pl_module, batch))
+            except NoEffectError:
+                self._check_called()
+                raise
+            for remark in remarks:
+                rank_zero_warn(f"Regularize: {remark}")
+
+    def _first_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any) -> MeasuredStep:
+        arguments = (batch, 0)[: len(inspect.signature(pl_module.training_step).parameters)]
+
+        def loss() -> Tensor:
+            with trainer.precision_plugin.train_step_context(), _unlogged(pl_module):
+                output: Any = pl_module.training_step(*arguments)
+            made: Tensor = output["loss"] if isinstance(output, Mapping) else output
+            return made
+
+        def add_penalties() -> None:
+            for penalty in self._penalties:
+                penalty.backward()
+
+        groups = [[p for p in group["params"] if p.requires_grad] for group in self._plain.param_groups]
+        return MeasuredStep(
+            self._model, self.regularizers, groups, [pl_module, *self.regularizers], loss, add_penalties
+        )
 
     def _attach(self, pl_module: pl.LightningModule) -> None:
         before = [parameter.detach().clone() for parameter in self._model.parameters()] if self._remembered else []
@@ -69,7 +115,7 @@ class Regularize(pl.Callback):
         for regularizer in self.regularizers:
             regularizer.to(pl_module.device)
             own = len(_hooks_of(self._model, itself=True))
-            if not regularizer.attach(self._model):
+            if not attached(regularizer, self._model):
                 raise ConfigError(refusal(regularizer, f"found nothing to act on; {regularizer.needs}"))
             if len(_hooks_of(self._model, itself=True)) > own:
                 self._waiting.append(regularizer)
@@ -115,14 +161,17 @@ class Regularize(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """What comes after the optimizer, where the batch ended a step."""
+        self._check_called()
+        if trainer.global_step != self._seen:
+            self._seen = trainer.global_step
+            self._dispatch.after_step(self._rates)
+
+    def _check_called(self) -> None:
         if self._waiting and not self._called:
             why = (
                 "acts on calls of the module, and training_step calls only parts of it; name the part, as module='net'"
             )
             raise ConfigError(refusal(self._waiting[0], why))
-        if trainer.global_step != self._seen:
-            self._seen = trainer.global_step
-            self._dispatch.after_step(self._rates)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The module is left as it was found; a checkpoint that is saved now still holds the wrapped optimizer."""
@@ -136,9 +185,24 @@ class Regularize(pl.Callback):
         for hooks, key in self._hooks:
             hooks.pop(key, None)
         self._hooks = []
+        for module, mode in self._modes:
+            module.training = mode
+        self._modes = []
 
     def _note_call(self, model: nn.Module, inputs: Any, output: Any) -> None:
         self._called |= model.training
+
+
+@contextmanager
+def _unlogged(module: pl.LightningModule) -> Iterator[None]:
+    """``self.log`` and ``self.log_dict`` of the module do nothing."""
+    silent: dict[str, Any] = dict.fromkeys(("log", "log_dict"), lambda *inputs, **options: None)
+    vars(module).update(silent)
+    try:
+        yield
+    finally:
+        for name in silent:
+            vars(module).pop(name, None)
 
 
 def _check_together(regularizers: list[Regularizer]) -> None:
