@@ -185,7 +185,7 @@ def test_declared_categories_are_classes_however_many(tmp_path: Path, offline: N
             ),
             {},
             "data.name=iris: column 'x' holds 120 different texts in 120 rows (such as 'n0'), an identifier or numbers "
-            "written with a comma; leave it out, as in data.ignore=[x], or",
+            "in a notation that is not known; leave it out, as in data.ignore=[x], or",
         ),
     ],
 )

@@ -148,7 +148,7 @@ class TensorData(pl.LightningDataModule):
 
     def _remarks_on_parts(self, source: Source, inputs: Tensor) -> Iterator[str]:
         """Report parts that measure less than a reader would think."""
-        if on_parts := getattr(source.inputs, "remarks", None):
+        if on_parts := getattr(source.inputs, "remarks_on", None):
             yield from on_parts(self.parts)
         if source.kind != "classification":
             return

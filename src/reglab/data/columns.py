@@ -1,19 +1,24 @@
 """From the feature columns of a table to one tensor, fitted on the training rows."""
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reglab.data.cells import numbers, text
+from reglab.data.cells import Read, check_types, numbers, text
+from reglab.data.files import check_fits
+from reglab.data.splits import Rows
 from reglab.data.standardize import Standardized
 from reglab.errors import ConfigError
+from reglab.wording import shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 50  # distinct texts, from which on a column where most are distinct is taken for an identifier
+MOST = 1000  # distinct texts of a category, each of which becomes an input
 LEAVE_OUT = "leave it out, as in data.ignore=[{name}]"
 MISSING = ""  # no other cell is empty
 
@@ -21,46 +26,62 @@ MISSING = ""  # no other cell is empty
 class Columns:
     """Numbers and booleans (standardized, missing ones by the median), then categories (one column for each value).
 
-    A column that its file declares as categories (Parquet and ARFF can) is one, even of numbers. Values of a category
-    that no training row has give zeros; a missing one counts as a value of its own. All that is fitted (mean, variance,
-    median, values) comes from the training rows.
+    How numbers are read, and what counts as missing, is in `reglab.data.cells`. A column that its file declares as
+    categories (Parquet and ARFF can) is one, even of numbers, and so are numbers with leading zeros. Values of a
+    category that no training row has give zeros; a missing one counts as a value of its own. All that is fitted (mean,
+    variance, median, values) comes from the training rows.
 
     Args:
         table: the features, without the target.
         where: begins a message: the key and what it got, such as ``data.path=FILE``.
         standardize: False leaves numbers as they are.
 
+    After construction: ``remarks``, sentences on how columns were read.
+
     Raises:
-        ConfigError: no column at all, a column without any value, text among numbers, an infinite number, dates, a
-            text column that looks like an identifier.
+        ConfigError: no column at all, a column without any value, what `numbers` refuses, numbers that can be read in
+            two ways, a text column that looks like an identifier, more than 1000 values of a category, more inputs than
+            half of the machine's memory holds.
     """
 
     def __init__(self, table: "pd.DataFrame", where: str, standardize: bool = True) -> None:
-        import pandas as pd
-
         if table.shape[1] == 0:
             raise ConfigError(f"{where}: has no column besides the target; add features")
-        numeric: dict[str, np.ndarray] = {}
-        self.categories: dict[str, np.ndarray] = {}
+        read = {str(name): _read(table[name], where) for name in table.columns}
+        marks = frozenset(one.notation.decimal for one in read.values() if one and one.decided)
+        settled = {
+            name: one.settled(f"{where}: column {name!r}", marks) for name, one in read.items() if isinstance(one, Read)
+        }
+        self.values = {name: one.values for name, one in settled.items()}
+        remarks: dict[str, list[str]] = {}
+        for name, one in settled.items():
+            for remark in one.remarks:
+                remarks.setdefault(remark, []).append(repr(name))
+        self.remarks = [f"{columns_named(names)}: {remark}" for remark, names in remarks.items()]
+        self.categories: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # codes (n,), and the values they stand for
         for name in table.columns:
-            key, how = f"{where}: column {str(name)!r}", LEAVE_OUT.format(name=name)
-            if table[name].isna().all():
-                raise ConfigError(f"{key} has no value in any row; {how}")
-            declared = isinstance(table[name].dtype, pd.CategoricalDtype)
-            values = None if declared else numbers(table[name], key)
-            if values is not None:
-                numeric[str(name)] = values
-            else:
-                self.categories[str(name)] = _values(table[name], key, how)
+            if read[str(name)] is None:
+                self.categories[str(name)] = _coded(table[name], where)
+                self.remarks += _on_codes(table[name])
+        self._check_fits(len(table), where)
         self.numbers = None
-        if numeric:
-            self.numbers = Standardized(np.stack(list(numeric.values()), axis=1), standardize, list(numeric))
+        if self.values:
+            self.numbers = Standardized(np.stack(list(self.values.values()), axis=1), standardize, list(self.values))
+
+    def _check_fits(self, rows: int, where: str) -> None:
+        widths = {name: len(values) for name, (_, values) in self.categories.items()}
+        widest = max(widths, key=lambda name: widths[name], default=None)
+        remedy = "use fewer rows or columns"
+        if widest is not None:
+            remedy = f"column {widest!r} has {widths[widest]} values; {LEAVE_OUT.format(name=widest)}"
+        check_fits(rows, len(self.values) + sum(widths.values()), where, remedy)
 
     def __call__(self, train: np.ndarray) -> Tensor:
         """All rows, float32 (n, features), fitted on the row numbers ``train``."""
         blocks = [self.numbers(train)] if self.numbers else []
-        for values in self.categories.values():
-            blocks.append(torch.from_numpy((values[:, None] == np.unique(values[train])).astype(np.float32)))
+        for codes, _ in self.categories.values():
+            seen = np.unique(codes[train])
+            blocks.append(torch.from_numpy((codes[:, None] == seen).astype(np.float32)))
         return torch.cat(blocks, dim=1)
 
     def described(self, train: np.ndarray) -> list[dict[str, Any]]:
@@ -68,19 +89,78 @@ class Columns:
 
         Of a category the empty text is a missing value.
         """
-        numbers = self.numbers.described(train) if self.numbers else []
-        there = {name: np.unique(values[train]) for name, values in self.categories.items()}
-        return [*numbers, *({"name": name, "value": str(value)} for name, found in there.items() for value in found)]
+        described = self.numbers.described(train) if self.numbers else []
+        for name, (codes, values) in self.categories.items():
+            described += [{"name": name, "value": str(value)} for value in values[np.unique(codes[train])]]
+        return described
+
+    def remarks_on(self, rows: Rows) -> Iterator[str]:
+        """Report categories whose values in many of the rows for validation or test are in no training row."""
+        others = np.concatenate([rows.val, rows.test])
+        for name, (codes, _) in self.categories.items():
+            unknown = ~np.isin(codes[others], codes[rows.train])
+            if len(others) and unknown.mean() > UNSEEN:
+                yield (
+                    f"column {name!r}: over {UNSEEN:.0%} of the rows for validation and test have values that no "
+                    "training row has, so that their inputs are zeros; group its rare values, or leave it out"
+                )
 
 
-def _values(column: "pd.Series", key: str, remove: str) -> np.ndarray:
+def columns_named(names: Sequence[str]) -> str:
+    """``column a``, ``columns a, b``."""
+    return f"column{'s' * (len(names) > 1)} {shown(names)}"
+
+
+UNSEEN = 0.1  # share of rows above which it is reported
+
+
+def _read(column: "pd.Series", where: str) -> Read | None:
+    import pandas as pd
+
+    name = str(column.name)
+    key = f"{where}: column {name!r}"
+    if column.isna().all():
+        raise ConfigError(f"{key} has no value in any row; {LEAVE_OUT.format(name=name)}")
+    check_types(column, key)
+    read = None if isinstance(column.dtype, pd.CategoricalDtype) else numbers(column, key)
+    if read is not None and np.isnan(read.values).all():
+        raise ConfigError(f"{key} has no value in any row; {LEAVE_OUT.format(name=name)}")
+    return read
+
+
+def _coded(column: "pd.Series", where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Codes int64 (n,), and the values that they stand for, in their order."""
+    name = str(column.name)
+    key, remedy = f"{where}: column {name!r}", LEAVE_OUT.format(name=name)
     written = text(column)
     distinct = int(written.nunique())
     if distinct == 0:
-        raise ConfigError(f"{key} has no value in any row; {remove}")
+        raise ConfigError(f"{key} has no value in any row; {remedy}")
     if distinct > MANY and distinct > len(written) / 2:
         raise ConfigError(
             f"{key} holds {distinct} different texts in {len(written)} rows (such as {written.dropna().iloc[0]!r}), an "
-            f"identifier or numbers written with a comma; {remove}, or write numbers with a point"
+            f"identifier or numbers in a notation that is not known; {remedy}, or write numbers as 1234.5"
         )
-    return written.fillna(MISSING).to_numpy(dtype=str)
+    if distinct > MOST:
+        needed = 4 * distinct * len(written) / 2**30
+        raise ConfigError(
+            f"{key} holds {distinct} different texts (such as {written.dropna().iloc[0]!r}), each of which would be an "
+            f"input ({needed:.1f} GiB in {len(written)} rows), and at most {MOST} may be; group them (the rare ones as "
+            f"one), replace each by its frequency, or {remedy}"
+        )
+    values, codes = np.unique(written.fillna(MISSING).to_numpy(dtype=str), return_inverse=True)
+    return codes.astype(np.int64), values
+
+
+def _on_codes(column: "pd.Series") -> Iterator[str]:
+    """Report numbers with leading zeros, which are read as text."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return
+    cells = text(column).dropna()
+    if cells.str.fullmatch(r"\d+").all() and cells.str.startswith("0").any():
+        yield (
+            f"column {str(column.name)!r}: has numbers with leading zeros, so each value is a category; write them "
+            "without to have numbers"
+        )

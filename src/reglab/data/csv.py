@@ -1,5 +1,6 @@
 """A user's own table: a CSV or Parquet file."""
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,13 @@ class Csv(Tabular):
 
 @lru_cache(maxsize=4)  # read once in a sweep, and again where the file has changed
 def _source(path: str, roles: Roles, version: tuple[int, int]) -> Source:
-    table = read_table(path)
+    table, remarks, index = read_table(path)
     table.columns = table.columns.astype(str)
-    return source(table, roles, Origin(f"data.path={path}"))
+    made = source(table, roles, Origin(f"data.path={path}"))
+    apart = (roles.target, roles.split_column, *roles.ignore)
+    indices = [
+        f"column {name!r}: was the table's index and is a feature; to leave it out: data.ignore=[{name}]"
+        for name in index
+        if name not in apart
+    ]
+    return replace(made, remarks=(*remarks, *indices, *made.remarks))

@@ -66,9 +66,11 @@ def _moments(column: "pd.Series", key: str) -> np.ndarray:
     kind = pd.api.types
     if kind.is_timedelta64_dtype(column):
         return column.astype("int64").to_numpy()
+    if column.dtype == object:
+        column = text(column)  # objects of datetime, too
     if not kind.is_datetime64_any_dtype(column):
-        if (values := numbers(column, f"{key}: the column", strict=False)) is not None:
-            return values
+        if (read := numbers(column, f"{key}: the column", strict=False)) is not None:
+            return read.settled(f"{key}: the column").values
         written = text(column)
         column = pd.to_datetime(written, format="ISO8601", errors="coerce", utc=True)
         if column.isna().any():

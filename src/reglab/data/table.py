@@ -1,77 +1,282 @@
-"""A user's file as a pandas table, or a line that says what is wrong with the file."""
+"""A user's file as a pandas table, or a line that says what is wrong with the file.
 
-import warnings
+Cells of a CSV file come as texts, exactly as written; `reglab.data.cells` reads numbers from them. Parquet keeps types.
+"""
+
+import base64
+import csv
+import gzip
+import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from reglab.data.cells import WORDS_FOR_MISSING
 from reglab.data.files import PARQUET, check_file, suffix
 from reglab.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 SEPARATORS = (",", ";", "\t", "|")
+_MAGIC = {
+    b"\x1f\x8b": "a gzip archive: name it .csv.gz",
+    b"PK\x03\x04": "a zip archive or an Excel workbook: unpack it, or save the sheet as CSV",
+    b"BZh": "a bzip2 archive: unpack it",
+    b"\xfd7zXZ": "an xz archive: unpack it",
+    b"PAR1": "a Parquet file: name it .parquet",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV",
+    b"SQLite format 3": "an SQLite database: export the table as CSV",
+}
+_SAMPLE = 50  # rows that the separator is found from
 
 
-def read_table(path: str) -> "pd.DataFrame":
-    """All rows and columns, as written: no column is turned into an index, renamed or dropped.
+class Table(NamedTuple):
+    """A file's rows and columns, with sentences on how it was read, and columns that were an index."""
 
-    CSV files are UTF-8 with a header; their separator (comma, semicolon, tab or bar) is found from it. Empty cells, NA,
-    NaN, null and the like are missing values.
+    frame: "pd.DataFrame"
+    remarks: tuple[str, ...] = ()
+    indices: tuple[str, ...] = ()
+
+
+def read_table(path: str) -> Table:
+    """Return all rows and columns, as written: no column is renamed or dropped, but for empty ones without a name.
+
+    CSV files have a header and are UTF-8, or UTF-16 with a byte order mark; their separator (comma, semicolon, tab or
+    bar) is the one that gives the first rows as many fields as the header. Lines at the top that begin with # are
+    comments; a first line ``sep=;`` names the separator. Of Parquet files declared categories stay categories, and an
+    index with a name is a column.
 
     Raises:
-        ConfigError: no such file, not readable as its suffix says, no rows, unnamed or repeated columns.
+        ConfigError: no such file, not readable as its suffix says, no rows, unnamed or repeated columns, rows longer or
+            shorter than the header, no header.
     """
     check_file(path)
     file = Path(path).expanduser()
     try:
-        table = _parquet(file, path) if suffix(path) in PARQUET else _separated(file, path)
+        table = _parquet(file, path) if suffix(path) in PARQUET else _separated(_content(file, path), path)
     except ConfigError:
         raise
-    except UnicodeDecodeError:
-        raise ConfigError(f"data.path={path}: is not UTF-8 text; save it as UTF-8") from None
     except Exception as error:  # pandas and pyarrow raise many kinds
         reason = " ".join(str(error).split())
         raise ConfigError(f"data.path={path}: cannot be read as {suffix(path)} ({reason}); check the file") from error
-    if table.empty:
+    if table.frame.empty:
         raise ConfigError(f"data.path={path}: has no rows; give a file with a header and data below it")
     return table
 
 
-def _parquet(file: Path, path: str) -> "pd.DataFrame":
-    import pandas as pd
+def _parquet(file: Path, path: str) -> Table:
     import pyarrow.parquet as pq
 
     _check_names(pq.read_schema(file).names, path)
-    return pd.read_parquet(file).reset_index(drop=True)
+    table = pq.read_table(file)
+    declared = table.schema.pandas_metadata or {}
+    categories = {c["field_name"] for c in declared.get("columns", ()) if c["pandas_type"] == "categorical"}
+    categories |= _dictionaries(pq.read_metadata(file).metadata or {})
+    frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)  # as floats, large ones would change
+    frame = frame.astype({name: "category" for name in categories if name in frame})
+    # pandas names them __index_level_0__ where they have none.
+    unnamed = [str(name) for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))]
+    index = [name for name in declared.get("index_columns", ()) if isinstance(name, str) and name not in unnamed]
+    remarks = ["data.path: an index without a name is left out; give it a name to have it as a column"] * bool(unnamed)
+    return Table(frame.drop(columns=unnamed), tuple(remarks), tuple(index))
 
 
-def _separated(file: Path, path: str) -> "pd.DataFrame":
+def _dictionaries(metadata: "dict[bytes, bytes]") -> set[str]:
+    """Columns that were dictionaries when they were written: Parquet itself stores the integers of one as integers."""
+    import pyarrow as pa
+
+    if (stored := metadata.get(b"ARROW:schema")) is None:
+        return set()
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored)))
+    return {field.name for field in schema if pa.types.is_dictionary(field.type)}
+
+
+def _content(file: Path, path: str) -> str:
+    raw = gzip.decompress(file.read_bytes()) if file.name.lower().endswith(".gz") else file.read_bytes()
+    what = next((what for magic, what in _MAGIC.items() if raw.startswith(magic)), None)
+    if what is not None:
+        raise ConfigError(f"data.path={path}: is {what}")
+    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        content = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"data.path={path}: is not UTF-8 text (line {line}); save it as UTF-8") from None
+    if "\n" not in content:  # as old Macs end their lines
+        content = content.replace("\r", "\n")
+    if "\0" in content:
+        line = content.count("\n", 0, content.index("\0")) + 1
+        raise ConfigError(f"data.path={path}: holds a NUL character (line {line}); save it as UTF-8 text")
+    return content
+
+
+def _separated(content: str, path: str) -> Table:
+    separator, start = _layout(content, path)
+    body = content[start:]
+    names = [name.strip() for name in _fields(body, separator, 1)[0]]
+    if re.search(rf'(^|{re.escape(separator)})[ ]+"', body, re.MULTILINE):  # pyarrow knows no blanks before quotes
+        columns = _by_line(body, separator, path)
+    else:
+        columns = _at_once(body, separator, len(names), path)
+    return _named(columns, names, separator, path)
+
+
+def _at_once(body: str, separator: str, fields: int, path: str) -> "dict[int, pa.ChunkedArray]":
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    rows = body.encode()
+    names = [str(number) for number in range(fields)]
+    try:
+        read = arrow.read_csv(
+            pa.BufferReader(rows),
+            arrow.ReadOptions(
+                column_names=names, skip_rows_after_names=1, block_size=min(max(len(rows), 2**20), 2**28)
+            ),
+            arrow.ParseOptions(delimiter=separator, newlines_in_values=True),
+            arrow.ConvertOptions(column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid:
+        _by_line(body, separator, path)  # which names the row
+        raise
+    return {int(name): read.column(name) for name in read.column_names}
+
+
+def _named(columns: "dict[int, pa.ChunkedArray]", names: list[str], separator: str, path: str) -> Table:
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    for column in columns.values():
+        _check_quotes(column, separator, len(names), path)
+    empty = {number for number, name in enumerate(names) if not name and pc.all(pc.equal(columns[number], "")).as_py()}
+    kept = [number for number in range(len(names)) if number not in empty]
+    frame = pd.DataFrame({number: columns[number].to_pandas() for number in kept})
+    frame.columns = pd.Index([names[number] for number in kept], dtype=object)
+    if len(frame):
+        _check_header(frame, path)
+    _check_names([names[number] for number in kept], path)
+    return Table(frame)
+
+
+def _check_quotes(column: "pa.ChunkedArray", separator: str, fields: int, path: str) -> None:
+    """Raise where a cell spans lines that look like rows: a quote that is not closed swallows the rows below."""
+    import pyarrow.compute as pc
+
+    several = pc.match_substring(column, "\n")
+    if not pc.any(several).as_py():
+        return
+    for row, cell in zip(np.flatnonzero(several.to_numpy()), column.filter(several).to_pylist(), strict=True):
+        lines = cell.splitlines()[1:]
+        inner = lines[:-1] or lines
+        if fields > 1 and inner and all(line.count(separator) == fields - 1 for line in inner):
+            raise ConfigError(
+                f"data.path={path}: the quote in data row {row + 1} is not closed ({cell[:20]!r}...), and the rows "
+                "below are read as its text; close it, or double it where it is part of the text"
+            )
+
+
+def _fields(content: str, separator: str, rows: int) -> list[list[str]]:
+    """Of the first rows that are not empty the fields."""
+    reader = csv.reader(io.StringIO(content), delimiter=separator, skipinitialspace=True)
+    found: list[list[str]] = []
+    try:
+        for row in reader:
+            if row:
+                found.append(row)
+            if len(found) == rows:
+                break
+    except csv.Error:  # a field above csv's limit: what was read so far will do
+        pass
+    return found or [[]]
+
+
+def _layout(content: str, path: str) -> tuple[str, int]:
+    """The separator, and where the header begins."""
+    lines = list(_top(content))
+    if not lines or not lines[-1][1].strip():
+        raise ConfigError(f"data.path={path}: is empty; give a file with a header and data below it")
+    start, first = lines[-1]
+    if named := re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE):  # as Excel writes it
+        return named[1], content.index("\n", start) + 1 if "\n" in content[start:] else len(content)
+    head = content[start:]
+    separator = max(SEPARATORS, key=lambda one: _agreement(head, one))
+    fields = len(_fields(head, separator, 1)[0])
+    comments = [line for _, line in lines[:-1] if line.strip()]
+    if comments and fields > 1 and len(_fields(comments[-1].lstrip("# "), separator, 1)[0]) == fields:
+        raise ConfigError(
+            f"data.path={path}: line {len(lines) - 1} begins with # and has as many fields as the rows below, so it "
+            "may be a comment or the header; remove its # or the line"
+        )
+    return separator, start
+
+
+def _top(content: str) -> "list[tuple[int, str]]":
+    """Lines up to the first that is neither empty nor a comment, each with where it begins."""
+    found, start = [], 0
+    for line in io.StringIO(content):
+        found.append((start, line))
+        if line.strip() and not line.startswith("#"):
+            break
+        start += len(line)
+    return found
+
+
+def _agreement(content: str, separator: str) -> tuple[bool, int]:
+    """Whether the first rows all have as many fields as the header, more than one; and how many that has."""
+    rows = _fields(content, separator, _SAMPLE)
+    fields = len(rows[0])
+    return fields > 1 and all(len(row) == fields for row in rows), fields
+
+
+def _by_line(body: str, separator: str, path: str) -> "dict[int, pa.ChunkedArray]":
+    import pyarrow as pa
+
+    reader = csv.reader(io.StringIO(body), delimiter=separator, skipinitialspace=True, strict=True)
+    rows = [row for row in reader if row]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(rows[0]):
+            raise ConfigError(_ragged(path, number, len(row), len(rows[0]), separator.join(row)))
+    return {
+        number: pa.chunked_array([pa.array(cells, type=pa.large_string())])
+        for number, cells in enumerate(zip(*rows[1:], strict=True))
+    } or {number: pa.chunked_array([], type=pa.large_string()) for number in range(len(rows[0]))}
+
+
+def _ragged(path: str, row: int, fields: int, header: int, text: str) -> str:
+    shown = text if len(text) <= 40 else f"{text[:40]}..."
+    return (
+        f"data.path={path}: cannot be read as {suffix(path)}: data row {row - 1} has {fields} fields, and the header "
+        f"has {header} ({shown!r}); correct it (quote cells that hold the separator)"
+    )
+
+
+def _check_header(frame: "pd.DataFrame", path: str) -> None:
+    """Raise where the first line looks like the rows below: each name could be a value of its column."""
+    for name, (_, column) in zip(frame.columns, frame.items(), strict=True):
+        if not _could_be_in(name.strip(), column):
+            return
+    raise ConfigError(
+        f"data.path={path}: its first line looks like data ({', '.join(frame.columns[:4])}, ...) and must be a header; "
+        "add a line with the columns' names"
+    )
+
+
+def _could_be_in(name: str, column: "pd.Series") -> bool:
     import pandas as pd
 
-    separator = _separator(file, path)
-    layout = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
-    header = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False, **layout)  # type: ignore[call-overload]
-    names = [str(name).strip() for name in header.iloc[0]]
-    _check_names(names, path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
-        table = pd.read_csv(file, index_col=False, low_memory=False, **layout)  # type: ignore[call-overload]
-    table.columns = pd.Index(names)
-    return table
-
-
-def _separator(file: Path, path: str) -> str:
-    import gzip
-
-    opener = gzip.open if file.name.lower().endswith(".gz") else open
-    with opener(file, "rt", encoding="utf-8-sig") as text:
-        header = next((line for line in text if line.strip()), "")
-    if not header:
-        raise ConfigError(f"data.path={path}: is empty; give a file with a header and data below it")
-    return max(SEPARATORS, key=header.count)
+    try:
+        value = float(name)
+    except ValueError:
+        return bool(name) and bool((column.str.strip() == name).any())
+    values = pd.to_numeric(column.where(~column.isin(WORDS_FOR_MISSING)), errors="coerce").to_numpy(dtype=float)
+    seen = values[np.isfinite(values)]
+    return bool(len(seen) and seen.min() <= value <= seen.max())
 
 
 def _check_names(names: Sequence[str], path: str) -> None:

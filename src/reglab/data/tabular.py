@@ -14,6 +14,7 @@ from reglab.data.columns import Columns
 from reglab.data.folds import check_folds, fold_name
 from reglab.data.source import Source
 from reglab.data.split_column import splitter
+from reglab.data.suspicions import suspicions
 from reglab.data.target import KINDS, Target, encode_target
 from reglab.errors import ConfigError
 from reglab.wording import shown
@@ -127,14 +128,19 @@ def source(
     goal = goal or encode_target(table[roles.target], roles.kind)
     apart = {roles.target, roles.split_column, *roles.ignore}
     features = table[[column for column in table.columns if column not in apart]]
+    remarks = list(goal.remarks)
+    if inputs is None:
+        columns = Columns(features, origin.where, roles.standardize)
+        remarks += [*columns.remarks, *suspicions(columns, goal)]
     return Source(
-        Columns(features, origin.where, roles.standardize) if inputs is None else inputs,
+        columns if inputs is None else inputs,
         torch.from_numpy(goal.values),
         classes=len(goal.names) or None,
         standardize_target=roles.standardize and goal.kind == "regression",
         held_out=held_out,
         class_names=goal.names,
         splitter=split,
+        remarks=tuple(remarks),
     )
 
 

@@ -1,88 +1,149 @@
 """From the target column of a table to classes or numbers."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reglab.data.cells import numbers, text
+from reglab.data.cells import EXACT, FEW, Read, is_missing_word, numbers, text, written_twice
 from reglab.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("auto", "classification", "regression")
-FEW = 20  # different whole numbers that still count as classes
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # what Decimal and float read alike
 
 
 @dataclass(frozen=True)
 class Target:
-    """Values int64 (n,) with their class names in order, or float64 (n,) without names."""
+    """Values int64 (n,) with their class names in order, or float64 (n,) without names; and remarks on them."""
 
     kind: str
     values: np.ndarray
     names: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
-    """The target, and what kind of task it is.
+    """Return the target, and what kind of task it is.
 
     ``auto``: text, booleans and what its file declares as categories are classes; so are whole numbers where at most 20
-    different ones occur, each in two rows or more on average; all else is a regression. Classes are numbered in the
-    order of their names (of their values, where they are numbers).
+    different ones occur, each in two rows or more on average; all else is a regression. Numbers with leading zeros are
+    text. Classes are numbered in the order of their names (of their values, where they are numbers); their names are
+    exact, whatever the number of digits.
 
     Raises:
-        ConfigError: missing values, one class or one value only, text for a regression, a few texts among numbers.
+        ConfigError: missing values, one class or one value only, text for a regression, a few texts among numbers,
+            classes that are one number written in several ways.
     """
     import pandas as pd
 
     key = f"data.target={column.name}"
-    numeric = pd.api.types.is_numeric_dtype(column)
     declared = isinstance(column.dtype, pd.CategoricalDtype)
     kind = "classification" if declared and kind == "auto" else kind
-    missing = (column if numeric else text(column)).isna().to_numpy()
+    plain = column.astype(object) if declared else column
+    read = numbers(plain, f"{key}: the column", strict=kind != "classification", exact=False)
+    read = read and read.settled(f"{key}: the column")
+    missing = text(plain).isna().to_numpy() if read is None else np.isnan(read.values)
     if missing.any():
+        row = int(np.flatnonzero(missing)[0])
+        word = str(plain.iloc[row]).strip()
+        called = f" ({word!r} counts as missing among numbers)" if word and isinstance(plain.iloc[row], str) else ""
         raise ConfigError(
-            f"{key}: {missing.sum()} of {len(column)} rows have no value, the first is data row "
-            f"{np.flatnonzero(missing)[0] + 1}; fill them in or remove the rows"
+            f"{key}: {missing.sum()} of {len(column)} rows have no value, the first is data row {row + 1}{called}; "
+            "fill them in or remove the rows"
         )
-    values = numbers(column, f"{key}: the column", strict=kind != "classification")
     if kind == "auto":
-        classes = values is None or pd.api.types.is_bool_dtype(column) or _few_whole_numbers(values)
+        classes = read is None or read.truth or _few_whole_numbers(read.values, plain)
         kind = "classification" if classes else "regression"
-    return _classes(column, values, key) if kind == "classification" else _amounts(column, values, key)
+    if kind == "regression":
+        numbers(plain, f"{key}: the column")  # which refuses those that a float64 does not tell apart
+        return _amounts(plain, read, key)
+    return _classes(plain, read, key, declared=declared)
 
 
-def _few_whole_numbers(values: np.ndarray) -> bool:
-    distinct = np.unique(values)
-    return bool((distinct == np.round(distinct)).all() and len(distinct) <= min(FEW, len(values) // 2))
+def _few_whole_numbers(values: np.ndarray, column: "pd.Series") -> bool:
+    if not (values == np.round(values)).all():
+        return False
+    distinct = column.nunique() if np.abs(values).max(initial=0) >= EXACT else len(np.unique(values))
+    return distinct <= min(FEW, len(values) // 2)
 
 
-def _classes(column: "pd.Series", values: np.ndarray | None, key: str) -> Target:
-    written = text(column).to_numpy(dtype=str) if values is None or column.dtype == bool else values
-    names, numbered = np.unique(written, return_inverse=True)
+def _classes(column: "pd.Series", read: Read | None, key: str, *, declared: bool) -> Target:
+    import pandas as pd
+
+    if read is not None and read.truth:
+        there, numbered = np.unique(read.values, return_inverse=True)
+        names = tuple("True" if value else "False" for value in there)
+    else:
+        place, cells = pd.factorize(text(column))
+        names, of_cell = _named([str(cell) for cell in cells], read is not None, key)
+        numbered = np.array(of_cell, dtype=np.int64)[place]
     if len(names) == 1:
+        raise ConfigError(f"{key}: all {len(column)} rows are of one class ({names[0]}); give a target that varies")
+    if read is not None and not declared and len(names) > max(FEW, len(column) / 2):
         raise ConfigError(
-            f"{key}: all {len(written)} rows are of one class ({_name(names[0])}); give a target that varies"
-        )
-    if values is not None and len(names) > max(FEW, len(values) / 2):
-        raise ConfigError(
-            f"{key}: holds {len(names)} different numbers in {len(values)} rows, too many for classes; "
+            f"{key}: holds {len(names)} different numbers in {len(column)} rows, too many for classes; "
             "use data.kind=regression"
         )
-    return Target("classification", numbered.astype(np.int64), tuple(_name(name) for name in names))
+    remarks = tuple(_on_classes(names, np.bincount(numbered), f"data.target={column.name}"))
+    return Target("classification", numbered.astype(np.int64), names, remarks)
 
 
-def _amounts(column: "pd.Series", values: np.ndarray | None, key: str) -> Target:
-    if values is None:
+def _named(cells: list[str], are_numbers: bool, key: str) -> tuple[tuple[str, ...], list[int]]:
+    """The classes' names in order, and of each different cell the number of its class."""
+    if not are_numbers or not all(map(_PLAIN.fullmatch, cells)):
+        names = sorted(cells)
+        if broken := next((name for name in names if len(name.splitlines()) > 1), None):
+            raise ConfigError(f"{key}: the class {broken[:40]!r} has several lines; write classes on one line")
+        _check_spellings(names, key)
+        return tuple(names), [names.index(cell) for cell in cells]
+    exact = [Decimal(cell) for cell in cells]
+    values = sorted(set(exact))
+    number = {value: place for place, value in enumerate(values)}
+    return tuple(map(_name, values)), [number[value] for value in exact]
+
+
+def _name(value: Decimal) -> str:
+    return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
+
+
+def _check_spellings(names: list[str], key: str) -> None:
+    """Raise where classes are one number, or one truth value, in several ways of writing: 7 and 007, true and 1."""
+    first: dict[float, str] = {}
+    for name in names:
+        try:
+            value = float(name)
+        except ValueError:
+            continue
+        if first.setdefault(value, name) != name:
+            raise ConfigError(f"{key}: the classes {first[value]!r} and {name!r} are one number; write both alike")
+    folded = {name.casefold() for name in names}
+    if folded <= {"true", "false", "0", "1"} and len(folded & {"true", "false"}) and len(folded & {"0", "1"}):
+        raise ConfigError(f"{key}: writes truth values in two ways ({', '.join(names)}); write all alike")
+
+
+def _on_classes(names: tuple[str, ...], counts: np.ndarray, key: str) -> Iterator[str]:
+    for name, rows in zip(names, counts, strict=True):
+        if is_missing_word(name):
+            yield (
+                f"{key}: {name!r} is a class ({rows} rows), though the word often stands for a missing value; remove "
+                "these rows if it does"
+            )
+    for one, other in written_twice(list(names)):
+        yield f"{key}: the classes {one!r} and {other!r} differ in case or blanks alone; write one class one way"
+
+
+def _amounts(column: "pd.Series", read: Read | None, key: str) -> Target:
+    if read is None:
         raise ConfigError(
             f"data.kind=regression: the target {column.name} holds text (such as {str(column.iloc[0])!r}); "
             "use data.kind=classification, or another data.target"
         )
-    if np.ptp(values) == 0:
-        raise ConfigError(f"{key}: has the same value ({values[0]:g}) in all rows; give a target that varies")
-    return Target("regression", values)
-
-
-def _name(value: object) -> str:
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    if np.ptp(read.values) == 0:
+        raise ConfigError(f"{key}: has the same value ({read.values[0]:g}) in all rows; give a target that varies")
+    return Target("regression", read.values, remarks=tuple(f"{key}: {remark}" for remark in read.remarks))

@@ -1,0 +1,73 @@
+"""Feature columns that say too much: row numbers and other identifiers, and copies of the target."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from reglab.data.columns import LEAVE_OUT, Columns, columns_named
+from reglab.data.target import Target
+
+LEAST_ROWS = 20  # below, coincidences are likely
+DISTINCT = 0.95  # share of rows with a value of their own, from which on whole numbers look like an identifier
+SAME = 1 - 1e-10  # correlation with a numeric target from which on a column is a copy of it
+
+
+def suspicions(columns: Columns, target: Target) -> Iterator[str]:
+    """Report columns that look like an identifier, or from which the target can be read off.
+
+    Whole numbers of which (nearly) every row has another are taken for an identifier where they are in order, or where
+    their range is at most ten times the number of rows. A column tells the target where each of its values, of which
+    there are at most half as many as rows, occurs with one class alone, or where it is a linear function of a numeric
+    target.
+
+    Args:
+        columns: the features.
+        target: encoded.
+    """
+    if len(target.values) < LEAST_ROWS:
+        return
+    found: dict[str, list[str]] = {}
+    codes = {name: codes for name, (codes, _) in columns.categories.items()}
+    for name, values in (columns.values | codes).items():
+        numeric = name in columns.values
+        if target.kind == "classification" and _determines(values, target.values):
+            found.setdefault("each value occurs with one class alone, which gives the target away", []).append(name)
+        elif numeric and target.kind == "regression" and _is_linear(values, target.values):
+            found.setdefault("the target itself, or a linear function of it", []).append(name)
+        elif numeric and (what := _identifier(values)):
+            found.setdefault(f"{what}; a model can learn the order of the file from it", []).append(name)
+    for what, names in found.items():
+        remedy = LEAVE_OUT.format(name=",".join(names[:3]))
+        yield f"{columns_named([repr(name) for name in names])}: {what}; if that is no real feature, {remedy}"
+
+
+def _identifier(values: np.ndarray) -> str | None:
+    if np.isnan(values).any() or not (values == np.round(values)).all():
+        return None
+    steps = np.diff(values)
+    if (steps > 0).all() or (steps < 0).all():
+        return "whole numbers that rise or fall with the rows' order, as row numbers do"
+    distinct = len(np.unique(values))
+    if distinct >= DISTINCT * len(values) and np.ptp(values) <= 10 * len(values):
+        return "another whole number in each row, as an identifier has"
+    return None
+
+
+def _is_linear(values: np.ndarray, target: np.ndarray) -> bool:
+    if np.isnan(values).any() or np.ptp(values) == 0:
+        return False
+    return bool(abs(np.corrcoef(values, target)[0, 1]) >= SAME)
+
+
+_GLANCE = 500  # rows that rule out most columns
+
+
+def _determines(values: np.ndarray, classes: np.ndarray, *, all_alike: bool = False) -> bool:
+    """Whether each value occurs with one class alone; `all_alike`: one value, or many, do for that."""
+    if len(values) > 2 * _GLANCE and not _determines(values[:_GLANCE], classes[:_GLANCE], all_alike=True):
+        return False
+    _, codes = np.unique(values, return_inverse=True)
+    distinct = int(codes.max()) + 1
+    if not all_alike and not 1 < distinct <= len(values) / 2:
+        return False
+    return len(np.unique(codes * (int(classes.max()) + 1) + classes)) == distinct
