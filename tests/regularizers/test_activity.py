@@ -104,8 +104,8 @@ def test_dropout_beside_it_does_not_change_what_units_said(double: None, cls: An
         model.get_submodule(name).register_forward_hook(lambda m, args, out, name=name: seen.update({name: out}))
     step = Step(model, task, batch)
     step.forward()
-    measure = absolute_activity if cls is ActivityL1 else activity_divergence
-    before = measure([model.activation_0.forward(out) for out in seen.values()])
+    layers = [model.activation_0.forward(out) for out in seen.values()]
+    before = absolute_activity(layers, len(batch[0])) if cls is ActivityL1 else activity_divergence(layers)
     assert torch.equal(method.loss(torch.zeros(()), step), before)
 
 
@@ -152,3 +152,168 @@ def test_kl_refuses_other_activations() -> None:
         "regularizer=activity_kl: is for sigmoid, whose activations lie between 0 and 1, and this model has "
         "ReLU, Tanh; set model.activation=sigmoid, or choose regularizer=activity_l1"
     )
+
+
+class InPlace(nn.Module):
+    """What comes after an activation, written in place or not."""
+
+    def __init__(self, activation: str, change: str, in_place: bool) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.activation, self.last = nn.Linear(4, 4), getattr(nn, activation)(), nn.Linear(4, 3)
+        self.after = nn.ReLU(inplace=in_place) if change == "relu" else nn.Dropout(0.5, inplace=in_place)
+        self.change, self.in_place = change, in_place
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        h = self.activation(self.first(values))
+        if self.change != "add":
+            h = self.after(h - 0.2 if not self.in_place else h.sub_(0.2))
+        elif self.in_place:
+            h += values
+        else:
+            h = h + values
+        return self.last(h)
+
+
+@pytest.mark.parametrize("change", ["add", "relu", "dropout"])
+@pytest.mark.parametrize("activation", ["SiLU", "Softplus"])
+def test_activations_count_as_they_were_where_the_network_changes_them_in_place(
+    double: None, activation: str, change: str
+) -> None:
+    batch = torch.randn(6, 4), torch.randint(0, 3, (6,))
+    found = []
+    for in_place in (False, True):
+        net = InPlace(activation, change, in_place)
+        fit = fit_of(net, task_of("classification"), [ActivityL1(0.7)])
+        train(fit, [batch], 3, lambda p: torch.optim.SGD(p, lr=0.1))  # the first pass, and later ones
+        torch.manual_seed(0)
+        loss, own = fit.losses(batch)
+        net.zero_grad()
+        loss.backward()
+        found.append([loss - own, *(p.grad.clone() for p in net.parameters())])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_kl_counts_them_as_they_were_too(double: None) -> None:
+    batch = torch.randn(6, 4), torch.randint(0, 3, (6,))
+    fits = [fit_of(InPlace("Sigmoid", "add", there), task_of("classification"), [ActivityKL(0.7)]) for there in (0, 1)]
+    for _ in range(2):
+        added = [loss - own for loss, own in (fit.losses(batch) for fit in fits)]
+        torch.testing.assert_close(*added, rtol=1e-12, atol=0)
+
+
+@both
+def test_copies_are_made_only_where_they_are_needed(cls: Any, activation: str) -> None:
+    fit = fit_of(network(activation=activation), task_of("classification"), [cls(0.3)])
+    batch, seen = batch_of("classification"), []
+    fit.model.activation_0.register_forward_hook(lambda layer, inputs, output: seen.append(output.data_ptr()))
+    for copied in (True, False, False):
+        fit.model(batch[0])
+        (kept, _) = fit.regularizers[0]._said.take()
+        assert (kept.values.data_ptr() != seen.pop()) is copied
+
+
+def test_a_change_in_some_passes_only_is_refused_by_name() -> None:
+    net = InPlace("SiLU", "add", False)
+    fit = fit_of(net, task_of("classification"), [ActivityL1(0.3)])
+    batch = torch.randn(6, 4), torch.randint(0, 3, (6,))
+    fit(batch)
+    net.in_place = True
+    with pytest.raises(ConfigError, match="activation is changed in place"):
+        fit(batch)
+
+
+class Ordered(nn.Module):
+    """Sequences (rows, length, 3) through a layer that keeps the examples on the axis that it declares."""
+
+    def __init__(self, first: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.inside, self.last, self.first = nn.Linear(3, 4), nn.Linear(4, 3), first
+        self.layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, activation=nn.Sigmoid(), batch_first=first)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        values = self.inside(values)
+        values = self.layer(values if self.first else values.transpose(0, 1))
+        return self.last(values.mean(1 if self.first else 0))
+
+
+@pytest.mark.parametrize("cls", [ActivityL1, ActivityKL])
+@pytest.mark.parametrize("rows", [5, 7])
+def test_examples_are_found_where_a_layer_declares_them(double: None, cls: Any, rows: int) -> None:
+    """Also where a batch has as many examples as places (7)."""
+    batch = torch.randn(rows, 7, 3), torch.randint(0, 3, (rows,))
+    added = []
+    for first in (True, False):
+        fit = fit_of(Ordered(first), task_of("classification"), [cls(0.7)])
+        loss, own = fit.losses(batch)
+        added.append(loss - own)
+    torch.testing.assert_close(*added, rtol=1e-12, atol=0)
+
+
+def test_kl_refuses_a_layer_whose_outputs_do_not_begin_with_examples() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.act, self.last = nn.Linear(3, 4), nn.Sigmoid(), nn.Linear(4, 3)
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return self.last(self.act(self.first(values.transpose(0, 1))).mean(0))
+
+    fit = fit_of(Net(), task_of("classification"), [ActivityKL(0.7)])
+    with pytest.raises(ConfigError, match=r"act gives the shape \(7, 5, 4\)"):
+        fit((torch.randn(5, 7, 3), torch.randint(0, 3, (5,))))
+
+
+class Recurring(nn.LSTM):
+    """Gives a tuple, of a packed sequence where it is given one."""
+
+    is_activation = True
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_recurrent_layers_may_give_tuples_and_packed_sequences(double: None, packed: bool) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.recurrent, self.last = Recurring(3, 4, batch_first=True), nn.Linear(4, 3)
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            if packed:
+                lengths = torch.full((len(values),), values.shape[1])
+                values = nn.utils.rnn.pack_padded_sequence(values, lengths, batch_first=True)
+            said, _ = self.recurrent(values)
+            said = nn.utils.rnn.pad_packed_sequence(said, batch_first=True)[0] if packed else said
+            return self.last(said[:, -1])
+
+    batch = torch.randn(5, 7, 3), torch.randint(0, 3, (5,))
+    net = Net()
+    fit = fit_of(net, task_of("classification"), [ActivityL1(0.7)])
+    loss, own = fit.losses(batch)
+    exact = 0.7 * nn.LSTM.forward(net.recurrent, batch[0])[0].abs().sum() / 5
+    torch.testing.assert_close(loss - own, exact, rtol=1e-12, atol=0)
+    noisy = fit_of(Net(), task_of("classification"), [Dropout(p=0.5)])
+    assert float(noisy(batch).detach()) != float(own.detach())
+
+
+def test_an_output_without_values_is_refused_by_name() -> None:
+    class Says(nn.Module):
+        is_activation = True
+
+        def forward(self, values: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"values": values}
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act, self.last = Says(), nn.Linear(4, 3)
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return self.last(self.act(values)["values"])
+
+    batch = torch.randn(5, 4), torch.randint(0, 3, (5,))
+    for method, name in [(ActivityL1(0.7), "act"), (Dropout(p=0.5), "Says")]:
+        with pytest.raises(ConfigError, match=f"{name} returns a dict"):
+            fit_of(Net(), task_of("classification"), [method])(batch)

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
+from reglab.errors import ConfigError
 from reglab.models import CNN, ResidualCNN
 from reglab.regularizers import StochasticDepth
 from reglab.regularizers.stochastic_depth import dropped_branch
@@ -45,3 +47,18 @@ def test_attached_again_it_drops_once() -> None:
 
 def test_a_net_without_branches_offers_nothing() -> None:
     assert StochasticDepth(p=0.5).attach(CNN((1, 8), 2, channels=[3])) == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_branch_whose_examples_may_not_come_first_is_refused_by_name(first: bool) -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.branch = nn.Sequential(nn.Linear(4, 4), nn.TransformerEncoderLayer(4, 2, 8, batch_first=first))
+
+    model = nn.Sequential(Block())
+    if first:
+        assert StochasticDepth(0.5).attach(model) == ["0"]
+    else:
+        with pytest.raises(ConfigError, match=r"0\.branch has batch_first=False"):
+            StochasticDepth(0.5).attach(model)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from reglab.regularizers._hooks import hidden_activations, map_activations, moved
+from reglab.regularizers._hooks import hidden_activations, map_activations, moved, values_of, with_values
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 
@@ -36,8 +36,10 @@ class ActivationNoise(Regularizer):
         self._handles = moved(self._handles, layers.values(), self._in_training)
         return list(layers)
 
-    def _in_training(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return self.noisy(output) if layer.training else output
+    def _in_training(self, layer: nn.Module, inputs: Any, output: Any) -> Any:
+        if not layer.training:
+            return output
+        return with_values(output, self.noisy(values_of(output, type(layer).__name__)))
 
 
 class MapNoise(ActivationNoise):

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from reglab.regularizers._decoders import embeddings, first_of, with_first
-from reglab.regularizers._hooks import moved
+from reglab.regularizers._decoders import embeddings
+from reglab.regularizers._hooks import moved, values_of, with_values
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 
@@ -35,7 +35,7 @@ class DecoderNoise(Regularizer):
         return list(parts)
 
     def _in_training(self, part: nn.Module, inputs: Any, output: Any) -> Any:
-        return with_first(output, self.noisy(first_of(output))) if part.training else output
+        return with_values(output, self.noisy(values_of(output, type(part).__name__))) if part.training else output
 
 
 class EmbeddingNoise(DecoderNoise):

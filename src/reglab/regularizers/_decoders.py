@@ -6,7 +6,7 @@ another the outer one counts.
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 _ATTENTION = ("Attention",)
 _FEED_FORWARD = ("MLP", "FeedForward", "FFN")
@@ -39,17 +39,6 @@ def embeddings(model: nn.Module) -> dict[str, nn.Module]:
     modules: list[tuple[str, nn.Module]] = list(model.named_modules())
     found = (pair for pair in modules if pair[1] is said or (said is None and isinstance(pair[1], nn.Embedding)))
     return dict(list(found)[:1])
-
-
-def first_of(output: Any) -> Tensor:
-    """What a part says: attention may give its weights beside it."""
-    said: Tensor = output[0] if isinstance(output, tuple) else output
-    return said
-
-
-def with_first(output: Any, said: Tensor) -> Any:
-    """The same output with something else said."""
-    return (said, *output[1:]) if isinstance(output, tuple) else said
 
 
 def _outermost(model: nn.Module, endings: tuple[str, ...]) -> dict[str, nn.Module]:

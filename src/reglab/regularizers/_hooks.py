@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from reglab.errors import ConfigError
 
 _LIBRARY = "transformers.activations"  # whose classes are of many names, and none is imported here
 
@@ -63,6 +66,56 @@ def moved(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..
     for handle in handles:
         handle.remove()
     return [layer.register_forward_hook(hook) for layer in layers]
+
+
+def values_of(output: Any, name: str) -> Tensor:
+    """The tensor of values in what a layer says: its first, as of recurrent layers and attention.
+
+    Args:
+        output: a tensor, a packed sequence, or a tuple that begins with one of them.
+        name: of the layer.
+
+    Raises:
+        ConfigError: something else.
+    """
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, PackedSequence):
+        return output.data
+    if isinstance(output, tuple) and output:
+        return values_of(output[0], name)
+    raise ConfigError(
+        f"model: {name} returns a {type(output).__name__}, in which no regularizer finds its values; return a tensor, "
+        "or a tuple that begins with it"
+    )
+
+
+def with_values(output: Any, values: Tensor) -> Any:
+    """The same output with other values."""
+    if isinstance(output, Tensor):
+        return values
+    if isinstance(output, PackedSequence):
+        return output._replace(data=values)
+    rest = (with_values(output[0], values), *output[1:])
+    return type(output)(*rest) if hasattr(output, "_fields") else rest
+
+
+def batch_first(module: nn.Module) -> bool | None:
+    """What a layer declares of its outputs: (batch, length, ...) or (length, batch, ...); None: nothing."""
+    if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
+        module = module.self_attn
+    declared = getattr(module, "batch_first", None)
+    return declared if isinstance(declared, bool) else None
+
+
+def rows_axes(model: nn.Module) -> dict[nn.Module, int]:
+    """The axis of the examples in the outputs of modules that are, or lie in, a layer that declares `batch_first`."""
+    found: dict[nn.Module, int] = {}
+    for outer in model.modules():  # from the outside in: what lies nearer decides
+        declared = batch_first(outer)
+        if declared is not None:
+            found |= dict.fromkeys(outer.modules(), 0 if declared else 1)
+    return found
 
 
 def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:

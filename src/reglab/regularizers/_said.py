@@ -1,10 +1,28 @@
 """What layers said in a model's latest training pass, for penalties on activations."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+from reglab.regularizers._hooks import values_of
+
+
+class Activation(NamedTuple):
+    """What one layer said, in at least single precision."""
+
+    name: str
+    layer: nn.Module
+    values: Tensor
+
+
+class _Kept(NamedTuple):
+    layer: nn.Module
+    values: Tensor  # of the layer, or a copy
+    original: Tensor
+    version: int  # of the original, which every change in place counts up
 
 
 class Said:
@@ -12,32 +30,58 @@ class Said:
 
     Only the latest one counts, where a method makes several in one step. A pass in eval mode or without gradients is
     no training pass and changes nothing.
+
+    An output counts as its layer gave it, also where the network changes it in place later (``h += x``, an activation
+    with ``inplace=True``). The first pass keeps copies and finds the layers where that happens; later passes copy
+    these layers' outputs alone.
     """
 
     def __init__(self) -> None:
-        self._outputs: list[Tensor] = []
+        self._kept: list[_Kept] = []
         self._handles: list[Any] = []
+        self._names: dict[nn.Module, str] = {}
+        self._uncopied: set[nn.Module] = set()  # layers whose outputs are not changed later
 
-    def attach(self, model: nn.Module, layers: Iterable[nn.Module]) -> None:
+    def attach(self, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         """Listens to these layers of the model, in place of those of an earlier attachment."""
         for handle in self._handles:
             handle.remove()
+        self._names = {layer: name for name, layer in layers.items()}
+        self._uncopied = set()
         self._handles = [model.register_forward_pre_hook(self._begin)]
         # In front of other hooks: an activation is what its layer says, before dropout.
-        self._handles += [layer.register_forward_hook(self._keep, prepend=True) for layer in layers]
+        self._handles += [layer.register_forward_hook(self._keep, prepend=True) for layer in layers.values()]
 
-    def take(self) -> list[Tensor]:
-        """The outputs, in at least single precision, which are forgotten here: they hold the pass's memory."""
-        outputs, self._outputs = self._outputs, []
-        return [output.to(torch.promote_types(output.dtype, torch.float32)) for output in outputs]
+    def take(self) -> list[Activation]:
+        """The outputs in the order of the pass, which are forgotten here: they hold the pass's memory.
+
+        Raises:
+            ConfigError: one was changed in place, and in earlier passes it was not.
+        """
+        kept, self._kept = self._kept, []
+        changed = {layer for layer, _, original, version in kept if original._version != version}
+        for layer, values, original, _ in kept:
+            if layer in changed and values is original:
+                raise ConfigError(
+                    f"model: the output of {self._names[layer]} is changed in place in some training passes only, and "
+                    "a penalty on it needs it as it was; write h = h + x in place of h += x"
+                )
+        self._uncopied |= {layer for layer, *_ in kept} - changed
+        self._uncopied -= changed
+        return [
+            Activation(self._names[layer], layer, values.to(torch.promote_types(values.dtype, torch.float32)))
+            for layer, values, *_ in kept
+        ]
 
     def _begin(self, model: nn.Module, inputs: Any) -> None:
         if _trains(model):
-            self._outputs.clear()
+            self._kept.clear()
 
-    def _keep(self, layer: nn.Module, inputs: Any, output: Tensor) -> None:
+    def _keep(self, layer: nn.Module, inputs: Any, output: Any) -> None:
         if _trains(layer):
-            self._outputs.append(output)
+            original = values_of(output, self._names[layer])
+            values = original if layer in self._uncopied else original.clone()
+            self._kept.append(_Kept(layer, values, original, original._version))
 
 
 def _trains(module: nn.Module) -> bool:

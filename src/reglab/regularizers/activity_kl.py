@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from reglab.errors import ConfigError
-from reglab.regularizers._hooks import hidden_activations
+from reglab.regularizers._hooks import hidden_activations, rows_axes
 from reglab.regularizers._order import PENALTY
-from reglab.regularizers._said import Said
+from reglab.regularizers._said import Activation, Said
 from reglab.regularizers.base import Regularizer, Step
 
 SHARE = 0.05  # the mean activation that units are drawn to
@@ -54,6 +54,7 @@ class ActivityKL(Regularizer):
     def __init__(self, strength: float) -> None:
         super().__init__(strength=strength)
         self._said = Said()
+        self._axes: dict[nn.Module, int] = {}
 
     def attach(self, model: nn.Module) -> list[str]:
         layers = hidden_activations(model)
@@ -62,9 +63,23 @@ class ActivityKL(Regularizer):
                 f"regularizer=activity_kl: is for sigmoid, whose activations lie between 0 and 1, and this model has "
                 f"{', '.join(others)}; set model.activation=sigmoid, or choose regularizer=activity_l1"
             )
-        self._said.attach(model, layers.values())
+        self._said.attach(model, layers)
+        self._axes = rows_axes(model)
         return list(layers)
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
-        said = self._said.take()
+        rows = len(step.inputs)
+        said = [self._examples_first(activation, rows) for activation in self._said.take()]
         return loss + self.strength * activity_divergence(said) if said else loss  # nothing in evaluation
+
+    def _examples_first(self, activation: Activation, rows: int) -> Tensor:
+        """The values as (rows, *units); each place of a sequence counts as units of its own."""
+        name, layer, values = activation
+        axis = self._axes.get(layer, 0)
+        if axis >= values.ndim or values.shape[axis] != rows:
+            raise ConfigError(
+                f"regularizer=activity_kl: takes means over the {rows} examples of a batch, and {name} gives the shape "
+                f"{tuple(values.shape)}, whose axis {axis} does not hold them; let it give (batch, ...), or choose "
+                "regularizer=activity_l1"
+            )
+        return values.movedim(axis, 0)

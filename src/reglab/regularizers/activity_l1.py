@@ -11,15 +11,16 @@ from reglab.regularizers._said import Said
 from reglab.regularizers.base import Regularizer, Step
 
 
-def absolute_activity(activations: list[Tensor]) -> Tensor:
+def absolute_activity(activations: list[Tensor], rows: int) -> Tensor:
     """Σ |h| over the units of all layers, as the mean over examples: a scalar that the size of the batch leaves alone.
 
     Glorot, Bordes and Bengio 2011, "Deep Sparse Rectifier Neural Networks".
 
     Args:
-        activations: of each layer, (rows, *units).
+        activations: of each layer, of any shape.
+        rows: examples in them.
     """
-    return torch.stack([layer.abs().sum() / len(layer) for layer in activations]).sum()
+    return torch.stack([layer.abs().sum() / rows for layer in activations]).sum()
 
 
 class ActivityL1(Regularizer):
@@ -44,9 +45,10 @@ class ActivityL1(Regularizer):
 
     def attach(self, model: nn.Module) -> list[str]:
         layers = hidden_activations(model)
-        self._said.attach(model, layers.values())
+        self._said.attach(model, layers)
         return list(layers)
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
-        said = self._said.take()
-        return loss + self.strength * absolute_activity(said) if said else loss  # nothing in evaluation
+        rows = len(step.inputs)
+        said = [activation.values for activation in self._said.take()]
+        return loss + self.strength * absolute_activity(said, rows) if said else loss  # nothing in evaluation

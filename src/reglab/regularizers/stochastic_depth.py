@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._hooks import moved
+from reglab.errors import ConfigError
+from reglab.regularizers._hooks import batch_first, moved, rows_axes, values_of, with_values
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 from reglab.regularizers.dropout import thinned
@@ -54,9 +55,19 @@ class StochasticDepth(Regularizer):
         blocks = {
             name: m.branch for name, m in model.named_modules() if isinstance(getattr(m, "branch", None), nn.Module)
         }
+        around = rows_axes(model)
+        for name, branch in blocks.items():
+            if around.get(branch) == 1 or any(batch_first(part) is False for part in branch.modules()):
+                raise ConfigError(
+                    f"regularizer=stochastic_depth: drops the branch of whole examples, and {name}.branch has "
+                    "batch_first=False, so that its examples may not come first; set batch_first=True"
+                )
         self._depths = {branch: block / len(blocks) for block, branch in enumerate(blocks.values(), start=1)}
         self._handles = moved(self._handles, self._depths, self._drop)
         return list(blocks)
 
-    def _drop(self, branch: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return dropped_branch(output, self.p * self._depths[branch]) if branch.training else output
+    def _drop(self, branch: nn.Module, inputs: Any, output: Any) -> Any:
+        if not branch.training:
+            return output
+        values = values_of(output, type(branch).__name__)
+        return with_values(output, dropped_branch(values, self.p * self._depths[branch]))
