@@ -1,8 +1,6 @@
 """Runs a tracked run again and compares the numbers: python pipelines/rerun.py run_id=ID"""
 
-import sys
-
-from reglab.stopping import end_silently
+from reglab.stopping import ExitCode, end_silently
 
 end_silently()
 
@@ -25,7 +23,7 @@ def main(cfg: DictConfig) -> None:
     from reglab.study.rerun import rerun
 
     if not rerun(cfg.tracking.uri, cfg.run_id, cfg.model.target):
-        sys.exit(1)
+        raise ExitCode(1)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from reglab.config.help import help_text
 from reglab.errors import ConfigError, StoreLost
 from reglab.own_code import described
 from reglab.paths import CONF
-from reglab.stopping import Stopped, end_at_second_signal, tell
+from reglab.stopping import Stopped, end_at_second_signal, exits_are_errors, tell
 
 HEAVY = ("torch", "pytorch_lightning", "mlflow")
 
@@ -31,7 +31,8 @@ class PastHydra(BaseException):
 def past_hydra() -> Iterator[None]:
     """Errors inside the block (in an app's main, or in a sweeper) reach `run_app` as they are."""
     try:
-        yield
+        with exits_are_errors():
+            yield
     except Exception as error:
         raise PastHydra(error) from error
 

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM as one exception that nobody on the way takes for an ordinary error; a second one ends at once."""
+"""Ctrl-C and SIGTERM as one exception that no ordinary handler catches; a second one ends the process at once.
+
+``sys.exit`` in the code of a run is an error.
+"""
 
 import os
 import signal
@@ -42,22 +45,48 @@ def tell() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_pending: int | None = None  # the signal that was received and that no `handled` has acknowledged
+
+
 def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
+    global _pending
+    _pending = signum
     raise Stopped(signum)
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGINT and SIGTERM raise `Stopped` inside the block; outside the main thread nothing changes."""
+    """Raise `Stopped` on SIGINT and SIGTERM inside the block; outside the main thread nothing changes.
+
+    Python discards an exception that a signal handler raises inside a finalizer or a callback of C code, and libraries
+    catch some. A signal that was lost in this way is raised by the next `raise_if_stopped`, at the latest by the end of
+    the block.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {s: signal.signal(s, _stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    outermost = _stop not in before.values()
     try:
         yield
+        raise_if_stopped()
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)
+        if outermost:
+            handled()
+
+
+def raise_if_stopped() -> None:
+    """Raise `Stopped` where a signal was received and its exception was discarded; costs nothing otherwise."""
+    if _pending is not None:
+        raise Stopped(_pending)
+
+
+def handled() -> None:
+    """Acknowledge the signal: whoever catches `Stopped` and ends in order calls it."""
+    global _pending
+    _pending = None
 
 
 _AGAIN_S = 1.0  # Ctrl-C reaches a whole process group, and may be passed on as well: what comes within this is one
@@ -128,3 +157,39 @@ def _do_last() -> None:
     for action in reversed(_at_once):
         with suppress(Exception):
             action()
+
+
+class Exited(RuntimeError):
+    """Code that was to build or train a network ended the process with ``sys.exit``.
+
+    Args:
+        code: what it passed to ``sys.exit``.
+    """
+
+    def __init__(self, code: object) -> None:
+        shown = "" if code is None else repr(code)
+        super().__init__(f"sys.exit({shown}) was called while a run was under way; remove the call or raise an error")
+        self.code = code
+
+    def __reduce__(self) -> tuple[type["Exited"], tuple[object]]:
+        return (Exited, (self.code,))
+
+
+class ExitCode(SystemExit):
+    """The exit code with which a command ends by intention, for `exits_are_errors` to let through."""
+
+
+@contextmanager
+def exits_are_errors() -> Iterator[None]:
+    """Turn ``sys.exit`` inside the block, of a user's network for example, into `Exited`: a failure whatever the code.
+
+    Raises:
+        Exited: with the exit as its cause, so that a traceback names the line.
+    """
+    try:
+        yield
+    except ExitCode:
+        raise
+    except SystemExit as end:
+        raise_if_stopped()  # Lightning makes one of a signal
+        raise Exited(end.code) from end

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from reglab.config.compose import Composer
-from reglab.stopping import Stopped, stoppable
+from reglab.stopping import Stopped, handled, stoppable
 from reglab.study.cells import cells
 from reglab.study.declaration import check_declared, keep
 from reglab.study.definition import Study, read
@@ -16,7 +16,7 @@ from reglab.study.job import Outcome, say
 from reglab.study.jobs import Job
 from reglab.study.launch import Launch
 from reglab.study.place import all_trained
-from reglab.study.progress import PHASES, Progress, progress
+from reglab.study.progress import PHASES, CellProgress, Progress, progress
 from reglab.study.reuse import say_not_reused
 from reglab.study.round import Round
 from reglab.study.shared import held_fixed
@@ -102,6 +102,7 @@ class _Conductor:
                 entered.status = "FINISHED" if done else "FAILED"
                 return 0 if done and answered else 1
         except Stopped as stop:
+            handled()
             lost = ": the tracking store does not answer" if entered.lost else ""
             say(f"stopped by {stop}{lost}; the same command goes on from here")
             return stop.exit_code
@@ -161,9 +162,13 @@ class _Conductor:
         for cell in lost:
             what = f"all {len(cell.tuning.trials)} trials failed, so there is nothing to confirm"
             say(f"{cell.cell.strategy} on {cell.cell.about}: {what}")
-        if lost:
+        if any(self._diverged(cell) for cell in lost):
             say("what diverged is not tried again: another study.space, with study.version, may do better")
         return not (self._failed or missing or lost)
+
+    def _diverged(self, arm: CellProgress) -> bool:
+        jobs = [job.config_hash for trial in arm.tuning.trials for job in trial.jobs]
+        return any(self._progress.results[job].diverged for job in jobs if job in self._progress.results)
 
 
 def _planned(plan: Progress) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reglab.deadlines import Overdue, waiting
 from reglab.errors import ConfigError, StoreLost
-from reglab.stopping import Stopped
+from reglab.stopping import Stopped, raise_if_stopped
 from reglab.study import children
 from reglab.study.job import Outcome, say
 
@@ -85,6 +85,7 @@ def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -
     except ConfigError as error:
         sys.stderr.write(f"no report: {error} (the runs are kept: start again with that mended)\n")
         return False
+    raise_if_stopped()  # before the parent is closed as FINISHED
     return True
 
 

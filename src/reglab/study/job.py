@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash
 from reglab.config.selection import tidy
-from reglab.errors import ConfigError, InProgress, StoreLost
+from reglab.errors import ConfigError, InProgress, StoreLost, is_out_of_memory
 from reglab.own_code import described
 from reglab.stopping import Stopped
 from reglab.tracking.uri import unusable
@@ -29,6 +29,7 @@ class Outcome:
         seconds: wall time.
         reused: another process has finished it since the sweep began.
         in_progress: another process is training it: what will come of it is not known yet.
+        out_of_memory: it failed for lack of memory, which other runs beside it may have taken.
     """
 
     config_hash: str
@@ -39,6 +40,7 @@ class Outcome:
     seconds: float = 0.0
     reused: bool = False
     in_progress: bool = False
+    out_of_memory: bool = False
 
 
 class FirstFailure(BaseException):
@@ -76,9 +78,13 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
             raise NoStore(str(error.problem)) from error
         if (gone := unusable(cfg.tracking.uri)) is not None:
             raise NoStore(str(gone)) from gone
-        run_id = getattr(error, "run_id", None)
-        return Outcome(identity, label, run_id, first_line(error), seconds=time.perf_counter() - began)
+        run_id, memory, seconds = getattr(error, "run_id", None), is_out_of_memory(error), time.perf_counter() - began
+        line = first_line(error) if not memory else f"out of memory ({first_line(error)[:200]}); {_SMALLER}"
+        return Outcome(identity, label, run_id, line, seconds=seconds, out_of_memory=memory)
     return Outcome(identity, label, result.run_id, None, dict(result.metrics), result.seconds, result.reused)
+
+
+_SMALLER = "use a smaller data.batch_size or model, or fewer workers"
 
 
 def first_line(error: BaseException) -> str:
@@ -99,6 +105,7 @@ class Place:
         pid: of the process that launches.
         metric: what the line of a run shows; None for the usual one.
         fail_fast: the first failure ends all.
+        again: what runs out of memory is trained again alone.
     """
 
     jobs: Mapping[str, tuple[int, str, tuple[str, ...]]]
@@ -106,6 +113,7 @@ class Place:
     pid: int
     metric: str | None
     fail_fast: bool
+    again: bool = False
 
     def __call__(self, cfg: DictConfig) -> Outcome:
         """Trains the config that the launcher composed, and tells."""
@@ -123,7 +131,7 @@ class Place:
         say(line(outcome, number, self.total, self.metric))
         wanted = {k: v for k, v in outcome.metrics.items() if k in (self.metric, "time/train_s")}
         outcome = replace(outcome, metrics=wanted)  # the tracker knows them all; see reglab.study.returned
-        if outcome.error and self.fail_fast:
+        if outcome.error and self.fail_fast and not (outcome.out_of_memory and self.again):
             raise FirstFailure(outcome)
         return outcome
 

@@ -41,6 +41,7 @@ class Launch:
         if config_name is not None:
             OmegaConf.update(self._config, "hydra.job.config_name", config_name)
         self.config_name = str(self._config.hydra.job.config_name)
+        self._least = 1
         if workers is not None:
             self._local(workers)
         if self._named("JoblibLauncher") and self._config.hydra.launcher.n_jobs == 0:
@@ -52,9 +53,25 @@ class Launch:
         if not self._named("BasicLauncher") and not self._named("JoblibLauncher"):
             name = OmegaConf.select(self._config, "hydra.runtime.choices.hydra/launcher") or "this launcher"
             raise ConfigError(f"workers={workers}: is for this machine, and {name} places runs itself; leave it out")
+        self._joblib(workers)
+
+    def _joblib(self, workers: int) -> None:
         from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
 
         self._config.hydra.launcher = OmegaConf.structured(JobLibLauncherConf(n_jobs=workers))
+
+    def keep_apart(self) -> None:
+        """From now on train no run in this process: a run that ends its process must not end the sweep with it."""
+        self._least = 2  # with one worker joblib runs its jobs in the process that calls it
+
+    def apart(self) -> "Launch":
+        """Return a launch of the same configs in worker processes, whatever this one does; see `keep_apart`."""
+        other = copy.copy(self)
+        other._config = copy.deepcopy(self._config)
+        if self._named("BasicLauncher"):
+            other._joblib(1)
+        other.keep_apart()
+        return other
 
     @property
     def workers(self) -> int:
@@ -107,7 +124,7 @@ class Launch:
         wanted = self._config.hydra.launcher.n_jobs
         threads = OmegaConf.select(self._config, "trainer.threads") or 1
         workers = cpu_count(only_physical_cores=True) // threads if wanted == -1 else effective_n_jobs(wanted)
-        return max(1, min(workers, jobs))
+        return max(self._least, min(workers, jobs))
 
     def _named(self, name: str) -> bool:
         return str(self._config.hydra.launcher._target_).endswith(f".{name}")

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 from reglab.errors import StoreLost
 from reglab.study import children
-from reglab.study.job import FirstFailure, NoStore, Outcome
+from reglab.study.job import FirstFailure, NoStore, Outcome, say
 from reglab.study.jobs import Job
 from reglab.study.launch import Launch
 from reglab.study.plan import Plan
 from reglab.study.train import train_elsewhere, train_here
 from reglab.study.waiting import waited_for
+from reglab.wording import counted
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -32,8 +33,9 @@ def all_trained(plan: Plan, todo: Sequence[Job], launch: Launch, store: "Store",
         StoreLost: the tracking store does not answer any more.
     """
     outcomes: dict[str, Outcome] = {}
+    before = len(plan.jobs) - len(todo)
     while left := [job for job in todo if job.config_hash not in outcomes]:
-        results = _train(plan, left, launch, store, parent_id)
+        results = _train(plan, left, launch, store, parent_id, before + len(outcomes) + 1)
         outcomes |= {outcome.config_hash: outcome for outcome in results if not outcome.in_progress}
         stopped = plan.cfg.fail_fast and any(outcome.error for outcome in results)
         if stopped or len(results) < len(left):
@@ -42,11 +44,13 @@ def all_trained(plan: Plan, todo: Sequence[Job], launch: Launch, store: "Store",
     return list(outcomes.values())
 
 
-def _train(plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", parent_id: str) -> list[Outcome]:
+def _train(
+    plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", parent_id: str, first: int
+) -> list[Outcome]:
     try:
         if launch.in_process(len(jobs)):
-            return train_here(plan, jobs, parent_id)
-        return train_elsewhere(plan, jobs, launch, store, parent_id)
+            return _train_here(plan, jobs, launch, store, parent_id, first)
+        return train_elsewhere(plan, jobs, launch, store, parent_id, first)
     except NoStore as gone:
         children.end()
         raise StoreLost(gone) from gone
@@ -56,3 +60,19 @@ def _train(plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", pare
         children.end()
         bury(store)
         return [failure.outcome]
+
+
+def _train_here(
+    plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", parent_id: str, first: int
+) -> list[Outcome]:
+    """Train in this process, but for runs whose process ended without closing them: those would end this one, too."""
+    from reglab.tracking.queries import died
+
+    risky = died(store, [job.config_hash for job in jobs])
+    safe = [job for job in jobs if job.config_hash not in risky]
+    outcomes = train_here(plan, safe, parent_id, first)
+    if not risky or (plan.cfg.fail_fast and any(outcome.error for outcome in outcomes)):
+        return outcomes
+    say(f"{counted(len(risky), 'run')} ended with its process before: trained in a process apart")
+    rest = [job for job in jobs if job.config_hash in risky]
+    return outcomes + train_elsewhere(plan, rest, launch.apart(), store, parent_id, first + len(safe), one_by_one=True)

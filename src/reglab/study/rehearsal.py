@@ -18,6 +18,7 @@ from reglab.config.metrics import kind_of
 from reglab.data.base import TensorData
 from reglab.data.splits import Rows
 from reglab.errors import ConfigError
+from reglab.stopping import exits_are_errors
 from reglab.study.cells import Cell
 from reglab.study.definition import Study
 from reglab.study.jobs import Job
@@ -102,7 +103,8 @@ def _alike(jobs: Sequence[Job], part: Callable[[Job], Any]) -> list[list[Job]]:
 @contextmanager
 def _gathered(problems: dict[str, None]) -> Iterator[None]:
     try:
-        yield
+        with exits_are_errors():
+            yield
     except ConfigError as error:
         problems[str(error)] = None
     except Exception:  # the run will fail with it, and keep its traceback

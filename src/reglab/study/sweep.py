@@ -7,7 +7,7 @@ from typing import Any
 
 from reglab.config.compose import Composer
 from reglab.config.identity import strategy
-from reglab.stopping import Stopped, stoppable
+from reglab.stopping import Stopped, handled, stoppable
 from reglab.study.answerable import check_baseline, check_metric
 from reglab.study.ending import closing, reported, tell_unfinished
 from reglab.study.job import say
@@ -72,6 +72,7 @@ def _run(plan: Plan, launch: Launch) -> int:
             entered.status = "FINISHED" if done else "FAILED"
             return 0 if done and answered else 1
     except Stopped as stop:
+        handled()
         if entered.lost:
             say(f"stopped by {stop}: the tracking store does not answer; the same command goes on from here")
             return stop.exit_code

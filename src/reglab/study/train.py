@@ -4,24 +4,37 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
+from reglab.errors import WorkersDied
+from reglab.stopping import raise_if_stopped
 from reglab.study.job import Outcome, Place, attempt, first_line, line, say
 from reglab.study.jobs import Job
 from reglab.study.launch import Launch
 from reglab.study.plan import Plan, as_child, as_overrides
 
 if TYPE_CHECKING:
+    from reglab.tracking.queries import Record
     from reglab.tracking.store import Store
 
 _DEATHS = 2  # a job whose worker died that often is given up
+_IDLE_DEATHS = 3  # so often in a row workers may die before any of them has opened a run
 
 
-def train_here(plan: Plan, pending: Sequence[Job], parent_id: str) -> list[Outcome]:
-    """Runs the jobs in this process, from their configs as they are; stops at a failure where the plan says so."""
+def train_here(plan: Plan, pending: Sequence[Job], parent_id: str, first: int) -> list[Outcome]:
+    """Run the jobs in this process, from their configs as they are; stop at a failure where the plan says so.
+
+    Args:
+        plan: of the sweep, or of a study's round.
+        pending: its jobs that are not done.
+        parent_id: the parent run.
+        first: number of the first job in the lines that are printed.
+    """
     settings = plan.child_settings(parent_id)
     outcomes = []
-    for number, job in enumerate(pending, start=len(plan.jobs) - len(pending) + 1):
+    for number, job in enumerate(pending, start=first):
+        raise_if_stopped()
         outcome = attempt(as_child(job.config, settings), job.overrides, job.config_hash, job.label)
         say(line(outcome, number, len(plan.jobs), plan.cfg.metric))
         outcomes.append(outcome)
@@ -31,33 +44,65 @@ def train_here(plan: Plan, pending: Sequence[Job], parent_id: str) -> list[Outco
 
 
 def train_elsewhere(
-    plan: Plan, pending: Sequence[Job], launch: Launch, store: "Store", parent_id: str
+    plan: Plan,
+    pending: Sequence[Job],
+    launch: Launch,
+    store: "Store",
+    parent_id: str,
+    first: int,
+    *,
+    one_by_one: bool = False,
 ) -> list[Outcome]:
-    """Has the launcher run the jobs. Where a worker dies and takes the launcher's pool with it, the rest goes on.
+    """Have the launcher run the jobs. Where a worker dies and takes the launcher's pool with it, the rest goes on.
+
+    Which of the runs under way ended its worker is not known. Each of them is trained again, one at a time and after
+    the others, and given up at its second death. The same goes for runs that were short of memory, which have one more
+    try.
+
+    Args:
+        plan: of the sweep, or of a study's round.
+        pending: its jobs that are not done.
+        launch: where they are placed.
+        store: where they are tracked.
+        parent_id: the parent run.
+        first: number of the first job in the lines that are printed.
+        one_by_one: never two of them at once.
 
     Raises:
         FirstFailure: with fail_fast=true, at the first run that failed.
+        WorkersDied: workers die before they open a run.
     """
-    before = len(plan.jobs) - len(pending)
-    place = Place(
-        jobs={j.config_hash: (number, j.label, j.overrides) for number, j in enumerate(pending, before + 1)},
-        total=len(plan.jobs),
-        pid=os.getpid(),
-        metric=plan.cfg.metric,
-        fail_fast=bool(plan.cfg.fail_fast),
-    )
+    numbers = {j.config_hash: (number, j.label, j.overrides) for number, j in enumerate(pending, first)}
     settings = as_overrides(plan.child_settings(parent_id))
     outcomes: dict[str, Outcome] = {}
     deaths: Counter[str] = Counter()
+    alone = {job.config_hash for job in pending} if one_by_one else set()
+    idle = 0
     while left := [job for job in pending if job.config_hash not in outcomes]:
+        some = [job for job in left if job.config_hash not in alone] or left[:1]
+        again = not alone.issuperset(job.config_hash for job in some)
+        place = Place(numbers, len(plan.jobs), os.getpid(), plan.cfg.metric, bool(plan.cfg.fail_fast), again)
         began = time.time()
         try:
-            results = launch(place, [[*job.overrides, *settings] for job in left])
+            results = launch(place, [[*job.overrides, *settings] for job in some])
         except Exception as error:
-            outcomes |= _after_a_death(left, deaths, store, parent_id, began, error)
+            known = _left_behind(some, store, parent_id, began)
+            if not known and not isinstance(error, BrokenExecutor):
+                raise  # of the launcher itself: it would only happen again
+            idle = 0 if known else idle + 1
+            if idle == _IDLE_DEATHS:
+                raise WorkersDied(f"({first_line(error)[:200]})") from error
+            launch.keep_apart()
+            outcomes |= _after_a_death(some, known, deaths, alone)
             say(f"a worker process died ({first_line(error)[:100]}): going on with the runs that are left")
         else:
-            outcomes |= {job.config_hash: _outcome(job, result) for job, result in zip(left, results, strict=True)}
+            idle = 0
+            ended = {job.config_hash: _outcome(job, result) for job, result in zip(some, results, strict=True)}
+            short = {identity for identity, outcome in ended.items() if outcome.out_of_memory and again}
+            if short:
+                alone |= short
+                say(f"out of memory in {len(short)} of the runs: trained again, one at a time")
+            outcomes |= {identity: outcome for identity, outcome in ended.items() if identity not in short}
     return list(outcomes.values())
 
 
@@ -67,24 +112,43 @@ def _outcome(job: Job, result: Outcome | Exception) -> Outcome:
     return Outcome(job.config_hash, job.label, error=first_line(result))
 
 
-def _after_a_death(
-    jobs: Sequence[Job], deaths: Counter[str], store: "Store", parent_id: str, began: float, error: Exception
-) -> dict[str, Outcome]:
-    """What the tracker knows of jobs whose launcher came back with nothing; the deaths of each job are counted."""
+def _left_behind(jobs: Sequence[Job], store: "Store", parent_id: str, began: float) -> "dict[str, Record]":
+    """The newest run of each job that was opened since `began`; those whose process is gone are KILLED by now."""
     from reglab.tracking import parent, queries
 
     queries.bury(store)
-    known = {r.tags.get("config_hash"): r for r in parent.children(store, parent_id) if r.started >= began - 1}
-    if not any(job.config_hash in known for job in jobs):
-        raise error  # it would only happen again
+    identities = {job.config_hash for job in jobs}
+    children = [record for record in parent.children(store, parent_id) if record.started >= began - 1]
+    return {identity: r for r in children if (identity := r.tags.get("config_hash", "")) in identities}
+
+
+def _after_a_death(
+    jobs: Sequence[Job], known: "dict[str, Record]", deaths: Counter[str], alone: set[str]
+) -> dict[str, Outcome]:
+    """What the tracker knows of jobs whose launcher came back with nothing.
+
+    Args:
+        jobs: that were launched.
+        known: the run of each, where it has one.
+        deaths: of each job, counted here.
+        alone: identities that are trained one at a time; those to be trained again are added.
+    """
+    from reglab.tracking.run import OUT_OF_MEMORY
+
     outcomes = {}
     for job in jobs:
-        record = known.get(job.config_hash)
-        status = record.status if record else None
-        if status == "KILLED":
+        if (record := known.get(job.config_hash)) is None:
+            continue
+        if record.status == "KILLED":
             deaths[job.config_hash] += 1
-        given_up = deaths[job.config_hash] >= _DEATHS
-        if record and (status in ("FINISHED", "FAILED") or given_up):
-            message = {"FINISHED": None, "FAILED": "see error.txt"}.get(record.status, "its worker process died")
+        elif OUT_OF_MEMORY in record.tags and job.config_hash not in alone:
+            alone.add(job.config_hash)
+            continue
+        if record.status in ("FINISHED", "FAILED") or deaths[job.config_hash] >= _DEATHS:
+            message = {"FINISHED": None, "FAILED": record.tags.get("error", "see error.txt")}.get(
+                record.status, f"its process ended {_DEATHS} times (out of memory, or a crash in native code?)"
+            )
             outcomes[job.config_hash] = Outcome(job.config_hash, job.label, record.run_id, message, record.metrics)
+        elif record.status == "KILLED":
+            alone.add(job.config_hash)
     return outcomes

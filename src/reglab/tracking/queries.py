@@ -126,6 +126,13 @@ def about(store: Store, record: Record) -> dict[str, Any]:
     return values.mapping(whole(store, record, "about"))
 
 
+def died(store: Store, config_hashes: Sequence[str]) -> set[str]:
+    """The identities of which a run ended with its process, as `bury` noted it; a stop by a signal is none."""
+    wanted = set(config_hashes)
+    killed = [record.tags for record in runs(store, status="KILLED") if "error" in record.tags] if wanted else []
+    return {tags["config_hash"] for tags in killed if tags.get("config_hash") in wanted}
+
+
 def get(store: Store, run_id: str) -> Record | None:
     """The run of that id, in whichever experiment; None where there is none, or it was deleted."""
     try:

@@ -12,7 +12,7 @@ from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 
 from reglab.deadlines import Overdue, waiting
-from reglab.errors import Diverged, StoreLost
+from reglab.errors import Diverged, StoreLost, is_out_of_memory
 from reglab.own_code import described
 from reglab.stopping import Stopped, at_once
 from reglab.tracking import heartbeat, owner
@@ -24,6 +24,7 @@ from reglab.tracking.uri import Place, unusable
 from reglab.tracking.values import cut_name, fitted
 
 PARENT_TAG = "mlflow.parentRunId"
+OUT_OF_MEMORY = "out_of_memory"  # a run that failed for lack of memory
 _PARAMS_PER_CALL = 100
 _log = logging.getLogger(__name__)
 
@@ -32,8 +33,9 @@ class TrackedRun:
     """A context manager around one MLflow run. The block's outcome is the run's status:
 
     nothing raised: FINISHED; `Stopped`, KeyboardInterrupt, SystemExit: KILLED; `Diverged`: FAILED with the tags
-    `diverged` and `diverged_step`; anything else: FAILED. A FAILED run has `error.txt` (one line, then the traceback)
-    and the line as tag `error`. Signals wait until the run is closed. Until then it has a heartbeat.
+    `diverged` and `diverged_step`; a lack of memory: FAILED with the tag `out_of_memory`; anything else: FAILED. A
+    FAILED run has `error.txt` (one line, then the traceback) and the line as tag `error`. Signals wait until the run is
+    closed. Until then it has a heartbeat.
     Where the store has gone, whatever the block raised becomes `StoreLost`, and the run stays RUNNING until the next
     start finds it; as it does where a second signal ends the process at once, unless there is time to mark it KILLED.
     """
@@ -151,7 +153,8 @@ class TrackedRun:
             line = _one_line(error)
             diverged = {"diverged": "true", "diverged_step": error.step} if isinstance(error, Diverged) else {}
             report = f"{line}\n\n{''.join(traceback.format_exception(error))}"
-            attempt(lambda: self._buffer.tag({"error": line, **diverged}))
+            memory = {OUT_OF_MEMORY: "true"} if is_out_of_memory(error) else {}
+            attempt(lambda: self._buffer.tag({"error": line, **diverged, **memory}))
             attempt(lambda: self._artifacts.write_text(report, "error.txt"))
         attempt(self._buffer.send)
         if problems and status == "FINISHED":

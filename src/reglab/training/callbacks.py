@@ -13,6 +13,7 @@ from rich.table import Column
 
 from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
+from reglab.stopping import raise_if_stopped
 from reglab.training.module import Figures, Module
 
 
@@ -52,6 +53,7 @@ class Watch(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Evaluation is over: its figures go to the tracker."""
+        raise_if_stopped()
         assert isinstance(pl_module, Module)
         epoch = trainer.current_epoch + (trainer.state.fn == "fit")
         self._report(pl_module.figures, epoch)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash, strategy
 from reglab.errors import InProgress
-from reglab.stopping import stoppable
+from reglab.stopping import exits_are_errors, stoppable
 from reglab.tracking.closing import signals_held
 from reglab.tracking.queries import Record, bury, taken
 from reglab.tracking.run import TrackedRun
@@ -61,6 +61,7 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         InProgress: with `resume`, another process is training it (on another host with the same server it can slip by
             unseen where both begin at the same moment); no run was opened.
         Diverged: the loss stopped being finite; the run is FAILED.
+        Exited: the network's code called ``sys.exit``; the run is FAILED.
         Stopped: SIGINT or SIGTERM; the run is KILLED.
 
     Every exception that leaves an open run has its id as the attribute ``run_id``.
@@ -76,7 +77,8 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             return Result(opened.run_id, strategy(cfg), dict(opened.metrics), reused=True)
         set_threads(int(cfg.trainer.threads))
         files.log_recipe(opened, cfg, overrides)
-        metrics = _train(cfg, opened)
+        with exits_are_errors():
+            metrics = _train(cfg, opened)
     return Result(opened.id, strategy(cfg), metrics, time.perf_counter() - began)
 
 

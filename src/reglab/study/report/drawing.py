@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reglab.garbage import no_garbage
+from reglab.stopping import raise_if_stopped
 from reglab.study.report import charts, svg, tuning_charts
 from reglab.study.report.charts import Chart
 from reglab.study.report.findings import TaskFindings
@@ -51,6 +52,7 @@ def drawn(some: Iterable[Chart], folder: Path, files: str, ids: str) -> list[Dra
     """Writes the PNG files and makes the parts of the page."""
     made = []
     for chart in some:
+        raise_if_stopped()
         file = f"{files}{chart.name}.png"
         svg.save_png(chart.figure, folder / file)
         ids_of = f"{ids}-{chart.name}"

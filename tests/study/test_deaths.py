@@ -1,0 +1,107 @@
+"""Runs that end their process, run out of memory or call sys.exit: the sweep goes on, and each is reported."""
+
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reglab.paths import PROJECT
+from reglab.tracking import queries
+from tests.processes import Process
+from tests.study.sweeps import children, parent, places, store, sweep
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+NETWORK = """
+import math, os, signal, sys
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, input_shape, outputs, does):
+        super().__init__()
+        self.layer, self.does, self.steps = nn.Linear(math.prod(input_shape), outputs), does, 0
+    def forward(self, x):
+        self.steps += self.training
+        if self.steps > 15:
+            if self.does == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.does == "memory":
+                torch.empty(10**15)
+            if self.does == "exit":
+                sys.exit(0)
+        return self.layer(x.flatten(1))
+"""
+BASE = ["data=wine", "model=torch", "model.target=deadly_net.Net", "data.batch_size=8", "trainer.max_epochs=2"]
+BASE += ["tracking.weights=none"]
+AXIS = "model.args={does:nothing},{does:kill},{does:memory},{does:exit}"
+
+
+def start(folder: Path, *overrides: str) -> Process:
+    (folder / "deadly_net.py").write_text(NETWORK)
+    return Process(PROJECT / "pipelines" / "train.py", "-m", *BASE, *places(folder), *overrides, cwd=folder)
+
+
+def by_behaviour(folder: Path) -> dict[str, Counter[str]]:
+    found: dict[str, Counter[str]] = {}
+    for record in children(folder):
+        does = next(d for d in ("nothing", "kill", "memory", "exit") if f'"{d}"' in record.tags["about"])
+        found.setdefault(does, Counter())[record.status] += 1
+    return found
+
+
+def test_a_sweep_outlives_runs_that_end_their_process(tmp_path: Path) -> None:
+    process = start(tmp_path, AXIS, "workers=2", "seed=0")
+    said = process.communicate()
+    assert process.returncode == 1, said  # it was 137: the last run left was trained by the sweep's own process
+    assert by_behaviour(tmp_path) == {
+        "nothing": Counter(FINISHED=1),
+        "kill": Counter(KILLED=2),  # tried twice, then given up
+        "memory": Counter(FAILED=2),  # once beside others, once alone
+        "exit": Counter(FAILED=1),
+    }
+    assert parent(tmp_path).status == "FAILED"
+    assert queries.runs(store(tmp_path), status="RUNNING") == []
+    failed = {record.tags["about"]: record for record in children(tmp_path) if record.status == "FAILED"}
+    assert all("diverged" not in record.tags for record in failed.values())
+    (exited,) = (record for about, record in failed.items() if '"exit"' in about)
+    assert exited.tags["error"].startswith("Exited: sys.exit(0)")
+    traceback = store(tmp_path).client.download_artifacts(exited.run_id, "error.txt", str(tmp_path))
+    assert "deadly_net.py" in Path(traceback).read_text()
+
+    process = start(tmp_path, AXIS, "seed=0")  # in one process: what ended it before is trained apart
+    said = process.communicate()
+    assert process.returncode == 1, said
+    assert by_behaviour(tmp_path)["kill"] == Counter(KILLED=4)
+    assert by_behaviour(tmp_path)["nothing"] == Counter(FINISHED=1)
+    assert parent(tmp_path).status == "FAILED"
+
+
+def test_workers_that_die_before_their_first_run_are_replaced(tmp_path: Path) -> None:
+    process = start(tmp_path, "model.args={does:nothing}", "workers=2", "seed=0,1,2")
+    deadline = time.monotonic() + 120
+    killed = 0
+    while not killed and time.monotonic() < deadline:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if "LokyProcess" in " ".join(child.cmdline()):
+                os.kill(child.pid, signal.SIGKILL)
+                killed += 1
+        time.sleep(0.02)
+    said = process.communicate()
+    assert process.returncode == 0, said
+    assert "a worker process died" in said
+    assert Counter(record.status for record in children(tmp_path))["FINISHED"] == 3
+    assert parent(tmp_path).status == "FINISHED"
+
+
+def test_an_exit_of_the_network_is_a_failure_of_a_single_process_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deadly_net.py").write_text(NETWORK)
+    monkeypatch.chdir(tmp_path)
+    assert sweep(tmp_path, "model.args={does:exit},{does:nothing}", "seed=0", base=BASE) == 1
+    assert by_behaviour(tmp_path) == {"exit": Counter(FAILED=1), "nothing": Counter(FINISHED=1)}

@@ -1,0 +1,86 @@
+"""Signals that nobody loses, and sys.exit as an error."""
+
+import signal
+
+import pytest
+
+from reglab.errors import is_out_of_memory
+from reglab.stopping import ExitCode, Exited, Stopped, exits_are_errors, handled, raise_if_stopped, stoppable
+
+
+def swallowed(signum: int) -> None:
+    """Receives a signal inside a finalizer, where Python discards the exception of its handler."""
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signum)
+
+    Finalized()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_whose_exception_was_discarded_is_raised_at_the_next_check(signum: int) -> None:
+    reached = []
+
+    def work() -> None:
+        with stoppable():
+            swallowed(signum)
+            reached.append("after the signal")
+            raise_if_stopped()
+            reached.append("after the check")
+
+    with pytest.raises(Stopped) as stopped:
+        work()
+    assert stopped.value.signum == signum
+    assert reached == ["after the signal"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_at_the_latest_at_the_end_of_the_block() -> None:
+    with pytest.raises(Stopped) as stopped, stoppable():
+        swallowed(signal.SIGTERM)
+    assert stopped.value.exit_code == 143
+
+
+def test_a_stop_that_was_handled_is_over() -> None:
+    with stoppable():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Stopped:
+            handled()
+    with stoppable():
+        raise_if_stopped()
+
+
+def test_no_stop_is_left_for_a_later_block() -> None:
+    with pytest.raises(Stopped), stoppable():
+        signal.raise_signal(signal.SIGINT)
+    raise_if_stopped()
+
+
+@pytest.mark.parametrize("code", [0, None, 3, "enough"])
+def test_an_exit_is_an_error_whatever_its_code(code: object) -> None:
+    with pytest.raises(Exited) as error, exits_are_errors():
+        raise SystemExit(code)
+    assert error.value.code == code
+    assert isinstance(error.value.__cause__, SystemExit)
+
+
+def test_an_exit_by_intention_passes() -> None:
+    with pytest.raises(ExitCode) as end, exits_are_errors():
+        raise ExitCode(1)
+    assert end.value.code == 1
+
+
+def test_lack_of_memory_is_recognized_by_its_type_through_causes() -> None:
+    import torch
+
+    with pytest.raises(RuntimeError) as cpu:
+        torch.empty(10**15)
+    assert is_out_of_memory(cpu.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    wrapped = ValueError("loading failed")
+    wrapped.__cause__ = MemoryError()
+    assert is_out_of_memory(wrapped)
+    assert not is_out_of_memory(RuntimeError("the memory of an elephant"))
