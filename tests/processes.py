@@ -12,6 +12,7 @@ import os
 import runpy
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -105,5 +106,6 @@ def _run(
             runpy.run_path(str(target), run_name="__main__")
         else:
             target(*arguments)
-    finally:
-        atexit._run_exitfuncs()  # which multiprocessing leaves out
+    finally:  # in the order of an interpreter that ends; multiprocessing leaves both out, or comes too late
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()

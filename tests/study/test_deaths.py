@@ -14,7 +14,7 @@ from reglab.tracking import queries
 from tests.processes import Process
 from tests.study.sweeps import children, parent, places, store, sweep
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 NETWORK = """
 import math, os, signal, sys
