@@ -29,7 +29,7 @@ $(READY): requirements.lock requirements-data.lock pyproject.toml
 	@touch $@
 
 compare: $(READY) ## compare regularization strategies on real data (a few minutes)
-	@$(BIN)/python pipelines/study.py study=quick $(ARGS)
+	@$(BIN)/python pipelines/study.py $(ARGS)
 
 train: $(READY) ## one run: make train ARGS="regularizer=dropout"
 	@$(BIN)/python pipelines/train.py $(ARGS)
@@ -47,10 +47,10 @@ report: $(READY) ## compare what is tracked: make report ARGS="metric=test/accur
 	@$(BIN)/python pipelines/report.py $(ARGS)
 
 rerun: $(READY) ## run a tracked run again and compare the numbers: make rerun RUN_ID=...
-	@$(BIN)/python pipelines/rerun.py "run_id='$(RUN_ID)'" $(ARGS)
+	@$(BIN)/python pipelines/rerun.py $(if $(RUN_ID),"run_id='$(RUN_ID)'") $(ARGS)
 
 evaluate: $(READY) ## dropout as uncertainty: make evaluate RUN_ID=... ARGS="mc_dropout=50"
-	@$(BIN)/python pipelines/evaluate.py "run_id='$(RUN_ID)'" $(ARGS)
+	@$(BIN)/python pipelines/evaluate.py $(if $(RUN_ID),"run_id='$(RUN_ID)'") $(ARGS)
 
 export: $(READY) ## a model to serve, without reglab: make export RUN_ID=... ARGS="register=NAME"
 	@$(BIN)/python pipelines/export.py $(if $(RUN_ID),"run_id='$(RUN_ID)'") $(ARGS)

@@ -7,27 +7,14 @@ end_silently()
 from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
-from reglab.config.rules import METRICS, Rule, apply, one_of, or_null, text
+from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
 from reglab.tracking.uri import resolve
-
-RULES = {
-    "register": or_null(
-        Rule(
-            lambda v: isinstance(v, str) and bool(v.strip()) and not set(v) & set("/:'\"") and v.strip(".") != "",
-            "a name without / : and quotes (a number in quotes, twice)",
-        ),
-        "not registered",
-    ),
-    "metric": or_null(one_of(*(name for name in METRICS if name.startswith(("test/", "val/"))))),
-    "data.name": or_null(text()),
-    "tracking.experiment": text(),
-}
 
 
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
-    apply(RULES, cfg)
+    check_keys("export", cfg)
     check_run_id(cfg.run_id)
     resolve(cfg.tracking.uri)
 

@@ -9,29 +9,18 @@ end_silently()
 from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
-from reglab.config.rules import YES_NO, Rule, apply, number, or_null, positive, whole
+from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
 from reglab.errors import ConfigError
 from reglab.tracking.uri import resolve
 
 _KEY = "prompt="
 PROMPT = ""
-RULES = {
-    "max_new_tokens": whole(1),
-    "temperature": number(0.0),
-    "top_k": or_null(whole(1), "all"),
-    "top_p": or_null(Rule(lambda v: positive().fits(v) and v <= 1, "a number above 0 and at most 1"), "all"),
-    "cache": YES_NO,
-    "train_mode": YES_NO,
-    "passes": whole(2),
-    "threads": whole(1),
-    "generation.seed": whole(0),
-}
 
 
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
-    apply(RULES, cfg)
+    check_keys("generate", cfg)
     for key in ("top_k", "top_p"):
         if cfg[key] is not None and not cfg.temperature:
             raise ConfigError(
@@ -52,6 +41,8 @@ def main(cfg: DictConfig) -> None:
 if __name__ == "__main__":
     # A prompt is text, and neither Hydra's grammar nor a config's: ${HOME} and ??? mean something to these.
     prompts = [argument.removeprefix(_KEY) for argument in sys.argv[1:] if argument.startswith(_KEY)]
-    PROMPT = prompts[-1] if prompts else ""
+    if len(prompts) > 1:
+        sys.exit("prompt: is given twice; leave one out")
+    PROMPT = "".join(prompts)
     sys.argv[1:] = [argument for argument in sys.argv[1:] if not argument.startswith(_KEY)]
     run_app(main, "generate", check)

@@ -9,6 +9,7 @@ end_silently()
 from omegaconf import DictConfig
 
 from reglab.cli import run_app
+from reglab.config.keys import check_keys
 from reglab.config.metrics import check_choice
 from reglab.errors import ConfigError
 from reglab.tracking.uri import resolve
@@ -16,6 +17,7 @@ from reglab.tracking.uri import resolve
 
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
+    check_keys("report", cfg)
     check_choice(direction=cfg.direction, select_by=cfg.select_by, force=cfg.force)
     if cfg.sweep and cfg.filter:
         raise ConfigError(

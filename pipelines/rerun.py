@@ -7,12 +7,14 @@ end_silently()
 from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
+from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
 from reglab.tracking.uri import resolve
 
 
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
+    check_keys("rerun", cfg)
     check_run_id(cfg.run_id, "rerun")
     resolve(cfg.tracking.uri)
 

@@ -9,11 +9,13 @@ end_silently()
 from omegaconf import DictConfig
 
 from reglab.cli import run_app
+from reglab.config.keys import check_keys
 from reglab.tracking.uri import resolve
 
 
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
+    check_keys("status", cfg)
     resolve(cfg.tracking.uri)
 
 

@@ -9,17 +9,13 @@ end_silently()
 from omegaconf import DictConfig
 
 from reglab.cli import run_app
-from reglab.errors import ConfigError
+from reglab.config.keys import check_keys
 from reglab.tracking.uri import resolve
 
 
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
-    port = cfg.ui.port
-    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-        raise ConfigError(f"ui.port={port}: give a port between 1 and 65535")
-    if not isinstance(cfg.ui.open, bool):
-        raise ConfigError(f"ui.open={cfg.ui.open}: give true or false")
+    check_keys("ui", cfg)
     resolve(cfg.tracking.uri)
 
 

@@ -34,9 +34,9 @@ class ReglabSweeper(Ending):
 
     def work(self, arguments: list[str], context: HydraContext, config: DictConfig) -> int:
         """Runs every combination of the overrides."""
-        from reglab.config.rules import or_null, whole
+        from reglab.config.rules import TRAIN
         from reglab.study.launch import Launch
         from reglab.study.sweep import sweep
 
-        or_null(whole(1), "what the launcher says").check("workers", config.workers)
+        TRAIN["workers"].check("workers", config.workers)
         return sweep(arguments, params=self.params, launch=Launch(context, config, workers=config.workers))

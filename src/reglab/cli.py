@@ -98,11 +98,14 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         return list(arguments)  # Hydra's own business; the config is checked when it comes
     from omegaconf import open_dict
 
+    from reglab.config.command_line import check_line, check_mode
     from reglab.config.compose import Composer, parse
     from reglab.config.selection import is_strength, opened, tidy
 
     arguments, args.overrides = ([opened(one) for one in some] for some in (arguments, args.overrides))
-    composer = Composer(args.config_name or config_name)
+    app = args.config_name or config_name
+    check_line(args.overrides, app)
+    composer = Composer(app)
     if args.multirun and (args.cfg or args.info):
         raise ConfigError(f"--{'cfg' if args.cfg else 'info'}: shows the config of one run; leave out -m")
     if args.multirun:
@@ -118,6 +121,8 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         tidy(cfg, args.overrides)
         if check is not None:
             check(cfg)
+        if app == "train":
+            check_mode(args.overrides)
     return list(arguments)
 
 

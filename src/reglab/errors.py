@@ -1,10 +1,39 @@
 """What reglab raises where the user can do something about it."""
 
 import errno
+import re
+import unicodedata
+
+_LONGEST_WORD, _LONGEST_LINE = 400, 2000
+_BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # they turn the order of a line around
+
+
+def is_printable(text: str) -> bool:
+    """Whether no character of a text is a control character, half of a pair, or turns the direction of a line."""
+    return not any(_is_control(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    """A text as one line that a terminal shows as it is: control characters escaped, long words and lines cut."""
+    escaped = "".join(repr(c)[1:-1] if _is_control(c) else c for c in text)
+    short = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda found: f"{found[0][:200]}...{found[0][-100:]}", escaped)
+    half = _LONGEST_LINE // 2
+    return short if len(short) <= _LONGEST_LINE else f"{short[:half]} ... {short[-half:]}"
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDI
 
 
 class ConfigError(ValueError):
-    """A wrong setting: one line that names the key, what it got and what would do."""
+    """A wrong setting: one line that names the key, what it got and what would do.
+
+    Args:
+        problems: a line each; control characters are escaped, and long values shortened.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(map(one_line, map(str, problems))))
 
 
 class StoreLost(ConfigError):

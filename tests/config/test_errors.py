@@ -29,7 +29,7 @@ WRONG = {
     "+seed=2": "+seed: that key exists; set it without the +",
     "~foo": "~foo: no such key",
     "~regularizer": "regularizer: missing; choose one of conf/regularizer, as in regularizer=none",
-    "~optimizer.lr": "optimizer.lr: missing; add +optimizer.lr=1e-3",
+    "~optimizer.lr": "~optimizer.lr: leaves what the class has by default, which no config shows; set optimizer.lr=",
     "foo": "foo: no value; write foo=VALUE",
     "=1": "=1: no key; write KEY=1",
     "model.hidden_sizes=[1,2": "model.hidden_sizes=[1,2: [ and ] do not match",
@@ -237,6 +237,56 @@ WRONG = {
     "direction=up": "direction=up: must be one of max, min, or null",
     "seed=-1": "seed=-1: must be a whole number of 0 or more",
     "resume=yes": "resume=yes: must be true or false, or null",
+    # of sweeps alone
+    "metric=test/balanced_accuracy direction=max select_by=val/loss": (
+        "metric=test/balanced_accuracy: is for sweeps, and this is one run; add -m, or leave it out"
+    ),
+    **{
+        f"{key}={value}": f"{key}={value}: is for sweeps, and this is one run"
+        for key, value in {
+            "workers": 2,
+            "fail_fast": "true",
+            "sweep.name": "a",
+            "direction": "max",
+            "baseline": "l1",
+            "select_by": "val/loss",
+            "report.dir": "x",
+            "hydra/launcher": "joblib",
+        }.items()
+    },
+    # what would have no effect
+    "seed=1 seed=2": "seed=2: seed is given twice (before it seed=1); leave one out",
+    "regularizer=l1 regularizer=l2": "regularizer=l2: regularizer is given twice",
+    "data=[digits,wine]": "data=[digits,wine]: must be one option and no list; in a sweep (-m) several are data=digits",
+    "trainer=[fast]": "trainer=[fast]: must be one option and no list: trainer=fast",
+    "experiment=[seed_l2,decoder]": "experiment=[seed_l2,decoder]: must be one option and no list",
+    "regularizer=[l1,l1]": "regularizer=[l1,l1]: names l1 twice; leave one out",
+    "regularizer=[[l1]]": "regularizer=[[l1]]: must be a name, or a list of names as in regularizer=[dropout,l2]",
+    "tracking.parent=deadbeef": "tracking.parent=deadbeef: sweeps, studies and reruns set tracking.parent themselves",
+    "+tracking.rerun_of=deadbeef": "+tracking.rerun_of=deadbeef: sweeps, studies and reruns set tracking.rerun_of",
+    "-m tracking.phase=tune": "tracking.phase=tune: sweeps, studies and reruns set tracking.phase themselves",
+    "+report.foo=1": "report.foo: no such key (keys of report: dir)",
+    "+sweep.foo=1": "sweep.foo: no such key; leave it out",
+    "report=5": "report=5: is a section and no value; set report.dir",
+    "~trainer.max_epochs": "~trainer.max_epochs: leaves what the class has by default, which no config shows",
+    "~tracking.weights": "tracking.weights: missing; leave out ~tracking.weights",
+    "~optimizer.weight_decay": "~optimizer.weight_decay: leaves what the class has by default, which no config shows",
+    "+hydra.foo=1": "+hydra.foo=1: Hydra has no such key",
+    "regularizer=l1 regularizer._space_.l1.strength.low=5": (
+        "regularizer._space_.l1.strength.low=5: ranges are searched by studies; set study.space.regularizer.l1.strength"
+    ),
+    # beyond what is stored, or finishes
+    "seed=100000000000000000000": "seed=100000000000000000000: must be a whole number of 0 or more, at most 92233720",
+    "trainer.threads=1000000": "trainer.threads=1000000: must be a whole number from 1 to 1024",
+    "data=python_docs model=llama data.vocab_size=999999999": (
+        "data.vocab_size=999999999: must be a whole number of 257 or more, at most 1000000"
+    ),
+    "data=python_docs model=llama model.layers=1000000": "model.layers=1000000: must be a whole number of 1 or more",
+    "regularizer=adversarial regularizer.adversarial.steps=9999": "regularizer.adversarial.steps=9999: must be",
+    "optimizer.lr=1e-300": "optimizer.lr=1e-300: must be a finite number above 0 (as a float32 it is 0)",
+    "regularizer=l2 regularizer.l2.strength=1e-300": "regularizer.l2.strength=1e-300: is 0 as a float32",
+    "data.name='a\x1b[31m'": "data.name=a\\x1b[31m: must be text",
+    f"data.name={'a' * 100_000}": "data.name=aaaa",
     # sweeps: what holds for all jobs is told before the sweeper starts
     "-m seed=0,1 --cfg job": "--cfg: shows the config of one run; leave out -m",
     "-m regularizer=none,l1 optimizer.lrr=3": "optimizer.lrr=3: no such key; did you mean optimizer.lr?",
@@ -301,7 +351,6 @@ RIGHT = [
     "+trainer.accumulate_grad_batches=2 trainer.limit_train_batches=.5",
     "trainer=gpu trainer.precision=16-mixed",
     "experiment=seed_dropout",
-    "metric=test/balanced_accuracy direction=max select_by=val/loss",
     "--cfg job data=csv",
 ]
 

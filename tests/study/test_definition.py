@@ -91,7 +91,7 @@ def test_tasks_that_read_alike_are_told_apart() -> None:
 WRONG = {
     "study.trials=0": "study.trials=0: must be a whole number of 1 or more",
     "study.seeds=0": "study.seeds=0: must be a whole number from 1 to 1000",
-    "seeds=2000": "study.seeds=2000: must be a whole number from 1 to 1000",
+    "seeds=2000": "seeds=2000: must be a whole number from 1 to 1000",
     "study.strategies=[none]": "study.strategies=[none]: nothing to compare; name two or more",
     "study.strategies=[none,dropuot]": "study.strategies=dropuot: no such option; did you mean dropout? (choose from ",
     "study.strategies=[none,none+l2]": "study.strategies=none+l2: none stands alone; leave it out",
@@ -105,9 +105,9 @@ WRONG = {
     "study.direction=up": "study.direction=up: must be one of max, min, or null",
     "study.select_by=test/accuracy": "select_by=test/accuracy: the test judges, it must not choose; take val/accuracy",
     "study.sampler=random": "study.sampler=random: must be one of quasi_random, tpe",
-    "study.pruning={eta:3}": "study.pruning={'eta': 3}: must be null, or as in {eta:3,rungs:3}",
+    "study.pruning={eta:3}": "study.pruning={eta:3}: must be null, or as in {eta:3,rungs:3}",
     "study.sampler=tpe study.pruning={eta:3,rungs:2}": (
-        "study.pruning={'eta': 3, 'rungs': 2}: tpe learns from whole trials; set it to null"
+        "study.pruning={eta:3,rungs:2}: tpe learns from whole trials; set it to null"
     ),
     "study.tasks=[]": "study.tasks: missing; a list of tasks",
     "study.tasks=digits": "study.tasks=digits: must be a list, as in [{data:digits,model:mlp}]",
@@ -115,6 +115,23 @@ WRONG = {
     "+study.tirals=3": "study.tirals: no such key; did you mean trials?",
     "study.max_seconds=-1": "study.max_seconds=-1: must be a finite number above 0",
     "+study.common.seed=3": "study.common.seed=3: a study sets it itself; leave it out",
+    "++study.common.regularizer=l1": "study.common.regularizer=l1: a study sets it itself; leave it out",
+    "++study.common.tracking.uri=x": "study.common.tracking.uri=x: is of the study as a whole; set tracking.uri=x",
+    "++study.common.workers=2": "study.common.workers=2: is of the study as a whole; set workers=2",
+    "++study.common.optimiser=sgd": "study.common.optimiser=sgd: no such key of a run; did you mean optimizer?",
+    "study.common=5": "study.common=5: must be overrides, as in {trainer:{max_epochs:30}}, or null",
+    "study.tasks=[{data:digits,seed:3}]": "study.tasks.seed=[3]: a study sets it itself; leave it out",
+    "study.tasks=[{data:digits,regularizer:l1}]": "study.tasks.regularizer=[l1]: a study sets it itself; leave it out",
+    "study.tasks=[{data:digits,tracking.uri:x}]": (
+        "study.tasks.tracking.uri=[x]: is of the study as a whole; set tracking.uri=x"
+    ),
+    "study.space=5": "study.space=5: must be ranges, as in {optimizer:{lr:",
+    "++study.space.seed={low:0,high:9}": "study.space.seed={low:0,high:9}: a study sets seeds itself; leave it out",
+    "++study.space.data.split_seed={low:0,high:9}": "study.space.data.split_seed={low:0,high:9}: a study sets seeds",
+    "++study.space.tracking.weights={choices:[best,none]}": "study.space.tracking.weights={choices:[best,none]}: is no",
+    "++study.space.data={choices:[digits,wine]}": "study.space.data={choices:[digits,wine]}: is no number to search",
+    "study.trials=1000000000": "study.trials=1000000000: must be a whole number of 1 or more, at most 10000",
+    "study.search_seed=1e20": "study.search_seed=1e+20: must be a whole number of 0 or more",
 }
 WRONG_CELLS = {
     "study.tasks=[{data:digitz}]": "data=digitz: no such option; did you mean digits?",
@@ -169,13 +186,18 @@ WRONG_LINES = {
     ),
 }
 WRONG_OPTIONS = {
-    "workers=0": "workers=0: must be a whole number of 1 or more, or null (as many as there are cores)",
-    "workers=x": "workers=x: must be a whole number of 1 or more, or null (as many as there are cores)",
+    "workers=0": "workers=0: must be a whole number of 1 or more, at most 1024, or null (as many as there are cores)",
+    "workers=x": "workers=x: must be a whole number of 1 or more, at most 1024, or null (as many as there are cores)",
     "dry_run=3": "dry_run=3: must be true or false",
     "+data.train_size=9": (
         "+data.train_size=9: is for one run, and a study has many; set study.common.data.train_size=9"
     ),
     "+dry_rnu=true": "+dry_rnu=true: no such key; did you mean dry_run?",
+    "report=5": "report=5: is a section and no value; set report.dir",
+    "report.dir=1": "report.dir=1: must be text (a number in quotes, twice) of at most 4000 characters, none of them a "
+    "control character, or null",
+    "+report.foo=1": "report.foo: no such key; did you mean report.dir?",
+    "tracking.weights=bst": "tracking.weights=bst: must be one of best, both, none; did you mean best?",
 }
 
 

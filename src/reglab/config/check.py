@@ -11,9 +11,10 @@ from omegaconf.errors import OmegaConfBaseException
 from reglab.config.environment_variables import check_environment
 from reglab.config.explain import explain
 from reglab.config.fitting import check_accumulation, check_data, check_model, check_passes, in_conflict, kind
+from reglab.config.keys import check_sections
 from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
-from reglab.config.rules import TRAIN, apply, as_float32, shown, strength
+from reglab.config.rules import CLASS, TRAIN, apply, as_float32, or_null, shown, strength, text
 from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
@@ -33,6 +34,13 @@ _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer"
 # Keys that the config holds for people and the classes do not take, or take without saying so.
 _NOT_PASSED = {"_target_", "name"}
 _TOP = {key.split(".")[0] for key in TRAIN} | set(_SECTIONS)
+# What is read without a default of its own; what a class takes has one.
+_NEEDED = [
+    key
+    for key in TRAIN
+    if key.split(".")[0] not in ("data", "model", "optimizer", "scheduler")
+    and key not in (f"tracking.{k}" for k in ("sweep", "study", "rerun_of"))
+]
 _TRACKING = {"uri", "experiment", "weights", "parent", "phase", "sweep", "study", "tuned", "rerun_of"}
 _EXAMPLE = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu", "local"), strict=True))
 
@@ -57,7 +65,7 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     check_environment()
     plain = _resolved(cfg, overrides)
-    _complete(cfg, plain)
+    _complete(plain)
     _precision(plain["trainer"])
     check_trainer(plain["trainer"])
     apply(TRAIN, plain)
@@ -83,13 +91,20 @@ def _resolved(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _complete(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
+def _complete(plain: Mapping[str, Any]) -> None:
+    check_sections(TRAIN, {key: value for key, value in plain.items() if value is not None})
     for section in _SECTIONS:
         if not isinstance(plain.get(section), dict):
             raise ConfigError(f"{section}: missing; choose one of conf/{section}, as in {section}={_EXAMPLE[section]}")
     for key in plain:
         if key not in _TOP:
             raise ConfigError(f"{key}: no such key{did_you_mean(key, _TOP) or '; leave it out'}")
+    for key in _NEEDED:
+        section, _, inner = key.partition(".")
+        if section not in plain or (inner and inner not in plain[section]):
+            raise ConfigError(f"{key}: missing; leave out ~{key}")
+    for section in ("report", "sweep"):
+        _refuse_unknown(section, plain[section], {key.partition(".")[2] for key in TRAIN if key.startswith(section)})
     for section in ("data", "model", "optimizer"):
         if not plain[section].get("_target_"):
             raise ConfigError(f"{section}._target_: missing; it names the class to use")
@@ -136,6 +151,7 @@ def _data(data: Mapping[str, Any]) -> None:
         check_openml(data.get("name"), data["id"], data["version"], data.get("cache"))
     if "root" in data:
         check_folder(data["root"])
+    or_null(text(), "that of the file").check("data.name", data.get("name"))
     tells_target = from_hub or "path" not in data  # by its name
     if "target" in data and data["target"] in (None, "") and not tells_target:
         raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")
@@ -174,6 +190,7 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         if name not in chosen:
             given = next((f"regularizer.{name}.{k}={shown(v)}" for k, v in (node or {}).items()), f"regularizer.{name}")
             raise ConfigError(not_in_strategy(given, f"the strategy is {strategy(cfg)}", name))
+        CLASS.check(f"regularizer.{name}._target_", node["_target_"])
         _known_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
         _strengths(name, node)
         check_data(f"regularizer={name}", node, plain["data"], "leave it out")
@@ -196,7 +213,8 @@ def _strengths(name: str, node: Mapping[str, Any]) -> None:
         if node[key] in (".inf", "-.inf"):
             raise ConfigError(f"{here}={node[key]}: on the command line infinity is inf")
         rules[key].check(here, node[key])
-        if not rules[key].fits(stored := as_float32(node[key])):
+        stored = as_float32(node[key])
+        if not rules[key].fits(stored) or (stored == 0 and node[key] != 0):
             raise ConfigError(f"{here}={node[key]}: is {stored:g} as a float32, and must be {rules[key].must}")
     check_schedule(name, node, rules, off)
 

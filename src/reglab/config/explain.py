@@ -46,7 +46,11 @@ def explain(error: Exception, overrides: Sequence[str] = (), config_name: str = 
     if found := re.search(r"Interpolation key '([^']+)' not found", text):
         return f"{found[1]}: missing; {getattr(error, 'full_key', None) or 'another key'} refers to it"
     if found := re.search(r"[Mm]issing mandatory value: (\S+)", text):
-        return f"{found[1]}=???: a value must be given, as in {found[1]}=VALUE"
+        key = found[1] if config_name == "train" else getattr(error, "full_key", None) or found[1]
+        return f"{key}=???: a value must be given, as in {key}=VALUE"
+    if found := re.search(r"Error resolving interpolation '([^']+)'", text):
+        given = next((override for override in overrides if found[1] in override), found[1])
+        return f"{given}: a group's option is a name, and refers to no other key"
     if "Config group override must be" in text:
         return _bad_choice(overrides, folder) or text
     return _generic(error, text)

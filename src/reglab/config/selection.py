@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -12,11 +13,13 @@ _EMPTY = re.compile(r"[\w.]+=\s*\{\s*\}\s*")
 
 def selected(cfg: DictConfig) -> set[str]:
     """Names of the regularizers that a config selects (a section without ``_target_`` only holds strengths)."""
-    nodes = cfg.get("regularizer") or {}
+    nodes = cfg.get("regularizer")
+    if not isinstance(nodes, DictConfig):
+        return set()
     return {
         str(name)
         for name in nodes
-        if not str(name).startswith("_") and OmegaConf.is_dict(nodes[name]) and "_target_" in nodes[name]
+        if not str(name).startswith("_") and _is_section(nodes, name) and "_target_" in nodes[name]
     }
 
 
@@ -37,10 +40,16 @@ def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
         return
     typed = {override.lstrip("+").split("=")[0].split(".")[1] for override in overrides if is_strength(override)}
     for name in [str(key) for key in nodes]:
-        strengths = OmegaConf.is_dict(nodes[name])  # what is none was typed in the place of a section
+        strengths = _is_section(nodes, name)  # what is none was typed in the place of a section
         if strengths and not name.startswith("_") and name not in typed and name not in selected(cfg):
             with open_dict(nodes):
                 del nodes[name]
+
+
+def _is_section(nodes: DictConfig, name: Any) -> bool:
+    """Whether it is one as it stands, without looking where an interpolation leads."""
+    node = nodes._get_node(name)
+    return isinstance(node, DictConfig) and not node._is_interpolation() and not node._is_none()
 
 
 def opened(override: str) -> str:

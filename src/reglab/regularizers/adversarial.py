@@ -48,7 +48,7 @@ class Adversarial(Regularizer):
 
     off: ClassVar = {"epsilon": 0.0, "steps": 1.0}
     switch: ClassVar = ("epsilon",)
-    bounds: ClassVar = {"epsilon": (0.0, float("inf")), "steps": (1.0, float("inf"))}
+    bounds: ClassVar = {"epsilon": (0.0, float("inf")), "steps": (1.0, 1000.0)}
     whole: ClassVar = ("steps",)
     acts: ClassVar = ADVERSARY
     kinds: ClassVar = ("classification", "regression")

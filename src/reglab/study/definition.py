@@ -8,51 +8,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.explain import of_the_study
+from reglab.config.keys import FIRST_TUNING_SEED, STUDY, check_known, resolved
 from reglab.config.metrics import check_choice, guess_direction, validation_twins
-from reglab.config.rules import (
-    METRICS,
-    YES_NO,
-    Rule,
-    apply,
-    list_of,
-    one_of,
-    or_null,
-    positive,
-    shown,
-    text,
-    typed,
-    whole,
-)
+from reglab.config.rules import apply, shown, typed, whole
 from reglab.config.suggest import did_you_mean, no_such_option
 from reglab.errors import ConfigError
 
-SAMPLERS = ("quasi_random", "tpe")
-FIRST_TUNING_SEED = 1000  # confirmation seeds begin at 0 and never reach it
-_RULES: dict[str, Rule] = {
-    "name": text(),
-    "version": whole(1),
-    "strategies": list_of(Rule(lambda v: isinstance(v, str | list) and bool(v), "a strategy"), least=1),
-    "trials": whole(1),
-    "max_seconds": or_null(positive()),
-    "tuning_seeds": whole(1),
-    "seeds": Rule(
-        lambda v: isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= FIRST_TUNING_SEED,
-        f"a whole number from 1 to {FIRST_TUNING_SEED}",
-    ),
-    "sampler": one_of(*SAMPLERS),
-    "search_seed": whole(0),
-    "metric": one_of(*METRICS),
-    "direction": or_null(one_of("max", "min")),
-    "select_by": or_null(one_of(*METRICS, *(f"best/{name}" for name in METRICS if name.startswith("val/")))),
-    "baseline": text(),
-}
-
-
-_OPTIONS: dict[str, Rule] = {
-    "workers": or_null(whole(1), "as many as there are cores"),
-    "report.dir": or_null(text()),
-    **dict.fromkeys(("dry_run", "resume", "fail_fast"), YES_NO),
-}
+_RUNS = ("data", "model", "optimizer", "scheduler", "trainer", "experiment")  # what runs of a study may share
+_SEARCHED = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 
 
 @dataclass(frozen=True)
@@ -115,14 +78,12 @@ def check_options(cfg: DictConfig) -> None:
     Raises:
         ConfigError: names the key, what it got and the remedy.
     """
-    told = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(told, dict)
-    options = {str(key): value for key, value in told.items() if key not in ("study", "tracking", "seeds")}
-    known = {key.partition(".")[0] for key in _OPTIONS}
-    for key, value in _flat({key: value for key, value in options.items() if key not in known}):
+    told = resolved(cfg, "study")
+    known = {key.partition(".")[0] for key in STUDY}
+    for key, value in _flat({key: value for key, value in told.items() if key not in known}):
         line = f"+{key}={shown(value)}"
         raise ConfigError(of_the_study(line) or f"{line}: no such key{did_you_mean(key, known) or '; leave it out'}")
-    apply(_OPTIONS, options)
+    check_known(STUDY, told, leave=("study",))
 
 
 def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Study:
@@ -137,9 +98,10 @@ def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Stud
         ConfigError: names the key, what it got and the remedy.
     """
     plain = _plain(node)
+    apply({key: rule for key, rule in STUDY.items() if key.startswith("study.")}, {"study": plain})
     if seeds is not None:
+        STUDY["seeds"].check("seeds", seeds)
         plain["seeds"] = seeds
-    apply({f"study.{key}": rule for key, rule in _RULES.items()}, {"study": plain})
     metric, select_by = plain["metric"], plain["select_by"]
     direction = plain["direction"] or guess_direction(metric)
     if direction is None:
@@ -157,7 +119,7 @@ def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Stud
         tasks=tuple(_tasks(plain["tasks"])),
         common=tuple(_overrides(plain["common"] or {}, "study.common")),
         strategies=names,
-        space=dict(_flat(plain["space"] or {})),
+        space=_space(plain["space"] or {}),
         trials=plain["trials"],
         max_seconds=plain["max_seconds"],
         tuning_seeds=tuple(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + plain["tuning_seeds"])),
@@ -178,17 +140,16 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     if not node.get("name"):
         plus = "" if "name" in node else "+"
         raise ConfigError(f"study.name: missing; set {plus}study.name=NAME")
-    plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-    assert isinstance(plain, dict)
-    named = {str(key): value for key, value in plain.items()}
-    known = {*_RULES, "tasks", "common", "space", "pruning"}
+    named = resolved(node, "study")
+    known = {key.removeprefix("study.") for key in STUDY if key.startswith("study.")}
     for key in named:
         if key not in known:
             raise ConfigError(f"study.{key}: no such key{did_you_mean(key, known) or '; leave it out'}")
-    for key in _RULES:
+    optional = {"common": None, "space": None, "pruning": None}
+    for key in sorted(known - set(optional)):
         if key not in named:
             raise ConfigError(f"study.{key}: missing; set +study.{key}=...")
-    return {"common": None, "space": None, "pruning": None, **named}
+    return {**optional, **named}
 
 
 def _strategy(told: str | list[str], known: Sequence[str]) -> str:
@@ -212,6 +173,7 @@ def _tasks(told: Any) -> Iterator[tuple[str, ...]]:
     for task in told:
         values = [(key, value if isinstance(value, list) else [value]) for key, value in _flat(task)]
         for key, options in values:
+            _of_a_run(key, options, "study.tasks")
             if not options:
                 raise ConfigError(f"study.tasks: {key}=[] holds no value; give one or more")
         for chosen in itertools.product(*(options for _, options in values)):
@@ -219,13 +181,37 @@ def _tasks(told: Any) -> Iterator[tuple[str, ...]]:
     yield from found
 
 
-def _overrides(told: Any, where: str) -> Iterator[str]:
-    if not isinstance(told, Mapping):
-        raise ConfigError(f"{where}={shown(told)}: must hold overrides, as in {where}.trainer.max_epochs=30")
+def _overrides(told: Mapping[str, Any], where: str) -> Iterator[str]:
     for key, value in dict(_flat(told)).items():
-        if key.split(".")[0] in ("seed", "regularizer"):
-            raise ConfigError(f"{where}.{key}={shown(value)}: a study sets it itself; leave it out")
+        _of_a_run(key, value, where)
         yield f"{key}={typed(value)}"
+
+
+def _of_a_run(key: str, value: Any, where: str) -> None:
+    """Refuses what a study would replace or never read where its runs are described."""
+    group = key.split(".")[0]
+    if group in _RUNS:
+        return
+    remedy = f"no such key of a run{did_you_mean(key, _RUNS) or '; leave it out'}"
+    if group in ("seed", "regularizer"):
+        remedy = "a study sets it itself; leave it out"
+    elif key in STUDY:
+        remedy = (
+            f"is of the study as a whole; set {key}={shown(value[0] if isinstance(value, list) and value else value)}"
+        )
+    raise ConfigError(f"{where}.{key}={shown(value)}: {remedy}")
+
+
+def _space(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Ranges by key; of what a study searches."""
+    ranges = dict(_flat(told))
+    for key, value in ranges.items():
+        group, inner = key.partition(".")[::2]
+        if group in _SEARCHED and inner and key not in ("data.seed", "data.split_seed"):
+            continue
+        seeds = "a study sets seeds itself; leave it out" if key.endswith("seed") else ""
+        raise ConfigError(f"study.space.{key}={shown(value)}: {seeds or 'is no number to search; leave it out'}")
+    return ranges
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

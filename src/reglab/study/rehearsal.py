@@ -81,7 +81,7 @@ def rehearse_jobs(jobs: Sequence[Job]) -> None:
                 with _gathered(problems):
                     _built(same[0].config, data)
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError(*problems)
 
 
 def _print_remarks(data: TensorData) -> None:

@@ -1,0 +1,130 @@
+"""Overrides of a command line that would be read and have no effect: each is refused by its name."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra.conf import HydraConf
+from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
+from hydra.errors import HydraException
+
+from reglab.config.compose import parse
+from reglab.config.keys import APPS
+from reglab.config.suggest import nearest, no_such_option
+from reglab.errors import ConfigError
+from reglab.paths import CONF
+
+SET_BY_A_SWEEP = tuple(f"tracking.{key}" for key in ("parent", "phase", "sweep", "study", "tuned", "rerun_of"))
+OF_SWEEPS = ("workers", "fail_fast", "sweep.name", "metric", "direction", "baseline", "select_by", "report.dir")
+_PLACES = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
+_CLASSES = ("data", "model", "optimizer", "scheduler", "trainer")  # sections that are handed to a class
+_LONGEST = 200  # characters of an option: a file is called by it
+_SEVERAL = ("regularizer",)  # groups of which a run takes several options
+
+
+def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
+    """Refuse what a config would hold without a word, or without reading it.
+
+    What Hydra cannot read is left to it.
+
+    Args:
+        overrides: as typed.
+        app: whose config they change.
+        folder: the config tree.
+
+    Raises:
+        ConfigError: a key twice, several options where one is taken, a key of another app or one that sweeps set.
+    """
+    parsed = [(override, found) for override in overrides if (found := _parsed(override)) is not None]
+    _refuse_twice(parsed)
+    for typed, override in parsed:
+        key = override.key_or_group
+        if override.value() == "???":
+            raise ConfigError(f"{typed}: a value must be given, as in {key}=VALUE")
+        _refuse_several(typed, override, folder)
+        if key.split("@")[0] in SET_BY_A_SWEEP:
+            raise ConfigError(f"{typed}: sweeps, studies and reruns set {key} themselves; leave it out")
+        if key.startswith("hydra.") and key.split(".")[1] not in HydraConf.__dataclass_fields__:
+            raise ConfigError(f"{typed}: Hydra has no such key; leave it out (--hydra-help)")
+        if key.startswith("regularizer._"):
+            where = key.removeprefix("regularizer._space_.")
+            raise ConfigError(f"{typed}: ranges are searched by studies; set study.space.regularizer.{where}")
+        if app == "train" and override.type == OverrideType.DEL and key.split(".")[0] in _CLASSES and "." in key:
+            raise ConfigError(f"{typed}: leaves what the class has by default, which no config shows; set {key}=VALUE")
+        if app in APPS:
+            _refuse_deleted(typed, override)
+            _refuse_of_others(typed, key, app)
+
+
+def check_mode(overrides: Sequence[str]) -> None:
+    """Refuse what has an effect in sweeps alone, where one run is asked for.
+
+    Raises:
+        ConfigError: names the override.
+    """
+    for typed in overrides:
+        override = _parsed(typed)
+        if override is not None and override.key_or_group.startswith((*_PLACES, *OF_SWEEPS)):
+            raise ConfigError(f"{typed}: is for sweeps, and this is one run; add -m, or leave it out")
+
+
+def _parsed(override: str) -> Override | None:
+    try:
+        return parse(override)
+    except HydraException:
+        return None
+
+
+def _refuse_twice(parsed: Sequence[tuple[str, Override]]) -> None:
+    seen: dict[tuple[str, str | None], str] = {}
+    for typed, override in parsed:
+        key = (override.key_or_group, override.package)
+        if key in seen and override.type != OverrideType.DEL:
+            raise ConfigError(f"{typed}: {override.key_or_group} is given twice (before it {seen[key]}); leave one out")
+        seen[key] = typed
+
+
+def _refuse_several(typed: str, override: Override, folder: Path) -> None:
+    group = override.key_or_group
+    if not (folder / group).is_dir():
+        return
+    for value in _values(override):
+        if isinstance(value, str) and (value.startswith("/") or ".." in value or len(value) > _LONGEST):
+            options = [path.stem for path in (folder / group).glob("[!_]*.yaml")]
+            raise ConfigError(no_such_option(group, value, options))
+        if not isinstance(value, list):
+            continue
+        names = [str(name) for name in value]
+        if group not in _SEVERAL:
+            several = ",".join(names)
+            remedy = f"; in a sweep (-m) several are {group}={several}" if len(names) > 1 else f": {group}={several}"
+            raise ConfigError(f"{typed}: must be one option and no list{remedy}")
+        if not all(isinstance(name, str) for name in value):
+            raise ConfigError(f"{typed}: must be a name, or a list of names as in {group}=[dropout,l2]")
+        if doubled := next((name for name in names if names.count(name) > 1), None):
+            raise ConfigError(f"{typed}: names {doubled} twice; leave one out")
+
+
+def _values(override: Override) -> Iterator[object]:
+    value = override.value()
+    if isinstance(value, ChoiceSweep):
+        yield from value.list
+    else:
+        yield value
+
+
+def _refuse_deleted(typed: str, override: Override) -> None:
+    key = override.key_or_group
+    if override.type == OverrideType.DEL and not key.startswith(("hydra", "study.common", "study.space")):
+        raise ConfigError(f"{typed}: {key} is needed; leave this out")
+
+
+def _refuse_of_others(typed: str, key: str, app: str) -> None:
+    """Sections that apps share hold keys that one of them never reads."""
+    own = APPS[app]
+    if key.startswith("tracking.") and key not in own:
+        here = [one.partition(".")[2] for one in own if one.startswith("tracking.")]
+        near = nearest(key.partition(".")[2], here)
+        raise ConfigError(
+            f"{typed}: no such key"
+            + (f"; did you mean tracking.{near}?" if near else f" (keys of tracking: {', '.join(here)})")
+        )
