@@ -36,6 +36,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
     """
     parsed = [(override, found) for override in overrides if (found := _parsed(override)) is not None]
     _refuse_twice(parsed)
+    others = {override.key_or_group.removesuffix("._target_") for _, override in parsed}  # of another class
     for typed, override in parsed:
         key = override.key_or_group
         if override.value() == "???":
@@ -48,7 +49,9 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
         if key.startswith("regularizer._"):
             where = key.removeprefix("regularizer._space_.")
             raise ConfigError(f"{typed}: ranges are searched by studies; set study.space.regularizer.{where}")
-        if app == "train" and override.type == OverrideType.DEL and key.split(".")[0] in _CLASSES and "." in key:
+        section, _, inner = key.partition(".")
+        deleted = override.type == OverrideType.DEL and inner and section in _CLASSES
+        if app == "train" and deleted and section not in others:
             raise ConfigError(f"{typed}: leaves what the class has by default, which no config shows; set {key}=VALUE")
         if app in APPS:
             _refuse_deleted(typed, override)
