@@ -85,3 +85,20 @@ class NoisyInEvaluation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(F.dropout(self.act(self.hidden(x)), 0.5))
+
+
+class Shifting(nn.Module):
+    """Shifts its inputs: in place (``x -= 1``), in one mode or in both."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int, in_place: str = "") -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(*input_shape, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, outputs))
+        self.in_place = in_place
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.in_place == "both" or self.in_place == ("training" if self.training else "evaluation"):
+            x -= 1
+            x.mul_(0.5)
+        else:
+            x = (x - 1) * 0.5
+        return self.body(x)

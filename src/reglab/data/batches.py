@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from reglab.errors import ConfigError
 from reglab.seeding import mix
 
 
@@ -20,12 +21,16 @@ class Batches:
         targets: (n,).
         batch_size: rows a batch, the last one may be smaller; None: all rows at once, in their order and not copied.
         seed: of the order; None: rows in their order.
+
+    Raises:
+        ConfigError: from an iteration, where rows were changed in place since the loader was made.
     """
 
     batch_sampler: None = None  # Lightning looks for it where there is a sampler
 
     def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int | None, seed: int | None = None) -> None:
         self.inputs, self.targets = inputs, targets
+        self._versions = self._changes()
         self.rows = len(targets)
         self.batch_size = batch_size or max(self.rows, 1)
         self.shuffled = seed is not None and batch_size is not None
@@ -39,7 +44,24 @@ class Batches:
     def __len__(self) -> int:
         return -(-self.rows // self.batch_size)
 
+    def _changes(self) -> tuple[int, int]:
+        """Torch's counts of changes in place; those of a batch that was not copied count here."""
+        return self.inputs._version, self.targets._version
+
+    def _check(self) -> None:
+        if self._changes() != self._versions:
+            raise ConfigError(
+                "model: changes its batch in place, and with it rows of the data set; copy what it is given first, "
+                "as in x = x - 1 in place of x -= 1"
+            )
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in self._cut():
+            self._check()
+            yield batch
+        self._check()
+
+    def _cut(self) -> Iterator[tuple[Tensor, Tensor]]:
         # Lazy: Lightning calls iter() more often than it draws, so an epoch counts from its first batch.
         if self._begun and not self._resumed:
             self.epoch, self.position = self.epoch + 1, 0

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -28,7 +29,8 @@ def completed(make: Callable[[], nn.Module], inputs: Tensor, cfg: DictConfig) ->
 
     Lazy layers, and layers that ``forward`` creates when it is first called, draw their weights in a pass over `inputs`
     that the seed rules as it does the constructor. Whether there are any shows on a second network, so that all others
-    see no pass at all. Both must start from the same weights.
+    see no pass at all. Both must start from the same weights. A network that changes its inputs in place is given
+    copies of them in every pass: they are rows of the data set, or what a second pass over the batch reads.
 
     Args:
         make: builds the network from the seed.
@@ -44,7 +46,7 @@ def completed(make: Callable[[], nn.Module], inputs: Tensor, cfg: DictConfig) ->
     try:
         _first_pass(second, inputs, cfg)
         if _layout(second) == before:
-            return network
+            return _given_copies(network) if _changes(second, inputs, cfg) else network
         _first_pass(network, inputs, cfg)
     except Exception:  # `reglab.training.trial` makes the same pass and reports what is wrong with it
         return network
@@ -54,7 +56,29 @@ def completed(make: Callable[[], nn.Module], inputs: Tensor, cfg: DictConfig) ->
             "shape; call them in forward, or leave them out"
         )
     _check_equal(network, second, cfg)
+    return _given_copies(network) if _changes(second, inputs, cfg) else network
+
+
+def _changes(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> bool:
+    """Whether a pass in either mode changes its inputs in place."""
+    for training in (False, True):
+        given = inputs.clone()
+        with seeded(int(cfg.seed), "first pass"), in_mode(network, training=training), torch.no_grad():
+            # One that cannot read two rows in this mode is reported by its first pass in training.
+            with suppress(Exception):
+                network(given)
+        if not _equal(given, inputs):
+            return True
+    return False
+
+
+def _given_copies(network: nn.Module) -> nn.Module:
+    network.register_forward_pre_hook(_copied)
     return network
+
+
+def _copied(network: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(value.clone() if isinstance(value, Tensor) else value for value in inputs)
 
 
 def _first_pass(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> None:
@@ -62,7 +86,7 @@ def _first_pass(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> None:
     values = {name: value.detach().clone() for name, value in _state(network).items() if not is_lazy(value)}
     for training in (False, True):
         with seeded(int(cfg.seed), "first pass"), in_mode(network, training=training), torch.no_grad():
-            network(inputs)
+            network(inputs.clone())
         if not any(map(is_lazy, _state(network).values())):
             break
     with torch.no_grad():

@@ -1,0 +1,101 @@
+"""Rows of the data set and batches stay what they are, whatever a network or a regularizer does with them in place."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from mlflow import MlflowClient
+from torch import Tensor
+
+from reglab.data.batches import Batches
+from reglab.errors import ConfigError
+from reglab.regularizers import SAM, Adversarial, Jacobian, RDrop, Regularizer
+from reglab.tasks import Classification
+from reglab.training.build import build_data, build_model
+from reglab.training.effects import effects
+from reglab.training.run import run
+from tests.conftest import Compose
+from tests.regularizers.steps import fit_of, same_state, train
+from tests.regularizers.test_table import Row, every
+
+METHODS: dict[str, Callable[[], list[Regularizer]]] = {
+    "none": list,
+    "two passes a step": lambda: [SAM(0.05)],
+    "two passes a loss": lambda: [RDrop(0.5)],
+    "gradients of inputs": lambda: [Jacobian(0.1)],
+    "passes before the loss": lambda: [Adversarial(0.1, 2)],
+}
+
+
+def line(in_place: str, *more: str) -> list[str]:
+    return [
+        "model=torch",
+        "model.target=tests.training.networks.Shifting",
+        f"model.args={{in_place:{in_place}}}",
+        *more,
+    ]
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("in_place", ["both", "training", "evaluation"])
+def test_a_network_that_changes_its_inputs_in_place_trains_as_one_that_does_not(
+    compose_cfg: Compose, in_place: str, name: str
+) -> None:
+    found = []
+    for how in ("''", in_place):
+        cfg = compose_cfg(*line(how, "data=wine", "data.batch_size=null"))
+        data = build_data(cfg)
+        before = [part.inputs.clone() for part in (data.train, data.val, data.test)]
+        fit = fit_of(build_model(cfg, data), Classification(3), METHODS[name]())
+        batch = next(iter(data.train_dataloader()))  # all rows, which are not copied
+        train(fit, [batch], 3)
+        figures = effects(fit.model, fit.task, batch)
+        with torch.no_grad():
+            said = [fit.model.eval()(inputs) for loader in data.val_dataloader() for inputs, _ in loader for _ in "ab"]
+        assert torch.equal(said[0], said[1])
+        for part, inputs in zip((data.train, data.val, data.test), before, strict=True):
+            assert torch.equal(part.inputs, inputs)
+        found.append((fit.model, figures, said))
+    assert same_state(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+    assert all(torch.equal(one, other) for one, other in zip(found[0][2], found[1][2], strict=True))
+
+
+def test_runs_track_the_same_figures(compose_cfg: Compose) -> None:
+    found = []
+    for how in ("''", "both"):
+        cfg = compose_cfg(*line(how, "data=wine", "data.batch_size=null", "regularizer=l2", "trainer.max_epochs=3"))
+        metrics = MlflowClient(cfg.tracking.uri).get_run(run(cfg).run_id).data.metrics
+        found.append({name: value for name, value in metrics.items() if not name.startswith("time/")})
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("size", [None, 4])
+def test_a_loader_refuses_rows_that_were_changed_in_place(size: int | None) -> None:
+    loader = Batches(torch.ones(10, 2), torch.zeros(10), size)
+    assert len(list(loader)) == len(loader)
+    batches = iter(loader)
+    next(batches)[0].sub_(1)
+    with pytest.raises(ConfigError, match="changes its batch in place"):
+        list(batches)
+    with pytest.raises(ConfigError, match="changes its batch in place"):
+        next(iter(loader))
+
+
+def test_shuffled_batches_are_copies() -> None:
+    loader = Batches(torch.ones(10, 2), torch.zeros(10), 4, seed=0)
+    for inputs, targets in loader:
+        inputs -= 1
+        targets += 1
+    assert loader.inputs.eq(1).all()
+
+
+@every
+def test_no_regularizer_changes_its_batch_in_place(row: Row) -> None:
+    fit = row.fit(row.others)
+    for batch in row.batches():
+        before: list[Tensor] = [part.clone() for part in batch]
+        versions = [part._version for part in batch]
+        train(fit, [batch], 2)
+        assert all(torch.equal(part, old) for part, old in zip(batch, before, strict=True))
+        assert [part._version for part in batch] == versions
