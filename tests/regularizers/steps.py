@@ -89,6 +89,7 @@ def train(
     callbacks = [callback for regularizer in fit.regularizers for callback in regularizer.callbacks()]
     trainer: Any = SimpleNamespace(
         global_step=0,
+        optimizers=[stepper],
         estimated_stepping_batches=steps,
         train_dataloader=batches,
         num_training_batches=len(batches),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reglab.errors import ConfigError
 from reglab.regularizers._norms import recompute_statistics, running_statistics
+from reglab.regularizers._wrapper import Updates
 from reglab.regularizers.base import Regularizer
 
 
@@ -62,6 +63,8 @@ class Averaging(pl.Callback):
                 "give it a forward(inputs)"
             )
         self._seen = trainer.global_step
+        self._updates = [Updates(optimizer) for optimizer in trainer.optimizers]
+        self._updated = 0
         self._show_weights()
         self._begin(pl_module)
         self.on_train_epoch_start(trainer, pl_module)
@@ -85,6 +88,10 @@ class Averaging(pl.Callback):
         if trainer.global_step == self._seen:  # gradients of several batches make one step
             return
         self._seen = trainer.global_step
+        updated = sum(updates.count for updates in self._updates)
+        if updated == self._updated and all(updates.known for updates in self._updates):
+            return  # a GradScaler skipped the step
+        self._updated = updated
         share = self.share(self._seen)
         if share is None:
             return

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.errors import ConfigError
-from reglab.regularizers._wrapper import BeforeUpdate
+from reglab.regularizers._wrapper import BeforeUpdate, Updates, Wrapper
 from reglab.regularizers.base import Regularizer
 
 Rates = Sequence[tuple[set[int], float]]
@@ -33,10 +33,13 @@ class Dispatch:
         self._before = [r for r in self._all if overrides(r, "before_step")]
         self._after = [r for r in self._all if overrides(r, "after_step")]
         self._penalties = [r for r in self._all if overrides(r, "penalty")]
+        self._updates: Updates | None = None
+        self._seen = 0  # of the updates
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimizer with what regularizers put around it: the one that acts first is the outermost."""
         plain = optimizer
+        self._updates = Updates(plain)
         if self._before:  # innermost: right before the update, once, however many passes a step has
             optimizer = BeforeUpdate(plain, lambda: self._change(self._before, "before_step", _rates(plain, _lr)))
         for regularizer in reversed(self._all):
@@ -46,15 +49,19 @@ class Dispatch:
             raise ConfigError(
                 f"optimizer=LBFGS: takes several passes a step, and so does not fit {names}; choose another"
             )
+        if optimizer is plain and getattr(plain, "_step_supports_amp_scaling", False):
+            return Wrapper(plain)  # a GradScaler would leave gradients scaled, and infinite ones to the update itself
         return optimizer
 
     def after_step(self, rates: Rates) -> None:
-        """What comes after the optimizer.
+        """What comes after the optimizer; nothing where the step was skipped.
 
         Args:
             rates: see `effective_rates`, as they were in that step.
         """
-        if self._after:
+        updates = self._updates
+        if self._after and (updates is None or not updates.known or updates.count != self._seen):
+            self._seen = 0 if updates is None else updates.count
             self._change(self._after, "after_step", rates)
 
     @torch.no_grad()

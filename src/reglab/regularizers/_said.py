@@ -29,14 +29,20 @@ class Said:
     """Outputs of layers, kept from a training pass of the model until they are taken.
 
     Only the latest one counts, where a method makes several in one step. A pass in eval mode or without gradients is
-    no training pass and changes nothing.
+    no training pass and changes nothing; nor does what activation checkpointing computes again in a backward pass.
 
     An output counts as its layer gave it, also where the network changes it in place later (``h += x``, an activation
     with ``inplace=True``). The first pass keeps copies and finds the layers where that happens; later passes copy
     these layers' outputs alone.
+
+    Args:
+        name: of the regularizer, for messages.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._trains = False  # a training pass of the model goes on
+        self._over = False  # the latest pass of the model has ended: what layers compute now belongs to no pass
         self._kept: list[_Kept] = []
         self._handles: list[Any] = []
         self._names: dict[nn.Module, str] = {}
@@ -48,7 +54,10 @@ class Said:
             handle.remove()
         self._names = {layer: name for name, layer in layers.items()}
         self._uncopied = set()
-        self._handles = [model.register_forward_pre_hook(self._begin)]
+        self._handles = [
+            model.register_forward_pre_hook(self._begin),
+            model.register_forward_hook(self._end, always_call=True),
+        ]
         # In front of other hooks: an activation is what its layer says, before dropout.
         self._handles += [layer.register_forward_hook(self._keep, prepend=True) for layer in layers.values()]
 
@@ -74,14 +83,25 @@ class Said:
         ]
 
     def _begin(self, model: nn.Module, inputs: Any) -> None:
-        if _trains(model):
+        self._trains, self._over = _trains(model), False
+        if self._trains:
             self._kept.clear()
 
+    def _end(self, model: nn.Module, inputs: Any, output: Any) -> None:
+        self._trains, self._over = False, True
+
     def _keep(self, layer: nn.Module, inputs: Any, output: Any) -> None:
+        if self._over:
+            return
         if _trains(layer):
             original = values_of(output, self._names[layer])
             values = original if layer in self._uncopied else original.clone()
             self._kept.append(_Kept(layer, values, original, original._version))
+        elif self._trains and layer.training:
+            raise ConfigError(
+                f"regularizer={self._name}: activations have no gradient under reentrant activation checkpointing; "
+                "set use_reentrant=False"
+            )
 
 
 def _trains(module: nn.Module) -> bool:

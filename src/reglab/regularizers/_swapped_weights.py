@@ -1,8 +1,9 @@
-"""Weights that are others for the length of a forward pass."""
+"""Weights that are replaced for the length of a forward pass, and of its backward pass."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from reglab.regularizers.base import penalized
@@ -10,6 +11,9 @@ from reglab.regularizers.base import penalized
 
 class WeightSwap:
     """Lets a model compute with changed weights in training, and puts its own back after every forward pass.
+
+    While gradients of that pass are computed, the same changed weights are in place again: under activation
+    checkpointing (``torch.utils.checkpoint``) the backward pass computes parts of the forward pass once more.
 
     The hooks are on the whole model and not on its layers: weights that two layers share change once, and a layer that
     reads another's weights without calling it (nn.MultiheadAttention does) sees the change too. Gradients reach a
@@ -39,6 +43,7 @@ class WeightSwap:
     def _swap(self, model: nn.Module, inputs: Any) -> None:
         if not model.training:
             return
+        _end_backward()  # where one was interrupted, or calls the model once more
         changed: dict[int, Any] = {id(weight): self._change(weight) for weight in penalized(model).values()}
         for layer in model.modules():
             for name, weight in layer._parameters.items():
@@ -48,7 +53,61 @@ class WeightSwap:
                     layer._parameters[name] = changed[id(weight)]
 
     def _put_back(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
+        if not self._own:
+            return
+        changed = []
         # From the end, so that what Ctrl-C left in the middle of a pass is undone by the next one.
         while self._own:
             layer, name, weight = self._own.pop()
+            changed.append(_Change(layer, name, weight, layer._parameters[name]))
             layer._parameters[name] = weight
+        if torch.compiler.is_compiling():  # a compiled backward pass reads what it needs from its own graph
+            return
+        for output in _differentiable(outputs):
+            output.register_hook(lambda _: _put_in_place(changed))
+
+
+class _Change(NamedTuple):
+    """A parameter of a layer in one pass: what it was, and what it was replaced by."""
+
+    layer: nn.Module
+    name: str
+    before: Any
+    after: Any
+
+
+# In place during a backward pass, by layer and name: the parameter that is hidden, and the latest change.
+_in_backward: dict[tuple[int, str], tuple[Any, _Change]] = {}
+
+
+def _put_in_place(changed: list[_Change]) -> None:
+    """Show the weights of a pass until the backward pass ends; runs when the gradient reaches the pass's outputs.
+
+    Of several passes in one step the later one comes first: autograd goes through the graph from its end.
+    """
+    for change in changed:
+        key = (id(change.layer), change.name)
+        parameter, now = _in_backward.get(key, (change.layer._parameters[change.name], None))
+        if now is not None and now.before is change.after:
+            continue  # another swap changed the same pass's weight further
+        _in_backward[key] = (parameter, change)
+        change.layer._parameters[change.name] = change.after
+    engine: Any = (
+        torch.autograd.Variable._execution_engine
+    )  # as DistributedDataParallel does it; there is no public way
+    engine.queue_callback(_end_backward)
+
+
+def _end_backward() -> None:
+    while _in_backward:
+        parameter, change = _in_backward.popitem()[1]
+        change.layer._parameters[change.name] = parameter
+
+
+def _differentiable(outputs: Any) -> Iterator[Tensor]:
+    if isinstance(outputs, Tensor):
+        if outputs.requires_grad:
+            yield outputs
+    elif isinstance(outputs, Mapping | list | tuple):
+        for output in outputs.values() if isinstance(outputs, Mapping) else outputs:
+            yield from _differentiable(output)

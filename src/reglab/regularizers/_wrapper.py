@@ -89,6 +89,25 @@ class Wrapper(Optimizer):
             self.load_own_state(own)
 
 
+class Updates:
+    """Counts the updates of an optimizer: steps that a GradScaler skips, for infinite gradients, are none.
+
+    Args:
+        optimizer: a wrapper counts those of its base.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.count = 0
+        register = getattr(optimizer, "register_step_post_hook", None)
+        self.known = register is not None  # else each step counts for one
+        if register is not None:
+            register(self._add)
+
+    def _add(self, optimizer: Any, *_: Any) -> None:
+        skipped = getattr(optimizer, "found_inf", None)  # set where a fused optimizer decides itself
+        self.count += skipped is None or not bool(skipped)
+
+
 class BeforeUpdate(Wrapper):
     """Calls `change` between the gradient and the base's step; of several the outermost comes first.
 

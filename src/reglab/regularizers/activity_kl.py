@@ -53,7 +53,7 @@ class ActivityKL(Regularizer):
 
     def __init__(self, strength: float) -> None:
         super().__init__(strength=strength)
-        self._said = Said()
+        self._said = Said(self.name)
         self._axes: dict[nn.Module, int] = {}
 
     def attach(self, model: nn.Module) -> list[str]:

@@ -41,7 +41,7 @@ class ActivityL1(Regularizer):
 
     def __init__(self, strength: float) -> None:
         super().__init__(strength=strength)
-        self._said = Said()
+        self._said = Said(self.name)
 
     def attach(self, model: nn.Module) -> list[str]:
         layers = hidden_activations(model)

@@ -127,7 +127,13 @@ class Module(pl.LightningModule):
         self._losses.append((step, loss.detach()))
         if loss is not own:
             self._added.append((loss - own).detach())
-        return loss
+        return self._mean_of_window(loss, batch_idx) if self.trainer.accumulate_grad_batches > 1 else loss
+
+    def _mean_of_window(self, loss: Tensor, batch_idx: int) -> Tensor:
+        """Correct what Lightning divides by `accumulate_grad_batches`, also where an epoch ends with fewer batches."""
+        window = self.trainer.accumulate_grad_batches
+        left = self.trainer.num_training_batches - batch_idx // window * window
+        return loss * (window / left) if 0 < left < window else loss
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
