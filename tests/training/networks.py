@@ -102,3 +102,14 @@ class Shifting(nn.Module):
         else:
             x = (x - 1) * 0.5
         return self.body(x)
+
+
+class Functional(nn.Module):
+    """Has an activation module that its forward does not call."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.hidden, self.act, self.last = nn.Linear(*input_shape, 8), nn.ReLU(), nn.Linear(8, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.relu(self.hidden(x)))

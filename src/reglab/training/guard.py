@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from reglab.errors import ConfigError
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers.base import Regularizer
 from reglab.seeding import seeded
 from reglab.training.fit import Fit
-from reglab.training.modes import parts_in_eval
+from reglab.training.modes import in_mode, parts_in_eval
 from reglab.training.notes import is_off
 
 RATE = 0.1  # of the optimizer of measured steps: what acts by a share of the rate shows in single precision
@@ -78,7 +79,7 @@ def check_effects(step: MeasuredStep) -> list[str]:
     measured = [r for r in step.regularizers if not is_off(r) and not overrides(r, "callbacks")]
     if not measured:
         return []
-    with _Snapshot(step.state) as snapshot, torch.enable_grad():
+    with Snapshot(step.state) as snapshot, torch.enable_grad():
         guard = _Guard(step, snapshot)
         try:
             for regularizer in measured:
@@ -101,12 +102,57 @@ class _Try(NamedTuple):
     seed: int = 0
 
 
+def check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
+    """Refuse a network whose passes in eval mode over the same rows differ; its state stays as it is.
+
+    Args:
+        key: names the network.
+        model: in any mode.
+        inputs: a few examples (rows, ...).
+
+    Raises:
+        ConfigError: names the remedy.
+    """
+    if evaluation_differs(model, lambda: model(inputs)):
+        raise ConfigError(
+            f"{key}: two passes in eval mode over the same rows differ, so validation and test would be figures of one "
+            "random draw; draw in training mode alone, as F.dropout(x, p, training=self.training) and nn.Dropout do"
+        )
+
+
+@torch.no_grad()
+def evaluation_differs(model: nn.Module, outputs: Callable[[], Any]) -> bool:
+    """Whether outputs in eval mode depend on random numbers, beyond the rounding of equal passes.
+
+    Args:
+        model: set to eval mode for the passes.
+        outputs: a pass of it; tensors, or tuples of them.
+    """
+
+    def taken(seed: int) -> Tensor:
+        snapshot.restore()
+        with seeded(seed, "evaluation"), in_mode(model, training=False):
+            return _prints(_tensors(outputs()))
+
+    with Snapshot([model]) as snapshot:
+        first = taken(0)
+        rounding = _distance(taken(0), first)
+        return rounding > UNSEEDED or any(_distance(taken(seed), first) > ROUNDING * rounding for seed in (1, 2, 3))
+
+
+def _tensors(outputs: Any) -> list[Tensor]:
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    values = outputs.values() if isinstance(outputs, Mapping) else outputs if isinstance(outputs, tuple | list) else ()
+    return [tensor for value in values for tensor in _tensors(value)]
+
+
 class _UnmeasurableError(Exception):
     """Nothing can be concluded from steps that differ, or do not."""
 
 
 class _Guard:
-    def __init__(self, step: MeasuredStep, snapshot: "_Snapshot") -> None:
+    def __init__(self, step: MeasuredStep, snapshot: "Snapshot") -> None:
         self._step = step
         self._snapshot = snapshot
         self._compiled = any(isinstance(m, torch._dynamo.OptimizedModule) for m in step.model.modules())
@@ -322,7 +368,7 @@ def _distance(one: Tensor, other: Tensor) -> float:
     return float(relative.max())
 
 
-class _Snapshot:
+class Snapshot:
     """The state of modules, which is put back before each step and at the end.
 
     Parameters that are trained and all buffers by value, with gradients and modes; of what else a module holds numbers
@@ -332,8 +378,14 @@ class _Snapshot:
 
     def __init__(self, state: Sequence[nn.Module]) -> None:
         modules = list(dict.fromkeys(module for whole in state for module in whole.modules()))
-        trained = [p for module in modules for p in module._parameters.values() if p is not None and p.requires_grad]
-        buffers = [buffer for module in modules for buffer in module._buffers.values() if buffer is not None]
+        parameters = [p for module in modules for p in module._parameters.values() if p is not None and not is_lazy(p)]
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        buffers = [
+            buffer
+            for module in modules
+            for buffer in module._buffers.values()
+            if not (buffer is None or is_lazy(buffer))
+        ]
         self._gradients = {parameter: parameter.grad for parameter in trained}
         self._values = [(tensor, tensor.detach().clone()) for tensor in dict.fromkeys([*trained, *buffers])]
         self._held = [(vars(module), dict(vars(module))) for module in modules]
@@ -342,7 +394,7 @@ class _Snapshot:
         kept = {id(value): _kept(value) for value in found if id(value) not in known}
         self._contents = [put_back for put_back in kept.values() if put_back is not None]
 
-    def __enter__(self) -> "_Snapshot":
+    def __enter__(self) -> "Snapshot":
         return self
 
     def __exit__(self, *_: object) -> None:

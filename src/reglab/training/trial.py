@@ -11,6 +11,8 @@ from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.own_code import described
 from reglab.seeding import restored_generators
+from reglab.training.build import is_users
+from reglab.training.guard import Snapshot, check_evaluation
 from reglab.training.modes import in_mode
 
 
@@ -22,6 +24,8 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
     """
     if "target" in cfg.model:
         _check_own(f"model={cfg.model.name}", model, data)
+    if is_users(cfg):
+        check_evaluation(f"model={cfg.model.name}", model, data.train.inputs[:8])
     _check_tokenizer(cfg, data)
     _check_last_batch(model, data)
 
@@ -31,7 +35,7 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
     """Of a user's own network nothing is known but what a pass over two rows shows."""
     inputs = data.train.inputs[:2]
     try:
-        with in_mode(model, training=False), restored_generators():
+        with Snapshot([model]), in_mode(model, training=False), restored_generators():
             said: object = model(inputs)
     except (Exception, SystemExit) as error:
         reason = described(error)[:200]

@@ -1,0 +1,89 @@
+"""What the guard refuses, it refuses before anything trains: a run, a sweep, a study; and noise in evaluation."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+from reglab.study.rehearsal import rehearse
+from reglab.tracking import queries
+from reglab.tracking.store import open_store
+from reglab.training.build import build_data, build_model
+from reglab.training.guard import evaluation_differs
+from reglab.training.run import run
+from reglab.training.trial import check_fit
+from tests.conftest import Compose
+from tests.study.studies import cells_of
+from tests.study.sweeps import children, sweep
+
+NETWORKS = "model.target=tests.training.networks."
+FUNCTIONAL = ["model=torch", NETWORKS + "Functional", "data=wine"]
+
+
+def test_a_run_without_effect_fails_before_its_first_step(compose_cfg: Compose, store_uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"^regularizer=dropout: no effect on the first batch .*never calls act"):
+        run(compose_cfg(*FUNCTIONAL, "regularizer=[dropout,l2]"))
+    (record,) = queries.runs(open_store(store_uri, "reglab"))
+    assert record.status == "FAILED"
+    assert not record.metrics
+
+
+def test_a_sweep_is_refused_in_one_line_a_method(tmp_path: Path, store_uri: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        sweep(tmp_path, "regularizer=none,dropout,l2,gaussian_dropout", "seed=0,1", base=FUNCTIONAL)
+    refused = str(error.value).splitlines()
+    assert [line.partition(":")[0] for line in refused] == ["regularizer=dropout", "regularizer=gaussian_dropout"]
+    assert not children(tmp_path)
+
+
+def test_a_study_is_refused_with_the_strategy_to_leave_out() -> None:
+    task = "study.tasks=[{model:torch,model.target:tests.training.networks.Functional,data:wine,data.label_noise:0}]"
+    more = ["study.common.data.train_size=null", "~study.common.model.hidden_sizes", "study.strategies=[none,dropout]"]
+    with pytest.raises(ConfigError, match=r"^regularizer=dropout: no effect .*; or take dropout out of study\.strat"):
+        rehearse(*cells_of(task, *more))
+
+
+def test_a_network_that_is_random_in_evaluation_is_refused(compose_cfg: Compose) -> None:
+    cfg = compose_cfg("model=torch", NETWORKS + "NoisyInEvaluation", "data=wine")
+    data = build_data(cfg)
+    with pytest.raises(ConfigError, match=r"^model=tests\.training\.networks\.NoisyInEvaluation: .*self\.training"):
+        check_fit(cfg, build_model(cfg, data), data)
+    model: Any = build_model(compose_cfg("model=torch", NETWORKS + "Counting", "data=wine"), data)
+    check_fit(compose_cfg("model=torch", NETWORKS + "Counting", "data=wine"), model, data)
+    assert (float(model.passes), model.calls) == (0.0, 0)
+
+
+class Kernel(nn.Linear):
+    """Rounds another way in each pass, as a kernel that adds up in any order."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        Kernel.calls += 1
+        return super().forward(x) * (1 + 1e-7 * (Kernel.calls % 3))
+
+
+@pytest.mark.parametrize(
+    ("model", "differs"),
+    [
+        (nn.Linear(4, 3), False),
+        (nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5), nn.BatchNorm1d(3)), False),
+        (nn.Sequential(nn.Linear(4, 300), nn.RReLU(), nn.AlphaDropout(0.01)), False),
+        (Kernel(4, 3), False),
+    ],
+    ids=["plain", "dropout", "rrelu", "rounding"],
+)
+def test_only_draws_are_noise_in_evaluation(model: nn.Module, differs: bool) -> None:
+    x = torch.randn(8, 4)
+    model.train()
+    assert evaluation_differs(model, lambda: model(x)) is differs
+    assert model.training
+
+
+def test_rare_and_small_noise_in_evaluation_is_seen() -> None:
+    model = nn.Linear(4, 30)
+    for noise in (lambda y: torch.dropout(y, 0.02, train=True), lambda y: y + 1e-6 * torch.randn_like(y)):
+        assert evaluation_differs(model, lambda noise=noise: noise(model(torch.ones(8, 4))))
