@@ -59,7 +59,11 @@ def step_of(fit: Fit, batch: tuple[Tensor, Tensor], rows: int = 8) -> MeasuredSt
     device = next(fit.model.parameters()).device
     inputs, targets = (part[:rows].to(device) for part in batch)
     trained = [parameter for parameter in fit.model.parameters() if parameter.requires_grad]
-    return MeasuredStep(fit.model, list(fit.regularizers), [trained], [fit], lambda: fit.losses((inputs, targets))[0])
+
+    def loss() -> Tensor:
+        return fit.losses((inputs.clone(), targets.clone()))[0]  # what is changed in place is a copy
+
+    return MeasuredStep(fit.model, list(fit.regularizers), [trained], [fit], loss)
 
 
 def check_effects(step: MeasuredStep) -> list[str]:

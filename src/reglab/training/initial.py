@@ -63,10 +63,10 @@ def _changes(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> bool:
     """Whether a pass in either mode changes its inputs in place."""
     for training in (False, True):
         given = inputs.clone()
-        with seeded(int(cfg.seed), "first pass"), in_mode(network, training=training), torch.no_grad():
-            # One that cannot read two rows in this mode is reported by its first pass in training.
-            with suppress(Exception):
-                network(given)
+        # One that cannot read two rows in this mode is reported by its first pass in training.
+        ruled, mode = seeded(int(cfg.seed), "first pass"), in_mode(network, training=training)
+        with suppress(Exception), ruled, mode, torch.no_grad():
+            network(given)
         if not _equal(given, inputs):
             return True
     return False

@@ -1,5 +1,6 @@
 """Regularizers on any LightningModule, as one callback."""
 
+import copy
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -91,9 +92,10 @@ class Regularize(pl.Callback):
                 rank_zero_warn(f"Regularize: {remark}")
 
     def _first_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any) -> MeasuredStep:
-        arguments = (batch, 0)[: len(inspect.signature(pl_module.training_step).parameters)]
+        taken = len(inspect.signature(pl_module.training_step).parameters)
 
         def loss() -> Tensor:
+            arguments = (copy.deepcopy(batch), 0)[:taken]  # it may change its batch in place
             with trainer.precision_plugin.train_step_context(), _unlogged(pl_module):
                 output: Any = pl_module.training_step(*arguments)
             made: Tensor = output["loss"] if isinstance(output, Mapping) else output
