@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from reglab.config.identity import config_hash
 from reglab.errors import ConfigError
-from reglab.study.rehearsal import rehearse
+from reglab.study.jobs import Job
+from reglab.study.rehearsal import rehearse, rehearse_jobs
+from reglab.study.report.tasks import split
 from reglab.tracking import queries
+from reglab.training import describe
+from tests.conftest import Compose
+from tests.study.report.lab import Rec
 from tests.study.studies import cells_of, conduct
 from tests.study.sweeps import children, store, sweep
 
@@ -162,3 +168,24 @@ def test_what_is_no_error_of_the_config_is_left_to_the_run_that_keeps_its_traceb
     asked = [*model, *rows(tmp_path, 40), "data.batch_size=4", "data.train_size=21,20"]
     assert sweep(tmp_path, *asked, base=BRIEF) == 1
     assert [record.status for record in children(tmp_path)] == ["FAILED", "FINISHED"]
+
+
+def test_data_are_remarked_on_once_and_files_of_one_name_are_told_apart(
+    tmp_path: Path, compose_cfg: Compose, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = []
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        rows = "".join(f"{row + 1},{row * row % 11},{'xy'[row % 2]}{place}\n" for row in range(40))
+        (tmp_path / place / "train.csv").write_text(f"id,x,y\n{rows}")
+        for seed in (0, 1):
+            path = tmp_path / place / "train.csv"
+            cfg = compose_cfg("data=csv", f"data.path={path}", "data.target=y", f"seed={seed}", "data.split_seed=0")
+            jobs.append(Job((), cfg, config_hash(cfg), ""))
+    rehearse_jobs(jobs)
+    notes = capsys.readouterr().err.splitlines()
+    assert sum("column 'id': whole numbers that rise" in note for note in notes) == 2
+    assert sum("2 data sets of this sweep are called train" in note for note in notes) == 1
+    tasks = split([Rec(str(n), tags=describe.tags(job.config)) for n, job in enumerate(jobs)])
+    assert [(task.data, len(task.records)) for task in tasks] == [("train", 2), ("train", 2)]
+    assert len({task.name for task in tasks}) == 2

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,17 @@ def test_a_remark_of_a_method_is_told_and_tagged(
     said = MlflowClient(store_uri).get_run(result.run_id).data.tags["remark"]
     assert said.startswith("regularizer=alpha_dropout: is for SELU, and this model has ReLU; set ")
     assert capsys.readouterr().err == f"note: {said}\n"
+
+
+def test_what_data_make_suspicious_is_told_and_tagged(
+    tmp_path: Path, compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{row + 1},{row * row % 11},{'xy'[row % 2]}\n" for row in range(40))
+    (tmp_path / "t.csv").write_text(f"id,x,y\n{rows}")
+    result = run(compose_cfg("trainer=fast", "data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y"))
+    said = MlflowClient(store_uri).get_run(result.run_id).data.tags["data_remark"]
+    assert said.startswith("column 'id': whole numbers that rise or fall with the rows' order")
+    assert f"note: {said}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from reglab.data.splits import Rows, Wish, split
 from reglab.data.standardize import in_float32, moments
 from reglab.errors import ConfigError
 from reglab.seeding import mix
+from reglab.wording import shown
 
 
 class TensorData(pl.LightningDataModule):
@@ -154,9 +155,14 @@ class TensorData(pl.LightningDataModule):
             return
         targets = source.targets.numpy()
         for part, rows in (("validation", self.parts.val), ("test", self.parts.test)):
-            if len(rows) and len(there := np.unique(targets[rows])) == 1:
+            there = np.unique(targets[rows])
+            names = [str(source.class_names[one] if source.class_names else one) for one in np.unique(targets)]
+            if len(there) == 1:
                 name = source.class_names[there[0]] if source.class_names else there[0]
                 yield f"all rows of the {part} part are of one class ({name}); its scores say little about the others"
+            elif len(there) and len(there) < len(names):
+                absent = [name for one, name in zip(np.unique(targets), names, strict=True) if one not in there]
+                yield f"the {part} part has no row of class {shown(absent)}; its scores say nothing about it"
 
     def _refuse_noise(self) -> None:
         if self.kind != "classification" and self.label_noise:

@@ -1,14 +1,15 @@
 """A data set of the Hugging Face hub: images with labels, or a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from reglab.data import hub
-from reglab.data.files import stem
+from reglab.data.files import stem, walk
 from reglab.data.pictures import Picture, equal_files, stacked
 from reglab.data.source import Source
 from reglab.data.tabular import Origin, Roles, Tabular, source
@@ -105,10 +106,20 @@ def _source(asked: _Asked, roles: Roles, _version: object) -> Source:
         held_out=len(parts[test]) if test else 0,
     )
     if stack is None:
-        return made
+        return replace(made, remarks=(*made.remarks, *_on_files(asked.path)))
     names = [f"row {number}" for number in range(len(made.targets))]
     copies = equal_files("data.path", names, made.targets.tolist(), stack.digests)
     return replace(made, remarks=(*made.remarks, *stack.remarks, *copies))
+
+
+def _on_files(path: str | None) -> Iterator[str]:
+    """Report a folder with CSV files, which the library reads in its own way."""
+    folder = Path(path or "").expanduser()
+    if path and folder.is_dir() and any(file.suffix.lower() in (".csv", ".tsv") for file in walk(folder)):
+        yield (
+            "data.path: the library datasets reads CSV files; words such as NA and None are missing values to it, and "
+            "leading zeros are lost; data=csv reads a file as it is written"
+        )
 
 
 def _target(target: str | None, columns: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reglab.data.splits import Rows, Wish, check_train, check_train_size, draw_rows, share
+from reglab.data.splits import Rows, Wish, check_kept, check_train, check_train_size, draw_rows, share
 from reglab.errors import ConfigError
 from reglab.seeding import mix
 
@@ -55,6 +55,7 @@ class Groups:
         if wish.train_size is not None:
             sampler = np.random.default_rng(mix(wish.split_seed, "train_size"))
             train, _ = draw_rows(np.sort(train), wish.classes, wish.train_size, sampler)
+            check_kept(wish.classes, train, wish.class_names)
         return Rows(train, val, test)
 
     def _check_groups(self, parts: int) -> None:

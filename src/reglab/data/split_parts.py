@@ -7,6 +7,7 @@ from reglab.data.splits import (
     Rows,
     Wish,
     check_classes,
+    check_kept,
     check_train,
     check_train_size,
     draw_rows,
@@ -70,6 +71,7 @@ class Parts:
         else:
             sampler = np.random.default_rng(mix(wish.split_seed, "train_size"))
             train, _ = draw_rows(np.sort(train), wish.classes, wish.train_size, sampler)
+            check_kept(wish.classes, train, wish.class_names)
         return Rows(train, named["val"], named["test"])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from reglab.data.split_parts import in_one_order
-from reglab.data.splits import Rows, Wish, check_train, check_train_size, share
+from reglab.data.splits import Rows, Wish, check_kept, check_train, check_train_size, share
 from reglab.errors import ConfigError
 
 
@@ -50,6 +50,7 @@ class Time:
         check_train(wish.classes, rows.train, wish.class_names, self.key, remedy)
         check_train_size(wish.train_size, rows)
         kept = rows.train if wish.train_size is None else rows.train[-wish.train_size :]
+        check_kept(wish.classes, kept, wish.class_names)
         return Rows(in_one_order(kept), rows.val, rows.test)
 
 

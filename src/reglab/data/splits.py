@@ -60,7 +60,8 @@ def split(
         class_names: what a message calls the classes; empty: their numbers.
 
     Raises:
-        ConfigError: a part would be empty, ``train_size`` is too large, a class has fewer rows than there are parts.
+        ConfigError: a part would be empty, ``train_size`` is too large, a class has fewer rows than there are parts, or
+            none to train on.
     """
     rest, test = np.arange(rows), np.empty(0, dtype=np.int64)
     generator = np.random.default_rng(mix(split_seed, "split"))
@@ -83,6 +84,7 @@ def split(
         return Rows(generator.permutation(rest), val, test)
     check_train_size(train_size, Rows(rest, val, test))
     train, _ = draw_rows(rest, classes, train_size, np.random.default_rng(mix(split_seed, "train_size")))
+    check_kept(classes, train, class_names)
     return Rows(train, val, test)
 
 
@@ -137,6 +139,12 @@ def check_train(
         name = names[missing[0]] if names else str(missing[0])
         rows = int(np.sum(classes == missing[0]))
         raise ConfigError(f"{key}: of class {name} ({rows} rows) none is left to train on; {remedy}")
+
+
+def check_kept(classes: np.ndarray | None, train: np.ndarray, names: Sequence[str]) -> None:
+    """Raise where the rows that ``train_size`` keeps lack a class."""
+    key, remedy = f"data.train_size={len(train)}", "raise it, or merge or drop rare classes"
+    check_train(classes, train, names, key, remedy)
 
 
 def draw_rows(

@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from reglab.config.compose import Composer
-from reglab.config.identity import science, setting
+from reglab.config.identity import data_name, science, setting
 from reglab.config.metrics import kind_of
 from reglab.data.base import TensorData
 from reglab.data.splits import Rows
@@ -74,14 +74,30 @@ def rehearse_jobs(jobs: Sequence[Job]) -> None:
         ConfigError: what only data or model show is wrong, a line for each different problem.
     """
     problems: dict[str, None] = {}
+    _print_shared_names(jobs)
     for on_same_data in _alike(jobs, lambda job: setting(job.config)["data"]):
         with _gathered(problems):
             data = build.build_data(on_same_data[0].config)
+            _print_remarks(data)
             for same in _alike(on_same_data, _model_and_strategy):
                 with _gathered(problems):
                     _built(same[0].config, data)
     if problems:
         raise ConfigError(*problems)
+
+
+def _print_shared_names(jobs: Sequence[Job]) -> None:
+    """Report files of different content under one name: reports call them by that and by a hash."""
+    contents: dict[str, set[str]] = {}
+    for job in jobs:
+        data = setting(job.config)["data"]
+        contents.setdefault(data_name(job.config), set()).add(str(data.get("path") or data.get("root")))
+    for name, found in contents.items():
+        if len(found) > 1:
+            sys.stderr.write(
+                f"note: {len(found)} data sets of this sweep are called {name}; reports tell them apart by a hash of "
+                "their content, and by data.name where that names each\n"
+            )
 
 
 def _print_remarks(data: TensorData) -> None:
