@@ -1,7 +1,5 @@
 """Compares what is tracked: python pipelines/report.py tracking.experiment=reglab metric=test/accuracy"""
 
-import sys
-
 from reglab.stopping import end_silently
 
 end_silently()
@@ -12,6 +10,7 @@ from reglab.cli import run_app
 from reglab.config.keys import check_keys
 from reglab.config.metrics import check_choice
 from reglab.errors import ConfigError
+from reglab.streams import note
 from reglab.tracking.uri import resolve
 
 
@@ -28,8 +27,7 @@ def check(cfg: DictConfig) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Reads the runs, writes the report, and prints the leaderboard and the answer."""
-    sys.stderr.write("loading MLflow, SciPy and matplotlib ...\n")
-    sys.stderr.flush()
+    note("loading MLflow, SciPy and matplotlib ...")
     from reglab.study.compare import compare
 
     compare(cfg)

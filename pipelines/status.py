@@ -1,7 +1,5 @@
 """What is done, running, failed or missing: python pipelines/status.py name=quick"""
 
-import sys
-
 from reglab.stopping import end_silently
 
 end_silently()
@@ -10,6 +8,7 @@ from omegaconf import DictConfig
 
 from reglab.cli import run_app
 from reglab.config.keys import check_keys
+from reglab.streams import note
 from reglab.tracking.uri import resolve
 
 
@@ -21,8 +20,7 @@ def check(cfg: DictConfig) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Prints a table for each task, and a line for each sweep and study."""
-    sys.stderr.write("loading MLflow ...\n")
-    sys.stderr.flush()
+    note("loading MLflow ...")
     from reglab.study.status import show
     from reglab.tracking.existing import existing
 

@@ -1,7 +1,5 @@
 """One run, or with -m a sweep: python pipelines/train.py regularizer=dropout regularizer.dropout.p=0.3"""
 
-import sys
-
 from reglab.stopping import end_silently
 
 end_silently()
@@ -11,6 +9,7 @@ from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
 from reglab.config.check import check
+from reglab.streams import write_line
 
 
 def main(cfg: DictConfig) -> None:
@@ -22,9 +21,9 @@ def main(cfg: DictConfig) -> None:
 
     result = run(cfg, list(HydraConfig.get().overrides.task))
     figures = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items() if name.startswith("test/"))
-    sys.stdout.write(f"{result.strategy}  {figures or 'no test rows'}\n")
-    sys.stdout.write(f"run {result.run_id}{' (finished before: reused)' if result.reused else ''}\n")
-    sys.stdout.write(f"{run_link(open_store(cfg.tracking.uri, cfg.tracking.experiment), result.run_id)}\n")
+    write_line(f"{result.strategy}  {figures or 'no test rows'}")
+    write_line(f"run {result.run_id}{' (finished before: reused)' if result.reused else ''}")
+    write_line(run_link(open_store(cfg.tracking.uri, cfg.tracking.experiment), result.run_id))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Browses the runs in MLflow's UI: python pipelines/ui.py tracking.experiment=reglab ui.port=5000"""
 
-import sys
-
 from reglab.stopping import end_silently
 
 end_silently()
@@ -10,6 +8,7 @@ from omegaconf import DictConfig
 
 from reglab.cli import run_app
 from reglab.config.keys import check_keys
+from reglab.streams import note
 from reglab.tracking.uri import resolve
 
 
@@ -21,8 +20,7 @@ def check(cfg: DictConfig) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Makes the view, serves it and prints its link, until Ctrl-C."""
-    sys.stderr.write("loading MLflow ...\n")
-    sys.stderr.flush()
+    note("loading MLflow ...")
     from reglab.tracking.browse import browse
 
     browse(cfg.tracking.uri, str(cfg.tracking.experiment), cfg.ui.port, cfg.ui.open)

@@ -12,9 +12,12 @@ from omegaconf import DictConfig
 
 from reglab.config.help import help_text
 from reglab.errors import ConfigError, StoreLost
+from reglab.masking import hide_typed
 from reglab.own_code import described
 from reglab.paths import CONF
 from reglab.stopping import Stopped, end_at_second_signal, exits_are_errors, tell
+from reglab.streams import note, write
+from reglab.streams import prepare as prepare_streams
 
 HEAVY = ("torch", "pytorch_lightning", "mlflow")
 
@@ -61,14 +64,15 @@ def run_app(
     try:
         tell()
         end_at_second_signal()
+        prepare_streams()
+        arguments = hide_typed(arguments)
         sys.argv[1:] = prepare(arguments, config_name, check)
         _hand_over(main, config_name, check)
-        sys.stdout.flush()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):
-            sys.stderr.write(f"{end.code}\n")
+            note(end.code)
     except BaseException as error:
         code = report(error.error if isinstance(error, PastHydra) else error, arguments, config_name)
     _end(code)
@@ -91,7 +95,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     parser.error = _wrong_flag  # type: ignore[method-assign]  # its own prints the usage of all flags
     args = parser.parse_args(list(arguments))
     if args.help and (text := help_text(args.config_name or config_name)):
-        sys.stdout.write(text)
+        write(text)
         raise SystemExit(0)
     shows = args.help or args.cfg or args.info
     if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
@@ -162,8 +166,6 @@ def report(error: BaseException, overrides: Sequence[str], config_name: str) -> 
     """Tells an error in one line on standard error, and returns the exit code it deserves."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
-    if isinstance(error, BrokenPipeError):
-        return 128 + 13  # whoever read the output has gone: as SIGPIPE would end it
     if isinstance(error, Stopped):
         return _say(f"stopped by {error}", error.exit_code, error)
     if isinstance(error, KeyboardInterrupt):
@@ -188,21 +190,17 @@ def _say(line: str, code: int, error: BaseException) -> int:
         line += f" (run {run_id} is FAILED; its error.txt holds the traceback)"
     elif run_id:
         line += f" (run {run_id})"
-    sys.stderr.write(f"{line}\n")
+    note(line)
     return code
 
 
 def _end(code: int) -> NoReturn:
-    """Ends the process; a reader of the output that has gone is no news."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
     raise SystemExit(code)
 
 
 def announce_imports() -> None:
     """Says what is coming before the imports that take seconds; nothing where they are done."""
     if any(name not in sys.modules for name in HEAVY):
-        sys.stderr.write("loading torch, Lightning and MLflow ...\n")
-        sys.stderr.flush()
+        note("loading torch, Lightning and MLflow ...")

@@ -1,6 +1,12 @@
-"""Numbers and names as people say them."""
+"""Numbers and names as people say them, and commands as people paste them."""
 
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+
+from reglab.masking import mask_uri
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:+@%-]+( [A-Za-z0-9_./:+@%-]+)*")
 
 
 def counted(number: int, one: str, more: str = "") -> str:
@@ -16,3 +22,59 @@ def shown(names: Sequence[str]) -> str:
 def listed(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def override(key: str, value: object) -> str:
+    """An override that Hydra reads as exactly this value, in quotes only where it needs them.
+
+    >>> override("seed", 3), override("data.path", "a=b.csv")
+    ('seed=3', 'data.path="a=b.csv"')
+    """
+    text = str(value)
+    if not isinstance(value, str) or (_PLAIN.fullmatch(text) and not _other_type(text)):
+        return f"{key}={text}"
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # else an interpolation
+    quote = "'" if '"' in text else '"'
+    # Before a quote Hydra reads two backslashes as one, anywhere else each stands for itself.
+    escaped = re.sub(rf"(\\*){quote}", lambda found: f"{found[1] * 2}\\{quote}", text)
+    escaped = re.sub(r"(\\+)$", lambda found: found[1] * 2, escaped)
+    return f"{key}={quote}{escaped}{quote}"
+
+
+def _other_type(text: str) -> bool:
+    """Whether Hydra would read the bare text as something else: null, a number, a boolean."""
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in ("null", "true", "false", "nan", "inf")
+    return True
+
+
+def make_command(target: str, overrides: Mapping[str, object] | None = None, **variables: str) -> str:
+    """A command to paste into a shell: ``make report ARGS="metric=test/loss"``.
+
+    Args:
+        target: of the Makefile.
+        overrides: by key; those that are None are left out.
+        variables: of make, such as ``RUN_ID``.
+
+    >>> make_command("ui", {"tracking.experiment": "my runs"})
+    'make ui ARGS="\\'tracking.experiment=my runs\\'"'
+    """
+    told = [override(key, value) for key, value in (overrides or {}).items() if value is not None]
+    arguments = " ".join(shlex.quote(one) for one in told)
+    given = {**variables, "ARGS": arguments.replace("$", "$$")}  # make reads $, and hands the rest to a shell
+    words = [f"{name}={_in_quotes(value)}" for name, value in given.items() if value]
+    return " ".join(["make", target, *words])
+
+
+def mlflow_command(uri: str, *words: str) -> str:
+    """A command of MLflow to paste into a shell, for the store at a URI, whose secrets are masked."""
+    return f"MLFLOW_TRACKING_URI={shlex.quote(mask_uri(uri))} {shlex.join(('mlflow', *words))}"
+
+
+def _in_quotes(text: str) -> str:
+    if "!" in text:  # which double quotes leave to a shell's history
+        return shlex.quote(text)
+    escaped = re.sub(r'(["$`\\])', r"\\\1", text)
+    return f'"{escaped}"' if re.search(r"[^A-Za-z0-9_./:-]", text) else text

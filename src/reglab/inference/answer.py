@@ -1,6 +1,5 @@
 """What `pipelines/generate.py` does: finds the decoder, and streams its text."""
 
-import sys
 import time
 
 from omegaconf import DictConfig
@@ -10,6 +9,7 @@ from reglab.inference.best import best_decoder
 from reglab.inference.generation import Choice, Writer, encoded, generated
 from reglab.inference.passes import Passes, passes
 from reglab.inference.trained import Decoder, decoder
+from reglab.streams import note, write
 from reglab.tracking.store import open_store
 from reglab.training.trainer import set_threads
 
@@ -46,19 +46,19 @@ def answer(cfg: DictConfig, prompt: str) -> None:
     new = generated(found.model, tokens, choice, found.end, heard=Writer(found.vocabulary, _write))  # type: ignore[arg-type]
     _write("\n")
     seconds, ended = time.perf_counter() - began, int(new[0, -1]) == found.end
-    _tell(f"{new.shape[1]} tokens in {seconds:.2f} s; {'the text ended' if ended else 'max_new_tokens ended it'}")
+    note(f"{new.shape[1]} tokens in {seconds:.2f} s; {'the text ended' if ended else 'max_new_tokens ended it'}")
     if tokens.shape[1] + new.shape[1] > found.context_length:
-        _tell(
+        note(
             f"note: the text is longer than the {found.context_length} tokens that were seen together in training "
             "(data.context_length)"
         )
 
 
-def _introduce(found: Decoder, note: str) -> None:
+def _introduce(found: Decoder, choice: str) -> None:
     tags = found.record.tags
     bits = found.record.metrics.get("best/val/bits_per_character")
     told = "" if bits is None else f", {bits:.3f} bits per character of validation"
-    _tell(f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{told}{note}")
+    note(f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{told}{choice}")
 
 
 def _show(found: Passes, prompt: str) -> None:
@@ -73,10 +73,4 @@ def _show(found: Passes, prompt: str) -> None:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    write(text, raw=True)

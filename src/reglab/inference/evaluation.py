@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from reglab.regularizers._activation_noise import ActivationNoise
 from reglab.regularizers._decoder_noise import DecoderNoise
 from reglab.regularizers.attention_dropout import AttentionDropout
 from reglab.seeding import mix
+from reglab.streams import write_line
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts
 from reglab.tracking.link import run_link
@@ -163,9 +163,9 @@ def track(found: Evaluated) -> None:
 
 def show(found: Evaluated) -> None:
     """Both side by side, on standard output, and where the rows are."""
-    sys.stdout.write(f"{'test':<20}{'inference':>12}{f'{found.passes} passes':>14}\n")
+    write_line(f"{'test':<20}{'inference':>12}{f'{found.passes} passes':>14}")
     for name in found.drawn:
         cells = (f"{figures[name]:.4f}" if name in figures else "" for figures in (found.plain, found.drawn))
-        sys.stdout.write(f"{name:<20}{next(cells):>12}{next(cells):>14}\n")
+        write_line(f"{name:<20}{next(cells):>12}{next(cells):>14}")
     run_id = found.origin.record.run_id
-    sys.stdout.write(f"row by row: {TABLE} of run {run_id}\n{run_link(found.origin.store, run_id)}\n")
+    write_line(f"row by row: {TABLE} of run {run_id}\n{run_link(found.origin.store, run_id)}")

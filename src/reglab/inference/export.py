@@ -21,11 +21,12 @@ from reglab.inference.graph import answering, examples, graph
 from reglab.inference.metadata import ANSWERS, FEATURES, about, of_data, of_run, of_vocabulary
 from reglab.inference.rebuilt import BEST, finished, rebuilt
 from reglab.inference.trained import decoder
+from reglab.masking import URI_VARIABLE, holds_secret
+from reglab.streams import note, write_line
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts, flavors, models
 from reglab.tracking.existing import existing
 from reglab.tracking.queries import Record
-from reglab.tracking.uri import without_password
 from reglab.training.origin import Origin
 
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
@@ -46,22 +47,22 @@ def export(cfg: DictConfig) -> str:
     """
     made = finished(cfg.tracking.uri, cfg.run_id or _best(cfg), cfg.model.target)
     store, record = made.store, made.record
-    _say(f"run {record.run_id}: {about(record)}")
+    write_line(f"run {record.run_id}: {about(record)}")
     with store.model_lock():  # of two that ask at the same moment, the second finds the model of the first
         model_id = _found_or_logged(made, cfg.tracking.uri)
         uri = f"models:/{model_id}"
         if cfg.register is not None:
             version = models.register(store, record.run_id, model_id, cfg.register, about(record))
             uri = f"models:/{cfg.register}/{version}"
-            _say(f"registered: {cfg.register}, version {version}")
-    _say(f"it answers with {ANSWERS[record.tags['task']]}; more is in its metadata")
-    _say_use(without_password(store.uri), uri, _asking(record))
+            write_line(f"registered: {cfg.register}, version {version}")
+    write_line(f"it answers with {ANSWERS[record.tags['task']]}; more is in its metadata")
+    _say_use(store.uri, uri, _asking(record))
     return uri
 
 
 def _best(cfg: DictConfig) -> str:
     found = best_run(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
-    _say(f"best by {found.metric}: {found.record.metrics[found.metric]:.4g}{found.note}")
+    write_line(f"best by {found.metric}: {found.record.metrics[found.metric]:.4g}{found.note}")
     return found.record.run_id
 
 
@@ -69,10 +70,10 @@ def _found_or_logged(made: Origin, uri: str | None) -> str:
     weights = _digest(made)
     model_id = models.known(made.store, made.record.run_id, weights)
     if model_id is not None:
-        _say(f"its model was logged before: models:/{model_id}")
+        write_line(f"its model was logged before: models:/{model_id}")
         return model_id
     model_id = _logged(made, uri, weights)
-    _say(f"logged its model: models:/{model_id}")
+    write_line(f"logged its model: models:/{model_id}")
     return model_id
 
 
@@ -142,15 +143,16 @@ def _asking(record: Record) -> str:
     return 'rows = model.input_example  # or yours\nprint(model.predict(rows.astype("float32")))'
 
 
-def _say_use(where: str, uri: str, asking: str) -> None:
-    """Both as they can be pasted."""
-    known = f"mlflow.set_tracking_uri({json.dumps(where)})\nmodel = mlflow.pyfunc.load_model({json.dumps(uri)})"
-    _say(f"in Python:\nimport mlflow\n{known}\n{asking}")
+def _say_use(store_uri: str, uri: str, asking: str) -> None:
+    """Both as they can be pasted; where the store's URI holds a secret, the environment has to name the store."""
+    secret = holds_secret(store_uri)
+    place = "" if secret else f"mlflow.set_tracking_uri({json.dumps(store_uri)})\n"
+    if secret:
+        note(f"the tracking URI holds a secret, which is not shown: set {URI_VARIABLE} for what follows")
+    write_line(f"in Python:\nimport mlflow\n{place}model = mlflow.pyfunc.load_model({json.dumps(uri)})\n{asking}")
     # It starts a server by its bare name, which has to be found where mlflow is.
-    path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH MLFLOW_TRACKING_URI={shlex.quote(where)}"
-    _say(f"over HTTP:\n{path} mlflow models serve -m {shlex.quote(uri)} --env-manager local --port {_PORT}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    where = "" if secret else f" {URI_VARIABLE}={shlex.quote(store_uri)}"
+    write_line(
+        f"over HTTP:\n{path}{where} mlflow models serve -m {shlex.quote(uri)} --env-manager local --port {_PORT}"
+    )

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
+from reglab import streams
+
 _LOOK_EVERY_S = 0.25
 
 
@@ -35,11 +37,12 @@ def born_deaf() -> Iterator[None]:
 
 
 def follow(parent: int) -> None:
-    """Called in a worker: from now on it ends by itself as soon as the process `parent` is gone.
+    """Called in a worker: from now on it ends by itself as soon as the process `parent` is gone; streams cannot fail.
 
     Args:
         parent: process id of the sweep. It need not be the worker's direct parent.
     """
+    streams.prepare()
     try:
         process = psutil.Process(parent)
         process.create_time()  # cached: a process id that is used anew is another process

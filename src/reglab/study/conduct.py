@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from reglab.config.compose import Composer
 from reglab.stopping import Stopped, handled, stoppable
+from reglab.streams import console
 from reglab.study.cells import cells
 from reglab.study.declaration import check_declared, keep
 from reglab.study.definition import Study, read
@@ -109,8 +110,6 @@ class _Conductor:
 
     def show(self) -> int:
         """Prints what is to be done; trains and writes nothing."""
-        from rich.console import Console
-
         from reglab.study import estimate
         from reglab.study.results import tracked
         from reglab.tracking import parent
@@ -119,7 +118,7 @@ class _Conductor:
         if self._cfg.resume:
             self._learn(tracked(self._store))
         for table in estimate.tables(self._progress):
-            Console(highlight=False).print(table)
+            console().print(table)
         left, workers = estimate.left(self._progress), self._launch.workers
         seconds = estimate.seconds(self._progress, workers)
         took = "no run of the kind is tracked yet" if seconds is None else f"about {_duration(seconds)}"

@@ -1,6 +1,5 @@
 """How a sweep and a study end: the parent run is closed whatever happens, the report made, the failures told."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reglab.deadlines import Overdue, waiting
 from reglab.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, raise_if_stopped
+from reglab.streams import note
 from reglab.study import children
 from reglab.study.job import Outcome, say
 
@@ -83,7 +83,7 @@ def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -
     try:
         publish(store, parent_id, folder=Path(folder) if folder else None, **asked)
     except ConfigError as error:
-        sys.stderr.write(f"no report: {error} (the runs are kept: start again with that mended)\n")
+        note(f"no report: {error} (the runs are kept: start again with that mended)")
         return False
     raise_if_stopped()  # before the parent is closed as FINISHED
     return True

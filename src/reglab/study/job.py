@@ -1,7 +1,6 @@
 """One run of a sweep, wherever it is placed: its outcome, and the line that tells of it."""
 
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from reglab.config.selection import tidy
 from reglab.errors import ConfigError, InProgress, StoreLost, is_out_of_memory
 from reglab.own_code import described
 from reglab.stopping import Stopped
+from reglab.streams import write_line
 from reglab.tracking.uri import unusable
 
 
@@ -157,5 +157,4 @@ def _figure(outcome: Outcome, metric: str | None) -> str:
 
 def say(text: str) -> None:
     """One line for the person at the terminal, in one write, so that lines of several processes do not mix."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    write_line(text)

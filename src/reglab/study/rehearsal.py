@@ -2,7 +2,6 @@
 sweep's: all that its runs are made of is built once."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -19,6 +18,7 @@ from reglab.data.base import TensorData
 from reglab.data.splits import Rows
 from reglab.errors import ConfigError
 from reglab.stopping import exits_are_errors
+from reglab.streams import note
 from reglab.study.cells import Cell
 from reglab.study.definition import Study
 from reglab.study.jobs import Job
@@ -59,7 +59,7 @@ def _rehearse_task(study: Study, strategies: Sequence[Cell], composer: Composer)
                 raise ConfigError(f"{error}; or take {cell.strategy} out of study.strategies") from error
             raise
         for sentence in notes:
-            sys.stderr.write(f"note: {cell.strategy} on {cell.about}: {sentence}\n")
+            note(f"note: {cell.strategy} on {cell.about}: {sentence}")
 
 
 def rehearse_jobs(jobs: Sequence[Job]) -> None:
@@ -101,7 +101,8 @@ def _print_shared_names(jobs: Sequence[Job]) -> None:
 
 
 def _print_remarks(data: TensorData) -> None:
-    sys.stderr.write("".join(f"note: {data.name}: {sentence}\n" for sentence in data.remarks))
+    for sentence in data.remarks:
+        note(f"note: {data.name}: {sentence}")
 
 
 def _model_and_strategy(job: Job) -> Any:

@@ -1,13 +1,13 @@
 """A tracked run, run again from its overrides with the same seeds: are the numbers the same to the last bit?"""
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.identity import config_hash
+from reglab.streams import write_line
 from reglab.study.differences import ABSENT, Difference, differences, table
 from reglab.tracking import queries
 from reglab.tracking.environment import environment
@@ -139,5 +139,4 @@ def _gap(difference: Difference) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    write_line(text)

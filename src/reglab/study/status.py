@@ -1,6 +1,5 @@
 """How far the sweeps and studies of an experiment have come, from the tracker alone."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
+from reglab.streams import console, write_line
 from reglab.tracking import parent, queries
 from reglab.tracking.store import Store
 
@@ -113,8 +113,6 @@ def show(store: Store, name: str | None) -> None:
     Raises:
         ConfigError: there is none.
     """
-    from rich.console import Console
-
     queries.bury(store)
     found = cells(store)
     if not found:
@@ -123,7 +121,8 @@ def show(store: Store, name: str | None) -> None:
     if name is not None and name not in names:
         raise ConfigError(f"name={name}: no such sweep or study{did_you_mean(str(name), names)}")
     shown = [cell for cell in found if name in (None, cell.name)]
-    console = Console(highlight=False)
+    screen = console()
     for table in tables(shown):
-        console.print(table)
-    sys.stdout.write("".join(f"{line}\n" for line in summary(shown)))
+        screen.print(table)
+    for line in summary(shown):
+        write_line(line)

@@ -2,15 +2,16 @@
 
 import difflib
 import signal
-import sys
 import webbrowser
 
 from reglab.errors import ConfigError
+from reglab.masking import mask_uri
 from reglab.stopping import Stopped, stoppable
+from reglab.streams import note, write_line
 from reglab.tracking import queries, view
 from reglab.tracking.server import serve
 from reglab.tracking.store import Store, open_store
-from reglab.tracking.uri import locate, without_password
+from reglab.tracking.uri import locate
 
 _MLFLOWS_OWN = "Default"
 
@@ -42,11 +43,11 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
 
         def ready(address: str) -> None:
             if address.rpartition(":")[2] != str(port):
-                _say(f"port {port} is taken")
+                note(f"port {port} is taken")
             _tell_link(address, store, open_browser)
-            _say("Ctrl-C ends it; the charts get more room once the page's Assistant panel is closed")
+            note("Ctrl-C ends it; the charts get more room once the page's Assistant panel is closed")
 
-        _say("starting MLflow's server ...")
+        note("starting MLflow's server ...")
         signum = serve(place, port, ready)
         if signum != signal.SIGINT:
             raise Stopped(signum)
@@ -71,7 +72,7 @@ def find(uri: str | None, experiment: str) -> Store:
             near = difflib.get_close_matches(experiment, others, n=1)
             known = f"did you mean {near[0]}?" if near else "there are: " + ", ".join(sorted(others)[:10])
             raise ConfigError(
-                f"tracking.experiment={experiment}: no such experiment in {without_password(locate(uri).uri)}; {known}"
+                f"tracking.experiment={experiment}: no such experiment in {mask_uri(locate(uri).uri)}; {known}"
             )
     return open_store(uri, experiment)
 
@@ -80,23 +81,17 @@ def tell_runs(store: Store) -> None:
     """Says on standard error what the page will not: no runs, more than it loads, means over several strengths."""
     runs, more = view.shown(store.client, store.experiment_id)
     if not runs:
-        _say(f"no runs in the experiment {store.experiment} yet: make compare makes some")
+        note(f"no runs in the experiment {store.experiment} yet: make compare makes some")
     if more:
-        _say(
+        note(
             f"more than {view.PAGE} runs: the page opens on the newest {view.PAGE}, 'Load more' below them adds others"
         )
     if mixed := view.mixed_strengths(runs):
-        _say(f"a strategy's means are over all its {', '.join(mixed)}: 'Group by' on the page tells them apart")
+        note(f"a strategy's means are over all its {', '.join(mixed)}: 'Group by' on the page tells them apart")
 
 
 def _tell_link(address: str, store: Store, open_browser: bool) -> None:
     link = view.link(address, store.experiment_id)
-    sys.stdout.write(f"{link}\n")
-    sys.stdout.flush()
+    write_line(link)
     if open_browser:
         webbrowser.open(link)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

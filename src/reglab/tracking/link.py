@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reglab.tracking.uri import locate, without_password
+from reglab.masking import mask_uri
+from reglab.tracking.uri import locate
+from reglab.wording import make_command
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -29,8 +31,7 @@ def run_link(store: "Store", run_id: str) -> str:
 def ui_command(store: "Store") -> str:
     """What a person types to browse these runs."""
     elsewhere = {
-        "tracking.uri": None if store.uri == locate(None).uri else without_password(store.uri),
+        "tracking.uri": None if store.uri == locate(None).uri else mask_uri(store.uri),
         "tracking.experiment": None if store.experiment == DEFAULT_EXPERIMENT else store.experiment,
     }
-    arguments = " ".join(f"{key}={value}" for key, value in elsewhere.items() if value)
-    return f'make ui ARGS="{arguments}"' if arguments else "make ui"
+    return make_command("ui", elsewhere)

@@ -100,13 +100,13 @@ def _proxy(uri: str) -> str:
     """Names the proxy that requests to the server go through."""
     import urllib.request
 
-    from reglab.tracking.uri import without_password
+    from reglab.masking import mask_uri
 
     parts = urlsplit(uri)
     through = urllib.request.getproxies().get(parts.scheme)
     if not through or urllib.request.proxy_bypass(parts.hostname or ""):
         return ""
-    return f" (requests go through {parts.scheme}_proxy={without_password(through)}; no_proxy lists exceptions)"
+    return f" (requests go through {parts.scheme}_proxy={mask_uri(through)}; no_proxy lists exceptions)"
 
 
 def _port_problem(host: str, port: int) -> str:

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from reglab.deadlines import Overdue, waiting
 from reglab.errors import Diverged, StoreLost, is_out_of_memory
+from reglab.masking import redact
 from reglab.own_code import described
 from reglab.stopping import Stopped, at_once
 from reglab.tracking import heartbeat, owner
@@ -152,7 +153,7 @@ class TrackedRun:
         if status == "FAILED" and error is not None:
             line = _one_line(error)
             diverged = {"diverged": "true", "diverged_step": error.step} if isinstance(error, Diverged) else {}
-            report = f"{line}\n\n{''.join(traceback.format_exception(error))}"
+            report = redact(f"{line}\n\n{''.join(traceback.format_exception(error))}")
             memory = {OUT_OF_MEMORY: "true"} if is_out_of_memory(error) else {}
             attempt(lambda: self._buffer.tag({"error": line, **diverged, **memory}))
             attempt(lambda: self._artifacts.write_text(report, "error.txt"))
@@ -176,4 +177,4 @@ def standard_tags() -> dict[str, str]:
 
 def _one_line(error: BaseException) -> str:
     """The error's type and first line, at most 500 characters, behind the line of a user's own code that raised it."""
-    return described(error)[:500]
+    return redact(described(error))[:500]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sqlite3
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from reglab.tracking import database
 from reglab.tracking.client import client_of, patiently
 from reglab.tracking.locks import locked
 from reglab.tracking.uri import Place, check, locate
+from reglab.wording import mlflow_command
 
 _LOCAL_DISKS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs", "apfs", "hfs")
 _MAKING_S = 20.0  # to import MLflow's store and make its tables takes seconds
@@ -130,7 +132,7 @@ def _open(place: Place, experiment: str, writes: bool) -> Store:
     if found.lifecycle_stage != LifecycleStage.ACTIVE:
         raise ConfigError(
             f"tracking.experiment={experiment}: was deleted; choose another name or restore it: "
-            f"MLFLOW_TRACKING_URI={place.shown} mlflow experiments restore --experiment-id {found.experiment_id}"
+            f"{mlflow_command(place.uri, 'experiments', 'restore', '--experiment-id', found.experiment_id)}"
         )
     return Store(client, found.experiment_id, experiment, place.uri, read_only=not writes)
 
@@ -187,7 +189,7 @@ def _reason(place: Place, error: Exception) -> str:
     error = getattr(error, "orig", None) or error
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if "database schema" in line or "locate revision" in line:
-        return f"was made by another version of MLflow; back it up, then run: mlflow db upgrade {place.shown}"
+        return f"was made by another version of MLflow; back it up, then: mlflow db upgrade {shlex.quote(place.shown)}"
     if isinstance(error, ImportError):
         return f"its driver is not installed ({line})"
     remedy = "move the file away, or name another" if place.database else "check the address"

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from reglab.errors import ConfigError
+from reglab.masking import mask_uri, remember
 from reglab.paths import PROJECT
 
 DATABASES = ("postgresql", "mysql", "mssql")
@@ -49,7 +50,7 @@ class Place:
     @property
     def shown(self) -> str:
         """The URI without its password."""
-        return without_password(self.uri)
+        return mask_uri(self.uri)
 
     def error(self, problem: str) -> ConfigError:
         """One line that names the key, the URI (without its password) and the problem."""
@@ -78,6 +79,7 @@ def locate(uri: str | None) -> Place:
     if not uri and os.environ.get("MLFLOW_TRACKING_URI"):
         uri, source = os.environ["MLFLOW_TRACKING_URI"], "MLFLOW_TRACKING_URI"
     uri = str(uri) if uri else f"sqlite:///{PROJECT / 'mlflow.db'}"
+    remember(uri)
     place = Place(uri.rstrip("/") if uri.startswith("http") else uri, None, source)
     scheme, colon, rest = uri.partition(":")
     base = scheme.split("+")[0]
@@ -127,15 +129,6 @@ def unusable(uri: str | None) -> ConfigError | None:
     except ConfigError as error:
         return error
     return None
-
-
-def without_password(uri: str) -> str:
-    """`uri` with the password of `user:password@host` replaced by `***`."""
-    scheme, separator, rest = uri.partition("://")
-    authority, slash, path = rest.partition("/")
-    credentials, at, host = authority.rpartition("@")
-    user, colon, _ = credentials.partition(":")
-    return f"{scheme}{separator}{user}:***@{host}{slash}{path}" if at and colon else uri
 
 
 def _sqlite_path(uri: str) -> Path | None:

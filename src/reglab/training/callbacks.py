@@ -7,13 +7,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
 from reglab.stopping import raise_if_stopped
+from reglab.streams import console
 from reglab.training.module import Figures, Module
 
 
@@ -103,7 +103,7 @@ class EpochBar(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws the bar."""
-        console = Console(stderr=True)
+        shown = console(stderr=True)
         self._bar = Progress(
             # What is long gives way first: 80 columns hold the rest.
             TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
@@ -112,8 +112,8 @@ class EpochBar(pl.Callback):
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
             expand=True,
-            console=console,
-            disable=not console.is_terminal,
+            console=shown,
+            disable=not shown.is_terminal,
         )
         self._bar.start()
         self._task = self._bar.add_task(self.description, total=int(trainer.estimated_stepping_batches), figures="")

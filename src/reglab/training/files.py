@@ -8,14 +8,15 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save_file
 from torch import Tensor
 
+from reglab.masking import redact, redact_uris
 from reglab.tracking.environment import environment
 from reglab.tracking.run import TrackedRun
 
 
 def log_recipe(tracked: TrackedRun, cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """What is needed to run it again: ``config.yaml``, ``overrides.yaml``, ``environment.json``."""
-    tracked.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
-    tracked.log_text(OmegaConf.to_yaml(OmegaConf.create(list(overrides))), "overrides.yaml")
+    """What is needed to run it again, without secrets: ``config.yaml``, ``overrides.yaml``, ``environment.json``."""
+    tracked.log_text(redact(OmegaConf.to_yaml(cfg, resolve=True)), "config.yaml")
+    tracked.log_text(OmegaConf.to_yaml(OmegaConf.create(redact_uris(overrides))), "overrides.yaml")
     tracked.log_text(json.dumps(environment(cfg.trainer.accelerator), indent=2, sort_keys=True), "environment.json")
 
 

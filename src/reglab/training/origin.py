@@ -15,9 +15,11 @@ from reglab.config.identity import setting
 from reglab.config.suggest import did_you_mean
 from reglab.config.trusted import check_overrides, check_targets
 from reglab.errors import ConfigError
+from reglab.masking import mask_uri
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, connected, open_store
-from reglab.tracking.uri import Place, resolve, without_password
+from reglab.tracking.uri import Place, resolve
+from reglab.wording import mlflow_command
 
 _FILES = ("path", "root")  # a user's data, which enter the identity by their content
 
@@ -53,7 +55,8 @@ def find(uri: str | None, run_id: str, own: str | None = None) -> Origin:
     queries.bury(store)
     record = queries.get(store, run_id)
     if record is None:
-        raise ConfigError(f"run_id={run_id}: was deleted; restore it (mlflow runs restore --run-id {run_id})")
+        restore = mlflow_command(store.uri, "runs", "restore", "--run-id", run_id)
+        raise ConfigError(f"run_id={run_id}: was deleted; restore it: {restore}")
     _refuse_what_has_no_result(store, record)
     files = artifacts.of(store, run_id)
     overrides = yaml.safe_load(files.read_text("overrides.yaml") or "null")
@@ -113,7 +116,7 @@ def _store_of(place: Place, uri: str | None, run_id: str) -> Store:
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        where = without_password(place.uri)
+        where = mask_uri(place.uri)
         raise ConfigError(f"run_id={run_id}: no such run in {where}{_near(client, run_id)}") from error
     return open_store(uri, experiment.name)
 

@@ -1,6 +1,5 @@
 """Config in, trained and tracked run out."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from omegaconf import DictConfig
 from reglab.config.identity import config_hash, strategy
 from reglab.errors import InProgress
 from reglab.stopping import exits_are_errors, stoppable
+from reglab.streams import note
 from reglab.tracking.closing import signals_held
 from reglab.tracking.queries import Record, bury, taken
 from reglab.tracking.run import TrackedRun
@@ -179,4 +179,5 @@ def _note(tracked: TrackedRun, tag: str, sentences: Sequence[str], *, aloud: boo
     if sentences:
         tracked.set_tags({tag: "; ".join(sentences)})
     if aloud:
-        sys.stderr.write("".join(f"note: {sentence}\n" for sentence in sentences))
+        for sentence in sentences:
+            note(f"note: {sentence}")

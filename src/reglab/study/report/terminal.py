@@ -1,9 +1,9 @@
 """The report as text: for the terminal, and as Markdown for the tracker's own page."""
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reglab import streams
 from reglab.study.report import figures, style
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.make import Report
@@ -19,18 +19,13 @@ _SHORT = {
     "too few seeds to tell": "too few seeds",
     "too few data sets to tell": "too few data sets",
 }
-_PIPED = 140  # columns in a file or a pipe, where nothing is cut
 _TASKS = 12  # told one by one
 _NOTE = 7500  # characters; MLflow keeps 8,000 of a tag
 
 
 def show(report: Report, browse: str, console: "Console | None" = None) -> None:
     """Print the leaderboard, the answer, where the report lies and the command to browse the runs with."""
-    from rich.console import Console
-
-    console = console or Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _PIPED
+    console = console or streams.console()
     question = report.findings.question
     if report.findings.lines:
         unit = "tasks" if report.findings.overall else "seeds"

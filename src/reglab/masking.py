@@ -1,0 +1,185 @@
+"""Secrets in tracking URIs and environment variables: found, hidden from the process list, masked in every text.
+
+`mask_uri` masks one URI by its structure. `redact` masks, in any text, the secrets that this process has met so far
+(`remember`) and those of environment variables named like one (``MLFLOW_TRACKING_PASSWORD``, ``HF_TOKEN``).
+"""
+
+import base64
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+MASK = "***"
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+_NAMES = r"pass(?:word|wd|phrase)?|pwd|token|secret|api[_-]?key|access[_-]?key|credential|signature|sig"
+_VARIABLE = re.compile(_NAMES, re.IGNORECASE)
+_SETTING = re.compile(rf"\b[\w.-]*(?:{_NAMES})[\w.-]*=([^&;?#\s'\"]+)", re.IGNORECASE)
+_USERINFO = re.compile(r"([^:/?#@]*):(.*)@", re.DOTALL)  # to the last @: a password may hold / ? # and @
+_TOKEN = re.compile(r"([^:/?#@]+)@")
+_IN_TEXT = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/?#@'\"]*):[^\s@'\"]+@", re.IGNORECASE)
+_OVERRIDE = re.compile(r"(\+{0,2}tracking\.uri)=(.*)", re.DOTALL)
+_DATABASES = ("postgres", "mysql", "mariadb", "mssql", "oracle", "sqlite")
+# Of a URI's query only these values are shown.
+_SHOWN = {"mode", "cache", "timeout", "uri", "vfs", "nolock", "immutable", "sslmode", "ssl_mode", "sslrootcert", "host"}
+_SHOWN |= {"port", "charset", "connect_timeout", "application_name", "driver", "target_session_attrs"}
+_known: dict[str, str] = {}
+
+
+def mask_uri(uri: str) -> str:
+    """Return a URI with ``***`` for each secret: password, token before the host, values of the query, fragment.
+
+    >>> mask_uri("postgresql://me:a/b@db:5432/lab?sslmode=require&sslpassword=c")
+    'postgresql://me:***@db:5432/lab?sslmode=require&sslpassword=***'
+    >>> mask_uri("https://token@host")
+    'https://***@host'
+    """
+    shown, done = [], 0
+    for begin, end in _spans(uri):
+        shown += [uri[done:begin], MASK]
+        done = end
+    return "".join([*shown, uri[done:]])
+
+
+def holds_secret(uri: str) -> bool:
+    """Whether `mask_uri` changes the URI."""
+    return mask_uri(uri) != uri
+
+
+def remember(uri: str) -> None:
+    """Make `redact` mask this URI and its secrets from now on."""
+    masked = mask_uri(uri)
+    if masked == uri:
+        return
+    _known[uri] = masked
+    before = _before_host(uri)
+    if before is not None:
+        _known[f"{before[0]}:{before[1]}@" if before[1] is not None else f"{before[0]}@"] = f"{MASK}@"
+    # A user's name is no secret, unless it stands alone: then it is a token.
+    secrets = [] if before is None else [before[1] or before[0]]
+    secrets += [uri[begin:end] for begin, end in _spans(uri)[before is not None :]]
+    for secret in secrets:
+        # Whoever reads the URI otherwise tells of the parts.
+        plain = {secret, unquote(secret), unquote_plus(secret), *re.split("[/?#@:&=]", secret)}
+        forms = {form for text in plain for form in (text, quote(text, safe=""), quote_plus(text))}
+        plain = {text for text in plain if _telling(text)} | ({f"{before[0]}:{before[1]}"} if before else set())
+        forms |= {base64.b64encode(text.encode(errors="surrogateescape")).decode() for text in plain}
+        _known.update({form: MASK for form in forms if _telling(form)})
+
+
+def redact(text: str) -> str:
+    """Return a text without the secrets that are known, and without passwords of any URI in it."""
+    known = {**_known, **dict.fromkeys(_of_environment(), MASK)}
+    for secret in sorted(known, key=len, reverse=True):
+        if secret in text:
+            text = re.sub(
+                rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", known[secret].replace("\\", r"\\"), text
+            )
+    return text
+
+
+def redact_uris(overrides: Iterable[str]) -> list[str]:
+    """Return overrides with the secrets of a ``tracking.uri`` masked."""
+    found = []
+    for override in overrides:
+        typed = _OVERRIDE.fullmatch(override)
+        found.append(redact(f"{typed[1]}={mask_uri(typed[2])}" if typed else override))
+    return found
+
+
+def hide_typed(arguments: Sequence[str]) -> list[str]:
+    """Take a ``tracking.uri`` that holds a secret off the command line, which everybody on this machine can read.
+
+    It goes to the environment variable `URI_VARIABLE`, and the process starts again without it. So no config, no list
+    of overrides and no worker ever has it.
+
+    Args:
+        arguments: of the command line.
+
+    Returns:
+        the arguments, with ``tracking.uri=null`` in its place.
+    """
+    found, moved = list(arguments), {}
+    for place, argument in enumerate(arguments):
+        typed = _OVERRIDE.fullmatch(argument)
+        if typed and holds_secret(uri := _unquoted(typed[2])):
+            os.environ[URI_VARIABLE] = uri
+            moved[argument] = found[place] = f"{typed[1]}=null"
+    if moved:
+        sys.stderr.write(f"note: tracking.uri holds a secret: keep it out of the shell's history by {URI_VARIABLE}\n")
+        sys.stderr.flush()
+    if moved and set(moved) <= set(sys.orig_argv):
+        os.execv(sys.executable, [sys.executable, *(moved.get(word, word) for word in sys.orig_argv[1:])])
+    return found
+
+
+def _unquoted(value: str) -> str:
+    """The value as Hydra reads it where it is in quotes."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1].replace(f"\\{value[0]}", value[0])
+    return value
+
+
+def _before_host(uri: str) -> tuple[str, str | None] | None:
+    """User and password, where something stands before the host."""
+    rest = uri.partition("://")[2] or uri
+    if found := _USERINFO.match(rest):
+        return found[1], found[2]
+    found = _TOKEN.match(rest)
+    return (found[1], None) if found and holds_secret(uri) else None
+
+
+def _spans(uri: str) -> list[tuple[int, int]]:
+    """Where the secrets of a URI stand, from left to right, without overlaps."""
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(_found(uri)):
+        if merged and begin < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def _found(uri: str) -> Iterator[tuple[int, int]]:
+    scheme, separator, rest = uri.partition("://")
+    start = len(scheme) + len(separator) if separator else 0
+    rest = rest if separator else uri
+    database = scheme.lower().startswith(_DATABASES)
+    whole = _USERINFO.match(rest)
+    after = 0
+    if whole is not None:
+        after = whole.end()
+        yield start + (whole.start(2) if database or not separator else 0), start + whole.end(2)
+    elif separator and not database and (token := _TOKEN.match(rest)) is not None:
+        after = token.end()
+        yield start, start + token.end(1)
+    for setting in _SETTING.finditer(rest):
+        yield start + setting.start(1), start + setting.end(1)
+    query = rest.find("?", after)
+    fragment = rest.find("#", after)
+    if fragment >= 0 and fragment + 1 < len(rest):
+        yield start + fragment + 1, start + len(rest)
+    if query >= 0 and (fragment < 0 or query < fragment):
+        at = query + 1
+        for item in re.split("[&;]", rest[at : fragment if fragment >= 0 else len(rest)]):
+            name, equals, value = item.partition("=")
+            if equals and value and name.lower() not in _SHOWN:
+                yield start + at + len(name) + 1, start + at + len(item)
+            elif item and not equals:
+                yield start + at, start + at + len(item)
+            at += len(item) + 1
+
+
+def _telling(secret: str) -> bool:
+    """Whether a text that stands alone is a secret's and not a word or a number that is there by chance."""
+    if secret.replace(".", "").isdigit():
+        return False
+    return len(secret) >= 8 or (len(secret) >= 4 and not secret.isalpha())
+
+
+def _of_environment() -> Iterator[str]:
+    for name, value in os.environ.items():
+        if _VARIABLE.search(name) and _telling(value) and not value.startswith(("/", "~")):
+            yield value

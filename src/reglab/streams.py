@@ -1,0 +1,180 @@
+"""Standard output and error: whatever the encoding, the terminal or the reader, to write never changes what is done.
+
+`prepare` is called once by every entry point and worker. All that this project writes goes through `write`,
+`write_line`, `note` and `console`.
+"""
+
+import codecs
+import errno
+import os
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TextIO
+
+from reglab.masking import redact
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+PIPED_WIDTH = 140  # columns in a file or a pipe, where nothing is cut
+_HANDLER = "reglab-legible"
+_LOOK_ALIKES = {"−": "-", "–": "-", "—": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "±": "+/-", "×": "x"}
+# Besides C0, DEL and C1: what turns the direction of a text, breaks its lines, or cannot be seen.
+_INVISIBLE = {0x61C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0x2060, 0xFEFF}
+_INVISIBLE |= {*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000), *range(0xE0000, 0xE0080)}
+_ESCAPES = {c: f"\\x{c:02x}" for c in (*range(0x20), *range(0x7F, 0xA0))}
+_ESCAPES |= {c: f"\\u{c:04x}" if c < 0x10000 else f"\\U{c:08x}" for c in _INVISIBLE}
+_NAME = {**_ESCAPES, ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+_TEXT = {code: text for code, text in _NAME.items() if code not in (ord("\n"), ord("\t"))}
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """Return a text with escapes (``\\x1b``) for what a terminal or a page would act on instead of showing it.
+
+    Args:
+        text: from a store, a file or a user.
+        lines: line breaks and tabs stay.
+
+    >>> visible("l1\\x1b[31m")
+    'l1\\\\x1b[31m'
+    """
+    return text.translate(_TEXT if lines else _NAME)
+
+
+class Stream:
+    """A text stream that cannot fail: what its encoding lacks is spelt, and after its reader has gone it is silent.
+
+    Secrets that are known are masked in all that is written, by whatever library.
+
+    Args:
+        stream: the stream itself.
+        name: for the note on what is lost.
+    """
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._lost = False
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors=_HANDLER)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, or nothing once the stream is lost; returns its length."""
+        shown = redact(text)
+        if not self._lost:
+            try:
+                self._stream.write(shown)
+            except UnicodeEncodeError:  # of a stream that cannot be configured
+                encoding = self._stream.encoding or "ascii"
+                self._stream.write(shown.encode(encoding, _HANDLER).decode(encoding))
+            except (OSError, ValueError) as error:
+                self._lose(error)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write them."""
+        self.write("".join(lines))
+
+    def flush(self) -> None:
+        """Flush it."""
+        if not self._lost:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        """What is left in buffers goes nowhere: else it would fail once more at the end, and change the exit code."""
+        self._lost = True
+        try:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+        except (OSError, ValueError):
+            pass
+        if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EBADF) and self._name != "error":
+            note(f"standard {self._name}: {error.strerror}; what follows is lost")
+
+
+def prepare() -> None:
+    """Make ``sys.stdout`` and ``sys.stderr`` streams that cannot fail; a closed one becomes a silent one."""
+    _open_closed()
+    for name, attribute in (("output", "stdout"), ("error", "stderr")):
+        stream = getattr(sys, attribute)
+        if not isinstance(stream, Stream):
+            silent = open(os.devnull, "w", encoding="utf-8") if stream is None else stream  # noqa: SIM115
+            setattr(sys, attribute, Stream(silent, name))
+
+
+def _open_closed() -> None:
+    """Where 1 or 2 is closed, the next file that is opened, a database for one, would get what is written there."""
+    for standard in (0, 1, 2):
+        try:
+            os.fstat(standard)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def write(text: str, *, raw: bool = False) -> None:
+    """Write a text to standard output.
+
+    Args:
+        text: with its line ends.
+        raw: nothing is escaped where no terminal reads it.
+    """
+    sys.stdout.write(text if raw and not sys.stdout.isatty() else visible(text, lines=True))
+    sys.stdout.flush()
+
+
+def write_line(text: str) -> None:
+    """Write a line to standard output, in one write, so that lines of several processes do not mix."""
+    write(f"{text}\n")
+
+
+def note(text: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(f"{visible(text, lines=True)}\n")
+    sys.stderr.flush()
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Rich's console, whose texts are `visible`; `PIPED_WIDTH` columns wide where no terminal says how wide it is."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, emoji=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPED_WIDTH
+    made.push_render_hook(_Hook())  # type: ignore[arg-type]  # a protocol in all but name
+    return made
+
+
+class _Hook:
+    def process_renderables(self, renderables: "list[RenderableType]") -> "list[RenderableType]":
+        return [_Visible(one) for one in renderables]
+
+
+class _Visible:
+    """A renderable of Rich whose text is `visible`, while its colours and movements stay."""
+
+    def __init__(self, inner: "RenderableType") -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.segment import Segment
+
+        for segment in console.render(self._inner, options):
+            yield segment if segment.control else Segment(visible(segment.text, lines=True), segment.style)
+
+
+def _legible(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    spelt = "".join(_LOOK_ALIKES.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking)
+    return spelt, error.end
+
+
+codecs.register_error(_HANDLER, _legible)

@@ -1,0 +1,113 @@
+"""Secrets of tracking URIs: wherever they stand, they are masked in the URI and in every text."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from reglab import masking
+from reglab.masking import mask_uri, redact, redact_uris, remember
+
+SECRET = "s3cr3t-PW"
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_known", {})
+
+
+URIS = {
+    "password": f"http://me:{SECRET}@host:5000",
+    "slash": f"http://me:a/{SECRET}@host",
+    "at and question mark": f"postgresql://me:a@?{SECRET}@host/lab",
+    "no user": f"postgresql://:{SECRET}@host/lab",
+    "token": f"https://{SECRET}@host/path",
+    "token as user": f"https://{SECRET}:@host/path",
+    "percent-encoded": "https://me:s3cr3t%2DPW@host",
+    "query": f"http://host?password={SECRET}",
+    "query of a database": f"postgresql+psycopg2://host/lab?user=me&sslmode=require&sslpassword={SECRET}",
+    "token in the query": f"http://host/path?token={SECRET}&x",
+    "bare word in the query": f"http://host/?{SECRET}",
+    "access token": f"mysql://host/lab?access_token={SECRET}",
+    "key": f"http://host?api_key={SECRET}",
+    "any other key": f"http://host?q={SECRET}",
+    "signature": f"s3://bucket/x?X-Amz-Signature={SECRET}",
+    "fragment": f"http://host/#{SECRET}",
+    "semicolon": f"mssql+pyodbc://host:1433;password={SECRET}",
+    "sqlite": f"sqlite:////tmp/x.db?key={SECRET}",
+    "no scheme": f"me:{SECRET}@host/lab",
+}
+
+
+@pytest.mark.parametrize("uri", URIS.values(), ids=URIS)
+def test_a_secret_is_masked_wherever_it_stands(uri: str) -> None:
+    for secret in (SECRET, "s3cr3t%2DPW"):
+        assert secret not in mask_uri(uri)
+    assert "***" in mask_uri(uri)
+    assert mask_uri(mask_uri(uri)) == mask_uri(uri)
+
+
+@pytest.mark.parametrize("uri", URIS.values(), ids=URIS)
+def test_it_is_masked_in_texts_too(uri: str) -> None:
+    remember(uri)
+    text = redact(f"cannot reach {uri}/api: login of {SECRET!r} failed, s3cr3t%2DPW, --pw={SECRET}; a{SECRET}z")
+    assert text.endswith(f"; a{SECRET}z")  # another word
+    assert SECRET not in text.removesuffix(f"; a{SECRET}z")
+    assert "cannot reach" in text
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("sqlite:////tmp/a@b:c.db", "sqlite:///x.db?timeout=5", "http://127.0.0.1:5000", "mlruns", "databricks"),
+        *("postgresql://me@host:5432/lab?sslmode=require", "https://host/a:b@c"),
+    ],
+)
+def test_what_holds_no_secret_stays(uri: str) -> None:
+    assert mask_uri(uri) == uri
+    remember(uri)
+    assert masking._known == {}
+
+
+def test_words_and_numbers_that_are_there_by_chance_stay() -> None:
+    remember("postgresql://me:lab@host/lab")
+    remember("postgresql://me:12345678@host/lab")
+    assert redact("lab: test/loss 0.12345678") == "lab: test/loss 0.12345678"
+    assert redact("postgresql://me:lab@host/lab") == "postgresql://me:***@host/lab"
+
+
+def test_secrets_of_the_environment_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    assert redact(f"false: {SECRET}!") == "false: ***!"
+
+
+def test_overrides_are_kept_without_secrets() -> None:
+    assert redact_uris(["seed=1", f"tracking.uri='http://me:{SECRET}@host'", f"+tracking.uri={SECRET}@host"]) == [
+        "seed=1",
+        "tracking.uri='http://***@host'",
+        f"+tracking.uri={SECRET}@host",
+    ]
+
+
+HIDES = """
+import os, sys
+from reglab.masking import hide_typed
+line = open("/proc/self/cmdline").read().split(chr(0))[-4:-1]
+print(hide_typed(sys.argv[1:]), line, os.environ["MLFLOW_TRACKING_URI"])
+"""
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_typed_secret_leaves_the_command_line(tmp_path: object, quote: str) -> None:
+    uri = f"postgresql://me:{SECRET}@host/lab"
+    script = os.path.join(str(tmp_path), "script.py")
+    with open(script, "w") as file:
+        file.write(HIDES)
+    line = [sys.executable, script, "-m", f"tracking.uri={quote}{uri}{quote}", "seed=0"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    after = ["-m", "tracking.uri=null", "seed=0"]
+    assert done.stdout == f"{after} {after} {uri}\n"
+    assert done.stderr.count("MLFLOW_TRACKING_URI") == 1
+    assert SECRET not in done.stderr
