@@ -42,7 +42,9 @@ def test_what_cannot_be_run_again_is_refused_in_one_line(store: Store, tmp_path:
     assert refused(store, typed) == f"run_id={typed}: no such run in {store.uri}; did you mean {own}?"
     assert refused(store, "?").endswith("; make train prints ids")
     store.client.delete_run(own)
-    assert refused(store, own) == f"run_id={own}: was deleted; restore it (mlflow runs restore --run-id {own})"
+    assert refused(store, own) == (
+        f"run_id={own}: was deleted; restore it: MLFLOW_TRACKING_URI={store.uri} mlflow runs restore --run-id {own}"
+    )
     with pytest.raises(ConfigError, match=r"nothing was tracked there yet; make a run: make train$"):
         rerun(f"sqlite:///{tmp_path}/other.db", own)
     assert not (tmp_path / "other.db").exists()
