@@ -94,9 +94,9 @@ def _print_shared_names(jobs: Sequence[Job]) -> None:
         contents.setdefault(data_name(job.config), set()).add(str(data.get("path") or data.get("root")))
     for name, found in contents.items():
         if len(found) > 1:
-            sys.stderr.write(
+            note(
                 f"note: {len(found)} data sets of this sweep are called {name}; reports tell them apart by a hash of "
-                "their content, and by data.name where that names each\n"
+                "their content, and by data.name where that names each"
             )
 
 
