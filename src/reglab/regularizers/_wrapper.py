@@ -120,6 +120,10 @@ class BeforeUpdate(Wrapper):
         super().__init__(base)
         self._change = change
 
+    def around(self, wrap: Callable[[Callable[[], None]], Callable[[], None]]) -> None:
+        """Replace the change by what `wrap` makes of it."""
+        self._change = wrap(self._change)
+
     def step(self, closure: Closure | None = None) -> Any:
         """One step; without a closure the gradients are there already."""
         if closure is None:

@@ -20,6 +20,7 @@ from reglab.regularizers.base import Regularizer
 from reglab.training.guard import MeasuredStep, NoEffectError, check_effects
 from reglab.training.modes import set_training
 from reglab.training.penalty import Penalty, refusal
+from reglab.training.ranks import Ranks, check_strategy
 
 
 class Regularize(pl.Callback):
@@ -36,6 +37,13 @@ class Regularize(pl.Callback):
     What they act on is set to training mode, with a warning, as `reglab.training.modes.set_training` does it; the modes
     come back at the end. Before the first step the effect of each is measured on its batch, by ``training_step``
     without logging, and one without effect is refused, see `reglab.training.guard`.
+
+    Where gradients of several batches are accumulated, Lightning divides each loss by ``accumulate_grad_batches``, in
+    the last, shorter window of an epoch too; penalties act in full in every step. A step that a GradScaler skips is
+    none.
+    Under several ranks (``strategy="ddp"``) noise on weights and gradients is the same on all, and noise on activations
+    differs by rank; `attention_dropout` draws as the model's attention does. Strategies that split weights are refused,
+    and so are manual optimization and several optimizers.
 
     Their hooks are taken off the module when training is over. Checkpoints hold what they know of it, so that a resumed
     training goes on as it would have. Weights that the optimizer was not given are left alone.
@@ -64,6 +72,8 @@ class Regularize(pl.Callback):
         """Attaches the regularizers and wraps the optimizer."""
         if not pl_module.automatic_optimization or len(trainer.optimizers) != 1:
             raise ConfigError("Regularize: needs automatic optimization with one optimizer; leave the callback out")
+        check_strategy(trainer.strategy)
+        ranks = Ranks(trainer.global_rank, pl_module.device) if trainer.world_size > 1 else None
         self._model = pl_module.get_submodule(self._name)
         self._plain = trainer.optimizers[0]
         self._called = False
@@ -72,10 +82,13 @@ class Regularize(pl.Callback):
         if woken := set_training(self._model):
             names = ", ".join(name or "the module" for name in woken[:3])
             rank_zero_warn(f"Regularize: {names} came in eval mode and is set to training mode for fit")
-        self._attach(pl_module)
+        self._attach(pl_module, ranks)
         self._penalties = [Penalty(r, self._model, self._owned) for r in self.regularizers if overrides(r, "loss")]
         self._dispatch = Dispatch(self.regularizers, self._model)
-        trainer.strategy.optimizers = [self._dispatch.wrapped(self._plain)]
+        optimizer = self._dispatch.wrapped(self._plain)
+        if ranks is not None:
+            ranks.optimizer(self.regularizers, optimizer)
+        trainer.strategy.optimizers = [optimizer]
         self._seen = trainer.global_step
         self._measured = False
 
@@ -110,17 +123,22 @@ class Regularize(pl.Callback):
             self._model, self.regularizers, groups, [pl_module, *self.regularizers], loss, add_penalties
         )
 
-    def _attach(self, pl_module: pl.LightningModule) -> None:
+    def _attach(self, pl_module: pl.LightningModule, ranks: Ranks | None) -> None:
         before = [parameter.detach().clone() for parameter in self._model.parameters()] if self._remembered else []
         known = {key for _, key in _hooks_of(pl_module)}
         self._model.register_forward_hook(self._note_call)
         for regularizer in self.regularizers:
             regularizer.to(pl_module.device)
             own = len(_hooks_of(self._model, itself=True))
+            before_it = {key for _, key in _hooks_of(pl_module)}
             if not attached(regularizer, self._model):
                 raise ConfigError(refusal(regularizer, f"found nothing to act on; {regularizer.needs}"))
             if len(_hooks_of(self._model, itself=True)) > own:
                 self._waiting.append(regularizer)
+            if ranks is not None:
+                for hooks, key in _hooks_of(pl_module):
+                    if key not in before_it:
+                        hooks[key] = ranks.hook(regularizer, hooks[key])
         self._hooks = [(hooks, key) for hooks, key in _hooks_of(pl_module) if key not in known]
         if self._remembered:  # and a checkpoint's weights are already what attaching made of the first ones
             with torch.no_grad():

@@ -1,0 +1,78 @@
+"""Random draws of regularizers under several ranks (DistributedDataParallel).
+
+Every rank trains a replica on examples of its own. What is drawn for weights and gradients must be the same on all, or
+replicas drift apart; what is drawn for examples must differ, or the ranks' examples share their masks. The global
+generators of ranks may agree or not, as the user seeded them, so neither is left to these.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy
+from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+from reglab.regularizers._wrapper import BeforeUpdate, Wrapper
+from reglab.regularizers.base import Regularizer
+from reglab.seeding import mix
+
+Call = Callable[..., Any]
+
+
+def check_strategy(strategy: Any) -> None:
+    """Refuse strategies that keep parts of the weights on each rank.
+
+    Raises:
+        ConfigError: names the strategy and the remedy.
+    """
+    if not isinstance(strategy, SingleDeviceStrategy | DDPStrategy) or isinstance(strategy, DeepSpeedStrategy):
+        name = type(strategy).__name__
+        raise ConfigError(f"Regularize: needs whole weights on each rank, which {name} splits; use strategy='ddp'")
+
+
+class Ranks:
+    """Draws under several ranks.
+
+    Args:
+        rank: of this process, from 0.
+        device: of its replica.
+    """
+
+    def __init__(self, rank: int, device: torch.device) -> None:
+        self._rank, self._device = rank, device
+
+    def hook(self, regularizer: Regularizer, hook: Call) -> Call:
+        """Return a forward hook whose draws agree on all ranks or differ, as the regularizer needs it."""
+
+        def drawn(module: nn.Module, *rest: Any) -> Any:
+            # In evaluation nothing is drawn, and ranks may have different numbers of batches.
+            return (
+                self._draw(hook, "weights" in regularizer.draws, module, *rest)
+                if module.training
+                else hook(module, *rest)
+            )
+
+        return drawn
+
+    def optimizer(self, regularizers: list[Regularizer], optimizer: torch.optim.Optimizer) -> None:
+        """Make the draws of wrapped optimizers agree: all of them are for gradients."""
+        while isinstance(optimizer, Wrapper):
+            if isinstance(optimizer, BeforeUpdate) and any("weights" in r.draws for r in regularizers):
+                optimizer.around(lambda change: lambda: self._draw(change, True))
+            optimizer = optimizer.base
+
+    def _draw(self, call: Call, agreed: bool, *inputs: Any) -> Any:
+        # From the global generator: activation checkpointing and the second pass of SAM repeat its draws.
+        seed = torch.randint(2**62, (1,))
+        if agreed:
+            seed = self._of_first_rank(seed)
+        number = int(seed) if agreed else mix(int(seed), self._rank)
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(number)
+            return call(*inputs)
+
+    def _of_first_rank(self, seed: Tensor) -> Tensor:
+        seed = seed.to(self._device)
+        torch.distributed.broadcast(seed, src=0)
+        return seed
