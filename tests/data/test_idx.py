@@ -108,3 +108,15 @@ def test_what_does_not_fit_is_one_line(folder: Path, name: str, content: bytes |
 def test_another_type_of_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="type 0x0d in 1 dimensions"):
         parsed(struct.pack(">HBBI", 0, 0x0D, 1, 2) + bytes(8), 1)
+
+
+def test_files_of_two_data_sets_in_one_folder_are_refused_and_hidden_ones_left_out(tmp_path):
+    for name in ("emnist-digits", "emnist-letters"):
+        for what in ("images-idx3", "labels-idx1"):
+            (tmp_path / f"{name}-train-{what}-ubyte").touch()
+    with pytest.raises(ConfigError, match=r"holds emnist-digits-train-images.* and emnist-letters-train-images"):
+        Idx(root=str(tmp_path), seed=0, split_seed=0).setup()
+    for file in tmp_path.glob("emnist-letters*"):
+        file.rename(tmp_path / f"._{file.name}")
+    with pytest.raises(ConfigError, match=r"emnist-digits-train-images-idx3-ubyte is no file of MNIST's format"):
+        Idx(root=str(tmp_path), seed=0, split_seed=0).setup()

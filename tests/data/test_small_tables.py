@@ -371,3 +371,16 @@ def test_tables_of_the_hub_are_read_alike(tmp_path: Path) -> None:
     FRAME.assign(w=[[1, 2]] * N).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(ConfigError, match="column 'w' holds lists or structs"):
         Huggingface(path=str(tmp_path), target="y", seed=0, split_seed=0).setup()
+
+
+def test_groups_that_are_one_number_in_two_ways_are_refused(tmp_path: Path) -> None:
+    content = lines(lambda i: f"{REAL[i]:.3f},{['1', '1.0', '2', '3'][i % 4]},{LABEL[i]}", "a,g,y")
+    with pytest.raises(ConfigError, match=r"^data.split_column=g: the groups '1' and '1.0' are one number"):
+        ready(tmp_path / "t.csv", content, split_column="g", split_by="groups")
+
+
+def test_the_hubs_reader_of_csv_files_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(column(lambda i: f"{REAL[i]:.3f}"))
+    data = Huggingface(path=str(tmp_path), target="y", seed=0, split_seed=0)
+    data.setup()
+    assert "NA and None are missing values" in data.remarks[-1]

@@ -5,14 +5,14 @@ import hashlib
 import time
 from pathlib import Path
 
-from reglab.data.files import check_regular
+from reglab.data.files import check_regular, walk
 
 _looked: dict[str, tuple[float, str]] = {}  # folders: until when what was found is taken to hold, and what
 _SLOW_S, _KEEP = 0.05, 20  # a look that took longer is not repeated before so many times as long
 
 
 def content(path: str | Path, key: str | None = None) -> str:
-    """SHA-256 of a file's bytes, or of a folder's file names and bytes (hex).
+    """SHA-256 of a file's bytes, or of a folder's visible files, names and bytes (hex).
 
     It is remembered until the file changes. A folder of thousands of files is not looked at again for each of a study's
     configs, but after twenty times as long as a look takes.
@@ -37,7 +37,7 @@ def _folder(path: Path) -> str:
     if key in _looked and began < _looked[key][0]:
         return _looked[key][1]
     whole = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    for file in sorted(walk(path)):
         whole.update(f"{file.relative_to(path).as_posix()}\0{content(file)}\0".encode())
     took = time.monotonic() - began
     if took > _SLOW_S:

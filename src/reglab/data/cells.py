@@ -5,7 +5,7 @@ column of texts only the empty cell is: a class called None, or Namibia's NA, st
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
@@ -360,6 +360,19 @@ def _check_exact(distinct: int, values: np.ndarray, key: str) -> None:
             f"{key} holds whole numbers beyond 2^53 that a float64 does not tell apart; subtract their smallest, write "
             "codes with a letter before them, or leave the column out (data.ignore)"
         )
+
+
+def check_spellings(names: Sequence[str], key: str) -> None:
+    """Raise where names are one number written in several ways: 7 and 007, 1 and 1.0.
+
+    Args:
+        names: of classes or groups.
+        key: begins the message, with what they are: ``data.target=y: the classes``.
+    """
+    first: dict[float, str] = {}
+    for name in filter(_PATTERNS[PLAIN].fullmatch, names):
+        if first.setdefault(float(name), name) != name:
+            raise ConfigError(f"{key} {first[float(name)]!r} and {name!r} are one number; write both alike")
 
 
 def written_twice(labels: list[str]) -> Iterator[tuple[str, str]]:

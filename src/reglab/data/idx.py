@@ -79,11 +79,17 @@ def _part(root: str, files: list[Path], part: str) -> tuple[np.ndarray, np.ndarr
 def _array(root: str, files: list[Path], part: str, what: str) -> np.ndarray:
     words = ("t10k", "test") if part == "t10k" else (part,)
     ends = tuple(f"{what}{between}{_KINDS[what]}-ubyte{packed}" for between in "-." for packed in ("", ".gz"))
-    found = [path for path in files if path.name.endswith(ends) and any(word in path.name for word in words)]
+    found = [
+        path
+        for path in files
+        if path.name.endswith(ends) and any(word in path.name for word in words) and not path.name.startswith(".")
+    ]
     if not found:
         raise ConfigError(
             f"data.root={root}: holds no {part}-{what}-{_KINDS[what]}-ubyte, nor with .gz; give its folder"
         )
+    if len({path.name.removesuffix(".gz") for path in found}) > 1:
+        raise ConfigError(f"data.root={root}: holds {found[0].name} and {found[1].name}; leave one of them there")
     check_regular(found[0], f"data.root={root}: {found[0].name}")
     try:
         return parsed(_content(found[0]), int(_KINDS[what][-1]))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reglab.data.cells import numbers, text
+from reglab.data.cells import check_spellings, numbers, text
 from reglab.data.source import Splitter
 from reglab.data.split_folds import folds
 from reglab.data.split_groups import Groups
@@ -43,6 +43,7 @@ def splitter(column: "pd.Series", way: str, test_fold: str | None = None, val_fo
     name = str(column.name)
     if way == "groups":
         numbered, names = pd.factorize(written, sort=True)
+        check_spellings([str(group) for group in names], f"{key}: the groups")
         return Groups(name, numbered.astype(np.int64), [str(group) for group in names])
     if way == "folds":
         return folds(name, written.to_numpy(dtype=str), test_fold, val_fold)

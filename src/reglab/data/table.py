@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from reglab.data.cells import WORDS_FOR_MISSING
-from reglab.data.files import PARQUET, check_file, suffix
+from reglab.data.files import PARQUET, check_file, memory, suffix
 from reglab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _MAGIC = {
     b"SQLite format 3": "an SQLite database: export the table as CSV",
 }
 _SAMPLE = 50  # rows that the separator is found from
+_HEAD = 2**20  # characters that these rows are looked for in
 
 
 class Table(NamedTuple):
@@ -98,7 +99,13 @@ def _dictionaries(metadata: "dict[bytes, bytes]") -> set[str]:
 
 
 def _content(file: Path, path: str) -> str:
-    raw = gzip.decompress(file.read_bytes()) if file.name.lower().endswith(".gz") else file.read_bytes()
+    with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as opened:
+        raw = opened.read(memory() // 4)
+        if opened.read(1):
+            raise ConfigError(
+                f"data.path={path}: unpacks to over {memory() / 2**32:.1f} GiB, a quarter of this machine's memory; "
+                "give a smaller part of it, or a Parquet file"
+            )
     what = next((what for magic, what in _MAGIC.items() if raw.startswith(magic)), None)
     if what is not None:
         raise ConfigError(f"data.path={path}: is {what}")
@@ -119,8 +126,10 @@ def _content(file: Path, path: str) -> str:
 def _separated(content: str, path: str) -> Table:
     separator, start = _layout(content, path)
     body = content[start:]
-    names = [name.strip() for name in _fields(body, separator, 1)[0]]
-    if re.search(rf'(^|{re.escape(separator)})[ ]+"', body, re.MULTILINE):  # pyarrow knows no blanks before quotes
+    names = [name.strip() for name in _fields(_head(body), separator, 1)[0]]
+    if '"' in body and re.search(
+        rf'(^|{re.escape(separator)})[ ]+"', body, re.MULTILINE
+    ):  # pyarrow knows no blanks before quotes
         columns = _by_line(body, separator, path)
     else:
         columns = _at_once(body, separator, len(names), path)
@@ -181,6 +190,12 @@ def _check_quotes(column: "pa.ChunkedArray", separator: str, fields: int, path: 
             )
 
 
+def _head(content: str) -> str:
+    """Whole lines of the beginning."""
+    end = content.rfind("\n", 0, _HEAD)
+    return content if len(content) <= _HEAD or end < 0 else content[: end + 1]
+
+
 def _fields(content: str, separator: str, rows: int) -> list[list[str]]:
     """Of the first rows that are not empty the fields."""
     reader = csv.reader(io.StringIO(content), delimiter=separator, skipinitialspace=True)
@@ -198,13 +213,13 @@ def _fields(content: str, separator: str, rows: int) -> list[list[str]]:
 
 def _layout(content: str, path: str) -> tuple[str, int]:
     """The separator, and where the header begins."""
-    lines = list(_top(content))
+    lines = _top(_head(content))
     if not lines or not lines[-1][1].strip():
         raise ConfigError(f"data.path={path}: is empty; give a file with a header and data below it")
     start, first = lines[-1]
     if named := re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE):  # as Excel writes it
         return named[1], content.index("\n", start) + 1 if "\n" in content[start:] else len(content)
-    head = content[start:]
+    head = _head(content[start : start + 2 * _HEAD])
     separator = max(SEPARATORS, key=lambda one: _agreement(head, one))
     fields = len(_fields(head, separator, 1)[0])
     comments = [line for _, line in lines[:-1] if line.strip()]

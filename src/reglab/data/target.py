@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reglab.data.cells import EXACT, FEW, Read, is_missing_word, numbers, text, written_twice
+from reglab.data.cells import EXACT, FEW, Read, check_spellings, is_missing_word, numbers, text, written_twice
 from reglab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def _named(cells: list[str], are_numbers: bool, key: str) -> tuple[tuple[str, ..
         names = sorted(cells)
         if broken := next((name for name in names if len(name.splitlines()) > 1), None):
             raise ConfigError(f"{key}: the class {broken[:40]!r} has several lines; write classes on one line")
-        _check_spellings(names, key)
+        check_spellings(names, f"{key}: the classes")
+        _check_truth(names, key)
         return tuple(names), [names.index(cell) for cell in cells]
     exact = [Decimal(cell) for cell in cells]
     values = sorted(set(exact))
@@ -112,16 +113,7 @@ def _name(value: Decimal) -> str:
     return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
 
 
-def _check_spellings(names: list[str], key: str) -> None:
-    """Raise where classes are one number, or one truth value, in several ways of writing: 7 and 007, true and 1."""
-    first: dict[float, str] = {}
-    for name in names:
-        try:
-            value = float(name)
-        except ValueError:
-            continue
-        if first.setdefault(value, name) != name:
-            raise ConfigError(f"{key}: the classes {first[value]!r} and {name!r} are one number; write both alike")
+def _check_truth(names: list[str], key: str) -> None:
     folded = {name.casefold() for name in names}
     if folded <= {"true", "false", "0", "1"} and len(folded & {"true", "false"}) and len(folded & {"0", "1"}):
         raise ConfigError(f"{key}: writes truth values in two ways ({', '.join(names)}); write all alike")
