@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from reglab.errors import ConfigError
 from reglab.models import CNN, Linear
 from reglab.regularizers import Dropout
 from reglab.regularizers.dropout import dropped, thinned
@@ -109,3 +110,13 @@ def test_the_dtype_stays(dtype: torch.dtype) -> None:
     values = torch.randn(50, dtype=dtype)
     assert dropped(values, torch.tensor(0.5)).dtype == dtype
     assert torch.equal(dropped(values, torch.tensor(0.0)), values)
+
+
+def test_tokens_are_not_inputs_of_which_some_could_be_dropped() -> None:
+    model = nn.Sequential(nn.Embedding(5, 4), nn.ReLU(), nn.Linear(4, 3))
+    method = Dropout(p=0.1, input_p=0.1)
+    method.attach(model)
+    tokens = torch.arange(5)
+    with pytest.raises(ConfigError, match=r"^regularizer\.dropout\.input_p=0\.1: "):
+        model.train()(tokens)
+    assert model.eval()(tokens).isfinite().all()

@@ -1,11 +1,16 @@
+import copy
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
+from reglab.errors import ConfigError
 from reglab.models import CNN, MLP
-from reglab.regularizers import SpatialDropout
+from reglab.regularizers import DropBlock, SpatialDropout
 from reglab.regularizers._hooks import map_activations
 from reglab.regularizers.spatial_dropout import thinned_channels
+from tests.regularizers.steps import fit_of, task_of
 
 
 @pytest.mark.parametrize("positions", [(9,), (4, 5)], ids=["signal", "image"])
@@ -73,3 +78,88 @@ def test_the_dtype_stays(dtype: torch.dtype) -> None:
     maps, draws = torch.randn(5, 3, 4, dtype=dtype), torch.rand(5, 3)
     assert thinned_channels(maps, draws, torch.tensor(0.5)).dtype == dtype
     assert torch.equal(thinned_channels(maps, draws, torch.tensor(0.0)), maps)
+
+
+class Permuted(nn.Module):
+    """An activation between a convolution and a linear map, of maps with their channels first or last."""
+
+    def __init__(self, last: bool, side: int, norm: bool = False, in_place: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.norm = nn.Conv2d(2, 8, 3, padding=1), nn.BatchNorm2d(8) if norm else nn.Identity()
+        self.act, self.head, self.last = nn.ReLU(inplace=in_place), nn.Linear(8, 3), last
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.norm(self.first(images))
+        maps = self.act(maps.permute(0, 2, 3, 1) if self.last else maps)
+        return self.head(maps.mean((1, 2) if self.last else (2, 3)))
+
+
+@pytest.mark.parametrize("make", [lambda: SpatialDropout(0.5), lambda: DropBlock(0.5, 2)], ids=["spatial", "block"])
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("side", [5, 8])  # 8: as many positions as channels
+def test_channels_that_come_last_are_refused_by_name(make: Any, side: int, norm: bool, in_place: bool) -> None:
+    batch = torch.randn(4, 2, side, side), torch.randint(0, 3, (4,))
+    fit = fit_of(Permuted(False, side, norm, in_place), task_of("classification"), [make()])
+    for _ in range(2):
+        assert fit(batch).isfinite()
+    copy.deepcopy(fit)
+    assert fit.regularizers[0]._unmeasured == {}
+    fit = fit_of(Permuted(True, side, norm, in_place), task_of("classification"), [make()])
+    with pytest.raises(ConfigError, match=r"channels of act, of the shape \(4, \d, \d, \d\)"):
+        fit(batch)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 16])
+@pytest.mark.parametrize("sides", [(2, 2), (4, 4), (9,)], ids=str)
+@pytest.mark.parametrize("norm", ["none", "batch", "layer", "group", "instance"])
+def test_channels_first_are_never_refused(norm: str, sides: tuple[int, ...], channels: int) -> None:
+    conv, batch, instance = (
+        (nn.Conv1d, nn.BatchNorm1d, nn.InstanceNorm1d)
+        if len(sides) == 1
+        else (nn.Conv2d, nn.BatchNorm2d, nn.InstanceNorm2d)
+    )
+    made = {
+        "none": nn.Identity,
+        "batch": lambda: batch(channels),
+        "layer": lambda: nn.LayerNorm((channels, *sides)),
+        "group": lambda: nn.GroupNorm(1, channels),
+        "instance": lambda: instance(channels),
+    }
+    for seed in range(5):
+        torch.manual_seed(seed)
+        net = nn.Sequential(conv(2, channels, 3, padding=1), made[norm](), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+        images = torch.randn(4, 2, *sides)
+        net(images)
+        fit = fit_of(net, task_of("classification"), [SpatialDropout(0.5)])
+        for _ in range(2):
+            assert fit((images, torch.randint(0, 3, (4,)))).isfinite()
+
+
+def test_channels_last_in_memory_are_channels_first_all_the_same() -> None:
+    net = Permuted(False, 8).to(memory_format=torch.channels_last)
+    fit = fit_of(net, task_of("classification"), [SpatialDropout(0.5)])
+    images = torch.randn(4, 2, 8, 8).to(memory_format=torch.channels_last)
+    assert fit((images, torch.randint(0, 3, (4,)))).isfinite()
+
+
+def test_layers_with_weights_between_end_the_maps() -> None:
+    """Places of a sequence are no channels: what a recurrent layer or attention says is no map of a convolution."""
+
+    class Recurring(nn.GRU):
+        is_activation = True
+
+    chain = nn.Sequential(
+        nn.Conv1d(2, 4, 3),
+        nn.ReLU(),
+        Recurring(4, 4),
+        nn.ReLU(),
+        nn.Conv1d(4, 4, 1),
+        nn.Embedding(3, 4),
+        nn.ReLU(),
+        torch.nn.utils.parametrizations.spectral_norm(nn.Conv1d(4, 4, 1)),
+        nn.ReLU(),
+        nn.Linear(4, 3),
+    )
+    assert list(map_activations(chain)) == ["1", "8"]

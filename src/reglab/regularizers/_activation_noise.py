@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from reglab.errors import ConfigError
 from reglab.regularizers._hooks import hidden_activations, map_activations, moved, values_of, with_values
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
+
+_ENTRIES = 8  # of an axis that are looked at to find the one of channels
 
 
 class ActivationNoise(Regularizer):
@@ -43,16 +47,83 @@ class ActivationNoise(Regularizer):
 
 
 class MapNoise(ActivationNoise):
-    """The same for the maps of convolutions: (rows, channels, *positions)."""
+    """The same for the maps of convolutions: (rows, channels, *positions).
+
+    Whether the channels of a map lie on axis 1 is measured in the first training passes: what a network permutes
+    before its activation (channels last) is refused by name.
+    """
 
     dims: ClassVar = (2, 3)
     acts_on: ClassVar = "maps"
     needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
 
+    def __init__(self, **strengths: float) -> None:
+        super().__init__(**strengths)
+        self._unmeasured: dict[nn.Module, tuple[str, nn.Module]] = {}  # activations: name and convolution
+        self._maps: dict[nn.Module, Tensor] = {}  # of convolutions in this pass
+
     def layers(self, model: nn.Module) -> dict[str, nn.Module]:
-        return map_activations(model)
+        return {name: layer for name, (layer, _) in map_activations(model).items()}
+
+    def attach(self, model: nn.Module) -> list[str]:
+        found = map_activations(model)
+        self._unmeasured = {layer: (name, convolution) for name, (layer, convolution) in found.items()}
+        self._maps = {}
+        names = super().attach(model)
+        convolutions = dict.fromkeys(convolution for _, convolution in self._unmeasured.values())
+        self._handles = [*self._handles, *(layer.register_forward_hook(self._keep) for layer in convolutions)]
+        return names
+
+    def _keep(self, convolution: nn.Module, inputs: Any, output: Tensor) -> None:
+        if self._unmeasured and convolution.training:
+            self._maps[convolution] = output
 
     def _in_training(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         if output.ndim < 3:  # of a module that linear layers share with convolutions
             return output
+        if layer.training and layer in self._unmeasured:
+            name, convolution = self._unmeasured[layer]
+            found = channels_first(self._maps.pop(convolution, None), output)
+            if found is False:
+                raise ConfigError(
+                    f"regularizer={self.name}: drops parts of maps (rows, channels, *positions), and the channels of "
+                    f"{name}, of the shape {tuple(output.shape)}, do not lie on axis 1; permute after the activation"
+                )
+            if found:
+                del self._unmeasured[layer]
         return super()._in_training(layer, inputs, output)
+
+
+def channels_first(maps: Tensor | None, values: Tensor) -> bool | None:
+    """Whether axis 1 of an activation holds the channels of the maps that it comes from; None: it does not show.
+
+    By gradients: an entry of the axis of channels depends most on the channel of its own number, also where a
+    normalization has mixed all of them.
+
+    Args:
+        maps: of a convolution, (rows, channels, *positions).
+        values: of an activation after it.
+    """
+    if maps is None or maps.ndim < 3 or not values.requires_grad:
+        return None
+    try:
+        if _holds_channels(values, 1, maps):
+            return True
+        return False if _holds_channels(values, values.ndim - 1, maps) else None
+    except RuntimeError:  # inside of vmap
+        return None
+
+
+def _holds_channels(values: Tensor, axis: int, maps: Tensor) -> bool:
+    """Whether all of the first entries that depend on the maps at all depend most on their own channel."""
+    seen = False
+    for number in range(min(values.shape[axis], _ENTRIES)):
+        entry = values.select(axis, number)
+        signs = torch.rand(entry.shape, generator=torch.Generator().manual_seed(number)).round().mul(2).sub(1)
+        (slopes,) = torch.autograd.grad(entry, maps, signs.to(entry), retain_graph=True, allow_unused=True)
+        if slopes is None or not slopes.any():
+            continue
+        if int(slopes.float().square().transpose(0, 1).flatten(1).sum(1).argmax()) != number:
+            return False
+        seen = True
+    return seen

@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.rnn import PackedSequence
 
 from reglab.errors import ConfigError
+from reglab.regularizers.base import NORMALIZATIONS
 
 _LIBRARY = "transformers.activations"  # whose classes are of many names, and none is imported here
 
@@ -139,15 +142,24 @@ def _is_activation(module: nn.Module) -> bool:
     return isinstance(module, ACTIVATIONS) or type(module).__module__ == _LIBRARY or own is True
 
 
-def map_activations(model: nn.Module) -> dict[str, nn.Module]:
-    """Hidden activations of convolutions, by name: those whose last layer with weights before them is one.
+def map_activations(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
+    """Hidden activations of convolutions by name, each with the convolution: the last layer with weights before it.
 
     "Before" is the order in which the model holds its layers. Normalizations in between do not count.
     """
-    hidden, found, after_convolution = hidden_activations(model), {}, False
+    hidden, before = hidden_activations(model), None
+    found: dict[str, tuple[nn.Module, nn.Module]] = {}
     for name, layer in model.named_modules():
-        if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd):
-            after_convolution = not isinstance(layer, nn.Linear)
-        elif name in hidden and after_convolution:
-            found[name] = layer
+        if isinstance(layer, _ConvNd):
+            before = layer
+        elif _has_weights(layer):
+            before = None
+        elif name in hidden and before is not None:
+            found[name] = (layer, before)
     return found
+
+
+def _has_weights(layer: nn.Module) -> bool:
+    """Weights of its own, beside gains and biases; those of a parametrization belong to the layer around it."""
+    weights = (weight for weight in layer._parameters.values() if weight is not None)
+    return not isinstance(layer, (*NORMALIZATIONS, ParametrizationList)) and any(weight.ndim > 1 for weight in weights)

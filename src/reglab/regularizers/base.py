@@ -19,7 +19,7 @@ Weights = dict[str, Tensor]
 ABOVE_0 = 2.2250738585072014e-308
 BELOW_1 = 0.9999999999999999
 
-_NORMALIZATIONS = (
+NORMALIZATIONS = (
     nn.modules.batchnorm._NormBase,
     nn.LayerNorm,
     nn.GroupNorm,
@@ -41,7 +41,7 @@ def weights_of(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor]]
     A weight that several layers share comes once for each of them.
     """
     for prefix, module in model.named_modules():
-        if isinstance(module, _NORMALIZATIONS):
+        if isinstance(module, NORMALIZATIONS):
             continue
         for name, weight in module._parameters.items():
             if weight is not None and weight.ndim > 1 and "bias" not in name:
