@@ -16,11 +16,11 @@ import logging  # noqa: E402
 
 import torch  # noqa: E402
 
-from benchmarks import generation, scale, startup, steps, whole_run  # noqa: E402
+from benchmarks import generation, guard, scale, startup, steps, whole_run  # noqa: E402
 from benchmarks.setting import setting  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ["steps", "decoder", "whole_run", "startup", "scale"]
+PARTS = ["steps", "decoder", "guard", "whole_run", "startup", "scale"]
 
 
 def say(text: str) -> None:
@@ -108,6 +108,13 @@ def main() -> None:
         for name, values in written.items():
             print(f"  {name:<42} {generation.NEW / statistics.median(values):5.0f} tokens a second")
         limit("reglab, streamed / the library's generate", steps.ratio(written, "reglab", "library"), 1.05)
+    if "guard" in parts:
+        results["guard_ms"] = guarded = guard.measure(args.rounds, device, say)
+        for net_name, costs in guarded.items():
+            print(f"\neffect guard, {net_name} net: once before training, ms (a bare step: {costs['step']:.1f} ms)")
+            for name, value in costs.items():
+                if name != "step":
+                    print(f"  {name:<42} {value:5.1f}")
     if "whole_run" in parts:
         say(f"  a whole run, {args.rounds} rounds")
         seconds = whole_run.measure(args.rounds)
