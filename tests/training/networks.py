@@ -1,6 +1,7 @@
 """Users' networks, for tests: ``model.target=tests.training.networks.Lazy``."""
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,3 +114,16 @@ class Functional(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(F.relu(self.hidden(x)))
+
+
+class Compiled(nn.Module):
+    """Compiles a part of itself in the constructor."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        body = nn.Sequential(nn.Linear(*input_shape, 8), nn.ReLU())
+        self.body: Any = torch.compile(body, backend="eager")
+        self.last = nn.Linear(8, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.body(x))

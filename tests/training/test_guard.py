@@ -15,11 +15,14 @@ from reglab.regularizers import (
     L1,
     L2,
     L2SP,
+    AttentionDropout,
+    DropConnect,
     Dropout,
     Flooding,
     GradientClipping,
     GradientNoise,
     Lookahead,
+    LoraDropout,
     MaxNorm,
     RDrop,
     Regularizer,
@@ -291,3 +294,52 @@ def test_residual_branches_that_are_not_called_are_refused() -> None:
 
     said = refused(Net(lambda net, x: net.parts[0](x), Block()), StochasticDepth(p=0.5))
     assert "forward never calls parts.0.branch" in said
+
+
+class Attention(nn.Module):
+    """Attention that holds a probability, and may leave it unused."""
+
+    def __init__(self, used: bool) -> None:
+        super().__init__()
+        self.dropout, self.used = 0.0, used
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.used else x
+
+
+def test_attention_that_ignores_its_probability_is_noticed() -> None:
+    through = lambda net, x: net.parts[0](x)  # noqa: E731
+    assert checked(Net(through, Attention(used=True)), AttentionDropout(p=0.5)) == []
+    said = refused(Net(through, Attention(used=False)), AttentionDropout(p=0.5))
+    assert "what it changes at parts.0 does not reach the loss" in said
+
+
+def test_attention_and_encoder_layers_of_torch_have_their_effects() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, activation=nn.GELU(), batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x.unsqueeze(1).expand(-1, 3, -1)).mean(1)
+
+    for method in (Dropout(p=0.5), AttentionDropout(p=0.5), DropConnect(p=0.5)):
+        model = Net(lambda net, x: net.parts[0](x), Encoder())
+        del model.act
+        assert checked(model, method) == []
+
+
+def test_tied_weights_and_weights_read_by_others_are_reached() -> None:
+    model = Net(lambda net, x: F.linear(x, net.parts[0].weight), nn.Linear(8, 8), nn.Linear(8, 8))
+    model.parts[1].weight = model.parts[0].weight
+    for method in (MaxNorm(max_norm=0.1), DropConnect(p=0.5), L1(strength=1e-3)):
+        assert checked(model, method) == []
+
+
+def test_low_rank_adapters_that_start_at_zero_are_measured() -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    model: Any = inject_adapter_in_model(LoraConfig(target_modules=["first"], r=2), Net())
+    assert model.first.lora_B.default.weight.eq(0).all()  # so that what is dropped before them changes no loss
+    assert checked(model, LoraDropout(p=0.5)) == []
+    assert checked(model, L2(strength=0.1), WeightDecay(strength=0.1)) == []

@@ -11,7 +11,8 @@ from reglab.errors import ConfigError
 from reglab.study.rehearsal import rehearse
 from reglab.tracking import queries
 from reglab.tracking.store import open_store
-from reglab.training.build import build_data, build_model
+from reglab.training.build import build_data, build_model, build_task, check_effects, remarked
+from reglab.training.fit import Fit
 from reglab.training.guard import evaluation_differs
 from reglab.training.run import run
 from reglab.training.trial import check_fit
@@ -29,6 +30,16 @@ def test_a_run_without_effect_fails_before_its_first_step(compose_cfg: Compose, 
     (record,) = queries.runs(open_store(store_uri, "reglab"))
     assert record.status == "FAILED"
     assert not record.metrics
+
+
+def test_hooks_reach_a_part_that_was_compiled_and_called_before(compose_cfg: Compose) -> None:
+    cfg = compose_cfg("model=torch", NETWORKS + "Compiled", "data=wine", "regularizer=dropout")
+    data = build_data(cfg)
+    model = build_model(cfg, data)
+    check_fit(cfg, model, data)
+    regularizers, _ = remarked(cfg, model, data)
+    assert check_effects(Fit(model, build_task(data), regularizers), data) == []
+    torch._dynamo.reset()
 
 
 def test_a_sweep_is_refused_in_one_line_a_method(tmp_path: Path, store_uri: str) -> None:

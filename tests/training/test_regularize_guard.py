@@ -114,3 +114,12 @@ def test_a_loaded_network_trains_and_gets_its_modes_back() -> None:
     assert [name for name, _ in parts_in_eval(module)] == ["net"]
     assert module.net[1].running_mean is not None
     assert module.net[1].running_mean.eq(0).all()
+
+
+def test_weights_that_the_optimizer_was_not_given_are_named() -> None:
+    class Head(Logging):
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.net[4].parameters(), lr=0.1)
+
+    with pytest.raises(ConfigError, match=r"^regularizer=max_norm: no effect .*none of the weights .* are trained"):
+        fitted(Head(), [MaxNorm(max_norm=0.1)], "net.0")

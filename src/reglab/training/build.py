@@ -24,7 +24,7 @@ from reglab.seeding import seeded
 from reglab.tasks import Classification, LanguageModeling, Regression, Task
 from reglab.training import guard
 from reglab.training.fit import Fit
-from reglab.training.initial import completed
+from reglab.training.initial import completed, is_complete
 from reglab.training.modes import set_training
 from reglab.training.module import Module
 from reglab.training.notes import baseline_notes
@@ -69,7 +69,10 @@ def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
     def make() -> nn.Module:
         return sized_model(cfg, data.input_shape, data.outputs, padded=data.padded)
 
-    return completed(make, data.train.inputs[:2], cfg) if is_users(cfg) else make()
+    network = make()
+    if is_users(cfg) or not is_complete(network):
+        return completed(network, make, data.train.inputs[:2], cfg)
+    return network
 
 
 def is_users(cfg: DictConfig) -> bool:

@@ -24,8 +24,13 @@ def init_hash(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def completed(make: Callable[[], nn.Module], inputs: Tensor, cfg: DictConfig) -> nn.Module:
-    """Build a user's network with all its weights, those that only a first pass makes included.
+def is_complete(network: nn.Module) -> bool:
+    """Whether no lazy layer waits for its first pass."""
+    return not any(map(is_lazy, _state(network).values()))
+
+
+def completed(network: nn.Module, make: Callable[[], nn.Module], inputs: Tensor, cfg: DictConfig) -> nn.Module:
+    """Give a user's network all its weights, those that only a first pass makes included.
 
     Lazy layers, and layers that ``forward`` creates when it is first called, draw their weights in a pass over `inputs`
     that the seed rules as it does the constructor. Whether there are any shows on a second network, so that all others
@@ -33,6 +38,7 @@ def completed(make: Callable[[], nn.Module], inputs: Tensor, cfg: DictConfig) ->
     copies of them in every pass: they are rows of the data set, or what a second pass over the batch reads.
 
     Args:
+        network: as `make` has built it.
         make: builds the network from the seed.
         inputs: a few training rows (rows, ...).
         cfg: names the network and the seed.
@@ -40,7 +46,7 @@ def completed(make: Callable[[], nn.Module], inputs: Tensor, cfg: DictConfig) ->
     Raises:
         ConfigError: the two networks differ, or lazy layers are left that no pass gives a shape.
     """
-    network, second = make(), make()
+    second = make()
     _check_equal(network, second, cfg)
     before = _layout(second)
     try:
@@ -87,7 +93,7 @@ def _first_pass(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> None:
     for training in (False, True):
         with seeded(int(cfg.seed), "first pass"), in_mode(network, training=training), torch.no_grad():
             network(inputs.clone())
-        if not any(map(is_lazy, _state(network).values())):
+        if is_complete(network):
             break
     with torch.no_grad():
         for name, value in _state(network).items():
