@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> None:
     announce_imports()
     from reglab.inference.evaluation import evaluate, show, track
 
-    found = evaluate(cfg.tracking.uri, cfg.run_id, cfg.mc_dropout, cfg.seed, cfg.model.target)
+    found = evaluate(cfg.tracking.uri, cfg.run_id, cfg.mc_dropout, cfg.seed, cfg.model.target, cfg.tracking.experiment)
     track(found)
     show(found)
 

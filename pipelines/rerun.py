@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> None:
     announce_imports()
     from reglab.study.rerun import rerun
 
-    if not rerun(cfg.tracking.uri, cfg.run_id, cfg.model.target):
+    if not rerun(cfg.tracking.uri, cfg.run_id, cfg.model.target, cfg.tracking.experiment):
         raise ExitCode(1)
 
 

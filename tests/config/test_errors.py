@@ -315,7 +315,7 @@ ASIDE = {
     "evaluate weights=best": "weights=best: no such key (keys: mc_dropout, model, run_id, seed, tracking)",
     "evaluate uri=x": "uri=x: no such key; did you mean tracking.uri?",
     "evaluate tracking.ur=x": "tracking.ur=x: no such key; did you mean tracking.uri?",
-    "evaluate tracking.phas=x": "tracking.phas=x: no such key (keys of tracking: uri)",
+    "evaluate tracking.phas=x": "tracking.phas=x: no such key (keys of tracking: uri, experiment)",
     "rerun seed=1": "seed=1: no such key (keys: model, run_id, tracking)",
     "generate topk=3": "topk=3: no such key; did you mean top_k?",
     "generate seed=1": "seed=1: no such key; did you mean generation.seed?",

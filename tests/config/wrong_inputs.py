@@ -100,6 +100,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "study.select_by": ("text",),
     "study.pruning": ("mapping",),
     "filter": ("null", "nothing"),
+    "tracking.experiment": ("text",),  # null by default in some apps
     "run_id": ("text", "nothing"),
     "study.common": ("null", "~"),
     "study.space": ("null", "~"),

@@ -80,7 +80,7 @@ def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path
     files.write_text(f'["model=../../../../../../../../../../{tmp_path}/evil"]', "overrides.yaml")
     assert refused(store, first).startswith(f"run_id={first}: model")
     files.write_text("[1, 2]", "overrides.yaml")
-    assert "has no overrides.yaml" in refused(store, first)
+    assert "overrides.yaml is damaged" in refused(store, first)
     files.write_text('["model.hiden_sizes=[8]"]', "overrides.yaml")
     assert (
         refused(store, first) == f"run_id={first}: model.hiden_sizes=[8]: no such key; did you mean model.hidden_sizes?"

@@ -150,6 +150,8 @@ def test_a_report_that_cannot_be_made_is_told_and_the_runs_are_kept(
             "workers=0: must be a whole number of 1 or more, at most 1024, or null (what the launcher says)",
         ),
         (["baseline=l2", "regularizer=none,l1"], "baseline=l2: no strategy of this sweep (there are l1, none)"),
+        (["report.dir=/proc/report"], "report.dir=/proc/report: the folder /proc is read-only"),
+        (["report.dir=/dev/null"], "report.dir=/dev/null: /dev/null is no folder"),
     ],
 )
 def test_a_question_that_no_run_can_answer_is_refused_before_training(

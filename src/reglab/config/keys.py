@@ -31,6 +31,7 @@ from reglab.errors import ConfigError
 
 _URI = {"tracking.uri": or_null(text(4000))}
 _EXPERIMENT = {**_URI, "tracking.experiment": text()}
+_ANY_EXPERIMENT = {"tracking.experiment": or_null(text(), "whichever holds the run")}
 _RUN = {
     "run_id": Rule(
         lambda v: v in (None, "") or (isinstance(v, int | float) and not isinstance(v, bool)) or text().fits(v),
@@ -56,8 +57,8 @@ APPS: dict[str, dict[str, Rule]] = {
         **_EXPERIMENT,
     },
     "status": {"name": or_null(text()), **_EXPERIMENT},
-    "rerun": {**_RUN, **_OWN, **_URI},
-    "evaluate": {**_RUN, "mc_dropout": whole(2, 100_000), "seed": SEED, **_OWN, **_URI},
+    "rerun": {**_RUN, **_OWN, **_URI, **_ANY_EXPERIMENT},
+    "evaluate": {**_RUN, "mc_dropout": whole(2, 100_000), "seed": SEED, **_OWN, **_URI, **_ANY_EXPERIMENT},
     "export": {
         **_RUN,
         "register": or_null(_REGISTERED, "not registered"),

@@ -33,6 +33,7 @@ class Rule(NamedTuple):
 
 _INT32 = 2**31 - 1
 _LONGEST_LIST = 10_000
+_MOST_PIXELS = 4096  # of a side
 _PLAIN = re.compile(r"[A-Za-z_/][\w/.:+@-]*")
 _WORDS = ("true", "false", "null", "nan", "inf")
 
@@ -246,8 +247,8 @@ TRAIN: dict[str, Rule] = {
     "data.context_length": whole(1),
     "data.size": or_null(
         Rule(
-            lambda v: isinstance(v, list) and len(v) == 2 and all(_is_whole(s, 1) for s in v),
-            "[height,width] in pixels",
+            lambda v: isinstance(v, list) and len(v) == 2 and all(_is_whole(s, 1, _MOST_PIXELS) for s in v),
+            f"[height,width] in pixels, each at most {_MOST_PIXELS}",
         )
     ),
     "data.kind": one_of("auto", "classification", "regression"),

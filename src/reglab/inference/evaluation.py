@@ -56,7 +56,9 @@ class Evaluated:
     rows: dict[str, list[Any]]
 
 
-def evaluate(uri: str | None, run_id: str, passes: int, seed: int, own: str | None = None) -> Evaluated:
+def evaluate(
+    uri: str | None, run_id: str, passes: int, seed: int, own: str | None = None, experiment: str | None = None
+) -> Evaluated:
     """Evaluates the test part of a run again.
 
     Args:
@@ -65,11 +67,12 @@ def evaluate(uri: str | None, run_id: str, passes: int, seed: int, own: str | No
         passes: with dropout on.
         seed: of the masks.
         own: see `Origin`.
+        experiment: that the run must be in; None: whichever holds it.
 
     Raises:
         ConfigError: no such run, one without weights or test rows, of a language model, or with nothing that drops.
     """
-    made, key = finished(uri, run_id, own), f"run_id={run_id}"
+    made, key = finished(uri, run_id, own, experiment), f"run_id={run_id}"
     if (kind := made.record.tags.get("task")) == LanguageModeling.kind:
         raise ConfigError(f"{key}: is {kind}; make generate shows its passes with dropout on (train_mode=true)")
     found = rebuilt(made, uri)

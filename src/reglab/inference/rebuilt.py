@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -35,13 +36,13 @@ class Rebuilt:
     model: nn.Module
 
 
-def finished(uri: str | None, run_id: str, own: str | None = None) -> Origin:
+def finished(uri: str | None, run_id: str, own: str | None = None, experiment: str | None = None) -> Origin:
     """The run of that id, which has trained to its end; see `Origin`.
 
     Raises:
         ConfigError: no such run, a parent, one that has not ended, or one that failed.
     """
-    made = origin.find(uri, run_id, own)
+    made = origin.find(uri, run_id, own, experiment)
     if made.record.status != "FINISHED":
         raise ConfigError(f"run_id={run_id}: is {made.record.status}, so no trained model is left; give a FINISHED run")
     return made
@@ -78,15 +79,19 @@ def best_weights(made: Origin, cfg: DictConfig) -> dict[str, Tensor]:
     """The best weights of a run, by the keys of the plain model.
 
     Raises:
-        ConfigError: it kept none.
+        ConfigError: it kept none, or the file is damaged.
     """
     run_id = made.record.run_id
-    with artifacts.of(made.store, run_id).file(BEST) as file:
+    files = artifacts.of(made.store, run_id)
+    with files.file(BEST) as file:
         if file is None:
             raise ConfigError(
                 f"run_id={run_id}: kept no weights (tracking.weights={cfg.tracking.weights}); give another run"
             )
-        return load_file(file)
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise files.damaged(BEST, error) from error
 
 
 def _same_code(made: Origin, cfg: DictConfig) -> None:

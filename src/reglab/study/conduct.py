@@ -18,6 +18,7 @@ from reglab.study.jobs import Job
 from reglab.study.launch import Launch
 from reglab.study.place import all_trained
 from reglab.study.progress import PHASES, CellProgress, Progress, progress
+from reglab.study.report.folder import check_folder
 from reglab.study.reuse import say_not_reused
 from reglab.study.round import Round
 from reglab.study.shared import held_fixed
@@ -46,6 +47,7 @@ def conduct(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
     """
     with stoppable():
         study = read(cfg.study, cfg.seeds, launch.loader.get_group_options("regularizer"))
+        check_folder(cfg.report.dir, study.title)
         tasks, strategies = counted(len(study.tasks), "task"), len(study.strategies)
         say(f"{study.title}: {tasks}, {strategies} strategies; composing and checking every run ...")
         composer = Composer(launch.config_name, loader=launch.loader)

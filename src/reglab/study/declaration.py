@@ -35,8 +35,8 @@ def check_declared(store: "Store", parent: str | None, study: Study, cells: Sequ
     """
     from reglab.tracking import artifacts
 
-    text = artifacts.of(store, parent).read_text(FILE) if parent else None
-    differences = list(_differences(json.loads(text), declaration(study, cells))) if text else []
+    before = artifacts.of(store, parent).read_json(FILE, dict) if parent else None
+    differences = list(_differences(before, declaration(study, cells))) if before else []
     if differences:
         shown = "; ".join(differences[:_SHOWN])
         more = f"; {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""

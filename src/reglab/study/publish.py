@@ -1,6 +1,5 @@
 """The closing report of a sweep or study: of everything it declared, logged on its parent run."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +12,7 @@ from reglab.study import declaration
 from reglab.study.report.histories import reader
 from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
-from reglab.study.report.studied import studied
+from reglab.study.report.studied import Studied, studied
 from reglab.study.report.terminal import markdown, show
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.link import ui_command
@@ -53,7 +52,7 @@ def publish(
     question = ask(records, metric=metric, direction=direction, baseline=baseline, select_by=select_by, force=force)
     tags = store.client.get_run(parent_id).data.tags
     name = tags.get("study") or tags.get("sweep") or parent_id
-    study = studied(definition, parent.declared(store, parent_id)) if definition is not None else None
+    study = _studied(store, parent_id, definition) if definition is not None else None
     report = make_report(name, question, records, reader(store.client), folder, absent, study)
     kept = artifacts.of(store, parent_id)
     with kept.folder("report") as target:
@@ -67,10 +66,17 @@ def publish(
     return report
 
 
+def _studied(store: "Store", parent_id: str, definition: Mapping[str, Any]) -> Studied:
+    try:
+        return studied(definition, parent.declared(store, parent_id))
+    except (LookupError, TypeError, AttributeError) as error:
+        files = f"{declaration.FILE} or {parent.DECLARED}"
+        raise artifacts.of(store, parent_id).damaged(files, f"{type(error).__name__}: {error}") from error
+
+
 def _definition(store: "Store", parent_id: str) -> dict[str, Any] | None:
     """What a study declared; None for a sweep."""
-    text = artifacts.of(store, parent_id).read_text(declaration.FILE)
-    return json.loads(text) if text else None
+    return artifacts.of(store, parent_id).read_json(declaration.FILE, dict)
 
 
 def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:

@@ -23,13 +23,14 @@ _COUNTS = ("time/epochs",)
 _PROOF = ("split_hash", "init_hash", "order_hash", "diverged_step")
 
 
-def rerun(uri: str | None, run_id: str, own: str | None = None) -> bool:
+def rerun(uri: str | None, run_id: str, own: str | None = None, experiment: str | None = None) -> bool:
     """Runs it again as a run of its own (tags `rerun_of` and `rerun_equal`), and tells what differs.
 
     Args:
         uri: of the store that holds the run, and gets the new one.
         run_id: the run.
         own: see `Origin`.
+        experiment: that the run must be in; None: whichever holds it.
 
     Returns:
         whether all final metrics but times are equal to the last bit, and it ended the same way.
@@ -38,7 +39,7 @@ def rerun(uri: str | None, run_id: str, own: str | None = None) -> bool:
         ConfigError: it cannot be run again; nothing was trained.
         Exception: the new run failed, and the first one had not, or elsewhere.
     """
-    origin = origins.find(uri, run_id, own)
+    origin = origins.find(uri, run_id, own, experiment)
     cfg = origins.recomposed(origin, uri)
     _say(f"{origin.record.name}: run {run_id} again")
     _tell_config(origin, cfg)

@@ -15,6 +15,7 @@ from reglab.study.jobs import expand
 from reglab.study.launch import Launch
 from reglab.study.place import all_trained
 from reglab.study.plan import Plan, make_plan
+from reglab.study.report.folder import check_folder
 from reglab.study.reuse import pending
 from reglab.wording import counted
 
@@ -38,6 +39,7 @@ def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch
     with stoppable():
         jobs = expand(arguments, params, Composer(launch.config_name, loader=launch.loader), launch.loader)
         plan = make_plan(jobs)
+        check_folder(plan.cfg.report.dir, plan.name)
         check_metric(plan.cfg.metric, [job.config for job in jobs])
         loading = "" if "torch" in sys.modules else "; loading torch, Lightning and MLflow (up to 10 s) ..."
         say(f"{plan.name}: {_planned(plan)}{loading}")

@@ -1,16 +1,22 @@
 """Files of a run: written straight into its folder where that is local, through MLflow otherwise."""
 
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from reglab.errors import ConfigError
 from reglab.tracking.store import Store
+
+_Kind = TypeVar("_Kind", dict, list)
 
 
 class Artifacts:
@@ -57,9 +63,47 @@ class Artifacts:
             self._client.log_artifacts(self._run_id, temporary, path)
 
     def read_text(self, path: str) -> str | None:
-        """The text at `path`, None where there is none."""
+        """The text at `path`, None where there is none.
+
+        Raises:
+            ConfigError: it is no text in UTF-8.
+        """
         with self.file(path) as file:
-            return file.read_text(encoding="utf-8") if file is not None else None
+            try:
+                return file.read_text(encoding="utf-8") if file is not None else None
+            except UnicodeDecodeError as error:
+                raise self.damaged(path, error) from error
+
+    def read_json(self, path: str, kind: type[_Kind]) -> _Kind | None:
+        """The value of the JSON file at `path`, None where there is none.
+
+        Raises:
+            ConfigError: it is no JSON, or holds no `kind` (dict or list).
+        """
+        return self._read(path, kind, json.loads)
+
+    def read_yaml(self, path: str, kind: type[_Kind]) -> _Kind | None:
+        """The same of a YAML file."""
+        return self._read(path, kind, yaml.safe_load)
+
+    def _read(self, path: str, kind: type[_Kind], parse: Callable[[str], Any]) -> _Kind | None:
+        text = self.read_text(path)
+        if text is None:
+            return None
+        try:
+            value = parse(text)
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
+            raise self.damaged(path, error) from error
+        if not isinstance(value, kind):
+            raise self.damaged(path, f"holds no {kind.__name__}")
+        return value
+
+    def damaged(self, path: str, problem: object) -> ConfigError:
+        """One line for a file of the run that cannot be read."""
+        reason = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
+        return ConfigError(
+            f"run_id={self._run_id}: {path} is damaged ({reason}); restore the file, or give another run"
+        )
 
     @contextmanager
     def file(self, path: str) -> Iterator[Path | None]:

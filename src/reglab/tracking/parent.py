@@ -58,7 +58,7 @@ def enter(
             files = artifacts.of(store, parent)
             for path, text in long.items():
                 files.write_text(text, path)
-            before = json.loads(files.read_text(DECLARED) or "[]")
+            before = files.read_json(DECLARED, list) or []
             files.write_text(json.dumps(grown(before, jobs), indent=1), DECLARED)
     except BaseException as error:
         if parent is not None:
@@ -104,7 +104,7 @@ def declare(store: Store, parent: str, jobs: Sequence[Job]) -> None:
 
 def declared(store: Store, parent: str) -> list[Job]:
     """What the sweep declared, over all its starts, or the study so far."""
-    return json.loads(artifacts.of(store, parent).read_text(DECLARED) or "[]")
+    return artifacts.of(store, parent).read_json(DECLARED, list) or []
 
 
 def children(store: Store, parent: str) -> list[queries.Record]:

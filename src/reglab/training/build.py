@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+import psutil
 import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from reglab.config.fitting import nothing_to_act_on, passes_are_equal, wrong_examples
+from reglab.config.rules import shown
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.regularizers._hooks import attached
@@ -89,10 +91,52 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
     model = get_class(cfg.model._target_)
     if padded and "padded" in inspect.signature(model).parameters:
         keys["padded"] = True
+    if not is_users(cfg):
+        _check_size(cfg, lambda: model(input_shape=input_shape, outputs=outputs, **keys))
     with seeded(int(cfg.seed), "init"):
         network: nn.Module = model(input_shape=input_shape, outputs=outputs, **keys)
     set_training(network)
     return network
+
+
+_SMALL = 1024  # units of a layer: a thousand such layers take less than 16 GiB
+_COPIES = 3  # of the weights, at least: themselves, their gradients, and the best ones
+
+
+def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
+    """Refuse a network of reglab's own that this machine's memory cannot hold, by making it without memory.
+
+    Raises:
+        ConfigError: names the key of the model with the largest number.
+    """
+    if cfg.model.get("path"):  # loaded, and so as large as its file
+        return
+    numbers = {key: max(_numbers(value), default=0) for key, value in plain(cfg.model).items()}
+    key = max(numbers, key=lambda name: numbers[name])
+    if numbers[key] <= _SMALL:
+        return
+    here = f"model.{key}={shown(plain(cfg.model)[key])}"
+    try:
+        with torch.device("meta"):
+            network = make()
+        needed = _COPIES * sum(weight.numel() * weight.element_size() for weight in network.parameters())
+    except ConfigError:
+        raise
+    except (RuntimeError, OverflowError) as error:
+        if "overflow" in str(error).lower() or isinstance(error, OverflowError):
+            raise ConfigError(f"{here}: more weights than can be counted; choose smaller numbers") from error
+        return  # made in earnest it tells the same
+    there = psutil.virtual_memory().total
+    if needed > there:
+        raise ConfigError(
+            f"{here}: weights, gradients and a copy of the weights take {needed / 2**30:.3g} GiB, and this machine has "
+            f"{there / 2**30:.3g} GiB; choose smaller numbers"
+        )
+
+
+def _numbers(value: Any) -> list[int]:
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if isinstance(item, int) and not isinstance(item, bool)]
 
 
 def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape: tuple[int, ...]) -> list[Regularizer]:

@@ -1,10 +1,8 @@
 """A tracked run that is to be run again, or used: what it was made from, and its config composed anew."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig, OmegaConf
@@ -45,13 +43,17 @@ class Origin:
     own: str | None = None
 
 
-def find(uri: str | None, run_id: str, own: str | None = None) -> Origin:
-    """The run of that id, in whichever experiment; see `Origin`.
+def find(uri: str | None, run_id: str, own: str | None = None, experiment: str | None = None) -> Origin:
+    """The run of that id, in an experiment or, with None, in whichever; see `Origin`.
 
     Raises:
         ConfigError: no such run, or one that cannot be run again: a parent, one that has not ended, not made by reglab.
     """
     store = _store_of(resolve(uri), uri, run_id)
+    if experiment not in (None, store.experiment):
+        raise ConfigError(
+            f"tracking.experiment={experiment}: run {run_id} is in {store.experiment}; name that, or leave it out"
+        )
     queries.bury(store)
     record = queries.get(store, run_id)
     if record is None:
@@ -59,11 +61,13 @@ def find(uri: str | None, run_id: str, own: str | None = None) -> Origin:
         raise ConfigError(f"run_id={run_id}: was deleted; restore it: {restore}")
     _refuse_what_has_no_result(store, record)
     files = artifacts.of(store, run_id)
-    overrides = yaml.safe_load(files.read_text("overrides.yaml") or "null")
-    if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
+    overrides = files.read_yaml("overrides.yaml", list)
+    if overrides is not None and not all(isinstance(override, str) for override in overrides):
+        raise files.damaged("overrides.yaml", "holds no list of overrides")
+    if overrides is None:
         raise ConfigError(f"run_id={run_id}: has no overrides.yaml: give a run that make train or make sweep has made")
-    config = yaml.safe_load(files.read_text("config.yaml") or "{}")
-    return Origin(store, record, overrides, config, json.loads(files.read_text("environment.json") or "{}"), own)
+    config = files.read_yaml("config.yaml", dict) or {}
+    return Origin(store, record, overrides, config, files.read_json("environment.json", dict) or {}, own)
 
 
 def composed(origin: Origin) -> DictConfig:

@@ -1,7 +1,6 @@
 """Runs in, a report on disk out."""
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -9,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reglab.errors import ConfigError
-from reglab.paths import PROJECT
 from reglab.study.report import csv_files, drawing, page, style, trials
 from reglab.study.report.charts_overall import over_tasks
 from reglab.study.report.counted import borrowed
 from reglab.study.report.findings import Findings, find
+from reglab.study.report.folder import BOARD, PAGE, folder_of, slug
 from reglab.study.report.learning import learning
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.question import Question
 from reglab.study.report.records import Histories, Record
 from reglab.study.report.studied import Studied
 
-PAGE, BOARD, TUNING = "report.html", "leaderboard.csv", "tuning.csv"
+TUNING = "tuning.csv"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def make_report(
     """
     findings = find(records, question, absent, study)
     findings.left_out.extend(borrowed(records, name) if study is not None else remarks)
-    folder = (folder or default_folder(name)).absolute()
+    folder = folder_of(folder, name)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft:
@@ -84,16 +83,6 @@ def make_report(
     except OSError as error:
         raise ConfigError(f"report.dir={folder}: cannot be written ({error.strerror}); name another folder") from error
     return Report(name, findings, folder, [folder / file for file in names])
-
-
-def default_folder(name: str) -> Path:
-    """`reports/<name>` in the project."""
-    return PROJECT / "reports" / slug(name)
-
-
-def slug(name: str) -> str:
-    """The name as a folder or a file may be called."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.") or "report"
 
 
 def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> list[str]:

@@ -1,0 +1,52 @@
+"""Whether a report can be written is known before anything trains, and looking leaves nothing behind."""
+
+from pathlib import Path
+
+import pytest
+
+from reglab.errors import ConfigError
+from reglab.study.report.folder import check_folder, folder_of
+
+
+def refused(told: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check_folder(told, "name")
+    text = str(caught.value)
+    assert text.startswith(f"report.dir={told}: "[:300])
+    return text
+
+
+def test_a_folder_that_is_there_or_can_be_made_passes_and_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "report.html").write_text("")
+    for told in (f"{tmp_path}/old", f"{tmp_path}/new", f"{tmp_path}/a/b/c"):
+        check_folder(told, "name")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["old", "report.html"]
+
+
+def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "taken" / "report.html").mkdir(parents=True)
+    assert "file is no folder" in refused(f"{tmp_path}/file")
+    assert "file is no folder" in refused(f"{tmp_path}/file/below/it")
+    assert "link is no folder" in refused(f"{tmp_path}/link")
+    assert "report.html is a folder" in refused(f"{tmp_path}/taken")
+    assert "has 300 characters" in refused(f"{tmp_path}/{'a' * 300}")
+    assert "/proc is read-only" in refused("/proc/report")
+
+
+def test_a_folder_that_somebody_made_read_only_is_refused(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0o555)
+    try:
+        assert "closed is read-only" in refused(f"{closed}")
+        assert "closed is read-only" in refused(f"{closed}/report")
+    finally:
+        closed.chmod(0o755)
+
+
+def test_a_name_of_any_length_becomes_a_folder() -> None:
+    assert folder_of(None, "a/b c").name == "a-b-c"
+    assert len(folder_of(None, "a" * 1000).name) == 200

@@ -1,0 +1,42 @@
+"""A network that the machine's memory cannot hold is refused by its key, before a weight is made."""
+
+import time
+
+import pytest
+
+from reglab.config.compose import compose
+from reglab.errors import ConfigError
+from reglab.training.build import sized_model
+
+HUGE = 999_999_999
+
+
+@pytest.mark.parametrize(
+    ("typed", "shape"),
+    [
+        (f"model.hidden_sizes=[{HUGE}]", (1, 8, 8)),
+        (f"model.hidden_sizes=[{HUGE},{HUGE},{HUGE}]", (1, 8, 8)),
+        (f"model=cnn model.channels=[{HUGE},{HUGE}]", (1, 8, 8)),
+        (f"model=cnn model.kernel_size={HUGE}", (1, 8, 8)),
+        (f"model=gru model.hidden_sizes=[{HUGE}]", (13, 92)),
+        (f"model=transformer_encoder model.feed_forward_units={HUGE}", (1, 8, 8)),
+        (f"model=transformer_encoder model.width={HUGE - 3}", (1, 8, 8)),
+        (f"data=python_docs model=llama model.intermediate_size={HUGE}", (128,)),
+    ],
+)
+def test_sizes_beyond_the_memory_are_refused(typed: str, shape: tuple[int, ...]) -> None:
+    key = typed.split()[-1].partition("=")[0]
+    began = time.process_time()
+    with pytest.raises(ConfigError, match=rf"^{key}=.*(this machine has|more weights than can be counted)"):
+        sized_model(compose(typed.split()), shape, 10)
+    assert time.process_time() - began < 10  # of which transformers' import takes the most
+
+
+def test_a_large_network_that_fits_is_made_with_the_same_weights() -> None:
+    few, many = (sized_model(compose([f"model.hidden_sizes=[{units}]"]), (64,), 2) for units in (1024, 1025))
+    assert [sum(weight.numel() for weight in model.parameters()) for model in (few, many)] == [
+        units * (64 + 1) + 2 * (units + 1) for units in (1024, 1025)
+    ]
+    again = sized_model(compose(["model.hidden_sizes=[1025]"]), (64,), 2)
+    assert all(a.equal(b) for a, b in zip(many.parameters(), again.parameters(), strict=True))
+    assert all(weight.device.type == "cpu" for weight in many.parameters())
