@@ -142,6 +142,12 @@ REFUSED = {
         column(lambda i: f"{2**60 + i % 3}"),
         ["column 'a' holds whole numbers beyond 2^53", "data.ignore"],
     ),
+    "an unknown word among numbers": (
+        column(lambda i: f"{REAL[i]:.3f}" if i % 4 else "unknown"),
+        ["column 'a' is numeric but for 10 of 40 cells, the first 'unknown' in data row 1"],
+    ),
+    "months by their names": (column(lambda i: f"{1 + i % 9} Jan 2020"), ["column 'a' holds dates"]),
+    "a name of two lines": (lines(lambda i: f"{i},{LABEL[i]}", '"a\nb",y'), ["the name of column 1 has several lines"]),
     "words alone": (column(lambda i: ["NA", "?"][i % 2]), ["column 'a' has no value in any row"]),
     "a word in numbers": (
         lines(lambda i: f"{i},{'None' if i == 5 else i * 1.5}"),
@@ -202,6 +208,7 @@ LABELS = {
     ("NA", "DE"): ("DE", "NA"),
     ("nan", "x"): ("nan", "x"),
     ("Yes", "yes", "no"): ("Yes", "no", "yes"),
+    ("a", "a\u200b"): ("a", "a\u200b"),
     ('"say ""p"""', '"q, r"'): ("q, r", 'say "p"'),
     ("5 mg", "10 mg"): ("10 mg", "5 mg"),
 }
@@ -211,7 +218,7 @@ LABELS = {
 def test_labels_are_exact(tmp_path: Path, written: tuple[str, ...]) -> None:
     data = ready(tmp_path / "t.csv", labels(*written))
     assert (data.kind, data.class_names) == ("classification", LABELS[written])
-    odd = {"None", "NA", "nan", "Yes"} & set(written)
+    odd = {"None", "NA", "nan", "Yes", "a"} & set(written)
     assert len(data.remarks) == len(odd)
     assert all(word in remark for word, remark in zip(odd, data.remarks, strict=True))
 
@@ -244,6 +251,21 @@ SUSPECT = {
     ),
     "a copy of the target": (lines(lambda i: f"{i % 7},{REAL[i] * 2 + 1},{REAL[i]}", "a,b,y"), "linear function", "b"),
 }
+
+
+ODD = {
+    "a number for missing values": (column(lambda i: f"{REAL[i]:.3f}" if i % 9 else "-999"), "-999 lies far"),
+    "days as numbers": (column(lambda i: f"2020{1 + i % 9:02}{1 + i % 7:02}"), "looks like days"),
+    "nothing that varies": (column(lambda i: "5"), "no feature has two different values"),
+    "many whole numbers": (lines(lambda i: f"{REAL[i % N]:.3f},{i % 30}", rows=300), "read as a regression"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_numbers_are_reported(tmp_path: Path, case: str) -> None:
+    content, what = ODD[case]
+    (remark,) = ready(tmp_path / "t.csv", content).remarks
+    assert what in remark
 
 
 @pytest.mark.parametrize("case", SUSPECT)

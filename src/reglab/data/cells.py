@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # In any case of letters.
-WORDS_FOR_MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "NaN", "-NaN", "null", "None", "NaT", "?", "-", "--", ".")
+WORDS_FOR_MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "NaN", "-NaN", "null", "None", "NaT", r"\N", "?", "-", "--", ".")
 _MISSING = frozenset(word.casefold() for word in WORDS_FOR_MISSING)
 _USUAL = frozenset(("", "na", "nan", "<na>"))  # what R, NumPy and pandas write: not worth a remark
 MOSTLY = 0.9  # a text column with this share of numbers was meant to be numeric
+WORDS = 3  # different texts, up to which they are exceptions among more than FEW different numbers
 EXACT = 2**53  # from here on not every whole number is a float64
 FEW = 20  # different values; amounts of one unit above that are refused, where below they are categories
 
@@ -49,9 +50,12 @@ _AFFIXED = re.compile(rf"([+-]?)({_CURRENCY})?[{_BLANKS}]*(.*?)[{_BLANKS}]*({_CU
 _AMOUNT = re.compile(rf"[+-]?[\d.,]*\d[{_BLANKS}]*([^\W\d_][^\d]*)")  # a number with a unit
 _AS_IN_CODE = re.compile(r"0x[0-9a-f]+|[+-]?\d{1,3}(_\d{3})+(\.\d*)?", re.IGNORECASE)
 _CODE = re.compile(r"[+-]?0\d+")
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _DATE = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}([-/.])\d{1,2}\2(\d{4}|\d{2}))([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?"
     r"(Z| ?[+-]\d{2}:?\d{2})?|\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
+    rf"|\d{{1,2}}[ -]{_MONTH}[ -]\d{{2,4}}|{_MONTH} \d{{1,2}}, \d{{4}}|{_MONTH}[ -]\d{{4}}",
+    re.IGNORECASE,
 )
 
 
@@ -336,7 +340,9 @@ def _check_mostly(distinct: list[str], there: list[int], place: np.ndarray, key:
             f"{key} holds numbers in a notation that is not read, or in several ({some[0]!r}, {other!r}); write all "
             "numbers as 1234.5, or leave the column out (data.ignore)"
         )
-    if len(rows) - len(wrong) >= MOSTLY * len(rows):
+    words = len(there) - sum(number.values())
+    with_a_word = sum(number.values()) > FEW and words <= WORDS and 2 * len(wrong) < len(rows)
+    if with_a_word or len(rows) - len(wrong) >= MOSTLY * len(rows):
         raise ConfigError(
             f"{key} is numeric but for {len(wrong)} of {len(rows)} cells, the first {distinct[place[wrong[0]]]!r} in "
             f"data row {wrong[0] + 1}; correct it, or empty the cell where the value is missing"
@@ -381,6 +387,7 @@ def written_twice(labels: list[str]) -> Iterator[tuple[str, str]]:
 
     first: dict[str, str] = {}
     for label in labels:
-        folded = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+        visible = "".join(one for one in label if unicodedata.category(one) != "Cf")  # such as a blank of no width
+        folded = " ".join(unicodedata.normalize("NFKC", visible).casefold().split())
         if first.setdefault(folded, label) != label:
             yield first[folded], label

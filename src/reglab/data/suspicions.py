@@ -16,9 +16,10 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
     """Report columns that look like an identifier, or from which the target can be read off.
 
     Whole numbers of which (nearly) every row has another are taken for an identifier where they are in order, or where
-    their range is at most ten times the number of rows. A column tells the target where each of its values, of which
-    there are at most half as many as rows, occurs with one class alone, or where it is a linear function of a numeric
-    target.
+    their range is at most ten times the number of rows. A column gives the target away where each of its values, of
+    which there are at most half as many as rows, occurs with one class alone, or where it is a linear function of a
+    numeric target. Numbers such as -999 far from all others, days written as numbers, and features none of which varies
+    are reported, too.
 
     Args:
         columns: the features.
@@ -36,6 +37,16 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
             found.setdefault("the target itself, or a linear function of it", []).append(name)
         elif numeric and (what := _identifier(values)):
             found.setdefault(f"{what}; a model can learn the order of the file from it", []).append(name)
+    for name, values in columns.values.items():
+        if (value := _sentinel(values)) is not None:
+            yield (
+                f"column {name!r}: {value:g} lies far from all other values in several rows; where it stands for a "
+                "missing value, empty these cells"
+            )
+        if _are_days(values):
+            yield f"column {name!r}: looks like days written as numbers (20200131); {LEAVE_OUT.format(name=name)}"
+    if not any(map(_varies, [*columns.values.values(), *codes.values()])):
+        yield "no feature has two different values, so there is nothing to learn from"
     for what, names in found.items():
         remedy = LEAVE_OUT.format(name=",".join(names[:3]))
         yield f"{columns_named([repr(name) for name in names])}: {what}; if that is no real feature, {remedy}"
@@ -51,6 +62,32 @@ def _identifier(values: np.ndarray) -> str | None:
     if distinct >= DISTINCT * len(values) and np.ptp(values) <= 10 * len(values):
         return "another whole number in each row, as an identifier has"
     return None
+
+
+def _varies(values: np.ndarray) -> bool:
+    return bool((values != values[0]).any())  # NaN differs from itself
+
+
+SENTINELS = [sign * int("9" * digits) for digits in range(2, 7) for sign in (1, -1)]
+
+
+def _sentinel(values: np.ndarray) -> float | None:
+    """A number such as -999 in several rows, further from the others than these are from each other."""
+    for end in (np.nanmin(values), np.nanmax(values)):
+        if end in SENTINELS and (values == end).sum() > 1:
+            others = values[(values != end) & ~np.isnan(values)]
+            if len(others) > 1 and np.abs(others - end).min() > 2 * np.ptp(others) > 0:
+                return float(end)
+    return None
+
+
+def _are_days(values: np.ndarray) -> bool:
+    """Whether all are days as ISO 8601 writes them without dashes, of more than one month."""
+    there = values[~np.isnan(values)]
+    if not (len(there) and 19000101 <= there.min() < there.max() <= 21001231 and (there == np.round(there)).all()):
+        return False
+    days = there.astype(np.int64)
+    return bool(((days % 100 >= 1) & (days % 100 <= 31) & (days // 100 % 100 >= 1) & (days // 100 % 100 <= 12)).all())
 
 
 def _is_linear(values: np.ndarray, target: np.ndarray) -> bool:

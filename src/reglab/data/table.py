@@ -300,6 +300,8 @@ def _check_names(names: Sequence[str], path: str) -> None:
             raise ConfigError(
                 f"data.path={path}: column {index} has no name; name it, or remove it where it only numbers the rows"
             )
+        if len(name.splitlines()) > 1:
+            raise ConfigError(f"data.path={path}: the name of column {index} has several lines ({name!r}); rename it")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise ConfigError(f"data.path={path}: more than one column is named {repeated[0]!r}; rename or remove one")

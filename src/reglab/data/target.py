@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("auto", "classification", "regression")
+MANY, ROWS_EACH = 200, 10  # whole numbers up to so many, each in so many rows, may be classes: it is reported
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # what Decimal and float read alike
 
 
@@ -57,20 +58,25 @@ def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
             f"{key}: {missing.sum()} of {len(column)} rows have no value, the first is data row {row + 1}{called}; "
             "fill them in or remove the rows"
         )
-    if kind == "auto":
+    by_itself = kind == "auto"
+    if by_itself:
         classes = read is None or read.truth or _few_whole_numbers(read.values, plain)
         kind = "classification" if classes else "regression"
     if kind == "regression":
         numbers(plain, f"{key}: the column")  # which refuses those that a float64 does not tell apart
-        return _amounts(plain, read, key)
+        return _amounts(plain, read, key, by_itself=by_itself)
     return _classes(plain, read, key, declared=declared)
 
 
 def _few_whole_numbers(values: np.ndarray, column: "pd.Series") -> bool:
-    if not (values == np.round(values)).all():
+    if not _are_whole(values):
         return False
     distinct = column.nunique() if np.abs(values).max(initial=0) >= EXACT else len(np.unique(values))
     return distinct <= min(FEW, len(values) // 2)
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    return bool((values == np.round(values)).all())
 
 
 def _classes(column: "pd.Series", read: Read | None, key: str, *, declared: bool) -> Target:
@@ -130,7 +136,7 @@ def _on_classes(names: tuple[str, ...], counts: np.ndarray, key: str) -> Iterato
         yield f"{key}: the classes {one!r} and {other!r} differ in case or blanks alone; write one class one way"
 
 
-def _amounts(column: "pd.Series", read: Read | None, key: str) -> Target:
+def _amounts(column: "pd.Series", read: Read | None, key: str, *, by_itself: bool) -> Target:
     if read is None:
         raise ConfigError(
             f"data.kind=regression: the target {column.name} holds text (such as {str(column.iloc[0])!r}); "
@@ -138,4 +144,11 @@ def _amounts(column: "pd.Series", read: Read | None, key: str) -> Target:
         )
     if np.ptp(read.values) == 0:
         raise ConfigError(f"{key}: has the same value ({read.values[0]:g}) in all rows; give a target that varies")
-    return Target("regression", read.values, remarks=tuple(f"{key}: {remark}" for remark in read.remarks))
+    remarks = [f"{key}: {remark}" for remark in read.remarks]
+    distinct = len(np.unique(read.values))
+    if by_itself and distinct <= MANY and distinct * ROWS_EACH <= len(read.values) and _are_whole(read.values):
+        remarks.append(
+            f"{key}: {distinct} different whole numbers are read as a regression; where they are classes, "
+            "data.kind=classification"
+        )
+    return Target("regression", read.values, remarks=tuple(remarks))
