@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from reglab.cli import announce_imports, run_app
 from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
+from reglab.config.trusted import typed
 from reglab.tracking.uri import resolve
 
 
@@ -24,7 +25,7 @@ def main(cfg: DictConfig) -> None:
     announce_imports()
     from reglab.inference.evaluation import evaluate, show, track
 
-    found = evaluate(cfg.tracking.uri, cfg.run_id, cfg.mc_dropout, cfg.seed, cfg.model.target, cfg.tracking.experiment)
+    found = evaluate(cfg.tracking.uri, cfg.run_id, cfg.mc_dropout, cfg.seed, typed(cfg), cfg.tracking.experiment)
     track(found)
     show(found)
 

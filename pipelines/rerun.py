@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from reglab.cli import announce_imports, run_app
 from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
+from reglab.config.trusted import typed
 from reglab.tracking.uri import resolve
 
 
@@ -24,7 +25,7 @@ def main(cfg: DictConfig) -> None:
     announce_imports()
     from reglab.study.rerun import rerun
 
-    if not rerun(cfg.tracking.uri, cfg.run_id, cfg.model.target, cfg.tracking.experiment):
+    if not rerun(cfg.tracking.uri, cfg.run_id, typed(cfg), cfg.tracking.experiment):
         raise ExitCode(1)
 
 

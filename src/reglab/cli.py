@@ -105,7 +105,9 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     from reglab.config.command_line import check_line, check_mode
     from reglab.config.compose import Composer, parse
     from reglab.config.selection import is_strength, opened, tidy
+    from reglab.config.trusted import check_typed
 
+    check_typed(args.overrides)
     arguments, args.overrides = ([opened(one) for one in some] for some in (arguments, args.overrides))
     app = args.config_name or config_name
     check_line(args.overrides, app)

@@ -1,7 +1,12 @@
+"""What a tracker says is data: no class, variable or file that it alone names is used."""
+
+from pathlib import Path
+
 import pytest
 
 from reglab.config.compose import compose
-from reglab.config.trusted import check_overrides, check_targets, known
+from reglab.config.keys import check_keys
+from reglab.config.trusted import Typed, check_overrides, check_targets, check_typed, known, take_typed, typed
 from reglab.errors import ConfigError
 
 REFUSED = "what only a tracker names is not run; give the class a YAML of its own in conf/"
@@ -28,3 +33,121 @@ def test_anything_else_is_refused_wherever_it_stands(override: str, key: str) ->
     with pytest.raises(ConfigError) as caught:
         check_overrides(["seed=1", override])
     assert str(caught.value) == f"{override}: {REFUSED}"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data.name=${oc.env:SECRET}",
+        "+data.name=${oc.env:SECRET,x}",
+        "++model.args={token:'${oc.env:SECRET}'}",
+        "model.hidden_sizes=[8,${oc.decode:'[1]'}]",
+        'data.name="a ${oc.env:SECRET} b"',
+        "data.name=${oc.env:${seed}}",
+        "data.name=$\\{oc.env:SECRET\\}",
+        "data.name=$\\{oc.env\\:SECRET\\}",
+        "data.name=str($\\{seed\\})",
+        "data.split_seed=${seed}",
+        "data.name=${hydra:runtime.cwd}",
+        "+${seed}=1",
+        "model@optimizer=mlp",
+        "+data@trainer=digits",
+        "+experiment@model=compare",
+        "hydra.searchpath=[/tmp/evil]",
+        "hydra.job.chdir=true",
+        "+hydra/job_logging=default",
+        "--config-dir=/tmp/evil",
+        "-m",
+        "model=../../../../tmp/evil",
+        "model=/tmp/evil",
+        "regularizer=[l1,../../tmp/evil]",
+        "experiment='..\\..\\evil'",
+        "",
+        "a" * 20_000 + "=1",
+        "seed=" + "[" * 5_000,
+    ],
+)
+def test_what_would_read_more_than_the_config_tree_is_refused_before_it_is_composed(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_overrides(["seed=1", override])
+    assert "\n" not in str(caught.value)
+
+
+def test_overrides_of_every_day_are_none_of_it() -> None:
+    check_overrides(
+        [
+            "data=csv", "data.path=/a/my table.csv", "data.target='km/h'", "regularizer=[dropout,l2]",
+            "model.hidden_sizes=[8,8]", "~trainer.gradient_clip_val", "hydra/launcher=joblib",
+            "hydra.launcher.n_jobs=2", "+model.args={a:1}",
+            "optimizer.lr=1e-3", "data.name='costs 5$'", "experiment=compare", "++tracking.sweep='a/../b'",
+        ]
+    )  # fmt: skip
+
+
+def test_files_are_read_where_they_are_typed_again(tmp_path: Path) -> None:
+    (tmp_path / "here.csv").write_text("x,y\n1,2\n")
+    run = ["data=csv", "data.path=/there/a b.csv", "data.target=km/h", "data.ignore=[a/b]"]
+    with pytest.raises(ConfigError) as caught:
+        take_typed(compose(run), Typed())
+    told = "data.path='/there/a b.csv'"
+    assert str(caught.value) == (
+        f"{told}: files that only a tracker names are not read; if it is your own, name it too: {told}"
+    )
+    cfg = compose(run)
+    take_typed(cfg, Typed({"data.path": str(tmp_path / "here.csv")}))
+    assert cfg.data.path == str(tmp_path / "here.csv")
+    with pytest.raises(ConfigError, match=r"^data.root=x: the run has none; leave it out, or give a run that has it"):
+        take_typed(compose(run), Typed({"data.root": "x"}))
+    take_typed(compose(run), Typed(), reads=("model",))  # where its data are not read
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        (["data=text", "data.path=a.txt", "data.tokenizer=/etc/passwd"], "data.path=a.txt data.tokenizer=/etc/passwd"),
+        (["data=idx", "data.root=mnist"], "data.root=mnist"),
+        (["data=openml", "data.id=61", "data.cache=/tmp"], "data.cache=/tmp"),
+        (["data=huggingface", "data.path=org/name"], "data.path=org/name"),
+        (["data=python_docs", "model=hf_causal_lm", "model.path=gpt2"], "model.path=gpt2"),
+        (["model=torch", "model.target=my.Net", "data=csv", "data.path=b.csv"], "data.path=b.csv"),
+    ],
+)
+def test_each_file_and_folder_counts(run: list[str], told: str) -> None:
+    values = {"model.target": "my.Net"} if "model=torch" in run else {}
+    with pytest.raises(ConfigError) as caught:
+        take_typed(compose(run), Typed(values))
+    assert str(caught.value).endswith(f"name it too: {told}")
+
+
+def test_arguments_of_a_network_that_name_files_are_typed_again() -> None:
+    run = ["model=torch", "model.target=my.Net", "model.args={weights:/etc/passwd,width:3}"]
+    with pytest.raises(ConfigError) as caught:
+        take_typed(compose(run), Typed({"model.target": "my.Net"}))
+    assert "name it too: model.args=" in str(caught.value)
+    again = compose([*run[:2], run[2].replace("passwd", "shadow")])
+    args = {"weights": "/etc/passwd", "width": 3}
+    take_typed(compose(run), Typed({"model.target": "my.Net", "model.args": args}))
+    with pytest.raises(ConfigError, match=r"^model.args=.*: the run has "):
+        take_typed(again, Typed({"model.target": "my.Net", "model.args": args}))
+
+
+def test_texts_made_from_the_run_and_files_of_the_config_tree_need_no_word() -> None:
+    for run in (["data=python_docs", "data.tokenizer=bpe", "model=llama"], ["data=mnist1d"], ["data=khan"]):
+        take_typed(compose(run), Typed())
+
+
+def test_pipelines_know_what_was_typed() -> None:
+    cfg = compose(["run_id=x", "data.path=a.csv", "code=changed"], "rerun")
+    assert typed(cfg) == Typed({"data.path": "a.csv"}, changed=True)
+    for pipeline in ("rerun", "evaluate", "export", "generate"):
+        with pytest.raises(ConfigError, match=r"^code=maybe: must be one of changed, or null"):
+            check_keys(pipeline, compose(["run_id=x", "code=maybe"], pipeline))
+
+
+@pytest.mark.parametrize(
+    "override", ["data.name=${oc.env:SECRET}", "+model.args={a:'${ oc.env:SECRET}'}", "seed=${x:1}"]
+)
+def test_variables_are_not_read_for_what_is_tracked(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"reads would be kept in tags and files; give the value"):
+        check_typed(["seed=1", override])
+    check_typed(["tracking.uri=${oc.env:SECRET}", "hydra.run.dir=${now:%Y}", "data.split_seed=${seed}"])

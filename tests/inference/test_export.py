@@ -21,6 +21,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from reglab.config.compose import compose
+from reglab.config.trusted import Typed
 from reglab.errors import ConfigError, Diverged
 from reglab.inference.export import export
 from reglab.inference.graph import answering, graph
@@ -176,7 +177,11 @@ def test_of_a_table_the_metadata_say_how_to_make_the_inputs(store: Store, tmp_pa
     (tmp_path / "own.csv").write_text("\n".join(["size,colour,label", *lines]))
     own = ["data=csv", f"data.path={tmp_path / 'own.csv'}", "data.target=label"]
     run_id = trained(store, *own, experiment="table")
-    folder = folder_of(store, export(asked(store, run_id=run_id)))
+    with pytest.raises(
+        ConfigError, match=r"files that only a tracker names are not read; if it is your own, name it too"
+    ):
+        export(asked(store, run_id=run_id))
+    folder = folder_of(store, export(asked(store, run_id=run_id, **{"data.path": str(tmp_path / "own.csv")})))
     metadata, entries = get_model_info(str(folder)).metadata, json.loads((folder / "inputs.json").read_text())
     assert metadata["inputs"]["as"] == "Numbers and categories of a file's columns."
     assert metadata["inputs"]["features"] == (
@@ -360,10 +365,10 @@ def test_own_code_leaves_no_trace_and_is_refused_where_it_has_changed(
     assert pickles(found) == []
     assert traces(found, str(tmp_path)) == []
     assert not [file for file in found if ".pt2:" in file and b"own_changed" in found[file]]
-    made = finished(store.uri, run_id, "own_changed.Dropping")
+    made = finished(store.uri, run_id, Typed({"model.target": "own_changed.Dropping"}))
     rebuilt(made, store.uri)
     code.write_text(OWN + "# another")
-    with pytest.raises(ConfigError, match=rf"^run_id={run_id}: model.target=own_changed.Dropping: has another code"):
+    with pytest.raises(ConfigError, match=rf"^run_id={run_id}: was trained with other code: own_changed \(commit"):
         rebuilt(made, store.uri)
 
 

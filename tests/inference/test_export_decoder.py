@@ -12,6 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from reglab.config.compose import compose
+from reglab.config.trusted import Typed
 from reglab.data.tokenizer import END, end_of
 from reglab.inference.export import export
 from reglab.inference.generation import Choice, encoded, generated, text_of
@@ -45,7 +46,8 @@ def exported(store: Store, *overrides: str) -> tuple[str, Path]:
     """The id of a run, and the folder of its model."""
     line = [*LINE, *overrides, f"tracking.uri={store.uri}"]
     run_id = run(compose(line), line).run_id
-    uri = export(compose([f"tracking.uri={store.uri}"], "export"))
+    own = [override for override in overrides if override.startswith("model.path=")]
+    uri = export(compose([f"tracking.uri={store.uri}", *own], "export"))
     return run_id, Path(store.client.get_logged_model(uri.removeprefix("models:/")).artifact_location)
 
 
@@ -55,9 +57,9 @@ def llama(tokenizer: str) -> list[str]:
     return ["model=llama", "regularizer=residual_dropout", *LONGER, *sizes, *kind]
 
 
-def written(store: Store, run_id: str, prompt: str) -> str:
+def written(store: Store, run_id: str, prompt: str, typed: Typed | None = None) -> str:
     """What the run itself goes on with, greedily, for a dozen tokens."""
-    found = decoder(store.uri, run_id)
+    found = decoder(store.uri, run_id, typed)
     new = generated(found.model, encoded(found.vocabulary, prompt), Choice(12), found.end)  # type: ignore[arg-type]
     return text_of(found.vocabulary, new[0].tolist())
 
@@ -143,7 +145,8 @@ def test_a_prompt_gets_no_token_before_it(store: Store, tmp_path: Path) -> None:
     theirs = ["model=hf_causal_lm", f"model.path={tmp_path}", f"data.tokenizer={tmp_path}"]
     run_id, folder = exported(store, *theirs, *LONGER)
     model = mlflow.pyfunc.load_model(str(folder))
-    assert model.predict(PROMPTS, params=SHORT) == [written(store, run_id, prompt).strip() for prompt in PROMPTS]
+    mine = Typed({"model.path": str(tmp_path)})
+    assert model.predict(PROMPTS, params=SHORT) == [written(store, run_id, prompt, mine).strip() for prompt in PROMPTS]
     reader = AutoTokenizer.from_pretrained(folder / "components" / "tokenizer")
     assert reader(PROMPTS[0]).input_ids == vocabulary.encode(PROMPTS[0], add_special_tokens=False).ids
 
@@ -154,12 +157,13 @@ def test_adapters_are_folded_into_the_weights(store: Store, tmp_path: Path) -> N
     save_decoder(other)
     adapted = ["model=hf_causal_lm", f"model.path={other}", f"data.tokenizer={other}", "model.lora={r:2}"]
     run_id, folder = exported(store, *adapted, "optimizer.lr=0.1")
+    mine = Typed({"model.path": str(other)})
     tokens = torch.arange(20).reshape(2, 10)
     plain: Any = AutoModelForCausalLM.from_pretrained(folder / "model")
     untrained: Any = AutoModelForCausalLM.from_pretrained(other)
     with torch.no_grad():
         said = plain(tokens).logits
-        torch.testing.assert_close(said, decoder(store.uri, run_id).model.eval()(tokens), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(said, decoder(store.uri, run_id, mine).model.eval()(tokens), atol=1e-5, rtol=1e-5)
         assert not torch.allclose(said, untrained(tokens).logits, atol=1e-2)
     assert not [name for name in plain.state_dict() if "lora" in name]
     kept = "".join(path.read_text() for path in folder.rglob("*") if path.suffix == ".json" or path.name == "MLmodel")

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
+from reglab.config.trusted import Typed
 from reglab.errors import ConfigError
 from reglab.inference.trained import decoder
 from reglab.models.hf_causal_lm import HFCausalLM
@@ -103,13 +104,18 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
         kept = load_file(file)
     assert kept
     assert all("lora_" in name for name in kept)
-    model = decoder(store_uri, run_id).model.state_dict()
+    with pytest.raises(ConfigError, match=r"model.path=.*: files that only a tracker names are not read"):
+        decoder(store_uri, run_id)
+    mine = Typed({"model.path": str(saved)})
+    model = decoder(store_uri, run_id, mine).model.state_dict()
     assert all(torch.equal(model[name], weight) for name, weight in kept.items())
     weights = load_file(saved / "model.safetensors")
     assert torch.equal(model["model.embed_tokens.weight"], weights["model.embed_tokens.weight"])
     before = config_hash(compose(line))
     (saved / "generation_config.json").write_text("{}")
     assert config_hash(compose(line)) != before  # a model enters by its content
+    with pytest.raises(ConfigError, match=r"model.path=.*: has another content now"):
+        decoder(store_uri, run_id, mine)
 
 
 def test_text_in_other_tokens_than_the_models_is_refused(saved: Path, store_uri: str) -> None:

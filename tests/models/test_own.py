@@ -11,7 +11,7 @@ from torch import nn
 from reglab.config.check import check
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
-from reglab.config.trusted import check_targets
+from reglab.config.trusted import Typed, take_typed
 from reglab.data import SpokenDigits
 from reglab.data.source import Source
 from reglab.errors import ConfigError
@@ -129,22 +129,28 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
         with pytest.raises(ConfigError, match=rf"model.target={own}: code that only a tracker names is not run; if it"):
             act(store_uri, found.run_id)
         with pytest.raises(ConfigError, match=rf"model.target=os.system: the run has {own}; name that, or give"):
-            act(store_uri, found.run_id, "os.system")
-    assert rerun(store_uri, found.run_id, own) is True
-    assert type(finished_and_rebuilt(store_uri, found.run_id, own).model).__name__ == "Net"
+            act(store_uri, found.run_id, Typed({"model.target": "os.system"}))
+    typed = Typed({"model.target": own})
+    assert rerun(store_uri, found.run_id, typed) is True
+    assert type(finished_and_rebuilt(store_uri, found.run_id, typed).model).__name__ == "Net"
     with (folder / f"{module(request)}.py").open("a") as file:
         file.write("# another\n")
     capsys.readouterr()
-    rerun(store_uri, found.run_id, own)
+    for act in (rerun, finished_and_rebuilt):
+        with pytest.raises(
+            ConfigError, match=rf"^run_id=\w+: was trained with other code: {module(request)} \(commit then"
+        ):
+            act(store_uri, found.run_id, typed)
+    rerun(store_uri, found.run_id, Typed(typed.values, changed=True))
     (told,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("code.model")]
     assert json.loads(found.tags["about"])["code.model"] in told
     plain = compose([*given, "model=mlp"][2:])
     with pytest.raises(ConfigError, match=rf"^model.target={own}: the run has none; leave it out, or give a run that"):
-        check_targets(plain, own)
+        take_typed(plain, typed)
 
 
-def finished_and_rebuilt(uri: str, run_id: str, own: str | None = None) -> Rebuilt:
-    return rebuilt(finished(uri, run_id, own), uri)
+def finished_and_rebuilt(uri: str, run_id: str, typed: Typed | None = None) -> Rebuilt:
+    return rebuilt(finished(uri, run_id, typed), uri)
 
 
 def test_one_that_does_not_see_where_sequences_end_is_refused(tmp_path: Path, request: pytest.FixtureRequest) -> None:

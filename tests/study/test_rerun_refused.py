@@ -1,9 +1,12 @@
 """What cannot be run again is refused in one line, before anything trains."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
+from reglab.config.trusted import Typed
 from reglab.errors import ConfigError
 from reglab.study.rerun import rerun
 from reglab.tracking import artifacts, queries
@@ -16,11 +19,11 @@ def store(store_uri: str) -> Store:
     return open_store(store_uri, "mine")
 
 
-def refused(store: Store, run_id: str) -> str:
+def refused(store: Store, run_id: str, typed: Typed | None = None) -> str:
     """The one line of a rerun that trains nothing."""
     before = len(queries.runs(store))
     with pytest.raises(ConfigError) as caught:
-        rerun(store.uri, run_id)
+        rerun(store.uri, run_id, typed)
     assert len(queries.runs(store)) == before
     text = str(caught.value)
     assert "\n" not in text
@@ -55,14 +58,62 @@ def test_data_that_are_gone_or_others_are_refused(store: Store, tmp_path: Path) 
     rows = "x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60))
     table.write_text(rows)
     first = trained(store, "data=csv", f"data.path={table}", "data.target=y")
+    assert refused(store, first).startswith(
+        f"run_id={first}: data.path={table}: files that only a tracker names are not"
+    )
+    mine = Typed({"data.path": str(table)})
     table.write_text(rows + "7,a\n")
-    said = refused(store, first)
+    said = refused(store, first, mine)
     assert said.startswith(f"run_id={first}: data.path={table}: has another content now (SHA-256 then ")
     assert said.endswith("; put back what it was trained on")
     table.unlink()
-    assert refused(store, first).startswith(f"run_id={first}: data.path={table}: no such file")
-    (tmp_path / "table.csv").write_text(rows)
+    assert refused(store, first, mine).startswith(f"run_id={first}: data.path={table}: no such file")
+    moved = tmp_path / "elsewhere.csv"
+    moved.write_text(rows)
+    assert rerun(store.uri, first, Typed({"data.path": str(moved)})) is True
+    (again,) = [run for run in queries.runs(store) if "rerun_of" in run.tags]
+    assert again.tags["data"] == "table"
+    assert f"data.path={moved}" in yaml.safe_load(artifacts.of(store, again.run_id).read_text("overrides.yaml") or "")
+
+
+def test_interpolations_are_kept_as_their_values_and_refused_from_a_tracker(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGLAB_TEST_SECRET", "s3cret")
+    first = trained(store, "seed=4", "data.split_seed=${seed}", "hydra.verbose=true")
+    files = artifacts.of(store, first)
+    kept = yaml.safe_load(files.read_text("overrides.yaml") or "")
+    assert "data.split_seed=4" in kept
+    assert not [override for override in kept if "hydra" in override or "$" in override]
     assert rerun(store.uri, first) is True
+    files.write_text(yaml.safe_dump([*kept, "data.name=${oc.env:REGLAB_TEST_SECRET}"]), "overrides.yaml")
+    assert refused(store, first).startswith(
+        f"run_id={first}: data.name=${{oc.env:REGLAB_TEST_SECRET}}: an interpolation"
+    )
+    for name, text in (("config.yaml", "[1]"), ("environment.json", "[1]"), ("environment.json", "{")):
+        before = files.read_text(name) or ""
+        files.write_text(text, name)
+        assert name in refused(store, first)
+        files.write_text(before, name)
+
+
+def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = trained(store, "regularizer=l2")
+    kept = json.loads(queries.runs(store)[0].tags["code"])
+    store.client.set_tag(first, "code", json.dumps({**kept, "regularizer.l2": "0" * 16}))
+    files = artifacts.of(store, first)
+    told = json.loads(files.read_text("environment.json") or "")
+    told["code"]["reglab.regularizers.l2"] = "0" * 16
+    files.write_text(json.dumps(told), "environment.json")
+    said = refused(store, first)
+    assert said.startswith(f"run_id={first}: was trained with other code: reglab.regularizers.l2 (commit then ")
+    assert said.endswith("; put it back, or go on with the code as it is now by code=changed")
+    assert rerun(store.uri, first, Typed(changed=True)) is True
+    assert ["code.reglab.regularizers.l2", "0" * 16] in [
+        row.split()[:2] for row in capsys.readouterr().out.splitlines()
+    ]
 
 
 def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from reglab import deadlines
 from reglab.cli import report
 from reglab.errors import ConfigError, StoreLost
 from reglab.stopping import end_at_second_signal, stoppable
-from reglab.tracking import closing, flavors, models, parent, queries
+from reglab.tracking import artifacts, closing, flavors, models, parent, queries
 from reglab.tracking.link import run_link
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
@@ -66,6 +66,26 @@ def test_run_over_http(remote: Store, tmp_path: Path, capfd: pytest.CaptureFixtu
     for path in ("config.yaml", "weights/best.safetensors"):
         assert (root / path).is_file()
     assert run_link(remote, run.id) == f"{remote.uri}/#/experiments/{remote.experiment_id}/runs/{run.id}"
+
+
+@pytest.mark.parametrize("place", ["file://{}", "{}", "s3://bucket/{}", "mlflow-artifacts:/../x"])
+def test_where_a_server_puts_artifacts_on_this_machine_nothing_is_written(
+    remote: Store, tmp_path: Path, place: str
+) -> None:
+    there = tmp_path / "home"
+    experiment = remote.client.create_experiment(f"planted {place}", place.format(there))
+    with pytest.raises(
+        ConfigError, match=r"^tracking.uri=http://[\w.:]+: the server keeps artifacts at .*--serve-artifacts"
+    ):
+        open_store(remote.uri, f"planted {place}")
+    planted = Store(remote.client, experiment, "planted", remote.uri)
+    with pytest.raises(ConfigError, match="the server keeps artifacts at"):
+        TrackedRun.open(planted, name="x", tags={}, params={})
+    (run,) = queries.runs(planted)
+    assert run.status == "FAILED"
+    with pytest.raises(ConfigError, match="the server keeps artifacts at"):
+        artifacts.of(planted, run.run_id).read_text("config.yaml")
+    assert not there.exists()
 
 
 def test_failed_run_over_http(remote: Store) -> None:

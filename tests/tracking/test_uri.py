@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 from reglab.errors import ConfigError
 from reglab.masking import mask_uri
 from reglab.paths import PROJECT
-from reglab.tracking.uri import Place, locate, resolve
+from reglab.tracking.uri import Place, check_location, locate, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -214,3 +214,15 @@ def test_silent_server_costs_one_second() -> None:
 def test_needs_no_mlflow() -> None:
     code = "import sys, reglab.tracking.uri; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["file:///home", "/home", "C:\\x", "s3://bucket/x", "mlflow-artifacts://elsewhere/1", "mlflow-artifacts:/a/../b"],
+)
+def test_artifacts_are_kept_behind_the_server_itself(place: str) -> None:
+    with pytest.raises(ConfigError, match=r"^tracking.uri=http://host:1: the server keeps artifacts at "):
+        check_location("http://host:1", place)
+    check_location("sqlite:////a.db", place)
+    for behind in ("mlflow-artifacts:/1/2", "mlflow-artifacts://host:1/2"):
+        check_location("http://host:1", behind)

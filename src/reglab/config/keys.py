@@ -38,7 +38,14 @@ _RUN = {
         "the id of a tracked run",
     )
 }
-_OWN = {"model.target": or_null(text())}
+# What of a tracked run has to be typed again: see `reglab.config.trusted`.
+_OWN = {
+    "model.target": or_null(text()),
+    "model.args": or_null(mapping()),
+    "model.path": or_null(PATH),
+    "code": or_null(one_of("changed"), "a run of other code is refused"),
+}
+_FILES = {f"data.{key}": or_null(PATH) for key in ("path", "root", "tokenizer", "cache")}
 _REGISTERED = Rule(
     lambda v: text().fits(v) and not set(v) & set("/:'\"") and v.strip(".") != "",
     "a name without / : and quotes (a number in quotes, twice)",
@@ -57,14 +64,15 @@ APPS: dict[str, dict[str, Rule]] = {
         **_EXPERIMENT,
     },
     "status": {"name": or_null(text()), **_EXPERIMENT},
-    "rerun": {**_RUN, **_OWN, **_URI, **_ANY_EXPERIMENT},
-    "evaluate": {**_RUN, "mc_dropout": whole(2, 100_000), "seed": SEED, **_OWN, **_URI, **_ANY_EXPERIMENT},
+    "rerun": {**_RUN, **_OWN, **_FILES, **_URI, **_ANY_EXPERIMENT},
+    "evaluate": {**_RUN, "mc_dropout": whole(2, 100_000), "seed": SEED, **_OWN, **_FILES, **_URI, **_ANY_EXPERIMENT},
     "export": {
         **_RUN,
         "register": or_null(_REGISTERED, "not registered"),
         "metric": or_null(one_of(*(name for name in METRICS if name.startswith(("test/", "val/"))))),
         "data.name": or_null(text()),
         **_OWN,
+        **_FILES,
         **_EXPERIMENT,
     },
     "generate": {
@@ -81,6 +89,7 @@ APPS: dict[str, dict[str, Rule]] = {
         "passes": whole(2, 100_000),
         "threads": TRAINER["threads"],
         "generation.seed": SEED,
+        **_OWN,
         **_EXPERIMENT,
     },
     "ui": {"ui.port": whole(1, 65535), "ui.open": YES_NO, **_EXPERIMENT},

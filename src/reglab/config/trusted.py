@@ -1,75 +1,231 @@
-"""Which classes a config may name where it comes from a tracker, which others can write to."""
+"""What a tracked run may name. A tracker is data, which others can write to: no class, file or variable that it alone
+names is used. docs/identity.md says what has to be typed again."""
 
 import functools
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from reglab.config.rules import typed as as_typed
 from reglab.errors import ConfigError
 from reglab.paths import CONF
 
 _TARGET = "_target_"
 _REFUSED = "what only a tracker names is not run; give the class a YAML of its own in conf/"
+_RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
+_MOST, _LONGEST = 1000, 10_000  # overrides of a run, characters of one
+# Keys that say what runs and which files are read: whoever asks for a tracked run types them again.
+TYPED = ("model.target", "model.path", "model.args", "data.path", "data.root", "data.tokenizer", "data.cache")
+_PLACES = frozenset({"path", "root", "tokenizer", "cache"})
+_MADE = {"data.tokenizer": ("characters", "bpe")}  # of the run's own text
+# Names of columns and labels: text that is read from no disk.
+_TEXTS = frozenset({"name", "target", "ignore", "split_column", "image", "column", "config", "test_fold", "val_fold"})
+_READ = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 
 
-def check_overrides(overrides: Sequence[str]) -> None:
-    """Refuses overrides that name a class or function themselves: before they are composed, and errors explained.
+@dataclass(frozen=True)
+class Typed:
+    """What whoever asks for a tracked run has typed, and so means to be used.
+
+    Attributes:
+        values: by key, of `TYPED`.
+        changed: the code may be another than the run's.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    changed: bool = False
+
+    @property
+    def target(self) -> str | None:
+        """The class of the user's own network."""
+        value = self.values.get("model.target")
+        return None if value is None else str(value)
+
+
+def typed(cfg: DictConfig) -> Typed:
+    """What a pipeline's own config holds of `TYPED`, and whether ``code=changed`` was typed."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    found = {key: _select(plain, key) for key in TYPED}
+    return Typed({key: value for key, value in found.items() if value is not None}, cfg.get("code") == "changed")
+
+
+def check_typed(overrides: Sequence[str]) -> None:
+    """Refuse resolvers on the command line: what they read, such as a variable, would be kept in tags and files.
 
     Raises:
         ConfigError: names the override.
     """
     for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        found = _RESOLVER.search(override)
+        if found and not key.startswith(("tracking.uri", "hydra")):
+            raise ConfigError(
+                f"{override}: what {found[0]} ...}} reads would be kept in tags and files; give the value, as in "
+                f'"{key}=$VARIABLE", which the shell fills in'
+            )
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Refuse overrides that name a class, a variable or a config of another tree, before they are composed.
+
+    Raises:
+        ConfigError: names the override.
+    """
+    if len(overrides) > _MOST:
+        raise ConfigError(f"overrides.yaml: holds {len(overrides)} overrides; a run has {_MOST} at most")
+    for override in overrides:
+        if len(override) > _LONGEST:
+            raise ConfigError(f"{override[:60]}...: is {len(override)} characters long; at most {_LONGEST}")
         if _TARGET in override:
             raise ConfigError(f"{override}: {_REFUSED}")
+        _check_override(override)
 
 
-def check_targets(cfg: DictConfig, own: str | None = None, folder: Path = CONF) -> None:
-    """Refuses a class or function that no file of the project's config tree names, wherever in the config it stands.
+def _check_override(override: str) -> None:
+    try:
+        parsed = OverridesParser.create().parse_overrides([override])[0]
+    except (HydraException, RecursionError) as error:
+        raise ConfigError(f"{override}: is no override that Hydra can read") from error
+    if "${" in override or any("${" in text for text in _strings(parsed.value())):
+        raise ConfigError(
+            f"{override}: an interpolation that a tracker holds is not resolved, for it could read variables of this "
+            "machine; track the run again with the value itself"
+        )
+    key = parsed.key_or_group
+    if key.split(".")[0].split("/")[0] == "hydra" and not key.startswith(("hydra/launcher", "hydra.launcher.")):
+        raise ConfigError(f"{override}: a tracker does not say how Hydra works here; give another run")
+    if parsed.package is not None or _leads_elsewhere(parsed):
+        raise ConfigError(f"{override}: a tracked run takes its configs from conf/ by their names; give another run")
+
+
+def _leads_elsewhere(override: Override) -> bool:
+    """Whether a choice of a group is written as a path that leaves the config tree."""
+    if "." in override.key_or_group:
+        return False
+    names = [name.replace("\\", "/") for name in _strings(override.value())]
+    return any(name.startswith("/") or ".." in name.split("/") for name in names)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All texts in a parsed value; of values of types of Hydra's own, such as sweeps, how they are written."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _strings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _strings(item)
+    elif value is not None:
+        yield str(value)
+
+
+def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
+    """Refuse a class or function that no file of the project's config tree names, wherever in the config it stands.
 
     Args:
         cfg: what a tracked run was composed from.
-        own: the user's own class that whoever asks for the run has typed, and so means to be run.
         folder: the config tree.
 
     Raises:
         ConfigError: names the key and the target.
     """
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    for key, target in _targets(plain):
-        if target not in known(folder):
+    for key, target in _leaves(OmegaConf.to_container(cfg, resolve=True)):
+        if key.rpartition(".")[2] == _TARGET and target not in known(folder):
             raise ConfigError(f"{key}={target}: {_REFUSED}")
-    model = plain.get("model") if isinstance(plain, dict) else None
-    there = model.get("target") if isinstance(model, dict) else None
-    if own is not None and own != there:
-        told = "has none; leave it out" if there is None else f"has {there}; name that"
-        raise ConfigError(f"model.target={own}: the run {told}, or give a run that has it")
-    if there is not None and there != own and there not in known(folder):
+
+
+def take_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "model"), folder: Path = CONF) -> None:
+    """Put the files that were typed in the place of those that the run names, and refuse what was not typed: the user's
+    own network, files and folders.
+
+    Args:
+        cfg: what a tracked run was composed from; changed in place.
+        typed: what whoever asks for the run has typed.
+        reads: sections whose files will be read.
+        folder: the config tree, whose own classes and files are trusted.
+
+    Raises:
+        ConfigError: what only the tracker names, with what to type; or a key that the run has not.
+    """
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    for key, value in typed.values.items():
+        there = _select(plain, key)
+        if there is None:
+            raise ConfigError(f"{key}={as_typed(value)}: the run has none; leave it out, or give a run that has it")
+        if key in ("model.target", "model.args") and value != there:
+            raise ConfigError(f"{key}={value}: the run has {there}; name that, or give a run that has it")
+    own = _select(plain, "model.target")
+    missing = ["model.target"] if own is not None and own != typed.target and own not in known(folder) else []
+    missing += _untyped(plain, typed, reads, folder)
+    if missing:
+        told = " ".join(f"{key}={as_typed(_select(plain, key))}" for key in sorted(set(missing), key=TYPED.index))
+        what = "code that only a tracker names is not run" if own and "model.target" in missing else ""
+        files = "files that only a tracker names are not read" if set(missing) - {"model.target"} else ""
         raise ConfigError(
-            f"model.target={there}: code that only a tracker names is not run; if it is your own, name it too: "
-            f"model.target={there}"
+            f"{told}: {', and '.join(filter(None, (what, files)))}; if it is your own, name it too: {told}"
         )
+    for key, value in typed.values.items():
+        OmegaConf.update(cfg, key, value)
+
+
+def _untyped(plain: Any, typed: Typed, reads: Sequence[str], folder: Path) -> Iterator[str]:
+    """Keys of `TYPED` whose files were not typed again."""
+    for key, value in _leaves(plain):
+        section = key.split(".")[0]
+        if section not in _READ or (section in ("data", "model") and section not in reads):
+            continue
+        asked = next((one for one in TYPED if key == one or key.startswith(f"{one}.")), None)
+        if asked in typed.values or not _is_place(key, value) or value in places(folder):
+            continue
+        if asked is None:
+            raise ConfigError(f"{key}={value}: a file that only a tracker names is not read; name it in conf/")
+        yield asked
+
+
+def _is_place(key: str, value: Any) -> bool:
+    """Whether a value names a file or folder: by its key, or as it is written."""
+    names = [part for part in key.split(".") if not part.isdigit()]
+    if not isinstance(value, str) or names[-1] in (_TARGET, *_TEXTS) or value in _MADE.get(key, ()):
+        return False
+    return names[-1] in _PLACES or "/" in value or value.startswith("~")
 
 
 @functools.cache
 def known(folder: Path = CONF) -> frozenset[str]:
-    """All targets in the YAML files of a config tree."""
-    files = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.rglob("*.yaml"))
-    return frozenset(target for file in files for _, target in (*_targets(file), *_own(file)))
+    """All targets in the YAML files of a config tree, and the user's own classes that models' YAMLs there name."""
+    own = {str(file["target"]) for file in _files(folder) if isinstance(file, dict) and file.get("target")}
+    return frozenset(own | {str(v) for f in _files(folder) for k, v in _leaves(f) if k.rpartition(".")[2] == _TARGET})
 
 
-def _own(file: Any) -> Iterator[tuple[str, str]]:
-    """The user's own class that a model's YAML names."""
-    if isinstance(file, dict) and file.get("target"):
-        yield "target", str(file["target"])
+@functools.cache
+def places(folder: Path = CONF) -> frozenset[str]:
+    """All files and folders that the YAML files of a config tree name."""
+    return frozenset(value for file in _files(folder) for key, value in _leaves(file) if _is_place(key, value))
 
 
-def _targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+@functools.cache
+def _files(folder: Path) -> tuple[Any, ...]:
+    return tuple(yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.rglob("*.yaml"))
+
+
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
+    if children is None:
+        yield key, node
+        return
     for name, child in children:
-        where = f"{key}.{name}".lstrip(".")
-        if name == _TARGET:
-            yield where, str(child)
-        yield from _targets(child, where)
+        yield from _leaves(child, f"{key}.{name}".lstrip("."))
+
+
+def _select(plain: Any, key: str) -> Any:
+    for name in key.split("."):
+        plain = plain.get(name) if isinstance(plain, dict) else None
+    return plain

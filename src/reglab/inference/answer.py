@@ -5,6 +5,7 @@ import time
 from omegaconf import DictConfig
 from transformers.utils import logging
 
+from reglab.config.trusted import typed
 from reglab.inference.best import best_decoder
 from reglab.inference.generation import Choice, Writer, encoded, generated
 from reglab.inference.passes import Passes, passes
@@ -26,7 +27,7 @@ def answer(cfg: DictConfig, prompt: str) -> None:
     """
     logging.set_verbosity_error()  # of texts longer than the context we tell ourselves
     chosen = None if cfg.run_id else best_decoder(open_store(cfg.tracking.uri, cfg.tracking.experiment))
-    found = decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id)
+    found = decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id, typed(cfg))
     set_threads(cfg.threads)
     choice = Choice(
         max_new_tokens=cfg.max_new_tokens,

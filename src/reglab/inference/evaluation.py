@@ -13,6 +13,7 @@ from mlflow.entities import Metric
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from reglab.config.trusted import Typed
 from reglab.data.base import TensorData
 from reglab.data.batches import Batches
 from reglab.errors import ConfigError
@@ -57,7 +58,7 @@ class Evaluated:
 
 
 def evaluate(
-    uri: str | None, run_id: str, passes: int, seed: int, own: str | None = None, experiment: str | None = None
+    uri: str | None, run_id: str, passes: int, seed: int, typed: Typed | None = None, experiment: str | None = None
 ) -> Evaluated:
     """Evaluates the test part of a run again.
 
@@ -66,13 +67,13 @@ def evaluate(
         run_id: of a finished run with weights.
         passes: with dropout on.
         seed: of the masks.
-        own: see `Origin`.
+        typed: see `Origin`.
         experiment: that the run must be in; None: whichever holds it.
 
     Raises:
         ConfigError: no such run, one without weights or test rows, of a language model, or with nothing that drops.
     """
-    made, key = finished(uri, run_id, own, experiment), f"run_id={run_id}"
+    made, key = finished(uri, run_id, typed, experiment), f"run_id={run_id}"
     if (kind := made.record.tags.get("task")) == LanguageModeling.kind:
         raise ConfigError(f"{key}: is {kind}; make generate shows its passes with dropout on (train_mode=true)")
     found = rebuilt(made, uri)

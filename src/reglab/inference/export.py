@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 from transformers.utils import logging
 
+from reglab.config.trusted import typed
 from reglab.errors import ConfigError
 from reglab.inference.adapters import merge_adapters
 from reglab.inference.best import best_run
@@ -45,7 +46,7 @@ def export(cfg: DictConfig) -> str:
     Raises:
         ConfigError: no such run or none that can be chosen, one without weights, or a model that cannot be traced.
     """
-    made = finished(cfg.tracking.uri, cfg.run_id or _best(cfg), cfg.model.target)
+    made = finished(cfg.tracking.uri, cfg.run_id or _best(cfg), typed(cfg))
     store, record = made.store, made.record
     write_line(f"run {record.run_id}: {about(record)}")
     with store.model_lock():  # of two that ask at the same moment, the second finds the model of the first
@@ -93,7 +94,7 @@ def _logged(made: Origin, uri: str | None, weights: str) -> str:
     with tempfile.TemporaryDirectory(prefix="reglab-export-") as temporary:
         folder = Path(temporary, "model")
         if record.tags.get("task") == LanguageModeling.kind:
-            _save_decoder(folder, uri, record)
+            _save_decoder(folder, uri, made)
         else:
             _save_graph(folder, made, uri)
         told = {name: record.tags[name] for name in ("strategy", "data", "model", "task") if name in record.tags}
@@ -116,10 +117,11 @@ def _save_graph(folder: Path, made: Origin, uri: str | None) -> None:
         (folder / FEATURES).write_text(json.dumps(features, indent=1), encoding="utf-8")
 
 
-def _save_decoder(folder: Path, uri: str | None, record: Record) -> None:
+def _save_decoder(folder: Path, uri: str | None, made: Origin) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    found = decoder(uri, record.run_id)
+    record = made.record
+    found = decoder(uri, record.run_id, made.typed)
     model: Any = found.model
     merge_adapters(model, f"run_id={record.run_id}")
     model.config.use_cache = True

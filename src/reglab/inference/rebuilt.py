@@ -7,10 +7,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from reglab.config.identity import setting
+from reglab.config.trusted import Typed
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
-from reglab.tracking import artifacts, queries
+from reglab.tracking import artifacts
 from reglab.training import build, origin
 from reglab.training.origin import Origin
 from reglab.training.trainer import set_threads
@@ -36,13 +36,13 @@ class Rebuilt:
     model: nn.Module
 
 
-def finished(uri: str | None, run_id: str, own: str | None = None, experiment: str | None = None) -> Origin:
+def finished(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> Origin:
     """The run of that id, which has trained to its end; see `Origin`.
 
     Raises:
         ConfigError: no such run, a parent, one that has not ended, or one that failed.
     """
-    made = origin.find(uri, run_id, own, experiment)
+    made = origin.find(uri, run_id, typed, experiment)
     if made.record.status != "FINISHED":
         raise ConfigError(f"run_id={run_id}: is {made.record.status}, so no trained model is left; give a FINISHED run")
     return made
@@ -60,7 +60,6 @@ def rebuilt(made: Origin, uri: str | None) -> Rebuilt:
             weights.
     """
     cfg = origin.recomposed(made, uri)
-    _same_code(made, cfg)
     set_threads(int(cfg.trainer.threads))
     weights = best_weights(made, cfg)
     data = build.build_data(cfg)
@@ -92,13 +91,3 @@ def best_weights(made: Origin, cfg: DictConfig) -> dict[str, Tensor]:
             return load_file(file)
         except (SafetensorError, OSError, ValueError) as error:
             raise files.damaged(BEST, error) from error
-
-
-def _same_code(made: Origin, cfg: DictConfig) -> None:
-    """A user's own network may have changed and take the weights all the same."""
-    then = queries.about(made.store, made.record).get("model.code")
-    if then and then != setting(cfg)["model"].get("code"):
-        raise ConfigError(
-            f"run_id={made.record.run_id}: model.target={cfg.model.target}: has another code now; put back what it was "
-            "trained with"
-        )

@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 from tokenizers import Tokenizer
 from torch import nn
 
+from reglab.config.trusted import Typed
 from reglab.data.tokenizer import end_of, loaded
 from reglab.errors import ConfigError
 from reglab.inference.rebuilt import best_weights, finished
@@ -40,21 +41,23 @@ class Decoder:
         return end_of(self.vocabulary)
 
 
-def decoder(uri: str | None, run_id: str) -> Decoder:
+def decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> Decoder:
     """The language model of a run, with its best weights.
 
     Raises:
         ConfigError: no such run, none of a language model, or one that kept no weights, or no tokenizer that fits them.
     """
-    made = finished(uri, run_id)
+    made = finished(uri, run_id, typed)
     key = f"run_id={run_id}"
     if made.record.tags.get("task") != _KIND:
         told = made.record.tags.get("task") or "of no known task"
         raise ConfigError(f"{key}: is {told}, and text comes from a language model; give a run with model=llama")
     try:
-        cfg = origin.composed(made)
+        cfg = origin.composed(made, reads=("model",))  # its text was read with the tokenizer that the run has kept
     except ConfigError as error:
         raise ConfigError(f"{key}: {error}") from error
+    origin.check_files(made, cfg, reads=("model",))
+    origin.check_code(made, cfg)
     files = artifacts.of(made.store, run_id)
     text = files.read_text("tokenizer.json")
     if text is None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.identity import config_hash
+from reglab.config.identity import code, config_hash
+from reglab.config.trusted import Typed
 from reglab.streams import write_line
 from reglab.study.differences import ABSENT, Difference, differences, table
 from reglab.tracking import queries
@@ -23,13 +24,13 @@ _COUNTS = ("time/epochs",)
 _PROOF = ("split_hash", "init_hash", "order_hash", "diverged_step")
 
 
-def rerun(uri: str | None, run_id: str, own: str | None = None, experiment: str | None = None) -> bool:
+def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> bool:
     """Runs it again as a run of its own (tags `rerun_of` and `rerun_equal`), and tells what differs.
 
     Args:
         uri: of the store that holds the run, and gets the new one.
         run_id: the run.
-        own: see `Origin`.
+        typed: see `Origin`.
         experiment: that the run must be in; None: whichever holds it.
 
     Returns:
@@ -39,15 +40,15 @@ def rerun(uri: str | None, run_id: str, own: str | None = None, experiment: str 
         ConfigError: it cannot be run again; nothing was trained.
         Exception: the new run failed, and the first one had not, or elsewhere.
     """
-    origin = origins.find(uri, run_id, own, experiment)
+    origin = origins.find(uri, run_id, typed, experiment)
     cfg = origins.recomposed(origin, uri)
     _say(f"{origin.record.name}: run {run_id} again")
     _tell_config(origin, cfg)
     set_threads(int(cfg.trainer.threads))  # is told, too
-    _tell_environment(origin, environment(cfg.trainer.accelerator))
+    _tell_environment(origin, environment(cfg.trainer.accelerator) | {"code": code(cfg).modules})
     problem: Exception | None = None
     try:
-        again = run(cfg, origin.overrides).run_id
+        again = run(cfg, origins.as_overrides(origin)).run_id
     except Exception as error:
         if not hasattr(error, "run_id"):
             raise
@@ -75,7 +76,7 @@ def _tell_config(origin: Origin, cfg: DictConfig) -> None:
         return
     changed = differences(_science(origin.config), _science(OmegaConf.to_container(cfg, resolve=True)))
     changed = changed or differences(  # of files and folders the contents, of a network of one's own the code
-        queries.about(origin.store, origin.record), json.loads(tags(cfg)["about"])
+        {**origin.about, "code": origin.code}, {**json.loads(tags(cfg)["about"]), "code": code(cfg).parts}
     )
     _say(f"config: another now (config_hash then {then}, now {now})")
     if changed:

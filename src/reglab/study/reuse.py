@@ -1,8 +1,7 @@
 """What of a sweep is finished already, and what is still to be run."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reglab.config.identity import code, recipe_hash
 from reglab.study.job import say
@@ -44,25 +43,26 @@ def say_not_reused(jobs: Sequence[Job], total: int, store: "Store") -> None:
     by_recipe = {recipe_hash(job.config): job for job in jobs}
     records = of_recipes(store, list(by_recipe)) if by_recipe else []
     newest = {r.tags["recipe_hash"]: r for r in records if "recipe_hash" in r.tags}
-    changed = {part for recipe, record in newest.items() for part in changed_parts(record, by_recipe[recipe].config)}
+    changed = {part for recipe, record in newest.items() for part in _changed(store, record, by_recipe[recipe])}
     if newest:
         say(
-            f"{len(newest)} of {total} runs were finished before with other code or libraries "
-            f"({', '.join(sorted(changed))}): trained again"
+            f"{len(newest)} of {total} runs are trained again: what is tracked of them was made with other code or "
+            f"libraries ({', '.join(sorted(changed))})"
         )
     if first := {r.tags["config_hash"] for r in records if "recipe_hash" not in r.tags} - set(newest):
         say(
-            f"{len(first)} of {total} runs were finished under an earlier identity rule, which did not know their "
-            "code: trained again"
+            f"{len(first)} of {total} runs are trained again: what is tracked of them has an earlier identity rule, "
+            "which did not know their code"
         )
 
 
-def changed_parts(record: "Record", config: Any) -> Iterator[str]:
+def _changed(store: "Store", record: "Record", job: Job) -> Iterator[str]:
     """What differs between the code and the libraries of a run and those here: ``regularizer.l2``, ``torch 2.9``."""
-    now, tags = code(config), record.tags
-    then = json.loads(tags.get("code", "{}"))
+    from reglab.tracking import queries
+
+    now, then = code(job.config), queries.code(store, record)
     yield from (part for part in then.keys() | now.parts.keys() if then.get(part) != now.parts.get(part))
-    about = json.loads(tags.get("about", "{}"))
+    about = queries.about(store, record)
     for name, version in now.versions.items():
         before = about.get(f"versions.{name}")
         if before != version:

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from reglab.errors import ConfigError
 from reglab.tracking.store import Store
+from reglab.tracking.uri import check_location
 
 _Kind = TypeVar("_Kind", dict, list)
 
@@ -33,6 +34,7 @@ class Artifacts:
         self._client = client
         self._run_id = run_id
         parts = urlsplit(artifact_uri)
+        check_location(uri, artifact_uri)
         local = not uri.startswith(("http", "databricks")) and parts.scheme in ("", "file")
         path = unquote(parts.path) if parts.scheme else artifact_uri
         self.dir: Path | None = Path(path) if local else None

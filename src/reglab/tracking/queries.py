@@ -126,6 +126,11 @@ def about(store: Store, record: Record) -> dict[str, Any]:
     return values.mapping(whole(store, record, "about"))
 
 
+def code(store: Store, record: Record) -> dict[str, Any]:
+    """The run's tag `code`: a digest for each part of its code; empty where it has none that can be read."""
+    return values.mapping(whole(store, record, "code"))
+
+
 def died(store: Store, config_hashes: Sequence[str]) -> set[str]:
     """The identities of which a run ended with its process, as `bury` noted it; a stop by a signal is none."""
     wanted = set(config_hashes)

@@ -12,7 +12,7 @@ from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 
 from reglab.deadlines import Overdue, waiting
-from reglab.errors import Diverged, StoreLost, is_out_of_memory
+from reglab.errors import ConfigError, Diverged, StoreLost, is_out_of_memory
 from reglab.masking import redact
 from reglab.own_code import described
 from reglab.stopping import Stopped, at_once
@@ -79,7 +79,11 @@ class TrackedRun:
         try:
             with signals_held():
                 info = store.client.create_run(store.experiment_id, tags=given, run_name=cut_name(name)).info
-                run = cls(store, info.run_id, info.artifact_uri, beat_s)
+                try:
+                    run = cls(store, info.run_id, info.artifact_uri, beat_s)
+                except ConfigError:  # a place of artifacts that is not used
+                    store.client.set_terminated(info.run_id, "FAILED")
+                    raise
                 entries = [Param(key, value) for key, value in kept.items()]
                 for start in range(0, len(entries), _PARAMS_PER_CALL):
                     store.client.log_batch(info.run_id, params=entries[start : start + _PARAMS_PER_CALL])

@@ -19,7 +19,7 @@ from reglab.errors import ConfigError
 from reglab.tracking import database
 from reglab.tracking.client import client_of, patiently
 from reglab.tracking.locks import locked
-from reglab.tracking.uri import Place, check, locate
+from reglab.tracking.uri import Place, check, check_location, locate
 from reglab.wording import mlflow_command
 
 _LOCAL_DISKS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs", "apfs", "hfs")
@@ -134,6 +134,8 @@ def _open(place: Place, experiment: str, writes: bool) -> Store:
             f"tracking.experiment={experiment}: was deleted; choose another name or restore it: "
             f"{mlflow_command(place.uri, 'experiments', 'restore', '--experiment-id', found.experiment_id)}"
         )
+    if writes:  # before a run is opened
+        check_location(place.uri, found.artifact_location)
     return Store(client, found.experiment_id, experiment, place.uri, read_only=not writes)
 
 

@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
 from reglab.errors import ConfigError
@@ -129,6 +129,31 @@ def unusable(uri: str | None) -> ConfigError | None:
     except ConfigError as error:
         return error
     return None
+
+
+def check_location(uri: str, location: str) -> None:
+    """Refuse a place of artifacts that a server names and that is not behind the server itself.
+
+    A folder would be one of this machine, written and read with the user's rights; a bucket or another server would be
+    reached with the user's credentials.
+
+    Args:
+        uri: tracking URI.
+        location: of a run's, a model's or an experiment's artifacts.
+
+    Raises:
+        ConfigError: with the server's setting that mends it.
+    """
+    if not uri.startswith("http"):
+        return
+    parts, server = urlsplit(location), urlsplit(uri)
+    behind = parts.scheme == "mlflow-artifacts" and parts.hostname in (None, server.hostname)
+    if not behind or ".." in PurePosixPath(unquote(parts.path)).parts:
+        raise ConfigError(
+            f"tracking.uri={mask_uri(uri)}: the server keeps artifacts at {location[:200]}, not behind "
+            "it, and what a server names is not written to; start it with --serve-artifacts and "
+            "--artifacts-destination, and take a new tracking.experiment"
+        )
 
 
 def _sqlite_path(uri: str) -> Path | None:

@@ -4,10 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 
 import torch
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save_file
 from torch import Tensor
 
+from reglab.config.identity import code
+from reglab.config.rules import typed
 from reglab.masking import redact, redact_uris
 from reglab.tracking.environment import environment
 from reglab.tracking.run import TrackedRun
@@ -16,8 +19,27 @@ from reglab.tracking.run import TrackedRun
 def log_recipe(tracked: TrackedRun, cfg: DictConfig, overrides: Sequence[str]) -> None:
     """What is needed to run it again, without secrets: ``config.yaml``, ``overrides.yaml``, ``environment.json``."""
     tracked.log_text(redact(OmegaConf.to_yaml(cfg, resolve=True)), "config.yaml")
-    tracked.log_text(OmegaConf.to_yaml(OmegaConf.create(redact_uris(overrides))), "overrides.yaml")
-    tracked.log_text(json.dumps(environment(cfg.trainer.accelerator), indent=2, sort_keys=True), "environment.json")
+    tracked.log_text(
+        yaml.safe_dump(redact_uris(as_kept(overrides, cfg)), allow_unicode=True, width=4096), "overrides.yaml"
+    )
+    told = environment(cfg.trainer.accelerator) | {"code": code(cfg).modules}
+    tracked.log_text(json.dumps(told, indent=2, sort_keys=True), "environment.json")
+
+
+def as_kept(overrides: Sequence[str], cfg: DictConfig) -> list[str]:
+    """Overrides from which the run can be composed again: with values in the place of interpolations, without Hydra's
+    own settings."""
+    kept = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        name = key.lstrip("+~")
+        if name.split(".")[0].split("/")[0] == "hydra":
+            continue
+        if "${" in value and OmegaConf.select(cfg, name) is not None:
+            node = OmegaConf.select(cfg, name)
+            value = typed(OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node)
+        kept.append(f"{key}{equals}{value}")
+    return kept
 
 
 def log_weights(tracked: TrackedRun, weights: Mapping[str, Mapping[str, Tensor]]) -> None:

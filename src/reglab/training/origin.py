@@ -1,6 +1,9 @@
 """A tracked run that is to be run again, or used: what it was made from, and its config composed anew."""
 
-from dataclasses import dataclass
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlflow import MlflowClient
@@ -9,17 +12,22 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.check import check
 from reglab.config.compose import compose
-from reglab.config.identity import setting
+from reglab.config.digest import content
+from reglab.config.identity import code, setting
+from reglab.config.rules import typed as as_typed
 from reglab.config.suggest import did_you_mean
-from reglab.config.trusted import check_overrides, check_targets
+from reglab.config.trusted import Typed, check_overrides, check_targets, take_typed
 from reglab.errors import ConfigError
 from reglab.masking import mask_uri
+from reglab.own_code import source_file
 from reglab.tracking import artifacts, queries
+from reglab.tracking.environment import git_commit, git_dirty
 from reglab.tracking.store import Store, connected, open_store
 from reglab.tracking.uri import Place, resolve
 from reglab.wording import mlflow_command
 
-_FILES = ("path", "root")  # a user's data, which enter the identity by their content
+_FILES = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))  # they count by their content
+_SHOWN = 4  # changed modules by name
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Origin:
         overrides: what composed it.
         config: its ``config.yaml``, as plain values; empty where it has none.
         environment: its ``environment.json``; empty where it has none.
-        own: the user's own network, ``my_net.Net``, where whoever asks has typed it: its code may be run.
+        typed: what whoever asks for it has typed, and so means to be used.
     """
 
     store: Store
@@ -40,10 +48,20 @@ class Origin:
     overrides: list[str]
     config: dict[str, Any]
     environment: dict[str, Any]
-    own: str | None = None
+    typed: Typed = field(default_factory=Typed)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Its setting, by keys joined by dots; empty where it has none."""
+        return queries.about(self.store, self.record)
+
+    @property
+    def code(self) -> dict[str, Any]:
+        """A digest for each part of its code; empty where it was tracked under rule 1."""
+        return queries.code(self.store, self.record)
 
 
-def find(uri: str | None, run_id: str, own: str | None = None, experiment: str | None = None) -> Origin:
+def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> Origin:
     """The run of that id, in an experiment or, with None, in whichever; see `Origin`.
 
     Raises:
@@ -67,18 +85,27 @@ def find(uri: str | None, run_id: str, own: str | None = None, experiment: str |
     if overrides is None:
         raise ConfigError(f"run_id={run_id}: has no overrides.yaml: give a run that make train or make sweep has made")
     config = files.read_yaml("config.yaml", dict) or {}
-    return Origin(store, record, overrides, config, files.read_json("environment.json", dict) or {}, own)
+    environment = files.read_json("environment.json", dict) or {}
+    return Origin(store, record, overrides, config, environment, typed or Typed())
 
 
-def composed(origin: Origin) -> DictConfig:
-    """The config that the project's own tree composes from the run's overrides, and that names no foreign class.
+def composed(origin: Origin, reads: Sequence[str] = ("data", "model")) -> DictConfig:
+    """The config that the project's own tree composes from the run's overrides, without foreign classes and files.
+
+    Args:
+        origin: the run.
+        reads: sections whose files will be read.
 
     Raises:
-        ConfigError: the overrides do not compose any more, or name a foreign class.
+        ConfigError: the overrides do not compose any more, name a foreign class, or a class or file that was not typed
+            again; the code is another now.
     """
     check_overrides(origin.overrides)
     cfg = compose(origin.overrides)
-    check_targets(cfg, origin.own)
+    check_targets(cfg)
+    take_typed(cfg, origin.typed, reads)
+    if "data.path" in origin.typed.values and cfg.data.get("name", "") is None:
+        cfg.data.name = str(origin.record.tags.get("data"))  # not that of the file, wherever it lies now
     return cfg
 
 
@@ -93,22 +120,108 @@ def recomposed(origin: Origin, uri: str | None) -> DictConfig:
         uri: of its store, as the user gave it.
 
     Raises:
-        ConfigError: the overrides do not compose any more, name a foreign class, or the data are gone or others.
+        ConfigError: the overrides do not compose any more, name a foreign class or file, or the data or the code are
+            gone or others.
     """
     run_id = origin.record.run_id
     try:
         cfg = composed(origin)
         tracking = {"uri": uri, "experiment": origin.store.experiment, "rerun_of": run_id}
-        tracking |= {"parent": None, "sweep": None, "study": None, "phase": origin.record.tags.get("phase", "single")}
-        tracking["tuned"] = origin.config.get("tracking", {}).get("tuned")
+        tracking |= {"parent": None, "sweep": None, "study": None, "phase": _phase(origin)}
+        tracking["tuned"] = _tuned(origin)
         for key, value in tracking.items():
             OmegaConf.update(cfg, f"tracking.{key}", value, force_add=True)
         cfg.resume = False
         check(cfg)
     except ConfigError as error:
         raise ConfigError(f"run_id={run_id}: {error}") from error
-    _same_files(origin, cfg)
+    check_files(origin, cfg)
+    check_code(origin, cfg)
     return cfg
+
+
+def _phase(origin: Origin) -> str:
+    phase = origin.record.tags.get("phase", "single")
+    return phase if phase in ("single", "sweep", "tune", "confirm") else "single"
+
+
+def _tuned(origin: Origin) -> str | None:
+    """Keys that a study tuned, as text that no config takes for anything else."""
+    tracking = origin.config.get("tracking")
+    tuned = tracking.get("tuned") if isinstance(tracking, dict) else None
+    return tuned if isinstance(tuned, str) and re.fullmatch(r"[\w.,]*", tuned) else None
+
+
+def as_overrides(origin: Origin) -> list[str]:
+    """The run's overrides, with what was typed in the place of what they say."""
+    own = [o for o in origin.overrides if o.lstrip("+").partition("=")[0] not in origin.typed.values]
+    return own + [f"{key}={as_typed(value)}" for key, value in origin.typed.values.items()]
+
+
+def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data", "model")) -> None:
+    """Refuse a run whose files and folders have another content now.
+
+    Args:
+        origin: the run.
+        cfg: composed from it.
+        reads: sections whose files will be read.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    then, now = origin.about, setting(cfg)
+    for section, key in _FILES:
+        before, here = then.get(f"{section}.{key}"), now[section].get(key)
+        name = f"{section}.{key}"
+        if (
+            section not in reads or not here or before == here or str(here).startswith(f"{before}@")
+        ):  # rule 1 knew no commit of a name
+            continue
+        if before is None and name not in origin.typed.values:
+            continue
+        said = f"run_id={origin.record.run_id}: {name}={cfg[section][key]}: "
+        if before is None:
+            raise ConfigError(f"{said}what the run read is not recorded; give another run")
+        raise ConfigError(
+            f"{said}has another content now (SHA-256 then {str(before)[:12]}, now {here[:12]}); put back what it was "
+            "trained on"
+        )
+
+
+def check_code(origin: Origin, cfg: DictConfig) -> None:
+    """Refuse a run whose code is another now, unless ``code=changed`` was typed.
+
+    Raises:
+        ConfigError: names the modules that differ, or the parts, and the commits.
+    """
+    run_id, then, now = origin.record.run_id, origin.code, code(cfg)
+    if not then:  # rule 1 kept that of a user's own file alone
+        before = origin.about.get("model.code")
+        if before and before != content(source_file(cfg.model.get("target"), "model.target")):
+            _refuse_code(origin, f"model.target={cfg.model.get('target')}")
+        return
+    parts = sorted(part for part in then.keys() | now.parts.keys() if then.get(part) != now.parts.get(part))
+    if not parts:
+        if origin.typed.changed:
+            sys.stderr.write(f"note: code=changed: the code of run {run_id} is the same here\n")
+        return
+    modules = origin.environment.get("code")
+    kept = modules if isinstance(modules, dict) else {}
+    changed = sorted(name for name in kept.keys() | now.modules.keys() if kept.get(name) != now.modules.get(name))
+    names = changed if kept and changed else parts
+    _refuse_code(origin, ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""))
+
+
+def _refuse_code(origin: Origin, what: str) -> None:
+    if origin.typed.changed:
+        return
+    tags = origin.record.tags
+    then = str(tags.get("git_commit"))[:7] + (" with changes" if tags.get("git_dirty") == "true" else "")
+    now = (git_commit() or "unknown")[:7] + (" with changes" if git_dirty() else "")
+    raise ConfigError(
+        f"run_id={origin.record.run_id}: was trained with other code: {what} (commit then {then}, now {now}); put it "
+        "back, or go on with the code as it is now by code=changed"
+    )
 
 
 def _store_of(place: Place, uri: str | None, run_id: str) -> Store:
@@ -140,15 +253,3 @@ def _refuse_what_has_no_result(store: Store, record: queries.Record) -> None:
         raise ConfigError(f"{key}: is the parent {record.name}, which trained nothing; give one of its runs{such}")
     if record.status not in ("FINISHED", "FAILED"):
         raise ConfigError(f"{key}: is {record.status}, so there are no final figures to compare; give a FINISHED run")
-
-
-def _same_files(origin: Origin, cfg: DictConfig) -> None:
-    then = queries.about(origin.store, origin.record)
-    now = setting(cfg)["data"]
-    for key in _FILES:
-        before, here = then.get(f"data.{key}"), now.get(key)
-        if before and here and before != here:
-            raise ConfigError(
-                f"run_id={origin.record.run_id}: data.{key}={cfg.data[key]}: has another content now (SHA-256 then "
-                f"{before[:12]}, now {here[:12]}); put back what it was trained on"
-            )
