@@ -6,6 +6,8 @@ from mlflow import MlflowClient
 from torch import nn
 
 from reglab.models import MLP
+from reglab.regularizers import L2, EarlyStopping, Lookahead, Regularizer
+from reglab.training.notes import too_short
 from reglab.training.run import run
 from tests.conftest import Compose
 
@@ -176,3 +178,26 @@ def test_the_best_weights_of_an_overfitted_run_are_from_before_the_mean(compose_
     assert 0 < best < 75
     said = f"swa: the tested weights are those after step {best:.0f}, and the averaging began after step 75"
     assert run_of.data.tags["not_averaged"] == said
+
+
+@pytest.mark.parametrize(
+    ("method", "steps", "evaluations", "acts"),
+    [
+        (Lookahead(alpha=0.5, k=6), 5, 1, False),
+        (Lookahead(alpha=0.5, k=5), 5, 1, True),
+        (Lookahead(alpha=1.0, k=6), 5, 1, True),  # off, which another note reports
+        (EarlyStopping(patience=3), 99, 4, False),
+        (EarlyStopping(patience=3), 99, 5, True),
+        (L2(strength=1.0), 1, 1, True),
+    ],
+)
+def test_what_acts_later_than_training_ends_is_reported(
+    method: Regularizer, steps: int, evaluations: int, acts: bool
+) -> None:
+    assert bool(too_short([method], steps, evaluations)) is not acts
+
+
+def test_it_is_tagged_before_training(compose_cfg: Compose, store_uri: str) -> None:
+    result = run(compose_cfg("trainer=fast", "regularizer=lookahead", "regularizer.lookahead.k=1000"))
+    tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
+    assert tags["no_effect"].startswith("lookahead: no effect, for training ends before it acts")

@@ -231,6 +231,10 @@ class Regularizer(nn.Module):
         """Lightning callbacks for the Trainer. What has some is trusted to act in them, and not measured in a step."""
         return []
 
+    def acts_within(self, steps: int, evaluations: int) -> bool:
+        """Whether a training of at most so many steps and evaluations is long enough for it to act."""
+        return True
+
     @classmethod
     def flops(cls, rows: int, columns: int) -> float:
         """Floating-point operations that a step spends on one weight matrix beside its passes, from its shape.

@@ -33,6 +33,9 @@ class EarlyStopping(Regularizer):
     def __init__(self, patience: float) -> None:
         super().__init__(patience=patience)
 
+    def acts_within(self, steps: int, evaluations: int) -> bool:
+        return float(self.patience) + 1 < evaluations  # one that improves, then so many; after the last it is over
+
     def callbacks(self) -> list[Any]:
         return [Patience(self)]
 

@@ -46,6 +46,9 @@ class Lookahead(Regularizer):
     def __init__(self, alpha: float, k: float) -> None:
         super().__init__(alpha=alpha, k=k)
 
+    def acts_within(self, steps: int, evaluations: int) -> bool:
+        return float(self.k) <= steps
+
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
         return Slowed(optimizer, self)
 

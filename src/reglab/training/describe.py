@@ -67,6 +67,13 @@ def cell(cfg: DictConfig) -> str:
     return ", ".join([f"{strategy(cfg)} on {data_name(cfg)} {cfg.model.name}", *used])
 
 
+def longest(cfg: DictConfig, batches: int) -> tuple[int, int]:
+    """The most steps and evaluations that a run takes with so many batches an epoch."""
+    epochs, most = int(cfg.trainer.max_epochs), int(cfg.trainer.get("max_steps") or -1)
+    steps = epochs * batches if most < 0 else min(most, epochs * batches)
+    return steps, epochs // int(cfg.trainer.get("check_val_every_n_epoch") or 1)
+
+
 def params(cfg: DictConfig) -> dict[str, Any]:
     """The few that people filter on, with every strength."""
     named = {

@@ -77,6 +77,22 @@ def no_effect(
     return sentences
 
 
+def too_short(regularizers: Iterable[Regularizer], steps: int, evaluations: int) -> list[str]:
+    """One sentence for each regularizer that is on, and acts later than training ends.
+
+    Args:
+        regularizers: of the run.
+        steps: the most that the run takes.
+        evaluations: the most that it has.
+    """
+    return [
+        f"{regularizer.name}: no effect, for training ends before it acts, after at most {steps} steps and "
+        f"{evaluations} evaluations"
+        for regularizer in regularizers
+        if not is_off(regularizer) and not regularizer.acts_within(steps, evaluations)
+    ]
+
+
 def is_off(regularizer: Regularizer) -> bool:
     """Whether its strengths as they are now mean no regularizer."""
     return bool(regularizer.off) and _off_in(1, regularizer, {})

@@ -21,7 +21,7 @@ from reglab.training.callbacks import EpochBar, Strengths, Watch
 from reglab.training.effects import effects
 from reglab.training.fit import Fit
 from reglab.training.initial import init_hash
-from reglab.training.notes import double_counting, no_effect, not_averaged
+from reglab.training.notes import double_counting, no_effect, not_averaged, too_short
 from reglab.training.trainer import make_trainer, set_threads
 from reglab.training.trial import check_fit
 from reglab.training.weights import trained
@@ -139,6 +139,8 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
     _note(tracked, "double_counting", double_counting(cfg, fit.regularizers, model), aloud=aloud)  # type: ignore[arg-type]
     idle = no_effect(fit.regularizers, schedules, cfg.trainer.max_epochs)  # type: ignore[arg-type]
+    steps, evaluations = describe.longest(cfg, len(data.train_dataloader()))
+    idle += too_short(fit.regularizers, steps, evaluations)  # type: ignore[arg-type]
     _note(tracked, "no_effect", idle, aloud=aloud)
     parts = ("val", "train") if data.val_rows else ("train",)
     methods = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
