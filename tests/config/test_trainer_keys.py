@@ -57,6 +57,16 @@ def test_what_a_run_does_not_take_is_refused_with_a_remedy(key: str, value: str)
             "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau ~scheduler.eta_min",
             "scheduler._target_=ReduceLROnPlateau: needs a metric",
         ),
+        (
+            "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.OneCycleLR ~scheduler.eta_min "
+            "+scheduler.max_lr=.1",
+            "scheduler.max_lr=0.1: OneCycleLR puts it in the place of optimizer.lr=0.001; set scheduler.max_lr=${",
+        ),
+        (
+            "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.OneCycleLR ~scheduler.eta_min "
+            "+scheduler.max_lr=${optimizer.lr}",
+            "scheduler.cycle_momentum: missing; by default OneCycleLR replaces",
+        ),
     ],
 )
 def test_what_would_be_ignored_is_refused(typed: str, begin: str) -> None:
@@ -66,7 +76,7 @@ def test_what_would_be_ignored_is_refused(typed: str, begin: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "remedy"),
     [
-        ("PL_TRAINER_MAX_TIME", "00:00:00:01", "unset it, and set trainer.max_time"),
+        ("PL_TRAINER_MAX_TIME", "00:00:00:01", "unset it"),
         ("PL_TRAINER_LIMIT_TRAIN_BATCHES", "1", "unset it, and set trainer.limit_train_batches"),
         ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1", "unset it"),
         ("ONEDNN_DEFAULT_FPMATH_MODE", "bf16", "unset it"),

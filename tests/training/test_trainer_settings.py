@@ -1,6 +1,7 @@
 """Settings of the Trainer by their effect on a run, and runs in environments that used to have one."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from reglab.training.build import build_data
 from reglab.training.run import Result, run
 from tests.conftest import Compose
 
-WINE = ("data=wine", "data.batch_size=10", "model.hidden_sizes=[4]", "trainer.max_epochs=2")  # 108, 35, 35 rows
+WINE = ("data=wine", "data.batch_size=10", "trainer.max_epochs=2")  # 106, 36, 36 rows
 
 
 @pytest.fixture
@@ -66,6 +67,12 @@ def test_limits_act_on_what_is_trained_and_tested(trained: Any) -> None:
     assert capped.metrics["test/loss"] != plain.metrics["test/loss"]
 
 
+def test_a_schedule_that_wants_the_length_of_training_gets_it(trained: Any) -> None:
+    cycle = ["scheduler=cosine", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "~scheduler.eta_min"]
+    cycle += ["+scheduler.max_lr=${optimizer.lr}", "+scheduler.cycle_momentum=false"]
+    assert trained(*cycle)[0].metrics["test/loss"] != trained()[0].metrics["test/loss"]
+
+
 def test_an_early_stop_waits_for_the_least_epochs(trained: Any) -> None:
     stop = ["regularizer=early_stopping", "regularizer.early_stopping.patience=1", "optimizer.lr=1"]
     soon, _ = trained(*stop, "trainer.max_epochs=12")
@@ -106,3 +113,29 @@ def test_a_cluster_and_what_ran_before_change_no_number(trained: Any, monkeypatc
         torch.set_num_threads(1)
     assert figures(again) == figures(plain)
     assert os.environ["PL_TRAINER_LIMIT_TRAIN_BATCHES"] == "1"
+
+
+FLAGS = """
+import torch
+from torch import nn
+
+torch.set_float32_matmul_precision("medium")
+torch.set_num_threads(2)
+
+class Net(nn.Sequential):
+    def __init__(self, input_shape, outputs):
+        super().__init__(nn.Linear(input_shape[0], outputs))
+"""
+
+
+def test_what_a_users_module_sets_for_the_process_is_set_back_and_reported(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sets_flags.py").write_text(FLAGS)
+    monkeypatch.chdir(tmp_path)
+    first, tags = trained("model=torch", "model.target=sets_flags.Net")
+    assert "sets the precision of matrix products, the number of threads for the whole process" in tags["remark"]
+    assert (torch.get_float32_matmul_precision(), torch.get_num_threads()) == ("highest", 1)
+    again, tags = trained("model=torch", "model.target=sets_flags.Net")  # imported once
+    assert "remark" not in tags
+    assert figures(again) == figures(first)

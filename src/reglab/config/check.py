@@ -70,7 +70,7 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     check_trainer(plain["trainer"])
     apply(TRAIN, plain)
     check_optimizer(plain["optimizer"])
-    check_scheduler(plain["scheduler"])
+    check_scheduler(plain["scheduler"], plain["optimizer"])
     _data(plain["data"])
     remedy = "use model=llama" if kind(plain["data"]) == "language modeling" else "use model=mlp"
     if "target" in plain["model"]:

@@ -10,6 +10,7 @@ Lightning's cluster plugins; threads (``OMP_NUM_THREADS``, ``MKL_NUM_THREADS``),
 import os
 from collections.abc import Mapping
 
+from reglab.config.trainer_keys import TRAINER
 from reglab.errors import ConfigError
 
 TRAINER_PREFIX = "PL_TRAINER_"
@@ -55,9 +56,10 @@ def check_environment(environment: Mapping[str, str] | None = None) -> None:
     for name, value in variables.items():
         if name.startswith(TRAINER_PREFIX) and value:
             key = name.removeprefix(TRAINER_PREFIX).lower()
+            instead = f", and set trainer.{key} where you mean it" if key in TRAINER else ""
             raise ConfigError(
                 f"{name}={value}: an environment variable that Lightning takes for trainer.{key}, past the config; "
-                f"unset it, and set trainer.{key} where you mean it"
+                f"unset it{instead}"
             )
         if name in _LESS_PRECISION and value.upper() not in _LESS_PRECISION[name]:
             raise ConfigError(f"{name}={value}: lowers the precision of float32, past the config; unset it")

@@ -137,8 +137,11 @@ def check_optimizer(optimizer: Mapping[str, Any]) -> None:
         raise ConfigError("optimizer.foreach=true: is one implementation, and optimizer.fused=true another; choose one")
 
 
-def check_scheduler(scheduler: Mapping[str, Any]) -> None:
-    """Refuse keys that no scheduler reads, and schedulers that need more than the step.
+_OWN_RATES = ("OneCycleLR", "CyclicLR")  # torch's schedulers that take the place of the optimizer's settings
+
+
+def check_scheduler(scheduler: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
+    """Refuse keys that no scheduler reads, and schedulers that replace the optimizer's or need more than the step.
 
     Raises:
         ConfigError: names the key, the value and the remedy.
@@ -157,4 +160,15 @@ def check_scheduler(scheduler: Mapping[str, Any]) -> None:
         raise ConfigError(
             "scheduler._target_=ReduceLROnPlateau: needs a metric at each step; use a schedule over the steps, as "
             "scheduler=cosine"
+        )
+    name = str(target).rpartition(".")[2]
+    if name in _OWN_RATES and scheduler.get("max_lr") != optimizer.get("lr"):
+        raise ConfigError(
+            f"scheduler.max_lr={shown(scheduler.get('max_lr'))}: {name} puts it in the place of optimizer.lr="
+            f"{shown(optimizer.get('lr'))}; set scheduler.max_lr=${{optimizer.lr}}"
+        )
+    if name in _OWN_RATES and "cycle_momentum" not in scheduler:
+        raise ConfigError(
+            f"scheduler.cycle_momentum: missing; by default {name} replaces the optimizer's momentum; set it, as in "
+            "+scheduler.cycle_momentum=false"
         )

@@ -257,7 +257,8 @@ def _scheduler(node: DictConfig) -> Callable[[torch.optim.Optimizer, int], Any] 
 
     def make(optimizer: torch.optim.Optimizer, steps: int) -> Any:
         # A schedule that wants its length gets that of the whole training.
-        length = {"T_max": steps} if "T_max" in inspect.signature(scheduler).parameters else {}
+        known = inspect.signature(scheduler).parameters
+        length = {key: steps for key in ("T_max", "total_steps") if key in known}
         return scheduler(optimizer, **{**length, **keys})
 
     return make

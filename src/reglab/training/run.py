@@ -134,6 +134,8 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     # A sweep or study has printed what concerns the data once for all runs.
     _note(tracked, "data_remark", data.remarks, aloud=cfg.tracking.phase == "single")
     regularizers, remarks = build.remarked(cfg, model, data)
+    if changed := set_threads(int(cfg.trainer.threads)):  # at import or in a constructor: the next run would differ
+        remarks.append(f"the code of data or model sets {', '.join(changed)} for the whole process; it was set back")
     aloud = not cfg.tracking.get("study")  # a study has told it once for all runs of a kind
     fit = Fit(model, build.build_task(data), regularizers)
     schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]

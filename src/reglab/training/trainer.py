@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -72,17 +72,49 @@ def _without_variables(prefix: str) -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def set_threads(threads: int) -> None:
-    """Set what numbers depend on in this process, whatever was set before (an earlier run, a caller, the environment).
+def _matmul_precision() -> str:
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # set by both of torch's ways
+        return "mixed"
+
+
+_FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]] = {
+    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
+    "the precision of matrix products": (
+        _matmul_precision,
+        torch.set_float32_matmul_precision,
+        "highest",
+    ),
+    "cudnn.benchmark": (
+        lambda: torch.backends.cudnn.benchmark,
+        lambda value: setattr(torch.backends.cudnn, "benchmark", value),
+        False,
+    ),
+    "cudnn.deterministic": (
+        lambda: torch.backends.cudnn.deterministic,
+        lambda value: setattr(torch.backends.cudnn, "deterministic", value),
+        False,
+    ),
+}
+
+
+def set_threads(threads: int) -> list[str]:
+    """Set what numbers depend on in this process, whatever was set before (an earlier run, a caller, a user's module).
 
     The number of threads (it changes the last bits); new tensors in float32, computed in full precision; kernels that
     are not chosen by timing. Denormal numbers are taken as zero: weights that a penalty shrinks for long become
     denormal, and then every step takes several times as long.
+
+    Returns:
+        What was another, in words.
     """
+    changed = [name for name, (now, _, value) in _FLAGS.items() if now() != value]
+    for name in changed:
+        _, change, value = _FLAGS[name]
+        change(value)
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+        changed.append("the number of threads")
     torch.set_flush_denormal(True)
-    torch.set_default_dtype(torch.float32)
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = False
+    return changed
