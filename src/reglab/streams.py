@@ -38,6 +38,8 @@ def visible(text: str, *, lines: bool = False) -> str:
     >>> visible("l1\\x1b[31m")
     'l1\\\\x1b[31m'
     """
+    if text.isprintable():
+        return text  # in a moment
     return text.translate(_TEXT if lines else _NAME)
 
 

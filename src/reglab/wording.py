@@ -1,11 +1,16 @@
-"""Numbers and names as people say them, and commands as people paste them."""
+"""Numbers and names as people say them, commands as people paste them, tables as spreadsheets read them."""
 
+import csv
+import io
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reglab.masking import mask_uri
+from reglab.streams import visible
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
+_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:+@%-]+( [A-Za-z0-9_./:+@%-]+)*")
 
 
@@ -78,3 +83,28 @@ def _in_quotes(text: str) -> str:
         return shlex.quote(text)
     escaped = re.sub(r'(["$`\\])', r"\\\1", text)
     return f'"{escaped}"' if re.search(r"[^A-Za-z0-9_./:-]", text) else text
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV, with which no spreadsheet does anything but show it.
+
+    Args:
+        columns: names.
+        rows: numbers, and texts: those that a spreadsheet would take for a formula get a ``'`` in front, and control
+            characters are escaped. None is an empty cell.
+
+    >>> csv_text(["name", "x"], [["=1+1", -0.5]])
+    "name,x\\n'=1+1,-0.5\\n"
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([_cell(name) for name in columns])
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    text = visible(value)
+    return f"'{text}" if _FORMULA.match(text) else text

@@ -1,7 +1,5 @@
 """A tracked classifier or regression evaluated again, with dropout on: what `pipelines/evaluate.py` does."""
 
-import csv
-import io
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +29,7 @@ from reglab.tracking.link import run_link
 from reglab.training import build
 from reglab.training.modes import in_mode
 from reglab.training.origin import Origin
+from reglab.wording import csv_text
 
 Figures = dict[str, float]
 TABLE = "mc_dropout.csv"
@@ -153,11 +152,7 @@ def _said(model: nn.Module, batches: Batches, passes: int | None, seed: int) -> 
 def track(found: Evaluated) -> None:
     """Keeps figures and rows on the run: metrics ``mc_dropout/...`` (of the last evaluation) and `TABLE`."""
     store, run_id = found.origin.store, found.origin.record.run_id
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(found.rows)
-    writer.writerows(zip(*found.rows.values(), strict=True))
-    artifacts.of(store, run_id).write_text(lines.getvalue(), TABLE)
+    artifacts.of(store, run_id).write_text(csv_text(list(found.rows), zip(*found.rows.values(), strict=True)), TABLE)
     now = int(time.time() * 1000)
     told = {**found.drawn, "passes": float(found.passes), "seed": float(found.seed)}
     # A number that is not finite breaks the page of a run.

@@ -1,13 +1,12 @@
 """The report's tables as CSV text: plain numbers, and nothing where nothing can be said."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from reglab.study.report.findings import Findings
 from reglab.study.report.leaderboard import COLUMNS, Line
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.statistics import Difference
+from reglab.wording import csv_text
 
 _TEST = ("diff_low", "diff_high", "p", "p_holm")
 PAIRWISE = ("first", "second", "n", "rank_first", "rank_second", "diff", *_TEST)
@@ -16,13 +15,13 @@ INTERACTIONS = ("task", "strategy", "n", "effect", "sum_of_parts", "diff", *_TES
 
 def to_csv(lines: Sequence[Line]) -> str:
     """The leaderboard with the columns of the contract."""
-    return _text(COLUMNS, (line.cells() for line in lines))
+    return csv_text(COLUMNS, (line.cells() for line in lines))
 
 
 def pairwise(many: ManyTasks) -> str:
     """All strategies against each other; `n` counts data sets, `diff` is first minus second."""
     rank = dict(zip(many.strategies, many.ranks, strict=True))
-    return _text(
+    return csv_text(
         PAIRWISE,
         (
             [
@@ -50,7 +49,7 @@ def interactions(findings: Findings) -> str | None:
         for found in findings.tasks
         for one in found.interactions
     ]
-    return _text(INTERACTIONS, rows) if rows else None
+    return csv_text(INTERACTIONS, rows) if rows else None
 
 
 def _test(difference: Difference, p_holm: float) -> list[str]:
@@ -60,11 +59,3 @@ def _test(difference: Difference, p_holm: float) -> list[str]:
 
 def _numbers(*values: float | None) -> list[str]:
     return ["" if value is None else f"{value:.10g}" for value in values]
-
-
-def _text(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return out.getvalue()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reglab.errors import ConfigError
+from reglab.streams import visible
 from reglab.study.report import csv_files, drawing, page, style, trials
 from reglab.study.report.charts_overall import over_tasks
 from reglab.study.report.counted import borrowed
@@ -16,7 +17,7 @@ from reglab.study.report.folder import BOARD, PAGE, folder_of, slug
 from reglab.study.report.learning import learning
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.question import Question
-from reglab.study.report.records import Histories, Record
+from reglab.study.report.records import Histories, Record, legible
 from reglab.study.report.studied import Studied
 
 TUNING = "tuning.csv"
@@ -70,6 +71,7 @@ def make_report(
     Raises:
         ConfigError: the folder cannot be written.
     """
+    name, records, absent = visible(name), [legible(record) for record in records], [visible(text) for text in absent]
     findings = find(records, question, absent, study)
     findings.left_out.extend(borrowed(records, name) if study is not None else remarks)
     folder = folder_of(folder, name)

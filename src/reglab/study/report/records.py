@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from reglab.streams import visible
 
 
 class Record(Protocol):
@@ -22,6 +25,35 @@ class Record(Protocol):
     def started(self) -> float | None: ...
     @property
     def ended(self) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class _Legible:
+    run_id: str
+    status: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    started: float | None
+    ended: float | None
+
+
+def legible(record: Record) -> Record:
+    """The record with escapes for what a page, a picture or a terminal would act on instead of showing it."""
+    tags, params = legible_values(record.tags), legible_values(record.params)
+    if (tags, params) == (record.tags, record.params):
+        return record
+    times = (record.started, record.ended)
+    return _Legible(record.run_id, record.status, tags, params, record.metrics, *times)
+
+
+def legible_values(values: Any) -> Any:
+    """JSON-able values whose texts are legible."""
+    if isinstance(values, str):
+        return visible(values)
+    if isinstance(values, Mapping):
+        return {legible_values(key): legible_values(value) for key, value in values.items()}
+    return [legible_values(value) for value in values] if isinstance(values, (list, tuple)) else values
 
 
 History = list[tuple[int, float]]

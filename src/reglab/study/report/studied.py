@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reglab.config.metrics import guess_direction
+from reglab.study.report.records import legible_values
 from reglab.study.search.space import Choice, Dimension, Range, Value
 
 Job = Mapping[str, Any]
@@ -64,6 +65,7 @@ def studied(definition: Mapping[str, Any], jobs: Sequence[Job]) -> Studied:
         definition: as `declaration.declaration` makes it.
         jobs: as `Progress.declared` makes them.
     """
+    definition, jobs = legible_values(definition), legible_values(jobs)
     select_by = tuple(definition["select_by"])
     return Studied(
         space={name: tuple(map(_dimension, told.values())) for name, told in definition["space"].items()},

@@ -1,9 +1,11 @@
 """The report as text: for the terminal, and as Markdown for the tracker's own page."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reglab import streams
+from reglab.streams import visible
 from reglab.study.report import figures, style
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.make import Report
@@ -13,12 +15,16 @@ from reglab.study.report.not_seen import sentence
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 _SHORT = {
     "no clear difference": "unclear",
     "too few seeds to tell": "too few seeds",
     "too few data sets to tell": "too few data sets",
 }
+_HEADS = ("n", "mean", "sd", "difference [95 %]", "p Holm", "verdict")
+_COLOURS = {"helps": "green", "hurts": "red"}
+_NAMES = 9  # columns at least for the names of a table
 _TASKS = 12  # told one by one
 _NOTE = 7500  # characters; MLflow keeps 8,000 of a tag
 
@@ -29,7 +35,8 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
     question = report.findings.question
     if report.findings.lines:
         unit = "tasks" if report.findings.overall else "seeds"
-        console.print(table(report.findings.lines, question.metric, unit, console.width))
+        shown = table if fits(report.findings.lines, console.width) else stacked
+        console.print(shown(report.findings.lines, question.metric, unit, console.width))
     console.print(f"\n{report.headline}\n", markup=False, soft_wrap=not console.is_terminal)
     if report.findings.overall:
         for found in report.findings.tasks[:_TASKS]:
@@ -49,6 +56,26 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
     console.print(f"browse   {browse}", markup=False, soft_wrap=True)
 
 
+def fits(lines: Sequence[Line], width: int) -> bool:
+    """Whether a table of the leaderboard leaves room for the names of the entries."""
+    return width >= _others(_rows(lines)) + _NAMES
+
+
+def stacked(lines: Sequence[Line], metric: str, unit: str, width: int = 40) -> "Text":
+    """The leaderboard for a narrow terminal: each entry in lines of its own, its name first."""
+    from rich.text import Text
+
+    shown = Text(f"{metric}\n", overflow="fold")
+    for line, (n, mean, spread, difference, p, verdict) in zip(lines, _rows(lines), strict=True):
+        colour = _COLOURS.get(line.verdict, "")
+        shown.append(f"\n{figures.rank(line.rank)}. {_marked(line)}\n", style=colour or "bold")
+        shown.append(f"  n {n}  mean {mean}  sd {spread}\n")
+        if line.diff is not None:
+            shown.append(f"  difference {difference}\n  p Holm {p}\n")
+        shown.append(f"  {verdict}\n" if verdict else "", style=colour)
+    return shown.append(f"\n{_caption(lines, unit)}")
+
+
 def _further(report: Report) -> list[str]:
     """What the only task's comparisons could have found, or whether strategies differ over data sets at all."""
     if report.findings.overall is None:
@@ -63,24 +90,38 @@ def table(lines: Sequence[Line], metric: str, unit: str, width: int = 80) -> "Ta
     from rich.markup import escape
     from rich.table import Table
 
-    digits = figures.decimals(lines)
-    heads = ("n", "mean", "sd", "difference [95 %]", "p Holm", "verdict")
-    rows = [_cells(line, digits) for line in lines]
-    others = sum(max(len(row[i]) for row in [heads, *rows]) + 2 for i in range(len(heads)))
-    room = max(12, width - others - 2)
+    rows = _rows(lines)
+    room = max(12, width - _others(rows) - 2)
     shown = Table(title=metric, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
     shown.add_column("strategy", overflow="fold")
-    for name in heads:
+    for name in _HEADS:
         shown.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
     for line, row in zip(lines, rows, strict=True):
-        mark = " *" if line.contested and line.chosen and line.n else ""
-        colour = {"helps": "green", "hurts": "red"}.get(line.verdict, "")
-        shown.add_row(*map(escape, (style.wrap(f"{line.strategy}{mark}", room), *row)), style=colour)
-    shown.caption = f"n counts {unit}"
-    if any(line.contested for line in lines):
-        shown.caption += "; * chosen to stand for its strategy"
+        names = style.wrap(_marked(line), room)
+        shown.add_row(*map(escape, (names, *row)), style=_COLOURS.get(line.verdict, ""))
+    shown.caption = _caption(lines, unit)
     shown.caption_justify = "left"
     return shown
+
+
+def _marked(line: Line) -> str:
+    return f"{line.strategy}{' *' if line.contested and line.chosen and line.n else ''}"
+
+
+def _caption(lines: Sequence[Line], unit: str) -> str:
+    chosen = "; * chosen to stand for its strategy" if any(line.contested for line in lines) else ""
+    return f"n counts {unit}{chosen}"
+
+
+def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
+    """The cells beside the name."""
+    digits = figures.decimals(lines)
+    return [_cells(line, digits) for line in lines]
+
+
+def _others(rows: Sequence[tuple[str, ...]]) -> int:
+    """Columns that they take."""
+    return sum(max(len(row[i]) for row in [_HEADS, *rows]) + 2 for i in range(len(_HEADS)))
 
 
 def _cells(line: Line, digits: int) -> tuple[str, ...]:
@@ -97,16 +138,16 @@ def markdown(report: Report) -> str:
     unit = "tasks" if report.findings.overall else "seeds"
     digits = figures.decimals(report.findings.lines)
     head = [
-        report.headline,
+        _as_text(report.headline),
         "",
-        f"| rank | strategy | {unit} | {question.metric} | 95 % | difference | 95 % | p (Holm) | verdict |",
+        f"| rank | strategy | {unit} | {_as_text(question.metric)} | 95 % | difference | 95 % | p (Holm) | verdict |",
         "| ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: | :--- |",
     ]
     rows = [
         " | ".join(
             (
                 f"| {figures.rank(line.rank)}",
-                line.strategy.replace("|", "\\|") + (" (chosen)" if line.contested and line.chosen and line.n else ""),
+                _as_text(line.strategy) + (" (chosen)" if line.contested and line.chosen and line.n else ""),
                 str(line.n),
                 _mean(line, digits),
                 figures.between(line.interval, digits),
@@ -123,6 +164,11 @@ def markdown(report: Report) -> str:
         rows.pop()
         tail[0] = "\nThe table is cut: see `report/leaderboard.csv`."
     return "\n".join([*head, *rows, *tail])
+
+
+def _as_text(text: str) -> str:
+    """A text that Markdown shows as it is: no link, no table, no HTML."""
+    return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", visible(text))
 
 
 def _mean(line: Line, digits: int) -> str:

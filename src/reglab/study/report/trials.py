@@ -1,7 +1,5 @@
 """What came of each trial of a study's tuning: tracked runs in, one row a trial out."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +8,7 @@ from reglab.study.report.counted import Failure, failure_of
 from reglab.study.report.records import Record, value
 from reglab.study.report.studied import Job, Studied, tuning, value_of
 from reglab.study.search.space import Value
+from reglab.wording import csv_text
 
 COLUMNS = ("task", "strategy", "trial", "rung", "values", "score", "seeds", "seconds", "status", "chosen")
 NO_SCORE = ("diverged", "failed", "not done")
@@ -84,14 +83,12 @@ def values_text(values: Mapping[str, Value]) -> str:
 
 def to_csv(some: Iterable[Trial]) -> str:
     """`COLUMNS` as CSV text: a row a trial, values as JSON, empty where there is no score."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows = []
     for t in some:
         score = "" if t.score is None else f"{t.score:.10g}"
         told = (t.task, t.strategy, t.number, t.rung, values_text(t.values), score, t.seeds, f"{t.seconds:.10g}")
-        writer.writerow((*told, t.status, str(t.chosen).lower()))
-    return out.getvalue()
+        rows.append((*told, t.status, str(t.chosen).lower()))
+    return csv_text(COLUMNS, rows)
 
 
 def seconds_of(record: Record) -> float:
