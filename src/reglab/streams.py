@@ -15,8 +15,10 @@ from reglab.masking import redact
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Table
 
 PIPED_WIDTH = 140  # columns in a file or a pipe, where nothing is cut
+_WORD = 16  # columns at least for a word of a table
 _HANDLER = "reglab-legible"
 _LOOK_ALIKES = {"−": "-", "–": "-", "—": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "±": "+/-", "×": "x"}
 # Besides C0, DEL and C1: what turns the direction of a text, breaks its lines, or cannot be seen.
@@ -152,6 +154,28 @@ def console(*, stderr: bool = False) -> "Console":
         made.width = PIPED_WIDTH
     made.push_render_hook(_Hook())  # type: ignore[arg-type]  # a protocol in all but name
     return made
+
+
+def show_table(table: "Table") -> None:
+    """Print a table of plain texts; on a terminal too narrow for it each row as lines of its own, its name first."""
+    from rich.measure import Measurement
+    from rich.text import Text
+
+    screen = console()
+    needed = Measurement.get(screen, screen.options.update(width=10_000), table).minimum
+    for column in table.columns:
+        if column.overflow == "fold":  # long words may be broken, and short ones not
+            needed -= max(0, max((len(word) for cell in column.cells for word in str(cell).split()), default=0) - _WORD)
+    if needed <= screen.width:
+        screen.print(table)
+        return
+    shown = Text(f"{table.title}\n" if table.title else "", overflow="fold")
+    first, *others = table.columns
+    for number, name in enumerate(first.cells):
+        shown.append(f"\n{name}\n", style="bold")
+        for column in others:
+            shown.append(f"  {column.header}: {list(column.cells)[number]}\n")
+    screen.print(shown)
 
 
 class _Hook:

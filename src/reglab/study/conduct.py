@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from reglab.config.compose import Composer
 from reglab.stopping import Stopped, handled, stoppable
-from reglab.streams import console
+from reglab.streams import show_table
 from reglab.study.cells import cells
 from reglab.study.declaration import check_declared, keep
 from reglab.study.definition import Study, read
@@ -120,7 +120,7 @@ class _Conductor:
         if self._cfg.resume:
             self._learn(tracked(self._store))
         for table in estimate.tables(self._progress):
-            console().print(table)
+            show_table(table)
         left, workers = estimate.left(self._progress), self._launch.workers
         seconds = estimate.seconds(self._progress, workers)
         took = "no run of the kind is tracked yet" if seconds is None else f"about {_duration(seconds)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
-from reglab.streams import console, write_line
+from reglab.streams import show_table, write_line
 from reglab.tracking import parent, queries
 from reglab.tracking.store import Store
 
@@ -121,8 +121,7 @@ def show(store: Store, name: str | None) -> None:
     if name is not None and name not in names:
         raise ConfigError(f"name={name}: no such sweep or study{did_you_mean(str(name), names)}")
     shown = [cell for cell in found if name in (None, cell.name)]
-    screen = console()
     for table in tables(shown):
-        screen.print(table)
+        show_table(table)
     for line in summary(shown):
         write_line(line)

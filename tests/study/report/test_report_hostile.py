@@ -111,7 +111,7 @@ def test_status_shows_the_strategy_on_a_narrow_terminal(
         for phase in ("tune", "confirm")
     ]
     for table in tables(cells):
-        streams.console().print(table)
+        streams.show_table(table)
     shown = capsys.readouterr().out
-    assert "dropout" in shown
-    assert "3 of 4" in re.sub(r"\s+", " ", shown)
+    assert "dropout+max_norm\n" in shown
+    assert "tune: 3 of 4 done, 1 running" in re.sub(r"\s+", " ", shown)
