@@ -1,7 +1,6 @@
 """A tracked run that is to be run again, or used: what it was made from, and its config composed anew."""
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from reglab.config.trusted import Typed, check_overrides, check_targets, take_ty
 from reglab.errors import ConfigError
 from reglab.masking import mask_uri
 from reglab.own_code import source_file
+from reglab.streams import note
 from reglab.tracking import artifacts, queries
 from reglab.tracking.environment import git_commit, git_dirty
 from reglab.tracking.store import Store, connected, open_store
@@ -203,7 +203,7 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
     parts = sorted(part for part in then.keys() | now.parts.keys() if then.get(part) != now.parts.get(part))
     if not parts:
         if origin.typed.changed:
-            sys.stderr.write(f"note: code=changed: the code of run {run_id} is the same here\n")
+            note(f"note: code=changed: the code of run {run_id} is the same here")
         return
     modules = origin.environment.get("code")
     kept = modules if isinstance(modules, dict) else {}
