@@ -36,6 +36,13 @@ class ConfigError(ValueError):
         super().__init__("\n".join(map(one_line, map(str, problems))))
 
 
+class Changed(ConfigError):
+    """Data, code or a config is another than it was when the run was planned."""
+
+    def __init__(self) -> None:
+        super().__init__("data, code or a config has changed since the run was planned; start again, and leave them be")
+
+
 class StoreLost(ConfigError):
     """The tracking store went away while runs were under way: what they found cannot be kept.
 

@@ -9,9 +9,14 @@ import torch
 
 from reglab import own_code
 from reglab.config.code import code_of
+from reglab.config.compose import compose
 from reglab.errors import ConfigError
 from reglab.models.own import Own
+from reglab.study.job import attempt
+from reglab.tracking import queries
 from reglab.tracking.run import _one_line
+from reglab.tracking.store import open_store
+from reglab.training.run import run
 
 NET = """
 import math
@@ -159,6 +164,32 @@ def test_what_cannot_be_foreseen_is_refused(folder: Path) -> None:
     write(folder, "import importlib, hidden\nhidden = importlib.import_module('hid' + 'den')")
     made()
     assert names() == {"net", "hidden"}
+
+
+def test_what_is_imported_late_is_noted_and_what_changes_meanwhile_refused(folder: Path, store_uri: str) -> None:
+    line = ["model=torch", "model.target=net.Net", "data=wine", "trainer.max_epochs=20", f"tracking.uri={store_uri}"]
+    line += ["trainer.progress=false", "tracking.weights=none"]
+    (folder / "hidden.py").write_text("")
+    late = "importlib.import_module('hid' + 'den') if len(seen) > 25 else seen.append(1)"
+    write(folder, "import importlib\nseen = []", forward=late)
+    found = queries.get(open_store(store_uri, "reglab"), run(compose(line), line).run_id)
+    assert found is not None
+    assert found.tags["unknown_code"].startswith("hidden was imported by a computed name")
+    write(folder, "import importlib", forward="self.training and importlib.import_module('hid' + 'den')")
+    with pytest.raises(ConfigError, match="imports hidden by a computed name"):
+        run(compose(line), line)
+
+    (folder / "data.csv").write_text("x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60)))
+    write(folder, constructor="open('data.csv', 'a').write('1,a\\n')")  # another process could do it
+    own = ["data=csv", "data.path=data.csv", "data.target=y"]
+    with pytest.raises(ConfigError, match="data, code or a config has changed since the run was planned"):
+        run(compose([*line, *own]), [*line, *own])
+    cfg = compose([*line, *own])
+    before = len(queries.runs(open_store(store_uri, "reglab")))
+    outcome = attempt(cfg, line, "0" * 16, "none")
+    assert outcome.error
+    assert "has changed since the run was planned" in outcome.error
+    assert len(queries.runs(open_store(store_uri, "reglab"))) == before
 
 
 @pytest.mark.parametrize(

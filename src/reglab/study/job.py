@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash
 from reglab.config.selection import tidy
-from reglab.errors import ConfigError, InProgress, StoreLost, is_out_of_memory
+from reglab.errors import Changed, ConfigError, InProgress, StoreLost, is_out_of_memory
 from reglab.own_code import described
 from reglab.stopping import Stopped
 from reglab.streams import write_line
@@ -66,6 +66,8 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
 
     began = time.perf_counter()
     try:
+        if config_hash(cfg) != identity:
+            raise Changed
         result = run(cfg, overrides)
     except InProgress as other:
         return Outcome(identity, label, other.by, in_progress=True)
@@ -120,7 +122,7 @@ class Place:
         tidy(cfg)
         identity = config_hash(cfg)
         if identity not in self.jobs:
-            raise ConfigError(f"the worker composed a config ({identity}) that the sweep did not plan")
+            raise Changed
         number, label, overrides = self.jobs[identity]
         try:
             outcome = attempt(cfg, overrides, identity, label)

@@ -9,7 +9,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash, strategy
-from reglab.errors import InProgress
+from reglab.errors import Changed, InProgress
+from reglab.models.own import check_foreseen
+from reglab.own_code import unforeseen
 from reglab.stopping import exits_are_errors, stoppable
 from reglab.streams import note
 from reglab.tracking.closing import signals_held
@@ -78,7 +80,7 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         set_threads(int(cfg.trainer.threads))
         files.log_recipe(opened, cfg, overrides)
         with exits_are_errors():
-            metrics = _train(cfg, opened)
+            metrics = _train(cfg, opened, known["tags"]["config_hash"])
     return Result(opened.id, strategy(cfg), metrics, time.perf_counter() - began)
 
 
@@ -115,10 +117,14 @@ def _opened(store: Store, known: Mapping[str, Any], stack: ExitStack) -> Tracked
         return stack.enter_context(tracked)
 
 
-def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
+def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, float]:
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)
     check_fit(cfg, model, data)
+    if config_hash(cfg) != identity:
+        raise Changed
+    if "target" in cfg.model:
+        check_foreseen(cfg.model.target)
     tracked.set_tags(
         {
             "task": data.kind,
@@ -174,6 +180,10 @@ def _train(cfg: DictConfig, tracked: TrackedRun) -> dict[str, float]:
     metrics |= {"time/train_s": watch.train_s, "time/step_ms": watch.step_ms, "time/epochs": watch.epochs}
     metrics |= effects(model, fit.task, next(iter(data.train_eval_dataloader())))
     tracked.log_metrics(metrics, trainer.current_epoch)
+    late = [
+        f"{name} was imported by a computed name: its code is not part of this run's identity" for name in unforeseen()
+    ]
+    _note(tracked, "unknown_code", late, aloud=aloud)
     kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]
     files.log_weights(tracked, {name: {"best": trained(model), "last": last}[name] for name in kept})
     return metrics
