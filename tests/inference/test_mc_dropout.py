@@ -155,3 +155,53 @@ def test_row_by_row() -> None:
     torch.testing.assert_close(numbers["predicted"], torch.tensor([14.0, 14.0], dtype=torch.float64))
     torch.testing.assert_close(numbers["spread"], torch.tensor([2 * 2**0.5, 0], dtype=torch.float64))
     torch.testing.assert_close(numbers["deviation"], torch.tensor([2 * 3**0.5, 2], dtype=torch.float64))
+
+
+LOGITS = {
+    "usual": 2.0,
+    "logits of 1e4": 1e4,
+    "flat": 0.0,
+    "classes that are masked out": math.inf,
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", LOGITS)
+def test_uncertainty_is_that_of_probabilities_in_float64(name: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(7, 11, 4, dtype=torch.float64)
+    if LOGITS[name] == math.inf:
+        logits[..., 2] = -math.inf
+        logits[:3, :, 1] = -math.inf
+    else:
+        logits *= LOGITS[name]
+    logits = logits.to(dtype)
+    p = logits.double().softmax(-1).numpy()
+    total, within = stats.entropy(p.mean(0), axis=-1), stats.entropy(p, axis=-1).mean(0)
+    rows, found = rows_of_classes(logits), of_classes(logits)
+    assert rows["entropy"].numpy() == pytest.approx(total, rel=1e-11, abs=1e-13)
+    assert rows["mutual_information"].numpy() == pytest.approx(np.maximum(total - within, 0), rel=1e-9, abs=1e-12)
+    assert rows["probability"].numpy() == pytest.approx(p.mean(0).max(-1), rel=1e-12)
+    assert found["entropy"] == pytest.approx(total.mean(), rel=1e-11, abs=1e-13)
+    assert found["mutual_information"] == pytest.approx((total - within).mean(), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (1e6, 1.0), (0.0, 1e-8), (0.0, 1e8), (-1e6, 1e-3)])
+def test_likelihood_and_coverage_of_targets_of_any_scale(mean: float, std: float) -> None:
+    draws = np.random.default_rng(0)
+    targets = mean + std * draws.normal(size=40)
+    passes = targets + 0.3 * std * draws.normal(size=(6, 40))
+    noise, scale = 0.5 * std, 3.0
+    found = of_numbers(torch.from_numpy(passes), torch.from_numpy(targets), noise, scale)
+    mixture = stats.norm(passes, noise)
+    likelihood = np.log(mixture.pdf(targets).mean(0)).mean() - math.log(scale)
+    covered = np.abs(mixture.cdf(targets).mean(0) - 0.5) <= 0.45
+    assert found["log_likelihood"] == pytest.approx(likelihood, rel=1e-9)
+    assert found["coverage_90"] == covered.mean()
+    assert found["spread"] == pytest.approx(math.sqrt(passes.var(0, ddof=1).mean()) * scale, rel=1e-7)
+    likeliest = noise_of(torch.from_numpy(passes), torch.from_numpy(targets))
+    at = [
+        of_numbers(torch.from_numpy(passes), torch.from_numpy(targets), likeliest * factor)["log_likelihood"]
+        for factor in (0.99, 1.0, 1.01)
+    ]
+    assert at[1] == max(at)

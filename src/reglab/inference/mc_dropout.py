@@ -81,7 +81,7 @@ def log_mean(logits: Tensor) -> Tensor:
 
 
 def _entropy(log_p: Tensor) -> Tensor:
-    return -(log_p.exp() * log_p).sum(-1)
+    return torch.special.entr(log_p.exp()).sum(-1)  # 0 of a probability of 0
 
 
 def of_numbers(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0) -> dict[str, float]:
