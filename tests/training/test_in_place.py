@@ -61,6 +61,7 @@ def test_a_network_that_changes_its_inputs_in_place_trains_as_one_that_does_not(
     assert all(torch.equal(one, other) for one, other in zip(found[0][2], found[1][2], strict=True))
 
 
+@pytest.mark.slow
 def test_runs_track_the_same_figures(compose_cfg: Compose) -> None:
     found = []
     for how in ("''", "both"):
