@@ -406,3 +406,9 @@ def test_the_hubs_reader_of_csv_files_is_reported(tmp_path: Path) -> None:
     data = Huggingface(path=str(tmp_path), target="y", seed=0, split_seed=0)
     data.setup()
     assert "NA and None are missing values" in data.remarks[-1]
+
+
+def test_moments_may_be_numbers_with_leading_zeros(tmp_path: Path) -> None:
+    content = lines(lambda i: f"{REAL[i]:.3f},{(i * 7 + 3) % N:04},{LABEL[i]}", "a,t,y")
+    data = ready(tmp_path / "t.csv", content, split_column="t", split_by="time")
+    assert {(row * 7 + 3) % N for row in data.parts.test.tolist()} == set(range(N - 8, N))

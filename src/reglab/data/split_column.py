@@ -73,6 +73,8 @@ def _moments(column: "pd.Series", key: str) -> np.ndarray:
         if (read := numbers(column, f"{key}: the column", strict=False)) is not None:
             return read.settled(f"{key}: the column").values
         written = text(column)
+        if written.str.fullmatch(r"[+-]?\d+").all():  # with leading zeros, which elsewhere are codes
+            return written.astype(float).to_numpy()
         column = pd.to_datetime(written, format="ISO8601", errors="coerce", utc=True)
         if column.isna().any():
             row = int(np.flatnonzero(column.isna())[0])
