@@ -139,3 +139,35 @@ def test_what_a_users_module_sets_for_the_process_is_set_back_and_reported(
     again, tags = trained("model=torch", "model.target=sets_flags.Net")  # imported once
     assert "remark" not in tags
     assert figures(again) == figures(first)
+
+
+CHECKPOINTED = """
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+class Net(nn.Module):
+    def __init__(self, input_shape, outputs, saves_memory=False, reentrant=False):
+        super().__init__()
+        self.first, self.last = nn.Linear(input_shape[0], 8), nn.Linear(8, outputs)
+        self.block = nn.Sequential(nn.Tanh(), nn.Linear(8, 8), nn.Tanh())
+        self.saves_memory, self.reentrant = saves_memory, reentrant
+
+    def forward(self, x):
+        h = self.first(x)
+        if self.saves_memory:
+            return self.last(checkpoint(self.block, h, use_reentrant=self.reentrant))
+        return self.last(self.block(h))
+"""
+
+
+def test_a_network_with_activation_checkpointing_gives_the_same_run(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "saves_memory.py").write_text(CHECKPOINTED)
+    monkeypatch.chdir(tmp_path)
+    own = ["model=torch", "model.target=saves_memory.Net", "regularizer=[drop_connect,dropout]"]
+    plain, _ = trained(*own)
+    for reentrant in ("true", "false"):
+        again, _ = trained(*own, f"model.args={{saves_memory:true,reentrant:{reentrant}}}")
+        assert figures(again) == pytest.approx(figures(plain), rel=1e-5)

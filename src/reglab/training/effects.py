@@ -52,8 +52,7 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
 
     with in_mode(model, training=False), torch.enable_grad():
         loss = criterion(model(inputs))
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        ups = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)]
+        ups = _gradients(loss, parameters)
         whole = length(torch.stack([length(up) for up in ups]))
         before = [p.detach().clone() for p in parameters]
         with torch.no_grad():
@@ -63,3 +62,15 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
             for parameter, old in zip(parameters, before, strict=True):
                 parameter.copy_(old)
     return float(risen - loss.detach())
+
+
+def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+    """By ``backward``: reentrant activation checkpointing does not allow ``torch.autograd.grad``."""
+    kept = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    loss.backward()
+    found = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    for parameter, gradient in zip(parameters, kept, strict=True):
+        parameter.grad = gradient
+    return found
