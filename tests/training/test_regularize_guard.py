@@ -75,6 +75,7 @@ def test_training_goes_on_as_if_nothing_had_been_measured(
     measured, other = Logging(), Logging(returns="dict")
     logged = [fitted(measured, methods, **settings).callback_metrics]
     monkeypatch.setattr(regularize, "check_effects", lambda step: [])
+    monkeypatch.setattr(regularize, "noisy_parts", lambda step: [])
     logged.append(fitted(other, methods, **settings).callback_metrics)
     assert logged[0].keys() == logged[1].keys() >= {"loss_step", "loss_epoch", "accuracy"}
     assert all(torch.equal(logged[0][name], logged[1][name]) for name in logged[0])
@@ -123,3 +124,24 @@ def test_weights_that_the_optimizer_was_not_given_are_named() -> None:
 
     with pytest.raises(ConfigError, match=r"^regularizer=max_norm: no effect .*none of the weights .* are trained"):
         fitted(Head(), [MaxNorm(max_norm=0.1)], "net.0")
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_noise_in_evaluation_is_warned_of(noisy: bool) -> None:
+    class Sampling(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.dropout(super().forward(x), 0.2, training=noisy or self.training)
+
+    class Whole(Logging):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net[4] = Sampling(8, 3)
+
+        def training_step(self, batch: list[Tensor], index: int) -> Any:
+            return F.cross_entropy(self.net(batch[0]), batch[1])
+
+    for name in ("", "net"):
+        with warnings.catch_warnings(record=True) as given:
+            warnings.simplefilter("always")
+            fitted(Whole(), [L2(strength=0.1)], name)
+        assert any("random outputs in eval mode" in str(warning.message) for warning in given) is noisy

@@ -32,6 +32,7 @@ APART = frozenset(
         "reglab.training.guard",  # refuses what has no effect
         "reglab.training.notes",  # sentences about a run
         "reglab.training.origin",  # finds tracked runs
+        "reglab.training.snapshot",  # puts back what they tried
         "reglab.training.trial",  # refuses what cannot be trained
     }
 )

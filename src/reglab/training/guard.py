@@ -5,17 +5,14 @@ call them in eval mode, or throw away what they change. So before training the s
 method, from the same weights and random numbers, and all that it changed is put back.
 """
 
-import random
-from collections import OrderedDict, defaultdict, deque
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from reglab.errors import ConfigError
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
@@ -24,6 +21,7 @@ from reglab.seeding import seeded
 from reglab.training.fit import Fit
 from reglab.training.modes import in_mode, parts_in_eval
 from reglab.training.notes import is_off
+from reglab.training.snapshot import Snapshot
 
 RATE = 0.1  # of the optimizer of measured steps: what acts by a share of the rate shows in single precision
 TRIES = 3  # random numbers with which a method may show an effect at its probe strengths
@@ -44,6 +42,7 @@ class MeasuredStep:
         state: modules whose state a step may change; it is put back.
         loss: of the first batch, a scalar, through the regularizers' hooks.
         after_backward: adds gradients that do not come through the loss.
+        precision: context of a forward pass by itself.
     """
 
     model: nn.Module
@@ -52,6 +51,7 @@ class MeasuredStep:
     state: Sequence[nn.Module]
     loss: Callable[[], Tensor]
     after_backward: Callable[[], None] = lambda: None
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 def step_of(fit: Fit, batch: tuple[Tensor, Tensor], rows: int = 8) -> MeasuredStep:
@@ -142,6 +142,36 @@ def evaluation_differs(model: nn.Module, outputs: Callable[[], Any]) -> bool:
         first = taken(0)
         rounding = _distance(taken(0), first)
         return rounding > UNSEEDED or any(_distance(taken(seed), first) > ROUNDING * rounding for seed in (1, 2, 3))
+
+
+def noisy_parts(step: MeasuredStep) -> list[str]:
+    """Return the names of the outermost parts that a step calls and whose outputs in eval mode are random.
+
+    Only the model itself is looked at where it is called, else its children.
+    """
+    calls: dict[str, tuple[nn.Module, Any, Any]] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda part, inputs, options: calls.setdefault(name, (part, inputs, options)) and None
+
+    parts = [("", step.model), *step.model.named_children()]
+    handles = [part.register_forward_pre_hook(keep(name), with_kwargs=True) for name, part in parts]
+    try:
+        with Snapshot(step.state), seeded(0, "guard"), torch.no_grad():
+            step.loss()
+    finally:
+        for handle in handles:
+            handle.remove()
+    called = {"": calls[""]} if "" in calls else calls
+
+    def differs(part: nn.Module, inputs: Any, options: Any) -> bool:
+        try:
+            with step.precision():
+                return evaluation_differs(part, lambda: part(*copy.deepcopy(inputs), **copy.deepcopy(options)))
+        except Exception:  # it is none that can be called like that in eval mode: its own evaluation will show
+            return False
+
+    return [name for name, call in called.items() if differs(*call)]
 
 
 def _tensors(outputs: Any) -> list[Tensor]:
@@ -370,80 +400,3 @@ def _distance(one: Tensor, other: Tensor) -> float:
     same = (one == other) | (one.isnan() & other.isnan())
     relative = torch.where(same, 0.0, ((one - other).abs() / scale).nan_to_num(float("inf"), float("inf")))
     return float(relative.max())
-
-
-class Snapshot:
-    """The state of modules, which is put back before each step and at the end.
-
-    Parameters that are trained and all buffers by value, with gradients and modes; of what else a module holds numbers
-    and references, the contents of lists, dictionaries, sets and tensors, and the state of random generators. What lies
-    deeper, or outside of the modules, is not seen.
-    """
-
-    def __init__(self, state: Sequence[nn.Module]) -> None:
-        modules = list(dict.fromkeys(module for whole in state for module in whole.modules()))
-        parameters = [p for module in modules for p in module._parameters.values() if p is not None and not is_lazy(p)]
-        trained = [parameter for parameter in parameters if parameter.requires_grad]
-        buffers = [
-            buffer
-            for module in modules
-            for buffer in module._buffers.values()
-            if not (buffer is None or is_lazy(buffer))
-        ]
-        self._gradients = {parameter: parameter.grad for parameter in trained}
-        self._values = [(tensor, tensor.detach().clone()) for tensor in dict.fromkeys([*trained, *buffers])]
-        self._held = [(vars(module), dict(vars(module))) for module in modules]
-        known = {id(tensor) for tensor, _ in self._values}
-        found = [value for _, own in self._held for value in own.values()]
-        kept = {id(value): _kept(value) for value in found if id(value) not in known}
-        self._contents = [put_back for put_back in kept.values() if put_back is not None]
-
-    def __enter__(self) -> "Snapshot":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.restore()
-        for parameter, gradient in self._gradients.items():
-            parameter.grad = gradient
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Puts everything back, gradients as none at all."""
-        for own, before in self._held:
-            if len(own) != len(before) or any(own.get(name) is not value for name, value in before.items()):
-                own.clear()
-                own.update(before)
-        for put_back in self._contents:
-            put_back()
-        for tensor, value in self._values:
-            tensor.copy_(value)
-        for parameter in self._gradients:
-            parameter.grad = None
-
-
-def _kept(value: Any) -> Callable[[], object] | None:
-    """What puts the contents of an object back, for the kinds that steps change in place."""
-    if isinstance(value, Tensor):
-        if isinstance(value, nn.Parameter) or not value.is_leaf:
-            return None
-        copy = value.detach().clone()
-        return lambda: None if torch.equal(value, copy) else value.copy_(copy)
-    if type(value) in (dict, OrderedDict, defaultdict, set):
-        pairs = value.copy()
-        return lambda: (value.clear(), value.update(pairs))
-    if type(value) in (list, deque):
-        items = list(value)
-        return lambda: (value.clear(), value.extend(items))
-    if isinstance(value, torch.Generator):
-        state = value.get_state()
-        return lambda: value.set_state(state)
-    if isinstance(value, np.random.Generator):
-        bits = value.bit_generator.state
-        return lambda: setattr(value.bit_generator, "state", bits)
-    if isinstance(value, np.random.RandomState):
-        legacy = value.get_state()
-        return lambda: value.set_state(legacy)
-    if isinstance(value, random.Random):
-        inner = value.getstate()
-        return lambda: value.setstate(inner)
-    return None

@@ -17,7 +17,7 @@ from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer
-from reglab.training.guard import MeasuredStep, NoEffectError, check_effects
+from reglab.training.guard import MeasuredStep, NoEffectError, check_effects, noisy_parts
 from reglab.training.modes import set_training
 from reglab.training.penalty import Penalty, refusal
 from reglab.training.ranks import Ranks, check_strategy
@@ -96,11 +96,17 @@ class Regularize(pl.Callback):
         """Measures on the first batch that each of them acts."""
         if not self._measured:
             self._measured = True
+            step = self._first_step(trainer, pl_module, batch)
             try:
-                remarks = check_effects(self._first_step(trainer, pl_module, batch))
+                remarks = check_effects(step)
             except NoEffectError:
                 self._check_called()
                 raise
+            if noisy := noisy_parts(step):
+                remarks.append(
+                    f"{', '.join(name or 'the module' for name in noisy)} gives random outputs in eval mode; draw in "
+                    "training mode alone, as F.dropout(x, p, training=self.training) does"
+                )
             for remark in remarks:
                 rank_zero_warn(f"Regularize: {remark}")
 

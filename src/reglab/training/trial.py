@@ -12,8 +12,9 @@ from reglab.errors import ConfigError
 from reglab.own_code import described
 from reglab.seeding import restored_generators
 from reglab.training.build import is_users
-from reglab.training.guard import Snapshot, check_evaluation
+from reglab.training.guard import check_evaluation
 from reglab.training.modes import in_mode
+from reglab.training.snapshot import Snapshot
 
 
 def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:

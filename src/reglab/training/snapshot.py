@@ -1,0 +1,88 @@
+"""The state of modules, put back after passes that are no part of training."""
+
+import random
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+
+class Snapshot:
+    """The state of modules, which is put back before each step and at the end.
+
+    Parameters that are trained and all buffers by value, with gradients and modes; of what else a module holds numbers
+    and references, the contents of lists, dictionaries, sets and tensors, and the state of random generators. What lies
+    deeper, or outside of the modules, is not seen.
+    """
+
+    def __init__(self, state: Sequence[nn.Module]) -> None:
+        modules = list(dict.fromkeys(module for whole in state for module in whole.modules()))
+        parameters = [p for module in modules for p in module._parameters.values() if p is not None and not is_lazy(p)]
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        buffers = [
+            buffer
+            for module in modules
+            for buffer in module._buffers.values()
+            if not (buffer is None or is_lazy(buffer))
+        ]
+        self._gradients = {parameter: parameter.grad for parameter in trained}
+        self._values = [(tensor, tensor.detach().clone()) for tensor in dict.fromkeys([*trained, *buffers])]
+        self._held = [(vars(module), dict(vars(module))) for module in modules]
+        known = {id(tensor) for tensor, _ in self._values}
+        found = [value for _, own in self._held for value in own.values()]
+        kept = {id(value): _kept(value) for value in found if id(value) not in known}
+        self._contents = [put_back for put_back in kept.values() if put_back is not None]
+
+    def __enter__(self) -> "Snapshot":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
+        for parameter, gradient in self._gradients.items():
+            parameter.grad = gradient
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Puts everything back, gradients as none at all."""
+        for own, before in self._held:
+            if len(own) != len(before) or any(own.get(name) is not value for name, value in before.items()):
+                own.clear()
+                own.update(before)
+        for put_back in self._contents:
+            put_back()
+        for tensor, value in self._values:
+            tensor.copy_(value)
+        for parameter in self._gradients:
+            parameter.grad = None
+
+
+def _kept(value: Any) -> Callable[[], object] | None:
+    """What puts the contents of an object back, for the kinds that steps change in place."""
+    if isinstance(value, Tensor):
+        if isinstance(value, nn.Parameter) or not value.is_leaf:
+            return None
+        copy = value.detach().clone()
+        return lambda: None if torch.equal(value, copy) else value.copy_(copy)
+    if type(value) in (dict, OrderedDict, defaultdict, set):
+        pairs = value.copy()
+        return lambda: (value.clear(), value.update(pairs))
+    if type(value) in (list, deque):
+        items = list(value)
+        return lambda: (value.clear(), value.extend(items))
+    if isinstance(value, torch.Generator):
+        state = value.get_state()
+        return lambda: value.set_state(state)
+    if isinstance(value, np.random.Generator):
+        bits = value.bit_generator.state
+        return lambda: setattr(value.bit_generator, "state", bits)
+    if isinstance(value, np.random.RandomState):
+        legacy = value.get_state()
+        return lambda: value.set_state(legacy)
+    if isinstance(value, random.Random):
+        inner = value.getstate()
+        return lambda: value.setstate(inner)
+    return None
