@@ -27,7 +27,7 @@ def check(cfg: DictConfig) -> None:
                 f"{key}={cfg[key]}: nothing is drawn at temperature=0; give temperature=1, or leave it out"
             )
     check_run_id(cfg.run_id)
-    resolve(cfg.tracking.uri)
+    resolve(cfg.tracking.uri, writes=False)
 
 
 def main(cfg: DictConfig) -> None:

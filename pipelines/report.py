@@ -26,7 +26,7 @@ def check(cfg: DictConfig) -> None:
     if cfg.force and not (cfg.select_by or "").startswith(TESTS):
         raise ConfigError("force=true: lets a test metric choose, and select_by names none; leave it out")
     check_folder(cfg.report.dir, cfg.sweep or cfg.tracking.experiment)
-    resolve(cfg.tracking.uri)
+    resolve(cfg.tracking.uri, writes=False)
 
 
 def main(cfg: DictConfig) -> None:

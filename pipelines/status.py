@@ -15,7 +15,7 @@ from reglab.tracking.uri import resolve
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
     check_keys("status", cfg)
-    resolve(cfg.tracking.uri)
+    resolve(cfg.tracking.uri, writes=False)
 
 
 def main(cfg: DictConfig) -> None:

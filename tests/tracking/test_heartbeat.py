@@ -14,6 +14,7 @@ from tests.processes import Process
 from tests.tracking.test_queries import add
 
 ELSEWHERE = json.dumps(json.loads(owner.me()) | {"host": "another"})
+OWNER = json.dumps(json.loads(owner.me()) | {"pid": "PID"}).replace('"PID"', "PID")
 GONE = json.dumps(json.loads(owner.me()) | {"born": "before"})
 
 
@@ -44,7 +45,12 @@ def test_of_other_hosts_only_the_silent_are_buried(store: Store) -> None:
     heard = add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(290))
     unknown = [
         add(store, "RUNNING", owner=ELSEWHERE),
-        add(store, "RUNNING", owner=ELSEWHERE, heartbeat="soon"),
+        *(add(store, "RUNNING", owner=ELSEWHERE, heartbeat=text) for text in ("soon", "nan", "inf", "-inf", "1e400")),
+        *(add(store, "RUNNING", owner=ELSEWHERE, heartbeat=text) for text in ("9" * 400, before(-400), "x" * 8000)),
+        *(
+            add(store, "RUNNING", owner=OWNER.replace("PID", pid), heartbeat=before(310))
+            for pid in ("-1", "0", "1e400")
+        ),
         add(store, "RUNNING", heartbeat=before(310)),
         add(store, "RUNNING", owner=owner.me(), heartbeat=before(310)),
     ]
@@ -66,6 +72,8 @@ def test_an_identity_is_taken_by_what_is_finished_or_known_to_be_trained(store: 
     for number, tags in enumerate(
         (
             {"owner": ELSEWHERE},  # nobody knows
+            {"owner": ELSEWHERE, "heartbeat": before(-400)},
+            {"owner": ELSEWHERE, "heartbeat": "nan"},
             {"owner": ELSEWHERE, "heartbeat": before(310)},
             {"owner": GONE, "heartbeat": before(1)},
             {"owner": owner.me(), "heartbeat": before(1)},  # a run of this process that could not be closed

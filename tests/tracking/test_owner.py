@@ -66,5 +66,9 @@ def test_nothing_is_known_of_other_hosts_and_unreadable_tags(sleeper: subprocess
     theirs = json.loads(tag(sleeper)) | {"born": ""}
     elsewhere = [json.dumps(theirs | {key: "elsewhere"}) for key in ("host", "ids")]
     assert owner.is_dead(json.dumps(theirs))
+    for pid in (-1, 0, "-1", 1.5, True, None, 2**31, 10**400, [1]):
+        elsewhere.append(json.dumps(theirs | {"pid": pid}))
+    elsewhere.append(json.dumps(theirs).replace(str(theirs["pid"]), "1e400"))
+    elsewhere += [json.dumps(theirs | {"host": "x" * 10_000}), "[" * 100_000]
     for unknown in (*elsewhere, None, "", "{", "[]", "{}", '{"host": 1}', '"text"'):
         assert not owner.is_dead(unknown)

@@ -154,7 +154,7 @@ def test_sigterm_ends_it_while_it_starts_and_no_runs_are_told(empty_database: Pa
 
 
 def test_a_missing_experiment_is_told(store: Store) -> None:
-    with pytest.raises(ConfigError, match=r"^tracking.experiment=reglap: no such experiment .* did you mean reglab\?$"):
+    with pytest.raises(ConfigError, match=r"^tracking.experiment=reglap: no such experiment; did you mean reglab\?$"):
         browse.find(store.uri, "reglap")
     assert store.client.get_experiment_by_name("reglap") is None
 

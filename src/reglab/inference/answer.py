@@ -11,7 +11,7 @@ from reglab.inference.generation import Choice, Writer, encoded, generated
 from reglab.inference.passes import Passes, passes
 from reglab.inference.trained import Decoder, decoder
 from reglab.streams import note, write
-from reglab.tracking.store import open_store
+from reglab.tracking.existing import existing
 from reglab.training.trainer import set_threads
 
 

@@ -73,7 +73,8 @@ class _Conductor:
         self._composer = composer
         self._cfg = cfg
         self._launch = launch
-        self._store: Store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
+        if not cfg.dry_run:
+            self._store: Store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
         self._failed: list[Outcome] = []
 
     def conduct(self) -> int:
@@ -115,10 +116,13 @@ class _Conductor:
         from reglab.study import estimate
         from reglab.study.results import tracked
         from reglab.tracking import parent
+        from reglab.tracking.existing import present
 
-        check_declared(self._store, parent.find(self._store, self._study.title, "study"), self._study, self._cells)
-        if self._cfg.resume:
-            self._learn(tracked(self._store))
+        store = present(self._cfg.tracking.uri, self._cfg.tracking.experiment)
+        if store is not None:
+            check_declared(store, parent.find(store, self._study.title, "study"), self._study, self._cells)
+            if self._cfg.resume:
+                self._learn(tracked(store))
         for table in estimate.tables(self._progress):
             show_table(table)
         left, workers = estimate.left(self._progress), self._launch.workers

@@ -76,7 +76,11 @@ def _studied(store: "Store", parent_id: str, definition: Mapping[str, Any]) -> S
 
 def _definition(store: "Store", parent_id: str) -> dict[str, Any] | None:
     """What a study declared; None for a sweep."""
-    return artifacts.of(store, parent_id).read_json(declaration.FILE, dict)
+    files = artifacts.of(store, parent_id)
+    definition = files.read_json(declaration.FILE, dict)
+    if definition is not None and not {"metric", "direction", "baseline"} <= set(definition):
+        raise files.damaged(declaration.FILE, "names no metric, direction or baseline")
+    return definition
 
 
 def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
-from reglab.streams import show_table, write_line
-from reglab.tracking import parent, queries
+from reglab.streams import note, show_table, write_line
+from reglab.tracking import heartbeat, parent, queries
 from reglab.tracking.store import Store
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+_SHOWN = 5
 STATES = ("done", "running", "failed", "diverged", "missing")
 
 
@@ -46,6 +47,18 @@ def cells(store: Store) -> list[Cell]:
             name = record.tags.get("study") or record.tags.get("sweep") or record.run_id
             found += _of_parent(name, "study" in record.tags, parent.declared(store, record.run_id), newest)
     return found
+
+
+def notes(store: Store) -> Iterator[str]:
+    """What is odd about the store: it is read-only, or holds RUNNING runs of which nobody knows whether they live."""
+    if store.read_only:
+        yield f"{store.place.shown} is read-only: runs whose process has ended are not marked KILLED"
+    running = queries.runs(store, status="RUNNING")
+    unknown = [(record.run_id, why) for record in running if (why := heartbeat.unknown(record.tags))]
+    for run_id, why in unknown[:_SHOWN]:
+        yield f"run {run_id} is RUNNING, and {why}: left as it is"
+    if len(unknown) > _SHOWN:
+        yield f"{len(unknown) - _SHOWN} more such runs"
 
 
 def _of_parent(name: str, study: bool, declared: Sequence[dict[str, Any]], newest: dict[str, str]) -> list[Cell]:
@@ -114,6 +127,8 @@ def show(store: Store, name: str | None) -> None:
         ConfigError: there is none.
     """
     queries.bury(store)
+    for sentence in notes(store):
+        note(sentence)
     found = cells(store)
     if not found:
         raise ConfigError(f"tracking.experiment={store.experiment}: no sweep or study there; make one: make compare")

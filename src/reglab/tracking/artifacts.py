@@ -18,6 +18,7 @@ from reglab.tracking.store import Store
 from reglab.tracking.uri import check_location
 
 _Kind = TypeVar("_Kind", dict, list)
+LARGEST = 64 * 2**20  # bytes of a text that is read
 
 
 class Artifacts:
@@ -68,9 +69,11 @@ class Artifacts:
         """The text at `path`, None where there is none.
 
         Raises:
-            ConfigError: it is no text in UTF-8.
+            ConfigError: it is no text in UTF-8, or larger than `LARGEST` bytes.
         """
         with self.file(path) as file:
+            if file is not None and (size := file.stat().st_size) > LARGEST:
+                raise self.damaged(path, f"{size / 2**20:.0f} MiB, of {LARGEST / 2**20:.0f} MiB that are read")
             try:
                 return file.read_text(encoding="utf-8") if file is not None else None
             except UnicodeDecodeError as error:

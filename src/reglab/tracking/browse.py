@@ -1,19 +1,15 @@
 """What `make ui` does: finds the runs, makes the view that shows them, and serves it."""
 
-import difflib
 import signal
 import webbrowser
 
-from reglab.errors import ConfigError
-from reglab.masking import mask_uri
 from reglab.stopping import Stopped, stoppable
 from reglab.streams import note, write_line
 from reglab.tracking import queries, view
+from reglab.tracking.existing import existing
 from reglab.tracking.server import serve
-from reglab.tracking.store import Store, open_store
+from reglab.tracking.store import Store
 from reglab.tracking.uri import locate
-
-_MLFLOWS_OWN = "Default"
 
 
 def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: bool = False) -> None:
@@ -26,7 +22,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
         open_browser: opens the link in the user's browser, too.
 
     Raises:
-        ConfigError: the store cannot be used, or has other experiments but not this one.
+        ConfigError: the store cannot be used, or holds no such experiment.
         Stopped: a signal other than Ctrl-C ended it.
         ServerEnded: the server died.
     """
@@ -57,24 +53,15 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
 
 
 def find(uri: str | None, experiment: str) -> Store:
-    """The store with `experiment`, which is made only where there is no other one yet.
+    """The store with `experiment`, which must be there.
 
     Raises:
-        ConfigError: the store cannot be used, or has other experiments but not this one.
+        ConfigError: the store cannot be used, is read-only, or does not hold this experiment.
     """
-    try:
-        client = open_store(uri, _MLFLOWS_OWN).client  # makes a new database under the lock
-    except ConfigError:
-        return open_store(uri, experiment)  # says what is wrong, unless it is the deletion of "Default"
-    if client.get_experiment_by_name(experiment) is None:
-        others = [e.name for e in client.search_experiments() if e.name != _MLFLOWS_OWN]
-        if others:
-            near = difflib.get_close_matches(experiment, others, n=1)
-            known = f"did you mean {near[0]}?" if near else "there are: " + ", ".join(sorted(others)[:10])
-            raise ConfigError(
-                f"tracking.experiment={experiment}: no such experiment in {mask_uri(locate(uri).uri)}; {known}"
-            )
-    return open_store(uri, experiment)
+    store = existing(uri, experiment)
+    if store.read_only:
+        raise store.place.error("is read-only, and MLflow's server writes to it; copy its folder, and name the copy")
+    return store
 
 
 def tell_runs(store: Store) -> None:

@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import event, inspect
@@ -17,9 +17,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from reglab.deadlines import waiting
 from reglab.tracking.uri import Place
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
 
 _BUSY_MS = 2000  # sqlite waits in C code, where no signal is seen: `reglab.tracking.client` calls again
 _MLFLOWS_BUSY = "PRAGMA busy_timeout"
@@ -43,7 +40,7 @@ def connect(place: Place, *, writes: bool = True) -> str:
 
     path = place.database
     read_only = path is not None and not writes
-    uri = f"{place.uri}{'&' if '?' in place.uri else '?'}reglab=read-only" if read_only else place.uri
+    uri = _other_name(place.uri) if read_only else place.uri
     with SqlAlchemyStore._engine_map_lock:
         if uri in SqlAlchemyStore._engine_map:
             return uri
@@ -72,13 +69,10 @@ def has_tables(uri: str) -> bool:
     return inspect(SqlAlchemyStore._engine_map[uri]).has_table("experiments")
 
 
-def dispose(uri: str) -> None:
-    """Close the connections of a tracking URI, and forget them."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    engine: Engine | None = SqlAlchemyStore._engine_map.pop(uri, None)
-    if engine is not None:
-        engine.dispose()
+def _other_name(uri: str) -> str:
+    """The same URI, with or without the driver's name: MLflow keeps connections by URI, one process may need both."""
+    scheme, _, rest = uri.partition(":")
+    return f"sqlite:{rest}" if "+" in scheme else f"sqlite+pysqlite:{rest}"
 
 
 def _short_waits(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> tuple[str, Any]:
@@ -88,8 +82,7 @@ def _short_waits(_connection: Any, _cursor: Any, statement: str, parameters: Any
 
 
 def _open(dialect: Any, readable: str, options: dict[str, Any]) -> Any:
-    known = {key: value for key, value in options.items() if key != "reglab"}
-    return dialect.loaded_dbapi.connect(readable, **{**known, "uri": True})
+    return dialect.loaded_dbapi.connect(readable, **{**options, "uri": True})
 
 
 def _readable(path: Path) -> str:

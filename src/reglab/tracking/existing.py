@@ -2,8 +2,8 @@
 
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
-from reglab.tracking.store import Store, connected, open_store
-from reglab.tracking.uri import resolve, unusable
+from reglab.tracking.store import NothingTracked, Store, connected, open_store
+from reglab.tracking.uri import check, resolve, unusable
 
 START = 'make one: make sweep ARGS="regularizer=none,dropout seed=0,1,2"'
 
@@ -28,3 +28,20 @@ def existing(uri: str | None, experiment: str, *, writes: bool = False) -> Store
         near = did_you_mean(experiment, names) or (f" (it has {', '.join(names[:8])})" if names else f"; {START}")
         raise ConfigError(f"tracking.experiment={experiment}: no such experiment{near}")
     return open_store(uri, experiment, writes=writes or unusable(uri) is None)
+
+
+def present(uri: str | None, experiment: str) -> Store | None:
+    """The store at `uri` for reading; None where nothing was tracked there yet, not even the experiment.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    place = resolve(uri, writes=False)
+    if place.database is not None and not place.database.exists():
+        check(place)  # a study would make it here
+        return None
+    try:
+        found = connected(place).get_experiment_by_name(experiment)
+    except NothingTracked:
+        return None
+    return open_store(uri, experiment, writes=False) if found is not None else None

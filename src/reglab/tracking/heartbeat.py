@@ -1,5 +1,6 @@
 """The sign of life of a running run, by which other hosts tell a living owner from a dead one."""
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from reglab.tracking.client import impatient
 TAG = "heartbeat"
 EVERY_S = 30.0
 SILENT_S = 300.0  # ten beats: more than a server's restart, or clocks of two hosts that differ a little
+_LONGEST = 50  # characters of a tag
 _STOP_S = 10.0  # as long as a request waits for an answer
 
 
@@ -72,8 +74,18 @@ def lives(tags: Mapping[str, str]) -> bool:
 
 
 def _age(tags: Mapping[str, str]) -> float | None:
-    """Seconds since the last beat; None where there is none."""
+    """Seconds since the last beat; None where there is none that a clock could have given."""
     try:
-        return time.time() - float(tags[TAG])
-    except (KeyError, ValueError):
+        age = time.time() - float(tags[TAG][:_LONGEST])
+    except (KeyError, ValueError, OverflowError):
         return None
+    return age if -SILENT_S <= age < math.inf else None
+
+
+def unknown(tags: Mapping[str, str]) -> str | None:
+    """Why nothing can be known of a RUNNING run's owner, in a few words; None where it can."""
+    if not owner.is_readable(tags.get(owner.TAG)):
+        return f"its tag {owner.TAG} names no process"
+    if owner.is_elsewhere(tags[owner.TAG]) and _age(tags) is None:
+        return f"its tag {TAG} is no time of the past"
+    return None

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 TAG = "owner"
+_LONGEST = 2000  # characters of a tag
 
 
 def me() -> str:
@@ -47,12 +48,27 @@ def is_elsewhere(tag: str | None) -> bool:
     return owner is not None and not _is_here(owner)
 
 
+def is_readable(tag: str | None) -> bool:
+    """Whether `tag` names a process at all."""
+    return _read(tag) is not None
+
+
 def _read(tag: str | None) -> dict[str, Any] | None:
-    try:
-        owner = json.loads(tag or "")
-        return {**{key: str(owner[key]) for key in ("host", "ids", "born")}, "pid": int(owner["pid"])}
-    except (ValueError, TypeError, KeyError):
+    """The owner that a tag names; None for anything but what `me` writes.
+
+    A process id counts from 1 to 2^31 - 1: 0 and negative ones mean groups of processes to the system.
+    """
+    if tag is None or len(tag) > _LONGEST:
         return None
+    try:
+        owner = json.loads(tag)
+        named = {key: str(owner[key]) for key in ("host", "ids", "born")}
+        pid = owner["pid"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if isinstance(pid, bool) or not isinstance(pid, int) or not 0 < pid < 2**31:
+        return None
+    return {**named, "pid": pid}
 
 
 def _is_here(owner: dict[str, Any]) -> bool:

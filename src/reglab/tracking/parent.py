@@ -3,19 +3,23 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeGuard
 
 from mlflow.entities import RunTag
 
 from reglab.deadlines import waiting
+from reglab.errors import ConfigError
+from reglab.streams import note
 from reglab.tracking import artifacts, owner, queries
 from reglab.tracking.closing import CLOSE_S, signals_held
 from reglab.tracking.heartbeat import EVERY_S, Heart
 from reglab.tracking.run import PARENT_TAG, standard_tags
 from reglab.tracking.store import Store
 from reglab.tracking.values import cut_name, fitted
+from reglab.wording import counted
 
 DECLARED = "declared.json"
+_TEXTS = ("setting", "strategy", "data", "task", "phase", "label")
 Job = dict[str, Any]
 _hearts: dict[str, Heart] = {}  # of the parents that this process has entered
 
@@ -58,7 +62,7 @@ def enter(
             files = artifacts.of(store, parent)
             for path, text in long.items():
                 files.write_text(text, path)
-            before = files.read_json(DECLARED, list) or []
+            before = declared(store, parent)
             files.write_text(json.dumps(grown(before, jobs), indent=1), DECLARED)
     except BaseException as error:
         if parent is not None:
@@ -103,8 +107,25 @@ def declare(store: Store, parent: str, jobs: Sequence[Job]) -> None:
 
 
 def declared(store: Store, parent: str) -> list[Job]:
-    """What the sweep declared, over all its starts, or the study so far."""
-    return artifacts.of(store, parent).read_json(DECLARED, list) or []
+    """What the sweep declared, over all its starts, or the study so far. Entries that cannot be read are left out, with
+    a note on standard error."""
+    try:
+        entries = artifacts.of(store, parent).read_json(DECLARED, list) or []
+    except ConfigError as error:
+        note(f"{error}: left out")
+        return []
+    jobs = [entry for entry in entries if _is_job(entry)]
+    if len(jobs) < len(entries):
+        left = counted(len(entries) - len(jobs), "entry", "entries")
+        note(f"{DECLARED} of run {parent}: {left} of {len(entries)} cannot be read: left out")
+    return jobs
+
+
+def _is_job(entry: object) -> TypeGuard[Job]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("config_hash", 0), str | None):
+        return False
+    start = entry.get("start", 0)
+    return type(start) is int and all(isinstance(entry.get(key), str | None) for key in _TEXTS)
 
 
 def children(store: Store, parent: str) -> list[queries.Record]:

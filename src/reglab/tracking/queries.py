@@ -9,6 +9,7 @@ from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from reglab.garbage import no_garbage
+from reglab.streams import note
 from reglab.tracking import artifacts, heartbeat, owner, values
 from reglab.tracking.store import Store
 
@@ -166,12 +167,16 @@ def bury(store: Store) -> list[str]:
     for record in runs(store, status="RUNNING"):
         if heartbeat.lost(record.tags) is None:
             continue
-        # Read again: since the search it may have ended properly, or been heard.
-        run = store.client.get_run(record.run_id)
-        if run.info.status == "RUNNING" and (reason := heartbeat.lost(run.data.tags)):
-            store.client.set_tag(record.run_id, "error", reason)
-            store.client.set_terminated(record.run_id, "KILLED")
-            buried.append(record.run_id)
+        try:
+            # Read again: since the search it may have ended properly, or been heard.
+            run = store.client.get_run(record.run_id)
+            if run.info.status == "RUNNING" and (reason := heartbeat.lost(run.data.tags)):
+                store.client.set_tag(record.run_id, "error", reason)
+                store.client.set_terminated(record.run_id, "KILLED")
+                buried.append(record.run_id)
+        except MlflowException as error:  # of this run alone: it was deleted, or is damaged
+            line = (str(error).strip().splitlines() or [""])[0][:200]
+            note(f"run {record.run_id} could not be marked KILLED: {line}")
     return buried
 
 

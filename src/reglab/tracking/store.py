@@ -28,6 +28,10 @@ _LONGEST = 250  # of an experiment: what every database keeps
 _opened: dict[tuple[str, str, bool], "Store"] = {}
 
 
+class NothingTracked(ConfigError):
+    """A database without MLflow's tables, where something was to be read."""
+
+
 @dataclass(frozen=True)
 class Store:
     """One experiment of a tracking store, ready to be written.
@@ -105,7 +109,7 @@ def _reader(place: Place) -> MlflowClient:
         return client_of(place)
     uri = database.connect(place, writes=False)
     if not database.has_tables(uri):  # MLflow would make them
-        raise place.error("holds no tables of MLflow, so nothing was tracked there yet")
+        raise NothingTracked(place.error("holds no tables of MLflow, so nothing was tracked there yet"))
     return client_of(place, uri)
 
 

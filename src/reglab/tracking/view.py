@@ -20,6 +20,7 @@ PAGE = 100  # runs that MLflow's page loads at first
 
 _TAG = f"mlflow.sharedViewState.{KEY}"
 _HEADER = "deflate;"
+_LARGEST = 2**20  # characters of a view, packed and unpacked
 _TEST = ("accuracy", "rmse", "perplexity", "bits_per_character", "balanced_accuracy", "ece", "r2", "loss")
 _BARS = (
     *("test/accuracy", "test/rmse", "test/perplexity", "test/ece", "test/r2", "gap/loss"),
@@ -62,12 +63,17 @@ def decode(value: str) -> dict[str, Any]:
     Raises:
         ValueError: not a saved view.
     """
-    match json.loads(value):
-        case {"name": str(), "createdAt": int(), "state": str(packed)}:
-            try:
-                return json.loads(zlib.decompress(base64.b64decode(packed.removeprefix(_HEADER), validate=True)))
-            except zlib.error as error:
-                raise ValueError(f"not a saved view: {error}") from error
+    if len(value) > _LARGEST:
+        raise ValueError(f"not a saved view: {len(value)} characters")
+    try:
+        match json.loads(value):
+            case {"name": str(), "createdAt": int(), "state": str(packed)}:
+                unpacked = zlib.decompressobj()
+                text = unpacked.decompress(base64.b64decode(packed.removeprefix(_HEADER), validate=True), _LARGEST)
+                if unpacked.eof:
+                    return json.loads(text)
+    except (zlib.error, RecursionError) as error:
+        raise ValueError(f"not a saved view: {error}") from error
     raise ValueError(f"not a saved view: {value[:80]}")
 
 

@@ -23,7 +23,7 @@ from reglab.streams import note
 from reglab.tracking import artifacts, queries
 from reglab.tracking.environment import git_commit, git_dirty
 from reglab.tracking.store import Store, connected, open_store
-from reglab.tracking.uri import Place, resolve
+from reglab.tracking.uri import Place, resolve, unusable
 from reglab.wording import mlflow_command
 
 _FILES = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))  # they count by their content
@@ -67,7 +67,7 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
     Raises:
         ConfigError: no such run, or one that cannot be run again: a parent, one that has not ended, not made by reglab.
     """
-    store = _store_of(resolve(uri), uri, run_id)
+    store = _store_of(resolve(uri, writes=False), uri, run_id)
     if experiment not in (None, store.experiment):
         raise ConfigError(
             f"tracking.experiment={experiment}: run {run_id} is in {store.experiment}; name that, or leave it out"
@@ -235,7 +235,7 @@ def _store_of(place: Place, uri: str | None, run_id: str) -> Store:
             raise
         where = mask_uri(place.uri)
         raise ConfigError(f"run_id={run_id}: no such run in {where}{_near(client, run_id)}") from error
-    return open_store(uri, experiment.name)
+    return open_store(uri, experiment.name, writes=unusable(uri) is None)
 
 
 def _near(client: MlflowClient, run_id: str) -> str:

@@ -1,0 +1,123 @@
+"""A store that holds what no run of ours has written: it is read, what is ignored is reported, and nobody is harmed."""
+
+import base64
+import json
+import sqlite3
+import time
+import zlib
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Metric, Param
+
+from reglab.config.compose import Composer
+from reglab.study.compare import compare
+from reglab.study.status import show
+from reglab.tracking import artifacts, owner, parent, queries, view
+from reglab.tracking.store import Store
+from tests.tracking.test_queries import add
+
+JOB = {"config_hash": "a", "setting": "s", "strategy": "none", "data": "digits", "seed": "0", "label": "none seed=0"}
+
+
+def tracked(store: Store, strategy: str, seed: int, accuracy: float, **tags: str) -> str:
+    known = {"strategy": strategy, "data": "digits", "model": "mlp", "seed": str(seed), "phase": "sweep"}
+    run = add(store, "RUNNING", **known, config_hash=f"{strategy}{seed}", setting="s", **tags)
+    store.client.log_batch(run, [Metric("test/accuracy", accuracy, 0, 0), Metric("best/val/accuracy", accuracy, 0, 0)])
+    store.client.set_terminated(run, "FINISHED")
+    return run
+
+
+def poison(store: Store) -> None:
+    """Runs of every odd kind, written past MLflow where it would refuse them."""
+    for pid in ("-1", "0", "1e400", '"x"'):
+        me = json.dumps(json.loads(owner.me()) | {"pid": "PID"}).replace('"PID"', pid)
+        add(store, "RUNNING", owner=me, heartbeat="nan", config_hash="x")
+    add(store, "RUNNING", owner="[" * 5000, heartbeat="inf")
+    bare = add(store)
+    odd = tracked(store, "none", 7, 0.5, about="{" * 4000, declared="[", **{"mlflow.parentRunId": "0" * 32})
+    store.client.log_batch(odd, params=[Param("a b/c.d-e", "x" * 6000)])
+    with closing(sqlite3.connect(store.uri.removeprefix("sqlite:///"))) as database:
+        rows = [("huge", "h" * 3_000_000, bare), ("mlflow.parentRunId", bare, bare), ("\x1b[31m", "\x1b[2J", bare)]
+        database.executemany("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", rows)
+        database.execute("UPDATE tags SET value = ? WHERE key = 'mlflow.parentRunId' AND run_uuid = ?", (odd, odd))
+        for key, value in (("test/accuracy", float("inf")), ("a\nb", 1.0), ("nan", 0.0)):
+            columns = "key, value, timestamp, step, is_nan, run_uuid"
+            row = (key, value, key == "nan", odd)
+            database.execute(f"INSERT OR REPLACE INTO latest_metrics ({columns}) VALUES (?, ?, 0, 0, ?, ?)", row)
+        bomb = base64.b64encode(zlib.compress(b" " * 300_000_000, 9)).decode()
+        state = json.dumps({"name": "n", "createdAt": 1, "updatedAt": 1, "state": f"deflate;{bomb}"})
+        tag = "INSERT INTO experiment_tags (key, value, experiment_id) VALUES (?, ?, ?)"
+        database.execute(tag, (f"mlflow.sharedViewState.{view.KEY}", state, store.experiment_id))
+        database.execute(tag, ("mlflow.sharedViewState.other", "v" * 5_000_000, store.experiment_id))
+        database.commit()
+
+
+def test_status_and_report_of_a_poisoned_store(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(3):
+        for strategy in ("none", "l2"):
+            tracked(store, strategy, seed, 0.8 + seed / 100)
+    made = parent.enter(store, "sweep", [JOB])
+    parent.close(store, made, "FINISHED")
+    poison(store)
+    began = time.monotonic()
+    show(store, None)
+    out, err = capsys.readouterr()
+    assert out.endswith("sweep: 0 of 1 done, 1 missing\n")
+    assert err.count("names no process: left as it is") == 5
+    assert {r.status for r in queries.runs(store) if "owner" in r.tags} == {"RUNNING", "FINISHED"}
+    wanted = [
+        f"tracking.uri={store.uri}",
+        "tracking.experiment=exp",
+        "metric=test/accuracy",
+        f"report.dir={tmp_path}/r",
+    ]
+    report = compare(Composer("report").compose(wanted))
+    (none,) = [line for line in report.findings.lines if line.name == "none"]
+    assert none.n == 3  # the infinite one is not counted
+    view.ensure(store.client, store.experiment_id)
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "{}", "null", '"a"', "\ud800".encode("utf-8", "surrogatepass")])
+def test_a_damaged_list_of_runs_is_left_out(
+    store: Store, capsys: pytest.CaptureFixture[str], text: str | bytes
+) -> None:
+    made = parent.enter(store, "sweep", [JOB])
+    file = artifacts.of(store, made).dir / parent.DECLARED  # type: ignore[operator]
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert parent.declared(store, made) == []
+    assert f"run_id={made}: declared.json is damaged" in capsys.readouterr().err
+    assert parent.enter(store, "sweep", [JOB]) == made
+    assert [job["config_hash"] for job in parent.declared(store, made)] == ["a"]
+    parent.close(store, made, "FINISHED")
+
+
+def test_damaged_entries_are_left_out_and_counted(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    made = parent.enter(store, "sweep", [])
+    bad: list[object] = [1, None, [], {}, {"config_hash": 1}, JOB | {"start": "x"}, JOB | {"setting": []}]
+    artifacts.of(store, made).write_text(json.dumps([JOB, *bad]), parent.DECLARED)
+    assert parent.declared(store, made) == [JOB]
+    assert "7 entries of 8 cannot be read: left out" in capsys.readouterr().err
+    parent.close(store, made, "FINISHED")
+
+
+def test_a_file_that_is_too_large_is_left_out(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    made = parent.enter(store, "sweep", [JOB])
+    with open(artifacts.of(store, made).dir / parent.DECLARED, "wb") as file:  # type: ignore[operator]
+        file.truncate(artifacts.LARGEST + 1)
+    assert parent.declared(store, made) == []
+    assert "declared.json is damaged (64 MiB" in capsys.readouterr().err
+    parent.close(store, made, "FINISHED")
+
+
+def test_a_run_without_its_folder_has_no_files(store: Store) -> None:
+    import shutil
+
+    made = parent.enter(store, "sweep", [JOB])
+    shutil.rmtree(artifacts.of(store, made).dir)  # type: ignore[arg-type]
+    assert parent.declared(store, made) == []
+    parent.close(store, made, "FINISHED")
