@@ -1,4 +1,4 @@
-"""Folders that something is made in before it is moved to its place whole; what a kill leaves of them is removed."""
+"""What is made aside and moved to its place whole: files and folders. What a kill leaves of them is removed."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,17 @@ def draft_folder(target: Path) -> Iterator[Path]:
     prefix = f".{target.name}-{os.getpid()}@{socket.gethostname()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as folder:
         yield Path(folder)
+
+
+def write_whole(target: Path, text: str) -> None:
+    """Write a file, or replace it, so that it is never there in part."""
+    for part in target.parent.glob(f".{escape(target.name)}.*.part"):
+        pid = part.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            part.unlink(missing_ok=True)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(target)
 
 
 def remove_left_over(target: Path) -> list[Path]:

@@ -1,12 +1,19 @@
+import contextlib
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from reglab.errors import ConfigError
+from reglab.errors import ConfigError, StoreLost
+from reglab.tracking import client, database, locks
+from reglab.tracking.existing import existing
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from tests.processes import Process
@@ -54,6 +61,7 @@ def test_killed_while_it_makes_the_database_it_leaves_no_half_of_one(tmp_path: P
     process.wait()
     store = open_store(uri, "shared")
     assert store.client.search_runs([store.experiment_id]) == []
+    assert list((tmp_path / "db").glob(".mlflow.db-*")) == []
 
 
 def test_opened_once_per_process(new_store: Callable[[str], Store]) -> None:
@@ -82,6 +90,127 @@ def test_torn_database_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "torn.db").write_bytes(b"SQLite format 3\x00" + b"\x01" * 200)
     with pytest.raises(ConfigError, match=r"^tracking.uri=sqlite:////[^\n]*$"):
         open_store(f"sqlite:///{tmp_path}/torn.db", "exp")
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 4096, 50_000])
+def test_truncated_database_is_refused_in_one_line_or_made_where_it_is_empty(
+    tmp_path: Path, empty_database: Path, size: int
+) -> None:
+    whole = empty_database.read_bytes()
+    (tmp_path / "torn.db").write_bytes(whole[:size])
+    began = time.monotonic()
+    if size == 0:
+        assert open_store(f"sqlite:///{tmp_path}/torn.db", "exp").experiment == "exp"
+        return
+    for read in (open_store, existing):
+        with pytest.raises(ConfigError, match=r"^tracking.uri=sqlite:////[^\n]*$"):
+            read(f"sqlite:///{tmp_path}/torn.db", "exp")
+    assert time.monotonic() - began < 20
+    assert (tmp_path / "torn.db").read_bytes() == whole[:size]
+
+
+HOLD = """
+import sqlite3, sys, time
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@contextmanager
+def held(path: Path, seconds: float) -> Iterator[None]:
+    """Another process that locks a database for so long."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    yield
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_a_database_that_another_process_locks_is_waited_for(
+    new_store: Callable[[str], Store],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    journal: str,
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        connection.execute(f"PRAGMA journal_mode={journal}")
+    store = new_store("exp")
+    monkeypatch.setattr(database, "_BUSY_MS", 100)
+    monkeypatch.setattr(client, "ANNOUNCE_S", 0.3)
+    monkeypatch.setattr(client.patiently, "__kwdefaults__", {**client.patiently.__kwdefaults__, "after": 0.3})
+    with held(tmp_path / "mlflow.db", 1.5):
+        began = time.monotonic()
+        with TrackedRun.open(store, name="patient", tags={}, params={}) as run:
+            pass
+        assert time.monotonic() - began > 1
+    assert store.client.get_run(run.id).info.status == "FINISHED"
+    assert "waiting for the tracking store" in capsys.readouterr().err
+
+
+def test_a_database_that_stays_locked_is_told(
+    new_store: Callable[[str], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store("exp")
+    monkeypatch.setattr(database, "_BUSY_MS", 100)
+    monkeypatch.setattr(client, "BUSY_S", 0.5)
+    with (
+        TrackedRun.open(store, name="first", tags={}, params={}),
+        held(tmp_path / "mlflow.db", 60),
+        pytest.raises(StoreLost, match=r"^tracking.uri=sqlite:[^\n]*: locked by another process for 0 s"),
+        TrackedRun.open(store, name="second", tags={}, params={}),
+    ):
+        pass
+
+
+def test_a_process_that_holds_the_lock_is_named(
+    new_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store("exp")
+    path = locks.lock_file(store.place)
+    code = (
+        "import filelock, sys, time; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{code}; time.sleep(60)", str(path)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        process.send_signal(signal.SIGSTOP)
+        with (
+            pytest.raises(StoreLost, match=rf"process {process.pid} \(stopped\)"),
+            locks.locked(store.place, timeout=0.5),
+        ):
+            pass
+        process.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=True)
+    try:
+        store = open_store(f"sqlite:///{disk}/mlflow.db", "exp")
+        with pytest.raises(StoreLost, match=r"no space is left on its disk \([0-9]+ KiB free\)"):
+            fill(store, disk)
+        with pytest.raises(ConfigError, match="no space is left"):
+            open_store(store.uri, "another")
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def fill(store: Store, disk: Path) -> None:
+    """A run on a disk that is full before it ends."""
+    with TrackedRun.open(store, name="full", tags={}, params={}) as run:
+        with contextlib.suppress(OSError):
+            (disk / "large").write_bytes(b"x" * 32_000_000)
+        for step in range(50_000):
+            run.log_metrics({"m": 1.0}, step)
 
 
 def test_missing_driver_is_one_line() -> None:

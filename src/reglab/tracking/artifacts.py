@@ -1,7 +1,6 @@
 """Files of a run: written straight into its folder where that is local, through MLflow otherwise."""
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from reglab.drafts import write_whole
 from reglab.errors import ConfigError
 from reglab.tracking.store import Store
 from reglab.tracking.uri import check_location
@@ -48,9 +48,7 @@ class Artifacts:
             return
         target = self.dir / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
+        write_whole(target, text)
 
     @contextmanager
     def folder(self, path: str) -> Iterator[Path]:

@@ -38,6 +38,11 @@ def impatient(client: MlflowClient) -> MlflowClient:
     return client._client if isinstance(client, _Patient) else client
 
 
+def repeated(client: MlflowClient, function: Callable[..., Any], *args: Any) -> Any:
+    """The value of a function that asks the client's database by other ways, with the client's patience."""
+    return patiently(client._place, function, *args, limit=None) if isinstance(client, _Patient) else function(*args)
+
+
 class _Patient:
     def __init__(self, client: MlflowClient, place: Place) -> None:
         self._client = client

@@ -98,7 +98,7 @@ def _readable(path: Path) -> str:
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_MS / 1000)
         try:
             connection.execute("SELECT count(*) FROM sqlite_master")
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
                 return uri  # MLflow's own question says what is wrong
         else:

@@ -16,6 +16,7 @@ from reglab.paths import PROJECT
 
 DATABASES = ("postgresql", "mysql", "mssql")
 _FREE_BYTES = 2**20
+_HEADER_BYTES = 100  # of a sqlite database
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,8 @@ def _check_database(place: Place, path: Path, writes: bool) -> None:
 
 def _is_sqlite(path: Path, writes: bool) -> bool:
     """Sqlite itself looks: to close a file by other means lets go of the locks that this process has on it (POSIX)."""
+    if 0 < path.stat().st_size < _HEADER_BYTES:  # sqlite takes it for an empty one, and writes over it
+        return False
     name = f"file:{quote(str(path))}?mode={'rw' if writes else 'ro'}"
     with closing(sqlite3.connect(name, uri=True, timeout=0)) as connection:
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reglab.study.report.records import Histories, History
 from reglab.tracking import queries
+from reglab.tracking.client import repeated
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,4 +48,4 @@ def reader(client: "MlflowClient") -> Histories:
                     found[name][run_id][step] = math.nan if is_nan else value  # of a step the later value
         return {name: {run_id: sorted(told.items()) for run_id, told in of.items()} for name, of in found.items()}
 
-    return one_by_one if session_maker is None else at_once
+    return one_by_one if session_maker is None else lambda run_ids, metrics: repeated(client, at_once, run_ids, metrics)

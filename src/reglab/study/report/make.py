@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reglab.drafts import draft_folder
 from reglab.errors import ConfigError
 from reglab.streams import visible
 from reglab.study.report import csv_files, drawing, page, style, trials
@@ -77,11 +77,11 @@ def make_report(
     folder = folder_of(folder, name)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft:
-            names = _write(Path(draft), name, findings, histories)
+        with draft_folder(folder) as draft:
+            names = _write(draft, name, findings, histories)
             folder.mkdir(exist_ok=True)
             for file in names:
-                os.replace(Path(draft) / file, folder / file)
+                os.replace(draft / file, folder / file)
     except OSError as error:
         raise ConfigError(f"report.dir={folder}: cannot be written ({error.strerror}); name another folder") from error
     return Report(name, findings, folder, [folder / file for file in names])
