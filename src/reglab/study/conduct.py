@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from reglab.config.compose import Composer
+from reglab.deadlines import waiting
 from reglab.stopping import Stopped, handled, stoppable
 from reglab.streams import show_table
 from reglab.study.cells import cells
@@ -133,7 +134,8 @@ class _Conductor:
 
     def _learn(self, results: "dict[str, Result]") -> None:
         known = {**self._progress.results, **results}
-        self._progress = progress(self._study, self._cells, self._composer, known)
+        with waiting("composing the runs that follow from what is tracked ..."):
+            self._progress = progress(self._study, self._cells, self._composer, known)
 
     def _train(self, todo: Sequence[Job], phase: str, parent_id: str) -> None:
         from reglab.study.results import of_outcomes

@@ -229,7 +229,7 @@ def _pruning(told: Any, sampler: str) -> Pruning | None:
         return None
     if not isinstance(told, Mapping) or set(told) != {"eta", "rungs"}:
         raise ConfigError(f"study.pruning={shown(told)}: must be null, or as in {{eta:3,rungs:3}}")
-    apply({"study.pruning.eta": whole(2), "study.pruning.rungs": whole(2)}, {"study": {"pruning": told}})
+    apply({"study.pruning.eta": whole(2, 1000), "study.pruning.rungs": whole(2, 20)}, {"study": {"pruning": told}})
     if sampler != "quasi_random":
         raise ConfigError(f"study.pruning={shown(told)}: {sampler} learns from whole trials; set it to null")
     return Pruning(told["eta"], told["rungs"])

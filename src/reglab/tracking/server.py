@@ -10,10 +10,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import IO
 
 import psutil
 
+from reglab.stopping import at_once
 from reglab.tracking.uri import Place
 
 HOST = "127.0.0.1"
@@ -46,16 +48,18 @@ def serve(place: Place, port: int, ready: Callable[[str], None]) -> int:
             port = free_port(port)
             process = _start(place, port, log)
             try:
-                if _wait_until_up(process, port, asked):
-                    ready(f"http://{HOST}:{port}")
-                    while not asked and process.poll() is None:
-                        time.sleep(0.1)
-                elif not asked and free_port(port) != port:
-                    continue  # someone else was faster: next port
-                if not asked:
-                    raise ServerEnded(f"the MLflow server ended: {_last_line(log)}")
+                with at_once(partial(_send, process, signal.SIGKILL)):
+                    if _wait_until_up(process, port, asked):
+                        ready(f"http://{HOST}:{port}")
+                        while not asked and process.poll() is None:
+                            time.sleep(0.1)
+                    elif not asked and free_port(port) != port:
+                        continue  # someone else was faster: next port
+                    if not asked:
+                        raise ServerEnded(f"the MLflow server ended: {_last_line(log)}")
             finally:
-                _end(process)
+                with at_once(partial(_send, process, signal.SIGKILL)):
+                    _end(process)
         return asked[0]
 
 
@@ -133,10 +137,14 @@ def _answers(port: int) -> bool:
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Ends the server's whole process group: politely, then by force."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: a group of zombies is not permitted
-            os.killpg(process.pid, signum)
+        _send(process, signum)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_S)
+
+
+def _send(process: "subprocess.Popen[bytes]", signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: a group of zombies is not permitted
+        os.killpg(process.pid, signum)
 
 
 def _last_line(log: IO[bytes]) -> str:
