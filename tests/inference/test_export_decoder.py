@@ -138,14 +138,16 @@ def test_a_server_answers_with_the_same(store: Store, tmp_path: Path) -> None:
 
 def test_a_prompt_gets_no_token_before_it(store: Store, tmp_path: Path) -> None:
     """Tokenizers of others put a token before each text, which the windows of our training do not begin with."""
-    save_decoder(tmp_path)
-    vocabulary = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    other = tmp_path / "decoder"
+    other.mkdir()
+    save_decoder(other)
+    vocabulary = Tokenizer.from_file(str(other / "tokenizer.json"))
     vocabulary.post_processor = TemplateProcessing(single=f"{END} $A", special_tokens=[(END, end_of(vocabulary))])
-    vocabulary.save(str(tmp_path / "tokenizer.json"))
-    theirs = ["model=hf_causal_lm", f"model.path={tmp_path}", f"data.tokenizer={tmp_path}"]
+    vocabulary.save(str(other / "tokenizer.json"))
+    theirs = ["model=hf_causal_lm", f"model.path={other}", f"data.tokenizer={other}"]
     run_id, folder = exported(store, *theirs, *LONGER)
     model = mlflow.pyfunc.load_model(str(folder))
-    mine = Typed({"model.path": str(tmp_path)})
+    mine = Typed({"model.path": str(other)})
     assert model.predict(PROMPTS, params=SHORT) == [written(store, run_id, prompt, mine).strip() for prompt in PROMPTS]
     reader = AutoTokenizer.from_pretrained(folder / "components" / "tokenizer")
     assert reader(PROMPTS[0]).input_ids == vocabulary.encode(PROMPTS[0], add_special_tokens=False).ids
