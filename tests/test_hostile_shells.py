@@ -1,0 +1,101 @@
+"""Real commands whose reader goes away, whose terminal knows only ASCII, and whose store has a password."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reglab.paths import PROJECT
+from reglab.tracking import queries
+from reglab.tracking.store import open_store
+from tests.conftest import fresh_store
+from tests.processes import Process
+
+pytestmark = pytest.mark.slow
+SECRET = "Zx9-secret_Q7"
+SHORT = ["data=wine", "trainer.max_epochs=1", "model.hidden_sizes=[4]"]
+
+
+def command_lines(pid: int, found: set[str], stop: threading.Event) -> None:
+    """Collects the command lines of all processes below one."""
+    while not stop.is_set():
+        for child in psutil.Process(pid).children(recursive=True):
+            try:
+                found.add(" ".join(child.cmdline()))
+            except psutil.Error:
+                continue
+        time.sleep(0.1)
+
+
+def script(name: str) -> Path:
+    return PROJECT / "pipelines" / f"{name}.py"
+
+
+def test_a_secret_is_kept_nowhere_and_a_reader_that_goes_changes_nothing(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = fresh_store(empty_database, tmp_path)
+    uri = f"{plain}?api_key={SECRET}"  # which the driver ignores
+    typed = f"tracking.uri='{uri}'"
+
+    def writes(name: str, *arguments: str, code: int = 0, gone: bool = False) -> str:
+        process = Process(script(name), *arguments, typed, cwd=tmp_path)
+        if gone:
+            process.stdout.readline()
+            process.stdout.close()
+            process.wait()
+            said = ""
+        else:
+            said = process.communicate()
+        assert process.returncode == code, said
+        assert SECRET not in said
+        return said
+
+    # A sweep in a real shell: workers, an ASCII terminal, and a reader that leaves after one line.
+    line = ["-m", *SHORT, "regularizer=none,dropout", "seed=0", "workers=2", "report.dir=reports", typed]
+    quoted = " ".join(f'"{word}"' for word in [sys.executable, str(script("train")), *line])
+    bash = subprocess.Popen(
+        ["bash", "-c", f"{quoted} 2>errors | head -1 >lines; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "20"},
+    )
+    seen: set[str] = set()
+    stop = threading.Event()
+    watcher = threading.Thread(target=command_lines, args=(bash.pid, seen, stop))
+    watcher.start()
+    try:
+        assert bash.wait(240) == 0, (tmp_path / "errors").read_text()
+    finally:
+        stop.set()
+        watcher.join()
+    assert (tmp_path / "lines").read_text().count("\n") == 1
+    assert [found for found in seen if "loky" in found]
+    # What was typed is there until the process starts again without it.
+    held = {found for found in seen if SECRET in found}
+    assert all("train.py -m " in found for found in held)
+    assert [found for found in seen if "tracking.uri=null" in found]
+
+    records = queries.runs(open_store(plain, "reglab"))
+    assert sorted(record.status for record in records) == ["FINISHED"] * 3
+    assert (tmp_path / "reports" / "leaderboard.csv").read_text().count("\n") == 3
+
+    # Failing, run again, exported, reported.
+    said = writes("train", *SHORT, "optimizer=sgd", "optimizer.lr=1e30", code=1)
+    assert "is FAILED" in said
+    run_id = records[1].run_id
+    assert "equal" in writes("rerun", f"run_id={run_id}")
+    assert "set MLFLOW_TRACKING_URI" in writes("export", f"run_id={run_id}")
+    writes("report", "metric=test/accuracy", f"sweep={records[0].tags['sweep']}", "report.dir=again", gone=True)
+    writes("status", gone=True)
+    monkeypatch.setenv("ELSEWHERE", uri)
+    given = Process(script("train"), *SHORT, "seed=7", "tracking.uri=${oc.env:ELSEWHERE}", cwd=tmp_path).communicate()
+    assert "test/accuracy" in given
+    assert SECRET not in given
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 40
+    assert [str(path) for path in files if SECRET.encode() in path.read_bytes()] == []
