@@ -80,8 +80,9 @@ BESIDE: dict[str, tuple[str, ...]] = {
     **{f"data.{key}": ("whole",) for key in ("seed", "split_seed")},
     "data.ignore": ("list", "null"),
     "data.size": ("list",),
-    "model.args": ("mapping",),
-    "model.lora": ("mapping", "null"),
+    "model.args": ("mapping", "inside"),
+    "model.lora": ("mapping", "null", "inside"),
+    "data.tokenizer": ("text",),
     "model.target": ("text",),
     "model.path": ("text",),
     "optimizer.betas": ("list",),
@@ -89,7 +90,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "trainer.gradient_clip_val": _NUMBER,
     "resume": ("bool", "null"),
     "workers": ("whole",),
-    "seeds": ("whole",),
+    "seeds": ("whole", "null"),
     **dict.fromkeys(("metric", "direction", "select_by", "report.dir", "sweep.name", "sweep", "name"), ("text",)),
     **dict.fromkeys(("tracking.uri", "register"), ("text",)),
     **dict.fromkeys(("baseline", "experiment"), ("null",)),
@@ -105,6 +106,14 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "study.common": ("null", "~"),
     "study.space": ("null", "~"),
     "regularizer": ("text", "list"),
+}
+
+# Off is infinite; and shares that leave no row or batch, which the data show.
+EXTREMES = {
+    *(("1e400", f"regularizer.{key}") for key in ("early_stopping.patience", "gradient_clipping.max_norm")),
+    ("1e400", "regularizer.max_norm.max_norm"),
+    *(("1e-300", f"data.{key}") for key in ("label_noise", "val_fraction", "test_fraction", "target", "split_column")),
+    *(("1e-300", f"trainer.limit_{part}_batches") for part in ("train", "val", "test")),
 }
 
 
@@ -306,7 +315,7 @@ def _names(message: str, key: str) -> bool:
     return (
         start == key
         or start.startswith(f"{key}.")
-        or re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", message) is not None
+        or re.search(rf"(?<!\w){re.escape(key)}(?![\w.])", message) is not None
     )
 
 
@@ -314,7 +323,7 @@ def may_be(case: Case) -> bool:
     """Whether a value is of a kind that its key may have."""
     kinds = {case.kind} if case.kind != "file" else {"text"}
     if case.label in ("1e400", "nan", "-inf", "1e-300"):
-        return False
+        return (case.label, case.key.name) in EXTREMES
     if case.kind == "nothing":
         kinds = {"null"} if case.label == "" else {"nothing"}
     if case.kind == "ways of writing":

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow.entities import Metric, Param
-from omegaconf import OmegaConf
 
+from reglab.config.compose import compose
 from reglab.errors import ConfigError
-from reglab.paths import CONF, PROJECT
+from reglab.paths import PROJECT
 from reglab.tracking import browse
 from reglab.tracking.store import Store, open_store
 from tests.conftest import fresh_store
@@ -163,10 +163,10 @@ def test_a_missing_experiment_is_told(store: Store) -> None:
 def test_a_wrong_port_is_told(port: object, tmp_path: Path) -> None:
     from pipelines.ui import check
 
-    cfg = OmegaConf.merge(OmegaConf.load(CONF / "ui.yaml"), {"tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db"}})
+    cfg = compose([f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"], "ui")
     check(cfg)
     cfg.ui.port = port
-    with pytest.raises(ConfigError, match=r"^ui.port=.*: give a port between 1 and 65535$"):
+    with pytest.raises(ConfigError, match=r"^ui.port=.*: must be a whole number of 1 or more, at most 65535$"):
         check(cfg)
 
 

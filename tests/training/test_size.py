@@ -17,7 +17,6 @@ HUGE = 999_999_999
         (f"model.hidden_sizes=[{HUGE}]", (1, 8, 8)),
         (f"model.hidden_sizes=[{HUGE},{HUGE},{HUGE}]", (1, 8, 8)),
         (f"model=cnn model.channels=[{HUGE},{HUGE}]", (1, 8, 8)),
-        (f"model=cnn model.kernel_size={HUGE}", (1, 8, 8)),
         (f"model=gru model.hidden_sizes=[{HUGE}]", (13, 92)),
         (f"model=transformer_encoder model.feed_forward_units={HUGE}", (1, 8, 8)),
         (f"model=transformer_encoder model.width={HUGE - 3}", (1, 8, 8)),
@@ -30,6 +29,13 @@ def test_sizes_beyond_the_memory_are_refused(typed: str, shape: tuple[int, ...])
     with pytest.raises(ConfigError, match=rf"^{key}=.*(this machine has|more weights than can be counted)"):
         sized_model(compose(typed.split()), shape, 10)
     assert time.process_time() - began < 10  # of which transformers' import takes the most
+
+
+@pytest.mark.parametrize("model", ["cnn", "residual_cnn"])
+def test_a_kernel_that_no_place_can_fill_is_refused(model: str) -> None:
+    sized_model(compose([f"model={model}", "model.kernel_size=15"]), (1, 8, 8), 10)
+    with pytest.raises(ConfigError, match=r"^model\.kernel_size=17: .*; at most 15$"):
+        sized_model(compose([f"model={model}", "model.kernel_size=17"]), (1, 8, 8), 10)
 
 
 def test_a_large_network_that_fits_is_made_with_the_same_weights() -> None:

@@ -75,6 +75,8 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     remedy = "use model=llama" if kind(plain["data"]) == "language modeling" else "use model=mlp"
     if "target" in plain["model"]:
         source_file(plain["model"]["target"], "model.target")
+    if "name" in plain["model"]:
+        text().check("model.name", plain["model"]["name"])
     check_data(f"model={plain['model'].get('name')}", plain["model"], plain["data"], remedy)
     _regularizers(cfg, plain)
     check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)
@@ -92,7 +94,7 @@ def _resolved(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _complete(plain: Mapping[str, Any]) -> None:
-    check_sections(TRAIN, {key: value for key, value in plain.items() if value is not None})
+    check_sections(TRAIN, {key: plain[key] for key in plain if key not in _SECTIONS or plain[key] is not None})
     for section in _SECTIONS:
         if not isinstance(plain.get(section), dict):
             raise ConfigError(f"{section}: missing; choose one of conf/{section}, as in {section}={_EXAMPLE[section]}")

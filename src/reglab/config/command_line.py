@@ -36,7 +36,8 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
     """
     parsed = [(override, found) for override in overrides if (found := _parsed(override)) is not None]
     _refuse_twice(parsed)
-    others = {override.key_or_group.removesuffix("._target_") for _, override in parsed}  # of another class
+    given = {override.key_or_group for _, override in parsed if override.type != OverrideType.DEL}
+    others = {key.removesuffix("._target_") for key in given if key.endswith("._target_")}  # of another class
     for typed, override in parsed:
         key = override.key_or_group
         if override.value() == "???":

@@ -46,7 +46,7 @@ class CNN(nn.Sequential):
         norm: str = "none",
         padded: bool = False,
     ) -> None:
-        dims = check("cnn", input_shape, channels)
+        dims = check("cnn", input_shape, channels, kernel_size)
         if padded and norm == "layer":
             raise ConfigError(
                 "model.norm=layer: would count what comes after the end of a sequence, and this data has sequences of "

@@ -10,11 +10,12 @@ CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
 POOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 
 
-def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int]) -> int:
+def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int], kernel_size: int = 1) -> int:
     """The number of dimensions to convolve over: 1 for (channels, length), 2 for (channels, height, width).
 
     Raises:
-        ConfigError: the data has no channels, or a side becomes empty by halving it once for each of `channels`.
+        ConfigError: the data has no channels, a kernel reaches beyond the sides from every place, or a
+            side becomes empty by halving it once for each of `channels`.
     """
     dims = len(input_shape) - 1
     if dims not in CONV:
@@ -27,6 +28,12 @@ def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int]) -> 
         raise ConfigError(
             f"model.channels={list(channels)}: {len(channels)} halvings leave nothing of a side of {side}; "
             "name fewer blocks"
+        )
+    longest = 2 * max(input_shape[1:]) - 1
+    if kernel_size > longest:
+        raise ConfigError(
+            f"model.kernel_size={kernel_size}: in examples of the shape {input_shape} no place is further than "
+            f"{longest // 2} from another; at most {longest}"
         )
     return dims
 

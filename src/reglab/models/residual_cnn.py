@@ -71,7 +71,7 @@ class ResidualCNN(nn.Sequential):
         activation: str = "relu",
         norm: str = "batch",
     ) -> None:
-        dims = check("residual_cnn", input_shape, channels)
+        dims = check("residual_cnn", input_shape, channels, kernel_size)
         chain: list[tuple[str, nn.Module]] = []
         features = input_shape[0]
         for i, size in enumerate(channels):
