@@ -311,12 +311,12 @@ def test_another_app_tells_its_own_keys():
 # Of what a composed config holds an app reads the keys of its --help, found by name or by what is said of them there.
 ASIDE = {
     "evaluate passes=5": "passes=5: no such key; did you mean mc_dropout?",
-    "evaluate phase=single": "phase=single: no such key (keys: code, mc_dropout, model, run_id, seed, tracking)",
-    "evaluate weights=best": "weights=best: no such key (keys: code, mc_dropout, model, run_id, seed, tracking)",
+    "evaluate phase=single": "phase=single: no such key (keys: code, data, mc_dropout, model, run_id, seed, tracking)",
+    "evaluate weights=best": "weights=best: no such key (keys: code, data, mc_dropout, model, run_id, seed, tracking)",
     "evaluate uri=x": "uri=x: no such key; did you mean tracking.uri?",
     "evaluate tracking.ur=x": "tracking.ur=x: no such key; did you mean tracking.uri?",
     "evaluate tracking.phas=x": "tracking.phas=x: no such key (keys of tracking: uri, experiment)",
-    "rerun seed=1": "seed=1: no such key (keys: code, model, run_id, tracking)",
+    "rerun seed=1": "seed=1: no such key (keys: code, data, model, run_id, tracking)",
     "generate topk=3": "topk=3: no such key; did you mean top_k?",
     "generate seed=1": "seed=1: no such key; did you mean generation.seed?",
     "status experiment=x": "experiment=x: no such key; did you mean tracking.experiment?",
