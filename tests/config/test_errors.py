@@ -250,7 +250,6 @@ WRONG = {
             "direction": "max",
             "baseline": "l1",
             "select_by": "val/loss",
-            "report.dir": "x",
             "hydra/launcher": "joblib",
         }.items()
     },
@@ -336,6 +335,7 @@ def test_an_app_suggests_what_it_reads(typed):
 
 RIGHT = [
     "",
+    "report.dir=x",
     "regularizer=[none,l1]",
     "regularizer=[r_drop,stochastic_depth] model=residual_cnn",
     "regularizer=max_norm regularizer.max_norm.max_norm=inf",

@@ -14,7 +14,8 @@ from reglab.errors import ConfigError
 from reglab.paths import CONF
 
 SET_BY_A_SWEEP = tuple(f"tracking.{key}" for key in ("parent", "phase", "sweep", "study", "tuned", "rerun_of"))
-OF_SWEEPS = ("workers", "fail_fast", "sweep.name", "metric", "direction", "baseline", "select_by", "report.dir")
+# Not report.dir: a place, which scripts give with each command, changes nothing where there is no report.
+OF_SWEEPS = ("workers", "fail_fast", "sweep.name", "metric", "direction", "baseline", "select_by")
 _PLACES = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
 _CLASSES = ("data", "model", "optimizer", "scheduler", "trainer")  # sections that are handed to a class
 _LONGEST = 200  # characters of an option: a file is called by it
