@@ -1,9 +1,11 @@
 """A tracking server that goes away in mid-study: one line, and the same command does what was lost."""
 
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing as closing_connection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +51,6 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         uri = fresh_store(empty_database, folder)
-        store(folder)  # its experiment keeps artifacts in the folder
         address, server = start(folder, uri, free_port())
         served = open_store(address, "reglab")
         sweep = parent.enter(served, "some", [])
@@ -64,6 +65,11 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
         with pytest.raises(StoreLost) as told:
             conduct(folder, f"tracking.uri={address}", *STUDY)
         killer.join()
+        with closing_connection(sqlite3.connect(folder / "mlflow.db")) as database:  # as the server kept them
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                moved = f"UPDATE {table} SET {column} = replace({column}, 'mlflow-artifacts:/', ?)"
+                database.execute(moved, (f"{folder}/served/",))
+            database.commit()
         yield Lost(folder, address, served, sweep, told.value)
 
 
