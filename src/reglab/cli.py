@@ -102,7 +102,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         return list(arguments)  # Hydra's own business; the config is checked when it comes
     from omegaconf import open_dict
 
-    from reglab.config.command_line import check_line, check_mode
+    from reglab.config.command_line import check_line, check_mode, replaced
     from reglab.config.compose import Composer, parse
     from reglab.config.selection import is_strength, opened, tidy
     from reglab.config.trusted import check_typed
@@ -111,6 +111,8 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     arguments, args.overrides = ([opened(one) for one in some] for some in (arguments, args.overrides))
     app = args.config_name or config_name
     check_line(args.overrides, app)
+    for sentence in replaced(args.overrides):
+        note(f"note: {sentence}")
     composer = Composer(app)
     if args.multirun and (args.cfg or args.info):
         raise ConfigError(f"--{'cfg' if args.cfg else 'info'}: shows the config of one run; leave out -m")

@@ -20,14 +20,14 @@ RUN = "run_id=0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 # What is typed, by the pipeline; the last word is wrong, and its key is named.
 WRONG: dict[str, list[str]] = {
     "train": [
-        *("+foo=1", "++seed=maybe", "seed=1 seed=2", "seed=1e20", "tracking.parent=deadbeef"),
+        *("+foo=1", "++seed=maybe", "seed=1e20", "tracking.parent=deadbeef"),
         *("data=[digits,wine]", "data=/etc/passwd", "data.val_fraction=1e400"),
         *("data=csv data.target=y data.path=/nope.csv", "data=csv data.target=y data.path=/", "data.name='a\tb'"),
         *("model.hidden_sizes=5", "model=torch model.target=no.such", "optimizer.lr=1e-300"),
         *("regularizer=[l1,l1]", "regularizer=l1 regularizer.l1.strength='0.1'", "trainer.threads=1000000"),
         *("report.dir=x", "workers=2", "tracking.weights=maybe"),
         *("data=python_docs model=llama data.vocab_size=999999999", "tracking.uri='/a\x1b[31m'", "metric=${oc.env:X}"),
-        *("-m +foo=1", "-m seed=1,2 seed=3", "-m report.dir=/dev/null", "-m workers=1000000000"),
+        *("-m +foo=1", "-m report.dir=/dev/null", "-m workers=1000000000"),
         *("-m tracking.phase=tune", "-m sweep.name=''", "-m metric=test/nope", f"-m sweep.name={'a' * 100_000}"),
     ],
     "study": [

@@ -254,8 +254,6 @@ WRONG = {
         }.items()
     },
     # what would have no effect
-    "seed=1 seed=2": "seed=2: seed is given twice (before it seed=1); leave one out",
-    "regularizer=l1 regularizer=l2": "regularizer=l2: regularizer is given twice",
     "data=[digits,wine]": "data=[digits,wine]: must be one option and no list; in a sweep (-m) several are data=digits",
     "trainer=[fast]": "trainer=[fast]: must be one option and no list: trainer=fast",
     "experiment=[seed_l2,decoder]": "experiment=[seed_l2,decoder]: must be one option and no list",
@@ -358,6 +356,13 @@ RIGHT = [
 @pytest.mark.parametrize("typed", RIGHT, ids=str)
 def test_a_right_config_passes_as_it_is(typed):
     assert prepare(typed.split(), "train", check) == typed.split()
+
+
+def test_of_a_key_that_is_given_twice_the_first_value_is_named(capsys):
+    assert prepare(["seed=1", "data=wine", "seed=2"], "train", check) == ["seed=1", "data=wine", "seed=2"]
+    assert capsys.readouterr().err == "note: seed=1 is replaced by seed=2, which comes later\n"
+    prepare(["seed=1", "seed=1"], "train", check)
+    assert capsys.readouterr().err == ""
 
 
 def test_in_a_sweep_a_single_strength_waits_for_its_strategy():

@@ -66,7 +66,7 @@ VALUES: dict[str, dict[str, str]] = {
         "lone surrogate": "'\udcff'",
     },
     "interpolation": {"unknown key": "${x}", "environment": "${oc.env:HOME}", "missing": "???", "itself": "${seed}"},
-    "ways of writing": {"~": "~", "+": "+", "twice": "twice", "inside": "inside"},
+    "ways of writing": {"~": "~", "+": "+", "inside": "inside"},
 }
 # Kinds that a key may have beside that of its default. A list for one with the default null.
 _NUMBER = ("whole", "number", "interpolation of a number")
@@ -238,11 +238,9 @@ def cases(found: Sequence[Key], paths: Mapping[str, str]) -> Iterator[Case]:
 def _typed(key: Key, kind: str, label: str, value: str) -> tuple[str, ...]:
     typed = (f"{key.name}={value}",)
     if kind == "ways of writing":
-        shown = "null" if key.default is None or isinstance(key.default, Mapping | list) else str(key.default).lower()
         ways = {
             "~": (f"~{key.name}",),
             "+": (f"+{key.name}_more=1",),
-            "twice": (f"{key.name}={shown}", f"{key.name}=7"),
             "inside": (f"+{key.name}.inner=1",),
         }
         typed = ways[label]

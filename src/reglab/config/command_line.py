@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from reglab.config.compose import parse
 from reglab.config.keys import APPS
 from reglab.config.suggest import nearest, no_such_option
-from reglab.errors import ConfigError
+from reglab.errors import ConfigError, one_line
 from reglab.paths import CONF
 
 SET_BY_A_SWEEP = tuple(f"tracking.{key}" for key in ("parent", "phase", "sweep", "study", "tuned", "rerun_of"))
@@ -33,10 +33,9 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
         folder: the config tree.
 
     Raises:
-        ConfigError: a key twice, several options where one is taken, a key of another app or one that sweeps set.
+        ConfigError: several options where one is taken, a key of another app or one that sweeps set.
     """
     parsed = [(override, found) for override in overrides if (found := _parsed(override)) is not None]
-    _refuse_twice(parsed)
     given = {override.key_or_group for _, override in parsed if override.type != OverrideType.DEL}
     others = {key.removesuffix("._target_") for key in given if key.endswith("._target_")}  # of another class
     for typed, override in parsed:
@@ -60,6 +59,21 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
             _refuse_of_others(typed, key, app)
 
 
+def replaced(overrides: Sequence[str]) -> list[str]:
+    """One sentence for each override that a later one of the same key replaces: the last one counts."""
+    told: list[str] = []
+    seen: dict[tuple[str, str | None], str] = {}
+    for typed in overrides:
+        override = _parsed(typed)
+        if override is None or override.type == OverrideType.DEL:
+            continue
+        key = (override.key_or_group, override.package)
+        if seen.get(key, typed) != typed:
+            told.append(one_line(f"{seen[key]} is replaced by {typed}, which comes later"))
+        seen[key] = typed
+    return told
+
+
 def check_mode(overrides: Sequence[str]) -> None:
     """Refuse what has an effect in sweeps alone, where one run is asked for.
 
@@ -77,15 +91,6 @@ def _parsed(override: str) -> Override | None:
         return parse(override)
     except HydraException:
         return None
-
-
-def _refuse_twice(parsed: Sequence[tuple[str, Override]]) -> None:
-    seen: dict[tuple[str, str | None], str] = {}
-    for typed, override in parsed:
-        key = (override.key_or_group, override.package)
-        if key in seen and override.type != OverrideType.DEL:
-            raise ConfigError(f"{typed}: {override.key_or_group} is given twice (before it {seen[key]}); leave one out")
-        seen[key] = typed
 
 
 def _refuse_several(typed: str, override: Override, folder: Path) -> None:
