@@ -2,8 +2,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mlflow import MlflowClient
-from torch import nn
+from torch import Tensor, nn
 
 from reglab.models import MLP
 from reglab.regularizers import L2, EarlyStopping, Lookahead, Regularizer
@@ -20,6 +21,26 @@ class OwnDropout(MLP):
     def __init__(self, *args: Any, **keys: Any) -> None:
         super().__init__(*args, **keys)
         self.add_module("thin", nn.Dropout(0.1))
+
+
+class NotFinite(MLP):
+    """A network that gives NaN for one of 53 rows, which no other part of the data has, in evaluation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = super().forward(x)
+        if not self.training and len(outputs) == 53:
+            outputs[0] = torch.nan
+        return outputs
+
+
+def test_test_figures_that_are_not_finite_are_reported(compose_cfg: Compose, store_uri: str) -> None:
+    keys = ["data=wine", "data.test_fraction=0.3", "model._target_=tests.training.test_notes.NotFinite"]
+    tracked = MlflowClient(store_uri).get_run(run(compose_cfg(*keys, "trainer.max_epochs=1")).run_id)
+    assert tracked.data.tags["test_rows"] == "53"
+    assert "test/loss" not in tracked.data.metrics
+    said = tracked.data.tags["not_finite"]
+    assert "test/loss" in said
+    assert "gap/loss" in said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a reader of the results ought to know of a strategy: an effect asked for twice, or not at all."""
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -96,6 +97,16 @@ def too_short(regularizers: Iterable[Regularizer], steps: int, evaluations: int)
 def is_off(regularizer: Regularizer) -> bool:
     """Whether its strengths as they are now mean no regularizer."""
     return bool(regularizer.off) and _off_in(1, regularizer, {})
+
+
+def not_finite(metrics: Mapping[str, float]) -> list[str]:
+    """Return one sentence where figures are infinite or NaN: MLflow's pages break on them, so they are not tracked.
+
+    Args:
+        metrics: the final figures of a run, by tracked name.
+    """
+    lost = [name for name, value in metrics.items() if not math.isfinite(value)]
+    return [f"not finite, and so not tracked: {', '.join(lost)}"] if lost else []
 
 
 def not_averaged(callbacks: Iterable[Any], step: int) -> list[str]:

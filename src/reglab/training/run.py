@@ -23,7 +23,7 @@ from reglab.training.callbacks import EpochBar, Strengths, Watch
 from reglab.training.effects import effects
 from reglab.training.fit import Fit
 from reglab.training.initial import init_hash
-from reglab.training.notes import double_counting, no_effect, not_averaged, too_short
+from reglab.training.notes import double_counting, no_effect, not_averaged, not_finite, too_short
 from reglab.training.trainer import make_trainer, set_threads
 from reglab.training.trial import check_fit
 from reglab.training.weights import trained
@@ -179,6 +179,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
         metrics |= module.figures
     metrics |= {"time/train_s": watch.train_s, "time/step_ms": watch.step_ms, "time/epochs": watch.epochs}
     metrics |= effects(model, fit.task, next(iter(data.train_eval_dataloader())))
+    _note(tracked, "not_finite", not_finite(metrics), aloud=aloud)
     tracked.log_metrics(metrics, trainer.current_epoch)
     late = [
         f"{name} was imported by a computed name: its code is not part of this run's identity" for name in unforeseen()
