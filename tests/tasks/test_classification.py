@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
 
 from reglab.tasks import Classification
 
@@ -31,6 +32,16 @@ def test_calibration_error_by_hand(case: tuple[torch.Tensor, torch.Tensor]) -> N
     expected = sum(abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in range(15)) / len(targets)
     figures = Classification(5).figures(logits, targets, full=True)
     assert figures["ece"].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_torchmetrics_agrees_within_the_float32_it_rounds_to(case: tuple[torch.Tensor, torch.Tensor]) -> None:
+    logits, targets = case[0].double(), case[1]
+    figures = Classification(5).figures(logits, targets, full=True)
+    accuracy = multiclass_accuracy(logits, targets, 5, average="micro")
+    calibration = multiclass_calibration_error(logits.softmax(-1), targets, 5, n_bins=15, norm="l1")
+    assert accuracy.dtype == calibration.dtype == torch.float32  # why neither is used
+    assert float(figures["accuracy"]) == pytest.approx(float(accuracy), rel=1e-6)
+    assert float(figures["ece"]) == pytest.approx(float(calibration), abs=1e-6)
 
 
 def test_a_class_that_the_test_part_lacks_is_no_class_of_recall_zero() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, mean_squared_error, r2_score
 from torch import Tensor
+from torchmetrics.functional import r2_score as torchmetrics_r2
 
 from reglab.tasks import Classification, LanguageModeling, Regression, Task
 
@@ -68,6 +69,15 @@ def test_a_constant_target_has_an_r2_of_1_where_it_is_met_and_else_of_0(dtype: t
     targets = torch.full((5,), 3.0)
     assert figures(Regression(), targets.to(dtype), targets)["r2"] == r2_score([3.0] * 5, [3.0] * 5) == 1.0
     assert figures(Regression(), targets.to(dtype) + 1, targets)["r2"] == r2_score([3.0] * 5, [4.0] * 5) == 0.0
+
+
+def test_the_r2_of_torchmetrics_is_wrong_for_small_targets_and_right_for_usual_ones() -> None:
+    targets, noise = draws(300), 0.3 * draws(300).flip(0)
+    right = float(Regression().figures(targets + noise, targets, full=True)["r2"])
+    assert float(torchmetrics_r2(targets + noise, targets)) == pytest.approx(right, rel=1e-12)
+    small = 1e-8
+    assert float(torchmetrics_r2(small * (targets + noise), small * targets)) == 1.0  # why it is not used
+    assert close(float(Regression().figures(small * (targets + noise), small * targets, full=True)["r2"]), right)
 
 
 def test_outputs_in_half_precision_are_not_added_up_in_it() -> None:

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics.functional.classification import multiclass_stat_scores
 
 from reglab.tasks.base import Task, exact
 
@@ -46,8 +47,8 @@ def balanced_accuracy(predicted: Tensor, targets: Tensor, classes: int) -> Tenso
     As scikit-learn's ``balanced_accuracy_score``. torchmetrics' macro accuracy counts a class that is predicted but
     absent from the targets as a recall of 0, which a small test part makes common.
     """
-    right = torch.bincount(targets[predicted == targets], minlength=classes).double()
-    there = torch.bincount(targets, minlength=classes)
+    counts = multiclass_stat_scores(predicted, targets, classes, average=None, validate_args=False).double()
+    right, there = counts[:, 0], counts[:, -1]
     return (right[there > 0] / there[there > 0]).mean()
 
 
@@ -55,6 +56,7 @@ def calibration_error(outputs: Tensor, targets: Tensor, bins: int = 15) -> Tenso
     """Expected calibration error in the L1 norm over equal bins of confidence, from 0 to 1, a scalar.
 
     A bin holds its lower edge, the last one 1 as well. Guo et al. 2017, "On Calibration of Modern Neural Networks".
+    torchmetrics' own, and its accuracies, are rounded to float32.
 
     Args:
         outputs: logits, float64 (rows, classes).
