@@ -205,6 +205,6 @@ def _end(code: int) -> NoReturn:
 
 
 def announce_imports() -> None:
-    """Says what is coming before the imports that take seconds; nothing where they are done."""
+    """Print a line before the imports that take seconds; nothing if they are done."""
     if any(name not in sys.modules for name in HEAVY):
         note("loading torch, Lightning and MLflow ...")

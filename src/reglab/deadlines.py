@@ -1,6 +1,6 @@
-"""Waits that name what they wait for, and end: a line after three seconds, and a limit.
+"""Waits that are announced after three seconds, and end at a limit.
 
-A thread of its own looks at all waits that are under way. It runs while the main thread is inside C code too.
+One thread monitors all waits in progress. It also runs while the main thread is inside C code.
 """
 
 import contextlib
@@ -58,10 +58,10 @@ def waiting(
     limit: float | None = None,
     error: BaseException | None = None,
 ) -> Iterator[None]:
-    """Announce on standard error what the block waits for, and end it where it lasts too long.
+    """Announce on standard error what the block waits for, and end the block at a limit.
 
     Args:
-        line: what it waits for, or a function that says so at that time; None: nothing is written.
+        line: what it waits for, or a function that returns it when it is written; None: write nothing.
         after: seconds before the line is written.
         limit: seconds before `error` is raised inside the block. It reaches Python code and system calls of the main
             thread; C code that does not look at signals ends first, and other threads have no limit.
@@ -134,7 +134,7 @@ def _raise_due(_signum: int, _frame: FrameType | None) -> None:
 
 
 def _forget() -> None:
-    """A forked child has none of its parent's waits, nor the thread that looks at them."""
+    """Forget the waits of the parent process and their thread, in a forked child."""
     global _watcher
     _waits.clear()
     _watcher = None

@@ -14,7 +14,7 @@ def is_printable(text: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """A text as one line that a terminal shows as it is: control characters escaped, long words and lines cut."""
+    """Return a text as one printable line: control characters escaped, long words and lines cut."""
     escaped = "".join(repr(c)[1:-1] if _is_control(c) else c for c in text)
     short = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda found: f"{found[0][:200]}...{found[0][-100:]}", escaped)
     half = _LONGEST_LINE // 2
@@ -105,7 +105,7 @@ class WorkersDied(ConfigError):
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether the error, or one that it was raised from, is a lack of memory, on the CPU or on a GPU."""
     while error is not None:
-        # torch has a class of its own for GPUs; its allocator for CPUs raises a plain RuntimeError.
+        # torch has an exception class for GPUs; its allocator for CPUs raises a plain RuntimeError.
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             return True
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:

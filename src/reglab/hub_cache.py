@@ -26,7 +26,7 @@ def local(path: str) -> Path | None:
 
 
 def commit(name: str, kind: str) -> str | None:
-    """The commit that a name stands for in the cache, 40 hexadecimal digits; None where the cache does not have it.
+    """Return the commit of a name in the cache, 40 hexadecimal digits; None if it is not in the cache.
 
     Args:
         name: ``gpt2``, ``openai-community/gpt2``.

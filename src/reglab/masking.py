@@ -56,11 +56,11 @@ def remember(uri: str) -> None:
     before = _before_host(uri)
     if before is not None:
         _known[f"{before[0]}:{before[1]}@" if before[1] is not None else f"{before[0]}@"] = f"{MASK}@"
-    # A user's name is no secret, unless it stands alone: then it is a token.
+    # A user name without a password is a token, and so a secret.
     secrets = [] if before is None else [before[1] or before[0]]
     secrets += [uri[begin:end] for begin, end in _spans(uri)[before is not None :]]
     for secret in secrets:
-        # Whoever reads the URI otherwise tells of the parts.
+        # A parser of the URI would quote its parts.
         plain = {secret, unquote(secret), unquote_plus(secret), *re.split("[/?#@:&=]", secret)}
         forms = {form for text in plain for form in (text, quote(text, safe=""), quote_plus(text))}
         plain = {text for text in plain if _telling(text)} | ({f"{before[0]}:{before[1]}"} if before else set())
@@ -89,7 +89,7 @@ def redact_uris(overrides: Iterable[str]) -> list[str]:
 
 
 def hide_typed(arguments: Sequence[str]) -> list[str]:
-    """Take a ``tracking.uri`` that holds a secret off the command line, which everybody on this machine can read.
+    """Move a ``tracking.uri`` with a secret off the command line, which every user of this machine can read.
 
     It goes to the environment variable `URI_VARIABLE`, and the process starts again without it. So no config, no list
     of overrides and no worker ever has it.
@@ -107,7 +107,9 @@ def hide_typed(arguments: Sequence[str]) -> list[str]:
             os.environ[URI_VARIABLE] = uri
             moved[argument] = found[place] = f"{typed[1]}=null"
     if moved:
-        sys.stderr.write(f"note: tracking.uri holds a secret: keep it out of the shell's history by {URI_VARIABLE}\n")
+        sys.stderr.write(
+            f"note: tracking.uri has a secret; set {URI_VARIABLE} instead, to keep it out of the shell's history\n"
+        )
         sys.stderr.flush()
     if moved and set(moved) <= set(sys.orig_argv):
         os.execv(sys.executable, [sys.executable, *(moved.get(word, word) for word in sys.orig_argv[1:])])
@@ -115,7 +117,7 @@ def hide_typed(arguments: Sequence[str]) -> list[str]:
 
 
 def _unquoted(value: str) -> str:
-    """The value as Hydra reads it where it is in quotes."""
+    """Return the value as Hydra reads it, without its quotes."""
     value = value.strip()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return value[1:-1].replace(f"\\{value[0]}", value[0])
@@ -123,7 +125,7 @@ def _unquoted(value: str) -> str:
 
 
 def _before_host(uri: str) -> tuple[str, str | None] | None:
-    """User and password, where something stands before the host."""
+    """Return user and password, if the URI has them."""
     rest = uri.partition("://")[2] or uri
     if found := _USERINFO.match(rest):
         return found[1], found[2]
@@ -132,7 +134,7 @@ def _before_host(uri: str) -> tuple[str, str | None] | None:
 
 
 def _spans(uri: str) -> list[tuple[int, int]]:
-    """Where the secrets of a URI stand, from left to right, without overlaps."""
+    """Return the spans of a URI's secrets, from left to right, without overlaps."""
     merged: list[tuple[int, int]] = []
     for begin, end in sorted(_found(uri)):
         if merged and begin < merged[-1][1]:
@@ -173,7 +175,7 @@ def _found(uri: str) -> Iterator[tuple[int, int]]:
 
 
 def _telling(secret: str) -> bool:
-    """Whether a text that stands alone is a secret's and not a word or a number that is there by chance."""
+    """Whether a secret is unlikely to occur by chance in a text as a word or a number, so that it can be masked."""
     if secret.replace(".", "").isdigit():
         return False
     return len(secret) >= 8 or (len(secret) >= 4 and not secret.isalpha())

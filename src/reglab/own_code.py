@@ -1,4 +1,4 @@
-"""A user's own code: which modules a name such as ``my_net.Net`` stands for, and how they are imported.
+"""A user's own code: the modules of a name such as ``my_net.Net``, and their import.
 
 The modules are found by the import instructions in their bytecode, without running them. They are then imported from
 exactly these files, so that what runs is what a run's identity was made from.
@@ -30,7 +30,7 @@ class Module(NamedTuple):
 
     Attributes:
         file: its file; None for a folder without ``__init__.py``.
-        folders: where its submodules are looked for; empty if it is no package.
+        folders: searched for its submodules; empty if it is not a package.
     """
 
     file: Path | None
@@ -80,13 +80,8 @@ def source_file(target: str | None, key: str) -> Path:
     )
 
 
-def is_own(target: str) -> bool:
-    """Whether the name stands for a module in the user's own folders."""
-    return find(target.rpartition(".")[0], key=target) is not None
-
-
 def own_folders() -> list[str]:
-    """Where a user's own modules lie: the working folder, then what Python searches beside its own and installed ones.
+    """Return the folders of a user's own modules: the working folder, then the user's entries of ``sys.path``.
 
     Folders named in ``PYTHONPATH`` are among them, and those of packages installed in development mode.
     """
@@ -103,7 +98,7 @@ def _belongs_elsewhere(folder: str) -> bool:
 
 
 def find(name: str, key: str) -> Module | None:
-    """A module in the user's own folders; None where there is none of that name.
+    """Find a module in the user's own folders; None if there is none of that name.
 
     Args:
         name: with its packages, ``nets.mine``.
@@ -157,7 +152,7 @@ def imports(code: CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]
 
     Args:
         code: of a module.
-        package: that holds the module; its own name if it is a package.
+        package: the package of the module; its own name if it is a package.
     """
     scan: Any = ModuleFinder(path=[]).scan_opcodes
     for kind, found in scan(code):
@@ -187,11 +182,11 @@ def closure(name: str, key: str) -> tuple[dict[str, Module], frozenset[str]]:
     Raises:
         ConfigError: a module has the name of an installed one, or a file that Python cannot read.
     """
-    asked = (name, tuple(own_folders()))
-    known = _closures.get(asked)
-    if known is None or known[1] != _stamps(known[0][0], asked[1]):
+    searched = (name, tuple(own_folders()))
+    known = _closures.get(searched)
+    if known is None or known[1] != _stamps(known[0][0], searched[1]):
         found = _found(name, key)
-        _closures[asked] = known = (found, _stamps(found[0], asked[1]))
+        _closures[searched] = known = (found, _stamps(found[0], searched[1]))
     return known[0]
 
 
@@ -268,7 +263,7 @@ def _code(file: str, modified_ns: int, size: int) -> CodeType:
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Runs what the file holds now, never bytecode that was kept of it: that is compared by the second alone."""
+    """Run the present source, never cached bytecode, whose time stamp has only seconds."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -332,7 +327,7 @@ def load(target: str, key: str) -> Any:
     except (Exception, SystemExit) as error:
         reason = described(error)
         _forget()
-        raise ConfigError(f"{where}: cannot be imported ({reason}); mend it") from error
+        raise ConfigError(f"{where}: cannot be imported ({reason}); correct it") from error
 
 
 def _stamp(module: Module) -> tuple[int, int]:
@@ -377,7 +372,7 @@ def _belongs_elsewhere_file(file: str) -> bool:
 
 
 def described(error: BaseException) -> str:
-    """An error in one line, behind the user's own line where it happened in their code.
+    """Return an error in one line, preceded by the line of the user's code that raised it.
 
     ``my_net.py:7 in forward: RuntimeError: mat1 and mat2 shapes cannot be multiplied``
     """

@@ -84,7 +84,7 @@ def raise_if_stopped() -> None:
 
 
 def handled() -> None:
-    """Acknowledge the signal: whoever catches `Stopped` and ends in order calls it."""
+    """Acknowledge the signal. Call it after catching `Stopped`, before an orderly end."""
     global _pending
     _pending = None
 
@@ -181,7 +181,7 @@ class ExitCode(SystemExit):
 
 @contextmanager
 def exits_are_errors() -> Iterator[None]:
-    """Turn ``sys.exit`` inside the block, of a user's network for example, into `Exited`: a failure whatever the code.
+    """Turn ``sys.exit`` inside the block, of a user's network for example, into `Exited`, whatever its code.
 
     Raises:
         Exited: with the exit as its cause, so that a traceback names the line.

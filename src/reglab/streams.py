@@ -1,4 +1,4 @@
-"""Standard output and error: whatever the encoding, the terminal or the reader, to write never changes what is done.
+"""Standard output and error that never fail: any encoding, terminal or closed pipe.
 
 `prepare` is called once by every entry point and worker. All that this project writes goes through `write`,
 `write_line`, `note` and `console`.
@@ -48,7 +48,7 @@ def visible(text: str, *, lines: bool = False) -> str:
 class Stream:
     """A text stream that cannot fail: what its encoding lacks is spelt, and after its reader has gone it is silent.
 
-    Secrets that are known are masked in all that is written, by whatever library.
+    Known secrets are masked in all output, also in that of libraries.
 
     Args:
         stream: the stream itself.
@@ -146,7 +146,7 @@ def note(text: str) -> None:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Rich's console, whose texts are `visible`; `PIPED_WIDTH` columns wide where no terminal says how wide it is."""
+    """Rich's console with `visible` texts; `PIPED_WIDTH` columns wide if there is no terminal."""
     from rich.console import Console
 
     made = Console(stderr=stderr, highlight=False, emoji=False)
@@ -157,7 +157,7 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def show_table(table: "Table") -> None:
-    """Print a table of plain texts; on a terminal too narrow for it each row as lines of its own, its name first."""
+    """Print a table of plain texts; on a terminal too narrow for it, each row as several lines, its name first."""
     from rich.measure import Measurement
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""Numbers and names as people say them, commands as people paste them, tables as spreadsheets read them."""
+"""Format numbers, names, commands to paste, and tables for spreadsheets."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def override(key: str, value: object) -> str:
-    """An override that Hydra reads as exactly this value, in quotes only where it needs them.
+    """Return an override that Hydra reads as exactly this value, quoted only if needed.
 
     >>> override("seed", 3), override("data.path", "a=b.csv")
     ('seed=3', 'data.path="a=b.csv"')
@@ -40,7 +40,7 @@ def override(key: str, value: object) -> str:
         return f"{key}={text}"
     text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # else an interpolation
     quote = "'" if '"' in text else '"'
-    # Before a quote Hydra reads two backslashes as one, anywhere else each stands for itself.
+    # Hydra reads two backslashes as one only before a quote.
     escaped = re.sub(rf"(\\*){quote}", lambda found: f"{found[1] * 2}\\{quote}", text)
     escaped = re.sub(r"(\\+)$", lambda found: found[1] * 2, escaped)
     return f"{key}={quote}{escaped}{quote}"
@@ -66,8 +66,8 @@ def make_command(target: str, overrides: Mapping[str, object] | None = None, **v
     >>> make_command("ui", {"tracking.experiment": "my runs"})
     'make ui ARGS="\\'tracking.experiment=my runs\\'"'
     """
-    told = [override(key, value) for key, value in (overrides or {}).items() if value is not None]
-    arguments = " ".join(shlex.quote(one) for one in told)
+    typed = [override(key, value) for key, value in (overrides or {}).items() if value is not None]
+    arguments = " ".join(shlex.quote(one) for one in typed)
     given = {**variables, "ARGS": arguments.replace("$", "$$")}  # make reads $, and hands the rest to a shell
     words = [f"{name}={_in_quotes(value)}" for name, value in given.items() if value]
     return " ".join(["make", target, *words])

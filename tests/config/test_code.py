@@ -100,7 +100,7 @@ def test_the_libraries_that_a_run_uses_count_by_their_minor_version(configs: dic
         found: Code = code_of(configs[name])
         return found.versions
 
-    base = {name: minor(name) for name in ("torch", "numpy")}
+    base = {name: minor(name) for name in ("torch", "numpy", "torchmetrics")}
     base["pytorch_lightning"] = minor("pytorch-lightning")
     assert versions("none") == base | {"sklearn": minor("scikit-learn")}
     assert versions("text") == base | {name: minor(name) for name in ("tokenizers", "transformers")}

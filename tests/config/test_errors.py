@@ -29,7 +29,7 @@ WRONG = {
     "+seed=2": "+seed: that key exists; set it without the +",
     "~foo": "~foo: no such key",
     "~regularizer": "regularizer: missing; choose one of conf/regularizer, as in regularizer=none",
-    "~optimizer.lr": "~optimizer.lr: leaves what the class has by default, which no config shows; set optimizer.lr=",
+    "~optimizer.lr": "~optimizer.lr: would use the default of the class, which the config does not show; set ",
     "foo": "foo: no value; write foo=VALUE",
     "=1": "=1: no key; write KEY=1",
     "model.hidden_sizes=[1,2": "model.hidden_sizes=[1,2: [ and ] do not match",
@@ -239,10 +239,10 @@ WRONG = {
     "resume=yes": "resume=yes: must be true or false, or null",
     # of sweeps alone
     "metric=test/balanced_accuracy direction=max select_by=val/loss": (
-        "metric=test/balanced_accuracy: is for sweeps, and this is one run; add -m, or leave it out"
+        "metric=test/balanced_accuracy: has an effect only in sweeps; add -m, or leave it out"
     ),
     **{
-        f"{key}={value}": f"{key}={value}: is for sweeps, and this is one run"
+        f"{key}={value}": f"{key}={value}: has an effect only in sweeps"
         for key, value in {
             "workers": 2,
             "fail_fast": "true",
@@ -254,9 +254,9 @@ WRONG = {
         }.items()
     },
     # what would have no effect
-    "data=[digits,wine]": "data=[digits,wine]: must be one option and no list; in a sweep (-m) several are data=digits",
-    "trainer=[fast]": "trainer=[fast]: must be one option and no list: trainer=fast",
-    "experiment=[seed_l2,decoder]": "experiment=[seed_l2,decoder]: must be one option and no list",
+    "data=[digits,wine]": "data=[digits,wine]: must be one option, not a list; in a sweep (-m) several are data=digits",
+    "trainer=[fast]": "trainer=[fast]: must be one option, not a list: trainer=fast",
+    "experiment=[seed_l2,decoder]": "experiment=[seed_l2,decoder]: must be one option, not a list",
     "regularizer=[l1,l1]": "regularizer=[l1,l1]: names l1 twice; leave one out",
     "regularizer=[[l1]]": "regularizer=[[l1]]: must be a name, or a list of names as in regularizer=[dropout,l2]",
     "tracking.parent=deadbeef": "tracking.parent=deadbeef: sweeps, studies and reruns set tracking.parent themselves",
@@ -265,9 +265,9 @@ WRONG = {
     "+report.foo=1": "report.foo: no such key (keys of report: dir)",
     "+sweep.foo=1": "sweep.foo: no such key; leave it out",
     "report=5": "report=5: is a section and no value; set report.dir",
-    "~trainer.max_epochs": "~trainer.max_epochs: leaves what the class has by default, which no config shows",
+    "~trainer.max_epochs": "~trainer.max_epochs: would use the default of the class, which the config does not show",
     "~tracking.weights": "tracking.weights: missing; leave out ~tracking.weights",
-    "~optimizer.weight_decay": "~optimizer.weight_decay: leaves what the class has by default, which no config shows",
+    "~optimizer.weight_decay": "~optimizer.weight_decay: would use the default of the class, which the config",
     "+hydra.foo=1": "+hydra.foo=1: Hydra has no such key",
     "regularizer=l1 regularizer._space_.l1.strength.low=5": (
         "regularizer._space_.l1.strength.low=5: ranges are searched by studies; set study.space.regularizer.l1.strength"

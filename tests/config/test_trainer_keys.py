@@ -60,7 +60,7 @@ def test_what_a_run_does_not_take_is_refused_with_a_remedy(key: str, value: str)
         (
             "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.OneCycleLR ~scheduler.eta_min "
             "+scheduler.max_lr=.1",
-            "scheduler.max_lr=0.1: OneCycleLR puts it in the place of optimizer.lr=0.001; set scheduler.max_lr=${",
+            "scheduler.max_lr=0.1: OneCycleLR uses it instead of optimizer.lr=0.001; set scheduler.max_lr=${",
         ),
         (
             "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.OneCycleLR ~scheduler.eta_min "

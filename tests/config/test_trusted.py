@@ -1,4 +1,4 @@
-"""What a tracker says is data: no class, variable or file that it alone names is used."""
+"""No class, variable or file that only the tracking store names is used."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from reglab.config.keys import check_keys
 from reglab.config.trusted import Typed, check_overrides, check_targets, check_typed, known, take_typed, typed
 from reglab.errors import ConfigError
 
-REFUSED = "what only a tracker names is not run; give the class a YAML of its own in conf/"
+REFUSED = "what only the tracking store names is not run; give the class a YAML of its own in conf/"
 
 
 def test_what_the_config_tree_names_is_trusted() -> None:
@@ -91,7 +91,7 @@ def test_files_are_read_where_they_are_typed_again(tmp_path: Path) -> None:
         take_typed(compose(run), Typed())
     told = "data.path='/there/a b.csv'"
     assert str(caught.value) == (
-        f"{told}: files that only a tracker names are not read; if it is your own, name it too: {told}"
+        f"{told}: files that only the tracking store names are not read; if it is your own, name it too: {told}"
     )
     cfg = compose(run)
     take_typed(cfg, Typed({"data.path": str(tmp_path / "here.csv")}))

@@ -79,8 +79,8 @@ def special(folder, what):
 SPECIAL = {
     "pipe": "is a named pipe (FIFO)",
     "socket": "is a socket",
-    "loop": "is a link that leads nowhere (x.csv)",
-    "broken": "is a link that leads nowhere (gone.csv)",
+    "loop": "is a broken link (to x.csv)",
+    "broken": "is a broken link (to gone.csv)",
     "huge": f"has {memory() / 2**30:.1f} GiB, more than this machine's memory",
     "/dev/zero": "is a character device",
     "/dev/null": "is a character device",

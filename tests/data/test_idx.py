@@ -114,7 +114,7 @@ def test_files_of_two_data_sets_in_one_folder_are_refused_and_hidden_ones_left_o
     for name in ("emnist-digits", "emnist-letters"):
         for what in ("images-idx3", "labels-idx1"):
             (tmp_path / f"{name}-train-{what}-ubyte").touch()
-    with pytest.raises(ConfigError, match=r"holds emnist-digits-train-images.* and emnist-letters-train-images"):
+    with pytest.raises(ConfigError, match=r"has both emnist-digits-train-images.* and emnist-letters-train-images"):
         Idx(root=str(tmp_path), seed=0, split_seed=0).setup()
     for file in tmp_path.glob("emnist-letters*"):
         file.rename(tmp_path / f"._{file.name}")

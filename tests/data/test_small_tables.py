@@ -140,7 +140,7 @@ REFUSED = {
     "times": (column(lambda i: f"{i % 24}:30"), ["column 'a' holds dates"]),
     "large integers": (
         column(lambda i: f"{2**60 + i % 3}"),
-        ["column 'a' holds whole numbers beyond 2^53", "data.ignore"],
+        ["column 'a' has different whole numbers beyond 2^53", "data.ignore"],
     ),
     "an unknown word among numbers": (
         column(lambda i: f"{REAL[i]:.3f}" if i % 4 else "unknown"),
@@ -171,7 +171,7 @@ REFUSED = {
     "equal names": (lines(lambda i: f"{i},1,{LABEL[i]}", "a,a ,y"), ["more than one column is named 'a'"]),
     "no name": (lines(lambda i: f"{i},{REAL[i]:.2f},{LABEL[i]}", ",a,y"), ["column 1 has no name"]),
     "another encoding": (labels("é", "q").encode("latin-1"), ["is not UTF-8 text (line 2)"]),
-    "a NUL": (column(lambda i: f"{i}\0"), ["holds a NUL character (line 2)"]),
+    "a NUL": (column(lambda i: f"{i}\0"), ["has a NUL character (line 2)"]),
     "gzip": (gzip.compress(b"a,y\n1,2\n"), ["is a gzip archive: name it .csv.gz"]),
     "zip": (b"PK\x03\x04...", ["is a zip archive or an Excel workbook"]),
     "rows that are empty": (column(str) + ",\n,\n", ["data.target=y: 2 of 42 rows have no value"]),
@@ -243,10 +243,10 @@ def test_numbers_with_leading_zeros_are_categories(tmp_path: Path) -> None:
 SUSPECT = {
     "row numbers": (lines(lambda i: f"{i + 1},{REAL[i]},{LABEL[i]}", "id,a,y"), "row numbers", "id"),
     "shuffled numbers": (lines(lambda i: f"{i * 7 % N},{REAL[i]},{LABEL[i]}", "id,a,y"), "identifier", "id"),
-    "a copy of the classes": (lines(lambda i: f"{REAL[i]},c{LABEL[i]},{LABEL[i]}", "a,b,y"), "gives the target", "b"),
+    "a copy of the classes": (lines(lambda i: f"{REAL[i]},c{LABEL[i]},{LABEL[i]}", "a,b,y"), "leaks the target", "b"),
     "classes as numbers": (
         lines(lambda i: f"{REAL[i]},{int(LABEL[i] == 'p')},{LABEL[i]}", "a,b,y"),
-        "gives the target",
+        "leaks the target",
         "b",
     ),
     "a copy of the target": (lines(lambda i: f"{i % 7},{REAL[i] * 2 + 1},{REAL[i]}", "a,b,y"), "linear function", "b"),
@@ -297,7 +297,7 @@ PARQUET: dict[str, tuple[Any, dict[str, Any], Any]] = {
     "decimals": ([decimal.Decimal("1.10") * i for i in range(N)], {}, "number"),
     "float16": (REAL.astype("float16"), {}, "number"),
     "uint64": (RNG.integers(0, 2**63, N).astype("uint64") * 2, {}, "number"),
-    "large integers": (2**60 + INTS.astype("int64"), {}, "column 'w' holds whole numbers beyond 2^53"),
+    "large integers": (2**60 + INTS.astype("int64"), {}, "column 'w' has different whole numbers beyond 2^53"),
     "moments": (pd.date_range("2020", periods=N), {}, "column 'w' holds dates"),
     "moments of a zone": (pd.date_range("2020", periods=N, tz="Europe/Paris"), {}, "column 'w' holds dates"),
     "spans of time": (pd.timedelta_range("1D", periods=N), {}, "column 'w' holds dates"),

@@ -178,7 +178,7 @@ def test_of_a_table_the_metadata_say_how_to_make_the_inputs(store: Store, tmp_pa
     own = ["data=csv", f"data.path={tmp_path / 'own.csv'}", "data.target=label"]
     run_id = trained(store, *own, experiment="table")
     with pytest.raises(
-        ConfigError, match=r"files that only a tracker names are not read; if it is your own, name it too"
+        ConfigError, match=r"files that only the tracking store names are not read; if it is your own, name it too"
     ):
         export(asked(store, run_id=run_id))
     folder = folder_of(store, export(asked(store, run_id=run_id, **{"data.path": str(tmp_path / "own.csv")})))
@@ -299,7 +299,7 @@ def test_a_model_that_cannot_be_logged_leaves_nothing(store: Store, tmp_path: Pa
 def test_a_network_that_only_a_pickle_can_keep_is_refused(tmp_path: Path) -> None:
     inputs = torch.randn(2, 3)
     program = torch.export.export(nn.Linear(3, 2), (inputs,))  # whose example inputs are still there
-    with pytest.raises(ValueError, match=r"^only a pickle can keep sample inputs$"):
+    with pytest.raises(ValueError, match=r"^cannot be stored without a pickle: sample inputs$"):
         flavors.save_graph(tmp_path / "model", program, inputs.numpy(), np.zeros((2, 2), np.float32), {})
 
 

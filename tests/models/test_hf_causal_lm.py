@@ -104,7 +104,7 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
         kept = load_file(file)
     assert kept
     assert all("lora_" in name for name in kept)
-    with pytest.raises(ConfigError, match=r"model.path=.*: files that only a tracker names are not read"):
+    with pytest.raises(ConfigError, match=r"model.path=.*: files that only the tracking store names are not read"):
         decoder(store_uri, run_id)
     mine = Typed({"model.path": str(saved)})
     model = decoder(store_uri, run_id, mine).model.state_dict()
@@ -114,7 +114,7 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
     before = config_hash(compose(line))
     (saved / "generation_config.json").write_text("{}")
     assert config_hash(compose(line)) != before  # a model enters by its content
-    with pytest.raises(ConfigError, match=r"model.path=.*: has another content now"):
+    with pytest.raises(ConfigError, match=r"model.path=.*: content has changed"):
         decoder(store_uri, run_id, mine)
 
 

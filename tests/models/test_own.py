@@ -126,7 +126,9 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
     own = f"{module(request)}.Net"
     assert found.tags["model"] == own
     for act in (rerun, finished_and_rebuilt):
-        with pytest.raises(ConfigError, match=rf"model.target={own}: code that only a tracker names is not run; if it"):
+        with pytest.raises(
+            ConfigError, match=rf"model.target={own}: code that only the tracking store names is not run; if it"
+        ):
             act(store_uri, found.run_id)
         with pytest.raises(ConfigError, match=rf"model.target=os.system: the run has {own}; name that, or give"):
             act(store_uri, found.run_id, Typed({"model.target": "os.system"}))

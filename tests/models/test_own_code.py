@@ -196,14 +196,17 @@ def test_what_is_imported_late_is_noted_and_what_changes_meanwhile_refused(folde
     ("parts", "problem"),
     [
         ({"imports": "1 +"}, r"net.py:4: SyntaxError: invalid syntax"),
-        ({"imports": "from blocks import broken"}, r"\(blocks.py:2: ZeroDivisionError: division by zero\); mend it"),
+        ({"imports": "from blocks import broken"}, r"\(blocks.py:2: ZeroDivisionError: division by zero\); correct it"),
         ({"imports": "import nowhere"}, r"\(net.py:4: ModuleNotFoundError: No module named 'nowhere'\)"),
         ({"imports": "raise SystemExit(0)"}, r"\(net.py:4: SystemExit: it calls sys.exit\(0\), which ends"),
         (
             {"constructor": "sys.exit()", "imports": "import sys"},
             r"\(net.py:8 in __init__: SystemExit: it calls sys.exit",
         ),
-        ({"constructor": "{}['a']"}, r"cannot be made for examples .*\(net.py:8 in __init__: KeyError: 'a'\); mend it"),
+        (
+            {"constructor": "{}['a']"},
+            r"cannot be made for examples .*\(net.py:8 in __init__: KeyError: 'a'\); correct it",
+        ),
     ],
 )
 def test_an_error_names_the_users_own_line(folder: Path, parts: dict[str, str], problem: str) -> None:

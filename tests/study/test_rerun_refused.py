@@ -59,13 +59,13 @@ def test_data_that_are_gone_or_others_are_refused(store: Store, tmp_path: Path) 
     table.write_text(rows)
     first = trained(store, "data=csv", f"data.path={table}", "data.target=y")
     assert refused(store, first).startswith(
-        f"run_id={first}: data.path={table}: files that only a tracker names are not"
+        f"run_id={first}: data.path={table}: files that only the tracking store names are not"
     )
     mine = Typed({"data.path": str(table)})
     table.write_text(rows + "7,a\n")
     said = refused(store, first, mine)
-    assert said.startswith(f"run_id={first}: data.path={table}: has another content now (SHA-256 then ")
-    assert said.endswith("; put back what it was trained on")
+    assert said.startswith(f"run_id={first}: data.path={table}: content has changed (SHA-256 then ")
+    assert said.endswith("; restore what it was trained on")
     table.unlink()
     assert refused(store, first, mine).startswith(f"run_id={first}: data.path={table}: no such file")
     moved = tmp_path / "elsewhere.csv"
@@ -109,7 +109,7 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
     files.write_text(json.dumps(told), "environment.json")
     said = refused(store, first)
     assert said.startswith(f"run_id={first}: was trained with other code: reglab.regularizers.l2 (commit then ")
-    assert said.endswith("; put it back, or go on with the code as it is now by code=changed")
+    assert said.endswith("; put it back, or accept the present code by code=changed")
     assert rerun(store.uri, first, Typed(changed=True)) is True
     assert ["code.reglab.regularizers.l2", "0" * 16] in [
         row.split()[:2] for row in capsys.readouterr().out.splitlines()
@@ -119,7 +119,7 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
 def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path) -> None:
     first = trained(store)
     files = artifacts.of(store, first)
-    refusal = "what only a tracker names is not run; give the class a YAML of its own in conf/"
+    refusal = "what only the tracking store names is not run; give the class a YAML of its own in conf/"
     for override in (
         "model._target_=os.system",
         "+model.extra={_target_:os.system}",

@@ -67,7 +67,7 @@ def test_status_and_report_of_a_poisoned_store(
     show(store, None)
     out, err = capsys.readouterr()
     assert out.endswith("sweep: 0 of 1 done, 1 missing\n")
-    assert err.count("names no process: left as it is") == 5
+    assert err.count("names no process: not changed") == 5
     assert {r.status for r in queries.runs(store) if "owner" in r.tags} == {"RUNNING", "FINISHED"}
     wanted = [
         f"tracking.uri={store.uri}",

@@ -177,6 +177,4 @@ def test_means_over_several_strengths_are_told(store_uri: str, capsys: pytest.Ca
         store.client.log_param(run, "regularizer.dropout.p", p)
     browse.tell_runs(store)
     said = capsys.readouterr().err
-    assert (
-        said == "a strategy's means are over all its regularizer.dropout.p: 'Group by' on the page tells them apart\n"
-    )
+    assert said == "a strategy's means are over all its regularizer.dropout.p: 'Group by' on the page separates them\n"

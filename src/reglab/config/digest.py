@@ -7,19 +7,19 @@ from pathlib import Path
 
 from reglab.data.files import check_regular, walk
 
-_looked: dict[str, tuple[float, str]] = {}  # folders: until when what was found is taken to hold, and what
-_SLOW_S, _KEEP = 0.05, 20  # a look that took longer is not repeated before so many times as long
+_looked: dict[str, tuple[float, str]] = {}  # folder: (time at which its digest expires, digest)
+_SLOW_S, _KEEP = 0.05, 20  # seconds; a digest that took longer is kept for this many times as long
 
 
 def content(path: str | Path, key: str | None = None) -> str:
     """SHA-256 of a file's bytes, or of a folder's visible files, names and bytes (hex).
 
-    It is remembered until the file changes. A folder of thousands of files is not looked at again for each of a study's
-    configs, but after twenty times as long as a look takes.
+    The digest of a file is cached until its size or time of modification changes. That of a large folder is cached for
+    twenty times as long as it took to compute, so that a study does not read the folder for each config.
 
     Args:
-        path: of the file or folder.
-        key: begins a message: what gave the path, and the path; None: the path.
+        path: a file or folder.
+        key: the setting and its value, for error messages; None: the path.
 
     Raises:
         ConfigError: see `check_regular`.

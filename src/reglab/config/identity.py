@@ -1,4 +1,4 @@
-"""Who a run is: the hash of what its result depends on. docs/identity.md says what that is, and why."""
+"""The identity of a run: the hash of everything its result depends on, as docs/identity.md defines it."""
 
 import hashlib
 import json
@@ -31,14 +31,14 @@ __all__ = [
 ]
 
 RULE = "2"
-"""The version of the identity rule, tagged on each run: 1 knew configs and files, 2 also knows code and libraries."""
+"""The version of the identity rule, tagged on each run: 1 covers configs and files, 2 also code and libraries."""
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 # Where and how loudly it runs, not what comes out. Everything else in `trainer` counts.
 _TRAINER_APART = {"accelerator", "devices", "progress"}
 _PATHS = ("path", "root")  # a user's file or folder
-# Of what is there the content counts. All but a table's or a text's may be names as well: of the Hugging Face cache,
-# where the commit counts that the name stands for there.
+# Existing files and folders count by content. A name in the Hugging Face cache (third entry: its kind) counts by its
+# commit there.
 _MAY_BE_PATHS = (
     ("data", "path", "datasets"),
     ("data", "root", None),
@@ -61,7 +61,7 @@ def config_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
 
 
 def recipe_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
-    """The identity without code and libraries: runs of one recipe differ in these alone. It is that of rule 1."""
+    """Return the identity without code and libraries, which is that of rule 1."""
     parts = _recipe(cfg)
     if "target" in parts["model"]:
         parts["model"]["code"] = content(source_file(parts["model"]["target"], "model.target"))
@@ -92,14 +92,14 @@ def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def code(cfg: DictConfig | Mapping[str, Any]) -> Code:
-    """The code and the libraries that a config's run is made of."""
+    """Return the code and the libraries of a config's run."""
     return code_of({section: _plain(cfg.get(section)) for section in _SECTIONS})
 
 
 def strategy_code(cfg: DictConfig | Mapping[str, Any]) -> str:
-    """A hash of the code of a config's regularizers, 8 hexadecimal digits; empty without any.
+    """Return a hash of the code of a config's regularizers, 8 hexadecimal digits; empty without any.
 
-    Runs of one setting and strategy that differ in it are of two versions of a method, and never averaged.
+    Runs of one setting and strategy with different hashes are of two versions of a method, and are never averaged.
     """
     parts = {name: digest for name, digest in code(cfg).parts.items() if name.startswith("regularizer.")}
     return _hash(parts)[:8] if parts else ""

@@ -1,4 +1,4 @@
-"""Every key of studies and of the apps that read what is tracked, with what it may be; runs have `rules.TRAIN`."""
+"""The keys of studies and of the apps that read tracked runs, with their rules; those of runs are in `rules.TRAIN`."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -31,14 +31,14 @@ from reglab.errors import ConfigError
 
 _URI = {"tracking.uri": or_null(text(4000))}
 _EXPERIMENT = {**_URI, "tracking.experiment": text()}
-_ANY_EXPERIMENT = {"tracking.experiment": or_null(text(), "whichever holds the run")}
+_ANY_EXPERIMENT = {"tracking.experiment": or_null(text(), "any experiment")}
 _RUN = {
     "run_id": Rule(
         lambda v: v in (None, "") or (isinstance(v, int | float) and not isinstance(v, bool)) or text().fits(v),
         "the id of a tracked run",
     )
 }
-# What of a tracked run has to be typed again: see `reglab.config.trusted`.
+# Settings of a tracked run that have to be typed again: see `reglab.config.trusted`.
 _OWN = {
     "model.target": or_null(text()),
     "model.args": or_null(mapping()),
@@ -124,28 +124,28 @@ STUDY: dict[str, Rule] = {
     "study.baseline": text(1000),
 }
 APPS["study"] = STUDY
-# Of the section that all apps share; the command line of an app takes those alone that are its own.
+# In the section that all apps share; on the command line an app accepts only its own keys.
 _SHARED = ("tracking.weights", "tracking.parent", "tracking.phase", "tracking.experiment")
 
 
 def check_keys(app: str, cfg: DictConfig) -> None:
-    """Refuse what the config of an app may not hold.
+    """Check the config of an app.
 
     Args:
         app: one of `APPS`.
         cfg: composed, without Hydra's section.
 
     Raises:
-        ConfigError: a key that the app does not have, one that is missing, a value that the key may not be.
+        ConfigError: an unknown key, a missing key, or an invalid value.
     """
     check_known(APPS[app], resolved(cfg, app))
 
 
 def resolved(cfg: DictConfig, app: str) -> dict[str, Any]:
-    """A config as plain values.
+    """Return a config as plain values.
 
     Raises:
-        ConfigError: an interpolation that leads nowhere, a mandatory value that is missing.
+        ConfigError: an interpolation of an unknown key, or a missing mandatory value.
     """
     try:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
@@ -179,7 +179,7 @@ def check_known(rules: Mapping[str, Rule], plain: Mapping[str, Any], leave: Coll
 
 
 def check_sections(rules: Mapping[str, Rule], plain: Mapping[Any, Any]) -> None:
-    """Refuse a value in the place of a section.
+    """Refuse a value where a section is required.
 
     Raises:
         ConfigError: names the section, and a key of it.
@@ -191,7 +191,7 @@ def check_sections(rules: Mapping[str, Rule], plain: Mapping[Any, Any]) -> None:
 
 
 def leaves(node: Mapping[Any, Any], rules: Mapping[str, Rule], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys with their values; of a key that has a rule its value as it is."""
+    """Yield dotted keys with their values; the value of a key that has a rule is not flattened."""
     for key, value in node.items():
         dotted = f"{prefix}{key}"
         if isinstance(value, Mapping) and dotted not in rules and value:

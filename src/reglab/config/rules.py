@@ -65,7 +65,7 @@ def is_number(value: Any) -> bool:
 
 
 def is_finite(value: Any) -> bool:
-    """A number that a float can hold: a whole one of 400 digits is none."""
+    """Whether a value is a number in the range of a float."""
     return is_number(value) and abs(value) <= sys.float_info.max
 
 
@@ -79,7 +79,7 @@ def _is_name(value: str) -> bool:
 
 
 def whole(low: int, high: int | None = None) -> Rule:
-    """A whole number from `low` to `high`; where no `high` is given, up to what 32 bits hold."""
+    """A whole number from `low` to `high`, by default up to the largest of 32 bits."""
     words = f"a whole number of {low} or more" + (f", at most {high}" if high is not None else "")
     most = _INT32 if high is None else high
     return Rule(lambda v: _is_whole(v, low, most), words)
@@ -88,7 +88,7 @@ def whole(low: int, high: int | None = None) -> Rule:
 def number(low: float = -math.inf, high: float = math.inf) -> Rule:
     """A finite number from `low` to `high`, ends included, that is not 0 or infinite as a float32 unless it is 0.
 
-    An open end is the next number that a float can hold.
+    An open end is the next float.
     """
 
     def fits(value: Any) -> bool:
@@ -221,7 +221,7 @@ TRAIN: dict[str, Rule] = {
     "seed": SEED,
     "resume": or_null(YES_NO, "on in sweeps, off for a single run"),
     "fail_fast": YES_NO,
-    "workers": or_null(WORKERS, "what the launcher says"),
+    "workers": or_null(WORKERS, "set by the launcher"),
     "sweep.name": or_null(text()),
     "baseline": or_null(text(1000)),
     "report.dir": or_null(PATH),

@@ -40,14 +40,14 @@ def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
         return
     typed = {override.lstrip("+").split("=")[0].split(".")[1] for override in overrides if is_strength(override)}
     for name in [str(key) for key in nodes]:
-        strengths = _is_section(nodes, name)  # what is none was typed in the place of a section
+        strengths = _is_section(nodes, name)  # anything else was typed where a section is required
         if strengths and not name.startswith("_") and name not in typed and name not in selected(cfg):
             with open_dict(nodes):
                 del nodes[name]
 
 
 def _is_section(nodes: DictConfig, name: Any) -> bool:
-    """Whether it is one as it stands, without looking where an interpolation leads."""
+    """Whether it is a section, without resolving interpolations."""
     node = nodes._get_node(name)
     return isinstance(node, DictConfig) and not node._is_interpolation() and not node._is_none()
 

@@ -1,6 +1,6 @@
 """Keys of `trainer`, `optimizer` and `scheduler`: what each may be, and which of the libraries' arguments are refused.
 
-Every argument of Lightning's Trainer stands here, in `TRAINER` or in `REFUSED`.
+Every argument of Lightning's Trainer is in `TRAINER` or in `REFUSED`.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from reglab.config.rules import YES_NO, Rule, number, one_of, or_null, positive,
 from reglab.errors import ConfigError
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
-MOST_THREADS = 1024  # OpenMP ends the process where it cannot start them
+MOST_THREADS = 1024  # OpenMP ends the process if it cannot start more
 
 _BATCHES = Rule(
     lambda v: v is None or (isinstance(v, int | float) and not isinstance(v, bool) and _is_limit(v)),
@@ -53,7 +53,7 @@ TRAINER: dict[str, Rule] = {
 
 _ONE_DEVICE = "a run trains on one device in one process; leave it out (workers=N trains N runs of a sweep at once)"
 _TRACKED = "MLflow keeps figures, weights and configs; leave it out"
-_SMALL_DATA = "the data lies in memory and is not loaded again; leave it out"
+_SMALL_DATA = "the data is in memory and is loaded once; leave it out"
 REFUSED: dict[str, str] = {
     **dict.fromkeys(
         ("devices", "num_nodes", "strategy", "use_distributed_sampler", "sync_batchnorm", "plugins"), _ONE_DEVICE
@@ -137,7 +137,7 @@ def check_optimizer(optimizer: Mapping[str, Any]) -> None:
         raise ConfigError("optimizer.foreach=true: is one implementation, and optimizer.fused=true another; choose one")
 
 
-_OWN_RATES = ("OneCycleLR", "CyclicLR")  # torch's schedulers that take the place of the optimizer's settings
+_OWN_RATES = ("OneCycleLR", "CyclicLR")  # torch's schedulers that replace the optimizer's settings
 
 
 def check_scheduler(scheduler: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
@@ -164,7 +164,7 @@ def check_scheduler(scheduler: Mapping[str, Any], optimizer: Mapping[str, Any]) 
     name = str(target).rpartition(".")[2]
     if name in _OWN_RATES and scheduler.get("max_lr") != optimizer.get("lr"):
         raise ConfigError(
-            f"scheduler.max_lr={shown(scheduler.get('max_lr'))}: {name} puts it in the place of optimizer.lr="
+            f"scheduler.max_lr={shown(scheduler.get('max_lr'))}: {name} uses it instead of optimizer.lr="
             f"{shown(optimizer.get('lr'))}; set scheduler.max_lr=${{optimizer.lr}}"
         )
     if name in _OWN_RATES and "cycle_momentum" not in scheduler:

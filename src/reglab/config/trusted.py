@@ -1,5 +1,5 @@
-"""What a tracked run may name. A tracker is data, which others can write to: no class, file or variable that it alone
-names is used. docs/identity.md says what has to be typed again."""
+"""Checks of what a tracked run names. Others may be able to write to a tracking store, so a class, file or variable
+that only the store names is never used. docs/identity.md lists what has to be typed again."""
 
 import functools
 import re
@@ -19,10 +19,10 @@ from reglab.errors import ConfigError
 from reglab.paths import CONF
 
 _TARGET = "_target_"
-_REFUSED = "what only a tracker names is not run; give the class a YAML of its own in conf/"
+_REFUSED = "what only the tracking store names is not run; give the class a YAML of its own in conf/"
 _RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 _MOST, _LONGEST = 1000, 10_000  # overrides of a run, characters of one
-# Keys that say what runs and which files are read: whoever asks for a tracked run types them again.
+# Keys of code and files: the user of a tracked run types them again.
 TYPED = ("model.target", "model.path", "model.args", "data.path", "data.root", "data.tokenizer", "data.cache")
 _PLACES = frozenset({"path", "root", "tokenizer", "cache"})
 _MADE = {"data.tokenizer": ("characters", "bpe")}  # of the run's own text
@@ -33,11 +33,11 @@ _READ = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 
 @dataclass(frozen=True)
 class Typed:
-    """What whoever asks for a tracked run has typed, and so means to be used.
+    """Settings that the user has typed to use a tracked run.
 
     Attributes:
         values: by key, of `TYPED`.
-        changed: the code may be another than the run's.
+        changed: whether the code may differ from the run's.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Typed:
 
 
 def typed(cfg: DictConfig) -> Typed:
-    """What a pipeline's own config holds of `TYPED`, and whether ``code=changed`` was typed."""
+    """Return the values of `TYPED` in a pipeline's config, and whether ``code=changed`` was typed."""
     plain = OmegaConf.to_container(cfg, resolve=True)
     found = {key: _select(plain, key) for key in TYPED}
     return Typed({key: value for key, value in found.items() if value is not None}, cfg.get("code") == "changed")
@@ -80,7 +80,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
         ConfigError: names the override.
     """
     if len(overrides) > _MOST:
-        raise ConfigError(f"overrides.yaml: holds {len(overrides)} overrides; a run has {_MOST} at most")
+        raise ConfigError(f"overrides.yaml: has {len(overrides)} overrides; at most {_MOST} are read")
     for override in overrides:
         if len(override) > _LONGEST:
             raise ConfigError(f"{override[:60]}...: is {len(override)} characters long; at most {_LONGEST}")
@@ -93,15 +93,15 @@ def _check_override(override: str) -> None:
     try:
         parsed = OverridesParser.create().parse_overrides([override])[0]
     except (HydraException, RecursionError) as error:
-        raise ConfigError(f"{override}: is no override that Hydra can read") from error
+        raise ConfigError(f"{override}: is not a valid override of Hydra") from error
     if "${" in override or any("${" in text for text in _strings(parsed.value())):
         raise ConfigError(
-            f"{override}: an interpolation that a tracker holds is not resolved, for it could read variables of this "
+            f"{override}: interpolations of a tracked run are not resolved, because they could read variables of this "
             "machine; track the run again with the value itself"
         )
     key = parsed.key_or_group
     if key.split(".")[0].split("/")[0] == "hydra" and not key.startswith(("hydra/launcher", "hydra.launcher.")):
-        raise ConfigError(f"{override}: a tracker does not say how Hydra works here; give another run")
+        raise ConfigError(f"{override}: settings of Hydra are not taken from a tracked run; give another run")
     if parsed.package is not None or _leads_elsewhere(parsed):
         raise ConfigError(f"{override}: a tracked run takes its configs from conf/ by their names; give another run")
 
@@ -128,7 +128,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
-    """Refuse a class or function that no file of the project's config tree names, wherever in the config it stands.
+    """Refuse a class or function, anywhere in the config, that no file of the project's config tree names.
 
     Args:
         cfg: what a tracked run was composed from.
@@ -143,17 +143,17 @@ def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
 
 
 def take_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "model"), folder: Path = CONF) -> None:
-    """Put the files that were typed in the place of those that the run names, and refuse what was not typed: the user's
-    own network, files and folders.
+    """Replace the files that the run names by those that were typed. Refuse the user's own network, files and folders
+    that were not typed.
 
     Args:
         cfg: what a tracked run was composed from; changed in place.
-        typed: what whoever asks for the run has typed.
+        typed: what the user has typed.
         reads: sections whose files will be read.
         folder: the config tree, whose own classes and files are trusted.
 
     Raises:
-        ConfigError: what only the tracker names, with what to type; or a key that the run has not.
+        ConfigError: a name that only the tracking store has (with what to type), or a key that the run does not have.
     """
     plain = OmegaConf.to_container(cfg, resolve=True)
     for key, value in typed.values.items():
@@ -166,11 +166,11 @@ def take_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "m
     missing = ["model.target"] if own is not None and own != typed.target and own not in known(folder) else []
     missing += _untyped(plain, typed, reads, folder)
     if missing:
-        told = " ".join(f"{key}={as_typed(_select(plain, key))}" for key in sorted(set(missing), key=TYPED.index))
-        what = "code that only a tracker names is not run" if own and "model.target" in missing else ""
-        files = "files that only a tracker names are not read" if set(missing) - {"model.target"} else ""
+        names = " ".join(f"{key}={as_typed(_select(plain, key))}" for key in sorted(set(missing), key=TYPED.index))
+        what = "code that only the tracking store names is not run" if own and "model.target" in missing else ""
+        files = "files that only the tracking store names are not read" if set(missing) - {"model.target"} else ""
         raise ConfigError(
-            f"{told}: {', and '.join(filter(None, (what, files)))}; if it is your own, name it too: {told}"
+            f"{names}: {', and '.join(filter(None, (what, files)))}; if it is your own, name it too: {names}"
         )
     for key, value in typed.values.items():
         OmegaConf.update(cfg, key, value)
@@ -182,16 +182,16 @@ def _untyped(plain: Any, typed: Typed, reads: Sequence[str], folder: Path) -> It
         section = key.split(".")[0]
         if section not in _READ or (section in ("data", "model") and section not in reads):
             continue
-        asked = next((one for one in TYPED if key == one or key.startswith(f"{one}.")), None)
-        if asked in typed.values or not _is_place(key, value) or value in places(folder):
+        listed = next((one for one in TYPED if key == one or key.startswith(f"{one}.")), None)
+        if listed in typed.values or not _is_place(key, value) or value in places(folder):
             continue
-        if asked is None:
-            raise ConfigError(f"{key}={value}: a file that only a tracker names is not read; name it in conf/")
-        yield asked
+        if listed is None:
+            raise ConfigError(f"{key}={value}: a file that only the tracking store names is not read; name it in conf/")
+        yield listed
 
 
 def _is_place(key: str, value: Any) -> bool:
-    """Whether a value names a file or folder: by its key, or as it is written."""
+    """Whether a value names a file or folder, by its key or its form."""
     names = [part for part in key.split(".") if not part.isdigit()]
     if not isinstance(value, str) or names[-1] in (_TARGET, *_TEXTS) or value in _MADE.get(key, ()):
         return False

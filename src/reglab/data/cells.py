@@ -1,4 +1,4 @@
-"""How the cells of one column are read: numbers in the notations people use, missing values, or text.
+"""Read the cells of one column: numbers in common notations, missing values, or text.
 
 In a column whose other cells are numbers or truth values, the words of `WORDS_FOR_MISSING` are missing values. In a
 column of texts only the empty cell is: a class called None, or Namibia's NA, stays what it is.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # In any case of letters.
 WORDS_FOR_MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "NaN", "-NaN", "null", "None", "NaT", r"\N", "?", "-", "--", ".")
 _MISSING = frozenset(word.casefold() for word in WORDS_FOR_MISSING)
-_USUAL = frozenset(("", "na", "nan", "<na>"))  # what R, NumPy and pandas write: not worth a remark
+_USUAL = frozenset(("", "na", "nan", "<na>"))  # as R, NumPy and pandas write them: not reported
 MOSTLY = 0.9  # a text column with this share of numbers was meant to be numeric
 WORDS = 3  # different texts, up to which they are exceptions among more than FEW different numbers
 EXACT = 2**53  # from here on not every whole number is a float64
@@ -132,10 +132,10 @@ def numbers(column: "pd.Series", key: str, *, strict: bool = True, exact: bool =
         key: begins a message, such as ``data.path=FILE: column 'x'``.
         strict: whether a column of numbers with a few texts among them is refused, and dates and amounts with a unit
             are (else it is text).
-        exact: whether whole numbers are refused that a float64 does not tell apart.
+        exact: whether different whole numbers that are equal as float64 are refused.
 
     Raises:
-        ConfigError: dates, bytes, lists, infinite numbers, whole numbers that a float64 does not tell apart, or
+        ConfigError: dates, bytes, lists, infinite numbers, different whole numbers that are equal as float64, or
             (strict) a few texts among numbers.
     """
     import pandas as pd
@@ -174,7 +174,7 @@ def is_missing_word(label: str) -> bool:
 
 
 def check_types(column: "pd.Series", key: str) -> None:
-    """Raise where cells hold what is neither number nor text.
+    """Raise if cells contain anything but numbers and texts.
 
     Raises:
         ConfigError: dates, times or spans of time, bytes, lists or structs, complex numbers.
@@ -214,7 +214,7 @@ def _dates(key: str) -> str:
 
 
 def _plainly(written: "pd.Series") -> Read | None:
-    """The common case in vectorized form; None where a look at each different cell is needed."""
+    """Read the common case in vectorized form; None if each distinct cell has to be read."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -363,7 +363,7 @@ def _shape(cell: str) -> str:
 def _check_exact(distinct: int, values: np.ndarray, key: str) -> None:
     if len(np.unique(values[~np.isnan(values)])) < distinct:
         raise ConfigError(
-            f"{key} holds whole numbers beyond 2^53 that a float64 does not tell apart; subtract their smallest, write "
+            f"{key} has different whole numbers beyond 2^53 that are equal as float64; subtract their smallest, write "
             "codes with a letter before them, or leave the column out (data.ignore)"
         )
 
@@ -382,12 +382,12 @@ def check_spellings(names: Sequence[str], key: str) -> None:
 
 
 def written_twice(labels: list[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of labels that differ in letters' case, blanks or the form of their characters alone."""
+    """Yield pairs of labels that differ only in case, white space or Unicode form."""
     import unicodedata
 
     first: dict[str, str] = {}
     for label in labels:
-        visible = "".join(one for one in label if unicodedata.category(one) != "Cf")  # such as a blank of no width
+        visible = "".join(one for one in label if unicodedata.category(one) != "Cf")  # such as a zero-width space
         folded = " ".join(unicodedata.normalize("NFKC", visible).casefold().split())
         if first.setdefault(folded, label) != label:
             yield first[folded], label

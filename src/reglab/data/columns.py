@@ -41,7 +41,7 @@ class Columns:
     Raises:
         ConfigError: no column at all, a column without any value, what `numbers` refuses, numbers that can be read in
             two ways, a text column that looks like an identifier, more than 1000 values of a category, more inputs than
-            half of the machine's memory holds.
+            half of the machine's memory.
     """
 
     def __init__(self, table: "pd.DataFrame", where: str, standardize: bool = True) -> None:
@@ -58,7 +58,7 @@ class Columns:
             for remark in one.remarks:
                 remarks.setdefault(remark, []).append(repr(name))
         self.remarks = [f"{columns_named(names)}: {remark}" for remark, names in remarks.items()]
-        self.categories: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # codes (n,), and the values they stand for
+        self.categories: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # codes (n,), and the value of each code
         for name in table.columns:
             if read[str(name)] is None:
                 self.categories[str(name)] = _coded(table[name], where)
@@ -129,7 +129,7 @@ def _read(column: "pd.Series", where: str) -> Read | None:
 
 
 def _coded(column: "pd.Series", where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Codes int64 (n,), and the values that they stand for, in their order."""
+    """Return codes int64 (n,), and the value of each code."""
     name = str(column.name)
     key, remedy = f"{where}: column {name!r}", LEAVE_OUT.format(name=name)
     written = text(column)

@@ -51,7 +51,7 @@ def check_folder(path: str | None, key: str = "data.root") -> None:
     if not folder.is_dir():
         if folder.is_symlink() and not folder.exists():
             raise ConfigError(f"{key}={path}: {_bad_link(folder)}")
-        what = "is no folder; give the folder that holds the files" if folder.exists() else "no such folder"
+        what = "is not a folder; give the folder of the files" if folder.exists() else "no such folder"
         raise ConfigError(f"{key}={path}: {what}; check the path")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise ConfigError(f"{key}={path}: cannot be read (no permission); change its mode (chmod u+rx)")
@@ -67,7 +67,7 @@ _SPECIAL = {
 
 
 def check_regular(path: str | Path, key: str) -> None:
-    """Raise where a path is no regular file that can be read whole: opening a pipe blocks, a device never ends.
+    """Raise if a path is not a regular file that fits in memory: opening a pipe blocks, a device never ends.
 
     Args:
         path: of the file.
@@ -121,9 +121,9 @@ def check_fits(rows: int, numbers: int, key: str, remedy: str) -> None:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """All visible paths below a folder that are no folders, sorted; linked folders are followed, each once.
+    """Return all visible files below a folder, sorted; linked folders are followed, each once.
 
-    What begins with a dot, and ``__MACOSX`` (which archives of a Mac hold), is left out.
+    Names that begin with a dot are left out, and ``__MACOSX`` (from archives of a Mac).
     """
     seen: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
@@ -146,7 +146,7 @@ def _expanded(path: str, key: str) -> Path:
 
 
 def _bad_link(path: Path) -> str:
-    return f"is a link that leads nowhere ({os.readlink(path)}); mend the link, or give the file itself"
+    return f"is a broken link (to {os.readlink(path)}); correct it, or give the file itself"
 
 
 def suffix(path: str) -> str | None:

@@ -89,7 +89,7 @@ def _array(root: str, files: list[Path], part: str, what: str) -> np.ndarray:
             f"data.root={root}: holds no {part}-{what}-{_KINDS[what]}-ubyte, nor with .gz; give its folder"
         )
     if len({path.name.removesuffix(".gz") for path in found}) > 1:
-        raise ConfigError(f"data.root={root}: holds {found[0].name} and {found[1].name}; leave one of them there")
+        raise ConfigError(f"data.root={root}: has both {found[0].name} and {found[1].name}; remove one of them")
     check_regular(found[0], f"data.root={root}: {found[0].name}")
     try:
         return parsed(_content(found[0]), int(_KINDS[what][-1]))

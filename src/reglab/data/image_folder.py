@@ -150,7 +150,7 @@ _OF_THE_SYSTEM = ("Thumbs.db", "desktop.ini")
 
 
 def _nested(images: Sequence[Path], labels: Sequence[str], depth: int) -> Iterator[str]:
-    """Report classes that all hold the same several folders: these may be the classes."""
+    """Report classes that all have the same folders inside: these may be the classes."""
     inner: dict[str, set[str]] = {label: set() for label in labels}
     for path, label in zip(images, labels, strict=True):
         inner[label].add(path.parts[depth] if len(path.parts) > depth + 1 else "")

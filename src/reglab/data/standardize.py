@@ -37,7 +37,7 @@ def in_float32(values: np.ndarray, where: str) -> np.ndarray:
         where: begins a message, such as ``column 'age'``.
 
     Raises:
-        ConfigError: they are too large for a float32, or lie so close together that it cannot tell them apart.
+        ConfigError: values beyond the range of float32, or too close together for its precision.
     """
     with np.errstate(over="ignore", under="ignore"):
         rounded = values.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Feature columns that say too much: row numbers and other identifiers, and copies of the target."""
+"""Checks for suspicious feature columns: row numbers, other identifiers, and copies of the target."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ from reglab.data.columns import LEAVE_OUT, Columns, columns_named
 from reglab.data.target import Target
 
 LEAST_ROWS = 20  # below, coincidences are likely
-DISTINCT = 0.95  # share of rows with a value of their own, from which on whole numbers look like an identifier
+DISTINCT = 0.95  # share of rows with a unique value, from which on whole numbers look like an identifier
 SAME = 1 - 1e-10  # correlation with a numeric target from which on a column is a copy of it
 
 
 def suspicions(columns: Columns, target: Target) -> Iterator[str]:
-    """Report columns that look like an identifier, or from which the target can be read off.
+    """Report columns that look like an identifier, or that leak the target.
 
     Whole numbers of which (nearly) every row has another are taken for an identifier where they are in order, or where
     their range is at most ten times the number of rows. A column gives the target away where each of its values, of
@@ -32,7 +32,7 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
     for name, values in (columns.values | codes).items():
         numeric = name in columns.values
         if target.kind == "classification" and _determines(values, target.values):
-            found.setdefault("each value occurs with one class alone, which gives the target away", []).append(name)
+            found.setdefault("each value occurs with only one class, which leaks the target", []).append(name)
         elif numeric and target.kind == "regression" and _is_linear(values, target.values):
             found.setdefault("the target itself, or a linear function of it", []).append(name)
         elif numeric and (what := _identifier(values)):
@@ -100,7 +100,10 @@ _GLANCE = 500  # rows that rule out most columns
 
 
 def _determines(values: np.ndarray, classes: np.ndarray, *, all_alike: bool = False) -> bool:
-    """Whether each value occurs with one class alone; `all_alike`: one value, or many, do for that."""
+    """Whether each value occurs with only one class.
+
+    False for a single value or many, except with `all_alike`.
+    """
     if len(values) > 2 * _GLANCE and not _determines(values[:_GLANCE], classes[:_GLANCE], all_alike=True):
         return False
     _, codes = np.unique(values, return_inverse=True)

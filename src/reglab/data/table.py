@@ -1,4 +1,4 @@
-"""A user's file as a pandas table, or a line that says what is wrong with the file.
+"""Read a user's file as a pandas table, or raise one line with the problem.
 
 Cells of a CSV file come as texts, exactly as written; `reglab.data.cells` reads numbers from them. Parquet keeps types.
 """
@@ -34,7 +34,7 @@ _MAGIC = {
     b"SQLite format 3": "an SQLite database: export the table as CSV",
 }
 _SAMPLE = 50  # rows that the separator is found from
-_HEAD = 2**20  # characters that these rows are looked for in
+_HEAD = 2**20  # characters in which these rows are searched
 
 
 class Table(NamedTuple):
@@ -119,7 +119,7 @@ def _content(file: Path, path: str) -> str:
         content = content.replace("\r", "\n")
     if "\0" in content:
         line = content.count("\n", 0, content.index("\0")) + 1
-        raise ConfigError(f"data.path={path}: holds a NUL character (line {line}); save it as UTF-8 text")
+        raise ConfigError(f"data.path={path}: has a NUL character (line {line}); save it as UTF-8 text")
     return content
 
 
@@ -267,7 +267,7 @@ def _ragged(path: str, row: int, fields: int, header: int, text: str) -> str:
     shown = text if len(text) <= 40 else f"{text[:40]}..."
     return (
         f"data.path={path}: cannot be read as {suffix(path)}: data row {row - 1} has {fields} fields, and the header "
-        f"has {header} ({shown!r}); correct it (quote cells that hold the separator)"
+        f"has {header} ({shown!r}); correct it (quote cells that contain the separator)"
     )
 
 

@@ -67,7 +67,7 @@ def evaluate(
         passes: with dropout on.
         seed: of the masks.
         typed: see `Origin`.
-        experiment: that the run must be in; None: whichever holds it.
+        experiment: the experiment of the run; None: any.
 
     Raises:
         ConfigError: no such run, one without weights or test rows, of a language model, or with nothing that drops.

@@ -146,11 +146,11 @@ def _asking(record: Record) -> str:
 
 
 def _say_use(store_uri: str, uri: str, asking: str) -> None:
-    """Both as they can be pasted; where the store's URI holds a secret, the environment has to name the store."""
+    """Print both commands, ready to paste; a store whose URI has a secret has to be named by the environment."""
     secret = holds_secret(store_uri)
     place = "" if secret else f"mlflow.set_tracking_uri({json.dumps(store_uri)})\n"
     if secret:
-        note(f"the tracking URI holds a secret, which is not shown: set {URI_VARIABLE} for what follows")
+        note(f"the tracking URI has a secret, which is not shown: set {URI_VARIABLE} before the next commands")
     write_line(f"in Python:\nimport mlflow\n{place}model = mlflow.pyfunc.load_model({json.dumps(uri)})\n{asking}")
     # It starts a server by its bare name, which has to be found where mlflow is.
     path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"

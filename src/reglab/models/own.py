@@ -48,7 +48,7 @@ class Own:
         try:
             made = network(**{key: value for key, value in given.items() if takes_all or key in taken}, **(args or {}))
         except (Exception, SystemExit) as error:
-            remedy = "mend it, or choose other data"
+            remedy = "correct it, or choose other data"
             if isinstance(error, TypeError) and "argument" in str(error):
                 remedy = "give what it needs, as in model.args={width:64}"
             raise ConfigError(

@@ -11,7 +11,7 @@ from reglab.regularizers._hooks import hidden_activations, map_activations, move
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 
-_ENTRIES = 8  # of an axis that are looked at to find the one of channels
+_ENTRIES = 8  # of an axis that are tested to find the axis of channels
 
 
 class ActivationNoise(Regularizer):
@@ -86,8 +86,8 @@ class MapNoise(ActivationNoise):
             found = channels_first(self._maps.pop(convolution, None), output)
             if found is False:
                 raise ConfigError(
-                    f"regularizer={self.name}: drops parts of maps (rows, channels, *positions), and the channels of "
-                    f"{name}, of the shape {tuple(output.shape)}, do not lie on axis 1; permute after the activation"
+                    f"regularizer={self.name}: drops parts of maps (rows, channels, *positions), and axis 1 of {name}, "
+                    f"of the shape {tuple(output.shape)}, is not the channels; permute after the activation"
                 )
             if found:
                 del self._unmeasured[layer]

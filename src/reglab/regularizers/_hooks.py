@@ -32,7 +32,7 @@ ACTIVATIONS = (
 
 
 class Hook(NamedTuple):
-    """A forward hook of a module: the module's name, the dictionary that holds the hook, and its key there."""
+    """A forward hook of a module: the module's name, the dictionary of the hook, and its key there."""
 
     place: str
     hooks: dict[int, Any]
@@ -72,7 +72,7 @@ def moved(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..
 
 
 def values_of(output: Any, name: str) -> Tensor:
-    """The tensor of values in what a layer says: its first, as of recurrent layers and attention.
+    """Return the first tensor of a layer's output, which has the values of recurrent layers and attention.
 
     Args:
         output: a tensor, a packed sequence, or a tuple that begins with one of them.
@@ -160,6 +160,6 @@ def map_activations(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
 
 
 def _has_weights(layer: nn.Module) -> bool:
-    """Weights of its own, beside gains and biases; those of a parametrization belong to the layer around it."""
+    """Return a layer's weights without gains and biases; those of a parametrization belong to the layer around it."""
     weights = (weight for weight in layer._parameters.values() if weight is not None)
     return not isinstance(layer, (*NORMALIZATIONS, ParametrizationList)) and any(weight.ndim > 1 for weight in weights)

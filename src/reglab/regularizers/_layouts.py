@@ -1,4 +1,4 @@
-"""How each layer lays out its weights: which axis holds the output units, and which maps one tensor stacks.
+"""The layout of each layer's weights: the axis of the output units, and the matrices that one tensor stacks.
 
 The one declaration that every method by unit or by matrix reads (`UnitWise`). A layer of another kind declares its own:
 ``unit_axes = {"weight": 1}`` on the class or on the layer gives the axis of a parameter's output units, None leaves the
@@ -20,7 +20,7 @@ from reglab.regularizers.base import Penalized, Regularizer, Weights, penalized,
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a weight holds its output units.
+    """The axis of a weight's output units, and its blocks.
 
     Attributes:
         axis: of the output units; with several blocks 0 or 1.
@@ -34,7 +34,7 @@ class Layout:
     joint: bool = False
 
     def by_unit(self, weight: Tensor) -> Tensor:
-        """The weight as (output units, ...): a row holds all incoming weights of one unit; a view where possible."""
+        """Return the weight as (output units, ...), a row for each unit's incoming weights; a view if possible."""
         if self.axis == 0:
             return weight
         if self.blocks == 1:
@@ -48,7 +48,7 @@ class Layout:
         return self.by_unit(rows)
 
     def maps(self, weight: Tensor) -> Tensor:
-        """The weight as (output units, ...), or (blocks, output units, ...) where it stacks several maps."""
+        """Return the weight as (output units, ...), or (blocks, output units, ...) if it stacks several matrices."""
         rows = self.by_unit(weight)
         return rows if self.blocks == 1 else rows.unflatten(0, (self.blocks, -1))
 

@@ -11,7 +11,7 @@ from reglab.regularizers._hooks import values_of
 
 
 class Activation(NamedTuple):
-    """What one layer said, in at least single precision."""
+    """The output of one layer, in at least single precision."""
 
     name: str
     layer: nn.Module

@@ -29,7 +29,7 @@ def capped_rows(weight: Tensor, max_norm: Tensor) -> Tensor:
 class MaxNorm(UnitWise):
     """Projects the incoming weights of every unit into a ball of radius `max_norm` after each step.
 
-    Units are what each layer's layout says (`Layout`); of an embedding it is the vector of each token.
+    The axis of units depends on the layer (`Layout`); the units of an embedding are its token vectors.
 
     Srebro and Shraibman 2005, "Rank, Trace-Norm and Max-Norm"; with dropout: Srivastava et al. 2014, "Dropout".
 

@@ -90,8 +90,11 @@ _SMALLER = "use a smaller data.batch_size or model, or fewer workers"
 
 
 def first_line(error: BaseException) -> str:
-    """What went wrong, in one line; the type's name stands before messages that were not written for users, and the
-    line of a user's own code that raised it before that."""
+    """Return the error in one line.
+
+    Messages that were not written for users are preceded by the exception's type, and by the line of the user's code
+    that raised it.
+    """
     if isinstance(error, ConfigError):
         return (str(error).strip().splitlines() or [""])[0][:1000]
     return described(error)[:1000]

@@ -65,7 +65,7 @@ class Launch:
         self._least = 2  # with one worker joblib runs its jobs in the process that calls it
 
     def apart(self) -> "Launch":
-        """Return a launch of the same configs in worker processes, whatever this one does; see `keep_apart`."""
+        """Return a launch of the same configs in worker processes; see `keep_apart`."""
         other = copy.copy(self)
         other._config = copy.deepcopy(self._config)
         if self._named("BasicLauncher"):

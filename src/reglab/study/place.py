@@ -65,7 +65,7 @@ def _train(
 def _train_here(
     plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", parent_id: str, first: int
 ) -> list[Outcome]:
-    """Train in this process, but for runs whose process ended without closing them: those would end this one, too."""
+    """Train in this process. Runs whose process ended without closing them could end this one: they get another."""
     from reglab.tracking.queries import died
 
     risky = died(store, [job.config_hash for job in jobs])
@@ -73,6 +73,6 @@ def _train_here(
     outcomes = train_here(plan, safe, parent_id, first)
     if not risky or (plan.cfg.fail_fast and any(outcome.error for outcome in outcomes)):
         return outcomes
-    say(f"{counted(len(risky), 'run')} ended with its process before: trained in a process apart")
+    say(f"{counted(len(risky), 'run')} ended with the process before: trained in a separate process")
     rest = [job for job in jobs if job.config_hash in risky]
     return outcomes + train_elsewhere(plan, rest, launch.apart(), store, parent_id, first + len(safe), one_by_one=True)

@@ -87,7 +87,7 @@ def rehearse_jobs(jobs: Sequence[Job]) -> None:
 
 
 def _print_shared_names(jobs: Sequence[Job]) -> None:
-    """Report files of different content under one name: reports call them by that and by a hash."""
+    """Report data sets of different content under one name."""
     contents: dict[str, set[str]] = {}
     for job in jobs:
         data = setting(job.config)["data"]
@@ -95,8 +95,8 @@ def _print_shared_names(jobs: Sequence[Job]) -> None:
     for name, found in contents.items():
         if len(found) > 1:
             note(
-                f"note: {len(found)} data sets of this sweep are called {name}; reports tell them apart by a hash of "
-                "their content, and by data.name where that names each"
+                f"note: {len(found)} data sets of this sweep are called {name}; reports distinguish them by a hash of "
+                "their content, or by data.name if you name each"
             )
 
 

@@ -31,7 +31,7 @@ def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: 
         uri: of the store that holds the run, and gets the new one.
         run_id: the run.
         typed: see `Origin`.
-        experiment: that the run must be in; None: whichever holds it.
+        experiment: the experiment of the run; None: any.
 
     Returns:
         whether all final metrics but times are equal to the last bit, and it ended the same way.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def pending(plan: Plan, store: "Store") -> list[Job]:
-    """The jobs that are not FINISHED; says how many are, and how many are under other code or libraries alone."""
+    """Return the jobs that are not FINISHED; print how many are, and how many only with other code or libraries."""
     from reglab.tracking.queries import finished
 
     if plan.cfg.resume is False:
@@ -31,7 +31,7 @@ def pending(plan: Plan, store: "Store") -> list[Job]:
 
 
 def say_not_reused(jobs: Sequence[Job], total: int, store: "Store") -> None:
-    """Say how many jobs were finished before under other code or libraries, and which differ.
+    """Print how many jobs were finished with other code or libraries, and the parts that differ.
 
     Args:
         jobs: that are still to be trained.
@@ -46,18 +46,18 @@ def say_not_reused(jobs: Sequence[Job], total: int, store: "Store") -> None:
     changed = {part for recipe, record in newest.items() for part in _changed(store, record, by_recipe[recipe])}
     if newest:
         say(
-            f"{len(newest)} of {total} runs are trained again: what is tracked of them was made with other code or "
+            f"{len(newest)} of {total} runs are trained again: the tracked ones had other code or "
             f"libraries ({', '.join(sorted(changed))})"
         )
     if first := {r.tags["config_hash"] for r in records if "recipe_hash" not in r.tags} - set(newest):
         say(
-            f"{len(first)} of {total} runs are trained again: what is tracked of them has an earlier identity rule, "
-            "which did not know their code"
+            f"{len(first)} of {total} runs are trained again: the tracked ones have an earlier identity rule, "
+            "without their code"
         )
 
 
 def _changed(store: "Store", record: "Record", job: Job) -> Iterator[str]:
-    """What differs between the code and the libraries of a run and those here: ``regularizer.l2``, ``torch 2.9``."""
+    """Yield the parts of a run's code and the libraries that differ here: ``regularizer.l2``, ``torch 2.9``."""
     from reglab.tracking import queries
 
     now, then = code(job.config), queries.code(store, record)

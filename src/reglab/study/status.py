@@ -50,13 +50,13 @@ def cells(store: Store) -> list[Cell]:
 
 
 def notes(store: Store) -> Iterator[str]:
-    """What is odd about the store: it is read-only, or holds RUNNING runs of which nobody knows whether they live."""
+    """Yield a line if the store is read-only, and for each RUNNING run whose process cannot be checked."""
     if store.read_only:
         yield f"{store.place.shown} is read-only: runs whose process has ended are not marked KILLED"
     running = queries.runs(store, status="RUNNING")
     unknown = [(record.run_id, why) for record in running if (why := heartbeat.unknown(record.tags))]
     for run_id, why in unknown[:_SHOWN]:
-        yield f"run {run_id} is RUNNING, and {why}: left as it is"
+        yield f"run {run_id} is RUNNING, and {why}: not changed"
     if len(unknown) > _SHOWN:
         yield f"{len(unknown) - _SHOWN} more such runs"
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from reglab.tracking.store import Store
 
 _DEATHS = 2  # a job whose worker died that often is given up
-_IDLE_DEATHS = 3  # so often in a row workers may die before any of them has opened a run
+_IDLE_DEATHS = 3  # times in a row that workers may die before any of them has opened a run
 
 
 def train_here(plan: Plan, pending: Sequence[Job], parent_id: str, first: int) -> list[Outcome]:
-    """Run the jobs in this process, from their configs as they are; stop at a failure where the plan says so.
+    """Run the jobs in this process; stop at a failure if the plan says so.
 
     Args:
         plan: of the sweep, or of a study's round.
@@ -53,7 +53,7 @@ def train_elsewhere(
     *,
     one_by_one: bool = False,
 ) -> list[Outcome]:
-    """Have the launcher run the jobs. Where a worker dies and takes the launcher's pool with it, the rest goes on.
+    """Run the jobs by the launcher. If a worker dies and ends the launcher's pool, run the rest in another pool.
 
     Which of the runs under way ended its worker is not known. Each of them is trained again, one at a time and after
     the others, and given up at its second death. The same goes for runs that were short of memory, which have one more
@@ -125,7 +125,7 @@ def _left_behind(jobs: Sequence[Job], store: "Store", parent_id: str, began: flo
 def _after_a_death(
     jobs: Sequence[Job], known: "dict[str, Record]", deaths: Counter[str], alone: set[str]
 ) -> dict[str, Outcome]:
-    """What the tracker knows of jobs whose launcher came back with nothing.
+    """Return the tracked outcomes of jobs whose launcher returned none.
 
     Args:
         jobs: that were launched.

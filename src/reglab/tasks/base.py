@@ -25,7 +25,7 @@ class Task(ABC):
 
     @abstractmethod
     def figures(self, outputs: Tensor, targets: Tensor, *, full: bool) -> dict[str, Tensor]:
-        """Float64 scalars by name for a whole part of the data, computed in float64 whatever the model computes in.
+        """Return float64 scalars by name for a whole part of the data, computed in float64 for any model precision.
 
         Args:
             outputs: what `kept` gave of what the model says, (rows, classes) or (rows,).
@@ -37,6 +37,6 @@ class Task(ABC):
 def exact(values: Tensor, *, copy: bool = False) -> Tensor:
     """Return the values in float64, on the CPU where their device has no such numbers.
 
-    Sums and differences of squares in float32 lose every digit where values lie far from 0.
+    Sums and differences of squares in float32 lose all digits if values are far from 0.
     """
     return values.to("cpu" if values.device.type == "mps" else values.device, torch.float64, copy=copy)

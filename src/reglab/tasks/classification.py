@@ -55,7 +55,7 @@ def balanced_accuracy(predicted: Tensor, targets: Tensor, classes: int) -> Tenso
 def calibration_error(outputs: Tensor, targets: Tensor, bins: int = 15) -> Tensor:
     """Expected calibration error in the L1 norm over equal bins of confidence, from 0 to 1, a scalar.
 
-    A bin holds its lower edge, the last one 1 as well. Guo et al. 2017, "On Calibration of Modern Neural Networks".
+    A bin includes its lower edge, the last bin also 1. Guo et al. 2017, "On Calibration of Modern Neural Networks".
     torchmetrics' own, and its accuracies, are rounded to float32.
 
     Args:

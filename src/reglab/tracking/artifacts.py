@@ -64,7 +64,7 @@ class Artifacts:
             self._client.log_artifacts(self._run_id, temporary, path)
 
     def read_text(self, path: str) -> str | None:
-        """The text at `path`, None where there is none.
+        """Return the text at `path`, None if there is none.
 
         Raises:
             ConfigError: it is no text in UTF-8, or larger than `LARGEST` bytes.
@@ -78,10 +78,10 @@ class Artifacts:
                 raise self.damaged(path, error) from error
 
     def read_json(self, path: str, kind: type[_Kind]) -> _Kind | None:
-        """The value of the JSON file at `path`, None where there is none.
+        """Return the value of the JSON file at `path`, None if there is none.
 
         Raises:
-            ConfigError: it is no JSON, or holds no `kind` (dict or list).
+            ConfigError: not JSON, or not of type `kind` (dict or list).
         """
         return self._read(path, kind, json.loads)
 
@@ -98,7 +98,7 @@ class Artifacts:
         except (ValueError, RecursionError, yaml.YAMLError) as error:
             raise self.damaged(path, error) from error
         if not isinstance(value, kind):
-            raise self.damaged(path, f"holds no {kind.__name__}")
+            raise self.damaged(path, f"is not a {kind.__name__}")
         return value
 
     def damaged(self, path: str, problem: object) -> ConfigError:

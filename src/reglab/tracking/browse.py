@@ -22,7 +22,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
         open_browser: opens the link in the user's browser, too.
 
     Raises:
-        ConfigError: the store cannot be used, or holds no such experiment.
+        ConfigError: the store cannot be used, or has no such experiment.
         Stopped: a signal other than Ctrl-C ended it.
         ServerEnded: the server died.
     """
@@ -56,7 +56,7 @@ def find(uri: str | None, experiment: str) -> Store:
     """The store with `experiment`, which must be there.
 
     Raises:
-        ConfigError: the store cannot be used, is read-only, or does not hold this experiment.
+        ConfigError: the store cannot be used, is read-only, or does not have this experiment.
     """
     store = existing(uri, experiment)
     if store.read_only:
@@ -74,7 +74,7 @@ def tell_runs(store: Store) -> None:
             f"more than {view.PAGE} runs: the page opens on the newest {view.PAGE}, 'Load more' below them adds others"
         )
     if mixed := view.mixed_strengths(runs):
-        note(f"a strategy's means are over all its {', '.join(mixed)}: 'Group by' on the page tells them apart")
+        note(f"a strategy's means are over all its {', '.join(mixed)}: 'Group by' on the page separates them")
 
 
 def _tell_link(address: str, store: Store, open_browser: bool) -> None:

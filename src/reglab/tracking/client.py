@@ -1,4 +1,4 @@
-"""MLflow's client with patience: a call that waits says so, is repeated while the store is busy, and ends."""
+"""MLflow's client with retries: waits are announced and limited; calls are repeated while the store is busy."""
 
 import functools
 import logging
@@ -18,7 +18,7 @@ BUSY_S = 120.0  # a database that another process has locked is waited for
 _RESTART_S = 12.0  # a database server that restarts too; as long as MLflow repeats requests to its own server
 _CALL_S = 120.0  # one call to a server that answers byte by byte
 _PAUSE_S = 0.25
-# Files take as long as their size needs. Each request of theirs has a limit of its own.
+# Files take as long as their size needs. Each of their requests has a limit.
 _FILES = ("log_artifact", "log_artifacts", "log_text", "log_model_artifacts", "download_artifacts")
 
 
@@ -34,12 +34,12 @@ def client_of(place: Place, tracking_uri: str | None = None) -> MlflowClient:
 
 
 def impatient(client: MlflowClient) -> MlflowClient:
-    """The client without repetitions and messages, for calls that can be left out."""
+    """Return the client without retries and messages, for calls that may be skipped."""
     return client._client if isinstance(client, _Patient) else client
 
 
 def repeated(client: MlflowClient, function: Callable[..., Any], *args: Any) -> Any:
-    """The value of a function that asks the client's database by other ways, with the client's patience."""
+    """Call a function that queries the client's database directly, with the client's retries."""
     return patiently(client._place, function, *args, limit=None) if isinstance(client, _Patient) else function(*args)
 
 
@@ -64,13 +64,13 @@ def patiently(
     after: float = ANNOUNCE_S,
     **kwargs: Any,
 ) -> Any:
-    """The value of a function that asks the store, called again while the database is locked or its server restarts.
+    """Call a function that queries the store; retry while the database is locked or its server restarts.
 
     Args:
         place: the store.
         function: called with the other arguments.
         limit: seconds for one call.
-        after: seconds before a line says what it waits for.
+        after: seconds before the wait is announced.
 
     Raises:
         StoreLost: another process has locked the database for `BUSY_S` seconds, or the store does not answer any more.
@@ -111,7 +111,7 @@ def _patience(place: Place, error: Exception) -> float:
 
 
 def _unanswered(error: Exception) -> bool:
-    """Whether the question itself failed, and not its answer."""
+    """Whether the request itself failed, rather than its response."""
     return isinstance(error.__cause__ or error.__context__ or error, OSError | OperationalError)
 
 

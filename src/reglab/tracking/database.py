@@ -1,4 +1,4 @@
-"""MLflow's connections to a database, made by us: they fail at once, wait for seconds, and can be read-only.
+"""Connections to a database for MLflow: they fail at once, wait for seconds, and can be read-only.
 
 MLflow's own start tries to connect ten times, which takes 105 s. It looks for connections of its store in
 ``_engine_map`` first; tests fail where a version of MLflow no longer does.
@@ -63,7 +63,7 @@ def connect(place: Place, *, writes: bool = True) -> str:
 
 
 def has_tables(uri: str) -> bool:
-    """Whether the database that `connect` returned this URI for holds MLflow's tables."""
+    """Whether the database of a URI returned by `connect` has MLflow's tables."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     return inspect(SqlAlchemyStore._engine_map[uri]).has_table("experiments")
@@ -100,7 +100,7 @@ def _readable(path: Path) -> str:
             connection.execute("SELECT count(*) FROM sqlite_master")
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
-                return uri  # MLflow's own question says what is wrong
+                return uri  # MLflow's own query reports the error
         else:
             return uri
         finally:

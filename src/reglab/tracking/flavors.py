@@ -41,7 +41,7 @@ def save_graph(
         metadata: for users of the model; plain values.
 
     Raises:
-        ValueError: the network holds tensors or objects that only a pickle can keep.
+        ValueError: the network has tensors or objects that can only be stored as a pickle.
     """
     import mlflow.pyfunc
 
@@ -58,7 +58,7 @@ def save_graph(
     archive.parent.mkdir()
     torch.export.save(program, archive)
     if pickled := _pickled(archive):
-        raise ValueError(f"only a pickle can keep {', '.join(pickled[:3])}")
+        raise ValueError(f"cannot be stored without a pickle: {', '.join(pickled[:3])}")
     model = Model.load(str(folder))
     flavor = model.flavors["python_function"]
     flavor["model_code_path"] = Path(flavor["model_code_path"]).name  # MLflow writes the path on this machine
@@ -69,7 +69,7 @@ def save_graph(
 
 
 def _pickled(archive: Path) -> list[str]:
-    """Names of the tensors and objects that the archive holds as pickles."""
+    """Return the names of the tensors and objects that are pickles in the archive."""
     found = []
     with zipfile.ZipFile(archive) as members:
         for name in members.namelist():

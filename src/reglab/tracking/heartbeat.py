@@ -74,7 +74,7 @@ def lives(tags: Mapping[str, str]) -> bool:
 
 
 def _age(tags: Mapping[str, str]) -> float | None:
-    """Seconds since the last beat; None where there is none that a clock could have given."""
+    """Return the seconds since the last beat; None if there is none, or its time is not valid."""
     try:
         age = time.time() - float(tags[TAG][:_LONGEST])
     except (KeyError, ValueError, OverflowError):
@@ -83,7 +83,7 @@ def _age(tags: Mapping[str, str]) -> float | None:
 
 
 def unknown(tags: Mapping[str, str]) -> str | None:
-    """Why nothing can be known of a RUNNING run's owner, in a few words; None where it can."""
+    """Return why the owner of a RUNNING run cannot be checked, in a few words; None if it can."""
     if not owner.is_readable(tags.get(owner.TAG)):
         return f"its tag {owner.TAG} names no process"
     if owner.is_elsewhere(tags[owner.TAG]) and _age(tags) is None:

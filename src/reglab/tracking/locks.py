@@ -1,4 +1,4 @@
-"""One process at a time: a lock file beside a sqlite database, an advisory lock inside PostgreSQL."""
+"""Locks of a store, for one process at a time: a file beside a SQLite database, an advisory lock inside PostgreSQL."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from reglab.tracking.uri import Place
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-LOCK_S = 120.0  # what is locked for longer than this is not being made, but stuck
+LOCK_S = 120.0  # seconds; no regular holder of the lock takes longer
 _POLL_S = 0.1
 _held: dict[tuple[str, str], "tuple[Connection, int]"] = {}  # advisory locks of this process, and how often
 _own = threading.RLock()
@@ -30,13 +30,14 @@ _own = threading.RLock()
 def locked(place: Place, of: str = "", *, timeout: float = LOCK_S) -> Iterator[None]:
     """Hold the store's lock inside the block; re-entrant within a process.
 
-    PostgreSQL holds it itself, for all hosts, and lets it go where a process dies. For sqlite it is a file beside the
-    database. For servers and other databases it is a file of this host: processes of other hosts are not kept out.
+    In PostgreSQL it is a session-level advisory lock for all hosts, released when the process ends; it needs session
+    pooling behind PgBouncer. For SQLite it is a file beside the database. For servers and other databases it is a file
+    on this host, which does not exclude processes of other hosts.
 
     Args:
         place: the store.
-        of: which of its locks.
-        timeout: seconds; -1: as long as it takes.
+        of: the name of the lock; empty: the store's main lock.
+        timeout: seconds; -1: no limit.
 
     Raises:
         StoreLost: another process has held it for `timeout` seconds.
@@ -63,7 +64,7 @@ def locked(place: Place, of: str = "", *, timeout: float = LOCK_S) -> Iterator[N
 
 
 def lock_file(place: Place, of: str = "") -> Path:
-    """The file whose lock stands for the store's."""
+    """Return the lock file of a store."""
     if place.database is not None:
         return place.database.with_name(f"{place.database.name}{of}.lock")
     name = hashlib.sha256(f"{os.getuid()} {place.uri}".encode()).hexdigest()[:16]
@@ -71,7 +72,7 @@ def lock_file(place: Place, of: str = "") -> Path:
 
 
 def holder(path: Path) -> str | None:
-    """The process that holds a lock on a file, ``process 123 (stopped)``; None where Linux does not list one."""
+    """Return the process that holds a lock on a file, ``process 123 (stopped)``; None if Linux lists none."""
     with suppress(OSError, ValueError):
         status = path.stat()
         file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
@@ -125,7 +126,7 @@ def _release(place: Place, of: str) -> None:
 
 
 def _number(of: str) -> int:
-    """The lock's key, a signed 64-bit integer; PostgreSQL keeps those of each database apart."""
+    """Return the lock's key, a signed 64-bit integer; PostgreSQL has separate locks for each database."""
     return int.from_bytes(hashlib.sha256(f"reglab{of}".encode()).digest()[:8], signed=True)
 
 

@@ -84,7 +84,7 @@ def finished(store: Store, config_hashes: Sequence[str]) -> dict[str, Record]:
 
 
 def of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
-    """FINISHED runs of these recipes, oldest first, whatever their code and libraries; reruns do not count.
+    """Return FINISHED runs of these recipes with any code and libraries, oldest first, without reruns.
 
     A run of the first identity rule has no tag `recipe_hash`: its `config_hash` is the same.
     """
@@ -112,7 +112,7 @@ def is_in_progress(record: Record) -> bool:
 
 
 def whole(store: Store, record: Record, tag: str) -> str | None:
-    """The value of a tag, also where the store keeps a part of it (see `values.fitted`); None where it has none."""
+    """Return the whole value of a tag, also of one that is cut (see `values.fitted`); None if there is none."""
     value = record.tags.get(tag)
     found = values.whole_path(tag, value) if value else None
     if value is None or found is None:
@@ -123,12 +123,12 @@ def whole(store: Store, record: Record, tag: str) -> str | None:
 
 
 def about(store: Store, record: Record) -> dict[str, Any]:
-    """The run's tag `about`: its setting by dotted key; empty where it has none that can be read."""
+    """Return the run's tag `about`, its setting by dotted key; empty if it has none that can be read."""
     return values.mapping(whole(store, record, "about"))
 
 
 def code(store: Store, record: Record) -> dict[str, Any]:
-    """The run's tag `code`: a digest for each part of its code; empty where it has none that can be read."""
+    """Return the run's tag `code`, a digest for each part of its code; empty if it has none that can be read."""
     return values.mapping(whole(store, record, "code"))
 
 
@@ -159,25 +159,25 @@ def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, f
 def bury(store: Store) -> list[str]:
     """Ends as KILLED what is RUNNING though its process is gone, or silent on another host; returns the ids.
 
-    A read-only store stays as it is.
+    A read-only store is not changed.
     """
-    buried: list[str] = []
+    killed: list[str] = []
     if store.read_only:
-        return buried
+        return killed
     for record in runs(store, status="RUNNING"):
         if heartbeat.lost(record.tags) is None:
             continue
         try:
-            # Read again: since the search it may have ended properly, or been heard.
+            # Read again: since the search the run may have ended, or sent a heartbeat.
             run = store.client.get_run(record.run_id)
             if run.info.status == "RUNNING" and (reason := heartbeat.lost(run.data.tags)):
                 store.client.set_tag(record.run_id, "error", reason)
                 store.client.set_terminated(record.run_id, "KILLED")
-                buried.append(record.run_id)
-        except MlflowException as error:  # of this run alone: it was deleted, or is damaged
+                killed.append(record.run_id)
+        except MlflowException as error:  # only of this run: it was deleted, or is damaged
             line = (str(error).strip().splitlines() or [""])[0][:200]
             note(f"run {record.run_id} could not be marked KILLED: {line}")
-    return buried
+    return killed
 
 
 def _pages(client: MlflowClient, experiment_id: str, filter: str) -> Iterator[Run]:

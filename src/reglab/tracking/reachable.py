@@ -1,4 +1,4 @@
-"""Whether a server or a database answers, asked within seconds and without MLflow."""
+"""Checks within seconds, without MLflow, that a server or a database answers."""
 
 import socket
 import threading
@@ -12,9 +12,9 @@ _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 def server_problem(uri: str) -> str:
-    """What is wrong with an MLflow server, in one line with the remedy; empty where it answers.
+    """Return the problem of an MLflow server, in one line with the remedy; empty if it answers.
 
-    It is asked for /health, which some hosts do not serve, then for its API, which can be broken on a healthy server.
+    Requests /health, which some hosts do not serve, then the API, which can be broken on a healthy server.
     """
     answered = threading.Event()
     problem = _in_time(lambda: _asked(uri, answered), _TIMEOUT_S + _API_S, answered)
@@ -22,7 +22,7 @@ def server_problem(uri: str) -> str:
 
 
 def database_problem(uri: str) -> str:
-    """What is wrong with a database server, in one line with the remedy; empty where it lets us in.
+    """Return the problem of a database server, in one line with the remedy; empty if it accepts a connection.
 
     Its port is tried first: drivers look up names and wait in their own ways.
     """
@@ -38,7 +38,7 @@ def database_problem(uri: str) -> str:
 
 
 def _in_time(ask: Callable[[], str], seconds: float, answered: threading.Event | None = None) -> str:
-    """What `ask` returns, from a thread: a name look-up has no limit of its own, and some drivers have none.
+    """Call `ask` in a thread, with a limit: name look-ups and some drivers have none.
 
     Args:
         ask: returns a problem, or nothing.
@@ -66,7 +66,7 @@ def _no_answer(seconds: float) -> str:
 
 
 def _asked(uri: str, answered: threading.Event) -> str:
-    """What is wrong with the server at `uri`; empty when it answers."""
+    """Return the problem of the server at `uri`; empty if it answers."""
     import http.client
     import urllib.error
     import urllib.request
@@ -120,7 +120,7 @@ def _port_problem(host: str, port: int) -> str:
 
 
 def _connection_problem(uri: str) -> str:
-    """What is wrong with a database; empty when it lets us in."""
+    """Return the problem of a database; empty if it accepts a connection."""
     from sqlalchemy import create_engine
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool

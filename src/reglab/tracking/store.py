@@ -109,7 +109,7 @@ def _reader(place: Place) -> MlflowClient:
         return client_of(place)
     uri = database.connect(place, writes=False)
     if not database.has_tables(uri):  # MLflow would make them
-        raise NothingTracked(str(place.error("holds no tables of MLflow, so nothing was tracked there yet")))
+        raise NothingTracked(str(place.error("has no tables of MLflow, so nothing was tracked there yet")))
     return client_of(place, uri)
 
 

@@ -171,7 +171,7 @@ def _check_database(place: Place, path: Path, writes: bool) -> None:
             _check_folder(place, path.parent)
         if not path.exists():
             return
-        if writes and not path.stat().st_mode & 0o222:  # root could write it all the same, but somebody said not to
+        if writes and not path.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
             raise place.error("the database is read-only; make it writable (chmod u+w) or name another")
         if not os.access(path, os.W_OK if writes else os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -1,6 +1,6 @@
-"""Tags, params and names as every store keeps them: of one length, whatever the database; longer ones whole in a file.
+"""Tags, params and names within the limits of every store; the whole of a longer value is an artifact.
 
-PostgreSQL refuses what sqlite takes and what MLflow cuts without a word.
+PostgreSQL refuses longer values, SQLite accepts them, and MLflow cuts some silently.
 """
 
 import json

@@ -42,7 +42,7 @@ def build_data(cfg: DictConfig) -> TensorData:
 
 
 def drawing_data(cfg: DictConfig) -> AbstractContextManager[None]:
-    """Seed the global generators for a data set that draws from them: by the split seed alone, then restore them."""
+    """Seed the global generators with the split seed for a data set that draws from them, then restore them."""
     return seeded(int(cfg.data.split_seed), "data")
 
 
@@ -61,7 +61,7 @@ def build_task(data: TensorData) -> Task:
 
 
 def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
-    """Build the network in training mode, sized by the data; its initial weights depend on the seed alone.
+    """Build the network in training mode, sized by the data; its initial weights depend only on the seed.
 
     Raises:
         ConfigError: two networks of a user's class differ in their initial weights, or it has lazy layers that no pass
@@ -104,7 +104,7 @@ _COPIES = 3  # of the weights, at least: themselves, their gradients, and the be
 
 
 def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
-    """Refuse a network of reglab's own that this machine's memory cannot hold, by making it without memory.
+    """Refuse a network of reglab that needs more than this machine's memory; build it on the meta device.
 
     Raises:
         ConfigError: names the key of the model with the largest number.
@@ -125,7 +125,7 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
     except (RuntimeError, OverflowError) as error:
         if "overflow" in str(error).lower() or isinstance(error, OverflowError):
             raise ConfigError(f"{here}: more weights than can be counted; choose smaller numbers") from error
-        return  # made in earnest it tells the same
+        return  # the real build reports the same error
     there = psutil.virtual_memory().total
     if needed > there:
         raise ConfigError(

@@ -47,8 +47,8 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
 
     def criterion(outputs: Tensor) -> Tensor:  # in float64: the difference of two losses is small beside them
         wanted = exact(targets) if targets.is_floating_point() else targets
-        said = exact(outputs)
-        return task.criterion(said, wanted.to(said.device))
+        predicted = exact(outputs)
+        return task.criterion(predicted, wanted.to(predicted.device))
 
     with in_mode(model, training=False), torch.enable_grad():
         loss = criterion(model(inputs))

@@ -22,8 +22,8 @@ def log_recipe(tracked: TrackedRun, cfg: DictConfig, overrides: Sequence[str]) -
     tracked.log_text(
         yaml.safe_dump(redact_uris(as_kept(overrides, cfg)), allow_unicode=True, width=4096), "overrides.yaml"
     )
-    told = environment(cfg.trainer.accelerator) | {"code": code(cfg).modules}
-    tracked.log_text(json.dumps(told, indent=2, sort_keys=True), "environment.json")
+    described = environment(cfg.trainer.accelerator) | {"code": code(cfg).modules}
+    tracked.log_text(json.dumps(described, indent=2, sort_keys=True), "environment.json")
 
 
 def as_kept(overrides: Sequence[str], cfg: DictConfig) -> list[str]:

@@ -1,6 +1,6 @@
 """The effect guard: one training step with a regularizer and one without must differ, or it is refused.
 
-No method is trusted to act because it was attached: a forward pass may never call the layers that hold its hooks, or
+An attached method may have no effect: a forward pass may never call the layers with its hooks, or
 call them in eval mode, or throw away what they change. So before training the same step is taken with and without each
 method, from the same weights and random numbers, and all that it changed is put back.
 """
@@ -39,7 +39,7 @@ class MeasuredStep:
         model: what the regularizers are attached to, in the modes of training.
         regularizers: in the order in which they act.
         groups: of parameters, as an optimizer has them.
-        state: modules whose state a step may change; it is put back.
+        state: modules whose state a step may change; it is restored.
         loss: of the first batch, a scalar, through the regularizers' hooks.
         after_backward: adds gradients that do not come through the loss.
         precision: context of a forward pass by itself.
@@ -67,7 +67,7 @@ def step_of(fit: Fit, batch: tuple[Tensor, Tensor], rows: int = 8) -> MeasuredSt
 
 
 def check_effects(step: MeasuredStep) -> list[str]:
-    """Refuse each regularizer that leaves the loss, the gradients and the weights of a step as they are without it.
+    """Refuse each regularizer with which the loss, gradients and weights of a step equal those without it.
 
     "Without" is at the off values of its strengths, which is bit for bit no regularizer; where it has none, it is kept
     from acting. It is measured at the strengths of the run, and where nothing differs there at `Regularizer.probe`, so
@@ -99,7 +99,7 @@ class NoEffectError(ConfigError):
 
 
 class _Try(NamedTuple):
-    """A loss or a whole step, at the weights as they are or at others near them, from the random numbers of a seed."""
+    """Compute a loss or a whole step, at the present weights or perturbed ones, from the random numbers of a seed."""
 
     whole: bool
     elsewhere: bool = False
@@ -107,7 +107,7 @@ class _Try(NamedTuple):
 
 
 def check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
-    """Refuse a network whose passes in eval mode over the same rows differ; its state stays as it is.
+    """Refuse a network whose passes in eval mode over the same rows differ; its state is restored.
 
     Args:
         key: names the network.
@@ -120,7 +120,7 @@ def check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
     if evaluation_differs(model, lambda: model(inputs)):
         raise ConfigError(
             f"{key}: two passes in eval mode over the same rows differ, so validation and test would be figures of one "
-            "random draw; draw in training mode alone, as F.dropout(x, p, training=self.training) and nn.Dropout do"
+            "random draw; draw only in training mode, as F.dropout(x, p, training=self.training) and nn.Dropout do"
         )
 
 
@@ -147,7 +147,7 @@ def evaluation_differs(model: nn.Module, outputs: Callable[[], Any]) -> bool:
 def noisy_parts(step: MeasuredStep) -> list[str]:
     """Return the names of the outermost parts that a step calls and whose outputs in eval mode are random.
 
-    Only the model itself is looked at where it is called, else its children.
+    Only the model itself if it is called, otherwise its children.
     """
     calls: dict[str, tuple[nn.Module, Any, Any]] = {}
 
@@ -192,7 +192,7 @@ class _Guard:
         self._compiled = any(isinstance(m, torch._dynamo.OptimizedModule) for m in step.model.modules())
 
     def acts(self, regularizer: Regularizer) -> bool:
-        """Whether something differs: the loss alone is the cheapest to see, the last tries are those at the probes."""
+        """Whether something differs: the loss is compared first, as it is cheapest; the probes are tried last."""
         probes = _probes(regularizer)
         if any(self._differs(regularizer, {}, _Try(whole)) for whole in (False, True)):
             return True
@@ -255,7 +255,7 @@ class _Guard:
         """One line for a method without effect."""
         reason, remedy = self._reason(regularizer)
         if not type(regularizer).__module__.startswith("reglab."):
-            remedy += "; if it acts under a condition alone, declare strengths that meet it as `probe` of its class"
+            remedy += "; if it acts only under a condition, declare strengths that meet it as `probe` of its class"
         return (
             f"regularizer={regularizer.name}: no effect on the first batch (loss, gradients and weights equal those "
             f"without it): {reason}; {remedy}"
@@ -284,7 +284,7 @@ class _Guard:
         return "a step at its off value is the same", "leave it out"
 
     def _calls(self, regularizers: Iterable[Regularizer]) -> dict[str, bool]:
-        """Of modules that hold hooks and are called: whether any call is in training mode."""
+        """Modules with hooks that are called, and whether any call is in training mode."""
         called: dict[str, bool] = {}
         self._snapshot.restore()
         with _each_hook(regularizers, lambda hook, act: _counted(hook.place, act, called)), seeded(0, "guard"):
@@ -362,7 +362,7 @@ def _muted(regularizer: Regularizer, compiled: bool) -> Iterator[None]:
 
 @contextmanager
 def _each_hook(regularizers: Iterable[Regularizer], replaced: Callable[[Any, Any], Any]) -> Iterator[None]:
-    """Other functions in the place of the methods' hooks on the model, which keep their order."""
+    """Replace the methods' hooks on the model by other functions, in the same order."""
     hooks = [hook for regularizer in regularizers for hook in regularizer.hooks if hook.key in hook.hooks]
     before = [hook.hooks[hook.key] for hook in hooks]
     try:

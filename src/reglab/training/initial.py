@@ -1,4 +1,4 @@
-"""Initial weights: from the seed alone, whatever draws them, with a hash as proof."""
+"""Initial weights that depend only on the seed, with a hash as proof."""
 
 import hashlib
 from collections.abc import Callable

@@ -37,7 +37,7 @@ def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer], model:
 
 
 def baseline_notes(model: nn.Module) -> list[str]:
-    """Report what a model brings along under every strategy: dropout of its own, and parts that stay in eval mode.
+    """Report what a model has under every strategy: its own dropout, and parts that stay in eval mode.
 
     Args:
         model: in training mode, without regularizers.
@@ -95,7 +95,7 @@ def too_short(regularizers: Iterable[Regularizer], steps: int, evaluations: int)
 
 
 def is_off(regularizer: Regularizer) -> bool:
-    """Whether its strengths as they are now mean no regularizer."""
+    """Whether all its present strengths are at their off values."""
     return bool(regularizer.off) and _off_in(1, regularizer, {})
 
 

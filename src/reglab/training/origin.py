@@ -40,7 +40,7 @@ class Origin:
         overrides: what composed it.
         config: its ``config.yaml``, as plain values; empty where it has none.
         environment: its ``environment.json``; empty where it has none.
-        typed: what whoever asks for it has typed, and so means to be used.
+        typed: the settings that the user has typed.
     """
 
     store: Store
@@ -52,12 +52,12 @@ class Origin:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Its setting, by keys joined by dots; empty where it has none."""
+        """Its setting by dotted key; empty if it has none."""
         return queries.about(self.store, self.record)
 
     @property
     def code(self) -> dict[str, Any]:
-        """A digest for each part of its code; empty where it was tracked under rule 1."""
+        """A digest for each part of its code; empty if it was tracked under rule 1."""
         return queries.code(self.store, self.record)
 
 
@@ -81,7 +81,7 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
     files = artifacts.of(store, run_id)
     overrides = files.read_yaml("overrides.yaml", list)
     if overrides is not None and not all(isinstance(override, str) for override in overrides):
-        raise files.damaged("overrides.yaml", "holds no list of overrides")
+        raise files.damaged("overrides.yaml", "is not a list of overrides")
     if overrides is None:
         raise ConfigError(f"run_id={run_id}: has no overrides.yaml: give a run that make train or make sweep has made")
     config = files.read_yaml("config.yaml", dict) or {}
@@ -105,7 +105,7 @@ def composed(origin: Origin, reads: Sequence[str] = ("data", "model")) -> DictCo
     check_targets(cfg)
     take_typed(cfg, origin.typed, reads)
     if "data.path" in origin.typed.values and cfg.data.get("name", "") is None:
-        cfg.data.name = str(origin.record.tags.get("data"))  # not that of the file, wherever it lies now
+        cfg.data.name = str(origin.record.tags.get("data"))  # not that of the file, which may have moved
     return cfg
 
 
@@ -153,7 +153,7 @@ def _tuned(origin: Origin) -> str | None:
 
 
 def as_overrides(origin: Origin) -> list[str]:
-    """The run's overrides, with what was typed in the place of what they say."""
+    """Return the run's overrides, with the typed values in place."""
     own = [o for o in origin.overrides if o.lstrip("+").partition("=")[0] not in origin.typed.values]
     return own + [f"{key}={as_typed(value)}" for key, value in origin.typed.values.items()]
 
@@ -179,11 +179,11 @@ def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data",
             continue
         if before is None and name not in origin.typed.values:
             continue
-        said = f"run_id={origin.record.run_id}: {name}={cfg[section][key]}: "
+        where = f"run_id={origin.record.run_id}: {name}={cfg[section][key]}: "
         if before is None:
-            raise ConfigError(f"{said}what the run read is not recorded; give another run")
+            raise ConfigError(f"{where}the content that the run read is not recorded; give another run")
         raise ConfigError(
-            f"{said}has another content now (SHA-256 then {str(before)[:12]}, now {here[:12]}); put back what it was "
+            f"{where}content has changed (SHA-256 then {str(before)[:12]}, now {here[:12]}); restore what it was "
             "trained on"
         )
 
@@ -195,7 +195,7 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
         ConfigError: names the modules that differ, or the parts, and the commits.
     """
     run_id, then, now = origin.record.run_id, origin.code, code(cfg)
-    if not then:  # rule 1 kept that of a user's own file alone
+    if not then:  # rule 1 recorded only that of a user's own file
         before = origin.about.get("model.code")
         if before and before != content(source_file(cfg.model.get("target"), "model.target")):
             _refuse_code(origin, f"model.target={cfg.model.get('target')}")
@@ -220,7 +220,7 @@ def _refuse_code(origin: Origin, what: str) -> None:
     now = (git_commit() or "unknown")[:7] + (" with changes" if git_dirty() else "")
     raise ConfigError(
         f"run_id={origin.record.run_id}: was trained with other code: {what} (commit then {then}, now {now}); put it "
-        "back, or go on with the code as it is now by code=changed"
+        "back, or accept the present code by code=changed"
     )
 
 

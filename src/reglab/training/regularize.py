@@ -105,7 +105,7 @@ class Regularize(pl.Callback):
             if noisy := noisy_parts(step):
                 remarks.append(
                     f"{', '.join(name or 'the module' for name in noisy)} gives random outputs in eval mode; draw in "
-                    "training mode alone, as F.dropout(x, p, training=self.training) does"
+                    "training mode only, as F.dropout(x, p, training=self.training) does"
                 )
             for remark in remarks:
                 rank_zero_warn(f"Regularize: {remark}")

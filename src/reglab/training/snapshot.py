@@ -1,4 +1,4 @@
-"""The state of modules, put back after passes that are no part of training."""
+"""The state of modules, restored after passes that are not part of training."""
 
 import random
 from collections import OrderedDict, defaultdict, deque
@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 
 class Snapshot:
-    """The state of modules, which is put back before each step and at the end.
+    """The state of modules, restored before each step and at the end.
 
     Parameters that are trained and all buffers by value, with gradients and modes; of what else a module holds numbers
     and references, the contents of lists, dictionaries, sets and tensors, and the state of random generators. What lies

@@ -100,7 +100,7 @@ _FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]] = {
 
 
 def set_threads(threads: int) -> list[str]:
-    """Set what numbers depend on in this process, whatever was set before (an earlier run, a caller, a user's module).
+    """Set torch's global settings that results depend on, whatever an earlier run, a caller or a user's module set.
 
     The number of threads (it changes the last bits); new tensors in float32, computed in full precision; kernels that
     are not chosen by timing. Denormal numbers are taken as zero: weights that a penalty shrinks for long become

@@ -1,4 +1,4 @@
-"""The folder of a report: which it is, and whether it can be written, known before anything trains."""
+"""The folder of a report, checked before anything trains."""
 
 import os
 import re
@@ -12,34 +12,34 @@ PAGE, BOARD = "report.html", "leaderboard.csv"
 _LONGEST = 200  # characters of the folder's name: a draft beside it has a longer one
 
 
-def folder_of(told: str | Path | None, name: str) -> Path:
-    """Where a report goes.
+def folder_of(directory: str | Path | None, name: str) -> Path:
+    """Return the folder of a report.
 
     Args:
-        told: ``report.dir``; None: ``reports/<name>`` in the project.
+        directory: ``report.dir``; None: ``reports/<name>`` in the project.
         name: of the sweep, study or experiment.
     """
-    return Path(told).expanduser().absolute() if told else PROJECT / "reports" / slug(name)
+    return Path(directory).expanduser().absolute() if directory else PROJECT / "reports" / slug(name)
 
 
 def slug(name: str) -> str:
-    """The name as a folder or a file may be called."""
+    """Return the name with the characters that file names allow."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:_LONGEST] or "report"
 
 
-def check_folder(told: str | None, name: str) -> None:
-    """Refuse a folder that the report could not be written to; nothing is left behind.
+def check_folder(directory: str | None, name: str) -> None:
+    """Refuse a folder that the report cannot be written to.
 
     Args:
-        told: ``report.dir``; None: ``reports/<name>`` in the project.
+        directory: ``report.dir``; None: ``reports/<name>`` in the project.
         name: of the sweep, study or experiment.
 
     Raises:
         ConfigError: a file or folder is in the way, or a folder cannot be written.
     """
-    folder = folder_of(told, name)
+    folder = folder_of(directory, name)
     if problem := _problem(folder):
-        raise ConfigError(f"report.dir={told or 'null'}: {problem}; name another folder")
+        raise ConfigError(f"report.dir={directory or 'null'}: {problem}; name another folder")
 
 
 def _problem(folder: Path) -> str | None:
@@ -55,7 +55,7 @@ def _problem(folder: Path) -> str | None:
             there = next(path for path in (place, *place.parents) if os.path.lexists(path))
             if not there.is_dir():
                 return f"{there} is no folder"
-            if not there.stat().st_mode & 0o222:  # root could write it all the same, but somebody said not to
+            if not there.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
                 return f"the folder {there} is read-only"
             with tempfile.TemporaryFile(dir=there):
                 pass

@@ -62,7 +62,7 @@ def fits(lines: Sequence[Line], width: int) -> bool:
 
 
 def stacked(lines: Sequence[Line], metric: str, unit: str, width: int = 40) -> "Text":
-    """The leaderboard for a narrow terminal: each entry in lines of its own, its name first."""
+    """Return the leaderboard for a narrow terminal: each entry on several lines, its name first."""
     from rich.text import Text
 
     shown = Text(f"{metric}\n", overflow="fold")
@@ -167,7 +167,7 @@ def markdown(report: Report) -> str:
 
 
 def _as_text(text: str) -> str:
-    """A text that Markdown shows as it is: no link, no table, no HTML."""
+    """Escape a text for Markdown: no link, no table, no HTML."""
     return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", visible(text))
 
 
