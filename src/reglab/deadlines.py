@@ -64,7 +64,7 @@ def waiting(
         line: what it waits for, or a function that returns it when it is written; None: write nothing.
         after: seconds before the line is written.
         limit: seconds before `error` is raised inside the block. It reaches Python code and system calls of the main
-            thread; C code that does not look at signals ends first, and other threads have no limit.
+            thread; C code that does not handle signals ends first, and other threads have no limit.
         error: what is raised; default `Overdue(limit)`.
     """
     now = time.monotonic()

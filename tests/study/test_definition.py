@@ -117,20 +117,20 @@ WRONG = {
     "study.max_seconds=-1": "study.max_seconds=-1: must be a finite number above 0",
     "+study.common.seed=3": "study.common.seed=3: a study sets it itself; leave it out",
     "++study.common.regularizer=l1": "study.common.regularizer=l1: a study sets it itself; leave it out",
-    "++study.common.tracking.uri=x": "study.common.tracking.uri=x: is of the study as a whole; set tracking.uri=x",
-    "++study.common.workers=2": "study.common.workers=2: is of the study as a whole; set workers=2",
+    "++study.common.tracking.uri=x": "study.common.tracking.uri=x: applies to the whole study; set tracking.uri=x",
+    "++study.common.workers=2": "study.common.workers=2: applies to the whole study; set workers=2",
     "++study.common.optimiser=sgd": "study.common.optimiser=sgd: no such key of a run; did you mean optimizer?",
     "study.common=5": "study.common=5: must be overrides, as in {trainer:{max_epochs:30}}, or null",
     "study.tasks=[{data:digits,seed:3}]": "study.tasks.seed=[3]: a study sets it itself; leave it out",
     "study.tasks=[{data:digits,regularizer:l1}]": "study.tasks.regularizer=[l1]: a study sets it itself; leave it out",
     "study.tasks=[{data:digits,tracking.uri:x}]": (
-        "study.tasks.tracking.uri=[x]: is of the study as a whole; set tracking.uri=x"
+        "study.tasks.tracking.uri=[x]: applies to the whole study; set tracking.uri=x"
     ),
     "study.space=5": "study.space=5: must be ranges, as in {optimizer:{lr:",
     "++study.space.seed={low:0,high:9}": "study.space.seed={low:0,high:9}: a study sets seeds itself; leave it out",
     "++study.space.data.split_seed={low:0,high:9}": "study.space.data.split_seed={low:0,high:9}: a study sets seeds",
     "++study.space.tracking.weights={choices:[best,none]}": "study.space.tracking.weights={choices:[best,none]}: is no",
-    "++study.space.data={choices:[digits,wine]}": "study.space.data={choices:[digits,wine]}: is no number to search",
+    "++study.space.data={choices:[digits,wine]}": "study.space.data={choices:[digits,wine]}: not a number",
     "study.trials=1000000000": "study.trials=1000000000: must be a whole number of 1 or more, at most 10000",
     "study.search_seed=1e20": "study.search_seed=1e+20: must be a whole number of 0 or more",
 }

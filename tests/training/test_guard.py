@@ -280,7 +280,7 @@ def test_state_beside_the_weights_is_put_back() -> None:
 def test_a_model_that_no_seed_rules_is_remarked_and_trains() -> None:
     model = Net(lambda net, x: net.act(x) * np.random.default_rng().normal(scale=100))
     (remark,) = checked(model, L2(strength=1e-12))
-    assert "no seed sets" in remark
+    assert "unseeded" in remark
 
 
 def test_residual_branches_that_are_not_called_are_refused() -> None:

@@ -148,7 +148,7 @@ class TensorData(pl.LightningDataModule):
         self._ready = True
 
     def _remarks_on_parts(self, source: Source, inputs: Tensor) -> Iterator[str]:
-        """Report parts that measure less than a reader would think."""
+        """Report validation and test parts without some of the classes."""
         if on_parts := getattr(source.inputs, "remarks_on", None):
             yield from on_parts(self.parts)
         if source.kind != "classification":
@@ -198,8 +198,8 @@ class TensorData(pl.LightningDataModule):
     def limit(self, train: float | None = None, val: float | None = None, test: float | None = None) -> None:
         """Keep the first batches of validation and test rows, whose order is random; check the limit of training.
 
-        Call it after ``setup``. A batch has `batch_size` rows here, whatever evaluation takes at once. What is left out
-        is in no loader, no figure and no count of rows any more.
+        Call it after ``setup``. A batch has `batch_size` rows here, also if evaluation uses larger ones. The other
+        rows are removed from loaders, figures and row counts.
 
         Args:
             train: batches of an epoch that are trained on, a whole number or a share of them; None: all. They are

@@ -28,12 +28,12 @@ class Columns:
 
     How numbers are read, and what counts as missing, is in `reglab.data.cells`. A column that its file declares as
     categories (Parquet and ARFF can) is one, even of numbers, and so are numbers with leading zeros. Values of a
-    category that no training row has give zeros; a missing one counts as a value of its own. All that is fitted (mean,
-    variance, median, values) comes from the training rows.
+    category that no training row has give zeros; a missing value is a separate category. Everything that is fitted
+    (mean, variance, median, values) comes from the training rows.
 
     Args:
         table: the features, without the target.
-        where: begins a message: the key and what it got, such as ``data.path=FILE``.
+        where: the setting for error messages, such as ``data.path=FILE``.
         standardize: False leaves numbers as they are.
 
     After construction: ``remarks``, sentences on how columns were read.

@@ -63,7 +63,7 @@ def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
         classes = read is None or read.truth or _few_whole_numbers(read.values, plain)
         kind = "classification" if classes else "regression"
     if kind == "regression":
-        numbers(plain, f"{key}: the column")  # which refuses those that a float64 does not tell apart
+        numbers(plain, f"{key}: the column")  # which refuses different numbers that are equal as float64
         return _amounts(plain, read, key, by_itself=by_itself)
     return _classes(plain, read, key, declared=declared)
 
@@ -133,7 +133,7 @@ def _on_classes(names: tuple[str, ...], counts: np.ndarray, key: str) -> Iterato
                 "these rows if it does"
             )
     for one, other in written_twice(list(names)):
-        yield f"{key}: the classes {one!r} and {other!r} differ in case or blanks alone; write one class one way"
+        yield f"{key}: the classes {one!r} and {other!r} differ only in case or white space; write each in one way"
 
 
 def _amounts(column: "pd.Series", read: Read | None, key: str, *, by_itself: bool) -> Target:

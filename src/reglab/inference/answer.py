@@ -58,8 +58,10 @@ def answer(cfg: DictConfig, prompt: str) -> None:
 def _introduce(found: Decoder, choice: str) -> None:
     tags = found.record.tags
     bits = found.record.metrics.get("best/val/bits_per_character")
-    told = "" if bits is None else f", {bits:.3f} bits per character of validation"
-    note(f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{told}{choice}")
+    quality = "" if bits is None else f", {bits:.3f} bits per character of validation"
+    note(
+        f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{quality}{choice}"
+    )
 
 
 def _show(found: Passes, prompt: str) -> None:

@@ -49,8 +49,8 @@ class ActivationNoise(Regularizer):
 class MapNoise(ActivationNoise):
     """The same for the maps of convolutions: (rows, channels, *positions).
 
-    Whether the channels of a map lie on axis 1 is measured in the first training passes: what a network permutes
-    before its activation (channels last) is refused by name.
+    The first training passes measure that axis 1 of each activation is the channels. Maps that a network permutes
+    before the activation (channels last) are refused by name.
     """
 
     dims: ClassVar = (2, 3)
@@ -95,10 +95,10 @@ class MapNoise(ActivationNoise):
 
 
 def channels_first(maps: Tensor | None, values: Tensor) -> bool | None:
-    """Whether axis 1 of an activation holds the channels of the maps that it comes from; None: it does not show.
+    """Whether axis 1 of an activation is the channels of the maps that it comes from; None: undecided.
 
-    By gradients: an entry of the axis of channels depends most on the channel of its own number, also where a
-    normalization has mixed all of them.
+    Measured by gradients: channel i of the activation depends most on channel i of the maps, also after a normalization
+    that mixes all channels.
 
     Args:
         maps: of a convolution, (rows, channels, *positions).

@@ -25,8 +25,8 @@ class Layout:
     Attributes:
         axis: of the output units; with several blocks 0 or 1.
         blocks: maps of one size that are stacked along axis 0.
-        joint: whether the blocks are one block-diagonal map (groups of a convolution), not maps of their own (gates of
-            a recurrent layer; queries, keys and values).
+        joint: whether the blocks are one block-diagonal matrix (groups of a convolution), rather than separate
+            matrices (gates of a recurrent layer; queries, keys and values).
     """
 
     axis: int = 0

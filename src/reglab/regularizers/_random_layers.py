@@ -5,11 +5,11 @@ from torch.nn.modules.dropout import _DropoutNd
 
 
 def random_layers(model: nn.Module) -> dict[str, str]:
-    """Return the modules that make two training passes differ, as far as modules tell: name to ``p=0.1``.
+    """Return the modules that draw random numbers in training: name to ``p=0.1``.
 
-    Dropout of all kinds with p above 0, by name those of other packages too (DropPath, StochasticDepth), and what
-    holds a probability under a name with "drop" in it (attention, recurrent layers, decoder blocks). What a forward
-    method draws itself is not seen.
+    Dropout of all kinds with p above 0, also of other packages by class name (DropPath, StochasticDepth), and modules
+    with a probability in an attribute whose name contains "drop" (attention, recurrent layers, decoder blocks). Draws
+    in a forward method are not detected.
     """
     found = {name: _drawn(module) for name, module in model.named_modules()}
     return {name: drawn for name, drawn in found.items() if drawn}

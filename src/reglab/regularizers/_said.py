@@ -1,4 +1,4 @@
-"""What layers said in a model's latest training pass, for penalties on activations."""
+"""Outputs of layers in a model's latest training pass, for penalties on activations."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -28,12 +28,12 @@ class _Kept(NamedTuple):
 class Said:
     """Outputs of layers, kept from a training pass of the model until they are taken.
 
-    Only the latest one counts, where a method makes several in one step. A pass in eval mode or without gradients is
-    no training pass and changes nothing; nor does what activation checkpointing computes again in a backward pass.
+    Only the latest pass counts if a method makes several in one step. Passes in eval mode or without gradients are
+    ignored, and so is the recomputation of activation checkpointing in a backward pass.
 
-    An output counts as its layer gave it, also where the network changes it in place later (``h += x``, an activation
-    with ``inplace=True``). The first pass keeps copies and finds the layers where that happens; later passes copy
-    these layers' outputs alone.
+    Outputs are kept as their layer returned them, also if the network changes them in place later (``h += x``, an
+    activation with ``inplace=True``). The first pass keeps copies and detects the layers where that happens; later
+    passes copy only these layers' outputs.
 
     Args:
         name: of the regularizer, for messages.
@@ -49,7 +49,7 @@ class Said:
         self._uncopied: set[nn.Module] = set()  # layers whose outputs are not changed later
 
     def attach(self, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-        """Listens to these layers of the model, in place of those of an earlier attachment."""
+        """Record these layers of the model, instead of those of an earlier attachment."""
         for handle in self._handles:
             handle.remove()
         self._names = {layer: name for name, layer in layers.items()}
@@ -58,11 +58,11 @@ class Said:
             model.register_forward_pre_hook(self._begin),
             model.register_forward_hook(self._end, always_call=True),
         ]
-        # In front of other hooks: an activation is what its layer says, before dropout.
+        # In front of other hooks: an activation is the output of its layer, before dropout.
         self._handles += [layer.register_forward_hook(self._keep, prepend=True) for layer in layers.values()]
 
     def take(self) -> list[Activation]:
-        """The outputs in the order of the pass, which are forgotten here: they hold the pass's memory.
+        """Return the outputs in the order of the pass, and release them with the pass's memory.
 
         Raises:
             ConfigError: one was changed in place, and in earlier passes it was not.

@@ -69,8 +69,8 @@ class ActivityKL(Regularizer):
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
         rows = len(step.inputs)
-        said = [self._examples_first(activation, rows) for activation in self._said.take()]
-        return loss + self.strength * activity_divergence(said) if said else loss  # nothing in evaluation
+        outputs = [self._examples_first(activation, rows) for activation in self._said.take()]
+        return loss + self.strength * activity_divergence(outputs) if outputs else loss  # nothing in evaluation
 
     def _examples_first(self, activation: Activation, rows: int) -> Tensor:
         """The values as (rows, *units); each place of a sequence counts as units of its own."""

@@ -50,5 +50,5 @@ class ActivityL1(Regularizer):
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
         rows = len(step.inputs)
-        said = [activation.values for activation in self._said.take()]
-        return loss + self.strength * absolute_activity(said, rows) if said else loss  # nothing in evaluation
+        outputs = [activation.values for activation in self._said.take()]
+        return loss + self.strength * absolute_activity(outputs, rows) if outputs else loss  # nothing in evaluation

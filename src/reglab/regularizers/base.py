@@ -28,7 +28,7 @@ NORMALIZATIONS = (
 
 
 class Penalized(dict[str, Tensor]):
-    """Weights by name that know their model, whose layers say how each is laid out."""
+    """Weights by name, with their model, whose layers determine the layout of each weight."""
 
     def __init__(self, weights: Weights, model: nn.Module) -> None:
         super().__init__(weights)
@@ -36,7 +36,7 @@ class Penalized(dict[str, Tensor]):
 
 
 def weights_of(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor]]:
-    """Name of a layer, the layer, name of its parameter and the parameter, of all that `penalized` may hold.
+    """Yield layer name, layer, parameter name and parameter for every candidate of `penalized`.
 
     A weight that several layers share comes once for each of them.
     """

@@ -78,12 +78,12 @@ def check_options(cfg: DictConfig) -> None:
     Raises:
         ConfigError: names the key, what it got and the remedy.
     """
-    told = resolved(cfg, "study")
+    plain = resolved(cfg, "study")
     known = {key.partition(".")[0] for key in STUDY}
-    for key, value in _flat({key: value for key, value in told.items() if key not in known}):
+    for key, value in _flat({key: value for key, value in plain.items() if key not in known}):
         line = f"+{key}={shown(value)}"
         raise ConfigError(of_the_study(line) or f"{line}: no such key{did_you_mean(key, known) or '; leave it out'}")
-    check_known(STUDY, told, leave=("study",))
+    check_known(STUDY, plain, leave=("study",))
 
 
 def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Study:
@@ -181,14 +181,14 @@ def _tasks(told: Any) -> Iterator[tuple[str, ...]]:
     yield from found
 
 
-def _overrides(told: Mapping[str, Any], where: str) -> Iterator[str]:
-    for key, value in dict(_flat(told)).items():
+def _overrides(node: Mapping[str, Any], where: str) -> Iterator[str]:
+    for key, value in dict(_flat(node)).items():
         _of_a_run(key, value, where)
         yield f"{key}={typed(value)}"
 
 
 def _of_a_run(key: str, value: Any, where: str) -> None:
-    """Refuses what a study would replace or never read where its runs are described."""
+    """Refuse keys of runs that a study would replace or never read."""
     group = key.split(".")[0]
     if group in _RUNS:
         return
@@ -197,20 +197,22 @@ def _of_a_run(key: str, value: Any, where: str) -> None:
         remedy = "a study sets it itself; leave it out"
     elif key in STUDY:
         remedy = (
-            f"is of the study as a whole; set {key}={shown(value[0] if isinstance(value, list) and value else value)}"
+            f"applies to the whole study; set {key}={shown(value[0] if isinstance(value, list) and value else value)}"
         )
     raise ConfigError(f"{where}.{key}={shown(value)}: {remedy}")
 
 
-def _space(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Ranges by key; of what a study searches."""
-    ranges = dict(_flat(told))
+def _space(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ranges by key; refuse keys that a study does not search."""
+    ranges = dict(_flat(node))
     for key, value in ranges.items():
         group, inner = key.partition(".")[::2]
         if group in _SEARCHED and inner and key not in ("data.seed", "data.split_seed"):
             continue
         seeds = "a study sets seeds itself; leave it out" if key.endswith("seed") else ""
-        raise ConfigError(f"study.space.{key}={shown(value)}: {seeds or 'is no number to search; leave it out'}")
+        raise ConfigError(
+            f"study.space.{key}={shown(value)}: {seeds or 'not a number that a study searches; leave it out'}"
+        )
     return ranges
 
 

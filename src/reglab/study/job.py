@@ -110,7 +110,7 @@ class Place:
         pid: of the process that launches.
         metric: what the line of a run shows; None for the usual one.
         fail_fast: the first failure ends all.
-        again: what runs out of memory is trained again alone.
+        again: a run that is out of memory is trained again by itself.
     """
 
     jobs: Mapping[str, tuple[int, str, tuple[str, ...]]]

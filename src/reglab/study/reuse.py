@@ -34,9 +34,9 @@ def say_not_reused(jobs: Sequence[Job], total: int, store: "Store") -> None:
     """Print how many jobs were finished with other code or libraries, and the parts that differ.
 
     Args:
-        jobs: that are still to be trained.
-        total: how many there are with the finished ones.
-        store: that may hold such runs.
+        jobs: those still to be trained.
+        total: number of all jobs, with the finished ones.
+        store: searched for such runs.
     """
     from reglab.tracking.queries import of_recipes
 

@@ -55,15 +55,14 @@ def train_elsewhere(
 ) -> list[Outcome]:
     """Run the jobs by the launcher. If a worker dies and ends the launcher's pool, run the rest in another pool.
 
-    Which of the runs under way ended its worker is not known. Each of them is trained again, one at a time and after
-    the others, and given up at its second death. The same goes for runs that were short of memory, which have one more
-    try.
+    It is not known which of the unfinished runs ended its worker. Each is trained again, one at a time and after the
+    others, and fails at its second death. Runs that were out of memory are trained once more, too.
 
     Args:
         plan: of the sweep, or of a study's round.
         pending: its jobs that are not done.
-        launch: where they are placed.
-        store: where they are tracked.
+        launch: runs them.
+        store: tracks them.
         parent_id: the parent run.
         first: number of the first job in the lines that are printed.
         one_by_one: never two of them at once.
@@ -129,7 +128,7 @@ def _after_a_death(
 
     Args:
         jobs: that were launched.
-        known: the run of each, where it has one.
+        known: the tracked run of each job that has one.
         deaths: of each job, counted here.
         alone: identities that are trained one at a time; those to be trained again are added.
     """

@@ -144,7 +144,7 @@ def grown(before: Sequence[Job], now: Sequence[Job]) -> list[Job]:
 def covered(declared: Sequence[Job]) -> list[Job]:
     """The jobs that a report is about: of all starts, those that share a `setting` with the last start's.
 
-    A setting is what a comparison holds fixed: one more seed or strategy adds to it, other epochs are another. Of a
+    A setting is what a comparison keeps fixed: one more seed or strategy adds to it, other epochs are another. Of a
     strategy whose regularizers' code has changed between starts (`strategy_code`), the last start that declared it
     counts.
     """

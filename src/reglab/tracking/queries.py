@@ -133,7 +133,7 @@ def code(store: Store, record: Record) -> dict[str, Any]:
 
 
 def died(store: Store, config_hashes: Sequence[str]) -> set[str]:
-    """The identities of which a run ended with its process, as `bury` noted it; a stop by a signal is none."""
+    """Return the identities of runs that `bury` marked KILLED because their process had ended; not of stopped runs."""
     wanted = set(config_hashes)
     killed = [record.tags for record in runs(store, status="KILLED") if "error" in record.tags] if wanted else []
     return {tags["config_hash"] for tags in killed if tags.get("config_hash") in wanted}

@@ -29,8 +29,8 @@ def run_name(cfg: DictConfig) -> str:
 def tags(cfg: DictConfig) -> dict[str, str]:
     """The tags that the config alone gives.
 
-    `setting` and `about` tell runs that may be averaged from others, `cell` is the same for people to read. `code` has
-    a digest for each part of the run's code and `recipe_hash` is the identity without it: they tell why a run is not
+    Runs with equal `setting` and `about` may be averaged; `cell` is the readable form. `code` has a digest for each
+    part of the run's code and `recipe_hash` is the identity without code: with these a sweep explains why a run is not
     reused. See docs/identity.md.
     """
     tuned = str(cfg.tracking.get("tuned") or "").split(",")

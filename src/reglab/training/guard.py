@@ -1,8 +1,8 @@
 """The effect guard: one training step with a regularizer and one without must differ, or it is refused.
 
-An attached method may have no effect: a forward pass may never call the layers with its hooks, or
-call them in eval mode, or throw away what they change. So before training the same step is taken with and without each
-method, from the same weights and random numbers, and all that it changed is put back.
+An attached method may have no effect: a forward pass may never call the layers with its hooks, may call them in eval
+mode, or may discard their outputs. So before training the same step is taken with and without each method, from the
+same weights and random numbers. All state is restored afterwards.
 """
 
 import copy
@@ -69,10 +69,10 @@ def step_of(fit: Fit, batch: tuple[Tensor, Tensor], rows: int = 8) -> MeasuredSt
 def check_effects(step: MeasuredStep) -> list[str]:
     """Refuse each regularizer with which the loss, gradients and weights of a step equal those without it.
 
-    "Without" is at the off values of its strengths, which is bit for bit no regularizer; where it has none, it is kept
-    from acting. It is measured at the strengths of the run, and where nothing differs there at `Regularizer.probe`, so
-    that a bound that is not reached is no missing effect. Left out are regularizers that are off, and those that act
-    through callbacks. The state of the modules and the global generators are as before.
+    "Without" is at the off values of its strengths, which is bit for bit no regularizer; a regularizer without off
+    values is disabled. The step is measured at the strengths of the run and, if nothing differs, at
+    `Regularizer.probe`, so that a bound that is not reached is accepted. Not measured are regularizers that are off,
+    and those that act through callbacks. The state of the modules and the global generators are restored.
 
     Returns:
         Remarks: a part that no method reaches, a step that cannot be measured.
@@ -211,13 +211,13 @@ class _Guard:
         rounding = _distance(self._taken(lambda: self._without(regularizer), attempt), off)
         if rounding > UNSEEDED:
             raise _UnmeasurableError(
-                "two training steps with the same random numbers differ, so the model draws some that no seed sets "
-                "(np.random.default_rng() without a seed does)"
+                "two training steps with the same random numbers differ, so the model uses an unseeded generator "
+                "(np.random.default_rng() without a seed is one)"
             )
         return difference > ROUNDING * rounding
 
     def _taken(self, changed: Callable[[], AbstractContextManager[None]], attempt: "_Try") -> Tensor:
-        """The loss, and after a whole step the gradients and weights as well, as numbers that tell them apart."""
+        """Return a fingerprint of the loss and, after a whole step, of gradients and weights."""
         self._snapshot.restore()
         if attempt.elsewhere:
             with seeded(attempt.seed, "elsewhere"), torch.no_grad():

@@ -25,8 +25,8 @@ class Module(pl.LightningModule):
         fit: what is trained.
         optimizer: parameters to optimizer.
         scheduler: (optimizer, number of steps) to a scheduler that is stepped after every step, or None.
-        seed: of the global generators, which belong to the regularizers and to what the model itself draws: every
-            optimization step starts from (seed, step), whatever was drawn before. Those of NumPy and Python take 10 us
+        seed: of the global generators, used by the regularizers and the model: every optimization step starts from
+            (seed, step), independent of earlier draws. Those of NumPy and Python take 10 us
             and are set at each step only once a first step of an epoch has drawn from them.
         parts: names of the validation loaders, in their order: ``("val", "train")``, or ``("train",)`` where there
             are no validation rows. The best weights are those of the lowest ``val/loss``; without it, the last.
@@ -107,7 +107,7 @@ class Module(pl.LightningModule):
         self._first_step = True
 
     def on_train_epoch_start(self) -> None:
-        """What is drawn outside of torch is looked for once an epoch."""
+        """Check once an epoch for draws outside of torch."""
         self._first_step = True
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

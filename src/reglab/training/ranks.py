@@ -1,8 +1,8 @@
 """Random draws of regularizers under several ranks (DistributedDataParallel).
 
-Every rank trains a replica on examples of its own. What is drawn for weights and gradients must be the same on all, or
-replicas drift apart; what is drawn for examples must differ, or the ranks' examples share their masks. The global
-generators of ranks may agree or not, as the user seeded them, so neither is left to these.
+Every rank trains a replica on different examples. Noise on weights and gradients must be equal on all ranks, or the
+replicas diverge. Noise on examples must differ, or the ranks share their masks. The global generators of the ranks may
+be equal or not, depending on the user's seeds, so neither is drawn from them.
 """
 
 from collections.abc import Callable

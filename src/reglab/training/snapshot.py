@@ -14,9 +14,9 @@ from torch.nn.parameter import is_lazy
 class Snapshot:
     """The state of modules, restored before each step and at the end.
 
-    Parameters that are trained and all buffers by value, with gradients and modes; of what else a module holds numbers
-    and references, the contents of lists, dictionaries, sets and tensors, and the state of random generators. What lies
-    deeper, or outside of the modules, is not seen.
+    Restored are trainable parameters and all buffers, gradients and modes. Of other attributes of modules these are
+    restored: numbers, references, contents of lists, dictionaries, sets and tensors, and random generators. Deeper
+    nesting and state outside the modules are not covered.
     """
 
     def __init__(self, state: Sequence[nn.Module]) -> None:
