@@ -87,9 +87,7 @@ def test_interpolations_are_kept_as_their_values_and_refused_from_a_tracker(
     assert not [override for override in kept if "hydra" in override or "$" in override]
     assert rerun(store.uri, first) is True
     files.write_text(yaml.safe_dump([*kept, "data.name=${oc.env:REGLAB_TEST_SECRET}"]), "overrides.yaml")
-    assert refused(store, first).startswith(
-        f"run_id={first}: data.name=${{oc.env:REGLAB_TEST_SECRET}}: an interpolation"
-    )
+    assert refused(store, first).startswith(f"run_id={first}: data.name=${{oc.env:REGLAB_TEST_SECRET}}: interpolations")
     for name, text in (("config.yaml", "[1]"), ("environment.json", "[1]"), ("environment.json", "{")):
         before = files.read_text(name) or ""
         files.write_text(text, name)
