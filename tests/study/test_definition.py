@@ -129,7 +129,7 @@ WRONG = {
     "study.space=5": "study.space=5: must be ranges, as in {optimizer:{lr:",
     "++study.space.seed={low:0,high:9}": "study.space.seed={low:0,high:9}: a study sets seeds itself; leave it out",
     "++study.space.data.split_seed={low:0,high:9}": "study.space.data.split_seed={low:0,high:9}: a study sets seeds",
-    "++study.space.tracking.weights={choices:[best,none]}": "study.space.tracking.weights={choices:[best,none]}: is no",
+    "++study.space.tracking.weights={choices:[best,none]}": "study.space.tracking.weights={choices:[best,none]}: not",
     "++study.space.data={choices:[digits,wine]}": "study.space.data={choices:[digits,wine]}: not a number",
     "study.trials=1000000000": "study.trials=1000000000: must be a whole number of 1 or more, at most 10000",
     "study.search_seed=1e20": "study.search_seed=1e+20: must be a whole number of 0 or more",
