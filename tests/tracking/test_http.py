@@ -74,17 +74,17 @@ def test_where_a_server_puts_artifacts_on_this_machine_nothing_is_written(
 ) -> None:
     there = tmp_path / "home"
     experiment = remote.client.create_experiment(f"planted {place}", place.format(there))
+    planted = open_store(remote.uri, f"planted {place}")  # to look at what it holds is no harm
     with pytest.raises(
         ConfigError, match=r"^tracking.uri=http://[\w.:]+: the server keeps artifacts at .*--serve-artifacts"
     ):
-        open_store(remote.uri, f"planted {place}")
-    planted = Store(remote.client, experiment, "planted", remote.uri)
-    with pytest.raises(ConfigError, match="the server keeps artifacts at"):
         TrackedRun.open(planted, name="x", tags={}, params={})
-    (run,) = queries.runs(planted)
-    assert run.status == "FAILED"
     with pytest.raises(ConfigError, match="the server keeps artifacts at"):
-        artifacts.of(planted, run.run_id).read_text("config.yaml")
+        parent.enter(planted, "a sweep", [])
+    assert queries.runs(planted) == []
+    run_id = planted.client.create_run(experiment).info.run_id
+    with pytest.raises(ConfigError, match="the server keeps artifacts at"):
+        artifacts.of(planted, run_id).read_text("config.yaml")
     assert not there.exists()
 
 

@@ -51,7 +51,7 @@ def enter(
         with store.lock(), signals_held():
             parent = find(store, name, kind)
             if parent is None:
-                parent = store.client.create_run(store.experiment_id, tags=given, run_name=cut_name(name)).info.run_id
+                parent = store.create_run(given, cut_name(name)).run_id
             else:
                 store.client.log_batch(parent, tags=[RunTag(key, value) for key, value in given.items()])
                 if "error" in store.client.get_run(parent).data.tags:  # of an earlier start

@@ -78,7 +78,7 @@ class TrackedRun:
         run: TrackedRun | None = None
         try:
             with signals_held():
-                info = store.client.create_run(store.experiment_id, tags=given, run_name=cut_name(name)).info
+                info = store.create_run(given, cut_name(name))
                 try:
                     run = cls(store, info.run_id, info.artifact_uri, beat_s)
                 except ConfigError:  # a place of artifacts that is not used

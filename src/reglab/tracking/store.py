@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LifecycleStage
+from mlflow.entities import Experiment, LifecycleStage, RunInfo
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -41,6 +41,8 @@ class Store:
         experiment_id: MLflow's id of `experiment`.
         experiment: its name.
         uri: tracking URI (absolute).
+        read_only: nothing can be written.
+        artifact_location: where the experiment's runs keep their files.
     """
 
     client: MlflowClient
@@ -48,11 +50,21 @@ class Store:
     experiment: str
     uri: str
     read_only: bool = False
+    artifact_location: str = ""
 
     @property
     def place(self) -> Place:
         """Where it is."""
         return locate(self.uri)
+
+    def create_run(self, tags: dict[str, str], name: str) -> RunInfo:
+        """Open a run in the experiment.
+
+        Raises:
+            ConfigError: its files would be kept at a place that a server names, see `uri.check_location`.
+        """
+        check_location(self.uri, self.artifact_location)
+        return self.client.create_run(self.experiment_id, tags=tags, run_name=name).info
 
     def lock(self) -> AbstractContextManager[None]:
         """Held by one process at a time (re-entrant within it), see `locks.locked`; for looking before making."""
@@ -138,9 +150,7 @@ def _open(place: Place, experiment: str, writes: bool) -> Store:
             f"tracking.experiment={experiment}: was deleted; choose another name or restore it: "
             f"{mlflow_command(place.uri, 'experiments', 'restore', '--experiment-id', found.experiment_id)}"
         )
-    if writes:  # before a run is opened
-        check_location(place.uri, found.artifact_location)
-    return Store(client, found.experiment_id, experiment, place.uri, read_only=not writes)
+    return Store(client, found.experiment_id, experiment, place.uri, not writes, found.artifact_location)
 
 
 def _holds_something(path: Path) -> bool:
