@@ -1,5 +1,6 @@
 """Regularizers on a LightningModule: modes that come back, effects that are measured without a trace."""
 
+import threading
 import warnings
 from typing import Any
 
@@ -13,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from reglab import L2, SAM, Dropout, MaxNorm, Regularize
 from reglab.errors import ConfigError
-from reglab.regularizers import Regularizer
+from reglab.regularizers import DropConnect, Regularizer
 from reglab.training import regularize
 from reglab.training.modes import parts_in_eval
 
@@ -145,3 +146,131 @@ def test_noise_in_evaluation_is_warned_of(noisy: bool) -> None:
             warnings.simplefilter("always")
             fitted(Whole(), [L2(strength=0.1)], name)
         assert any("random outputs in eval mode" in str(warning.message) for warning in given) is noisy
+
+
+class Skipping(Logging):
+    """The first batch is skipped."""
+
+    def training_step(self, batch: list[Tensor], index: int) -> Any:
+        return None if index == 0 else super().training_step(batch, index)
+
+
+class SkippingWhole(Skipping):
+    """Calls itself, so that methods which act on calls of the whole module find none in the first batch."""
+
+    def training_step(self, batch: list[Tensor], index: int) -> Any:
+        return None if index == 0 else F.cross_entropy(self(batch[0]), batch[1])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.net(inputs)
+
+
+class Keywords(Logging):
+    def training_step(self, batch: list[Tensor], **options: Any) -> Any:  # type: ignore[override]
+        return super().training_step(batch, 0)
+
+
+class Iterated(Logging):
+    def training_step(self, dataloader_iter: Any) -> Any:  # type: ignore[override]
+        (inputs, labels), *_ = next(dataloader_iter)
+        self.losses.append(0.0)
+        return F.cross_entropy(self.net(inputs), labels)
+
+
+class Embedded(Logging):
+    """The batch comes to the step with a graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(6))
+
+    def on_after_batch_transfer(self, batch: list[Tensor], dataloader_idx: int) -> list[Tensor]:
+        return [batch[0] * self.scale, batch[1]]
+
+
+class Locked(Logging):
+    """The batch holds what cannot be copied."""
+
+    def on_after_batch_transfer(self, batch: list[Tensor], dataloader_idx: int) -> list[Any]:
+        return [*batch, threading.Lock()]
+
+
+class Bags(Logging):
+    """Sparse gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.EmbeddingBag(5, 8, sparse=True), nn.Linear(8, 3))
+
+    def training_step(self, batch: list[Tensor], index: int) -> Any:
+        return F.cross_entropy(self.net(batch[0].abs().long().clamp(max=4)), batch[1])
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def warned(module: Logging, methods: list[Regularizer], name: str = "net") -> tuple[list[str], pl.Trainer]:
+    """Warnings of Regularize in a training that comes to its end."""
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        trainer = fitted(module, methods, name)
+    return [str(warning.message) for warning in given if str(warning.message).startswith("Regularize:")], trainer
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (Skipping, "no loss"),
+        (Keywords, None),
+        (Iterated, "dataloader_iter"),
+        (Embedded, None),
+        (Locked, "TypeError"),
+        (Bags, None),
+    ],
+)
+def test_what_lightning_trains_is_trained(kind: type[Logging], reason: str | None) -> None:
+    module = kind()
+    start = [value.clone() for value in module.parameters()]
+    messages, trainer = warned(module, [L2(strength=0.1), MaxNorm(max_norm=1.0)])
+    assert trainer.global_step == 8
+    assert all(not torch.equal(value, before) for value, before in zip(module.parameters(), start, strict=True))
+    assert len(messages) == (reason is not None)
+    assert all("not measured" in message and str(reason) in message for message in messages)
+    assert len(module.losses) == {Skipping: 6, Bags: 0}.get(kind, 8)  # none of measured steps
+
+
+def test_an_error_in_the_step_is_the_one_of_training() -> None:
+    class Broken(Logging):
+        def training_step(self, batch: list[Tensor], index: int) -> Any:
+            return super().training_step([batch[0][:, 1:], batch[1]], index)
+
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+            fitted(Broken(), [Dropout(p=0.5)])
+    assert any("not measured" in str(warning.message) for warning in given)
+
+
+def test_a_module_set_to_eval_after_the_measurement_is_warned_of() -> None:
+    class Frozen(Logging):
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+            self.net.eval()
+
+    messages, _ = warned(Frozen(), [Dropout(p=0.5), L2(strength=0.1)])
+    assert len(messages) == 1
+    assert "dropout: no effect in the first step" in messages[0]
+    module = Logging()
+    assert warned(module, [Dropout(p=0.5), L2(strength=0.1)])[0] == []
+    assert not any(part._forward_pre_hooks for part in module.modules())
+
+
+def test_a_module_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"^module=nt: no such module; did you mean net"):
+        fitted(Logging(), [Dropout(p=0.5)], "nt")
+
+
+def test_a_skipped_first_batch_is_no_missing_call_of_the_module() -> None:
+    messages, trainer = warned(SkippingWhole(), [DropConnect(p=0.5)], "")
+    assert trainer.global_step == 8
+    assert len(messages) == 1
+    assert "no loss" in messages[0]

@@ -89,7 +89,7 @@ def check_effects(step: MeasuredStep) -> list[str]:
             for regularizer in measured:
                 if not guard.acts(regularizer):
                     raise NoEffectError(guard.refusal(regularizer))
-        except _UnmeasurableError as error:
+        except UnmeasurableError as error:
             return [f"the effect of regularizers was not measured: {error}"]
         return guard.remarks(measured)
 
@@ -136,7 +136,7 @@ def evaluation_differs(model: nn.Module, outputs: Callable[[], Any]) -> bool:
     def taken(seed: int) -> Tensor:
         snapshot.restore()
         with seeded(seed, "evaluation"), in_mode(model, training=False):
-            return _prints(_tensors(outputs()))
+            return _prints(tensors_of(outputs()))
 
     with Snapshot([model]) as snapshot:
         first = taken(0)
@@ -174,14 +174,15 @@ def noisy_parts(step: MeasuredStep) -> list[str]:
     return [name for name, call in called.items() if differs(*call)]
 
 
-def _tensors(outputs: Any) -> list[Tensor]:
+def tensors_of(outputs: Any) -> list[Tensor]:
+    """Return all tensors of nested mappings, tuples and lists."""
     if isinstance(outputs, Tensor):
         return [outputs]
     values = outputs.values() if isinstance(outputs, Mapping) else outputs if isinstance(outputs, tuple | list) else ()
-    return [tensor for value in values for tensor in _tensors(value)]
+    return [tensor for value in values for tensor in tensors_of(value)]
 
 
-class _UnmeasurableError(Exception):
+class UnmeasurableError(Exception):
     """Nothing can be concluded from steps that differ, or do not."""
 
 
@@ -204,13 +205,13 @@ class _Guard:
         on = self._taken(lambda: _at(regularizer, strengths), attempt)
         off = self._taken(lambda: self._without(regularizer), attempt)
         if not off[0].isfinite().all():
-            raise _UnmeasurableError("the loss of the first batch is not finite")
+            raise UnmeasurableError("the loss of the first batch is not finite")
         difference = _distance(on, off)
         if difference == 0:
             return False
         rounding = _distance(self._taken(lambda: self._without(regularizer), attempt), off)
         if rounding > UNSEEDED:
-            raise _UnmeasurableError(
+            raise UnmeasurableError(
                 "two training steps with the same random numbers differ, so the model uses an unseeded generator "
                 "(np.random.default_rng() without a seed is one)"
             )
@@ -386,7 +387,8 @@ def _prints(tensors: Sequence[Tensor]) -> Tensor:
     """Of each tensor the sum, a sum weighted by place and the length, float64 (tensors, 3): equal where they are."""
     rows = []
     for tensor in tensors:
-        flat = tensor.detach().double().flatten()
+        dense = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
+        flat = dense.double().flatten()
         ramp = torch.linspace(1, 2, flat.numel(), dtype=flat.dtype, device=flat.device)
         rows.append(torch.stack([flat.sum(), flat @ ramp, torch.linalg.vector_norm(flat) * flat.numel() ** 0.5]))
     return torch.stack(rows)

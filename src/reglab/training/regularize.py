@@ -1,23 +1,23 @@
 """Regularizers on any LightningModule, as one callback."""
 
-import copy
-import inspect
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from reglab.config.fitting import in_conflict
-from reglab.errors import ConfigError
+from reglab.config.suggest import did_you_mean
+from reglab.errors import ConfigError, one_line
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer
 from reglab.training.guard import MeasuredStep, NoEffectError, check_effects, noisy_parts
+from reglab.training.measured_batch import loss_of, with_graph
 from reglab.training.modes import set_training
 from reglab.training.penalty import Penalty, refusal
 from reglab.training.ranks import Ranks, check_strategy
@@ -36,7 +36,8 @@ class Regularize(pl.Callback):
 
     What they act on is set to training mode, with a warning, as `reglab.training.modes.set_training` does it; the modes
     come back at the end. Before the first step the effect of each is measured on its batch, by ``training_step``
-    without logging, and one without effect is refused, see `reglab.training.guard`.
+    without logging, and one without effect is refused, see `reglab.training.guard`. A step that cannot be measured (it
+    fails, returns no loss, takes ``dataloader_iter``, or its batch cannot be copied) is left as it is, with a warning.
 
     Where gradients of several batches are accumulated, Lightning divides each loss by ``accumulate_grad_batches``, in
     the last, shorter window of an epoch too; penalties act in full in every step. A step that a GradScaler skips is
@@ -59,6 +60,7 @@ class Regularize(pl.Callback):
         self._remembered: dict[str, Tensor] = {}  # from a checkpoint, until they are attached
         self._hooks: _Hooks = []
         self._modes: list[tuple[nn.Module, bool]] = []  # in which fit found the model's parts
+        self._watches: list[RemovableHandle] = []  # of the first batch
         for regularizer in self.regularizers:
             if overrides(regularizer, "transform_batch"):
                 raise ConfigError(refusal(regularizer, "has to change the batch"))
@@ -74,7 +76,11 @@ class Regularize(pl.Callback):
             raise ConfigError("Regularize: needs automatic optimization with one optimizer; leave the callback out")
         check_strategy(trainer.strategy)
         ranks = Ranks(trainer.global_rank, pl_module.device) if trainer.world_size > 1 else None
-        self._model = pl_module.get_submodule(self._name)
+        try:
+            self._model = pl_module.get_submodule(self._name)
+        except AttributeError:
+            hint = did_you_mean(self._name, dict(pl_module.named_modules())) or "; leave it out for the whole module"
+            raise ConfigError(f"module={self._name}: no such module{hint}") from None
         self._plain = trainer.optimizers[0]
         self._called = False
         self._waiting: list[Regularizer] = []  # for a call of the model itself
@@ -92,41 +98,42 @@ class Regularize(pl.Callback):
         self._seen = trainer.global_step
         self._measured = False
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, *_: Any) -> None:
-        """Measures on the first batch that each of them acts."""
-        if not self._measured:
-            self._measured = True
-            step = self._first_step(trainer, pl_module, batch)
-            try:
-                remarks = check_effects(step)
-            except NoEffectError:
-                self._check_called()
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
+        """Measures on the first batch that each of them acts; what cannot be measured is warned of and trained."""
+        if self._measured:
+            return
+        self._measured = True
+        step = self._first_step(trainer, pl_module, batch, index)
+        for remark in [*self._effects(step, batch), *_noise(step)]:
+            rank_zero_warn(f"Regularize: {one_line(remark)}")
+        self._watch(pl_module)
+
+    def _effects(self, step: MeasuredStep, batch: Any) -> list[str]:
+        try:
+            return check_effects(step)
+        except NoEffectError as error:
+            self._check_called()
+            if not with_graph(batch):
                 raise
-            if noisy := noisy_parts(step):
-                remarks.append(
-                    f"{', '.join(name or 'the module' for name in noisy)} gives random outputs in eval mode; draw in "
-                    "training mode only, as F.dropout(x, p, training=self.training) does"
-                )
-            for remark in remarks:
-                rank_zero_warn(f"Regularize: {remark}")
+            return [f"{error} (measured without what made the tensors of the batch)"]
+        except ConfigError:
+            raise
+        except Exception as error:  # a step that fails does so again, in training
+            return [f"the effect of regularizers was not measured: {type(error).__name__}: {error}"]
 
-    def _first_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any) -> MeasuredStep:
-        taken = len(inspect.signature(pl_module.training_step).parameters)
-
-        def loss() -> Tensor:
-            arguments = (copy.deepcopy(batch), 0)[:taken]  # it may change its batch in place
-            with trainer.precision_plugin.train_step_context(), _unlogged(pl_module):
-                output: Any = pl_module.training_step(*arguments)
-            made: Tensor = output["loss"] if isinstance(output, Mapping) else output
-            return made
-
+    def _first_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> MeasuredStep:
         def add_penalties() -> None:
             for penalty in self._penalties:
                 penalty.backward()
 
         groups = [[p for p in group["params"] if p.requires_grad] for group in self._plain.param_groups]
         return MeasuredStep(
-            self._model, self.regularizers, groups, [pl_module, *self.regularizers], loss, add_penalties
+            self._model,
+            self.regularizers,
+            groups,
+            [pl_module, *self.regularizers],
+            loss_of(trainer, pl_module, batch, index),
+            add_penalties,
         )
 
     def _attach(self, pl_module: pl.LightningModule, ranks: Ranks | None) -> None:
@@ -153,7 +160,7 @@ class Regularize(pl.Callback):
             for name, buffer in self._memory().items():
                 buffer.copy_(self._remembered.get(name, buffer))
             self._remembered = {}
-        if any(isinstance(part, torch._dynamo.OptimizedModule) for part in pl_module.modules()):
+        if _is_compiled(pl_module):
             torch._dynamo.reset()  # what was compiled before goes on without the new hooks
 
     def _memory(self) -> dict[str, Tensor]:
@@ -185,12 +192,41 @@ class Regularize(pl.Callback):
             penalty.backward()
         self._rates = effective_rates(optimizer)  # when the batch has ended, the schedule has moved it
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """What comes after the optimizer, where the batch ended a step."""
-        self._check_called()
+        if self._watches:
+            self._unwatch()
+        if outputs:  # not where training_step skips the batch
+            self._check_called()
         if trainer.global_step != self._seen:
             self._seen = trainer.global_step
             self._dispatch.after_step(self._rates)
+
+    def _watch(self, pl_module: pl.LightningModule) -> None:
+        """Notes for one batch in which mode the modules with hooks run: eval() may be called after the measurement."""
+        self._ran: dict[str, bool] = {}
+        if _is_compiled(pl_module) or getattr(pl_module, "_compiler_ctx", None):  # hooks would be compiled with it
+            return
+
+        def note(place: str) -> Callable[[nn.Module, Any], None]:
+            return lambda part, inputs: self._ran.update({place: part.training or self._ran.get(place, False)})
+
+        for place in dict.fromkeys(hook.place for r in self.regularizers for hook in r.hooks):
+            part = self._model.get_submodule(place)
+            if part.training:
+                self._watches.append(part.register_forward_pre_hook(note(place)))
+
+    def _unwatch(self) -> None:
+        while self._watches:
+            self._watches.pop().remove()
+        for regularizer in self.regularizers:
+            ran = {hook.place: self._ran[hook.place] for hook in regularizer.hooks if hook.place in self._ran}
+            if ran and not any(ran.values()):
+                names = ", ".join(name or "the module" for name in list(ran)[:3])
+                rank_zero_warn(
+                    f"Regularize: {regularizer.name}: no effect in the first step, which runs {names} in eval mode; do "
+                    "not call eval() in on_train_batch_start"
+                )
 
     def _check_called(self) -> None:
         if self._waiting and not self._called:
@@ -211,6 +247,8 @@ class Regularize(pl.Callback):
         for hooks, key in self._hooks:
             hooks.pop(key, None)
         self._hooks = []
+        while self._watches:
+            self._watches.pop().remove()
         for module, mode in self._modes:
             module.training = mode
         self._modes = []
@@ -219,16 +257,19 @@ class Regularize(pl.Callback):
         self._called |= model.training
 
 
-@contextmanager
-def _unlogged(module: pl.LightningModule) -> Iterator[None]:
-    """``self.log`` and ``self.log_dict`` of the module do nothing."""
-    silent: dict[str, Any] = dict.fromkeys(("log", "log_dict"), lambda *inputs, **options: None)
-    vars(module).update(silent)
+def _noise(step: MeasuredStep) -> list[str]:
     try:
-        yield
-    finally:
-        for name in silent:
-            vars(module).pop(name, None)
+        noisy = noisy_parts(step)
+    except Exception:  # check_effects has given the reason, or it needs gradients
+        return []
+    return [
+        f"{', '.join(name or 'the module' for name in noisy)} gives random outputs in eval mode; draw in training mode "
+        "only, as F.dropout(x, p, training=self.training) does"
+    ][: len(noisy)]
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return any(isinstance(part, torch._dynamo.OptimizedModule) for part in module.modules())
 
 
 def _check_together(regularizers: list[Regularizer]) -> None:

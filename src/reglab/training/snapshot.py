@@ -48,16 +48,16 @@ class Snapshot:
     @torch.no_grad()
     def restore(self) -> None:
         """Puts everything back, gradients as none at all."""
+        for tensor, value in self._values:
+            tensor.copy_(value)
+        for parameter in self._gradients:
+            parameter.grad = None
         for own, before in self._held:
             if len(own) != len(before) or any(own.get(name) is not value for name, value in before.items()):
                 own.clear()
                 own.update(before)
         for put_back in self._contents:
             put_back()
-        for tensor, value in self._values:
-            tensor.copy_(value)
-        for parameter in self._gradients:
-            parameter.grad = None
 
 
 def _kept(value: Any) -> Callable[[], object] | None:
@@ -66,7 +66,8 @@ def _kept(value: Any) -> Callable[[], object] | None:
         if isinstance(value, nn.Parameter) or not value.is_leaf:
             return None
         copy = value.detach().clone()
-        return lambda: None if torch.equal(value, copy) else value.copy_(copy)
+        strided = value.layout is torch.strided  # torch.equal takes no others
+        return lambda: None if strided and torch.equal(value, copy) else value.copy_(copy)
     if type(value) in (dict, OrderedDict, defaultdict, set):
         pairs = value.copy()
         return lambda: (value.clear(), value.update(pairs))
