@@ -130,12 +130,23 @@ def test_hidden_files_and_folders_are_left_out(folder: Path) -> None:
     plain = ready(folder)
     for place in (".ipynb_checkpoints/00.png", "ant/.ipynb_checkpoints/00.png", "__MACOSX/ant/00.png", "ant/._00.png"):
         write(folder / place, pixels(50))
-    for name in (".DS_Store", "ant/.DS_Store", "ant/Thumbs.db"):
+    for name in ("@eaDir", "ant/@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information", "bee/__MACOSX"):
+        write(folder / name / "00.png", pixels(50))
+    for name in (".DS_Store", "ant/.DS_Store", "ant/Thumbs.db", "ant/desktop.ini"):
         (folder / name).write_bytes(b"\0")
     (folder / ".hidden.png").write_bytes(b"no image")
     data = ready(folder)
     assert (data.class_names, data.rows, data.remarks) == (CLASSES, 20, ())
     assert torch.equal(data.train.inputs, plain.train.inputs)
+
+
+def test_classes_that_differ_in_case_alone_are_reported(folder: Path) -> None:
+    for number in range(4):
+        write(folder / "Ant" / f"{number}.png", pixels(60 + number))
+    data = ready(folder)
+    assert data.class_names == ("Ant", "ant", "bee")
+    (remark,) = data.remarks
+    assert "'Ant' and 'ant' differ in case" in remark
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:

@@ -120,22 +120,31 @@ def check_fits(rows: int, numbers: int, key: str, remedy: str) -> None:
         )
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """Return all visible files below a folder, sorted; linked folders are followed, each once.
+_OF_THE_SYSTEM = (
+    "__macosx",  # archives of macOS
+    "@eadir",  # thumbnails of Synology
+    "lost+found",  # ext file systems
+    "$recycle.bin",  # this and those below: Windows
+    "system volume information",
+    "thumbs.db",
+    "desktop.ini",
+)
 
-    Names that begin with a dot are left out, and ``__MACOSX`` (from archives of a Mac).
-    """
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Return all visible files below a folder, sorted; linked folders are followed, each once; see `is_visible`."""
     seen: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        folders[:] = [] if real in seen else sorted(name for name in folders if _visible(name))
+        folders[:] = [] if real in seen else sorted(name for name in folders if is_visible(name))
         if real not in seen:
-            yield from (Path(place) / name for name in sorted(files) if _visible(name))
+            yield from (Path(place) / name for name in sorted(files) if is_visible(name))
         seen.add(real)
 
 
-def _visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
+def is_visible(name: str) -> bool:
+    """Whether the name of a file or folder is neither hidden (a dot at its start) nor one that systems create."""
+    return not name.startswith(".") and name.casefold() not in _OF_THE_SYSTEM
 
 
 def _expanded(path: str, key: str) -> Path:

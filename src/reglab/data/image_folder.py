@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from reglab.data.base import TensorData
-from reglab.data.files import check_regular, stem, walk
+from reglab.data.cells import written_twice
+from reglab.data.files import check_regular, is_visible, stem, walk
 from reglab.data.pictures import SUFFIXES, Picture, equal_files, stacked
 from reglab.data.source import Source
 from reglab.errors import ConfigError
@@ -29,8 +30,9 @@ class ImageFolder(TensorData):
     the classes in them: then those of ``test`` are the data set's own test rows, which are the test part where
     ``test_fraction`` is None. Images in ``val`` are such test rows where there is no ``test``; else they are rows like
     those of ``train``, for validation is drawn by the split seed. Classes are in the order of their names. Hidden files
-    and folders (``.DS_Store``, ``.ipynb_checkpoints``, ``__MACOSX``) are left out; other files that are no images,
-    classes without an image and equal files are reported in ``remarks``.
+    and folders (``.DS_Store``, ``.ipynb_checkpoints``) and those that systems create (``__MACOSX``, ``@eaDir``) are
+    left out; other files that are no images, classes without an image, classes whose names differ only in case and
+    equal files are reported in ``remarks``.
 
     Args:
         root: the folder.
@@ -94,6 +96,7 @@ def _read(
     remarks = [
         *stack.remarks,
         *_left_out(others, folder, [folder / part for part in parts] if in_parts else [folder], names),
+        *_alike(names),
         *_nested(inner, labels, 1 + in_parts),
         *equal_files("data.root", [str(path) for path in inner], labels, stack.digests),
     ]
@@ -130,7 +133,6 @@ def _check(key: str, images: Sequence[Path], labels: Sequence[str]) -> None:
 
 def _left_out(others: Sequence[str], folder: Path, places: Sequence[Path], names: Sequence[str]) -> Iterator[str]:
     """Report files that are no images by their suffix, and folders of classes without an image."""
-    others = [name for name in others if Path(name).name not in _OF_THE_SYSTEM]
     if others:
         yield (
             f"data.root: {counted(len(others), 'file')} of no known suffix left out ({shown(others)}); images end in "
@@ -140,13 +142,18 @@ def _left_out(others: Sequence[str], folder: Path, places: Sequence[Path], names
         str(inner.relative_to(folder))
         for place in places
         for inner in sorted(place.iterdir())
-        if inner.is_dir() and inner.name not in names and not inner.name.startswith(".") and inner.name != "__MACOSX"
+        if inner.is_dir() and inner.name not in names and is_visible(inner.name)
     ]
     if empty:
         yield f"data.root: no image in the {counted(len(empty), 'folder')} {shown(empty)}, which are no classes"
 
 
-_OF_THE_SYSTEM = ("Thumbs.db", "desktop.ini")
+def _alike(names: Sequence[str]) -> Iterator[str]:
+    for one, other in written_twice(list(names)):
+        yield (
+            f"data.root: the classes {one!r} and {other!r} differ in case or blanks alone; where they are one class, "
+            "merge the folders"
+        )
 
 
 def _nested(images: Sequence[Path], labels: Sequence[str], depth: int) -> Iterator[str]:
