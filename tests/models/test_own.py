@@ -168,9 +168,59 @@ class Flat(nn.Module):
     def __init__(self, seeing: bool = False) -> None:
         super().__init__()
         self.seeing = seeing
+        self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:
-        return (unpadded(signals)[0] if self.seeing else signals).flatten(1)
+        return self.scale * (unpadded(signals)[0] if self.seeing else signals).flatten(1)
+
+
+class Detached(nn.Sequential):
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs).detach()
+
+
+class WithoutGradients(nn.Sequential):
+    @torch.no_grad()
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs)
+
+
+class Unregistered(nn.Module):
+    """Has one trainable parameter that its forward does not use, and a tensor with gradients that is no parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.unused = torch.zeros(13, 3, requires_grad=True), nn.Linear(13, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs @ self.weight
+
+
+NOT_TRAINABLE = {
+    "frozen": lambda: nn.Linear(13, 3).requires_grad_(False),
+    "detached": lambda: Detached(nn.Linear(13, 3)),
+    "no_grad": lambda: WithoutGradients(nn.Linear(13, 3)),
+    "unregistered": Unregistered,
+}
+
+
+@pytest.mark.parametrize("kind", NOT_TRAINABLE)
+def test_a_network_of_which_nothing_would_be_trained_is_refused(kind: str, request: pytest.FixtureRequest) -> None:
+    cfg = compose(line(module(request)))
+    with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: its output does not depend on any trainable weight"):
+        check_fit(cfg, NOT_TRAINABLE[kind](), build_data(cfg))
+
+
+def test_the_trial_of_a_network_changes_nothing(request: pytest.FixtureRequest) -> None:
+    cfg = compose(line(module(request)))
+    network = nn.Sequential(nn.Linear(13, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 3))
+    network[0].requires_grad_(False)
+    before, generator = {k: v.clone() for k, v in network.state_dict().items()}, torch.get_rng_state()
+    check_fit(cfg, network, build_data(cfg))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert network.training
 
 
 @pytest.mark.parametrize(

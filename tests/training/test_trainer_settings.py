@@ -80,6 +80,14 @@ def test_an_early_stop_waits_for_the_least_epochs(trained: Any) -> None:
     assert soon.metrics["time/epochs"] < 10 <= later.metrics["time/epochs"]
 
 
+def test_a_least_number_of_steps_that_the_epochs_do_not_reach_is_refused(trained: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^trainer.min_steps=23: training ends after 22 steps with trainer.max_ep"):
+        trained("+trainer.min_steps=23")  # two epochs of eleven batches
+    with pytest.raises(ConfigError, match=r"^trainer.min_steps=7: training ends after 6 steps"):
+        trained("+trainer.min_steps=7", "+trainer.accumulate_grad_batches=4")  # two epochs of 4 + 4 + 3 batches
+    assert trained("+trainer.min_steps=6", "+trainer.accumulate_grad_batches=4")[0].metrics["best/step"] <= 6
+
+
 CLUSTER = {
     "SLURM_JOB_ID": "7",
     "SLURM_NTASKS": "2",

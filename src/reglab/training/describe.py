@@ -1,6 +1,7 @@
 """How a run is called and labelled: its name, tags and params."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -70,8 +71,8 @@ def cell(cfg: DictConfig) -> str:
 def longest(cfg: DictConfig, batches: int) -> tuple[int, int]:
     """The most steps and evaluations that a run takes with so many batches an epoch."""
     epochs, most = int(cfg.trainer.max_epochs), int(cfg.trainer.get("max_steps") or -1)
-    steps = epochs * batches if most < 0 else min(most, epochs * batches)
-    return steps, epochs // int(cfg.trainer.get("check_val_every_n_epoch") or 1)
+    steps = epochs * math.ceil(batches / int(cfg.trainer.get("accumulate_grad_batches") or 1))
+    return steps if most < 0 else min(most, steps), epochs // int(cfg.trainer.get("check_val_every_n_epoch") or 1)
 
 
 def params(cfg: DictConfig) -> dict[str, Any]:

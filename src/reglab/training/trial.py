@@ -10,15 +10,19 @@ from reglab.data import tokenizer
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.own_code import described
-from reglab.seeding import restored_generators
+from reglab.seeding import restored_generators, seeded
+from reglab.training import describe
 from reglab.training.build import is_users
 from reglab.training.guard import check_evaluation
 from reglab.training.modes import in_mode
 from reglab.training.snapshot import Snapshot
+from reglab.wording import counted
 
 
 def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
-    """Refuses a model that cannot read the examples, says what is no answer, or knows tokens by other numbers.
+    """Refuse a model that cannot read the examples, answers in another shape, cannot learn, or has other tokens.
+
+    Also refuse a `trainer.min_steps` that its epochs do not reach.
 
     Raises:
         ConfigError: names the key.
@@ -26,9 +30,11 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
     if "target" in cfg.model:
         _check_own(f"model={cfg.model.name}", model, data)
     if is_users(cfg):
+        _check_trainable(f"model={cfg.model.name}", model, data)
         check_evaluation(f"model={cfg.model.name}", model, data.train.inputs[:8])
     _check_tokenizer(cfg, data)
     _check_last_batch(model, data)
+    _check_steps(cfg, data)
 
 
 @torch.no_grad()
@@ -57,6 +63,29 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
         )
 
 
+@torch.enable_grad()
+def _check_trainable(key: str, model: nn.Module, data: TensorData) -> None:
+    """Refuse a user's network without a gradient for any of its weights; a pass that fails is refused elsewhere."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        with Snapshot([model]) as snapshot, in_mode(model, training=True), seeded(0, "trial"):
+            snapshot.restore()  # no gradients
+            outputs: object = model(data.train.inputs[:2].clone())
+            if not isinstance(outputs, Tensor):
+                return
+            if trained and outputs.requires_grad:
+                outputs.sum().backward()
+            learns = any(parameter.grad is not None for parameter in trained)
+    except (Exception, SystemExit):
+        return
+    if not learns:
+        raise ConfigError(
+            f"{key}: its output does not depend on any trainable weight, so nothing would be trained; set "
+            "requires_grad=True for some parameters, and use neither detach() nor torch.no_grad() on the way to the "
+            "output"
+        )
+
+
 def _check_tokenizer(cfg: DictConfig, data: TensorData) -> None:
     """In other tokens than a model was trained on, its embeddings would be of other words."""
     path, vocabulary = cfg.model.get("path"), getattr(data, "vocabulary", None)
@@ -79,3 +108,16 @@ def _check_last_batch(model: nn.Module, data: TensorData) -> None:
             f"data.batch_size={data.batch_size}: of {data.train_rows} training rows one is left for the last batch, "
             "and this model cannot train on a single row (batch normalization); choose another batch size"
         ) from error
+
+
+def _check_steps(cfg: DictConfig, data: TensorData) -> None:
+    """Lightning ends at `max_epochs`, whatever `min_steps` is."""
+    least = cfg.trainer.get("min_steps")
+    if least is None:
+        return
+    steps, _ = describe.longest(cfg, len(data.train_dataloader()))
+    if least > steps:
+        raise ConfigError(
+            f"trainer.min_steps={least}: training ends after {counted(steps, 'step')} with "
+            f"trainer.max_epochs={cfg.trainer.max_epochs}; raise that"
+        )
