@@ -1,6 +1,7 @@
 """Initial weights, data and steps come from the seeds alone, whatever draws."""
 
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,3 +95,42 @@ def test_runs_of_one_seed_are_equal_whatever_was_drawn_before(compose_cfg: Compo
     assert hashes[0] == hashes[1]
     disturb(3)
     assert rerun(store_uri, ids[0], "tests.training.networks.Drawing") is True
+
+
+SEEDING = """
+import math, torch
+from torch import nn
+{top}
+class Net(nn.Module):
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        {constructor}
+        self.layer = nn.Linear(math.prod(input_shape), outputs)
+    def forward(self, x):
+        return self.layer(x)
+"""
+
+
+def test_a_file_that_seeds_or_draws_at_import_does_not_move_initial_weights(
+    compose_cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seeds_at_top.py").write_text(SEEDING.format(top="torch.manual_seed(0); torch.rand(3)", constructor=""))
+    (tmp_path / "plain_net.py").write_text(SEEDING.format(top="", constructor=""))
+    hashes = []
+    for name in ("seeds_at_top", "plain_net"):
+        for seed in (0, 1):
+            cfg = compose_cfg("model=torch", f"model.target={name}.Net", "data=wine", f"seed={seed}")
+            hashes.append(init_hash(build_model(cfg, build_data(cfg))))
+    assert hashes[:2] == hashes[2:]
+    assert hashes[0] != hashes[1]
+
+
+def test_a_constructor_that_seeds_is_refused(
+    compose_cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seeds_itself.py").write_text(SEEDING.format(top="", constructor="torch.manual_seed(42)"))
+    cfg = compose_cfg("model=torch", "model.target=seeds_itself.Net", "data=wine")
+    with pytest.raises(ConfigError, match=r"^model=seeds_itself.Net: its constructor seeds torch"):
+        build_model(cfg, build_data(cfg))

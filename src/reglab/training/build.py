@@ -17,6 +17,7 @@ from reglab.config.fitting import nothing_to_act_on, passes_are_equal, wrong_exa
 from reglab.config.rules import shown
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
+from reglab.own_code import load
 from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
 from reglab.regularizers._random_layers import random_layers
@@ -93,8 +94,17 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
         keys["padded"] = True
     if not is_users(cfg):
         _check_size(cfg, lambda: model(input_shape=input_shape, outputs=outputs, **keys))
+    if keys.get("target"):  # before the seed acts: what a file draws or seeds at import is no part of the weights
+        with seeded("import"):
+            load(str(keys["target"]), "model.target")
     with seeded(int(cfg.seed), "init"):
+        given = torch.default_generator.initial_seed()
         network: nn.Module = model(input_shape=input_shape, outputs=outputs, **keys)
+        if torch.default_generator.initial_seed() != given:
+            raise ConfigError(
+                f"model={cfg.model.name}: its constructor seeds torch (torch.manual_seed, seed_everything), so that "
+                "every seed would start from the same weights; remove the call"
+            )
     set_training(network)
     return network
 
