@@ -182,7 +182,8 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     _note(tracked, "not_finite", not_finite(metrics), aloud=aloud)
     tracked.log_metrics(metrics, trainer.current_epoch)
     late = [
-        f"{name} was imported by a computed name: its code is not part of this run's identity" for name in unforeseen()
+        f"{name} was imported by a computed name: its code is not part of this run's identity"
+        for name in (unforeseen() if "target" in cfg.model else ())
     ]
     _note(tracked, "unknown_code", late, aloud=aloud)
     kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]
