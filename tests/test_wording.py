@@ -1,6 +1,7 @@
 """Commands as they are printed: pasted into a real shell they mean what was meant."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -29,7 +30,10 @@ def test_an_override_is_read_as_what_it_was(value: str) -> None:
 def test_commands_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text(MAKEFILE)
     lines = [make_command("ui", {"tracking.experiment": value, "seed": 1, "metric": None}) for value in VALUES]
-    done = subprocess.run(["bash"], input="\n".join(lines), cwd=tmp_path, capture_output=True, text=True, check=True)
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # of make test
+    done = subprocess.run(
+        ["bash"], input="\n".join(lines), cwd=tmp_path, env=outside, capture_output=True, text=True, check=True
+    )
     for arguments, value in zip(done.stdout.splitlines(), VALUES, strict=True):
         assert json.loads(arguments) == [override("tracking.experiment", value), "seed=1"]
 

@@ -25,7 +25,7 @@ WRONG: dict[str, list[str]] = {
         *("data=csv data.target=y data.path=/nope.csv", "data=csv data.target=y data.path=/", "data.name='a\tb'"),
         *("model.hidden_sizes=5", "model=torch model.target=no.such", "optimizer.lr=1e-300"),
         *("regularizer=[l1,l1]", "regularizer=l1 regularizer.l1.strength='0.1'", "trainer.threads=1000000"),
-        *("report.dir=x", "workers=2", "tracking.weights=maybe"),
+        *("report.dir=1", "workers=2", "tracking.weights=maybe"),
         *("data=python_docs model=llama data.vocab_size=999999999", "tracking.uri='/a\x1b[31m'", "metric=${oc.env:X}"),
         *("-m +foo=1", "-m report.dir=/dev/null", "-m workers=1000000000"),
         *("-m tracking.phase=tune", "-m sweep.name=''", "-m metric=test/nope", f"-m sweep.name={'a' * 100_000}"),

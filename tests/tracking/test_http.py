@@ -115,7 +115,9 @@ def test_a_model_over_http(remote: Store, tmp_path: Path, monkeypatch: pytest.Mo
         pass
     record = queries.run(remote, run.id)
     inputs = torch.randn(2, 3)
-    flavors.save_graph(tmp_path / "model", nn.Linear(3, 2), inputs.numpy(), inputs[:, :2].numpy(), {"answers": "two"})
+    program = torch.export.export(nn.Linear(3, 2), (inputs,), dynamic_shapes=({0: torch.export.Dim("rows", min=2)},))
+    program.example_inputs = None
+    flavors.save_graph(tmp_path / "model", program, inputs.numpy(), inputs[:, :2].numpy(), {"answers": "two"})
     assert models.known(remote, run.id, "w") is None
     model_id = models.log(remote, record, tmp_path / "model", {models.WEIGHTS: "w"})
     assert models.known(remote, run.id, "w") == model_id

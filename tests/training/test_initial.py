@@ -9,6 +9,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from reglab.config.trusted import Typed
 from reglab.errors import ConfigError
 from reglab.seeding import restored_generators, seeded
 from reglab.study.rerun import rerun
@@ -94,7 +95,7 @@ def test_runs_of_one_seed_are_equal_whatever_was_drawn_before(compose_cfg: Compo
         hashes.append(MlflowClient(store_uri).get_run(ids[-1]).data.tags["init_hash"])
     assert hashes[0] == hashes[1]
     disturb(3)
-    assert rerun(store_uri, ids[0], "tests.training.networks.Drawing") is True
+    assert rerun(store_uri, ids[0], Typed({"model.target": "tests.training.networks.Drawing"})) is True
 
 
 SEEDING = """
