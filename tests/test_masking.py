@@ -111,3 +111,18 @@ def test_a_typed_secret_leaves_the_command_line(tmp_path: object, quote: str) ->
     assert done.stdout == f"{after} {after} {uri}\n"
     assert done.stderr.count("MLFLOW_TRACKING_URI") == 1
     assert SECRET not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("study.common.tracking.uri=http://u:Xsecret1@h: set it", "study.common.tracking.uri=http://u:***@h: set it"),
+        ("{data:wine,tracking.uri:'http://u:Xsecret1@h'}", "{data:wine,tracking.uri:'http://u:***@h'}"),
+        ("tracking.ur=https://Xsecret1@h: no such key", "tracking.ur=https://***@h: no such key"),
+        ("sqlite:///x?password=Xsecret1&mode=ro: no", "sqlite:///x?password=***&mode=ro: no"),
+        ("see http://127.0.0.1:5000/#/experiments/1", "see http://127.0.0.1:5000/#/experiments/1"),
+        ("mail me@home or try postgresql://me@db/lab", "mail me@home or try postgresql://me@db/lab"),
+    ],
+)
+def test_uris_that_nobody_announced_are_masked_in_texts(text: str, shown: str) -> None:
+    assert redact(text) == shown

@@ -19,6 +19,8 @@ _SETTING = re.compile(rf"\b[\w.-]*(?:{_NAMES})[\w.-]*=([^&;?#\s'\"]+)", re.IGNOR
 _USERINFO = re.compile(r"([^:/?#@]*):(.*)@", re.DOTALL)  # to the last @: a password may hold / ? # and @
 _TOKEN = re.compile(r"([^:/?#@]+)@")
 _IN_TEXT = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/?#@'\"]*):[^\s@'\"]+@", re.IGNORECASE)
+_TOKEN_IN_TEXT = re.compile(r"(\bhttps?://)[^\s:/?#@'\"]+@", re.IGNORECASE)
+_QUERY_IN_TEXT = re.compile(rf"([?&][\w.-]*(?:{_NAMES})[\w.-]*=)[^&;?#\s'\"]+", re.IGNORECASE)
 _OVERRIDE = re.compile(r"(\+{0,2}tracking\.uri)=(.*)", re.DOTALL)
 _DATABASES = ("postgres", "mysql", "mariadb", "mssql", "oracle", "sqlite")
 # Of a URI's query only these values are shown.
@@ -76,6 +78,10 @@ def redact(text: str) -> str:
             text = re.sub(
                 rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", known[secret].replace("\\", r"\\"), text
             )
+    if "://" in text:
+        text = _IN_TEXT.sub(rf"\1:{MASK}@", text)
+        text = _TOKEN_IN_TEXT.sub(rf"\1{MASK}@", text)
+        text = _QUERY_IN_TEXT.sub(rf"\1{MASK}", text)
     return text
 
 
