@@ -133,6 +133,7 @@ def test_place_moves_all_parts():
         ({"label_noise": "much"}, r"data.label_noise=much: must lie"),
         ({"train_size": 0}, r"data.train_size=0: must be a whole number of 1 or more, or null"),
         ({"train_size": 0.5}, r"data.train_size=0.5: must be a whole number"),
+        ({"batch_size": 10**20}, r"data.batch_size=1(0+): must be at most 2147483647, or null \(full batch\)"),
         ({"batch_size": 0}, r"data.batch_size=0: .* null \(full batch\)"),
     ],
 )

@@ -7,6 +7,9 @@ from reglab.errors import ConfigError
 WAYS = ("groups", "parts", "folds", "time")  # in which a column of a table splits its rows
 
 
+_MOST_ROWS = 2**31 - 1  # more fit in no memory, and overflow torch's sizes
+
+
 def check_axes(
     train_size: int | None,
     label_noise: float,
@@ -29,6 +32,8 @@ def check_axes(
     for key, count, none in (("train_size", train_size, "all rows"), ("batch_size", batch_size, "full batch")):
         if count is not None and not (_whole(count) and count >= 1):
             raise ConfigError(f"data.{key}={count}: must be a whole number of 1 or more, or null ({none})")
+        if count is not None and count > _MOST_ROWS:
+            raise ConfigError(f"data.{key}={count}: must be at most {_MOST_ROWS}, or null ({none})")
     if not (_number(label_noise) and 0 <= label_noise <= 1):
         raise ConfigError(f"data.label_noise={label_noise}: must lie between 0 and 1 (share of training rows)")
     for key, share in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):

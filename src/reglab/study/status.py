@@ -10,6 +10,7 @@ from reglab.errors import ConfigError
 from reglab.streams import note, show_table, write_line
 from reglab.tracking import heartbeat, parent, queries
 from reglab.tracking.store import Store
+from reglab.tracking.values import cut_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,7 +45,7 @@ def cells(store: Store) -> list[Cell]:
     found: list[Cell] = []
     for record in every:
         if record.tags.get("phase") == "parent":
-            name = record.tags.get("study") or record.tags.get("sweep") or record.run_id
+            name = cut_name(record.tags.get("study") or record.tags.get("sweep") or record.run_id)
             found += _of_parent(name, "study" in record.tags, parent.declared(store, record.run_id), newest)
     return found
 
