@@ -107,7 +107,7 @@ def test_channels_that_come_last_are_refused_by_name(make: Any, side: int, norm:
     copy.deepcopy(fit)
     assert fit.regularizers[0]._unmeasured == {}
     fit = fit_of(Permuted(True, side, norm, in_place), task_of("classification"), [make()])
-    with pytest.raises(ConfigError, match=r"channels of act, of the shape \(4, \d, \d, \d\)"):
+    with pytest.raises(ConfigError, match=r"axis 1 of act, of the shape \(4, \d, \d, \d\)"):
         fit(batch)
 
 
