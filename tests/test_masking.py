@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from reglab import masking
-from reglab.masking import mask_uri, redact, redact_uris, remember
+from reglab.errors import ConfigError
+from reglab.masking import hide_typed, mask_uri, redact, redact_uris, remember
 
 SECRET = "s3cr3t-PW"
 
@@ -99,16 +101,71 @@ print(hide_typed(sys.argv[1:]), line, os.environ["MLFLOW_TRACKING_URI"])
 """
 
 
-@pytest.mark.parametrize("quote", ["", "'", '"'])
-def test_a_typed_secret_leaves_the_command_line(tmp_path: object, quote: str) -> None:
-    uri = f"postgresql://me:{SECRET}@host/lab"
-    script = os.path.join(str(tmp_path), "script.py")
-    with open(script, "w") as file:
-        file.write(HIDES)
-    line = [sys.executable, script, "-m", f"tracking.uri={quote}{uri}{quote}", "seed=0"]
-    done = subprocess.run(line, capture_output=True, text=True, check=True)
-    after = ["-m", "tracking.uri=null", "seed=0"]
-    assert done.stdout == f"{after} {after} {uri}\n"
+PG = f"postgresql://me:{SECRET}@host/lab"
+
+
+@pytest.mark.parametrize(
+    ("typed", "after", "uri"),
+    [
+        ([f"tracking.uri={PG}", "seed=0"], ["tracking.uri=null", "seed=0"], PG),
+        ([f"tracking.uri='{PG}'"], ["tracking.uri=null"], PG),
+        ([f'+tracking.uri="{PG}"'], ["+tracking.uri=null"], PG),
+        ([f"++tracking.uri={PG}"], ["++tracking.uri=null"], PG),
+        ([f"tracking.uri=http://me:a,{SECRET}@host"], ["tracking.uri=null"], f"http://me:a,{SECRET}@host"),
+        (
+            [f"tracking={{experiment:'a, b',uri:'{PG}',weights:none}}"],
+            ["tracking={experiment:'a, b',uri:null,weights:none}"],
+            PG,
+        ),
+        ([f"+tracking={{uri: {PG}}}"], ["+tracking={uri:null}"], PG),
+        ([f"tracking.uri={PG}", "tracking.uri=sqlite:////tmp/x.db"], ["tracking.uri=sqlite:////tmp/x.db"], None),
+        (["tracking.uri=sqlite:////tmp/x.db", f"tracking.uri={PG}"], ["tracking.uri=null"], PG),
+        ([f"tracking={{uri:'{PG}1'}}", f"tracking.uri={PG}"], ["tracking={uri:null}", "tracking.uri=null"], PG),
+        (
+            ["tracking.uri=sqlite:////tmp/x.db", "tracking=local"],
+            ["tracking.uri=sqlite:////tmp/x.db", "tracking=local"],
+            0,
+        ),
+    ],
+)
+def test_a_typed_secret_is_taken_out_of_every_spelling(
+    typed: list[str],
+    after: list[str],
+    uri: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("the arguments are not those of this process"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "unset")
+    assert hide_typed(["-m", *typed]) == ["-m", *after]
+    assert os.environ["MLFLOW_TRACKING_URI"] == (uri or "unset")
+    lines = capsys.readouterr().err
+    assert SECRET not in lines
+    assert lines.count("set MLFLOW_TRACKING_URI") == bool(uri)
+    if uri != 0 and sum("uri" in one for one in typed) > 1:  # what replaces it is named
+        assert f"is replaced by tracking.uri={mask_uri(uri or 'sqlite:////tmp/x.db')}, which" in lines
+
+
+@pytest.mark.parametrize("several", [f"{PG},sqlite:///x.db", f"choice('{PG}','{PG}2')", f"['{PG}']"])
+def test_several_stores_with_a_secret_are_refused(several: str) -> None:
+    with pytest.raises(ConfigError, match=r"^tracking\.uri: names several stores.*; give one URI$"):
+        hide_typed([f"tracking.uri={several}"])
+
+
+HIDES = """
+import os, sys
+from reglab.masking import hide_typed
+line = open("/proc/self/cmdline").read().split(chr(0))[-5:-1]
+print(hide_typed(sys.argv[1:]), line, os.environ["MLFLOW_TRACKING_URI"])
+"""
+
+
+def test_a_typed_secret_leaves_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(HIDES)
+    line = [sys.executable, "script.py", "-m", f"tracking.uri={PG}1", f"tracking={{uri:'{PG}'}}", "a=b", "seed=0"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=tmp_path)
+    after = ["-m", "tracking={uri:null}", "a=b", "seed=0"]
+    assert done.stdout == f"{after} {after} {PG}\n"
     assert done.stderr.count("MLFLOW_TRACKING_URI") == 1
     assert SECRET not in done.stderr
 

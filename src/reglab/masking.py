@@ -8,8 +8,11 @@ import base64
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+from reglab.errors import ConfigError
 
 MASK = "***"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -22,6 +25,7 @@ _IN_TEXT = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/?#@'\"]*):[^\s@'\"]+@", re.
 _TOKEN_IN_TEXT = re.compile(r"(\bhttps?://)[^\s:/?#@'\"]+@", re.IGNORECASE)
 _QUERY_IN_TEXT = re.compile(rf"([?&][\w.-]*(?:{_NAMES})[\w.-]*=)[^&;?#\s'\"]+", re.IGNORECASE)
 _OVERRIDE = re.compile(r"(\+{0,2}tracking\.uri)=(.*)", re.DOTALL)
+_SECTION = re.compile(r"(\+{0,2}tracking)=(\s*\{.*)", re.DOTALL)
 _DATABASES = ("postgres", "mysql", "mariadb", "mssql", "oracle", "sqlite")
 # Of a URI's query only these values are shown.
 _SHOWN = {"mode", "cache", "timeout", "uri", "vfs", "nolock", "immutable", "sslmode", "ssl_mode", "sslrootcert", "host"}
@@ -95,31 +99,89 @@ def redact_uris(overrides: Iterable[str]) -> list[str]:
 
 
 def hide_typed(arguments: Sequence[str]) -> list[str]:
-    """Move a ``tracking.uri`` with a secret off the command line, which every user of this machine can read.
+    """Move a tracking URI with a secret off the command line, which every user of this machine can read.
 
     It goes to the environment variable `URI_VARIABLE`, and the process starts again without it. So no config, no list
-    of overrides and no worker ever has it.
+    of overrides and no worker ever has it. Of several URIs the last one counts; the others are left out.
 
     Args:
         arguments: of the command line.
 
     Returns:
-        the arguments, with ``tracking.uri=null`` in its place.
+        the arguments, with ``null`` in the place of the URI.
+
+    Raises:
+        ConfigError: a list or a sweep of URIs, one of which has a secret.
     """
-    found, moved = list(arguments), {}
-    for place, argument in enumerate(arguments):
-        typed = _OVERRIDE.fullmatch(argument)
-        if typed and holds_secret(uri := _unquoted(typed[2])):
-            os.environ[URI_VARIABLE] = uri
-            moved[argument] = found[place] = f"{typed[1]}=null"
-    if moved:
+    typed = {place: uri for place, argument in enumerate(arguments) if (uri := _typed_uri(argument)) is not None}
+    if not any(map(holds_secret, typed.values())):
+        return list(arguments)
+    moved: dict[str, str | None] = {}
+    last = max(typed)
+    for place, uri in typed.items():
+        if uri != typed[last]:
+            first, second = (f"tracking.uri={mask_uri(one)}" for one in (uri, typed[last]))
+            sys.stderr.write(f"note: {first} is replaced by {second}, which comes later\n")
+            moved[arguments[place]] = _without_uri(arguments[place], None)
+    if holds_secret(typed[last]):
+        os.environ[URI_VARIABLE] = typed[last]
+        moved |= {arguments[i]: _without_uri(arguments[i], "null") for i, uri in typed.items() if uri == typed[last]}
         sys.stderr.write(
             f"note: tracking.uri has a secret; set {URI_VARIABLE} instead, to keep it out of the shell's history\n"
         )
-        sys.stderr.flush()
-    if moved and set(moved) <= set(sys.orig_argv):
-        os.execv(sys.executable, [sys.executable, *(moved.get(word, word) for word in sys.orig_argv[1:])])
-    return found
+    sys.stderr.flush()
+    if set(moved) <= set(sys.orig_argv):
+        os.execv(sys.executable, [sys.executable, *_replaced(sys.orig_argv[1:], moved)])
+    return _replaced(arguments, moved)
+
+
+def _replaced(words: Sequence[str], by: Mapping[str, str | None]) -> list[str]:
+    return [new for word in words if (new := by.get(word, word)) is not None]
+
+
+def _typed_uri(argument: str) -> str | None:
+    """Return the tracking URI that an argument sets, as Hydra reads it; None if it sets none.
+
+    Raises:
+        ConfigError: it sets several, one of which has a secret.
+    """
+    if _SECTION.fullmatch(argument):
+        inside = _parsed(argument)
+        uri = inside.get("uri") if isinstance(inside, Mapping) else None
+        return uri if isinstance(uri, str) else None
+    if (override := _OVERRIDE.fullmatch(argument)) is None:
+        return None
+    listed = re.match(r"\s*(\[|\w+\()", override[2]) is not None
+    if listed or "," in override[2]:
+        several = _parsed(argument)
+        if isinstance(several, list) and (listed or sum("://" in one for one in several) > 1):  # no comma of a password
+            if any(map(holds_secret, several)):
+                raise ConfigError("tracking.uri: names several stores, and a command has one; give one URI")
+            return None
+    return _unquoted(override[2])
+
+
+def _parsed(argument: str) -> Any:
+    """Return the value of an override, the items of a sweep as a list; None if Hydra cannot read it."""
+    from hydra.errors import HydraException
+
+    from reglab.config.compose import parse
+
+    try:
+        override = parse(argument)
+        value = list(override.sweep_string_iterator()) if override.is_discrete_sweep() else override.value()
+    except HydraException:
+        return None
+    return [_unquoted(str(one)) for one in value] if isinstance(value, list) else value
+
+
+def _without_uri(argument: str, instead: str | None) -> str | None:
+    """Return an argument with something else in the place of its URI; None for nothing."""
+    if section := _SECTION.fullmatch(argument):
+        from reglab.config.rules import typed
+
+        return f"{section[1]}={typed({**_parsed(argument), 'uri': None})}"
+    return None if instead is None else f"{argument.partition('=')[0]}={instead}"
 
 
 def _unquoted(value: str) -> str:

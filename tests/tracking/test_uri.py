@@ -71,8 +71,29 @@ def test_databases_in_memory_are_refused(uri: str) -> None:
     assert "names no file" in refused(uri)
 
 
-def test_unknown_scheme_names_the_known_ones() -> None:
-    assert "unknown scheme 'sqlit'; known: sqlite, postgresql" in refused("sqlit:///x.db")
+@pytest.mark.parametrize(
+    "uri", ["sqlit:///x.db", "sqlite+aiosqlite:///x.db", "databricks", "databricks://SECRET:x@h", "databricks-uc"]
+)
+def test_unknown_scheme_names_the_known_ones(uri: str) -> None:
+    line = refused(uri)
+    assert f"unknown scheme {uri.partition(':')[0]!r}; known: sqlite, postgresql" in line
+    assert "SECRET" not in line
+
+
+@pytest.mark.parametrize(
+    ("uri", "names"),
+    [
+        ("sqlite:////tmp/x.db?password=SECRET", " (password)"),
+        ("sqlite:////tmp/x.db?mode=ro&timeout=5", " (mode, timeout)"),
+        ("sqlite:////tmp/x.db?SECRET", ""),
+        ("http://127.0.0.1:1?token=SECRET", " (token)"),
+        ("http://me:pw@127.0.0.1:1/#x", ""),
+    ],
+)
+def test_parameters_without_an_effect_are_refused_by_name(uri: str, names: str) -> None:
+    line = refused(uri)
+    assert f": parameters{names} have no effect; leave them out" in line
+    assert "SECRET" not in line
 
 
 def test_missing_parent_folder(tmp_path: Path) -> None:

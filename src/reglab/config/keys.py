@@ -16,6 +16,7 @@ from reglab.config.rules import (
     YES_NO,
     Rule,
     apply,
+    label,
     list_of,
     mapping,
     number,
@@ -30,8 +31,8 @@ from reglab.config.trainer_keys import TRAINER
 from reglab.errors import ConfigError
 
 _URI = {"tracking.uri": or_null(text(4000))}
-_EXPERIMENT = {**_URI, "tracking.experiment": text()}
-_ANY_EXPERIMENT = {"tracking.experiment": or_null(text(), "any experiment")}
+_EXPERIMENT = {**_URI, "tracking.experiment": label()}
+_ANY_EXPERIMENT = {"tracking.experiment": or_null(label(), "any experiment")}
 _RUN = {
     "run_id": Rule(
         lambda v: v in (None, "") or (isinstance(v, int | float) and not isinstance(v, bool)) or text().fits(v),
@@ -53,7 +54,7 @@ _REGISTERED = Rule(
 
 APPS: dict[str, dict[str, Rule]] = {
     "report": {
-        "sweep": or_null(text()),
+        "sweep": or_null(label()),
         "filter": Rule(lambda v: v in (None, "") or text(10_000).fits(v), "text in MLflow's filter language"),
         "metric": or_null(text()),
         "direction": or_null(one_of("max", "min")),
@@ -63,14 +64,14 @@ APPS: dict[str, dict[str, Rule]] = {
         "report.dir": or_null(PATH),
         **_EXPERIMENT,
     },
-    "status": {"name": or_null(text()), **_EXPERIMENT},
+    "status": {"name": or_null(label()), **_EXPERIMENT},
     "rerun": {**_RUN, **_OWN, **_FILES, **_URI, **_ANY_EXPERIMENT},
     "evaluate": {**_RUN, "mc_dropout": whole(2, 100_000), "seed": SEED, **_OWN, **_FILES, **_URI, **_ANY_EXPERIMENT},
     "export": {
         **_RUN,
         "register": or_null(_REGISTERED, "not registered"),
         "metric": or_null(one_of(*(name for name in METRICS if name.startswith(("test/", "val/"))))),
-        "data.name": or_null(text()),
+        "data.name": or_null(label()),
         **_OWN,
         **_FILES,
         **_EXPERIMENT,
@@ -105,7 +106,7 @@ STUDY: dict[str, Rule] = {
     "report.dir": or_null(PATH),
     **_EXPERIMENT,
     "tracking.weights": TRAIN["tracking.weights"],
-    "study.name": text(),
+    "study.name": label(),
     "study.version": whole(1),
     "study.tasks": Rule(lambda v: True, "a list of tasks"),  # see `reglab.study.definition`
     "study.common": or_null(Rule(mapping().fits, "overrides, as in {trainer:{max_epochs:30}}")),

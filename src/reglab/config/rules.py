@@ -53,6 +53,8 @@ def typed(value: Any) -> str:
     """A value as Hydra's grammar reads it back: text in quotes wherever it could be read as something else."""
     if isinstance(value, list):
         return f"[{','.join(typed(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{typed(item)}' for key, item in value.items())}}}"
     if not isinstance(value, str) or (_PLAIN.fullmatch(value) and value.lower() not in _WORDS):
         return shown(value)
     quotes = re.sub(r"(\\*)'", r"\1\1\\'", value)  # a backslash counts before a quote alone
@@ -149,6 +151,11 @@ def text(longest: int = 250) -> Rule:
     return Rule(fits, f"{words} of at most {longest} characters, none of them a control character")
 
 
+def label() -> Rule:
+    """Text that names something, and so is no URI, whose password would be kept."""
+    return Rule(lambda v: text().fits(v) and "://" not in v, f"{text().must}, and not a URI, which tracking.uri takes")
+
+
 def name_or_number() -> Rule:
     """What a column may be called: text, or a number, which the command line reads as such."""
     inner = text()
@@ -222,7 +229,7 @@ TRAIN: dict[str, Rule] = {
     "resume": or_null(YES_NO, "on in sweeps, off for a single run"),
     "fail_fast": YES_NO,
     "workers": or_null(WORKERS, "set by the launcher"),
-    "sweep.name": or_null(text()),
+    "sweep.name": or_null(label()),
     "baseline": or_null(text(1000)),
     "report.dir": or_null(PATH),
     "metric": or_null(one_of(*METRICS)),
@@ -267,7 +274,7 @@ TRAIN: dict[str, Rule] = {
     "data.val_fold": or_null(_FOLD, "rows drawn from the other folds"),
     "model._target_": CLASS,
     "model.target": or_null(text()),
-    "model.name": or_null(text()),  # of a network of one's own its target
+    "model.name": or_null(label()),  # of a network of one's own its target
     "model.hidden_sizes": list_of(whole(1), most=DEEPEST),
     "model.channels": list_of(whole(1), least=1, most=DEEPEST),
     "model.blocks": whole(1, DEEPEST),
@@ -286,7 +293,7 @@ TRAIN: dict[str, Rule] = {
     "model.activation": one_of(*ACTIVATIONS),
     "model.norm": one_of(*NORMS),
     "optimizer._target_": CLASS,
-    "optimizer.name": text(),
+    "optimizer.name": label(),
     "optimizer.lr": positive(),
     "optimizer.weight_decay": number(0.0),
     "optimizer.momentum": _BETA,
@@ -297,9 +304,9 @@ TRAIN: dict[str, Rule] = {
     ),
     "optimizer.eps": number(0.0),
     "scheduler._target_": CLASS,
-    "scheduler.name": text(),
+    "scheduler.name": label(),
     "scheduler.eta_min": number(0.0),
-    "tracking.experiment": text(),
+    "tracking.experiment": label(),
     "tracking.weights": one_of("best", "both", "none"),
     "tracking.uri": or_null(text(4000)),
     **{f"tracking.{key}": or_null(text()) for key in ("parent", "phase", "sweep", "study", "rerun_of")},

@@ -36,7 +36,7 @@ class Artifacts:
         self._run_id = run_id
         parts = urlsplit(artifact_uri)
         check_location(uri, artifact_uri)
-        local = not uri.startswith(("http", "databricks")) and parts.scheme in ("", "file")
+        local = not uri.startswith("http") and parts.scheme in ("", "file")
         path = unquote(parts.path) if parts.scheme else artifact_uri
         self.dir: Path | None = Path(path) if local else None
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -15,6 +16,7 @@ from reglab.masking import mask_uri, remember
 from reglab.paths import PROJECT
 
 DATABASES = ("postgresql", "mysql", "mssql")
+_SQLITE = ("sqlite", "sqlite+pysqlite")
 _FREE_BYTES = 2**20
 _HEADER_BYTES = 100  # of a sqlite database
 
@@ -40,7 +42,7 @@ class Place:
 
     @property
     def is_database(self) -> bool:
-        """Whether this process opens the database itself; servers and Databricks have one of their own."""
+        """Whether this process opens the database itself; servers have one of their own."""
         return self.artifact_root is not None
 
     @property
@@ -84,28 +86,37 @@ def locate(uri: str | None) -> Place:
     place = Place(uri.rstrip("/") if uri.startswith("http") else uri, None, source)
     scheme, colon, rest = uri.partition(":")
     base = scheme.split("+")[0]
-    if base == "sqlite" and colon:
+    if scheme in _SQLITE and colon:
         path = _sqlite_path(uri)
         if path is None or path.name.startswith((":memory:", "file:")):
             raise place.error("names no file, so nothing would be kept; give sqlite:////absolute/path/mlflow.db")
-        query = uri.partition("?")[2]
+        _refuse_parameters(place, uri.partition("?")[2])
         escaped = str(path).replace("%", "%25").replace("?", "%3F")  # SQLAlchemy decodes it
-        absolute = f"{scheme}:///{escaped}" + (f"?{query}" if query else "")
-        return Place(absolute, str(path.parent / "mlartifacts"), source)
+        return Place(f"{scheme}:///{escaped}", str(path.parent / "mlartifacts"), source)
     if base in DATABASES and rest.startswith("//"):
         return Place(uri, str(PROJECT / "mlartifacts"), source)
     if base in ("http", "https"):
         if not urlsplit(uri).hostname:
             raise place.error("names no host; give http://127.0.0.1:5000")
+        _refuse_parameters(place, "".join(re.split("[?#]", uri.rpartition("@")[2], maxsplit=1)[1:]))
         return place
-    if base in ("databricks", "databricks-uc"):
-        return place
-    if base == "file" or not colon:
+    if base in DATABASES and colon:
+        raise place.error("names no host; give postgresql://USER@HOST:PORT/DATABASE")
+    if base == "file" or (not colon and not base.startswith("databricks")):
         where = Path(urlsplit(uri).path if base == "file" else uri).absolute()
         database = where if where.suffix in (".db", ".sqlite", ".sqlite3") else where / "mlflow.db"
         raise place.error(f"MLflow no longer keeps runs in plain folders; give sqlite:///{database}")
-    known = ", ".join(("sqlite", *DATABASES, "http", "https", "databricks"))
-    raise place.error(f"unknown scheme {base!r}; known: {known}")
+    known = ", ".join(("sqlite", *DATABASES, "http", "https"))
+    raise place.error(f"unknown scheme {scheme!r}; known: {known}")
+
+
+def _refuse_parameters(place: Place, query: str) -> None:
+    """Nothing reads them: sqlite's settings are the lab's own, and a request has its own query."""
+    if query:
+        names = ", ".join(dict.fromkeys(item.partition("=")[0][:40] for item in re.split("[&;]", query) if "=" in item))
+        raise place.error(
+            f"parameters{f' ({names})' if names else ''} have no effect; leave them out (in a file's name ? is %3F)"
+        )
 
 
 def check(place: Place, *, writes: bool = True) -> None:
