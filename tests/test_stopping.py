@@ -1,6 +1,10 @@
 """Signals that nobody loses, and sys.exit as an error."""
 
+import os
+import pickle
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -64,7 +68,34 @@ def test_an_exit_is_an_error_whatever_its_code(code: object) -> None:
     with pytest.raises(Exited) as error, exits_are_errors():
         raise SystemExit(code)
     assert error.value.code == code
+    assert error.value.place.startswith("test_stopping.py:")
+    assert error.value.place.endswith(" in test_an_exit_is_an_error_whatever_its_code")
     assert isinstance(error.value.__cause__, SystemExit)
+
+
+def test_an_end_at_once_is_an_error_but_in_a_fork() -> None:
+    def ends() -> None:
+        with exits_are_errors(), exits_are_errors():
+            if (child := os.fork()) == 0:
+                os._exit(7)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            os._exit(0)
+
+    before = os._exit
+    with pytest.raises(Exited) as error:
+        ends()
+    assert (error.value.code, error.value.call) == (0, "os._exit")
+    assert error.value.place.endswith(" in ends")
+    assert pickle.loads(pickle.dumps(error.value)).args == error.value.args
+    assert os._exit is before
+
+
+def test_an_end_at_once_in_a_thread_is_no_success() -> None:
+    code = "import os, threading\nfrom reglab.stopping import exits_are_errors\nwith exits_are_errors():\n"
+    code += "    thread = threading.Thread(target=os._exit, args=(0,)); thread.start(); thread.join()\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("os._exit(0) was called at ")
 
 
 def test_an_exit_by_intention_passes() -> None:

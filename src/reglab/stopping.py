@@ -1,16 +1,20 @@
 """Ctrl-C and SIGTERM as one exception that no ordinary handler catches; a second one ends the process at once.
 
-``sys.exit`` in the code of a run is an error.
+``sys.exit`` and ``os._exit`` in the code of a run are errors.
 """
 
 import os
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
+
+exit_at_once = os._exit  # also inside `exits_are_errors`
 
 
 class Stopped(BaseException):
@@ -150,7 +154,7 @@ def _end_now(signum: int) -> NoReturn:
     last.join(_LAST_S)
     with suppress(OSError):
         os.write(2, f"ended at once by a second {Stopped(signum)}\n".encode())
-    os._exit(128 + signum)
+    exit_at_once(128 + signum)
 
 
 def _do_last() -> None:
@@ -160,19 +164,22 @@ def _do_last() -> None:
 
 
 class Exited(RuntimeError):
-    """Code that was to build or train a network ended the process with ``sys.exit``.
+    """Code that was to build or train a network ended the process, with ``sys.exit`` or ``os._exit``.
 
     Args:
-        code: what it passed to ``sys.exit``.
+        code: what it passed.
+        call: the function.
+        place: the line that called it, as in ``my_net.py:7 in forward``.
     """
 
-    def __init__(self, code: object) -> None:
+    def __init__(self, code: object, call: str = "sys.exit", place: str = "") -> None:
         shown = "" if code is None else repr(code)
-        super().__init__(f"sys.exit({shown}) was called while a run was under way; remove the call or raise an error")
-        self.code = code
+        at = f" at {place}" if place else ""
+        super().__init__(f"{call}({shown}) was called{at} while a run was under way; remove the call or raise an error")
+        self.code, self.call, self.place = code, call, place
 
-    def __reduce__(self) -> tuple[type["Exited"], tuple[object]]:
-        return (Exited, (self.code,))
+    def __reduce__(self) -> tuple[type["Exited"], tuple[object, str, str]]:
+        return (Exited, (self.code, self.call, self.place))
 
 
 class ExitCode(SystemExit):
@@ -181,15 +188,48 @@ class ExitCode(SystemExit):
 
 @contextmanager
 def exits_are_errors() -> Iterator[None]:
-    """Turn ``sys.exit`` inside the block, of a user's network for example, into `Exited`, whatever its code.
+    """Turn ``sys.exit`` and ``os._exit`` inside the block, of a user's network for example, into `Exited`.
+
+    ``os._exit`` ends a process before anything can close its run, with whatever code it is given. In another thread,
+    where nothing would catch an error, it ends the process with an exit code that is not 0. A process that was forked
+    inside the block is left alone.
 
     Raises:
-        Exited: with the exit as its cause, so that a traceback names the line.
+        Exited: with the line that called it; after ``sys.exit`` with the exit as its cause.
     """
+    process, thread, before = os.getpid(), threading.get_ident(), os._exit
+
+    def refused(status: int) -> NoReturn:
+        if os.getpid() != process:
+            exit_at_once(status)
+        caller = sys._getframe(1)
+        error = Exited(status, "os._exit", _place(caller, caller.f_lineno))
+        if threading.get_ident() == thread:
+            raise error
+        with suppress(OSError):
+            os.write(2, f"{error}\n".encode(errors="backslashreplace"))
+        exit_at_once(status or 1)
+
+    os._exit = refused
     try:
         yield
     except ExitCode:
         raise
     except SystemExit as end:
         raise_if_stopped()  # Lightning makes one of a signal
-        raise Exited(end.code) from end
+        raise Exited(end.code, place=_place_of(end)) from end
+    finally:
+        os._exit = before
+
+
+def _place_of(end: SystemExit) -> str:
+    from reglab.own_code import users_line
+
+    if place := users_line(end):
+        return place
+    *_, (frame, line) = traceback.walk_tb(end.__traceback__)
+    return _place(frame, line)
+
+
+def _place(frame: FrameType, line: int) -> str:
+    return f"{os.path.basename(frame.f_code.co_filename)}:{line} in {frame.f_code.co_name}"

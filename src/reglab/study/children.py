@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from reglab import streams
+from reglab.stopping import exit_at_once
 
 _LOOK_EVERY_S = 0.25
 
@@ -47,14 +48,14 @@ def follow(parent: int) -> None:
         process = psutil.Process(parent)
         process.create_time()  # cached: a process id that is used anew is another process
     except psutil.NoSuchProcess:
-        os._exit(1)
+        exit_at_once(1)
     threading.Thread(target=_outlive_nobody, args=(process,), name="reglab-follow", daemon=True).start()
 
 
 def _outlive_nobody(process: psutil.Process) -> None:
     while _lives(process):
         time.sleep(_LOOK_EVERY_S)
-    os._exit(1)
+    exit_at_once(1)
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -11,7 +11,7 @@ from reglab.config.identity import config_hash
 from reglab.config.selection import tidy
 from reglab.errors import Changed, ConfigError, InProgress, StoreLost, is_out_of_memory
 from reglab.own_code import described
-from reglab.stopping import Stopped
+from reglab.stopping import Stopped, exit_at_once
 from reglab.streams import write_line
 from reglab.tracking.uri import unusable
 
@@ -131,7 +131,7 @@ class Place:
             outcome = attempt(cfg, overrides, identity, label)
         except Stopped as stop:
             if os.getpid() != self.pid:  # its run is closed; a worker that was told to stop takes no further job
-                os._exit(stop.exit_code)
+                exit_at_once(stop.exit_code)
             raise
         say(line(outcome, number, self.total, self.metric))
         wanted = {k: v for k, v in outcome.metrics.items() if k in (self.metric, "time/train_s")}

@@ -63,7 +63,7 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         InProgress: with `resume`, another process is training it (on another host with the same server it can slip by
             unseen where both begin at the same moment); no run was opened.
         Diverged: the loss stopped being finite; the run is FAILED.
-        Exited: the network's code called ``sys.exit``; the run is FAILED.
+        Exited: the network's code called ``sys.exit`` or ``os._exit``; the run is FAILED.
         Stopped: SIGINT or SIGTERM; the run is KILLED.
 
     Every exception that leaves an open run has its id as the attribute ``run_id``.
