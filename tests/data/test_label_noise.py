@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from reglab.data.label_noise import flip
+from reglab.data.wine import Wine
 
 
 @pytest.mark.parametrize(("noise", "wrong"), [(0.0, 0), (0.3, 300), (0.1234, 123), (1.0, 1000)])
@@ -29,3 +30,14 @@ def test_the_seed_decides_and_the_labels_given_stay_as_they_are():
     assert np.array_equal(flip(labels, 3, 0.4, seed=5), flip(labels, 3, 0.4, seed=5))
     assert not np.array_equal(flip(labels, 3, 0.4, seed=5), flip(labels, 3, 0.4, seed=6))
     assert np.array_equal(labels, kept)
+
+
+def remarks(label_noise):
+    data = Wine(name="wine", seed=0, split_seed=0, train_size=20, label_noise=label_noise)
+    data.setup()
+    return data.remarks
+
+
+def test_a_share_of_less_than_one_label_is_noted():
+    assert remarks(0.02) == ("data.label_noise=0.02 replaces none of the 20 training labels",)
+    assert remarks(0.05) == ()
