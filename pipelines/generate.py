@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from reglab.cli import announce_imports, run_app
 from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
-from reglab.errors import ConfigError
 from reglab.tracking.uri import resolve
 
 _KEY = "prompt="
@@ -21,11 +20,6 @@ PROMPT = ""
 def check(cfg: DictConfig) -> None:
     """Refuses what the config alone shows to be wrong."""
     check_keys("generate", cfg)
-    for key in ("top_k", "top_p"):
-        if cfg[key] is not None and not cfg.temperature:
-            raise ConfigError(
-                f"{key}={cfg[key]}: nothing is drawn at temperature=0; give temperature=1, or leave it out"
-            )
     check_run_id(cfg.run_id)
     resolve(cfg.tracking.uri, writes=False)
 

@@ -93,17 +93,19 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
 
     parser = get_args_parser()
     parser.error = _wrong_flag  # type: ignore[method-assign]  # its own prints the usage of all flags
-    args = parser.parse_args(list(arguments))
+    args = parser.parse_intermixed_args(list(arguments))
+    arguments = _flags_first(arguments, args.overrides)  # the parser of Hydra takes no override behind a flag
     if args.help and (text := help_text(args.config_name or config_name)):
         write(text)
         raise SystemExit(0)
     shows = args.help or args.cfg or args.info
     if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
-        return list(arguments)  # Hydra's own business; the config is checked when it comes
+        return arguments  # Hydra's own business; the config is checked when it comes
     from omegaconf import open_dict
 
     from reglab.config.command_line import check_line, check_mode, replaced
     from reglab.config.compose import Composer, parse
+    from reglab.config.effect import check_effect
     from reglab.config.selection import is_strength, opened, tidy
     from reglab.config.trusted import check_typed
 
@@ -118,7 +120,9 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         raise ConfigError(f"--{'cfg' if args.cfg else 'info'}: shows the config of one run; leave out -m")
     if args.multirun:
         plain = [o for o in args.overrides if not parse(o).is_sweep_override() and not is_strength(o)]
-        composer.whole(plain)
+        cfg = composer.whole(plain)
+        if app == "study":
+            check_effect(app, args.overrides, cfg)
         return [_as_sweep(argument) if is_strength(argument) else argument for argument in arguments]
     cfg = composer.whole(args.overrides)
     if not shows:
@@ -129,9 +133,19 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         tidy(cfg, args.overrides)
         if check is not None:
             check(cfg)
+        check_effect(app, args.overrides, cfg)
         if app == "train":
+            from reglab.config.check import check_names
+
             check_mode(args.overrides)
-    return list(arguments)
+            check_names(args.overrides, cfg)  # type: ignore[arg-type]
+    return arguments
+
+
+def _flags_first(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    left = list(overrides)
+    flags = [argument for argument in arguments if not (left and argument == left[0] and left.pop(0))]
+    return [*flags, *overrides]
 
 
 def _wrong_flag(message: str) -> NoReturn:

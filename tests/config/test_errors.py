@@ -255,6 +255,9 @@ WRONG = {
     },
     # what would have no effect
     "data=[digits,wine]": "data=[digits,wine]: must be one option, not a list; in a sweep (-m) several are data=digits",
+    "data=wine data.name=x": "data.name=x: the name of data=wine is fixed; leave it out",
+    "model.name=x": "model.name=x: the name of model=mlp is fixed; leave it out",
+    "optimizer=sgd optimizer.name=x": "optimizer.name=x: the name of optimizer=sgd is fixed; leave it out",
     "trainer=[fast]": "trainer=[fast]: must be one option, not a list: trainer=fast",
     "experiment=[seed_l2,decoder]": "experiment=[seed_l2,decoder]: must be one option, not a list",
     "regularizer=[l1,l1]": "regularizer=[l1,l1]: names l1 twice; leave one out",
@@ -272,6 +275,13 @@ WRONG = {
     "regularizer=l1 regularizer._space_.l1.strength.low=5": (
         "regularizer._space_.l1.strength.low=5: ranges are searched by studies; set study.space.regularizer.l1.strength"
     ),
+    "data.label_noise=1e-30": "data.label_noise=1e-30: replaces no label, of however many rows",
+    "+trainer.min_epochs=5": "+trainer.min_epochs=5: training does not end early; add regularizer=early_stopping",
+    "+trainer.min_steps=5": "+trainer.min_steps=5: training does not end early",
+    "+trainer.benchmark=true": "+trainer.benchmark=true: is for GPUs",
+    "data.test_fraction=0 trainer.limit_test_batches=2": "trainer.limit_test_batches=2: there is no test",
+    "model.hidden_sizes=[] model.norm=batch": "model.norm=batch: the network has no hidden layer",
+    "model=llama data=python_docs data.tokenizer=characters data.vocab_size=999": "data.vocab_size=999: is for",
     # beyond what is stored, or finishes
     "seed=100000000000000000000": "seed=100000000000000000000: must be a whole number of 0 or more, at most 92233720",
     "trainer.threads=1000000": "trainer.threads=1000000: must be a whole number from 1 to 1024",
@@ -298,6 +308,32 @@ def test_a_wrong_config_is_one_line(typed):
     assert "\n" not in str(caught.value)
 
 
+WITHOUT_EFFECT = {
+    "generate temperature=0 top_k=3": "top_k=3: nothing is drawn at temperature=0",
+    "generate generation.seed=0": "generation.seed=0: nothing is drawn at temperature=0",
+    "generate passes=8": "passes=8: needs train_mode=true",
+    "generate tracking.experiment=a run_id=a1b2": "tracking.experiment=a: is where the best run is looked for",
+    "export run_id=a1b2 tracking.experiment=a": "tracking.experiment=a: is where the best run is looked for",
+    "study -m seeds=3 study.seeds=5": "study.seeds=5: seeds is typed, too, and counts; leave out one",
+    "ui tracking.uri=http://127.0.0.1:1 ui.port=5001": "ui.port=5001: tracking.uri has a server of its own",
+}
+
+
+@pytest.mark.parametrize("typed", WITHOUT_EFFECT, ids=str)
+def test_what_has_no_effect_beside_the_other_keys_is_refused(typed):
+    app, *words = typed.split()
+    with pytest.raises(ConfigError) as caught:
+        prepare(words, app)
+    assert str(caught.value).startswith(WITHOUT_EFFECT[typed])
+
+
+def test_it_is_taken_where_it_has_an_effect():
+    prepare(["train_mode=true", "passes=8", "generation.seed=1"], "generate")
+    prepare(["temperature=1", "generation.seed=1", "tracking.experiment=a"], "generate")
+    prepare(["+trainer.min_epochs=2", "regularizer=early_stopping"], "train", check)
+    assert prepare(["data=wine", "-m", "seed=0,1"], "train", check) == ["-m", "data=wine", "seed=0,1"]
+
+
 def test_another_app_tells_its_own_keys():
     with pytest.raises(ConfigError, match=r"^data=mnist5k: no such key \(keys: baseline, direction, filter, .*\)$"):
         prepare(["data=mnist5k"], "report")
@@ -313,7 +349,14 @@ ASIDE = {
     "evaluate uri=x": "uri=x: no such key; did you mean tracking.uri?",
     "evaluate tracking.ur=x": "tracking.ur=x: no such key; did you mean tracking.uri?",
     "evaluate tracking.phas=x": "tracking.phas=x: no such key (keys of tracking: uri, experiment)",
-    "rerun seed=1": "seed=1: no such key (keys: code, data, model, run_id, tracking)",
+    "rerun seed=1": (
+        "seed=1: no such key (keys: code, data, model, run_id, tracking) (seed is a key of make train, make evaluate)"
+    ),
+    "status sweep.name=x": "sweep.name=x: no such key; sweep is a section of make train",
+    "train study.seeds=3": "study.seeds=3: no such key; study is a section of make study",
+    "train study=quick": "study=quick: no such key; studies are run by make study",
+    "train mc_dropout=9": "mc_dropout=9: no such key (mc_dropout is a key of make evaluate)",
+    "report trainer.max_epochs=3": "trainer.max_epochs=3: no such key; trainer is a section of make train",
     "generate topk=3": "topk=3: no such key; did you mean top_k?",
     "generate seed=1": "seed=1: no such key; did you mean generation.seed?",
     "status experiment=x": "experiment=x: no such key; did you mean tracking.experiment?",
@@ -350,12 +393,17 @@ RIGHT = [
     "trainer=gpu trainer.precision=16-mixed",
     "experiment=seed_dropout",
     "--cfg job data=csv",
+    "data=wine data.name=wine",
+    "model=torch model.target=my_net.Net model.name=x --cfg job",
+    "optimizer._target_=torch.optim.RMSprop optimizer.name=rmsprop ~optimizer.betas --cfg job",
 ]
 
 
 @pytest.mark.parametrize("typed", RIGHT, ids=str)
 def test_a_right_config_passes_as_it_is(typed):
-    assert prepare(typed.split(), "train", check) == typed.split()
+    words = typed.split()
+    flags = words[words.index("--cfg") :][:2] if "--cfg" in words else []
+    assert prepare(words, "train", check) == [*flags, *(word for word in words if word not in flags)]
 
 
 def test_of_a_key_that_is_given_twice_the_first_value_is_named(capsys):

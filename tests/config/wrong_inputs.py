@@ -112,7 +112,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
 EXTREMES = {
     *(("1e400", f"regularizer.{key}") for key in ("early_stopping.patience", "gradient_clipping.max_norm")),
     ("1e400", "regularizer.max_norm.max_norm"),
-    *(("1e-300", f"data.{key}") for key in ("label_noise", "val_fraction", "test_fraction", "target", "split_column")),
+    *(("1e-300", f"data.{key}") for key in ("val_fraction", "test_fraction", "target", "split_column")),
     *(("1e-300", f"trainer.limit_{part}_batches") for part in ("train", "val", "test")),
 }
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -14,7 +15,7 @@ from reglab.config.fitting import check_accumulation, check_data, check_model, c
 from reglab.config.keys import check_sections
 from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
-from reglab.config.rules import CLASS, TRAIN, apply, as_float32, or_null, shown, strength, text
+from reglab.config.rules import CLASS, TRAIN, apply, as_float32, label, or_null, shown, strength
 from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
@@ -28,6 +29,7 @@ from reglab.data.openml_name import check_openml
 from reglab.data.package_files import package_folder
 from reglab.errors import ConfigError
 from reglab.own_code import source_file
+from reglab.paths import CONF
 from reglab.tracking.uri import resolve
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
@@ -41,6 +43,7 @@ _NEEDED = [
     if key.split(".")[0] not in ("data", "model", "optimizer", "scheduler")
     and key not in (f"tracking.{k}" for k in ("sweep", "study", "rerun_of"))
 ]
+_NAMED = ("data", "model", "optimizer", "scheduler")
 _TRACKING = {"uri", "experiment", "weights", "parent", "phase", "sweep", "study", "tuned", "rerun_of"}
 _EXAMPLE = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu", "local"), strict=True))
 
@@ -66,6 +69,7 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     check_environment()
     plain = _resolved(cfg, overrides)
     _complete(plain)
+    check_names(overrides, plain)
     _precision(plain["trainer"])
     check_trainer(plain["trainer"])
     apply(TRAIN, plain)
@@ -76,12 +80,48 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     if "target" in plain["model"]:
         source_file(plain["model"]["target"], "model.target")
     if "name" in plain["model"]:
-        text().check("model.name", plain["model"]["name"])
+        label().check("model.name", plain["model"]["name"])
     check_data(f"model={plain['model'].get('name')}", plain["model"], plain["data"], remedy)
     _regularizers(cfg, plain)
     check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)
     _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
     return plain
+
+
+def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
+    """Refuse another name for an option of the project: tags and reports tell data, models and optimizers by it.
+
+    Args:
+        overrides: as typed.
+        plain: the config they lead to.
+
+    Raises:
+        ConfigError: names the override.
+    """
+    keys = [override.lstrip("+").partition("=")[0] for override in overrides]
+    for override, key in zip(overrides, keys, strict=True):
+        section, _, inner = key.partition(".")
+        if inner != "name" or section not in _NAMED or f"{section}._target_" in keys:
+            continue
+        fixed = _fixed_names(section).get(str(plain[section]["_target_"]), [])
+        if fixed and [plain[section]["name"]] != fixed:
+            options = " or ".join(f"{section}={name}" for name in fixed)
+            raise ConfigError(f"{override}: the name of {options} is fixed; leave it out")
+
+
+@functools.cache
+def _fixed_names(section: str) -> dict[str, list[str]]:
+    """Names by class, without the classes of which a run gives the name, as of files."""
+    found: dict[str, list[str]] = {}
+    given = set()
+    for path in sorted((CONF / section).glob("*.yaml")):
+        file = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        name, target = file.get("name"), str(file.get("_target_"))
+        if name is None or "${" in name:
+            given.add(target)
+        else:
+            found.setdefault(target, []).append(name)
+    return {target: names for target, names in found.items() if target not in given}
 
 
 def _resolved(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
@@ -153,7 +193,7 @@ def _data(data: Mapping[str, Any]) -> None:
         check_openml(data.get("name"), data["id"], data["version"], data.get("cache"))
     if "root" in data:
         check_folder(data["root"])
-    or_null(text(), "that of the file").check("data.name", data.get("name"))
+    or_null(label(), "that of the file").check("data.name", data.get("name"))
     tells_target = from_hub or "path" not in data  # by its name
     if "target" in data and data["target"] in (None, "") and not tells_target:
         raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")

@@ -1,7 +1,7 @@
 """Hydra's and OmegaConf's messages of six to eight lines, as one that names the key and the remedy."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -79,6 +79,9 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
     if config_name == "study" and (line := of_the_study(given)):
         return line
     cfg = _composable(overrides, config_name, folder)
+    elsewhere = _pipelines_with(key, config_name)
+    if elsewhere and leaf and group not in cfg:
+        return f"{given}: no such key; {group} is a section of {elsewhere}"
     if is_strength(key):
         name = key.split(".")[1]
         options = {path.stem for path in (folder / group).glob("[!_]*.yaml")}
@@ -93,11 +96,29 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
     there = key.split(".")[1] in cfg.get(group, {}) if leaf else False
     if leaf and not there and (near := nearest(leaf, [str(own) for own in cfg.get(group) or {}])):
         return f"{given}: no such key; did you mean {group}.{near}?"
-    others = list(_options_with(group, leaf, folder)) if leaf and not there else []
+    others = list(_options_with(group, leaf, folder)) if leaf and not there and group in cfg else []
     if others:
         return f"{given}: not a key of this {group}; it is one of {' or '.join(f'{group}={o}' for o in others)}"
     groups = {path.name for path in folder.iterdir() if path.is_dir()} if config_name == "train" else set()
-    return f"{given}: no such key{_similar(key, list(_leaves(cfg)), groups, listed_keys(config_name, folder)[0])}"
+    if not leaf and group == "study" and config_name == "train":
+        return f"{given}: no such key; studies are run by make study"
+    similar = _similar(key, list(_leaves(cfg)), groups, listed_keys(config_name, folder)[0])
+    if elsewhere and "did you mean" not in similar:
+        similar += f" ({key} is a key of {elsewhere})"
+    return f"{given}: no such key{similar}"
+
+
+def _pipelines_with(key: str, config_name: str) -> str:
+    """Commands of other pipelines that have the key, or its section where none has the key."""
+    from reglab.config.keys import APPS  # which imports this module
+    from reglab.config.rules import TRAIN
+
+    apps: dict[str, Iterable[str]] = {"train": [*TRAIN, "trainer.", "regularizer."], **APPS}
+    having = [app for app, keys in apps.items() if key in keys]
+    if not having and "." in key:
+        head = f"{key.split('.')[0]}."
+        having = [app for app, keys in apps.items() if any(one.startswith(head) for one in keys)]
+    return ", ".join(f"make {app}" for app in having) if config_name not in having else ""
 
 
 def of_the_study(given: str) -> str | None:

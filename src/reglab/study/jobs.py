@@ -63,7 +63,7 @@ def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Compos
     jobs: dict[str, Job] = {}
     for line in lines:
         config = composer.compose(line)
-        identity = config_hash(checked(config))
+        identity = config_hash(checked(config, line))
         jobs.setdefault(identity, Job(tuple(line), config, identity, label(config, line, swept)))
     return by_seed(list(jobs.values()))
 

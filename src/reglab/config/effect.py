@@ -1,0 +1,111 @@
+"""Keys that have an effect only beside others: where one was typed without these, it is refused by name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from reglab.config.source import Unknown, declared
+from reglab.errors import ConfigError
+from reglab.tracking.uri import locate
+
+Plain = Mapping[str, Any]
+Reason = Callable[[Plain], str | None]  # why the key has no effect in a config, with the remedy; None where it has one
+
+
+def check_effect(app: str, overrides: Sequence[str], cfg: DictConfig) -> None:
+    """Refuse what was typed and has no effect beside the other keys.
+
+    In a sweep a key may have an effect in some of the runs, so only single runs are checked.
+
+    Args:
+        app: whose config it is.
+        overrides: as typed.
+        cfg: what they compose to, checked.
+
+    Raises:
+        ConfigError: names the override.
+    """
+    rules = _RULES.get(app, {})
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key not in rules or value == "null":
+            continue
+        plain = OmegaConf.to_container(cfg, resolve=True)
+        assert isinstance(plain, dict)
+        if reason := rules[key](plain):  # type: ignore[arg-type]
+            raise ConfigError(f"{override}: {reason}")
+
+
+def _unless(has_effect: Callable[[Plain], Any], reason: str) -> Reason:
+    return lambda plain: None if has_effect(plain) else reason
+
+
+def _ends_early(plain: Plain) -> bool:
+    return any(_watches(node) for node in plain["regularizer"].values() if isinstance(node, Mapping))
+
+
+def _watches(node: Plain) -> bool:
+    try:
+        return bool(declared(str(node.get("_target_")), "watches"))
+    except Unknown:
+        return "_target_" in node  # a class of the user's own, which may
+
+
+def _hidden(plain: Plain) -> bool:
+    return plain["model"].get("hidden_sizes", True) != []
+
+
+_EARLY = _unless(_ends_early, "training does not end early; add regularizer=early_stopping, or leave it out")
+_LAYERS = _unless(_hidden, "the network has no hidden layer (model.hidden_sizes=[]); leave it out")
+_BEST = _unless(lambda c: not c["run_id"], "is where the best run is looked for, and run_id names one; leave out one")
+_DRAWN = "nothing is drawn at temperature=0; give temperature=1, or leave it out"
+
+_RULES: dict[str, dict[str, Reason]] = {
+    "train": {
+        "trainer.min_epochs": _EARLY,
+        "trainer.min_steps": _EARLY,
+        "trainer.benchmark": _unless(
+            lambda c: c["trainer"]["accelerator"] != "cpu" or not c["trainer"]["benchmark"],
+            "is for GPUs; use trainer=gpu, or leave it out",
+        ),
+        "trainer.limit_test_batches": _unless(
+            lambda c: c["data"].get("test_fraction") != 0, "there is no test (data.test_fraction=0); leave it out"
+        ),
+        "model.activation": _LAYERS,
+        "model.norm": _LAYERS,
+        "data.vocab_size": _unless(
+            lambda c: c["data"].get("tokenizer") == "bpe", "is for data.tokenizer=bpe; use that, or leave it out"
+        ),
+        "data.split_seed": _unless(
+            lambda c: c["data"].get("split_by") != "time", "data.split_by=time draws no rows; leave it out"
+        ),
+        "data.test_fraction": _unless(
+            lambda c: c["data"].get("test_fold") is None or c["data"]["test_fraction"] == 0,
+            "data.test_fold names the test; leave it out",
+        ),
+        "data.val_fraction": _unless(
+            lambda c: c["data"].get("val_fold") is None or c["data"]["val_fraction"] == 0,
+            "data.val_fold names the validation rows; leave it out",
+        ),
+    },
+    "study": {
+        "study.seeds": _unless(
+            lambda c: c["seeds"] in (None, c["study"]["seeds"]), "seeds is typed, too, and counts; leave out one"
+        ),
+    },
+    "export": {"tracking.experiment": _BEST},
+    "generate": {
+        "tracking.experiment": _BEST,
+        "top_k": _unless(lambda c: c["temperature"], _DRAWN),
+        "top_p": _unless(lambda c: c["temperature"], _DRAWN),
+        "generation.seed": _unless(lambda c: c["temperature"] or c["train_mode"], _DRAWN),
+        "passes": _unless(lambda c: c["train_mode"], "needs train_mode=true; set that, or leave it out"),
+    },
+    "ui": {
+        "ui.port": _unless(
+            lambda c: not locate(c["tracking"]["uri"]).uri.startswith("http"),
+            "tracking.uri has a server of its own, and none is started; leave it out",
+        )
+    },
+}
