@@ -138,7 +138,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
             from reglab.config.check import check_names
 
             check_mode(args.overrides)
-            check_names(args.overrides, cfg)  # type: ignore[arg-type]
+            check_names(args.overrides, cfg)
     return arguments
 
 

@@ -149,9 +149,9 @@ class TensorData(pl.LightningDataModule):
 
     def _remarks_on_parts(self, source: Source, inputs: Tensor) -> Iterator[str]:
         """Report label noise that is none, and validation and test parts without some of the classes."""
-        rows = len(self.parts.train)
-        if self.label_noise and not round(self.label_noise * rows):
-            yield f"data.label_noise={self.label_noise} replaces none of the {rows} training labels"
+        train = len(self.parts.train)
+        if self.label_noise and not round(self.label_noise * train):
+            yield f"data.label_noise={self.label_noise} replaces none of the {train} training labels"
         if on_parts := getattr(source.inputs, "remarks_on", None):
             yield from on_parts(self.parts)
         if source.kind != "classification":
