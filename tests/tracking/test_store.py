@@ -1,5 +1,6 @@
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -107,6 +108,32 @@ def test_truncated_database_is_refused_in_one_line_or_made_where_it_is_empty(
             read(f"sqlite:///{tmp_path}/torn.db", "exp")
     assert time.monotonic() - began < 20
     assert (tmp_path / "torn.db").read_bytes() == whole[:size]
+
+
+def test_a_file_that_was_replaced_beside_its_log_is_refused_with_the_remedy(
+    tmp_path: Path, empty_database: Path
+) -> None:
+    (tmp_path / "a.db").write_bytes(empty_database.read_bytes())
+    leaves = "import os, sqlite3; c = sqlite3.connect('a.db'); c.execute('PRAGMA journal_mode=WAL'); "
+    leaves += "c.execute('CREATE TABLE x AS SELECT randomblob(500000)'); c.commit(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", leaves], cwd=tmp_path, check=False)
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE y AS SELECT randomblob(100000)")
+        other.commit()
+    for whole, log in (
+        ((tmp_path / "other.db").read_bytes(), "a.db-wal"),
+        (empty_database.read_bytes()[:40_000], None),
+    ):
+        (tmp_path / "torn.db").write_bytes(whole)
+        if log is not None:
+            shutil.copy(tmp_path / log, tmp_path / "torn.db-wal")
+        for read in (open_store, existing):
+            with pytest.raises(
+                ConfigError, match=r"^tracking.uri=sqlite:////[^\n]*: the database is damaged \("
+            ) as told:
+                read(f"sqlite:///{tmp_path}/torn.db", "exp")
+            assert ("move torn.db-wal away too" in str(told.value)) == (log is not None)
+        (tmp_path / "torn.db-wal").unlink(missing_ok=True)
 
 
 HOLD = """

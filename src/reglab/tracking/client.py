@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from reglab.deadlines import ANNOUNCE_S, Overdue, waiting
 from reglab.errors import StoreLost
@@ -73,6 +73,7 @@ def patiently(
         after: seconds before the wait is announced.
 
     Raises:
+        ConfigError: the sqlite database is damaged.
         StoreLost: another process has locked the database for `BUSY_S` seconds, or the store does not answer any more.
         MlflowException: as MLflow raises it.
     """
@@ -87,7 +88,9 @@ def patiently(
                 if error is not overdue:  # the limit of something around this call
                     raise
                 raise StoreLost(place.error(f"{error}; see its log")) from error
-            except (MlflowException, OperationalError) as error:
+            except (MlflowException, DatabaseError) as error:
+                if (damage := _damage(error)) is not None:
+                    raise place.damaged(damage) from error
                 waited, most = time.monotonic() - began, _patience(place, error)
                 if waited >= most:
                     if most == BUSY_S:
@@ -97,6 +100,14 @@ def patiently(
                         raise StoreLost(gone) from error
                     raise
                 time.sleep(_PAUSE_S)
+
+
+def _damage(error: Exception) -> object:
+    """What sqlite says of a damaged database; None where it is not."""
+    cause = error if isinstance(error, DatabaseError) else error.__cause__
+    orig = getattr(cause, "orig", None)
+    name = getattr(orig, "sqlite_errorname", "") or ""
+    return orig if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) else None
 
 
 def _patience(place: Place, error: Exception) -> float:

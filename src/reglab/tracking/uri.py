@@ -55,6 +55,14 @@ class Place:
         """The URI without its password."""
         return mask_uri(self.uri)
 
+    def damaged(self, problem: object) -> ConfigError:
+        """One line for a sqlite database whose pages contradict each other."""
+        log = Path(f"{self.database}-wal")
+        remedy = "restore a copy, or name another"
+        if log.exists() and log.stat().st_size:  # of another state of the database, if its file alone was replaced
+            remedy = f"if the file alone was replaced, move {log.name} away too; else {remedy}"
+        return self.error(f"the database is damaged ({problem}); {remedy}")
+
     def error(self, problem: str) -> ConfigError:
         """One line that names the key, the URI (without its password) and the problem."""
         came_from = "" if self.source == "tracking.uri" else f" (from {self.source})"
@@ -186,24 +194,30 @@ def _check_database(place: Place, path: Path, writes: bool) -> None:
             raise place.error("the database is read-only; make it writable (chmod u+w) or name another")
         if not os.access(path, os.W_OK if writes else os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        if not _is_sqlite(path, writes):
+        problem = _sqlite_problem(path, writes)
+        if problem is not None and problem.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise place.error("is not a sqlite database; name another file")
+        if problem is not None and problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
+            raise place.damaged(problem)
     except OSError as error:
         verb = "written" if writes else "read"
         raise place.error(f"the database cannot be {verb} ({error.strerror}); name another") from error
 
 
-def _is_sqlite(path: Path, writes: bool) -> bool:
-    """Sqlite itself looks: to close a file by other means lets go of the locks that this process has on it (POSIX)."""
+def _sqlite_problem(path: Path, writes: bool) -> sqlite3.DatabaseError | None:
+    """What sqlite finds wrong when it reads the tables' names: to look at a file by other means, and to close it, would
+    let go of the locks that this process has on it (POSIX)."""
     if 0 < path.stat().st_size < _HEADER_BYTES:  # sqlite takes it for an empty one, and writes over it
-        return False
+        problem = sqlite3.DatabaseError()
+        problem.sqlite_errorcode = sqlite3.SQLITE_NOTADB
+        return problem
     name = f"file:{quote(str(path))}?mode={'rw' if writes else 'ro'}"
     with closing(sqlite3.connect(name, uri=True, timeout=0)) as connection:
         try:
-            connection.execute("PRAGMA schema_version")
+            connection.execute("SELECT count(*) FROM sqlite_master")
         except sqlite3.DatabaseError as error:
-            return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB
-    return True
+            return error
+    return None
 
 
 def _check_folder(place: Place, folder: Path) -> None:
