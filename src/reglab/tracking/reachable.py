@@ -33,8 +33,14 @@ def database_problem(uri: str) -> str:
     except ValueError as error:
         return f"is no address of a database ({error}); give postgresql://USER@HOST:PORT/DATABASE"
     host, port = url.host, url.port or _PORTS[url.get_backend_name()]
-    problem = _in_time(lambda: _port_problem(host, port), _CONNECT_S) if host else ""
-    return problem or _in_time(lambda: _connection_problem(uri), _CONNECT_S + 1.0)
+
+    def port_problem() -> str:
+        return _in_time(lambda: _port_problem(host, port), _CONNECT_S) if host else ""
+
+    if problem := port_problem():
+        return problem
+    problem = _in_time(lambda: _connection_problem(uri), _CONNECT_S + 1.0)
+    return problem and (port_problem() or problem)  # a server that ends refuses users before it closes its port
 
 
 def _in_time(ask: Callable[[], str], seconds: float, answered: threading.Event | None = None) -> str:
