@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import mlflow.pytorch
 import numpy as np
 import pytest
 import torch
@@ -107,6 +108,9 @@ def test_answers_are_those_of_the_network_for_any_number_of_rows(
         answers = model.predict(inputs)
         np.testing.assert_allclose(answers, expected(store, run_id, inputs), atol=1e-6, rtol=1e-6)
         assert answers.shape == ((count,) if name == "amounts" else (count, 10))
+        with torch.no_grad():
+            tensors = mlflow.pytorch.load_model(str(folder))(torch.from_numpy(inputs))
+        np.testing.assert_array_equal(tensors.numpy(), answers)
 
 
 def test_a_regression_answers_in_the_targets_own_units(store: Store, exported: dict[str, tuple[str, Path]]) -> None:
