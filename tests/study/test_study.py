@@ -94,6 +94,43 @@ def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
         compare(Composer("report").compose(["sweep=tinny", *places(folder)]))
 
 
+def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
+    kept = artifacts.of(store(folder), parent.find(store(folder), "tiny", "study") or "")
+    whole = kept.read_text("study.json") or ""
+    good, cfg = json.loads(whole), Composer("report").compose(["sweep=tiny", *places(folder)])
+    wrong: dict[str, object] = {"trials": "2", "select_by": [], "tuning_seeds": {}, "sampler": 5, "direction": None}
+    wrong |= {"pruning": {"eta": 3}, "metric": ["test/accuracy"], "baseline": {}, "max_seconds": [1]}
+    spaces = [[], {"none": []}, {"none": {"optimizer.lr": {"key": "optimizer.lr", "low": 1, "high": "x"}}}]
+    texts = [json.dumps({**good, key: value}) for key, value in [*wrong.items(), *(("space", s) for s in spaces)]]
+    texts += ["", "[]", "null", "[" * 100_000, whole[:-20], json.dumps({k: good[k] for k in ("metric", "trials")})]
+    texts.append("{")
+    for text in texts:
+        kept.write_text(text, "study.json")
+        with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged \(.*\); restore the file, or"):
+            compare(cfg)
+    with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged"):
+        conduct(folder)
+    kept.write_text(whole, "study.json")
+
+
+def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_id = parent.find(store(folder), "tiny", "study")
+    kept = artifacts.of(store(folder), run_id or "").dir
+    assert kept is not None
+    before = (kept / "report" / "report.html").stat().st_mtime_ns
+    told, page = board(folder), folder / "report" / "report.html"
+    page.unlink()
+    (folder / "mlflow.db").chmod(0o444)
+    try:
+        compare(Composer("report").compose(["sweep=tiny", *places(folder)]))
+    finally:
+        (folder / "mlflow.db").chmod(0o644)
+    assert f"the report is not kept on run {run_id} (the store is read-only)" in capsys.readouterr().err
+    assert board(folder) == told
+    assert page.exists()
+    assert (kept / "report" / "report.html").stat().st_mtime_ns == before
+
+
 def test_another_definition_needs_another_version(folder: Path) -> None:
     before = len(children(folder))
     with pytest.raises(ConfigError) as told:

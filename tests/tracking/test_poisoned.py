@@ -99,9 +99,10 @@ def test_a_damaged_list_of_runs_is_left_out(
 def test_damaged_entries_are_left_out_and_counted(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     made = parent.enter(store, "sweep", [])
     bad: list[object] = [1, None, [], {}, {"config_hash": 1}, JOB | {"start": "x"}, JOB | {"setting": []}]
+    bad += [JOB | {"trial": []}, JOB | {"values": 5}, JOB | {"phase": "tune", "trial": 0}]
     artifacts.of(store, made).write_text(json.dumps([JOB, *bad]), parent.DECLARED)
     assert parent.declared(store, made) == [JOB]
-    assert "7 entries of 8 cannot be read: left out" in capsys.readouterr().err
+    assert "10 entries of 11 cannot be read: left out" in capsys.readouterr().err
     parent.close(store, made, "FINISHED")
 
 

@@ -5,9 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from reglab.config.keys import FIRST_TUNING_SEED, STUDY
+from reglab.config.rules import Rule, apply, is_number, list_of, mapping, one_of, or_null, text, whole
 from reglab.errors import ConfigError
 from reglab.study.cells import Cell
 from reglab.study.definition import Study
+from reglab.study.report.studied import value_of
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -15,6 +18,17 @@ if TYPE_CHECKING:
 FILE = "study.json"
 _MAY_GROW = ("seeds",)  # more seeds make a study surer, and no other
 _SHOWN = 4
+# What a report reads, and what each may be: a store may hold anything.
+_READ: dict[str, Rule] = {
+    **{key: STUDY[f"study.{key}"] for key in ("metric", "trials", "max_seconds", "sampler", "search_seed", "baseline")},
+    "direction": one_of("max", "min"),
+    "select_by": list_of(text(), least=1),
+    "tuning_seeds": list_of(whole(FIRST_TUNING_SEED)),
+    "pruning": or_null(Rule(lambda v: mapping().fits(v) and set(v) == {"eta", "rungs"}, "{eta:3,rungs:3}")),
+    "pruning.eta": whole(2),
+    "pruning.rungs": whole(1),
+    "space": Rule(lambda v: mapping().fits(v) and all(map(_is_space, v.values())), "ranges by strategy and key"),
+}
 
 
 def declaration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -44,6 +58,53 @@ def check_declared(store: "Store", parent: str | None, study: Study, cells: Sequ
             f"study.name={study.name}: was declared otherwise ({shown}{more}); "
             f"set study.version={study.version + 1}, or another study.name (runs that are the same are reused)"
         )
+
+
+def read(store: "Store", parent: str) -> dict[str, Any] | None:
+    """Return what a study declared, as far as reports read it; None for a sweep.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    from reglab.tracking import artifacts
+
+    files = artifacts.of(store, parent)
+    definition = files.read_json(FILE, dict)
+    if definition is None:
+        return None
+    try:
+        for key in _READ:
+            if key.split(".")[0] not in definition:
+                raise ConfigError(f"{key} is missing")
+        apply(_READ, definition)
+    except ConfigError as error:
+        raise files.damaged(FILE, error) from error
+    assert isinstance(definition, dict)
+    return definition
+
+
+def _is_space(strategy: object) -> bool:
+    return isinstance(strategy, Mapping) and all(map(_is_dimension, strategy.values()))
+
+
+def _is_dimension(told: object) -> bool:
+    if not isinstance(told, Mapping) or not isinstance(told.get("key"), str):
+        return False
+    if "options" in told:
+        return set(told) == {"key", "options"} and list_of(Rule(_is_single, ""), least=1).fits(told["options"])
+    ends = {"low": float, "high": float, "log": bool, "whole": bool, "step": float, "off": float}
+    numbers = (told.get(name) for name, kind in ends.items() if kind is float)
+    switches = (told.get(name, False) for name, kind in ends.items() if kind is bool)
+    return (
+        set(told) <= {"key", *ends}
+        and {"low", "high"} <= set(told)
+        and all(value is None or is_number(value_of(value)) for value in numbers)
+        and all(isinstance(value, bool) for value in switches)
+    )
+
+
+def _is_single(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
 
 
 def keep(store: "Store", parent: str, study: Study, cells: Sequence[Cell]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.entities import RunTag
 
+from reglab.streams import note
 from reglab.study import declaration
 from reglab.study.report.histories import reader
 from reglab.study.report.make import Report, make_report
@@ -44,7 +45,7 @@ def publish(
         ConfigError: a question that these runs cannot answer (see `question.ask`).
     """
     records, absent = declared(store, parent_id)
-    definition = _definition(store, parent_id)
+    definition = declaration.read(store, parent_id)
     if definition is not None:
         direction = direction or (definition["direction"] if metric in (None, definition["metric"]) else None)
         metric = metric or definition["metric"]
@@ -54,33 +55,34 @@ def publish(
     name = tags.get("study") or tags.get("sweep") or parent_id
     study = _studied(store, parent_id, definition) if definition is not None else None
     report = make_report(name, question, records, reader(store.client), folder, absent, study)
-    kept = artifacts.of(store, parent_id)
-    with kept.folder("report") as target:
-        for file in report.files:
-            shutil.copyfile(file, target / file.name)
-    note, files = fitted({"mlflow.note.content": markdown(report)})
-    for path, text in files.items():
-        kept.write_text(text, path)
-    store.client.log_batch(parent_id, tags=[RunTag(key, value) for key, value in note.items()])
+    if problem := "the store is read-only" if store.read_only else _keep(store, parent_id, report):
+        note(f"note: the report is not kept on run {parent_id} ({problem}); it is in {report.folder}")
     show(report, ui_command(store))
     return report
+
+
+def _keep(store: "Store", parent_id: str, report: Report) -> str | None:
+    """Log the report on its parent; return why that was not possible."""
+    kept = artifacts.of(store, parent_id)
+    try:
+        with kept.folder("report") as target:
+            for file in report.files:
+                shutil.copyfile(file, target / file.name)
+        tags, files = fitted({"mlflow.note.content": markdown(report)})
+        for path, text in files.items():
+            kept.write_text(text, path)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    store.client.log_batch(parent_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    return None
 
 
 def _studied(store: "Store", parent_id: str, definition: Mapping[str, Any]) -> Studied:
     try:
         return studied(definition, parent.declared(store, parent_id))
-    except (LookupError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         files = f"{declaration.FILE} or {parent.DECLARED}"
         raise artifacts.of(store, parent_id).damaged(files, f"{type(error).__name__}: {error}") from error
-
-
-def _definition(store: "Store", parent_id: str) -> dict[str, Any] | None:
-    """What a study declared; None for a sweep."""
-    files = artifacts.of(store, parent_id)
-    definition = files.read_json(declaration.FILE, dict)
-    if definition is not None and not {"metric", "direction", "baseline"} <= set(definition):
-        raise files.damaged(declaration.FILE, "names no metric, direction or baseline")
-    return definition
 
 
 def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:

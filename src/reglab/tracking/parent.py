@@ -19,7 +19,8 @@ from reglab.tracking.values import cut_name, fitted
 from reglab.wording import counted
 
 DECLARED = "declared.json"
-_TEXTS = ("setting", "strategy", "data", "task", "phase", "label")
+_COUNTS = ("start", "trial", "rung")
+_TEXTS = ("seed", "setting", "strategy", "data", "task", "phase", "label")
 Job = dict[str, Any]
 _hearts: dict[str, Heart] = {}  # of the parents that this process has entered
 
@@ -124,8 +125,14 @@ def declared(store: Store, parent: str) -> list[Job]:
 def _is_job(entry: object) -> TypeGuard[Job]:
     if not isinstance(entry, dict) or not isinstance(entry.get("config_hash", 0), str | None):
         return False
-    start = entry.get("start", 0)
-    return type(start) is int and all(isinstance(entry.get(key), str | None) for key in _TEXTS)
+    counts = (entry.get(key, 0) for key in _COUNTS)
+    texts = (entry.get(key) for key in _TEXTS)
+    if not all(type(count) is int for count in counts) or not all(isinstance(text, str | None) for text in texts):
+        return False
+    values = entry.get("values", {})
+    single = isinstance(values, dict) and all(isinstance(v, str | int | float | None) for v in values.values())
+    tuning = entry.get("phase") == "tune"
+    return single and (not tuning or all(entry.get(key) is not None for key in ("trial", "seed", "strategy", "task")))
 
 
 def children(store: Store, parent: str) -> list[queries.Record]:
