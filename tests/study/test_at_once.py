@@ -82,9 +82,11 @@ def test_a_run_of_another_process_is_waited_for_after_all_others(
     assert other.wait() == 0
     out = capsys.readouterr().out
     assert "[1/2] none seed=0  another process is training it: waited for at the end\n[2/2] none seed=1  test" in out
-    assert "waiting for 1 run that another process is training ..." in out
-    assert out[out.index("waiting") :].splitlines()[1].startswith("[2/2] none seed=0  test/accuracy 0.")
-    assert [(record.tags["seed"], record.status) for record in children(folder)] == [
+    (first, second) = children(folder)
+    wait = out[out.index("waiting") :].splitlines()
+    assert wait[0].startswith(f"waiting for run {first.run_id} (none seed=0), trained by process {other.pid} on this")
+    assert wait[1].startswith("[2/2] none seed=0  test/accuracy 0.")
+    assert [(record.tags["seed"], record.status) for record in (first, second)] == [
         ("0", "FINISHED"),
         ("1", "FINISHED"),
     ]
@@ -100,7 +102,7 @@ def test_what_a_killed_process_left_is_done_here(
     assert sweep(folder, "seed=0,1", LONG) == 0
     thread.join()
     out = capsys.readouterr().out
-    assert "another process left a run undone: it is done here\n" in out
+    assert f"run {children(folder)[0].run_id} (none seed=0) was left undone by its process: trained here\n" in out
     assert [(record.tags["seed"], record.status) for record in children(folder)] == [
         ("0", "KILLED"),
         ("1", "FINISHED"),

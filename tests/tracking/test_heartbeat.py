@@ -68,9 +68,14 @@ def test_of_other_hosts_only_the_silent_are_buried(store: Store) -> None:
     assert store.client.get_run(ended).info.status == "FINISHED"
 
 
-def test_an_identity_is_taken_by_what_is_finished_or_known_to_be_trained(store: Store) -> None:
+def test_an_identity_is_taken_by_what_is_finished_or_known_to_be_trained(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     for number, tags in enumerate(
         (
+            {"heartbeat": before(1)},  # no owner of which anybody would know that it ended
+            {"owner": OWNER.replace("PID", "-1"), "heartbeat": before(1)},
+            {"owner": ELSEWHERE, "heartbeat": before(-90)},
             {"owner": ELSEWHERE},  # nobody knows
             {"owner": ELSEWHERE, "heartbeat": before(-400)},
             {"owner": ELSEWHERE, "heartbeat": "nan"},
@@ -80,8 +85,10 @@ def test_an_identity_is_taken_by_what_is_finished_or_known_to_be_trained(store: 
             {"owner": ELSEWHERE, "heartbeat": before(1), "rerun_of": "x"},
         )
     ):
-        add(store, "RUNNING", config_hash=f"h{number}", **tags)
+        run = add(store, "RUNNING", config_hash=f"h{number}", **tags)
         assert queries.taken(store, f"h{number}") is None
+        named = tags.get("owner") != owner.me() and "rerun_of" not in tags
+        assert capsys.readouterr().err.startswith(f"run {run} of the same config is RUNNING, and ") is named
     add(store, "FAILED", config_hash="a")
     assert queries.taken(store, "a") is None
     running = add(store, "RUNNING", config_hash="a", owner=ELSEWHERE, heartbeat=before(1))

@@ -1,4 +1,4 @@
-"""Runs of a sweep that another process is training: waited for, since the report is to cover them."""
+"""Runs of a sweep or study that another process is training: waited for, since the report is to cover them."""
 
 import time
 from collections.abc import Sequence
@@ -13,37 +13,63 @@ if TYPE_CHECKING:
     from reglab.tracking.store import Store
 
 _LOOK_EVERY_S = 1.0
+_REPEAT_S = 60.0  # between two lines about the same wait
+_SHOWN = 5
 
 
 def waited_for(plan: Plan, waiting: Sequence[Outcome], store: "Store") -> dict[str, Outcome]:
-    """Waits until the other processes have ended these runs, or until one of them left its run undone.
+    """Wait until the other processes have ended these runs, or until one of them left its run undone.
+
+    A line names each run, its owner, and the seconds after which the run is given up; repeated each minute. A run is
+    given up at once if its process has ended, and after `heartbeat.SILENT_S` seconds without a heartbeat.
 
     Args:
         plan: the sweep's.
         waiting: outcomes in progress.
 
     Returns:
-        what came of those that are FINISHED or FAILED, by identity; the sweep itself goes on with the others.
+        Outcomes of those that are FINISHED or FAILED, by identity; the sweep trains the others itself.
     """
     outcomes: dict[str, Outcome] = {}
-    told = False
+    shown: float | None = None
     while left := [outcome for outcome in waiting if outcome.config_hash not in outcomes]:
         looked = [(outcome, _looked(outcome, store)) for outcome in left]
+        running: list[tuple[Outcome, Record]] = []
+        lost: list[Outcome] = []
         for outcome, record in looked:
             if record is not None and record.status in ("FINISHED", "FAILED"):
                 outcomes[outcome.config_hash] = ended = _ended(outcome, record)
                 say(line(ended, len(plan.jobs) - len(waiting) + len(outcomes), len(plan.jobs), plan.cfg.metric))
-        running = [record for _, record in looked if record is not None and record.status == "RUNNING"]
-        if len(outcomes) + len(running) < len(waiting):
-            say("another process left a run undone: it is done here")
+            elif record is not None and record.status == "RUNNING":
+                running.append((outcome, record))
+            else:
+                lost.append(outcome)
+        if lost:
+            _say_some([f"run {o.run_id} ({o.label}) was left undone by its process: trained here" for o in lost])
             break
-        if running and not told:
-            runs = f"{len(running)} run{'s' if len(running) > 1 else ''}"
-            say(f"waiting for {runs} that another process is training ...")
-            told = True
+        if running and (shown is None or time.monotonic() - shown >= _REPEAT_S):
+            shown = time.monotonic()
+            _say_some([_wait(outcome, record) for outcome, record in running])
         if running:
             time.sleep(_LOOK_EVERY_S)
     return outcomes
+
+
+def _wait(outcome: Outcome, record: "Record") -> str:
+    from reglab.tracking import heartbeat, owner
+
+    age = max(0.0, heartbeat.age(record.tags) or 0.0)
+    return (
+        f"waiting for run {record.run_id} ({outcome.label}), trained by {owner.description(record.tags[owner.TAG])}: "
+        f"last heartbeat {age:.0f} s ago; trained here if none arrives within {heartbeat.SILENT_S - age:.0f} s"
+    )
+
+
+def _say_some(lines: Sequence[str]) -> None:
+    for text in lines[:_SHOWN]:
+        say(text)
+    if len(lines) > _SHOWN:
+        say(f"{len(lines) - _SHOWN} more such runs")
 
 
 def _looked(outcome: Outcome, store: "Store") -> "Record | None":

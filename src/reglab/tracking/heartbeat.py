@@ -14,6 +14,7 @@ from reglab.tracking.client import impatient
 TAG = "heartbeat"
 EVERY_S = 30.0
 SILENT_S = 300.0  # ten beats: more than a server's restart, or clocks of two hosts that differ a little
+_AHEAD_S = 60.0  # a beat further in the future is not valid: no clock of a living host would differ so much
 _LONGEST = 50  # characters of a tag
 _STOP_S = 10.0  # as long as a request waits for an answer
 
@@ -61,31 +62,42 @@ def lost(tags: Mapping[str, str]) -> str | None:
     """
     if owner.is_dead(tags.get(owner.TAG)):
         return "its process ended without closing it"
-    age = _age(tags)
-    if owner.is_elsewhere(tags.get(owner.TAG)) and age is not None and age > SILENT_S:
+    silent = age(tags)
+    if owner.is_elsewhere(tags.get(owner.TAG)) and silent is not None and silent > SILENT_S:
         return f"no heartbeat for {SILENT_S / 60:.0f} minutes: its process on another host is taken for dead"
     return None
 
 
 def lives(tags: Mapping[str, str]) -> bool:
-    """Whether the owner of a RUNNING run is known to work on it: it beats, and is not gone."""
-    age = _age(tags)
-    return age is not None and age <= SILENT_S and not owner.is_dead(tags.get(owner.TAG))
+    """Return whether the owner of a RUNNING run works on it, as far as is known: it beats, and has not ended.
+
+    False if the owner cannot be read: no run of ours is without, and nothing would tell that it ended.
+    """
+    silent, who = age(tags), tags.get(owner.TAG)
+    return silent is not None and silent <= SILENT_S and owner.is_readable(who) and not owner.is_dead(who)
 
 
-def _age(tags: Mapping[str, str]) -> float | None:
-    """Return the seconds since the last beat; None if there is none, or its time is not valid."""
+def age(tags: Mapping[str, str]) -> float | None:
+    """Return the seconds since the last beat, -60 at least; None if there is none, or its time is not valid."""
     try:
-        age = time.time() - float(tags[TAG][:_LONGEST])
+        seconds = time.time() - float(tags[TAG][:_LONGEST])
     except (KeyError, ValueError, OverflowError):
         return None
-    return age if -SILENT_S <= age < math.inf else None
+    return seconds if -_AHEAD_S <= seconds < math.inf else None
+
+
+def not_waited_for(tags: Mapping[str, str]) -> str:
+    """Return in a few words why a RUNNING run for which `lives` is False is not waited for."""
+    if reason := lost(tags) or unknown(tags):
+        return reason
+    silent = age(tags)
+    return "it has no valid heartbeat" if silent is None else f"its process has sent no heartbeat for {silent:.0f} s"
 
 
 def unknown(tags: Mapping[str, str]) -> str | None:
     """Return why the owner of a RUNNING run cannot be checked, in a few words; None if it can."""
     if not owner.is_readable(tags.get(owner.TAG)):
         return f"its tag {owner.TAG} names no process"
-    if owner.is_elsewhere(tags[owner.TAG]) and _age(tags) is None:
+    if owner.is_elsewhere(tags[owner.TAG]) and age(tags) is None:
         return f"its tag {TAG} is no time of the past"
     return None

@@ -53,6 +53,14 @@ def is_readable(tag: str | None) -> bool:
     return _read(tag) is not None
 
 
+def description(tag: str | None) -> str:
+    """Return the owner in words: ``process 12 on host a``."""
+    owner = _read(tag)
+    if owner is None:
+        return "an unknown process"
+    return f"process {owner['pid']} on " + ("this host" if _is_here(owner) else f"host {owner['host']}")
+
+
 def _read(tag: str | None) -> dict[str, Any] | None:
     """The owner that a tag names; None for anything but what `me` writes.
 

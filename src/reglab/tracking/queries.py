@@ -98,11 +98,22 @@ def of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
 
 
 def taken(store: Store, config_hash: str) -> Record | None:
-    """The run that makes it needless to train an identity: its newest FINISHED one, else a RUNNING one of another
-    process that lives; reruns do not count. Ask under the store's lock, and open a run before it is let go."""
+    """Return the run that makes it needless to train an identity; None if there is none.
+
+    It is the newest FINISHED one, else a RUNNING one of another process that lives; reruns do not count. A note names
+    each RUNNING one that is not waited for, and why. Ask under the store's lock, and open a run before releasing it.
+    """
     records = [r for r in runs(store, tags={"config_hash": config_hash}) if "rerun_of" not in r.tags]
     done = [r for r in records if r.status == "FINISHED"]
-    return done[-1] if done else next((r for r in records if is_in_progress(r)), None)
+    if done:
+        return done[-1]
+    if (found := next((r for r in records if is_in_progress(r)), None)) is not None:
+        return found
+    for record in records:
+        if record.status == "RUNNING" and not owner.is_me(record.tags.get(owner.TAG)):
+            why = heartbeat.not_waited_for(record.tags)
+            note(f"run {record.run_id} of the same config is RUNNING, and {why}: not waited for, trained again")
+    return None
 
 
 def is_in_progress(record: Record) -> bool:
