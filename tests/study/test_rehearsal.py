@@ -108,6 +108,8 @@ LAST = "data.batch_size=4: of 21 training rows one is left for the last batch, a
         (["data.train_size=null,900"], ["data.train_size=900: only 24"]),  # one that is wrong is refused as in checks
         (["data.train_size=900,21,800", "data.batch_size=4", "model.norm=batch"],
          ["data.train_size=900: only 24", LAST, "data.train_size=800: only 24"]),
+        (["trainer.limit_val_batches=1.0,0.01", "+trainer.min_steps=1,9", "+trainer.accumulate_grad_batches=1,2"],
+         ["trainer.min_steps=9: training ends after 1 step", "trainer.limit_val_batches=0.01: leaves none of 1 "]),
     ],
 )  # fmt: skip
 def test_what_a_sweeps_data_show_is_told_once_before_anything_is_tracked(

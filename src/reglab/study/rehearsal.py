@@ -1,6 +1,7 @@
 """Before a study's first run: every cell is built once, and every seed of a task must draw rows of its own. Before a
 sweep's: all that its runs are made of is built once."""
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ from reglab.study.shared import told_as_shared
 from reglab.training import build
 from reglab.training.fit import Fit
 from reglab.training.notes import double_counting
-from reglab.training.trial import check_fit
+from reglab.training.trainer import check_accelerator
+from reglab.training.trial import check_fit, check_steps
 
 
 def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
@@ -65,6 +67,8 @@ def _rehearse_task(study: Study, strategies: Sequence[Cell], composer: Composer)
 def rehearse_jobs(jobs: Sequence[Job]) -> None:
     """Loads each data set of a sweep, builds each model and strategy on it, all of them once whatever the seeds.
 
+    Each different `trainer` section is checked against the data: its limits, its steps, its device.
+
     What is no error of a config is left to the run, which keeps its traceback.
 
     Args:
@@ -77,8 +81,11 @@ def rehearse_jobs(jobs: Sequence[Job]) -> None:
     _print_shared_names(jobs)
     for on_same_data in _alike(jobs, lambda job: setting(job.config)["data"]):
         with _gathered(problems):
-            data = build.build_data(on_same_data[0].config)
+            data = build.whole_data(on_same_data[0].config)
             _print_remarks(data)
+            for alike in _alike(on_same_data, lambda job: build.plain(job.config.trainer)):
+                with _gathered(problems):
+                    _check_trainer(alike[0].config, data)
             for same in _alike(on_same_data, _model_and_strategy):
                 with _gathered(problems):
                     _built(same[0].config, data)
@@ -117,6 +124,12 @@ def _alike(jobs: Sequence[Job], part: Callable[[Job], Any]) -> list[list[Job]]:
     return list(groups.values())
 
 
+def _check_trainer(config: DictConfig, data: TensorData) -> None:
+    build.limit(config, copy.copy(data))
+    check_steps(config, data)
+    check_accelerator(build.plain(config.trainer))
+
+
 @contextmanager
 def _gathered(problems: dict[str, None]) -> Iterator[None]:
     try:
@@ -130,6 +143,7 @@ def _gathered(problems: dict[str, None]) -> Iterator[None]:
 
 def _built(config: DictConfig, data: TensorData) -> list[str]:
     """Builds what a run is made of; gives what each run of the kind is tagged with, and would say again and again."""
+    check_accelerator(build.plain(config.trainer))
     model = build.build_model(config, data)
     check_fit(config, model, data)
     regularizers, remarks = build.remarked(config, model, data)

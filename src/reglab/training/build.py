@@ -35,10 +35,16 @@ from reglab.training.notes import baseline_notes
 
 def build_data(cfg: DictConfig) -> TensorData:
     """The data of a run, loaded, split and limited to the batches that `trainer` asks for."""
+    data = whole_data(cfg)
+    limit(cfg, data)
+    return data
+
+
+def whole_data(cfg: DictConfig) -> TensorData:
+    """Load and split the data of a run, without the limits of `trainer`."""
     with drawing_data(cfg):
         data: TensorData = instantiate(cfg.data)
         data.setup()
-    limit(cfg, data)
     return data
 
 

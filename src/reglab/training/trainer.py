@@ -41,8 +41,7 @@ def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> p
     Raises:
         ConfigError: a GPU is asked for where none is.
     """
-    if settings.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise ConfigError("trainer.accelerator=gpu: this machine has no GPU that torch can use; choose trainer=cpu")
+    check_accelerator(settings)
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Batches are indexed tensors, not a DataLoader: advice about workers and log intervals is not for them.
@@ -60,6 +59,16 @@ def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> p
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
+
+
+def check_accelerator(settings: Mapping[str, Any]) -> None:
+    """Raise if the config's `trainer` section asks for a GPU where none is.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    if settings.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise ConfigError("trainer.accelerator=gpu: this machine has no GPU that torch can use; choose trainer=cpu")
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
         check_evaluation(f"model={cfg.model.name}", model, data.train.inputs[:8])
     _check_tokenizer(cfg, data)
     _check_last_batch(model, data)
-    _check_steps(cfg, data)
+    check_steps(cfg, data)
 
 
 @torch.no_grad()
@@ -110,8 +110,12 @@ def _check_last_batch(model: nn.Module, data: TensorData) -> None:
         ) from error
 
 
-def _check_steps(cfg: DictConfig, data: TensorData) -> None:
-    """Lightning ends at `max_epochs`, whatever `min_steps` is."""
+def check_steps(cfg: DictConfig, data: TensorData) -> None:
+    """Refuse a `trainer.min_steps` that is not reached: Lightning ends at `max_epochs`, whatever it is.
+
+    Raises:
+        ConfigError: names the key.
+    """
     least = cfg.trainer.get("min_steps")
     if least is None:
         return
