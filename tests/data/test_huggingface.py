@@ -157,9 +157,18 @@ def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(tabl
     before = identity(table)
     moved = table.rename(table.parent / "moved")
     assert identity(moved) == before
-    (moved / "train.csv").write_text("a,label\n1,2\n")
+    (moved / "train.csv").write_text("a,label\n1,2\n2,4\n")
     assert identity(moved) != before
     assert identity("org/name") != identity("org/other")
+    for name in (".hidden", "__MACOSX", "@eaDir"):  # the library leaves out the first two
+        before = identity(moved)
+        (moved / name).mkdir()
+        (moved / name / "train.csv").write_text("a,label\n3,4\n5,6\n")
+        assert identity(moved) == before
+        if name != "@eaDir":
+            assert ready(moved, val_fraction=0.0, test_fraction=0.0, kind="regression").rows == 2
+    with pytest.raises(ConfigError, match=r"holds the folder @eaDir, which a system creates"):
+        ready(moved)
 
 
 @pytest.mark.parametrize(

@@ -83,13 +83,21 @@ def test_a_test_part_of_its_own(tmp_path: Path, parts: tuple[str, ...], held_out
         data.setup()
         own = {pixels(number).astype(np.float32).tobytes() for number in range(16, 20)}
         assert {(image * 255).round().numpy().tobytes() for image in data.test.inputs} == own
+        assert data.remarks == ()
+        (remark,) = ready(tmp_path).remarks
+        assert remark.startswith(f"the parts {parts[0]} and {parts[1]} are pooled and split anew")
+        assert f"data.test_fraction=null tests on {parts[1]}" in remark
 
 
 def test_beside_a_test_part_val_is_like_train(tmp_path: Path) -> None:
     for number, part in enumerate(["train"] * 12 + ["val"] * 4 + ["test"] * 4):
         write(tmp_path / part / CLASSES[number % 2] / f"{number}.png", pixels(number))
-    source = ImageFolder(root=str(tmp_path), seed=0, split_seed=0).load()
-    assert (len(source.targets), source.held_out) == (20, 4)
+    data = ready(tmp_path, test_fraction=None)
+    assert (data.rows, data.test_rows) == (20, 4)
+    (remark,) = data.remarks
+    assert "train and val are pooled; validation rows are drawn" in remark
+    (remark,) = ready(tmp_path).remarks
+    assert "train, val and test are pooled" in remark
 
 
 def test_a_change_of_a_file_is_seen(folder: Path) -> None:

@@ -131,6 +131,10 @@ REFUSED = {
         ["column 'a'", "two ways", "its points"],
     ),
     "percent and not": (column(lambda i: f"{i}%" if i % 2 else f"{i}"), ["column 'a'", "several"]),
+    "a minus at the end": (
+        column(lambda i: f"{german(abs(REAL[i]))}{'-' * (i % 3 > 0)}", ";"),
+        ["column 'a'", "'0,13-'"],
+    ),
     "brackets": (column(lambda i: f"({i}.5)"), ["column 'a'", "'(0.5)'"]),
     "hexadecimal": (column(hex), ["column 'a'", "'0x0'"]),
     "units": (column(lambda i: f"{i} kg"), ["column 'a' holds 40 different amounts with a unit (such as '0 kg')"]),
@@ -243,6 +247,12 @@ def test_numbers_with_leading_zeros_are_categories(tmp_path: Path) -> None:
 SUSPECT = {
     "row numbers": (lines(lambda i: f"{i + 1},{REAL[i]},{LABEL[i]}", "id,a,y"), "row numbers", "id"),
     "shuffled numbers": (lines(lambda i: f"{i * 7 % N},{REAL[i]},{LABEL[i]}", "id,a,y"), "identifier", "id"),
+    "scaled row numbers": (lines(lambda i: f"{i / N},{REAL[i]},{LABEL[i]}", "id,a,y"), "row numbers", "id"),
+    "shuffled scaled numbers": (
+        lines(lambda i: f"{(i * 7 % N) / N:.3f},{REAL[i]},{LABEL[i]}", "id,a,y"),
+        "row numbers",
+        "id",
+    ),
     "a copy of the classes": (lines(lambda i: f"{REAL[i]},c{LABEL[i]},{LABEL[i]}", "a,b,y"), "leaks the target", "b"),
     "classes as numbers": (
         lines(lambda i: f"{REAL[i]},{int(LABEL[i] == 'p')},{LABEL[i]}", "a,b,y"),

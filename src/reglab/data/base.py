@@ -20,7 +20,7 @@ from reglab.data.splits import Rows, Wish, split
 from reglab.data.standardize import in_float32, moments
 from reglab.errors import ConfigError
 from reglab.seeding import mix
-from reglab.wording import shown
+from reglab.wording import listed, shown
 
 
 class TensorData(pl.LightningDataModule):
@@ -148,12 +148,13 @@ class TensorData(pl.LightningDataModule):
         self._ready = True
 
     def _remarks_on_parts(self, source: Source, inputs: Tensor) -> Iterator[str]:
-        """Report label noise that is none, and validation and test parts without some of the classes."""
+        """Report label noise that is none, parts that are pooled, and parts without some of the classes."""
         train = len(self.parts.train)
         if self.label_noise and not round(self.label_noise * train):
             yield f"data.label_noise={self.label_noise} replaces none of the {train} training labels"
         if on_parts := getattr(source.inputs, "remarks_on", None):
             yield from on_parts(self.parts)
+        yield from self._pooled(source)
         if source.kind != "classification":
             return
         targets = source.targets.numpy()
@@ -166,6 +167,22 @@ class TensorData(pl.LightningDataModule):
             elif len(there) and len(there) < len(names):
                 absent = [name for one, name in zip(np.unique(targets), names, strict=True) if one not in there]
                 yield f"the {part} part has no row of class {shown(absent)}; its scores say nothing about it"
+
+    def _pooled(self, source: Source) -> Iterator[str]:
+        """Report parts of the data that are split otherwise than they came."""
+        held_out = source.held_out and source.splitter is None and self.test_fraction is None
+        pooled = source.parts[:-1] if held_out else source.parts
+        if len(pooled) < 2:
+            return
+        if held_out:
+            yield f"the parts {listed(pooled)} are pooled; validation rows are drawn from them by data.split_seed"
+        elif source.splitter is not None or not source.held_out:
+            yield f"the parts {listed(pooled)} are pooled and split anew"
+        else:
+            yield (
+                f"the parts {listed(pooled)} are pooled and split anew by data.split_seed; data.test_fraction=null "
+                f"tests on {pooled[-1]}"
+            )
 
     def _refuse_noise(self) -> None:
         if self.kind != "classification" and self.label_noise:

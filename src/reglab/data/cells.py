@@ -350,9 +350,14 @@ def _check_mostly(distinct: list[str], there: list[int], place: np.ndarray, key:
 
 
 def _is_number(cell: str) -> bool:
-    """Whether a cell is a number in any notation: with a currency or percent, in brackets, hexadecimal, with _."""
+    """Whether a cell is a number in any notation: with a currency or percent, hexadecimal, with _.
+
+    Also a negative one in brackets, or with its minus at the end (5.5-), as in accounts.
+    """
     match = _AFFIXED.fullmatch(cell[1:-1] if cell.startswith("(") and cell.endswith(")") else cell)
     bare = match[1] + match[3] if match else cell
+    if bare[:1].isdigit() or bare[:1] in ".,":
+        bare = bare.removesuffix("-").rstrip(_BLANKS)
     return bool(_AS_IN_CODE.fullmatch(bare)) or any(pattern.fullmatch(bare) for pattern in _PATTERNS.values())
 
 

@@ -1,11 +1,12 @@
 """Data sets of the Hugging Face hub that are on this machine: in a folder, or in the cache. Nothing is downloaded."""
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reglab.data.files import check_regular, walk
+from reglab.data.files import check_regular, is_visible, walk
 from reglab.errors import ConfigError
 from reglab.hub_cache import is_place
 
@@ -52,8 +53,8 @@ def parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
     check_path(path)
     assert path is not None
     folder = _folder(path)
-    for file in walk(folder) if folder.is_dir() else ():
-        check_regular(file, f"data.path={path}: {file.relative_to(folder)}")
+    if folder.is_dir():
+        _check_files(folder, path)
     try:
         with _offline():
             found = _saved(folder) if _is_saved(folder) else _loaded(folder, path, config)
@@ -87,6 +88,25 @@ def _folder(path: str) -> Path:
 
 def _is_saved(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def _check_files(folder: Path, path: str) -> None:
+    """Refuse files that cannot be read, and those that the library reads although they are not data.
+
+    It leaves out hidden files, but not folders such as ``@eaDir``: their files would be rows, and no part of a run's
+    identity.
+    """
+    for file in walk(folder):
+        check_regular(file, f"data.path={path}: {file.relative_to(folder)}")
+    if _is_saved(folder):  # which lists its files
+        return
+    for place, folders, _ in os.walk(folder):
+        for name in folders:
+            if not is_visible(name) and not name.startswith((".", "__")) and any(Path(place, name).rglob("*")):
+                raise ConfigError(
+                    f"data.path={path}: holds the folder {Path(place, name).relative_to(folder)}, which a system "
+                    "creates, and whose files the library datasets would read as data; remove it"
+                )
 
 
 def _saved(folder: Path) -> Any:

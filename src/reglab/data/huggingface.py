@@ -85,8 +85,9 @@ def _source(asked: _Asked, roles: Roles, _version: object) -> Source:
     key = f"data.path={asked.path}"
     parts = hub.parts(asked.path, asked.config)
     test = hub.test_part(parts)
+    names = sorted(parts, key=lambda name: name == test)
     try:
-        rows = concatenate_datasets([parts[name] for name in sorted(parts, key=lambda name: name == test)])
+        rows = concatenate_datasets([parts[name] for name in names])
     except ValueError as error:
         raise ConfigError(f"{key}: its parts have different columns; save one of them alone") from error
     roles = replace(roles, target=_target(roles.target, rows.column_names))
@@ -105,10 +106,11 @@ def _source(asked: _Asked, roles: Roles, _version: object) -> Source:
         inputs=stack.images if stack else None,
         held_out=len(parts[test]) if test else 0,
     )
+    made = replace(made, parts=tuple(names))
     if stack is None:
         return replace(made, remarks=(*made.remarks, *_on_files(asked.path)))
-    names = [f"row {number}" for number in range(len(made.targets))]
-    copies = equal_files("data.path", names, made.targets.tolist(), stack.digests)
+    rows_named = [f"row {number}" for number in range(len(made.targets))]
+    copies = equal_files("data.path", rows_named, made.targets.tolist(), stack.digests)
     return replace(made, remarks=(*made.remarks, *stack.remarks, *copies))
 
 

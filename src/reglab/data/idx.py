@@ -60,11 +60,12 @@ def _read(root: str, files: tuple[tuple[Path, int], ...]) -> Source:
                 f"data.root={root}: training images are {images.shape[1:]} and test images {others.shape[1:]}"
             )
         images, labels, held_out = np.concatenate([images, others]), np.concatenate([labels, theirs]), len(theirs)
+    parts = ("train", "test") if held_out else ()
     classes, numbered = np.unique(labels, return_inverse=True)
     inputs = torch.from_numpy(images).float().div_(255).unsqueeze(1)
     names_of = () if np.array_equal(classes, np.arange(len(classes))) else tuple(str(label) for label in classes)
     targets = torch.from_numpy(numbered.astype(np.int64))
-    return Source(inputs, targets, classes=len(classes), held_out=held_out, class_names=names_of)
+    return Source(inputs, targets, classes=len(classes), held_out=held_out, parts=parts, class_names=names_of)
 
 
 def _part(root: str, files: list[Path], part: str) -> tuple[np.ndarray, np.ndarray]:

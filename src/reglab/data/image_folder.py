@@ -105,6 +105,7 @@ def _read(
         targets,
         classes=len(names),
         held_out=held_out,
+        parts=tuple(sorted(parts, key=lambda top: (top == held, parts[top]))) if in_parts else (),
         class_names=tuple(names),
         remarks=tuple(remarks),
     )

@@ -36,6 +36,7 @@ class Source:
         classes: number of classes; None: a regression.
         standardize_target: regression: train on targets of mean 0 and variance 1 over the training rows.
         held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
+        parts: names of the parts that the data came in, its own test last; empty: one part.
         fresh: every split seed has rows of its own, as if from an endless data set.
         class_names: the classes in order, where they have names other than their numbers.
         splitter: splits the rows; None: they are drawn at random, and classes keep their shares.
@@ -48,6 +49,7 @@ class Source:
     classes: int | None = None
     standardize_target: bool = False
     held_out: int = 0
+    parts: tuple[str, ...] = ()
     fresh: bool = False
     class_names: tuple[str, ...] = ()
     splitter: Splitter | None = None

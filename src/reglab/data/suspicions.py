@@ -9,17 +9,18 @@ from reglab.data.target import Target
 
 LEAST_ROWS = 20  # below, coincidences are likely
 DISTINCT = 0.95  # share of rows with a unique value, from which on whole numbers look like an identifier
+SPACED = 0.2  # of the mean gap: how much gaps of evenly spaced numbers differ, which may be rounded
 SAME = 1 - 1e-10  # correlation with a numeric target from which on a column is a copy of it
 
 
 def suspicions(columns: Columns, target: Target) -> Iterator[str]:
     """Report columns that look like an identifier, or that leak the target.
 
-    Whole numbers of which (nearly) every row has another are taken for an identifier where they are in order, or where
-    their range is at most ten times the number of rows. A column gives the target away where each of its values, of
-    which there are at most half as many as rows, occurs with one class alone, or where it is a linear function of a
-    numeric target. Numbers such as -999 far from all others, days written as numbers, and features none of which varies
-    are reported, too.
+    Numbers that rise or fall from each row to the next, and evenly spaced ones, are taken for row numbers. Whole
+    numbers of which (nearly) every row has another are taken for an identifier if their range is at most ten times the
+    number of rows. A column gives the target away where each of its values, of which there are at most half as many as
+    rows, occurs with one class alone, or where it is a linear function of a numeric target. Numbers such as -999 far
+    from all others, days written as numbers, and features none of which varies are reported, too.
 
     Args:
         columns: the features.
@@ -53,11 +54,16 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
 
 
 def _identifier(values: np.ndarray) -> str | None:
-    if np.isnan(values).any() or not (values == np.round(values)).all():
+    if np.isnan(values).any():
         return None
+    whole = (values == np.round(values)).all()
     steps = np.diff(values)
     if (steps > 0).all() or (steps < 0).all():
-        return "whole numbers that rise or fall with the rows' order, as row numbers do"
+        return f"{'whole ' * bool(whole)}numbers that rise or fall with the rows' order, as row numbers do"
+    if not whole:
+        gaps = np.diff(np.sort(values))
+        spaced = np.ptp(gaps) <= SPACED * gaps.mean()
+        return "evenly spaced numbers, another in each row, as scaled row numbers are" if spaced else None
     distinct = len(np.unique(values))
     if distinct >= DISTINCT * len(values) and np.ptp(values) <= 10 * len(values):
         return "another whole number in each row, as an identifier has"
