@@ -92,12 +92,19 @@ def test_a_rerun_counts_where_the_run_failed() -> None:
 
 
 def test_failures_are_told_by_strategy() -> None:
-    records = accuracies({"none": NONE, "l1": UP})
+    records = accuracies({"none": NONE, "l1": UP})[1:]
     records += [
         rec("sam", 0, status="FAILED", diverged="true", diverged_step="12"),
         rec("l1", 6, status="KILLED"),
         rec("l1", 7, status="RUNNING"),
         rec("l1", 8, {"test/accuracy": float("inf")}),
+        rec("l1", 9, status="FAILED", out_of_memory="true"),
+        rec("l1", 10, status="KILLED", error="its process ended without closing it"),
+        *(rec("none", 0, status=status, config_hash="none0") for status in ("KILLED", "FAILED", "KILLED", "FAILED")),
+        rec("none", 0, {"test/accuracy": NONE[0]}, config_hash="none0", started=1),
+        rec("none", 0, status="KILLED", phase="tune"),
+        rec("l1", 0, {"test/accuracy": 0.9}, undeclared="true", phase="sweep"),
+        Rec("p", tags={"phase": "parent"}),
     ]
     findings = found(records)
     told = {(f.strategy, f.seed): f.what for f in findings.failures}
@@ -106,10 +113,15 @@ def test_failures_are_told_by_strategy() -> None:
         ("l1", "6"): "was stopped",
         ("l1", "7"): "not finished yet",
         ("l1", "8"): "finished without a finite test/accuracy",
+        ("l1", "9"): "ran out of memory",
+        ("l1", "10"): "ended with its process",
     }
+    told_of = sum(int(sentence.split()[0]) for sentence in findings.left_out)
+    assert findings.runs + len(findings.failures) + told_of == len(records) - 1  # each once, but the parent
+    assert any("other tries of the same configuration (2 failed and 2 stopped)" in text for text in findings.left_out)
     assert lines(findings)["sam"].n == 0
     assert lines(findings)["sam"].verdict == "no result"
-    assert "4 runs give no result" in findings.headline
+    assert "6 runs give no result" in findings.headline
     assert to_csv(findings.lines).splitlines()[-1] == "sam,0,,,,,,,,,,,"
 
 

@@ -1,5 +1,6 @@
 """Which tracked runs count: none twice, none of the tuning, none that failed; and what is told of the others."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -64,19 +65,28 @@ def together(records: Sequence[Record]) -> list[str]:
 def count(records: Sequence[Record], metric: str) -> Counted:
     """One run for each identity: the newest FINISHED one that has the metric, else a failure told by its status.
 
+    Every run but parents is counted once: in `records`, in `failures`, or in one of the sentences of `left_out`.
+
     Runs are one identity where their `config_hash` is the same, or where one is the rerun of the other (`rerun_of`);
     a rerun counts only where what it repeats gave no value.
     """
     result = Counted()
     runs = [r for r in records if r.tags.get("phase") not in ("parent", "tune")]
-    tuning = sum(r.tags.get("phase") == "tune" and r.status != "KILLED" for r in records)
+    tuning = sum(r.tags.get("phase") == "tune" for r in records)
     if tuning:
         result.left_out.append(f"{tuning} tuning {_runs(tuning)} left out: what chose cannot judge.")
-    if apart := sum("undeclared" in r.tags for r in runs):
+    apart = Counter(r.tags.get("phase") for r in runs if "undeclared" in r.tags)
+    if confirmed := apart.pop("confirm", 0):
         result.left_out.append(
-            f"{apart} confirmation {_runs(apart)} left out: an earlier start of this study declared them, for seeds or "
-            "chosen trials that it does not have now."
+            f"{confirmed} confirmation {_runs(confirmed)} left out: an earlier start of this study declared them, for "
+            "seeds or chosen trials that it does not have now."
         )
+    if others := apart.total():
+        result.left_out.append(
+            f"{others} {_runs(others)} left out: an earlier start of this sweep declared them, under another setting "
+            "or with other code."
+        )
+    if "undeclared" in set().union(*(r.tags for r in runs)):
         runs = [r for r in runs if "undeclared" not in r.tags]
     whole = [r for r in runs if all(r.tags.get(tag) for tag in _NEEDED)]
     if len(whole) < len(runs):
@@ -85,7 +95,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
         tags = f"tag{'s' if len(wanted) > 1 else ''} {listed(wanted)}"
         result.left_out.append(f"{missing} {_runs(missing)} left out for want of the {tags}.")
     whole = _of_one_code(whole, result)
-    repeated = 0
+    repeated, retried = 0, Counter[str]()
     for group in _identities(whole):
         finished = [r for r in group if r.status == "FINISHED"]
         told = [r for r in finished if value(r, metric) is not None]
@@ -94,9 +104,15 @@ def count(records: Sequence[Record], metric: str) -> Counted:
             result.records.append(_newest(told))
         else:
             result.failures.append(failure_of(_newest(finished or group), metric))
+        chosen = (result.records[-1] if told else result.failures[-1].record).run_id
+        rest = [r for r in group if r.run_id != chosen and r.status != "FINISHED"]
+        retried.update(kind(failure_of(r, metric).what).removeprefix("was ") for r in rest)
     _leave_out_other_kinds(result, metric)
     if repeated:
         result.left_out.append(f"{repeated} {_runs(repeated)} of the same configuration left out: the newest counts.")
+    if tries := retried.total():
+        told_by = listed([f"{number} {what}" for what, number in sorted(retried.items())])
+        result.left_out.append(f"{tries} {_runs(tries)} left out: other tries of the same configuration ({told_by}).")
     return result
 
 
@@ -110,11 +126,12 @@ def _of_one_code(records: Sequence[Record], result: Counted) -> list[Record]:
         own = [r for r in row if "rerun_of" not in r.tags]
         code = max(own, key=lambda r: r.started or 0).tags.get("strategy_code") if own else None
         apart = {r.run_id for r in own if r.tags.get("strategy_code") != code}
-        kept += [r for r in row if not apart & {r.run_id, r.tags.get("rerun_of")}]
-        if apart:
+        newest = [r for r in row if not apart & {r.run_id, r.tags.get("rerun_of")}]
+        kept += newest
+        if lost := len(row) - len(newest):
             strategy, data = row[0].tags["strategy"], row[0].tags["data"]
             result.left_out.append(
-                f"{len(apart)} {_runs(len(apart))} left out: {strategy} on {data} with other code of its regularizers "
+                f"{lost} {_runs(lost)} left out: {strategy} on {data} with other code of its regularizers "
                 "than the newest runs."
             )
     return kept
@@ -154,6 +171,10 @@ def failure_of(record: Record, metric: str) -> Failure:
     if tags.get("diverged") == "true":
         step = tags.get("diverged_step")
         what = "diverged" + (f" at step {step}" if step else "")
+    elif tags.get("out_of_memory") == "true":
+        what = "ran out of memory"
+    elif record.status == "KILLED" and "error" in tags:  # set where it is found dead
+        what = "ended with its process"
     elif record.status == "FINISHED":
         what = f"finished without a finite {metric}"
     elif record.status in ("RUNNING", "SCHEDULED"):
@@ -161,6 +182,11 @@ def failure_of(record: Record, metric: str) -> Failure:
     else:
         what = {"FAILED": "failed", "KILLED": "was stopped"}.get(record.status, record.status.lower())
     return Failure(record, what)
+
+
+def kind(what: str) -> str:
+    """``diverged at step 40`` is ``diverged``."""
+    return what.split(" at step ")[0]
 
 
 def _runs(n: int) -> str:

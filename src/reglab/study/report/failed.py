@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from reglab.study.report import tuning_page
+from reglab.study.report.counted import kind
 from reglab.study.report.findings import Findings
 from reglab.study.report.records import by_number
 
@@ -31,7 +32,7 @@ def by_strategy(findings: Findings) -> dict[str, Any] | None:
 
     Those of the tuning are counted beside its budgets.
     """
-    kinds = Counter((f.strategy, _kind(f.what)) for f in findings.failures)
+    kinds = Counter((f.strategy, kind(f.what)) for f in findings.failures)
     if not kinds:
         return None
     counted = Counter(row.strategy for found in findings.tasks for row in found.grid.rows for _ in row.runs)
@@ -42,8 +43,3 @@ def by_strategy(findings: Findings) -> dict[str, Any] | None:
         for s in sorted({*counted, *lost})
     ]
     return {"kinds": columns, "rows": rows}
-
-
-def _kind(what: str) -> str:
-    """``diverged at step 40`` is ``diverged``."""
-    return what.split(" at step ")[0]
