@@ -1,5 +1,6 @@
 """The report of what is tracked: of a sweep, or of all runs of an experiment."""
 
+import hashlib
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -8,6 +9,7 @@ from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
 from reglab.study.publish import publish
 from reglab.study.report.counted import together
+from reglab.study.report.folder import Source
 from reglab.study.report.histories import reader
 from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
@@ -33,7 +35,11 @@ def compare(cfg: DictConfig) -> Report:
     records = _matching(store, cfg.filter or "")
     _refuse_nothing(records, cfg)
     question, remarks = ask(records, **asked), together(records)
-    report = make_report(store.experiment, question, records, reader(store.client), folder, remarks=remarks)
+    place = hashlib.sha256(store.place.shown.encode()).hexdigest()[:8]  # not the URI: a report may be handed on
+    source = Source("experiment", place, store.experiment)
+    report = make_report(
+        store.experiment, question, records, reader(store.client), folder, remarks=remarks, source=source
+    )
     show(report, ui_command(store))
     return report
 

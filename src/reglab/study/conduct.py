@@ -19,7 +19,7 @@ from reglab.study.jobs import Job
 from reglab.study.launch import Launch
 from reglab.study.place import all_trained
 from reglab.study.progress import PHASES, CellProgress, Progress, progress
-from reglab.study.report.folder import check_folder
+from reglab.study.report.folder import Source, check_folder, check_source
 from reglab.study.reuse import say_not_reused
 from reglab.study.round import Round
 from reglab.study.shared import held_fixed
@@ -82,6 +82,9 @@ class _Conductor:
         from reglab.study.results import tracked
         from reglab.tracking import parent, queries
 
+        title = self._study.title
+        before = parent.find(self._store, title, "study")
+        check_source(self._cfg.report.dir, Source("study", before, title) if before else None)
         queries.bury(self._store)
         if self._cfg.resume:
             self._learn(tracked(self._store))
@@ -90,11 +93,11 @@ class _Conductor:
 
             rehearse(self._study, self._cells, self._composer)
         try:
-            with closing(self._store, self._study.title, "study") as entered:
+            with closing(self._store, title, "study") as entered:
                 with self._store.lock():
-                    before = parent.find(self._store, self._study.title, "study")
+                    before = parent.find(self._store, title, "study")
                     check_declared(self._store, before, self._study, self._cells)
-                    entered.run_id = parent.enter(self._store, self._study.title, [], kind="study")
+                    entered.run_id = parent.enter(self._store, title, [], kind="study")
                     keep(self._store, entered.run_id, self._study, self._cells)
                 self._tell_reused()
                 for phase in PHASES:

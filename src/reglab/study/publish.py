@@ -10,12 +10,14 @@ from mlflow.entities import RunTag
 
 from reglab.streams import note
 from reglab.study import declaration
+from reglab.study.report.folder import Source
 from reglab.study.report.histories import reader
 from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
 from reglab.study.report.studied import Studied, studied
 from reglab.study.report.terminal import markdown, show
 from reglab.tracking import artifacts, parent, queries
+from reglab.tracking.closing import signals_held
 from reglab.tracking.link import ui_command
 from reglab.tracking.values import fitted
 
@@ -42,7 +44,8 @@ def publish(
         folder: default `reports/<sweep>`.
 
     Raises:
-        ConfigError: a question that these runs cannot answer (see `question.ask`).
+        ConfigError: a question that these runs cannot answer (see `question.ask`), or `folder` holds the report of
+            something else.
     """
     records, absent = declared(store, parent_id)
     definition = declaration.read(store, parent_id)
@@ -54,7 +57,8 @@ def publish(
     tags = store.client.get_run(parent_id).data.tags
     name = tags.get("study") or tags.get("sweep") or parent_id
     study = _studied(store, parent_id, definition) if definition is not None else None
-    report = make_report(name, question, records, reader(store.client), folder, absent, study)
+    source = Source("study" if "study" in tags else "sweep", parent_id, name)
+    report = make_report(name, question, records, reader(store.client), folder, absent, study, source=source)
     if problem := "the store is read-only" if store.read_only else _keep(store, parent_id, report):
         note(f"note: the report is not kept on run {parent_id} ({problem}); it is in {report.folder}")
     show(report, ui_command(store))
@@ -64,16 +68,17 @@ def publish(
 def _keep(store: "Store", parent_id: str, report: Report) -> str | None:
     """Log the report on its parent; return why that was not possible."""
     kept = artifacts.of(store, parent_id)
-    try:
-        with kept.folder("report") as target:
-            for file in report.files:
-                shutil.copyfile(file, target / file.name)
-        tags, files = fitted({"mlflow.note.content": markdown(report)})
-        for path, text in files.items():
-            kept.write_text(text, path)
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    store.client.log_batch(parent_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    tags, files = fitted({"mlflow.note.content": markdown(report)})
+    with signals_held():  # all of the report or none of it
+        try:
+            with kept.folder("report") as target:
+                for file in report.files:
+                    shutil.copyfile(file, target / file.name)
+            for path, text in files.items():
+                kept.write_text(text, path)
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        store.client.log_batch(parent_id, tags=[RunTag(key, value) for key, value in tags.items()])
     return None
 
 
@@ -88,7 +93,8 @@ def _studied(store: "Store", parent_id: str, definition: Mapping[str, Any]) -> S
 def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list[str]]:
     """The runs of a parent's declared identities, its own and those first run elsewhere, and what was never run.
 
-    Among its own are confirmation runs that an earlier start declared (tag `undeclared`): they are told, not counted.
+    Among its own are finished runs of a sweep, and confirmation runs of a study, that only an earlier start declared
+    (tag `undeclared`): they are told, not counted.
     """
     jobs = {job["config_hash"]: job for job in parent.covered(parent.declared(store, parent_id)) if job["config_hash"]}
     own = parent.children(store, parent_id)
@@ -109,7 +115,7 @@ def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list
 
 
 def _judges(record: queries.Record) -> bool:
-    return record.status == "FINISHED" and record.tags.get("phase") == "confirm"
+    return record.status == "FINISHED" and record.tags.get("phase") in ("confirm", "sweep")
 
 
 def _undeclared(record: queries.Record) -> queries.Record:

@@ -15,7 +15,7 @@ from reglab.study.jobs import expand
 from reglab.study.launch import Launch
 from reglab.study.place import all_trained
 from reglab.study.plan import Plan, make_plan
-from reglab.study.report.folder import check_folder
+from reglab.study.report.folder import Source, check_folder, check_source
 from reglab.study.reuse import pending
 from reglab.wording import counted
 
@@ -52,6 +52,7 @@ def _run(plan: Plan, launch: Launch) -> int:
 
     store = open_store(plan.cfg.tracking.uri, plan.cfg.tracking.experiment)
     before = parent.find(store, plan.name)
+    check_source(plan.cfg.report.dir, Source("sweep", before, plan.name) if before else None)
     check_baseline(plan.cfg.baseline, _strategies(plan, parent.declared(store, before) if before else []))
     queries.bury(store)
     if todo := pending(plan, store):

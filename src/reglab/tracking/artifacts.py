@@ -1,6 +1,7 @@
 """Files of a run: written straight into its folder where that is local, through MLflow otherwise."""
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from reglab.drafts import write_whole
+from reglab.drafts import draft_folder, write_whole
 from reglab.errors import ConfigError
 from reglab.tracking.store import Store
 from reglab.tracking.uri import check_location
@@ -52,12 +53,19 @@ class Artifacts:
 
     @contextmanager
     def folder(self, path: str) -> Iterator[Path]:
-        """A local folder to write into; what it holds at the end of the block is at `path` of the run."""
+        """A local folder to write files into; at the end of the block they are at `path` of the run.
+
+        Files of the same name are replaced as a whole; nothing is written if the block raises.
+        """
         _check_relative(path)
         if self.dir is not None:
             target = self.dir / path
-            target.mkdir(parents=True, exist_ok=True)
-            yield target
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with draft_folder(target) as draft:
+                yield draft
+                target.mkdir(exist_ok=True)
+                for file in sorted(draft.iterdir()):
+                    os.replace(file, target / file.name)
             return
         with tempfile.TemporaryDirectory() as temporary:
             yield Path(temporary)

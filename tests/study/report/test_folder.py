@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reglab.errors import ConfigError
-from reglab.study.report.folder import check_folder, folder_of
+from reglab.study.report.folder import PAGE, SOURCE, Source, check_folder, check_source, folder_of, make_room
 
 
 def refused(told: str) -> str:
@@ -50,3 +50,33 @@ def test_a_folder_that_somebody_made_read_only_is_refused(tmp_path: Path) -> Non
 def test_a_name_of_any_length_becomes_a_folder() -> None:
     assert folder_of(None, "a/b c").name == "a-b-c"
     assert len(folder_of(None, "a" * 1000).name) == 200
+
+
+def page(folder: Path, source: Source) -> None:
+    """A page as a report of `source` begins."""
+    folder.mkdir(exist_ok=True)
+    (folder / PAGE).write_text(f'<!doctype html><html><head><meta name="{SOURCE}" content="{source.text}">')
+
+
+def test_the_default_folder_is_cleared_for_another_study_of_that_name_and_a_named_one_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = [Source("study", f"{number}" * 32, "a name") for number in (1, 2, 1)]
+    folder = tmp_path / "quick"
+    for source in sources:
+        make_room(folder, source)
+        page(folder, source)
+        make_room(folder, source)  # its own
+    assert capsys.readouterr().err.splitlines() == [
+        f"{folder} held the report of {sources[0]}: moved to {folder}-11111111",
+        f"{folder} held the report of {sources[1]}: moved to {folder}-22222222",
+    ]
+    check_source(folder, sources[0])
+    for source in (None, sources[1], Source("experiment", "1" * 32, "a name")):
+        with pytest.raises(ConfigError, match=rf"^report.dir={folder}: holds the report of study a name \(run 1+\)"):
+            check_source(folder, source)
+        check_source(None, source)
+    (folder / PAGE).write_text("<html>")
+    check_source(folder, None)
+    make_room(folder, sources[1])
+    assert capsys.readouterr().err == f"{folder / PAGE} does not say which runs it was made of: replaced\n"

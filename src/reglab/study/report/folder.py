@@ -1,15 +1,49 @@
-"""The folder of a report, checked before anything trains."""
+"""The folder of a report, checked before anything trains; each folder holds the report of one study or sweep."""
 
+import itertools
 import os
 import re
 import tempfile
+from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 
 from reglab.errors import ConfigError
 from reglab.paths import PROJECT
+from reglab.streams import note
 
 PAGE, BOARD = "report.html", "leaderboard.csv"
+SOURCE = "reglab-source"  # name of the page's meta element that has its source
 _LONGEST = 200  # characters of the folder's name: a draft beside it has a longer one
+_HEAD = 20_000  # characters of a page, far more than come before that element
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a report was made of: the runs of one parent, or those of an experiment.
+
+    Attributes:
+        kind: ``sweep``, ``study`` or ``experiment``.
+        id: of the parent run, or of the experiment's store.
+        name: of the sweep, study or experiment.
+    """
+
+    kind: str
+    id: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} ({'store' if self.kind == 'experiment' else 'run'} {self.id})"
+
+    @property
+    def text(self) -> str:
+        """The content of the page's meta element."""
+        return f"{self.kind} {self.id} {self.name}"
+
+    def is_same(self, other: "Source") -> bool:
+        """Whether both are the same study, sweep or experiment; a parent's id is enough."""
+        same = (self.kind, self.id) == (other.kind, other.id)
+        return same and (self.kind != "experiment" or self.name == other.name)
 
 
 def folder_of(directory: str | Path | None, name: str) -> Path:
@@ -40,6 +74,67 @@ def check_folder(directory: str | None, name: str) -> None:
     folder = folder_of(directory, name)
     if problem := _problem(folder):
         raise ConfigError(f"report.dir={directory or 'null'}: {problem}; name another folder")
+
+
+def check_source(directory: str | Path | None, source: Source | None) -> None:
+    """Refuse a folder named by ``report.dir`` that holds the report of something else.
+
+    Args:
+        directory: ``report.dir``; None: the default folder, from which `make_room` moves such a report away.
+        source: of the report to be written; None if its parent run does not exist yet.
+
+    Raises:
+        ConfigError: names what the report there was made of.
+    """
+    if not directory:
+        return
+    there = source_of(folder_of(directory, ""))
+    if there is not None and (source is None or not there.is_same(source)):
+        raise ConfigError(
+            f"report.dir={directory}: holds the report of {there}, which would be overwritten; name another folder, or "
+            "remove that one"
+        )
+
+
+def make_room(folder: Path, source: Source) -> None:
+    """Rename a folder that holds the report of another source, and print its new name.
+
+    A page without a source is of an earlier version of reglab, or not of reglab: a note reports that it is replaced.
+    """
+    there = source_of(folder)
+    if there is not None and not there.is_same(source):
+        names = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        start = f"{folder.name}-{slug(there.id)[:8]}"
+        free = next(path for end in names if not os.path.lexists(path := folder.with_name(start + end)))
+        folder.rename(free)
+        note(f"{folder} held the report of {there}: moved to {free}")
+    elif there is None and (folder / PAGE).exists():
+        note(f"{folder / PAGE} does not say which runs it was made of: replaced")
+
+
+def source_of(folder: Path) -> Source | None:
+    """Return what the report in a folder was made of; None if there is none, or its page does not say."""
+    try:
+        with (folder / PAGE).open(encoding="utf-8", errors="replace") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    parser = _Meta()
+    parser.feed(head)
+    kind, _, rest = (parser.content or "").partition(" ")
+    identity, _, name = rest.partition(" ")
+    return Source(kind, identity, name) if name else None
+
+
+class _Meta(HTMLParser):
+    """Finds the content of the meta element `SOURCE`."""
+
+    content: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "meta" and found.get("name") == SOURCE:
+            self.content = found.get("content")
 
 
 def _problem(folder: Path) -> str | None:

@@ -13,12 +13,13 @@ from reglab.study.report import csv_files, drawing, page, style, trials
 from reglab.study.report.charts_overall import over_tasks
 from reglab.study.report.counted import borrowed
 from reglab.study.report.findings import Findings, find
-from reglab.study.report.folder import BOARD, PAGE, folder_of, slug
+from reglab.study.report.folder import BOARD, PAGE, Source, check_source, folder_of, make_room, slug
 from reglab.study.report.learning import learning
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.question import Question
 from reglab.study.report.records import Histories, Record, legible
 from reglab.study.report.studied import Studied
+from reglab.tracking.closing import signals_held
 
 TUNING = "tuning.csv"
 
@@ -52,6 +53,7 @@ def make_report(
     absent: Sequence[str] = (),
     study: Studied | None = None,
     remarks: Sequence[str] = (),
+    source: Source | None = None,
 ) -> Report:
     """Write `report.html`, `leaderboard.csv` (one more for each of several tasks) and the charts as PNG.
 
@@ -67,10 +69,13 @@ def make_report(
         absent: what was declared and never run.
         study: what was declared of the tuning, where the runs are a study's.
         remarks: sentences on the records as a whole.
+        source: of the records. The report of another one in `folder` is never overwritten; in the default folder it is
+            moved to a folder beside it.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be written, or `folder` holds the report of another source.
     """
+    check_source(folder, source)
     name, records, absent = visible(name), [legible(record) for record in records], [visible(text) for text in absent]
     findings = find(records, question, absent, study)
     findings.left_out.extend(borrowed(records, name) if study is not None else remarks)
@@ -78,16 +83,19 @@ def make_report(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with draft_folder(folder) as draft:
-            names = _write(draft, name, findings, histories)
-            folder.mkdir(exist_ok=True)
-            for file in names:
-                os.replace(draft / file, folder / file)
+            names = _write(draft, name, findings, histories, source)
+            with signals_held():  # never files of two reports
+                if source is not None:
+                    make_room(folder, source)
+                folder.mkdir(exist_ok=True)
+                for file in names:
+                    os.replace(draft / file, folder / file)
     except OSError as error:
         raise ConfigError(f"report.dir={folder}: cannot be written ({error.strerror}); name another folder") from error
     return Report(name, findings, folder, [folder / file for file in names])
 
 
-def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> list[str]:
+def _write(draft: Path, name: str, findings: Findings, histories: Histories, source: Source | None) -> list[str]:
     """Files of the report in a folder of their own; returns their names, the page last."""
     question = findings.question
     base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)
@@ -103,24 +111,36 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories) -> 
             colours,
             learning(found, question, colours, histories),
             draft,
-            f"{slug(found.task.name)}-" if findings.overall is not None else "",
+            f"{part}-" if findings.overall is not None else "",
             f"t{number}",
         )
-        for number, found in enumerate(findings.tasks)
+        for number, (part, found) in enumerate(zip(_file_parts(findings), findings.tasks, strict=True))
     )
     tasks = list(drawing.of_tasks(sheets, len(findings.tasks)))
-    (draft / PAGE).write_text(page.render(name, findings, colours, overall, tasks), encoding="utf-8")
+    (draft / PAGE).write_text(page.render(name, findings, colours, overall, tasks, source), encoding="utf-8")
     shutil.copymode(__file__, draft / PAGE)
     pictures = [chart.file for some in (overall, *tasks) for chart in some]
     return [*tables, *dict.fromkeys(pictures), PAGE]
+
+
+def _file_parts(findings: Findings) -> list[str]:
+    """Each task's part of file names: different for each, also where case does not count."""
+    parts: list[str] = []
+    for found in findings.tasks:
+        part = start = slug(found.task.name)
+        number = 2
+        while part.casefold() in map(str.casefold, parts):
+            part, number = f"{start}-{number}", number + 1
+        parts.append(part)
+    return parts
 
 
 def _tables(findings: Findings) -> dict[str, str]:
     """CSV files by name."""
     tables = {BOARD: csv_files.to_csv(findings.lines)}
     if findings.overall is not None:
-        for found in findings.tasks:
-            tables[f"leaderboard-{slug(found.task.name)}.csv"] = csv_files.to_csv(found.lines)
+        for part, found in zip(_file_parts(findings), findings.tasks, strict=True):
+            tables[f"leaderboard-{part}.csv"] = csv_files.to_csv(found.lines)
     if isinstance(findings.many, ManyTasks):
         tables["pairwise.csv"] = csv_files.pairwise(findings.many)
     if tuned := [trial for found in findings.tasks if found.tuning is not None for trial in found.tuning.trials]:

@@ -11,6 +11,7 @@ from typing import Any
 from reglab.study.report import failed, figures, not_seen, page_tables, rules, style, svg, tuning_page
 from reglab.study.report.drawing import Drawn
 from reglab.study.report.findings import Findings, TaskFindings
+from reglab.study.report.folder import SOURCE, Source
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.question import Question
 from reglab.study.report.records import by_number, value
@@ -21,13 +22,19 @@ _PACKAGES = ("reglab", "numpy", "scipy", "matplotlib", "mlflow", "torch", "pytor
 
 
 def render(
-    name: str, findings: Findings, colours: dict[str, str], overall: Sequence[Drawn], charts: Sequence[Sequence[Drawn]]
+    name: str,
+    findings: Findings,
+    colours: dict[str, str],
+    overall: Sequence[Drawn],
+    charts: Sequence[Sequence[Drawn]],
+    source: Source | None = None,
 ) -> str:
     """The page: the answer, the leaderboard, charts, what failed, how it was done.
 
     Args:
         overall: charts over all tasks, none for a single task.
         charts: those of each task.
+        source: of the runs, kept in the page's head.
     """
     from jinja2 import Environment
     from markupsafe import Markup
@@ -45,6 +52,8 @@ def render(
         task["tuning"] = Markup(tuning_page.section(environment, found.tuning, findings.question, digits))
     return template.render(
         name=name,
+        source=source,
+        source_name=SOURCE,
         question=findings.question,
         answer=findings.answer,
         remarks=findings.remarks,
