@@ -12,14 +12,16 @@ from reglab.errors import is_out_of_memory
 from reglab.stopping import ExitCode, Exited, Stopped, exits_are_errors, handled, raise_if_stopped, stoppable
 
 
-def swallowed(signum: int) -> None:
-    """Receives a signal inside a finalizer, where Python discards the exception of its handler."""
+def swallowed(signum: int, error: Exception | None = None) -> None:
+    """Receives a signal inside a finalizer, where Python discards the exception of its handler; raises `error`."""
 
     class Finalized:
         def __del__(self) -> None:
             signal.raise_signal(signum)
 
     Finalized()
+    if error is not None:
+        raise error
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -41,10 +43,12 @@ def test_a_signal_whose_exception_was_discarded_is_raised_at_the_next_check(sign
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_at_the_latest_at_the_end_of_the_block() -> None:
+@pytest.mark.parametrize("error", [None, ImportError("initialization failed")])
+def test_at_the_latest_at_the_end_of_the_block_whatever_was_raised_in_its_place(error: Exception | None) -> None:
     with pytest.raises(Stopped) as stopped, stoppable():
-        swallowed(signal.SIGTERM)
+        swallowed(signal.SIGTERM, error)
     assert stopped.value.exit_code == 143
+    assert stopped.value.__cause__ is error
 
 
 def test_a_stop_that_was_handled_is_over() -> None:

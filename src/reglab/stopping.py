@@ -64,7 +64,7 @@ def stoppable() -> Iterator[None]:
 
     Python discards an exception that a signal handler raises inside a finalizer or a callback of C code, and libraries
     catch some. A signal that was lost in this way is raised by the next `raise_if_stopped`, at the latest by the end of
-    the block.
+    the block. See also `stop_wins`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -72,7 +72,8 @@ def stoppable() -> Iterator[None]:
     before = {s: signal.signal(s, _stop) for s in (signal.SIGINT, signal.SIGTERM)}
     outermost = _stop not in before.values()
     try:
-        yield
+        with stop_wins():
+            yield
         raise_if_stopped()
     finally:
         for s, handler in before.items():
@@ -85,6 +86,21 @@ def raise_if_stopped() -> None:
     """Raise `Stopped` where a signal was received and its exception was discarded; costs nothing otherwise."""
     if _pending is not None:
         raise Stopped(_pending)
+
+
+@contextmanager
+def stop_wins() -> Iterator[None]:
+    """Raise `Stopped` instead of an exception that leaves the block after a signal was received.
+
+    C code and libraries turn the exception of a signal handler into one of their own: an extension that is interrupted
+    while it is imported raises ImportError.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _pending is not None:
+            raise Stopped(_pending) from error
+        raise
 
 
 def handled() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reglab.deadlines import Overdue, waiting
 from reglab.errors import ConfigError, StoreLost
-from reglab.stopping import Stopped, raise_if_stopped
+from reglab.stopping import Stopped, raise_if_stopped, stop_wins
 from reglab.streams import note
 from reglab.study import children
 from reglab.study.job import Outcome, say
@@ -47,7 +47,8 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
 
     entered = Parent()
     try:
-        yield entered
+        with stop_wins():
+            yield entered
     except Stopped:
         entered.status = "KILLED"
         with signals_held(deliver=False):
@@ -83,6 +84,7 @@ def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -
     try:
         publish(store, parent_id, folder=Path(folder) if folder else None, **asked)
     except ConfigError as error:
+        raise_if_stopped()  # a signal may have caused it
         note(f"no report: {error} (the runs are kept: start again with that mended)")
         return False
     raise_if_stopped()  # before the parent is closed as FINISHED
