@@ -14,7 +14,7 @@ from reglab.tracking import queries
 from tests.processes import Process
 from tests.study.sweeps import children, parent, places, store, sweep
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.usefixtures("store_uri")]
 
 NETWORK = """
 import math, os, signal, sys

@@ -1,13 +1,11 @@
 """The study of dropout in a decoder, on a few windows of text."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from reglab.paths import PROJECT
+from tests.processes import Process
 
 FEW = [
     *("study=decoder_dropout", "study.trials=1", "study.tuning_seeds=1", "seeds=2", "workers=1"),
@@ -21,17 +19,12 @@ FEW = [
 
 @pytest.mark.slow
 def test_it_answers_by_amount_of_text(tmp_path: Path, store_uri: str) -> None:
-    command = [sys.executable, str(PROJECT / "pipelines" / "study.py"), *FEW]
-    done = subprocess.run(
-        [*command, f"tracking.uri={store_uri}", f"report.dir={tmp_path / 'report'}"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "[8/8]" in done.stdout  # two strategies and seeds on two tasks
-    assert "test/bits_per_character" in done.stdout
+    places = [f"tracking.uri={store_uri}", f"report.dir={tmp_path / 'report'}"]
+    process = Process(PROJECT / "pipelines" / "study.py", *FEW, *places, cwd=tmp_path)
+    said = process.communicate()
+    assert process.returncode == 0, said
+    assert "[8/8]" in said  # two strategies and seeds on two tasks
+    assert "test/bits_per_character" in said
     page = (tmp_path / "report" / "report.html").read_text().replace("<wbr>", "")
     for size in (8, 64):
         assert f"python_docs (train_size={size})" in page

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from reglab.paths import PROJECT
+from tests.conftest import fresh_store
 from tests.processes import Process
 from tests.study.sweeps import TINY, children, parent, places, sweep
 
@@ -44,8 +45,10 @@ class Started:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("sweep")
+def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    fresh_store(empty_database, folder)
+    return folder
 
 
 @pytest.fixture
@@ -86,6 +89,7 @@ def test_the_others_go_on_where_a_worker_dies_and_sigterm_ends_workers_and_runs_
     assert parent(folder).status == "KILLED"
 
 
+@pytest.mark.usefixtures("store_uri")
 def test_after_all_that_it_is_finished_with_the_numbers_of_one_process(folder: Path, tmp_path: Path) -> None:
     elsewhere = numbers(folder)
     assert sweep(folder, *SWEEP) == 0

@@ -16,6 +16,8 @@ from tests.study.report.lab import Rec
 from tests.study.studies import cells_of, conduct
 from tests.study.sweeps import children, store, sweep
 
+pytestmark = pytest.mark.usefixtures("store_uri")  # a database: to make one takes seconds
+
 
 def table(folder: Path, rows: int, kind: str = "classes") -> str:
     """A task on a table of so many rows, half of each class or with a number as target."""

@@ -18,6 +18,7 @@ HALF = 2048  # the other half is for what joblib puts around it
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("store_uri")
 def test_a_result_of_many_metrics_is_small(tmp_path: Path) -> None:
     with composed([*RUN, *places(tmp_path)]) as (config, context):
         launch = Launch(context, config, workers=1)  # joblib hands back the same from here as from a worker

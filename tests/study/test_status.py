@@ -1,7 +1,5 @@
 """What is done, running, failed and missing, told from a real store."""
 
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -12,6 +10,7 @@ from reglab.study.status import cells, show, summary
 from reglab.tracking import parent
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
+from tests.processes import Process
 
 JOBS = [
     {"config_hash": f"{name}{seed}", "strategy": name, "task": "digits mlp", "phase": phase, "setting": "s"}
@@ -77,9 +76,9 @@ def test_without_any_and_under_a_wrong_name_the_remedy_is_told(store: Store) -> 
 def test_the_command_prints_it(store: Store) -> None:
     parent.enter(store, "quick", JOBS, kind="study")
     parent.enter(store, "another", JOBS, kind="study")
-    command = [sys.executable, str(PROJECT / "pipelines" / "status.py"), f"tracking.uri={store.uri}", "name=quick"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "quick: digits mlp" in done.stdout
-    assert done.stdout.endswith("quick: 0 of 6 done, 6 missing\n")
-    assert "another" not in done.stdout
+    process = Process(PROJECT / "pipelines" / "status.py", f"tracking.uri={store.uri}", "name=quick")
+    said = process.communicate()
+    assert process.returncode == 0, said
+    assert "quick: digits mlp" in said
+    assert said.endswith("quick: 0 of 6 done, 6 missing\n")
+    assert "another" not in said

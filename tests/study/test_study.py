@@ -9,6 +9,7 @@ from reglab.config.compose import Composer
 from reglab.errors import ConfigError
 from reglab.study.compare import compare
 from reglab.tracking import artifacts, parent, queries
+from tests.conftest import fresh_store
 from tests.study.studies import board, conduct
 from tests.study.sweeps import children, places, store
 
@@ -16,9 +17,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """A study that was conducted."""
     folder = tmp_path_factory.mktemp("study")
+    fresh_store(empty_database, folder)
     assert conduct(folder) == 0
     return folder
 
@@ -163,6 +165,7 @@ def test_a_dry_run_says_what_is_done_and_writes_nothing(
     assert queries.runs(store(tmp_path)) == []
 
 
+@pytest.mark.usefixtures("store_uri")
 def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wild = ["study.name=wild", "study.space.optimizer.lr={low:1e30,high:1e35}", "+study.common.optimizer=sgd"]
     wild += ["study.strategies=[none,dropout]", "study.seeds=1"]
@@ -178,6 +181,7 @@ def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pyt
     assert len(children(tmp_path)) == 4  # another try would diverge again
 
 
+@pytest.mark.usefixtures("store_uri")
 def test_a_strategy_that_was_lost_is_told_in_the_headline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wild = ["+study.space.regularizer.l2.strength={low:1e25,high:1e35,log:true}", "+study.common.optimizer=sgd"]
     assert conduct(tmp_path, "study.strategies=[none,l2]", "study.trials=1", *wild) == 1
@@ -186,6 +190,7 @@ def test_a_strategy_that_was_lost_is_told_in_the_headline(tmp_path: Path, capsys
     assert {run.tags["strategy"] for run in children(tmp_path) if run.status == "FINISHED"} == {"none"}
 
 
+@pytest.mark.usefixtures("store_uri")
 def test_a_table_that_changed_makes_another_study(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("x,y\n" + "".join(f"{row % 7},{'ab'[row % 2]}\n" for row in range(40)))
@@ -197,6 +202,7 @@ def test_a_table_that_changed_makes_another_study(tmp_path: Path) -> None:
         conduct(tmp_path, *tiny)
 
 
+@pytest.mark.usefixtures("store_uri")
 @pytest.mark.parametrize("sampling", ["study.sampler=tpe", "study.pruning={eta:2,rungs:2}", "study.max_seconds=0.001"])
 def test_other_searches_run_too(tmp_path: Path, sampling: str) -> None:
     assert conduct(tmp_path, sampling, "study.trials=3", "study.seeds=1", "study.common.trainer.max_epochs=2") == 0

@@ -9,11 +9,12 @@ import pytest
 
 from reglab.paths import PROJECT
 from reglab.tracking import queries
+from tests.conftest import fresh_store
 from tests.processes import Process
 from tests.study.studies import TINY, board, conduct
 from tests.study.sweeps import children, parent, places, store
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.usefixtures("store_uri")]
 STUDY = ["study.common.trainer.max_epochs=8", "study.trials=3", "study.seeds=3"]
 
 
@@ -34,7 +35,9 @@ def until(process: Process, runs: int) -> str:
     raise AssertionError(said)
 
 
-def test_a_study_that_was_killed_and_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_that_was_killed_and_stopped_goes_on(
+    tmp_path: Path, empty_database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     process = start(tmp_path)
     until(process, 1)  # in the middle of tuning
     workers = psutil.Process(process.pid).children(recursive=True)
@@ -72,5 +75,6 @@ def test_a_study_that_was_killed_and_stopped_goes_on(tmp_path: Path, capsys: pyt
 
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
+    fresh_store(empty_database, undisturbed)
     assert conduct(undisturbed, *STUDY) == 0  # by one process, in peace
     assert board(tmp_path) == board(undisturbed)  # to the last digit

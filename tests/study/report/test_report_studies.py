@@ -43,6 +43,7 @@ def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("store_uri")
 def test_a_tiny_study_from_end_to_end(tmp_path: Path) -> None:
     rows, store = study(
         tmp_path,
@@ -72,6 +73,7 @@ def test_a_tiny_study_from_end_to_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("store_uri")
 def test_a_pruned_study_from_end_to_end(tmp_path: Path) -> None:
     rows, _ = study(
         tmp_path,
