@@ -24,7 +24,6 @@ def swallowed(signum: int, error: Exception | None = None) -> None:
         raise error
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_whose_exception_was_discarded_is_raised_at_the_next_check(signum: int) -> None:
     reached = []
@@ -42,7 +41,6 @@ def test_a_signal_whose_exception_was_discarded_is_raised_at_the_next_check(sign
     assert reached == ["after the signal"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("error", [None, ImportError("initialization failed")])
 def test_at_the_latest_at_the_end_of_the_block_whatever_was_raised_in_its_place(error: Exception | None) -> None:
     with pytest.raises(Stopped) as stopped, stoppable():

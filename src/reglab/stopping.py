@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 exit_at_once = os._exit  # also inside `exits_are_errors`
 
@@ -71,6 +71,7 @@ def stoppable() -> Iterator[None]:
         return
     before = {s: signal.signal(s, _stop) for s in (signal.SIGINT, signal.SIGTERM)}
     outermost = _stop not in before.values()
+    hook, sys.unraisablehook = sys.unraisablehook, _not_stops(sys.unraisablehook)
     try:
         with stop_wins():
             yield
@@ -78,6 +79,7 @@ def stoppable() -> Iterator[None]:
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)
+        sys.unraisablehook = hook
         if outermost:
             handled()
 
@@ -86,6 +88,16 @@ def raise_if_stopped() -> None:
     """Raise `Stopped` where a signal was received and its exception was discarded; costs nothing otherwise."""
     if _pending is not None:
         raise Stopped(_pending)
+
+
+def _not_stops(hook: Callable[..., object]) -> Callable[..., object]:
+    """`hook` without the traceback of a `Stopped` that Python discards: it is raised again."""
+
+    def report(discarded: Any) -> None:
+        if not isinstance(discarded.exc_value, Stopped):
+            hook(discarded)
+
+    return report
 
 
 @contextmanager

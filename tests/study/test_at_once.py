@@ -153,13 +153,6 @@ def test_a_run_of_another_host_that_fails_is_told_as_failed(folder: Path, capsys
     assert [record.status for record in children(folder)] == ["FAILED", "FINISHED"]
 
 
-def test_a_run_of_another_host_that_fell_silent_is_done_here(folder: Path) -> None:
-    theirs = another_hosts(folder, beat=310)
-    assert sweep(folder, "seed=0") == 0
-    assert [record.status for record in children(folder)] == ["KILLED", "FINISHED"]
-    assert children(folder)[0].run_id == theirs
-
-
 def test_a_single_run_is_refused_where_another_process_trains_it(folder: Path) -> None:
     theirs = another_hosts(folder, beat=10)
     cfg = compose([*TINY, *places(folder), "seed=0", "resume=true"])
