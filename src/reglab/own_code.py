@@ -383,7 +383,7 @@ def described(error: BaseException) -> str:
         return f"{Path(error.filename).name}:{error.lineno}: {type(error).__name__}: {error.msg}"
     text = f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
     place = users_line(error)
-    return f"{place}: {text}" if place else text
+    return f"{place}: {text}" if place and place not in text else text
 
 
 def users_line(error: BaseException) -> str | None:
