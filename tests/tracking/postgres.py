@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from glob import glob
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -27,6 +28,7 @@ class Postgres:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
         self.port = port
+        self._hung: list[psutil.Process] = []
 
     def database(self, name: str) -> str:
         """The tracking URI of a new, empty database."""
@@ -41,9 +43,24 @@ class Postgres:
 
     def stop(self) -> None:
         """Ends the server and all its connections, unless it was ended before."""
+        self.go_on()
         if not (self.folder / "data" / "postmaster.pid").exists():
             return
         _as_user("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "stop")
+
+    def hang(self) -> None:
+        """Stops all its processes where they are: connections stay open, and nobody answers."""
+        main = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
+        self._hung = [main, *main.children(recursive=True)]
+        for process in self._hung:
+            process.suspend()
+
+    def go_on(self) -> None:
+        """Ends `hang`."""
+        for process in self._hung:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+        self._hung = []
 
 
 @contextmanager

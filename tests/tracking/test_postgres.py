@@ -1,20 +1,25 @@
 """The same store in PostgreSQL: first use by many, limits of its columns, a server that goes away."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from reglab.errors import ConfigError, StoreLost
-from reglab.tracking import artifacts, locks, parent, queries
+from reglab.tracking import artifacts, client, locks, parent, queries, reachable
 from reglab.tracking.existing import existing
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.tracking.uri import resolve
 from tests.processes import Process
+from tests.study.studies import conduct
 from tests.tracking.postgres import Postgres, running
 from tests.tracking.servers import free_port
 from tests.tracking.test_store import first_use
@@ -122,6 +127,69 @@ def test_what_does_not_let_us_in_is_one_line_within_seconds(server: Postgres, wh
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "Connection refused" in str(caught.value) or "does not exist" in str(caught.value)
+
+
+def in_time(did: Callable[[], object], server: Postgres, name: str, runs: int) -> threading.Thread:
+    """Do something to the server as soon as so many runs are FINISHED in a database of it."""
+
+    def wait() -> None:
+        count = b"SELECT count(*) FROM runs WHERE status = 'FINISHED'"
+        with psycopg.connect(f"host=127.0.0.1 port={server.port} user=lab dbname={name}", autocommit=True) as database:
+            while database.execute(count).fetchone() < (runs,):  # type: ignore[operator]
+                time.sleep(0.02)
+        did()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.timeout(300)
+def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module, limit in ((client, "_RESTART_S"), (reachable, "_CONNECT_S")):  # as it would go on for longer
+        monkeypatch.setattr(module, limit, 2.0)
+    study = [f"tracking.uri={server.database('study')}", "study.trials=1", "study.common.trainer.max_epochs=5"]
+    store = open_store(study[0].partition("=")[2], "reglab")
+
+    stopper = in_time(server.stop, server, "study", 2)
+    with pytest.raises(
+        StoreLost, match=r"^tracking\.uri=postgresql://[^\n]* \(the same command then does what is not fin"
+    ):
+        conduct(tmp_path, *study)
+    stopper.join()
+    server.start()
+    first = {run.run_id for run in queries.runs(store, status="FINISHED")}
+    assert 2 <= len(first) < 8
+
+    monkeypatch.setattr(client, "_CALL_S", 6.0)
+    hang = in_time(server.hang, server, "study", len(first) + 1)
+    with pytest.raises(StoreLost, match=r"^tracking\.uri=postgresql://[^\n]*no answer within"):
+        conduct(tmp_path, *study)
+    hang.join()
+    server.go_on()
+
+    def hang_and_ask() -> None:
+        server.hang()
+        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    monkeypatch.setattr(client, "_CALL_S", 120.0)
+    second = {run.run_id for run in queries.runs(store, status="FINISHED")}
+    hang = in_time(hang_and_ask, server, "study", len(second) + 1)
+    assert conduct(tmp_path, *study) == 143
+    hang.join()
+    server.go_on()
+    capsys.readouterr()
+    third = {run.run_id for run in queries.runs(store, status="FINISHED")}
+    assert first < second < third
+
+    assert conduct(tmp_path, *study) == 0
+    assert f"{len(third)} of about 8 runs were over before: reused" in capsys.readouterr().out
+    done = [run for run in queries.runs(store, status="FINISHED") if run.tags["phase"] != "parent"]
+    assert third < {run.run_id for run in done}
+    assert len(done) == len({run.tags["config_hash"] for run in done}) == 8
+    assert queries.runs(store, status="RUNNING") == []
 
 
 def test_a_server_that_restarts_is_waited_for_and_one_that_is_gone_is_told(server: Postgres, store: Store) -> None:
