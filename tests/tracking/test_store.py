@@ -133,7 +133,9 @@ def test_a_file_that_was_replaced_beside_its_log_is_refused_with_the_remedy(
             ) as told:
                 read(f"sqlite:///{tmp_path}/torn.db", "exp")
             assert ("move torn.db-wal away too" in str(told.value)) == (log is not None)
-        (tmp_path / "torn.db-wal").unlink(missing_ok=True)
+        assert (tmp_path / "torn.db").read_bytes() == whole
+        if log is not None:
+            (tmp_path / "torn.db-wal").rename(tmp_path / log)
 
 
 HOLD = """

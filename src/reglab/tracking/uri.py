@@ -57,10 +57,9 @@ class Place:
 
     def damaged(self, problem: object) -> ConfigError:
         """One line for a sqlite database whose pages contradict each other."""
-        log = Path(f"{self.database}-wal")
         remedy = "restore a copy, or name another"
-        if log.exists() and log.stat().st_size:  # of another state of the database, if its file alone was replaced
-            remedy = f"if the file alone was replaced, move {log.name} away too; else {remedy}"
+        if self.database and _has_log(self.database):  # of another state, if the file alone was replaced
+            remedy = f"if the file alone was replaced, move {self.database.name}-wal away too; else {remedy}"
         return self.error(f"the database is damaged ({problem}); {remedy}")
 
     def error(self, problem: str) -> ConfigError:
@@ -211,13 +210,19 @@ def _sqlite_problem(path: Path, writes: bool) -> sqlite3.DatabaseError | None:
         problem = sqlite3.DatabaseError()
         problem.sqlite_errorcode = sqlite3.SQLITE_NOTADB
         return problem
-    name = f"file:{quote(str(path))}?mode={'rw' if writes else 'ro'}"
-    with closing(sqlite3.connect(name, uri=True, timeout=0)) as connection:
+    # The last connection that may write takes the log into the file, also where it is the log of another file.
+    mode = "rw" if writes and not _has_log(path) else "ro"
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=0)) as connection:
         try:
             connection.execute("SELECT count(*) FROM sqlite_master")
         except sqlite3.DatabaseError as error:
             return error
     return None
+
+
+def _has_log(path: Path) -> bool:
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _check_folder(place: Place, folder: Path) -> None:
