@@ -36,7 +36,8 @@ if __name__ == "__main__":
     # A prompt is text, and neither Hydra's grammar nor a config's: ${HOME} and ??? mean something to these.
     prompts = [argument.removeprefix(_KEY) for argument in sys.argv[1:] if argument.startswith(_KEY)]
     if len(prompts) > 1:
-        sys.exit("prompt: is given twice; leave one out")
+        print("prompt: is given twice; leave one out", file=sys.stderr)
+        sys.exit(2)
     PROMPT = "".join(prompts)
     sys.argv[1:] = [argument for argument in sys.argv[1:] if not argument.startswith(_KEY)]
     run_app(main, "generate", check)

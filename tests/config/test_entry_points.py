@@ -27,6 +27,7 @@ WRONG: dict[str, list[str]] = {
         *("regularizer=[l1,l1]", "regularizer=l1 regularizer.l1.strength='0.1'", "trainer.threads=1000000"),
         *("report.dir=1", "workers=2", "tracking.weights=maybe"),
         *("data=python_docs model=llama data.vocab_size=999999999", "tracking.uri='/a\x1b[31m'", "metric=${oc.env:X}"),
+        *("tracking.experiment=http://me:pw@host", "study.seeds=3", "data=wine data.name=x", "+trainer.min_steps=2"),
         *("-m +foo=1", "-m report.dir=/dev/null", "-m workers=1000000000"),
         *("-m tracking.phase=tune", "-m sweep.name=''", "-m metric=test/nope", f"-m sweep.name={'a' * 100_000}"),
     ],
@@ -50,12 +51,19 @@ WRONG: dict[str, list[str]] = {
     ],
     "export": [
         *("register='a/b'", "register=5", f"register={'a' * 300}", "metric=nope", "metric=0", "data.name=5"),
-        *(f"{RUN} metric=test/loss", f"{RUN} data.name=digits", "tracking.weights=none", "model.target=[a]"),
+        *(
+            f"{RUN} metric=test/loss",
+            f"{RUN} data.name=digits",
+            f"{RUN} tracking.experiment=a",
+            "tracking.weights=none",
+            "model.target=[a]",
+        ),
     ],
     "generate": [
         *("temperature=1e-300", "temperature=-1", "temperature=hot", "generation.seed=1e20", "generation.seed=-1"),
         *("max_new_tokens=1000000000", "max_new_tokens=0", "top_k=0", "top_k=5", "temperature=1 top_p=1.5"),
         *("passes=1", "threads=1000000", "cache=1", "train_mode=yes", "tracking.weights=none", "generation=5"),
+        *("passes=9", "generation.seed=1", f"{RUN} tracking.experiment=a", "prompt=a prompt=b"),
     ],
     "ui": ["ui.port=0", "ui.port=70000", "ui.port='5000'", "ui.open=maybe", "ui=5", "tracking.experiment=5"],
 }

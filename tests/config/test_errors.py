@@ -272,6 +272,9 @@ WRONG = {
     "~tracking.weights": "tracking.weights: missing; leave out ~tracking.weights",
     "~optimizer.weight_decay": "~optimizer.weight_decay: would use the default of the class, which the config",
     "+hydra.foo=1": "+hydra.foo=1: Hydra has no such key",
+    "+hydra.job.env_set.OMP_NUM_THREADS=2": "+hydra.job.env_set.OMP_NUM_THREADS=2: would be set after the checks",
+    "-m seed=0,1 workers=2 hydra/launcher=joblib hydra.launcher.n_jobs=4": "hydra.launcher.n_jobs=4: workers is typed",
+    "+study.seeds=3": "study: no such key; studies are run by make study",
     "regularizer=l1 regularizer._space_.l1.strength.low=5": (
         "regularizer._space_.l1.strength.low=5: ranges are searched by studies; set study.space.regularizer.l1.strength"
     ),

@@ -140,7 +140,8 @@ def _complete(plain: Mapping[str, Any]) -> None:
             raise ConfigError(f"{section}: missing; choose one of conf/{section}, as in {section}={_EXAMPLE[section]}")
     for key in plain:
         if key not in _TOP:
-            raise ConfigError(f"{key}: no such key{did_you_mean(key, _TOP) or '; leave it out'}")
+            remedy = "; studies are run by make study" if key == "study" else "; leave it out"
+            raise ConfigError(f"{key}: no such key{did_you_mean(key, _TOP) or remedy}")
     for key in _NEEDED:
         section, _, inner = key.partition(".")
         if section not in plain or (inner and inner not in plain[section]):

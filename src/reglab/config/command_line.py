@@ -47,6 +47,10 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
             raise ConfigError(f"{typed}: sweeps, studies and reruns set {key} themselves; leave it out")
         if key.startswith("hydra.") and key.split(".")[1] not in HydraConf.__dataclass_fields__:
             raise ConfigError(f"{typed}: Hydra has no such key; leave it out (--hydra-help)")
+        if key == "hydra.launcher.n_jobs" and "workers" in given:
+            raise ConfigError(f"{typed}: workers is typed, too, and counts; leave out one")
+        if key.startswith("hydra.job.env_set"):
+            raise ConfigError(f"{typed}: would be set after the checks, and not be tracked; set variables in the shell")
         if key.startswith("regularizer._"):
             where = key.removeprefix("regularizer._space_.")
             raise ConfigError(f"{typed}: ranges are searched by studies; set study.space.regularizer.{where}")
