@@ -103,7 +103,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         return arguments  # Hydra's own business; the config is checked when it comes
     from omegaconf import open_dict
 
-    from reglab.config.command_line import check_line, check_mode, replaced
+    from reglab.config.command_line import check_line, check_mode, flat, replaced
     from reglab.config.compose import Composer, parse
     from reglab.config.effect import check_effect
     from reglab.config.selection import is_strength, opened, tidy
@@ -112,8 +112,9 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     check_typed(args.overrides)
     arguments, args.overrides = ([opened(one) for one in some] for some in (arguments, args.overrides))
     app = args.config_name or config_name
-    check_line(args.overrides, app)
-    for sentence in replaced(args.overrides):
+    lines = flat(args.overrides)
+    check_line(lines, app)
+    for sentence in replaced(lines):
         note(f"note: {sentence}")
     composer = Composer(app)
     if args.multirun and (args.cfg or args.info):
@@ -122,7 +123,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         plain = [o for o in args.overrides if not parse(o).is_sweep_override() and not is_strength(o)]
         cfg = composer.whole(plain)
         if app == "study":
-            check_effect(app, args.overrides, cfg)
+            check_effect(app, lines, cfg)
         return [_as_sweep(argument) if is_strength(argument) else argument for argument in arguments]
     cfg = composer.whole(args.overrides)
     if not shows:
@@ -133,12 +134,12 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         tidy(cfg, args.overrides)
         if check is not None:
             check(cfg)
-        check_effect(app, args.overrides, cfg)
+        check_effect(app, lines, cfg)
         if app == "train":
             from reglab.config.check import check_names
 
-            check_mode(args.overrides)
-            check_names(args.overrides, cfg)
+            check_mode(lines)
+            check_names(lines, cfg)
     return arguments
 
 

@@ -264,6 +264,10 @@ WRONG = {
     "regularizer=[[l1]]": "regularizer=[[l1]]: must be a name, or a list of names as in regularizer=[dropout,l2]",
     "tracking.parent=deadbeef": "tracking.parent=deadbeef: sweeps, studies and reruns set tracking.parent themselves",
     "+tracking.rerun_of=deadbeef": "+tracking.rerun_of=deadbeef: sweeps, studies and reruns set tracking.rerun_of",
+    "tracking={parent:deadbeef}": "tracking.parent=deadbeef: sweeps, studies and reruns set tracking.parent themselves",
+    "sweep={name:a}": "sweep.name=a: has an effect only in sweeps",
+    "data=wine data={name:x,train_size:20}": "data.name=x: the name of data=wine is fixed; leave it out",
+    "model={hidden_sizes:[],norm:batch}": "model.norm=batch: the network has no hidden layer",
     "-m tracking.phase=tune": "tracking.phase=tune: sweeps, studies and reruns set tracking.phase themselves",
     "+report.foo=1": "report.foo: no such key (keys of report: dir)",
     "+sweep.foo=1": "sweep.foo: no such key; leave it out",
@@ -318,6 +322,7 @@ WITHOUT_EFFECT = {
     "generate tracking.experiment=a run_id=a1b2": "tracking.experiment=a: is where the best run is looked for",
     "export run_id=a1b2 tracking.experiment=a": "tracking.experiment=a: is where the best run is looked for",
     "study -m seeds=3 study.seeds=5": "study.seeds=5: seeds is typed, too, and counts; leave out one",
+    "generate tracking={weights:none}": "tracking.weights=none: no such key",
     "ui tracking.uri=http://127.0.0.1:1 ui.port=5001": "ui.port=5001: tracking.uri has a server of its own",
 }
 
@@ -414,6 +419,8 @@ def test_of_a_key_that_is_given_twice_the_first_value_is_named(capsys):
     assert capsys.readouterr().err == "note: seed=1 is replaced by seed=2, which comes later\n"
     prepare(["seed=1", "seed=1"], "train", check)
     assert capsys.readouterr().err == ""
+    prepare(["optimizer={lr:1e-3}", "optimizer.lr=1e-2"], "train", check)
+    assert "optimizer.lr=0.001 is replaced by optimizer.lr=1e-2" in capsys.readouterr().err
 
 
 def test_in_a_sweep_a_single_strength_waits_for_its_strategy():

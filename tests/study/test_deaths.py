@@ -1,6 +1,7 @@
-"""Runs that end their process, run out of memory or call sys.exit: the sweep goes on, and each is reported."""
+"""Runs that end their process, by a signal or an exit, or run out of memory: the sweep goes on, and reports each."""
 
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -34,6 +35,8 @@ class Net(nn.Module):
                 torch.empty(10**15)
             if self.does == "exit":
                 sys.exit(0)
+            if self.does == "end":
+                os._exit(0)
         return self.layer(x.flatten(1))
 """
 BASE = ["data=wine", "model=torch", "model.target=deadly_net.Net", "data.batch_size=8", "trainer.max_epochs=2"]
@@ -49,7 +52,7 @@ def start(folder: Path, *overrides: str) -> Process:
 def by_behaviour(folder: Path) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for record in children(folder):
-        does = next(d for d in ("nothing", "kill", "memory", "exit") if f'"{d}"' in record.tags["about"])
+        does = next(d for d in ("nothing", "kill", "memory", "exit", "end") if f'"{d}"' in record.tags["about"])
         found.setdefault(does, Counter())[record.status] += 1
     return found
 
@@ -103,5 +106,7 @@ def test_an_exit_of_the_network_is_a_failure_of_a_single_process_sweep(
 ) -> None:
     (tmp_path / "deadly_net.py").write_text(NETWORK)
     monkeypatch.chdir(tmp_path)
-    assert sweep(tmp_path, "model.args={does:exit},{does:nothing}", "seed=0", base=BASE) == 1
-    assert by_behaviour(tmp_path) == {"exit": Counter(FAILED=1), "nothing": Counter(FINISHED=1)}
+    assert sweep(tmp_path, "model.args={does:end},{does:nothing}", "seed=0", base=BASE) == 1
+    assert by_behaviour(tmp_path) == {"end": Counter(FAILED=1), "nothing": Counter(FINISHED=1)}
+    (ended,) = (record for record in children(tmp_path) if record.status == "FAILED")
+    assert re.match(r"Exited: os\._exit\(0\) was called at deadly_net\.py:\d+ in forward", ended.tags["error"])

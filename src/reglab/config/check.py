@@ -9,6 +9,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from reglab.config.command_line import flat
 from reglab.config.environment_variables import check_environment
 from reglab.config.explain import explain
 from reglab.config.fitting import check_accumulation, check_data, check_model, check_passes, in_conflict, kind
@@ -98,6 +99,7 @@ def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: names the override.
     """
+    overrides = flat(overrides)
     keys = [override.lstrip("+").partition("=")[0] for override in overrides]
     for override, key in zip(overrides, keys, strict=True):
         section, _, inner = key.partition(".")

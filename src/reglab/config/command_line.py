@@ -1,7 +1,8 @@
 """Checks of overrides that would have no effect: each is refused by name."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.conf import HydraConf
 from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
@@ -9,6 +10,7 @@ from hydra.errors import HydraException
 
 from reglab.config.compose import parse
 from reglab.config.keys import APPS
+from reglab.config.rules import typed as typed_as
 from reglab.config.suggest import nearest, no_such_option
 from reglab.errors import ConfigError, one_line
 from reglab.paths import CONF
@@ -63,6 +65,27 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
         if app in APPS:
             _refuse_deleted(typed, override)
             _refuse_of_others(typed, key, app)
+
+
+def flat(overrides: Sequence[str]) -> list[str]:
+    """Return overrides with one for each key of a mapping: ``tracking={uri:A}`` is ``tracking.uri=A``."""
+    found: list[str] = []
+    for given in overrides:
+        override = _parsed(given)
+        if override is None or override.package is not None or override.type == OverrideType.DEL:
+            found.append(given)
+            continue
+        value = override.value()
+        found += _leaves(override.get_key_element(), value) if isinstance(value, Mapping) and value else [given]
+    return found
+
+
+def _leaves(key: str, node: Mapping[Any, Any]) -> Iterator[str]:
+    for name, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(f"{key}.{name}", value)
+        else:
+            yield f"{key}.{name}={typed_as(value)}"
 
 
 def replaced(overrides: Sequence[str]) -> list[str]:
