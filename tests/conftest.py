@@ -41,13 +41,11 @@ def store_uri(tmp_path: Path, empty_database: Path) -> str:
 
 
 @pytest.fixture
-def compose_cfg(tmp_path: Path) -> Compose:
+def compose_cfg(store_uri: str) -> Compose:
     """Composes one run's config, tracked in the test's own folder: ``compose_cfg("regularizer=l1", "seed=3")``."""
 
     def make(*overrides: str) -> DictConfig:
-        return compose(
-            [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", "trainer.progress=false", *overrides],
-        )
+        return compose([f"tracking.uri={store_uri}", "trainer.progress=false", *overrides])
 
     return make
 
