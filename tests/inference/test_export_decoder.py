@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import mlflow.pytorch
+import mlflow.transformers
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 from mlflow.models import get_model_info
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
@@ -79,6 +82,11 @@ def test_it_answers_with_what_the_run_goes_on_with(
     assert model.predict(PROMPTS, params=SHORT) == [text.strip() for text in texts]
     whole = model.predict(PROMPTS, params={**SHORT, "return_full_text": True})
     assert whole == [(prompt + text).strip() for prompt, text in zip(PROMPTS, texts, strict=True)]
+    own: Any = mlflow.transformers.load_model(str(folder), return_type="pipeline")
+    (answer,) = own(PROMPTS[0], max_new_tokens=12, do_sample=False, return_full_text=False)
+    assert answer["generated_text"] == texts[0]
+    with pytest.raises(MlflowException, match="pytorch"):  # text in and text out: there is no module of tensors
+        mlflow.pytorch.load_model(str(folder))
     told = get_model_info(str(folder))
     assert told.metadata["context_length"] == 32
     assert ("unknown" in told.metadata) is (tokenizer == "characters")  # to byte pairs nothing is
