@@ -128,17 +128,22 @@ def _port_problem(host: str, port: int) -> str:
 def _connection_problem(uri: str) -> str:
     """Return the problem of a database; empty if it accepts a connection."""
     from sqlalchemy import create_engine
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
     try:
         with create_engine(uri, poolclass=NullPool).connect():
             return ""
     except ImportError as error:
-        return f"its driver is not installed ({error}); for PostgreSQL: pip install 'reglab[postgres]'"
+        remedy = "install it with pip"
+        if uri.startswith("postgresql"):
+            remedy = "use postgresql://, whose driver comes with pip install 'reglab[postgres]'"
+        return f"its driver is not installed ({error}); {remedy}"
+    except NoSuchModuleError as error:
+        return f"unknown driver ({error}); use postgresql://"
     except (SQLAlchemyError, ValueError, OSError) as error:
         cause = getattr(error, "orig", None) or error
         if "timeout" in type(cause).__name__.lower():
             return _no_answer(_CONNECT_S)
         line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
-        return f"does not let us in ({line[:300]}); check user, password and database"
+        return f"does not let us in ({line[:300]}); check user, password, database and parameters"
