@@ -147,7 +147,7 @@ def test_a_report_that_cannot_be_made_is_told_and_the_runs_are_kept(
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: must be a number of workers"),
         (
             ["workers=0"],
-            "workers=0: must be a whole number of 1 or more, at most 1024, or null (what the launcher says)",
+            "workers=0: must be a whole number of 1 or more, at most 1024, or null (set by the launcher)",
         ),
         (["baseline=l2", "regularizer=none,l1"], "baseline=l2: no strategy of this sweep (there are l1, none)"),
         (["report.dir=/proc/report"], "report.dir=/proc/report: the folder /proc is read-only"),
