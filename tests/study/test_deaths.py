@@ -61,12 +61,13 @@ def test_a_sweep_outlives_runs_that_end_their_process(tmp_path: Path) -> None:
     process = start(tmp_path, AXIS, "workers=2", "seed=0")
     said = process.communicate()
     assert process.returncode == 1, said  # it was 137: the last run left was trained by the sweep's own process
-    assert by_behaviour(tmp_path) == {
-        "nothing": Counter(FINISHED=1),
-        "kill": Counter(KILLED=2),  # tried twice, then given up
-        "memory": Counter(FAILED=2),  # once beside others, once alone
-        "exit": Counter(FAILED=1),
-    }
+    found = by_behaviour(tmp_path)
+    assert found["kill"] == Counter(KILLED=2)  # tried twice, then given up
+    # The pool ends its other worker with the first death. What that one trained is trained again, alone.
+    assert all(found[does].pop("KILLED", 0) <= 1 for does in ("nothing", "memory", "exit"))
+    assert found["nothing"] == Counter(FINISHED=1)
+    assert found["memory"] in (Counter(FAILED=1), Counter(FAILED=2))  # beside others, unless that was killed, and alone
+    assert found["exit"] == Counter(FAILED=1)
     assert parent(tmp_path).status == "FAILED"
     assert queries.runs(store(tmp_path), status="RUNNING") == []
     failed = {record.tags["about"]: record for record in children(tmp_path) if record.status == "FAILED"}
@@ -80,7 +81,7 @@ def test_a_sweep_outlives_runs_that_end_their_process(tmp_path: Path) -> None:
     said = process.communicate()
     assert process.returncode == 1, said
     assert by_behaviour(tmp_path)["kill"] == Counter(KILLED=4)
-    assert by_behaviour(tmp_path)["nothing"] == Counter(FINISHED=1)
+    assert by_behaviour(tmp_path)["nothing"]["FINISHED"] == 1
     assert parent(tmp_path).status == "FAILED"
 
 

@@ -51,6 +51,37 @@ class Unseeded(nn.Linear):
         self.weight.data = torch.from_numpy(np.random.default_rng().normal(size=(outputs, *input_shape))).float()
 
 
+_OUTSIDE = np.random.default_rng(0)
+
+
+class UnseededInTraining(nn.Linear):
+    """Draws in training from a generator of the module of Python, which neither seed nor run owns."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(*input_shape, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + 0.01 * _OUTSIDE.normal() if self.training else x)
+
+
+class Probabilities(nn.Linear):
+    """Ends in a softmax."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(*input_shape, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).softmax(-1)
+
+
+class SpareLazy(nn.Linear):
+    """Has no lazy layer but one that its forward leaves out."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(*input_shape, outputs)
+        self.spare = nn.LazyLinear(3)
+
+
 class NeverCalled(nn.Linear):
     """Has a lazy layer that its forward leaves out."""
 

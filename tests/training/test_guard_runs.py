@@ -67,6 +67,23 @@ def test_a_network_that_is_random_in_evaluation_is_refused(compose_cfg: Compose)
     assert (float(model.passes), model.calls) == (0.0, 0)
 
 
+def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_cfg: Compose) -> None:
+    cfg = compose_cfg("model=torch", NETWORKS + "UnseededInTraining", "data=wine", "regularizer=none")
+    data = build_data(cfg)
+    with pytest.raises(ConfigError, match=r"^model=tests\.training\.networks\.UnseededInTraining: .*could be repeated"):
+        check_fit(cfg, build_model(cfg, data), data)
+    drawing = compose_cfg("model=torch", NETWORKS + "Drawing", "data=wine")  # from the global generators
+    check_fit(drawing, build_model(drawing, data), data)
+
+
+def test_a_network_that_returns_probabilities_is_remarked(compose_cfg: Compose) -> None:
+    cfg = compose_cfg("model=torch", NETWORKS + "Probabilities", "data=wine")
+    data = build_data(cfg)
+    assert ["softmax" in remark for remark in remarked(cfg, build_model(cfg, data), data)[1]] == [True]
+    logits = compose_cfg("model=torch", NETWORKS + "Counting", "data=wine")
+    assert remarked(logits, build_model(logits, data), data)[1] == []
+
+
 class Kernel(nn.Linear):
     """Rounds another way in each pass, as a kernel that adds up in any order."""
 

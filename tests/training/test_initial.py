@@ -74,9 +74,10 @@ def test_weights_that_no_seed_sets_are_refused(compose_cfg: Compose) -> None:
         build_model(cfg, build_data(cfg))
 
 
-def test_lazy_layers_without_a_shape_are_refused(compose_cfg: Compose) -> None:
-    cfg = compose_cfg(*line("NeverCalled"))
-    with pytest.raises(ConfigError, match=r"^model=tests\.training\.networks\.NeverCalled: .*spare\.weight"):
+@pytest.mark.parametrize("network", ["NeverCalled", "SpareLazy"])
+def test_lazy_layers_without_a_shape_are_refused(compose_cfg: Compose, network: str) -> None:
+    cfg = compose_cfg(*line(network))
+    with pytest.raises(ConfigError, match=rf"^model=tests\.training\.networks\.{network}: .*spare\.weight"):
         build_model(cfg, build_data(cfg))
 
 

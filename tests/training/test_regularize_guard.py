@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from reglab import L2, SAM, Dropout, MaxNorm, Regularize
 from reglab.errors import ConfigError
-from reglab.regularizers import DropConnect, Regularizer
+from reglab.regularizers import DropConnect, GradientClipping, GradientNoise, Regularizer
 from reglab.training import regularize
 from reglab.training.modes import parts_in_eval
 
@@ -258,7 +258,15 @@ def test_a_module_set_to_eval_after_the_measurement_is_warned_of() -> None:
 
     messages, _ = warned(Frozen(), [Dropout(p=0.5), L2(strength=0.1)])
     assert len(messages) == 1
-    assert "dropout: no effect in the first step" in messages[0]
+    assert "dropout: no effect in step 1," in messages[0]
+
+    class Later(Logging):
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+            self.net.train(batch_idx < 2)
+
+    messages, _ = warned(Later(), [Dropout(p=0.5), L2(strength=0.1)])
+    assert len(messages) == 1
+    assert "dropout: no effect in step 3," in messages[0]
     module = Logging()
     assert warned(module, [Dropout(p=0.5), L2(strength=0.1)])[0] == []
     assert not any(part._forward_pre_hooks for part in module.modules())
@@ -271,6 +279,30 @@ def test_a_module_that_is_not_there_is_refused_by_name() -> None:
 
 def test_a_skipped_first_batch_is_no_missing_call_of_the_module() -> None:
     messages, trainer = warned(SkippingWhole(), [DropConnect(p=0.5)], "")
-    assert trainer.global_step == 8
-    assert len(messages) == 1
-    assert "no loss" in messages[0]
+    assert trainer.global_step == 6
+    assert messages == []
+
+
+def test_a_later_batch_is_measured_where_the_first_has_no_loss() -> None:
+    class Functional(Skipping):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return F.linear(inputs, self.net[0].weight)
+
+        def training_step(self, batch: list[Tensor], index: int) -> Any:
+            return None if index == 0 else F.cross_entropy(self(batch[0]), batch[1])
+
+    with pytest.raises(ConfigError, match=r"^regularizer=dropout: no effect"):
+        fitted(Functional(), [Dropout(p=0.5)])
+
+    class Never(Skipping):
+        def training_step(self, batch: list[Tensor], index: int) -> Any:
+            return None
+
+    messages, _ = warned(Never(), [Dropout(p=0.5)])
+    assert ["not measured" in message for message in messages] == [True]
+
+
+@pytest.mark.parametrize("method", [SAM(rho=0.1), GradientNoise(eta=0.1), GradientClipping(max_norm=0.1)])
+def test_sparse_gradients_are_refused_by_what_changes_gradients(method: Regularizer) -> None:
+    with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: needs dense gradients"):
+        fitted(Bags(), [method])

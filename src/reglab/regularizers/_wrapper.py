@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from reglab.errors import ConfigError
+
 Closure = Callable[[], Any]
 
 
@@ -53,10 +55,23 @@ class Wrapper(Optimizer):
         """All parameters of all groups."""
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
-    @property
-    def gradients(self) -> list[Tensor]:
-        """The gradients of the parameters that have one."""
-        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+    def gradients(self, name: str) -> list[Tensor]:
+        """Return the gradients of the parameters that have one.
+
+        Args:
+            name: of the regularizer that changes them.
+
+        Raises:
+            ConfigError: one is sparse; changing its stored rows alone would be another method.
+        """
+        found = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        for gradient in found:
+            if gradient.layout is not torch.strided:
+                raise ConfigError(
+                    f"regularizer={name}: needs dense gradients, and that of a weight of shape {tuple(gradient.shape)} "
+                    "is sparse; build its layer with sparse=False"
+                )
+        return found
 
     def step(self, closure: Closure | None = None) -> Any:
         """One step of the base."""

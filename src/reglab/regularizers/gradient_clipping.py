@@ -46,6 +46,7 @@ class GradientClipping(Regularizer):
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
         # Parameters are asked for at each step, for groups may be added.
         def change() -> None:
+            wrapper.gradients(self.name)  # refuses sparse ones
             clip(wrapper.parameters, float(self.max_norm))
 
         wrapper: Wrapper = BeforeUpdate(optimizer, change)

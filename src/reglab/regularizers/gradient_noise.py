@@ -58,7 +58,7 @@ class NoisyGradients(BeforeUpdate):
 
     def _add_noise(self) -> None:
         std = noise_std(self._method.eta, self.steps)
-        for gradient in self.gradients:
+        for gradient in self.gradients(self._method.name):
             gradient.add_(torch.randn_like(gradient).mul_(std))
 
     def step(self, closure: Any = None) -> Any:

@@ -96,9 +96,10 @@ class SharpnessAware(Wrapper):
         if not self._zeroed:
             raise ConfigError(one_batch_a_step("sam"))
         moved = [parameter for parameter in self.parameters if parameter.grad is not None]
+        gradients = self.gradients(self._method.name)
         before = [parameter.detach().clone() for parameter in moved]
         with torch.no_grad():
-            for parameter, uphill in zip(moved, ascent(self.gradients, self._method.rho), strict=True):
+            for parameter, uphill in zip(moved, ascent(gradients, self._method.rho), strict=True):
                 parameter.add_(uphill)
 
         def second() -> Any:

@@ -30,7 +30,7 @@ from reglab.training.fit import Fit
 from reglab.training.initial import completed, is_complete
 from reglab.training.modes import set_training
 from reglab.training.module import Module
-from reglab.training.notes import baseline_notes
+from reglab.training.notes import baseline_notes, output_notes
 
 
 def build_data(cfg: DictConfig) -> TensorData:
@@ -191,6 +191,8 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
 def remarked(cfg: DictConfig, model: nn.Module, data: TensorData) -> tuple[list[Regularizer], list[str]]:
     """`build_regularizers` for a model and its data, and remarks: of the model, and of regularizers on the two."""
     baseline = baseline_notes(model)
+    if is_users(cfg) and data.kind != "regression":
+        baseline += output_notes(model, data.train.inputs[:8])
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
         regularizers = build_regularizers(cfg, model, data.kind, data.input_shape)
@@ -215,7 +217,12 @@ def check_effects(fit: Fit, data: TensorData, most: float = math.inf) -> list[st
     places = data.input_shape[0] if data.kind == "language modeling" else 1
     a_row = 6.0 * places * sum(parameter.numel() for parameter in fit.model.parameters())
     rows = max(2, min(8, int(1e10 / a_row)))
-    return guard.check_effects(guard.step_of(fit, batch, rows)) if rows * a_row <= most else []
+    if rows * a_row > most:
+        return []
+    try:
+        return guard.check_effects(guard.step_of(fit, batch, rows))
+    except guard.UnmeasurableError as error:
+        return [guard.unmeasured(error)]
 
 
 def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) -> None:

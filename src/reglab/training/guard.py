@@ -75,27 +75,43 @@ def check_effects(step: MeasuredStep) -> list[str]:
     and those that act through callbacks. The state of the modules and the global generators are restored.
 
     Returns:
-        Remarks: a part that no method reaches, a step that cannot be measured.
+        Remarks: a part that no method reaches.
 
     Raises:
         NoEffectError: names the method, the reason and a remedy.
+        UnmeasurableError: nothing can be concluded from the steps.
     """
     measured = [r for r in step.regularizers if not is_off(r) and not overrides(r, "callbacks")]
     if not measured:
         return []
     with Snapshot(step.state) as snapshot, torch.enable_grad():
         guard = _Guard(step, snapshot)
-        try:
-            for regularizer in measured:
-                if not guard.acts(regularizer):
-                    raise NoEffectError(guard.refusal(regularizer))
-        except UnmeasurableError as error:
-            return [f"the effect of regularizers was not measured: {error}"]
+        for regularizer in measured:
+            if not guard.acts(regularizer):
+                raise NoEffectError(guard.refusal(regularizer))
         return guard.remarks(measured)
 
 
 class NoEffectError(ConfigError):
     """A regularizer has no effect."""
+
+
+class UnmeasurableError(Exception):
+    """Nothing can be concluded from steps that differ, or do not.
+
+    Args:
+        reason: why.
+        this_batch: whether another batch may show more.
+    """
+
+    def __init__(self, reason: str, *, this_batch: bool = False) -> None:
+        super().__init__(reason)
+        self.this_batch = this_batch
+
+
+def unmeasured(reason: object) -> str:
+    """One sentence for steps of which nothing was concluded."""
+    return f"the effect of regularizers was not measured: {reason}"
 
 
 class _Try(NamedTuple):
@@ -122,6 +138,34 @@ def check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
             f"{key}: two passes in eval mode over the same rows differ, so validation and test would be figures of one "
             "random draw; draw only in training mode, as F.dropout(x, p, training=self.training) and nn.Dropout do"
         )
+
+
+@torch.no_grad()
+def check_seeded(key: str, model: nn.Module, inputs: Tensor) -> None:
+    """Refuse a network whose passes in training mode, with equal random numbers, differ; its state is restored.
+
+    Args:
+        key: names the network.
+        model: in any mode.
+        inputs: a few examples (rows, ...).
+
+    Raises:
+        ConfigError: names the remedy.
+    """
+
+    def taken() -> Tensor:
+        snapshot.restore()
+        with seeded(0, "training"), in_mode(model, training=True):
+            return _prints(tensors_of(model(inputs.clone())))
+
+    rounding = 100 * torch.finfo(inputs.dtype if inputs.is_floating_point() else torch.float32).eps
+    with Snapshot([model]) as snapshot:
+        if _distance(taken(), taken()) > rounding:
+            raise ConfigError(
+                f"{key}: two passes in training mode over the same rows with the same random numbers differ, so no run "
+                "could be repeated; draw from the global generators of torch, numpy or random, which the seed sets, "
+                "and keep in the module what one pass leaves for the next"
+            )
 
 
 @torch.no_grad()
@@ -182,10 +226,6 @@ def tensors_of(outputs: Any) -> list[Tensor]:
     return [tensor for value in values for tensor in tensors_of(value)]
 
 
-class UnmeasurableError(Exception):
-    """Nothing can be concluded from steps that differ, or do not."""
-
-
 class _Guard:
     def __init__(self, step: MeasuredStep, snapshot: "Snapshot") -> None:
         self._step = step
@@ -205,7 +245,7 @@ class _Guard:
         on = self._taken(lambda: _at(regularizer, strengths), attempt)
         off = self._taken(lambda: self._without(regularizer), attempt)
         if not off[0].isfinite().all():
-            raise UnmeasurableError("the loss of the first batch is not finite")
+            raise UnmeasurableError("the loss of the first batch is not finite", this_batch=True)
         difference = _distance(on, off)
         if difference == 0:
             return False

@@ -51,7 +51,7 @@ def completed(network: nn.Module, make: Callable[[], nn.Module], inputs: Tensor,
     before = _layout(second)
     try:
         _first_pass(second, inputs, cfg)
-        if _layout(second) == before:
+        if _layout(second) == before and is_complete(second):
             return _given_copies(network) if _changes(second, inputs, cfg) else network
         _first_pass(network, inputs, cfg)
     except Exception:  # `reglab.training.trial` makes the same pass and reports what is wrong with it

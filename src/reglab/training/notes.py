@@ -5,14 +5,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
 from reglab.regularizers.swa import LateAverage
-from reglab.training.modes import parts_in_eval
+from reglab.seeding import restored_generators
+from reglab.training.modes import in_mode, parts_in_eval
+from reglab.training.snapshot import Snapshot
 
 
 def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer], model: nn.Module) -> list[str]:
@@ -51,6 +54,25 @@ def baseline_notes(model: nn.Module) -> list[str]:
     if frozen := [name for name, _ in parts_in_eval(model)]:
         notes.append(f"these parts of the model stay in eval mode in training, under every strategy: {_some(frozen)}")
     return notes
+
+
+@torch.no_grad()
+def output_notes(model: nn.Module, inputs: Tensor) -> list[str]:
+    """Report a classifier whose outputs are probabilities already: its loss applies a softmax to them.
+
+    Args:
+        model: returns one number for each class, in the last dimension.
+        inputs: a few examples (rows, ...).
+    """
+    with Snapshot([model]), in_mode(model, training=False), restored_generators():
+        outputs: Tensor = model(inputs.clone()).double()
+    ones = torch.ones_like(outputs[..., 0])
+    if outputs.min() < 0 or not torch.allclose(outputs.sum(-1), ones, rtol=0, atol=1e-3):
+        return []
+    return [
+        "the outputs of the model are probabilities (at least 0, with a sum of 1), and the loss applies a softmax to "
+        "them once more, which keeps it far from 0; return logits, without softmax"
+    ]
 
 
 def _some(names: Collection[str]) -> str:

@@ -16,11 +16,20 @@ from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer
-from reglab.training.guard import MeasuredStep, NoEffectError, check_effects, noisy_parts
+from reglab.training.guard import (
+    MeasuredStep,
+    NoEffectError,
+    UnmeasurableError,
+    check_effects,
+    noisy_parts,
+    unmeasured,
+)
 from reglab.training.measured_batch import loss_of, with_graph
 from reglab.training.modes import set_training
 from reglab.training.penalty import Penalty, refusal
 from reglab.training.ranks import Ranks, check_strategy
+
+_ATTEMPTS = 10  # batches on which the effects may be measured
 
 
 class Regularize(pl.Callback):
@@ -36,8 +45,10 @@ class Regularize(pl.Callback):
 
     What they act on is set to training mode, with a warning, as `reglab.training.modes.set_training` does it; the modes
     come back at the end. Before the first step the effect of each is measured on its batch, by ``training_step``
-    without logging, and one without effect is refused, see `reglab.training.guard`. A step that cannot be measured (it
-    fails, returns no loss, takes ``dataloader_iter``, or its batch cannot be copied) is left as it is, with a warning.
+    without logging, and one without effect is refused, see `reglab.training.guard`. Where nothing can be concluded from
+    a batch (it has no loss, or an infinite one), the next ones are tried, ten at most. A step that cannot be measured
+    (it fails, takes ``dataloader_iter``, or its batch cannot be copied) is left as it is, with a warning. One whose
+    layers run in eval mode in some later step is warned of, too.
 
     Where gradients of several batches are accumulated, Lightning divides each loss by ``accumulate_grad_batches``, in
     the last, shorter window of an epoch too; penalties act in full in every step. A step that a GradScaler skips is
@@ -96,19 +107,25 @@ class Regularize(pl.Callback):
             ranks.optimizer(self.regularizers, optimizer)
         trainer.strategy.optimizers = [optimizer]
         self._seen = trainer.global_step
-        self._measured = False
+        self._attempts = _ATTEMPTS
+        self._unmeasured: list[str] = []
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
-        """Measures on the first batch that each of them acts; what cannot be measured is warned of and trained."""
-        if self._measured:
+        """Measures that each of them acts, on the first batch that can show it."""
+        if not self._attempts:
             return
-        self._measured = True
+        first = self._attempts == _ATTEMPTS
+        self._attempts -= 1
         step = self._first_step(trainer, pl_module, batch, index)
-        for remark in [*self._effects(step, batch), *_noise(step)]:
+        for remark in [*self._effects(step, batch), *(() if self._attempts else _noise(step))]:
             rank_zero_warn(f"Regularize: {one_line(remark)}")
-        self._watch(pl_module)
+        if first:
+            self._watch(pl_module)
 
     def _effects(self, step: MeasuredStep, batch: Any) -> list[str]:
+        """Return remarks; leave `_attempts` where another batch may show more."""
+        left, self._attempts = self._attempts, 0
+        self._unmeasured = []
         try:
             return check_effects(step)
         except NoEffectError as error:
@@ -118,8 +135,13 @@ class Regularize(pl.Callback):
             return [f"{error} (measured without what made the tensors of the batch)"]
         except ConfigError:
             raise
+        except UnmeasurableError as error:
+            if not (left and error.this_batch):
+                return [unmeasured(error)]
+            self._attempts, self._unmeasured = left, [unmeasured(error)]
+            return []
         except Exception as error:  # a step that fails does so again, in training
-            return [f"the effect of regularizers was not measured: {type(error).__name__}: {error}"]
+            return [unmeasured(f"{type(error).__name__}: {error}")]
 
     def _first_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> MeasuredStep:
         def add_penalties() -> None:
@@ -195,7 +217,7 @@ class Regularize(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """What comes after the optimizer, where the batch ended a step."""
         if self._watches:
-            self._unwatch()
+            self._check_modes(trainer.global_step)
         if outputs:  # not where training_step skips the batch
             self._check_called()
         if trainer.global_step != self._seen:
@@ -203,8 +225,9 @@ class Regularize(pl.Callback):
             self._dispatch.after_step(self._rates)
 
     def _watch(self, pl_module: pl.LightningModule) -> None:
-        """Notes for one batch in which mode the modules with hooks run: eval() may be called after the measurement."""
+        """Notes in which mode the modules with hooks run in each batch: eval() may be called after the measurement."""
         self._ran: dict[str, bool] = {}
+        self._asleep: set[str] = set()  # regularizers that are warned of
         if _is_compiled(pl_module) or getattr(pl_module, "_compiler_ctx", None):  # hooks would be compiled with it
             return
 
@@ -216,17 +239,17 @@ class Regularize(pl.Callback):
             if part.training:
                 self._watches.append(part.register_forward_pre_hook(note(place)))
 
-    def _unwatch(self) -> None:
-        while self._watches:
-            self._watches.pop().remove()
-        for regularizer in self.regularizers:
+    def _check_modes(self, steps: int) -> None:
+        for regularizer in self.regularizers if not all(self._ran.values()) else ():
             ran = {hook.place: self._ran[hook.place] for hook in regularizer.hooks if hook.place in self._ran}
-            if ran and not any(ran.values()):
+            if ran and not any(ran.values()) and regularizer.name not in self._asleep:
+                self._asleep.add(regularizer.name)
                 names = ", ".join(name or "the module" for name in list(ran)[:3])
                 rank_zero_warn(
-                    f"Regularize: {regularizer.name}: no effect in the first step, which runs {names} in eval mode; do "
-                    "not call eval() in on_train_batch_start"
+                    f"Regularize: {regularizer.name}: no effect in step {steps}, which runs {names} in eval mode; call "
+                    "eval() neither in a hook of training nor in training_step"
                 )
+        self._ran.clear()
 
     def _check_called(self) -> None:
         if self._waiting and not self._called:
@@ -237,6 +260,8 @@ class Regularize(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The module is left as it was found; a checkpoint that is saved now still holds the wrapped optimizer."""
+        for remark in self._unmeasured:
+            rank_zero_warn(f"Regularize: {remark}")
         self._leave()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
