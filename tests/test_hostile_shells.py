@@ -57,12 +57,12 @@ def test_a_secret_is_kept_nowhere_and_a_reader_that_goes_changes_nothing(
         return said
 
     # A sweep in a real shell: workers, an ASCII terminal, and a reader that leaves after one line.
-    line = ["-m", *SHORT, "regularizer=none,dropout", "seed=0", "workers=2", "report.dir=reports", typed]
+    line = ["-m", *SHORT, "regularizer=none,dropout", "seed=0", "workers=2", "report.dir=reports"]
     quoted = " ".join(f'"{word}"' for word in [sys.executable, str(script("train")), *line])
     bash = subprocess.Popen(
-        ["bash", "-c", f"{quoted} 2>errors | head -1 >lines; exit ${{PIPESTATUS[0]}}"],
+        ["bash", "-c", f'{quoted} "$TYPED" 2>errors | head -1 >lines; exit ${{PIPESTATUS[0]}}'],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "20"},
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "20", "TYPED": typed},  # not bash's command line
     )
     seen: set[str] = set()
     stop = threading.Event()

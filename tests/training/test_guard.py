@@ -34,7 +34,7 @@ from reglab.regularizers import (
 from reglab.regularizers._hooks import attached
 from reglab.tasks import Classification
 from reglab.training.fit import Fit
-from reglab.training.guard import check_effects, step_of
+from reglab.training.guard import UnmeasurableError, check_effects, step_of
 from tests.regularizers.steps import CLASSES, FEATURES, batch_of, same_state, task_of, train
 from tests.regularizers.test_table import ROWS, Row
 
@@ -277,10 +277,10 @@ def test_state_beside_the_weights_is_put_back() -> None:
     assert same_state(train(fits[0], batches, 3).model, train(fits[1], batches, 3).model)
 
 
-def test_a_model_that_no_seed_rules_is_remarked_and_trains() -> None:
+def test_a_model_that_no_seed_rules_is_not_measured() -> None:
     model = Net(lambda net, x: net.act(x) * np.random.default_rng().normal(scale=100))
-    (remark,) = checked(model, L2(strength=1e-12))
-    assert "unseeded" in remark
+    with pytest.raises(UnmeasurableError, match="unseeded"):
+        checked(model, L2(strength=1e-12))
 
 
 def test_residual_branches_that_are_not_called_are_refused() -> None:
