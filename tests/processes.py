@@ -91,13 +91,18 @@ class Process:
 def _run(
     target: Path | Callable[..., None], arguments: tuple[str, ...], cwd: str, env: dict[str, str], writer: Connection
 ) -> None:
+    for standard in (1, 2):
+        os.dup2(writer.fileno(), standard)
+    writer.close()
+    become(target, arguments, cwd, env)
+
+
+def become(target: Path | Callable[..., None], arguments: tuple[str, ...], cwd: str, env: dict[str, str]) -> None:
+    """Run a script or a function in this forked process as a fresh interpreter would, up to its end."""
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    for standard in (1, 2):
-        os.dup2(writer.fileno(), standard)
-    writer.close()
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w")), encoding="utf-8", line_buffering=True)
     try:

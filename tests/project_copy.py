@@ -2,18 +2,34 @@
 
 import os
 import shutil
+import stat
 import subprocess
-from collections.abc import Sequence
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from reglab.paths import PROJECT
 
 FOLDERS = ("src", "conf", "pipelines", "benchmarks", "tests", "docs")
 FILES = ("Makefile", "README.md", "pyproject.toml", "requirements.lock", "requirements-data.lock")
+_PYTHON = """#!/bin/sh
+case "$1" in
+*/ui.py) exec "{python}" "$@" ;; # a group of processes gets its signals
+*.py) exec "{python}" -IS "{folder}/tests/fork_client.py" "{address}" "$@" ;;
+*) exec "{python}" "$@" ;;
+esac
+"""
 
 
-def copy_project(folder: Path) -> Path:
-    """Copies what git tracks into `folder`; ``.venv`` is a link to the environment that runs the tests."""
+@contextmanager
+def copied(folder: Path) -> Iterator[Path]:
+    """Copy what git tracks into `folder`, and serve its scripts; see `tests.forks`.
+
+    Its ``.venv`` leads to the environment that runs the tests.
+    """
     for name in FOLDERS:
         shutil.copytree(
             PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "results", "*.egg-info")
@@ -21,13 +37,31 @@ def copy_project(folder: Path) -> Path:
     for name in FILES:
         shutil.copy2(PROJECT / name, folder / name)
         os.utime(folder / name, (0, 0))  # older than the environment, which make would else install anew: over there
-    (folder / ".venv").symlink_to(PROJECT / ".venv")
-    return folder
+    tools = folder / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    (folder / ".venv" / ".ready").touch()
+    for tool in Path(sys.executable).parent.iterdir():
+        if tool.name != "python":
+            (tools / tool.name).symlink_to(tool)
+    with tempfile.TemporaryDirectory() as short:  # the address of a socket has at most some 100 characters
+        address = f"{short}/scripts"
+        (tools / "python").write_text(_PYTHON.format(python=sys.executable, folder=folder, address=address))
+        (tools / "python").chmod(stat.S_IRWXU)
+        server = subprocess.Popen([sys.executable, "-m", "tests.forks", address], cwd=folder, env=environment(folder))
+        try:
+            while not os.path.exists(address):
+                assert server.poll() is None, "the server of scripts ended"
+                time.sleep(0.05)
+            yield folder
+        finally:
+            server.kill()
+            server.wait()
 
 
 def environment(folder: Path) -> dict[str, str]:
     """Makes the copy's own package win over the installed one."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTEST_", "MAKE"))}
+    kept.pop("ARGS", None)
     return kept | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "200"}
 
 

@@ -4,12 +4,13 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reglab.paths import PROJECT
-from tests.project_copy import copy_project, environment, shell
+from tests.project_copy import copied, environment, shell
 
 README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
@@ -38,12 +39,16 @@ SHOWS = {
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = copy_project(tmp_path_factory.mktemp("clone"))
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with copied(tmp_path_factory.mktemp("clone")) as folder:
+        own_files(folder)
+        yield folder
+
+
+def own_files(folder: Path) -> None:
     rows = (f"{i * 0.1:.1f},{'red' if i % 3 else 'blue'},{'yes' if i % 2 else 'no'}" for i in range(60))
     (folder / "my_net.py").write_text(next(block for block in PYTHON if "class Net" in block))
     (folder / "mine.csv").write_text("size,colour,label\n" + "\n".join(rows) + "\n")
-    return folder
 
 
 def test_the_readme_names_the_two_commands_first() -> None:
@@ -52,6 +57,7 @@ def test_the_readme_names_the_two_commands_first() -> None:
     assert {command for command in COMMANDS if command not in NOT_HERE} >= set(REDUCED)
 
 
+@pytest.mark.slow
 def test_commands_in_the_copy_leave_this_environment_alone(project: Path) -> None:
     assert "pip" not in shell(project, "make --dry-run setup").stdout
 

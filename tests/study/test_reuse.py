@@ -6,7 +6,7 @@ import pytest
 
 from reglab.study.report.counted import count
 from reglab.tracking import parent
-from tests.project_copy import copy_project, shell
+from tests.project_copy import copied, shell
 from tests.study.sweeps import children, store, sweep
 
 NET = """
@@ -62,19 +62,22 @@ def test_runs_of_other_code_are_not_reused(
 
 @pytest.mark.slow
 def test_another_formula_of_a_method_is_trained_again_and_nothing_else(tmp_path: Path) -> None:
-    folder = copy_project(tmp_path / "a clone")
-    line = [
-        ".venv/bin/python", "pipelines/train.py", "-m", "data=wine", "trainer.max_epochs=1", "regularizer=none,l2",
-        "model.hidden_sizes=[4]",
-    ]  # fmt: skip
-    assert shell(folder, line).returncode == 0
-    method = folder / "src/reglab/regularizers/l2.py"
-    method.write_text(method.read_text() + "\n\nother = 1\n")
-    for unrelated in ("src/reglab/regularizers/mixup.py", "src/reglab/study/report/style.py", "README.md"):
-        (folder / unrelated).write_text((folder / unrelated).read_text() + "\n# another\n")
-    done = shell(folder, line)
-    assert done.returncode == 0
-    assert "1 of 2 runs were finished before (" in done.stdout
-    assert "1 of 2 runs are trained again: the tracked ones had other code or libraries (regularizer.l2)" in done.stdout
-    board = (folder / "reports/wine-mlp/leaderboard.csv").read_text().splitlines()[1:]
-    assert sorted((row.split(",")[0], row.split(",")[1]) for row in board) == [("l2", "1"), ("none", "1")]
+    with copied(tmp_path / "a clone") as folder:
+        line = [
+            ".venv/bin/python", "pipelines/train.py", "-m", "data=wine", "trainer.max_epochs=1", "regularizer=none,l2",
+            "model.hidden_sizes=[4]",
+        ]  # fmt: skip
+        assert shell(folder, line).returncode == 0
+        method = folder / "src/reglab/regularizers/l2.py"
+        method.write_text(method.read_text() + "\n\nother = 1\n")
+        for unrelated in ("src/reglab/regularizers/mixup.py", "src/reglab/study/report/style.py", "README.md"):
+            (folder / unrelated).write_text((folder / unrelated).read_text() + "\n# another\n")
+        done = shell(folder, line)
+        assert done.returncode == 0
+        assert "1 of 2 runs were finished before (" in done.stdout
+        assert (
+            "1 of 2 runs are trained again: the tracked ones had other code or libraries (regularizer.l2)"
+            in done.stdout
+        )
+        board = (folder / "reports/wine-mlp/leaderboard.csv").read_text().splitlines()[1:]
+        assert sorted((row.split(",")[0], row.split(",")[1]) for row in board) == [("l2", "1"), ("none", "1")]

@@ -19,8 +19,9 @@ LINEAR = (
     "data.val_fraction=0",
     "optimizer=sgd",
     "optimizer.lr=0.15",
-    "trainer.max_epochs=1500",
-    "trainer.check_val_every_n_epoch=1500",
+    "optimizer.momentum=0.9",
+    "trainer.max_epochs=400",
+    "trainer.check_val_every_n_epoch=400",
     "trainer.precision=64-true",
 )
 
