@@ -121,14 +121,14 @@ def test_what_a_file_composes_trains_two_steps(path, table, folders, store_uri, 
             *overrides(path, table, str(folders.get(path.stem, "FOLDER"))),
             *few,
             *([f"data.cache={folders['idx']}"] if path.stem == "openml" else []),
-            *(["data.context_length=16"] if path.stem in ("hf_causal_lm", "lora_dropout") else []),
             "trainer.accelerator=cpu",
             "trainer.progress=false",
             f"tracking.uri={store_uri}",
         ]
     )
     if "context_length" in cfg.data:  # a decoder says a number for every token and place: of little text
-        cfg = Composer().compose([*given, "data.val_fraction=0.01", "data.test_fraction=0.01", "data.batch_size=4"])
+        short = ["data.val_fraction=0.01", "data.test_fraction=0.01", "data.batch_size=4", "data.context_length=16"]
+        cfg = Composer().compose([*given, *short])
     check(cfg)
     result = run(cfg)
     assert result.run_id
