@@ -115,6 +115,7 @@ def test_help_says_what_can_be_chosen_and_imports_nothing_heavy(tmp_path):
     done = start("--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     assert "regularizer: " in done.stdout
+    assert "study: " not in done.stdout  # chosen by another pipeline
     assert ", elastic_net, " in done.stdout
     assert "python pipelines/train.py -m regularizer=none,l1" in done.stdout
     imported = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}

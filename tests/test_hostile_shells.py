@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ from reglab.tracking import queries
 from reglab.tracking.store import open_store
 from tests.conftest import fresh_store
 from tests.processes import Process
+from tests.tracking.servers import end, free_port, start
 
 pytestmark = pytest.mark.slow
 SECRET = "Zx9-secret_Q7"
@@ -36,11 +38,19 @@ def script(name: str) -> Path:
     return PROJECT / "pipelines" / f"{name}.py"
 
 
-def test_a_secret_is_kept_nowhere_and_a_reader_that_goes_changes_nothing(
-    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def served(tmp_path: Path, empty_database: Path) -> Iterator[tuple[str, str]]:
+    """A database, and the URI of the server in front of it, with a password that the server ignores."""
     plain = fresh_store(empty_database, tmp_path)
-    uri = f"{plain}?api_key={SECRET}"  # which the driver ignores
+    address, server = start(tmp_path, plain, free_port())
+    yield plain, address.replace("://", f"://me:{SECRET}@")
+    end(server)
+
+
+def test_a_secret_is_kept_nowhere_and_a_reader_that_goes_changes_nothing(
+    tmp_path: Path, served: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, uri = served
     typed = f"tracking.uri='{uri}'"
 
     monkeypatch.setenv("ELSEWHERE", uri)

@@ -18,7 +18,8 @@ def help_text(config_name: str, folder: Path = CONF) -> str | None:
     if "template" not in words:
         return None
     listed = []
-    for group in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != "hydra"):
+    left_out = {"hydra"} if config_name == "study" else {"hydra", "study"}
+    for group in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in left_out):
         options = sorted(option.stem for option in group.glob("[!_]*.yaml"))
         listed.append(f"  {group.name}: {', '.join(options)}\n")
     text: str = words["template"].replace("$APP_CONFIG_GROUPS", "".join(listed))
