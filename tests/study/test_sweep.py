@@ -61,9 +61,17 @@ def test_a_sweep_grows_and_runs_only_what_is_missing(folder: Path, capsys: pytes
 
 def test_runs_of_other_sweeps_are_reused_and_reported(folder: Path) -> None:
     assert sweep(folder, "seed=0", "sweep.name=first") == 0
-    assert sweep(folder, "seed=0,1", "regularizer=none,l1", "sweep.name=second") == 0
+    asked = ["seed=0,1", "regularizer=none,l1", "sweep.name=second"]
+    kept = (folder / "report" / "report.html").read_bytes()
+    with pytest.raises(ConfigError) as told:
+        sweep(folder, *asked)
+    held = f"report.dir={folder}/report: holds the report of sweep first (run {parent(folder).run_id})"
+    assert str(told.value).startswith(held)
+    assert (folder / "report" / "report.html").read_bytes() == kept
+    assert len(children(folder)) == 1
+    assert sweep(folder, *asked, f"report.dir={folder}/second/report") == 0
     assert len(children(folder)) == 4
-    assert leaderboard(folder) == {"none": 2, "l1": 2}
+    assert leaderboard(folder / "second") == {"none": 2, "l1": 2}
 
 
 def test_resume_false_trains_all_anew_with_equal_numbers(folder: Path) -> None:
@@ -77,14 +85,23 @@ def test_resume_false_trains_all_anew_with_equal_numbers(folder: Path) -> None:
     assert leaderboard(folder) == {"dropout": 1}
 
 
-def test_what_a_dead_process_left_running_is_killed_and_done_again(folder: Path) -> None:
-    assert sweep(folder, "seed=0") == 0
-    (left,) = children(folder)
-    gone = json.loads(owner.me()) | {"pid": 2**22 - 1, "born": "before"}
-    store(folder).client.set_tag(left.run_id, "owner", json.dumps(gone))
-    store(folder).client.update_run(left.run_id, status="RUNNING")
-    assert sweep(folder, "seed=0") == 0
-    assert [record.status for record in children(folder)] == ["KILLED", "FINISHED"]
+def test_what_a_dead_process_or_a_silent_host_left_running_is_killed_and_done_again(folder: Path) -> None:
+    assert sweep(folder, "seed=0,1") == 0
+    left = children(folder)
+    gone = {"owner": json.dumps(json.loads(owner.me()) | {"pid": 2**22 - 1, "born": "before"})}
+    silent = {
+        "owner": json.dumps(json.loads(owner.me()) | {"host": "another"}),
+        "heartbeat": f"{time.time() - 310:.0f}",
+    }
+    for run, tags in zip(left, (gone, silent), strict=True):
+        for key, value in tags.items():
+            store(folder).client.set_tag(run.run_id, key, value)
+        store(folder).client.update_run(run.run_id, status="RUNNING")
+    assert sweep(folder, "seed=0,1") == 0
+    killed, finished = children(folder)[:2], children(folder)[2:]
+    assert [run.run_id for run in killed] == [run.run_id for run in left]
+    assert [(run.tags["seed"], run.status) for run in killed] == [("0", "KILLED"), ("1", "KILLED")]
+    assert [(run.tags["seed"], run.status) for run in finished] == [("0", "FINISHED"), ("1", "FINISHED")]
 
 
 def test_runs_of_other_code_are_reused_but_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
