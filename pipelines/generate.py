@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from reglab.cli import announce_imports, run_app
 from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
+from reglab.streams import note
 from reglab.tracking.uri import resolve
 
 _KEY = "prompt="
@@ -36,7 +37,7 @@ if __name__ == "__main__":
     # A prompt is text, and neither Hydra's grammar nor a config's: ${HOME} and ??? mean something to these.
     prompts = [argument.removeprefix(_KEY) for argument in sys.argv[1:] if argument.startswith(_KEY)]
     if len(prompts) > 1:
-        print("prompt: is given twice; leave one out", file=sys.stderr)
+        note("prompt: is given twice; leave one out")
         sys.exit(2)
     PROMPT = "".join(prompts)
     sys.argv[1:] = [argument for argument in sys.argv[1:] if not argument.startswith(_KEY)]

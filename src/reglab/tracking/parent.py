@@ -20,7 +20,7 @@ from reglab.wording import counted
 
 DECLARED = "declared.json"
 _COUNTS = ("start", "trial", "rung")
-_TEXTS = ("seed", "setting", "strategy", "data", "task", "phase", "label")
+_TEXTS = ("setting", "strategy", "data", "task", "phase", "label")
 Job = dict[str, Any]
 _hearts: dict[str, Heart] = {}  # of the parents that this process has entered
 
@@ -128,6 +128,8 @@ def _is_job(entry: object) -> TypeGuard[Job]:
     counts = (entry.get(key, 0) for key in _COUNTS)
     texts = (entry.get(key) for key in _TEXTS)
     if not all(type(count) is int for count in counts) or not all(isinstance(text, str | None) for text in texts):
+        return False
+    if not isinstance(entry.get("seed"), str | int | None):
         return False
     values = entry.get("values", {})
     single = isinstance(values, dict) and all(isinstance(v, str | int | float | None) for v in values.values())
