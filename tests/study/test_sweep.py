@@ -63,15 +63,20 @@ def test_runs_of_other_sweeps_are_reused_and_reported(folder: Path) -> None:
     assert sweep(folder, "seed=0", "sweep.name=first") == 0
     asked = ["seed=0,1", "regularizer=none,l1", "sweep.name=second"]
     kept = (folder / "report" / "report.html").read_bytes()
+    moved = folder / f"report-{parent(folder).run_id[:8]}"
+    notes = folder / "report" / "notes.txt"
+    notes.touch()
     with pytest.raises(ConfigError) as told:
         sweep(folder, *asked)
-    held = f"report.dir={folder}/report: holds the report of sweep first (run {parent(folder).run_id})"
+    held = f"report.dir={folder}/report: holds the report of sweep first (run {parent(folder).run_id}) beside notes.txt"
     assert str(told.value).startswith(held)
     assert (folder / "report" / "report.html").read_bytes() == kept
     assert len(children(folder)) == 1
-    assert sweep(folder, *asked, f"report.dir={folder}/second/report") == 0
+    notes.unlink()
+    assert sweep(folder, *asked) == 0
+    assert (moved / "report.html").read_bytes() == kept
     assert len(children(folder)) == 4
-    assert leaderboard(folder / "second") == {"none": 2, "l1": 2}
+    assert leaderboard(folder) == {"none": 2, "l1": 2}
 
 
 def test_resume_false_trains_all_anew_with_equal_numbers(folder: Path) -> None:

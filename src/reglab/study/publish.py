@@ -44,8 +44,8 @@ def publish(
         folder: default `reports/<sweep>`.
 
     Raises:
-        ConfigError: a question that these runs cannot answer (see `question.ask`), or `folder` holds the report of
-            something else.
+        ConfigError: a question that these runs cannot answer (see `question.ask`), or `folder` holds that of
+            something else and other files.
     """
     records, absent = declared(store, parent_id)
     definition = declaration.read(store, parent_id)

@@ -58,8 +58,8 @@ def page(folder: Path, source: Source) -> None:
     (folder / PAGE).write_text(f'<!doctype html><html><head><meta name="{SOURCE}" content="{source.text}">')
 
 
-def test_the_default_folder_is_cleared_for_another_study_of_that_name_and_a_named_one_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_folder_is_cleared_for_another_source_and_refused_where_other_files_would_move(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = [Source("study", f"{number}" * 32, "a name") for number in (1, 2, 1)]
     folder = tmp_path / "quick"
@@ -71,11 +71,21 @@ def test_the_default_folder_is_cleared_for_another_study_of_that_name_and_a_name
         f"{folder} held the report of {sources[0]}: moved to {folder}-11111111",
         f"{folder} held the report of {sources[1]}: moved to {folder}-22222222",
     ]
+    others = (None, sources[1], Source("experiment", "1" * 32, "a name"))
+    for source in (sources[0], *others):
+        check_source(folder, source)
+    (folder / "chart.png").touch()
+    (folder / "mine.txt").touch()
     check_source(folder, sources[0])
-    for source in (None, sources[1], Source("experiment", "1" * 32, "a name")):
-        with pytest.raises(ConfigError, match=rf"^report.dir={folder}: holds the report of study a name \(run 1+\)"):
+    held = rf"^report.dir={folder}: holds the report of study a name \(run 1+\)"
+    for source in others:
+        with pytest.raises(ConfigError, match=rf"{held} beside mine.txt"):
             check_source(folder, source)
         check_source(None, source)
+    (folder / "mine.txt").unlink()
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError, match=rf"{held} in the working directory"):
+        check_source(folder, others[1])
     (folder / PAGE).write_text("<html>")
     check_source(folder, None)
     make_room(folder, sources[1])

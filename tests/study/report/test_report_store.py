@@ -88,8 +88,9 @@ def test_a_sweeps_report_covers_what_it_declared_wherever_it_ran(store: Store, t
     log(store, tags("stray", 0, config_hash="stray", setting="s"), {"test/accuracy": 1.0})
 
     report = publish(store, second, folder=tmp_path / "large")
+    (report.folder / "notes.txt").touch()  # which is no report's: nothing is moved, nothing overwritten
     for other in (lambda: publish(store, first, folder=report.folder), lambda: compare(config(store, report.folder))):
-        with pytest.raises(ConfigError, match=rf"holds the report of sweep large \(run {second}\)"):
+        with pytest.raises(ConfigError, match=rf"holds the report of sweep large \(run {second}\) beside notes.txt"):
             other()
     assert {line.strategy: line.n for line in report.findings.lines} == {"none": 6, "l1": 6, "l2": 5}
     assert report.findings.absent == ["l2 seed=6"]

@@ -13,6 +13,7 @@ from reglab.paths import PROJECT
 from reglab.streams import note
 
 PAGE, BOARD = "report.html", "leaderboard.csv"
+_SUFFIXES = (".html", ".csv", ".png")  # of a report's files
 SOURCE = "reglab-source"  # name of the page's meta element that has its source
 _LONGEST = 200  # characters of the folder's name: a draft beside it has a longer one
 _HEAD = 20_000  # characters of a page, far more than come before that element
@@ -77,23 +78,25 @@ def check_folder(directory: str | None, name: str) -> None:
 
 
 def check_source(directory: str | Path | None, source: Source | None) -> None:
-    """Refuse a folder named by ``report.dir`` that holds the report of something else.
+    """Refuse a folder named by ``report.dir`` that holds the report of something else, and more than a report.
 
     Args:
-        directory: ``report.dir``; None: the default folder, from which `make_room` moves such a report away.
+        directory: ``report.dir``; None: the default folder, which holds nothing else.
         source: of the report to be written; None if its parent run does not exist yet.
 
     Raises:
-        ConfigError: names what the report there was made of.
+        ConfigError: `make_room` cannot move the report away, since other files or the working directory would go along.
     """
     if not directory:
         return
-    there = source_of(folder_of(directory, ""))
-    if there is not None and (source is None or not there.is_same(source)):
-        raise ConfigError(
-            f"report.dir={directory}: holds the report of {there}, which would be overwritten; name another folder, or "
-            "remove that one"
-        )
+    folder = folder_of(directory, "")
+    there = source_of(folder)
+    if there is None or (source is not None and there.is_same(source)):
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.suffix not in _SUFFIXES or not path.is_file())
+    if others or Path.cwd().is_relative_to(folder.resolve()):
+        beside = f"beside {others[0]}" if others else "in the working directory"
+        raise ConfigError(f"report.dir={directory}: holds the report of {there} {beside}; name another folder")
 
 
 def make_room(folder: Path, source: Source) -> None:

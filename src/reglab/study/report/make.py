@@ -69,11 +69,11 @@ def make_report(
         absent: what was declared and never run.
         study: what was declared of the tuning, where the runs are a study's.
         remarks: sentences on the records as a whole.
-        source: of the records. The report of another one in `folder` is never overwritten; in the default folder it is
-            moved to a folder beside it.
+        source: of the records. The report of another one in the folder is never overwritten: it is moved to a folder
+            beside it.
 
     Raises:
-        ConfigError: the folder cannot be written, or `folder` holds the report of another source.
+        ConfigError: the folder cannot be written, or `folder` holds the report of another source and other files.
     """
     check_source(folder, source)
     name, records, absent = visible(name), [legible(record) for record in records], [visible(text) for text in absent]
