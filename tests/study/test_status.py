@@ -13,7 +13,15 @@ from reglab.tracking.store import Store, open_store
 from tests.processes import Process
 
 JOBS = [
-    {"config_hash": f"{name}{seed}", "strategy": name, "task": "digits mlp", "phase": phase, "setting": "s"}
+    {
+        "config_hash": f"{name}{seed}",
+        "strategy": name,
+        "task": "digits mlp",
+        "phase": phase,
+        "setting": "s",
+        "seed": seed,
+        "trial": 0,
+    }
     for name in ("none", "dropout")
     for phase, seed in (("tune", 1000), ("confirm", 0), ("confirm", 1))
 ]
