@@ -79,11 +79,11 @@ def run_app(
 
 
 def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictConfig], None] | None = None) -> list[str]:
-    """Composes and checks what the command line asks for, in a fraction of a second.
+    """Compose and check the config of a command line, in a fraction of a second.
 
     Returns:
-        the arguments for Hydra: a study's open sections take any key without ``+``, and in a multirun a single strength
-        is handed on as a sweep of one value, since only the sweeper knows which of its jobs hold that regularizer.
+        the arguments for Hydra, flags before overrides. A study's open sections take any key without ``+``. In a
+        multirun a single strength becomes a sweep of one value: only the sweeper knows which jobs have its regularizer.
 
     Raises:
         ConfigError: the config does not compose, or is wrong.
@@ -94,13 +94,13 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     parser = get_args_parser()
     parser.error = _wrong_flag  # type: ignore[method-assign]  # its own prints the usage of all flags
     args = parser.parse_intermixed_args(list(arguments))
-    arguments = _flags_first(arguments, args.overrides)  # the parser of Hydra takes no override behind a flag
+    arguments = _flags_first(arguments, args.overrides)  # Hydra's own parser refuses overrides after a flag
     if args.help and (text := help_text(args.config_name or config_name)):
         write(text)
         raise SystemExit(0)
     shows = args.help or args.cfg or args.info
     if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
-        return arguments  # Hydra's own business; the config is checked when it comes
+        return arguments  # left to Hydra; the config is checked once Hydra has composed it
     from omegaconf import open_dict
 
     from reglab.config.command_line import check_line, check_mode, flat, replaced

@@ -101,14 +101,14 @@ def redact_uris(overrides: Iterable[str]) -> list[str]:
 def hide_typed(arguments: Sequence[str]) -> list[str]:
     """Move a tracking URI with a secret off the command line, which every user of this machine can read.
 
-    It goes to the environment variable `URI_VARIABLE`, and the process starts again without it. So no config, no list
-    of overrides and no worker ever has it. Of several URIs the last one counts; the others are left out.
+    It goes to the environment variable `URI_VARIABLE`, and the process restarts without it on the command line. So no
+    config, no list of overrides and no worker ever has it. Of several URIs the last one counts; the others are dropped.
 
     Args:
         arguments: of the command line.
 
     Returns:
-        the arguments, with ``null`` in the place of the URI.
+        the arguments, with ``null`` in place of the URI.
 
     Raises:
         ConfigError: a list or a sweep of URIs, one of which has a secret.
@@ -154,7 +154,7 @@ def _typed_uri(argument: str) -> str | None:
     listed = re.match(r"\s*(\[|\w+\()", override[2]) is not None
     if listed or "," in override[2]:
         several = _parsed(argument)
-        if isinstance(several, list) and (listed or sum("://" in one for one in several) > 1):  # no comma of a password
+        if isinstance(several, list) and (listed or sum("://" in one for one in several) > 1):  # not one with a comma
             if any(map(holds_secret, several)):
                 raise ConfigError("tracking.uri: names several stores, and a command has one; give one URI")
             return None
@@ -176,7 +176,7 @@ def _parsed(argument: str) -> Any:
 
 
 def _without_uri(argument: str, instead: str | None) -> str | None:
-    """Return an argument with something else in the place of its URI; None for nothing."""
+    """Return an argument with `instead` as its URI, None to drop it; a whole section gets ``uri:null`` in any case."""
     if section := _SECTION.fullmatch(argument):
         from reglab.config.rules import typed
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-exit_at_once = os._exit  # also inside `exits_are_errors`
+exit_at_once = os._exit  # ends the process also inside `exits_are_errors`, which replaces os._exit
 
 
 class Stopped(BaseException):
@@ -91,7 +91,7 @@ def raise_if_stopped() -> None:
 
 
 def _not_stops(hook: Callable[..., object]) -> Callable[..., object]:
-    """`hook` without the traceback of a `Stopped` that Python discards: it is raised again."""
+    """Return `hook` without its traceback for a discarded `Stopped`, which `raise_if_stopped` raises again."""
 
     def report(discarded: Any) -> None:
         if not isinstance(discarded.exc_value, Stopped):
@@ -104,8 +104,8 @@ def _not_stops(hook: Callable[..., object]) -> Callable[..., object]:
 def stop_wins() -> Iterator[None]:
     """Raise `Stopped` instead of an exception that leaves the block after a signal was received.
 
-    C code and libraries turn the exception of a signal handler into one of their own: an extension that is interrupted
-    while it is imported raises ImportError.
+    C code and libraries may replace the exception of a signal handler by their own: an extension module whose import is
+    interrupted raises ImportError.
     """
     try:
         yield
@@ -192,12 +192,12 @@ def _do_last() -> None:
 
 
 class Exited(RuntimeError):
-    """Code that was to build or train a network ended the process, with ``sys.exit`` or ``os._exit``.
+    """Code that builds or trains a network called ``sys.exit`` or ``os._exit``.
 
     Args:
-        code: what it passed.
-        call: the function.
-        place: the line that called it, as in ``my_net.py:7 in forward``.
+        code: argument of the call.
+        call: name of the function.
+        place: line of the call, as in ``my_net.py:7 in forward``.
     """
 
     def __init__(self, code: object, call: str = "sys.exit", place: str = "") -> None:
@@ -218,12 +218,12 @@ class ExitCode(SystemExit):
 def exits_are_errors() -> Iterator[None]:
     """Turn ``sys.exit`` and ``os._exit`` inside the block, of a user's network for example, into `Exited`.
 
-    ``os._exit`` ends a process before anything can close its run, with whatever code it is given. In another thread,
-    where nothing would catch an error, it ends the process with an exit code that is not 0. A process that was forked
-    inside the block is left alone.
+    ``os._exit`` would end the process before its run is closed, possibly with exit code 0. In another thread, whose
+    exceptions nothing catches, it still ends the process, but never with exit code 0. A process that is forked inside
+    the block is not affected.
 
     Raises:
-        Exited: with the line that called it; after ``sys.exit`` with the exit as its cause.
+        Exited: names the line of the call; after ``sys.exit`` its cause is the SystemExit.
     """
     process, thread, before = os.getpid(), threading.get_ident(), os._exit
 

@@ -90,11 +90,11 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
-    """Refuse another name for an option of the project: tags and reports tell data, models and optimizers by it.
+    """Refuse to rename an option of `conf/`: tags and reports identify data, models and optimizers by their names.
 
     Args:
         overrides: as typed.
-        plain: the config they lead to.
+        plain: the config that they compose to.
 
     Raises:
         ConfigError: names the override.
@@ -113,7 +113,7 @@ def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
 
 @functools.cache
 def _fixed_names(section: str) -> dict[str, list[str]]:
-    """Names by class, without the classes of which a run gives the name, as of files."""
+    """Return the names of a group's options by class, without classes whose name a run sets (after its file)."""
     found: dict[str, list[str]] = {}
     given = set()
     for path in sorted((CONF / section).glob("*.yaml")):

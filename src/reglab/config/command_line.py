@@ -68,7 +68,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
 
 
 def flat(overrides: Sequence[str]) -> list[str]:
-    """Return overrides with one for each key of a mapping: ``tracking={uri:A}`` is ``tracking.uri=A``."""
+    """Split each mapping into one override per key: ``tracking={uri:A}`` becomes ``tracking.uri=A``."""
     found: list[str] = []
     for given in overrides:
         override = _parsed(given)

@@ -1,4 +1,4 @@
-"""Keys that have an effect only beside others: where one was typed without these, it is refused by name."""
+"""Keys that have an effect only together with others: an override without these is refused by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,18 +10,18 @@ from reglab.errors import ConfigError
 from reglab.tracking.uri import locate
 
 Plain = Mapping[str, Any]
-Reason = Callable[[Plain], str | None]  # why the key has no effect in a config, with the remedy; None where it has one
+Reason = Callable[[Plain], str | None]  # returns why a key has no effect, with the remedy; None if it has one
 
 
 def check_effect(app: str, overrides: Sequence[str], cfg: DictConfig) -> None:
-    """Refuse what was typed and has no effect beside the other keys.
+    """Refuse overrides that have no effect in the config that they compose to.
 
-    In a sweep a key may have an effect in some of the runs, so only single runs are checked.
+    Not for sweeps, in which a key may have an effect in some of the runs.
 
     Args:
-        app: whose config it is.
+        app: pipeline whose config it is.
         overrides: as typed.
-        cfg: what they compose to, checked.
+        cfg: the composed config.
 
     Raises:
         ConfigError: names the override.
@@ -49,7 +49,7 @@ def _watches(node: Plain) -> bool:
     try:
         return bool(declared(str(node.get("_target_")), "watches"))
     except Unknown:
-        return "_target_" in node  # a class of the user's own, which may
+        return "_target_" in node  # a user's own class may end training early
 
 
 def _hidden(plain: Plain) -> bool:

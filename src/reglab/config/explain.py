@@ -109,7 +109,7 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
 
 
 def _pipelines_with(key: str, config_name: str) -> str:
-    """Commands of other pipelines that have the key, or its section where none has the key."""
+    """Return the commands of other pipelines that have the key or, if none has, its section."""
     from reglab.config.keys import APPS  # which imports this module
     from reglab.config.rules import TRAIN
 

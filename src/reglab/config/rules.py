@@ -152,7 +152,7 @@ def text(longest: int = 250) -> Rule:
 
 
 def label() -> Rule:
-    """Text that names something, and so is no URI, whose password would be kept."""
+    """Text that names something; URIs are refused, since their passwords would be stored with the name."""
     return Rule(lambda v: text().fits(v) and "://" not in v, f"{text().must}, and not a URI, which tracking.uri takes")
 
 

@@ -148,7 +148,7 @@ class TensorData(pl.LightningDataModule):
         self._ready = True
 
     def _remarks_on_parts(self, source: Source, inputs: Tensor) -> Iterator[str]:
-        """Report label noise that is none, parts that are pooled, and parts without some of the classes."""
+        """Report label noise that replaces no label, parts that are pooled, and parts that lack some of the classes."""
         train = len(self.parts.train)
         if self.label_noise and not round(self.label_noise * train):
             yield f"data.label_noise={self.label_noise} replaces none of the {train} training labels"
@@ -169,7 +169,7 @@ class TensorData(pl.LightningDataModule):
                 yield f"the {part} part has no row of class {shown(absent)}; its scores say nothing about it"
 
     def _pooled(self, source: Source) -> Iterator[str]:
-        """Report parts of the data that are split otherwise than they came."""
+        """Report predefined parts (such as train and validation) that are pooled and split again."""
         held_out = source.held_out and source.splitter is None and self.test_fraction is None
         pooled = source.parts[:-1] if held_out else source.parts
         if len(pooled) < 2:

@@ -350,9 +350,9 @@ def _check_mostly(distinct: list[str], there: list[int], place: np.ndarray, key:
 
 
 def _is_number(cell: str) -> bool:
-    """Whether a cell is a number in any notation: with a currency or percent, hexadecimal, with _.
+    """Return whether a cell is a number in any notation: with a currency, a percent sign or _, or hexadecimal.
 
-    Also a negative one in brackets, or with its minus at the end (5.5-), as in accounts.
+    So are negative numbers in accounting notation: in brackets, or with the minus at the end (``5.5-``).
     """
     match = _AFFIXED.fullmatch(cell[1:-1] if cell.startswith("(") and cell.endswith(")") else cell)
     bare = match[1] + match[3] if match else cell

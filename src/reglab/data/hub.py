@@ -91,14 +91,14 @@ def _is_saved(folder: Path) -> bool:
 
 
 def _check_files(folder: Path, path: str) -> None:
-    """Refuse files that cannot be read, and those that the library reads although they are not data.
+    """Refuse files that cannot be read, and folders of the system whose files the library datasets would read as data.
 
-    It leaves out hidden files, but not folders such as ``@eaDir``: their files would be rows, and no part of a run's
-    identity.
+    The library skips hidden folders, but not those such as ``@eaDir``: their files would become rows, and would not be
+    part of a run's identity.
     """
     for file in walk(folder):
         check_regular(file, f"data.path={path}: {file.relative_to(folder)}")
-    if _is_saved(folder):  # which lists its files
+    if _is_saved(folder):  # such a folder lists its files
         return
     for place, folders, _ in os.walk(folder):
         for name in folders:

@@ -36,7 +36,7 @@ class Source:
         classes: number of classes; None: a regression.
         standardize_target: regression: train on targets of mean 0 and variance 1 over the training rows.
         held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
-        parts: names of the parts that the data came in, its own test last; empty: one part.
+        parts: names of the data set's predefined parts, its own test part last; empty if it has none.
         fresh: every split seed has rows of its own, as if from an endless data set.
         class_names: the classes in order, where they have names other than their numbers.
         splitter: splits the rows; None: they are drawn at random, and classes keep their shares.

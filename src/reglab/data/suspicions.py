@@ -9,18 +9,18 @@ from reglab.data.target import Target
 
 LEAST_ROWS = 20  # below, coincidences are likely
 DISTINCT = 0.95  # share of rows with a unique value, from which on whole numbers look like an identifier
-SPACED = 0.2  # of the mean gap: how much gaps of evenly spaced numbers differ, which may be rounded
+SPACED = 0.2  # largest difference between gaps of evenly spaced (rounded) numbers, as a share of the mean gap
 SAME = 1 - 1e-10  # correlation with a numeric target from which on a column is a copy of it
 
 
 def suspicions(columns: Columns, target: Target) -> Iterator[str]:
     """Report columns that look like an identifier, or that leak the target.
 
-    Numbers that rise or fall from each row to the next, and evenly spaced ones, are taken for row numbers. Whole
-    numbers of which (nearly) every row has another are taken for an identifier if their range is at most ten times the
-    number of rows. A column gives the target away where each of its values, of which there are at most half as many as
-    rows, occurs with one class alone, or where it is a linear function of a numeric target. Numbers such as -999 far
-    from all others, days written as numbers, and features none of which varies are reported, too.
+    Numbers that rise or fall from each row to the next, and evenly spaced fractions in any order, are reported as row
+    numbers. Whole numbers that are (nearly) all different are reported as an identifier if their range is at most ten
+    times the number of rows. A column leaks the target if each of its values occurs with only one class, and it has at
+    most half as many different values as rows, or if it is a linear function of a numeric target. Numbers such as -999
+    far from all others, days written as numbers, and data in which no feature varies are reported as well.
 
     Args:
         columns: the features.

@@ -59,10 +59,10 @@ class Wrapper(Optimizer):
         """Return the gradients of the parameters that have one.
 
         Args:
-            name: of the regularizer that changes them.
+            name: of the regularizer that uses them, for the message.
 
         Raises:
-            ConfigError: one is sparse; changing its stored rows alone would be another method.
+            ConfigError: one is sparse; changing only its stored rows would be a different method.
         """
         found = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         for gradient in found:

@@ -44,7 +44,7 @@ class GradientClipping(Regularizer):
         super().__init__(max_norm=max_norm)
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
-        # Parameters are asked for at each step, for groups may be added.
+        # Parameters are read at each step, since groups may be added.
         def change() -> None:
             wrapper.gradients(self.name)  # refuses sparse ones
             clip(wrapper.parameters, float(self.max_norm))

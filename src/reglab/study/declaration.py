@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FILE = "study.json"
 _MAY_GROW = ("seeds",)  # more seeds make a study surer, and no other
 _SHOWN = 4
-# What a report reads, and what each may be: a store may hold anything.
+# Keys that reports read, with their rules: a file in a store may contain anything.
 _READ: dict[str, Rule] = {
     **{key: STUDY[f"study.{key}"] for key in ("metric", "trials", "max_seconds", "sampler", "search_seed", "baseline")},
     "direction": one_of("max", "min"),
@@ -61,10 +61,10 @@ def check_declared(store: "Store", parent: str | None, study: Study, cells: Sequ
 
 
 def read(store: "Store", parent: str) -> dict[str, Any] | None:
-    """Return what a study declared, as far as reports read it; None for a sweep.
+    """Return the declaration of a study, None for a sweep; the keys that reports read are checked.
 
     Raises:
-        ConfigError: the file is damaged.
+        ConfigError: the file is damaged: a key is missing, or its value breaks its rule.
     """
     from reglab.tracking import artifacts
 

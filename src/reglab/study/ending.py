@@ -77,7 +77,7 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
 
 
 def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -> bool:
-    """Makes the closing report (see `publish`); tells why where these runs do not allow the one that was asked for."""
+    """Make the closing report (see `publish`); if it cannot be made, print the reason and return False."""
     from reglab.study.publish import publish
 
     say("making the report ...")

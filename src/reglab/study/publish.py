@@ -44,8 +44,8 @@ def publish(
         folder: default `reports/<sweep>`.
 
     Raises:
-        ConfigError: a question that these runs cannot answer (see `question.ask`), or `folder` holds that of
-            something else and other files.
+        ConfigError: a question that these runs cannot answer (see `question.ask`), or `folder` holds the report of
+            another study or sweep beside other files.
     """
     records, absent = declared(store, parent_id)
     definition = declaration.read(store, parent_id)
@@ -66,7 +66,7 @@ def publish(
 
 
 def _keep(store: "Store", parent_id: str, report: Report) -> str | None:
-    """Log the report on its parent; return why that was not possible."""
+    """Log the report on its parent run; return the reason if its files cannot be written, None otherwise."""
     kept = artifacts.of(store, parent_id)
     tags, files = fitted({"mlflow.note.content": markdown(report)})
     with signals_held():  # all of the report or none of it
@@ -94,7 +94,7 @@ def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list
     """The runs of a parent's declared identities, its own and those first run elsewhere, and what was never run.
 
     Among its own are finished runs of a sweep, and confirmation runs of a study, that only an earlier start declared
-    (tag `undeclared`): they are told, not counted.
+    (tag `undeclared`): reports mention them, and do not count them.
     """
     jobs = {job["config_hash"]: job for job in parent.covered(parent.declared(store, parent_id)) if job["config_hash"]}
     own = parent.children(store, parent_id)

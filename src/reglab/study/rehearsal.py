@@ -1,5 +1,7 @@
-"""Before a study's first run: every cell is built once, and every seed of a task must draw rows of its own. Before a
-sweep's: all that its runs are made of is built once."""
+"""Checks before the first run of a study or sweep: each combination of data, model and strategy is built once.
+
+In a study each seed of a task must also draw its own split.
+"""
 
 import copy
 import json
@@ -32,8 +34,7 @@ from reglab.training.trial import check_fit, check_steps
 
 
 def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
-    """Loads the data of each task, builds the model and the regularizers of each cell, and tells what is odd about
-    them; trains nothing.
+    """Load the data of each task, build the model and the regularizers of each cell, and print remarks on them.
 
     Args:
         study: with its seeds.
@@ -41,8 +42,8 @@ def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
         composer: makes configs.
 
     Raises:
-        ConfigError: what only data or model show is wrong (rows, shapes, kind of task, a metric of another kind), or
-            there are too few rows for so many seeds to draw splits that differ.
+        ConfigError: a problem that only data or model show (rows, shapes, kind of task, a metric of another kind), or
+            too few rows for the splits of all seeds to differ.
     """
     for task, strategies in groupby(cells, key=lambda cell: cell.task):
         with told_as_shared(study, study.tasks[task]):
@@ -65,17 +66,16 @@ def _rehearse_task(study: Study, strategies: Sequence[Cell], composer: Composer)
 
 
 def rehearse_jobs(jobs: Sequence[Job]) -> None:
-    """Loads each data set of a sweep, builds each model and strategy on it, all of them once whatever the seeds.
+    """Load each data set of a sweep, and build each model and strategy on it, once for all seeds.
 
-    Each different `trainer` section is checked against the data: its limits, its steps, its device.
-
-    What is no error of a config is left to the run, which keeps its traceback.
+    The limits, steps and device of each different `trainer` section are checked with the data. Exceptions other than
+    ConfigError are left to the run, which keeps their traceback.
 
     Args:
         jobs: that are still to be trained.
 
     Raises:
-        ConfigError: what only data or model show is wrong, a line for each different problem.
+        ConfigError: problems that only data or model show, one line for each different one.
     """
     problems: dict[str, None] = {}
     _print_shared_names(jobs)
@@ -142,7 +142,7 @@ def _gathered(problems: dict[str, None]) -> Iterator[None]:
 
 
 def _built(config: DictConfig, data: TensorData) -> list[str]:
-    """Builds what a run is made of; gives what each run of the kind is tagged with, and would say again and again."""
+    """Build all parts of a run; return the remarks with which each such run is tagged, to be printed once."""
     check_accelerator(build.plain(config.trainer))
     model = build.build_model(config, data)
     check_fit(config, model, data)

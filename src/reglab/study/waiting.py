@@ -1,4 +1,4 @@
-"""Runs of a sweep or study that another process is training: waited for, since the report is to cover them."""
+"""Wait for runs of a sweep or study that another process is training, since the report covers them."""
 
 import time
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ _SHOWN = 5
 
 
 def waited_for(plan: Plan, waiting: Sequence[Outcome], store: "Store") -> dict[str, Outcome]:
-    """Wait until the other processes have ended these runs, or until one of them left its run undone.
+    """Wait until the other processes have ended these runs, or until one process ends without finishing its run.
 
-    A line names each run, its owner, and the seconds after which the run is given up; repeated each minute. A run is
-    given up at once if its process has ended, and after `heartbeat.SILENT_S` seconds without a heartbeat.
+    Each minute a line names each run, its owner, and the seconds after which the run is given up. A run is given up
+    at once if its process has ended, else after `heartbeat.SILENT_S` seconds without a heartbeat.
 
     Args:
         plan: the sweep's.
@@ -73,7 +73,7 @@ def _say_some(lines: Sequence[str]) -> None:
 
 
 def _looked(outcome: Outcome, store: "Store") -> "Record | None":
-    """The other process's run; None where nobody works on it any more."""
+    """Return the other process's run; None if no process trains it any more."""
     from reglab.tracking import queries
 
     assert outcome.run_id is not None

@@ -53,9 +53,9 @@ class Artifacts:
 
     @contextmanager
     def folder(self, path: str) -> Iterator[Path]:
-        """A local folder to write files into; at the end of the block they are at `path` of the run.
+        """Provide a local folder; at the end of the block its files are logged at `path` of the run.
 
-        Files of the same name are replaced as a whole; nothing is written if the block raises.
+        Files of the same name are replaced as a whole. If the block raises, nothing is logged.
         """
         _check_relative(path)
         if self.dir is not None:

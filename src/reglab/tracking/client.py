@@ -103,7 +103,7 @@ def patiently(
 
 
 def _damage(error: Exception) -> object:
-    """What sqlite says of a damaged database; None where it is not."""
+    """Return sqlite's error if it reports a damaged database, None otherwise."""
     cause = error if isinstance(error, DatabaseError) else error.__cause__
     orig = getattr(cause, "orig", None)
     name = getattr(orig, "sqlite_errorname", "") or ""

@@ -1,4 +1,4 @@
-"""The sign of life of a running run, by which other hosts tell a living owner from a dead one."""
+"""The heartbeat of a running run, by which other hosts distinguish a living owner from a dead one."""
 
 import math
 import threading
@@ -14,7 +14,7 @@ from reglab.tracking.client import impatient
 TAG = "heartbeat"
 EVERY_S = 30.0
 SILENT_S = 300.0  # ten beats: more than a server's restart, or clocks of two hosts that differ a little
-_AHEAD_S = 60.0  # a beat further in the future is not valid: no clock of a living host would differ so much
+_AHEAD_S = 60.0  # a beat further in the future is not valid: clocks of two hosts differ less
 _LONGEST = 50  # characters of a tag
 _STOP_S = 10.0  # as long as a request waits for an answer
 
@@ -22,7 +22,7 @@ _STOP_S = 10.0  # as long as a request waits for an answer
 class Heart:
     """Renews a run's tag `heartbeat` from a thread of its own, however long an epoch takes.
 
-    A beat that cannot be sent is left out: that the tracker is away is told by the run itself. After a fork the child
+    A beat that cannot be sent is skipped: the run itself reports that the store does not answer. A forked child process
     has no such thread, and owns no run.
 
     Args:
@@ -56,9 +56,9 @@ def now() -> str:
 
 
 def lost(tags: Mapping[str, str]) -> str | None:
-    """Why the owner of a RUNNING run is taken for dead, in one line; None where it lives, or nothing is known.
+    """Return in one line why the owner of a RUNNING run is considered dead; None if it lives, or nothing is known.
 
-    Of this host the process itself is asked. Of other hosts and containers the heartbeat tells, where there is one.
+    On this host the process itself is checked, on other hosts and in other containers its heartbeat, if it has one.
     """
     if owner.is_dead(tags.get(owner.TAG)):
         return "its process ended without closing it"
@@ -69,16 +69,16 @@ def lost(tags: Mapping[str, str]) -> str | None:
 
 
 def lives(tags: Mapping[str, str]) -> bool:
-    """Return whether the owner of a RUNNING run works on it, as far as is known: it beats, and has not ended.
+    """Return whether the owner of a RUNNING run works on it, as far as is known: it sends beats and has not ended.
 
-    False if the owner cannot be read: no run of ours is without, and nothing would tell that it ended.
+    False if the owner tag cannot be read: every run of reglab has one, and without it an ended owner goes unnoticed.
     """
     silent, who = age(tags), tags.get(owner.TAG)
     return silent is not None and silent <= SILENT_S and owner.is_readable(who) and not owner.is_dead(who)
 
 
 def age(tags: Mapping[str, str]) -> float | None:
-    """Return the seconds since the last beat, -60 at least; None if there is none, or its time is not valid."""
+    """Return the seconds since the last beat, at least -60; None if there is none, or its time is not valid."""
     try:
         seconds = time.time() - float(tags[TAG][:_LONGEST])
     except (KeyError, ValueError, OverflowError):
@@ -87,7 +87,7 @@ def age(tags: Mapping[str, str]) -> float | None:
 
 
 def not_waited_for(tags: Mapping[str, str]) -> str:
-    """Return in a few words why a RUNNING run for which `lives` is False is not waited for."""
+    """Return the reason, in a few words, not to wait for a RUNNING run for which `lives` is False."""
     if reason := lost(tags) or unknown(tags):
         return reason
     silent = age(tags)

@@ -54,7 +54,7 @@ def is_readable(tag: str | None) -> bool:
 
 
 def description(tag: str | None) -> str:
-    """Return the owner in words: ``process 12 on host a``."""
+    """Return the owner in words, as in ``process 12 on host a``."""
     owner = _read(tag)
     if owner is None:
         return "an unknown process"

@@ -98,10 +98,10 @@ def of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
 
 
 def taken(store: Store, config_hash: str) -> Record | None:
-    """Return the run that makes it needless to train an identity; None if there is none.
+    """Return the run because of which an identity need not be trained; None if there is none.
 
-    It is the newest FINISHED one, else a RUNNING one of another process that lives; reruns do not count. A note names
-    each RUNNING one that is not waited for, and why. Ask under the store's lock, and open a run before releasing it.
+    It is the newest FINISHED run, else a RUNNING run of another living process; reruns do not count. A note names each
+    RUNNING run that is not waited for, and why. Call it under the store's lock, and open a run before releasing that.
     """
     records = [r for r in runs(store, tags={"config_hash": config_hash}) if "rerun_of" not in r.tags]
     done = [r for r in records if r.status == "FINISHED"]

@@ -40,7 +40,7 @@ def database_problem(uri: str) -> str:
     if problem := port_problem():
         return problem
     problem = _in_time(lambda: _connection_problem(uri), _CONNECT_S + 1.0)
-    return problem and (port_problem() or problem)  # a server that ends refuses users before it closes its port
+    return problem and (port_problem() or problem)  # a server that shuts down rejects users before it closes its port
 
 
 def _in_time(ask: Callable[[], str], seconds: float, answered: threading.Event | None = None) -> str:

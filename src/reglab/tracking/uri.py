@@ -56,9 +56,9 @@ class Place:
         return mask_uri(self.uri)
 
     def damaged(self, problem: object) -> ConfigError:
-        """One line for a sqlite database whose pages contradict each other."""
+        """Return the error for a damaged sqlite database."""
         remedy = "restore a copy, or name another"
-        if self.database and _has_log(self.database):  # of another state, if the file alone was replaced
+        if self.database and _has_log(self.database):  # it fits another state if only the file was replaced
             remedy = f"if the file alone was replaced, move {self.database.name}-wal away too; else {remedy}"
         return self.error(f"the database is damaged ({problem}); {remedy}")
 
@@ -118,7 +118,7 @@ def locate(uri: str | None) -> Place:
 
 
 def _refuse_parameters(place: Place, query: str) -> None:
-    """Nothing reads them: sqlite's settings are the lab's own, and a request has its own query."""
+    """Refuse URI parameters, which nothing reads: reglab sets sqlite's options, and requests have their own query."""
     if query:
         names = ", ".join(dict.fromkeys(item.partition("=")[0][:40] for item in re.split("[&;]", query) if "=" in item))
         raise place.error(
@@ -204,13 +204,15 @@ def _check_database(place: Place, path: Path, writes: bool) -> None:
 
 
 def _sqlite_problem(path: Path, writes: bool) -> sqlite3.DatabaseError | None:
-    """What sqlite finds wrong when it reads the tables' names: to look at a file by other means, and to close it, would
-    let go of the locks that this process has on it (POSIX)."""
-    if 0 < path.stat().st_size < _HEADER_BYTES:  # sqlite takes it for an empty one, and writes over it
+    """Return the error of sqlite when it reads the names of the tables, None if it can.
+
+    The file is opened only by sqlite: closing it elsewhere in this process would release the locks on it (POSIX).
+    """
+    if 0 < path.stat().st_size < _HEADER_BYTES:  # sqlite would treat it as empty and overwrite it
         problem = sqlite3.DatabaseError()
         problem.sqlite_errorcode = sqlite3.SQLITE_NOTADB
         return problem
-    # The last connection that may write takes the log into the file, also where it is the log of another file.
+    # Closing the last connection that may write copies the log into the file, even if it is the log of another file.
     mode = "rw" if writes and not _has_log(path) else "ro"
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=0)) as connection:
         try:

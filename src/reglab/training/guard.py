@@ -40,7 +40,7 @@ class MeasuredStep:
         regularizers: in the order in which they act.
         groups: of parameters, as an optimizer has them.
         state: modules whose state a step may change; it is restored.
-        loss: of the first batch, a scalar, through the regularizers' hooks.
+        loss: of the batch, a scalar, through the regularizers' hooks.
         after_backward: adds gradients that do not come through the loss.
         precision: context of a forward pass by itself.
     """
@@ -79,7 +79,7 @@ def check_effects(step: MeasuredStep) -> list[str]:
 
     Raises:
         NoEffectError: names the method, the reason and a remedy.
-        UnmeasurableError: nothing can be concluded from the steps.
+        UnmeasurableError: the steps do not show whether there is an effect.
     """
     measured = [r for r in step.regularizers if not is_off(r) and not overrides(r, "callbacks")]
     if not measured:
@@ -97,11 +97,11 @@ class NoEffectError(ConfigError):
 
 
 class UnmeasurableError(Exception):
-    """Nothing can be concluded from steps that differ, or do not.
+    """The measured steps do not show whether a regularizer has an effect.
 
     Args:
         reason: why.
-        this_batch: whether another batch may show more.
+        this_batch: whether the next batch may show it.
     """
 
     def __init__(self, reason: str, *, this_batch: bool = False) -> None:
@@ -110,7 +110,7 @@ class UnmeasurableError(Exception):
 
 
 def unmeasured(reason: object) -> str:
-    """One sentence for steps of which nothing was concluded."""
+    """Return the warning for an effect that could not be measured."""
     return f"the effect of regularizers was not measured: {reason}"
 
 
@@ -142,7 +142,7 @@ def check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
 
 @torch.no_grad()
 def check_seeded(key: str, model: nn.Module, inputs: Tensor) -> None:
-    """Refuse a network whose passes in training mode, with equal random numbers, differ; its state is restored.
+    """Refuse a network if two passes in training mode with equal random numbers differ; its state is restored.
 
     Args:
         key: names the network.

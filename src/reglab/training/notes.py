@@ -58,7 +58,7 @@ def baseline_notes(model: nn.Module) -> list[str]:
 
 @torch.no_grad()
 def output_notes(model: nn.Module, inputs: Tensor) -> list[str]:
-    """Report a classifier whose outputs are probabilities already: its loss applies a softmax to them.
+    """Report a classifier whose outputs are already probabilities: its loss applies a second softmax.
 
     Args:
         model: returns one number for each class, in the last dimension.

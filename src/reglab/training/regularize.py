@@ -29,11 +29,11 @@ from reglab.training.modes import set_training
 from reglab.training.penalty import Penalty, refusal
 from reglab.training.ranks import Ranks, check_strategy
 
-_ATTEMPTS = 10  # batches on which the effects may be measured
+_ATTEMPTS = 10  # batches at most on which the effects are measured
 
 
 class Regularize(pl.Callback):
-    """Hangs regularizers on the training of a LightningModule that knows nothing of them.
+    """Apply regularizers to the training of any LightningModule, whose code stays unchanged.
 
     ``Trainer(callbacks=[Regularize([Dropout(p=0.5), L1(strength=1e-4)])])``. What acts on layers, on weights and around
     the optimizer works as in reglab's own runs, once a step, with accumulated gradients and with clipping. What has to
@@ -43,12 +43,12 @@ class Regularize(pl.Callback):
         regularizers: their order does not matter, they act in their own.
         module: name of the submodule that they act on (``"net"``); empty: the whole module.
 
-    What they act on is set to training mode, with a warning, as `reglab.training.modes.set_training` does it; the modes
-    come back at the end. Before the first step the effect of each is measured on its batch, by ``training_step``
-    without logging, and one without effect is refused, see `reglab.training.guard`. Where nothing can be concluded from
-    a batch (it has no loss, or an infinite one), the next ones are tried, ten at most. A step that cannot be measured
-    (it fails, takes ``dataloader_iter``, or its batch cannot be copied) is left as it is, with a warning. One whose
-    layers run in eval mode in some later step is warned of, too.
+    The modules that they act on are set to training mode with a warning, as by `reglab.training.modes.set_training`,
+    and set back at the end. Before the first step the effect of each regularizer is measured on the first batch, by
+    ``training_step`` without logging; one without effect is refused, see `reglab.training.guard`. If the batch has no
+    loss, or one that is not finite, the next one is measured, up to ten batches in all. A step that cannot be measured
+    (it fails, takes ``dataloader_iter``, or its batch cannot be copied) is trained with a warning. Another warning
+    names a regularizer all of whose layers run in eval mode in a later step.
 
     Where gradients of several batches are accumulated, Lightning divides each loss by ``accumulate_grad_batches``, in
     the last, shorter window of an epoch too; penalties act in full in every step. A step that a GradScaler skips is
@@ -71,7 +71,7 @@ class Regularize(pl.Callback):
         self._remembered: dict[str, Tensor] = {}  # from a checkpoint, until they are attached
         self._hooks: _Hooks = []
         self._modes: list[tuple[nn.Module, bool]] = []  # in which fit found the model's parts
-        self._watches: list[RemovableHandle] = []  # of the first batch
+        self._watches: list[RemovableHandle] = []  # handles of the hooks of `_watch`
         for regularizer in self.regularizers:
             if overrides(regularizer, "transform_batch"):
                 raise ConfigError(refusal(regularizer, "has to change the batch"))
@@ -111,7 +111,7 @@ class Regularize(pl.Callback):
         self._unmeasured: list[str] = []
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
-        """Measures that each of them acts, on the first batch that can show it."""
+        """Measure on the first batch that can show it that each regularizer has an effect."""
         if not self._attempts:
             return
         first = self._attempts == _ATTEMPTS
@@ -123,7 +123,7 @@ class Regularize(pl.Callback):
             self._watch(pl_module)
 
     def _effects(self, step: MeasuredStep, batch: Any) -> list[str]:
-        """Return remarks; leave `_attempts` where another batch may show more."""
+        """Return remarks; set `_attempts` to 0 unless the next batch may show more."""
         left, self._attempts = self._attempts, 0
         self._unmeasured = []
         try:
@@ -225,9 +225,9 @@ class Regularize(pl.Callback):
             self._dispatch.after_step(self._rates)
 
     def _watch(self, pl_module: pl.LightningModule) -> None:
-        """Notes in which mode the modules with hooks run in each batch: eval() may be called after the measurement."""
+        """Record the mode in which modules with hooks run: eval() may be called after the measurement."""
         self._ran: dict[str, bool] = {}
-        self._asleep: set[str] = set()  # regularizers that are warned of
+        self._asleep: set[str] = set()  # names of regularizers for which a warning was given
         if _is_compiled(pl_module) or getattr(pl_module, "_compiler_ctx", None):  # hooks would be compiled with it
             return
 
@@ -259,7 +259,7 @@ class Regularize(pl.Callback):
             raise ConfigError(refusal(self._waiting[0], why))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The module is left as it was found; a checkpoint that is saved now still holds the wrapped optimizer."""
+        """Restore the module, and warn if no batch was measured; the wrapped optimizer stays for checkpoints."""
         for remark in self._unmeasured:
             rank_zero_warn(f"Regularize: {remark}")
         self._leave()

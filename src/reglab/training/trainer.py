@@ -62,7 +62,7 @@ def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> p
 
 
 def check_accelerator(settings: Mapping[str, Any]) -> None:
-    """Raise if the config's `trainer` section asks for a GPU where none is.
+    """Refuse a `trainer` section that asks for a GPU if torch can use none.
 
     Raises:
         ConfigError: names the key.

@@ -112,7 +112,7 @@ def _check_last_batch(model: nn.Module, data: TensorData) -> None:
 
 
 def check_steps(cfg: DictConfig, data: TensorData) -> None:
-    """Refuse a `trainer.min_steps` that is not reached: Lightning ends at `max_epochs`, whatever it is.
+    """Refuse a `trainer.min_steps` beyond the end of training: Lightning ends at `max_epochs` in any case.
 
     Raises:
         ConfigError: names the key.

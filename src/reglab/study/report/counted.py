@@ -1,4 +1,4 @@
-"""Which tracked runs count: none twice, none of the tuning, none that failed; and what is told of the others."""
+"""The tracked runs that count: none twice, none of the tuning, none that failed; and remarks on the others."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -63,12 +63,12 @@ def together(records: Sequence[Record]) -> list[str]:
 
 
 def count(records: Sequence[Record], metric: str) -> Counted:
-    """One run for each identity: the newest FINISHED one that has the metric, else a failure told by its status.
+    """Select one run for each identity: the newest FINISHED one that has the metric, else a failure with its status.
 
-    Every run but parents is counted once: in `records`, in `failures`, or in one of the sentences of `left_out`.
+    Each run that is no parent is counted exactly once: in `records`, in `failures`, or in a sentence of `left_out`.
 
     Runs are one identity where their `config_hash` is the same, or where one is the rerun of the other (`rerun_of`);
-    a rerun counts only where what it repeats gave no value.
+    a rerun counts only if the run that it repeats gave no value.
     """
     result = Counted()
     runs = [r for r in records if r.tags.get("phase") not in ("parent", "tune")]
@@ -173,7 +173,7 @@ def failure_of(record: Record, metric: str) -> Failure:
         what = "diverged" + (f" at step {step}" if step else "")
     elif tags.get("out_of_memory") == "true":
         what = "ran out of memory"
-    elif record.status == "KILLED" and "error" in tags:  # set where it is found dead
+    elif record.status == "KILLED" and "error" in tags:  # the tag of a run that was found dead
         what = "ended with its process"
     elif record.status == "FINISHED":
         what = f"finished without a finite {metric}"
@@ -185,7 +185,7 @@ def failure_of(record: Record, metric: str) -> Failure:
 
 
 def kind(what: str) -> str:
-    """``diverged at step 40`` is ``diverged``."""
+    """Return a failure without its step: ``diverged`` for ``diverged at step 40``."""
     return what.split(" at step ")[0]
 
 

@@ -1,4 +1,4 @@
-"""The folder of a report, checked before anything trains; each folder holds the report of one study or sweep."""
+"""The folder of a report, checked before anything trains; it holds the report of one study, sweep or experiment."""
 
 import itertools
 import os
@@ -13,10 +13,10 @@ from reglab.paths import PROJECT
 from reglab.streams import note
 
 PAGE, BOARD = "report.html", "leaderboard.csv"
-_SUFFIXES = (".html", ".csv", ".png")  # of a report's files
-SOURCE = "reglab-source"  # name of the page's meta element that has its source
+_SUFFIXES = (".html", ".csv", ".png")  # of the files of a report
+SOURCE = "reglab-source"  # name of the meta element that holds the source of a page
 _LONGEST = 200  # characters of the folder's name: a draft beside it has a longer one
-_HEAD = 20_000  # characters of a page, far more than come before that element
+_HEAD = 20_000  # characters at the start of a page, among which that element is
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Source:
 
     Attributes:
         kind: ``sweep``, ``study`` or ``experiment``.
-        id: of the parent run, or of the experiment's store.
+        id: of the parent run; for an experiment a hash of its tracking URI.
         name: of the sweep, study or experiment.
     """
 
@@ -42,7 +42,7 @@ class Source:
         return f"{self.kind} {self.id} {self.name}"
 
     def is_same(self, other: "Source") -> bool:
-        """Whether both are the same study, sweep or experiment; a parent's id is enough."""
+        """Return whether both are the same study, sweep or experiment; parents are compared by id alone."""
         same = (self.kind, self.id) == (other.kind, other.id)
         return same and (self.kind != "experiment" or self.name == other.name)
 
@@ -78,14 +78,14 @@ def check_folder(directory: str | None, name: str) -> None:
 
 
 def check_source(directory: str | Path | None, source: Source | None) -> None:
-    """Refuse a folder named by ``report.dir`` that holds the report of something else, and more than a report.
+    """Refuse a ``report.dir`` that holds the report of another source, and that `make_room` must not rename.
 
     Args:
-        directory: ``report.dir``; None: the default folder, which holds nothing else.
+        directory: ``report.dir``; None: the default folder, which is not checked.
         source: of the report to be written; None if its parent run does not exist yet.
 
     Raises:
-        ConfigError: `make_room` cannot move the report away, since other files or the working directory would go along.
+        ConfigError: the folder also holds other files, or the working directory is in it.
     """
     if not directory:
         return
@@ -100,9 +100,9 @@ def check_source(directory: str | Path | None, source: Source | None) -> None:
 
 
 def make_room(folder: Path, source: Source) -> None:
-    """Rename a folder that holds the report of another source, and print its new name.
+    """Rename a folder that holds the report of another source, and print the new name.
 
-    A page without a source is of an earlier version of reglab, or not of reglab: a note reports that it is replaced.
+    For a page that names no source (of an earlier version, or not of reglab) a note says that it is replaced.
     """
     there = source_of(folder)
     if there is not None and not there.is_same(source):
@@ -116,7 +116,7 @@ def make_room(folder: Path, source: Source) -> None:
 
 
 def source_of(folder: Path) -> Source | None:
-    """Return what the report in a folder was made of; None if there is none, or its page does not say."""
+    """Return the source of the report in a folder; None if there is no page, or it names no source."""
     try:
         with (folder / PAGE).open(encoding="utf-8", errors="replace") as file:
             head = file.read(_HEAD)
@@ -130,7 +130,7 @@ def source_of(folder: Path) -> Source | None:
 
 
 class _Meta(HTMLParser):
-    """Finds the content of the meta element `SOURCE`."""
+    """Find the content of the meta element `SOURCE`."""
 
     content: str | None = None
 

@@ -69,11 +69,11 @@ def make_report(
         absent: what was declared and never run.
         study: what was declared of the tuning, where the runs are a study's.
         remarks: sentences on the records as a whole.
-        source: of the records. The report of another one in the folder is never overwritten: it is moved to a folder
-            beside it.
+        source: of the records, written into the page. The folder of a report of another source is renamed, not
+            overwritten; with None the report in the folder is overwritten.
 
     Raises:
-        ConfigError: the folder cannot be written, or `folder` holds the report of another source and other files.
+        ConfigError: the folder cannot be written, or `folder` holds the report of another source beside other files.
     """
     check_source(folder, source)
     name, records, absent = visible(name), [legible(record) for record in records], [visible(text) for text in absent]
@@ -124,7 +124,7 @@ def _write(draft: Path, name: str, findings: Findings, histories: Histories, sou
 
 
 def _file_parts(findings: Findings) -> list[str]:
-    """Each task's part of file names: different for each, also where case does not count."""
+    """Return each task's part of file names, unique also on file systems that ignore case."""
     parts: list[str] = []
     for found in findings.tasks:
         part = start = slug(found.task.name)
