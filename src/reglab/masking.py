@@ -26,6 +26,7 @@ _TOKEN_IN_TEXT = re.compile(r"(\bhttps?://)[^\s:/?#@'\"]+@", re.IGNORECASE)
 _QUERY_IN_TEXT = re.compile(rf"([?&][\w.-]*(?:{_NAMES})[\w.-]*=)[^&;?#\s'\"]+", re.IGNORECASE)
 _OVERRIDE = re.compile(r"(\+{0,2}tracking\.uri)=(.*)", re.DOTALL)
 _SECTION = re.compile(r"(\+{0,2}tracking)=(\s*\{.*)", re.DOTALL)
+_SEVERAL = "tracking.uri: names several stores, and a command has one; give one URI"
 _DATABASES = ("postgres", "mysql", "mariadb", "mssql", "oracle", "sqlite")
 # Of a URI's query only these values are shown.
 _SHOWN = {"mode", "cache", "timeout", "uri", "vfs", "nolock", "immutable", "sslmode", "ssl_mode", "sslrootcert", "host"}
@@ -147,6 +148,8 @@ def _typed_uri(argument: str) -> str | None:
     """
     if _SECTION.fullmatch(argument):
         inside = _parsed(argument)
+        if isinstance(inside, list) and any(redact(one) != one for one in inside):
+            raise ConfigError(_SEVERAL)
         uri = inside.get("uri") if isinstance(inside, Mapping) else None
         return uri if isinstance(uri, str) else None
     if (override := _OVERRIDE.fullmatch(argument)) is None:
@@ -156,7 +159,7 @@ def _typed_uri(argument: str) -> str | None:
         several = _parsed(argument)
         if isinstance(several, list) and (listed or sum("://" in one for one in several) > 1):  # not one with a comma
             if any(map(holds_secret, several)):
-                raise ConfigError("tracking.uri: names several stores, and a command has one; give one URI")
+                raise ConfigError(_SEVERAL)
             return None
     return _unquoted(override[2])
 

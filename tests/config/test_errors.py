@@ -257,6 +257,8 @@ WRONG = {
     "data=[digits,wine]": "data=[digits,wine]: must be one option, not a list; in a sweep (-m) several are data=digits",
     "data=wine data.name=x": "data.name=x: the name of data=wine is fixed; leave it out",
     "model.name=x": "model.name=x: the name of model=mlp is fixed; leave it out",
+    "model=llama_small data=python_docs model.name=llama": "model.name=llama: the name of model=llama_small is fixed",
+    "scheduler.name=foo": "scheduler.name=foo: the name of scheduler=none is fixed",
     "optimizer=sgd optimizer.name=x": "optimizer.name=x: the name of optimizer=sgd is fixed; leave it out",
     "trainer=[fast]": "trainer=[fast]: must be one option, not a list: trainer=fast",
     "experiment=[seed_l2,decoder]": "experiment=[seed_l2,decoder]: must be one option, not a list",
@@ -282,7 +284,7 @@ WRONG = {
     "regularizer=l1 regularizer._space_.l1.strength.low=5": (
         "regularizer._space_.l1.strength.low=5: ranges are searched by studies; set study.space.regularizer.l1.strength"
     ),
-    "data.label_noise=1e-30": "data.label_noise=1e-30: replaces no label, of however many rows",
+    "data.label_noise=1e-30": "data.label_noise=1e-30: is too small to replace any label",
     "+trainer.min_epochs=5": "+trainer.min_epochs=5: training does not end early; add regularizer=early_stopping",
     "+trainer.min_steps=5": "+trainer.min_steps=5: training does not end early",
     "+trainer.benchmark=true": "+trainer.benchmark=true: is for GPUs",
@@ -319,11 +321,11 @@ WITHOUT_EFFECT = {
     "generate temperature=0 top_k=3": "top_k=3: nothing is drawn at temperature=0",
     "generate generation.seed=0": "generation.seed=0: nothing is drawn at temperature=0",
     "generate passes=8": "passes=8: needs train_mode=true",
-    "generate tracking.experiment=a run_id=a1b2": "tracking.experiment=a: is where the best run is looked for",
-    "export run_id=a1b2 tracking.experiment=a": "tracking.experiment=a: is where the best run is looked for",
-    "study -m seeds=3 study.seeds=5": "study.seeds=5: seeds is typed, too, and counts; leave out one",
+    "generate tracking.experiment=a run_id=a1b2": "tracking.experiment=a: selects where to look for the best run",
+    "export run_id=a1b2 tracking.experiment=a": "tracking.experiment=a: selects where to look for the best run",
+    "study -m seeds=3 study.seeds=5": "study.seeds=5: seeds is typed too and takes precedence; leave out one",
     "generate tracking={weights:none}": "tracking.weights=none: no such key",
-    "ui tracking.uri=http://127.0.0.1:1 ui.port=5001": "ui.port=5001: tracking.uri has a server of its own",
+    "ui tracking.uri=http://127.0.0.1:1 ui.port=5001": "ui.port=5001: tracking.uri is a server",
 }
 
 
@@ -402,6 +404,7 @@ RIGHT = [
     "experiment=seed_dropout",
     "--cfg job data=csv",
     "data=wine data.name=wine",
+    "model=llama_small data=python_docs model.name=llama_small",
     "model=torch model.target=my_net.Net model.name=x --cfg job",
     "optimizer._target_=torch.optim.RMSprop optimizer.name=rmsprop ~optimizer.betas --cfg job",
 ]

@@ -85,7 +85,7 @@ def test_a_test_part_of_its_own(tmp_path: Path, parts: tuple[str, ...], held_out
         assert {(image * 255).round().numpy().tobytes() for image in data.test.inputs} == own
         assert data.remarks == ()
         (remark,) = ready(tmp_path).remarks
-        assert remark.startswith(f"the parts {parts[0]} and {parts[1]} are pooled and split anew")
+        assert remark.startswith(f"the parts {parts[0]} and {parts[1]} are pooled and split again")
         assert f"data.test_fraction=null tests on {parts[1]}" in remark
 
 

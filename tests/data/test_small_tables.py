@@ -287,6 +287,11 @@ def test_columns_that_say_too_much_are_reported(tmp_path: Path, case: str) -> No
     assert ready(tmp_path / "t.csv", content, ignore=[name]).remarks == ()
 
 
+def test_a_column_of_one_fraction_is_no_row_number(tmp_path: Path) -> None:
+    data = ready(tmp_path / "t.csv", lines(lambda i: f"0.5,{REAL[i]},{LABEL[i]}", "a,b,y"))
+    assert not any("row numbers" in remark for remark in data.remarks)
+
+
 def test_values_that_no_training_row_has_are_reported(tmp_path: Path) -> None:
     data = ready(tmp_path / "t.csv", lines(lambda i: f"k{i % 50},{i % 2}", rows=102))
     assert any("column 'a': over 10%" in remark for remark in data.remarks)

@@ -258,7 +258,7 @@ def test_a_module_set_to_eval_after_the_measurement_is_warned_of() -> None:
 
     messages, _ = warned(Frozen(), [Dropout(p=0.5), L2(strength=0.1)])
     assert len(messages) == 1
-    assert "dropout: no effect in step 1," in messages[0]
+    assert "dropout: no effect in batch 0 of epoch 0," in messages[0]
 
     class Later(Logging):
         def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -266,7 +266,7 @@ def test_a_module_set_to_eval_after_the_measurement_is_warned_of() -> None:
 
     messages, _ = warned(Later(), [Dropout(p=0.5), L2(strength=0.1)])
     assert len(messages) == 1
-    assert "dropout: no effect in step 3," in messages[0]
+    assert "dropout: no effect in batch 2 of epoch 0," in messages[0]
     module = Logging()
     assert warned(module, [Dropout(p=0.5), L2(strength=0.1)])[0] == []
     assert not any(part._forward_pre_hooks for part in module.modules())

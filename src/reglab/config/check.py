@@ -105,25 +105,33 @@ def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
         section, _, inner = key.partition(".")
         if inner != "name" or section not in _NAMED or f"{section}._target_" in keys:
             continue
-        fixed = _fixed_names(section).get(str(plain[section]["_target_"]), [])
-        if fixed and [plain[section]["name"]] != fixed:
-            options = " or ".join(f"{section}={name}" for name in fixed)
+        names = _fixed_names(section)
+        chosen = [value for typed, value in zip(keys, overrides, strict=True) if typed == section]
+        option = chosen[-1].partition("=")[2] if chosen else None
+        target = str(plain[section].get("_target_"))
+        fixed = {option: names[option]} if option in names else {o: n for o, n in names.items() if n[0] == target}
+        if fixed and plain[section]["name"] not in {name for _, name in fixed.values()}:
+            options = " or ".join(f"{section}={option}" for option in fixed)
             raise ConfigError(f"{override}: the name of {options} is fixed; leave it out")
 
 
 @functools.cache
-def _fixed_names(section: str) -> dict[str, list[str]]:
-    """Return the names of a group's options by class, without classes whose name a run sets (after its file)."""
-    found: dict[str, list[str]] = {}
+def _fixed_names(section: str) -> dict[str, tuple[str, str]]:
+    """Return class and name of a group's options, without classes whose name a run sets (after its file)."""
+    files = {
+        path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        for path in sorted((CONF / section).glob("*.yaml"))
+    }
+    found: dict[str, tuple[str, str]] = {}
     given = set()
-    for path in sorted((CONF / section).glob("*.yaml")):
-        file = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        name, target = file.get("name"), str(file.get("_target_"))
+    for option, file in files.items():
+        based = next((files[base] for base in file.get("defaults", ()) if base in files), {})
+        name, target = file.get("name"), str(file.get("_target_", based.get("_target_")))
         if name is None or "${" in name:
             given.add(target)
         else:
-            found.setdefault(target, []).append(name)
-    return {target: names for target, names in found.items() if target not in given}
+            found[option] = (target, name)
+    return {option: (target, name) for option, (target, name) in found.items() if target not in given}
 
 
 def _resolved(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:

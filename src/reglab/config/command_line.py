@@ -50,7 +50,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
         if key.startswith("hydra.") and key.split(".")[1] not in HydraConf.__dataclass_fields__:
             raise ConfigError(f"{typed}: Hydra has no such key; leave it out (--hydra-help)")
         if key == "hydra.launcher.n_jobs" and "workers" in given:
-            raise ConfigError(f"{typed}: workers is typed, too, and counts; leave out one")
+            raise ConfigError(f"{typed}: workers is typed too and takes precedence; leave out one")
         if key.startswith("hydra.job.env_set"):
             raise ConfigError(f"{typed}: would be set after the checks, and not be tracked; set variables in the shell")
         if key.startswith("regularizer._"):

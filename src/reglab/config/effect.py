@@ -58,7 +58,9 @@ def _hidden(plain: Plain) -> bool:
 
 _EARLY = _unless(_ends_early, "training does not end early; add regularizer=early_stopping, or leave it out")
 _LAYERS = _unless(_hidden, "the network has no hidden layer (model.hidden_sizes=[]); leave it out")
-_BEST = _unless(lambda c: not c["run_id"], "is where the best run is looked for, and run_id names one; leave out one")
+_BEST = _unless(
+    lambda c: not c["run_id"], "selects where to look for the best run, and run_id names a run; leave out one"
+)
 _DRAWN = "nothing is drawn at temperature=0; give temperature=1, or leave it out"
 
 _RULES: dict[str, dict[str, Reason]] = {
@@ -78,20 +80,21 @@ _RULES: dict[str, dict[str, Reason]] = {
             lambda c: c["data"].get("tokenizer") == "bpe", "is for data.tokenizer=bpe; use that, or leave it out"
         ),
         "data.split_seed": _unless(
-            lambda c: c["data"].get("split_by") != "time", "data.split_by=time draws no rows; leave it out"
+            lambda c: c["data"].get("split_by") != "time", "data.split_by=time uses no seed; leave it out"
         ),
         "data.test_fraction": _unless(
             lambda c: c["data"].get("test_fold") is None or c["data"]["test_fraction"] == 0,
-            "data.test_fold names the test; leave it out",
+            "the test rows are those of data.test_fold; leave it out",
         ),
         "data.val_fraction": _unless(
             lambda c: c["data"].get("val_fold") is None or c["data"]["val_fraction"] == 0,
-            "data.val_fold names the validation rows; leave it out",
+            "the validation rows are those of data.val_fold; leave it out",
         ),
     },
     "study": {
         "study.seeds": _unless(
-            lambda c: c["seeds"] in (None, c["study"]["seeds"]), "seeds is typed, too, and counts; leave out one"
+            lambda c: c["seeds"] in (None, c["study"]["seeds"]),
+            "seeds is typed too and takes precedence; leave out one",
         ),
     },
     "export": {"tracking.experiment": _BEST},
@@ -105,7 +108,7 @@ _RULES: dict[str, dict[str, Reason]] = {
     "ui": {
         "ui.port": _unless(
             lambda c: not locate(c["tracking"]["uri"]).uri.startswith("http"),
-            "tracking.uri has a server of its own, and none is started; leave it out",
+            "tracking.uri is a server, so none is started; leave it out",
         )
     },
 }

@@ -37,9 +37,7 @@ def check_axes(
     if not (_number(label_noise) and 0 <= label_noise <= 1):
         raise ConfigError(f"data.label_noise={label_noise}: must lie between 0 and 1 (share of training rows)")
     if 0 < label_noise * _MOST_ROWS < 1:
-        raise ConfigError(
-            f"data.label_noise={label_noise}: replaces no label, of however many rows; raise it, or set 0"
-        )
+        raise ConfigError(f"data.label_noise={label_noise}: is too small to replace any label; raise it, or set 0")
     for key, share in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
         if share is None and key == "test_fraction":
             continue

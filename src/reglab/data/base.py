@@ -177,10 +177,10 @@ class TensorData(pl.LightningDataModule):
         if held_out:
             yield f"the parts {listed(pooled)} are pooled; validation rows are drawn from them by data.split_seed"
         elif source.splitter is not None or not source.held_out:
-            yield f"the parts {listed(pooled)} are pooled and split anew"
+            yield f"the parts {listed(pooled)} are pooled and split again"
         else:
             yield (
-                f"the parts {listed(pooled)} are pooled and split anew by data.split_seed; data.test_fraction=null "
+                f"the parts {listed(pooled)} are pooled and split again by data.split_seed; data.test_fraction=null "
                 f"tests on {pooled[-1]}"
             )
 

@@ -101,8 +101,9 @@ def _check_files(folder: Path, path: str) -> None:
     if _is_saved(folder):  # such a folder lists its files
         return
     for place, folders, _ in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
         for name in folders:
-            if not is_visible(name) and not name.startswith((".", "__")) and any(Path(place, name).rglob("*")):
+            if not is_visible(name) and any(Path(place, name).rglob("*")):
                 raise ConfigError(
                     f"data.path={path}: holds the folder {Path(place, name).relative_to(folder)}, which a system "
                     "creates, and whose files the library datasets would read as data; remove it"

@@ -60,10 +60,12 @@ def _identifier(values: np.ndarray) -> str | None:
     steps = np.diff(values)
     if (steps > 0).all() or (steps < 0).all():
         return f"{'whole ' * bool(whole)}numbers that rise or fall with the rows' order, as row numbers do"
-    if not whole:
+    if not whole and _varies(values):
         gaps = np.diff(np.sort(values))
         spaced = np.ptp(gaps) <= SPACED * gaps.mean()
         return "evenly spaced numbers, another in each row, as scaled row numbers are" if spaced else None
+    if not whole:
+        return None
     distinct = len(np.unique(values))
     if distinct >= DISTINCT * len(values) and np.ptp(values) <= 10 * len(values):
         return "another whole number in each row, as an identifier has"

@@ -85,7 +85,7 @@ def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -
         publish(store, parent_id, folder=Path(folder) if folder else None, **asked)
     except ConfigError as error:
         raise_if_stopped()  # a signal may have caused it
-        note(f"no report: {error} (the runs are kept: start again with that mended)")
+        note(f"no report: {error} (the runs are kept; correct this and start again)")
         return False
     raise_if_stopped()  # before the parent is closed as FINISHED
     return True

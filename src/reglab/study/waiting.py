@@ -45,7 +45,7 @@ def waited_for(plan: Plan, waiting: Sequence[Outcome], store: "Store") -> dict[s
             else:
                 lost.append(outcome)
         if lost:
-            _say_some([f"run {o.run_id} ({o.label}) was left undone by its process: trained here" for o in lost])
+            _say_some([f"run {o.run_id} ({o.label}) was not finished by its process: trained here" for o in lost])
             break
         if running and (shown is None or time.monotonic() - shown >= _REPEAT_S):
             shown = time.monotonic()

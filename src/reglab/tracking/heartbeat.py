@@ -99,5 +99,5 @@ def unknown(tags: Mapping[str, str]) -> str | None:
     if not owner.is_readable(tags.get(owner.TAG)):
         return f"its tag {owner.TAG} names no process"
     if owner.is_elsewhere(tags[owner.TAG]) and age(tags) is None:
-        return f"its tag {TAG} is no time of the past"
+        return f"its tag {TAG} is not a valid time"
     return None

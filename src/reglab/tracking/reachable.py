@@ -146,4 +146,4 @@ def _connection_problem(uri: str) -> str:
         if "timeout" in type(cause).__name__.lower():
             return _no_answer(_CONNECT_S)
         line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
-        return f"does not let us in ({line[:300]}); check user, password, database and parameters"
+        return f"refuses the connection ({line[:300]}); check user, password, database and parameters"

@@ -245,7 +245,7 @@ class _Guard:
         on = self._taken(lambda: _at(regularizer, strengths), attempt)
         off = self._taken(lambda: self._without(regularizer), attempt)
         if not off[0].isfinite().all():
-            raise UnmeasurableError("the loss of the first batch is not finite", this_batch=True)
+            raise UnmeasurableError("the loss of the batch is not finite", this_batch=True)
         difference = _distance(on, off)
         if difference == 0:
             return False

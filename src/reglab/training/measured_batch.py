@@ -36,7 +36,7 @@ def loss_of(trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: 
             output: Any = step(*arguments)
         made: Tensor | None = output["loss"] if isinstance(output, Mapping) else output
         if made is None:
-            raise UnmeasurableError("training_step returns no loss for the first batch", this_batch=True)
+            raise UnmeasurableError("training_step returns no loss for the batch", this_batch=True)
         return made
 
     return loss

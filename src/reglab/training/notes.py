@@ -71,7 +71,7 @@ def output_notes(model: nn.Module, inputs: Tensor) -> list[str]:
         return []
     return [
         "the outputs of the model are probabilities (at least 0, with a sum of 1), and the loss applies a softmax to "
-        "them once more, which keeps it far from 0; return logits, without softmax"
+        "them once more, so that it cannot come close to 0; return logits, without softmax"
     ]
 
 

@@ -112,8 +112,12 @@ class Regularize(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
         """Measure on the first batch that can show it that each regularizer has an effect."""
-        if not self._attempts:
-            return
+        if self._attempts:
+            self._measure(trainer, pl_module, batch, index)
+        if self._watches:
+            self._ran.clear()  # of evaluation, and of the measurement
+
+    def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
         first = self._attempts == _ATTEMPTS
         self._attempts -= 1
         step = self._first_step(trainer, pl_module, batch, index)
@@ -214,10 +218,12 @@ class Regularize(pl.Callback):
             penalty.backward()
         self._rates = effective_rates(optimizer)  # when the batch has ended, the schedule has moved it
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
         """What comes after the optimizer, where the batch ended a step."""
         if self._watches:
-            self._check_modes(trainer.global_step)
+            self._check_modes(f"batch {index} of epoch {trainer.current_epoch}")
         if outputs:  # not where training_step skips the batch
             self._check_called()
         if trainer.global_step != self._seen:
@@ -239,17 +245,16 @@ class Regularize(pl.Callback):
             if part.training:
                 self._watches.append(part.register_forward_pre_hook(note(place)))
 
-    def _check_modes(self, steps: int) -> None:
+    def _check_modes(self, batch: str) -> None:
         for regularizer in self.regularizers if not all(self._ran.values()) else ():
             ran = {hook.place: self._ran[hook.place] for hook in regularizer.hooks if hook.place in self._ran}
             if ran and not any(ran.values()) and regularizer.name not in self._asleep:
                 self._asleep.add(regularizer.name)
                 names = ", ".join(name or "the module" for name in list(ran)[:3])
                 rank_zero_warn(
-                    f"Regularize: {regularizer.name}: no effect in step {steps}, which runs {names} in eval mode; call "
+                    f"Regularize: {regularizer.name}: no effect in {batch}, which runs {names} in eval mode; call "
                     "eval() neither in a hook of training nor in training_step"
                 )
-        self._ran.clear()
 
     def _check_called(self) -> None:
         if self._waiting and not self._called:

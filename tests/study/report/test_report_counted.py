@@ -135,9 +135,9 @@ def test_runs_of_another_kind_of_task_are_left_out() -> None:
 def test_runs_without_the_tags_that_a_report_needs_are_left_out() -> None:
     whole = accuracies({"none": NONE, "l1": UP})
     strange = [Rec("x", tags={"strategy": "l1", "seed": "0"}), Rec("y", tags={"strategy": "l1", "seed": "1"})]
-    assert found([*whole, *strange]).left_out == ["2 runs were left out for want of the tag data."]
+    assert found([*whole, *strange]).left_out == ["2 runs were left out because of missing tag data."]
     strange.append(Rec("z"))
-    told = "3 runs were left out for want of the tags strategy, data and seed."
+    told = "3 runs were left out because of missing tags strategy, data and seed."
     assert found([*whole, *strange]).left_out == [told]
 
 

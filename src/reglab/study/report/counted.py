@@ -74,7 +74,9 @@ def count(records: Sequence[Record], metric: str) -> Counted:
     runs = [r for r in records if r.tags.get("phase") not in ("parent", "tune")]
     tuning = sum(r.tags.get("phase") == "tune" for r in records)
     if tuning:
-        result.left_out.append(f"{tuning} tuning {_runs(tuning)} left out: what chose cannot judge.")
+        result.left_out.append(
+            f"{tuning} tuning {_runs(tuning)} left out: they selected the strengths, so they cannot evaluate them."
+        )
     apart = Counter(r.tags.get("phase") for r in runs if "undeclared" in r.tags)
     if confirmed := apart.pop("confirm", 0):
         result.left_out.append(
@@ -93,7 +95,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
         missing = len(runs) - len(whole)
         wanted = [tag for tag in _NEEDED if any(not r.tags.get(tag) for r in runs)]
         tags = f"tag{'s' if len(wanted) > 1 else ''} {listed(wanted)}"
-        result.left_out.append(f"{missing} {_runs(missing)} left out for want of the {tags}.")
+        result.left_out.append(f"{missing} {_runs(missing)} left out because of missing {tags}.")
     whole = _of_one_code(whole, result)
     repeated, retried = 0, Counter[str]()
     for group in _identities(whole):
