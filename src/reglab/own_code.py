@@ -228,12 +228,26 @@ def _found(name: str, key: str) -> _Closure:
             if found.file is None or found.file.suffix != ".py":
                 continue
             package = one if found.folders else one.rpartition(".")[0]
-            for other, taken in imports(_compiled(found.file, key), package):
+            code = _compiled(found.file, key)
+            if by_path := _BY_PATH & _names(code):
+                raise ConfigError(
+                    f"{key}: {found.file.name} runs a file by its path ({min(by_path)}), whose code would not be part "
+                    "of a run's identity; import it as a module"
+                )
+            for other, taken in imports(code, package):
                 todo.append(other)
                 if "*" in taken and (there := find(other, key)) is not None:
                     todo += [f"{other}.{inner}" for inner in _inside(there)]
                 todo += [f"{other}.{inner}" for inner in taken if inner != "*"]
     return modules, frozenset(outside)
+
+
+_BY_PATH = {"spec_from_file_location", "SourceFileLoader", "run_path"}  # of importlib and runpy
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (_names(const) for const in code.co_consts if isinstance(const, CodeType))
+    return set(code.co_names).union(*inner)
 
 
 def _with_packages(name: str) -> list[str]:

@@ -161,6 +161,12 @@ def test_what_cannot_be_foreseen_is_refused(folder: Path) -> None:
         ConfigError, match=r"^model.target=net.Net: imports hidden by a computed name.*as in import hidden$"
     ):
         made()
+    for by_path in ("importlib.util.spec_from_file_location('hidden', 'hidden.py')", "runpy.run_path('hidden.py')"):
+        write(folder, "import helper")
+        (folder / "helper.py").write_text(f"import importlib.util, runpy\ndef load():\n    return {by_path}")
+        with pytest.raises(ConfigError, match=r"^model.target=net.Net: helper.py runs a file by its path"):
+            names()
+    (folder / "helper.py").unlink()
     write(folder, "import importlib, hidden\nhidden = importlib.import_module('hid' + 'den')")
     made()
     assert names() == {"net", "hidden"}

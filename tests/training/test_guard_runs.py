@@ -72,8 +72,9 @@ def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_c
     data = build_data(cfg)
     with pytest.raises(ConfigError, match=r"^model=tests\.training\.networks\.UnseededInTraining: .*could be repeated"):
         check_fit(cfg, build_model(cfg, data), data)
-    drawing = compose_cfg("model=torch", NETWORKS + "Drawing", "data=wine")  # from the global generators
-    check_fit(drawing, build_model(drawing, data), data)
+    for network in ("Drawing", "Caching"):  # from the global generators; from what the network keeps
+        cfg = compose_cfg("model=torch", NETWORKS + network, "data=wine")
+        check_fit(cfg, build_model(cfg, data), data)
 
 
 def test_a_network_that_returns_probabilities_is_remarked(compose_cfg: Compose) -> None:

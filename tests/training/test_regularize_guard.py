@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from reglab import L2, SAM, Dropout, MaxNorm, Regularize
 from reglab.errors import ConfigError
-from reglab.regularizers import DropConnect, GradientClipping, GradientNoise, Regularizer
+from reglab.regularizers import DropConnect, GradientClipping, GradientNoise, Regularizer, SpectralNorm
 from reglab.training import regularize
 from reglab.training.modes import parts_in_eval
 
@@ -302,7 +302,9 @@ def test_a_later_batch_is_measured_where_the_first_has_no_loss() -> None:
     assert ["not measured" in message for message in messages] == [True]
 
 
-@pytest.mark.parametrize("method", [SAM(rho=0.1), GradientNoise(eta=0.1), GradientClipping(max_norm=0.1)])
+@pytest.mark.parametrize(
+    "method", [SAM(rho=0.1), GradientNoise(eta=0.1), GradientClipping(max_norm=0.1), SpectralNorm()]
+)
 def test_sparse_gradients_are_refused_by_what_changes_gradients(method: Regularizer) -> None:
     with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: needs dense gradients"):
         fitted(Bags(), [method])

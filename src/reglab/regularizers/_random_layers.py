@@ -21,6 +21,8 @@ def _drawn(module: nn.Module) -> str:
     kind = type(module).__name__.lower()
     if isinstance(module, _DropoutNd) or "drop" in kind or "stochastic" in kind:
         p = getattr(module, "p", getattr(module, "drop_prob", None))
-        return "unknown p" if p is None else f"p={p:g}" if p > 0 else ""
+        if p is not None:
+            return f"p={p:g}" if p > 0 else ""
+        return "unknown p" if next(module.parameters(), None) is None else ""  # a network may be named NoDropout
     own = {key: value for key, value in vars(module).items() if "drop" in key.lower() and isinstance(value, float)}
     return ", ".join(f"{key}={value:g}" for key, value in own.items() if value > 0)

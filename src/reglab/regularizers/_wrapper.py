@@ -64,14 +64,7 @@ class Wrapper(Optimizer):
         Raises:
             ConfigError: one is sparse; changing only its stored rows would be a different method.
         """
-        found = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        for gradient in found:
-            if gradient.layout is not torch.strided:
-                raise ConfigError(
-                    f"regularizer={name}: needs dense gradients, and that of a weight of shape {tuple(gradient.shape)} "
-                    "is sparse; build its layer with sparse=False"
-                )
-        return found
+        return [dense(parameter.grad, name) for parameter in self.parameters if parameter.grad is not None]
 
     def step(self, closure: Closure | None = None) -> Any:
         """One step of the base."""
@@ -102,6 +95,24 @@ class Wrapper(Optimizer):
         self.base.load_state_dict(state_dict)
         if own := state_dict.get(type(self).__name__):
             self.load_own_state(own)
+
+
+def dense(gradient: Tensor, name: str) -> Tensor:
+    """Return the gradient.
+
+    Args:
+        gradient: of any shape.
+        name: of the regularizer that changes it.
+
+    Raises:
+        ConfigError: it is sparse.
+    """
+    if gradient.layout is not torch.strided:
+        raise ConfigError(
+            f"regularizer={name}: needs dense gradients, and that of a weight of shape {tuple(gradient.shape)} is "
+            "sparse; build its layer with sparse=False"
+        )
+    return gradient
 
 
 class Updates:

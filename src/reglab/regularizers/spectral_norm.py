@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from reglab.regularizers._layouts import Layout, UnitWise
 from reglab.regularizers._order import DIVISION
-from reglab.regularizers._wrapper import BeforeUpdate
+from reglab.regularizers._wrapper import BeforeUpdate, dense
 from reglab.regularizers.base import Weights, penalized
 
 FIRST_ITERATIONS = 100
@@ -105,6 +105,7 @@ class SpectralNorm(UnitWise):
         for name, weight, layout in self.laid_out(penalized(*self._model)):
             if name not in self._numbers or weight.grad is None:  # not yet, where it was frozen until now
                 continue
+            dense(weight.grad, self.name)
             if layout.axis == 0 and layout.blocks == 1:
                 along(weight.grad, weight, *self.vectors(name))
             else:

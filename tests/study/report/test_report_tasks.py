@@ -1,7 +1,10 @@
 """Several tasks: told apart, and put together."""
 
+from typing import Any
+
 import pytest
 
+from reglab.study.report.records import legible
 from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
 
 
@@ -13,6 +16,26 @@ def test_unlike_settings_are_tasks() -> None:
     findings = found(records)
     assert [f.task.name for f in findings.tasks] == ["digits (label_noise=0.0)", "digits (label_noise=0.3)"]
     assert lines(findings)["l1"].n == 2
+
+
+@pytest.mark.parametrize("feature", ["data.path", "data._target_", "data.target"])
+def test_two_data_sets_of_one_name_are_two_data_sets(feature: str) -> None:
+    def board(*names: str) -> list[Any]:
+        records: list[Rec] = []
+        for number, name in enumerate(names):
+            about = f'{{"{feature}": "{number}{number}", "model._target_": "reglab.models.MLP"}}'
+            better = [v + 0.01 * (number + 1) for v in NONE]
+            records += accuracies({"none": NONE, "l1": better}, data=name, setting=str(number), about=about)
+        return list(found(records).lines)
+
+    assert board("t", "t") == board("a", "b")
+
+
+def test_a_name_of_megabytes_is_shortened_and_told_from_others() -> None:
+    long = "B" * 2_000_000
+    names = [legible(rec(name, 0, {"test/accuracy": 0.5})).tags["strategy"] for name in (long, f"{long}C", "l1")]
+    assert [len(name) for name in names] == [200, 200, 2]
+    assert len(set(names)) == 3
 
 
 def test_models_are_told_apart_without_a_setting() -> None:

@@ -16,7 +16,7 @@ from reglab.study.report.rows import Grid, Row, grid
 from reglab.study.report.select import Choice, choose
 from reglab.study.report.splits import Splits, missing_cells, proofs, splits
 from reglab.study.report.studied import Studied
-from reglab.study.report.tasks import Task, key_of, split
+from reglab.study.report.tasks import Task, data_sets, key_of, split
 from reglab.study.report.tuning import TaskTuning, with_tuning
 from reglab.study.report.weaknesses import made_by_the_stop, unclaimed, untold
 from reglab.wording import listed
@@ -102,7 +102,7 @@ def find(
         failures = [f for f in counted.failures if key_of(f.record) == task.key or (alone and f.data == task.data)]
         one = _of_task(task, failures, question)
         found.append(one if study is None else with_tuning(one, study, records, question))
-    data = [task.data for task in tasks]
+    data = data_sets(tasks)
     board = overall([f.lines for f in found], question, data) if len(found) > 1 else None
     weak, many = [], None
     if board is not None:

@@ -1,11 +1,14 @@
 """What a report reads of a tracked run."""
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from reglab.streams import visible
+
+_LONGEST = 200  # characters of a name: a longer one is no name, and drawing it takes minutes
 
 
 class Record(Protocol):
@@ -41,10 +44,18 @@ class _Legible:
 def legible(record: Record) -> Record:
     """The record with escapes for what a page, a picture or a terminal would act on instead of showing it."""
     tags, params = legible_values(record.tags), legible_values(record.params)
+    tags |= {tag: shortened(tags[tag]) for tag in ("strategy", "data") if tag in tags}
     if (tags, params) == (record.tags, record.params):
         return record
     times = (record.started, record.ended)
     return _Legible(record.run_id, record.status, tags, params, record.metrics, *times)
+
+
+def shortened(name: str) -> str:
+    """Return a name of `_LONGEST` characters at most: of a longer one the begin, and a digest that tells it apart."""
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 10]}… {hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def legible_values(values: Any) -> Any:

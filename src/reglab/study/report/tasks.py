@@ -28,6 +28,11 @@ class Task:
         return self.key[0]
 
     @property
+    def source(self) -> tuple[str, ...]:
+        """What the data are, whatever the setting: the name, its class, the content of files, and the target."""
+        return (self.data, *(self.about.get(feature, "") for feature in ("data", "path", "root", "target")))
+
+    @property
     def slug(self) -> str:
         """The name as part of a file's name."""
         return re.sub(r"[^A-Za-z0-9.]+", "-", self.name).strip("-.") or "task"
@@ -45,6 +50,17 @@ def split(records: Sequence[Record]) -> list[Task]:
         name = f"{data} ({label})" if label else data
         tasks.append(Task(name, (data, setting), rivals[setting], groups[data, setting]))
     return tasks
+
+
+def data_sets(tasks: Sequence[Task]) -> list[str]:
+    """Return the name of each task's data set, with a number where several data sets have one name."""
+    sources: dict[str, list[tuple[str, ...]]] = {}
+    for task in tasks:
+        own = sources.setdefault(task.data, [])
+        if task.source not in own:
+            own.append(task.source)
+    numbers = ((task, sources[task.data].index(task.source) + 1) for task in tasks)
+    return [f"{task.data} ({number})" if len(sources[task.data]) > 1 else task.data for task, number in numbers]
 
 
 def features(record: Record) -> dict[str, str]:
