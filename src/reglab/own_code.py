@@ -336,12 +336,26 @@ def load(target: str, key: str) -> Any:
             sys.meta_path.insert(0, _finder)
         _finder.folder = os.getcwd()
         sys.path.append(_finder.folder)  # at the end: an installed package that is imported later comes first
+    folders = own_folders()
     try:
-        return getattr(importlib.import_module(module), name, None)
+        made = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:
         reason = described(error)
         _forget()
         raise ConfigError(f"{where}: cannot be imported ({reason}); correct it") from error
+    if added := [folder for folder in own_folders() if folder not in folders]:
+        sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) not in added]
+        _forget()
+        raise ConfigError(
+            f"{where}: its code adds {added[0]} to sys.path, and modules there would not be part of a run's identity; "
+            f"set PYTHONPATH={added[0]} in the shell instead"
+        )
+    return made
+
+
+def loaded() -> list[ModuleType]:
+    """Return the user's modules that `load` has imported."""
+    return [sys.modules[name] for name in _finder.modules if name in sys.modules]
 
 
 def _stamp(module: Module) -> tuple[int, int]:

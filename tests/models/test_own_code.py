@@ -167,6 +167,12 @@ def test_what_cannot_be_foreseen_is_refused(folder: Path) -> None:
         with pytest.raises(ConfigError, match=r"^model.target=net.Net: helper.py runs a file by its path"):
             names()
     (folder / "helper.py").unlink()
+    (folder / "lib").mkdir()
+    (folder / "lib" / "far.py").write_text("")
+    write(folder, "import sys\nsys.path.insert(0, 'lib')\nimport far")
+    with pytest.raises(ConfigError, match=r"^model.target=net.Net: its code adds .*/lib to sys.path"):
+        made()
+    assert "lib" not in sys.path
     write(folder, "import importlib, hidden\nhidden = importlib.import_module('hid' + 'den')")
     made()
     assert names() == {"net", "hidden"}

@@ -72,8 +72,31 @@ class Caching(nn.Linear):
         self.seen: dict[str, list[Tensor]] = {"means": []}
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen["means"].append(x.detach().mean())
-        return super().forward(x) + torch.stack(self.seen["means"]).mean()
+        if self.training:
+            self.seen["means"].append(x.detach().mean())
+        return super().forward(x) + sum(self.seen["means"])
+
+
+class Adapting(nn.Linear):
+    """Follows its inputs in evaluation, too."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(*input_shape, outputs)
+        self.register_buffer("mean", torch.zeros(input_shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.mean.lerp_(x.detach().mean(0), 0.1)
+        return super().forward(x - self.mean)
+
+
+class RarelyDrawing(nn.Linear):
+    """Draws from a generator of its module of Python; what it draws shows in one pass of a hundred."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(*input_shape, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * 2 if self.training and _OUTSIDE.random() < 0.01 else x)
 
 
 class Probabilities(nn.Linear):
@@ -84,6 +107,19 @@ class Probabilities(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).softmax(-1)
+
+
+class Counted(nn.Linear):
+    """Counts its passes in its class, which all runs of a process share."""
+
+    passes = 0
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(*input_shape, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        Counted.passes += self.training
+        return super().forward(x) + (Counted.passes if self.training else 0)
 
 
 class SpareLazy(nn.Linear):

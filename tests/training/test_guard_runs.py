@@ -68,10 +68,16 @@ def test_a_network_that_is_random_in_evaluation_is_refused(compose_cfg: Compose)
 
 
 def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_cfg: Compose) -> None:
-    cfg = compose_cfg("model=torch", NETWORKS + "UnseededInTraining", "data=wine", "regularizer=none")
-    data = build_data(cfg)
-    with pytest.raises(ConfigError, match=r"^model=tests\.training\.networks\.UnseededInTraining: .*could be repeated"):
-        check_fit(cfg, build_model(cfg, data), data)
+    data = build_data(compose_cfg("data=wine"))
+    for network, reason in (
+        ("UnseededInTraining", "draws from tests.training.networks._OUTSIDE in training"),
+        ("RarelyDrawing", "draws from tests.training.networks._OUTSIDE in training"),
+        ("Counted", "two passes in training mode over the same rows .* differ"),
+        ("Adapting", "a pass in eval mode changes what later ones return"),
+    ):
+        cfg = compose_cfg("model=torch", NETWORKS + network, "data=wine", "regularizer=none")
+        with pytest.raises(ConfigError, match=rf"^model=tests\.training\.networks\.{network}: {reason}"):
+            check_fit(cfg, build_model(cfg, data), data)
     for network in ("Drawing", "Caching"):  # from the global generators; from what the network keeps
         cfg = compose_cfg("model=torch", NETWORKS + network, "data=wine")
         check_fit(cfg, build_model(cfg, data), data)

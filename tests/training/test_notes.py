@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reglab.models import MLP
 from reglab.regularizers import L2, EarlyStopping, Lookahead, Regularizer
-from reglab.training.notes import too_short
+from reglab.training.notes import baseline_notes, too_short
 from reglab.training.run import run
 from tests.conftest import Compose
 
@@ -222,3 +222,16 @@ def test_it_is_tagged_before_training(compose_cfg: Compose, store_uri: str) -> N
     result = run(compose_cfg("trainer=fast", "regularizer=lookahead", "regularizer.lookahead.k=1000"))
     tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
     assert tags["no_effect"].startswith("lookahead: no effect, for training ends before it acts")
+
+
+def test_layers_in_a_plain_list_are_named() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(2, 2)
+            self.layers = [nn.Linear(2, 2), self.last]
+            self.known = {"last": self.last, "act": nn.ReLU()}
+
+    (note,) = baseline_notes(Net())
+    assert "layers; hold them in nn.ModuleList" in note
+    assert "known" not in note

@@ -6,15 +6,18 @@ same weights and random numbers. All state is restored afterwards.
 """
 
 import copy
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reglab.errors import ConfigError
+from reglab.own_code import loaded
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers.base import Regularizer
 from reglab.seeding import seeded
@@ -138,6 +141,50 @@ def check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
             f"{key}: two passes in eval mode over the same rows differ, so validation and test would be figures of one "
             "random draw; draw only in training mode, as F.dropout(x, p, training=self.training) and nn.Dropout do"
         )
+    with Snapshot([model]) as snapshot, torch.no_grad(), seeded(0, "evaluation"):
+        first, second = _fresh(model, snapshot), _fresh(model, snapshot)
+        with in_mode(second, training=False):
+            second(inputs.clone())
+        outputs = []
+        for network in (first, second):
+            with in_mode(network, training=False):
+                outputs.append(_prints(tensors_of(network(inputs.clone()))))
+    if second is not model and _distance(*outputs) > 100 * _eps(inputs):
+        raise ConfigError(
+            f"{key}: a pass in eval mode changes what later ones return, so results would depend on how often the "
+            "network is evaluated; change its state only in training mode (if self.training)"
+        )
+
+
+def _fresh(model: nn.Module, snapshot: Snapshot) -> nn.Module:
+    """Return a copy of the model as it was, with all that it holds; itself, restored, if it cannot be copied."""
+    snapshot.restore()
+    try:
+        return copy.deepcopy(model)
+    except Exception:
+        return model
+
+
+def _eps(inputs: Tensor) -> float:
+    return torch.finfo(inputs.dtype if inputs.is_floating_point() else torch.float32).eps
+
+
+def _states() -> dict[str, str]:
+    """Return the states of the random generators that the user's modules of Python hold."""
+    return {
+        f"{module.__name__}.{name}": repr(_state(value))
+        for module in loaded()
+        for name, value in list(vars(module).items())
+        if isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState | random.Random)
+    }
+
+
+def _state(generator: Any) -> object:
+    if isinstance(generator, torch.Generator):
+        return generator.get_state().tolist()
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.getstate() if isinstance(generator, random.Random) else generator.get_state(legacy=False)
 
 
 @torch.no_grad()
@@ -154,23 +201,21 @@ def check_seeded(key: str, model: nn.Module, inputs: Tensor) -> None:
     """
 
     def taken() -> Tensor:
-        snapshot.restore()
-        with suppress(Exception), seeded(0, "training"):  # what cannot be copied is restored as far as it can be
-            return passed(copy.deepcopy(model).train())
-        with seeded(0, "training"), in_mode(model, training=True):
-            return passed(model)
+        network = _fresh(model, snapshot)
+        with seeded(0, "training"), in_mode(network, training=True):
+            return _prints(tensors_of(network(inputs.clone())))
 
-    def passed(network: nn.Module) -> Tensor:
-        return _prints(tensors_of(network(inputs.clone())))
-
-    rounding = 100 * torch.finfo(inputs.dtype if inputs.is_floating_point() else torch.float32).eps
+    remedy = "draw from the global generators of torch, numpy or random, which the seed sets"
+    before = _states()
     with Snapshot([model]) as snapshot:
-        if _distance(taken(), taken()) > rounding:
-            raise ConfigError(
-                f"{key}: two passes in training mode over the same rows with the same random numbers differ, so no run "
-                "could be repeated; draw from the global generators of torch, numpy or random, which the seed sets, "
-                "and keep in the module what one pass leaves for the next"
-            )
+        differ = _distance(taken(), taken()) > 100 * _eps(inputs)
+    if drawn := [name for name, state in _states().items() if state != before[name]]:
+        raise ConfigError(f"{key}: draws from {drawn[0]} in training, which no seed sets for a run; {remedy}")
+    if differ:
+        raise ConfigError(
+            f"{key}: two passes in training mode over the same rows with the same random numbers differ, so no run "
+            f"could be repeated; {remedy}, and keep in the network what one pass leaves for the next"
+        )
 
 
 @torch.no_grad()

@@ -53,7 +53,26 @@ def baseline_notes(model: nn.Module) -> list[str]:
         )
     if frozen := [name for name, _ in parts_in_eval(model)]:
         notes.append(f"these parts of the model stay in eval mode in training, under every strategy: {_some(frozen)}")
+    if hidden := _unregistered(model):
+        notes.append(
+            f"layers in a plain list or dictionary are neither trained nor regularized: {_some(hidden)}; hold them in "
+            "nn.ModuleList or nn.ModuleDict"
+        )
     return notes
+
+
+def _unregistered(model: nn.Module) -> list[str]:
+    """Names of attributes with modules that have parameters and are no part of the model."""
+    known = set(model.modules())
+    found = []
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+            if key not in ("_modules", "_parameters", "_buffers") and any(
+                isinstance(one, nn.Module) and one not in known and any(True for _ in one.parameters()) for one in inner
+            ):
+                found.append(f"{name}.{key}".lstrip("."))
+    return found
 
 
 @torch.no_grad()
