@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LOCK_S = 120.0  # seconds; no regular holder of the lock takes longer
 _POLL_S = 0.1
+_CONNECT_S = 15.0  # a database server that does not answer, as one that hangs
 _held: dict[tuple[str, str], "tuple[Connection, int]"] = {}  # advisory locks of this process, and how often
 _own = threading.RLock()
 
@@ -40,7 +41,7 @@ def locked(place: Place, of: str = "", *, timeout: float = LOCK_S) -> Iterator[N
         timeout: seconds; -1: no limit.
 
     Raises:
-        StoreLost: another process has held it for `timeout` seconds.
+        StoreLost: another process has held it for `timeout` seconds, or the database does not answer.
     """
     if place.is_postgresql:
         with _own:
@@ -92,12 +93,15 @@ def _take(place: Place, of: str, timeout: float) -> None:
     from sqlalchemy import create_engine, text
     from sqlalchemy.pool import NullPool
 
+    from reglab.tracking.client import patiently  # which imports MLflow
+
     key = (place.uri, of)
     if key in _held:
         connection, depth = _held[key]
         _held[key] = (connection, depth + 1)
         return
-    connection = create_engine(place.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect()
+    connect = create_engine(place.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect
+    connection = patiently(place, connect, limit=_CONNECT_S)
     began, announced = time.monotonic(), False
     try:
         while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _number(of)}).scalar():
