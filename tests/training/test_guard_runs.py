@@ -13,7 +13,7 @@ from reglab.tracking import queries
 from reglab.tracking.store import open_store
 from reglab.training.build import build_data, build_model, build_task, check_effects, remarked
 from reglab.training.fit import Fit
-from reglab.training.guard import evaluation_differs
+from reglab.training.repeatable import evaluation_differs
 from reglab.training.run import run
 from reglab.training.trial import check_fit
 from tests.conftest import Compose

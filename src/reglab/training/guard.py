@@ -6,30 +6,26 @@ same weights and random numbers. All state is restored afterwards.
 """
 
 import copy
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reglab.errors import ConfigError
-from reglab.own_code import loaded
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers.base import Regularizer
 from reglab.seeding import seeded
 from reglab.training.fit import Fit
-from reglab.training.modes import in_mode, parts_in_eval
+from reglab.training.modes import parts_in_eval
 from reglab.training.notes import is_off
+from reglab.training.repeatable import ROUNDING, UNSEEDED, distance, evaluation_differs, prints
 from reglab.training.snapshot import Snapshot
 
 RATE = 0.1  # of the optimizer of measured steps: what acts by a share of the rate shows in single precision
 TRIES = 3  # random numbers with which a method may show an effect at its probe strengths
-ROUNDING = 10.0  # times the difference of two equal steps: less is the rounding of kernels that are not deterministic
-UNSEEDED = 1e-3  # relative difference of two equal steps that no rounding explains
 
 _STEP_HOOKS = ("transform_batch", "loss", "before_step", "after_step", "wrap_optimizer")
 
@@ -125,119 +121,6 @@ class _Try(NamedTuple):
     seed: int = 0
 
 
-def check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
-    """Refuse a network whose passes in eval mode over the same rows differ; its state is restored.
-
-    Args:
-        key: names the network.
-        model: in any mode.
-        inputs: a few examples (rows, ...).
-
-    Raises:
-        ConfigError: names the remedy.
-    """
-    if evaluation_differs(model, lambda: model(inputs)):
-        raise ConfigError(
-            f"{key}: two passes in eval mode over the same rows differ, so validation and test would be figures of one "
-            "random draw; draw only in training mode, as F.dropout(x, p, training=self.training) and nn.Dropout do"
-        )
-    with Snapshot([model]) as snapshot, torch.no_grad(), seeded(0, "evaluation"):
-        first, second = _fresh(model, snapshot), _fresh(model, snapshot)
-        with in_mode(second, training=False):
-            second(inputs.clone())
-        outputs = []
-        for network in (first, second):
-            with in_mode(network, training=False):
-                outputs.append(_prints(tensors_of(network(inputs.clone()))))
-    if second is not model and _distance(*outputs) > 100 * _eps(inputs):
-        raise ConfigError(
-            f"{key}: a pass in eval mode changes what later ones return, so results would depend on how often the "
-            "network is evaluated; change its state only in training mode (if self.training)"
-        )
-
-
-def _fresh(model: nn.Module, snapshot: Snapshot) -> nn.Module:
-    """Return a copy of the model as it was, with all that it holds; itself, restored, if it cannot be copied."""
-    snapshot.restore()
-    try:
-        return copy.deepcopy(model)
-    except Exception:
-        return model
-
-
-def _eps(inputs: Tensor) -> float:
-    return torch.finfo(inputs.dtype if inputs.is_floating_point() else torch.float32).eps
-
-
-def _states() -> dict[str, str]:
-    """Return the states of the random generators that the user's modules of Python hold."""
-    return {
-        f"{module.__name__}.{name}": repr(_state(value))
-        for module in loaded()
-        for name, value in list(vars(module).items())
-        if isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState | random.Random)
-    }
-
-
-def _state(generator: Any) -> object:
-    if isinstance(generator, torch.Generator):
-        return generator.get_state().tolist()
-    if isinstance(generator, np.random.Generator):
-        return generator.bit_generator.state
-    return generator.getstate() if isinstance(generator, random.Random) else generator.get_state(legacy=False)
-
-
-@torch.no_grad()
-def check_seeded(key: str, model: nn.Module, inputs: Tensor) -> None:
-    """Refuse a network if two passes in training mode with equal random numbers differ; its state is restored.
-
-    Args:
-        key: names the network.
-        model: in any mode.
-        inputs: a few examples (rows, ...).
-
-    Raises:
-        ConfigError: names the remedy.
-    """
-
-    def taken() -> Tensor:
-        network = _fresh(model, snapshot)
-        with seeded(0, "training"), in_mode(network, training=True):
-            return _prints(tensors_of(network(inputs.clone())))
-
-    remedy = "draw from the global generators of torch, numpy or random, which the seed sets"
-    before = _states()
-    with Snapshot([model]) as snapshot:
-        differ = _distance(taken(), taken()) > 100 * _eps(inputs)
-    if drawn := [name for name, state in _states().items() if state != before[name]]:
-        raise ConfigError(f"{key}: draws from {drawn[0]} in training, which no seed sets for a run; {remedy}")
-    if differ:
-        raise ConfigError(
-            f"{key}: two passes in training mode over the same rows with the same random numbers differ, so no run "
-            f"could be repeated; {remedy}, and keep in the network what one pass leaves for the next"
-        )
-
-
-@torch.no_grad()
-def evaluation_differs(model: nn.Module, outputs: Callable[[], Any]) -> bool:
-    """Whether outputs in eval mode depend on random numbers, beyond the rounding of equal passes.
-
-    Args:
-        model: set to eval mode for the passes.
-        outputs: a pass of it; tensors, or tuples of them.
-    """
-
-    def taken(seed: int) -> Tensor:
-        snapshot.restore()
-        with seeded(seed, "evaluation"), in_mode(model, training=False):
-            return _prints(tensors_of(outputs()))
-
-    with Snapshot([model]) as snapshot:
-        first = taken(0)
-        rounding = _distance(taken(0), first)
-        return rounding > UNSEEDED or any(_distance(taken(seed), first) > ROUNDING * rounding for seed in (1, 2, 3))
-
-
 def noisy_parts(step: MeasuredStep) -> list[str]:
     """Return the names of the outermost parts that a step calls and whose outputs in eval mode are random.
 
@@ -268,14 +151,6 @@ def noisy_parts(step: MeasuredStep) -> list[str]:
     return [name for name, call in called.items() if differs(*call)]
 
 
-def tensors_of(outputs: Any) -> list[Tensor]:
-    """Return all tensors of nested mappings, tuples and lists."""
-    if isinstance(outputs, Tensor):
-        return [outputs]
-    values = outputs.values() if isinstance(outputs, Mapping) else outputs if isinstance(outputs, tuple | list) else ()
-    return [tensor for value in values for tensor in tensors_of(value)]
-
-
 class _Guard:
     def __init__(self, step: MeasuredStep, snapshot: "Snapshot") -> None:
         self._step = step
@@ -296,10 +171,10 @@ class _Guard:
         off = self._taken(lambda: self._without(regularizer), attempt)
         if not off[0].isfinite().all():
             raise UnmeasurableError("the loss of the batch is not finite", this_batch=True)
-        difference = _distance(on, off)
+        difference = distance(on, off)
         if difference == 0:
             return False
-        rounding = _distance(self._taken(lambda: self._without(regularizer), attempt), off)
+        rounding = distance(self._taken(lambda: self._without(regularizer), attempt), off)
         if rounding > UNSEEDED:
             raise UnmeasurableError(
                 "two training steps with the same random numbers differ, so the model uses an unseeded generator "
@@ -315,7 +190,7 @@ class _Guard:
                 for parameter in (p for group in self._step.groups for p in group):
                     parameter.add_(torch.randn_like(parameter), alpha=0.01)
         with changed(), seeded(attempt.seed, "guard"):
-            return self._whole_step() if attempt.whole else _prints([self._step.loss().detach()])
+            return self._whole_step() if attempt.whole else prints([self._step.loss().detach()])
 
     def _whole_step(self) -> Tensor:
         step = self._step
@@ -336,7 +211,7 @@ class _Guard:
         dispatch.after_step(effective_rates(optimizer))
         parameters = [parameter for group in plain.param_groups for parameter in group["params"]]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        return _prints([*losses, *gradients, *parameters])
+        return prints([*losses, *gradients, *parameters])
 
     def _without(self, regularizer: Regularizer) -> AbstractContextManager[None]:
         off = {strength: value for strength, value in regularizer.off.items() if value is not None}
@@ -471,24 +346,3 @@ def _counted(place: str, act: Callable[..., Any], called: dict[str, bool]) -> Ca
         return act(module, *inputs, **options)
 
     return counting
-
-
-def _prints(tensors: Sequence[Tensor]) -> Tensor:
-    """Of each tensor the sum, a sum weighted by place and the length, float64 (tensors, 3): equal where they are."""
-    rows = []
-    for tensor in tensors:
-        dense = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
-        flat = dense.double().flatten()
-        ramp = torch.linspace(1, 2, flat.numel(), dtype=flat.dtype, device=flat.device)
-        rows.append(torch.stack([flat.sum(), flat @ ramp, torch.linalg.vector_norm(flat) * flat.numel() ** 0.5]))
-    return torch.stack(rows)
-
-
-def _distance(one: Tensor, other: Tensor) -> float:
-    """Largest difference of two steps' prints, in units of their tensors' lengths; 0 where all are equal."""
-    if one.shape != other.shape:
-        return float("inf")
-    scale = (one[:, 2:].abs() + other[:, 2:].abs()).clamp_min(torch.finfo(one.dtype).tiny)
-    same = (one == other) | (one.isnan() & other.isnan())
-    relative = torch.where(same, 0.0, ((one - other).abs() / scale).nan_to_num(float("inf"), float("inf")))
-    return float(relative.max())

@@ -9,7 +9,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor
 
-from reglab.training.guard import UnmeasurableError, tensors_of
+from reglab.training.guard import UnmeasurableError
+from reglab.training.repeatable import tensors_of
 
 
 def loss_of(trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int) -> Callable[[], Tensor]:

@@ -13,8 +13,8 @@ from reglab.own_code import described
 from reglab.seeding import restored_generators, seeded
 from reglab.training import describe
 from reglab.training.build import is_users
-from reglab.training.guard import check_evaluation, check_seeded
 from reglab.training.modes import in_mode
+from reglab.training.repeatable import check_repeatable
 from reglab.training.snapshot import Snapshot
 from reglab.wording import counted
 
@@ -31,8 +31,7 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
         _check_own(f"model={cfg.model.name}", model, data)
     if is_users(cfg):
         _check_trainable(f"model={cfg.model.name}", model, data)
-        check_evaluation(f"model={cfg.model.name}", model, data.train.inputs[:8])
-        check_seeded(f"model={cfg.model.name}", model, data.train.inputs[:8])
+        check_repeatable(f"model={cfg.model.name}", model, data.train.inputs[:8])
     _check_tokenizer(cfg, data)
     _check_last_batch(model, data)
     check_steps(cfg, data)

@@ -1,0 +1,158 @@
+"""Whether the passes of a network can be repeated: same rows, same state and same random numbers give same outputs."""
+
+import copy
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reglab.errors import ConfigError
+from reglab.own_code import loaded
+from reglab.seeding import seeded
+from reglab.training.modes import in_mode
+from reglab.training.snapshot import Snapshot
+
+ROUNDING = 10.0  # times the difference of two equal steps: less is the rounding of kernels that are not deterministic
+UNSEEDED = 1e-3  # relative difference of two equal steps that no rounding explains
+
+
+def check_repeatable(key: str, model: nn.Module, inputs: Tensor) -> None:
+    """Refuse a network whose passes over the same rows cannot be repeated; its state is restored.
+
+    In eval mode passes must be equal whatever the random numbers, and leave no trace. In training mode they must be
+    equal for equal random numbers, and draw from the global generators alone.
+
+    Args:
+        key: names the network.
+        model: in any mode.
+        inputs: a few examples (rows, ...).
+
+    Raises:
+        ConfigError: names the remedy.
+    """
+    _check_evaluation(key, model, inputs)
+    _check_training(key, model, inputs)
+
+
+def _check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
+    if evaluation_differs(model, lambda: model(inputs)):
+        raise ConfigError(
+            f"{key}: two passes in eval mode over the same rows differ, so validation and test would be figures of one "
+            "random draw; draw only in training mode, as F.dropout(x, p, training=self.training) and nn.Dropout do"
+        )
+    with Snapshot([model]) as snapshot, torch.no_grad(), seeded(0, "evaluation"):
+        first, second = _fresh(model, snapshot), _fresh(model, snapshot)
+        with in_mode(second, training=False):
+            second(inputs.clone())
+        outputs = []
+        for network in (first, second):
+            with in_mode(network, training=False):
+                outputs.append(prints(tensors_of(network(inputs.clone()))))
+    if second is not model and distance(*outputs) > 100 * _eps(inputs):
+        raise ConfigError(
+            f"{key}: a pass in eval mode changes what later ones return, so results would depend on how often the "
+            "network is evaluated; change its state only in training mode (if self.training)"
+        )
+
+
+def _fresh(model: nn.Module, snapshot: Snapshot) -> nn.Module:
+    """Return a copy of the model as it was, with all that it holds; itself, restored, if it cannot be copied."""
+    snapshot.restore()
+    try:
+        return copy.deepcopy(model)
+    except Exception:
+        return model
+
+
+def _eps(inputs: Tensor) -> float:
+    return torch.finfo(inputs.dtype if inputs.is_floating_point() else torch.float32).eps
+
+
+def _states() -> dict[str, str]:
+    """Return the states of the random generators that the user's modules of Python hold."""
+    return {
+        f"{module.__name__}.{name}": repr(_state(value))
+        for module in loaded()
+        for name, value in list(vars(module).items())
+        if isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState | random.Random)
+    }
+
+
+def _state(generator: Any) -> object:
+    if isinstance(generator, torch.Generator):
+        return generator.get_state().tolist()
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.getstate() if isinstance(generator, random.Random) else generator.get_state(legacy=False)
+
+
+@torch.no_grad()
+def _check_training(key: str, model: nn.Module, inputs: Tensor) -> None:
+    def taken() -> Tensor:
+        network = _fresh(model, snapshot)
+        with seeded(0, "training"), in_mode(network, training=True):
+            return prints(tensors_of(network(inputs.clone())))
+
+    remedy = "draw from the global generators of torch, numpy or random, which the seed sets"
+    before = _states()
+    with Snapshot([model]) as snapshot:
+        differ = distance(taken(), taken()) > 100 * _eps(inputs)
+    if drawn := [name for name, state in _states().items() if state != before.get(name)]:
+        raise ConfigError(f"{key}: draws from {drawn[0]} in training, which no seed sets for a run; {remedy}")
+    if differ:
+        raise ConfigError(
+            f"{key}: two passes in training mode over the same rows with the same random numbers differ, so no run "
+            f"could be repeated; {remedy}, and keep in the network what one pass leaves for the next"
+        )
+
+
+@torch.no_grad()
+def evaluation_differs(model: nn.Module, outputs: Callable[[], Any]) -> bool:
+    """Whether outputs in eval mode depend on random numbers, beyond the rounding of equal passes.
+
+    Args:
+        model: set to eval mode for the passes.
+        outputs: a pass of it; tensors, or tuples of them.
+    """
+
+    def taken(seed: int) -> Tensor:
+        snapshot.restore()
+        with seeded(seed, "evaluation"), in_mode(model, training=False):
+            return prints(tensors_of(outputs()))
+
+    with Snapshot([model]) as snapshot:
+        first = taken(0)
+        rounding = distance(taken(0), first)
+        return rounding > UNSEEDED or any(distance(taken(seed), first) > ROUNDING * rounding for seed in (1, 2, 3))
+
+
+def tensors_of(outputs: Any) -> list[Tensor]:
+    """Return all tensors of nested mappings, tuples and lists."""
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    values = outputs.values() if isinstance(outputs, Mapping) else outputs if isinstance(outputs, tuple | list) else ()
+    return [tensor for value in values for tensor in tensors_of(value)]
+
+
+def prints(tensors: Sequence[Tensor]) -> Tensor:
+    """Of each tensor the sum, a sum weighted by place and the length, float64 (tensors, 3): equal where they are."""
+    rows = []
+    for tensor in tensors:
+        dense = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
+        flat = dense.double().flatten()
+        ramp = torch.linspace(1, 2, flat.numel(), dtype=flat.dtype, device=flat.device)
+        rows.append(torch.stack([flat.sum(), flat @ ramp, torch.linalg.vector_norm(flat) * flat.numel() ** 0.5]))
+    return torch.stack(rows)
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """Largest difference of two steps' prints, in units of their tensors' lengths; 0 where all are equal."""
+    if one.shape != other.shape:
+        return float("inf")
+    scale = (one[:, 2:].abs() + other[:, 2:].abs()).clamp_min(torch.finfo(one.dtype).tiny)
+    same = (one == other) | (one.isnan() & other.isnan())
+    relative = torch.where(same, 0.0, ((one - other).abs() / scale).nan_to_num(float("inf"), float("inf")))
+    return float(relative.max())
