@@ -37,9 +37,7 @@ def compare(cfg: DictConfig) -> Report:
     question, remarks = ask(records, **asked), together(records)
     place = hashlib.sha256(store.place.shown.encode()).hexdigest()[:8]  # not the URI: a report may be handed on
     source = Source("experiment", place, store.experiment)
-    report = make_report(
-        store.experiment, question, records, reader(store.client), folder, remarks=remarks, source=source
-    )
+    report = make_report(store.experiment, question, records, reader(store.client), source, folder, remarks=remarks)
     show(report, ui_command(store))
     return report
 

@@ -58,7 +58,7 @@ def publish(
     name = tags.get("study") or tags.get("sweep") or parent_id
     study = _studied(store, parent_id, definition) if definition is not None else None
     source = Source("study" if "study" in tags else "sweep", parent_id, name)
-    report = make_report(name, question, records, reader(store.client), folder, absent, study, source=source)
+    report = make_report(name, question, records, reader(store.client), source, folder, absent, study)
     if problem := "the store is read-only" if store.read_only else _keep(store, parent_id, report):
         note(f"note: the report is not kept on run {parent_id} ({problem}); it is in {report.folder}")
     show(report, ui_command(store))

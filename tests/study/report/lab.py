@@ -9,11 +9,13 @@ from typing import Any
 from mlflow.entities import Metric, Param, RunTag
 
 from reglab.study.report.findings import Findings, find
+from reglab.study.report.folder import Source
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.question import ask
 from reglab.tracking.store import Store
 
 _count = itertools.count()
+SOURCE = Source("sweep", "0a1b2c3d", "by-hand")
 NONE = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75]
 UP = [0.75, 0.78, 0.78, 0.77, 0.80, 0.79]  # differences .05 .06 .04 .06 .07 .04
 HASHES = ("split_hash", "init_hash", "order_hash")

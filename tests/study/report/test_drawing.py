@@ -13,7 +13,7 @@ from reglab.study.report.learning import Curve, Learning, Panel
 from reglab.study.report.make import make_report
 from reglab.study.report.question import ask
 from reglab.study.report.records import History
-from tests.study.report.lab import NONE, UP, Rec, accuracies
+from tests.study.report.lab import NONE, SOURCE, UP, Rec, accuracies
 
 
 def histories(run_ids: list[str], metrics: list[str]) -> dict[str, dict[str, History]]:
@@ -34,9 +34,9 @@ def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.Monke
         record.metrics.update({"val/accuracy": 0.5, "time/train_s": 1.0})
     question = ask(records, metric="test/accuracy")
     monkeypatch.setattr(drawing, "IN_PROCESS", 1)
-    several = make_report("several", question, records, histories, tmp_path / "several")
+    several = make_report("several", question, records, histories, SOURCE, tmp_path / "several")
     monkeypatch.setattr(drawing, "IN_PROCESS", 2)
-    alone = make_report("several", question, records, histories, tmp_path / "alone")
+    alone = make_report("several", question, records, histories, SOURCE, tmp_path / "alone")
     assert [file.name for file in several.files] == [file.name for file in alone.files]
     assert sum(file.suffix == ".png" for file in alone.files) == 2 * 4 + 1
     for file, other in zip(several.files, alone.files, strict=True):

@@ -57,6 +57,16 @@ def test_three_parts_and_holm_over_all_combinations() -> None:
     assert [found[name].p_holm for name in found] == pytest.approx([3 * 2 / 2**8] * 3)
 
 
+def test_an_interaction_whose_p_its_interval_contradicts_has_a_reason() -> None:
+    apart = [0.001, 0.002, 0.060, 0.003, 0.004, 0.070, 0.005, 0.006]  # all on one side, two of them far out
+    both = [a + b - n + e for a, b, n, e in zip(L1, L2, NONE, apart, strict=True)]
+    one = told(accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": both}))["l1+l2"]
+    assert one.p_holm == pytest.approx(2 / 2**8)
+    assert one.verdict == "no clear interaction"
+    assert "interval of the difference includes zero" in one.reason
+    assert not told(accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": BOTH}))["l1+l2"].reason
+
+
 def test_only_seeds_that_all_rows_have_are_pairs() -> None:
     values = {"none": NONE, "l1": L1[:6], "l2": L2, "l1+l2": [*BOTH[:5], 0.99]}
     one = told(accuracies(values))["l1+l2"]

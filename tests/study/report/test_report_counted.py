@@ -80,7 +80,7 @@ def test_two_versions_of_a_method_are_never_averaged() -> None:
     findings = found([*old, *new, again])
     assert (lines(findings)["l1"].n, lines(findings)["l1"].mean) == (2, pytest.approx(0.5))
     assert lines(findings)["none"].n == 6
-    (said,) = [text for text in findings.left_out if "other code" in text]
+    (said,) = [text for text in findings.left_out if "another version" in text]
     assert said.startswith("6 runs were left out: l1 on ")
 
 
@@ -122,7 +122,7 @@ def test_failures_are_told_by_strategy() -> None:
     assert lines(findings)["sam"].n == 0
     assert lines(findings)["sam"].verdict == "no result"
     assert "6 runs give no result" in findings.headline
-    assert to_csv(findings.lines).splitlines()[-1] == "sam,0,,,,,,,,,,,"
+    assert to_csv(findings.lines).splitlines()[-1] == "sam,0,,,,,,,,,,,,no result,"
 
 
 def test_runs_of_another_kind_of_task_are_left_out() -> None:
@@ -177,8 +177,8 @@ def test_runs_that_were_made_for_another_study_are_told() -> None:
     others = accuracies({"l1": UP}, study="theirs")
     assert borrowed(own, "mine") == []
     assert borrowed([*own, *others], "mine") == [
-        "6 of 12 runs were first made for theirs, of the same configurations: their figures are the same, but their "
-        "seconds are of another time."
+        "6 of 12 runs were first made for theirs, with the same configurations: their results are the same, but their "
+        "seconds were measured then."
     ]
 
 

@@ -33,12 +33,15 @@ def test_leaderboard_by_hand() -> None:
 
 def test_csv_has_the_columns_of_the_contract() -> None:
     text = to_csv(found(accuracies({"none": NONE, "dropout": UP})).lines)
-    assert text.splitlines()[0] == "strategy,n,mean,std,ci_low,ci_high,diff,diff_low,diff_high,p,p_holm,rank,seconds"
+    assert text.splitlines()[0] == (
+        "strategy,n,mean,std,ci_low,ci_high,diff,diff_low,diff_high,p,p_holm,rank,seconds,verdict,reason"
+    )
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["strategy"] for row in rows] == ["dropout", "none"]
     assert tuple(rows[0]) == COLUMNS
     assert float(rows[0]["diff"]) == pytest.approx(0.32 / 6)
-    assert rows[1]["diff"] == rows[1]["p"] == rows[0]["seconds"] == ""
+    assert [row["verdict"] for row in rows] == ["helps", "baseline"]
+    assert rows[0]["reason"] == rows[1]["diff"] == rows[1]["p"] == rows[0]["seconds"] == ""
 
 
 def test_lower_is_better_for_losses() -> None:

@@ -18,7 +18,7 @@ from reglab.study.report.power import pairs_needed, smallest_difference
 from reglab.study.report.question import ask
 from reglab.study.report.records import History
 from reglab.study.report.terminal import show
-from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines
+from tests.study.report.lab import NONE, SOURCE, UP, Rec, accuracies, found, lines
 from tests.study.report.reading import cut_texts, wide_cards
 
 LONG = "stochastic_depth+label_smoothing+orthogonality+spectral_norm"
@@ -48,7 +48,7 @@ def study(data_sets: int, seeds: int = 6, effects: dict[str, float] = EFFECTS) -
 
 
 def report_of(records: list[Rec], folder: Path) -> Report:
-    return make_report("further", ask(records), records, histories, folder)  # type: ignore[arg-type]
+    return make_report("further", ask(records), records, histories, SOURCE, folder)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from reglab.inference import evaluation
 from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
 from reglab.study.report.terminal import markdown, show
-from tests.study.report.lab import NONE, UP, Rec, accuracies
+from tests.study.report.lab import NONE, SOURCE, UP, Rec, accuracies
 
 HOSTILE = {
     '=HYPERLINK("http://x","y")': '\'=HYPERLINK("http://x","y")',
@@ -39,7 +39,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     question = ask(records, metric="test/accuracy", direction="max")
     folder = tmp_path_factory.mktemp("hostile")
     return make_report(
-        "=na\x1bme", question, records, lambda ids, metrics: {m: {i: [] for i in ids} for m in metrics}, folder
+        "=na\x1bme", question, records, lambda ids, metrics: {m: {i: [] for i in ids} for m in metrics}, SOURCE, folder
     )
 
 

@@ -14,7 +14,7 @@ from reglab.study.report.make import Report, make_report
 from reglab.study.report.question import ask
 from reglab.study.report.records import History
 from reglab.study.report.style import PALETTE, colours, wrap
-from tests.study.report.lab import Rec, rec
+from tests.study.report.lab import SOURCE, Rec, rec
 from tests.study.report.reading import cut_texts, wide_cards
 
 LONG = ["stochastic_depth+label_smoothing+orthogonality+spectral_norm", "a" * 60, "dropout+max_norm", "l1", "none"]
@@ -46,9 +46,9 @@ def records() -> list[Rec]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     runs = records()
-    return make_report(
-        "<b>names & such</b>", ask(runs), runs, histories, tmp_path_factory.mktemp("page"), ["l1 seed=10"]
-    )  # type: ignore[arg-type]
+    return make_report(  # type: ignore[arg-type]
+        "<b>names & such</b>", ask(runs), runs, histories, SOURCE, tmp_path_factory.mktemp("page"), ["l1 seed=10"]
+    )
 
 
 def test_the_page_needs_nothing_but_itself(report: Report) -> None:
@@ -64,7 +64,7 @@ def test_wrong_labels_are_told_beside_the_gap_and_the_curves(tmp_path: Path) -> 
     clean = records()[:12]
     noisy = [dataclasses.replace(r, tags={**r.tags, "label_noise": "0.4"}) for r in clean]
     for runs, count in ((clean, 0), (noisy, 3)):
-        made = make_report("x", ask(runs), runs, histories, tmp_path)  # type: ignore[arg-type]
+        made = make_report("x", ask(runs), runs, histories, SOURCE, tmp_path)  # type: ignore[arg-type]
         assert made.page.read_text().count("Of the training labels 40 % are wrong, of validation and test none.") == (
             2 * count  # in the caption, and in what the chart is called for those who do not see it
         )

@@ -1,12 +1,23 @@
 """What is paired with what, and which interval that gives."""
 
+import csv
 import dataclasses
+import io
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
-from tests.study.report.lab import NONE, UP, accuracies, found, lines, rec
+from reglab.study.report import page
+from reglab.study.report.csv_files import to_csv
+from reglab.study.report.findings import Findings
+from reglab.study.report.leaderboard import Line
+from reglab.study.report.make import Report
+from reglab.study.report.terminal import markdown, show
+from tests.study.report.lab import NONE, SOURCE, UP, accuracies, found, lines, rec
 
 
 def test_pairs_are_the_seeds_that_both_have() -> None:
@@ -82,8 +93,27 @@ def test_where_seeds_share_rows_the_t_test_is_corrected_for_all_comparisons_too(
     assert line.p_t_holm == pytest.approx(5 * 2 * stats.t.sf(t, 7))
     assert line.p_t_holm > 0.05
     assert line.verdict == "no clear difference"
-    assert "Holm’s p = 0.039, but 0.135 with the rows that seeds share reckoned in" in shared.headline
-    assert any(text.startswith("l1: p and interval leave out zero, but") for text in shared.tasks[0].weaknesses)
+    assert "t-test" in line.reason
+    assert "0.135" in line.reason
+    assert line.reason in shared.headline
+    assert any(line.reason in text for text in shared.tasks[0].weaknesses)
+    assert_shown(shared, line)
+    assert all(not other.reason for name, other in lines(shared).items() if name != "l1")
+
+
+def assert_shown(findings: Findings, line: Line) -> None:
+    """The reason stands beside the verdict in the CSV file, on the page, in the terminal and in the tracker."""
+    (row,) = (row for row in csv.DictReader(io.StringIO(to_csv(findings.lines))) if row["strategy"] == line.strategy)
+    assert (row["verdict"], row["reason"]) == (line.verdict, line.reason)
+    drawn = page.render("x", findings, dict.fromkeys((one.name for one in findings.lines), "#000000"), [], [[]], SOURCE)
+    assert re.search(rf">{line.verdict}</span><span[^>]*>{re.escape(line.reason)}<", drawn)
+    report = Report("x", findings, Path("x"), [])
+    assert f"{line.verdict}: {line.reason} |" in markdown(report)
+    for width in (80, 30):  # a table, and entries on several lines
+        console = Console(width=width, file=io.StringIO(), color_system=None)
+        show(report, "make ui", console)
+        text = re.sub(r"\s+", " ", console.file.getvalue())  # type: ignore[attr-defined]
+        assert re.search(rf"\bl1\b.* unclear \(1\).*\(1\) {re.escape(line.reason)}", text)
 
 
 def test_a_p_that_its_interval_contradicts_is_told() -> None:
@@ -95,5 +125,21 @@ def test_a_p_that_its_interval_contradicts_is_told() -> None:
     assert line.diff_interval is not None
     assert line.diff_interval[0] < 0 < line.diff_interval[1]
     assert line.verdict == "no clear difference"
-    told = "l1: Holm’s p is 0.0078, but the interval of its difference includes zero: no difference is claimed."
-    assert told in shared.tasks[0].weaknesses
+    assert "interval of the difference includes zero" in line.reason
+    (told,) = shared.tasks[0].weaknesses
+    assert told.startswith("l1: Holm’s p is 0.0078")
+    assert line.reason in told
+
+
+def test_an_interval_that_its_p_contradicts_has_a_reason() -> None:
+    none = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75, 0.72, 0.74]
+    effect = [0.02, 0.03, 0.04, 0.02, 0.03, 0.05, 0.04, -0.01]
+    up = [v + e for v, e in zip(none, effect, strict=True)]
+    findings = found(accuracies({"none": none, "l1": up, **{f"z{i}": none for i in range(5)}}, split_seed="0"))
+    line = lines(findings)["l1"]
+    assert line.diff_interval is not None
+    assert line.diff_interval[0] > 0
+    assert line.p_holm == pytest.approx(6 * 4 / 2**8)  # 6 * the two patterns of signs at least as far out, both sides
+    assert line.verdict == "no clear difference"
+    assert "6 comparisons" in line.reason
+    assert lines(findings)["z0"].reason == ""  # its p and its interval say the same

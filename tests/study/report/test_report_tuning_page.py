@@ -7,12 +7,13 @@ from reglab.study.report.findings import find
 from reglab.study.report.make import make_report
 from reglab.study.report.question import ask
 from reglab.study.report.records import History
+from tests.study.report.lab import SOURCE
 from tests.study.report.tuned import LR, Lab, small
 
 
 def report(lab: Lab, folder: Path) -> str:
     """The page, without its places to break."""
-    made = make_report("x", ask(lab.records), lab.records, _untracked, folder, study=lab.study)
+    made = make_report("x", ask(lab.records), lab.records, _untracked, SOURCE, folder, study=lab.study)
     return made.page.read_text().replace("<wbr>", "")
 
 

@@ -115,7 +115,7 @@ def told(line: Line, digits: int, about: str = "") -> str:
     return (
         f"{line.strategy}{about}: {signed(line.diff, digits)} {between(line.diff_interval, digits, sign=True)}\n"
         f"{counted(line.pairs, 'pair')}, p {p_value(line.p)}, after Holm’s correction {p_value(line.p_holm)}\n"
-        f"{line.verdict}"
+        f"{line.verdict}{f': {line.reason}' if line.reason else ''}"
     )
 
 

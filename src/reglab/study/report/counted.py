@@ -47,8 +47,8 @@ def borrowed(records: Sequence[Record], study: str) -> list[str]:
     if not others:
         return []
     return [
-        f"{len(others)} of {len(made)} {_runs(len(made))} first made for {listed(sorted(set(map(str, others))))}, of "
-        "the same configurations: their figures are the same, but their seconds are of another time."
+        f"{len(others)} of {len(made)} {_runs(len(made))} first made for {listed(sorted(set(map(str, others))))}, with "
+        "the same configurations: their results are the same, but their seconds were measured then."
     ]
 
 
@@ -111,7 +111,9 @@ def count(records: Sequence[Record], metric: str) -> Counted:
         retried.update(kind(failure_of(r, metric).what).removeprefix("was ") for r in rest)
     _leave_out_other_kinds(result, metric)
     if repeated:
-        result.left_out.append(f"{repeated} {_runs(repeated)} of the same configuration left out: the newest counts.")
+        result.left_out.append(
+            f"{repeated} {_runs(repeated)} left out: they repeat configurations, of which the newest run counts."
+        )
     if tries := retried.total():
         told_by = listed([f"{number} {what}" for what, number in sorted(retried.items())])
         result.left_out.append(f"{tries} {_runs(tries)} left out: other tries of the same configuration ({told_by}).")
@@ -133,7 +135,7 @@ def _of_one_code(records: Sequence[Record], result: Counted) -> list[Record]:
         if lost := len(row) - len(newest):
             strategy, data = row[0].tags["strategy"], row[0].tags["data"]
             result.left_out.append(
-                f"{lost} {_runs(lost)} left out: {strategy} on {data} with other code of its regularizers "
+                f"{lost} {_runs(lost)} left out: {strategy} on {data}, with another version of its regularizers’ code "
                 "than the newest runs."
             )
     return kept

@@ -10,7 +10,7 @@ from reglab.wording import csv_text
 
 _TEST = ("diff_low", "diff_high", "p", "p_holm")
 PAIRWISE = ("first", "second", "n", "rank_first", "rank_second", "diff", *_TEST)
-INTERACTIONS = ("task", "strategy", "n", "effect", "sum_of_parts", "diff", *_TEST)
+INTERACTIONS = ("task", "strategy", "n", "effect", "sum_of_parts", "diff", *_TEST, "verdict", "reason")
 
 
 def to_csv(lines: Sequence[Line]) -> str:
@@ -45,6 +45,8 @@ def interactions(findings: Findings) -> str | None:
             str(one.difference.pairs),
             *_numbers(one.effect, one.parts, one.difference.mean),
             *_test(one.difference, one.p_holm),
+            one.verdict,
+            one.reason,
         ]
         for found in findings.tasks
         for one in found.interactions

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from reglab.study.report.leaderboard import Line
+if TYPE_CHECKING:
+    from reglab.study.report.leaderboard import Line
 
 NONE = "–"
 _NOTHING = 1e-7  # MLflow keeps what was a float32: equal accuracies differ by less
 
 
-def decimals(lines: Sequence[Line]) -> int:
+def decimals(lines: "Sequence[Line]") -> int:
     """Decimals that tell to a fifth at least what is told, the same for a whole table (0 to 6).
 
     That is the typical spread, and where it is smaller (data sets differ more than strategies do on each) the typical

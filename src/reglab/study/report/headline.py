@@ -8,7 +8,7 @@ from reglab.study.report.figures import decimals, fixed, p_value, signed
 from reglab.study.report.leaderboard import Line
 from reglab.study.report.question import Question
 from reglab.study.report.select import Choice
-from reglab.study.report.statistics import ALPHA, smallest_p
+from reglab.study.report.statistics import smallest_p
 from reglab.wording import counted, listed
 
 
@@ -157,9 +157,7 @@ def _sure(line: Line, unit: str, digits: int | None = None) -> str:
     parts.append(f"{line.pairs} paired {unit}" if line.pairs != 1 else f"1 paired {unit[:-1]}")
     if line.p_holm is not None:
         parts.append(f"Holm’s p {p_value(line.p_holm, sign=True)}")
-        if line.p_t_holm is not None and line.p_holm < ALPHA <= line.p_t_holm:
-            parts.append(f"but {p_value(line.p_t_holm)} with the rows that seeds share reckoned in")
-    return ", ".join(parts)
+    return ", ".join(parts) + (f"; not claimed, because {line.reason}" if line.reason else "")
 
 
 def _verb(lines: Sequence[Line]) -> str:

@@ -17,7 +17,8 @@ NONE = "none"  # effects are against no regularizer at all, whatever the baselin
 class Interaction:
     """One combination. `effect` and `parts` (the sum of the single effects) are means over the same pairs.
 
-    `difference` is effect minus parts. `alike`: every part had the strengths that it has alone.
+    `difference` is effect minus parts. `alike`: every part had the strengths that it has alone. `reason` is as in the
+    leaderboard.
     """
 
     label: str
@@ -27,6 +28,7 @@ class Interaction:
     alike: bool
     p_holm: float = 1.0
     verdict: str = ""
+    reason: str = ""
 
 
 def interactions(grid: Grid, choice: Choice, question: Question, overlap: float) -> list[Interaction]:
@@ -47,9 +49,19 @@ def interactions(grid: Grid, choice: Choice, question: Question, overlap: float)
     by_t = statistics.holm([one.difference.p_t for one in found])
     told = [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
     return [
-        replace(one, verdict=_verdict(one, len(told), question.higher, p_t if overlap else None))
-        for one, p_t in zip(told, by_t, strict=True)
+        _judged(one, len(told), question.higher, p_t if overlap else None) for one, p_t in zip(told, by_t, strict=True)
     ]
+
+
+def _judged(one: Interaction, comparisons: int, higher: bool, p_t_holm: float | None) -> Interaction:
+    """Return the interaction with its verdict, and the reason of `no clear interaction`."""
+    verdict, reason = _verdict(one, comparisons, higher, p_t_holm), ""
+    if verdict == _UNCLEAR:
+        reason = statistics.why_unclear(one.p_holm, one.difference.interval, p_t_holm, comparisons)
+    return replace(one, verdict=verdict, reason=reason)
+
+
+_UNCLEAR = "no clear interaction"
 
 
 def _verdict(one: Interaction, comparisons: int, higher: bool, p_t_holm: float | None) -> str:
@@ -58,7 +70,7 @@ def _verdict(one: Interaction, comparisons: int, higher: bool, p_t_holm: float |
         return "better than the sum" if (one.difference.mean > 0) == higher else "worse than the sum"
     if statistics.too_few(one.difference.pairs, comparisons):
         return "too few seeds to tell"
-    return "no clear interaction"
+    return _UNCLEAR
 
 
 def _standing(grid: Grid, choice: Choice) -> dict[str, Row]:

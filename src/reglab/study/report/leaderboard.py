@@ -11,7 +11,8 @@ from reglab.study.report.rows import Grid, Row
 from reglab.study.report.select import Choice
 
 _RESULTS = ("n", "mean", "std", "ci_low", "ci_high")
-COLUMNS = ("strategy", *_RESULTS, "diff", "diff_low", "diff_high", "p", "p_holm", "rank", "seconds")
+_TEST = ("diff", "diff_low", "diff_high", "p", "p_holm")
+COLUMNS = ("strategy", *_RESULTS, *_TEST, "rank", "seconds", "verdict", "reason")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Line:
 
     `strategy` is the row's label, `name` the strategy without strengths; `diff` is the mean of `pairs` differences,
     `diff_std` their spread; `p_t` is the p of the t-test where splits overlap, else None; `chosen` marks the row that
-    stands for its strategy, `contested` that it had rivals.
+    stands for its strategy, `contested` that it had rivals. `reason` says why the verdict is no difference, if `p_holm`
+    and `diff_interval` do not show it; else it is empty.
     """
 
     strategy: str
@@ -45,6 +47,7 @@ class Line:
     contested: bool = False
     baseline: bool = False
     verdict: str = ""
+    reason: str = ""
 
     def cells(self) -> list[str]:
         """The values of `COLUMNS` as they stand in the CSV file; empty where nothing can be said."""
@@ -63,7 +66,8 @@ class Line:
             self.rank,
             self.seconds,
         )
-        return [self.strategy, str(self.n), *("" if x is None else f"{x:.10g}" for x in numbers)]
+        written = ("" if x is None else f"{x:.10g}" for x in numbers)
+        return [self.strategy, str(self.n), *written, self.verdict, self.reason]
 
 
 def of_task(grid: Grid, choice: Choice, question: Question, overlap: float) -> list[Line]:
@@ -128,7 +132,7 @@ def finish(lines: Sequence[Line], question: Question, ranks: Sequence[float | No
     done = []
     for line, rank in zip(lines, ranks, strict=True):
         now = replace(line, rank=rank, p_holm=p_holm.get(id(line)), p_t_holm=p_t_holm.get(id(line)))
-        done.append(replace(now, verdict=verdict(now, len(tested), question.higher)))
+        done.append(_judged(now, len(tested), question.higher))
     return sorted(done, key=lambda line: (line.rank is None, line.rank or 0.0, line.strategy))
 
 
@@ -138,7 +142,18 @@ def _adjusted(lines: Sequence[Line], name: str) -> dict[int, float]:
     return dict(zip(told, statistics.holm(list(told.values())), strict=True))
 
 
-def verdict(line: Line, comparisons: int, higher: bool) -> str:
+def _judged(line: Line, comparisons: int, higher: bool) -> Line:
+    """Return the line with its verdict, and the reason of `no clear difference`."""
+    line = replace(line, verdict=_verdict(line, comparisons, higher))
+    if line.verdict != _UNCLEAR or line.p_holm is None:
+        return line
+    return replace(line, reason=statistics.why_unclear(line.p_holm, line.diff_interval, line.p_t_holm, comparisons))
+
+
+_UNCLEAR = "no clear difference"
+
+
+def _verdict(line: Line, comparisons: int, higher: bool) -> str:
     """`helps` and `hurts` where a difference may be claimed (see `statistics.claims`), else why none is."""
     if line.baseline:
         return "baseline"
@@ -150,4 +165,4 @@ def verdict(line: Line, comparisons: int, higher: bool) -> str:
         return "helps" if (line.diff > 0) == higher else "hurts"
     if line.p_holm >= statistics.ALPHA and statistics.too_few(line.pairs, comparisons):
         return "too few seeds to tell"
-    return "no clear difference"
+    return _UNCLEAR

@@ -49,11 +49,11 @@ def make_report(
     question: Question,
     records: Sequence[Record],
     histories: Histories,
+    source: Source,
     folder: Path | None = None,
     absent: Sequence[str] = (),
     study: Studied | None = None,
     remarks: Sequence[str] = (),
-    source: Source | None = None,
 ) -> Report:
     """Write `report.html`, `leaderboard.csv` (one more for each of several tasks) and the charts as PNG.
 
@@ -65,12 +65,12 @@ def make_report(
     Args:
         name: heading, and the default folder under `reports/`.
         histories: run ids and metrics in; by metric, (step, value) pairs by run id out.
+        source: of the records, written into the page. The folder of a report of another source is renamed, not
+            overwritten.
         folder: where to write; made where missing.
         absent: what was declared and never run.
         study: what was declared of the tuning, where the runs are a study's.
         remarks: sentences on the records as a whole.
-        source: of the records, written into the page. The folder of a report of another source is renamed, not
-            overwritten; with None the report in the folder is overwritten.
 
     Raises:
         ConfigError: the folder cannot be written, or `folder` holds the report of another source beside other files.
@@ -85,8 +85,7 @@ def make_report(
         with draft_folder(folder) as draft:
             names = _write(draft, name, findings, histories, source)
             with signals_held():  # never files of two reports
-                if source is not None:
-                    make_room(folder, source)
+                make_room(folder, source)
                 folder.mkdir(exist_ok=True)
                 for file in names:
                     os.replace(draft / file, folder / file)
@@ -95,7 +94,7 @@ def make_report(
     return Report(name, findings, folder, [folder / file for file in names])
 
 
-def _write(draft: Path, name: str, findings: Findings, histories: Histories, source: Source | None) -> list[str]:
+def _write(draft: Path, name: str, findings: Findings, histories: Histories, source: Source) -> list[str]:
     """Files of the report in a folder of their own; returns their names, the page last."""
     question = findings.question
     base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)

@@ -27,7 +27,7 @@ def render(
     colours: dict[str, str],
     overall: Sequence[Drawn],
     charts: Sequence[Sequence[Drawn]],
-    source: Source | None = None,
+    source: Source,
 ) -> str:
     """The page: the answer, the leaderboard, charts, what failed, how it was done.
 

@@ -46,7 +46,7 @@ def pairs(told: Sequence[Pair], digits: int) -> list[dict[str, Any]]:
             "interval": figures.between(pair.difference.interval, digits, sign=True),
             "p": figures.p_value(pair.difference.p),
             "p_holm": figures.p_value(pair.p_holm),
-            "verdict": "told apart" if pair.told_apart else "not told apart",
+            "verdict": "differ" if pair.told_apart else "not shown to differ",
         }
         for pair in told
     ]
@@ -65,6 +65,7 @@ def combinations(told: Sequence[Interaction], digits: int) -> list[dict[str, Any
             "p": figures.p_value(one.difference.p),
             "p_holm": figures.p_value(one.p_holm),
             "verdict": one.verdict,
+            "reason": one.reason,
             "alike": one.alike,
         }
         for one in told

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reglab.study.report.figures import p_value
+
 LEVEL = 0.95
 ALPHA = 0.05
 RESAMPLES = 9999
@@ -154,6 +156,32 @@ def claims(p_holm: float, interval: Interval | None, p_t_holm: float | None) -> 
     """
     low, high = interval or (0.0, 0.0)
     return p_holm < ALPHA and not low <= 0 <= high and (p_t_holm is None or p_t_holm < ALPHA)
+
+
+def why_unclear(p_holm: float, interval: Interval | None, p_t_holm: float | None, comparisons: int) -> str:
+    """Return why `claims` is False, if the adjusted p and the interval alone do not show it; else the empty text.
+
+    Args:
+        p_holm: of Wilcoxon's test, adjusted.
+        interval: of the difference, 95 %, for one comparison.
+        p_t_holm: of the t-test corrected for rows that splits share, adjusted; None if they share none.
+        comparisons: that both p are adjusted for.
+    """
+    if claims(p_holm, interval, None):
+        return (
+            "the corrected resampled t-test, which accounts for rows that seeds share, has an adjusted p of "
+            f"{p_value(p_t_holm)}"
+        )
+    if p_holm < ALPHA:
+        return "the interval of the difference includes zero"
+    if interval is None or interval[0] <= 0 <= interval[1]:
+        return ""
+    one = comparisons == 1
+    adjusted = "" if one else f", adjusted for {comparisons} comparisons,"
+    return (
+        f"p of Wilcoxon’s test{adjusted} is not below {ALPHA:g}; the interval is that of a t-test"
+        f"{'' if one else ' for one comparison'}"
+    )
 
 
 def smallest_p(pairs: int) -> float:

@@ -110,13 +110,20 @@ def _marked(line: Line) -> str:
 
 def _caption(lines: Sequence[Line], unit: str) -> str:
     chosen = "; * chosen to stand for its strategy" if any(line.contested for line in lines) else ""
-    return f"n counts {unit}{chosen}"
+    notes = [f"({number}) {reason}" for reason, number in _notes(lines).items()]
+    return "\n".join([f"n counts {unit}{chosen}", *notes])
+
+
+def _notes(lines: Sequence[Line]) -> dict[str, int]:
+    """The reasons of verdicts, each with the number of its note below the table."""
+    reasons = dict.fromkeys(line.reason for line in lines if line.reason)
+    return {reason: number for number, reason in enumerate(reasons, start=1)}
 
 
 def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
     """The cells beside the name."""
-    digits = figures.decimals(lines)
-    return [_cells(line, digits) for line in lines]
+    digits, notes = figures.decimals(lines), _notes(lines)
+    return [_cells(line, digits, notes.get(line.reason)) for line in lines]
 
 
 def _others(rows: Sequence[tuple[str, ...]]) -> int:
@@ -124,12 +131,13 @@ def _others(rows: Sequence[tuple[str, ...]]) -> int:
     return sum(max(len(row[i]) for row in [_HEADS, *rows]) + 2 for i in range(len(_HEADS)))
 
 
-def _cells(line: Line, digits: int) -> tuple[str, ...]:
+def _cells(line: Line, digits: int, note: int | None) -> tuple[str, ...]:
     difference = figures.signed(line.diff, digits)
     if line.diff_interval:
         difference += f" {figures.between(line.diff_interval, digits, sign=True)}"
     mean, spread = figures.fixed(line.mean, digits), figures.fixed(line.std, digits)
-    return str(line.n), mean, spread, difference, figures.p_value(line.p_holm), _SHORT.get(line.verdict, line.verdict)
+    verdict = _SHORT.get(line.verdict, line.verdict) + (f" ({note})" if note else "")
+    return str(line.n), mean, spread, difference, figures.p_value(line.p_holm), verdict
 
 
 def markdown(report: Report) -> str:
@@ -154,7 +162,7 @@ def markdown(report: Report) -> str:
                 figures.signed(line.diff, digits),
                 figures.between(line.diff_interval, digits, sign=True),
                 figures.p_value(line.p_holm),
-                f"{line.verdict} |",
+                f"{line.verdict}{f': {line.reason}' if line.reason else ''} |",
             )
         )
         for line in report.findings.lines

@@ -9,7 +9,7 @@ from reglab.study.report.records import value
 from reglab.study.report.rows import Grid, Row, strengths_of
 from reglab.study.report.select import Choice
 from reglab.study.report.splits import tag_values
-from reglab.study.report.statistics import ALPHA, claims
+from reglab.study.report.statistics import ALPHA
 from reglab.wording import listed
 
 
@@ -47,20 +47,12 @@ _COINCIDENCES = 3  # two seeds may agree by chance: a test part has few rows, an
 
 
 def unclaimed(lines: Sequence[Line]) -> list[str]:
-    """Rows whose corrected p is below .05 and that are not claimed all the same: why not."""
-    told = []
-    for line in lines:
-        if line.p_holm is None or line.p_holm >= ALPHA or claims(line.p_holm, line.diff_interval, line.p_t_holm):
-            continue
-        if claims(line.p_holm, line.diff_interval, None):
-            why = (
-                "p and interval leave out zero, but seeds share rows, and the t-test that reckons with it does not "
-                f"after Holm’s correction (p {p_value(line.p_t_holm, sign=True)})"
-            )
-        else:
-            why = f"Holm’s p is {p_value(line.p_holm)}, but the interval of its difference includes zero"
-        told.append(f"{line.strategy}: {why}: no difference is claimed.")
-    return told
+    """Report entries whose adjusted p is below .05, and of which no difference is claimed."""
+    return [
+        f"{line.strategy}: Holm’s p is {p_value(line.p_holm)}, but no difference is claimed, because {line.reason}."
+        for line in lines
+        if line.reason and line.p_holm is not None and line.p_holm < ALPHA
+    ]
 
 
 def made_by_the_stop(lines: Sequence[Line], table: Grid, question: Question) -> list[str]:
