@@ -112,6 +112,20 @@ def test_a_category_that_training_never_saw_gives_zeros(tmp_path, file):
     assert data.test.inputs[0, 4:].tolist() == [0, 0, 0]
 
 
+def test_spellings_of_one_category_or_group_are_reported(tmp_path):
+    city = np.resize(["Caf\u00e9", "Cafe\u0301", "Oslo", "oslo", " Oslo "], N)
+    group = np.resize(["anna", "Anna", *"bcdef"], N)
+    TABLE.assign(city=city, group=group, **{"class": np.resize(["x", "X"], N)}).to_csv(tmp_path / "t.csv", index=False)
+    data = ready(tmp_path / "t.csv", target="class", split_column="group", split_by="groups")
+    assert len({one["value"] for one in data.features() if one["name"] == "city"}) == 4  # blanks around do not count
+    (of_city,) = (text for text in data.remarks if "'city'" in text)
+    assert r"'Caf\xe9' and 'Cafe\u0301'" in of_city or r"'Cafe\u0301' and 'Caf\xe9'" in of_city
+    assert "1 more pair" in of_city
+    assert any("=group:" in text and "'Anna' and 'anna'" in text for text in data.remarks)
+    assert any("=class:" in text and "'X' and 'x'" in text for text in data.remarks)
+    assert not any("color" in text for text in data.remarks)
+
+
 def test_a_constant_column_does_no_harm(tmp_path):
     TABLE.assign(same=0.1, word="x").to_csv(tmp_path / "same.csv", index=False)
     data = ready(tmp_path / "same.csv")

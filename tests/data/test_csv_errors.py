@@ -72,6 +72,12 @@ def test_one_line_names_what_is_wrong(tmp_path, table, options, parts):
         ("x,label\n1,a\n1,a,b\n", ["cannot be read as .csv"]),
         ("x,label\n1,a,b\n1,a,b\n", ["cannot be read as .csv"]),
         ("", ["is empty"]),
+        ("x,label\n1,a\n2,b\nx,label\n3,a\n", ["data row 3 repeats the header", "remove"]),
+        ('"x","label"\n1,a\n2,b\n"x", "label"\n3,a\n"X","Label"\n', ["data row 3 repeats the header", "1 more row"]),
+        ("\ufeffx,label\n1,a\n2,b\n\ufeffx,label\n3,a\n", ["data row 3 repeats the header"]),
+        ("hue,form,label\nred,round,a\nblue,flat,b\nform,label,hue\nflat,b,red\n", ["data row 3 repeats the header"]),
+        ("hue,form,label\nred,round,a\nblue,flat,b\nhue,form,label\nred,flat,a\n", ["data row 3 repeats the header"]),
+        ("red,round,a\nred,round,a\nblue,round,a\nred,flat,a\n", ["its first line looks like data"]),
         (b"x,label\n1,\xff\xfe\n", ["is not UTF-8 text"]),
     ],
 )

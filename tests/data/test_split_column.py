@@ -123,7 +123,7 @@ def test_parts_are_what_the_column_says(tmp_path: Path) -> None:
     said = TABLE["part"].str.lower()
     expected = [np.flatnonzero(said == word).tolist() for word in ("train", "valid", "test")]
     assert parts(ready(tmp_path, "parts")) == expected
-    assert parts(ready(tmp_path, "parts", test_fraction=None, val_fraction=0.9)) == expected
+    assert parts(ready(tmp_path, "parts", test_fraction=None)) == expected
 
 
 def test_a_part_that_is_not_named_is_drawn_from_the_training_rows(tmp_path: Path) -> None:
@@ -237,6 +237,8 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
             {},
             "data.split_column=part: of class Valid (24 rows) none is left to train on; give it some, or drop",
         ),
+        ("parts", {}, {"val_fraction": 0.3}, "data.val_fraction=0.3: data.split_column=part names the validation rows"),
+        ("parts", {}, {"test_fraction": 0.3}, "data.test_fraction=0.3: data.split_column=part names the test rows"),
         ("parts", {}, {"train_size": 73}, "data.train_size=73: only 72 rows are left by validation (24) and test (24)"),
         (
             "time",

@@ -7,6 +7,7 @@ from reglab.errors import ConfigError
 WAYS = ("groups", "parts", "folds", "time")  # in which a column of a table splits its rows
 
 
+FRACTION = 0.2  # of the rows for validation, and for the test, unless it is set
 _MOST_ROWS = 2**31 - 1  # more fit in no memory, and overflow torch's sizes
 
 

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from reglab.data.axes import check_axes, only_classes
+from reglab.data.axes import FRACTION, check_axes, only_classes
 from reglab.data.batches import Batches
 from reglab.data.label_noise import flip
 from reglab.data.source import Part, Source
@@ -74,8 +74,8 @@ class TensorData(pl.LightningDataModule):
         split_seed: int,
         train_size: int | None = None,
         label_noise: float = 0.0,
-        val_fraction: float = 0.2,
-        test_fraction: float | None = 0.2,
+        val_fraction: float = FRACTION,
+        test_fraction: float | None = FRACTION,
         batch_size: int | None = 64,
     ) -> None:
         check_axes(train_size, label_noise, val_fraction, test_fraction, batch_size)

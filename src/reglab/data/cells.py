@@ -5,7 +5,7 @@ column of texts only the empty cell is: a class called None, or Namibia's NA, st
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +25,7 @@ _USUAL = frozenset(("", "na", "nan", "<na>"))  # as R, NumPy and pandas write th
 MOSTLY = 0.9  # a text column with this share of numbers was meant to be numeric
 WORDS = 3  # different texts, up to which they are exceptions among more than FEW different numbers
 EXACT = 2**53  # from here on not every whole number is a float64
+SPELLING = "case, white space or Unicode form"
 FEW = 20  # different values; amounts of one unit above that are refused, where below they are categories
 
 
@@ -386,13 +387,26 @@ def check_spellings(names: Sequence[str], key: str) -> None:
             raise ConfigError(f"{key} {first[float(name)]!r} and {name!r} are one number; write both alike")
 
 
-def written_twice(labels: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of labels that differ only in case, white space or Unicode form."""
+def written_twice(labels: Sequence[str]) -> list[str]:
+    """Return pairs of labels that differ only in case, white space or Unicode form, as in ``'yes' and 'Yes'``."""
+    first: dict[str, str] = {}
+    pairs = [(first.setdefault(_folded(label), label), label) for label in labels]
+    return [_pair(one, other) for one, other in pairs if one != other]
+
+
+def _folded(label: str) -> str:
     import unicodedata
 
-    first: dict[str, str] = {}
-    for label in labels:
+    if not label.isascii():
         visible = "".join(one for one in label if unicodedata.category(one) != "Cf")  # such as a zero-width space
-        folded = " ".join(unicodedata.normalize("NFKC", visible).casefold().split())
-        if first.setdefault(folded, label) != label:
-            yield first[folded], label
+        label = unicodedata.normalize("NFKC", visible)
+    return " ".join(label.casefold().split())
+
+
+def _pair(one: str, other: str) -> str:
+    """Both labels in quotes; with code points if they look alike, as a composed and a decomposed é do."""
+    import unicodedata
+
+    alike = unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+    show = ascii if alike else repr
+    return f"{show(one)} and {show(other)}"

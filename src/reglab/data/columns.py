@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reglab.data.cells import Read, check_types, numbers, text
+from reglab.data.cells import SPELLING, Read, check_types, numbers, text, written_twice
 from reglab.data.files import check_fits
 from reglab.data.splits import Rows
 from reglab.data.standardize import Standardized
 from reglab.errors import ConfigError
-from reglab.wording import shown
+from reglab.wording import counted, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +63,7 @@ class Columns:
             if read[str(name)] is None:
                 self.categories[str(name)] = _coded(table[name], where)
                 self.remarks += _on_codes(table[name])
+                self.remarks += on_spellings(f"column {str(name)!r}", self.categories[str(name)][1], "categories")
         self._check_fits(len(table), where)
         self.numbers = None
         if self.values:
@@ -150,6 +151,19 @@ def _coded(column: "pd.Series", where: str) -> tuple[np.ndarray, np.ndarray]:
         )
     values, codes = np.unique(written.fillna(MISSING).to_numpy(dtype=str), return_inverse=True)
     return codes.astype(np.int64), values
+
+
+def on_spellings(column: str, values: Sequence[str], kind: str) -> Iterator[str]:
+    """Report, with one example, values of a column that differ only in how they are written.
+
+    Args:
+        column: begins the sentence.
+        values: different texts.
+        kind: of what they are, in the plural.
+    """
+    if pairs := written_twice([str(value) for value in values]):
+        more = f" (and {counted(len(pairs) - 1, 'more pair')})" if len(pairs) > 1 else ""
+        yield f"{column}: {pairs[0]}{more} differ only in {SPELLING}, and are different {kind}; write each in one way"
 
 
 def _on_codes(column: "pd.Series") -> Iterator[str]:

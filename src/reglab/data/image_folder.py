@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from reglab.data.base import TensorData
-from reglab.data.cells import written_twice
+from reglab.data.cells import SPELLING, written_twice
 from reglab.data.files import check_regular, is_visible, stem, walk
 from reglab.data.pictures import SUFFIXES, Picture, equal_files, stacked
 from reglab.data.source import Source
@@ -150,11 +150,8 @@ def _left_out(others: Sequence[str], folder: Path, places: Sequence[Path], names
 
 
 def _alike(names: Sequence[str]) -> Iterator[str]:
-    for one, other in written_twice(list(names)):
-        yield (
-            f"data.root: the classes {one!r} and {other!r} differ in case or blanks alone; where they are one class, "
-            "merge the folders"
-        )
+    for pair in written_twice(names):
+        yield f"data.root: the classes {pair} differ only in {SPELLING}; if they are one class, merge the folders"
 
 
 def _nested(images: Sequence[Path], labels: Sequence[str], depth: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reglab.data.axes import FRACTION
 from reglab.data.splits import (
     NO_OWN_TEST,
     Rows,
@@ -16,6 +17,7 @@ from reglab.data.splits import (
 from reglab.errors import ConfigError
 from reglab.seeding import mix
 
+PARTS = {"val": "validation", "test": "test"}
 WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -27,8 +29,9 @@ class Parts:
     """The rows that the column gives to training, validation and test; they are the same for every seed.
 
     A part that the column does not name is drawn from its training rows: the fraction is a share of these, and classes
-    keep their shares. Where the column names it, the fraction does not matter, but for 0: that stage is skipped, and
-    its rows are left out. ``train_size`` draws from the training rows; validation and test do not depend on it.
+    keep their shares. A fraction of a part that the column names is refused, unless it is the default, or 0: that stage
+    is skipped, and its rows are left out. ``train_size`` draws from the training rows; validation and test do not
+    depend on it.
 
     Args:
         column: its name, for messages.
@@ -43,8 +46,8 @@ class Parts:
         """The rows of each part; those of training in an order that is the same for every seed.
 
         Raises:
-            ConfigError: no training rows, a class without any, no test rows where ``test_fraction`` is None, or too
-                large a ``train_size``.
+            ConfigError: no training rows, a class without any, no test rows where ``test_fraction`` is None, a fraction
+                of a part that the column names, or too large a ``train_size``.
         """
         train, val, test = (np.flatnonzero(self.parts == part) for part in ("train", "val", "test"))
         if not len(train):
@@ -53,6 +56,12 @@ class Parts:
         if fractions["test"] is None and not len(test):
             raise ConfigError(NO_OWN_TEST)
         named = {"test": test, "val": val}
+        for part, fraction in fractions.items():
+            if len(named[part]) and fraction not in (None, 0, FRACTION):
+                raise ConfigError(
+                    f"data.{part}_fraction={fraction}: {self.key} names the {PARTS[part]} rows; leave it out, or set 0 "
+                    "to skip them"
+                )
         drawn = {part: fraction for part, fraction in fractions.items() if fraction and not len(named[part])}
         if drawn:
             check_classes(wish.classes, train, 1 + len(drawn), wish.class_names)

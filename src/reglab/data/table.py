@@ -18,6 +18,7 @@ import numpy as np
 from reglab.data.cells import WORDS_FOR_MISSING
 from reglab.data.files import PARQUET, check_file, memory, suffix
 from reglab.errors import ConfigError
+from reglab.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,10 +168,43 @@ def _named(columns: "dict[int, pa.ChunkedArray]", names: list[str], separator: s
     kept = [number for number in range(len(names)) if number not in empty]
     frame = pd.DataFrame({number: columns[number].to_pandas() for number in kept})
     frame.columns = pd.Index([names[number] for number in kept], dtype=object)
-    if len(frame):
-        _check_header(frame, path)
+    repeats = _headers(columns, names, kept)
+    rest = frame.drop(index=frame.index[repeats]) if len(repeats) else frame
+    if len(rest):
+        _check_header(rest, path)
     _check_names([names[number] for number in kept], path)
+    if len(repeats):
+        more = f" (and {counted(len(repeats) - 1, 'more row')})" if len(repeats) > 1 else ""
+        raise ConfigError(
+            f"data.path={path}: data row {repeats[0] + 1} repeats the header{more}, as in concatenated files; "
+            "remove these lines"
+        )
     return Table(frame)
+
+
+def _headers(columns: "dict[int, pa.ChunkedArray]", names: list[str], kept: list[int]) -> np.ndarray:
+    """Return the rows (numbers from 0) whose cells are the names of the columns; of three columns or more in any order.
+
+    Case and quotes do not matter, nor a byte order mark, with which each of several files may begin.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    around = ' \t"\ufeff'
+    wanted = [names[number].lower().strip(around) for number in kept]
+    rows = np.arange(len(columns[kept[0]]) if len(kept) > 1 else 0)  # a single column may well contain its name
+    cells: list[list[str]] = []
+    for place, number in enumerate(kept):
+        written = pc.utf8_lower(pc.utf8_trim(columns[number].take(pa.array(rows)), around))
+        expected = pa.array(wanted if len(kept) > 2 else wanted[place : place + 1], type=written.type)
+        fits = pc.is_in(written, value_set=expected).to_numpy()
+        rows = rows[fits]
+        cells = [[cell for cell, fit in zip(column, fits, strict=True) if fit] for column in cells]
+        cells.append(written.filter(pa.array(fits)).to_pylist())
+        if not len(rows):
+            break
+    complete = [sorted(row) == sorted(wanted) for row in zip(*cells, strict=True)]
+    return rows[np.array(complete, dtype=bool)]
 
 
 def _check_quotes(column: "pa.ChunkedArray", separator: str, fields: int, path: str) -> None:

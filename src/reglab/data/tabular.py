@@ -10,10 +10,11 @@ from torch import Tensor
 
 from reglab.data.axes import check_split_column
 from reglab.data.base import TensorData
-from reglab.data.columns import Columns
+from reglab.data.columns import Columns, on_spellings
 from reglab.data.folds import check_folds, fold_name
 from reglab.data.source import Source
 from reglab.data.split_column import splitter
+from reglab.data.split_groups import Groups
 from reglab.data.suspicions import suspicions
 from reglab.data.target import KINDS, Target, encode_target
 from reglab.errors import ConfigError
@@ -129,6 +130,8 @@ def source(
     apart = {roles.target, roles.split_column, *roles.ignore}
     features = table[[column for column in table.columns if column not in apart]]
     remarks = list(goal.remarks)
+    if isinstance(split, Groups):
+        remarks += on_spellings(split.key, split.names, "groups")
     if inputs is None:
         columns = Columns(features, origin.where, roles.standardize)
         remarks += [*columns.remarks, *suspicions(columns, goal)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reglab.data.cells import EXACT, FEW, Read, check_spellings, is_missing_word, numbers, text, written_twice
+from reglab.data.cells import EXACT, FEW, SPELLING, Read, check_spellings, is_missing_word, numbers, text, written_twice
 from reglab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ def _on_classes(names: tuple[str, ...], counts: np.ndarray, key: str) -> Iterato
                 f"{key}: {name!r} is a class ({rows} rows), though the word often stands for a missing value; remove "
                 "these rows if it does"
             )
-    for one, other in written_twice(list(names)):
-        yield f"{key}: the classes {one!r} and {other!r} differ only in case or white space; write each in one way"
+    for pair in written_twice(names):
+        yield f"{key}: the classes {pair} differ only in {SPELLING}; write each class in one way"
 
 
 def _amounts(column: "pd.Series", read: Read | None, key: str, *, by_itself: bool) -> Target:
