@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig
 
@@ -18,6 +18,9 @@ from reglab.paths import CONF
 from reglab.stopping import Stopped, end_at_second_signal, exits_are_errors, tell
 from reglab.streams import note, write
 from reglab.streams import prepare as prepare_streams
+
+if TYPE_CHECKING:
+    from reglab.config.compose import Composer
 
 HEAVY = ("torch", "pytorch_lightning", "mlflow")
 
@@ -120,12 +123,13 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     if args.multirun and (args.cfg or args.info):
         raise ConfigError(f"--{'cfg' if args.cfg else 'info'}: shows the config of one run; leave out -m")
     if args.multirun:
+        check_mode(lines, app, multirun=True)
         plain = [o for o in args.overrides if not parse(o).is_sweep_override() and not is_strength(o)]
-        cfg = composer.whole(plain)
+        cfg = _whole(composer, plain)
         if app == "study":
             check_effect(app, lines, cfg)
         return [_as_sweep(argument) if is_strength(argument) else argument for argument in arguments]
-    cfg = composer.whole(args.overrides)
+    cfg = _whole(composer, args.overrides)
     if not shows:
         if cfg.hydra.sweeper.get("params"):
             raise ConfigError(f"{_experiment(args.overrides)}: is a sweep, which needs -m")
@@ -135,12 +139,23 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         if check is not None:
             check(cfg)
         check_effect(app, lines, cfg)
+        check_mode(lines, app, multirun=False)
         if app == "train":
             from reglab.config.check import check_names
 
-            check_mode(lines)
             check_names(lines, cfg)
     return arguments
+
+
+def _whole(composer: "Composer", overrides: Sequence[str]) -> DictConfig:
+    """Compose a config with Hydra's section; an error within a mapping names the key in it."""
+    from reglab.config.command_line import flat
+
+    try:
+        return composer.whole(overrides)
+    except ConfigError:
+        composer.whole(flat(overrides))
+        raise
 
 
 def _flags_first(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:

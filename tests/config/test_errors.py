@@ -251,8 +251,14 @@ WRONG = {
             "baseline": "l1",
             "select_by": "val/loss",
             "hydra/launcher": "joblib",
+            "hydra.sweep.dir": "x",
+            "hydra.sweep.subdir": "x",
+            "+hydra.launcher.n_jobs": 2,
+            "hydra.sweeper._target_": "x",
         }.items()
     },
+    "-m seed=0,1 hydra.run.dir=x": "hydra.run.dir=x: has an effect only in a single run",
+    "-m seed=0,1 hydra={run:{dir:x}}": "hydra.run.dir=x: has an effect only in a single run",
     # what would have no effect
     "data=[digits,wine]": "data=[digits,wine]: must be one option, not a list; in a sweep (-m) several are data=digits",
     "data=wine data.name=x": "data.name=x: the name of data=wine is fixed; leave it out",
@@ -267,6 +273,9 @@ WRONG = {
     "tracking.parent=deadbeef": "tracking.parent=deadbeef: sweeps, studies and reruns set tracking.parent themselves",
     "+tracking.rerun_of=deadbeef": "+tracking.rerun_of=deadbeef: sweeps, studies and reruns set tracking.rerun_of",
     "tracking={parent:deadbeef}": "tracking.parent=deadbeef: sweeps, studies and reruns set tracking.parent themselves",
+    "regularizer={dropout:{p:.3}}": "regularizer.dropout.p=0.3: the strategy is none; add regularizer=dropout",
+    "trainer={max_epoch:3}": "trainer.max_epoch=3: no such key; did you mean trainer.max_epochs?",
+    "-m seed=0,1 trainer={max_epoch:3}": "trainer.max_epoch=3: no such key; did you mean trainer.max_epochs?",
     "sweep={name:a}": "sweep.name=a: has an effect only in sweeps",
     "data=wine data={name:x,train_size:20}": "data.name=x: the name of data=wine is fixed; leave it out",
     "model={hidden_sizes:[],norm:batch}": "model.norm=batch: the network has no hidden layer",
@@ -325,6 +334,9 @@ WITHOUT_EFFECT = {
     "export run_id=a1b2 tracking.experiment=a": "tracking.experiment=a: selects where to look for the best run",
     "study -m seeds=3 study.seeds=5": "study.seeds=5: seeds is typed too and takes precedence; leave out one",
     "generate tracking={weights:none}": "tracking.weights=none: no such key",
+    "report hydra.sweep.dir=x": "hydra.sweep.dir=x: has an effect only in sweeps",
+    "evaluate hydra/launcher=joblib": "hydra/launcher=joblib: has an effect only in sweeps",
+    "study -m hydra.run.dir=x": "hydra.run.dir=x: has an effect only in a single run",
     "ui tracking.uri=http://127.0.0.1:1 ui.port=5001": "ui.port=5001: tracking.uri is a server",
 }
 
@@ -390,6 +402,7 @@ RIGHT = [
     "regularizer=[none,l1]",
     "regularizer=[r_drop,stochastic_depth] model=residual_cnn",
     "regularizer=max_norm regularizer.max_norm.max_norm=inf",
+    "regularizer=dropout regularizer={dropout:{p:.3}}",
     "regularizer=dropout model=linear regularizer.dropout.input_p=.2",
     "regularizer=dropout model=linear +regularizer.dropout.schedule.input_p={kind:linear,start:.2,epochs:3}",
     "regularizer=activity_kl model.activation=sigmoid",

@@ -18,7 +18,7 @@ from reglab.paths import CONF
 SET_BY_A_SWEEP = tuple(f"tracking.{key}" for key in ("parent", "phase", "sweep", "study", "tuned", "rerun_of"))
 # Without report.dir: scripts may pass it with each command.
 OF_SWEEPS = ("workers", "fail_fast", "sweep.name", "metric", "direction", "baseline", "select_by")
-_PLACES = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
+_PLACES = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweep")  # hydra.sweep.dir, hydra.sweeper
 _CLASSES = ("data", "model", "optimizer", "scheduler", "trainer")  # sections that are handed to a class
 _LONGEST = 200  # characters of an option: a file is called by it
 _SEVERAL = ("regularizer",)  # groups of which a run takes several options
@@ -103,16 +103,25 @@ def replaced(overrides: Sequence[str]) -> list[str]:
     return sentences
 
 
-def check_mode(overrides: Sequence[str]) -> None:
-    """Refuse overrides of a single run that have an effect only in sweeps.
+def check_mode(overrides: Sequence[str], app: str, *, multirun: bool) -> None:
+    """Refuse overrides of a single run that have an effect only in sweeps, and the reverse.
+
+    Args:
+        overrides: as typed, flat.
+        app: whose config they change.
+        multirun: whether Hydra's flag ``-m`` is given.
 
     Raises:
         ConfigError: names the override.
     """
+    of_sweeps = (*_PLACES, *OF_SWEEPS) if app == "train" else _PLACES
+    remedy = "add -m, or leave it out" if app == "train" else "leave it out"
     for typed in overrides:
-        override = _parsed(typed)
-        if override is not None and override.key_or_group.startswith((*_PLACES, *OF_SWEEPS)):
-            raise ConfigError(f"{typed}: has an effect only in sweeps; add -m, or leave it out")
+        key = override.key_or_group if (override := _parsed(typed)) is not None else ""
+        if not multirun and key.startswith(of_sweeps):
+            raise ConfigError(f"{typed}: has an effect only in sweeps; {remedy}")
+        if multirun and key.startswith("hydra.run."):
+            raise ConfigError(f"{typed}: has an effect only in a single run; leave it out (of sweeps: hydra.sweep.dir)")
 
 
 def _parsed(override: str) -> Override | None:

@@ -97,7 +97,7 @@ def locate(uri: str | None) -> Place:
         path = _sqlite_path(uri)
         if path is None or path.name.startswith((":memory:", "file:")):
             raise place.error("names no file, so nothing would be kept; give sqlite:////absolute/path/mlflow.db")
-        _refuse_parameters(place, uri.partition("?")[2])
+        _refuse_parameters(place, uri.partition("?")[2], "leave them out (in a file's name ? is %3F)")
         escaped = str(path).replace("%", "%25").replace("?", "%3F")  # SQLAlchemy decodes it
         return Place(f"{scheme}:///{escaped}", str(path.parent / "mlartifacts"), source)
     if base in DATABASES and rest.startswith("//"):
@@ -117,13 +117,11 @@ def locate(uri: str | None) -> Place:
     raise place.error(f"unknown scheme {scheme!r}; known: {known}")
 
 
-def _refuse_parameters(place: Place, query: str) -> None:
+def _refuse_parameters(place: Place, query: str, remedy: str = "leave them out") -> None:
     """Refuse URI parameters, which nothing reads: reglab sets sqlite's options, and requests have their own query."""
     if query:
         names = ", ".join(dict.fromkeys(item.partition("=")[0][:40] for item in re.split("[&;]", query) if "=" in item))
-        raise place.error(
-            f"parameters{f' ({names})' if names else ''} have no effect; leave them out (in a file's name ? is %3F)"
-        )
+        raise place.error(f"parameters{f' ({names})' if names else ''} have no effect; {remedy}")
 
 
 def check(place: Place, *, writes: bool = True) -> None:
