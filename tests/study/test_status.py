@@ -6,7 +6,7 @@ import pytest
 
 from reglab.errors import ConfigError
 from reglab.paths import PROJECT
-from reglab.study.status import cells, show, summary
+from reglab.study.status import cells, overview, show, summary
 from reglab.tracking import parent
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
@@ -70,6 +70,20 @@ def test_a_sweep_is_told_by_data(store: Store) -> None:
     run(store, "a", ValueError("the loss is not finite"), diverged="true")
     (cell,) = cells(store)
     assert (cell.name, cell.task, cell.phase, cell.states) == ("first", "digits", "sweep", Counter(diverged=1))
+
+
+def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = {"strategy": "none", "data": "digits", "seed": "0", "label": "none"}
+    made = parent.enter(store, "first", [{"config_hash": f"old{seed}", "setting": "s", **base} for seed in range(2)])
+    for identity in ("old0", "old0", "old1", "new"):
+        run(store, identity, **{"mlflow.parentRunId": made})
+    run(store, "old1", rerun_of="another", **{"mlflow.parentRunId": made})
+    parent.enter(store, "first", [{"config_hash": "new", "setting": "t", **base}])  # other epochs, say
+    assert overview(store)[1] == {"first": 2}
+    show(store, "first")
+    assert "first: 1 of 1 done\nfirst: 2 more runs" in capsys.readouterr().out
 
 
 def test_without_any_and_under_a_wrong_name_the_remedy_is_told(store: Store) -> None:

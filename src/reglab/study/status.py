@@ -9,8 +9,10 @@ from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError
 from reglab.streams import note, show_table, write_line
 from reglab.tracking import heartbeat, parent, queries
+from reglab.tracking.run import PARENT_TAG
 from reglab.tracking.store import Store
 from reglab.tracking.values import cut_name
+from reglab.wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,14 +42,28 @@ class Cell:
 
 def cells(store: Store) -> list[Cell]:
     """A row for each cell of every sweep and study of the store's experiment, the newest last."""
+    return overview(store)[0]
+
+
+def overview(store: Store) -> tuple[list[Cell], dict[str, int]]:
+    """Return `cells`, and by sweep or study how many configurations it has tracked and does not declare any more.
+
+    An earlier start declared these: under another setting or with other code, or for other seeds or trials.
+    """
     every = queries.runs(store)
     newest = _states(every)
     found: list[Cell] = []
+    undeclared: Counter[str] = Counter()
     for record in every:
         if record.tags.get("phase") == "parent":
             name = cut_name(record.tags.get("study") or record.tags.get("sweep") or record.run_id)
-            found += _of_parent(name, "study" in record.tags, parent.declared(store, record.run_id), newest)
-    return found
+            declared = parent.declared(store, record.run_id)
+            jobs = declared if "study" in record.tags else parent.covered(declared)
+            found += _of_parent(name, jobs, newest)
+            own = [child.tags for child in every if child.tags.get(PARENT_TAG) == record.run_id]
+            tracked = {tags.get("config_hash") for tags in own if "rerun_of" not in tags}
+            undeclared[name] += len(tracked - {None} - {job["config_hash"] for job in jobs})
+    return found, undeclared
 
 
 def notes(store: Store) -> Iterator[str]:
@@ -62,8 +78,7 @@ def notes(store: Store) -> Iterator[str]:
         yield f"{len(unknown) - _SHOWN} more such runs"
 
 
-def _of_parent(name: str, study: bool, declared: Sequence[dict[str, Any]], newest: dict[str, str]) -> list[Cell]:
-    jobs = declared if study else parent.covered(declared)
+def _of_parent(name: str, jobs: Sequence[dict[str, Any]], newest: dict[str, str]) -> list[Cell]:
     cells: dict[tuple[str, str, str], Cell] = {}
     for job in jobs:
         task, phase = str(job.get("task") or job.get("data") or ""), str(job.get("phase") or "sweep")
@@ -99,7 +114,7 @@ def tables(cells: Sequence[Cell]) -> Iterator["Table"]:
             shown.add_column(column, overflow="fold")
         for strategy in dict.fromkeys(cell.strategy for cell in own):
             states = {cell.phase: cell.states for cell in own if cell.strategy == strategy}
-            failed = any(counted["failed"] + counted["diverged"] for counted in states.values())
+            failed = any(state["failed"] + state["diverged"] for state in states.values())
             counts = [_told(states[phase]) if phase in states else "" for phase in phases]
             shown.add_row(strategy, *counts, style="red" if failed else "")
         yield shown
@@ -130,7 +145,7 @@ def show(store: Store, name: str | None) -> None:
     queries.bury(store)
     for sentence in notes(store):
         note(sentence)
-    found = cells(store)
+    found, undeclared = overview(store)
     if not found:
         raise ConfigError(f"tracking.experiment={store.experiment}: no sweep or study there; make one: make compare")
     names = list(dict.fromkeys(cell.name for cell in found))
@@ -141,3 +156,9 @@ def show(store: Store, name: str | None) -> None:
         show_table(table)
     for line in summary(shown):
         write_line(line)
+    for one, number in undeclared.items():
+        if number and name in (None, one):
+            write_line(
+                f"{one}: {counted(number, 'more run')} of earlier starts, with other settings, code, seeds or trials: "
+                "not counted"
+            )
