@@ -1,6 +1,6 @@
 """From the feature columns of a table to one tensor, fitted on the training rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,7 +153,7 @@ def _coded(column: "pd.Series", where: str) -> tuple[np.ndarray, np.ndarray]:
     return codes.astype(np.int64), values
 
 
-def on_spellings(column: str, values: Sequence[str], kind: str) -> Iterator[str]:
+def on_spellings(column: str, values: Iterable[str], kind: str) -> Iterator[str]:
     """Report, with one example, values of a column that differ only in how they are written.
 
     Args:
