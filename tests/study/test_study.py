@@ -163,6 +163,8 @@ def test_a_dry_run_says_what_is_done_and_writes_nothing(
     assert "10 runs to do by 1 worker: no run of the kind is tracked yet" in told
     assert "held fixed by study.common: data.train_size=100 data.label_noise=0.4 data.batch_size=50 model" in told
     assert queries.runs(store(tmp_path)) == []
+    with pytest.raises(ConfigError, match=r"trainer\.limit_train_batches=0\.01: leaves none of 2 batches"):
+        conduct(tmp_path, "dry_run=true", "+study.common.trainer.limit_train_batches=.01")
 
 
 @pytest.mark.usefixtures("store_uri")

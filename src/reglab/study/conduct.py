@@ -88,10 +88,7 @@ class _Conductor:
         queries.bury(self._store)
         if self._cfg.resume:
             self._learn(tracked(self._store))
-        if any(self._progress.missing(phase) for phase in PHASES):
-            from reglab.study.rehearsal import rehearse
-
-            rehearse(self._study, self._cells, self._composer)
+        self._rehearse()
         try:
             with closing(self._store, title, "study") as entered:
                 with self._store.lock():
@@ -116,7 +113,7 @@ class _Conductor:
             return stop.exit_code
 
     def show(self) -> int:
-        """Prints what is to be done; trains and writes nothing."""
+        """Check the study as `conduct` does, and print what is to be done; train and track nothing."""
         from reglab.study import estimate
         from reglab.study.results import tracked
         from reglab.tracking import parent
@@ -127,6 +124,7 @@ class _Conductor:
             check_declared(store, parent.find(store, self._study.title, "study"), self._study, self._cells)
             if self._cfg.resume:
                 self._learn(tracked(store))
+        self._rehearse()
         for table in estimate.tables(self._progress):
             show_table(table)
         left, workers = estimate.left(self._progress), self._launch.workers
@@ -134,6 +132,12 @@ class _Conductor:
         took = "no run of the kind is tracked yet" if seconds is None else f"about {_duration(seconds)}"
         say(f"{left} runs to do by {counted(workers, 'worker')}: {took if left else 'all is done'}")
         return 0
+
+    def _rehearse(self) -> None:
+        if any(self._progress.missing(phase) for phase in PHASES):
+            from reglab.study.rehearsal import rehearse
+
+            rehearse(self._study, self._cells, self._composer)
 
     def _learn(self, results: "dict[str, Result]") -> None:
         known = {**self._progress.results, **results}

@@ -143,7 +143,6 @@ def _gathered(problems: dict[str, None]) -> Iterator[None]:
 
 def _built(config: DictConfig, data: TensorData) -> list[str]:
     """Build all parts of a run; return the remarks with which each such run is tagged, to be printed once."""
-    check_accelerator(build.plain(config.trainer))
     model = build.build_model(config, data)
     check_fit(config, model, data)
     regularizers, remarks = build.remarked(config, model, data)
@@ -155,6 +154,7 @@ def _checked_data(study: Study, cell: Cell, composer: Composer) -> TensorData:
     """The data of a cell's task, for the first of the fresh seeds."""
     configs = [composer.compose([*cell.overrides, f"seed={seed}"]) for seed in (*study.seeds, *study.tuning_seeds)]
     first, nodes = configs[0], [config.data for config in configs]
+    check_accelerator(build.plain(first.trainer))
     with build.drawing_data(first):
         data: TensorData = instantiate(first.data)
         source = data.load()
