@@ -32,9 +32,10 @@ def store(store_uri: str) -> Store:
     return open_store(store_uri, "reglab")
 
 
-def run(store: Store, identity: str, error: Exception | None = None, **tags: str) -> None:
+def run(store: Store, identity: str, error: Exception | None = None, under: str | None = None, **tags: str) -> None:
+    given = {"config_hash": identity, **tags}
     try:
-        with TrackedRun.open(store, name=identity, tags={"config_hash": identity, **tags}, params={}):
+        with TrackedRun.open(store, name=identity, tags=given, params={}, parent=under):
             if error is not None:
                 raise error
     except ValueError:
@@ -78,8 +79,8 @@ def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
     base = {"strategy": "none", "data": "digits", "seed": "0", "label": "none"}
     made = parent.enter(store, "first", [{"config_hash": f"old{seed}", "setting": "s", **base} for seed in range(2)])
     for identity in ("old0", "old0", "old1", "new"):
-        run(store, identity, **{"mlflow.parentRunId": made})
-    run(store, "old1", rerun_of="another", **{"mlflow.parentRunId": made})
+        run(store, identity, under=made)
+    run(store, "old1", rerun_of="another", under=made)
     parent.enter(store, "first", [{"config_hash": "new", "setting": "t", **base}])  # other epochs, say
     assert overview(store)[1] == {"first": 2}
     show(store, "first")
