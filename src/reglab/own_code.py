@@ -325,7 +325,7 @@ def load(target: str, key: str) -> Any:
     found, _ = closure(module, where)
     state = [(one, entry, _stamp(entry)) for one, entry in sorted(found.items())]
     if state != _finder.state:
-        _forget()
+        forget()
         for one, entry in found.items():
             held = sys.modules.get(one)
             if held is not None and entry.file is not None and not _is_of(held, entry.file):
@@ -341,11 +341,11 @@ def load(target: str, key: str) -> Any:
         made = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:
         reason = described(error)
-        _forget()
+        forget()
         raise ConfigError(f"{where}: cannot be imported ({reason}); correct it") from error
     if added := [folder for folder in own_folders() if folder not in folders]:
         sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) not in added]
-        _forget()
+        forget()
         raise ConfigError(
             f"{where}: its code adds {added[0]} to sys.path, and modules there would not be part of a run's identity; "
             f"set PYTHONPATH={added[0]} in the shell instead"
@@ -358,6 +358,11 @@ def loaded() -> list[ModuleType]:
     return [sys.modules[name] for name in _finder.modules if name in sys.modules]
 
 
+def modules() -> Modules:
+    """Return the modules that `load` found for the user's network, by name."""
+    return _finder.modules
+
+
 def _stamp(module: Module) -> tuple[int, int]:
     state = module.file.stat() if module.file is not None else None
     return (state.st_mtime_ns, state.st_size) if state is not None else (0, 0)
@@ -368,7 +373,7 @@ def _is_of(module: ModuleType, file: Path) -> bool:
     return own is not None and os.path.realpath(own) == os.path.realpath(file)
 
 
-def _forget() -> None:
+def forget() -> None:
     """Take the modules that were loaded out of the process again, and those that they loaded by computed names."""
     for name in (*_finder.modules, *unforeseen()):
         sys.modules.pop(name, None)

@@ -10,13 +10,17 @@ import torch
 from reglab import own_code
 from reglab.config.code import code_of
 from reglab.config.compose import compose
+from reglab.config.identity import config_hash
+from reglab.config.trusted import Typed, take_typed
 from reglab.errors import ConfigError
 from reglab.models.own import Own
 from reglab.study.job import attempt
 from reglab.tracking import queries
 from reglab.tracking.run import _one_line
 from reglab.tracking.store import open_store
+from reglab.training.build import build_data, build_model
 from reglab.training.run import run
+from reglab.training.trial import check_fit
 
 NET = """
 import math
@@ -176,6 +180,40 @@ def test_what_cannot_be_foreseen_is_refused(folder: Path) -> None:
     write(folder, "import importlib, hidden\nhidden = importlib.import_module('hid' + 'den')")
     made()
     assert names() == {"net", "hidden"}
+
+
+@pytest.mark.parametrize("parts", [{"imports": "{}"}, {"constructor": "{}"}, {"forward": "{}"}])
+def test_a_file_that_a_network_reads_is_named_in_its_arguments(folder: Path, parts: dict[str, str]) -> None:
+    (folder / "w.txt").write_text("1")
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "kernel.txt").write_text("1")
+    reads = "import numpy as np; np.savetxt('made.txt', [1]); np.loadtxt('made.txt'); open('.cache/kernel.txt').close()"
+    write(folder, **{part: text.format(f"{reads}; np.loadtxt('w.txt')") for part, text in parts.items()})
+    line = ["model=torch", "model.target=net.Net", "data=wine"]
+    cfg = compose(line)
+    for _ in range(2):  # a module that was imported is imported again
+        data = build_data(cfg)
+        with pytest.raises(ConfigError, match=r"^model.target=net.Net: reads w.txt, .*model.args=\{file:w.txt\}"):
+            check_fit(cfg, build_model(cfg, data), data)
+    write(folder, **{part: text.format(reads) for part, text in parts.items()})
+    check_fit(cfg, build_model(cfg, data), data)
+
+
+def test_a_file_named_in_the_arguments_counts_by_its_content(folder: Path) -> None:
+    (folder / "w.txt").write_text("1")
+    (folder / "same.txt").write_text("1")
+    source = NET.format(imports="import numpy as np", constructor="np.loadtxt(file)", forward="pass")
+    (folder / "net.py").write_text(source.replace("outputs):", "outputs, file):"))
+    line = ["model=torch", "model.target=net.Net", "data=wine"]
+    named, moved = (compose([*line, f"model.args={{file:{name}}}"]) for name in ("w.txt", "same.txt"))
+    before = config_hash(named)
+    assert config_hash(moved) == before
+    data = build_data(named)
+    check_fit(named, build_model(named, data), data)
+    (folder / "w.txt").write_text("2")
+    assert config_hash(named) != before
+    with pytest.raises(ConfigError, match=r"^model.args=.*w.txt.*name it too"):
+        take_typed(named, Typed({"model.target": "net.Net"}))
 
 
 def test_what_is_imported_late_is_noted_and_what_changes_meanwhile_refused(folder: Path, store_uri: str) -> None:

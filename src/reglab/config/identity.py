@@ -16,6 +16,7 @@ from reglab.config.order import strategy
 from reglab.data.files import stem
 from reglab.data.folds import fold_name
 from reglab.own_code import source_file
+from reglab.own_files import is_path
 
 __all__ = [
     "RULE",
@@ -120,9 +121,20 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
             parts[section][key] = content(value, f"{section}.{key}={value}")
         elif isinstance(value, str) and kind and (commit := hub_cache.commit(value, kind)):
             parts[section][key] = f"{value}@{commit}"
+    if args := parts["model"].get("args"):
+        parts["model"]["args"] = _with_contents(args, "model.args")
     canonical = _canonical(parts)
     assert isinstance(canonical, dict)
     return canonical
+
+
+def _with_contents(value: Any, key: str) -> Any:
+    """Replace each text that names an existing file or folder by the hash of its content."""
+    if isinstance(value, Mapping):
+        return {name: _with_contents(item, f"{key}.{name}") for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_contents(item, key) for item in value]
+    return content(value, f"{key}={value}") if isinstance(value, str) and is_path(value) else value
 
 
 def _data(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.rules import typed as as_typed
 from reglab.errors import ConfigError
+from reglab.own_files import is_path
 from reglab.paths import CONF
 
 _TARGET = "_target_"
@@ -195,7 +196,9 @@ def _is_place(key: str, value: Any) -> bool:
     names = [part for part in key.split(".") if not part.isdigit()]
     if not isinstance(value, str) or names[-1] in (_TARGET, *_TEXTS) or value in _MADE.get(key, ()):
         return False
-    return names[-1] in _PLACES or "/" in value or value.startswith("~")
+    if names[-1] in _PLACES or "/" in value or value.startswith("~"):
+        return True
+    return names[:2] == ["model", "args"] and is_path(value)
 
 
 @functools.cache

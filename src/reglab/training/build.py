@@ -4,7 +4,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import psutil
@@ -18,6 +18,7 @@ from reglab.config.rules import shown
 from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.own_code import load
+from reglab.own_files import check_reads
 from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
 from reglab.regularizers._random_layers import random_layers
@@ -72,16 +73,25 @@ def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
 
     Raises:
         ConfigError: two networks of a user's class differ in their initial weights, or it has lazy layers that no pass
-            gives a shape.
+            gives a shape, or it reads a file that is not part of the identity.
     """
 
     def make() -> nn.Module:
         return sized_model(cfg, data.input_shape, data.outputs, padded=data.padded)
 
-    network = make()
-    if is_users(cfg) or not is_complete(network):
-        return completed(network, make, data.train.inputs[:2], cfg)
-    return network
+    with reads_checked(cfg):
+        network = make()
+        if is_users(cfg) or not is_complete(network):
+            return completed(network, make, data.train.inputs[:2], cfg)
+        return network
+
+
+def reads_checked(cfg: DictConfig) -> AbstractContextManager[None]:
+    """Refuse files that a user's own network reads and that are not part of the identity; see `check_reads`."""
+    if "target" not in cfg.model:
+        return nullcontext()
+    named = [plain(cfg.model).get("args"), plain(cfg.data)]
+    return check_reads(f"model.target={cfg.model.target}", named)
 
 
 def is_users(cfg: DictConfig) -> bool:

@@ -12,7 +12,7 @@ from reglab.errors import ConfigError
 from reglab.own_code import described
 from reglab.seeding import restored_generators, seeded
 from reglab.training import describe
-from reglab.training.build import is_users
+from reglab.training.build import is_users, reads_checked
 from reglab.training.modes import in_mode
 from reglab.training.repeatable import check_repeatable
 from reglab.training.snapshot import Snapshot
@@ -27,11 +27,12 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
     Raises:
         ConfigError: names the key.
     """
-    if "target" in cfg.model:
-        _check_own(f"model={cfg.model.name}", model, data)
-    if is_users(cfg):
-        _check_trainable(f"model={cfg.model.name}", model, data)
-        check_repeatable(f"model={cfg.model.name}", model, data.train.inputs[:8])
+    with reads_checked(cfg):
+        if "target" in cfg.model:
+            _check_own(f"model={cfg.model.name}", model, data)
+        if is_users(cfg):
+            _check_trainable(f"model={cfg.model.name}", model, data)
+            check_repeatable(f"model={cfg.model.name}", model, data.train.inputs[:8])
     _check_tokenizer(cfg, data)
     _check_last_batch(model, data)
     check_steps(cfg, data)
