@@ -1,11 +1,14 @@
 """The processes below one that ends: none is left, but those that Python needs for others."""
 
+import os
+import signal
 import subprocess
 import time
 
 import psutil
 import pytest
 
+from reglab.stopping import Stopped, stoppable
 from reglab.study import children
 from tests.processes import Process
 
@@ -29,3 +32,50 @@ def test_all_are_ended_and_a_fork_server_serves_on() -> None:
     assert another.stdout.readline() == "here\n"
     another.kill()
     assert another.wait(5) < 0
+
+
+def wait_for_a_fork() -> None:
+    """Prints the id of a forked process that does not answer; ends with 143 at SIGTERM."""
+
+    def hang(_number: int) -> None:
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+
+    forked = children.Forked(hang)
+    try:
+        with stoppable():
+            forked(0)
+    except Stopped as stop:
+        forked.close()
+        os._exit(stop.exit_code)
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_fork_ends_with_its_parent(signum: int, code: int) -> None:
+    process = Process(wait_for_a_fork)
+    fork = psutil.Process(int(process.stdout.readline()))
+    process.send_signal(signum)
+    assert process.wait(20) == code
+    fork.wait(20)
+
+
+def test_a_fork_that_dies_is_reported_and_replaced() -> None:
+    def act(number: int) -> list[int]:
+        if number < 0:
+            os.kill(os.getpid(), -number)
+        if number > 9:
+            os._exit(number)
+        return [number, os.getpid()]
+
+    forked = children.Forked(act)
+    (one, first), (two, again) = forked(1), forked(2)
+    assert (one, two, first) == (1, 2, again)
+    assert first != os.getpid()
+    codes = []
+    for number in (-signal.SIGKILL, -signal.SIGSEGV, 11):
+        with pytest.raises(children.DiedError) as died:
+            forked(number)
+        codes.append(died.value.code)
+    assert codes == [-signal.SIGKILL, -signal.SIGSEGV, 11]
+    assert forked(3)[0] == 3
+    forked.close()

@@ -1,5 +1,6 @@
 """What only data show is told before anything trains."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,65 @@ def test_what_is_no_error_of_the_config_is_left_to_the_run_that_keeps_its_traceb
     asked = [*model, *rows(tmp_path, 40), "data.batch_size=4", "data.train_size=21,20"]
     assert sweep(tmp_path, *asked, base=BRIEF) == 1
     assert [record.status for record in children(tmp_path)] == ["FAILED", "FINISHED"]
+
+
+DEADLY = """
+import math, os, posix, signal
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape, outputs):
+        super().__init__()
+        self.layer = nn.Linear(math.prod(input_shape), outputs)
+
+
+class Killed(Net):
+    def forward(self, x):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Left(Net):
+    def __init__(self, input_shape, outputs):
+        posix._exit(0)
+
+
+class Noisy(Net):
+    def forward(self, x):
+        return self.layer(x).softmax(-1)
+
+
+class Raising(Net):
+    def forward(self, x):
+        if self.training:
+            os._exit(0)
+        return self.layer(x)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="networks are built in a fork on Linux alone")
+def test_a_network_that_ends_its_process_is_a_problem_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    monkeypatch.chdir(tmp_path)
+    nets = "model.target=deadly.Killed,deadly.Left,deadly.Noisy,deadly.Raising"
+    with pytest.raises(ConfigError) as refused:
+        sweep(tmp_path, *rows(tmp_path, 40), "model=torch", nets, "regularizer=none,dropout", base=BRIEF)
+    killed, left, other = sorted(str(refused.value).splitlines())
+    assert other.startswith("regularizer=dropout: found nothing to act on in model=deadly.Noisy")
+    assert killed.startswith("model=deadly.Killed: ")
+    assert "SIGKILL (perhaps out of memory)" in killed
+    assert left.startswith("model=deadly.Left: ")
+    assert "exit code 0" in left
+    assert queries.runs(store(tmp_path)) == []
+    own = [SMALL, "~study.common.model", "study.strategies=[none,l2]"]
+    task = table(tmp_path, 40)[:-2] + ",model:torch,model.target:deadly.NET}]"
+    with pytest.raises(ConfigError, match=r"^model=deadly\.Killed: .*SIGKILL"):
+        rehearse(*cells_of(task.replace("NET", "Killed"), *own))
+    capsys.readouterr()
+    rehearse(*cells_of(task.replace("NET", "Noisy"), *own))
+    assert "softmax" in capsys.readouterr().err  # remarks come back from the fork
 
 
 def test_data_are_remarked_on_once_and_files_of_one_name_are_told_apart(

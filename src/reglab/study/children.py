@@ -1,11 +1,18 @@
-"""The worker processes of a sweep: none outlives it."""
+"""Processes below a sweep or study: workers, none of which outlives it, and a fork for code that may kill it."""
 
+import gc
+import json
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, NoReturn
 
 import psutil
 
@@ -13,6 +20,7 @@ from reglab import streams
 from reglab.stopping import exit_at_once
 
 _LOOK_EVERY_S = 0.25
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
@@ -101,3 +109,107 @@ def _helps_python(process: psutil.Process) -> bool:
         )
     except psutil.Error:
         return False
+
+
+def can_fork() -> bool:
+    """Whether a fork of this process is reliable: on Linux; libraries of other systems do not survive it."""
+    return sys.platform == "linux"
+
+
+class DiedError(Exception):
+    """A forked process ended without an answer.
+
+    Args:
+        code: its exit code; minus the number of the signal that ended it.
+    """
+
+    def __init__(self, code: int) -> None:
+        how = f"exit code {code}" if code >= 0 else _signal_name(-code)
+        super().__init__(f"{how}{' (perhaps out of memory)' if code == -signal.SIGKILL else ''}")
+        self.code = code
+
+
+def _signal_name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:  # of real-time signals only the first and the last have a name
+        return f"signal {signum}"
+
+
+class Forked:
+    """Calls of a function in one forked process: the code that it runs may end that process.
+
+    The process is forked at the first call, and again at the call after its death. It has the objects, streams and
+    working folder of this process and one thread, so that torch should use one thread there as well. It ends with this
+    process, or by `close`, without exit handlers.
+
+    Args:
+        function: from a number to what JSON can hold.
+    """
+
+    def __init__(self, function: Callable[[int], object]) -> None:
+        self._function = function
+        self._process: Any = None
+        self._pipe: Connection | None = None
+
+    def __call__(self, number: int) -> Any:
+        """Return ``function(number)``.
+
+        Raises:
+            DiedError: the process ended before it answered.
+        """
+        if self._process is None:
+            self._start()
+        assert self._pipe is not None
+        try:
+            self._pipe.send_bytes(json.dumps(number).encode())
+            # A process that the function started may keep the pipes open after the fork has ended.
+            while not wait([self._pipe, self._process.sentinel], 1.0) and self._process.exitcode is None:
+                pass
+            if self._pipe.poll():
+                return json.loads(self._pipe.recv_bytes())
+        except (EOFError, OSError):
+            pass
+        self._process.join()
+        code = self._process.exitcode
+        self.close()
+        raise DiedError(code)
+
+    def _start(self) -> None:
+        self._pipe, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("fork").Process(target=self._serve, args=(theirs, os.getpid()))
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until the fork has handlers of its own
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the other threads of this process
+                process.start()
+            self._process = process
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
+    def _serve(self, pipe: Connection, parent: int) -> NoReturn:
+        gc.freeze()  # connections of the parent are not to be closed here
+        for signum in _STOPS:
+            signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        if self._pipe is not None:
+            self._pipe.close()  # the other end, or its own copy would keep it open
+        follow(parent)
+        try:
+            while True:
+                answer = self._function(json.loads(pipe.recv_bytes()))
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
+                pipe.send_bytes(json.dumps(answer).encode())
+        except (EOFError, OSError):  # the parent has closed the pipe
+            exit_at_once(0)
+
+    def close(self) -> None:
+        """End the forked process."""
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+        self._pipe = self._process = None

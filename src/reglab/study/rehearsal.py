@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -19,10 +20,12 @@ from reglab.config.identity import data_name, science, setting
 from reglab.config.metrics import kind_of
 from reglab.data.base import TensorData
 from reglab.data.splits import Rows
+from reglab.deadlines import waiting
 from reglab.errors import ConfigError
 from reglab.stopping import exits_are_errors
 from reglab.streams import note
 from reglab.study.cells import Cell
+from reglab.study.children import DiedError, Forked, can_fork
 from reglab.study.definition import Study
 from reglab.study.jobs import Job
 from reglab.study.shared import told_as_shared
@@ -31,6 +34,8 @@ from reglab.training.fit import Fit
 from reglab.training.notes import double_counting
 from reglab.training.trainer import check_accelerator
 from reglab.training.trial import check_fit, check_steps
+
+_ANNOUNCE_S = 30.0  # a network that imports large libraries takes ten
 
 
 def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
@@ -53,16 +58,17 @@ def rehearse(study: Study, cells: Sequence[Cell], composer: Composer) -> None:
 def _rehearse_task(study: Study, strategies: Sequence[Cell], composer: Composer) -> None:
     data = _checked_data(study, strategies[0], composer)
     _print_remarks(data)
-    for cell in strategies:
-        config = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
-        try:
-            notes = _built(config, data)
-        except ConfigError as error:
-            if str(error).startswith("regularizer="):  # one can be chosen for a run, and a study has a list of them
-                raise ConfigError(f"{error}; or take {cell.strategy} out of study.strategies") from error
-            raise
-        for sentence in notes:
-            note(f"note: {cell.strategy} on {cell.about}: {sentence}")
+    configs = [composer.compose([*cell.overrides, f"seed={study.seeds[0]}"]) for cell in strategies]
+    with _Builder(configs, data) as builder:
+        for number, cell in enumerate(strategies):
+            try:
+                notes = builder.built(number)
+            except ConfigError as error:
+                if str(error).startswith("regularizer="):  # one can be chosen for a run, and a study has a list of them
+                    raise ConfigError(f"{error}; or take {cell.strategy} out of study.strategies") from error
+                raise
+            for sentence in notes:
+                note(f"note: {cell.strategy} on {cell.about}: {sentence}")
 
 
 def rehearse_jobs(jobs: Sequence[Job]) -> None:
@@ -86,9 +92,11 @@ def rehearse_jobs(jobs: Sequence[Job]) -> None:
             for alike in _alike(on_same_data, lambda job: build.plain(job.config.trainer)):
                 with _gathered(problems):
                     _check_trainer(alike[0].config, data)
-            for same in _alike(on_same_data, _model_and_strategy):
-                with _gathered(problems):
-                    _built(same[0].config, data)
+            configs = [same[0].config for same in _alike(on_same_data, _model_and_strategy)]
+            with _Builder(configs, data) as builder:
+                for number in range(len(configs)):
+                    with _gathered(problems):
+                        builder.built(number)
     if problems:
         raise ConfigError(*problems)
 
@@ -141,8 +149,66 @@ def _gathered(problems: dict[str, None]) -> Iterator[None]:
         pass
 
 
+class _Builder:
+    """Builds the parts of runs on one data set, users' networks in a forked process, which these may end.
+
+    Args:
+        configs: of the runs.
+        data: loaded.
+    """
+
+    def __init__(self, configs: Sequence[DictConfig], data: TensorData) -> None:
+        self._configs = configs
+        self._data = data
+        self._forked = Forked(self._answer)
+        self._deadly: dict[str, ConfigError] = {}  # by network
+
+    def __enter__(self) -> "_Builder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._forked.close()
+
+    def built(self, number: int) -> list[str]:
+        """Build the parts of a run; return the remarks with which each such run is tagged, to be printed once.
+
+        Raises:
+            ConfigError: they do not work together, or the network ends its process.
+        """
+        config = self._configs[number]
+        if not build.is_users(config) or not can_fork() or torch.cuda.is_initialized():
+            return _built(config, self._data)
+        network = json.dumps(build.plain(config.model), sort_keys=True, default=str)
+        if network in self._deadly:
+            raise self._deadly[network]
+        try:
+            with waiting(f"model={config.model.name}: building and checking it ...", after=_ANNOUNCE_S):
+                answer = self._forked(number)
+        except DiedError as died:
+            self._deadly[network] = ConfigError(
+                f"model={config.model.name}: the process in which it was built and checked died, {died}; run its "
+                "constructor and forward pass alone (python -X faulthandler shows the line of a crash), or choose a "
+                "smaller model if memory ran out"
+            )
+            raise self._deadly[network] from died
+        if "refused" in answer:
+            raise ConfigError(*answer["refused"].split("\n"))
+        remarks: list[str] | None = answer.get("remarks")
+        return _built(config, self._data) if remarks is None else remarks  # an error is raised here, with its traceback
+
+    def _answer(self, number: int) -> dict[str, Any]:
+        """Return remarks or the text of a ConfigError; neither after another error."""
+        torch.set_num_threads(1)  # the others of a pool are not there
+        try:
+            with exits_are_errors():
+                return {"remarks": _built(self._configs[number], self._data)}
+        except ConfigError as error:
+            return {"refused": str(error)}
+        except BaseException:
+            return {}
+
+
 def _built(config: DictConfig, data: TensorData) -> list[str]:
-    """Build all parts of a run; return the remarks with which each such run is tagged, to be printed once."""
     model = build.build_model(config, data)
     check_fit(config, model, data)
     regularizers, remarks = build.remarked(config, model, data)
