@@ -1,4 +1,5 @@
 import os
+import random
 import socket
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from mlflow import MlflowClient
 from sqlalchemy import make_url
 
 from reglab.errors import ConfigError
@@ -197,6 +199,33 @@ def test_server_that_is_something_else(address: str) -> None:
 
 def test_server_whose_health_is_fine_and_whose_api_is_broken(address: str) -> None:
     assert "answers 500" in refused(f"{address}/half")
+
+
+class _Busy(BaseHTTPRequestHandler):
+    asked = 0
+
+    def do_GET(self) -> None:
+        _Busy.asked += 1
+        body = b'{"experiment": {"experiment_id": "7", "name": "lab"}}'
+        self.send_response(200 if _Busy.asked == 3 else 503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_request_that_is_repeated_draws_no_random_number_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    server = HTTPServer(("127.0.0.1", 0), _Busy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    before = random.getstate()
+    assert MlflowClient(f"http://127.0.0.1:{server.server_port}").get_experiment("7").name == "lab"
+    server.shutdown()
+    server.server_close()
+    assert _Busy.asked == 3
+    assert random.getstate() == before
 
 
 def test_the_proxy_that_requests_go_through_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
