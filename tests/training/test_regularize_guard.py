@@ -272,6 +272,53 @@ def test_a_module_set_to_eval_after_the_measurement_is_warned_of() -> None:
     assert not any(part._forward_pre_hooks for part in module.modules())
 
 
+def replace_activation(module: Logging, epoch: int, index: int) -> None:
+    if (epoch, index) == (1, 0):
+        module.net[3] = nn.Sequential(nn.ReLU())
+
+
+def stop_calling(module: Logging, epoch: int, index: int) -> None:
+    module.functional = (epoch, index) == (0, 2)  # and calls it again: one warning
+
+
+def replace_layer(module: Logging, epoch: int, index: int) -> None:
+    if (epoch, index) == (1, 0):
+        module.net[4] = nn.Linear(8, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (replace_activation, ["dropout: no effect on 3.0 in batch 0 of epoch 1", "replaced"]),
+        (stop_calling, ["dropout: no effect on 3.0 in batch 2 of epoch 0", "not called"]),
+        (replace_layer, ["l2: no effect on 4.weight in batch 0 of epoch 1", "optimizer"]),
+    ],
+)
+def test_what_is_replaced_or_no_longer_called_in_training_is_warned_of(change: Any, words: list[str]) -> None:
+    class Changing(Logging):
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+            change(self, self.current_epoch, batch_idx)
+
+    messages, trainer = warned(Changing(), [Dropout(p=0.5), L2(strength=0.1)])
+    assert trainer.global_step == 8
+    assert len(messages) == 1
+    assert all(word in messages[0] for word in words)
+
+
+def test_weights_that_the_optimizer_is_given_later_are_penalized() -> None:
+    class Growing(Logging):
+        def on_train_epoch_start(self) -> None:
+            if self.current_epoch == 1:
+                torch.manual_seed(0)
+                self.net.add_module("spare", nn.Linear(2, 2))  # has no gradient but that of the penalty
+                self.start = self.net.spare.weight.detach().clone()
+                self.trainer.optimizers[0].add_param_group({"params": [*self.net.spare.parameters()]})
+
+    module = Growing()
+    assert warned(module, [L2(strength=0.1)])[0] == []
+    assert module.net.spare.weight.norm() < module.start.norm()
+
+
 def test_a_module_that_is_not_there_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"^module=nt: no such module; did you mean net"):
         fitted(Logging(), [Dropout(p=0.5)], "nt")
@@ -300,6 +347,23 @@ def test_a_later_batch_is_measured_where_the_first_has_no_loss() -> None:
 
     messages, _ = warned(Never(), [Dropout(p=0.5)])
     assert ["not measured" in message for message in messages] == [True]
+
+
+class Sparse(Bags):
+    """Nothing but sparse gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.EmbeddingBag(5, 3, sparse=True))
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SparseAdam(self.parameters(), lr=0.1)
+
+
+def test_penalties_are_refused_under_an_optimizer_for_sparse_gradients() -> None:
+    with pytest.raises(ConfigError, match=r"^regularizer=l2: adds dense gradients, .*SparseAdam"):
+        fitted(Sparse(), [L2(strength=0.1)])
+    assert warned(Sparse(), [MaxNorm(max_norm=0.1)])[0] == []
 
 
 @pytest.mark.parametrize(

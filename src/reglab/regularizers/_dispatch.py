@@ -38,6 +38,7 @@ class Dispatch:
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimizer with what regularizers put around it: the one that acts first is the outermost."""
+        check_gradients(type(optimizer), self._all)
         plain = optimizer
         self._updates = Updates(plain)
         if self._before:  # innermost: right before the update, once, however many passes a step has
@@ -82,6 +83,25 @@ class Dispatch:
                 for name, new in getattr(regularizer, hook)(group, lr).items() if group else ():
                     if new is not group[name]:
                         group[name].copy_(new)
+
+
+def check_gradients(optimizer: type[torch.optim.Optimizer], regularizers: Iterable[Any]) -> None:
+    """Refuse penalties under an optimizer for sparse gradients alone.
+
+    Args:
+        optimizer: class of the optimizer.
+        regularizers: of the training.
+
+    Raises:
+        ConfigError: names the first of them.
+    """
+    penalties = [r for r in regularizers if overrides(r, "penalty") and overrides(r, "loss")]
+    if penalties and issubclass(optimizer, torch.optim.SparseAdam):
+        raise ConfigError(
+            f"regularizer={penalties[0].name}: adds dense gradients, and optimizer={optimizer.__name__} takes sparse "
+            "ones alone; choose another optimizer (torch.optim.SGD takes both), or a method that acts after the step "
+            "(l1, weight_decay, max_norm)"
+        )
 
 
 def effective_rates(optimizer: Any) -> Rates:

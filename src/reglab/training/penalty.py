@@ -1,6 +1,7 @@
 """What a regularizer adds to the loss, found where nothing but the weights is known."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,13 +17,13 @@ class Penalty:
     Args:
         regularizer: attached to the model.
         model: whose weights it sees.
-        owned: identities of the parameters that the optimizer was given; others are not penalized.
+        owned: identities of the parameters that the optimizer has now; others are not penalized.
 
     Raises:
         ConfigError: its `loss` sees more than the weights, or does not add to the loss.
     """
 
-    def __init__(self, regularizer: Regularizer, model: nn.Module, owned: set[int]) -> None:
+    def __init__(self, regularizer: Regularizer, model: nn.Module, owned: Callable[[], set[int]]) -> None:
         self._regularizer = regularizer
         self._step: Any = _WeightsAlone(model, owned)
         self._device = next(model.parameters()).device
@@ -67,13 +68,14 @@ class _NotThereError(Exception):
 class _WeightsAlone:
     """A step of which nothing but the weights is known."""
 
-    def __init__(self, model: nn.Module, owned: set[int]) -> None:
+    def __init__(self, model: nn.Module, owned: Callable[[], set[int]]) -> None:
         self.model = model
         self._owned = owned
 
     @property
     def weights(self) -> Weights:
-        return {name: weight for name, weight in penalized(self.model).items() if id(weight) in self._owned}
+        owned = self._owned()
+        return {name: weight for name, weight in penalized(self.model).items() if id(weight) in owned}
 
     def __getattr__(self, name: str) -> Any:
         raise _NotThereError({"outputs": "the model's outputs", "batch": "the batch"}.get(name, f"the {name}"))

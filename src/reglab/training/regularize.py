@@ -15,7 +15,7 @@ from reglab.errors import ConfigError, one_line
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
-from reglab.regularizers.base import Regularizer
+from reglab.regularizers.base import Regularizer, penalized
 from reglab.training.guard import (
     MeasuredStep,
     NoEffectError,
@@ -48,7 +48,8 @@ class Regularize(pl.Callback):
     ``training_step`` without logging; one without effect is refused, see `reglab.training.guard`. If the batch has no
     loss, or one that is not finite, the next one is measured, up to ten batches in all. A step that cannot be measured
     (it fails, takes ``dataloader_iter``, or its batch cannot be copied) is trained with a warning. Another warning
-    names a regularizer all of whose layers run in eval mode in a later step.
+    names a regularizer whose layers run in eval mode, are not called or are replaced in a later step, and weights that
+    are replaced and that no group of the optimizer has.
 
     Where gradients of several batches are accumulated, Lightning divides each loss by ``accumulate_grad_batches``, in
     the last, shorter window of an epoch too; penalties act in full in every step. A step that a GradScaler skips is
@@ -72,6 +73,8 @@ class Regularize(pl.Callback):
         self._hooks: _Hooks = []
         self._modes: list[tuple[nn.Module, bool]] = []  # in which fit found the model's parts
         self._watches: list[RemovableHandle] = []  # handles of the hooks of `_watch`
+        self._watched: dict[str, nn.Module] = {}  # modules with hooks, by name
+        self._left_out: dict[int, Tensor] = {}  # weights that the optimizer does not have, by identity
         for regularizer in self.regularizers:
             if overrides(regularizer, "transform_batch"):
                 raise ConfigError(refusal(regularizer, "has to change the batch"))
@@ -101,6 +104,8 @@ class Regularize(pl.Callback):
             rank_zero_warn(f"Regularize: {names} came in eval mode and is set to training mode for fit")
         self._attach(pl_module, ranks)
         self._penalties = [Penalty(r, self._model, self._owned) for r in self.regularizers if overrides(r, "loss")]
+        owned = self._owned()
+        self._left_out = {id(w): w for w in penalized(self._model, frozen=True).values() if id(w) not in owned}
         self._dispatch = Dispatch(self.regularizers, self._model)
         optimizer = self._dispatch.wrapped(self._plain)
         if ranks is not None:
@@ -206,8 +211,8 @@ class Regularize(pl.Callback):
         """Lightning calls it before the regularizers are attached."""
         self._remembered = dict(state_dict)
 
-    @property
     def _owned(self) -> set[int]:
+        """Identities of the optimizer's parameters, those of groups that were added in training included."""
         return {id(parameter) for group in self._plain.param_groups for parameter in group["params"]}
 
     def on_before_optimizer_step(
@@ -222,8 +227,13 @@ class Regularize(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         """What comes after the optimizer, where the batch ended a step."""
+        place = f"batch {index} of epoch {trainer.current_epoch}"
         if self._watches:
-            self._check_modes(f"batch {index} of epoch {trainer.current_epoch}")
+            self._check_modes(place)
+            if outputs:
+                self._check_calls(place)
+        if index == 0:
+            self._check_weights(place)
         if outputs:  # not where training_step skips the batch
             self._check_called()
         if trainer.global_step != self._seen:
@@ -244,6 +254,7 @@ class Regularize(pl.Callback):
             part = self._model.get_submodule(place)
             if part.training:
                 self._watches.append(part.register_forward_pre_hook(note(place)))
+                self._watched[place] = part
 
     def _check_modes(self, batch: str) -> None:
         for regularizer in self.regularizers if not all(self._ran.values()) else ():
@@ -255,6 +266,42 @@ class Regularize(pl.Callback):
                     f"Regularize: {regularizer.name}: no effect in {batch}, which runs {names} in eval mode; call "
                     "eval() neither in a hook of training nor in training_step"
                 )
+
+    def _check_calls(self, batch: str) -> None:
+        """Warn of a regularizer none of whose modules was called in a batch, or one of whose modules was replaced."""
+        for regularizer in self.regularizers if len(self._ran) < len(self._watched) else ():
+            places = dict.fromkeys(hook.place for hook in regularizer.hooks if hook.place in self._watched)
+            idle = [place for place in places if place not in self._ran]
+            gone = [place for place in idle if self._now_at(place) is not self._watched[place]]
+            if regularizer.name in self._asleep or not (gone or (idle and len(idle) == len(places))):
+                continue
+            self._asleep.add(regularizer.name)
+            why = "were replaced after the start of fit" if gone else "were not called"
+            names = ", ".join(place or "the module" for place in (gone or idle)[:3])
+            rank_zero_warn(
+                f"Regularize: {regularizer.name}: no effect on {names} in {batch}: modules that it acts on {why}; "
+                "change a module (p of nn.Dropout, weights by copy_) instead of replacing it, and call it in each batch"
+            )
+
+    def _now_at(self, place: str) -> nn.Module | None:
+        try:
+            return self._model.get_submodule(place)
+        except AttributeError:
+            return None
+
+    def _check_weights(self, batch: str) -> None:
+        """Warn once of weights that were not there when fit began and that the optimizer does not have."""
+        owned = self._owned() | self._left_out.keys()
+        new = {name: weight for name, weight in penalized(self._model).items() if id(weight) not in owned}
+        unhooked = [regularizer for regularizer in self.regularizers if not regularizer.hooks]
+        acting = [r.name for r in unhooked if not new.keys().isdisjoint(r.weights(self._model))]
+        if acting:
+            self._left_out |= {id(weight): weight for weight in new.values()}
+            rank_zero_warn(
+                f"Regularize: {', '.join(acting)}: no effect on {', '.join(list(new)[:3])} in {batch}: the optimizer "
+                "has not been given these weights, which came after the start of fit; copy_ into the weights that it "
+                "has, or add them by optimizer.add_param_group"
+            )
 
     def _check_called(self) -> None:
         if self._waiting and not self._called:
@@ -279,6 +326,7 @@ class Regularize(pl.Callback):
         self._hooks = []
         while self._watches:
             self._watches.pop().remove()
+        self._watched, self._left_out = {}, {}
         for module, mode in self._modes:
             module.training = mode
         self._modes = []
