@@ -99,14 +99,24 @@ class RarelyDrawing(nn.Linear):
         return super().forward(x * 2 if self.training and _OUTSIDE.random() < 0.01 else x)
 
 
-class Probabilities(nn.Linear):
-    """Ends in a softmax."""
+class Ending(nn.Linear):
+    """Ends in another way than with logits of each row."""
 
-    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
+    def __init__(self, input_shape: tuple[int, ...], outputs: int, end: str, training: str = "both") -> None:
         super().__init__(*input_shape, outputs)
+        self.end, self.modes = end, {"both": (True, False), "training": (True,), "eval": (False,)}[training]
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).softmax(-1)
+        y = super().forward(x)
+        if self.training not in self.modes:
+            return y
+        if self.end == "softmax":
+            return y.softmax(-1)
+        if self.end == "sigmoid":
+            return y.sigmoid()
+        if self.end == "chance":  # of these weights
+            return 0.5 + 0.01 * y
+        return y - y.mean(0) if self.end == "rows" else y
 
 
 class Counted(nn.Linear):

@@ -83,12 +83,41 @@ def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_c
         check_fit(cfg, build_model(cfg, data), data)
 
 
-def test_a_network_that_returns_probabilities_is_remarked(compose_cfg: Compose) -> None:
-    cfg = compose_cfg("model=torch", NETWORKS + "Probabilities", "data=wine")
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("end:softmax", ["the model are probabilities", "softmax"]),
+        ("end:softmax,training:training", ["in training mode", "probabilities"]),
+        ("end:softmax,training:eval", ["in eval mode", "probabilities"]),
+        ("end:sigmoid", ["the model lie between 0 and 1", "sigmoid"]),
+        ("end:sigmoid,training:training", ["in training mode", "sigmoid"]),
+        ("end:rows", ["eval mode", "other rows"]),
+        ("end:rows,training:training", []),
+        ("end:chance", []),
+        ("end:logits", []),
+    ],
+)
+def test_outputs_that_are_no_logits_of_a_row_are_remarked(compose_cfg: Compose, end: str, words: list[str]) -> None:
+    cfg = compose_cfg("model=torch", NETWORKS + "Ending", f"model.args={{{end}}}", "data=wine")
     data = build_data(cfg)
-    assert ["softmax" in remark for remark in remarked(cfg, build_model(cfg, data), data)[1]] == [True]
-    logits = compose_cfg("model=torch", NETWORKS + "Counting", "data=wine")
-    assert remarked(logits, build_model(logits, data), data)[1] == []
+    model = build_model(cfg, data)
+    before = [value.clone() for value in model.state_dict().values()]
+    remarks = remarked(cfg, model, data)[1]
+    assert len(remarks) == bool(words)
+    assert all(word in remark for remark in remarks for word in words)
+    assert all(map(torch.equal, before, model.state_dict().values()))
+    assert model.training
+
+
+def test_penalties_are_refused_under_an_optimizer_for_sparse_gradients(compose_cfg: Compose) -> None:
+    sparse = ["optimizer._target_=torch.optim.SparseAdam", "data=wine"]
+    data = build_data(compose_cfg(*sparse))
+    for method in ("l2", "elastic_net", "orthogonal"):
+        cfg = compose_cfg(*sparse, f"regularizer={method}")
+        with pytest.raises(ConfigError, match=rf"^regularizer={method}: adds dense gradients, .*SparseAdam"):
+            remarked(cfg, build_model(cfg, data), data)
+    cfg = compose_cfg(*sparse, "regularizer=max_norm")
+    remarked(cfg, build_model(cfg, data), data)
 
 
 class Kernel(nn.Linear):

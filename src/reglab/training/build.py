@@ -19,6 +19,7 @@ from reglab.data.base import TensorData
 from reglab.errors import ConfigError
 from reglab.own_code import load
 from reglab.own_files import check_reads
+from reglab.regularizers._dispatch import check_gradients
 from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
 from reglab.regularizers._random_layers import random_layers
@@ -31,7 +32,7 @@ from reglab.training.fit import Fit
 from reglab.training.initial import completed, is_complete
 from reglab.training.modes import set_training
 from reglab.training.module import Module
-from reglab.training.notes import baseline_notes, output_notes
+from reglab.training.notes import baseline_notes, output_notes, row_notes
 
 
 def build_data(cfg: DictConfig) -> TensorData:
@@ -201,11 +202,13 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
 def remarked(cfg: DictConfig, model: nn.Module, data: TensorData) -> tuple[list[Regularizer], list[str]]:
     """`build_regularizers` for a model and its data, and remarks: of the model, and of regularizers on the two."""
     baseline = baseline_notes(model)
-    if is_users(cfg) and data.kind != "regression":
-        baseline += output_notes(model, data.train.inputs[:8])
+    if is_users(cfg):
+        baseline += row_notes(model, data.train.inputs[:8])
+        baseline += output_notes(model, data.train.inputs[:8]) if data.kind != "regression" else []
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
         regularizers = build_regularizers(cfg, model, data.kind, data.input_shape)
+    check_gradients(get_class(cfg.optimizer._target_), regularizers)
     return regularizers, [*baseline, *(str(remark.message) for remark in remarks)]
 
 

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -77,20 +78,65 @@ def _unregistered(model: nn.Module) -> list[str]:
 
 @torch.no_grad()
 def output_notes(model: nn.Module, inputs: Tensor) -> list[str]:
-    """Report a classifier whose outputs are already probabilities: its loss applies a second softmax.
+    """Report a classifier whose outputs are no logits: its loss applies a softmax to probabilities, or to sigmoids.
 
     Args:
         model: returns one number for each class, in the last dimension.
         inputs: a few examples (rows, ...).
     """
-    with Snapshot([model]), in_mode(model, training=False), restored_generators():
-        outputs: Tensor = model(inputs.clone()).double()
-    ones = torch.ones_like(outputs[..., 0])
-    if outputs.min() < 0 or not torch.allclose(outputs.sum(-1), ones, rtol=0, atol=1e-3):
+    modes: dict[str, list[str]] = {"softmax": [], "sigmoid": []}
+    for mode in ("eval", "training"):
+        with Snapshot([model]), in_mode(model, training=mode == "training"), restored_generators(), suppress(Exception):
+            outputs = model(inputs.clone()).double()  # a pass in training mode that fails does so in training, too
+            if not _within_0_and_1(outputs):
+                continue
+            if torch.allclose(outputs.sum(-1), torch.ones_like(outputs[..., 0]), rtol=0, atol=1e-3):
+                modes["softmax"].append(mode)
+                continue
+            for parameter in model.parameters():  # logits may lie there by chance, but not with any weights
+                if parameter.requires_grad:
+                    parameter.add_(10 * torch.randn_like(parameter))
+            if _within_0_and_1(model(inputs.clone()).double()):
+                modes["sigmoid"].append(mode)
+    where = {act: f" in {own[0]} mode" if len(own) == 1 else "" for act, own in modes.items() if own}
+    notes = {
+        "softmax": "are probabilities (at least 0, with a sum of 1), and the loss applies a softmax to them once more",
+        "sigmoid": "lie between 0 and 1, as those of a sigmoid, and the loss applies a softmax to them",
+    }
+    return [
+        f"the outputs of the model{mode} {notes[act]}, so that it cannot come close to 0; return logits, without {act}"
+        for act, mode in where.items()
+    ]
+
+
+def _within_0_and_1(outputs: Tensor) -> bool:
+    return bool(((outputs >= 0) & (outputs <= 1)).all())
+
+
+@torch.no_grad()
+def row_notes(model: nn.Module, inputs: Tensor) -> list[str]:
+    """Report a network whose outputs in eval mode for a row depend on the other rows of its batch.
+
+    Args:
+        model: in any mode.
+        inputs: a few examples (rows, ...).
+    """
+    half = len(inputs) // 2
+    if not half:
+        return []
+    with Snapshot([model]) as snapshot, in_mode(model, training=False), restored_generators():
+        passes: list[Tensor] = []
+        for rows in (inputs, inputs[:half], inputs[half:]):
+            snapshot.restore()
+            model.eval()
+            passes.append(model(rows.clone()))
+    whole, parts = passes[0], torch.cat(passes[1:])
+    rounding = torch.finfo(whole.dtype).eps ** 0.5  # far above that of kernels for other numbers of rows
+    if not torch.linalg.vector_norm((whole - parts).double()) > rounding * torch.linalg.vector_norm(whole.double()):
         return []
     return [
-        "the outputs of the model are probabilities (at least 0, with a sum of 1), and the loss applies a softmax to "
-        "them once more, so that it cannot come close to 0; return logits, without softmax"
+        "the outputs of the model in eval mode for a row depend on the other rows of its batch, so that validation and "
+        "test metrics depend on the batches; use statistics of each row, or those of training (as nn.BatchNorm1d does)"
     ]
 
 
