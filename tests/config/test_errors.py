@@ -333,6 +333,7 @@ WITHOUT_EFFECT = {
     "generate tracking.experiment=a run_id=a1b2": "tracking.experiment=a: selects where to look for the best run",
     "export run_id=a1b2 tracking.experiment=a": "tracking.experiment=a: selects where to look for the best run",
     "study -m seeds=3 study.seeds=5": "study.seeds=5: seeds is typed too and takes precedence; leave out one",
+    "generate data.path=book.txt": "data.path=book.txt: generate reads no data",
     "generate tracking={weights:none}": "tracking.weights=none: no such key",
     "report hydra.sweep.dir=x": "hydra.sweep.dir=x: has an effect only in sweeps",
     "evaluate hydra/launcher=joblib": "hydra/launcher=joblib: has an effect only in sweeps",

@@ -169,6 +169,8 @@ def _refuse_deleted(typed: str, override: Override) -> None:
 def _refuse_of_others(typed: str, key: str, app: str) -> None:
     """Refuse keys of a shared section that this app never reads."""
     own = APPS[app]
+    if app == "generate" and key.startswith("data."):
+        raise ConfigError(f"{typed}: generate reads no data, and the run keeps its tokenizer; leave it out")
     if key.startswith("tracking.") and key not in own:
         here = [one.partition(".")[2] for one in own if one.startswith("tracking.")]
         near = nearest(key.partition(".")[2], here)
