@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reglab.errors import ConfigError
-from reglab.own_code import forget, modules, unforeseen
+from reglab.own_code import forget, modules
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr")
 _CACHES = ("site-packages", "dist-packages", "__pycache__")
@@ -104,10 +104,13 @@ def _note_open(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _modules() -> set[str]:
-    """Files of the user's modules, and of modules imported by computed names, which `check_foreseen` refuses."""
+    """Files of the user's modules and of all that are loaded: torch.compile reads the source of its callers.
+
+    What the user's code imports by computed names is among them; `check_foreseen` refuses it.
+    """
     found = {str(module.file) for module in modules().values() if module.file is not None}
-    loaded = {getattr(sys.modules.get(name), "__file__", None) for name in unforeseen()}
-    return {os.path.realpath(file) for file in found | loaded if file}
+    loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    return {os.path.realpath(file) for file in found | loaded if isinstance(file, str)}
 
 
 def _is_within(file: str, folders: Iterable[str]) -> bool:
