@@ -218,8 +218,7 @@ def _built(config: DictConfig, data: TensorData) -> list[str]:
 
 def _checked_data(study: Study, cell: Cell, composer: Composer) -> TensorData:
     """The data of a cell's task, for the first of the fresh seeds."""
-    configs = [composer.compose([*cell.overrides, f"seed={seed}"]) for seed in (*study.seeds, *study.tuning_seeds)]
-    first, nodes = configs[0], [config.data for config in configs]
+    first = composer.compose([*cell.overrides, f"seed={study.seeds[0]}"])
     check_accelerator(build.plain(first.trainer))
     with build.drawing_data(first):
         data: TensorData = instantiate(first.data)
@@ -229,9 +228,19 @@ def _checked_data(study: Study, cell: Cell, composer: Composer) -> TensorData:
         if (wanted := kind_of(metric)) not in (None, data.kind):
             raise ConfigError(f"study.{key}={metric}: is for {wanted}, and {data.name} is a {data.kind} task")
     if not source.fresh:
-        _check_splits(study, data, [data.draw(source, seed) for seed in dict.fromkeys(n.split_seed for n in nodes)])
+        _check_splits(study, data, [data.draw(source, seed) for seed in _split_seeds(study, first)])
     build.limit(first, data)
     return data
+
+
+def _split_seeds(study: Study, config: DictConfig) -> list[int]:
+    """The different seeds of the splits of all runs: they may follow the seed of the run."""
+    config = config.copy()
+    seeds: dict[int, None] = {}
+    for seed in (*study.seeds, *study.tuning_seeds):
+        config.seed = seed
+        seeds[config.data.split_seed] = None
+    return list(seeds)
 
 
 def _check_splits(study: Study, data: TensorData, draws: Sequence[Rows]) -> None:
