@@ -163,7 +163,7 @@ class _Conductor:
     def _tell_reused(self) -> None:
         done = sum(job.config_hash in self._progress.results for job in self._progress.jobs)
         if done:
-            say(f"{done} of about {self._progress.expected} runs were over before: reused (resume=false trains anew)")
+            say(f"{done} of about {self._progress.expected} runs were over before: reused (resume=false repeats them)")
         if self._cfg.resume:
             missing = [job for phase in PHASES for job in self._progress.missing(phase)]
             say_not_reused(missing, self._progress.expected, self._store)

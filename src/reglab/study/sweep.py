@@ -82,7 +82,7 @@ def _run(plan: Plan, launch: Launch) -> int:
         over = queries.finished(store, plan.hashes).values()
         if cfg.resume is False:
             anew = sum(record.started >= began for record in over)
-            say(f"stopped by {stop}: {anew} of {len(plan.jobs)} runs were trained anew")
+            say(f"stopped by {stop}: {anew} of {len(plan.jobs)} runs were trained again")
         else:
             sofar = f"{len(over)} of {len(plan.jobs)} runs are finished"
             say(f"stopped by {stop}: {sofar}; the same command goes on from here")

@@ -33,11 +33,11 @@ def test_differing_hashes_are_told() -> None:
 def test_methods_without_effect_are_told() -> None:
     records = accuracies({"none": NONE}) + accuracies({"l2": NONE}, no_effect="l2: no effect, for strength=0 is off")
     weak = found(records).tasks[0].weaknesses
-    assert "l2: what stands for it is off, wholly or in part (l2: no effect, for strength=0 is off)." in weak
+    assert "l2: it is off, wholly or in part (l2: no effect, for strength=0 is off)." in weak
 
 
 def test_strengths_that_change_nothing_are_told() -> None:
-    said = "l1 and max_norm: test/accuracy is that of none on every seed: what is on changes nothing."
+    said = "l1 and max_norm: test/accuracy equals that of none on every seed: the method changes nothing."
     records = accuracies({"none": NONE, "l1": NONE, "max_norm": NONE[:3], "l2": UP})
     assert said in found(records).tasks[0].weaknesses
     for others in ({"none": NONE, "l1": [*NONE[:-1], 0.5]}, {"none": NONE, "l1": NONE[:2]}):
@@ -46,9 +46,7 @@ def test_strengths_that_change_nothing_are_told() -> None:
 
 def test_double_counting_is_told() -> None:
     records = accuracies({"none": NONE}) + accuracies({"l2": UP}, double_counting="shrunken weights: a and b")
-    assert any(
-        text.startswith("l2: the same effect was asked for twice") for text in found(records).tasks[0].weaknesses
-    )
+    assert any(text.startswith("l2: the same effect is applied twice") for text in found(records).tasks[0].weaknesses)
 
 
 def test_tuning_runs_reruns_and_repeats_never_count() -> None:

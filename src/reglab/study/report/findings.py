@@ -110,7 +110,7 @@ def find(
         many = over_data_sets([f.lines for f in found], data, board, question)
         sentence = headline.over_tasks(board, question, [f.lines for f in found], len(set(data)))
     else:
-        sentence = found[0].headline if found else f"No finished run tells {question.metric}: nothing can be compared."
+        sentence = found[0].headline if found else f"No finished run has {question.metric}: nothing can be compared."
     lost = [f"{row.strategy} on {f.task.name}" for f in found if f.tuning for row in f.tuning.budgets if row.lost]
     remarks = headline.warnings(question, counted.failures, [f.choice for f in found], len(absent), lost)
     return Findings(

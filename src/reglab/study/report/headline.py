@@ -63,7 +63,7 @@ def _answer(lines: Sequence[Line], question: Question, unit: str, paired: str) -
     base = next((line for line in lines if line.baseline), None)
     digits = decimals(lines)
     if not standing:
-        return f"no finished run tells {question.metric}: nothing can be compared."
+        return f"no finished run has {question.metric}: nothing can be compared."
     if not rivals:
         failed = [line.strategy for line in lines if line.n == 0]
         why = f"no run of {listed(failed)} gives a result" if failed else f"only {standing[0].strategy} was run"
@@ -117,7 +117,7 @@ def warnings(
     metrics = sorted({choice.metric for choice in choices if choice.metric})
     if question.forced:
         text += (
-            f" Forced: the test metric {question.select_by[0]} chose among strengths, so these figures are flattered."
+            f" Forced: the test metric {question.select_by[0]} chose among strengths, so these results are too good."
         )
     elif metrics:
         text += f" Strengths were chosen by {listed(metrics)}."

@@ -1,6 +1,6 @@
 """What a paired comparison could have found, and how many seeds a given difference would need.
 
-A verdict asks Wilcoxon's test and, where splits overlap, the t-test that reckons with it, both after Holm's correction.
+A claim needs Wilcoxon's test and, where splits overlap, the corrected resampled t-test, both after Holm's correction.
 Bonferroni's level, alpha over the number of comparisons, stands for Holm's first step; differences are taken as normal.
 """
 

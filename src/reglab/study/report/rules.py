@@ -14,7 +14,7 @@ def rules(findings: Findings) -> list[str]:
     if question.forced:
         told.append(
             f"Where strengths vary, the TEST metric {question.select_by[0]} chose one for each strategy, because "
-            "that was forced: the chosen rows are flattered."
+            "that was forced: the results of the chosen entries are too good."
         )
     elif chosen:
         told.append(
@@ -28,10 +28,10 @@ def rules(findings: Findings) -> list[str]:
         "or the mean of weights where a strategy makes one. Tuning runs are never averaged in; of several runs "
         "of one configuration the newest finished one counts.",
         f"Intervals of means: 95 % BCa bootstrap, {RESAMPLES} resamples, from three values on; of few values "
-        "they are too narrow (of ten values, about 90 % hold the true mean). Intervals of differences: 95 %, Student’s "
+        "they are too narrow (with ten, about 90 % contain the true mean). Intervals of differences: 95 %, Student’s "
         "t on the paired differences.",
         "p: two-sided Wilcoxon signed-rank test on the paired differences; zeros are dropped, and ties share their "
-        f"mean rank. {_methods(findings)}Holm’s correction is over all rows but the baseline.",
+        f"mean rank. {_methods(findings)}Holm’s correction is over all entries but the baseline.",
         f"“Helps” and “hurts” need Holm’s p below .05 and an interval without zero{_shared(findings)}. "
         "“Too few to tell”: even if every pair agreed, the smallest possible p times the number of "
         "comparisons would stay above .05.",
@@ -75,10 +75,10 @@ def _methods(findings: Findings) -> str:
 
 
 def _shared(findings: Findings) -> str:
-    """What else is asked where splits overlap."""
+    """Return the further condition of a claim where splits overlap."""
     if not any(found.splits.overlap for found in findings.tasks):
         return ""
     return (
-        "; where splits overlap, also a p below .05, after Holm’s correction, in the t-test with the variance of the "
-        "interval, since Wilcoxon’s test does not know that seeds share rows"
+        "; where splits overlap, the corrected resampled t-test (with the variance of the interval) must have an "
+        "adjusted p below .05, too, since Wilcoxon’s test assumes that pairs are independent"
     )

@@ -150,9 +150,9 @@ def holm(p: Sequence[float]) -> list[float]:
 def claims(p_holm: float, interval: Interval | None, p_t_holm: float | None) -> bool:
     """Whether a difference may be claimed: Holm's p below .05 and an interval without zero.
 
-    Wilcoxon's test takes pairs as independent, and the interval is for one comparison. Where splits overlap
-    (`p_t_holm` is not None) the t-test that reckons with it is therefore asked too, corrected as well: in simulation
-    seven strategies without any effect would else give a claim in every fourth study.
+    Wilcoxon's test assumes that pairs are independent, and the interval is for one comparison. Where splits overlap
+    (`p_t_holm` is not None), the corrected resampled t-test must be significant as well, after Holm's correction: in
+    simulation, seven strategies without any effect would otherwise give a claim in every fourth study.
     """
     low, high = interval or (0.0, 0.0)
     return p_holm < ALPHA and not low <= 0 <= high and (p_t_holm is None or p_t_holm < ALPHA)
@@ -190,7 +190,7 @@ def smallest_p(pairs: int) -> float:
 
 
 def too_few(pairs: int, comparisons: int) -> bool:
-    """Whether no outcome whatever could be significant once corrected for the number of comparisons."""
+    """Return whether no outcome could be significant after correction for the number of comparisons."""
     return smallest_p(pairs) * comparisons > ALPHA
 
 

@@ -11,6 +11,7 @@ from reglab.study.report.leaderboard import Line
 from reglab.study.report.make import Report
 from reglab.study.report.many_tasks import ManyTasks
 from reglab.study.report.not_seen import sentence
+from reglab.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,9 +50,7 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
         console.print(text, markup=False)
     weak = len(report.findings.cautions) + sum(len(found.weaknesses) for found in report.findings.tasks)
     if weak:
-        console.print(
-            f"{weak} {'reservation' if weak == 1 else 'reservations'}: see “What weakens this” in the report."
-        )
+        console.print(f"{counted(weak, 'caveat')}: see “What weakens this” in the report.")
     console.print(f"report   {report.page}", markup=False, soft_wrap=True)
     console.print(f"browse   {browse}", markup=False, soft_wrap=True)
 
@@ -77,7 +76,7 @@ def stacked(lines: Sequence[Line], metric: str, unit: str, width: int = 40) -> "
 
 
 def _further(report: Report) -> list[str]:
-    """What the only task's comparisons could have found, or whether strategies differ over data sets at all."""
+    """Return the detectable difference of each task, or, over several tasks, whether strategies differ at all."""
     if report.findings.overall is None:
         told = [sentence(found.not_seen, found.lines, found.splits.overlap) for found in report.findings.tasks]
         return [text for text in told if text]

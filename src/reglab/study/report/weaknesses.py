@@ -14,12 +14,12 @@ from reglab.wording import listed
 
 
 def untold(choice: Choice, table: Grid, question: Question) -> list[str]:
-    """Strengths that nothing chose among, effects asked for twice, versions of the code: a sentence for each."""
+    """Report strengths that no metric chose among, duplicated effects, and several versions of the code."""
     weak = []
     if choice.undecided:
         weak.append(
-            f"No run of {listed(choice.undecided)} tracks {' or '.join(question.select_by)}: nothing but the test "
-            "could choose a strength, so every row stands for itself and the best of them is flattered."
+            f"No run of {listed(choice.undecided)} tracks {' or '.join(question.select_by)}, so only the test could "
+            "choose a strength: each is an entry of its own, and the result of the best one is too good."
         )
     for tag, says in _NOTED.items():
         for text in tag_values(table, tag):
@@ -35,9 +35,9 @@ def untold(choice: Choice, table: Grid, question: Question) -> list[str]:
 
 
 _NOTED = {
-    "double_counting": "the same effect was asked for twice",
-    "no_effect": "what stands for it is off, wholly or in part",
-    "not_averaged": "what was tested is no mean of weights",
+    "double_counting": "the same effect is applied twice",
+    "no_effect": "it is off, wholly or in part",
+    "not_averaged": "the tested weights are not averaged",
     "remark": "one of its methods does not fit well",
 }
 
@@ -86,7 +86,7 @@ def _mean_difference(row: Row, base: Row, metric: str) -> float | None:
 
 
 def _as_the_baseline(table: Grid, question: Question) -> list[str]:
-    """Which rows have the baseline's very figures although their strengths are on, as a bound that never binds."""
+    """Report entries that equal the baseline on every seed although their strengths are on."""
     base = next((row.values(question.metric) for row in table.rows if row.strategy == question.baseline), {})
     told = []
     for row in table.rows:
@@ -97,12 +97,13 @@ def _as_the_baseline(table: Grid, question: Question) -> list[str]:
     if not told:
         return []
     return [
-        f"{listed(told)}: {question.metric} is that of {question.baseline} on every seed: what is on changes nothing."
+        f"{listed(told)}: {question.metric} equals that of {question.baseline} on every seed: "
+        "the method changes nothing."
     ]
 
 
 def _ended_by_validation(table: Grid) -> list[str]:
-    """Which strategies let validation labels end their training, and after how long it ended."""
+    """Report strategies whose training validation labels can end, with the mean number of epochs."""
     epochs: dict[str, list[float]] = {}
     for row in table.rows:
         for record in row.runs.values():
