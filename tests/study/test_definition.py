@@ -105,6 +105,8 @@ WRONG = {
     "study.direction=up": "study.direction=up: must be one of max, min, or null",
     "study.select_by=test/accuracy": "select_by=test/accuracy: the test judges, it must not choose; take val/accuracy",
     "study.sampler=random": "study.sampler=random: must be one of quasi_random, tpe",
+    "study.pruning.rungs=3": "study.pruning.rungs=3: study.pruning is null; give all its keys at once, as in "
+    "study.pruning={rungs:3}",
     "study.pruning={eta:3}": "study.pruning={eta:3}: must be null, or as in {eta:3,rungs:3}",
     "study.pruning={eta:3,rungs:999999}": "study.pruning.rungs=999999: must be a whole number of 2 or more, at most 20",
     "study.sampler=tpe study.pruning={eta:3,rungs:2}": (

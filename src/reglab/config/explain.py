@@ -82,6 +82,10 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
     elsewhere = _pipelines_with(key, config_name)
     if elsewhere and leaf and group not in cfg:
         return f"{given}: no such key; {group} is a section of {elsewhere}"
+    outer, _, last = key.rpartition(".")
+    if outer and OmegaConf.select(cfg, outer, default=0) is None:
+        value = given.partition("=")[2] or "VALUE"
+        return f"{given}: {outer} is null; give all its keys at once, as in {outer}={{{last}:{value}}}"
     if is_strength(key):
         name = key.split(".")[1]
         options = {path.stem for path in (folder / group).glob("[!_]*.yaml")}
