@@ -154,7 +154,7 @@ def test_classes_that_differ_in_case_alone_are_reported(folder: Path) -> None:
     data = ready(folder)
     assert data.class_names == ("Ant", "ant", "bee")
     (remark,) = data.remarks
-    assert "'Ant' and 'ant' differ in case" in remark
+    assert "'Ant' and 'ant' differ only in case" in remark
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
