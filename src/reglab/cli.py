@@ -104,7 +104,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     shows = args.help or args.cfg or args.info
     if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
         return arguments  # left to Hydra; the config is checked once Hydra has composed it
-    from omegaconf import open_dict
+    from omegaconf import OmegaConf, open_dict
 
     from reglab.config.command_line import check_line, check_mode, flat, replaced
     from reglab.config.compose import Composer, parse
@@ -131,7 +131,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         return [_as_sweep(argument) if is_strength(argument) else argument for argument in arguments]
     cfg = _whole(composer, args.overrides)
     if not shows:
-        if cfg.hydra.sweeper.get("params"):
+        if OmegaConf.select(cfg, "hydra.sweeper.params"):
             raise ConfigError(f"{_experiment(args.overrides)}: is a sweep, which needs -m")
         with open_dict(cfg):
             del cfg["hydra"]
@@ -153,9 +153,14 @@ def _whole(composer: "Composer", overrides: Sequence[str]) -> DictConfig:
 
     try:
         return composer.whole(overrides)
-    except ConfigError:
-        composer.whole(flat(overrides))
-        raise
+    except ConfigError as error:
+        try:
+            composer.whole(flat(overrides))
+        except ConfigError:
+            raise
+        except ValueError:  # of OmegaConf, for a key within a list
+            pass
+        raise error
 
 
 def _flags_first(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:

@@ -257,6 +257,11 @@ WRONG = {
             "hydra.sweeper._target_": "x",
         }.items()
     },
+    "hydra.mode=MULTIRUN": "hydra.mode=MULTIRUN: Hydra sets it from the command line (-m starts a sweep)",
+    "hydra.job.id=3": "hydra.job.id=3: Hydra sets it",
+    "+hydra.job.env_copy=[A]": "+hydra.job.env_copy=[A]: would be set after the checks",
+    "hydra.sweeper=x": "hydra.sweeper=x: has an effect only in sweeps",
+    "model.hidden_sizes={a:1}": "model.hidden_sizes={a:1}: must be a list",
     "-m seed=0,1 hydra.run.dir=x": "hydra.run.dir=x: has an effect only in a single run",
     "-m seed=0,1 hydra={run:{dir:x}}": "hydra.run.dir=x: has an effect only in a single run",
     # what would have no effect
@@ -335,6 +340,7 @@ WITHOUT_EFFECT = {
     "study -m seeds=3 study.seeds=5": "study.seeds=5: seeds is typed too and takes precedence; leave out one",
     "generate data.path=book.txt": "data.path=book.txt: generate reads no data",
     "generate tracking={weights:none}": "tracking.weights=none: no such key",
+    "study -m study.tasks={data:digits}": "study.tasks={data:digits}: must be a list",
     "report hydra.sweep.dir=x": "hydra.sweep.dir=x: has an effect only in sweeps",
     "evaluate hydra/launcher=joblib": "hydra/launcher=joblib: has an effect only in sweeps",
     "study -m hydra.run.dir=x": "hydra.run.dir=x: has an effect only in a single run",

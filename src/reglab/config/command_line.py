@@ -19,6 +19,10 @@ SET_BY_A_SWEEP = tuple(f"tracking.{key}" for key in ("parent", "phase", "sweep",
 # Without report.dir: scripts may pass it with each command.
 OF_SWEEPS = ("workers", "fail_fast", "sweep.name", "metric", "direction", "baseline", "select_by")
 _PLACES = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweep")  # hydra.sweep.dir, hydra.sweeper
+_SET_BY_HYDRA = (
+    *("hydra.mode", "hydra.runtime", "hydra.overrides"),
+    *("hydra.job.id", "hydra.job.num", "hydra.job.override_dirname", "hydra.job.config_name"),
+)
 _CLASSES = ("data", "model", "optimizer", "scheduler", "trainer")  # sections that are handed to a class
 _LONGEST = 200  # characters of an option: a file is called by it
 _SEVERAL = ("regularizer",)  # groups of which a run takes several options
@@ -51,7 +55,9 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
             raise ConfigError(f"{typed}: Hydra has no such key; leave it out (--hydra-help)")
         if key == "hydra.launcher.n_jobs" and "workers" in given:
             raise ConfigError(f"{typed}: workers is typed too and takes precedence; leave out one")
-        if key.startswith("hydra.job.env_set"):
+        if key.startswith(_SET_BY_HYDRA):
+            raise ConfigError(f"{typed}: Hydra sets it from the command line (-m starts a sweep); leave it out")
+        if key.startswith("hydra.job.env_"):
             raise ConfigError(f"{typed}: would be set after the checks, and not be tracked; set variables in the shell")
         if key.startswith("regularizer._"):
             where = key.removeprefix("regularizer._space_.")

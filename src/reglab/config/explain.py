@@ -194,6 +194,8 @@ def _generic(error: Exception, text: str) -> str:
     merging = re.search(r"Error merging override (.+)", text)
     name = merging[1] if merging else key
     head = head.split("\n")[0].strip().rstrip(".")
+    if head == "Cannot merge DictConfig with ListConfig":
+        head = "must be a list, as in [a,b]"
     return f"{name}: {head}" if name and str(name) not in head else head
 
 
