@@ -124,7 +124,7 @@ class TensorData(pl.LightningDataModule):
         )
 
     def use(self, source: Source) -> None:
-        """What `setup` does with what `load` gave."""
+        """Set up the data from a loaded source; see `setup`."""
         self.kind = source.kind
         self._refuse_noise()
         targets = source.targets.numpy()
@@ -284,19 +284,19 @@ class TensorData(pl.LightningDataModule):
         return 1024
 
     def features(self) -> list[dict[str, Any]]:
-        """Of each input what it is made from, with what was fitted on the training rows; empty: inputs are as they are.
+        """Describe each input, with the values fitted on the training rows; empty if inputs are used unchanged.
 
         See `reglab.data.standardize.Standardized.described` and those of other inputs.
         """
         return self._described(self.parts.train) if self._described else []
 
     def files(self) -> dict[str, str]:
-        """What of the data a run has to keep for its model to be used again: texts by artifact path."""
+        """Files that a run must keep for its model to be used again: texts by artifact path."""
         return {}
 
 
 def _batches_left(part: str, limit: float | None, rows: int, batch_size: int | None) -> int:
-    """How many of the batches of a part are used: of a share the whole ones, as in Lightning."""
+    """Number of batches of a part that are used; of a share only whole batches, as in Lightning."""
     batches = -(-rows // (batch_size or max(rows, 1)))
     if limit is None or not batches:
         return batches

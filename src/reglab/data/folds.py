@@ -8,7 +8,7 @@ _NUMBER = re.compile(r"([+-]?\d+)(\.0*)?")
 
 
 def fold_name(value: object) -> str:
-    """What a fold is called: the same text for 3, 3.0, "3" and "03", which tables and command lines all write."""
+    """Return the name of a fold: the same text for 3, 3.0, "3" and "03", which tables and command lines all write."""
     written = str(value).strip()
     whole = _NUMBER.fullmatch(written)
     return str(int(whole[1])) if whole else written

@@ -67,7 +67,7 @@ class Openml(Tabular):
         return _read(self.wanted, self.roles)[0]
 
     def files(self) -> dict[str, str]:
-        """Which data set it was."""
+        """The data set that was found."""
         return {"openml.json": json.dumps(_read(self.wanted, self.roles)[1], indent=2)}
 
 

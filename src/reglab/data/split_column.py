@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def splitter(column: "pd.Series", way: str, test_fold: str | None = None, val_fold: str | None = None) -> Splitter:
-    """What splits the rows, read from the column.
+    """Read from a column how the rows are split.
 
     Args:
         column: one cell a row, none missing.

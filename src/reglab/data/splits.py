@@ -22,7 +22,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of a split by a column; see `split`.
+    """Settings of a split by a column; see `split`.
 
     Args:
         classes: class of each row (rows,); None: a regression.
@@ -89,7 +89,7 @@ def split(
 
 
 def check_train_size(train_size: int | None, rows: Rows) -> None:
-    """Refuses more training rows than validation and test leave.
+    """Refuse more training rows than validation and test leave.
 
     Args:
         train_size: training rows to keep; None: all.

@@ -59,7 +59,7 @@ def _too_coarse(values: np.ndarray, rounded: np.ndarray) -> bool:
 
 
 class Fitted(NamedTuple):
-    """What the training rows say of each column, (features,) each: an input is (value - mean) / scale.
+    """Statistics of each column over the training rows, (features,) each: an input is (value - mean) / scale.
 
     Attributes:
         fill: stands for a missing value: the median; NaN where the column has none.
@@ -103,7 +103,7 @@ class Standardized:
         return torch.from_numpy(np.stack(kept, axis=1))
 
     def fitted(self, train: np.ndarray) -> Fitted:
-        """What the row numbers ``train`` say of each column."""
+        """Return the statistics of each column over the row numbers ``train``."""
         rows = self.columns[train]
         fill = np.full(rows.shape[1], np.nan)
         never = np.zeros(rows.shape[1], dtype=bool)
@@ -117,7 +117,7 @@ class Standardized:
         return Fitted(fill, mean, np.where(scale > 0, scale, np.inf))
 
     def described(self, train: np.ndarray) -> list[dict[str, Any]]:
-        """Of each input what it is made from: the column's ``name``, ``mean`` and ``scale``, ``missing`` values.
+        """Describe each input: the column's ``name``, ``mean`` and ``scale``, ``missing`` values.
 
         ``scale`` is None where the input is 0 whatever the column holds.
         """

@@ -38,7 +38,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Roles:
-    """What columns are for; the arguments of `Tabular`."""
+    """Roles of the columns; the arguments of `Tabular`."""
 
     target: str | None
     kind: str = "auto"
@@ -160,7 +160,7 @@ def _check_roles(table: "pd.DataFrame", roles: Roles, origin: Origin) -> None:
 
 
 def check_column(key: str, name: str, table: "pd.DataFrame", origin: Origin) -> None:
-    """Refuses a column that the table does not have, and names what may have been meant."""
+    """Refuse a column that the table does not have, and suggest similar names."""
     columns = [str(column) for column in table.columns]
     if name not in columns:
         raise ConfigError(

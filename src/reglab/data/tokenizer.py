@@ -121,7 +121,7 @@ def _byte_pairs(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def characters_per_token(tokenizer: Tokenizer) -> np.ndarray | None:
-    """How many characters each token stands for, int64 (tokens,): bits per character are counted with it.
+    """Number of characters of each token, int64 (tokens,): bits per character are counted with it.
 
     A token of a byte-level vocabulary stands for the characters that begin in it, so that a text's tokens add up to its
     characters. Special tokens stand for none. None where tokens do not say what they stand for (WordPiece).

@@ -11,7 +11,7 @@ from reglab.errors import ConfigError
 
 
 def check_metric(metric: str | None, configs: Sequence[DictConfig], key: str = "metric") -> None:
-    """Refuses a metric that none of the runs will track, as far as their configs tell.
+    """Refuse a metric that, by their configs, none of the runs will track.
 
     Args:
         metric: by its tracked name; None for the usual one.
@@ -36,7 +36,7 @@ def check_metric(metric: str | None, configs: Sequence[DictConfig], key: str = "
 
 
 def check_baseline(baseline: str, strategies: Collection[str]) -> None:
-    """Refuses a baseline that no run has; `none` may be missing, then nothing is compared, and the report says so.
+    """Refuse a baseline that no run has; without `none` nothing is compared, which the report states.
 
     Args:
         baseline: a strategy, or a row of the leaderboard such as ``dropout(p=0.3)``.

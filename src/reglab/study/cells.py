@@ -119,7 +119,7 @@ def _cell(study: Study, composer: Composer, task: int, common: tuple[str, ...], 
 
 
 def _content(path: str | None) -> str | None:
-    """Of the file or folder that a task reads; None where it reads none, or a name in a cache."""
+    """Return the content hash of a task's file or folder; None without one, or for a name in a cache."""
     return content(path)[:16] if path and Path(path).expanduser().exists() else None
 
 
@@ -168,7 +168,7 @@ def _told_apart(study: Study, found: Sequence[Cell]) -> list[Cell]:
 
 
 def _known(study: Study) -> None:
-    """Refuses a range of a regularizer that does not exist; one that no strategy holds does no harm."""
+    """Refuse a range of a regularizer that does not exist; one that no strategy has is allowed."""
     names = [path.stem for path in (CONF / "regularizer").glob("*.yaml")]
     for key in study.space:
         if key.startswith("regularizer.") and (name := key.split(".")[1]) not in names:

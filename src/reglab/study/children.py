@@ -74,7 +74,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def end(grace: float = 2.0) -> int:
-    """Ends every process below this one: asks with SIGTERM, then insists with SIGKILL.
+    """End every descendant of this process by SIGTERM, then by SIGKILL.
 
     Resource trackers and a fork server are left alone: they end with this process, and Python complains where they are
     ended before. What a fork server has forked is ended.

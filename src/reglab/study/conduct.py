@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def conduct(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
-    """Does what is not done yet of the study that a config declares.
+    """Run what is missing of the study that a config declares.
 
     Args:
         cfg: composed from conf/study.yaml.
@@ -63,7 +63,7 @@ def conduct(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
 
 
 class _Conductor:
-    """Holds what a study knows while it is under way: nothing that the tracker does not know as well."""
+    """State of a running study; all of it can be read from the tracker again."""
 
     def __init__(self, plan: Progress, composer: Composer, cfg: DictConfig, launch: Launch) -> None:
         from reglab.tracking.store import open_store
@@ -169,7 +169,7 @@ class _Conductor:
             say_not_reused(missing, self._progress.expected, self._store)
 
     def _summary(self) -> bool:
-        """Tells what failed or was not done; whether all was done."""
+        """Print what failed or was not done; return whether all was done."""
         missing = [job for phase in PHASES for job in self._progress.missing(phase)]
         tell_unfinished(self._failed, len(missing), self._progress.expected)
         lost = [cell for cell in self._progress.cells if cell.tuning.done and cell.tuning.chosen is None]

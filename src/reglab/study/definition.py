@@ -32,7 +32,7 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared, and how; `tasks` holds the overrides of each task, `common` those of all.
+    """The definition of a study; `tasks` holds the overrides of each task, `common` those of all.
 
     Raises:
         ConfigError: from `read`, a value that no study could have.
@@ -58,22 +58,22 @@ class Study:
 
     @property
     def title(self) -> str:
-        """What its runs are tagged with: another version is another study."""
+        """Name of the study in the tags of its runs: another version is another study."""
         return self.name if self.version == 1 else f"{self.name}-v{self.version}"
 
     @property
     def minimized(self) -> bool:
-        """Whether low values of what chooses among trials are good."""
+        """Whether a lower value of the selection metric is better."""
         return (guess_direction(self.select_by[0]) or self.direction) == "min"
 
     @property
     def sequential(self) -> bool:
-        """Whether a trial waits for what came of those before it."""
+        """Whether a trial depends on the results of earlier ones."""
         return self.sampler == "tpe" or self.max_seconds is not None
 
 
 def check_options(cfg: DictConfig) -> None:
-    """Checks what a study's config says beside its definition.
+    """Check the keys of a study's config that are no part of its definition.
 
     Raises:
         ConfigError: names the key, what it got and the remedy.

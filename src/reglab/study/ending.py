@@ -92,7 +92,7 @@ def reported(store: "Store", parent_id: str, folder: str | None, **asked: Any) -
 
 
 def tell_unfinished(failed: Sequence[Outcome], missing: int, total: int) -> None:
-    """Tells of every run that failed, and how many of `total` were not done."""
+    """Print each run that failed, and how many of `total` were not done."""
     if failed:
         say(f"{len(failed)} of {total} runs failed (traceback: error.txt of the run):")
         for outcome in failed:

@@ -32,12 +32,12 @@ def tables(progress: Progress) -> Iterator["Table"]:
 
 
 def left(progress: Progress) -> int:
-    """How many runs are still to be done, those that are not known yet included."""
+    """Number of runs still to be done, including those that are not known yet."""
     return sum(sum(cell.expected(progress.study).values()) - _done(cell, progress) for cell in progress.cells)
 
 
 def seconds(progress: Progress, workers: int) -> float | None:
-    """How long the rest may take, from tracked runs: of the same cell, else of the same data set and model.
+    """Estimate the seconds of the remaining runs from tracked ones: of the same cell, else data set and model.
 
     Args:
         progress: with what is tracked.

@@ -18,7 +18,7 @@ from reglab.tracking.uri import unusable
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """The outcome of a job.
 
     Attributes:
         config_hash: the job's identity.

@@ -120,7 +120,7 @@ def _known_regularizers(overrides: Iterable[Override], loader: ConfigLoader) -> 
 
 
 def label(config: DictConfig, overrides: Iterable[str], swept: Iterable[str]) -> str:
-    """What tells a job from its siblings: strategy with the strengths that vary, other keys that vary, seed."""
+    """Label of a job among its siblings: strategy with the strengths that vary, other keys that vary, seed."""
     strengths, others = [], []
     for key, value in (override.lstrip("+").split("=", 1) for override in overrides if "=" in override):
         if key not in swept or key in ("regularizer", "seed"):

@@ -81,13 +81,13 @@ class Launch:
         return 1
 
     def in_process(self, jobs: int) -> bool:
-        """Whether this process trains itself: the basic launcher, or too little for workers."""
+        """Return whether runs are trained in this process: with the basic launcher, or with a single worker."""
         if self._named("BasicLauncher"):
             return True
         return self._named("JoblibLauncher") and self._joblib_workers(jobs) == 1
 
     def __call__(self, place: Place, overrides: Sequence[Sequence[str]]) -> list[Outcome | Exception]:
-        """Runs `place` on each job's config, composed where it runs.
+        """Run `place` on the config of each job, composed where it runs.
 
         Returns:
             in the order of the jobs; an exception where not even an outcome came back.

@@ -47,7 +47,7 @@ class Plan:
         ]
 
     def child_settings(self, parent: str) -> dict[str, Any]:
-        """What each child is told by its sweep, as config: whose it is, and to be quiet."""
+        """Settings that a sweep gives each of its runs: its parent, and no progress bar."""
         return {
             "tracking.parent": parent,
             "tracking.phase": "sweep",

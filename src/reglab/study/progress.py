@@ -29,7 +29,7 @@ class CellProgress:
         return [*self.tuning.jobs, *self.confirmation]
 
     def expected(self, study: Study) -> dict[str, int]:
-        """How many runs each phase has once all are known, if no trial fails and no budget of seconds ends it."""
+        """Expected number of runs of each phase, if no trial fails and no budget of seconds ends it."""
         kept = runs = study.trials if self.cell.space else 1
         for _ in range(1, study.pruning.rungs if study.pruning is not None else 1):
             assert study.pruning is not None
@@ -59,7 +59,7 @@ class Progress:
 
     @property
     def expected(self) -> int:
-        """How many runs the study has once all are known."""
+        """Expected number of runs of the study."""
         return sum(sum(cell.expected(self.study).values()) for cell in self.cells)
 
     @property
@@ -104,7 +104,7 @@ _RUNGS: Mapping[str, tuple[str, ...]] = {"tune": ("trainer.max_epochs",), "confi
 
 
 def progress(study: Study, cells: Sequence[Cell], composer: Composer, results: Results) -> Progress:
-    """How far the study has come.
+    """Return the progress of a study.
 
     Args:
         study: what is declared.
@@ -124,7 +124,7 @@ def progress(study: Study, cells: Sequence[Cell], composer: Composer, results: R
 
 
 def _of_trial(cell: CellProgress, phase: str, job: Job) -> dict[str, Any]:
-    """Which trial a run belongs to, where that was trained last, and what became of it."""
+    """Return the trial of a run, with its last rung and state."""
     chosen = cell.tuning.chosen
     trial = chosen if phase == "confirm" else next(t for t in cell.tuning.trials if job in t.jobs)
     assert trial is not None

@@ -244,7 +244,7 @@ def _split_seeds(study: Study, config: DictConfig) -> list[int]:
 
 
 def _check_splits(study: Study, data: TensorData, draws: Sequence[Rows]) -> None:
-    """Refuses two seeds of one split: a confirmation on it is not fresh, and its runs are no two tests.
+    """Refuse seeds that draw the same split: their runs would not be independent tests.
 
     A config that gives all seeds one split on purpose (``data.split_seed=0``) has but one draw.
     """

@@ -25,7 +25,7 @@ _PROOF = ("split_hash", "init_hash", "order_hash", "diverged_step")
 
 
 def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> bool:
-    """Runs it again as a run of its own (tags `rerun_of` and `rerun_equal`), and tells what differs.
+    """Repeat a run as a new run (tags `rerun_of` and `rerun_equal`), and print the differences.
 
     Args:
         uri: of the store that holds the run, and gets the new one.
@@ -64,7 +64,7 @@ def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: 
 
 
 def figures(record: queries.Record) -> dict[str, float]:
-    """What a rerun must repeat: the final metrics, without those that a clock or a later evaluation gives."""
+    """Return the final metrics that a rerun must repeat: without times and later evaluations."""
     apart = ("time/", "mc_dropout/")
     return {name: value for name, value in record.metrics.items() if not name.startswith(apart) or name in _COUNTS}
 
@@ -105,7 +105,7 @@ def _tell_environment(origin: Origin, here: Mapping[str, Any]) -> None:
 
 
 def _compare(then: queries.Record, now: queries.Record) -> bool:
-    """Tells what differs in the results; whether nothing does."""
+    """Print differing results; return whether there are none."""
     before, after = figures(then), figures(now)
     changed = differences(before, after)
     ended = [d for d in _endings(then, now) if d.then != d.now]

@@ -13,7 +13,7 @@ from hydra.types import HydraContext
 
 
 class OutcomeOnly(Callback):
-    """Of what Hydra returns with each job only its status and what the job returned are kept, not its configs."""
+    """Keep only the status and the return value of each of Hydra's job results, not its configs."""
 
     def on_job_end(self, config: Any, job_return: JobReturn, **kwargs: Any) -> None:
         """Called in the worker."""

@@ -20,7 +20,7 @@ class Round(Plan):
     tuned: Sequence[str] = ()
 
     def child_settings(self, parent: str) -> dict[str, Any]:
-        """What each run is told by its study."""
+        """Settings that the study gives each run."""
         return {
             "tracking.parent": parent,
             "tracking.phase": self.phase,

@@ -137,7 +137,7 @@ def summary(cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def show(store: Store, name: str | None) -> None:
-    """Prints the tables and the lines of all sweeps and studies, or of the one of that name.
+    """Print the tables and lines of all sweeps and studies, or of the one of that name.
 
     Raises:
         ConfigError: there is none.

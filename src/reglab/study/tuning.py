@@ -13,7 +13,7 @@ from reglab.study.search import quasi_random, tpe
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         metrics: figures by tracked name; None where it failed.
@@ -131,7 +131,7 @@ def _train(trial: Trial, study: Study, cell: Cell, composer: Composer, results: 
 
 
 def score(result: Result, study: Study) -> float | None:
-    """What chooses among trials, of one run; None where it gave no finite value."""
+    """Return the selection metric of one run; None if it has no finite value."""
     for name in study.select_by:
         value = (result.metrics or {}).get(name)
         if value is not None and math.isfinite(value) and abs(value) < 1e300:

@@ -24,7 +24,7 @@ from reglab.wording import listed
 
 @dataclass(frozen=True)
 class TaskFindings:
-    """What one task says. `lines` is its leaderboard; `weaknesses` and `how` are sentences.
+    """The findings of one task. `lines` is its leaderboard; `weaknesses` and `how` are sentences.
 
     `not_seen` holds the rows that stand for their strategies, `interactions` the combinations whose parts were run;
     `tuning` is a study's.

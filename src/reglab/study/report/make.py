@@ -26,7 +26,7 @@ TUNING = "tuning.csv"
 
 @dataclass(frozen=True)
 class Report:
-    """What was found and where it lies."""
+    """A report's findings, and its files."""
 
     name: str
     findings: Findings

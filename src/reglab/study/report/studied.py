@@ -45,7 +45,7 @@ class Studied:
 
     @property
     def exchangeable(self) -> bool:
-        """Whether the order of trials is chance and all had the same training: what could have come can be reckoned."""
+        """Whether trials are exchangeable: their order is random and all were trained alike."""
         return self.sampler == "quasi_random" and self.pruning is None
 
     def tuned(self, strategy: str) -> bool:

@@ -98,7 +98,7 @@ def seconds_of(record: Record) -> float:
 
 
 def score_of(study: Studied, record: Record) -> float | None:
-    """What chooses among trials, of one run; None where it gave no finite value."""
+    """Return the selection metric of one run; None if it has no finite value."""
     if record.status != "FINISHED":
         return None
     return next((v for name in study.select_by if (v := value(record, name)) is not None), None)

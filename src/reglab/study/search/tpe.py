@@ -48,7 +48,7 @@ def values(
 
 
 def distribution(one: Dimension) -> "BaseDistribution":
-    """What Optuna calls a dimension, without its off value."""
+    """Return Optuna's distribution of a dimension, without its off value."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(one, Choice):
