@@ -394,7 +394,10 @@ def unforeseen() -> list[str]:
 
 def _is_users(module: ModuleType | None) -> bool:
     file = getattr(module, "__file__", None)
-    return isinstance(file, str) and not _belongs_elsewhere_file(file)
+    if not isinstance(file, str) or _belongs_elsewhere_file(file):
+        return False
+    compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR")  # torch.compile sets it, and imports its kernels from there
+    return not (compiled and Path(file).is_relative_to(compiled))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -182,6 +182,20 @@ def test_what_cannot_be_foreseen_is_refused(folder: Path) -> None:
     assert names() == {"net", "hidden"}
 
 
+def test_kernels_that_torch_compiles_are_no_code_of_the_user(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "import importlib\nkernel = importlib.import_module('ker' + 'nel')")
+    kernels = tmp_path / "kernels"
+    kernels.mkdir()
+    (kernels / "kernel.py").write_text("")
+    monkeypatch.syspath_prepend(kernels)
+    with pytest.raises(ConfigError, match=r"^model.target=net.Net: imports kernel by a computed name"):
+        made()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(kernels))
+    made()
+
+
 @pytest.mark.parametrize("parts", [{"imports": "{}"}, {"constructor": "{}"}, {"forward": "{}"}])
 def test_a_file_that_a_network_reads_is_named_in_its_arguments(folder: Path, parts: dict[str, str]) -> None:
     (folder / "w.txt").write_text("1")
