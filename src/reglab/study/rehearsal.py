@@ -5,6 +5,7 @@ In a study each seed of a task must also draw its own split.
 
 import copy
 import json
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -185,10 +186,13 @@ class _Builder:
             with waiting(f"model={config.model.name}: building and checking it ...", after=_ANNOUNCE_S):
                 answer = self._forked(number)
         except DiedError as died:
+            remedy = (
+                "choose a smaller model if memory ran out, or remove what kills the process"
+                if died.code == -signal.SIGKILL
+                else "run its constructor and forward pass alone (python -X faulthandler shows the line of a crash)"
+            )
             self._deadly[network] = ConfigError(
-                f"model={config.model.name}: the process in which it was built and checked died, {died}; run its "
-                "constructor and forward pass alone (python -X faulthandler shows the line of a crash), or choose a "
-                "smaller model if memory ran out"
+                f"model={config.model.name}: the process in which it was built and checked died, {died}; {remedy}"
             )
             raise self._deadly[network] from died
         if "refused" in answer:
