@@ -75,7 +75,7 @@ def test_a_command(project: Path, command: str) -> None:
         shows = ["residual_dropout", "test/perplexity", "test/bits_per_character"]
     for shown in shows:
         assert shown in done.stdout, done.stdout + done.stderr
-    assert (project / "mlflow.db").exists()
+    assert "dry_run" in command or (project / "mlflow.db").exists()  # it tracks nothing
 
 
 FOREIGN = """
