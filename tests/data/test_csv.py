@@ -122,6 +122,8 @@ def test_spellings_of_one_category_or_group_are_reported(tmp_path):
     assert r"'Caf\xe9' and 'Cafe\u0301'" in of_city or r"'Cafe\u0301' and 'Caf\xe9'" in of_city
     assert "1 more pair" in of_city
     assert any("=group:" in text and "'Anna' and 'anna'" in text for text in data.remarks)
+    folds = ready(tmp_path / "t.csv", target="class", split_column="group", split_by="folds", test_fold="anna")
+    assert any("=group:" in text and "are different folds" in text for text in folds.remarks)
     assert any("=class:" in text and "'X' and 'x'" in text for text in data.remarks)
     assert not any("color" in text for text in data.remarks)
 

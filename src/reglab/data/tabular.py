@@ -10,11 +10,11 @@ from torch import Tensor
 
 from reglab.data.axes import check_split_column
 from reglab.data.base import TensorData
+from reglab.data.cells import text
 from reglab.data.columns import Columns, on_spellings
 from reglab.data.folds import check_folds, fold_name
 from reglab.data.source import Source
 from reglab.data.split_column import splitter
-from reglab.data.split_groups import Groups
 from reglab.data.suspicions import suspicions
 from reglab.data.target import KINDS, Target, encode_target
 from reglab.errors import ConfigError
@@ -130,8 +130,9 @@ def source(
     apart = {roles.target, roles.split_column, *roles.ignore}
     features = table[[column for column in table.columns if column not in apart]]
     remarks = list(goal.remarks)
-    if isinstance(split, Groups):
-        remarks += on_spellings(split.key, split.names, "groups")
+    if roles.split_column is not None and roles.split_by in ("groups", "folds"):
+        written = sorted(text(table[roles.split_column]).unique())
+        remarks += on_spellings(f"data.split_column={roles.split_column}", written, roles.split_by)
     if inputs is None:
         columns = Columns(features, origin.where, roles.standardize)
         remarks += [*columns.remarks, *suspicions(columns, goal)]
