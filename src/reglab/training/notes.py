@@ -136,7 +136,8 @@ def row_notes(model: nn.Module, inputs: Tensor) -> list[str]:
         return []
     return [
         "the outputs of the model in eval mode for a row depend on the other rows of its batch, so that validation and "
-        "test metrics depend on the batches; use statistics of each row, or those of training (as nn.BatchNorm1d does)"
+        "test metrics depend on the batches; use statistics of each row or of training (as nn.BatchNorm1d does), and "
+        "batch_first=True where the rows come first"
     ]
 
 
