@@ -159,7 +159,7 @@ def test_one_that_does_not_see_where_sequences_end_is_refused(tmp_path: Path, re
     data = SpokenDigits(name="speech", seed=0, split_seed=0)
     data.use(Source(torch.tensor([[[1.0, 2.0]], [[3.0, torch.nan]]] * 20), torch.arange(40) // 2 % 2, classes=2))
     cfg = compose(line(module(request), "data=digits"))
-    with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: says NaN, for speech has sequences of different"):
+    with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: returned NaN: speech has sequences of different"):
         check_fit(cfg, Flat(), data)
     check_fit(cfg, Flat(seeing=True), data)
 
@@ -227,7 +227,7 @@ def test_the_trial_of_a_network_changes_nothing(request: pytest.FixtureRequest) 
     ("network", "problem"),
     [
         (nn.Linear(5, 3), r"cannot read examples of the shape \(13,\) \(RuntimeError: .*; mend its forward"),
-        (nn.Linear(13, 4), r"says \(2, 4\) of 2 examples, and a classification task needs \(2, 3\)$"),
+        (nn.Linear(13, 4), r"returned shape \(2, 4\) for 2 examples; expected shape \(2, 3\)$"),
     ],
 )
 def test_what_a_pass_shows_to_be_wrong_is_told(

@@ -40,11 +40,11 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
 
 @torch.no_grad()
 def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
-    """Of a user's own network nothing is known but what a pass over two rows shows."""
+    """Refuse outputs of another shape than the task needs, in a pass over two rows in eval mode."""
     inputs = data.train.inputs[:2]
     try:
         with Snapshot([model]), in_mode(model, training=False), restored_generators():
-            said: object = model(inputs)
+            outputs: object = model(inputs)
     except (Exception, SystemExit) as error:
         reason = described(error)[:200]
         raise ConfigError(
@@ -53,14 +53,15 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
         ) from error
     places = data.input_shape if data.kind == "language modeling" else ()
     wanted = (len(inputs), *places, *((data.outputs,) if data.kind != "regression" else ()))
-    got = tuple(said.shape) if isinstance(said, Tensor) else type(said).__name__
-    if not isinstance(said, Tensor) or got != wanted:
+    got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+    if not isinstance(outputs, Tensor) or got != wanted:
         remedy = "; end it with squeeze(-1)" if got == (*wanted, 1) else ""
-        raise ConfigError(f"{key}: says {got} of {len(inputs)} examples, and a {data.kind} task needs {wanted}{remedy}")
-    if data.padded and said.isnan().any():
+        returned = f"shape {got}" if isinstance(outputs, Tensor) else got
+        raise ConfigError(f"{key}: returned {returned} for {len(inputs)} examples; expected shape {wanted}{remedy}")
+    if data.padded and outputs.isnan().any():
         raise ConfigError(
-            f"{key}: says NaN, for {data.name} has sequences of different lengths, NaN after their end; use "
-            "reglab.models.padding.unpadded at its begin, or model=gru"
+            f"{key}: returned NaN: {data.name} has sequences of different lengths, with NaN after their end; begin its "
+            "forward with reglab.models.padding.unpadded, or use model=gru"
         )
 
 
