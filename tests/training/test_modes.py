@@ -57,6 +57,13 @@ def test_a_frozen_part_in_eval_mode_stays_and_one_in_training_mode_trains() -> N
     assert in_eval(model) == ["extractor"]
 
 
+def test_a_part_that_the_optimizer_does_not_have_stays_as_a_frozen_one() -> None:
+    model = net(teacher=net().eval(), loaded=net().eval())
+    owned = {id(parameter) for parameter in (*model.first.parameters(), *model.loaded.first.parameters())}
+    assert set_training(model, owned) == ["loaded"]
+    assert in_eval(model) == ["teacher", "loaded.norm"]
+
+
 def test_what_the_models_own_train_keeps_stays() -> None:
     class Own(nn.Sequential):
         def train(self, mode: bool = True) -> "Own":

@@ -118,6 +118,27 @@ def test_a_loaded_network_trains_and_gets_its_modes_back() -> None:
     assert module.net[1].running_mean.eq(0).all()
 
 
+@pytest.mark.filterwarnings("ignore:Found")
+def test_a_teacher_stays_in_eval_mode() -> None:
+    class Distilled(Logging):
+        def __init__(self) -> None:
+            super().__init__()
+            self.teacher = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3)).eval()
+
+        def training_step(self, batch: list[Tensor], index: int) -> Any:
+            with torch.no_grad():
+                target = self.teacher(batch[0])
+            return F.mse_loss(self.net(batch[0]), target)
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.net.parameters(), lr=0.1)
+
+    module = Distilled()
+    assert warned(module, [L2(strength=0.1)], "")[0] == []
+    assert torch.equal(module.teacher[1].running_mean, torch.zeros(8))
+    assert [name for name, _ in parts_in_eval(module)] == ["teacher"]
+
+
 def test_weights_that_the_optimizer_was_not_given_are_named() -> None:
     class Head(Logging):
         def configure_optimizers(self) -> Any:

@@ -64,22 +64,24 @@ def test_they_are_gone_after_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "accumulated"),
     [
-        lambda: L2SP(strength=1.0),
-        lambda: Lookahead(alpha=0.5, k=3),
-        lambda: SpectralNorm(),
-        lambda: SAM(rho=0.1),
-        lambda: WeightDecay(strength=0.1),
+        (lambda: L2SP(strength=1.0), 1),
+        (lambda: Lookahead(alpha=0.5, k=3), 1),
+        (lambda: SpectralNorm(), 1),
+        (lambda: SAM(rho=0.1), 1),
+        (lambda: WeightDecay(strength=0.1), 1),
+        (lambda: WeightDecay(strength=0.1), 2),
+        (lambda: Lookahead(alpha=0.5, k=3), 3),
     ],
-    ids=["l2_sp", "lookahead", "spectral_norm", "sam", "weight_decay"],
+    ids=["l2_sp", "lookahead", "spectral_norm", "sam", "weight_decay", "accumulated", "short window"],
 )
-def test_a_resumed_training_is_the_uninterrupted_one(make: Any, tmp_path: Path) -> None:
+def test_a_resumed_training_is_the_uninterrupted_one(make: Any, accumulated: int, tmp_path: Path) -> None:
     first = str(tmp_path / "first.ckpt")
-    fitted(Foreign(), [make()], 2).save_checkpoint(first)
+    fitted(Foreign(), [make()], 2, accumulate_grad_batches=accumulated).save_checkpoint(first)
     whole, resumed = Foreign(), Foreign()
-    fitted(whole, [make()], 5)
-    fitted(resumed, [make()], 5, first)
+    fitted(whole, [make()], 5, accumulate_grad_batches=accumulated)
+    fitted(resumed, [make()], 5, first, accumulate_grad_batches=accumulated)
     assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
 
 

@@ -1,6 +1,6 @@
 """Training and evaluation mode of a model: for a while, and as its own training would set it."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from torch import nn
@@ -26,7 +26,7 @@ def restored_modes(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def set_training(model: nn.Module) -> list[str]:
+def set_training(model: nn.Module, owned: Container[int] | None = None) -> list[str]:
     """Set training mode as a training loop does, by ``model.train()``, except for what is frozen on purpose.
 
     A model that was loaded comes in eval mode as a whole (``from_pretrained`` calls ``eval()``), alone or as a part of
@@ -37,11 +37,17 @@ def set_training(model: nn.Module) -> list[str]:
     - within a model that is in training mode: a normalization or a layer without parameters in eval mode by itself,
       and a part in eval mode all of whose parameters are frozen.
 
+    Args:
+        model: with the modes that it came in.
+        owned: identities of the parameters that the optimizer has; all others count as frozen, as those of a teacher
+            do. None: it has all trainable ones.
+
     Returns:
         Names of the outermost parts that were in eval mode and are now in training mode, the model itself as "".
     """
     before = {module: module.training for module in model.modules()}
-    kept = list(_frozen_on_purpose(model))
+    trained = {p for p in model.parameters() if p.requires_grad and (owned is None or id(p) in owned)}
+    kept = list(_frozen_on_purpose(model, trained))
     woken = [name for name, _ in parts_in_eval(model)]
     model.train()
     for part in kept:
@@ -60,15 +66,11 @@ def parts_in_eval(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return found
 
 
-def _frozen_on_purpose(model: nn.Module) -> Iterator[nn.Module]:
+def _frozen_on_purpose(model: nn.Module, trained: set[nn.Parameter]) -> Iterator[nn.Module]:
     for name, part in parts_in_eval(model):
-        parameters = list(part.parameters())
-        alone = isinstance(part, _NormBase) or not any(p.requires_grad for p in parameters)
+        alone = isinstance(part, _NormBase) or trained.isdisjoint(part.parameters())
         if name and alone:  # not the model itself: that is how loaded ones come
             yield part
         else:
-            yield from (m for m in part.modules() if isinstance(m, _NormBase) and not m.training and _is_frozen(m))
-
-
-def _is_frozen(norm: _NormBase) -> bool:
-    return norm.weight is not None and not any(p.requires_grad for p in norm.parameters())
+            norms = (m for m in part.modules() if isinstance(m, _NormBase) and not m.training)
+            yield from (norm for norm in norms if norm.weight is not None and trained.isdisjoint(norm.parameters()))

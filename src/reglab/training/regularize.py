@@ -99,21 +99,24 @@ class Regularize(pl.Callback):
         self._called = False
         self._waiting: list[Regularizer] = []  # for a call of the model itself
         self._modes = [(module, module.training) for module in self._model.modules()]
-        if woken := set_training(self._model):
+        owned = self._owned()
+        if woken := set_training(self._model, owned):
             names = ", ".join(name or "the module" for name in woken[:3])
             rank_zero_warn(f"Regularize: {names} came in eval mode and is set to training mode for fit")
         self._attach(pl_module, ranks)
         self._penalties = [Penalty(r, self._model, self._owned) for r in self.regularizers if overrides(r, "loss")]
-        owned = self._owned()
         self._left_out = {id(w): w for w in penalized(self._model, frozen=True).values() if id(w) not in owned}
         self._dispatch = Dispatch(self.regularizers, self._model)
         optimizer = self._dispatch.wrapped(self._plain)
         if ranks is not None:
             ranks.optimizer(self.regularizers, optimizer)
         trainer.strategy.optimizers = [optimizer]
-        self._seen = trainer.global_step
         self._attempts = _ATTEMPTS
         self._unmeasured: list[str] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the step that training starts from: a checkpoint's is known only now."""
+        self._seen = trainer.global_step
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
         """Measure on the first batch that can show it that each regularizer has an effect."""
