@@ -1,4 +1,5 @@
-"""Files that a user's own network reads: each must be part of the identity of a run, or its change goes unnoticed."""
+"""Files and environment variables that a user's own network reads: each must be part of the identity of a run, or its
+change goes unnoticed."""
 
 import os
 import sys
@@ -6,10 +7,11 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from reglab.errors import ConfigError
-from reglab.own_code import forget, modules
+from reglab.own_code import forget, modules, own_folders
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr")
 _CACHES = ("site-packages", "dist-packages", "__pycache__")
@@ -35,15 +37,16 @@ _hooked = False
 def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
     """Refuse a block that opens a file for reading, unless a value names the file or its folder.
 
-    Python's own files, those of installed packages, hidden files and folders, and files that the block has written are
-    not counted. A file that C++ or Rust code opens (``torch.jit.load``, ``safetensors``) is not seen.
+    The user's modules must not read environment variables either. Files of the system, of Python and of installed
+    packages, hidden files and folders, and files that the block has written are not counted. A file that C++ or Rust
+    code (``torch.jit.load``, ``safetensors``), another thread or another process opens is not seen.
 
     Args:
         key: of the network, for the message.
         values: of the config, nested: existing paths among them are part of the identity.
 
     Raises:
-        ConfigError: names the file, and how it becomes a part of the identity.
+        ConfigError: names the file or variable, and how it becomes a part of the identity.
 
     Example:
         >>> with check_reads("model.target=net.Net", [{"file": "weights.txt"}]):
@@ -54,10 +57,17 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
         sys.addaudithook(_note_open)
         _hooked = True
     outer, _watch.on, _watch.read, _watch.written = _watch.on, True, {}, set()
-    try:
-        yield
-    finally:
-        _watch.on = outer
+    with _variables_read() as variables:
+        try:
+            yield
+        finally:
+            _watch.on = outer
+    for name in variables:
+        forget()
+        raise ConfigError(
+            f"{key}: reads the environment variable {name}, which would not be part of a run's identity; give "
+            "its value as an argument of the constructor, by model.args"
+        )
     named = [os.path.realpath(Path(text).expanduser()) for text in paths(values)]
     code = _modules()
     for file in _watch.read:
@@ -67,6 +77,34 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
                 f"{key}: reads {_shown(file)}, whose content would not be part of a run's identity; name it in "
                 f"model.args, as in model.args={{file:{_shown(file)}}}, and open the name that the constructor receives"
             )
+
+
+@contextmanager
+def _variables_read() -> Iterator[dict[str, None]]:
+    """Collect the names of environment variables that the user's modules read, in the order of the reads."""
+    read: dict[str, None] = {}
+    environment: Any = type(os.environ)  # no audit event is raised for a read
+    plain = environment.__getitem__
+
+    def noted(self: Any, key: Any) -> Any:
+        if isinstance(key, str) and _reads_for_user(sys._getframe(1)):
+            read.setdefault(key)
+        return plain(self, key)
+
+    environment.__getitem__ = noted
+    try:
+        yield read
+    finally:
+        environment.__getitem__ = plain
+
+
+def _reads_for_user(frame: FrameType | None) -> bool:
+    """Whether the code below ``os.environ.get`` and the like is the user's; ``setdefault`` writes."""
+    while frame is not None and frame.f_globals.get("__name__") in ("os", "_collections_abc", "collections.abc"):
+        if frame.f_code.co_name == "setdefault":
+            return False
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") in modules()
 
 
 def paths(value: Any) -> Iterator[str]:
@@ -90,9 +128,9 @@ def is_path(text: str) -> bool:
 
 
 def _note_open(event: str, args: tuple[Any, ...]) -> None:
-    if event != "open" or not _watch.on:
+    if not _watch.on or event not in ("open", "sqlite3.connect"):
         return
-    path, mode, flags = args
+    path, mode, flags = args if event == "open" else (*args, None, None)
     if not isinstance(path, str | bytes):  # a file descriptor
         return
     opened = os.path.realpath(os.fsdecode(path))
@@ -119,7 +157,8 @@ def _is_within(file: str, folders: Iterable[str]) -> bool:
 
 def _is_apart(file: str) -> bool:
     """Whether a file belongs to the system, to Python, to an installed package or to a cache, or is none."""
-    parts = Path(file).parts[1:]
+    own = next((folder for folder in map(os.path.realpath, own_folders()) if _is_within(file, [folder])), os.sep)
+    parts = Path(file).relative_to(own).parts  # a project may be in a hidden folder
     if any(p in _CACHES or p.startswith(_CACHE_PREFIXES) or p.endswith(_CACHE_SUFFIXES) for p in parts):
         return True
     here = os.path.realpath(Path(__file__).parent)

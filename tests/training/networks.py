@@ -1,6 +1,8 @@
 """Users' networks, for tests: ``model.target=tests.training.networks.Lazy``."""
 
+import os
 import random
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -216,3 +218,46 @@ class Compiled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(self.body(x))
+
+
+class Doing(nn.Module):
+    """A linear network that does one thing that a network should not do, or may do."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int, does: str) -> None:
+        super().__init__()
+        self.layer, self.does, self.outputs = nn.Linear(*input_shape, outputs), does, outputs
+        self.noise = nn.Dropout(0.0)
+        self.held = {
+            "deep": [{"layer": nn.Linear(outputs, outputs)}],
+            "weight": torch.ones(outputs, requires_grad=True),
+        }
+
+    def train(self, mode: bool = True) -> "Doing":
+        return super().train(True if self.does == "ignores the mode" else mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.does == "trains" and not self.training:
+            self.noise.train()
+        if self.does == "seeds torch" and self.training:
+            torch.manual_seed(0)
+        if self.does == "seeds numpy" and self.training:
+            np.random.seed(0)
+        if self.does == "replaces" and self.training:
+            self.layer.bias = nn.Parameter(torch.zeros(self.outputs))
+        if self.does == "needs gradients" and (self.training or torch.is_inference_mode_enabled()):
+            rows = x.detach().requires_grad_()
+            x = x + torch.autograd.grad(rows.square().sum(), rows)[0]
+        if self.does == "needs gradients in training" and self.training:
+            rows = x.detach().requires_grad_()
+            x = x + torch.autograd.grad(rows.square().sum(), rows)[0]
+        if self.does == "reads":
+            os.environ.get("REGLAB_SCALE")
+        if self.does == "sets":
+            os.environ.setdefault("REGLAB_SCALE", "1")
+            tempfile.gettempdir()
+        out = self.layer(x)
+        if self.does == "holds a layer":
+            out = self.held["deep"][0]["layer"](out)
+        if self.does == "holds a weight":
+            out = out * self.held["weight"]
+        return out.squeeze() if self.does == "squeezes" else out

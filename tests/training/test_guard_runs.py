@@ -1,5 +1,6 @@
 """What the guard refuses, it refuses before anything trains: a run, a sweep, a study; and noise in evaluation."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,46 @@ def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_c
     for network in ("Drawing", "Caching"):  # from the global generators; from what the network keeps
         cfg = compose_cfg("model=torch", NETWORKS + network, "data=wine")
         check_fit(cfg, build_model(cfg, data), data)
+
+
+@pytest.mark.parametrize(
+    ("does", "problem"),
+    {
+        "ignores the mode": r": after eval\(\) the network, layer, noise is in training mode",
+        "trains": r": after eval\(\) noise is in training mode",
+        "seeds torch": ": its forward seeds the generator of torch in training",
+        "seeds numpy": ": its forward seeds the generator of numpy in training",
+        "replaces": r": its forward replaces the parameter layer\.bias in training",
+        "needs gradients": r": its forward fails in torch\.inference_mode, .*; add \+trainer\.inference_mode=false",
+        "squeezes": r": returned shape \(3,\) for a batch of 1 example; expected shape \(1, 3\); .*squeeze\(-1\)",
+        "reads": ": reads the environment variable REGLAB_SCALE, .*model.args",
+        "sets": None,
+        "needs gradients in training": None,
+    }.items(),
+)
+def test_what_a_network_does_in_its_passes(compose_cfg: Compose, does: str, problem: str | None) -> None:
+    cfg = compose_cfg("model=torch", NETWORKS + "Doing", f"model.args={{does:'{does}'}}", "data=wine")
+    data = build_data(cfg)
+    with pytest.raises(ConfigError, match=problem) if problem else nullcontext():
+        check_fit(cfg, build_model(cfg, data), data)
+    if does == "needs gradients":
+        cfg = compose_cfg(
+            "model=torch",
+            NETWORKS + "Doing",
+            f"model.args={{does:'{does}'}}",
+            "data=wine",
+            "+trainer.inference_mode=false",
+        )
+        check_fit(cfg, build_model(cfg, data), data)
+
+
+@pytest.mark.parametrize(("does", "shape"), [("holds a layer", "(3, 3)"), ("holds a weight", "(3,)"), ("nothing", "")])
+def test_weights_that_are_no_parameters_are_remarked(compose_cfg: Compose, does: str, shape: str) -> None:
+    cfg = compose_cfg("model=torch", NETWORKS + "Doing", f"model.args={{does:'{does}'}}", "data=wine")
+    data = build_data(cfg)
+    remarks = [r for r in remarked(cfg, build_model(cfg, data), data)[1] if "no parameters of it" in r]
+    assert len(remarks) == bool(shape)
+    assert all(shape in remark for remark in remarks)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from reglab.training.fit import Fit
 from reglab.training.initial import completed, is_complete
 from reglab.training.modes import set_training
 from reglab.training.module import Module
-from reglab.training.notes import baseline_notes, output_notes, row_notes
+from reglab.training.notes import baseline_notes, output_notes, row_notes, weight_notes
 
 
 def build_data(cfg: DictConfig) -> TensorData:
@@ -203,7 +203,7 @@ def remarked(cfg: DictConfig, model: nn.Module, data: TensorData) -> tuple[list[
     """`build_regularizers` for a model and its data, and remarks: of the model, and of regularizers on the two."""
     baseline = baseline_notes(model)
     if is_users(cfg):
-        baseline += row_notes(model, data.train.inputs[:8])
+        baseline += weight_notes(model, data.train.inputs[:2]) + row_notes(model, data.train.inputs[:8])
         baseline += output_notes(model, data.train.inputs[:8]) if data.kind != "regression" else []
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")

@@ -16,6 +16,7 @@ from reglab.regularizers.base import Regularizer
 from reglab.regularizers.swa import LateAverage
 from reglab.seeding import restored_generators
 from reglab.training.modes import in_mode, parts_in_eval
+from reglab.training.repeatable import tensors_of
 from reglab.training.snapshot import Snapshot
 
 
@@ -107,6 +108,45 @@ def output_notes(model: nn.Module, inputs: Tensor) -> list[str]:
         f"the outputs of the model{mode} {notes[act]}, so that it cannot come close to 0; return logits, without {act}"
         for act, mode in where.items()
     ]
+
+
+@torch.enable_grad()
+def weight_notes(model: nn.Module, inputs: Tensor) -> list[str]:
+    """Report trainable tensors that outputs depend on and that are no parameters of the model: nothing trains them.
+
+    Args:
+        model: in any mode.
+        inputs: a few examples (rows, ...).
+    """
+    if _unregistered(model):  # reported by their names
+        return []
+    parameters = set(model.parameters())
+    with Snapshot([model]), in_mode(model, training=True), restored_generators(), suppress(Exception):
+        first, second = (_leaves(model(inputs.clone())) for _ in range(2))
+        kept = [leaf for leaf in first & second if leaf not in parameters]  # others are made in forward
+        if kept:
+            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in kept[:3])
+            return [
+                f"the outputs of the model depend on trainable tensors (of shape {shapes}) that are no parameters of "
+                "it, so that they are neither trained nor regularized; hold them in nn.Parameter, nn.ParameterList or "
+                "nn.ModuleList, as attributes of a module"
+            ]
+    return []
+
+
+def _leaves(outputs: Any) -> set[Tensor]:
+    """Return the tensors to which a backward pass from the outputs would add gradients."""
+    todo = [tensor.grad_fn for tensor in tensors_of(outputs) if tensor.grad_fn is not None]
+    seen, leaves = set(todo), set()
+    while todo:
+        node: Any = todo.pop()
+        if hasattr(node, "variable"):
+            leaves.add(node.variable)
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                todo.append(following)
+    return leaves
 
 
 def _within_0_and_1(outputs: Tensor) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.errors import ConfigError
-from reglab.own_code import loaded
+from reglab.own_code import described, loaded
 from reglab.seeding import seeded
 from reglab.training.modes import in_mode
 from reglab.training.snapshot import Snapshot
@@ -19,21 +19,24 @@ ROUNDING = 10.0  # times the difference of two equal steps: less is the rounding
 UNSEEDED = 1e-3  # relative difference of two equal steps that no rounding explains
 
 
-def check_repeatable(key: str, model: nn.Module, inputs: Tensor) -> None:
+def check_repeatable(key: str, model: nn.Module, inputs: Tensor, *, inference: bool = True) -> None:
     """Refuse a network whose passes over the same rows cannot be repeated; its state is restored.
 
     In eval mode passes must be equal whatever the random numbers, and leave no trace. In training mode they must be
-    equal for equal random numbers, and draw from the global generators alone.
+    equal for equal random numbers, draw from the global generators alone, not seed them, and keep the parameters.
 
     Args:
         key: names the network.
         model: in any mode.
         inputs: a few examples (rows, ...).
+        inference: whether it is tested in ``torch.inference_mode``.
 
     Raises:
         ConfigError: names the remedy.
     """
     _check_evaluation(key, model, inputs)
+    if inference:
+        _check_inference(key, model, inputs)
     _check_training(key, model, inputs)
 
 
@@ -56,6 +59,21 @@ def _check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
             f"{key}: a pass in eval mode changes what later ones return, so results would depend on how often the "
             "network is evaluated; change its state only in training mode (if self.training)"
         )
+
+
+def _check_inference(key: str, model: nn.Module, inputs: Tensor) -> None:
+    with Snapshot([model]) as snapshot, seeded(0, "evaluation"):
+        network = _fresh(model, snapshot)
+        if network is model:  # tensors that it keeps would be of no use in training
+            return
+        try:
+            with in_mode(network, training=False), torch.inference_mode():
+                network(inputs.clone())
+        except Exception as error:
+            raise ConfigError(
+                f"{key}: its forward fails in torch.inference_mode, in which it is tested ({described(error)}); add "
+                "+trainer.inference_mode=false"
+            ) from error
 
 
 def _fresh(model: nn.Module, snapshot: Snapshot) -> nn.Module:
@@ -81,6 +99,15 @@ def _states() -> dict[str, str]:
     }
 
 
+def _global_states() -> dict[str, int]:
+    """Return a hash of the state of each global generator."""
+    return {
+        "torch": hash(torch.get_rng_state().numpy().tobytes()),
+        "numpy": hash(repr(np.random.get_state(legacy=False))),
+        "random": hash(random.getstate()),
+    }
+
+
 def _state(generator: Any) -> object:
     if isinstance(generator, torch.Generator):
         return generator.get_state().tolist()
@@ -89,17 +116,36 @@ def _state(generator: Any) -> object:
     return generator.getstate() if isinstance(generator, random.Random) else generator.get_state(legacy=False)
 
 
-@torch.no_grad()
+@torch.enable_grad()
 def _check_training(key: str, model: nn.Module, inputs: Tensor) -> None:
-    def taken() -> Tensor:
+    ends: list[dict[str, int]] = []  # of the global generators
+    replaced: list[str] = []
+
+    def taken(seed: int) -> Tensor:
         network = _fresh(model, snapshot)
-        with seeded(0, "training"), in_mode(network, training=True):
-            return prints(tensors_of(network(inputs.clone())))
+        before = dict(network.named_parameters())
+        with seeded(seed, "training"), in_mode(network, training=True):
+            outputs = prints(tensors_of(network(inputs.clone())))
+            ends.append(_global_states())
+        now = dict(network.named_parameters())
+        replaced.extend(name for name in {**before, **now} if now.get(name) is not before.get(name))
+        return outputs
 
     remedy = "draw from the global generators of torch, numpy or random, which the seed sets"
     before = _states()
     with Snapshot([model]) as snapshot:
-        differ = distance(taken(), taken()) > 100 * _eps(inputs)
+        differ = distance(taken(0), taken(0)) > 100 * _eps(inputs)
+        taken(1)
+    if replaced:
+        raise ConfigError(
+            f"{key}: its forward replaces the parameter {replaced[0]} in training, and the optimizer does not train "
+            "the new one; create it in the constructor, and change its values by copy_ under torch.no_grad()"
+        )
+    if seeds := [name for name, state in ends[0].items() if state == ends[-1][name]]:
+        raise ConfigError(
+            f"{key}: its forward seeds the generator of {seeds[0]} in training, so that each step and each seed of a "
+            "run draws the same numbers; remove the call"
+        )
     if drawn := [name for name, state in _states().items() if state != before.get(name)]:
         raise ConfigError(f"{key}: draws from {drawn[0]} in training, which no seed sets for a run; {remedy}")
     if differ:

@@ -1,6 +1,7 @@
 """Whether a model fits its data, as far as only the two together show, before anything is trained."""
 
 import copy
+from contextlib import suppress
 
 import torch
 from omegaconf import DictConfig
@@ -32,7 +33,8 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
             _check_own(f"model={cfg.model.name}", model, data)
         if is_users(cfg):
             _check_trainable(f"model={cfg.model.name}", model, data)
-            check_repeatable(f"model={cfg.model.name}", model, data.train.inputs[:8])
+            inference = cfg.trainer.get("inference_mode") is not False
+            check_repeatable(f"model={cfg.model.name}", model, data.train.inputs[:8], inference=inference)
     _check_tokenizer(cfg, data)
     _check_last_batch(model, data)
     check_steps(cfg, data)
@@ -42,15 +44,25 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
 def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
     """Refuse outputs of another shape than the task needs, in a pass over two rows in eval mode."""
     inputs = data.train.inputs[:2]
+    alone: object = None
     try:
         with Snapshot([model]), in_mode(model, training=False), restored_generators():
             outputs: object = model(inputs)
+            still = [name or "the network" for name, part in model.named_modules() if part.training]
+            with suppress(Exception):  # that all batches have two rows or more is possible
+                alone = model(inputs[:1])
     except (Exception, SystemExit) as error:
         reason = described(error)[:200]
         raise ConfigError(
             f"{key}: cannot read examples of the shape {data.input_shape} ({reason}); mend its forward, or "
             "choose other data"
         ) from error
+    if still:
+        raise ConfigError(
+            f"{key}: after eval() {', '.join(still[:3])} is in training mode, so that regularizers would act in "
+            "validation and test; pass the mode on (def train(self, mode=True): return super().train(mode)), and do "
+            "not call train() in forward"
+        )
     places = data.input_shape if data.kind == "language modeling" else ()
     wanted = (len(inputs), *places, *((data.outputs,) if data.kind != "regression" else ()))
     got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
@@ -58,6 +70,11 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
         remedy = "; end it with squeeze(-1)" if got == (*wanted, 1) else ""
         returned = f"shape {got}" if isinstance(outputs, Tensor) else got
         raise ConfigError(f"{key}: returned {returned} for {len(inputs)} examples; expected shape {wanted}{remedy}")
+    if isinstance(alone, Tensor) and alone.shape != outputs[:1].shape:
+        raise ConfigError(
+            f"{key}: returned shape {tuple(alone.shape)} for a batch of 1 example; expected shape "
+            f"{tuple(outputs[:1].shape)}; squeeze the last dimension alone (squeeze(-1))"
+        )
     if data.padded and outputs.isnan().any():
         raise ConfigError(
             f"{key}: returned NaN: {data.name} has sequences of different lengths, with NaN after their end; begin its "
