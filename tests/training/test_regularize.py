@@ -44,6 +44,7 @@ class Foreign(pl.LightningModule):
 def trained(module: Foreign, regularizers: Iterable[Regularizer] = (), name: str = "", **settings: Any) -> Foreign:
     generator = torch.Generator().manual_seed(1)
     data = TensorDataset(torch.randn(40, 6, generator=generator), torch.randint(3, (40,), generator=generator))
+    others = settings.pop("callbacks", [])
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=2,
@@ -51,7 +52,7 @@ def trained(module: Foreign, regularizers: Iterable[Regularizer] = (), name: str
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[Regularize(regularizers, name)],
+        callbacks=[Regularize(regularizers, name), *others],
         **settings,
     )
     trainer.fit(module, DataLoader(data, batch_size=10))

@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from reglab import L2, SAM, Dropout, MaxNorm, Regularize
 from reglab.errors import ConfigError
-from reglab.regularizers import DropConnect, GradientClipping, GradientNoise, Regularizer, SpectralNorm
+from reglab.regularizers import DropConnect, GradientClipping, GradientNoise, Orthogonal, Regularizer, SpectralNorm
 from reglab.training import regularize
 from reglab.training.modes import parts_in_eval
 
@@ -146,6 +146,9 @@ def test_weights_that_the_optimizer_was_not_given_are_named() -> None:
 
     with pytest.raises(ConfigError, match=r"^regularizer=max_norm: no effect .*none of the weights .* are trained"):
         fitted(Head(), [MaxNorm(max_norm=0.1)], "net.0")
+    for method in (L2(strength=0.1), Orthogonal(strength=0.1)):
+        with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: the optimizer has none .*\(weight\)"):
+            fitted(Head(), [method], "net.0")
 
 
 @pytest.mark.parametrize("noisy", [False, True])
@@ -291,6 +294,23 @@ def test_a_module_set_to_eval_after_the_measurement_is_warned_of() -> None:
     module = Logging()
     assert warned(module, [Dropout(p=0.5), L2(strength=0.1)])[0] == []
     assert not any(part._forward_pre_hooks for part in module.modules())
+
+
+@pytest.mark.parametrize("ignores", [True, False])
+def test_a_method_that_acts_in_validation_is_warned_of(ignores: bool) -> None:
+    class Always(Logging):
+        def train(self, mode: bool = True) -> Any:
+            return super().train(mode or ignores)
+
+        def validation_step(self, batch: list[Tensor], index: int) -> None:
+            self.net(batch[0])
+
+        def val_dataloader(self) -> Any:
+            return DataLoader(TensorDataset(torch.zeros(4, 6), torch.zeros(4)), batch_size=2)
+
+    messages, _ = warned(Always(), [Dropout(p=0.5), L2(strength=0.1)])
+    assert len(messages) == ignores
+    assert all("dropout: acts in validation batch 0 of epoch 0, which runs 3.0 in" in message for message in messages)
 
 
 def replace_activation(module: Logging, epoch: int, index: int) -> None:

@@ -176,6 +176,30 @@ def test_conflicts_are_refused(methods: list[Regularizer], message: str) -> None
     assert str(error.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("methods", "module", "key"),
+    [
+        (L1(strength=0.1), "", "regularizers=l1: "),
+        ("l1", "", "regularizers=l1: "),
+        (None, "", "regularizers=None: "),
+        ([L1], "", "regularizers: the class L1 "),
+        (["l1"], "", "regularizers: 'l1' "),
+        ([L1(strength=0.1)], ["net"], "module=['net']: "),
+    ],
+)
+def test_arguments_of_other_types_are_refused_by_name(methods: Any, module: Any, key: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Regularize(methods, module)
+    assert str(error.value).startswith(key)
+
+
+def test_two_callbacks_are_refused() -> None:
+    module = Foreign()
+    with pytest.raises(ConfigError, match=r"^Regularize: callbacks has it twice"):
+        trained(module, [Dropout(p=0.5)], callbacks=[Regularize([L1(strength=0.1)], "net")])
+    assert hooks(module) == 0
+
+
 def test_a_net_that_was_compiled_and_called_before_has_dropout() -> None:
     class Compiled(Foreign):
         def __init__(self) -> None:

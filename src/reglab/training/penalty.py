@@ -34,6 +34,12 @@ class Penalty:
         except _NotThereError as error:
             raise ConfigError(refusal(regularizer, f"has to see {error}")) from None
         except Exception as error:  # what a forward pass would have left is not there
+            if weights := [] if self._step.weights else list(regularizer.weights(model)):
+                names = ", ".join(weights[:3])
+                raise ConfigError(
+                    f"regularizer={regularizer.name}: the optimizer has none of the weights that it acts on ({names}); "
+                    "give them to it in configure_optimizers, name another module, or leave it out"
+                ) from error
             raise ConfigError(refusal(regularizer, "has to see the forward pass")) from error
         if not math.isclose(together - alone, added, rel_tol=1e-3):
             raise ConfigError(refusal(regularizer, "has to change the loss itself"))

@@ -48,8 +48,8 @@ class Regularize(pl.Callback):
     ``training_step`` without logging; one without effect is refused, see `reglab.training.guard`. If the batch has no
     loss, or one that is not finite, the next one is measured, up to ten batches in all. A step that cannot be measured
     (it fails, takes ``dataloader_iter``, or its batch cannot be copied) is trained with a warning. Another warning
-    names a regularizer whose layers run in eval mode, are not called or are replaced in a later step, and weights that
-    are replaced and that no group of the optimizer has.
+    names a regularizer whose layers run in eval mode, are not called or are replaced in a later step, or run in
+    training mode in validation, and weights that are replaced and that no group of the optimizer has.
 
     Where gradients of several batches are accumulated, Lightning divides each loss by ``accumulate_grad_batches``, in
     the last, shorter window of an epoch too; penalties act in full in every step. A step that a GradScaler skips is
@@ -67,7 +67,11 @@ class Regularize(pl.Callback):
     """
 
     def __init__(self, regularizers: Iterable[Regularizer], module: str = "") -> None:
-        self.regularizers = in_order(regularizers)
+        self.regularizers = in_order(_checked(regularizers))
+        if not isinstance(module, str):
+            raise ConfigError(
+                f"module={module}: must be the name of one submodule (module='net'); leave it out for the whole module"
+            )
         self._name = module
         self._remembered: dict[str, Tensor] = {}  # from a checkpoint, until they are attached
         self._hooks: _Hooks = []
@@ -88,6 +92,8 @@ class Regularize(pl.Callback):
         """Attaches the regularizers and wraps the optimizer."""
         if not pl_module.automatic_optimization or len(trainer.optimizers) != 1:
             raise ConfigError("Regularize: needs automatic optimization with one optimizer; leave the callback out")
+        if sum(isinstance(callback, Regularize) for callback in trainer.callbacks) > 1:  # type: ignore[attr-defined]
+            raise ConfigError("Regularize: callbacks has it twice; give all regularizers to one, for one module")
         check_strategy(trainer.strategy)
         ranks = Ranks(trainer.global_rank, pl_module.device) if trainer.world_size > 1 else None
         try:
@@ -206,9 +212,12 @@ class Regularize(pl.Callback):
             if name not in regularizer.bounds
         }
 
-    def state_dict(self) -> dict[str, Any]:
-        """For checkpoints."""
-        return {name: buffer.clone() for name, buffer in self._memory().items()}
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Where `load_state_dict` finds it; of two callbacks with a `state_dict` Trainer itself complains."""
+        state = {name: buffer.clone() for name, buffer in self._memory().items()}
+        checkpoint.setdefault("callbacks", {})[self.state_key] = state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Lightning calls it before the regularizers are attached."""
@@ -247,6 +256,7 @@ class Regularize(pl.Callback):
         """Record the mode in which modules with hooks run: eval() may be called after the measurement."""
         self._ran: dict[str, bool] = {}
         self._asleep: set[str] = set()  # names of regularizers for which a warning was given
+        self._awake: set[str] = set()  # and those that act in evaluation
         if _is_compiled(pl_module) or getattr(pl_module, "_compiler_ctx", None):  # hooks would be compiled with it
             return
 
@@ -258,6 +268,26 @@ class Regularize(pl.Callback):
             if part.training:
                 self._watches.append(part.register_forward_pre_hook(note(place)))
                 self._watched[place] = part
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        """Watch a batch of evaluation by itself."""
+        if self._watches:
+            self._ran.clear()
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int, *_: Any
+    ) -> None:
+        """Warn once of regularizers that act in evaluation, as their modules run in training mode there."""
+        for regularizer in self.regularizers if self._watches and any(self._ran.values()) else ():
+            places = dict.fromkeys(hook.place for hook in regularizer.hooks if self._ran.get(hook.place))
+            if places and regularizer.name not in self._awake:
+                self._awake.add(regularizer.name)
+                names = ", ".join(place or "the module" for place in list(places)[:3])
+                rank_zero_warn(
+                    f"Regularize: {regularizer.name}: acts in validation batch {index} of epoch "
+                    f"{trainer.current_epoch}, which runs {names} in training mode; let train(mode) of the module set "
+                    "the mode that it is given, and call train() in no step of validation"
+                )
 
     def _check_modes(self, batch: str) -> None:
         for regularizer in self.regularizers if not all(self._ran.values()) else ():
@@ -351,6 +381,21 @@ def _noise(step: MeasuredStep) -> list[str]:
 
 def _is_compiled(module: nn.Module) -> bool:
     return any(isinstance(part, torch._dynamo.OptimizedModule) for part in module.modules())
+
+
+def _checked(regularizers: Any) -> list[Regularizer]:
+    """The regularizers as a list; refuses everything else by name."""
+    example = "Regularize([L1(strength=1e-4)])"
+    if isinstance(regularizers, Regularizer):
+        raise ConfigError(f"regularizers={regularizers.name}: must be in a list; write {example}")
+    if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
+        raise ConfigError(f"regularizers={regularizers}: must be a list of regularizers; write {example}")
+    given = list(regularizers)
+    for one in given:
+        if not isinstance(one, Regularizer):
+            what = f"the class {one.__name__}" if isinstance(one, type) else repr(one)
+            raise ConfigError(f"regularizers: {what} is no regularizer with its strengths; write {example}")
+    return given
 
 
 def _check_together(regularizers: list[Regularizer]) -> None:
