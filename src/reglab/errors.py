@@ -81,7 +81,13 @@ class Diverged(RuntimeError):
     """
 
     def __init__(self, step: int) -> None:
-        super().__init__(f"the training loss is not finite at step {step}: try a smaller optimizer.lr")
+        remedy = "try a smaller optimizer.lr"
+        if step == 0:  # no rate has acted yet
+            remedy = (
+                "the weights are still the initial ones, so check inputs and targets for infinite, missing and very "
+                "large numbers, and the network for a division by 0 or the log of 0"
+            )
+        super().__init__(f"the training loss is not finite at step {step}: {remedy}")
         self.step = step
 
     def __reduce__(self) -> tuple[type["Diverged"], tuple[int]]:

@@ -191,6 +191,17 @@ def test_divergence_is_a_failed_run_with_its_step(compose_cfg: Compose, client: 
     assert all(np.isfinite(value) for value in tracked.data.metrics.values())
 
 
+def test_a_first_loss_that_is_not_finite_is_not_blamed_on_the_learning_rate(
+    compose_cfg: Compose, client: MlflowClient
+) -> None:
+    with pytest.raises(Diverged) as caught:
+        run(compose_cfg("model=torch", "model.target=tests.training.networks.Undefined", "data=wine"))
+    tracked = client.get_run(caught.value.run_id)  # type: ignore[attr-defined]
+    assert tracked.data.tags["diverged_step"] == "0"
+    assert "optimizer.lr" not in str(caught.value)
+    assert "optimizer.lr" in str(Diverged(1))
+
+
 def test_divergence_in_the_very_last_step_is_seen(compose_cfg: Compose, client: MlflowClient) -> None:
     keys = ("data.batch_size=null", "optimizer=sgd", "optimizer.lr=1e38", "trainer.max_epochs=1")
     with pytest.raises(Diverged) as caught:
