@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from reglab.errors import ConfigError
 from reglab.models import Linear
-from reglab.regularizers import L2, Dropout, InputNoise, Jacobian, Mixup
+from reglab.regularizers import L2, ActivityL1, Adversarial, Dropout, InputNoise, Jacobian, Mixup, Regularizer
 from reglab.regularizers.jacobian import squared_jacobian
-from tests.regularizers.steps import batch_of, fit_of, network, task_of, train
+from tests.regularizers.steps import CLASSES, FEATURES, batch_of, fit_of, network, task_of, train
 
 pytestmark = pytest.mark.usefixtures("double")
 EXACT: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-14}
@@ -25,6 +26,26 @@ def exact(model: nn.Module, inputs: Tensor, params: dict[str, Tensor] | None = N
 def estimate(model: nn.Module, inputs: Tensor, draws: Tensor) -> Tensor:
     inputs = inputs.detach().requires_grad_()
     return squared_jacobian(model(inputs), inputs, draws)
+
+
+class Body(nn.Module):
+    """A body without gradients under a head that is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.act, self.head = nn.Linear(FEATURES, 8), nn.ReLU(), nn.Linear(8, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            hidden = self.act(self.body(x))
+        return self.head(hidden)
+
+
+@pytest.mark.parametrize("method", [Jacobian(0.1), Adversarial(0.1), ActivityL1(0.1)], ids=lambda method: method.name)
+def test_a_body_without_gradients_is_refused_by_name(method: Regularizer) -> None:
+    fit = fit_of(Body(), task_of("classification"), [method])
+    with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: .*torch\.no_grad"):
+        fit(batch_of("classification"))
 
 
 NETS = [

@@ -99,8 +99,9 @@ class Said:
             self._kept.append(_Kept(layer, values, original, original._version))
         elif self._trains and layer.training:
             raise ConfigError(
-                f"regularizer={self._name}: activations have no gradient under reentrant activation checkpointing; "
-                "set use_reentrant=False"
+                f"regularizer={self._name}: the activations of {self._names[layer]} have no gradient, as forward runs "
+                "it under torch.no_grad() or reentrant activation checkpointing; to freeze layers use "
+                "requires_grad_(False), for checkpointing use_reentrant=False, or choose another regularizer"
             )
 
 

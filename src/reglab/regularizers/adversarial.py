@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import ADVERSARY
 from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.regularizers.jacobian import input_gradient
 
 STRIDE = 2.5  # of all steps together, in units of epsilon: enough to reach any side of the box from any other
 
@@ -76,7 +77,7 @@ class Adversarial(Regularizer):
             with torch.random.fork_rng([at.device] if at.is_cuda else []):
                 loss = step.criterion(step.model(at), targets)
             # The sum over rows: in float16 a mean's gradients become 0, which have no sign.
-            return torch.autograd.grad(loss * len(at), at)[0]
+            return input_gradient(loss * len(at), at, self.name)
 
         with kept_statistics(self._norms):
             return attacked(inputs, gradient, self.epsilon, int(self.steps)), targets
