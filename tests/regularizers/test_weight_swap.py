@@ -1,11 +1,15 @@
 """Which weights a swap changes, and how often; with changes made up for it."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
+from reglab.errors import ConfigError
+from reglab.regularizers import DropConnect, Regularizer, WeightNoise
 from reglab.regularizers._swapped_weights import WeightSwap
 from tests.regularizers.steps import batch_of, network, same_state
 from tests.regularizers.swaps import attached
@@ -79,6 +83,17 @@ def test_biases_and_normalization_gains_do_not_change() -> None:
     model(batch_of("classification")[0])
     assert names == ["hidden_0.weight", "hidden_1.weight", "output.weight"]
     assert all(one is model.get_parameter(name) for one, name in zip(changed, names, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+@pytest.mark.parametrize("wrap", [parametrizations.weight_norm, parametrizations.orthogonal, nn.utils.weight_norm])
+@pytest.mark.parametrize("method", [DropConnect(0.5), WeightNoise(0.1)], ids=lambda method: method.name)
+def test_parameters_that_weights_are_computed_from_are_refused(method: Regularizer, wrap: Any) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), wrap(nn.Linear(4, 3)))
+    with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: changes weights, and 1\.\S+ is none"):
+        method.attach(model)
+    model[1].requires_grad_(False)
+    assert method.attach(model) == ["0.weight"]
 
 
 def test_attached_twice_it_swaps_once() -> None:

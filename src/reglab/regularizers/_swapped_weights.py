@@ -5,8 +5,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
-from reglab.regularizers.base import penalized
+from reglab.errors import ConfigError
+from reglab.regularizers.base import penalized, weights_of
 
 
 class WeightSwap:
@@ -22,15 +26,28 @@ class WeightSwap:
     Args:
         change: from a weight to what the model is to compute with in its place, of the same shape. Called for each
             penalized weight at each forward pass in training mode.
+        name: of the regularizer, for messages.
     """
 
-    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, change: Callable[[Tensor], Tensor], name: str = "weight_swap") -> None:
         self._change = change
+        self._name = name
         self._own: list[tuple[nn.Module, str, Any]] = []
         self._handles: list[Any] = []
 
     def attach(self, model: nn.Module) -> list[str]:
-        """Hangs the hooks on the model, in place of those of an earlier call; returns the names of the weights."""
+        """Hangs the hooks on the model, in place of those of an earlier call; returns the names of the weights.
+
+        Raises:
+            ConfigError: a layer computes its weight from a trainable parameter (weight normalization).
+        """
+        for prefix, layer, name, parameter in weights_of(model):
+            if parameter.requires_grad and _gives_weight(layer, name):
+                raise ConfigError(
+                    f"regularizer={self._name}: changes weights, and {prefix}.{name} is none: it is a parameter from "
+                    "which the layer computes its weight; remove the parametrization "
+                    "(torch.nn.utils.parametrize.remove_parametrizations), or choose another regularizer"
+                )
         for handle in self._handles:
             handle.remove()
         self._handles = [
@@ -65,6 +82,14 @@ class WeightSwap:
             return
         for output in _differentiable(outputs):
             output.register_hook(lambda _: _put_in_place(changed))
+
+
+def _gives_weight(layer: nn.Module, name: str) -> bool:
+    """Whether a layer computes its weight from this parameter, by a parametrization or by their older hooks."""
+    if isinstance(layer, ParametrizationList):
+        return True
+    older = [hook for hook in layer._forward_pre_hooks.values() if isinstance(hook, WeightNorm | SpectralNorm)]
+    return any(name.startswith(f"{hook.name}_") for hook in older)
 
 
 class _Change(NamedTuple):

@@ -31,7 +31,7 @@ class DropConnect(Regularizer):
 
     def __init__(self, p: float) -> None:
         super().__init__(p=p)
-        self._swap = WeightSwap(self._changed)
+        self._swap = WeightSwap(self._changed, self.name)
 
     def attach(self, model: nn.Module) -> list[str]:
         return self._swap.attach(model)

@@ -32,7 +32,7 @@ class WeightNoise(Regularizer):
 
     def __init__(self, std: float) -> None:
         super().__init__(std=std)
-        self._swap = WeightSwap(self._changed)
+        self._swap = WeightSwap(self._changed, self.name)
 
     def attach(self, model: nn.Module) -> list[str]:
         return self._swap.attach(model)
