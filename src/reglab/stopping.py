@@ -210,6 +210,22 @@ class Exited(RuntimeError):
         return (Exited, (self.code, self.call, self.place))
 
 
+class Raised(RuntimeError):
+    """Code that builds or trains a network raised an exception that is no ``Exception``, such as KeyboardInterrupt.
+
+    Args:
+        what: type and text of the exception.
+        place: line that raised it, as in ``my_net.py:7 in forward``.
+    """
+
+    def __init__(self, what: str, place: str) -> None:
+        super().__init__(f"{what} was raised at {place} while a run was under way; raise a subclass of Exception")
+        self.what, self.place = what, place
+
+    def __reduce__(self) -> tuple[type["Raised"], tuple[str, str]]:
+        return (Raised, (self.what, self.place))
+
+
 class ExitCode(SystemExit):
     """The exit code with which a command ends by intention, for `exits_are_errors` to let through."""
 
@@ -224,6 +240,7 @@ def exits_are_errors() -> Iterator[None]:
 
     Raises:
         Exited: names the line of the call; after ``sys.exit`` its cause is the SystemExit.
+        Raised: of a KeyboardInterrupt without a signal, from which Lightning makes an exit.
     """
     process, thread, before = os.getpid(), threading.get_ident(), os._exit
 
@@ -245,12 +262,31 @@ def exits_are_errors() -> Iterator[None]:
         raise
     except SystemExit as end:
         raise_if_stopped()  # Lightning makes one of a signal
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise _raised(end.__context__) from end
         raise Exited(end.code, place=_place_of(end)) from end
     finally:
         os._exit = before
 
 
-def _place_of(end: SystemExit) -> str:
+@contextmanager
+def all_are_errors() -> Iterator[None]:
+    """Turn exceptions inside the block that are neither an ``Exception`` nor a stop or exit into `Raised`."""
+    try:
+        yield
+    except (Exception, SystemExit, Stopped):
+        raise
+    except BaseException as odd:
+        raise_if_stopped()
+        raise _raised(odd) from odd
+
+
+def _raised(error: BaseException) -> Raised:
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return Raised(text.splitlines()[0], _place_of(error))
+
+
+def _place_of(end: BaseException) -> str:
     from reglab.own_code import users_line
 
     if place := users_line(end):

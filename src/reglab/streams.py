@@ -7,6 +7,7 @@
 import codecs
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
@@ -152,6 +153,8 @@ def console(*, stderr: bool = False) -> "Console":
     made = Console(stderr=stderr, highlight=False, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = PIPED_WIDTH
+    elif made.width < 1:  # COLUMNS=0
+        made.width = shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
     made.push_render_hook(_Hook())  # type: ignore[arg-type]  # a protocol in all but name
     return made
 

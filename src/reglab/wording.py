@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,16 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:+@%-]+( [A-Za-z0-9_./:+@%-]+)*")
 def counted(number: int, one: str, more: str = "") -> str:
     """``1 run``, ``2 runs``, ``2 strategies`` (of ``strategy``, ``strategies``)."""
     return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def least_share(count: int) -> float:
+    """Return the smallest share of `count` things that is at least one of them, rounded up to three digits.
+
+    >>> least_share(17)
+    0.0589
+    """
+    digits = len(str(count)) + 2
+    return math.ceil(10**digits / count) / 10**digits
 
 
 def shown(names: Sequence[str]) -> str:

@@ -37,10 +37,15 @@ class Net(nn.Module):
                 sys.exit(0)
             if self.does == "end":
                 os._exit(0)
+            if self.does == "odd":
+                raise BaseException("odd")
+            if self.does == "interrupt":
+                raise KeyboardInterrupt
         return self.layer(x.flatten(1))
 """
 BASE = ["data=wine", "model=torch", "model.target=deadly_net.Net", "data.batch_size=8", "trainer.max_epochs=2"]
 BASE += ["tracking.weights=none"]
+KINDS = ("nothing", "kill", "memory", "exit", "end", "odd", "interrupt")
 AXIS = "model.args={does:nothing},{does:kill},{does:memory},{does:exit}"
 
 
@@ -52,7 +57,11 @@ def start(folder: Path, *overrides: str) -> Process:
 def by_behaviour(folder: Path) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for record in children(folder):
-        does = next(d for d in ("nothing", "kill", "memory", "exit", "end") if f'"{d}"' in record.tags["about"])
+        does = next(
+            d
+            for d in ("nothing", "kill", "memory", "exit", "end", "odd", "interrupt")
+            if f'"{d}"' in record.tags["about"]
+        )
         found.setdefault(does, Counter())[record.status] += 1
     return found
 
@@ -102,12 +111,18 @@ def test_workers_that_die_before_their_first_run_are_replaced(tmp_path: Path) ->
     assert parent(tmp_path).status == "FINISHED"
 
 
-def test_an_exit_of_the_network_is_a_failure_of_a_single_process_sweep(
+def test_what_ends_a_process_is_a_failure_of_a_single_process_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "deadly_net.py").write_text(NETWORK)
     monkeypatch.chdir(tmp_path)
-    assert sweep(tmp_path, "model.args={does:end},{does:nothing}", "seed=0", base=BASE) == 1
-    assert by_behaviour(tmp_path) == {"end": Counter(FAILED=1), "nothing": Counter(FINISHED=1)}
-    (ended,) = (record for record in children(tmp_path) if record.status == "FAILED")
-    assert re.match(r"Exited: os\._exit\(0\) was called at deadly_net\.py:\d+ in forward", ended.tags["error"])
+    assert sweep(tmp_path, "model.args={does:end},{does:odd},{does:interrupt},{does:nothing}", "seed=0", base=BASE) == 1
+    failed = {does: Counter(FAILED=1) for does in ("end", "odd", "interrupt")}
+    assert by_behaviour(tmp_path) == {**failed, "nothing": Counter(FINISHED=1)}
+    errors = {record.tags["error"].split(" at ")[0]: record.tags["error"] for record in children(tmp_path)[:3]}
+    assert errors.keys() == {
+        "Exited: os._exit(0) was called",
+        "Raised: BaseException: odd was raised",
+        "Raised: KeyboardInterrupt was raised",
+    }
+    assert all(re.search(r" at deadly_net\.py:\d+ in forward", error) for error in errors.values())

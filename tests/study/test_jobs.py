@@ -54,12 +54,17 @@ def test_the_command_line_wins_over_the_experiment() -> None:
 
 @pytest.mark.parametrize(
     ("argument", "says"),
-    [("seed=interval(0,1)", "range(start,stop,step)"), ("seed=range(3,3)", "no value"), ("model=glob(x*)", "no value")],
+    [
+        ("seed=range(0,1000000000)", "at most 100,000"),
+        ("seed=interval(0,1)", "range(start,stop,step)"),
+        ("seed=range(3,3)", "no value"),
+        ("model=glob(x*)", "no value"),
+    ],
 )
 def test_what_gives_no_jobs_is_refused(argument: str, says: str) -> None:
     with pytest.raises(ConfigError) as refused:
         lines(argument)
-    assert argument in str(refused.value)
+    assert argument.partition("=")[0] in str(refused.value)
     assert says in str(refused.value)
 
 

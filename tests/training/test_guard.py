@@ -113,7 +113,26 @@ def test_every_method_passes_and_trains_as_if_it_had_not_been_measured(row: Row)
     ids=lambda methods: "+".join(method.name for method in methods),
 )
 def test_the_path_is_measured_and_not_the_condition(methods: list[Regularizer]) -> None:
-    assert checked(Net(), *methods) == []
+    assert all("smaller than the rounding" in remark for remark in checked(Net(), *methods))
+
+
+@pytest.mark.parametrize(
+    ("method", "faint"),
+    [
+        (L2(strength=1e-30), True),
+        (WeightDecay(strength=1e-30), True),
+        (L1(strength=1e-30), True),
+        (L2(strength=1e-4), False),
+        (L2SP(strength=1e-4), False),
+        (Dropout(p=1e-9), False),
+        (MaxNorm(max_norm=100.0), False),
+    ],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_an_effect_that_is_lost_in_rounding_is_remarked(method: Regularizer, faint: bool) -> None:
+    remarks = checked(Net(), method)
+    assert len(remarks) == faint
+    assert all("1e-30 equals one without it" in remark for remark in remarks)
 
 
 def test_what_is_off_is_not_measured() -> None:

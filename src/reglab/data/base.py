@@ -20,7 +20,7 @@ from reglab.data.splits import Rows, Wish, split
 from reglab.data.standardize import in_float32, moments
 from reglab.errors import ConfigError
 from reglab.seeding import mix
-from reglab.wording import listed, shown
+from reglab.wording import least_share, listed, shown
 
 
 class TensorData(pl.LightningDataModule):
@@ -304,7 +304,7 @@ def _batches_left(part: str, limit: float | None, rows: int, batch_size: int | N
     if not left:
         raise ConfigError(
             f"trainer.limit_{part}_batches={limit}: leaves none of {batches} batches; take a whole number of them, or "
-            f"a share of at least {1 / batches:.3g}"
+            f"a share of at least {least_share(batches):g}"
         )
     return left
 

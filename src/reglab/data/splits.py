@@ -7,6 +7,7 @@ import numpy as np
 
 from reglab.errors import ConfigError
 from reglab.seeding import mix
+from reglab.wording import least_share
 
 NO_OWN_TEST = "data.test_fraction=null: this data has no test rows of its own; give a share such as 0.2"
 
@@ -106,7 +107,8 @@ def share(key: str, fraction: float, rows: int) -> int:
     """A fraction of the rows as their number; refuses one above 0 that leaves none."""
     count = round(fraction * rows)
     if fraction > 0 and count == 0:
-        raise ConfigError(f"data.{key}={fraction}: leaves no row of {rows}; at least {1 / rows:.2g}, or 0 to skip it")
+        least = least_share(rows)
+        raise ConfigError(f"data.{key}={fraction}: leaves no row of {rows}; at least {least:g}, or 0 to skip it")
     return count
 
 

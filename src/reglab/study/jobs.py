@@ -1,6 +1,7 @@
 """From the overrides of a multirun to its jobs: which configs, in which order."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,11 @@ from reglab.config.identity import config_hash, strategy
 from reglab.config.selection import is_strength
 from reglab.config.strengths import fit_strengths
 from reglab.config.suggest import did_you_mean
+from reglab.deadlines import waiting
 from reglab.errors import ConfigError
+from reglab.wording import counted
+
+_MOST = 100_000  # runs of a sweep
 
 # Sections and keys that belong to a sweep as a whole.
 _ASKED = ("metric", "direction", "baseline", "select_by", "report")
@@ -61,10 +66,11 @@ def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Compos
     _known_regularizers(overrides, loader)
     lines = fit_strengths(combinations(overrides), composer, defaults=set(params) - typed)
     jobs: dict[str, Job] = {}
-    for line in lines:
-        config = composer.compose(line)
-        identity = config_hash(checked(config, line))
-        jobs.setdefault(identity, Job(tuple(line), config, identity, label(config, line, swept)))
+    with waiting(f"composing and checking {counted(len(lines), 'run')} ..."):
+        for line in lines:
+            config = composer.compose(line)
+            identity = config_hash(checked(config, line))
+            jobs.setdefault(identity, Job(tuple(line), config, identity, label(config, line, swept)))
     return by_seed(list(jobs.values()))
 
 
@@ -91,9 +97,16 @@ def combinations(overrides: Iterable[Override]) -> list[list[str]]:
     """Every combination of the swept values, as Hydra's own sweeper makes them: the last override varies fastest.
 
     Raises:
-        ConfigError: an interval, or a range or glob that holds nothing.
+        ConfigError: an interval, a range or glob that holds nothing, or more than `_MOST` combinations.
     """
-    return [list(combination) for combination in itertools.product(*map(_choices, overrides))]
+    choices = [_choices(override) for override in overrides]
+    if (number := math.prod(map(len, choices))) > _MOST:
+        largest = max(choices, key=len)[0].partition("=")[0]
+        raise ConfigError(
+            f"{largest}: with its values the sweep has {number:,} runs or more, and at most {_MOST:,} are possible; "
+            "start several sweeps"
+        )
+    return [list(combination) for combination in itertools.product(*choices)]
 
 
 def _choices(override: Override) -> list[str]:
@@ -103,7 +116,7 @@ def _choices(override: Override) -> list[str]:
     if not override.is_discrete_sweep():
         raise ConfigError(f"{line}: an interval has no end of values; give a choice (a,b) or range(start,stop,step)")
     key = override.get_key_element()
-    lines = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    lines = [f"{key}={value}" for value in itertools.islice(override.sweep_string_iterator(), _MOST + 1)]
     if not lines:
         raise ConfigError(f"{line}: holds no value")
     return lines

@@ -175,6 +175,7 @@ class _Guard:
     def __init__(self, step: MeasuredStep, snapshot: "Snapshot") -> None:
         self._step = step
         self._snapshot = snapshot
+        self._faint: list[str] = []
         self._compiled = any(isinstance(m, torch._dynamo.OptimizedModule) for m in step.model.modules())
 
     def acts(self, regularizer: Regularizer) -> bool:
@@ -182,6 +183,13 @@ class _Guard:
         probes = _probes(regularizer)
         if any(self._differs(regularizer, {}, _Try(whole)) for whole in (False, True)):
             return True
+        unbounded = [s for s, (_, high) in regularizer.bounds.items() if high == float("inf") and s in probes]
+        if unbounded and not regularizer.probe and not self._differs(regularizer, {}, _Try(True, elsewhere=True)):
+            values = ", ".join(f"{s}={float(regularizer.get_buffer(s)):g}" for s in unbounded)
+            self._faint.append(
+                f"{regularizer.name}: a step with {values} equals one without it, for its effect is smaller than the "
+                "rounding; raise it, or leave the method out"
+            )
         # Elsewhere shows what is nothing at the initial weights, as the distance from them.
         tries = [_Try(True, elsewhere, seed) for elsewhere in (False, True) for seed in range(TRIES)]
         return any(self._differs(regularizer, probes, attempt) for attempt in tries)
@@ -278,12 +286,13 @@ class _Guard:
         return called
 
     def remarks(self, regularizers: Sequence[Regularizer]) -> list[str]:
-        """One sentence for each method some of whose places are never called in training mode."""
+        """Return sentences on methods lost in rounding, and on those some of whose places are never called in training
+        mode."""
         hooked = [regularizer for regularizer in regularizers if regularizer.hooks]
         if not hooked or self._compiled:  # of what was compiled with hooks, others would not be called
-            return []
+            return self._faint
         called = self._calls(hooked)
-        sentences = []
+        sentences = self._faint
         for regularizer in hooked:
             places = list(dict.fromkeys(hook.place for hook in regularizer.hooks))
             idle = [place for place in places if not called.get(place)]

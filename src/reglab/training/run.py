@@ -12,7 +12,7 @@ from reglab.config.identity import config_hash, strategy
 from reglab.errors import Changed, InProgress
 from reglab.models.own import check_foreseen
 from reglab.own_code import unforeseen
-from reglab.stopping import exits_are_errors, stop_wins, stoppable
+from reglab.stopping import all_are_errors, exits_are_errors, stop_wins, stoppable
 from reglab.streams import note
 from reglab.tracking.closing import signals_held
 from reglab.tracking.queries import Record, bury, taken
@@ -64,6 +64,7 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             unseen where both begin at the same moment); no run was opened.
         Diverged: the loss stopped being finite; the run is FAILED.
         Exited: the network's code called ``sys.exit`` or ``os._exit``; the run is FAILED.
+        Raised: it raised an exception that is no ``Exception``; the run is FAILED.
         Stopped: SIGINT or SIGTERM; the run is KILLED.
 
     Every exception that leaves an open run has its id as the attribute ``run_id``.
@@ -79,7 +80,7 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             return Result(opened.run_id, strategy(cfg), dict(opened.metrics), reused=True)
         set_threads(int(cfg.trainer.threads))
         files.log_recipe(opened, cfg, overrides)
-        with stop_wins(), exits_are_errors():
+        with stop_wins(), exits_are_errors(), all_are_errors():
             metrics = _train(cfg, opened, known["tags"]["config_hash"])
     return Result(opened.id, strategy(cfg), metrics, time.perf_counter() - began)
 
