@@ -170,15 +170,6 @@ def test_layers_left_in_eval_mode_are_named() -> None:
     assert "eval mode, as parts.0 is" in said
 
 
-def test_methods_that_would_act_in_evaluation_are_refused() -> None:
-    class Fixed(Net):
-        def train(self, mode: bool = True) -> "Fixed":
-            return self
-
-    assert refused(Fixed(), L2(strength=0.1), Dropout(p=0.5)).startswith("regularizer=dropout: would act in validation")
-    assert checked(Fixed(), L2(strength=0.1)) == []
-
-
 def test_a_replaced_submodule_is_noticed() -> None:
     model = Net(lambda net, x: net.act(x), nn.Identity())
     fit = fit_with(model, Dropout(p=0.5))

@@ -19,7 +19,7 @@ from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers.base import Regularizer
 from reglab.seeding import seeded
 from reglab.training.fit import Fit
-from reglab.training.modes import in_mode, parts_in_eval
+from reglab.training.modes import parts_in_eval
 from reglab.training.notes import is_off
 from reglab.training.repeatable import ROUNDING, UNSEEDED, distance, evaluation_differs, prints
 from reglab.training.snapshot import Snapshot
@@ -54,35 +54,15 @@ class MeasuredStep:
 
 
 def step_of(fit: Fit, batch: tuple[Tensor, Tensor], rows: int = 8) -> MeasuredStep:
-    """Return the first step of a `Fit` on the first rows of a batch (inputs, targets), on the device of the model.
-
-    Raises:
-        ConfigError: a regularizer would act in evaluation.
-    """
+    """Return the first step of a `Fit` on the first rows of a batch (inputs, targets), on the device of the model."""
     device = next(fit.model.parameters()).device
     inputs, targets = (part[:rows].to(device) for part in batch)
     trained = [parameter for parameter in fit.model.parameters() if parameter.requires_grad]
-
-    _check_evaluation(fit)
 
     def loss() -> Tensor:
         return fit.losses((inputs.clone(), targets.clone()))[0]  # what is changed in place is a copy
 
     return MeasuredStep(fit.model, list(fit.regularizers), [trained], [fit], loss)
-
-
-def _check_evaluation(fit: Fit) -> None:
-    """Refuse a model whose ``eval()`` leaves modules with hooks in training mode."""
-    regularizers: list[Any] = list(fit.regularizers)
-    with in_mode(fit.model, training=False):
-        training = {name for name, part in fit.model.named_modules() if part.training}
-        for regularizer in regularizers:
-            awake = [hook.place for hook in regularizer.hooks if hook.place in training]
-            if awake and not is_off(regularizer):
-                raise ConfigError(
-                    f"regularizer={regularizer.name}: would act in validation and test, as eval() leaves "
-                    f"{_some(awake)} in training mode; let train(mode) of the network call super().train(mode)"
-                )
 
 
 def check_effects(step: MeasuredStep) -> list[str]:
