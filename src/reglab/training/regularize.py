@@ -216,8 +216,8 @@ class Regularize(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Where `load_state_dict` finds it; of two callbacks with a `state_dict` Trainer itself complains."""
-        state = {name: buffer.clone() for name, buffer in self._memory().items()}
-        checkpoint.setdefault("callbacks", {})[self.state_key] = state
+        if state := {name: buffer.clone() for name, buffer in self._memory().items()}:
+            checkpoint.setdefault("callbacks", {})[self.state_key] = state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Lightning calls it before the regularizers are attached."""
