@@ -106,7 +106,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         return arguments  # left to Hydra; the config is checked once Hydra has composed it
     from omegaconf import OmegaConf, open_dict
 
-    from reglab.config.command_line import check_line, check_mode, flat, replaced
+    from reglab.config.command_line import check_line, check_mode, flat, idle, replaced
     from reglab.config.compose import Composer, parse
     from reglab.config.effect import check_effect
     from reglab.config.selection import is_strength, opened, tidy
@@ -117,7 +117,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     app = args.config_name or config_name
     lines = flat(args.overrides)
     check_line(lines, app)
-    for sentence in replaced(lines):
+    for sentence in [*replaced(lines), *idle(lines, app, multirun=args.multirun)]:
         note(f"note: {sentence}")
     composer = Composer(app)
     if args.multirun and (args.cfg or args.info):

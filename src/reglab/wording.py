@@ -5,6 +5,7 @@ import io
 import math
 import re
 import shlex
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from reglab.masking import mask_uri
@@ -18,6 +19,15 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:+@%-]+( [A-Za-z0-9_./:+@%-]+)*")
 def counted(number: int, one: str, more: str = "") -> str:
     """``1 run``, ``2 runs``, ``2 strategies`` (of ``strategy``, ``strategies``)."""
     return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def clipped(text: str, most: int) -> str:
+    """Return a text of at most so many characters, cut between words.
+
+    >>> clipped("a worker was unexpectedly terminated", 24)
+    'a worker was ...'
+    """
+    return textwrap.shorten(text, most, placeholder=" ...") if len(text) > most else text
 
 
 def least_share(count: int) -> float:
@@ -43,9 +53,11 @@ def listed(names: Sequence[str]) -> str:
 def override(key: str, value: object) -> str:
     """Return an override that Hydra reads as exactly this value, quoted only if needed.
 
-    >>> override("seed", 3), override("data.path", "a=b.csv")
-    ('seed=3', 'data.path="a=b.csv"')
+    >>> override("seed", 3), override("data.path", "a=b.csv"), override("data.ignore", ["a", "b,c"])
+    ('seed=3', 'data.path="a=b.csv"', 'data.ignore=[a,"b,c"]')
     """
+    if isinstance(value, list):
+        return f"{key}=[{','.join(override('', item)[1:] for item in value)}]"
     text = str(value)
     if not isinstance(value, str) or (_PLAIN.fullmatch(text) and not _other_type(text)):
         return f"{key}={text}"

@@ -4,6 +4,7 @@ import pytest
 
 from reglab.cli import prepare
 from reglab.config.check import check
+from reglab.config.command_line import idle
 from reglab.errors import ConfigError
 
 # What is typed, and what the one line must be (its beginning).
@@ -458,3 +459,9 @@ def test_a_file_is_suggested(tmp_path):
         prepare(["data=csv", f"data.path={tmp_path}/wien.csv", "data.target=y"], "train", check)
     with pytest.raises(ConfigError, match=r"data.target=null: name the column"):
         prepare(["data=csv", f"data.path={tmp_path}/wine.csv"], "train", check)
+
+
+def test_a_folder_of_reports_is_noted_in_a_single_run() -> None:
+    line = ["seed=1", "report.dir=x"]
+    assert idle(line, "train", multirun=False) == ["report.dir=x has an effect only in sweeps"]
+    assert idle(line, "train", multirun=True) == idle(line, "report", multirun=False) == []

@@ -109,6 +109,13 @@ def replaced(overrides: Sequence[str]) -> list[str]:
     return sentences
 
 
+def idle(overrides: Sequence[str], app: str, *, multirun: bool) -> list[str]:
+    """Return one sentence for each override that may be given in any mode and acts only in sweeps."""
+    if multirun or app != "train":
+        return []
+    return [one_line(f"{typed} has an effect only in sweeps") for typed in overrides if typed.startswith("report.dir=")]
+
+
 def check_mode(overrides: Sequence[str], app: str, *, multirun: bool) -> None:
     """Refuse overrides of a single run that have an effect only in sweeps, and the reverse.
 

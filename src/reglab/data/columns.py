@@ -12,15 +12,19 @@ from reglab.data.files import check_fits
 from reglab.data.splits import Rows
 from reglab.data.standardize import Standardized
 from reglab.errors import ConfigError
-from reglab.wording import counted, shown
+from reglab.wording import counted, override, shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 50  # distinct texts, from which on a column where most are distinct is taken for an identifier
 MOST = 1000  # distinct texts of a category, each of which becomes an input
-LEAVE_OUT = "leave it out, as in data.ignore=[{name}]"
 MISSING = ""  # no other cell is empty
+
+
+def leave_out(*names: str) -> str:
+    """Return the remedy for columns that are no features, as Hydra reads it back."""
+    return f"leave it out, as in {override('data.ignore', list(names))}"
 
 
 class Columns:
@@ -74,7 +78,7 @@ class Columns:
         widest = max(widths, key=lambda name: widths[name], default=None)
         remedy = "use fewer rows or columns"
         if widest is not None:
-            remedy = f"column {widest!r} has {widths[widest]} values; {LEAVE_OUT.format(name=widest)}"
+            remedy = f"column {widest!r} has {widths[widest]} values; {leave_out(widest)}"
         check_fits(rows, len(self.values) + sum(widths.values()), where, remedy)
 
     def __call__(self, train: np.ndarray) -> Tensor:
@@ -121,18 +125,18 @@ def _read(column: "pd.Series", where: str) -> Read | None:
     name = str(column.name)
     key = f"{where}: column {name!r}"
     if column.isna().all():
-        raise ConfigError(f"{key} has no value in any row; {LEAVE_OUT.format(name=name)}")
+        raise ConfigError(f"{key} has no value in any row; {leave_out(name)}")
     check_types(column, key)
     read = None if isinstance(column.dtype, pd.CategoricalDtype) else numbers(column, key)
     if read is not None and np.isnan(read.values).all():
-        raise ConfigError(f"{key} has no value in any row; {LEAVE_OUT.format(name=name)}")
+        raise ConfigError(f"{key} has no value in any row; {leave_out(name)}")
     return read
 
 
 def _coded(column: "pd.Series", where: str) -> tuple[np.ndarray, np.ndarray]:
     """Return codes int64 (n,), and the value of each code."""
     name = str(column.name)
-    key, remedy = f"{where}: column {name!r}", LEAVE_OUT.format(name=name)
+    key, remedy = f"{where}: column {name!r}", leave_out(name)
     written = text(column)
     distinct = int(written.nunique())
     if distinct == 0:

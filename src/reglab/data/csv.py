@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from reglab.data.columns import leave_out
 from reglab.data.files import check_file, stem
 from reglab.data.source import Source
 from reglab.data.table import read_table
@@ -50,7 +51,7 @@ def _source(path: str, roles: Roles, version: tuple[int, int]) -> Source:
     made = source(table, roles, Origin(f"data.path={path}"))
     apart = (roles.target, roles.split_column, *roles.ignore)
     indices = [
-        f"column {name!r}: was the table's index and is a feature; to leave it out: data.ignore=[{name}]"
+        f"column {name!r}: was the table's index and is a feature; if it is none, {leave_out(name)}"
         for name in index
         if name not in apart
     ]

@@ -98,7 +98,7 @@ def _header(picture: Picture, key: str) -> _Header:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise ConfigError(
-                    f"{key}: {picture.name} has {height} x {width} pixels, more than {MOST_PIXELS}; scale it down or "
+                    f"{key}: {picture.name} has {height} x {width} pixels, more than {MOST_PIXELS:,}; scale it down or "
                     "remove it"
                 )
             # Of the base class: that of PNG decodes the whole image, to look behind the pixels too.
@@ -134,7 +134,7 @@ def _readable(picture: Picture, key: str) -> Iterator[None]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, Image.DecompressionBombError):
             raise ConfigError(
-                f"{key}: {picture.name} has more than {MOST_PIXELS} pixels ({error}); scale it down or remove it"
+                f"{key}: {picture.name} has more than {MOST_PIXELS:,} pixels; scale it down or remove it"
             ) from error
         unknown = isinstance(error, UnidentifiedImageError)  # whose message names an object in memory
         reason = "of no known format" if unknown else " ".join(str(error).split())

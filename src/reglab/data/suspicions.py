@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from reglab.data.columns import LEAVE_OUT, Columns, columns_named
+from reglab.data.columns import Columns, columns_named, leave_out
 from reglab.data.target import Target
 
 LEAST_ROWS = 20  # below, coincidences are likely
@@ -45,11 +45,11 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
                 "missing value, empty these cells"
             )
         if _are_days(values):
-            yield f"column {name!r}: looks like days written as numbers (20200131); {LEAVE_OUT.format(name=name)}"
+            yield f"column {name!r}: looks like days written as numbers (20200131); {leave_out(name)}"
     if not any(map(_varies, [*columns.values.values(), *codes.values()])):
         yield "no feature has two different values, so there is nothing to learn from"
     for what, names in found.items():
-        remedy = LEAVE_OUT.format(name=",".join(names[:3]))
+        remedy = leave_out(*names[:3])
         yield f"{columns_named([repr(name) for name in names])}: {what}; if that is no real feature, {remedy}"
 
 

@@ -13,6 +13,7 @@ from reglab.study.job import Outcome, Place, attempt, first_line, line, say
 from reglab.study.jobs import Job
 from reglab.study.launch import Launch
 from reglab.study.plan import Plan, as_child, as_overrides
+from reglab.wording import clipped
 
 if TYPE_CHECKING:
     from reglab.tracking.queries import Record
@@ -90,10 +91,10 @@ def train_elsewhere(
                 raise  # of the launcher itself: it would only happen again
             idle = 0 if known else idle + 1
             if idle == _IDLE_DEATHS:
-                raise WorkersDied(f"({first_line(error)[:200]})") from error
+                raise WorkersDied(f"({clipped(first_line(error), 200)})") from error
             launch.keep_apart()
             outcomes |= _after_a_death(some, known, deaths, alone)
-            say(f"a worker process died ({first_line(error)[:100]}): going on with the runs that are left")
+            say(f"a worker process died ({clipped(first_line(error), 100)}): going on with the runs that are left")
         else:
             idle = 0
             ended = {job.config_hash: _outcome(job, result) for job, result in zip(some, results, strict=True)}

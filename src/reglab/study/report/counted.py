@@ -112,7 +112,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
     _leave_out_other_kinds(result, metric)
     if repeated:
         result.left_out.append(
-            f"{repeated} {_runs(repeated)} left out: they repeat configurations, of which the newest run counts."
+            f"{repeated} {_runs(repeated)} left out because a newer run of the same configuration counts."
         )
     if tries := retried.total():
         told_by = listed([f"{number} {what}" for what, number in sorted(retried.items())])
