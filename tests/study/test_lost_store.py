@@ -16,6 +16,7 @@ from reglab.errors import StoreLost
 from reglab.stopping import Stopped
 from reglab.study.ending import closing
 from reglab.tracking import parent, queries
+from reglab.tracking import store as stores
 from reglab.tracking.store import Store, open_store
 from tests.conftest import fresh_store
 from tests.study.studies import board, conduct
@@ -68,8 +69,9 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
         with closing_connection(sqlite3.connect(folder / "mlflow.db")) as database:  # as the server kept them
             for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
                 moved = f"UPDATE {table} SET {column} = replace({column}, 'mlflow-artifacts:/', ?)"
-                database.execute(moved, (f"{folder}/served/",))
+                database.execute(moved, (f"{folder}/mlartifacts/",))
             database.commit()
+        stores._opened.clear()  # with the former location
         yield Lost(folder, address, served, sweep, told.value)
 
 

@@ -22,7 +22,7 @@ def free_port() -> int:
 
 def start(folder: Path, uri: str, port: int) -> tuple[str, "subprocess.Popen[bytes]"]:
     """The address of a server that answers, and its process."""
-    options = ["--backend-store-uri", uri, "--artifacts-destination", str(folder / "served"), "--workers", "1"]
+    options = ["--backend-store-uri", uri, "--artifacts-destination", str(folder / "mlartifacts"), "--workers", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options],
         cwd=folder,

@@ -12,10 +12,12 @@ import pytest
 from mlflow.entities import Metric, Param
 
 from reglab.config.compose import Composer
+from reglab.errors import ConfigError
 from reglab.study.compare import compare
 from reglab.study.status import show
 from reglab.tracking import artifacts, owner, parent, queries, view
-from reglab.tracking.store import Store
+from reglab.tracking.run import TrackedRun
+from reglab.tracking.store import Store, open_store
 from tests.tracking.test_queries import add
 
 JOB = {"config_hash": "a", "setting": "s", "strategy": "none", "data": "digits", "seed": "0", "label": "none seed=0"}
@@ -113,6 +115,42 @@ def test_a_file_that_is_too_large_is_left_out(store: Store, capsys: pytest.Captu
     assert parent.declared(store, made) == []
     assert "declared.json is damaged (64 MiB" in capsys.readouterr().err
     parent.close(store, made, "FINISHED")
+
+
+def change(store: Store, statement: str, *values: object) -> None:
+    """Write to the database past MLflow."""
+    with closing(sqlite3.connect(store.uri.removeprefix("sqlite:///"))) as database:
+        database.execute(statement, values)
+        database.commit()
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "ftp://127.0.0.1:1", "http://127.0.0.1:1"])
+def test_artifacts_elsewhere_are_neither_read_nor_written(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], scheme: str
+) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / parent.DECLARED).write_text(json.dumps([JOB]), encoding="utf-8")
+    made = parent.enter(store, "sweep", [JOB])
+    parent.close(store, made, "FINISHED")
+    tracked(store, "none", 0, 0.8, about="{... (9000 characters: tags/about.txt)")
+    change(store, "UPDATE runs SET artifact_uri = ?", f"{scheme}{victim}")
+    with pytest.raises(ConfigError, match=rf"^run_id={made}: its artifacts are at .*tracking.uri=sqlite"):
+        artifacts.of(store, made)
+    with pytest.raises(ConfigError, match=rf"^run_id={made}: "):
+        parent.enter(store, "sweep", [JOB])
+    parent.close(store, parent.enter(store, "other", [JOB]), "FINISHED")
+    show(store, None)
+    assert parent.declared(store, made) == []
+    assert f"run_id={made}: its artifacts are at" in capsys.readouterr().err
+    wanted = [f"tracking.uri={store.uri}", "tracking.experiment=exp", "metric=test/accuracy"]
+    report = compare(Composer("report").compose([*wanted, f"report.dir={tmp_path}/r"]))
+    assert [line.n for line in report.findings.lines] == [1]
+    planted = store.client.create_experiment("planted", f"{scheme}{victim}")
+    with pytest.raises(ConfigError, match=r"^tracking.uri=.*take a new tracking.experiment"):
+        TrackedRun.open(open_store(store.uri, "planted"), name="x", tags={}, params={})
+    assert store.client.search_runs([planted]) == []
+    assert [file.name for file in victim.iterdir()] == [parent.DECLARED]
 
 
 def test_a_run_without_its_folder_has_no_files(store: Store) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 from reglab.errors import ConfigError
 from reglab.masking import mask_uri
 from reglab.paths import PROJECT
-from reglab.tracking.uri import Place, check_location, locate, resolve
+from reglab.tracking.uri import Place, local_folder, locate, own_folder, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -269,11 +269,51 @@ def test_needs_no_mlflow() -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["file:///home", "/home", "C:\\x", "s3://bucket/x", "mlflow-artifacts://elsewhere/1", "mlflow-artifacts:/a/../b"],
+    [
+        "file:///home",
+        "/home",
+        "C:\\x",
+        "s3://bucket/x",
+        "mlflow-artifacts://elsewhere/1",
+        "mlflow-artifacts:/a/../b",
+        "http://[",
+    ],
 )
 def test_artifacts_are_kept_behind_the_server_itself(place: str) -> None:
+    server = locate("http://host:1")
     with pytest.raises(ConfigError, match=r"^tracking.uri=http://host:1: the server keeps artifacts at "):
-        check_location("http://host:1", place)
-    check_location("sqlite:////a.db", place)
+        local_folder(server, place)
     for behind in ("mlflow-artifacts:/1/2", "mlflow-artifacts://host:1/2"):
-        check_location("http://host:1", behind)
+        assert local_folder(server, behind) is None
+
+
+OUTSIDE = ["/victim", "/s/victim", "file:///victim", "file://host/s/mlartifacts/1", "ftp://h/mlartifacts/1"]
+OUTSIDE += ["http://h/1", "http://[", "mlflow-artifacts:/1/2", "s3://b/x", "C:\\x", "/s/mlartifacts/../victim"]
+OUTSIDE += ["", "mlartifacts/1", "/\0"]
+
+
+@pytest.mark.parametrize("location", OUTSIDE)
+def test_artifacts_of_a_database_are_below_its_own_root(location: str) -> None:
+    with pytest.raises(ConfigError, match=r"^run_id=r: .* artifacts are at .*tracking.uri=sqlite:////s/m.db"):
+        local_folder(locate("sqlite:////s/m.db"), location, "run_id=r")
+    with pytest.raises(ConfigError, match=r"^tracking.uri=postgresql://h/d: .*take a new tracking.experiment"):
+        local_folder(locate("postgresql://h/d"), location)
+
+
+@pytest.mark.parametrize("root", ["mlartifacts", "mlruns"])
+def test_artifacts_of_a_moved_store_are_looked_up_beside_it(tmp_path: Path, root: str) -> None:
+    place, former = locate(f"sqlite:///{tmp_path}/a/m.db"), f"/former/{root}/1/r/artifacts"
+    own = tmp_path / "a" / root / "1" / "r" / "artifacts"
+    for location in (str(own), own.as_uri()):
+        assert local_folder(place, location) == own_folder(place, location, "run_id=r") == own
+    with pytest.raises(ConfigError, match="beside the database"):
+        local_folder(place, former)
+    own.mkdir(parents=True)
+    assert local_folder(place, former) == own
+    with pytest.raises(ConfigError, match=r"^run_id=r: the store was moved"):
+        own_folder(place, former, "run_id=r")
+    (own / "link").symlink_to("/")
+    with pytest.raises(ConfigError, match="outside"):
+        local_folder(place, f"{own}/link/tmp")
+    (tmp_path / "m.db").symlink_to(tmp_path / "a" / "m.db")
+    assert local_folder(locate(f"sqlite:///{tmp_path}/m.db"), str(own)) == own

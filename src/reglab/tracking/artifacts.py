@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import yaml
 from mlflow import MlflowClient
@@ -16,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from reglab.drafts import draft_folder, write_whole
 from reglab.errors import ConfigError
 from reglab.tracking.store import Store
-from reglab.tracking.uri import check_location
+from reglab.tracking.uri import local_folder, locate
 
 _Kind = TypeVar("_Kind", dict, list)
 LARGEST = 64 * 2**20  # bytes of a text that is read
@@ -30,16 +29,15 @@ class Artifacts:
         uri: tracking URI. Behind a server even a local-looking folder is the server's, not ours.
         run_id: the run.
         artifact_uri: `run.info.artifact_uri`.
+
+    Raises:
+        ConfigError: the run's artifacts are outside the store, see `uri.local_folder`.
     """
 
     def __init__(self, client: MlflowClient, uri: str, run_id: str, artifact_uri: str) -> None:
         self._client = client
         self._run_id = run_id
-        parts = urlsplit(artifact_uri)
-        check_location(uri, artifact_uri)
-        local = not uri.startswith("http") and parts.scheme in ("", "file")
-        path = unquote(parts.path) if parts.scheme else artifact_uri
-        self.dir: Path | None = Path(path) if local else None
+        self.dir = local_folder(locate(uri), artifact_uri, f"run_id={run_id}")
 
     def write_text(self, text: str, path: str) -> None:
         """Writes `text` to `path` (relative, with `/`); a file there is replaced as a whole."""

@@ -13,7 +13,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from reglab.errors import ConfigError
 from reglab.tracking.queries import Record
 from reglab.tracking.store import Store
-from reglab.tracking.uri import check_location
+from reglab.tracking.uri import own_folder
 
 NAME = "model"
 WEIGHTS = "weights_hash"  # a tag: which weights of the run the model holds
@@ -46,7 +46,7 @@ def log(store: Store, record: Record, folder: Path, tags: Mapping[str, str]) -> 
         store.experiment_id, name=NAME, source_run_id=run_id, tags=dict(tags), params=record.params
     )
     try:
-        check_location(store.uri, made.artifact_location)
+        own_folder(store.place, made.artifact_location, f"run_id={run_id}")
         told = Model.load(str(folder))
         told.run_id, told.model_id, told.model_uuid = run_id, made.model_id, made.model_id
         told.artifact_path = None  # the folder of the store on this machine

@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
 
+from reglab.errors import ConfigError
 from reglab.garbage import no_garbage
 from reglab.streams import note
 from reglab.tracking import artifacts, heartbeat, owner, values
@@ -123,13 +124,20 @@ def is_in_progress(record: Record) -> bool:
 
 
 def whole(store: Store, record: Record, tag: str) -> str | None:
-    """Return the whole value of a tag, also of one that is cut (see `values.fitted`); None if there is none."""
+    """Return the whole value of a tag, also of one that is cut (see `values.fitted`); None if there is none.
+
+    A cut value is returned as it is, with a note, if the run's file with the whole value cannot be read.
+    """
     value = record.tags.get(tag)
     found = values.whole_path(tag, value) if value else None
     if value is None or found is None:
         return value
     path, length = found
-    text = artifacts.of(store, record.run_id).read_text(path)
+    try:
+        text = artifacts.of(store, record.run_id).read_text(path)
+    except ConfigError as error:
+        note(f"{error}: the tag {tag} is left out")
+        return value
     return text if text is not None and len(text) == length else value
 
 

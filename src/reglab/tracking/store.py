@@ -19,7 +19,7 @@ from reglab.errors import ConfigError
 from reglab.tracking import database
 from reglab.tracking.client import client_of, patiently
 from reglab.tracking.locks import locked
-from reglab.tracking.uri import Place, check, check_location, locate
+from reglab.tracking.uri import Place, check, local_folder, locate
 from reglab.wording import mlflow_command
 
 _LOCAL_DISKS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs", "apfs", "hfs")
@@ -61,9 +61,9 @@ class Store:
         """Open a run in the experiment.
 
         Raises:
-            ConfigError: its files would be kept at a place that a server names, see `uri.check_location`.
+            ConfigError: its files would be kept outside the store, see `uri.local_folder`.
         """
-        check_location(self.uri, self.artifact_location)
+        local_folder(self.place, self.artifact_location)
         return self.client.create_run(self.experiment_id, tags=tags, run_name=name).info
 
     def lock(self) -> AbstractContextManager[None]:

@@ -1,5 +1,6 @@
 """Where runs are kept: a tracking URI found, made absolute and checked in milliseconds, without MLflow."""
 
+import contextlib
 import errno
 import os
 import re
@@ -148,29 +149,108 @@ def unusable(uri: str | None) -> ConfigError | None:
     return None
 
 
-def check_location(uri: str, location: str) -> None:
-    """Refuse a place of artifacts that a server names and that is not behind the server itself.
+def local_folder(place: Place, location: str, key: str = "") -> Path | None:
+    """Return the folder of artifacts that a store names, None for those behind a server.
 
-    A folder would be one of this machine, written and read with the user's rights; a bucket or another server would be
-    reached with the user's credentials.
+    What a store names is data: a folder elsewhere would be read and written with the user's rights, a bucket or another
+    server reached with the user's credentials. So artifacts are behind the server itself, or below the store's own
+    artifact root (see `_artifact_roots`). In a sqlite store that was moved, a folder at its former place is looked up
+    beside the database.
 
     Args:
-        uri: tracking URI.
+        place: the store.
         location: of a run's, a model's or an experiment's artifacts.
+        key: begins the message: the run or model, empty for the experiment.
 
     Raises:
-        ConfigError: with the server's setting that mends it.
+        ConfigError: the location is elsewhere; with the remedy.
     """
-    if not uri.startswith("http"):
-        return
-    parts, server = urlsplit(location), urlsplit(uri)
-    behind = parts.scheme == "mlflow-artifacts" and parts.hostname in (None, server.hostname)
-    if not behind or ".." in PurePosixPath(unquote(parts.path)).parts:
+    if not place.is_database:
+        _check_behind(place, location)
+        return None
+    folder = _path_of(location)
+    roots = _artifact_roots(place)
+    if folder is not None and not any(_is_below(folder, root) for root in roots):
+        folder = next((moved for root in roots if (moved := _moved(folder, root)) and _is_below(moved, root)), None)
+    if folder is not None:
+        return folder
+    if place.database is None:
+        remedy = "read it through the tracking server of that folder (tracking.uri=http://HOST:PORT)"
+    elif _path_of(location) is None:
+        remedy = "read it through its tracking server (tracking.uri=http://HOST:PORT)"
+    else:
+        remedy = "put its folder beside the database"
+    line = f"artifacts are at {location[:200]}, outside {roots[0]}, so they are neither read nor written; {remedy}"
+    if not key:
+        raise place.error(f"the experiment's {line}, or take a new tracking.experiment")
+    raise ConfigError(f"{key}: its {line}, or give another run (tracking.uri={place.shown})")
+
+
+def own_folder(place: Place, location: str, key: str) -> Path | None:
+    """Return the same as `local_folder` for what MLflow itself reads and writes, which does not look up moved folders.
+
+    Raises:
+        ConfigError: the location is elsewhere, also in a store that was moved.
+    """
+    folder = local_folder(place, location, key)
+    if folder is not None and folder != _path_of(location):
         raise ConfigError(
-            f"tracking.uri={mask_uri(uri)}: the server keeps artifacts at {location[:200]}, not behind "
+            f"{key}: the store was moved, and its models would be kept at its former place ({location[:200]}); move it "
+            f"back, or train in a new tracking.experiment (tracking.uri={place.shown})"
+        )
+    return folder
+
+
+def _check_behind(place: Place, location: str) -> None:
+    behind = False
+    with contextlib.suppress(ValueError):  # no URI
+        parts, server = urlsplit(location), urlsplit(place.uri)
+        behind = parts.scheme == "mlflow-artifacts" and parts.hostname in (None, server.hostname)
+        behind = behind and ".." not in PurePosixPath(unquote(parts.path)).parts
+    if not behind:
+        raise place.error(
+            f"the server keeps artifacts at {location[:200]}, not behind "
             "it, and what a server names is not written to; start it with --serve-artifacts and "
             "--artifacts-destination, and take a new tracking.experiment"
         )
+
+
+def _path_of(location: str) -> Path | None:
+    """The path of a location on this machine, None for another location."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return None
+    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
+        return None
+    path = unquote(parts.path) if parts.scheme else location
+    return None if not path or "\0" in path or ".." in PurePosixPath(path).parts else Path(path)
+
+
+def _artifact_roots(place: Place) -> list[Path]:
+    """Folders below which a database keeps artifacts, reglab's first; plain clients of MLflow keep them in mlruns.
+
+    A sqlite file that is named by a link has them beside the link or the file.
+    """
+    assert place.artifact_root is not None
+    own = Path(place.artifact_root)
+    if place.database is None:
+        return [own]
+    folders = dict.fromkeys((own.parent, place.database.resolve().parent))
+    return [folder / name for folder in folders for name in (own.name, "mlruns")]
+
+
+def _is_below(folder: Path, root: Path) -> bool:
+    return folder.is_absolute() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
+
+
+def _moved(folder: Path, root: Path) -> Path | None:
+    """The folder of the same name below the root of a moved store, None if the root has another name or is missing."""
+    names = folder.parts
+    if root.name not in names or not root.is_dir():
+        return None
+    last = len(names) - 1 - names[::-1].index(root.name)
+    return root.joinpath(*names[last + 1 :])
 
 
 def _sqlite_path(uri: str) -> Path | None:
