@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import closing, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,9 +16,10 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import make_url
 
-from reglab.errors import ConfigError
+from reglab.errors import ConfigError, StoreLost
 from reglab.masking import mask_uri
 from reglab.paths import PROJECT
+from reglab.tracking import client
 from reglab.tracking.uri import Place, local_folder, locate, own_folder, resolve
 
 
@@ -227,6 +228,52 @@ def test_a_request_that_is_repeated_draws_no_random_number_of_training(monkeypat
     server.server_close()
     assert _Busy.asked == 3
     assert random.getstate() == before
+
+
+class _Endless(BaseHTTPRequestHandler):
+    """Is healthy; its API redirects to itself, or sends bodies without end, fast or slowly."""
+
+    def do_GET(self) -> None:
+        name = self.path.split("/")[1]
+        if self.path.endswith("/health"):
+            self.send_response(200)
+        elif name == "loop":
+            self.send_response(302)
+            self.send_header("Location", self.path)
+        else:
+            self.send_response(500 if name == "error" else 200)
+        self.end_headers()
+        block = b" " * (1 if name == "slow" else 2**16)
+        with suppress(OSError):
+            while name != "loop" and not self.path.endswith("/health"):
+                self.wfile.write(block)
+                time.sleep(0.05 if name == "slow" else 0)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("loop", "the server redirects without end; check the address"),
+        ("fast", "the server sends more than 1 MiB in one response"),
+        ("error", "the server answers 500; see its log"),
+        ("slow", "no answer within 1 s"),
+    ],
+)
+def test_responses_without_end_end_in_one_line(monkeypatch: pytest.MonkeyPatch, name: str, problem: str) -> None:
+    monkeypatch.setattr(client, "LARGEST_ANSWER", 2**20)
+    monkeypatch.setattr(client, "_CALL_S", 1.0 if name == "slow" else 60.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Endless)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    uri = f"http://127.0.0.1:{server.server_port}/{name}"
+    with pytest.raises(StoreLost if name in ("slow", "error") else ConfigError, match=problem) as caught:
+        client.client_of(locate(uri)).get_experiment_by_name("lab")
+    assert str(caught.value).startswith(f"tracking.uri={uri}: ")
+    server.shutdown()
+    server.server_close()
 
 
 def test_the_proxy_that_requests_go_through_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
