@@ -171,7 +171,8 @@ def local_folder(place: Place, location: str, key: str = "") -> Path | None:
     folder = _path_of(location)
     roots = _artifact_roots(place)
     if folder is not None and not any(_is_below(folder, root) for root in roots):
-        folder = next((moved for root in roots if (moved := _moved(folder, root)) and _is_below(moved, root)), None)
+        moved = [(_moved(folder, root), root) for root in roots] if place.database is not None else []
+        folder = next((there for there, root in moved if there is not None and _is_below(there, root)), None)
     if folder is not None:
         return folder
     if place.database is None:
