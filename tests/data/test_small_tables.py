@@ -267,7 +267,11 @@ ODD = {
     "a number for missing values": (column(lambda i: f"{REAL[i]:.3f}" if i % 9 else "-999"), "-999 lies far"),
     "days as numbers": (column(lambda i: f"2020{1 + i % 9:02}{1 + i % 7:02}"), "looks like days"),
     "nothing that varies": (column(lambda i: "5"), "no feature has two different values"),
-    "many whole numbers": (lines(lambda i: f"{REAL[i % N]:.3f},{i % 30}", rows=300), "read as a regression"),
+    "repeated rows": (
+        lines(lambda i: f"{REAL[i // 2]},{LABEL[i // 2]}", "a,y"),
+        f"{N // 2} of {N} rows repeat another",
+    ),
+    "many whole numbers": (lines(lambda i: f"{REAL[i % N] + i:.3f},{i % 30}", rows=300), "read as a regression"),
 }
 
 

@@ -10,6 +10,7 @@ from reglab.data.target import Target
 LEAST_ROWS = 20  # below, coincidences are likely
 DISTINCT = 0.95  # share of rows with a unique value, from which on whole numbers look like an identifier
 SPACED = 0.2  # largest difference between gaps of evenly spaced (rounded) numbers, as a share of the mean gap
+REPEATED = 0.1  # share of the different rows that are repeated, from which on they are reported
 SAME = 1 - 1e-10  # correlation with a numeric target from which on a column is a copy of it
 
 
@@ -20,7 +21,8 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
     numbers. Whole numbers that are (nearly) all different are reported as an identifier if their range is at most ten
     times the number of rows. A column leaks the target if each of its values occurs with only one class, and it has at
     most half as many different values as rows, or if it is a linear function of a numeric target. Numbers such as -999
-    far from all others, days written as numbers, and data in which no feature varies are reported as well.
+    far from all others, days written as numbers, repeated rows of continuous columns, and data in which no feature
+    varies are reported as well.
 
     Args:
         columns: the features.
@@ -30,9 +32,16 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
         return
     found: dict[str, list[str]] = {}
     codes = {name: codes for name, (codes, _) in columns.categories.items()}
+    repeats = _repeats(columns, [*codes.values(), target.values])
+    once = ~repeats
+    if repeats.any():
+        yield (
+            f"{repeats.sum()} of {len(repeats)} rows repeat another row in every column, so that rows of the test part "
+            "are in training too; remove the repeated rows"
+        )
     for name, values in (columns.values | codes).items():
         numeric = name in columns.values
-        if target.kind == "classification" and _determines(values, target.values):
+        if target.kind == "classification" and _determines(values[once], target.values[once]):
             found.setdefault("each value occurs with only one class, which leaks the target", []).append(name)
         elif numeric and target.kind == "regression" and _is_linear(values, target.values):
             found.setdefault("the target itself, or a linear function of it", []).append(name)
@@ -51,6 +60,24 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
     for what, names in found.items():
         remedy = leave_out(*names[:3])
         yield f"{columns_named([repr(name) for name in names])}: {what}; if that is no real feature, {remedy}"
+
+
+def _repeats(columns: Columns, others: list[np.ndarray]) -> np.ndarray:
+    """Return which rows repeat an earlier one, bool (rows,).
+
+    None if few of the different rows are repeated, or if equal rows may be a coincidence: no numeric column has mostly
+    different values.
+    """
+    import pandas as pd
+
+    rows = pd.DataFrame(dict(enumerate([*columns.values.values(), *others])))
+    repeats: np.ndarray = rows.duplicated().to_numpy()
+    different = int((~repeats).sum())
+    repeated = different - int((~rows.duplicated(keep=False)).sum())
+    distinct = max((len(np.unique(values[~repeats])) for values in columns.values.values()), default=0)
+    if repeated < REPEATED * different or distinct < max(LEAST_ROWS, different / 2):
+        return np.full(len(rows), False)
+    return repeats
 
 
 def _identifier(values: np.ndarray) -> str | None:
