@@ -18,6 +18,7 @@ from reglab.study.status import show
 from reglab.tracking import artifacts, owner, parent, queries, view
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
+from reglab.training import origin
 from tests.tracking.test_queries import add
 
 JOB = {"config_hash": "a", "setting": "s", "strategy": "none", "data": "digits", "seed": "0", "label": "none seed=0"}
@@ -151,6 +152,24 @@ def test_artifacts_elsewhere_are_neither_read_nor_written(
         TrackedRun.open(open_store(store.uri, "planted"), name="x", tags={}, params={})
     assert store.client.search_runs([planted]) == []
     assert [file.name for file in victim.iterdir()] == [parent.DECLARED]
+
+
+@pytest.mark.parametrize("column", ["start_time", "user_id", "status"])
+def test_incomplete_rows_are_left_out_with_a_line(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str
+) -> None:
+    parent.close(store, parent.enter(store, "sweep", [JOB]), "FINISHED")
+    kept, torn = tracked(store, "none", 0, 0.8), tracked(store, "none", 1, 0.8)
+    change(store, f"UPDATE runs SET {column} = NULL WHERE run_uuid = ?", torn)
+    show(store, None)
+    assert queries.finished(store, ["none0", "none1"])["none0"].run_id == kept
+    view.ensure(store.client, store.experiment_id)
+    assert capsys.readouterr().err.count(f"tracking.uri={store.uri}: damaged runs are left out") == 1
+    wanted = [f"tracking.uri={store.uri}", "tracking.experiment=exp", "metric=test/accuracy"]
+    report = compare(Composer("report").compose([*wanted, f"report.dir={tmp_path}/r"]))
+    assert [line.n for line in report.findings.lines] == [1]
+    with pytest.raises(ConfigError, match=f"^run_id={torn}: cannot be read from sqlite"):
+        origin.find(store.uri, torn)
 
 
 def test_a_run_without_its_folder_has_no_files(store: Store) -> None:

@@ -293,6 +293,19 @@ def test_encoded_characters_of_a_path_mean_those_characters(tmp_path: Path) -> N
         assert locate(place.uri) == place
 
 
+@pytest.mark.parametrize("writes", [True, False])
+def test_pipes_and_devices_are_no_databases(tmp_path: Path, writes: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.db").symlink_to(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "s"))
+        cases = {"pipe": "FIFO", "link.db": "FIFO", "s": "a socket", "/dev/null": "a character device"}
+        for name, what in cases.items():
+            uri = f"sqlite:///{tmp_path / name}"
+            with pytest.raises(ConfigError, match=rf"^tracking.uri={uri}: is .*{what}"):
+                resolve(uri, writes=writes)
+
+
 def test_server_that_is_not_there() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

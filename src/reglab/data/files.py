@@ -2,11 +2,11 @@
 
 import difflib
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reglab.errors import ConfigError
+from reglab.paths import special_kind
 
 SEPARATED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 PARQUET = (".parquet", ".pq")
@@ -57,15 +57,6 @@ def check_folder(path: str | None, key: str = "data.root") -> None:
         raise ConfigError(f"{key}={path}: cannot be read (no permission); change its mode (chmod u+rx)")
 
 
-_SPECIAL = {
-    stat.S_IFIFO: "a named pipe (FIFO)",
-    stat.S_IFCHR: "a character device",
-    stat.S_IFBLK: "a block device",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFDIR: "a folder",
-}
-
-
 def check_regular(path: str | Path, key: str) -> None:
     """Raise if a path is not a regular file that fits in memory: opening a pipe blocks, a device never ends.
 
@@ -83,8 +74,7 @@ def check_regular(path: str | Path, key: str) -> None:
     except OSError:
         reason = _bad_link(file) if file.is_symlink() else "no such file; check the path"
         raise ConfigError(f"{key}: {reason}") from None
-    if not stat.S_ISREG(state.st_mode):
-        what = _SPECIAL.get(stat.S_IFMT(state.st_mode), "no regular file")
+    if what := special_kind(state.st_mode):
         raise ConfigError(f"{key}: is {what}; give a regular file (write its content to one first)")
     if not os.access(file, os.R_OK):
         raise ConfigError(f"{key}: cannot be read (no permission); change its mode (chmod u+r)")

@@ -69,6 +69,11 @@ def impatient(client: MlflowClient) -> MlflowClient:
     return client._client if isinstance(client, _Patient) else client
 
 
+def shown(client: MlflowClient) -> str:
+    """Return the client's store for messages, without its password."""
+    return client._place.shown if isinstance(client, _Patient) else "the store"
+
+
 def repeated(client: MlflowClient, function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that queries the client's database directly, with the client's retries."""
     return patiently(client._place, function, *args, limit=None) if isinstance(client, _Patient) else function(*args)

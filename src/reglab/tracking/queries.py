@@ -7,15 +7,21 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
 
 from reglab.errors import ConfigError
 from reglab.garbage import no_garbage
 from reglab.streams import note
 from reglab.tracking import artifacts, heartbeat, owner, values
+from reglab.tracking.client import shown
 from reglab.tracking.store import Store
 
 _PAGE = 1000
 _ASK_ONE_BY_ONE = 100  # MLflow has no IN for tags: up to here a question a hash (5 ms) is faster than reading them all
+
+# Rows that a kill or another program left without one of these fail the search as a whole.
+_COMPLETE = "attributes.start_time > 0 AND attributes.status LIKE '%' AND attributes.user_id LIKE '%'"
+_torn: set[tuple[str, ...]] = set()  # stores and experiments with incomplete rows
 
 
 @dataclass(frozen=True)
@@ -199,11 +205,36 @@ def bury(store: Store) -> list[str]:
     return killed
 
 
+def search(client: MlflowClient, experiments: list[str], filter: str = "", **options: Any) -> PagedList[Run]:
+    """Return what `client.search_runs` returns; incomplete rows, which MLflow cannot read, are left out with a note.
+
+    Args:
+        client: MLflow's client.
+        experiments: ids.
+        filter: MLflow's filter language.
+        options: of `search_runs`.
+    """
+    torn = (shown(client), *experiments) in _torn
+    if not torn:
+        try:
+            return client.search_runs(experiments, filter, **options)
+        except MlflowException as error:
+            if error.error_code != "INTERNAL_ERROR":
+                raise
+            problem = (str(error).strip().splitlines() or [""])[-1][:200]
+    found = client.search_runs(experiments, " AND ".join(clause for clause in (filter, _COMPLETE) if clause), **options)
+    if not torn:
+        note(f"tracking.uri={shown(client)}: damaged runs are left out ({problem}); delete their rows")
+        _torn.add((shown(client), *experiments))
+    return found
+
+
 def _pages(client: MlflowClient, experiment_id: str, filter: str) -> Iterator[Run]:
     token: str | None = None
     while True:
         with no_garbage():
-            page = client.search_runs(
+            page = search(
+                client,
                 [experiment_id],
                 filter,
                 run_view_type=ViewType.ACTIVE_ONLY,

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from reglab.errors import ConfigError
 from reglab.masking import mask_uri, remember
-from reglab.paths import PROJECT
+from reglab.paths import PROJECT, special_kind
 
 DATABASES = ("postgresql", "mysql", "mssql")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
@@ -268,6 +268,8 @@ def _check_database(place: Place, path: Path, writes: bool) -> None:
             _check_folder(place, path.parent)
         if not path.exists():
             return
+        if what := special_kind(path.stat().st_mode):
+            raise place.error(f"is {what}, not a sqlite database; name another file")
         if writes and not path.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
             raise place.error("the database is read-only; make it writable (chmod u+w) or name another")
         if not os.access(path, os.W_OK if writes else os.R_OK):

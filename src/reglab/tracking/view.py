@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from reglab.tracking import queries
+
 KEY = "reglab"
 NAME = "Strategies compared"
 PAGE = 100  # runs that MLflow's page loads at first
@@ -87,8 +89,9 @@ def link(server: str, experiment_id: str, key: str = KEY) -> str:
 
 def shown(client: MlflowClient, experiment_id: str) -> tuple[list[Run], bool]:
     """The runs that the view opens with, newest first, and whether there are more."""
-    runs = client.search_runs(
-        [experiment_id], _filter(client, experiment_id), max_results=PAGE + 1, order_by=["attributes.start_time DESC"]
+    newest = ["attributes.start_time DESC"]
+    runs = queries.search(
+        client, [experiment_id], _filter(client, experiment_id), max_results=PAGE + 1, order_by=newest
     )
     return runs[:PAGE], len(runs) > PAGE
 
@@ -138,7 +141,7 @@ def _filter(client: MlflowClient, experiment_id: str) -> str:
         ("tags.phase = 'tune'", "tags.phase != 'tune'"),
         ("tags.rerun_of != ''", "tags.rerun_of IS NULL"),
     ):
-        if client.search_runs([experiment_id], present, max_results=1):
+        if queries.search(client, [experiment_id], present, max_results=1):
             clauses.append(clause)
     return " AND ".join(clauses)
 

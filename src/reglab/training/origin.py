@@ -231,16 +231,19 @@ def _store_of(place: Place, uri: str | None, run_id: str) -> Store:
     try:
         experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
     except MlflowException as error:
+        where = mask_uri(place.uri)
+        if error.error_code == "INTERNAL_ERROR":
+            problem = (str(error).strip().splitlines() or [""])[-1][:200]
+            raise ConfigError(f"run_id={run_id}: cannot be read from {where} ({problem}); give another run") from error
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        where = mask_uri(place.uri)
         raise ConfigError(f"run_id={run_id}: no such run in {where}{_near(client, run_id)}") from error
     return open_store(uri, experiment.name, writes=unusable(uri) is None)
 
 
 def _near(client: MlflowClient, run_id: str) -> str:
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    ids = [run.info.run_id for run in client.search_runs(experiments)] if experiments else []
+    ids = [run.info.run_id for run in queries.search(client, experiments)] if experiments else []
     begun = [known for known in ids if known.startswith(run_id)]
     return f"; did you mean {begun[0]}?" if len(begun) == 1 else did_you_mean(run_id, ids) or "; make train prints ids"
 
