@@ -128,11 +128,19 @@ def test_a_file_that_seeds_or_draws_at_import_does_not_move_initial_weights(
     assert hashes[0] != hashes[1]
 
 
-def test_a_constructor_that_seeds_is_refused(
-    compose_cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        ("torch.manual_seed(42)", "seeds torch"),
+        ("torch.set_default_dtype(torch.float64)", "sets torch's default dtype to torch.float64"),
+    ],
+)
+def test_a_constructor_that_sets_what_is_global_is_refused(
+    compose_cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, problem: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "seeds_itself.py").write_text(SEEDING.format(top="", constructor="torch.manual_seed(42)"))
-    cfg = compose_cfg("model=torch", "model.target=seeds_itself.Net", "data=wine")
-    with pytest.raises(ConfigError, match=r"^model=seeds_itself.Net: its constructor seeds torch"):
+    (tmp_path / "sets_itself.py").write_text(SEEDING.format(top="", constructor=call))
+    cfg = compose_cfg("model=torch", "model.target=sets_itself.Net", "data=wine")
+    with pytest.raises(ConfigError, match=rf"^model=sets_itself.Net: its constructor {problem}"):
         build_model(cfg, build_data(cfg))
+    assert torch.get_default_dtype() == torch.float32

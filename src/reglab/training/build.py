@@ -115,12 +115,18 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
         with seeded("import"):
             load(str(keys["target"]), "model.target")
     with seeded(int(cfg.seed), "init"):
-        given = torch.default_generator.initial_seed()
+        given, dtype = torch.default_generator.initial_seed(), torch.get_default_dtype()
         network: nn.Module = model(input_shape=input_shape, outputs=outputs, **keys)
         if torch.default_generator.initial_seed() != given:
             raise ConfigError(
                 f"model={cfg.model.name}: its constructor seeds torch (torch.manual_seed, seed_everything), so that "
                 "every seed would start from the same weights; remove the call"
+            )
+        if (changed := torch.get_default_dtype()) != dtype:
+            torch.set_default_dtype(dtype)
+            raise ConfigError(
+                f"model={cfg.model.name}: its constructor sets torch's default dtype to {changed} for the whole "
+                "process; give the dtype to its layers, as in nn.Linear(8, 2, dtype=torch.float64)"
             )
     set_training(network)
     return network
