@@ -238,6 +238,16 @@ def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytes
     assert (version.run_id, version.status) == (other, "READY")
     assert state() == before
 
+    (folder_of(store, first) / "data" / "model.pt2").write_bytes(b"torn")
+    again = export(asked(store, "one", run_id=run_id))
+    assert again != first
+    said = capsys.readouterr()
+    assert f"{first} of run {run_id} is not whole (missing or of another size: data/model.pt2): not used" in said.err
+    assert f"logged its model: {again}\n" in said.out
+    (folder_of(store, first) / "data" / "model.pt2").unlink()
+    assert export(asked(store, "one", run_id=run_id)) == again
+    assert f"its model was logged before: {again}\n" in capsys.readouterr().out
+
 
 @pytest.mark.slow
 def test_two_exports_at_the_same_moment_make_one_model(store: Store, tmp_path: Path) -> None:

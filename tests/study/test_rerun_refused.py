@@ -108,6 +108,10 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
     said = refused(store, first)
     assert said.startswith(f"run_id={first}: was trained with other code: reglab.regularizers.l2 (commit then ")
     assert said.endswith("; put it back, or accept the present code by code=changed")
+    for damaged in ("[1]", "{}", "{"):
+        store.client.set_tag(first, "code", damaged)
+        assert refused(store, first).startswith(f"run_id={first}: its tag code is missing or damaged")
+    store.client.set_tag(first, "code", json.dumps({**kept, "regularizer.l2": "0" * 16}))
     assert rerun(store.uri, first, Typed(changed=True)) is True
     assert ["code.reglab.regularizers.l2", "0" * 16] in [
         row.split()[:2] for row in capsys.readouterr().out.splitlines()

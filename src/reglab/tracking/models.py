@@ -5,25 +5,62 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from reglab.errors import ConfigError
+from reglab.streams import note
+from reglab.tracking import values
 from reglab.tracking.queries import Record
 from reglab.tracking.store import Store
 from reglab.tracking.uri import own_folder
 
 NAME = "model"
 WEIGHTS = "weights_hash"  # a tag: which weights of the run the model holds
+FILES = "files"  # a tag: bytes of each of its files
 
 
 def known(store: Store, run_id: str, weights: str) -> str | None:
-    """The id of the run's model with these weights, None where none was logged whole."""
+    """Return the id of the run's model with these weights, None if none was logged whole.
+
+    A note names each model whose files are not all there with their sizes.
+    """
     found = store.client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
-    whole = (m for m in found if m.status == LoggedModelStatus.READY and m.tags.get(WEIGHTS) == weights)
-    return next((model.model_id for model in whole), None)
+    for model in found:
+        if model.status == LoggedModelStatus.READY and model.tags.get(WEIGHTS) == weights:
+            if not (problem := _problem(store, model)):
+                return str(model.model_id)
+            note(f"models:/{model.model_id} of run {run_id} is not whole ({problem}): not used")
+    return None
+
+
+def _problem(store: Store, model: LoggedModel) -> str:
+    """Return what is wrong with the files of a model, empty if they are those that were logged."""
+    logged = values.mapping(model.tags.get(FILES))
+    if not logged:
+        return "it was logged without a list of its files"
+    try:
+        folder = own_folder(store.place, model.artifact_location, f"models:/{model.model_id}")
+    except ConfigError as error:
+        return str(error)
+    kept = _listed(store.client, model.model_id) if folder is None else _sizes(folder)
+    changed = sorted(path for path, size in logged.items() if kept.get(path) != size)
+    return f"missing or of another size: {', '.join(changed[:4])}" if changed else ""
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file below a folder, by its path there."""
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in folder.rglob("*") if file.is_file()}
+
+
+def _listed(client: MlflowClient, model_id: str, path: str | None = None) -> dict[str, int]:
+    """Return the same of a model behind a server."""
+    sizes: dict[str, int] = {}
+    for file in client.list_logged_model_artifacts(model_id, path):
+        sizes |= _listed(client, model_id, file.path) if file.is_dir else {file.path: int(file.file_size or 0)}
+    return sizes
 
 
 def log(store: Store, record: Record, folder: Path, tags: Mapping[str, str]) -> str:
@@ -51,6 +88,7 @@ def log(store: Store, record: Record, folder: Path, tags: Mapping[str, str]) -> 
         told.run_id, told.model_id, told.model_uuid = run_id, made.model_id, made.model_id
         told.artifact_path = None  # the folder of the store on this machine
         told.save(str(folder / "MLmodel"))
+        client.set_logged_model_tags(made.model_id, {FILES: json.dumps(_sizes(folder), sort_keys=True)})
         client.log_model_artifacts(made.model_id, str(folder))
         client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
         client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])

@@ -192,9 +192,19 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
     """Refuse a run whose code is another now, unless ``code=changed`` was typed.
 
     Raises:
-        ConfigError: names the modules that differ, or the parts, and the commits.
+        ConfigError: names the modules that differ, or the parts, and the commits; or the run's tag `code` cannot be
+            read.
     """
     run_id, then, now = origin.record.run_id, origin.code, code(cfg)
+    recorded = isinstance(origin.environment.get("code"), dict)
+    if not then and (recorded or origin.record.tags.get("identity_rule") not in (None, "1")):
+        if not origin.typed.changed:
+            raise ConfigError(
+                f"run_id={run_id}: its tag code is missing or damaged, so its code cannot be compared; restore "
+                "it, or accept the present code by code=changed"
+            )
+        note(f"note: code=changed: the tag code of run {run_id} is missing or damaged, so its code is not compared")
+        return
     if not then:  # rule 1 recorded only that of a user's own file
         before = origin.about.get("model.code")
         if before and before != content(source_file(cfg.model.get("target"), "model.target")):
