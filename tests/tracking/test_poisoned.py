@@ -154,6 +154,26 @@ def test_artifacts_elsewhere_are_neither_read_nor_written(
     assert [file.name for file in victim.iterdir()] == [parent.DECLARED]
 
 
+def test_links_out_of_a_run_are_not_followed(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "a").write_text("secret", encoding="utf-8")
+    files = artifacts.of(store, tracked(store, "none", 0, 0.8))
+    files.write_text("own", "own/a")
+    assert files.dir is not None
+    (files.dir / "folder").symlink_to(tmp_path / "victim")
+    (files.dir / "file").symlink_to(tmp_path / "victim" / "a")
+    (files.dir / "inside").symlink_to(files.dir / "own" / "a")
+    assert files.read_text("inside") == "own"
+    for path in ("folder/a", "file"):
+        with pytest.raises(ConfigError, match="leads out of the run's folder"):
+            files.read_text(path)
+    with pytest.raises(ConfigError, match="leads out of the run's folder"):
+        files.write_text("x", "folder/b")
+    with pytest.raises(ConfigError, match="leads out of the run's folder"), files.folder("folder"):
+        pass
+    assert [file.name for file in (tmp_path / "victim").iterdir()] == ["a"]
+
+
 @pytest.mark.parametrize("column", ["start_time", "user_id", "status"])
 def test_incomplete_rows_are_left_out_with_a_line(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str

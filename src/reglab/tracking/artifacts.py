@@ -45,7 +45,7 @@ class Artifacts:
         if self.dir is None:
             self._client.log_text(self._run_id, text, path)
             return
-        target = self.dir / path
+        target = self._local(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, text)
 
@@ -57,7 +57,7 @@ class Artifacts:
         """
         _check_relative(path)
         if self.dir is not None:
-            target = self.dir / path
+            target = self._local(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             with draft_folder(target) as draft:
                 yield draft
@@ -119,10 +119,19 @@ class Artifacts:
         """The artifact at `path` as a local file, there within the block; None where the run has none."""
         _check_relative(path)
         if self.dir is not None:
-            yield self.dir / path if (self.dir / path).is_file() else None
+            local = self._local(path)
+            yield local if local.is_file() else None
             return
         with tempfile.TemporaryDirectory() as temporary:
             yield self._downloaded(path, temporary)
+
+    def _local(self, path: str) -> Path:
+        """Return the path on this machine; refuse one that a link leads out of the run's folder."""
+        assert self.dir is not None
+        local = self.dir / path
+        if not Path(os.path.realpath(local)).is_relative_to(os.path.realpath(self.dir)):
+            raise self.damaged(path, "a link leads out of the run's folder")
+        return local
 
     def _downloaded(self, path: str, folder: str) -> Path | None:
         parent = str(PurePosixPath(path).parent)
