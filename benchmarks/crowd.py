@@ -49,7 +49,7 @@ class Crowd:
             f"study.version={version}",
             f"study.search_seed={version}",
             f"study.tasks=[{{data:digits,data.label_noise:[{noises}],model:mlp}}]",
-            f"study.common={{trainer:{{max_epochs:{EPOCHS}}}}}",
+            f"study.common={{data:{{train_size:1000}},trainer:{{max_epochs:{EPOCHS}}}}}",
             f"study.strategies=[{','.join(self.strategies)}]",
             f"study.trials={self.trials}",
             f"study.tuning_seeds={self.tuning_seeds}",

@@ -117,7 +117,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     app = args.config_name or config_name
     lines = flat(args.overrides)
     check_line(lines, app)
-    for sentence in [*replaced(lines), *idle(lines, app, multirun=args.multirun)]:
+    for sentence in replaced(lines):
         note(f"note: {sentence}")
     composer = Composer(app)
     if args.multirun and (args.cfg or args.info):
@@ -140,6 +140,8 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
             check(cfg)
         check_effect(app, lines, cfg)
         check_mode(lines, app, multirun=False)
+        for sentence in idle(lines, app):
+            note(f"note: {sentence}")
         if app == "train":
             from reglab.config.check import check_names
 

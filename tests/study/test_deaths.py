@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -100,9 +101,10 @@ def test_workers_that_die_before_their_first_run_are_replaced(tmp_path: Path) ->
     killed = 0
     while not killed and time.monotonic() < deadline:
         for child in psutil.Process(process.pid).children(recursive=True):
-            if "LokyProcess" in " ".join(child.cmdline()):
-                os.kill(child.pid, signal.SIGKILL)
-                killed += 1
+            with suppress(psutil.Error):  # it has ended meanwhile
+                if "LokyProcess" in " ".join(child.cmdline()):
+                    os.kill(child.pid, signal.SIGKILL)
+                    killed += 1
         time.sleep(0.02)
     said = process.communicate()
     assert process.returncode == 0, said

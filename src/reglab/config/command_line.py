@@ -109,9 +109,9 @@ def replaced(overrides: Sequence[str]) -> list[str]:
     return sentences
 
 
-def idle(overrides: Sequence[str], app: str, *, multirun: bool) -> list[str]:
-    """Return one sentence for each override that may be given in any mode and acts only in sweeps."""
-    if multirun or app != "train":
+def idle(overrides: Sequence[str], app: str) -> list[str]:
+    """Return one sentence for each override of a single run that is accepted there and acts only in sweeps."""
+    if app != "train":
         return []
     return [one_line(f"{typed} has an effect only in sweeps") for typed in overrides if typed.startswith("report.dir=")]
 
