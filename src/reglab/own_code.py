@@ -375,7 +375,7 @@ def _is_of(module: ModuleType, file: Path) -> bool:
 
 def forget() -> None:
     """Take the modules that were loaded out of the process again, and those that they loaded by computed names."""
-    for name in (*_finder.modules, *unforeseen()):
+    for name in (*_finder.modules, *_late()):
         sys.modules.pop(name, None)
     if _finder.folder in sys.path:
         sys.path.reverse()
@@ -386,6 +386,14 @@ def forget() -> None:
 
 def unforeseen() -> list[str]:
     """Modules of the user's own that were imported under names that their code computes, and so were not found."""
+    named = [
+        module.file for (found, _), _ in _closures.values() for module in found.values() if module.file is not None
+    ]
+    return [name for name in _late() if not any(_is_of(sys.modules[name], file) for file in named)]
+
+
+def _late() -> list[str]:
+    """Modules of the user's own that were imported since `load`, and that it did not find."""
     if not _finder.modules:
         return []
     new = set(sys.modules) - _finder.before - set(_finder.modules)

@@ -39,6 +39,7 @@ class Net(nn.Module):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    own_code.forget()  # before a test changes sys.path, which is put back after it
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -297,3 +298,21 @@ def test_no_module_of_a_users_is_run_to_be_found(folder: Path) -> None:
         "assert not {'net', 'torch', 'mlflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_class_that_a_config_names_is_part_of_the_identity_and_no_computed_import(
+    folder: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that trains a network by `model.target` and one by ``model._target_`` in turn."""
+    monkeypatch.syspath_prepend(folder)
+    write(folder)
+    write(folder, file="other_net.py")
+    line = ["data=wine", "trainer.max_epochs=1", f"tracking.uri={store_uri}", "trainer.progress=false"]
+    target, own = ["model=torch", "model.target=net.Net"], ["model=mlp", "model._target_=other_net.Net"]
+    own += ["~model.hidden_sizes", "~model.activation", "~model.norm"]
+    store = open_store(store_uri, "reglab")
+    for seed, model in enumerate((target, own, target)):
+        given = [*line, *model, f"seed={seed}"]
+        found = queries.get(store, run(compose(given), given).run_id)
+        assert found is not None
+        assert "unknown_code" not in found.tags
