@@ -1,6 +1,5 @@
 """The same store in PostgreSQL: first use by many, limits of its columns, a server that goes away."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -144,49 +143,60 @@ def in_time(did: Callable[[], object], server: Postgres, name: str, runs: int) -
     return thread
 
 
+def start(folder: str, call_s: str, *study: str) -> None:
+    """Conducts a study with shorter waits; prints the error if the store is lost."""
+    client._RESTART_S = reachable._CONNECT_S = 2.0
+    client._CALL_S = float(call_s)
+    try:
+        sys.exit(conduct(Path(folder), *study))
+    except StoreLost as error:
+        sys.exit(str(error))
+
+
 @pytest.mark.timeout(300)
-def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(
-    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for module, limit in ((client, "_RESTART_S"), (reachable, "_CONNECT_S")):  # as it would go on for longer
-        monkeypatch.setattr(module, limit, 2.0)
+def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(server: Postgres, tmp_path: Path) -> None:
     study = [f"tracking.uri={server.database('study')}", "study.trials=1", "study.common.trainer.max_epochs=5"]
     store = open_store(study[0].partition("=")[2], "reglab")
 
-    stopper = in_time(server.stop, server, "study", 2)
-    with pytest.raises(
-        StoreLost, match=r"^tracking\.uri=postgresql://[^\n]* \(the same command then does what is not fin"
-    ):
-        conduct(tmp_path, *study)
-    stopper.join()
+    def finished() -> list[queries.Record]:
+        return queries.runs(store, status="FINISHED")
+
+    def one(event: Callable[[], object], runs: int, call_s: float) -> tuple[int | None, str]:
+        waiting = in_time(event, server, "study", runs)
+        process = Process(start, str(tmp_path), str(call_s), *study)
+        said = process.communicate()
+        waiting.join()
+        return process.returncode, said.splitlines()[-1]
+
+    code, said = one(server.stop, 2, 60)
     server.start()
-    first = {run.run_id for run in queries.runs(store, status="FINISHED")}
+    assert code == 1
+    assert said.startswith("tracking.uri=postgresql://")
+    assert "(the same command then does what is not fin" in said
+    first = {run.run_id for run in finished()}
     assert 2 <= len(first) < 8
 
-    monkeypatch.setattr(client, "_CALL_S", 6.0)
-    hang = in_time(server.hang, server, "study", len(first) + 1)
-    with pytest.raises(StoreLost, match=r"^tracking\.uri=postgresql://[^\n]*no answer within"):
-        conduct(tmp_path, *study)
-    hang.join()
+    code, said = one(server.hang, len(first) + 1, 6)
     server.go_on()
+    assert code == 1
+    assert said.startswith("tracking.uri=postgresql://")
+    assert "no answer within" in said
+    second = {run.run_id for run in finished()}
 
-    def hang_and_ask() -> None:
-        server.hang()
-        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
-
-    monkeypatch.setattr(client, "_CALL_S", 120.0)
-    second = {run.run_id for run in queries.runs(store, status="FINISHED")}
-    hang = in_time(hang_and_ask, server, "study", len(second) + 1)
-    assert conduct(tmp_path, *study) == 143
-    hang.join()
+    waiting = in_time(server.hang, server, "study", len(second) + 1)
+    process = Process(start, str(tmp_path), "120", *study)
+    waiting.join()
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
     server.go_on()
-    capsys.readouterr()
-    third = {run.run_id for run in queries.runs(store, status="FINISHED")}
+    third = {run.run_id for run in finished()}
     assert first < second < third
 
-    assert conduct(tmp_path, *study) == 0
-    assert f"{len(third)} of about 8 runs were over before: reused" in capsys.readouterr().out
-    done = [run for run in queries.runs(store, status="FINISHED") if run.tags["phase"] != "parent"]
+    process = Process(start, str(tmp_path), "120", *study)
+    assert f"{len(third)} of about 8 runs were over before: reused" in process.communicate()
+    assert process.returncode == 0
+    done = [run for run in finished() if run.tags["phase"] != "parent"]
     assert third < {run.run_id for run in done}
     assert len(done) == len({run.tags["config_hash"] for run in done}) == 8
     assert queries.runs(store, status="RUNNING") == []
