@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from modulefinder import ModuleFinder
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -341,16 +341,21 @@ def load(target: str, key: str) -> Any:
         made = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:
         reason = described(error)
+        _without(set(own_folders()) - set(folders))
         forget()
         raise ConfigError(f"{where}: cannot be imported ({reason}); correct it") from error
     if added := [folder for folder in own_folders() if folder not in folders]:
-        sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) not in added]
+        _without(added)
         forget()
         raise ConfigError(
             f"{where}: its code adds {added[0]} to sys.path, and modules there would not be part of a run's identity; "
             f"set PYTHONPATH={added[0]} in the shell instead"
         )
     return made
+
+
+def _without(folders: Container[str]) -> None:
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) not in folders]
 
 
 def loaded() -> list[ModuleType]:

@@ -56,12 +56,14 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
     if not _hooked:  # an audit hook cannot be removed
         sys.addaudithook(_note_open)
         _hooked = True
-    outer, _watch.on, _watch.read, _watch.written = _watch.on, True, {}, set()
+    outer = (_watch.on, _watch.read, _watch.written)
+    read: dict[str, None] = {}
+    _watch.on, _watch.read, _watch.written = True, read, set()
     with _variables_read() as variables:
         try:
             yield
         finally:
-            _watch.on = outer
+            _watch.on, _watch.read, _watch.written = outer
     for name in variables:
         forget()
         raise ConfigError(
@@ -70,8 +72,8 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
         )
     named = [os.path.realpath(Path(text).expanduser()) for text in paths(values)]
     code = _modules()
-    for file in _watch.read:
-        if file not in _watch.written and file not in code and not _is_within(file, named) and not _is_apart(file):
+    for file in read:
+        if file not in code and not _is_within(file, named) and not _is_apart(file):
             forget()  # a module that reads when it is imported must do so again
             raise ConfigError(
                 f"{key}: reads {_shown(file)}, whose content would not be part of a run's identity; name it in "
@@ -134,10 +136,10 @@ def _note_open(event: str, args: tuple[Any, ...]) -> None:
     if not isinstance(path, str | bytes):  # a file descriptor
         return
     opened = os.path.realpath(os.fsdecode(path))
-    writes = isinstance(mode, str) and bool(set(mode) & set("wax"))
+    writes = isinstance(mode, str) and (bool(set(mode) & set("wx")) or ("a" in mode and "+" not in mode))
     if writes or (isinstance(flags, int) and flags & os.O_ACCMODE == os.O_WRONLY):
         _watch.written.add(opened)
-    else:
+    elif opened not in _watch.written:
         _watch.read.setdefault(opened)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from reglab.config.check import check
 from reglab.config.compose import compose
@@ -223,10 +223,22 @@ def test_the_trial_of_a_network_changes_nothing(request: pytest.FixtureRequest) 
     assert network.training
 
 
+class Rotated(nn.Linear):
+    """A network of complex outputs."""
+
+    def __init__(self) -> None:
+        super().__init__(13, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (1 + 1j)
+
+
 @pytest.mark.parametrize(
     ("network", "problem"),
     [
         (nn.Linear(5, 3), r"cannot read examples of the shape \(13,\) \(RuntimeError: .*; mend its forward"),
+        (nn.Linear(13, 3, dtype=torch.cfloat), r"cannot read examples .*; mend its forward"),
+        (Rotated(), r"returned complex numbers; end it with \.real or \.abs\(\)$"),
         (nn.Linear(13, 4), r"returned shape \(2, 4\) for 2 examples; expected shape \(2, 3\)$"),
     ],
 )

@@ -212,6 +212,10 @@ def test_a_file_that_a_network_reads_is_named_in_its_arguments(folder: Path, par
             check_fit(cfg, build_model(cfg, data), data)
     write(folder, **{part: text.format(reads) for part, text in parts.items()})
     check_fit(cfg, build_model(cfg, data), data)
+    for opened in ("open('w.txt', 'a+')", "(open('w.txt').close(), open('w.txt', 'a'))"):  # reading it, writing it too
+        write(folder, **{part: text.format(opened) for part, text in parts.items()})
+        with pytest.raises(ConfigError, match=r"^model.target=net.Net: reads w.txt"):
+            check_fit(cfg, build_model(cfg, data), data)
 
 
 def test_a_file_named_in_the_arguments_counts_by_its_content(folder: Path) -> None:

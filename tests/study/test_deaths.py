@@ -29,6 +29,8 @@ class Net(nn.Module):
         self.layer, self.does, self.steps = nn.Linear(math.prod(input_shape), outputs), does, 0
     def forward(self, x):
         self.steps += self.training
+        if self.does == "early" and self.steps > 1:
+            raise KeyboardInterrupt
         if self.steps > 15:
             if self.does == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -46,7 +48,7 @@ class Net(nn.Module):
 """
 BASE = ["data=wine", "model=torch", "model.target=deadly_net.Net", "data.batch_size=8", "trainer.max_epochs=2"]
 BASE += ["tracking.weights=none"]
-KINDS = ("nothing", "kill", "memory", "exit", "end", "odd", "interrupt")
+KINDS = ("nothing", "kill", "memory", "exit", "end", "odd", "interrupt", "early")
 AXIS = "model.args={does:nothing},{does:kill},{does:memory},{does:exit}"
 
 
@@ -58,11 +60,7 @@ def start(folder: Path, *overrides: str) -> Process:
 def by_behaviour(folder: Path) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for record in children(folder):
-        does = next(
-            d
-            for d in ("nothing", "kill", "memory", "exit", "end", "odd", "interrupt")
-            if f'"{d}"' in record.tags["about"]
-        )
+        does = next(d for d in KINDS if f'"{d}"' in record.tags["about"])
         found.setdefault(does, Counter())[record.status] += 1
     return found
 
@@ -118,10 +116,11 @@ def test_what_ends_a_process_is_a_failure_of_a_single_process_sweep(
 ) -> None:
     (tmp_path / "deadly_net.py").write_text(NETWORK)
     monkeypatch.chdir(tmp_path)
-    assert sweep(tmp_path, "model.args={does:end},{does:odd},{does:interrupt},{does:nothing}", "seed=0", base=BASE) == 1
-    failed = {does: Counter(FAILED=1) for does in ("end", "odd", "interrupt")}
+    axis = "model.args={does:end},{does:odd},{does:interrupt},{does:early},{does:nothing}"
+    assert sweep(tmp_path, axis, "seed=0", base=BASE) == 1
+    failed = {does: Counter(FAILED=1) for does in ("end", "odd", "interrupt", "early")}
     assert by_behaviour(tmp_path) == {**failed, "nothing": Counter(FINISHED=1)}
-    errors = {record.tags["error"].split(" at ")[0]: record.tags["error"] for record in children(tmp_path)[:3]}
+    errors = {record.tags["error"].split(" at ")[0]: record.tags["error"] for record in children(tmp_path)[:4]}
     assert errors.keys() == {
         "Exited: os._exit(0) was called",
         "Raised: BaseException: odd was raised",

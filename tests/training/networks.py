@@ -231,6 +231,27 @@ class Compiled(nn.Module):
         return self.last(self.body(x))
 
 
+_compiled = torch.compile(lambda layer, act, x: act(layer(x)), backend="eager")
+
+
+class CompiledCalls(nn.Module):
+    """Calls its layers by a compiled function, or by a compiled method."""
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int, method: bool) -> None:
+        super().__init__()
+        self.hidden, self.act, self.last = nn.Linear(*input_shape, 8), nn.ReLU(), nn.Linear(8, outputs)
+        self.body: Any = torch.compile(self._body, backend="eager") if method else self._function
+
+    def _body(self, x: Tensor) -> Tensor:
+        return self.act(self.hidden(x))
+
+    def _function(self, x: Tensor) -> Tensor:
+        return _compiled(self.hidden, self.act, x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.body(x))
+
+
 class Doing(nn.Module):
     """A linear network that does one thing that a network should not do, or may do."""
 

@@ -74,3 +74,27 @@ def test_sharpness_where_targets_lie_far_off() -> None:
     inputs, targets = torch.randn(7, 3), torch.randn(7) + 1e5
     exact = sharpness(copy.deepcopy(model).double(), Regression(), (inputs.double(), targets.double()))
     assert sharpness(model, Regression(), (inputs, targets)) == pytest.approx(exact, rel=1e-3)
+
+
+class Filter(nn.Module):
+    """A network whose first parameter is complex; its inputs and outputs are real."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gains, self.last = nn.Parameter(torch.ones(3, dtype=torch.cfloat)), nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.last(torch.fft.irfft(torch.fft.rfft(x) * self.gains, n=4)).squeeze(-1)
+        return outputs
+
+
+def test_inputs_keep_their_dtype_whatever_the_first_parameter_has() -> None:
+    torch.manual_seed(0)
+    batch = torch.randn(8, 4), torch.randn(8)
+    plain = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))  # the same function, with gradients of gains left out
+    model = Filter()
+    plain[0].load_state_dict(model.last.state_dict())
+    model.gains.requires_grad_(False)
+    assert sharpness(model, Regression(), batch) == pytest.approx(sharpness(plain, Regression(), batch), rel=1e-4)
+    model.gains.requires_grad_(True)
+    assert sharpness(model, Regression(), batch) > 0

@@ -33,8 +33,12 @@ def test_a_run_without_effect_fails_before_its_first_step(compose_cfg: Compose, 
     assert not record.metrics
 
 
-def test_hooks_reach_a_part_that_was_compiled_and_called_before(compose_cfg: Compose) -> None:
-    cfg = compose_cfg("model=torch", NETWORKS + "Compiled", "data=wine", "regularizer=dropout")
+@pytest.mark.parametrize(
+    "network",
+    [["Compiled"], ["CompiledCalls", "model.args={method:true}"], ["CompiledCalls", "model.args={method:false}"]],
+)
+def test_hooks_reach_what_was_compiled_and_called_before(compose_cfg: Compose, network: list[str]) -> None:
+    cfg = compose_cfg("model=torch", NETWORKS + network[0], *network[1:], "data=wine", "regularizer=dropout")
     data = build_data(cfg)
     model = build_model(cfg, data)
     check_fit(cfg, model, data)

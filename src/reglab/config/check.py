@@ -125,7 +125,7 @@ def _fixed_names(section: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     given = set()
     for option, file in files.items():
-        based = next((files[base] for base in file.get("defaults", ()) if base in files), {})
+        based = next((files[base] for base in file.get("defaults", ()) if isinstance(base, str) and base in files), {})
         name, target = file.get("name"), str(file.get("_target_", based.get("_target_")))
         if name is None or "${" in name:
             given.add(target)

@@ -36,8 +36,8 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
     once = ~repeats
     if repeats.any():
         yield (
-            f"{repeats.sum()} of {len(repeats)} rows repeat another row in every column, so that rows of the test part "
-            "are in training too; remove the repeated rows"
+            f"{repeats.sum()} of {len(repeats)} rows repeat another row in the target and all features, so that rows "
+            "of the test part may be in training too; remove the repeated rows"
         )
     for name, values in (columns.values | codes).items():
         numeric = name in columns.values

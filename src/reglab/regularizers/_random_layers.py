@@ -23,6 +23,7 @@ def _drawn(module: nn.Module) -> str:
         p = getattr(module, "p", getattr(module, "drop_prob", None))
         if p is not None:
             return f"p={p:g}" if p > 0 else ""
-        return "unknown p" if next(module.parameters(), None) is None else ""  # a network may be named NoDropout
+        if next(module.parameters(), None) is None:  # a network may be named NoDropout
+            return "unknown p"
     own = {key: value for key, value in vars(module).items() if "drop" in key.lower() and isinstance(value, float)}
     return ", ".join(f"{key}={value:g}" for key, value in own.items() if value > 0)

@@ -23,7 +23,7 @@ from reglab.data.base import TensorData
 from reglab.data.splits import Rows
 from reglab.deadlines import waiting
 from reglab.errors import ConfigError
-from reglab.stopping import exits_are_errors
+from reglab.stopping import all_are_errors, exits_are_errors
 from reglab.streams import note
 from reglab.study.cells import Cell
 from reglab.study.children import DiedError, Forked, can_fork
@@ -212,11 +212,15 @@ class _Builder:
             return {}
 
 
+@all_are_errors()
 def _built(config: DictConfig, data: TensorData) -> list[str]:
     model = build.build_model(config, data)
     check_fit(config, model, data)
     regularizers, remarks = build.remarked(config, model, data)
-    effects = build.check_effects(Fit(model, build.build_task(data), regularizers), data, most=1e11)
+    try:
+        effects = build.check_effects(Fit(model, build.build_task(data), regularizers), data, most=1e11)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (model={config.model.name})") from error
     return [*remarks, *effects, *double_counting(config, regularizers, model)]
 
 

@@ -200,8 +200,7 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
         if not found:
             raise ConfigError(nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.needs))
     _check_passes_differ(ordered, model)
-    if any(isinstance(part, torch._dynamo.OptimizedModule) for part in model.modules()):
-        torch._dynamo.reset()  # what was compiled before would go on without the new hooks
+    torch._dynamo.reset()  # modules and functions compiled before would go on without the new hooks
     return ordered
 
 

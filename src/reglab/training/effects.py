@@ -21,7 +21,7 @@ def effects(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor]) -> dict[
     Args:
         model: the plain network, on any device.
         task: its loss.
-        batch: clean training rows.
+        batch: clean training rows, in the dtype that training gives them.
     """
     weights = {name: weight.detach() for name, weight in penalized(model).items()}
     entries = sum(weight.numel() for weight in weights.values())
@@ -42,8 +42,7 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
     Generalization"; a lower bound of the rise within that distance, to first order the largest.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    like = parameters[0]
-    inputs, targets = (part.to(like if part.is_floating_point() else like.device) for part in batch)
+    inputs, targets = (part.to(parameters[0].device) for part in batch)
 
     def criterion(outputs: Tensor) -> Tensor:  # in float64: the difference of two losses is small beside them
         wanted = exact(targets) if targets.is_floating_point() else targets

@@ -19,7 +19,7 @@ from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers.base import Regularizer
 from reglab.seeding import seeded
 from reglab.training.fit import Fit
-from reglab.training.modes import parts_in_eval
+from reglab.training.modes import is_compiled, parts_in_eval
 from reglab.training.notes import is_off
 from reglab.training.repeatable import ROUNDING, UNSEEDED, distance, evaluation_differs, prints
 from reglab.training.snapshot import Snapshot
@@ -156,7 +156,7 @@ class _Guard:
         self._step = step
         self._snapshot = snapshot
         self._faint: list[str] = []
-        self._compiled = any(isinstance(m, torch._dynamo.OptimizedModule) for m in step.model.modules())
+        self._compiled = is_compiled(step.model)
 
     def acts(self, regularizer: Regularizer) -> bool:
         """Whether something differs: the loss is compared first, as it is cheapest; the probes are tried last."""
@@ -223,7 +223,7 @@ class _Guard:
 
     def _without(self, regularizer: Regularizer) -> AbstractContextManager[None]:
         off = {strength: value for strength, value in regularizer.off.items() if value is not None}
-        return _at(regularizer, off) if off else _muted(regularizer, self._compiled)
+        return _at(regularizer, off) if off else _muted(regularizer)
 
     def refusal(self, regularizer: Regularizer) -> str:
         """One line for a method without effect."""
@@ -318,21 +318,19 @@ def _at(regularizer: Regularizer, strengths: Mapping[str, float]) -> Iterator[No
 
 
 @contextmanager
-def _muted(regularizer: Regularizer, compiled: bool) -> Iterator[None]:
+def _muted(regularizer: Regularizer) -> Iterator[None]:
     """The method does nothing: its hooks on the model pass, and its own are those of the base class."""
     own = vars(regularizer)
     quiet = {hook: getattr(Regularizer, hook).__get__(regularizer) for hook in _STEP_HOOKS}
     try:
         own.update(quiet)
         with _each_hook([regularizer], lambda hook, act: lambda *inputs, **options: None):
-            if compiled:
-                torch._dynamo.reset()
+            torch._dynamo.reset()  # compiled modules and functions do not look at hooks again
             yield
     finally:
         for hook in quiet:
             own.pop(hook, None)
-        if compiled:
-            torch._dynamo.reset()
+        torch._dynamo.reset()
 
 
 @contextmanager

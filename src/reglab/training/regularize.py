@@ -25,7 +25,7 @@ from reglab.training.guard import (
     unmeasured,
 )
 from reglab.training.measured_batch import loss_of, with_graph
-from reglab.training.modes import set_training
+from reglab.training.modes import is_compiled, set_training
 from reglab.training.penalty import Penalty, refusal
 from reglab.training.ranks import Ranks, check_strategy
 
@@ -200,8 +200,7 @@ class Regularize(pl.Callback):
             for name, buffer in self._memory().items():
                 buffer.copy_(self._remembered.get(name, buffer))
             self._remembered = {}
-        if _is_compiled(pl_module):
-            torch._dynamo.reset()  # what was compiled before goes on without the new hooks
+        torch._dynamo.reset()  # modules and functions compiled before would go on without the new hooks
 
     def _memory(self) -> dict[str, Tensor]:
         """What the regularizers hold besides their strengths."""
@@ -257,7 +256,7 @@ class Regularize(pl.Callback):
         self._ran: dict[str, bool] = {}
         self._asleep: set[str] = set()  # names of regularizers for which a warning was given
         self._awake: set[str] = set()  # and those that act in evaluation
-        if _is_compiled(pl_module) or getattr(pl_module, "_compiler_ctx", None):  # hooks would be compiled with it
+        if is_compiled(pl_module) or getattr(pl_module, "_compiler_ctx", None):  # hooks would be compiled with it
             return
 
         def note(place: str) -> Callable[[nn.Module, Any], None]:
@@ -377,10 +376,6 @@ def _noise(step: MeasuredStep) -> list[str]:
         f"{', '.join(name or 'the module' for name in noisy)} gives random outputs in eval mode; draw in training mode "
         "only, as F.dropout(x, p, training=self.training) does"
     ][: len(noisy)]
-
-
-def _is_compiled(module: nn.Module) -> bool:
-    return any(isinstance(part, torch._dynamo.OptimizedModule) for part in module.modules())
 
 
 def _checked(regularizers: Any) -> list[Regularizer]:

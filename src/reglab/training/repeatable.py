@@ -188,7 +188,7 @@ def prints(tensors: Sequence[Tensor]) -> Tensor:
     rows = []
     for tensor in tensors:
         dense = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
-        flat = dense.double().flatten()
+        flat = (torch.view_as_real(dense) if dense.is_complex() else dense).double().flatten()
         ramp = torch.linspace(1, 2, flat.numel(), dtype=flat.dtype, device=flat.device)
         rows.append(torch.stack([flat.sum(), flat @ ramp, torch.linalg.vector_norm(flat) * flat.numel() ** 0.5]))
     return torch.stack(rows)

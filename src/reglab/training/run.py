@@ -179,7 +179,8 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
         trainer.test(module, [data.test_dataloader(), data.train_eval_dataloader()], verbose=False)
         metrics |= module.figures
     metrics |= {"time/train_s": watch.train_s, "time/step_ms": watch.step_ms, "time/epochs": watch.epochs}
-    metrics |= effects(model, fit.task, next(iter(data.train_eval_dataloader())))
+    batch = trainer.precision_plugin.convert_input(next(iter(data.train_eval_dataloader())))
+    metrics |= effects(model, fit.task, batch)
     _note(tracked, "not_finite", not_finite(metrics), aloud=aloud)
     tracked.log_metrics(metrics, trainer.current_epoch)
     late = [

@@ -70,6 +70,8 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
         remedy = "; end it with squeeze(-1)" if got == (*wanted, 1) else ""
         returned = f"shape {got}" if isinstance(outputs, Tensor) else got
         raise ConfigError(f"{key}: returned {returned} for {len(inputs)} examples; expected shape {wanted}{remedy}")
+    if outputs.is_complex():
+        raise ConfigError(f"{key}: returned complex numbers; end it with .real or .abs()")
     if isinstance(alone, Tensor) and alone.shape != outputs[:1].shape:
         raise ConfigError(
             f"{key}: returned shape {tuple(alone.shape)} for a batch of 1 example; expected shape "
