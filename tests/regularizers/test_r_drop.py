@@ -146,6 +146,16 @@ def test_layers_of_others_are_known_by_their_names() -> None:
     assert random_layers(nn.Sequential(DropPath(0.0), DropPath(0.1))) == {"1": "p=0.1"}
 
 
+def test_a_rate_that_a_network_holds_is_found_whatever_its_name() -> None:
+    class DropNet(nn.Linear):
+        drop_rate = 0.0
+
+    model = DropNet(2, 2)
+    assert random_layers(model) == {}
+    model.drop_rate = 0.3
+    assert random_layers(model) == {"": "drop_rate=0.3"}
+
+
 def test_without_noise_it_is_refused_before_training(compose_cfg: Any) -> None:
     def build(model: nn.Module, *names: str) -> list[str]:
         cfg = compose_cfg(f"regularizer=[{','.join(names)}]")

@@ -1,8 +1,10 @@
 """Forward hooks that a method hangs on a model's layers, and what it may hang them on."""
 
 from collections.abc import Callable, Iterable
+from inspect import isfunction, ismethod
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import ParametrizationList
@@ -54,7 +56,21 @@ def attached(regularizer: Any, model: nn.Module) -> list[str]:
     known = {hook.key for hook in hooks_of(model)}
     names: list[str] = regularizer.attach(model)
     regularizer.hooks = [hook for hook in hooks_of(model) if hook.key not in known]
+    torch._dynamo.reset()  # modules and functions that were compiled before would go on without the new hooks
     return names
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether ``torch.compile`` was applied to a module of the model or to a method of one."""
+
+    def applied(part: nn.Module) -> bool:
+        if isinstance(part, torch._dynamo.OptimizedModule) or part._compiled_call_impl is not None:
+            return True
+        classes = (kind for kind in type(part).__mro__ if issubclass(kind, nn.Module) and kind is not nn.Module)
+        members = (member for holder in (part, *classes) for member in vars(holder).values())
+        return any(hasattr(m, "_torchdynamo_orig_callable") for m in members if isfunction(m) or ismethod(m))
+
+    return any(applied(part) for part in model.modules())
 
 
 def moved(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..., Tensor]) -> list[Any]:

@@ -200,7 +200,6 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
         if not found:
             raise ConfigError(nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.needs))
     _check_passes_differ(ordered, model)
-    torch._dynamo.reset()  # modules and functions compiled before would go on without the new hooks
     return ordered
 
 

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from reglab.errors import ConfigError
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
+from reglab.regularizers._hooks import is_compiled
 from reglab.regularizers.base import Regularizer
 from reglab.seeding import seeded
 from reglab.training.fit import Fit
-from reglab.training.modes import is_compiled, parts_in_eval
+from reglab.training.modes import parts_in_eval
 from reglab.training.notes import is_off
 from reglab.training.repeatable import ROUNDING, UNSEEDED, distance, evaluation_differs, prints
 from reglab.training.snapshot import Snapshot
@@ -241,8 +242,6 @@ class _Guard:
             called = self._calls([regularizer])
             places = _some(hook.place for hook in regularizer.hooks)
             if not called:
-                if self._compiled:
-                    return f"a compiled module calls {places} without its hooks", f"compile later, {leave}"
                 return f"forward never calls {places}, which it is attached to", f"call them as modules, {leave}"
             if not any(called.values()):
                 inside = [name for name, _ in parts_in_eval(self._step.model)]

@@ -2,9 +2,7 @@
 
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
-from inspect import isfunction, ismethod
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -26,19 +24,6 @@ def restored_modes(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
-
-
-def is_compiled(model: nn.Module) -> bool:
-    """Return whether ``torch.compile`` was applied to a module of the model or to a method of one."""
-
-    def applied(part: nn.Module) -> bool:
-        if isinstance(part, torch._dynamo.OptimizedModule) or part._compiled_call_impl is not None:
-            return True
-        classes = (kind for kind in type(part).__mro__ if issubclass(kind, nn.Module) and kind is not nn.Module)
-        members = (member for holder in (part, *classes) for member in vars(holder).values())
-        return any(hasattr(m, "_torchdynamo_orig_callable") for m in members if isfunction(m) or ismethod(m))
-
-    return any(applied(part) for part in model.modules())
 
 
 def set_training(model: nn.Module, owned: Container[int] | None = None) -> list[str]:

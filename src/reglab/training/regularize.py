@@ -13,7 +13,7 @@ from reglab.config.fitting import in_conflict
 from reglab.config.suggest import did_you_mean
 from reglab.errors import ConfigError, one_line
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
-from reglab.regularizers._hooks import attached
+from reglab.regularizers._hooks import attached, is_compiled
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer, penalized
 from reglab.training.guard import (
@@ -25,7 +25,7 @@ from reglab.training.guard import (
     unmeasured,
 )
 from reglab.training.measured_batch import loss_of, with_graph
-from reglab.training.modes import is_compiled, set_training
+from reglab.training.modes import set_training
 from reglab.training.penalty import Penalty, refusal
 from reglab.training.ranks import Ranks, check_strategy
 
@@ -200,7 +200,6 @@ class Regularize(pl.Callback):
             for name, buffer in self._memory().items():
                 buffer.copy_(self._remembered.get(name, buffer))
             self._remembered = {}
-        torch._dynamo.reset()  # modules and functions compiled before would go on without the new hooks
 
     def _memory(self) -> dict[str, Tensor]:
         """What the regularizers hold besides their strengths."""
