@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks import theory as theory_of
-from reglab.errors import ConfigError
 from reglab.models import MLP, ResidualCNN
 from reglab.models.llama import Llama
 from reglab.paths import CONF
+from reglab.schema.errors import ConfigError
 from reglab.tasks import Classification, LanguageModeling, Task
 from reglab.training import build
 from reglab.training.fit import Fit

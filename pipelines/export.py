@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from reglab.cli import announce_imports, run_app
 from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.tracking.uri import resolve
 
 
@@ -19,7 +19,9 @@ def check(cfg: DictConfig) -> None:
     check_run_id(cfg.run_id)
     for key, value in {"metric": cfg.metric, "data.name": cfg.data.name}.items():
         if cfg.run_id and value is not None:
-            raise ConfigError(f"{key}={value}: finds the best run, and run_id names one; leave out one of the two")
+            raise ConfigError(
+                Setting(key, value), "finds the best run, and run_id names one", "leave out one of the two"
+            )
     resolve(cfg.tracking.uri)
 
 

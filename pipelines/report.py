@@ -8,10 +8,10 @@ from omegaconf import DictConfig
 
 from reglab.cli import run_app
 from reglab.config.keys import check_keys
-from reglab.config.metrics import TESTS, check_choice
-from reglab.errors import ConfigError
+from reglab.report.folder import check_folder
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.metrics import TESTS, check_choice
 from reglab.streams import note
-from reglab.study.report.folder import check_folder
 from reglab.tracking.uri import resolve
 
 
@@ -21,10 +21,10 @@ def check(cfg: DictConfig) -> None:
     check_choice(direction=cfg.direction, select_by=cfg.select_by, force=cfg.force)
     if cfg.sweep and cfg.filter:
         raise ConfigError(
-            f"filter={cfg.filter}: a sweep's report is of all that it declared; leave out sweep or filter"
+            Setting("filter", cfg.filter), "a sweep's report is of all that it declared", "leave out sweep or filter"
         )
     if cfg.force and not (cfg.select_by or "").startswith(TESTS):
-        raise ConfigError("force=true: lets a test metric choose, and select_by names none; leave it out")
+        raise ConfigError(Setting("force", True), "lets a test metric choose, and select_by names none", "leave it out")
     check_folder(cfg.report.dir, cfg.sweep or cfg.tracking.experiment)
     resolve(cfg.tracking.uri, writes=False)
 

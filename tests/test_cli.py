@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from reglab.cli import PastHydra, announce_imports, past_hydra, report
 from reglab.config.compose import Composer
 from reglab.config.help import help_text, listed_keys
-from reglab.errors import ConfigError, Diverged
 from reglab.paths import CONF, PROJECT
+from reglab.schema.errors import ConfigError, Diverged
 from reglab.stopping import Stopped
 
 

@@ -12,9 +12,9 @@ import yaml
 from reglab.config.check import check
 from reglab.config.compose import Composer
 from reglab.config.identity import strategy
-from reglab.config.rules import ACTIVATIONS, NORMS
 from reglab.config.strengths import fit_strengths
 from reglab.paths import CONF
+from reglab.schema.rules import ACTIVATIONS, NORMS
 from tests.data.openml_responses import FLOWERS, save_openml
 from tests.data.test_idx import idx
 from tests.data.test_image_folder import pixels, write

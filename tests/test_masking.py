@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reglab import masking
-from reglab.errors import ConfigError
 from reglab.masking import hide_typed, mask_uri, redact, redact_uris, remember
+from reglab.schema.errors import ConfigError
 
 SECRET = "s3cr3t-PW"
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from reglab.errors import is_out_of_memory
+from reglab.schema.errors import is_out_of_memory
 from reglab.stopping import ExitCode, Exited, Stopped, exits_are_errors, handled, raise_if_stopped, stoppable
 
 

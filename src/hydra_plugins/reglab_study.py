@@ -28,9 +28,9 @@ class ReglabStudy(Ending):
     def work(self, arguments: list[str], context: HydraContext, config: DictConfig) -> int:
         """Does what is missing of the study."""
         from reglab.config.compose import Composer
+        from reglab.execution.launchers import Launch
         from reglab.study.conduct import conduct
         from reglab.study.definition import check_options
-        from reglab.study.launch import Launch
 
         cfg = Composer(str(config.hydra.job.config_name), loader=context.config_loader).compose(arguments)
         check_options(cfg)

@@ -34,8 +34,8 @@ class ReglabSweeper(Ending):
 
     def work(self, arguments: list[str], context: HydraContext, config: DictConfig) -> int:
         """Runs every combination of the overrides."""
-        from reglab.config.rules import TRAIN
-        from reglab.study.launch import Launch
+        from reglab.execution.launchers import Launch
+        from reglab.schema.rules import TRAIN
         from reglab.study.sweep import sweep
 
         TRAIN["workers"].check("workers", config.workers)

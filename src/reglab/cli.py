@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from omegaconf import DictConfig
 
 from reglab.config.help import help_text
-from reglab.errors import ConfigError, StoreLost
 from reglab.masking import hide_typed
 from reglab.own_code import described
 from reglab.paths import CONF
+from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, end_at_second_signal, exits_are_errors, tell
 from reglab.streams import note, write
 from reglab.streams import prepare as prepare_streams
@@ -121,7 +121,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         note(f"note: {sentence}")
     composer = Composer(app)
     if args.multirun and (args.cfg or args.info):
-        raise ConfigError(f"--{'cfg' if args.cfg else 'info'}: shows the config of one run; leave out -m")
+        raise ConfigError(f"--{'cfg' if args.cfg else 'info'}", "shows the config of one run", "leave out -m")
     if args.multirun:
         check_mode(lines, app, multirun=True)
         plain = [o for o in args.overrides if not parse(o).is_sweep_override() and not is_strength(o)]
@@ -132,7 +132,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
     cfg = _whole(composer, args.overrides)
     if not shows:
         if OmegaConf.select(cfg, "hydra.sweeper.params"):
-            raise ConfigError(f"{_experiment(args.overrides)}: is a sweep, which needs -m")
+            raise ConfigError(_experiment(args.overrides), "is a sweep, which needs -m")
         with open_dict(cfg):
             del cfg["hydra"]
         tidy(cfg, args.overrides)

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
+from reglab.schema.text import quote_value
 
 MASK = "***"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -181,9 +182,7 @@ def _parsed(argument: str) -> Any:
 def _without_uri(argument: str, instead: str | None) -> str | None:
     """Return an argument with `instead` as its URI, None to drop it; a whole section gets ``uri:null`` in any case."""
     if section := _SECTION.fullmatch(argument):
-        from reglab.config.rules import typed
-
-        return f"{section[1]}={typed({**_parsed(argument), 'uri': None})}"
+        return f"{section[1]}={quote_value({**_parsed(argument), 'uri': None})}"
     return None if instead is None else f"{argument.partition('=')[0]}={instead}"
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
-from reglab.errors import ConfigError
 from reglab.paths import PROJECT
+from reglab.schema.errors import ConfigError, Setting
 
 _PACKAGES = {"site-packages", "dist-packages"}
 _STANDARD = Path(os.__file__).resolve().parent
@@ -53,12 +53,13 @@ def module_and_class(target: str | None, key: str) -> tuple[str, str]:
             named = "".join(c if c.isalnum() or c == "_" else "_" for c in file.stem)
             named = named if named.isidentifier() else f"_{named}"
             raise ConfigError(
-                f"{key}={target}: {file} cannot be imported under that name; rename it, as in {named}.py for "
-                f"{key}={named}.{name}"
+                Setting(key, target),
+                f"{file} cannot be imported under that name",
+                f"rename it, as in {named}.py for {key}={named}.{name}",
             )
         raise ConfigError(
-            f"{key}={'null' if target is None else target}: give a class with its module, as in {key}=my_net.Net for "
-            "the class Net in my_net.py"
+            Setting(key, "null" if target is None else target),
+            f"give a class with its module, as in {key}=my_net.Net for the class Net in my_net.py",
         )
     return module, name
 
@@ -75,8 +76,9 @@ def source_file(target: str | None, key: str) -> Path:
         return found.file
     inner = Path(*module.split("."))
     raise ConfigError(
-        f"{key}={target}: there is no {inner.with_suffix('.py')} in {Path.cwd()}, nor where Python looks (PYTHONPATH); "
-        "check its name"
+        Setting(key, target),
+        f"there is no {inner.with_suffix('.py')} in {Path.cwd()}, nor where Python looks (PYTHONPATH)",
+        "check its name",
     )
 
 
@@ -121,7 +123,7 @@ def find(name: str, key: str) -> Module | None:
             return None  # a folder of that name is no package where there is a real one
         whose = "one of Python's own modules" if standard else "an installed package"
         shown = f"{top}/" if found.folders else f"{top}.py"
-        raise ConfigError(f"{key}: {shown} in {found.file.parent} has the name of {whose}; rename it")
+        raise ConfigError(key, f"{shown} in {found.file.parent} has the name of {whose}", "rename it")
     for part in rest:
         found = _in(part, found.folders)
         if found is None:
@@ -231,8 +233,10 @@ def _found(name: str, key: str) -> _Closure:
             code = _compiled(found.file, key)
             if by_path := _BY_PATH & _names(code):
                 raise ConfigError(
-                    f"{key}: {found.file.name} runs a file by its path ({min(by_path)}), whose code would not be part "
-                    "of a run's identity; import it as a module"
+                    key,
+                    f"{found.file.name} runs a file by its path ({min(by_path)}), whose code would not be part of "
+                    "a run's identity",
+                    "import it as a module",
                 )
             for other, taken in imports(code, package):
                 todo.append(other)
@@ -266,9 +270,9 @@ def _compiled(file: Path, key: str) -> CodeType:
     try:
         return _code(str(file), state.st_mtime_ns, state.st_size)
     except SyntaxError as error:
-        raise ConfigError(f"{key}: {file.name}:{error.lineno}: {type(error).__name__}: {error.msg}") from error
+        raise ConfigError(key, f"{file.name}:{error.lineno}: {type(error).__name__}: {error.msg}") from error
     except ValueError as error:
-        raise ConfigError(f"{key}: {file.name}: {error}") from error
+        raise ConfigError(key, f"{file.name}: {error}") from error
 
 
 @functools.lru_cache(maxsize=4096)
@@ -329,7 +333,7 @@ def load(target: str, key: str) -> Any:
         for one, entry in found.items():
             held = sys.modules.get(one)
             if held is not None and entry.file is not None and not _is_of(held, entry.file):
-                raise ConfigError(f"{where}: a module called {one} is in use already; rename {entry.file.name}")
+                raise ConfigError(where, f"a module called {one} is in use already", f"rename {entry.file.name}")
             sys.modules.pop(one, None)
         _finder.modules, _finder.state, _finder.before = found, state, frozenset(sys.modules)
         if _finder not in sys.meta_path:
@@ -343,13 +347,14 @@ def load(target: str, key: str) -> Any:
         reason = described(error)
         _without(set(own_folders()) - set(folders))
         forget()
-        raise ConfigError(f"{where}: cannot be imported ({reason}); correct it") from error
+        raise ConfigError(where, f"cannot be imported ({reason})", "correct it") from error
     if added := [folder for folder in own_folders() if folder not in folders]:
         _without(added)
         forget()
         raise ConfigError(
-            f"{where}: its code adds {added[0]} to sys.path, and modules there would not be part of a run's identity; "
-            f"set PYTHONPATH={added[0]} in the shell instead"
+            where,
+            f"its code adds {added[0]} to sys.path, and modules there would not be part of a run's identity",
+            f"set PYTHONPATH={added[0]} in the shell instead",
         )
     return made
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from reglab.errors import ConfigError
 from reglab.own_code import forget, modules, own_folders
+from reglab.schema.errors import ConfigError
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr")
 _CACHES = ("site-packages", "dist-packages", "__pycache__")
@@ -67,8 +67,9 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
     for name in variables:
         forget()
         raise ConfigError(
-            f"{key}: reads the environment variable {name}, which would not be part of a run's identity; give "
-            "its value as an argument of the constructor, by model.args"
+            key,
+            f"reads the environment variable {name}, which would not be part of a run's identity",
+            "give its value as an argument of the constructor, by model.args",
         )
     named = [os.path.realpath(Path(text).expanduser()) for text in paths(values)]
     code = _modules()
@@ -76,8 +77,10 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
         if file not in code and not _is_within(file, named) and not _is_apart(file):
             forget()  # a module that reads when it is imported must do so again
             raise ConfigError(
-                f"{key}: reads {_shown(file)}, whose content would not be part of a run's identity; name it in "
-                f"model.args, as in model.args={{file:{_shown(file)}}}, and open the name that the constructor receives"
+                key,
+                f"reads {_shown(file)}, whose content would not be part of a run's identity",
+                f"name it in model.args, as in model.args={{file:{_shown(file)}}}, and open the name that the "
+                "constructor receives",
             )
 
 

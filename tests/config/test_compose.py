@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from reglab.config.compose import Composer, compose
 from reglab.config.selection import is_strength
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 JOBS = [
     [],

@@ -5,7 +5,7 @@ import pytest
 from reglab.cli import prepare
 from reglab.config.check import check
 from reglab.config.command_line import idle
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 # What is typed, and what the one line must be (its beginning).
 WRONG = {

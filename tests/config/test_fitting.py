@@ -5,9 +5,9 @@ from omegaconf import OmegaConf
 
 from reglab.config.compose import Composer
 from reglab.config.fitting import check_data, check_model, check_passes
-from reglab.errors import ConfigError
 from reglab.paths import CONF
 from reglab.regularizers.base import known
+from reglab.schema.errors import ConfigError
 from reglab.training.build import build_regularizers
 
 NAMES = sorted(path.stem for path in (CONF / "regularizer").glob("*.yaml") if path.stem != "none")

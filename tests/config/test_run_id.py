@@ -1,7 +1,7 @@
 import pytest
 
 from reglab.config.run_id import check_run_id
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 
 def test_an_id_or_none_where_none_is_needed() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from reglab.config.compose import Composer
 from reglab.config.strengths import fit_strengths
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from reglab.cli import prepare
 from reglab.config.check import check
 from reglab.config.environment_variables import RECORDED, check_environment, recorded_variables
 from reglab.config.trainer_keys import REFUSED, TRAINER
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 
 def refusal(*typed: str) -> str:

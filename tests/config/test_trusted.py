@@ -7,7 +7,7 @@ import pytest
 from reglab.config.compose import compose
 from reglab.config.keys import check_keys
 from reglab.config.trusted import Typed, check_overrides, check_targets, check_typed, known, take_typed, typed
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 REFUSED = "what only the tracking store names is not run; give the class a YAML of its own in conf/"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from reglab.config.compose import parse
-from reglab.config.rules import typed
+from reglab.schema.text import quote_value
 
 TEXTS = [
     "a",
@@ -29,8 +29,8 @@ TEXTS = [
 
 @pytest.mark.parametrize("value", [*TEXTS, 3, 0.5, None, True, float("inf"), ["a b", "c,d", 1]])
 def test_it_is_the_same_value(value: Any) -> None:
-    assert parse(f"key={typed(value)}").value() == value
+    assert parse(f"key={quote_value(value)}").value() == value
 
 
 def test_plain_words_stay_plain() -> None:
-    assert typed("/data/my-table.csv") == "/data/my-table.csv"
+    assert quote_value("/data/my-table.csv") == "/data/my-table.csv"

@@ -20,8 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.command_line import check_line
 from reglab.config.compose import Composer
-from reglab.errors import ConfigError, is_printable
 from reglab.paths import CONF, PROJECT
+from reglab.schema.errors import ConfigError
+from reglab.schema.text import is_printable
 
 APPS = ("train", "study", "report", "status", "rerun", "evaluate", "export", "generate", "ui")
 GROUPS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")

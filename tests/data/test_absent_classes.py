@@ -7,7 +7,7 @@ import torch
 from reglab.data.base import TensorData
 from reglab.data.source import Source
 from reglab.data.split_column import splitter
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 N = 100
 RARE = np.where(np.arange(N) % 33 == 5, 2, np.arange(N) % 2)  # classes of 49, 48 and 3 rows

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from reglab.data import BreastCancer, Diabetes, Digits, SeedNoise
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.seeding import mix
 
 

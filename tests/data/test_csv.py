@@ -11,7 +11,7 @@ from reglab.config.compose import compose
 from reglab.config.identity import science
 from reglab.data import Csv
 from reglab.data.target import encode_target
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 N = 60
 RNG = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from reglab.data import Csv
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 N = 40
 GOOD = pd.DataFrame({"x": np.arange(N) * 0.5, "word": np.resize(["a", "b"], N), "label": np.resize(["p", "q"], N)})

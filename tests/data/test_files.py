@@ -12,7 +12,7 @@ from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 from reglab.data import Csv, Huggingface, Idx, ImageFolder, Text, tokenizer
 from reglab.data.files import check_file, check_folder, memory, stem
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 
 def refusal(path) -> str:

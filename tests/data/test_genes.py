@@ -8,7 +8,7 @@ import torch
 
 from reglab.data import Khan, Nci60
 from reglab.data.package_files import package_file, package_folder
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 AXES = {"name": "genes", "seed": 0, "split_seed": 0}
 

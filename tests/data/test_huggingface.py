@@ -14,7 +14,7 @@ from reglab.config.check import check
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 from reglab.data import Huggingface, HuggingfaceText
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from tests.data.test_image_folder import pixels
 
 NAMES = ["ant", "bee", "never"]

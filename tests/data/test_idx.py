@@ -11,7 +11,7 @@ import torch
 
 from reglab.data import Idx
 from reglab.data.idx import parsed
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 NO_FILE = "train-images-idx3-ubyte is no file of MNIST's format ("
 

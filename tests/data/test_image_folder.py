@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from reglab.data import ImageFolder
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 CLASSES = ("ant", "bee")
 

@@ -19,7 +19,7 @@ import torch
 from reglab.config.check import check
 from reglab.config.compose import Composer
 from reglab.data import Openml, openml_fetch
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from tests.data.openml_responses import API, FLOWERS, Response, save_openml
 
 URLS = {

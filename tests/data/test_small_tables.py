@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reglab.data import Csv, Huggingface
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 N = 40
 RNG = np.random.default_rng(0)

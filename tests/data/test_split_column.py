@@ -14,7 +14,7 @@ from reglab.data.base import TensorData
 from reglab.data.split_groups import Groups
 from reglab.data.split_time import Time
 from reglab.data.splits import Rows, Wish
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 N = 120
 RNG = np.random.default_rng(0)

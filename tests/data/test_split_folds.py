@@ -12,7 +12,7 @@ from reglab.config.compose import Composer
 from reglab.config.identity import config_hash, setting_hash
 from reglab.data import Csv
 from reglab.data.folds import fold_name
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.training.describe import cell
 
 N = 60

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reglab.data.splits import split
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 CLASSES = np.repeat([0, 1, 2], [50, 30, 20])
 

@@ -7,7 +7,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
 from reglab.data.standardize import Standardized, in_float32
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 TRAIN = np.arange(0, 40)
 

@@ -10,7 +10,7 @@ import torch
 from reglab.data import PythonDocs, Text
 from reglab.data.source import IGNORED
 from reglab.data.text import cut_up
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 DIGITS = "".join(str(i % 10) for i in range(100))
 

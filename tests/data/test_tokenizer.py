@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reglab.data.tokenizer import END, KINDS, UNKNOWN, characters_per_token, loaded, trained
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 TEXT = "Call me Ishmael.\r\n\tSome years ago — never mind how long…\n  naïve 日本 \U0001f600 it's\x00 over"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reglab.errors import ConfigError
 from reglab.inference.evaluation import evaluate
 from reglab.inference.trained import decoder
+from reglab.schema.errors import ConfigError
 from reglab.study.rerun import rerun
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store

@@ -11,8 +11,8 @@ from sklearn.datasets import load_diabetes
 from sklearn.metrics import balanced_accuracy_score, r2_score
 
 from reglab.config.compose import compose
-from reglab.errors import ConfigError
 from reglab.inference.evaluation import evaluate, show, track
+from reglab.schema.errors import ConfigError
 from reglab.study.rerun import figures
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store

@@ -23,11 +23,11 @@ from torch.export import ExportedProgram
 
 from reglab.config.compose import compose
 from reglab.config.trusted import Typed
-from reglab.errors import ConfigError, Diverged
 from reglab.inference.export import export
 from reglab.inference.graph import answering, graph
 from reglab.inference.rebuilt import finished, rebuilt
 from reglab.paths import PROJECT
+from reglab.schema.errors import ConfigError, Diverged
 from reglab.tracking import flavors, models, parent, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training import build

@@ -8,10 +8,10 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from reglab.data.tokenizer import END, trained
-from reglab.errors import ConfigError
 from reglab.inference.generation import Choice, Writer, encoded, generated, text_of
 from reglab.models.llama import Llama
 from reglab.regularizers import ResidualDropout
+from reglab.schema.errors import ConfigError
 
 TOKENS = 30
 PROMPTS = torch.randint(1, TOKENS, (2, 5), generator=torch.Generator().manual_seed(3))

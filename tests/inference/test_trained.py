@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 from reglab.config.compose import compose
-from reglab.errors import ConfigError
 from reglab.inference.answer import answer
 from reglab.inference.best import best_decoder, best_run
 from reglab.inference.generation import Choice, encoded, generated, text_of
 from reglab.inference.passes import passes
 from reglab.inference.trained import decoder
 from reglab.paths import PROJECT
+from reglab.schema.errors import ConfigError
 from reglab.tracking import artifacts
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run

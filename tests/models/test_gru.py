@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from reglab.errors import ConfigError
 from reglab.models import GRU
 from reglab.regularizers import Dropout
+from reglab.schema.errors import ConfigError
 
 
 def test_its_layers_are_those_of_one_gru() -> None:

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 from reglab.config.trusted import Typed
-from reglab.errors import ConfigError
 from reglab.inference.trained import decoder
 from reglab.models.hf_causal_lm import HFCausalLM
 from reglab.regularizers import LoraDropout
+from reglab.schema.errors import ConfigError
 from reglab.tracking import artifacts
 from reglab.tracking.store import open_store
 from reglab.training.run import run

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from reglab.errors import ConfigError
 from reglab.models import CNN, MLP, Linear, ResidualCNN
 from reglab.models.layers import ACTIVATIONS, NORMS
+from reglab.schema.errors import ConfigError
 
 SIGNALS = [(1, 40), (1, 8, 8), (3, 28, 20)]
 

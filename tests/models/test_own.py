@@ -14,10 +14,10 @@ from reglab.config.identity import config_hash
 from reglab.config.trusted import Typed, take_typed
 from reglab.data import SpokenDigits
 from reglab.data.source import Source
-from reglab.errors import ConfigError
 from reglab.inference.rebuilt import Rebuilt, finished, rebuilt
 from reglab.models.own import Own
 from reglab.models.padding import unpadded
+from reglab.schema.errors import ConfigError
 from reglab.study.rerun import rerun
 from reglab.tracking import queries
 from reglab.tracking.store import open_store

@@ -12,9 +12,9 @@ from reglab.config.code import code_of
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 from reglab.config.trusted import Typed, take_typed
-from reglab.errors import ConfigError
+from reglab.execution.attempt import attempt
 from reglab.models.own import Own
-from reglab.study.job import attempt
+from reglab.schema.errors import ConfigError
 from reglab.tracking import queries
 from reglab.tracking.run import _one_line
 from reglab.tracking.store import open_store

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.models import CNN, GRU, TransformerEncoder
 from reglab.models.padding import last_real, mean_of_real, unpadded
+from reglab.schema.errors import ConfigError
 
 LENGTHS = [7, 3, 12, 1]
 CHANNELS, LONGEST = 2, 12

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from transformers import ResNetConfig, ResNetModel
 
-from reglab.errors import ConfigError
 from reglab.models import ResNet
 from reglab.regularizers import StochasticDepth
+from reglab.schema.errors import ConfigError
 
 
 def test_resnet_18_has_as_many_weights_as_in_the_paper() -> None:

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from reglab.errors import ConfigError
 from reglab.models import TransformerEncoder
 from reglab.models.tokens import ImageTokens
 from reglab.regularizers import AttentionDropout, Dropout, FeedForwardDropout, ResidualDropout, StochasticDepth
+from reglab.schema.errors import ConfigError
 
 SHAPES = [(5,), (3, 9), (2, 8, 12)]
 

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, kl_divergence
 
-from reglab.errors import ConfigError
 from reglab.models import Linear
 from reglab.regularizers import ActivityKL, ActivityL1, Dropout, Regularizer, Step
 from reglab.regularizers.activity_kl import activity_divergence
 from reglab.regularizers.activity_l1 import absolute_activity
+from reglab.schema.errors import ConfigError
 from reglab.tasks import Regression
 from reglab.training.fit import Fit
 from tests.regularizers.steps import batch_of, fit_of, network, task_of, train

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader
 
-from reglab.errors import ConfigError
 from reglab.regularizers import EMA, SWA, Dropout, Regularizer
 from reglab.regularizers._averaging import Averaging
 from reglab.regularizers._norms import recompute_statistics, running_statistics
+from reglab.schema.errors import ConfigError
 from reglab.training.trainer import make_trainer
 from tests.regularizers.lightning_runs import Shuffled, fitted
 from tests.regularizers.steps import batch_of, network, same_state

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from reglab.errors import ConfigError
 from reglab.models import CNN
 from reglab.regularizers import (
     L1,
@@ -19,6 +18,7 @@ from reglab.regularizers import (
     penalized,
 )
 from reglab.regularizers.base import ABOVE_0, BELOW_1, snake
+from reglab.schema.errors import ConfigError
 from tests.regularizers.steps import batch_of, network, task_of
 
 

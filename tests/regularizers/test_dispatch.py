@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers import L1, SAM, WeightDecay
 from reglab.regularizers._dispatch import Dispatch, effective_rates
+from reglab.schema.errors import ConfigError
 
 
 class Halved(WeightDecay):

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from reglab.errors import ConfigError
 from reglab.models import CNN, MLP
 from reglab.regularizers import DropBlock
 from reglab.regularizers.drop_block import thinned_blocks
+from reglab.schema.errors import ConfigError
 
 
 @pytest.mark.parametrize(("positions", "block_size"), [((4,), 1), ((4,), 2), ((3,), 7), ((2, 2), 2), ((1, 4), 3)])

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from reglab.errors import ConfigError
 from reglab.models import CNN, Linear
 from reglab.regularizers import Dropout
 from reglab.regularizers.dropout import dropped, thinned
+from reglab.schema.errors import ConfigError
 from reglab.tasks import Regression
 from reglab.training.fit import Fit
 from tests.regularizers.steps import batch_of, network, same_state, task_of

@@ -10,9 +10,9 @@ from mlflow import MlflowClient
 from rich.progress import Progress
 from torch.utils.data import DataLoader
 
-from reglab.errors import ConfigError, Diverged
 from reglab.models import Linear
 from reglab.regularizers import EMA, EarlyStopping
+from reglab.schema.errors import ConfigError, Diverged
 from reglab.training.callbacks import EpochBar, Watch
 from reglab.training.module import Figures, Module
 from reglab.training.run import run

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from reglab.errors import ConfigError
 from reglab.models import Linear
 from reglab.regularizers import L2, ActivityL1, Adversarial, Dropout, InputNoise, Jacobian, Mixup, Regularizer
 from reglab.regularizers.jacobian import squared_jacobian
+from reglab.schema.errors import ConfigError
 from tests.regularizers.steps import CLASSES, FEATURES, batch_of, fit_of, network, task_of, train
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from transformers.pytorch_utils import Conv1D
 
-from reglab.errors import ConfigError
 from reglab.regularizers import GroupLasso, MaxNorm, NuclearNorm, Orthogonal, SpectralNorm, penalized
 from reglab.regularizers._layouts import UnitWise
 from reglab.regularizers.base import known
+from reglab.schema.errors import ConfigError
 
 METHODS: list[Callable[[], UnitWise]] = [
     lambda: MaxNorm(0.9),

@@ -6,9 +6,9 @@ import pytorch_optimizer
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers import Lookahead
 from reglab.regularizers.lookahead import toward
+from reglab.schema.errors import ConfigError
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reglab.errors import ConfigError
 from reglab.regularizers import DropConnect, Dropout, Flooding, LabelSmoothing, Mixup, RDrop
 from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers.r_drop import disagreement
+from reglab.schema.errors import ConfigError
 from reglab.training.build import build_regularizers
 from tests.regularizers.steps import batch_of, fit_of, network, task_of, train
 

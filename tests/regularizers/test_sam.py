@@ -6,10 +6,10 @@ import pytorch_optimizer
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers import SAM, Dropout
 from reglab.regularizers._norms import kept_statistics
 from reglab.regularizers.sam import SharpnessAware, ascent
+from reglab.schema.errors import ConfigError
 from reglab.training.module import Module
 from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train

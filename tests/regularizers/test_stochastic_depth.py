@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from reglab.errors import ConfigError
 from reglab.models import CNN, ResidualCNN
 from reglab.regularizers import StochasticDepth
 from reglab.regularizers.stochastic_depth import dropped_branch
+from reglab.schema.errors import ConfigError
 
 
 def test_all_or_nothing_of_each_example_with_the_mean_kept(double: None) -> None:

@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from reglab.errors import ConfigError
 from reglab.models import MLP
 from reglab.regularizers import SWA, MaxNorm, penalized
 from reglab.regularizers._schedules import early
 from reglab.regularizers.swa import LateAverage, skipped
+from reglab.schema.errors import ConfigError
 from reglab.training.build import build_data
 from reglab.training.callbacks import Strengths
 from reglab.training.module import Module

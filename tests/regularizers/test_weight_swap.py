@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from reglab.errors import ConfigError
 from reglab.regularizers import DropConnect, Regularizer, WeightNoise
 from reglab.regularizers._swapped_weights import WeightSwap
+from reglab.schema.errors import ConfigError
 from tests.regularizers.steps import batch_of, network, same_state
 from tests.regularizers.swaps import attached
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from reglab.config.compose import compose
-from reglab.errors import InProgress
 from reglab.paths import PROJECT
+from reglab.schema.errors import InProgress
 from reglab.tracking import queries
 from reglab.training.run import run
 from tests.processes import Process

@@ -5,7 +5,7 @@ import pytest
 from reglab.cli import prepare
 from reglab.config.compose import Composer
 from reglab.config.selection import opened
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.study.definition import check_options
 from reglab.study.search.space import Choice, Range
 from reglab.study.shared import held_fixed

@@ -5,9 +5,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from reglab.config.compose import Composer
-from reglab.errors import ConfigError
-from reglab.study.jobs import Job, combinations, expand, parse
-from reglab.study.plan import as_child, as_overrides, make_plan
+from reglab.execution.expand import Job, combinations, expand, parse
+from reglab.execution.plan import as_child, as_overrides, make_plan
+from reglab.schema.errors import ConfigError
 from tests.study.sweeps import composed
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reglab.cli import report
-from reglab.errors import StoreLost
+from reglab.schema.errors import StoreLost
 from reglab.stopping import Stopped
 from reglab.study.ending import closing
 from reglab.tracking import parent, queries

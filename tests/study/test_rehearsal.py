@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from reglab.config.identity import config_hash
-from reglab.errors import ConfigError
-from reglab.study.jobs import Job
-from reglab.study.rehearsal import rehearse, rehearse_jobs
-from reglab.study.report.tasks import split
+from reglab.execution.expand import Job
+from reglab.execution.preflight import rehearse, rehearse_jobs
+from reglab.report.tasks import split
+from reglab.schema.errors import ConfigError
 from reglab.tracking import queries
 from reglab.training import describe
 from tests.conftest import Compose

@@ -7,10 +7,10 @@ import pytest
 from mlflow.entities import Metric
 
 from reglab.config.compose import compose
-from reglab.errors import ConfigError, Diverged
 from reglab.paths import CONF
+from reglab.report.counted import count
+from reglab.schema.errors import ConfigError, Diverged
 from reglab.study.compare import compare
-from reglab.study.report.counted import count
 from reglab.study.rerun import figures, rerun
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from reglab.config.trusted import Typed
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.study.rerun import rerun
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store

@@ -9,8 +9,8 @@ import pytest
 
 from reglab.config.compose import Composer
 from reglab.config.identity import config_hash
-from reglab.study.job import Outcome, Place
-from reglab.study.launch import Launch
+from reglab.execution.attempt import Outcome, Place
+from reglab.execution.launchers import Launch
 from tests.study.sweeps import children, composed, places
 
 RUN = ["data=digits", "model=residual_cnn", "trainer.max_epochs=1", "data.train_size=50", "tracking.weights=none"]

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from reglab.errors import ConfigError
 from reglab.paths import PROJECT
+from reglab.schema.errors import ConfigError
 from reglab.study.status import cells, overview, show, summary
 from reglab.tracking import parent
 from reglab.tracking.run import TrackedRun

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reglab.config.compose import Composer
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.study.compare import compare
 from reglab.tracking import artifacts, parent, queries
 from tests.conftest import fresh_store

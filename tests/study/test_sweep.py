@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.tracking import owner, queries
 from reglab.tracking import parent as parents
 from reglab.tracking.environment import git_commit

@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from reglab.config.compose import compose
-from reglab.study import waiting
-from reglab.study.job import Outcome
-from reglab.study.plan import Plan
+from reglab.execution import waiting
+from reglab.execution.attempt import Outcome
+from reglab.execution.plan import Plan
 from reglab.tracking.store import open_store
 from tests.tracking.test_heartbeat import ELSEWHERE, before, waited
 from tests.tracking.test_queries import add

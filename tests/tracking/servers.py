@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.tracking.uri import resolve
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from reglab import deadlines
 from reglab.cli import report
-from reglab.errors import ConfigError, StoreLost
+from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import end_at_second_signal, stoppable
 from reglab.tracking import artifacts, closing, flavors, models, parent, queries
 from reglab.tracking.link import run_link

@@ -12,7 +12,7 @@ import pytest
 from mlflow.entities import Metric, Param
 
 from reglab.config.compose import Composer
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.study.compare import compare
 from reglab.study.status import show
 from reglab.tracking import artifacts, owner, parent, queries, view

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from reglab.errors import ConfigError, StoreLost
+from reglab.schema.errors import ConfigError, StoreLost
 from reglab.tracking import artifacts, client, locks, parent, queries, reachable
 from reglab.tracking.existing import existing
 from reglab.tracking.run import TrackedRun

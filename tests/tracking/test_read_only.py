@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from reglab.config.compose import Composer
-from reglab.errors import ConfigError
 from reglab.inference.answer import answer
+from reglab.schema.errors import ConfigError
 from reglab.study.compare import compare
 from reglab.study.status import show
 from reglab.tracking import browse, parent, queries

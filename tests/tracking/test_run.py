@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reglab.errors import ConfigError, Diverged
+from reglab.schema.errors import ConfigError, Diverged
 from reglab.stopping import Stopped, stoppable
 from reglab.tracking import artifacts, queries
 from reglab.tracking.closing import signals_held

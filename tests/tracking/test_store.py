@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reglab.errors import ConfigError, StoreLost
+from reglab.schema.errors import ConfigError, StoreLost
 from reglab.tracking import client, database, locks
 from reglab.tracking.existing import existing
 from reglab.tracking.run import TrackedRun

@@ -15,8 +15,8 @@ import pytest
 from mlflow.entities import Metric, Param
 
 from reglab.config.compose import compose
-from reglab.errors import ConfigError
 from reglab.paths import PROJECT
+from reglab.schema.errors import ConfigError
 from reglab.tracking import browse
 from reglab.tracking.store import Store, open_store
 from tests.conftest import fresh_store

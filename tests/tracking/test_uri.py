@@ -16,9 +16,9 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import make_url
 
-from reglab.errors import ConfigError, StoreLost
 from reglab.masking import mask_uri
 from reglab.paths import PROJECT
+from reglab.schema.errors import ConfigError, StoreLost
 from reglab.tracking import client
 from reglab.tracking.uri import Place, local_folder, locate, own_folder, resolve
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reglab.errors import ConfigError
 from reglab.regularizers import (
     L1,
     L2,
@@ -32,6 +31,7 @@ from reglab.regularizers import (
     in_order,
 )
 from reglab.regularizers._hooks import attached
+from reglab.schema.errors import ConfigError
 from reglab.tasks import Classification
 from reglab.training.fit import Fit
 from reglab.training.guard import UnmeasurableError, check_effects, step_of

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
-from reglab.study.rehearsal import rehearse
+from reglab.execution.preflight import rehearse
+from reglab.schema.errors import ConfigError
 from reglab.tracking import queries
 from reglab.tracking.store import open_store
 from reglab.training.build import build_data, build_model, build_task, check_effects, remarked

@@ -8,8 +8,8 @@ from mlflow import MlflowClient
 from torch import Tensor
 
 from reglab.data.batches import Batches
-from reglab.errors import ConfigError
 from reglab.regularizers import SAM, Adversarial, Jacobian, RDrop, Regularizer
+from reglab.schema.errors import ConfigError
 from reglab.tasks import Classification
 from reglab.training.build import build_data, build_model
 from reglab.training.effects import effects

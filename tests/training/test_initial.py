@@ -10,7 +10,7 @@ import torch
 from mlflow import MlflowClient
 
 from reglab.config.trusted import Typed
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.seeding import restored_generators, seeded
 from reglab.study.rerun import rerun
 from reglab.training.build import build_data, build_model

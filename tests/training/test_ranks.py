@@ -9,7 +9,7 @@ import pytest
 import torch
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, SingleDeviceStrategy
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.training.ranks import check_strategy
 
 

@@ -12,10 +12,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import reglab
 from reglab import L1, L2, SAM, Dropout, Flooding, LabelSmoothing, MaxNorm, Mixup, Regularize, WeightDecay
-from reglab.errors import ConfigError
 from reglab.regularizers import DropConnect, Regularizer
 from reglab.regularizers.activity_l1 import ActivityL1
 from reglab.regularizers.ema import EMA
+from reglab.schema.errors import ConfigError
 
 
 class Foreign(pl.LightningModule):

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy
 
 from reglab import L2, SAM, Dropout, MaxNorm, Regularize
-from reglab.errors import ConfigError
 from reglab.regularizers import DropConnect, GradientClipping, GradientNoise, Orthogonal, Regularizer, SpectralNorm
+from reglab.schema.errors import ConfigError
 from reglab.training import regularize
 from reglab.training.modes import parts_in_eval
 

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from reglab import L1, L2SP, SAM, DropConnect, Dropout, Lookahead, MaxNorm, Orthogonal, Regularize, WeightDecay
-from reglab.errors import ConfigError
 from reglab.regularizers import ElasticNet, NuclearNorm, Regularizer, SpectralNorm
+from reglab.schema.errors import ConfigError
 from tests.training.test_regularize import Foreign, trained, weights
 
 

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, mean_squared_error, r2_score
 
-from reglab.errors import ConfigError, Diverged
 from reglab.models import MLP, Linear
+from reglab.schema.errors import ConfigError, Diverged
 from reglab.training.build import build_data
 from reglab.training.describe import tags
 from reglab.training.run import run

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from reglab.config.compose import compose
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.training.build import sized_model
 
 HUGE = 999_999_999

@@ -16,12 +16,12 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
 from reglab import Regularize
-from reglab.errors import ConfigError
 from reglab.regularizers import DropConnect
 from reglab.regularizers._dispatch import Dispatch, effective_rates
 from reglab.regularizers._order import in_order
 from reglab.regularizers.ema import newest_share
 from reglab.regularizers.swa import skipped
+from reglab.schema.errors import ConfigError
 from reglab.seeding import mix
 from reglab.training.fit import Fit
 from reglab.training.module import Module

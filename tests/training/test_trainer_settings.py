@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.tracking.queries import get
 from reglab.tracking.store import open_store
 from reglab.training.build import build_data

@@ -14,13 +14,10 @@ from reglab.config.environment_variables import check_environment
 from reglab.config.explain import explain
 from reglab.config.fitting import check_accumulation, check_data, check_model, check_passes, in_conflict, kind
 from reglab.config.keys import check_sections
-from reglab.config.metrics import check_choice
 from reglab.config.order import strategy
-from reglab.config.rules import CLASS, TRAIN, apply, as_float32, label, or_null, shown, strength
 from reglab.config.schedules import check_schedule
 from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
-from reglab.config.suggest import did_you_mean, no_value, not_in_strategy
 from reglab.config.trainer_keys import REFUSED, TRAINER, check_optimizer, check_scheduler, check_trainer
 from reglab.data import hub
 from reglab.data.axes import check_axes, check_split_column, only_classes
@@ -28,9 +25,13 @@ from reglab.data.files import SUFFIXES, check_file, check_folder
 from reglab.data.folds import check_folds
 from reglab.data.openml_name import check_openml
 from reglab.data.package_files import package_folder
-from reglab.errors import ConfigError
 from reglab.own_code import source_file
 from reglab.paths import CONF
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.metrics import check_choice
+from reglab.schema.rules import CLASS, TRAIN, apply, as_float32, label, or_null, strength
+from reglab.schema.suggest import did_you_mean, no_value, not_in_strategy
+from reglab.schema.text import format_value
 from reglab.tracking.uri import resolve
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
@@ -112,7 +113,7 @@ def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
         fixed = {option: names[option]} if option in names else {o: n for o, n in names.items() if n[0] == target}
         if fixed and plain[section]["name"] not in {name for _, name in fixed.values()}:
             options = " or ".join(f"{section}={option}" for option in fixed)
-            raise ConfigError(f"{override}: the name of {options} is fixed; leave it out")
+            raise ConfigError(override, f"the name of {options} is fixed", "leave it out")
 
 
 @functools.cache
@@ -147,22 +148,22 @@ def _complete(plain: Mapping[str, Any]) -> None:
     check_sections(TRAIN, {key: plain[key] for key in plain if key not in _SECTIONS or plain[key] is not None})
     for section in _SECTIONS:
         if not isinstance(plain.get(section), dict):
-            raise ConfigError(f"{section}: missing; choose one of conf/{section}, as in {section}={_EXAMPLE[section]}")
+            raise ConfigError(section, "missing", f"choose one of conf/{section}, as in {section}={_EXAMPLE[section]}")
     for key in plain:
         if key not in _TOP:
             remedy = "; studies are run by make study" if key == "study" else "; leave it out"
-            raise ConfigError(f"{key}: no such key{did_you_mean(key, _TOP) or remedy}")
+            raise ConfigError(key, f"no such key{did_you_mean(key, _TOP) or remedy}")
     for key in _NEEDED:
         section, _, inner = key.partition(".")
         if section not in plain or (inner and inner not in plain[section]):
-            raise ConfigError(f"{key}: missing; leave out ~{key}")
+            raise ConfigError(key, "missing", f"leave out ~{key}")
     for section in ("report", "sweep"):
         _refuse_unknown(section, plain[section], {key.partition(".")[2] for key in TRAIN if key.startswith(section)})
     for section in ("data", "model", "optimizer"):
         if not plain[section].get("_target_"):
-            raise ConfigError(f"{section}._target_: missing; it names the class to use")
+            raise ConfigError(f"{section}._target_", "missing", "it names the class to use")
     if "lr" not in plain["optimizer"]:
-        raise ConfigError("optimizer.lr: missing; add +optimizer.lr=1e-3")
+        raise ConfigError("optimizer.lr", "missing", "add +optimizer.lr=1e-3")
     _known_keys("data", plain["data"])
     _known_keys("model", plain["model"], given={"input_shape", "outputs", "padded"})
     _known_keys("optimizer", plain["optimizer"], given={"params"})
@@ -186,7 +187,7 @@ def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> Non
         if key not in known:
             keys = ", ".join(sorted(known - _NOT_PASSED))
             hint = did_you_mean(key, known) or (f" (keys of {where}: {keys})" if keys else "; leave it out")
-            raise ConfigError(f"{where}.{key}: no such key{hint}")
+            raise ConfigError(f"{where}.{key}", f"no such key{hint}")
 
 
 def _data(data: Mapping[str, Any]) -> None:
@@ -207,7 +208,7 @@ def _data(data: Mapping[str, Any]) -> None:
     or_null(label(), "that of the file").check("data.name", data.get("name"))
     tells_target = from_hub or "path" not in data  # by its name
     if "target" in data and data["target"] in (None, "") and not tells_target:
-        raise ConfigError("data.target=null: name the column to predict, as in data.target=COLUMN")
+        raise ConfigError(Setting("data.target", None), "name the column to predict, as in data.target=COLUMN")
     check_split_column(data.get("split_column"), data.get("split_by"), data.get("target"))
     check_folds(*(data.get(key) for key in ("split_by", "test_fold", "val_fold", "test_fraction")))
     if kind(data) in ("regression", "language modeling") and data.get("label_noise"):
@@ -226,10 +227,12 @@ def _precision(trainer: Mapping[str, Any]) -> None:
     precision = trainer.get("precision")
     if str(precision).startswith("bf16") and precision != "bf16-mixed":
         raise ConfigError(
-            f"trainer.precision={precision}: its 8 significant bits lose small strengths and steps; use bf16-mixed"
+            Setting("trainer.precision", precision),
+            "its 8 significant bits lose small strengths and steps",
+            "use bf16-mixed",
         )
     if precision == "16-mixed" and trainer.get("accelerator") == "cpu":
-        raise ConfigError("trainer.precision=16-mixed: is for GPUs; use bf16-mixed, or trainer=gpu")
+        raise ConfigError(Setting("trainer.precision", "16-mixed"), "is for GPUs", "use bf16-mixed, or trainer=gpu")
 
 
 def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
@@ -239,9 +242,11 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         if name.startswith("_"):
             continue
         if not isinstance(node, Mapping):
-            raise ConfigError(no_value(f"regularizer.{name}={shown(node)}", name))
+            raise ConfigError(no_value(f"regularizer.{name}={format_value(node)}", name))
         if name not in chosen:
-            given = next((f"regularizer.{name}.{k}={shown(v)}" for k, v in (node or {}).items()), f"regularizer.{name}")
+            given = next(
+                (f"regularizer.{name}.{k}={format_value(v)}" for k, v in (node or {}).items()), f"regularizer.{name}"
+            )
             raise ConfigError(not_in_strategy(given, f"the strategy is {strategy(cfg)}", name))
         CLASS.check(f"regularizer.{name}._target_", node["_target_"])
         _known_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
@@ -264,11 +269,11 @@ def _strengths(name: str, node: Mapping[str, Any]) -> None:
     for key in set(rules) & set(node):
         here = f"regularizer.{name}.{key}"
         if node[key] in (".inf", "-.inf"):
-            raise ConfigError(f"{here}={node[key]}: on the command line infinity is inf")
+            raise ConfigError(Setting(here, node[key]), "on the command line infinity is inf")
         rules[key].check(here, node[key])
         stored = as_float32(node[key])
         if not rules[key].fits(stored) or (stored == 0 and node[key] != 0):
-            raise ConfigError(f"{here}={node[key]}: is {stored:g} as a float32, and must be {rules[key].must}")
+            raise ConfigError(Setting(here, node[key]), f"is {stored:g} as a float32, and must be {rules[key].must}")
     check_schedule(name, node, rules, off)
 
 

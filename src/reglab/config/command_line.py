@@ -10,10 +10,10 @@ from hydra.errors import HydraException
 
 from reglab.config.compose import parse
 from reglab.config.keys import APPS
-from reglab.config.rules import typed as typed_as
-from reglab.config.suggest import nearest, no_such_option
-from reglab.errors import ConfigError, one_line
 from reglab.paths import CONF
+from reglab.schema.errors import ConfigError
+from reglab.schema.suggest import nearest, no_such_option
+from reglab.schema.text import one_line, quote_value
 
 SET_BY_A_SWEEP = tuple(f"tracking.{key}" for key in ("parent", "phase", "sweep", "study", "tuned", "rerun_of"))
 # Without report.dir: scripts may pass it with each command.
@@ -47,26 +47,26 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
     for typed, override in parsed:
         key = override.key_or_group
         if override.value() == "???":
-            raise ConfigError(f"{typed}: a value must be given, as in {key}=VALUE")
+            raise ConfigError(typed, f"a value must be given, as in {key}=VALUE")
         _refuse_several(typed, override, folder)
         if key.split("@")[0] in SET_BY_A_SWEEP:
-            raise ConfigError(f"{typed}: sweeps, studies and reruns set {key} themselves; leave it out")
+            raise ConfigError(typed, f"sweeps, studies and reruns set {key} themselves", "leave it out")
         if key.startswith("hydra.") and key.split(".")[1] not in HydraConf.__dataclass_fields__:
-            raise ConfigError(f"{typed}: Hydra has no such key; leave it out (--hydra-help)")
+            raise ConfigError(typed, "Hydra has no such key", "leave it out (--hydra-help)")
         if key == "hydra.launcher.n_jobs" and "workers" in given:
-            raise ConfigError(f"{typed}: workers is typed too and takes precedence; leave out one")
+            raise ConfigError(typed, "workers is typed too and takes precedence", "leave out one")
         if key.startswith(_SET_BY_HYDRA):
-            raise ConfigError(f"{typed}: Hydra sets it from the command line (-m starts a sweep); leave it out")
+            raise ConfigError(typed, "Hydra sets it from the command line (-m starts a sweep)", "leave it out")
         if key.startswith("hydra.job.env_"):
-            raise ConfigError(f"{typed}: would be set after the checks, and not be tracked; set variables in the shell")
+            raise ConfigError(typed, "would be set after the checks, and not be tracked", "set variables in the shell")
         if key.startswith("regularizer._"):
             where = key.removeprefix("regularizer._space_.")
-            raise ConfigError(f"{typed}: ranges are searched by studies; set study.space.regularizer.{where}")
+            raise ConfigError(typed, "ranges are searched by studies", f"set study.space.regularizer.{where}")
         section, _, inner = key.partition(".")
         deleted = override.type == OverrideType.DEL and inner and section in _CLASSES
         if app == "train" and deleted and section not in others:
             raise ConfigError(
-                f"{typed}: would use the default of the class, which the config does not show; set {key}=VALUE"
+                typed, "would use the default of the class, which the config does not show", f"set {key}=VALUE"
             )
         if app in APPS:
             _refuse_deleted(typed, override)
@@ -91,7 +91,7 @@ def _leaves(key: str, node: Mapping[Any, Any]) -> Iterator[str]:
         if isinstance(value, Mapping) and value:
             yield from _leaves(f"{key}.{name}", value)
         else:
-            yield f"{key}.{name}={typed_as(value)}"
+            yield f"{key}.{name}={quote_value(value)}"
 
 
 def replaced(overrides: Sequence[str]) -> list[str]:
@@ -132,9 +132,9 @@ def check_mode(overrides: Sequence[str], app: str, *, multirun: bool) -> None:
     for typed in overrides:
         key = override.key_or_group if (override := _parsed(typed)) is not None else ""
         if not multirun and key.startswith(of_sweeps):
-            raise ConfigError(f"{typed}: has an effect only in sweeps; {remedy}")
+            raise ConfigError(typed, "has an effect only in sweeps", remedy)
         if multirun and key.startswith("hydra.run."):
-            raise ConfigError(f"{typed}: has an effect only in a single run; leave it out (of sweeps: hydra.sweep.dir)")
+            raise ConfigError(typed, "has an effect only in a single run", "leave it out (of sweeps: hydra.sweep.dir)")
 
 
 def _parsed(override: str) -> Override | None:
@@ -158,11 +158,11 @@ def _refuse_several(typed: str, override: Override, folder: Path) -> None:
         if group not in _SEVERAL:
             several = ",".join(names)
             remedy = f"; in a sweep (-m) several are {group}={several}" if len(names) > 1 else f": {group}={several}"
-            raise ConfigError(f"{typed}: must be one option, not a list{remedy}")
+            raise ConfigError(typed, f"must be one option, not a list{remedy}")
         if not all(isinstance(name, str) for name in value):
-            raise ConfigError(f"{typed}: must be a name, or a list of names as in {group}=[dropout,l2]")
+            raise ConfigError(typed, f"must be a name, or a list of names as in {group}=[dropout,l2]")
         if doubled := next((name for name in names if names.count(name) > 1), None):
-            raise ConfigError(f"{typed}: names {doubled} twice; leave one out")
+            raise ConfigError(typed, f"names {doubled} twice", "leave one out")
 
 
 def _values(override: Override) -> Iterator[object]:
@@ -176,14 +176,14 @@ def _values(override: Override) -> Iterator[object]:
 def _refuse_deleted(typed: str, override: Override) -> None:
     key = override.key_or_group
     if override.type == OverrideType.DEL and not key.startswith(("hydra", "study.common", "study.space")):
-        raise ConfigError(f"{typed}: {key} is needed; leave this out")
+        raise ConfigError(typed, f"{key} is needed", "leave this out")
 
 
 def _refuse_of_others(typed: str, key: str, app: str) -> None:
     """Refuse keys of a shared section that this app never reads."""
     own = APPS[app]
     if app == "generate" and key.startswith("data."):
-        raise ConfigError(f"{typed}: generate reads no data, and the run keeps its tokenizer; leave it out")
+        raise ConfigError(typed, "generate reads no data, and the run keeps its tokenizer", "leave it out")
     if key.startswith("tracking.") and key not in own:
         here = [one.partition(".")[2] for one in own if one.startswith("tracking.")]
         near = nearest(key.partition(".")[2], here)

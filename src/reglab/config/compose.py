@@ -15,8 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from reglab.config.explain import explain, is_config_error
 from reglab.config.raw import raw
 from reglab.config.selection import selected, tidy
-from reglab.errors import ConfigError
 from reglab.paths import CONF
+from reglab.schema.errors import ConfigError
 
 
 @functools.lru_cache(maxsize=4096)

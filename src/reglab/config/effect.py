@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.source import Unknown, declared
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.tracking.uri import locate
 
 Plain = Mapping[str, Any]
@@ -34,7 +34,7 @@ def check_effect(app: str, overrides: Sequence[str], cfg: DictConfig) -> None:
         plain = OmegaConf.to_container(cfg, resolve=True)
         assert isinstance(plain, dict)
         if reason := rules[key](plain):  # type: ignore[arg-type]
-            raise ConfigError(f"{override}: {reason}")
+            raise ConfigError(override, reason)
 
 
 def _unless(has_effect: Callable[[Plain], Any], reason: str) -> Reason:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 
 from reglab.config.trainer_keys import TRAINER
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 TRAINER_PREFIX = "PL_TRAINER_"
 
@@ -58,16 +58,18 @@ def check_environment(environment: Mapping[str, str] | None = None) -> None:
             key = name.removeprefix(TRAINER_PREFIX).lower()
             instead = f", and set trainer.{key} where you mean it" if key in TRAINER else ""
             raise ConfigError(
-                f"{name}={value}: an environment variable that Lightning takes for trainer.{key}, past the config; "
-                f"unset it{instead}"
+                Setting(name, value),
+                f"an environment variable that Lightning takes for trainer.{key}, past the config",
+                f"unset it{instead}",
             )
         if name in _LESS_PRECISION and value.upper() not in _LESS_PRECISION[name]:
-            raise ConfigError(f"{name}={value}: lowers the precision of float32, past the config; unset it")
+            raise ConfigError(Setting(name, value), "lowers the precision of float32, past the config", "unset it")
     processes = variables.get("WORLD_SIZE", "1")
     if "RANK" in variables and processes.isdecimal() and int(processes) > 1:
         raise ConfigError(
-            f"WORLD_SIZE={processes}: a run trains in one process, and each of these would train it; start it once, "
-            "without torchrun (workers=N trains N runs of a sweep at once)"
+            Setting("WORLD_SIZE", processes),
+            "a run trains in one process, and each of these would train it",
+            "start it once, without torchrun (workers=N trains N runs of a sweep at once)",
         )
 
 

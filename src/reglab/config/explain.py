@@ -13,8 +13,8 @@ from reglab.config.help import listed_keys
 from reglab.config.order import strategy
 from reglab.config.raw import raw
 from reglab.config.selection import is_strength
-from reglab.config.suggest import did_you_mean, nearest, no_such_option, no_value, not_in_strategy
 from reglab.paths import CONF
+from reglab.schema.suggest import did_you_mean, nearest, no_such_option, no_value, not_in_strategy
 
 
 def explain(error: Exception, overrides: Sequence[str] = (), config_name: str = "train", folder: Path = CONF) -> str:
@@ -115,7 +115,7 @@ def _unknown_key(key: str, overrides: Sequence[str], config_name: str, folder: P
 def _pipelines_with(key: str, config_name: str) -> str:
     """Return the commands of other pipelines that have the key or, if none has, its section."""
     from reglab.config.keys import APPS  # which imports this module
-    from reglab.config.rules import TRAIN
+    from reglab.schema.rules import TRAIN
 
     apps: dict[str, Iterable[str]] = {"train": [*TRAIN, "trainer.", "regularizer."], **APPS}
     having = [app for app, keys in apps.items() if key in keys]

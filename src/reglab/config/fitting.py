@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reglab.config.source import Unknown, declared, parameters
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
 
@@ -33,11 +33,12 @@ def check_data(key: str, node: Mapping[str, Any], data: Mapping[str, Any], remed
     name = data.get("name") or "this data"
     task, kinds = kind(data), _said(node, "kinds")
     if task and kinds and task not in kinds:
-        raise ConfigError(f"{key}: is for {' and '.join(kinds)}, and {name} is a {task} task; {remedy}")
+        raise ConfigError(key, f"is for {' and '.join(kinds)}, and {name} is a {task} task", remedy)
     if data.get("val_fraction") == 0 and _said(node, "watches"):
         raise ConfigError(
-            f"{key}: acts on val/loss, and data.val_fraction=0 leaves no validation rows; "
-            "raise it, as in data.val_fraction=0.2"
+            key,
+            "acts on val/loss, and data.val_fraction=0 leaves no validation rows",
+            "raise it, as in data.val_fraction=0.2",
         )
     if _said(data, "padded"):
         if _said(node, "counts_places"):
@@ -92,8 +93,9 @@ def check_model(name: str, node: Mapping[str, Any], model: Mapping[str, Any]) ->
     activation = _said(node, "activation")
     if activation and model.get("activation", activation) != activation:
         raise ConfigError(
-            f"regularizer={name}: is for {activation}, and this model has {model['activation']}; "
-            f"set model.activation={activation}"
+            Setting("regularizer", name),
+            f"is for {activation}, and this model has {model['activation']}",
+            f"set model.activation={activation}",
         )
 
 

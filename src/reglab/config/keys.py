@@ -7,7 +7,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.explain import explain
-from reglab.config.rules import (
+from reglab.config.trainer_keys import TRAINER
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.rules import (
     METRICS,
     PATH,
     SEED,
@@ -26,9 +28,7 @@ from reglab.config.rules import (
     text,
     whole,
 )
-from reglab.config.suggest import did_you_mean
-from reglab.config.trainer_keys import TRAINER
-from reglab.errors import ConfigError
+from reglab.schema.suggest import did_you_mean
 
 _URI = {"tracking.uri": or_null(text(4000))}
 _EXPERIMENT = {**_URI, "tracking.experiment": label()}
@@ -172,10 +172,10 @@ def check_known(rules: Mapping[str, Rule], plain: Mapping[str, Any], leave: Coll
     there = dict(leaves(plain, rules))
     for key in there:
         if key not in rules and key not in _SHARED and not key.startswith(left):
-            raise ConfigError(f"{key}: no such key{did_you_mean(key, rules) or ' (keys: ' + ', '.join(rules) + ')'}")
+            raise ConfigError(key, f"no such key{did_you_mean(key, rules) or ' (keys: ' + ', '.join(rules) + ')'}")
     for key in rules:
         if key not in there and not key.startswith(left):
-            raise ConfigError(f"{key}: missing; leave out ~{key}")
+            raise ConfigError(key, "missing", f"leave out ~{key}")
     apply({key: rule for key, rule in rules.items() if not key.startswith(left)}, plain)
 
 
@@ -188,7 +188,7 @@ def check_sections(rules: Mapping[str, Rule], plain: Mapping[Any, Any]) -> None:
     for key in rules:
         section, _, inner = key.partition(".")
         if inner and section in plain and not isinstance(plain[section], Mapping):
-            raise ConfigError(f"{section}={plain[section]}: is a section and no value; set {key}")
+            raise ConfigError(Setting(section, plain[section]), "is a section and no value", f"set {key}")
 
 
 def leaves(node: Mapping[Any, Any], rules: Mapping[str, Rule], prefix: str = "") -> Iterator[tuple[str, Any]]:

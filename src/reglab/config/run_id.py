@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 
 def check_run_id(value: Any, target: str | None = None) -> None:
@@ -18,7 +18,9 @@ def check_run_id(value: Any, target: str | None = None) -> None:
     if value in (None, ""):
         if target is not None:
             raise ConfigError(
-                f"run_id=null: give the id of a tracked run, as in make {target} RUN_ID=ID; make train prints it"
+                Setting("run_id", None),
+                f"give the id of a tracked run, as in make {target} RUN_ID=ID",
+                "make train prints it",
             )
     elif not isinstance(value, str):
-        raise ConfigError(f"run_id={value}: was read as a number; quote it twice: run_id=\"'ID'\"")
+        raise ConfigError(Setting("run_id", value), "was read as a number", "quote it twice: run_id=\"'ID'\"")

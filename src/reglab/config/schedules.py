@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from reglab.config.rules import Rule, is_number, one_of, whole
-from reglab.config.suggest import did_you_mean
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.rules import Rule, is_number, one_of, whole
+from reglab.schema.suggest import did_you_mean
 
 KEYS: dict[str, dict[str, Rule | None]] = {
     "constant": {},
@@ -32,26 +32,30 @@ def check_schedule(
     schedules = node.get("schedule") or {}
     here = f"regularizer.{name}.schedule"
     if schedules and not strengths:
-        raise ConfigError(f"{here}: {name} has no strengths; leave it out")
+        raise ConfigError(here, f"{name} has no strengths", "leave it out")
     if not isinstance(schedules, Mapping):
-        raise ConfigError(f"{here}={schedules}: must name strengths, as in {here}.{next(iter(strengths))}.kind=late")
+        raise ConfigError(
+            Setting(here, schedules), f"must name strengths, as in {here}.{next(iter(strengths))}.kind=late"
+        )
     for key, settings in schedules.items():
         if key in _SETTINGS and key not in strengths:
-            raise ConfigError(f"{here}: must name a strength, as in {here}.{next(iter(strengths))}={_EXAMPLE}")
+            raise ConfigError(here, f"must name a strength, as in {here}.{next(iter(strengths))}={_EXAMPLE}")
         if key not in strengths:
             hint = did_you_mean(str(key), strengths) or f" (strengths: {', '.join(strengths)})"
-            raise ConfigError(f"{here}.{key}: no such strength{hint}")
+            raise ConfigError(f"{here}.{key}", f"no such strength{hint}")
         if not isinstance(settings, Mapping):
-            raise ConfigError(f"{here}.{key}={settings}: must be a kind with its settings, as in {_EXAMPLE}")
+            raise ConfigError(Setting(f"{here}.{key}", settings), f"must be a kind with its settings, as in {_EXAMPLE}")
         kind = settings.get("kind")
         one_of(*KEYS).check(f"{here}.{key}.kind", kind)
         _check_keys(f"{here}.{key}", settings, KEYS[str(kind)])
         if kind == "linear":
             strengths[key].check(f"{here}.{key}.start", settings["start"])
             if not all(is_number(v) and abs(v) < float("inf") for v in (node[key], settings["start"])):
-                raise ConfigError(f"{here}.{key}: an infinite strength has no steps in between; give finite numbers")
+                raise ConfigError(
+                    f"{here}.{key}", "an infinite strength has no steps in between", "give finite numbers"
+                )
         elif kind != "constant" and off.get(key) is None:
-            raise ConfigError(f"{here}.{key}.kind={kind}: {name} cannot be switched off; use linear")
+            raise ConfigError(Setting(f"{here}.{key}.kind", kind), f"{name} cannot be switched off", "use linear")
 
 
 _SETTINGS = {"kind"}.union(*KEYS.values())
@@ -61,10 +65,10 @@ _EXAMPLE = "{kind:late,since:5}"
 def _check_keys(here: str, settings: Mapping[str, Any], rules: Mapping[str, Rule | None]) -> None:
     for key in settings:
         if key != "kind" and key not in rules:
-            raise ConfigError(f"{here}.{key}: no such key{did_you_mean(str(key), rules)} (keys: {', '.join(rules)})")
+            raise ConfigError(f"{here}.{key}", f"no such key{did_you_mean(str(key), rules)} (keys: {', '.join(rules)})")
     for key in rules:
         if key not in settings:
-            raise ConfigError(f"{here}.{key}: missing; kind={settings['kind']} needs {' and '.join(rules)}")
+            raise ConfigError(f"{here}.{key}", "missing", f"kind={settings['kind']} needs {' and '.join(rules)}")
     for key, rule in rules.items():
         if rule is not None:
             rule.check(f"{here}.{key}", settings[key])

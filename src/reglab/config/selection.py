@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 _EMPTY = re.compile(r"[\w.]+=\s*\{\s*\}\s*")
 
@@ -34,7 +34,7 @@ def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
     """
     for override in overrides:
         if override.startswith("~regularizer."):
-            raise ConfigError(f"{override}: takes a part out of a strategy; choose one without it, as regularizer=none")
+            raise ConfigError(override, "takes a part out of a strategy", "choose one without it, as regularizer=none")
     nodes = cfg.get("regularizer")
     if not OmegaConf.is_dict(nodes):
         return
@@ -63,7 +63,7 @@ def opened(override: str) -> str:
     if _EMPTY.fullmatch(override):
         key = override.split("=")[0]
         raise ConfigError(
-            f"{override}: is empty, which leaves {key} as it is; name what it is to hold, or say {key}=null"
+            override, f"is empty, which leaves {key} as it is", f"name what it is to hold, or say {key}=null"
         )
     return f"++{override}"
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 
 from reglab.config.compose import Composer
 from reglab.config.selection import is_strength
-from reglab.config.suggest import not_in_strategy
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
+from reglab.schema.suggest import not_in_strategy
 
 
 def fit_strengths(jobs: Sequence[Sequence[str]], composer: Composer, defaults: Collection[str] = ()) -> list[list[str]]:

@@ -6,8 +6,9 @@ Every argument of Lightning's Trainer is in `TRAINER` or in `REFUSED`.
 from collections.abc import Mapping
 from typing import Any
 
-from reglab.config.rules import YES_NO, Rule, number, one_of, or_null, positive, shown, whole
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.rules import YES_NO, Rule, number, one_of, or_null, positive, whole
+from reglab.schema.text import format_value
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 MOST_THREADS = 1024  # OpenMP ends the process if it cannot start more
@@ -93,20 +94,25 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
     """
     for key in trainer:
         if key in REFUSED:
-            raise ConfigError(f"trainer.{key}={shown(trainer[key])}: not a setting of a run; {REFUSED[key]}")
+            raise ConfigError(Setting(f"trainer.{key}", trainer[key]), "not a setting of a run", REFUSED[key])
         if key in TRAINER:
             TRAINER[key].check(f"trainer.{key}", trainer[key])
     if trainer.get("gradient_clip_algorithm", "norm") != "norm" and trainer.get("gradient_clip_val") is None:
         raise ConfigError(
-            f"trainer.gradient_clip_algorithm={trainer['gradient_clip_algorithm']}: nothing is clipped; "
-            "set trainer.gradient_clip_val"
+            Setting("trainer.gradient_clip_algorithm", trainer["gradient_clip_algorithm"]),
+            "nothing is clipped",
+            "set trainer.gradient_clip_val",
         )
     for least, most in (("min_epochs", "max_epochs"), ("min_steps", "max_steps")):
         low, high = trainer.get(least), trainer.get(most)
         if low is not None and high not in (None, -1) and low > high:
-            raise ConfigError(f"trainer.{least}={low}: training ends with trainer.{most}={high}; raise that")
+            raise ConfigError(
+                Setting(f"trainer.{least}", low), f"training ends with trainer.{most}={high}", "raise that"
+            )
     if trainer.get("deterministic") and trainer.get("benchmark"):
-        raise ConfigError("trainer.benchmark=true: is ignored with trainer.deterministic=true; choose one of them")
+        raise ConfigError(
+            Setting("trainer.benchmark", True), "is ignored with trainer.deterministic=true", "choose one of them"
+        )
 
 
 _FALSE = Rule(lambda v: v in (False, None), "false")
@@ -125,16 +131,18 @@ def check_optimizer(optimizer: Mapping[str, Any]) -> None:
     """
     for key, why in _REFUSED_OPTIMIZER.items():
         if not _FALSE.fits(optimizer.get(key)):
-            raise ConfigError(f"optimizer.{key}={shown(optimizer[key])}: {why}; leave it out")
+            raise ConfigError(Setting(f"optimizer.{key}", optimizer[key]), why, "leave it out")
     if "dampening" in optimizer:
         number().check("optimizer.dampening", optimizer["dampening"])
     momentum, dampening = optimizer.get("momentum") or 0, optimizer.get("dampening") or 0
     if dampening and not momentum:
-        raise ConfigError(f"optimizer.dampening={shown(dampening)}: has no effect without momentum; set it, too")
+        raise ConfigError(Setting("optimizer.dampening", dampening), "has no effect without momentum", "set it, too")
     if optimizer.get("nesterov") and (not momentum or dampening):
-        raise ConfigError("optimizer.nesterov=true: needs optimizer.momentum above 0, and no dampening")
+        raise ConfigError(Setting("optimizer.nesterov", True), "needs optimizer.momentum above 0, and no dampening")
     if optimizer.get("foreach") and optimizer.get("fused"):
-        raise ConfigError("optimizer.foreach=true: is one implementation, and optimizer.fused=true another; choose one")
+        raise ConfigError(
+            Setting("optimizer.foreach", True), "is one implementation, and optimizer.fused=true another", "choose one"
+        )
 
 
 _OWN_RATES = ("OneCycleLR", "CyclicLR")  # torch's schedulers that replace the optimizer's settings
@@ -151,24 +159,29 @@ def check_scheduler(scheduler: Mapping[str, Any], optimizer: Mapping[str, Any]) 
         for key in scheduler:
             if key not in ("name", "_target_"):
                 raise ConfigError(
-                    f"scheduler.{key}={shown(scheduler[key])}: no scheduler is chosen; scheduler=cosine is"
+                    Setting(f"scheduler.{key}", scheduler[key]), "no scheduler is chosen", "scheduler=cosine is"
                 )
         return
     if scheduler.get("last_epoch", -1) != -1:
-        raise ConfigError(f"scheduler.last_epoch={shown(scheduler['last_epoch'])}: runs start at step 0; leave it out")
+        raise ConfigError(
+            Setting("scheduler.last_epoch", scheduler["last_epoch"]), "runs start at step 0", "leave it out"
+        )
     if str(target).endswith(".ReduceLROnPlateau"):
         raise ConfigError(
-            "scheduler._target_=ReduceLROnPlateau: needs a metric at each step; use a schedule over the steps, as "
-            "scheduler=cosine"
+            Setting("scheduler._target_", "ReduceLROnPlateau"),
+            "needs a metric at each step",
+            "use a schedule over the steps, as scheduler=cosine",
         )
     name = str(target).rpartition(".")[2]
     if name in _OWN_RATES and scheduler.get("max_lr") != optimizer.get("lr"):
         raise ConfigError(
-            f"scheduler.max_lr={shown(scheduler.get('max_lr'))}: {name} uses it instead of optimizer.lr="
-            f"{shown(optimizer.get('lr'))}; set scheduler.max_lr=${{optimizer.lr}}"
+            Setting("scheduler.max_lr", scheduler.get("max_lr")),
+            f"{name} uses it instead of optimizer.lr={format_value(optimizer.get('lr'))}",
+            "set scheduler.max_lr=${optimizer.lr}",
         )
     if name in _OWN_RATES and "cycle_momentum" not in scheduler:
         raise ConfigError(
-            f"scheduler.cycle_momentum: missing; by default {name} replaces the optimizer's momentum; set it, as in "
-            "+scheduler.cycle_momentum=false"
+            "scheduler.cycle_momentum",
+            f"missing; by default {name} replaces the optimizer's momentum",
+            "set it, as in +scheduler.cycle_momentum=false",
         )

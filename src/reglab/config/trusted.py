@@ -14,10 +14,10 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.rules import typed as as_typed
-from reglab.errors import ConfigError
 from reglab.own_files import is_path
 from reglab.paths import CONF
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text import quote_value
 
 _TARGET = "_target_"
 _REFUSED = "what only the tracking store names is not run; give the class a YAML of its own in conf/"
@@ -69,8 +69,9 @@ def check_typed(overrides: Sequence[str]) -> None:
         found = _RESOLVER.search(override)
         if found and not key.startswith(("tracking.uri", "hydra")):
             raise ConfigError(
-                f"{override}: what {found[0]} ...}} reads would be kept in tags and files; give the value, as in "
-                f'"{key}=$VARIABLE", which the shell fills in'
+                override,
+                f"what {found[0]} ...}} reads would be kept in tags and files",
+                f'give the value, as in "{key}=$VARIABLE", which the shell fills in',
             )
 
 
@@ -81,12 +82,12 @@ def check_overrides(overrides: Sequence[str]) -> None:
         ConfigError: names the override.
     """
     if len(overrides) > _MOST:
-        raise ConfigError(f"overrides.yaml: has {len(overrides)} overrides; at most {_MOST} are read")
+        raise ConfigError("overrides.yaml", f"has {len(overrides)} overrides", f"at most {_MOST} are read")
     for override in overrides:
         if len(override) > _LONGEST:
-            raise ConfigError(f"{override[:60]}...: is {len(override)} characters long; at most {_LONGEST}")
+            raise ConfigError(f"{override[:60]}...", f"is {len(override)} characters long", f"at most {_LONGEST}")
         if _TARGET in override:
-            raise ConfigError(f"{override}: {_REFUSED}")
+            raise ConfigError(override, _REFUSED)
         _check_override(override)
 
 
@@ -94,17 +95,18 @@ def _check_override(override: str) -> None:
     try:
         parsed = OverridesParser.create().parse_overrides([override])[0]
     except (HydraException, RecursionError) as error:
-        raise ConfigError(f"{override}: is not a valid override of Hydra") from error
+        raise ConfigError(override, "is not a valid override of Hydra") from error
     if "${" in override or any("${" in text for text in _strings(parsed.value())):
         raise ConfigError(
-            f"{override}: interpolations of a tracked run are not resolved, because they could read variables of this "
-            "machine; track the run again with the value itself"
+            override,
+            "interpolations of a tracked run are not resolved, because they could read variables of this machine",
+            "track the run again with the value itself",
         )
     key = parsed.key_or_group
     if key.split(".")[0].split("/")[0] == "hydra" and not key.startswith(("hydra/launcher", "hydra.launcher.")):
-        raise ConfigError(f"{override}: settings of Hydra are not taken from a tracked run; give another run")
+        raise ConfigError(override, "settings of Hydra are not taken from a tracked run", "give another run")
     if parsed.package is not None or _leads_elsewhere(parsed):
-        raise ConfigError(f"{override}: a tracked run takes its configs from conf/ by their names; give another run")
+        raise ConfigError(override, "a tracked run takes its configs from conf/ by their names", "give another run")
 
 
 def _leads_elsewhere(override: Override) -> bool:
@@ -140,7 +142,7 @@ def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
     """
     for key, target in _leaves(OmegaConf.to_container(cfg, resolve=True)):
         if key.rpartition(".")[2] == _TARGET and target not in known(folder):
-            raise ConfigError(f"{key}={target}: {_REFUSED}")
+            raise ConfigError(Setting(key, target), _REFUSED)
 
 
 def take_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "model"), folder: Path = CONF) -> None:
@@ -160,19 +162,19 @@ def take_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "m
     for key, value in typed.values.items():
         there = _select(plain, key)
         if there is None:
-            raise ConfigError(f"{key}={as_typed(value)}: the run has none; leave it out, or give a run that has it")
+            raise ConfigError(
+                Setting(key, quote_value(value)), "the run has none", "leave it out, or give a run that has it"
+            )
         if key in ("model.target", "model.args") and value != there:
-            raise ConfigError(f"{key}={value}: the run has {there}; name that, or give a run that has it")
+            raise ConfigError(Setting(key, value), f"the run has {there}", "name that, or give a run that has it")
     own = _select(plain, "model.target")
     missing = ["model.target"] if own is not None and own != typed.target and own not in known(folder) else []
     missing += _untyped(plain, typed, reads, folder)
     if missing:
-        names = " ".join(f"{key}={as_typed(_select(plain, key))}" for key in sorted(set(missing), key=TYPED.index))
+        names = " ".join(f"{key}={quote_value(_select(plain, key))}" for key in sorted(set(missing), key=TYPED.index))
         what = "code that only the tracking store names is not run" if own and "model.target" in missing else ""
         files = "files that only the tracking store names are not read" if set(missing) - {"model.target"} else ""
-        raise ConfigError(
-            f"{names}: {', and '.join(filter(None, (what, files)))}; if it is your own, name it too: {names}"
-        )
+        raise ConfigError(names, ", and ".join(filter(None, (what, files))), f"if it is your own, name it too: {names}")
     for key, value in typed.values.items():
         OmegaConf.update(cfg, key, value)
 
@@ -187,7 +189,9 @@ def _untyped(plain: Any, typed: Typed, reads: Sequence[str], folder: Path) -> It
         if listed in typed.values or not _is_place(key, value) or value in places(folder):
             continue
         if listed is None:
-            raise ConfigError(f"{key}={value}: a file that only the tracking store names is not read; name it in conf/")
+            raise ConfigError(
+                Setting(key, value), "a file that only the tracking store names is not read", "name it in conf/"
+            )
         yield listed
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 WAYS = ("groups", "parts", "folds", "time")  # in which a column of a table splits its rows
 
@@ -32,22 +32,25 @@ def check_axes(
     """
     for key, count, none in (("train_size", train_size, "all rows"), ("batch_size", batch_size, "full batch")):
         if count is not None and not (_whole(count) and count >= 1):
-            raise ConfigError(f"data.{key}={count}: must be a whole number of 1 or more, or null ({none})")
+            raise ConfigError(Setting(f"data.{key}", count), f"must be a whole number of 1 or more, or null ({none})")
         if count is not None and count > _MOST_ROWS:
-            raise ConfigError(f"data.{key}={count}: must be at most {_MOST_ROWS}, or null ({none})")
+            raise ConfigError(Setting(f"data.{key}", count), f"must be at most {_MOST_ROWS}, or null ({none})")
     if not (_number(label_noise) and 0 <= label_noise <= 1):
-        raise ConfigError(f"data.label_noise={label_noise}: must lie between 0 and 1 (share of training rows)")
+        raise ConfigError(Setting("data.label_noise", label_noise), "must lie between 0 and 1 (share of training rows)")
     if 0 < label_noise * _MOST_ROWS < 1:
-        raise ConfigError(f"data.label_noise={label_noise}: is too small to replace any label; raise it, or set 0")
+        raise ConfigError(
+            Setting("data.label_noise", label_noise), "is too small to replace any label", "raise it, or set 0"
+        )
     for key, share in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
         if share is None and key == "test_fraction":
             continue
         if not (_number(share) and 0 <= share < 1):  # type: ignore[operator]
-            raise ConfigError(f"data.{key}={share}: must be at least 0 and below 1 (0 skips that stage)")
+            raise ConfigError(Setting(f"data.{key}", share), "must be at least 0 and below 1 (0 skips that stage)")
     if val_fraction + (test_fraction or 0) >= 1:
         raise ConfigError(
-            f"data.val_fraction={val_fraction}: with data.test_fraction={test_fraction} no row is left to train on; "
-            "together they must stay below 1"
+            Setting("data.val_fraction", val_fraction),
+            f"with data.test_fraction={test_fraction} no row is left to train on",
+            "together they must stay below 1",
         )
 
 
@@ -70,20 +73,22 @@ def check_split_column(column: str | None, way: str | None, target: str | None) 
     if way is not None and way not in WAYS:
         near = difflib.get_close_matches(str(way), WAYS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"data.split_by={way}: must be one of {', '.join(WAYS)}, or null{hint}")
+        raise ConfigError(Setting("data.split_by", way), f"must be one of {', '.join(WAYS)}, or null{hint}")
     if column is None and way is not None:
         raise ConfigError(
-            f"data.split_column=null: data.split_by={way} goes by a column of the table; name it, as in "
-            "data.split_column=COLUMN"
+            Setting("data.split_column", None),
+            f"data.split_by={way} goes by a column of the table",
+            "name it, as in data.split_column=COLUMN",
         )
     if column is not None and way is None:
         raise ConfigError(
-            f"data.split_by=null: say how data.split_column={column} splits the rows: groups (the rows of a group stay "
-            "together), parts (it says train, val or test), folds (data.test_fold is the test), or time (the latest "
-            "rows are)"
+            Setting("data.split_by", None),
+            f"say how data.split_column={column} splits the rows: groups (the rows of a group stay "
+            "together), parts (it says train, val or test), folds (data.test_fold is the test), or time "
+            "(the latest rows are)",
         )
     if column is not None and column == target:
-        raise ConfigError(f"data.split_column={column}: is the target; name a column that is not predicted")
+        raise ConfigError(Setting("data.split_column", column), "is the target", "name a column that is not predicted")
 
 
 def _number(value: object) -> bool:

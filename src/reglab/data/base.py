@@ -18,7 +18,7 @@ from reglab.data.label_noise import flip
 from reglab.data.source import Part, Source
 from reglab.data.splits import Rows, Wish, split
 from reglab.data.standardize import in_float32, moments
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix
 from reglab.wording import least_share, listed, shown
 
@@ -303,8 +303,9 @@ def _batches_left(part: str, limit: float | None, rows: int, batch_size: int | N
     left = min(int(limit) if isinstance(limit, int) else int(batches * limit), batches)
     if not left:
         raise ConfigError(
-            f"trainer.limit_{part}_batches={limit}: leaves none of {batches} batches; take a whole number of them, or "
-            f"a share of at least {least_share(batches):g}"
+            Setting(f"trainer.limit_{part}_batches", limit),
+            f"leaves none of {batches} batches",
+            f"take a whole number of them, or a share of at least {least_share(batches):g}",
         )
     return left
 

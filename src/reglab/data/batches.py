@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.seeding import mix
 
 
@@ -51,8 +51,9 @@ class Batches:
     def _check(self) -> None:
         if self._changes() != self._versions:
             raise ConfigError(
-                "model: changes its batch in place, and with it rows of the data set; copy what it is given first, "
-                "as in x = x - 1 in place of x -= 1"
+                "model",
+                "changes its batch in place, and with it rows of the data set",
+                "copy what it is given first, as in x = x - 1 in place of x -= 1",
             )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.wording import shown
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ class Read:
         if not self.ambiguous:
             if self.thousands and decimals == {","}:
                 raise ConfigError(
-                    f"{key} can be read in two ways: its points may be decimal marks, or separate thousands, for other "
-                    "columns have decimal commas; write all numbers as 1234.5"
+                    f"{key} can be read in two ways",
+                    "its points may be decimal marks, or separate thousands, for other columns have decimal commas",
+                    "write all numbers as 1234.5",
                 )
             return self
         every = {self.notation: self.values, **self.ambiguous}
@@ -116,8 +117,9 @@ class Read:
             different = {values.tobytes(): str(notation) for notation, values in reversed(every.items())}
             some = " or ".join(reversed(different.values()))
             raise ConfigError(
-                f"{key} can be read in two ways ({some}): its commas may be decimal marks or separate thousands; write "
-                "all numbers as 1234.5"
+                f"{key} can be read in two ways ({some})",
+                "its commas may be decimal marks or separate thousands",
+                "write all numbers as 1234.5",
             )
         return Read(every[fit[0]], fit[0], decided=True, remarks=(*self.remarks, f"numbers are read as in {fit[0]}"))
 

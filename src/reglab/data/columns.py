@@ -11,7 +11,7 @@ from reglab.data.cells import SPELLING, Read, check_types, numbers, text, writte
 from reglab.data.files import check_fits
 from reglab.data.splits import Rows
 from reglab.data.standardize import Standardized
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.wording import counted, override, shown
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Columns:
 
     def __init__(self, table: "pd.DataFrame", where: str, standardize: bool = True) -> None:
         if table.shape[1] == 0:
-            raise ConfigError(f"{where}: has no column besides the target; add features")
+            raise ConfigError(where, "has no column besides the target", "add features")
         read = {str(name): _read(table[name], where) for name in table.columns}
         marks = frozenset(one.notation.decimal for one in read.values() if one and one.decided)
         settled = {

@@ -10,7 +10,7 @@ from reglab.data.files import check_file, stem
 from reglab.data.source import Source
 from reglab.data.table import read_table
 from reglab.data.tabular import Origin, Roles, Tabular, source
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 
 class Csv(Tabular):
@@ -34,7 +34,7 @@ class Csv(Tabular):
         check_file(path)
         assert path is not None
         if target is None or target == "":
-            raise ConfigError(f"data.target={target}: name the target column, as in data.target=COLUMN")
+            raise ConfigError(Setting("data.target", target), "name the target column, as in data.target=COLUMN")
         super().__init__(name=name or stem(path), target=target, **columns)
         self.path = path
 

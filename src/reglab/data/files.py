@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reglab.errors import ConfigError
 from reglab.paths import special_kind
+from reglab.schema.errors import ConfigError, Setting
 
 SEPARATED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 PARQUET = (".parquet", ".pq")
@@ -27,16 +27,16 @@ def check_file(path: str | None, key: str = "data.path", suffixes: Sequence[str]
     """
     if not path:
         example = f"FILE{suffixes[0] if suffixes else '.txt'}"
-        raise ConfigError(f"{key}={'null' if path is None else repr(path)}: give the file, as in {key}={example}")
+        raise ConfigError(Setting(key, "null" if path is None else repr(path)), f"give the file, as in {key}={example}")
     file = _expanded(path, key)
     if file.is_dir():
         known = f" ({', '.join(suffixes)})" if suffixes else ""
-        raise ConfigError(f"{key}={path}: is a folder; give one file in it{known}")
+        raise ConfigError(Setting(key, path), "is a folder", f"give one file in it{known}")
     if not os.path.lexists(file):
-        raise ConfigError(f"{key}={path}: no such file{_hint(file, suffixes)}")
+        raise ConfigError(Setting(key, path), f"no such file{_hint(file, suffixes)}")
     check_regular(file, f"{key}={path}")
     if suffixes and suffix(path) is None:
-        raise ConfigError(f"{key}={path}: unknown suffix; known are {', '.join(SUFFIXES)}")
+        raise ConfigError(Setting(key, path), "unknown suffix", f"known are {', '.join(SUFFIXES)}")
 
 
 def check_folder(path: str | None, key: str = "data.root") -> None:
@@ -46,15 +46,15 @@ def check_folder(path: str | None, key: str = "data.root") -> None:
         ConfigError: no path, no such folder, or a file.
     """
     if not path:
-        raise ConfigError(f"{key}={'null' if path is None else repr(path)}: give the folder, as in {key}=FOLDER")
+        raise ConfigError(Setting(key, "null" if path is None else repr(path)), f"give the folder, as in {key}=FOLDER")
     folder = _expanded(path, key)
     if not folder.is_dir():
         if folder.is_symlink() and not folder.exists():
-            raise ConfigError(f"{key}={path}: {_bad_link(folder)}")
+            raise ConfigError(Setting(key, path), _bad_link(folder))
         what = "is not a folder; give the folder of the files" if folder.exists() else "no such folder"
-        raise ConfigError(f"{key}={path}: {what}; check the path")
+        raise ConfigError(Setting(key, path), what, "check the path")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise ConfigError(f"{key}={path}: cannot be read (no permission); change its mode (chmod u+rx)")
+        raise ConfigError(Setting(key, path), "cannot be read (no permission)", "change its mode (chmod u+rx)")
 
 
 def check_regular(path: str | Path, key: str) -> None:
@@ -73,15 +73,16 @@ def check_regular(path: str | Path, key: str) -> None:
         state = file.stat()
     except OSError:
         reason = _bad_link(file) if file.is_symlink() else "no such file; check the path"
-        raise ConfigError(f"{key}: {reason}") from None
+        raise ConfigError(key, reason) from None
     if what := special_kind(state.st_mode):
-        raise ConfigError(f"{key}: is {what}; give a regular file (write its content to one first)")
+        raise ConfigError(key, f"is {what}", "give a regular file (write its content to one first)")
     if not os.access(file, os.R_OK):
-        raise ConfigError(f"{key}: cannot be read (no permission); change its mode (chmod u+r)")
+        raise ConfigError(key, "cannot be read (no permission)", "change its mode (chmod u+r)")
     if state.st_size > memory():
         raise ConfigError(
-            f"{key}: has {state.st_size / 2**30:.1f} GiB, more than this machine's memory ({memory() / 2**30:.1f} GiB);"
-            " give a smaller part of it"
+            key,
+            f"has {state.st_size / 2**30:.1f} GiB, more than this machine's memory ({memory() / 2**30:.1f} GiB)",
+            "give a smaller part of it",
         )
 
 
@@ -105,8 +106,10 @@ def check_fits(rows: int, numbers: int, key: str, remedy: str) -> None:
     needed = 4 * rows * numbers
     if needed > memory() / 2:
         raise ConfigError(
-            f"{key}: {rows} rows of {numbers} inputs need {needed / 2**30:.1f} GiB, more than half of this machine's "
-            f"{memory() / 2**30:.1f} GiB of memory; {remedy}"
+            key,
+            f"{rows} rows of {numbers} inputs need {needed / 2**30:.1f} GiB, more than half of this "
+            f"machine's {memory() / 2**30:.1f} GiB of memory",
+            remedy,
         )
 
 
@@ -141,7 +144,7 @@ def _expanded(path: str, key: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ConfigError(f"{key}={path}: there is no such user; write the folder out") from None
+        raise ConfigError(Setting(key, path), "there is no such user", "write the folder out") from None
 
 
 def _bad_link(path: Path) -> str:

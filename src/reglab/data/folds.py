@@ -2,7 +2,7 @@
 
 import re
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 _NUMBER = re.compile(r"([+-]?\d+)(\.0*)?")
 
@@ -29,11 +29,16 @@ def check_folds(way: str | None, test_fold: object, val_fold: object, test_fract
     for key, fold in (("test_fold", test_fold), ("val_fold", val_fold)):
         if fold is not None and way != "folds":
             got = "null" if way is None else way
-            raise ConfigError(f"data.{key}={fold}: needs data.split_by=folds (it is {got}) with data.split_column")
+            raise ConfigError(
+                Setting(f"data.{key}", fold), f"needs data.split_by=folds (it is {got}) with data.split_column"
+            )
     if way == "folds" and test_fold is None and test_fraction != 0:
         raise ConfigError(
-            "data.test_fold=null: data.split_by=folds tests on one fold; name it, as in data.test_fold=0, or skip the "
-            "test by data.test_fraction=0"
+            Setting("data.test_fold", None),
+            "data.split_by=folds tests on one fold",
+            "name it, as in data.test_fold=0, or skip the test by data.test_fraction=0",
         )
     if test_fold is not None and val_fold is not None and fold_name(test_fold) == fold_name(val_fold):
-        raise ConfigError(f"data.val_fold={val_fold}: is the test fold already; name another, or null to draw the rows")
+        raise ConfigError(
+            Setting("data.val_fold", val_fold), "is the test fold already", "name another, or null to draw the rows"
+        )

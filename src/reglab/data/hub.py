@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reglab.data.files import check_regular, is_visible, walk
-from reglab.errors import ConfigError
 from reglab.hub_cache import is_place
+from reglab.schema.errors import ConfigError, Setting
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,13 +27,13 @@ def check_path(path: str | None, key: str = "data.path") -> None:
         ConfigError: no path, a file, or a folder that is not there.
     """
     if not path:
-        raise ConfigError(f"{key}=null: give a folder with a data set, or a name in the Hugging Face cache")
+        raise ConfigError(Setting(key, None), "give a folder with a data set, or a name in the Hugging Face cache")
     folder = _folder(path)
     if folder.is_file():
-        raise ConfigError(f"{key}={path}: is a file; give its folder, or use data=csv for a table")
+        raise ConfigError(Setting(key, path), "is a file", "give its folder, or use data=csv for a table")
     if is_place(path) and not folder.is_dir():
         here = "" if path.startswith(("/", "~")) else f" seen from {Path.cwd()}"
-        raise ConfigError(f"{key}={path}: no such folder{here}; check the path")
+        raise ConfigError(Setting(key, path), f"no such folder{here}", "check the path")
 
 
 def parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
@@ -61,8 +61,9 @@ def parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConfigError(
-            f"data.path={path}: no data set can be read from it ({lines[0]}); give a folder, or a name that is in the "
-            "Hugging Face cache (hf download --repo-type dataset NAME)"
+            Setting("data.path", path),
+            f"no data set can be read from it ({lines[0]})",
+            "give a folder, or a name that is in the Hugging Face cache (hf download --repo-type dataset NAME)",
         ) from error
     return dict(found) if isinstance(found, dict) else {"train": found}
 
@@ -105,8 +106,10 @@ def _check_files(folder: Path, path: str) -> None:
         for name in folders:
             if not is_visible(name) and any(Path(place, name).rglob("*")):
                 raise ConfigError(
-                    f"data.path={path}: holds the folder {Path(place, name).relative_to(folder)}, which a system "
-                    "creates, and whose files the library datasets would read as data; remove it"
+                    Setting("data.path", path),
+                    f"holds the folder {Path(place, name).relative_to(folder)}, which a system creates, and whose "
+                    "files the library datasets would read as data",
+                    "remove it",
                 )
 
 

@@ -14,7 +14,7 @@ from reglab.data.pictures import Picture, equal_files, stacked
 from reglab.data.source import Source
 from reglab.data.tabular import Origin, Roles, Tabular, source
 from reglab.data.target import Target
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.wording import shown
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ def _source(asked: _Asked, roles: Roles, _version: object) -> Source:
     try:
         rows = concatenate_datasets([parts[name] for name in names])
     except ValueError as error:
-        raise ConfigError(f"{key}: its parts have different columns; save one of them alone") from error
+        raise ConfigError(key, "its parts have different columns", "save one of them alone") from error
     roles = replace(roles, target=_target(roles.target, rows.column_names))
     pictured = [name for name, feature in rows.features.items() if type(feature).__name__ == "Image"]
     for role, name in (("target", roles.target), ("split_column", roles.split_column)):
         if name in pictured:
-            raise ConfigError(f"data.{role}={name}: holds images; name another column, or null")
+            raise ConfigError(Setting(f"data.{role}", name), "holds images", "name another column, or null")
     images = [name for name in pictured if name not in roles.ignore]
     stack = stacked(_pictures(rows, _image(asked, images)), asked.size, key) if images or asked.image else None
     table = _table(rows.remove_columns(pictured), roles).assign(**dict.fromkeys(pictured))  # they may be ignored
@@ -130,7 +130,9 @@ def _target(target: str | None, columns: Sequence[str]) -> str:
     found = [name for name in LABELS if name in columns]
     if len(found) != 1:
         called = " and ".join(found) if found else f"no {', '.join(LABELS[:-1])} or {LABELS[-1]}"
-        raise ConfigError(f"data.target=null: found {called}; name the column to predict, one of {shown(columns)}")
+        raise ConfigError(
+            Setting("data.target", None), f"found {called}", f"name the column to predict, one of {shown(columns)}"
+        )
     return found[0]
 
 
@@ -141,7 +143,7 @@ def _image(asked: _Asked, images: Sequence[str]) -> str:
         given = "null" if asked.image is None else asked.image
         some = f"hold{'s' * (len(images) == 1)} some"
         where = f"{' and '.join(images)} {some}" if images else f"no column of {asked.path} does"
-        raise ConfigError(f"data.image={given}: is no column of images; {where}")
+        raise ConfigError(Setting("data.image", given), "is no column of images", where)
     return str(asked.image)
 
 
@@ -164,7 +166,9 @@ def _labels(rows: "Dataset", roles: Roles) -> Target | None:
     numbers = np.array([-1 if number is None else number for number in rows[roles.target][:]], dtype=np.int64)
     if (numbers < 0).any():
         missing = (numbers < 0).sum()
-        raise ConfigError(f"data.target={roles.target}: {missing} rows have no label; save the others alone")
+        raise ConfigError(
+            Setting("data.target", roles.target), f"{missing} rows have no label", "save the others alone"
+        )
     there, numbered = np.unique(numbers, return_inverse=True)  # a class that never occurs cannot be learnt
     return Target("classification", numbered.astype(np.int64), tuple(str(names[number]) for number in there))
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from reglab.data import hub
 from reglab.data.files import stem
 from reglab.data.text import Text
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 
 class HuggingfaceText(Text):
@@ -46,10 +46,14 @@ class HuggingfaceText(Text):
             part = parts[name]
             if self.column not in part.column_names:
                 raise ConfigError(
-                    f"data.column={self.column}: no such column in {self.path}; it has {', '.join(part.column_names)}"
+                    Setting("data.column", self.column),
+                    f"no such column in {self.path}",
+                    f"it has {', '.join(part.column_names)}",
                 )
             found = part[self.column][:]
             if any(not isinstance(text, str) for text in found if text is not None):
-                raise ConfigError(f"data.column={self.column}: holds no texts in {self.path}; name another column")
+                raise ConfigError(
+                    Setting("data.column", self.column), f"holds no texts in {self.path}", "name another column"
+                )
             texts += [text for text in found if text]
         return tuple(texts)

@@ -13,7 +13,7 @@ import torch
 from reglab.data.base import TensorData
 from reglab.data.files import check_regular, memory, stem
 from reglab.data.source import Source
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 _BYTES = 0x08  # the type of numbers in the files: unsigned bytes
 _KINDS = {"images": "idx3", "labels": "idx1"}
@@ -57,7 +57,7 @@ def _read(root: str, files: tuple[tuple[Path, int], ...]) -> Source:
         others, theirs = _part(root, names, "t10k")
         if others.shape[1:] != images.shape[1:]:
             raise ConfigError(
-                f"data.root={root}: training images are {images.shape[1:]} and test images {others.shape[1:]}"
+                Setting("data.root", root), f"training images are {images.shape[1:]} and test images {others.shape[1:]}"
             )
         images, labels, held_out = np.concatenate([images, others]), np.concatenate([labels, theirs]), len(theirs)
     parts = ("train", "test") if held_out else ()
@@ -72,7 +72,7 @@ def _part(root: str, files: list[Path], part: str) -> tuple[np.ndarray, np.ndarr
     images, labels = (_array(root, files, part, what) for what in _KINDS)
     if len(images) != len(labels):
         raise ConfigError(
-            f"data.root={root}: {len(images)} {part} images and {len(labels)} labels; they must be as many"
+            Setting("data.root", root), f"{len(images)} {part} images and {len(labels)} labels", "they must be as many"
         )
     return images, labels
 
@@ -87,15 +87,19 @@ def _array(root: str, files: list[Path], part: str, what: str) -> np.ndarray:
     ]
     if not found:
         raise ConfigError(
-            f"data.root={root}: holds no {part}-{what}-{_KINDS[what]}-ubyte, nor with .gz; give its folder"
+            Setting("data.root", root), f"holds no {part}-{what}-{_KINDS[what]}-ubyte, nor with .gz", "give its folder"
         )
     if len({path.name.removesuffix(".gz") for path in found}) > 1:
-        raise ConfigError(f"data.root={root}: has both {found[0].name} and {found[1].name}; remove one of them")
+        raise ConfigError(
+            Setting("data.root", root), f"has both {found[0].name} and {found[1].name}", "remove one of them"
+        )
     check_regular(found[0], f"data.root={root}: {found[0].name}")
     try:
         return parsed(_content(found[0]), int(_KINDS[what][-1]))
     except (ValueError, OSError, EOFError) as error:
-        raise ConfigError(f"data.root={root}: {found[0].name} is no file of MNIST's format ({error})") from error
+        raise ConfigError(
+            Setting("data.root", root), f"{found[0].name} is no file of MNIST's format ({error})"
+        ) from error
 
 
 def _content(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from reglab.data.cells import SPELLING, written_twice
 from reglab.data.files import check_regular, is_visible, stem, walk
 from reglab.data.pictures import SUFFIXES, Picture, equal_files, stacked
 from reglab.data.source import Source
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.wording import counted, shown
 
 # Folders that are parts and no classes, in any case of letters, by what they are.
@@ -116,20 +116,20 @@ def _check_parts(key: str, tops: Sequence[str], parts: Mapping[str, str], in_par
         return
     if others := [top for top in tops if top not in parts]:
         train = next(top for top, part in parts.items() if part == "train")
-        raise ConfigError(f"{key}: holds {train} and also {others[0]}; give classes, or train and test with classes")
+        raise ConfigError(key, f"holds {train} and also {others[0]}", "give classes, or train and test with classes")
     for part in dict.fromkeys(parts.values()):
         same = [top for top, name in parts.items() if name == part]
         if len(same) > 1:
-            raise ConfigError(f"{key}: holds {same[0]} and {same[1]}, both the {part} part; merge them")
+            raise ConfigError(key, f"holds {same[0]} and {same[1]}, both the {part} part", "merge them")
 
 
 def _check(key: str, images: Sequence[Path], labels: Sequence[str]) -> None:
     if not images:
-        raise ConfigError(f"{key}: holds no images ({', '.join(SUFFIXES)}); give a folder with one folder a class")
+        raise ConfigError(key, f"holds no images ({', '.join(SUFFIXES)})", "give a folder with one folder a class")
     if "" in labels:
-        raise ConfigError(f"{key}: {images[labels.index('')]} lies in no folder of a class; move it into one")
+        raise ConfigError(key, f"{images[labels.index('')]} lies in no folder of a class", "move it into one")
     if len(set(labels)) == 1:
-        raise ConfigError(f"{key}: all {len(images)} images are of one class ({labels[0]}); give each a folder")
+        raise ConfigError(key, f"all {len(images)} images are of one class ({labels[0]})", "give each a folder")
 
 
 def _left_out(others: Sequence[str], folder: Path, places: Sequence[Path], names: Sequence[str]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from reglab.data.openml_fetch import DEFAULT_TARGET, Wanted, fetch
 from reglab.data.openml_name import check_openml
 from reglab.data.source import Source
 from reglab.data.tabular import Origin, Roles, Tabular, check_column, source
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.wording import shown
 
 if TYPE_CHECKING:
@@ -93,11 +93,14 @@ def _default_target(wanted: Wanted, targets: Sequence[str], columns: Sequence[st
         return targets[0]
     if not targets:
         raise ConfigError(
-            f"data.target=null: OpenML names no target for {wanted.key.partition('=')[2]}; name one of {shown(columns)}"
+            Setting("data.target", None),
+            f"OpenML names no target for {wanted.key.partition('=')[2]}",
+            f"name one of {shown(columns)}",
         )
     raise ConfigError(
-        f"data.target=null: OpenML names {len(targets)} targets ({', '.join(targets)}); name one, and leave the others "
-        f"out, as in data.target={targets[0]} data.ignore=[{','.join(targets[1:])}]"
+        Setting("data.target", None),
+        f"OpenML names {len(targets)} targets ({', '.join(targets)})",
+        f"name one, and leave the others out, as in data.target={targets[0]} data.ignore=[{','.join(targets[1:])}]",
     )
 
 

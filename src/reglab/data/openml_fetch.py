@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.error import HTTPError, URLError
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
@@ -76,17 +76,20 @@ def fetch(wanted: Wanted, target: str | None = DEFAULT_TARGET, key: str = "data.
     except UserWarning as warning:
         versions = re.findall(r"- version (\d+)", str(warning))
         raise ConfigError(
-            f"{wanted.key}: OpenML has several active versions, such as {' and '.join(versions)}, which may be "
-            f"different data; choose one, as in data.version={versions[0]}"
+            wanted.key,
+            f"OpenML has several active versions, such as {' and '.join(versions)}, which may be different data",
+            f"choose one, as in data.version={versions[0]}",
         ) from None
     except KeyError as error:
         if "target_column" in str(error):
             raise
-        raise ConfigError(f"{wanted.key}: OpenML's answer in {_folder(wanted)} lacks {error}; remove it") from error
+        raise ConfigError(wanted.key, f"OpenML's answer in {_folder(wanted)} lacks {error}", "remove it") from error
     except (URLError, TimeoutError, ConnectionError, HTTPException) as error:
         raise ConfigError(_unreached(wanted, error)) from error
     except OSError as error:
-        raise ConfigError(f"data.cache={_folder(wanted)}: {error.strerror}; give a folder to write to") from error
+        raise ConfigError(
+            Setting("data.cache", _folder(wanted)), error.strerror, "give a folder to write to"
+        ) from error
     except Exception as error:  # ValueError, or one of the parser's many
         raise ConfigError(_refused(wanted, str(error), key)) from error
     for remark in remarks:

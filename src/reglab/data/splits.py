@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix
 from reglab.wording import least_share
 
@@ -77,8 +77,9 @@ def split(
     val, rest = draw_rows(rest, classes, share("val_fraction", val_fraction, total), generator)
     if not len(rest):
         raise ConfigError(
-            f"data.val_fraction={val_fraction}: with data.test_fraction={test_fraction} no row of {rows} is left "
-            "to train on; lower one of them"
+            Setting("data.val_fraction", val_fraction),
+            f"with data.test_fraction={test_fraction} no row of {rows} is left to train on",
+            "lower one of them",
         )
     check_train(classes, rest, class_names)
     if train_size is None:
@@ -98,8 +99,9 @@ def check_train_size(train_size: int | None, rows: Rows) -> None:
     """
     if train_size is not None and train_size > len(rows.train):
         raise ConfigError(
-            f"data.train_size={train_size}: only {len(rows.train)} rows are left by validation ({len(rows.val)}) and "
-            f"test ({len(rows.test)}); at most that, or null for all"
+            Setting("data.train_size", train_size),
+            f"only {len(rows.train)} rows are left by validation ({len(rows.val)}) and test ({len(rows.test)})",
+            "at most that, or null for all",
         )
 
 
@@ -108,7 +110,9 @@ def share(key: str, fraction: float, rows: int) -> int:
     count = round(fraction * rows)
     if fraction > 0 and count == 0:
         least = least_share(rows)
-        raise ConfigError(f"data.{key}={fraction}: leaves no row of {rows}; at least {least:g}, or 0 to skip it")
+        raise ConfigError(
+            Setting(f"data.{key}", fraction), f"leaves no row of {rows}", f"at least {least:g}, or 0 to skip it"
+        )
     return count
 
 
@@ -121,8 +125,9 @@ def check_classes(classes: np.ndarray | None, rows: np.ndarray, parts: int, name
         rarest = labels[counts.argmin()]
         name = names[rarest] if names else str(rarest)
         raise ConfigError(
-            f"data.val_fraction, data.test_fraction: class {name} has {counts.min()} of "
-            f"{len(rows)} rows, too few for {parts} parts; merge or drop rare classes, or set a fraction to 0"
+            "data.val_fraction, data.test_fraction",
+            f"class {name} has {counts.min()} of {len(rows)} rows, too few for {parts} parts",
+            "merge or drop rare classes, or set a fraction to 0",
         )
 
 
@@ -140,7 +145,7 @@ def check_train(
     if len(missing):
         name = names[missing[0]] if names else str(missing[0])
         rows = int(np.sum(classes == missing[0]))
-        raise ConfigError(f"{key}: of class {name} ({rows} rows) none is left to train on; {remedy}")
+        raise ConfigError(key, f"of class {name} ({rows} rows) none is left to train on", remedy)
 
 
 def check_kept(classes: np.ndarray | None, train: np.ndarray, names: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 _LAST_BITS = 4 * np.finfo(np.float64).eps  # values that differ by less are one value, rounded in several ways
 _COARSE = 0.1  # largest rounding error of a float32, in standard deviations of the values
@@ -48,7 +48,9 @@ def in_float32(values: np.ndarray, where: str) -> np.ndarray:
         problem = f"holds values near {np.nanmax(np.abs(values)):g} that are too close together for float32"
     else:
         return rounded
-    raise ConfigError(f"data.standardize=false: {where} {problem}; set data.standardize=true, or rescale it")
+    raise ConfigError(
+        Setting("data.standardize", False), f"{where} {problem}", "set data.standardize=true, or rescale it"
+    )
 
 
 def _too_coarse(values: np.ndarray, rounded: np.ndarray) -> bool:

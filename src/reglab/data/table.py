@@ -17,7 +17,7 @@ import numpy as np
 
 from reglab.data.cells import WORDS_FOR_MISSING
 from reglab.data.files import PARQUET, check_file, memory, suffix
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.wording import counted
 
 if TYPE_CHECKING:
@@ -66,9 +66,11 @@ def read_table(path: str) -> Table:
         raise
     except Exception as error:  # pandas and pyarrow raise many kinds
         reason = " ".join(str(error).split())
-        raise ConfigError(f"data.path={path}: cannot be read as {suffix(path)} ({reason}); check the file") from error
+        raise ConfigError(
+            Setting("data.path", path), f"cannot be read as {suffix(path)} ({reason})", "check the file"
+        ) from error
     if table.frame.empty:
-        raise ConfigError(f"data.path={path}: has no rows; give a file with a header and data below it")
+        raise ConfigError(Setting("data.path", path), "has no rows", "give a file with a header and data below it")
     return table
 
 
@@ -104,23 +106,24 @@ def _content(file: Path, path: str) -> str:
         raw = opened.read(memory() // 4)
         if opened.read(1):
             raise ConfigError(
-                f"data.path={path}: unpacks to over {memory() / 2**32:.1f} GiB, a quarter of this machine's memory; "
-                "give a smaller part of it, or a Parquet file"
+                Setting("data.path", path),
+                f"unpacks to over {memory() / 2**32:.1f} GiB, a quarter of this machine's memory",
+                "give a smaller part of it, or a Parquet file",
             )
     what = next((what for magic, what in _MAGIC.items() if raw.startswith(magic)), None)
     if what is not None:
-        raise ConfigError(f"data.path={path}: is {what}")
+        raise ConfigError(Setting("data.path", path), f"is {what}")
     encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         content = raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"data.path={path}: is not UTF-8 text (line {line}); save it as UTF-8") from None
+        raise ConfigError(Setting("data.path", path), f"is not UTF-8 text (line {line})", "save it as UTF-8") from None
     if "\n" not in content:  # as old Macs end their lines
         content = content.replace("\r", "\n")
     if "\0" in content:
         line = content.count("\n", 0, content.index("\0")) + 1
-        raise ConfigError(f"data.path={path}: has a NUL character (line {line}); save it as UTF-8 text")
+        raise ConfigError(Setting("data.path", path), f"has a NUL character (line {line})", "save it as UTF-8 text")
     return content
 
 
@@ -176,8 +179,9 @@ def _named(columns: "dict[int, pa.ChunkedArray]", names: list[str], separator: s
     if len(repeats):
         more = f" (and {counted(len(repeats) - 1, 'more row')})" if len(repeats) > 1 else ""
         raise ConfigError(
-            f"data.path={path}: data row {repeats[0] + 1} repeats the header{more}, as in concatenated files; "
-            "remove these lines"
+            Setting("data.path", path),
+            f"data row {repeats[0] + 1} repeats the header{more}, as in concatenated files",
+            "remove these lines",
         )
     return Table(frame)
 
@@ -219,8 +223,10 @@ def _check_quotes(column: "pa.ChunkedArray", separator: str, fields: int, path: 
         inner = lines[:-1] or lines
         if fields > 1 and inner and all(line.count(separator) == fields - 1 for line in inner):
             raise ConfigError(
-                f"data.path={path}: the quote in data row {row + 1} is not closed ({cell[:20]!r}...), and the rows "
-                "below are read as its text; close it, or double it where it is part of the text"
+                Setting("data.path", path),
+                f"the quote in data row {row + 1} is not closed ({cell[:20]!r}...), and the rows below are "
+                "read as its text",
+                "close it, or double it where it is part of the text",
             )
 
 
@@ -249,7 +255,7 @@ def _layout(content: str, path: str) -> tuple[str, int]:
     """The separator, and where the header begins."""
     lines = _top(_head(content))
     if not lines or not lines[-1][1].strip():
-        raise ConfigError(f"data.path={path}: is empty; give a file with a header and data below it")
+        raise ConfigError(Setting("data.path", path), "is empty", "give a file with a header and data below it")
     start, first = lines[-1]
     if named := re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE):  # as Excel writes it
         return named[1], content.index("\n", start) + 1 if "\n" in content[start:] else len(content)
@@ -259,8 +265,10 @@ def _layout(content: str, path: str) -> tuple[str, int]:
     comments = [line for _, line in lines[:-1] if line.strip()]
     if comments and fields > 1 and len(_fields(comments[-1].lstrip("# "), separator, 1)[0]) == fields:
         raise ConfigError(
-            f"data.path={path}: line {len(lines) - 1} begins with # and has as many fields as the rows below, so it "
-            "may be a comment or the header; remove its # or the line"
+            Setting("data.path", path),
+            f"line {len(lines) - 1} begins with # and has as many fields as the rows below, so it may be "
+            "a comment or the header",
+            "remove its # or the line",
         )
     return separator, start
 
@@ -311,8 +319,9 @@ def _check_header(frame: "pd.DataFrame", path: str) -> None:
         if not _could_be_in(name.strip(), column):
             return
     raise ConfigError(
-        f"data.path={path}: its first line looks like data ({', '.join(frame.columns[:4])}, ...) and must be a header; "
-        "add a line with the columns' names"
+        Setting("data.path", path),
+        f"its first line looks like data ({', '.join(frame.columns[:4])}, ...) and must be a header",
+        "add a line with the columns' names",
     )
 
 
@@ -332,10 +341,16 @@ def _check_names(names: Sequence[str], path: str) -> None:
     for index, name in enumerate(names, start=1):
         if not name.strip():
             raise ConfigError(
-                f"data.path={path}: column {index} has no name; name it, or remove it where it only numbers the rows"
+                Setting("data.path", path),
+                f"column {index} has no name",
+                "name it, or remove it where it only numbers the rows",
             )
         if len(name.splitlines()) > 1:
-            raise ConfigError(f"data.path={path}: the name of column {index} has several lines ({name!r}); rename it")
+            raise ConfigError(
+                Setting("data.path", path), f"the name of column {index} has several lines ({name!r})", "rename it"
+            )
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise ConfigError(f"data.path={path}: more than one column is named {repeated[0]!r}; rename or remove one")
+        raise ConfigError(
+            Setting("data.path", path), f"more than one column is named {repeated[0]!r}", "rename or remove one"
+        )

@@ -17,7 +17,7 @@ from reglab.data.source import Source
 from reglab.data.split_column import splitter
 from reglab.data.suspicions import suspicions
 from reglab.data.target import KINDS, Target, encode_target
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.wording import shown
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Tabular(TensorData):
         if kind not in KINDS:
             near = difflib.get_close_matches(str(kind), KINDS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"data.kind={kind}: must be one of {', '.join(KINDS)}{hint}")
+            raise ConfigError(Setting("data.kind", kind), f"must be one of {', '.join(KINDS)}{hint}")
         check_split_column(split_column, split_by, target)
         super().__init__(**axes)
         check_folds(split_by, test_fold, val_fold, self.test_fraction)
@@ -154,10 +154,14 @@ def _check_roles(table: "pd.DataFrame", roles: Roles, origin: Origin) -> None:
         if name is not None:
             check_column(key, name, table, origin)
     if roles.split_column == roles.target:
-        raise ConfigError(f"data.split_column={roles.target}: is the target; name a column that is not predicted")
+        raise ConfigError(
+            Setting("data.split_column", roles.target), "is the target", "name a column that is not predicted"
+        )
     for role, name in (("target", roles.target), ("split column", roles.split_column)):
         if name in roles.ignore:
-            raise ConfigError(f"data.ignore=[{name}]: is the {role}, which is no feature; leave it out of the list")
+            raise ConfigError(
+                Setting("data.ignore", f"[{name}]"), f"is the {role}, which is no feature", "leave it out of the list"
+            )
 
 
 def check_column(key: str, name: str, table: "pd.DataFrame", origin: Origin) -> None:
@@ -165,7 +169,9 @@ def check_column(key: str, name: str, table: "pd.DataFrame", origin: Origin) -> 
     columns = [str(column) for column in table.columns]
     if name not in columns:
         raise ConfigError(
-            f"{key}={name}: no such column in {origin.where.partition('=')[2]}; {_hint(name, columns, origin.columns)}"
+            Setting(key, name),
+            f"no such column in {origin.where.partition('=')[2]}",
+            _hint(name, columns, origin.columns),
         )
 
 

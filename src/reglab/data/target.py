@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reglab.data.cells import EXACT, FEW, SPELLING, Read, check_spellings, is_missing_word, numbers, text, written_twice
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +55,9 @@ def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
         word = str(plain.iloc[row]).strip()
         called = f" ({word!r} counts as missing among numbers)" if word and isinstance(plain.iloc[row], str) else ""
         raise ConfigError(
-            f"{key}: {missing.sum()} of {len(column)} rows have no value, the first is data row {row + 1}{called}; "
-            "fill them in or remove the rows"
+            key,
+            f"{missing.sum()} of {len(column)} rows have no value, the first is data row {row + 1}{called}",
+            "fill them in or remove the rows",
         )
     by_itself = kind == "auto"
     if by_itself:
@@ -90,11 +91,12 @@ def _classes(column: "pd.Series", read: Read | None, key: str, *, declared: bool
         names, of_cell = _named([str(cell) for cell in cells], read is not None, key)
         numbered = np.array(of_cell, dtype=np.int64)[place]
     if len(names) == 1:
-        raise ConfigError(f"{key}: all {len(column)} rows are of one class ({names[0]}); give a target that varies")
+        raise ConfigError(key, f"all {len(column)} rows are of one class ({names[0]})", "give a target that varies")
     if read is not None and not declared and len(names) > max(FEW, len(column) / 2):
         raise ConfigError(
-            f"{key}: holds {len(names)} different numbers in {len(column)} rows, too many for classes; "
-            "use data.kind=regression"
+            key,
+            f"holds {len(names)} different numbers in {len(column)} rows, too many for classes",
+            "use data.kind=regression",
         )
     remarks = tuple(_on_classes(names, np.bincount(numbered), f"data.target={column.name}"))
     return Target("classification", numbered.astype(np.int64), names, remarks)
@@ -105,7 +107,7 @@ def _named(cells: list[str], are_numbers: bool, key: str) -> tuple[tuple[str, ..
     if not are_numbers or not all(map(_PLAIN.fullmatch, cells)):
         names = sorted(cells)
         if broken := next((name for name in names if len(name.splitlines()) > 1), None):
-            raise ConfigError(f"{key}: the class {broken[:40]!r} has several lines; write classes on one line")
+            raise ConfigError(key, f"the class {broken[:40]!r} has several lines", "write classes on one line")
         check_spellings(names, f"{key}: the classes")
         _check_truth(names, key)
         return tuple(names), [names.index(cell) for cell in cells]
@@ -122,7 +124,7 @@ def _name(value: Decimal) -> str:
 def _check_truth(names: list[str], key: str) -> None:
     folded = {name.casefold() for name in names}
     if folded <= {"true", "false", "0", "1"} and len(folded & {"true", "false"}) and len(folded & {"0", "1"}):
-        raise ConfigError(f"{key}: writes truth values in two ways ({', '.join(names)}); write all alike")
+        raise ConfigError(key, f"writes truth values in two ways ({', '.join(names)})", "write all alike")
 
 
 def _on_classes(names: tuple[str, ...], counts: np.ndarray, key: str) -> Iterator[str]:
@@ -139,11 +141,12 @@ def _on_classes(names: tuple[str, ...], counts: np.ndarray, key: str) -> Iterato
 def _amounts(column: "pd.Series", read: Read | None, key: str, *, by_itself: bool) -> Target:
     if read is None:
         raise ConfigError(
-            f"data.kind=regression: the target {column.name} holds text (such as {str(column.iloc[0])!r}); "
-            "use data.kind=classification, or another data.target"
+            Setting("data.kind", "regression"),
+            f"the target {column.name} holds text (such as {str(column.iloc[0])!r})",
+            "use data.kind=classification, or another data.target",
         )
     if np.ptp(read.values) == 0:
-        raise ConfigError(f"{key}: has the same value ({read.values[0]:g}) in all rows; give a target that varies")
+        raise ConfigError(key, f"has the same value ({read.values[0]:g}) in all rows", "give a target that varies")
     remarks = [f"{key}: {remark}" for remark in read.remarks]
     distinct = len(np.unique(read.values))
     if by_itself and distinct <= MANY and distinct * ROWS_EACH <= len(read.values) and _are_whole(read.values):

@@ -15,7 +15,7 @@ from reglab.data.base import TensorData
 from reglab.data.files import check_file, stem
 from reglab.data.source import IGNORED, Source
 from reglab.data.splits import Rows
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix
 
 PARTS = ("training", "validation", "test")
@@ -81,7 +81,9 @@ class Text(TensorData):
     def load(self) -> Source:
         """All windows of all parts, and the tokenizer."""
         if self.test_fraction is None:
-            raise ConfigError("data.test_fraction=null: a text has no test part of its own; give a share such as 0.1")
+            raise ConfigError(
+                Setting("data.test_fraction", None), "a text has no test part of its own", "give a share such as 0.1"
+            )
         cut = _cut(self.documents(), self.val_fraction, self.test_fraction, self.tokenizer, self.vocab_size)
         self.vocabulary = cut.vocabulary
         self.characters = None if cut.characters is None else torch.from_numpy(cut.characters)
@@ -99,8 +101,9 @@ class Text(TensorData):
         needed = self.context_length + 1 if part == "training" else 2
         if tokens < needed and (tokens or part == "training"):
             raise ConfigError(
-                f"data.context_length={self.context_length}: the {part} part of {self.name} has {tokens} tokens, and "
-                f"{needed} are needed; give more text, or lower it"
+                Setting("data.context_length", self.context_length),
+                f"the {part} part of {self.name} has {tokens} tokens, and {needed} are needed",
+                "give more text, or lower it",
             )
 
     def draw(self, source: Source, split_seed: int) -> Rows:
@@ -109,8 +112,9 @@ class Text(TensorData):
         order = np.random.default_rng(mix(split_seed, "split")).permutation(train)
         if self.train_size is not None and self.train_size > train:
             raise ConfigError(
-                f"data.train_size={self.train_size}: the training part of {self.name} has {train} windows of "
-                f"{self.context_length} tokens; at most that, or null for all"
+                Setting("data.train_size", self.train_size),
+                f"the training part of {self.name} has {train} windows of {self.context_length} tokens",
+                "at most that, or null for all",
             )
         rest = np.arange(train, len(source.targets))
         return Rows(order[: self.train_size], rest[:val], rest[val:])
@@ -191,4 +195,6 @@ def _read(path: str, _changed: int) -> tuple[str, ...]:
     try:
         return (Path(path).read_text(encoding="utf-8-sig"),)
     except UnicodeDecodeError as error:
-        raise ConfigError(f"data.path={path}: is no text in UTF-8 (byte {error.start}); convert it (iconv)") from error
+        raise ConfigError(
+            Setting("data.path", path), f"is no text in UTF-8 (byte {error.start})", "convert it (iconv)"
+        ) from error

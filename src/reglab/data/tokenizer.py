@@ -13,7 +13,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from reglab import hub_cache
 from reglab.data.files import check_regular
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 END = "<|endoftext|>"
 UNKNOWN = "<unk>"
@@ -48,7 +48,7 @@ def loaded(text: str, key: str) -> Tokenizer:
     try:
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises Exception itself
-        raise ConfigError(f"{key}: is no tokenizer ({error}); give the tokenizer.json that a run has kept") from error
+        raise ConfigError(key, f"is no tokenizer ({error})", "give the tokenizer.json that a run has kept") from error
 
 
 def read(path: str, key: str) -> Tokenizer:
@@ -60,8 +60,9 @@ def read(path: str, key: str) -> Tokenizer:
     file = _file(path)
     if file is None:
         raise ConfigError(
-            f"{key}={path}: must be characters, bpe, a tokenizer.json or the folder of one, or the name of a model in "
-            "the Hugging Face cache"
+            Setting(key, path),
+            "must be characters, bpe, a tokenizer.json or the folder of one, or the name of a model in "
+            "the Hugging Face cache",
         )
     check_regular(file, f"{key}={path}")
     return loaded(file.read_text(encoding="utf-8"), f"{key}={path}")
@@ -93,7 +94,9 @@ def end_of(tokenizer: Tokenizer) -> int:
         number = tokenizer.token_to_id(name)
         if number is not None:
             return int(number)
-    raise ConfigError(f"data.tokenizer: no token ends a text (known are {', '.join(_ENDS)}); give another tokenizer")
+    raise ConfigError(
+        "data.tokenizer", f"no token ends a text (known are {', '.join(_ENDS)})", "give another tokenizer"
+    )
 
 
 def _characters(texts: Iterable[str]) -> Tokenizer:

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 
 def merge_adapters(model: nn.Module, key: str) -> None:
@@ -21,8 +21,9 @@ def merge_adapters(model: nn.Module, key: str) -> None:
     for name, module in list(model.named_modules()):
         if isinstance(module, AuxiliaryTrainingWrapper):
             raise ConfigError(
-                f"{key}: its adapters also train {name} as a whole, which cannot be folded into the weights; "
-                "give a run without modules_to_save in model.lora"
+                key,
+                f"its adapters also train {name} as a whole, which cannot be folded into the weights",
+                "give a run without modules_to_save in model.lora",
             )
         if isinstance(module, BaseTunerLayer):
             module.merge()

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reglab.config.metrics import guess_direction, validation_twins
-from reglab.config.suggest import did_you_mean
-from reglab.errors import ConfigError
 from reglab.inference.one_text import of_the_last
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.metrics import guess_direction, validation_twins
+from reglab.schema.suggest import did_you_mean
 from reglab.tasks import LanguageModeling
 from reglab.tracking import queries
 from reglab.tracking.queries import Record
@@ -50,8 +50,9 @@ def best_decoder(store: Store) -> Best:
     finished = queries.runs(store, status="FINISHED", tags={"task": LanguageModeling.kind})
     if not finished:
         raise ConfigError(
-            f"run_id=null: the experiment {store.experiment} holds no finished language model; make one: "
-            'make train ARGS="experiment=decoder"'
+            Setting("run_id", None),
+            f"the experiment {store.experiment} holds no finished language model",
+            'make one: make train ARGS="experiment=decoder"',
         )
     return _best(finished, None, finished[-1].tags["data"])
 
@@ -71,18 +72,21 @@ def best_run(store: Store, metric: str | None = None, data: str | None = None) -
     names = sorted({record.tags["data"] for record in finished if "data" in record.tags})
     if not names:
         raise ConfigError(
-            f"run_id=null: the experiment {store.experiment} holds no finished run; make one: make train, or name "
-            "another tracking.experiment"
+            Setting("run_id", None),
+            f"the experiment {store.experiment} holds no finished run",
+            "make one: make train, or name another tracking.experiment",
         )
     if data is not None and data not in names:
         raise ConfigError(
-            f"data.name={data}: the experiment {store.experiment} holds no finished run on it"
-            f"{did_you_mean(data, names) or f' (it has {_some(names)})'}"
+            Setting("data.name", data),
+            f"the experiment {store.experiment} holds no finished run on "
+            f"it{did_you_mean(data, names) or f' (it has {_some(names)})'}",
         )
     if data is None and len(names) > 1:
         raise ConfigError(
-            f"run_id=null: the experiment {store.experiment} holds runs on {_some(names)}, and none is the best across "
-            f"data sets; choose one, as in data.name={names[0]}, or give run_id"
+            Setting("run_id", None),
+            f"the experiment {store.experiment} holds runs on {_some(names)}, and none is the best across data sets",
+            f"choose one, as in data.name={names[0]}, or give run_id",
         )
     here = [record for record in finished if record.tags.get("data") == (data or names[0])]
     return _best(here, metric, data or names[0])

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from reglab.config.trusted import Typed
 from reglab.data.base import TensorData
 from reglab.data.batches import Batches
-from reglab.errors import ConfigError
 from reglab.inference import mc_dropout
 from reglab.inference.chosen import only
 from reglab.inference.rebuilt import finished, rebuilt
 from reglab.regularizers._activation_noise import ActivationNoise
 from reglab.regularizers._decoder_noise import DecoderNoise
 from reglab.regularizers.attention_dropout import AttentionDropout
+from reglab.schema.errors import ConfigError
 from reglab.seeding import mix
 from reglab.streams import write_line
 from reglab.tasks import LanguageModeling
@@ -74,11 +74,11 @@ def evaluate(
     """
     made, key = finished(uri, run_id, typed, experiment), f"run_id={run_id}"
     if (kind := made.record.tags.get("task")) == LanguageModeling.kind:
-        raise ConfigError(f"{key}: is {kind}; make generate shows its passes with dropout on (train_mode=true)")
+        raise ConfigError(key, f"is {kind}", "make generate shows its passes with dropout on (train_mode=true)")
     found = rebuilt(made, uri)
     cfg, data, model = found.cfg, found.data, found.model
     if not data.test_rows:
-        raise ConfigError(f"{key}: has no test rows (data.test_fraction={cfg.data.test_fraction}); give another run")
+        raise ConfigError(key, f"has no test rows (data.test_fraction={cfg.data.test_fraction})", "give another run")
     places = _places(cfg, model, data)
     known = data.val_dataloader()[0] if data.val_rows else data.train_eval_dataloader()
     with in_mode(model, training=False):
@@ -87,13 +87,15 @@ def evaluate(
         if not named:
             strategy = made.record.tags.get("strategy")
             raise ConfigError(
-                f"{key}: the strategy {strategy} does not drop, and its model has no layer that does (F.dropout in a "
-                "forward cannot be switched on: make it nn.Dropout); give a run with dropout"
+                key,
+                f"the strategy {strategy} does not drop, and its model has no layer that does (F.dropout in a "
+                "forward cannot be switched on: make it nn.Dropout)",
+                "give a run with dropout",
             )
         (each, _), each_known = _said(model, data.test_dataloader(), passes, seed), _said(model, known, passes, seed)
     if bool((each == each[0]).all()):
         raise ConfigError(
-            f"{key}: all {passes} passes say the same, so that nothing was dropped; give a run whose dropout is above 0"
+            key, f"all {passes} passes say the same, so that nothing was dropped", "give a run whose dropout is above 0"
         )
     plain, drawn = _figures(data, one, targets, one_known), _figures(data, each, targets, each_known)
     if data.kind == "classification":

@@ -15,7 +15,6 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from reglab.config.trusted import typed
-from reglab.errors import ConfigError
 from reglab.inference.adapters import merge_adapters
 from reglab.inference.best import best_run
 from reglab.inference.graph import answering, examples, graph
@@ -23,6 +22,7 @@ from reglab.inference.metadata import ANSWERS, FEATURES, about, of_data, of_run,
 from reglab.inference.rebuilt import BEST, finished, rebuilt
 from reglab.inference.trained import decoder
 from reglab.masking import URI_VARIABLE, holds_secret
+from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note, write_line
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts, flavors, models
@@ -83,7 +83,7 @@ def _digest(made: Origin) -> str:
     run_id = made.record.run_id
     with artifacts.of(made.store, run_id).file(BEST) as file:
         if file is None:
-            raise ConfigError(f"run_id={run_id}: kept no weights (tracking.weights=none); give another run")
+            raise ConfigError(Setting("run_id", run_id), "kept no weights (tracking.weights=none)", "give another run")
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
@@ -112,7 +112,9 @@ def _save_graph(folder: Path, made: Origin, uri: str | None) -> None:
     try:
         flavors.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
     except ValueError as error:
-        raise ConfigError(f"run_id={made.record.run_id}: cannot be exported: {error}; give it plain tensors") from error
+        raise ConfigError(
+            Setting("run_id", made.record.run_id), f"cannot be exported: {error}", "give it plain tensors"
+        ) from error
     if features := found.data.features():
         (folder / FEATURES).write_text(json.dumps(features, indent=1), encoding="utf-8")
 

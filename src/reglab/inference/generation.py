@@ -12,7 +12,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation.streamers import BaseStreamer
 
 from reglab.data.tokenizer import UNKNOWN, end_of
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.training.modes import in_mode
 
 
@@ -61,8 +61,9 @@ def encoded(vocabulary: Tokenizer, prompt: str) -> Tensor:
         known = vocabulary.get_vocab()
         strange = ", ".join(repr(character) for character in dict.fromkeys(prompt) if character not in known)
         raise ConfigError(
-            f"prompt: this model has never seen {strange}; leave it out, or train with data.tokenizer=bpe, to which no "
-            "text is unknown"
+            "prompt",
+            f"this model has never seen {strange}",
+            "leave it out, or train with data.tokenizer=bpe, to which no text is unknown",
         )
     return torch.tensor([numbers])
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
 from reglab.data.base import TensorData
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 
 # What only tells where a node came from: file names and classes of whoever exported it.
 _ORIGINS = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
@@ -76,8 +76,9 @@ def graph(model: nn.Module, inputs: Tensor, key: str) -> ExportedProgram:
             program = export(copy.deepcopy(model), (inputs,), dynamic_shapes=({0: Dim("rows")},))
     except Exception as error:  # torch raises many kinds
         raise ConfigError(
-            f"{key}: torch.export cannot trace the model ({_reason(error)}); its forward must take any number of rows "
-            "and not branch on the values of tensors (torch.where can)"
+            key,
+            f"torch.export cannot trace the model ({_reason(error)})",
+            "its forward must take any number of rows and not branch on the values of tensors (torch.where can)",
         ) from error
     _without_dropout(program, key)
     _without_origins(program)
@@ -103,8 +104,9 @@ def _without_dropout(program: ExportedProgram, key: str) -> None:
             continue
         if node.args[2] is not False:
             raise ConfigError(
-                f"{key}: the model drops in evaluation mode too, so that no answer would be the same twice; give "
-                "F.dropout training=self.training, or take nn.Dropout"
+                key,
+                "the model drops in evaluation mode too, so that no answer would be the same twice",
+                "give F.dropout training=self.training, or take nn.Dropout",
             )
         node.replace_all_uses_with(node.args[0])
         nodes.erase_node(node)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from reglab.errors import ConfigError
 from reglab.inference.chosen import only
 from reglab.inference.generation import Choice, generated, text_of
 from reglab.inference.trained import Decoder
 from reglab.regularizers._random_layers import random_layers
+from reglab.schema.errors import ConfigError, Setting
 from reglab.training import build
 from reglab.training.modes import in_mode
 
@@ -68,8 +68,9 @@ def passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int, shown: 
     build.build_regularizers(cfg, model, "language modeling", (decoder.context_length,))
     if not list(cfg.regularizer) and not random_layers(model):
         raise ConfigError(
-            f"train_mode=true: the strategy {decoder.record.tags.get('strategy')} draws nothing, so that all passes "
-            "are one; give a run with dropout, such as regularizer=residual_dropout"
+            Setting("train_mode", True),
+            f"the strategy {decoder.record.tags.get('strategy')} draws nothing, so that all passes are one",
+            "give a run with dropout, such as regularizer=residual_dropout",
         )
     plain = _next(decoder, prompt, None)
     each = torch.stack([_next(decoder, prompt, choice.seed + i) for i in range(count)])

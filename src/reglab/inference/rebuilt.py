@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reglab.config.trusted import Typed
 from reglab.data.base import TensorData
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.tracking import artifacts
 from reglab.training import build, origin
 from reglab.training.origin import Origin
@@ -44,7 +44,9 @@ def finished(uri: str | None, run_id: str, typed: Typed | None = None, experimen
     """
     made = origin.find(uri, run_id, typed, experiment)
     if made.record.status != "FINISHED":
-        raise ConfigError(f"run_id={run_id}: is {made.record.status}, so no trained model is left; give a FINISHED run")
+        raise ConfigError(
+            Setting("run_id", run_id), f"is {made.record.status}, so no trained model is left", "give a FINISHED run"
+        )
     return made
 
 
@@ -68,8 +70,9 @@ def rebuilt(made: Origin, uri: str | None) -> Rebuilt:
         load_trained(model, weights)
     except RuntimeError as error:
         raise ConfigError(
-            f"run_id={made.record.run_id}: its weights do not fit {cfg.model.name}, whose code is another now; check "
-            f"out the commit {made.record.tags.get('git_commit')}"
+            Setting("run_id", made.record.run_id),
+            f"its weights do not fit {cfg.model.name}, whose code is another now",
+            f"check out the commit {made.record.tags.get('git_commit')}",
         ) from error
     return Rebuilt(made, cfg, data, model.eval())
 
@@ -85,7 +88,9 @@ def best_weights(made: Origin, cfg: DictConfig) -> dict[str, Tensor]:
     with files.file(BEST) as file:
         if file is None:
             raise ConfigError(
-                f"run_id={run_id}: kept no weights (tracking.weights={cfg.tracking.weights}); give another run"
+                Setting("run_id", run_id),
+                f"kept no weights (tracking.weights={cfg.tracking.weights})",
+                "give another run",
             )
         try:
             return load_file(file)

@@ -8,8 +8,8 @@ from torch import nn
 
 from reglab.config.trusted import Typed
 from reglab.data.tokenizer import end_of, loaded
-from reglab.errors import ConfigError
 from reglab.inference.rebuilt import best_weights, finished
+from reglab.schema.errors import ConfigError
 from reglab.tracking import artifacts, queries
 from reglab.training import build, origin
 from reglab.training.weights import load_trained
@@ -51,17 +51,17 @@ def decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> Decoder
     key = f"run_id={run_id}"
     if made.record.tags.get("task") != _KIND:
         told = made.record.tags.get("task") or "of no known task"
-        raise ConfigError(f"{key}: is {told}, and text comes from a language model; give a run with model=llama")
+        raise ConfigError(key, f"is {told}, and text comes from a language model", "give a run with model=llama")
     try:
         cfg = origin.composed(made, reads=("model",))  # its text was read with the tokenizer that the run has kept
     except ConfigError as error:
-        raise ConfigError(f"{key}: {error}") from error
+        raise ConfigError(key, error) from error
     origin.check_files(made, cfg, reads=("model",))
     origin.check_code(made, cfg)
     files = artifacts.of(made.store, run_id)
     text = files.read_text("tokenizer.json")
     if text is None:
-        raise ConfigError(f"{key}: has no tokenizer.json, which its text was read with; give another run")
+        raise ConfigError(key, "has no tokenizer.json, which its text was read with", "give another run")
     vocabulary = loaded(text, f"{key}: tokenizer.json")
     length = int(cfg.data.context_length)
     model = build.sized_model(cfg, (length,), vocabulary.get_vocab_size())
@@ -70,8 +70,9 @@ def decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> Decoder
         load_trained(model, weights)
     except RuntimeError as error:
         raise ConfigError(
-            f"{key}: its weights do not fit {cfg.model.name} with the {vocabulary.get_vocab_size()} tokens of its "
-            "tokenizer; one of the two is of another run"
+            key,
+            f"its weights do not fit {cfg.model.name} with the {vocabulary.get_vocab_size()} tokens of its tokenizer",
+            "one of the two is of another run",
         ) from error
     OmegaConf.set_readonly(cfg, True)
     return Decoder(made.record, cfg, model.eval(), vocabulary, length)

@@ -7,10 +7,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reglab.errors import ConfigError
 from reglab.models import layers
 from reglab.models.convolutions import CONV, POOL, check, flat
 from reglab.models.padding import unpadded
+from reglab.schema.errors import ConfigError, Setting
 
 
 class CNN(nn.Sequential):
@@ -49,8 +49,9 @@ class CNN(nn.Sequential):
         dims = check("cnn", input_shape, channels, kernel_size)
         if padded and norm == "layer":
             raise ConfigError(
-                "model.norm=layer: would count what comes after the end of a sequence, and this data has sequences of "
-                "different lengths; use none or batch"
+                Setting("model.norm", "layer"),
+                "would count what comes after the end of a sequence, and this data has sequences of different lengths",
+                "use none or batch",
             )
         chain: list[tuple[str, nn.Module]] = []
         features = input_shape[0]

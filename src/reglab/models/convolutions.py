@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
 POOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
@@ -20,20 +20,23 @@ def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int], ker
     dims = len(input_shape) - 1
     if dims not in CONV:
         raise ConfigError(
-            f"model={model}: needs images or 1-D signals, and this data's examples have the shape {input_shape}; "
-            "use model=mlp"
+            Setting("model", model),
+            f"needs images or 1-D signals, and this data's examples have the shape {input_shape}",
+            "use model=mlp",
         )
     side = min(input_shape[1:])
     if side >> len(channels) == 0:
         raise ConfigError(
-            f"model.channels={list(channels)}: {len(channels)} halvings leave nothing of a side of {side}; "
-            "name fewer blocks"
+            Setting("model.channels", list(channels)),
+            f"{len(channels)} halvings leave nothing of a side of {side}",
+            "name fewer blocks",
         )
     longest = 2 * max(input_shape[1:]) - 1
     if kernel_size > longest:
         raise ConfigError(
-            f"model.kernel_size={kernel_size}: in examples of the shape {input_shape} no place is further than "
-            f"{longest // 2} from another; at most {longest}"
+            Setting("model.kernel_size", kernel_size),
+            f"in examples of the shape {input_shape} no place is further than {longest // 2} from another",
+            f"at most {longest}",
         )
     return dims
 

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.models import layers
 from reglab.models.padding import last_real, unpadded
+from reglab.schema.errors import ConfigError, Setting
 
 
 class Recurrent(nn.GRU):
@@ -55,11 +55,12 @@ class GRU(nn.Module):
         self.padded = padded
         if len(input_shape) != 2:
             raise ConfigError(
-                f"model=gru: reads sequences (channels, length), and this data's examples have the shape "
-                f"{input_shape}; use model=mlp"
+                Setting("model", "gru"),
+                f"reads sequences (channels, length), and this data's examples have the shape {input_shape}",
+                "use model=mlp",
             )
         if not hidden_sizes:
-            raise ConfigError("model.hidden_sizes=[]: name the units of at least one layer, as in [64]")
+            raise ConfigError(Setting("model.hidden_sizes", "[]"), "name the units of at least one layer, as in [64]")
         sizes = [input_shape[0], *hidden_sizes]
         self.recurrent = nn.ModuleList(
             Recurrent(features, units, batch_first=True) for features, units in pairwise(sizes)

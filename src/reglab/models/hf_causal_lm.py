@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reglab import hub_cache
-from reglab.errors import ConfigError
 from reglab.models._decoder import answers_with_logits
+from reglab.schema.errors import ConfigError, Setting
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -42,21 +42,24 @@ class HFCausalLM:
     ) -> "PreTrainedModel":
         if dtype != "float32" and lora is None:
             raise ConfigError(
-                f"model.dtype={dtype}: its 8 significant bits lose small steps; leave it at float32, or train adapters "
-                "beside such weights: model.lora={r:8}"
+                Setting("model.dtype", dtype),
+                "its 8 significant bits lose small steps",
+                "leave it at float32, or train adapters beside such weights: model.lora={r:8}",
             )
         model = _loaded(path, dtype)
         known = model.get_input_embeddings().weight.shape[0]
         if known < outputs:
             raise ConfigError(
-                f"model.path={path}: knows {known} tokens, and the data's tokenizer has {outputs}; give the model's "
-                f"own: data.tokenizer={path}"
+                Setting("model.path", path),
+                f"knows {known} tokens, and the data's tokenizer has {outputs}",
+                f"give the model's own: data.tokenizer={path}",
             )
         longest = getattr(model.config, "max_position_embeddings", None)
         if longest is not None and longest < input_shape[0]:
             raise ConfigError(
-                f"data.context_length={input_shape[0]}: the model reads {longest} tokens at most (model.path={path}); "
-                "lower it"
+                Setting("data.context_length", input_shape[0]),
+                f"the model reads {longest} tokens at most (model.path={path})",
+                "lower it",
             )
         model.config.use_cache = False  # of keys and values, which training has no use for
         if lora is not None:
@@ -71,13 +74,15 @@ def _loaded(path: str | None, dtype: str) -> Any:
     from transformers.utils import logging
 
     if not path:
-        raise ConfigError("model.path=null: give a folder with a model, or a name in the Hugging Face cache")
+        raise ConfigError(
+            Setting("model.path", None), "give a folder with a model, or a name in the Hugging Face cache"
+        )
     place = hub_cache.local(path)
     if place is None:
         remedy = "check the path"
         if not hub_cache.is_place(path):
             remedy = f"give a folder, or fetch the model of that name first: hf download {path}"
-        raise ConfigError(f"model.path={path}: no such folder, nor a model in the Hugging Face cache; {remedy}")
+        raise ConfigError(Setting("model.path", path), "no such folder, nor a model in the Hugging Face cache", remedy)
     logging.disable_progress_bar()
     try:
         return AutoModelForCausalLM.from_pretrained(
@@ -86,8 +91,9 @@ def _loaded(path: str | None, dtype: str) -> Any:
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ConfigError(
-            f"model.path={path}: no causal language model can be loaded from it ({first}); give a folder with "
-            "config.json and model.safetensors"
+            Setting("model.path", path),
+            f"no causal language model can be loaded from it ({first})",
+            "give a folder with config.json and model.safetensors",
         ) from error
 
 
@@ -98,7 +104,7 @@ def _adapt(model: Any, lora: Mapping[str, Any]) -> None:
         inject_adapter_in_model(LoraConfig(task_type="CAUSAL_LM", **lora), model)
     except (TypeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
-        raise ConfigError(f"model.lora: {first}; give arguments of peft's LoraConfig, as in {{r:8}}") from error
+        raise ConfigError("model.lora", first, "give arguments of peft's LoraConfig, as in {r:8}") from error
     for weight in model.parameters():
         if weight.requires_grad:  # adapters beside bfloat16 weights are no bfloat16: they would lose small steps
             weight.data = weight.data.float()

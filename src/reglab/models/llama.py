@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from reglab.errors import ConfigError
 from reglab.models._decoder import answers_with_logits
+from reglab.schema.errors import ConfigError, Setting
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -54,12 +54,17 @@ class Llama:
 
         if hidden_size % (2 * heads):
             raise ConfigError(
-                f"model.heads={heads}: model.hidden_size={hidden_size} must be an even number of units for each head"
+                Setting("model.heads", heads),
+                f"model.hidden_size={hidden_size} must be an even number of units for each head",
             )
         if heads % key_value_heads:
-            raise ConfigError(f"model.key_value_heads={key_value_heads}: model.heads={heads} must be a multiple of it")
+            raise ConfigError(
+                Setting("model.key_value_heads", key_value_heads), f"model.heads={heads} must be a multiple of it"
+            )
         if activation not in ACT2FN:
-            raise ConfigError(f"model.activation={activation}: a Llama has none of it; choose silu, gelu or relu")
+            raise ConfigError(
+                Setting("model.activation", activation), "a Llama has none of it", "choose silu, gelu or relu"
+            )
         config = LlamaConfig(
             vocab_size=outputs,
             hidden_size=hidden_size,

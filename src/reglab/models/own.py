@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from reglab.errors import ConfigError
 from reglab.own_code import described, load, module_and_class, unforeseen
+from reglab.schema.errors import ConfigError, Setting
 
 KEY = "model.target"
 
@@ -52,10 +52,12 @@ class Own:
             if isinstance(error, TypeError) and "argument" in str(error):
                 remedy = "give what it needs, as in model.args={width:64}"
             raise ConfigError(
-                f"{KEY}={target}: cannot be made for examples of the shape {input_shape} ({described(error)}); {remedy}"
+                Setting(KEY, target),
+                f"cannot be made for examples of the shape {input_shape} ({described(error)})",
+                remedy,
             ) from error
         if not isinstance(made, nn.Module):
-            raise ConfigError(f"{KEY}={target}: makes a {type(made).__name__}; give a class of torch.nn.Module")
+            raise ConfigError(Setting(KEY, target), f"makes a {type(made).__name__}", "give a class of torch.nn.Module")
         check_foreseen(target)
         return made
 
@@ -68,8 +70,9 @@ def check_foreseen(target: str | None) -> None:
     """
     if names := unforeseen():
         raise ConfigError(
-            f"{KEY}={target}: imports {', '.join(names)} by a computed name, so that its code would not be part of the "
-            f"run's identity; add a plain import to the file, as in import {names[0]}"
+            Setting(KEY, target),
+            f"imports {', '.join(names)} by a computed name, so that its code would not be part of the run's identity",
+            f"add a plain import to the file, as in import {names[0]}",
         )
 
 
@@ -77,5 +80,5 @@ def _found(target: str | None) -> Any:
     module, name = module_and_class(target, KEY)
     found = load(str(target), KEY)
     if not inspect.isclass(found):
-        raise ConfigError(f"{KEY}={target}: the module {module} has no class {name}; check its name")
+        raise ConfigError(Setting(KEY, target), f"the module {module} has no class {name}", "check its name")
     return found

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.models import layers
+from reglab.schema.errors import ConfigError, Setting
 
 
 class BasicBlock(nn.Module):
@@ -80,13 +80,15 @@ class ResNet(nn.Sequential):
     ) -> None:
         if len(input_shape) != 3:
             raise ConfigError(
-                f"model=resnet: needs images, and this data's examples have the shape {input_shape}; "
-                "use model=residual_cnn for signals, or model=mlp"
+                Setting("model", "resnet"),
+                f"needs images, and this data's examples have the shape {input_shape}",
+                "use model=residual_cnn for signals, or model=mlp",
             )
         if len(depths) != len(channels) or not channels:
             raise ConfigError(
-                f"model.depths={list(depths)}: model.channels={list(channels)} names {len(channels)} stages; give each "
-                "a number of blocks"
+                Setting("model.depths", list(depths)),
+                f"model.channels={list(channels)} names {len(channels)} stages",
+                "give each a number of blocks",
             )
         size, stride = (3, 1) if stem == "small" else (7, 2)
         chain: list[tuple[str, nn.Module]] = [

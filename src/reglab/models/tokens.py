@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 SPREAD = 0.02  # standard deviation of positions at the start, as in the paper on images
 
@@ -36,8 +36,9 @@ class ImageTokens(_Placed):
         channels, *sides = input_shape
         if any(side % patch_size for side in sides):
             raise ConfigError(
-                f"model.patch_size={patch_size}: images of {sides[0]} x {sides[1]} cannot be cut into such patches; "
-                "choose a size that divides both sides"
+                Setting("model.patch_size", patch_size),
+                f"images of {sides[0]} x {sides[1]} cannot be cut into such patches",
+                "choose a size that divides both sides",
             )
         super().__init__(sides[0] // patch_size * (sides[1] // patch_size), width)
         self.patches = nn.Conv2d(channels, width, patch_size, stride=patch_size)

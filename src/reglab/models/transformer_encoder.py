@@ -5,10 +5,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reglab.errors import ConfigError
 from reglab.models import layers
 from reglab.models.padding import mean_of_real, unpadded
 from reglab.models.tokens import FeatureTokens, ImageTokens, SignalTokens
+from reglab.schema.errors import ConfigError, Setting
 
 
 class Attention(nn.Module):
@@ -105,7 +105,7 @@ class TransformerEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if width % heads:
-            raise ConfigError(f"model.heads={heads}: model.width={width} must be a multiple of it")
+            raise ConfigError(Setting("model.heads", heads), f"model.width={width} must be a multiple of it")
         if len(input_shape) == 3:
             self.tokens: nn.Module = ImageTokens(input_shape, width, patch_size)
         else:

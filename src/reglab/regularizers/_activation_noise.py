@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers._hooks import hidden_activations, map_activations, moved, values_of, with_values
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.schema.errors import ConfigError, Setting
 
 _ENTRIES = 8  # of an axis that are tested to find the axis of channels
 
@@ -86,8 +86,10 @@ class MapNoise(ActivationNoise):
             found = channels_first(self._maps.pop(convolution, None), output)
             if found is False:
                 raise ConfigError(
-                    f"regularizer={self.name}: drops parts of maps (rows, channels, *positions), and axis 1 of {name}, "
-                    f"of the shape {tuple(output.shape)}, is not the channels; permute after the activation"
+                    Setting("regularizer", self.name),
+                    f"drops parts of maps (rows, channels, *positions), and axis 1 of {name}, of the shape "
+                    f"{tuple(output.shape)}, is not the channels",
+                    "permute after the activation",
                 )
             if found:
                 del self._unmeasured[layer]

@@ -10,10 +10,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from reglab.errors import ConfigError
 from reglab.regularizers._norms import recompute_statistics, running_statistics
 from reglab.regularizers._wrapper import Updates
 from reglab.regularizers.base import Regularizer
+from reglab.schema.errors import ConfigError, Setting
 
 
 class Averaging(pl.Callback):
@@ -59,8 +59,9 @@ class Averaging(pl.Callback):
         """
         if running_statistics(pl_module) and type(pl_module).forward is pl.LightningModule.forward:
             raise ConfigError(
-                f"regularizer={self._name}: has to call the module for new statistics of its batch normalization; "
-                "give it a forward(inputs)"
+                Setting("regularizer", self._name),
+                "has to call the module for new statistics of its batch normalization",
+                "give it a forward(inputs)",
             )
         self._seen = trainer.global_step
         self._updates = [Updates(optimizer) for optimizer in trainer.optimizers]
@@ -180,7 +181,9 @@ class Averaging(pl.Callback):
         inputs = batch[0] if isinstance(batch, list | tuple) else batch
         if not isinstance(inputs, Tensor):
             raise ConfigError(
-                f"regularizer={self._name}: has to find the inputs for new statistics of batch normalization, and a "
-                f"training batch is a {type(batch).__name__}; make it (inputs, ...)"
+                Setting("regularizer", self._name),
+                "has to find the inputs for new statistics of batch normalization, and a training batch is a "
+                f"{type(batch).__name__}",
+                "make it (inputs, ...)",
             )
         return inputs

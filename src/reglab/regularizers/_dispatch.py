@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers._wrapper import BeforeUpdate, Updates, Wrapper
 from reglab.regularizers.base import Regularizer
+from reglab.schema.errors import ConfigError, Setting
 
 Rates = Sequence[tuple[set[int], float]]
 """Of each parameter group the identities of its parameters, and how far its steps go."""
@@ -48,7 +48,9 @@ class Dispatch:
         if optimizer is not plain and isinstance(plain, torch.optim.LBFGS):
             names = ", ".join(regularizer.name for regularizer in self._all)
             raise ConfigError(
-                f"optimizer=LBFGS: takes several passes a step, and so does not fit {names}; choose another"
+                Setting("optimizer", "LBFGS"),
+                f"takes several passes a step, and so does not fit {names}",
+                "choose another",
             )
         if optimizer is plain and getattr(plain, "_step_supports_amp_scaling", False):
             return Wrapper(plain)  # a GradScaler would leave gradients scaled, and infinite ones to the update itself
@@ -98,9 +100,10 @@ def check_gradients(optimizer: type[torch.optim.Optimizer], regularizers: Iterab
     penalties = [r for r in regularizers if overrides(r, "penalty") and overrides(r, "loss")]
     if penalties and issubclass(optimizer, torch.optim.SparseAdam):
         raise ConfigError(
-            f"regularizer={penalties[0].name}: adds dense gradients, and optimizer={optimizer.__name__} takes sparse "
-            "ones alone; choose another optimizer (torch.optim.SGD takes both), or a method that acts after the step "
-            "(l1, weight_decay, max_norm)"
+            Setting("regularizer", penalties[0].name),
+            f"adds dense gradients, and optimizer={optimizer.__name__} takes sparse ones alone",
+            "choose another optimizer (torch.optim.SGD takes both), or a method that acts after the step "
+            "(l1, weight_decay, max_norm)",
         )
 
 

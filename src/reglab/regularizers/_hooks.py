@@ -10,8 +10,8 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.rnn import PackedSequence
 
-from reglab.errors import ConfigError
 from reglab.regularizers.base import NORMALIZATIONS
+from reglab.schema.errors import ConfigError
 
 _LIBRARY = "transformers.activations"  # whose classes are of many names, and none is imported here
 
@@ -104,8 +104,9 @@ def values_of(output: Any, name: str) -> Tensor:
     if isinstance(output, tuple) and output:
         return values_of(output[0], name)
     raise ConfigError(
-        f"model: {name} returns a {type(output).__name__}, in which no regularizer finds its values; return a tensor, "
-        "or a tuple that begins with it"
+        "model",
+        f"{name} returns a {type(output).__name__}, in which no regularizer finds its values",
+        "return a tensor, or a tuple that begins with it",
     )
 
 

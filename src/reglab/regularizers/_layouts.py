@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.parametrize import ParametrizationList
 
-from reglab.errors import ConfigError
 from reglab.regularizers.base import Penalized, Regularizer, Weights, penalized, weights_of
+from reglab.schema.errors import ConfigError, Setting
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,10 @@ class UnitWise(Regularizer):
             layout = known.get(name, ROWS)
             if isinstance(layout, str):
                 raise ConfigError(
-                    f"regularizer={self.name}: works by output units, and those of {name} are unknown ({layout}); "
-                    f"declare their axis on the layer, as in unit_axes = {{{name.rpartition('.')[2]!r}: 0}}, None to "
-                    "leave it out, or choose another regularizer"
+                    Setting("regularizer", self.name),
+                    f"works by output units, and those of {name} are unknown ({layout})",
+                    f"declare their axis on the layer, as in unit_axes = {{{name.rpartition('.')[2]!r}: 0}}, None "
+                    "to leave it out, or choose another regularizer",
                 )
             if layout is not None:
                 yield name, weight, layout

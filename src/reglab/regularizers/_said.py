@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers._hooks import values_of
+from reglab.schema.errors import ConfigError, Setting
 
 
 class Activation(NamedTuple):
@@ -72,8 +72,10 @@ class Said:
         for layer, values, original, _ in kept:
             if layer in changed and values is original:
                 raise ConfigError(
-                    f"model: the output of {self._names[layer]} is changed in place in some training passes only, and "
-                    "a penalty on it needs it as it was; write h = h + x in place of h += x"
+                    "model",
+                    f"the output of {self._names[layer]} is changed in place in some training passes only, and a "
+                    "penalty on it needs it as it was",
+                    "write h = h + x in place of h += x",
                 )
         self._uncopied |= {layer for layer, *_ in kept} - changed
         self._uncopied -= changed
@@ -99,9 +101,11 @@ class Said:
             self._kept.append(_Kept(layer, values, original, original._version))
         elif self._trains and layer.training:
             raise ConfigError(
-                f"regularizer={self._name}: the activations of {self._names[layer]} have no gradient, as forward runs "
-                "it under torch.no_grad() or reentrant activation checkpointing; to freeze layers use "
-                "requires_grad_(False), for checkpointing use_reentrant=False, or choose another regularizer"
+                Setting("regularizer", self._name),
+                f"the activations of {self._names[layer]} have no gradient, as forward runs it under "
+                "torch.no_grad() or reentrant activation checkpointing",
+                "to freeze layers use requires_grad_(False), for checkpointing use_reentrant=False, or "
+                "choose another regularizer",
             )
 
 

@@ -9,8 +9,8 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from reglab.errors import ConfigError
 from reglab.regularizers.base import penalized, weights_of
+from reglab.schema.errors import ConfigError, Setting
 
 
 class WeightSwap:
@@ -44,9 +44,11 @@ class WeightSwap:
         for prefix, layer, name, parameter in weights_of(model):
             if parameter.requires_grad and _gives_weight(layer, name):
                 raise ConfigError(
-                    f"regularizer={self._name}: changes weights, and {prefix}.{name} is none: it is a parameter from "
-                    "which the layer computes its weight; remove the parametrization "
-                    "(torch.nn.utils.parametrize.remove_parametrizations), or choose another regularizer"
+                    Setting("regularizer", self._name),
+                    f"changes weights, and {prefix}.{name} is none: it is a parameter from which the layer "
+                    "computes its weight",
+                    "remove the parametrization (torch.nn.utils.parametrize.remove_parametrizations), or choose "
+                    "another regularizer",
                 )
         for handle in self._handles:
             handle.remove()

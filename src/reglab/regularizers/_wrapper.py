@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 Closure = Callable[[], Any]
 
@@ -109,8 +109,9 @@ def dense(gradient: Tensor, name: str) -> Tensor:
     """
     if gradient.layout is not torch.strided:
         raise ConfigError(
-            f"regularizer={name}: needs dense gradients, and that of a weight of shape {tuple(gradient.shape)} is "
-            "sparse; build its layer with sparse=False"
+            Setting("regularizer", name),
+            f"needs dense gradients, and that of a weight of shape {tuple(gradient.shape)} is sparse",
+            "build its layer with sparse=False",
         )
     return gradient
 

@@ -5,11 +5,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers._hooks import hidden_activations, rows_axes
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers._said import Activation, Said
 from reglab.regularizers.base import Regularizer, Step
+from reglab.schema.errors import ConfigError, Setting
 
 SHARE = 0.05  # the mean activation that units are drawn to
 
@@ -60,8 +60,9 @@ class ActivityKL(Regularizer):
         layers = hidden_activations(model)
         if others := sorted({type(layer).__name__ for layer in layers.values() if not isinstance(layer, nn.Sigmoid)}):
             raise ConfigError(
-                f"regularizer=activity_kl: is for sigmoid, whose activations lie between 0 and 1, and this model has "
-                f"{', '.join(others)}; set model.activation=sigmoid, or choose regularizer=activity_l1"
+                Setting("regularizer", "activity_kl"),
+                f"is for sigmoid, whose activations lie between 0 and 1, and this model has {', '.join(others)}",
+                "set model.activation=sigmoid, or choose regularizer=activity_l1",
             )
         self._said.attach(model, layers)
         self._axes = rows_axes(model)
@@ -78,8 +79,9 @@ class ActivityKL(Regularizer):
         axis = self._axes.get(layer, 0)
         if axis >= values.ndim or values.shape[axis] != rows:
             raise ConfigError(
-                f"regularizer=activity_kl: takes means over the {rows} examples of a batch, and {name} gives the shape "
-                f"{tuple(values.shape)}, whose axis {axis} does not hold them; let it give (batch, ...), or choose "
-                "regularizer=activity_l1"
+                Setting("regularizer", "activity_kl"),
+                f"takes means over the {rows} examples of a batch, and {name} gives the shape "
+                f"{tuple(values.shape)}, whose axis {axis} does not hold them",
+                "let it give (batch, ...), or choose regularizer=activity_l1",
             )
         return values.movedim(axis, 0)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 Batch = tuple[Tensor, Tensor]
 Weights = dict[str, Tensor]
@@ -251,9 +251,9 @@ class Regularizer(nn.Module):
             tensor = torch.tensor(math.nan)
         stored = tensor.item()  # a float32 rounds .99999999 to 1
         if not low <= stored <= high or (math.isinf(stored) and stored != self.off.get(strength)):
-            raise ConfigError(f"regularizer.{self.name}.{strength}={value}: must be {within(low, high)}")
+            raise ConfigError(Setting(f"regularizer.{self.name}.{strength}", value), f"must be {within(low, high)}")
         if strength in self.whole and math.isfinite(stored) and stored % 1:
-            raise ConfigError(f"regularizer.{self.name}.{strength}={value}: must be a whole number")
+            raise ConfigError(Setting(f"regularizer.{self.name}.{strength}", value), "must be a whole number")
         return tensor
 
 

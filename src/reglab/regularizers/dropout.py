@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers._activation_noise import ActivationNoise
 from reglab.regularizers.base import BELOW_1
+from reglab.schema.errors import ConfigError, Setting
 
 
 def kept(draws: Tensor, p: Tensor) -> Tensor:
@@ -81,7 +81,8 @@ class Dropout(ActivationNoise):
             return inputs
         if not inputs or not isinstance(inputs[0], Tensor) or not inputs[0].is_floating_point():
             raise ConfigError(
-                f"regularizer.dropout.input_p={float(self.input_p):g}: needs one tensor of numbers as input; "
-                "set it to 0, or choose regularizer=token_dropout for a decoder"
+                Setting("regularizer.dropout.input_p", f"{float(self.input_p):g}"),
+                "needs one tensor of numbers as input",
+                "set it to 0, or choose regularizer=token_dropout for a decoder",
             )
         return (dropped(inputs[0], self.input_p), *inputs[1:])

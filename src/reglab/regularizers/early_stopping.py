@@ -6,9 +6,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping as LightningsEarlyStopping
 from torch import Tensor
 
-from reglab.errors import ConfigError
 from reglab.regularizers._order import STOPPING
 from reglab.regularizers.base import Regularizer
+from reglab.schema.errors import ConfigError, Setting
 
 
 class EarlyStopping(Regularizer):
@@ -58,8 +58,9 @@ class Patience(LightningsEarlyStopping):
         """
         if getattr(pl_module, "parts", None) == ("train",):
             raise ConfigError(
-                "regularizer=early_stopping: acts on val/loss, and there are no validation rows; raise "
-                "data.val_fraction"
+                Setting("regularizer", "early_stopping"),
+                "acts on val/loss, and there are no validation rows",
+                "raise data.val_fraction",
             )
         if self.wait_count >= float(self._method.patience):
             trainer.should_stop = True

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reglab.errors import ConfigError
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.schema.errors import ConfigError, Setting
 
 
 def squared_jacobian(outputs: Tensor, inputs: Tensor, draws: Tensor) -> Tensor:
@@ -49,9 +49,10 @@ def input_gradient(
         (slopes,) = torch.autograd.grad(values, inputs, directions, create_graph=create_graph, allow_unused=True)
     if slopes is None:
         raise ConfigError(
-            f"regularizer={name}: needs gradients with respect to the inputs, and the outputs of the model have none: "
-            "its forward uses torch.no_grad() or detach(), or converts the inputs to integers; to freeze layers use "
-            "requires_grad_(False) instead, or choose another regularizer"
+            Setting("regularizer", name),
+            "needs gradients with respect to the inputs, and the outputs of the model have none: its "
+            "forward uses torch.no_grad() or detach(), or converts the inputs to integers",
+            "to freeze layers use requires_grad_(False) instead, or choose another regularizer",
         )
     return slopes
 

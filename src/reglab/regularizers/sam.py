@@ -9,11 +9,11 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from reglab.config.fitting import one_batch_a_step
-from reglab.errors import ConfigError
 from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import SECOND_PASS
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
+from reglab.schema.errors import ConfigError, Setting
 
 
 def ascent(gradients: list[Tensor], rho: Tensor) -> list[Tensor]:
@@ -87,7 +87,9 @@ class SharpnessAware(Wrapper):
         """One step: the closure here, then in the base at the weights uphill."""
         if closure is None:  # as a GradScaler calls it
             raise ConfigError(
-                "regularizer=sam: needs two passes a step; choose trainer.precision=bf16-mixed, not 16-mixed"
+                Setting("regularizer", "sam"),
+                "needs two passes a step",
+                "choose trainer.precision=bf16-mixed, not 16-mixed",
             )
         self._zeroed = False
         devices = {parameter.device for parameter in self.parameters if parameter.is_cuda}

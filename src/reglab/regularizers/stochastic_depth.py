@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers._hooks import batch_first, moved, rows_axes, values_of, with_values
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import BELOW_1, Regularizer
 from reglab.regularizers.dropout import thinned
+from reglab.schema.errors import ConfigError, Setting
 
 
 def dropped_branch(branch: Tensor, p: Tensor) -> Tensor:
@@ -59,8 +59,10 @@ class StochasticDepth(Regularizer):
         for name, branch in blocks.items():
             if around.get(branch) == 1 or any(batch_first(part) is False for part in branch.modules()):
                 raise ConfigError(
-                    f"regularizer=stochastic_depth: drops the branch of whole examples, and {name}.branch has "
-                    "batch_first=False, so that its examples may not come first; set batch_first=True"
+                    Setting("regularizer", "stochastic_depth"),
+                    f"drops the branch of whole examples, and {name}.branch has batch_first=False, so that its "
+                    "examples may not come first",
+                    "set batch_first=True",
                 )
         self._depths = {branch: block / len(blocks) for block, branch in enumerate(blocks.values(), start=1)}
         self._handles = moved(self._handles, self._depths, self._drop)

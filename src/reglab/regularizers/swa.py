@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import pytorch_lightning as pl
 from torch import Tensor
 
-from reglab.errors import ConfigError
 from reglab.regularizers._averaging import Averaging
 from reglab.regularizers._order import AVERAGE
 from reglab.regularizers.base import Regularizer
+from reglab.schema.errors import ConfigError, Setting
 
 
 def skipped(start: float, steps: int) -> int:
@@ -72,7 +72,9 @@ class LateAverage(Averaging):
         """
         total = trainer.estimated_stepping_batches
         if math.isinf(total) or total < 0:
-            raise ConfigError("regularizer=swa: starts at a share of the training; give it a length (max_epochs)")
+            raise ConfigError(
+                Setting("regularizer", "swa"), "starts at a share of the training", "give it a length (max_epochs)"
+            )
         another, self._total = self._total != total, int(total)
         super().on_train_start(trainer, pl_module)
         if another and self.first <= self._skipped:

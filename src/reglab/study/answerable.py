@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from omegaconf import DictConfig
 
 from reglab.config.fitting import kind
-from reglab.config.metrics import TESTS, kind_of
-from reglab.config.suggest import did_you_mean
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.metrics import TESTS, kind_of
+from reglab.schema.suggest import did_you_mean
 
 
 def check_metric(metric: str | None, configs: Sequence[DictConfig], key: str = "metric") -> None:
@@ -28,11 +28,11 @@ def check_metric(metric: str | None, configs: Sequence[DictConfig], key: str = "
     if wanted and None not in kinds and wanted not in kinds:
         told = " and ".join(sorted(str(one) for one in kinds))
         raise ConfigError(
-            f"{key}={metric}: is for {wanted}, and these runs are {told}; leave it out, or choose another"
+            Setting(key, metric), f"is for {wanted}, and these runs are {told}", "leave it out, or choose another"
         )
     for fraction, parts in (("test_fraction", TESTS), ("val_fraction", ("val/", "best/val/"))):
         if metric.startswith(parts) and all(cfg.data.get(fraction) == 0 for cfg in configs):
-            raise ConfigError(f"{key}={metric}: data.{fraction}=0 leaves no rows to measure it on; raise it")
+            raise ConfigError(Setting(key, metric), f"data.{fraction}=0 leaves no rows to measure it on", "raise it")
 
 
 def check_baseline(baseline: str, strategies: Collection[str]) -> None:
@@ -48,4 +48,4 @@ def check_baseline(baseline: str, strategies: Collection[str]) -> None:
     plain = {name.split("(")[0] for name in strategies}
     if baseline != "none" and baseline.split("(")[0] not in plain:
         hint = did_you_mean(baseline, plain) or f" (there are {', '.join(sorted(plain))})"
-        raise ConfigError(f"baseline={baseline}: no strategy of this sweep{hint}")
+        raise ConfigError(Setting("baseline", baseline), f"no strategy of this sweep{hint}")

@@ -12,14 +12,14 @@ from reglab.config.compose import Composer
 from reglab.config.digest import content
 from reglab.config.identity import config_hash, data_name
 from reglab.config.identity import strategy as acting
-from reglab.config.rules import shown, typed
 from reglab.config.source import Unknown, declared
-from reglab.config.suggest import did_you_mean
-from reglab.errors import ConfigError
+from reglab.execution.expand import Job
 from reglab.paths import CONF
+from reglab.schema.errors import ConfigError
+from reglab.schema.suggest import did_you_mean
+from reglab.schema.text import format_value, quote_value
 from reglab.study.answerable import check_metric
 from reglab.study.definition import Study
-from reglab.study.jobs import Job
 from reglab.study.search.space import Dimension, Value, dimension
 from reglab.study.shared import told_as_shared
 
@@ -68,7 +68,7 @@ class Cell:
         Raises:
             ConfigError: the config is wrong.
         """
-        line = [*self.overrides, *(f"{key}={typed(value)}" for key, value in values.items()), f"seed={seed}"]
+        line = [*self.overrides, *(f"{key}={quote_value(value)}" for key, value in values.items()), f"seed={seed}"]
         if epochs is not None:
             line.append(f"trainer.max_epochs={epochs}")
         asked = (composer, label, *line)
@@ -101,7 +101,7 @@ def cells(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> lis
 
 def _cell(study: Study, composer: Composer, task: int, common: tuple[str, ...], strategy: str) -> Cell:
     names = strategy.split("+")
-    chosen = f"regularizer={names[0] if len(names) == 1 else shown(names)}"
+    chosen = f"regularizer={names[0] if len(names) == 1 else format_value(names)}"
     overrides = (*common, chosen)
     config = composer.compose(list(overrides))
     check(config, list(overrides))
@@ -110,7 +110,7 @@ def _cell(study: Study, composer: Composer, task: int, common: tuple[str, ...], 
     space = tuple(_space(study, config))
     for override in overrides:
         if (key := override.split("=")[0]) in {one.key for one in space}:
-            raise ConfigError(f"{override}: is searched; set study.space.{key}=null to give all trials that value")
+            raise ConfigError(override, "is searched", f"set study.space.{key}=null to give all trials that value")
     epochs, read = int(config.trainer.max_epochs), _content(config.data.get("path"))
     cell = Cell(task, _about(config), acting(config), overrides, space, epochs, read)
     for number in (0.0, 1 - 2**-32):  # both ends: what the keys themselves may not be
@@ -172,4 +172,4 @@ def _known(study: Study) -> None:
     names = [path.stem for path in (CONF / "regularizer").glob("*.yaml")]
     for key in study.space:
         if key.startswith("regularizer.") and (name := key.split(".")[1]) not in names:
-            raise ConfigError(f"study.space.{key}: no regularizer {name}{did_you_mean(name, names)}")
+            raise ConfigError(f"study.space.{key}", f"no regularizer {name}{did_you_mean(name, names)}")

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from reglab.config.suggest import did_you_mean
-from reglab.errors import ConfigError
+from reglab.report.counted import together
+from reglab.report.folder import Source
+from reglab.report.histories import reader
+from reglab.report.make import Report, make_report
+from reglab.report.question import ask
+from reglab.report.terminal import show
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import did_you_mean
 from reglab.study.publish import publish
-from reglab.study.report.counted import together
-from reglab.study.report.folder import Source
-from reglab.study.report.histories import reader
-from reglab.study.report.make import Report, make_report
-from reglab.study.report.question import ask
-from reglab.study.report.terminal import show
 from reglab.tracking import parent, queries
 from reglab.tracking.existing import START, existing
 from reglab.tracking.link import ui_command
@@ -48,7 +48,7 @@ def _parent(store: Store, name: str) -> str:
         parents = [record.tags for record in queries.runs(store, tags={"phase": "parent"})]
         names = sorted({tags.get("sweep") or tags.get("study", "") for tags in parents} - {""})
         near = did_you_mean(name, names) or (f" (there are {', '.join(names[:8])})" if names else f"; {START}")
-        raise ConfigError(f"sweep={name}: no such sweep or study in experiment {store.experiment}{near}")
+        raise ConfigError(Setting("sweep", name), f"no such sweep or study in experiment {store.experiment}{near}")
     return found
 
 
@@ -62,7 +62,7 @@ def _matching(store: Store, wanted: str) -> list[queries.Record]:
             raise
         reason = str(error).removeprefix("INVALID_PARAMETER_VALUE: ").splitlines()[0]
         raise ConfigError(
-            f'filter={wanted}: {reason}; write it as in: "filter=\'tags.data = \\"digits\\"\'"'
+            Setting("filter", wanted), reason, 'write it as in: "filter=\'tags.data = \\"digits\\"\'"'
         ) from error
 
 
@@ -71,10 +71,8 @@ def _refuse_nothing(records: list[queries.Record], cfg: DictConfig) -> None:
     if cfg.filter:
         where += f" filter={cfg.filter!r}"
     if not records:
-        raise ConfigError(f"{where}: no run is tracked there; {START}")
+        raise ConfigError(where, "no run is tracked there", START)
     if all(record.tags.get("phase") in ("parent", "tune") for record in records):
-        raise ConfigError(
-            f"{where}: only parents and tuning runs are tracked there, and these are not compared; {START}"
-        )
+        raise ConfigError(where, "only parents and tuning runs are tracked there, and these are not compared", START)
     if not any("strategy" in record.tags for record in records):
-        raise ConfigError(f"{where}: no run carries the tags strategy, data and seed, by which runs are compared")
+        raise ConfigError(where, "no run carries the tags strategy, data and seed, by which runs are compared")

@@ -8,20 +8,20 @@ from omegaconf import DictConfig
 
 from reglab.config.compose import Composer
 from reglab.deadlines import waiting
+from reglab.execution.attempt import Outcome, say
+from reglab.execution.expand import Job
+from reglab.execution.launchers import Launch
+from reglab.execution.placement import all_trained
+from reglab.execution.reuse import say_not_reused
+from reglab.execution.round import Round
+from reglab.report.folder import Source, check_folder, check_source
 from reglab.stopping import Stopped, handled, stoppable
 from reglab.streams import show_table
 from reglab.study.cells import cells
 from reglab.study.declaration import check_declared, keep
 from reglab.study.definition import Study, read
 from reglab.study.ending import closing, reported, tell_unfinished
-from reglab.study.job import Outcome, say
-from reglab.study.jobs import Job
-from reglab.study.launch import Launch
-from reglab.study.place import all_trained
 from reglab.study.progress import PHASES, CellProgress, Progress, progress
-from reglab.study.report.folder import Source, check_folder, check_source
-from reglab.study.reuse import say_not_reused
-from reglab.study.round import Round
 from reglab.study.shared import held_fixed
 from reglab.wording import counted
 
@@ -135,7 +135,7 @@ class _Conductor:
 
     def _rehearse(self) -> None:
         if any(self._progress.missing(phase) for phase in PHASES):
-            from reglab.study.rehearsal import rehearse
+            from reglab.execution.preflight import rehearse
 
             rehearse(self._study, self._cells, self._composer)
 

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from reglab.config.keys import FIRST_TUNING_SEED, STUDY
-from reglab.config.rules import Rule, apply, is_number, list_of, mapping, one_of, or_null, text, whole
-from reglab.errors import ConfigError
+from reglab.report.studied import value_of
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.rules import Rule, apply, is_number, list_of, mapping, one_of, or_null, text, whole
 from reglab.study.cells import Cell
 from reglab.study.definition import Study
-from reglab.study.report.studied import value_of
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -55,8 +55,9 @@ def check_declared(store: "Store", parent: str | None, study: Study, cells: Sequ
         shown = "; ".join(differences[:_SHOWN])
         more = f"; {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         raise ConfigError(
-            f"study.name={study.name}: was declared otherwise ({shown}{more}); "
-            f"set study.version={study.version + 1}, or another study.name (runs that are the same are reused)"
+            Setting("study.name", study.name),
+            f"was declared otherwise ({shown}{more})",
+            f"set study.version={study.version + 1}, or another study.name (runs that are the same are reused)",
         )
 
 

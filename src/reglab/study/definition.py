@@ -9,10 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.explain import of_the_study
 from reglab.config.keys import FIRST_TUNING_SEED, STUDY, check_known, resolved
-from reglab.config.metrics import check_choice, guess_direction, validation_twins
-from reglab.config.rules import apply, shown, typed, whole
-from reglab.config.suggest import did_you_mean, no_such_option
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.metrics import check_choice, guess_direction, validation_twins
+from reglab.schema.rules import apply, whole
+from reglab.schema.suggest import did_you_mean, no_such_option
+from reglab.schema.text import format_value, quote_value
 
 _RUNS = ("data", "model", "optimizer", "scheduler", "trainer", "experiment")  # what runs of a study may share
 _SEARCHED = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
@@ -81,7 +82,7 @@ def check_options(cfg: DictConfig) -> None:
     plain = resolved(cfg, "study")
     known = {key.partition(".")[0] for key in STUDY}
     for key, value in _flat({key: value for key, value in plain.items() if key not in known}):
-        line = f"+{key}={shown(value)}"
+        line = f"+{key}={format_value(value)}"
         raise ConfigError(of_the_study(line) or f"{line}: no such key{did_you_mean(key, known) or '; leave it out'}")
     check_known(STUDY, plain, leave=("study",))
 
@@ -105,14 +106,16 @@ def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Stud
     metric, select_by = plain["metric"], plain["select_by"]
     direction = plain["direction"] or guess_direction(metric)
     if direction is None:
-        raise ConfigError(f"study.direction=null: cannot tell which way {metric} is better; say max or min")
+        raise ConfigError(
+            Setting("study.direction", None), f"cannot tell which way {metric} is better", "say max or min"
+        )
     check_choice(direction=direction, select_by=select_by, force=None)
     names = tuple(dict.fromkeys(_strategy(told, strategies) for told in plain["strategies"]))
     if len(names) < 2:
-        raise ConfigError(f"study.strategies={shown(plain['strategies'])}: nothing to compare; name two or more")
+        raise ConfigError(Setting("study.strategies", plain["strategies"]), "nothing to compare", "name two or more")
     if plain["baseline"] not in names:
         hint = did_you_mean(plain["baseline"], names) or f" (there are {', '.join(names)})"
-        raise ConfigError(f"study.baseline={plain['baseline']}: no strategy of this study{hint}")
+        raise ConfigError(Setting("study.baseline", plain["baseline"]), f"no strategy of this study{hint}")
     return Study(
         name=plain["name"],
         version=plain["version"],
@@ -136,19 +139,19 @@ def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Stud
 
 def _plain(node: DictConfig) -> dict[str, Any]:
     if OmegaConf.is_missing(node, "tasks") or not node.get("tasks"):
-        raise ConfigError("study.tasks: missing; a list of tasks, as in study.tasks=[{data:digits,model:mlp}]")
+        raise ConfigError("study.tasks", "missing", "a list of tasks, as in study.tasks=[{data:digits,model:mlp}]")
     if not node.get("name"):
         plus = "" if "name" in node else "+"
-        raise ConfigError(f"study.name: missing; set {plus}study.name=NAME")
+        raise ConfigError("study.name", "missing", f"set {plus}study.name=NAME")
     named = resolved(node, "study")
     known = {key.removeprefix("study.") for key in STUDY if key.startswith("study.")}
     for key in named:
         if key not in known:
-            raise ConfigError(f"study.{key}: no such key{did_you_mean(key, known) or '; leave it out'}")
+            raise ConfigError(f"study.{key}", f"no such key{did_you_mean(key, known) or '; leave it out'}")
     optional = {"common": None, "space": None, "pruning": None}
     for key in sorted(known - set(optional)):
         if key not in named:
-            raise ConfigError(f"study.{key}: missing; set +study.{key}=...")
+            raise ConfigError(f"study.{key}", "missing", f"set +study.{key}=...")
     return {**optional, **named}
 
 
@@ -159,32 +162,32 @@ def _strategy(told: str | list[str], known: Sequence[str]) -> str:
         if name not in known:
             raise ConfigError(no_such_option("study.strategies", name, known))
     if len(set(names)) < len(names):
-        raise ConfigError(f"study.strategies={shown(told)}: names a regularizer twice; leave one out")
+        raise ConfigError(Setting("study.strategies", told), "names a regularizer twice", "leave one out")
     if len(names) > 1 and "none" in names:
-        raise ConfigError(f"study.strategies={shown(told)}: none stands alone; leave it out")
+        raise ConfigError(Setting("study.strategies", told), "none stands alone", "leave it out")
     return "+".join(names)
 
 
 def _tasks(told: Any) -> Iterator[tuple[str, ...]]:
     """The overrides of each task: a list that stands for a value is an axis."""
     if not isinstance(told, list) or not all(isinstance(task, Mapping) for task in told):
-        raise ConfigError(f"study.tasks={shown(told)}: must be a list, as in [{{data:digits,model:mlp}}]")
+        raise ConfigError(Setting("study.tasks", told), "must be a list, as in [{data:digits,model:mlp}]")
     found: dict[tuple[str, ...], None] = {}
     for task in told:
         values = [(key, value if isinstance(value, list) else [value]) for key, value in _flat(task)]
         for key, options in values:
             _of_a_run(key, options, "study.tasks")
             if not options:
-                raise ConfigError(f"study.tasks: {key}=[] holds no value; give one or more")
+                raise ConfigError("study.tasks", f"{key}=[] holds no value", "give one or more")
         for chosen in itertools.product(*(options for _, options in values)):
-            found[tuple(f"{key}={typed(v)}" for (key, _), v in zip(values, chosen, strict=True))] = None
+            found[tuple(f"{key}={quote_value(v)}" for (key, _), v in zip(values, chosen, strict=True))] = None
     yield from found
 
 
 def _overrides(node: Mapping[str, Any], where: str) -> Iterator[str]:
     for key, value in dict(_flat(node)).items():
         _of_a_run(key, value, where)
-        yield f"{key}={typed(value)}"
+        yield f"{key}={quote_value(value)}"
 
 
 def _of_a_run(key: str, value: Any, where: str) -> None:
@@ -196,10 +199,9 @@ def _of_a_run(key: str, value: Any, where: str) -> None:
     if group in ("seed", "regularizer"):
         remedy = "a study sets it itself; leave it out"
     elif key in STUDY:
-        remedy = (
-            f"applies to the whole study; set {key}={shown(value[0] if isinstance(value, list) and value else value)}"
-        )
-    raise ConfigError(f"{where}.{key}={shown(value)}: {remedy}")
+        one = value[0] if isinstance(value, list) and value else value
+        remedy = f"applies to the whole study; set {key}={format_value(one)}"
+    raise ConfigError(Setting(f"{where}.{key}", value), remedy)
 
 
 def _space(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,7 +213,7 @@ def _space(node: Mapping[str, Any]) -> dict[str, Any]:
             continue
         seeds = "a study sets seeds itself; leave it out" if key.endswith("seed") else ""
         raise ConfigError(
-            f"study.space.{key}={shown(value)}: {seeds or 'not a number that a study searches; leave it out'}"
+            Setting(f"study.space.{key}", value), seeds or "not a number that a study searches; leave it out"
         )
     return ranges
 
@@ -230,8 +232,8 @@ def _pruning(told: Any, sampler: str) -> Pruning | None:
     if told is None:
         return None
     if not isinstance(told, Mapping) or set(told) != {"eta", "rungs"}:
-        raise ConfigError(f"study.pruning={shown(told)}: must be null, or as in {{eta:3,rungs:3}}")
+        raise ConfigError(Setting("study.pruning", told), "must be null, or as in {eta:3,rungs:3}")
     apply({"study.pruning.eta": whole(2, 1000), "study.pruning.rungs": whole(2, 20)}, {"study": {"pruning": told}})
     if sampler != "quasi_random":
-        raise ConfigError(f"study.pruning={shown(told)}: {sampler} learns from whole trials; set it to null")
+        raise ConfigError(Setting("study.pruning", told), f"{sampler} learns from whole trials", "set it to null")
     return Pruning(told["eta"], told["rungs"])

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reglab.deadlines import Overdue, waiting
-from reglab.errors import ConfigError, StoreLost
+from reglab.execution import workers
+from reglab.execution.attempt import Outcome, say
+from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, raise_if_stopped, stop_wins
 from reglab.streams import note
-from reglab.study import children
-from reglab.study.job import Outcome, say
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -52,7 +52,7 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
     except Stopped:
         entered.status = "KILLED"
         with signals_held(deliver=False):
-            children.end()
+            workers.end()
             entered.lost = unusable(store.uri) is not None
             if not entered.lost:
                 with suppress(Overdue), waiting(limit=CLOSE_S):

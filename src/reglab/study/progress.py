@@ -7,9 +7,9 @@ from typing import Any
 
 from reglab.config.compose import Composer
 from reglab.config.identity import data_name, setting_hash, strategy, strategy_code
+from reglab.execution.expand import Job
 from reglab.study.cells import Cell
 from reglab.study.definition import Study
-from reglab.study.jobs import Job
 from reglab.study.tuning import Results, Tuning, tuning
 
 PHASES = ("tune", "confirm")

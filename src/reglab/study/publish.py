@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.entities import RunTag
 
+from reglab.report.folder import Source
+from reglab.report.histories import reader
+from reglab.report.make import Report, make_report
+from reglab.report.question import ask
+from reglab.report.studied import Studied, studied
+from reglab.report.terminal import markdown, show
 from reglab.streams import note
 from reglab.study import declaration
-from reglab.study.report.folder import Source
-from reglab.study.report.histories import reader
-from reglab.study.report.make import Report, make_report
-from reglab.study.report.question import ask
-from reglab.study.report.studied import Studied, studied
-from reglab.study.report.terminal import markdown, show
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.closing import signals_held
 from reglab.tracking.link import ui_command

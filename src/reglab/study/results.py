@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from reglab.study.job import Outcome
+from reglab.execution.attempt import Outcome
 from reglab.study.tuning import Result
 from reglab.tracking import queries
 from reglab.tracking.store import Store

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.study.definition import Study
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reglab.config.suggest import did_you_mean
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import did_you_mean
 from reglab.streams import note, show_table, write_line
 from reglab.tracking import heartbeat, parent, queries
 from reglab.tracking.run import PARENT_TAG
@@ -147,10 +147,12 @@ def show(store: Store, name: str | None) -> None:
         note(sentence)
     found, undeclared = overview(store)
     if not found:
-        raise ConfigError(f"tracking.experiment={store.experiment}: no sweep or study there; make one: make compare")
+        raise ConfigError(
+            Setting("tracking.experiment", store.experiment), "no sweep or study there", "make one: make compare"
+        )
     names = list(dict.fromkeys(cell.name for cell in found))
     if name is not None and name not in names:
-        raise ConfigError(f"name={name}: no such sweep or study{did_you_mean(str(name), names)}")
+        raise ConfigError(Setting("name", name), f"no such sweep or study{did_you_mean(str(name), names)}")
     shown = [cell for cell in found if name in (None, cell.name)]
     for table in tables(shown):
         show_table(table)

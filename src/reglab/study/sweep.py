@@ -7,16 +7,16 @@ from typing import Any
 
 from reglab.config.compose import Composer
 from reglab.config.identity import strategy
+from reglab.execution.attempt import say
+from reglab.execution.expand import expand
+from reglab.execution.launchers import Launch
+from reglab.execution.placement import all_trained
+from reglab.execution.plan import Plan, make_plan
+from reglab.execution.reuse import pending
+from reglab.report.folder import Source, check_folder, check_source
 from reglab.stopping import Stopped, handled, stoppable
 from reglab.study.answerable import check_baseline, check_metric
 from reglab.study.ending import closing, reported, tell_unfinished
-from reglab.study.job import say
-from reglab.study.jobs import expand
-from reglab.study.launch import Launch
-from reglab.study.place import all_trained
-from reglab.study.plan import Plan, make_plan
-from reglab.study.report.folder import Source, check_folder, check_source
-from reglab.study.reuse import pending
 from reglab.wording import counted
 
 
@@ -56,7 +56,7 @@ def _run(plan: Plan, launch: Launch) -> int:
     check_baseline(plan.cfg.baseline, _strategies(plan, parent.declared(store, before) if before else []))
     queries.bury(store)
     if todo := pending(plan, store):
-        from reglab.study.rehearsal import rehearse_jobs  # which imports torch
+        from reglab.execution.preflight import rehearse_jobs  # which imports torch
 
         rehearse_jobs(todo)
     began = time.time()

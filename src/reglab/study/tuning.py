@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reglab.config.compose import Composer
+from reglab.execution.expand import Job
 from reglab.study.cells import Cell, Values
 from reglab.study.definition import Study
-from reglab.study.jobs import Job
 from reglab.study.search import quasi_random, tpe
 
 

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from reglab.drafts import draft_folder, write_whole
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.tracking.store import Store
 from reglab.tracking.uri import local_folder, locate
 
@@ -111,7 +111,7 @@ class Artifacts:
         """One line for a file of the run that cannot be read."""
         reason = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
         return ConfigError(
-            f"run_id={self._run_id}: {path} is damaged ({reason}); restore the file, or give another run"
+            Setting("run_id", self._run_id), f"{path} is damaged ({reason})", "restore the file, or give another run"
         )
 
     @contextmanager

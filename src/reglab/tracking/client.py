@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from urllib3 import HTTPResponse
 
 from reglab.deadlines import ANNOUNCE_S, Overdue, waiting
-from reglab.errors import StoreLost
+from reglab.schema.errors import StoreLost
 from reglab.tracking.uri import Place, unusable
 
 BUSY_S = 120.0  # a database that another process has locked is waited for

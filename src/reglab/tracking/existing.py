@@ -1,7 +1,7 @@
 """A store that is there already: what only reads makes none."""
 
-from reglab.config.suggest import did_you_mean
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import did_you_mean
 from reglab.tracking.store import NothingTracked, Store, connected, open_store
 from reglab.tracking.uri import check, resolve, unusable
 
@@ -26,7 +26,7 @@ def existing(uri: str | None, experiment: str, *, writes: bool = False) -> Store
     if client.get_experiment_by_name(experiment) is None:
         names = [found.name for found in client.search_experiments() if found.name != "Default"]
         near = did_you_mean(experiment, names) or (f" (it has {', '.join(names[:8])})" if names else f"; {START}")
-        raise ConfigError(f"tracking.experiment={experiment}: no such experiment{near}")
+        raise ConfigError(Setting("tracking.experiment", experiment), f"no such experiment{near}")
     return open_store(uri, experiment, writes=writes or unusable(uri) is None)
 
 

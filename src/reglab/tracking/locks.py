@@ -14,7 +14,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from reglab.deadlines import ANNOUNCE_S, waiting
-from reglab.errors import StoreLost
+from reglab.schema.errors import StoreLost
 from reglab.tracking.uri import Place
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note
 from reglab.tracking import values
 from reglab.tracking.queries import Record
@@ -120,7 +120,9 @@ def register(store: Store, run_id: str, model_id: str, name: str, description: s
         if fresh:
             client.delete_registered_model(name)
         first = (str(error).strip().splitlines() or [""])[0]
-        raise ConfigError(f"register={name}: the registry does not take it ({first}); give another name") from error
+        raise ConfigError(
+            Setting("register", name), f"the registry does not take it ({first})", "give another name"
+        ) from error
     _link(client, model_id, {"name": name, "version": made.version})
     return int(made.version)
 

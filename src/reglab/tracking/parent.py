@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 from mlflow.entities import RunTag
 
 from reglab.deadlines import waiting
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError
 from reglab.streams import note
 from reglab.tracking import artifacts, owner, queries
 from reglab.tracking.closing import CLOSE_S, signals_held

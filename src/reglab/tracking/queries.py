@@ -9,8 +9,8 @@ from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 
-from reglab.errors import ConfigError
 from reglab.garbage import no_garbage
+from reglab.schema.errors import ConfigError
 from reglab.streams import note
 from reglab.tracking import artifacts, heartbeat, owner, values
 from reglab.tracking.client import shown

@@ -12,9 +12,9 @@ from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 
 from reglab.deadlines import Overdue, waiting
-from reglab.errors import ConfigError, Diverged, StoreLost, is_out_of_memory
 from reglab.masking import redact
 from reglab.own_code import described
+from reglab.schema.errors import ConfigError, Diverged, StoreLost, is_out_of_memory
 from reglab.stopping import Stopped, at_once
 from reglab.tracking import heartbeat, owner
 from reglab.tracking.artifacts import Artifacts
@@ -128,7 +128,7 @@ class TrackedRun:
             problem = self._close("FINISHED" if error is None else "KILLED" if stopped else "FAILED", error)
         if problem is None:
             return
-        gone = self._gone.problem if self._gone is not None else unusable(self._store.uri)
+        gone = self._gone.cause if self._gone is not None else unusable(self._store.uri)
         if gone is not None and not stopped:  # then that is what went wrong, whatever the error says
             raise StoreLost(gone) from (error or (self._gone and self._gone.__cause__))
         line = f"run {self.id} could not be closed properly: {gone or problem}"
@@ -148,7 +148,7 @@ class TrackedRun:
             try:
                 step()
             except (MlflowException, OSError, Overdue, StoreLost) as failure:
-                problems.append(failure.problem if isinstance(failure, StoreLost) else _one_line(failure))
+                problems.append(failure.cause if isinstance(failure, StoreLost) else _one_line(failure))
                 # The request itself failed, and not its answer.
                 lost = isinstance(failure, Overdue | StoreLost) or isinstance(failure.__context__, OSError)
                 self._gone = self._gone or (failure if isinstance(failure, StoreLost) else None)

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from reglab.drafts import draft_folder
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.tracking import database
 from reglab.tracking.client import client_of, patiently
 from reglab.tracking.locks import locked
@@ -91,7 +91,9 @@ def open_store(uri: str | None, experiment: str, *, writes: bool = True) -> Stor
     if key not in _opened:
         if len(experiment) > _LONGEST:
             raise ConfigError(
-                f"tracking.experiment={experiment[:40]}...: has {len(experiment)} characters; give at most {_LONGEST}"
+                Setting("tracking.experiment", f"{experiment[:40]}..."),
+                f"has {len(experiment)} characters",
+                f"give at most {_LONGEST}",
             )
         check(place, writes=writes)
         _quiet()
@@ -130,7 +132,7 @@ def _open(place: Place, experiment: str, writes: bool) -> Store:
         client = _reader(place)
         found = client.get_experiment_by_name(experiment)
         if found is None:
-            raise ConfigError(f"tracking.experiment={experiment}: no such experiment")
+            raise ConfigError(Setting("tracking.experiment", experiment), "no such experiment")
     elif not place.is_database:
         client = client_of(place)
         found = client.get_experiment_by_name(experiment) or _create(client, experiment)
@@ -147,8 +149,10 @@ def _open(place: Place, experiment: str, writes: bool) -> Store:
         found = client.get_experiment_by_name(experiment) or tables.get_experiment(tables.create_experiment(experiment))
     if found.lifecycle_stage != LifecycleStage.ACTIVE:
         raise ConfigError(
-            f"tracking.experiment={experiment}: was deleted; choose another name or restore it: "
-            f"{mlflow_command(place.uri, 'experiments', 'restore', '--experiment-id', found.experiment_id)}"
+            Setting("tracking.experiment", experiment),
+            "was deleted",
+            "choose another name or restore it: "
+            f"{mlflow_command(place.uri, 'experiments', 'restore', '--experiment-id', found.experiment_id)}",
         )
     return Store(client, found.experiment_id, experiment, place.uri, not writes, found.artifact_location)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
-from reglab.errors import ConfigError
 from reglab.masking import mask_uri, remember
 from reglab.paths import PROJECT, special_kind
+from reglab.schema.errors import ConfigError, Setting
 
 DATABASES = ("postgresql", "mysql", "mssql")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
@@ -66,7 +66,7 @@ class Place:
     def error(self, problem: str) -> ConfigError:
         """One line that names the key, the URI (without its password) and the problem."""
         came_from = "" if self.source == "tracking.uri" else f" (from {self.source})"
-        return ConfigError(f"tracking.uri={self.shown}{came_from}: {problem}")
+        return ConfigError(Setting("tracking.uri", f"{self.shown}{came_from}"), problem)
 
 
 def resolve(uri: str | None, *, writes: bool = True) -> Place:
@@ -184,7 +184,7 @@ def local_folder(place: Place, location: str, key: str = "") -> Path | None:
     line = f"artifacts are at {location[:200]}, outside {roots[0]}, so they are neither read nor written; {remedy}"
     if not key:
         raise place.error(f"the experiment's {line}, or take a new tracking.experiment")
-    raise ConfigError(f"{key}: its {line}, or give another run (tracking.uri={place.shown})")
+    raise ConfigError(key, f"its {line}, or give another run (tracking.uri={place.shown})")
 
 
 def own_folder(place: Place, location: str, key: str) -> Path | None:
@@ -196,8 +196,9 @@ def own_folder(place: Place, location: str, key: str) -> Path | None:
     folder = local_folder(place, location, key)
     if folder is not None and folder != _path_of(location):
         raise ConfigError(
-            f"{key}: the store was moved, and its models would be kept at its former place ({location[:200]}); move it "
-            f"back, or train in a new tracking.experiment (tracking.uri={place.shown})"
+            key,
+            f"the store was moved, and its models would be kept at its former place ({location[:200]})",
+            f"move it back, or train in a new tracking.experiment (tracking.uri={place.shown})",
         )
     return folder
 

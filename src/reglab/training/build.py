@@ -14,9 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from reglab.config.fitting import nothing_to_act_on, passes_are_equal, wrong_examples
-from reglab.config.rules import shown
 from reglab.data.base import TensorData
-from reglab.errors import ConfigError
 from reglab.own_code import load
 from reglab.own_files import check_reads
 from reglab.regularizers._dispatch import check_gradients
@@ -25,6 +23,8 @@ from reglab.regularizers._order import in_order
 from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule, schedule
 from reglab.regularizers.base import Regularizer
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text import format_value
 from reglab.seeding import seeded
 from reglab.tasks import Classification, LanguageModeling, Regression, Task
 from reglab.training import guard
@@ -119,14 +119,17 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
         network: nn.Module = model(input_shape=input_shape, outputs=outputs, **keys)
         if torch.default_generator.initial_seed() != given:
             raise ConfigError(
-                f"model={cfg.model.name}: its constructor seeds torch (torch.manual_seed, seed_everything), so that "
-                "every seed would start from the same weights; remove the call"
+                Setting("model", cfg.model.name),
+                "its constructor seeds torch (torch.manual_seed, seed_everything), so that every seed would "
+                "start from the same weights",
+                "remove the call",
             )
         if (changed := torch.get_default_dtype()) != dtype:
             torch.set_default_dtype(dtype)
             raise ConfigError(
-                f"model={cfg.model.name}: its constructor sets torch's default dtype to {changed} for the whole "
-                "process; give the dtype to its layers, as in nn.Linear(8, 2, dtype=torch.float64)"
+                Setting("model", cfg.model.name),
+                f"its constructor sets torch's default dtype to {changed} for the whole process",
+                "give the dtype to its layers, as in nn.Linear(8, 2, dtype=torch.float64)",
             )
     set_training(network)
     return network
@@ -148,7 +151,7 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
     key = max(numbers, key=lambda name: numbers[name])
     if numbers[key] <= _SMALL:
         return
-    here = f"model.{key}={shown(plain(cfg.model)[key])}"
+    here = f"model.{key}={format_value(plain(cfg.model)[key])}"
     try:
         with torch.device("meta"):
             network = make()
@@ -157,13 +160,15 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
         raise
     except (RuntimeError, OverflowError) as error:
         if "overflow" in str(error).lower() or isinstance(error, OverflowError):
-            raise ConfigError(f"{here}: more weights than can be counted; choose smaller numbers") from error
+            raise ConfigError(here, "more weights than can be counted", "choose smaller numbers") from error
         return  # the real build reports the same error
     there = psutil.virtual_memory().total
     if needed > there:
         raise ConfigError(
-            f"{here}: weights, gradients and a copy of the weights take {needed / 2**30:.3g} GiB, and this machine has "
-            f"{there / 2**30:.3g} GiB; choose smaller numbers"
+            here,
+            f"weights, gradients and a copy of the weights take {needed / 2**30:.3g} GiB, and this "
+            f"machine has {there / 2**30:.3g} GiB",
+            "choose smaller numbers",
         )
 
 
@@ -188,8 +193,9 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
     for regularizer in ordered:
         if kind not in regularizer.kinds:
             raise ConfigError(
-                f"regularizer={regularizer.name}: is for {' and '.join(regularizer.kinds)}, and this data is a "
-                f"{kind} task; leave it out"
+                Setting("regularizer", regularizer.name),
+                f"is for {' and '.join(regularizer.kinds)}, and this data is a {kind} task",
+                "leave it out",
             )
         if regularizer.dims and len(input_shape) not in regularizer.dims:
             got = f"this data's examples have the shape {input_shape}"

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from reglab.config.identity import code
-from reglab.config.rules import typed
 from reglab.masking import redact, redact_uris
+from reglab.schema.text import quote_value
 from reglab.tracking.environment import environment
 from reglab.tracking.run import TrackedRun
 
@@ -37,7 +37,7 @@ def as_kept(overrides: Sequence[str], cfg: DictConfig) -> list[str]:
             continue
         if "${" in value and OmegaConf.select(cfg, name) is not None:
             node = OmegaConf.select(cfg, name)
-            value = typed(OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node)
+            value = quote_value(OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node)
         kept.append(f"{key}{equals}{value}")
     return kept
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import is_compiled
 from reglab.regularizers.base import Regularizer
+from reglab.schema.errors import ConfigError
 from reglab.seeding import seeded
 from reglab.training.fit import Fit
 from reglab.training.modes import parts_in_eval

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import seeded
 from reglab.training.modes import in_mode
 
@@ -58,8 +58,9 @@ def completed(network: nn.Module, make: Callable[[], nn.Module], inputs: Tensor,
         return network
     if lazy := [name for name, value in _state(network).items() if is_lazy(value)]:
         raise ConfigError(
-            f"model={cfg.model.name}: no pass over examples gives the lazy layers of {', '.join(lazy[:3])} a "
-            "shape; call them in forward, or leave them out"
+            Setting("model", cfg.model.name),
+            f"no pass over examples gives the lazy layers of {', '.join(lazy[:3])} a shape",
+            "call them in forward, or leave them out",
         )
     _check_equal(network, second, cfg)
     return _given_copies(network) if _changes(second, inputs, cfg) else network
@@ -106,9 +107,10 @@ def _check_equal(network: nn.Module, second: nn.Module, cfg: DictConfig) -> None
     differ = [name for name, value in _state(network).items() if name in others and not _equal(value, others[name])]
     if differ:
         raise ConfigError(
-            f"model={cfg.model.name}: two networks built from seed {cfg.seed} start from different weights "
-            f"({', '.join(differ[:3])}); draw from the global generators of torch, numpy or random, which the seed "
-            "sets (np.random.default_rng() without a seed is another)"
+            Setting("model", cfg.model.name),
+            f"two networks built from seed {cfg.seed} start from different weights ({', '.join(differ[:3])})",
+            "draw from the global generators of torch, numpy or random, which the seed sets "
+            "(np.random.default_rng() without a seed is another)",
         )
 
 

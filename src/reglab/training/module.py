@@ -8,8 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from reglab.errors import Diverged
 from reglab.regularizers._dispatch import Dispatch, effective_rates
+from reglab.schema.errors import Diverged
 from reglab.seeding import drawn_outside_torch, mix, seed_outside_torch
 from reglab.training.fit import Fit
 from reglab.training.weights import load_trained, trained

@@ -13,12 +13,12 @@ from reglab.config.check import check
 from reglab.config.compose import compose
 from reglab.config.digest import content
 from reglab.config.identity import code, setting
-from reglab.config.rules import typed as as_typed
-from reglab.config.suggest import did_you_mean
 from reglab.config.trusted import Typed, check_overrides, check_targets, take_typed
-from reglab.errors import ConfigError
 from reglab.masking import mask_uri
 from reglab.own_code import source_file
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import did_you_mean
+from reglab.schema.text import quote_value
 from reglab.streams import note
 from reglab.tracking import artifacts, queries
 from reglab.tracking.environment import git_commit, git_dirty
@@ -70,20 +70,24 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
     store = _store_of(resolve(uri, writes=False), uri, run_id)
     if experiment not in (None, store.experiment):
         raise ConfigError(
-            f"tracking.experiment={experiment}: run {run_id} is in {store.experiment}; name that, or leave it out"
+            Setting("tracking.experiment", experiment),
+            f"run {run_id} is in {store.experiment}",
+            "name that, or leave it out",
         )
     queries.bury(store)
     record = queries.get(store, run_id)
     if record is None:
         restore = mlflow_command(store.uri, "runs", "restore", "--run-id", run_id)
-        raise ConfigError(f"run_id={run_id}: was deleted; restore it: {restore}")
+        raise ConfigError(Setting("run_id", run_id), "was deleted", f"restore it: {restore}")
     _refuse_what_has_no_result(store, record)
     files = artifacts.of(store, run_id)
     overrides = files.read_yaml("overrides.yaml", list)
     if overrides is not None and not all(isinstance(override, str) for override in overrides):
         raise files.damaged("overrides.yaml", "is not a list of overrides")
     if overrides is None:
-        raise ConfigError(f"run_id={run_id}: has no overrides.yaml: give a run that make train or make sweep has made")
+        raise ConfigError(
+            Setting("run_id", run_id), "has no overrides.yaml: give a run that make train or make sweep has made"
+        )
     config = files.read_yaml("config.yaml", dict) or {}
     environment = files.read_json("environment.json", dict) or {}
     return Origin(store, record, overrides, config, environment, typed or Typed())
@@ -134,7 +138,7 @@ def recomposed(origin: Origin, uri: str | None) -> DictConfig:
         cfg.resume = False
         check(cfg)
     except ConfigError as error:
-        raise ConfigError(f"run_id={run_id}: {error}") from error
+        raise ConfigError(Setting("run_id", run_id), error) from error
     check_files(origin, cfg)
     check_code(origin, cfg)
     return cfg
@@ -155,7 +159,7 @@ def _tuned(origin: Origin) -> str | None:
 def as_overrides(origin: Origin) -> list[str]:
     """Return the run's overrides, with the typed values in place."""
     own = [o for o in origin.overrides if o.lstrip("+").partition("=")[0] not in origin.typed.values]
-    return own + [f"{key}={as_typed(value)}" for key, value in origin.typed.values.items()]
+    return own + [f"{key}={quote_value(value)}" for key, value in origin.typed.values.items()]
 
 
 def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data", "model")) -> None:
@@ -200,8 +204,9 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
     if not then and (recorded or origin.record.tags.get("identity_rule") not in (None, "1")):
         if not origin.typed.changed:
             raise ConfigError(
-                f"run_id={run_id}: its tag code is missing or damaged, so its code cannot be compared; restore "
-                "it, or accept the present code by code=changed"
+                Setting("run_id", run_id),
+                "its tag code is missing or damaged, so its code cannot be compared",
+                "restore it, or accept the present code by code=changed",
             )
         note(f"note: code=changed: the tag code of run {run_id} is missing or damaged, so its code is not compared")
         return
@@ -229,8 +234,9 @@ def _refuse_code(origin: Origin, what: str) -> None:
     then = str(tags.get("git_commit"))[:7] + (" with changes" if tags.get("git_dirty") == "true" else "")
     now = (git_commit() or "unknown")[:7] + (" with changes" if git_dirty() else "")
     raise ConfigError(
-        f"run_id={origin.record.run_id}: was trained with other code: {what} (commit then {then}, now {now}); put it "
-        "back, or accept the present code by code=changed"
+        Setting("run_id", origin.record.run_id),
+        f"was trained with other code: {what} (commit then {then}, now {now})",
+        "put it back, or accept the present code by code=changed",
     )
 
 
@@ -244,10 +250,12 @@ def _store_of(place: Place, uri: str | None, run_id: str) -> Store:
         where = mask_uri(place.uri)
         if error.error_code == "INTERNAL_ERROR":
             problem = (str(error).strip().splitlines() or [""])[-1][:200]
-            raise ConfigError(f"run_id={run_id}: cannot be read from {where} ({problem}); give another run") from error
+            raise ConfigError(
+                Setting("run_id", run_id), f"cannot be read from {where} ({problem})", "give another run"
+            ) from error
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        raise ConfigError(f"run_id={run_id}: no such run in {where}{_near(client, run_id)}") from error
+        raise ConfigError(Setting("run_id", run_id), f"no such run in {where}{_near(client, run_id)}") from error
     return open_store(uri, experiment.name, writes=unusable(uri) is None)
 
 
@@ -263,6 +271,6 @@ def _refuse_what_has_no_result(store: Store, record: queries.Record) -> None:
     if record.tags.get("phase") == "parent":
         children = queries.runs(store, tags={"mlflow.parentRunId": record.run_id})
         such = f", such as {children[0].run_id}" if children else ""
-        raise ConfigError(f"{key}: is the parent {record.name}, which trained nothing; give one of its runs{such}")
+        raise ConfigError(key, f"is the parent {record.name}, which trained nothing", f"give one of its runs{such}")
     if record.status not in ("FINISHED", "FAILED"):
-        raise ConfigError(f"{key}: is {record.status}, so there are no final figures to compare; give a FINISHED run")
+        raise ConfigError(key, f"is {record.status}, so there are no final figures to compare", "give a FINISHED run")

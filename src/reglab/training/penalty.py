@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers.base import Regularizer, Weights, penalized
+from reglab.schema.errors import ConfigError, Setting
 
 
 class Penalty:
@@ -37,8 +37,9 @@ class Penalty:
             if weights := [] if self._step.weights else list(regularizer.weights(model)):
                 names = ", ".join(weights[:3])
                 raise ConfigError(
-                    f"regularizer={regularizer.name}: the optimizer has none of the weights that it acts on ({names}); "
-                    "give them to it in configure_optimizers, name another module, or leave it out"
+                    Setting("regularizer", regularizer.name),
+                    f"the optimizer has none of the weights that it acts on ({names})",
+                    "give them to it in configure_optimizers, name another module, or leave it out",
                 ) from error
             raise ConfigError(refusal(regularizer, "has to see the forward pass")) from error
         if not math.isclose(together - alone, added, rel_tol=1e-3):

@@ -12,9 +12,9 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.regularizers._wrapper import BeforeUpdate, Wrapper
 from reglab.regularizers.base import Regularizer
+from reglab.schema.errors import ConfigError
 from reglab.seeding import mix
 
 Call = Callable[..., Any]
@@ -28,7 +28,7 @@ def check_strategy(strategy: Any) -> None:
     """
     if not isinstance(strategy, SingleDeviceStrategy | DDPStrategy) or isinstance(strategy, DeepSpeedStrategy):
         name = type(strategy).__name__
-        raise ConfigError(f"Regularize: needs whole weights on each rank, which {name} splits; use strategy='ddp'")
+        raise ConfigError("Regularize", f"needs whole weights on each rank, which {name} splits", "use strategy='ddp'")
 
 
 class Ranks:

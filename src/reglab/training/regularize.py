@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from reglab.config.fitting import in_conflict
-from reglab.config.suggest import did_you_mean
-from reglab.errors import ConfigError, one_line
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import attached, is_compiled
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer, penalized
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import did_you_mean
+from reglab.schema.text import one_line
 from reglab.training.guard import (
     MeasuredStep,
     NoEffectError,
@@ -70,7 +71,9 @@ class Regularize(pl.Callback):
         self.regularizers = in_order(_checked(regularizers))
         if not isinstance(module, str):
             raise ConfigError(
-                f"module={module}: must be the name of one submodule (module='net'); leave it out for the whole module"
+                Setting("module", module),
+                "must be the name of one submodule (module='net')",
+                "leave it out for the whole module",
             )
         self._name = module
         self._remembered: dict[str, Tensor] = {}  # from a checkpoint, until they are attached
@@ -91,16 +94,16 @@ class Regularize(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Attaches the regularizers and wraps the optimizer."""
         if not pl_module.automatic_optimization or len(trainer.optimizers) != 1:
-            raise ConfigError("Regularize: needs automatic optimization with one optimizer; leave the callback out")
+            raise ConfigError("Regularize", "needs automatic optimization with one optimizer", "leave the callback out")
         if sum(isinstance(callback, Regularize) for callback in trainer.callbacks) > 1:  # type: ignore[attr-defined]
-            raise ConfigError("Regularize: callbacks has it twice; give all regularizers to one, for one module")
+            raise ConfigError("Regularize", "callbacks has it twice", "give all regularizers to one, for one module")
         check_strategy(trainer.strategy)
         ranks = Ranks(trainer.global_rank, pl_module.device) if trainer.world_size > 1 else None
         try:
             self._model = pl_module.get_submodule(self._name)
         except AttributeError:
             hint = did_you_mean(self._name, dict(pl_module.named_modules())) or "; leave it out for the whole module"
-            raise ConfigError(f"module={self._name}: no such module{hint}") from None
+            raise ConfigError(Setting("module", self._name), f"no such module{hint}") from None
         self._plain = trainer.optimizers[0]
         self._called = False
         self._waiting: list[Regularizer] = []  # for a call of the model itself
@@ -381,14 +384,14 @@ def _checked(regularizers: Any) -> list[Regularizer]:
     """The regularizers as a list; refuses everything else by name."""
     example = "Regularize([L1(strength=1e-4)])"
     if isinstance(regularizers, Regularizer):
-        raise ConfigError(f"regularizers={regularizers.name}: must be in a list; write {example}")
+        raise ConfigError(Setting("regularizers", regularizers.name), "must be in a list", f"write {example}")
     if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
-        raise ConfigError(f"regularizers={regularizers}: must be a list of regularizers; write {example}")
+        raise ConfigError(Setting("regularizers", regularizers), "must be a list of regularizers", f"write {example}")
     given = list(regularizers)
     for one in given:
         if not isinstance(one, Regularizer):
             what = f"the class {one.__name__}" if isinstance(one, type) else repr(one)
-            raise ConfigError(f"regularizers: {what} is no regularizer with its strengths; write {example}")
+            raise ConfigError("regularizers", f"{what} is no regularizer with its strengths", f"write {example}")
     return given
 
 
@@ -396,7 +399,7 @@ def _check_together(regularizers: list[Regularizer]) -> None:
     names = [regularizer.name for regularizer in regularizers]
     for regularizer in regularizers:
         if names.count(regularizer.name) > 1:
-            raise ConfigError(f"regularizer={regularizer.name}: given twice; leave one out")
+            raise ConfigError(Setting("regularizer", regularizer.name), "given twice", "leave one out")
         for other, why in regularizer.conflicts.items():
             if other in names:
                 raise ConfigError(in_conflict(regularizer.name, other, why))

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reglab.errors import ConfigError
 from reglab.own_code import described, loaded
+from reglab.schema.errors import ConfigError
 from reglab.seeding import seeded
 from reglab.training.modes import in_mode
 from reglab.training.snapshot import Snapshot
@@ -43,8 +43,10 @@ def check_repeatable(key: str, model: nn.Module, inputs: Tensor, *, inference: b
 def _check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
     if evaluation_differs(model, lambda: model(inputs)):
         raise ConfigError(
-            f"{key}: two passes in eval mode over the same rows differ, so validation and test would be figures of one "
-            "random draw; draw only in training mode, as F.dropout(x, p, training=self.training) and nn.Dropout do"
+            key,
+            "two passes in eval mode over the same rows differ, so validation and test would be figures "
+            "of one random draw",
+            "draw only in training mode, as F.dropout(x, p, training=self.training) and nn.Dropout do",
         )
     with Snapshot([model]) as snapshot, torch.no_grad(), seeded(0, "evaluation"):
         first, second = _fresh(model, snapshot), _fresh(model, snapshot)
@@ -56,8 +58,10 @@ def _check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
                 outputs.append(prints(tensors_of(network(inputs.clone()))))
     if second is not model and distance(*outputs) > 100 * _eps(inputs):
         raise ConfigError(
-            f"{key}: a pass in eval mode changes what later ones return, so results would depend on how often the "
-            "network is evaluated; change its state only in training mode (if self.training)"
+            key,
+            "a pass in eval mode changes what later ones return, so results would depend on how often "
+            "the network is evaluated",
+            "change its state only in training mode (if self.training)",
         )
 
 
@@ -71,8 +75,9 @@ def _check_inference(key: str, model: nn.Module, inputs: Tensor) -> None:
                 network(inputs.clone())
         except Exception as error:
             raise ConfigError(
-                f"{key}: its forward fails in torch.inference_mode, in which it is tested ({described(error)}); add "
-                "+trainer.inference_mode=false"
+                key,
+                f"its forward fails in torch.inference_mode, in which it is tested ({described(error)})",
+                "add +trainer.inference_mode=false",
             ) from error
 
 
@@ -138,20 +143,26 @@ def _check_training(key: str, model: nn.Module, inputs: Tensor) -> None:
         taken(1)
     if replaced:
         raise ConfigError(
-            f"{key}: its forward replaces the parameter {replaced[0]} in training, and the optimizer does not train "
-            "the new one; create it in the constructor, and change its values by copy_ under torch.no_grad()"
+            key,
+            f"its forward replaces the parameter {replaced[0]} in training, and the optimizer does not "
+            "train the new one",
+            "create it in the constructor, and change its values by copy_ under torch.no_grad()",
         )
     if seeds := [name for name, state in ends[0].items() if state == ends[-1][name]]:
         raise ConfigError(
-            f"{key}: its forward seeds the generator of {seeds[0]} in training, so that each step and each seed of a "
-            "run draws the same numbers; remove the call"
+            key,
+            f"its forward seeds the generator of {seeds[0]} in training, so that each step and each seed "
+            "of a run draws the same numbers",
+            "remove the call",
         )
     if drawn := [name for name, state in _states().items() if state != before.get(name)]:
-        raise ConfigError(f"{key}: draws from {drawn[0]} in training, which no seed sets for a run; {remedy}")
+        raise ConfigError(key, f"draws from {drawn[0]} in training, which no seed sets for a run", remedy)
     if differ:
         raise ConfigError(
-            f"{key}: two passes in training mode over the same rows with the same random numbers differ, so no run "
-            f"could be repeated; {remedy}, and keep in the network what one pass leaves for the next"
+            key,
+            "two passes in training mode over the same rows with the same random numbers differ, so no "
+            "run could be repeated",
+            f"{remedy}, and keep in the network what one pass leaves for the next",
         )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash, strategy
-from reglab.errors import Changed, InProgress
 from reglab.models.own import check_foreseen
 from reglab.own_code import unforeseen
+from reglab.schema.errors import Changed, InProgress
 from reglab.stopping import all_are_errors, exits_are_errors, stop_wins, stoppable
 from reglab.streams import note
 from reglab.tracking.closing import signals_held

@@ -13,7 +13,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.profilers import PassThroughProfiler
 
 from reglab.config.environment_variables import TRAINER_PREFIX
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 
 class _Silent(PassThroughProfiler):
@@ -68,7 +68,9 @@ def check_accelerator(settings: Mapping[str, Any]) -> None:
         ConfigError: names the key.
     """
     if settings.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise ConfigError("trainer.accelerator=gpu: this machine has no GPU that torch can use; choose trainer=cpu")
+        raise ConfigError(
+            Setting("trainer.accelerator", "gpu"), "this machine has no GPU that torch can use", "choose trainer=cpu"
+        )
 
 
 @contextmanager

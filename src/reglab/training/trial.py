@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from reglab.data import tokenizer
 from reglab.data.base import TensorData
-from reglab.errors import ConfigError
 from reglab.own_code import described
+from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import restored_generators, seeded
 from reglab.training import describe
 from reglab.training.build import is_users, reads_checked
@@ -54,14 +54,17 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
     except (Exception, SystemExit) as error:
         reason = clipped(described(error), 200)
         raise ConfigError(
-            f"{key}: cannot read examples of the shape {data.input_shape} ({reason}); mend its forward, or "
-            "choose other data"
+            key,
+            f"cannot read examples of the shape {data.input_shape} ({reason})",
+            "mend its forward, or choose other data",
         ) from error
     if still:
         raise ConfigError(
-            f"{key}: after eval() {', '.join(still[:3])} is in training mode, so that regularizers would act in "
-            "validation and test; pass the mode on (def train(self, mode=True): return super().train(mode)), and do "
-            "not call train() in forward"
+            key,
+            f"after eval() {', '.join(still[:3])} is in training mode, so that regularizers would act in "
+            "validation and test",
+            "pass the mode on (def train(self, mode=True): return super().train(mode)), and do not call "
+            "train() in forward",
         )
     places = data.input_shape if data.kind == "language modeling" else ()
     wanted = (len(inputs), *places, *((data.outputs,) if data.kind != "regression" else ()))
@@ -69,18 +72,20 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
     if not isinstance(outputs, Tensor) or got != wanted:
         remedy = "; end it with squeeze(-1)" if got == (*wanted, 1) else ""
         returned = f"shape {got}" if isinstance(outputs, Tensor) else got
-        raise ConfigError(f"{key}: returned {returned} for {len(inputs)} examples; expected shape {wanted}{remedy}")
+        raise ConfigError(key, f"returned {returned} for {len(inputs)} examples", f"expected shape {wanted}{remedy}")
     if outputs.is_complex():
-        raise ConfigError(f"{key}: returned complex numbers; end it with .real or .abs()")
+        raise ConfigError(key, "returned complex numbers", "end it with .real or .abs()")
     if isinstance(alone, Tensor) and alone.shape != outputs[:1].shape:
         raise ConfigError(
-            f"{key}: returned shape {tuple(alone.shape)} for a batch of 1 example; expected shape "
-            f"{tuple(outputs[:1].shape)}; squeeze the last dimension alone (squeeze(-1))"
+            key,
+            f"returned shape {tuple(alone.shape)} for a batch of 1 example; expected shape {tuple(outputs[:1].shape)}",
+            "squeeze the last dimension alone (squeeze(-1))",
         )
     if data.padded and outputs.isnan().any():
         raise ConfigError(
-            f"{key}: returned NaN: {data.name} has sequences of different lengths, with NaN after their end; begin its "
-            "forward with reglab.models.padding.unpadded, or use model=gru"
+            key,
+            f"returned NaN: {data.name} has sequences of different lengths, with NaN after their end",
+            "begin its forward with reglab.models.padding.unpadded, or use model=gru",
         )
 
 
@@ -101,9 +106,10 @@ def _check_trainable(key: str, model: nn.Module, data: TensorData) -> None:
         return
     if not learns:
         raise ConfigError(
-            f"{key}: its output does not depend on any trainable weight, so nothing would be trained; set "
-            "requires_grad=True for some parameters, and use neither detach() nor torch.no_grad() on the way to the "
-            "output"
+            key,
+            "its output does not depend on any trainable weight, so nothing would be trained",
+            "set requires_grad=True for some parameters, and use neither detach() nor torch.no_grad() on "
+            "the way to the output",
         )
 
 
@@ -112,8 +118,9 @@ def _check_tokenizer(cfg: DictConfig, data: TensorData) -> None:
     path, vocabulary = cfg.model.get("path"), getattr(data, "vocabulary", None)
     if path and vocabulary is not None and not tokenizer.is_that_of(vocabulary, str(path)):
         raise ConfigError(
-            f"data.tokenizer={cfg.data.tokenizer}: gives tokens other numbers than model.path={path} knows them by; "
-            f"give the model's own: data.tokenizer={path}"
+            Setting("data.tokenizer", cfg.data.tokenizer),
+            f"gives tokens other numbers than model.path={path} knows them by",
+            f"give the model's own: data.tokenizer={path}",
         )
 
 
@@ -126,8 +133,10 @@ def _check_last_batch(model: nn.Module, data: TensorData) -> None:
         copy.deepcopy(model).train()(data.train.inputs[:1])
     except ValueError as error:
         raise ConfigError(
-            f"data.batch_size={data.batch_size}: of {data.train_rows} training rows one is left for the last batch, "
-            "and this model cannot train on a single row (batch normalization); choose another batch size"
+            Setting("data.batch_size", data.batch_size),
+            f"of {data.train_rows} training rows one is left for the last batch, and this model cannot "
+            "train on a single row (batch normalization)",
+            "choose another batch size",
         ) from error
 
 
@@ -143,6 +152,7 @@ def check_steps(cfg: DictConfig, data: TensorData) -> None:
     steps, _ = describe.longest(cfg, len(data.train_dataloader()))
     if least > steps:
         raise ConfigError(
-            f"trainer.min_steps={least}: training ends after {counted(steps, 'step')} with "
-            f"trainer.max_epochs={cfg.trainer.max_epochs}; raise that"
+            Setting("trainer.min_steps", least),
+            f"training ends after {counted(steps, 'step')} with trainer.max_epochs={cfg.trainer.max_epochs}",
+            "raise that",
         )

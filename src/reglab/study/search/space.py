@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reglab.config.rules import is_number, shown
-from reglab.config.suggest import did_you_mean
-from reglab.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.rules import is_number
+from reglab.schema.suggest import did_you_mean
 
 Value = float | int | str | bool | None
 
@@ -107,39 +107,41 @@ def dimension(key: str, told: Any, *, off: float | None = None, whole: bool = Fa
         ConfigError: nothing can come of it, or it is no such thing.
     """
     if not isinstance(told, Mapping):
-        raise ConfigError(f"{where}={shown(told)}: must be a range, as in {{low:1e-4,high:1e-2,log:true}}, or null")
+        raise ConfigError(Setting(where, told), "must be a range, as in {low:1e-4,high:1e-2,log:true}, or null")
     if "choices" in told:
         return _choice(key, told, where)
     for name in told:
         if name not in _KEYS:
-            raise ConfigError(f"{where}.{name}: no such key{did_you_mean(str(name), _KEYS)} (keys: {', '.join(_KEYS)})")
+            raise ConfigError(
+                f"{where}.{name}", f"no such key{did_you_mean(str(name), _KEYS)} (keys: {', '.join(_KEYS)})"
+            )
     low, high = _end(told, "low", where), _end(told, "high", where)
     if not low < high:
-        raise ConfigError(f"{where}: holds no value, for low={low:g} is not below high={high:g}; widen it")
+        raise ConfigError(where, f"holds no value, for low={low:g} is not below high={high:g}", "widen it")
     for name in ("log", "int"):
         if not isinstance(told.get(name, False), bool):
-            raise ConfigError(f"{where}.{name}={shown(told[name])}: must be true or false")
+            raise ConfigError(Setting(f"{where}.{name}", told[name]), "must be true or false")
     if told.get("log") and low <= 0:
-        raise ConfigError(f"{where}.low={low:g}: a logarithmic range must begin above 0")
+        raise ConfigError(Setting(f"{where}.low", f"{low:g}"), "a logarithmic range must begin above 0")
     step = told.get("step")
     if step is not None and not (is_number(step) and 0 < step <= high - low):
-        raise ConfigError(f"{where}.step={shown(step)}: must be above 0 and at most the width of the range")
+        raise ConfigError(Setting(f"{where}.step", step), "must be above 0 and at most the width of the range")
     if step is not None and told.get("log"):
-        raise ConfigError(f"{where}.step={shown(step)}: steps are equal differences; leave out step or log")
+        raise ConfigError(Setting(f"{where}.step", step), "steps are equal differences", "leave out step or log")
     return Range(key, low, high, bool(told.get("log")), whole or bool(told.get("int")), step, off)
 
 
 def _choice(key: str, told: Mapping[str, Any], where: str) -> Choice:
     options = told["choices"]
     if not isinstance(options, list) or not options:
-        raise ConfigError(f"{where}.choices={shown(options)}: must be a list of one or more values")
+        raise ConfigError(Setting(f"{where}.choices", options), "must be a list of one or more values")
     if any(isinstance(option, Mapping | list) for option in options):
-        raise ConfigError(f"{where}.choices={shown(options)}: must hold single values")
+        raise ConfigError(Setting(f"{where}.choices", options), "must hold single values")
     return Choice(key, tuple(options))
 
 
 def _end(told: Mapping[str, Any], name: str, where: str) -> float:
     value = told.get(name)
     if value is None or not is_number(value) or not math.isfinite(value):
-        raise ConfigError(f"{where}.{name}={shown(value)}: must be a finite number")
+        raise ConfigError(Setting(f"{where}.{name}", value), "must be a finite number")
     return float(value)

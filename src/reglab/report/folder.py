@@ -1,0 +1,164 @@
+"""The folder of a report, checked before anything trains; it holds the report of one study, sweep or experiment."""
+
+import itertools
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+from reglab.paths import PROJECT
+from reglab.schema.errors import ConfigError, Setting
+from reglab.streams import note
+
+PAGE, BOARD = "report.html", "leaderboard.csv"
+_SUFFIXES = (".html", ".csv", ".png")  # of the files of a report
+SOURCE = "reglab-source"  # name of the meta element that holds the source of a page
+_LONGEST = 200  # characters of the folder's name: a draft beside it has a longer one
+_HEAD = 20_000  # characters at the start of a page, among which that element is
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a report was made of: the runs of one parent, or those of an experiment.
+
+    Attributes:
+        kind: ``sweep``, ``study`` or ``experiment``.
+        id: of the parent run; for an experiment a hash of its tracking URI.
+        name: of the sweep, study or experiment.
+    """
+
+    kind: str
+    id: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} ({'store' if self.kind == 'experiment' else 'run'} {self.id})"
+
+    @property
+    def text(self) -> str:
+        """The content of the page's meta element."""
+        return f"{self.kind} {self.id} {self.name}"
+
+    def is_same(self, other: "Source") -> bool:
+        """Return whether both are the same study, sweep or experiment; parents are compared by id alone."""
+        same = (self.kind, self.id) == (other.kind, other.id)
+        return same and (self.kind != "experiment" or self.name == other.name)
+
+
+def folder_of(directory: str | Path | None, name: str) -> Path:
+    """Return the folder of a report.
+
+    Args:
+        directory: ``report.dir``; None: ``reports/<name>`` in the project.
+        name: of the sweep, study or experiment.
+    """
+    return Path(directory).expanduser().absolute() if directory else PROJECT / "reports" / slug(name)
+
+
+def slug(name: str) -> str:
+    """Return the name with the characters that file names allow."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:_LONGEST] or "report"
+
+
+def check_folder(directory: str | None, name: str) -> None:
+    """Refuse a folder that the report cannot be written to.
+
+    Args:
+        directory: ``report.dir``; None: ``reports/<name>`` in the project.
+        name: of the sweep, study or experiment.
+
+    Raises:
+        ConfigError: a file or folder is in the way, or a folder cannot be written.
+    """
+    folder = folder_of(directory, name)
+    if problem := _problem(folder):
+        raise ConfigError(Setting("report.dir", directory or "null"), problem, "name another folder")
+
+
+def check_source(directory: str | Path | None, source: Source | None) -> None:
+    """Refuse a ``report.dir`` that holds the report of another source, and that `make_room` must not rename.
+
+    Args:
+        directory: ``report.dir``; None: the default folder, which is not checked.
+        source: of the report to be written; None if its parent run does not exist yet.
+
+    Raises:
+        ConfigError: the folder also holds other files, or the working directory is in it.
+    """
+    if not directory:
+        return
+    folder = folder_of(directory, "")
+    there = source_of(folder)
+    if there is None or (source is not None and there.is_same(source)):
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.suffix not in _SUFFIXES or not path.is_file())
+    if others or Path.cwd().is_relative_to(folder.resolve()):
+        beside = f"beside {others[0]}" if others else "in the working directory"
+        raise ConfigError(
+            Setting("report.dir", directory), f"holds the report of {there} {beside}", "name another folder"
+        )
+
+
+def make_room(folder: Path, source: Source) -> None:
+    """Rename a folder that holds the report of another source, and print the new name.
+
+    For a page that names no source (of an earlier version, or not of reglab) a note says that it is replaced.
+    """
+    there = source_of(folder)
+    if there is not None and not there.is_same(source):
+        names = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        start = f"{folder.name}-{slug(there.id)[:8]}"
+        free = next(path for end in names if not os.path.lexists(path := folder.with_name(start + end)))
+        folder.rename(free)
+        note(f"{folder} held the report of {there}: moved to {free}")
+    elif there is None and (folder / PAGE).exists():
+        note(f"{folder / PAGE} does not say which runs it was made of: replaced")
+
+
+def source_of(folder: Path) -> Source | None:
+    """Return the source of the report in a folder; None if there is no page, or it names no source."""
+    try:
+        with (folder / PAGE).open(encoding="utf-8", errors="replace") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    parser = _Meta()
+    parser.feed(head)
+    kind, _, rest = (parser.content or "").partition(" ")
+    identity, _, name = rest.partition(" ")
+    return Source(kind, identity, name) if name else None
+
+
+class _Meta(HTMLParser):
+    """Find the content of the meta element `SOURCE`."""
+
+    content: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "meta" and found.get("name") == SOURCE:
+            self.content = found.get("content")
+
+
+def _problem(folder: Path) -> str | None:
+    if len(folder.name) > _LONGEST:
+        return f"its name has {len(folder.name)} characters, and {_LONGEST} are the most"
+    try:
+        if os.path.lexists(folder) and not folder.is_dir():
+            return f"{folder} is no folder"
+        for file in (PAGE, BOARD):
+            if (folder / file).is_dir():
+                return f"{folder / file} is a folder, and the report has a file of that name"
+        for place in (folder, folder.parent):  # files are made beside it, and moved there when all are done
+            there = next(path for path in (place, *place.parents) if os.path.lexists(path))
+            if not there.is_dir():
+                return f"{there} is no folder"
+            if not there.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
+                return f"the folder {there} is read-only"
+            with tempfile.TemporaryFile(dir=there):
+                pass
+    except OSError as error:
+        return f"cannot be written ({error.strerror})"
+    return None

@@ -1,0 +1,53 @@
+"""Write values and messages as one printable line."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+_LONGEST_WORD, _LONGEST_LINE = 400, 2000
+_BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # they turn the order of a line around
+
+
+def is_printable(text: str) -> bool:
+    """Whether no character of a text is a control character, half of a pair, or turns the direction of a line."""
+    return not any(_is_control(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    """Return a text as one printable line: control characters escaped, long words and lines cut."""
+    escaped = "".join(repr(c)[1:-1] if _is_control(c) else c for c in text)
+    short = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda found: f"{found[0][:200]}...{found[0][-100:]}", escaped)
+    half = _LONGEST_LINE // 2
+    return short if len(short) <= _LONGEST_LINE else f"{short[:half]} ... {short[-half:]}"
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDI
+
+
+_PLAIN = re.compile(r"[A-Za-z_/][\w/.:+@-]*")
+_WORDS = ("true", "false", "null", "nan", "inf")
+
+
+def format_value(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(format_value(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{format_value(item)}' for key, item in value.items())}}}"
+    return str(value)
+
+
+def quote_value(value: Any) -> str:
+    """A value as Hydra's grammar reads it back: text in quotes wherever it could be read as something else."""
+    if isinstance(value, list):
+        return f"[{','.join(quote_value(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{quote_value(item)}' for key, item in value.items())}}}"
+    if not isinstance(value, str) or (_PLAIN.fullmatch(value) and value.lower() not in _WORDS):
+        return format_value(value)
+    quotes = re.sub(r"(\\*)'", r"\1\1\\'", value)  # a backslash counts before a quote alone
+    return "'" + re.sub(r"(\\+)$", r"\1\1", quotes) + "'"

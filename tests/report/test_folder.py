@@ -1,0 +1,92 @@
+"""Whether a report can be written is known before anything trains, and looking leaves nothing behind."""
+
+from pathlib import Path
+
+import pytest
+
+from reglab.report.folder import PAGE, SOURCE, Source, check_folder, check_source, folder_of, make_room
+from reglab.schema.errors import ConfigError
+
+
+def refused(told: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check_folder(told, "name")
+    text = str(caught.value)
+    assert text.startswith(f"report.dir={told}: "[:300])
+    return text
+
+
+def test_a_folder_that_is_there_or_can_be_made_passes_and_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "report.html").write_text("")
+    for told in (f"{tmp_path}/old", f"{tmp_path}/new", f"{tmp_path}/a/b/c"):
+        check_folder(told, "name")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["old", "report.html"]
+
+
+def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "taken" / "report.html").mkdir(parents=True)
+    assert "file is no folder" in refused(f"{tmp_path}/file")
+    assert "file is no folder" in refused(f"{tmp_path}/file/below/it")
+    assert "link is no folder" in refused(f"{tmp_path}/link")
+    assert "report.html is a folder" in refused(f"{tmp_path}/taken")
+    assert "has 300 characters" in refused(f"{tmp_path}/{'a' * 300}")
+    assert "/proc is read-only" in refused("/proc/report")
+
+
+def test_a_folder_that_somebody_made_read_only_is_refused(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0o555)
+    try:
+        assert "closed is read-only" in refused(f"{closed}")
+        assert "closed is read-only" in refused(f"{closed}/report")
+    finally:
+        closed.chmod(0o755)
+
+
+def test_a_name_of_any_length_becomes_a_folder() -> None:
+    assert folder_of(None, "a/b c").name == "a-b-c"
+    assert len(folder_of(None, "a" * 1000).name) == 200
+
+
+def page(folder: Path, source: Source) -> None:
+    """A page as a report of `source` begins."""
+    folder.mkdir(exist_ok=True)
+    (folder / PAGE).write_text(f'<!doctype html><html><head><meta name="{SOURCE}" content="{source.text}">')
+
+
+def test_a_folder_is_cleared_for_another_source_and_refused_where_other_files_would_move(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [Source("study", f"{number}" * 32, "a name") for number in (1, 2, 1)]
+    folder = tmp_path / "quick"
+    for source in sources:
+        make_room(folder, source)
+        page(folder, source)
+        make_room(folder, source)  # its own
+    assert capsys.readouterr().err.splitlines() == [
+        f"{folder} held the report of {sources[0]}: moved to {folder}-11111111",
+        f"{folder} held the report of {sources[1]}: moved to {folder}-22222222",
+    ]
+    others = (None, sources[1], Source("experiment", "1" * 32, "a name"))
+    for source in (sources[0], *others):
+        check_source(folder, source)
+    (folder / "chart.png").touch()
+    (folder / "mine.txt").touch()
+    check_source(folder, sources[0])
+    held = rf"^report.dir={folder}: holds the report of study a name \(run 1+\)"
+    for source in others:
+        with pytest.raises(ConfigError, match=rf"{held} beside mine.txt"):
+            check_source(folder, source)
+        check_source(None, source)
+    (folder / "mine.txt").unlink()
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError, match=rf"{held} in the working directory"):
+        check_source(folder, others[1])
+    (folder / PAGE).write_text("<html>")
+    check_source(folder, None)
+    make_room(folder, sources[1])
+    assert capsys.readouterr().err == f"{folder / PAGE} does not say which runs it was made of: replaced\n"

@@ -1,0 +1,114 @@
+"""Combinations against the sum of their parts, by hand."""
+
+import pytest
+
+from reglab.report.interactions import Interaction
+from tests.study.report.lab import Rec, accuracies, found, rec
+
+NONE = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75, 0.72, 0.74]
+
+
+def up(*by: float) -> list[float]:
+    """`none` plus an effect for each seed."""
+    return [value + effect for value, effect in zip(NONE, by, strict=True)]
+
+
+L1 = up(0.02, 0.01, 0.03, 0.02, 0.02, 0.01, 0.03, 0.02)
+L2 = up(0.01, 0.01, 0.02, 0.00, 0.01, 0.01, 0.02, 0.00)  # mean effects .02 and .01
+BOTH = up(0.02, 0.01, 0.03, 0.00, 0.01, 0.01, 0.03, 0.01)  # mean .015; minus the sum: -.01 -.01 -.02 -.02 ...
+
+
+def told(records: list[Rec], **asked: str) -> dict[str, Interaction]:
+    return {one.label: one for one in found(records, **asked).tasks[0].interactions}
+
+
+def test_an_interaction_by_hand() -> None:
+    one = told(accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": BOTH}))["l1+l2"]
+    assert (one.effect, one.parts) == (pytest.approx(0.015), pytest.approx(0.03))
+    # Seed by seed -.01, -.01, -.02, -.02, -.02, -.01, -.02, -.01: mean -.015, s^2 = 2/7 e-4, t(.975, 7) = 2.364624,
+    # variance factor 1/8 + 200/800
+    half = 2.364624 * (2e-4 / 7 * (1 / 8 + 0.25)) ** 0.5
+    assert one.difference.mean == pytest.approx(-0.015)
+    assert one.difference.interval == pytest.approx((-0.015 - half, -0.015 + half), abs=1e-8)
+    assert one.difference.p == one.p_holm == pytest.approx(2 / 2**8)  # ties, all on one side: exact
+    assert one.verdict == "worse than the sum"
+    down = told(accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": BOTH}), direction="min")["l1+l2"]
+    assert down.verdict == "better than the sum"
+
+
+def test_parts_that_add_up_have_no_interaction() -> None:
+    both = [a + b - n for a, b, n in zip(L1, L2, NONE, strict=True)]
+    one = told(accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": both}))["l1+l2"]
+    assert (one.difference.mean, one.difference.p) == (0, 1)  # the last bits of sums are no differences
+    assert one.verdict == "no clear interaction"
+
+
+def test_three_parts_and_holm_over_all_combinations() -> None:
+    l3 = [n - 0.01 for n in NONE]
+    three = [a + b - n + 0.002 * (i + 1) for i, (a, b, n) in enumerate(zip(L1, L2, NONE, strict=True))]
+    values = {"none": NONE, "l1": L1, "l2": L2, "l3": l3, "l1+l2": BOTH, "l1+l2+l3": three, "l1+l3": L1}
+    found = told(accuracies(values))
+    assert set(found) == {"l1+l2", "l1+l2+l3", "l1+l3"}
+    # sum of three singles .02 + .01 - .01; together .03 + .009
+    assert found["l1+l2+l3"].parts == pytest.approx(0.02)
+    assert found["l1+l2+l3"].effect == pytest.approx(0.039)
+    assert found["l1+l2+l3"].difference.mean == pytest.approx(0.019)
+    assert found["l1+l3"].difference.mean == pytest.approx(0.01)
+    assert [found[name].p_holm for name in found] == pytest.approx([3 * 2 / 2**8] * 3)
+
+
+def test_an_interaction_whose_p_its_interval_contradicts_has_a_reason() -> None:
+    apart = [0.001, 0.002, 0.060, 0.003, 0.004, 0.070, 0.005, 0.006]  # all on one side, two of them far out
+    both = [a + b - n + e for a, b, n, e in zip(L1, L2, NONE, apart, strict=True)]
+    one = told(accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": both}))["l1+l2"]
+    assert one.p_holm == pytest.approx(2 / 2**8)
+    assert one.verdict == "no clear interaction"
+    assert "interval of the difference includes zero" in one.reason
+    assert not told(accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": BOTH}))["l1+l2"].reason
+
+
+def test_only_seeds_that_all_rows_have_are_pairs() -> None:
+    values = {"none": NONE, "l1": L1[:6], "l2": L2, "l1+l2": [*BOTH[:5], 0.99]}
+    one = told(accuracies(values))["l1+l2"]
+    assert (one.difference.pairs, one.verdict) == (6, "no clear interaction")
+    assert one.parts == pytest.approx((0.11 + 0.06) / 6)
+    assert told(accuracies({"none": NONE, "l1": [], "l2": L2, "l1+l2": BOTH})) == {}
+
+
+def test_five_seeds_are_too_few() -> None:
+    values = {"none": NONE, "l1": L1, "l2": L2, "l1+l2": BOTH}
+    one = told(accuracies({name: some[:5] for name, some in values.items()}))["l1+l2"]
+    assert (one.difference.p, one.verdict) == (0.0625, "too few seeds to tell")
+
+
+def test_without_all_parts_or_none_nothing_is_said() -> None:
+    assert told(accuracies({"none": NONE, "l1": L1, "l1+l2": BOTH})) == {}
+    assert told(accuracies({"l1": L1, "l2": L2, "l1+l2": BOTH})) == {}
+
+
+def test_effects_are_against_none_whatever_the_baseline() -> None:
+    records = accuracies({"none": NONE, "l1": L1, "l2": L2, "l1+l2": BOTH})
+    assert told(records, baseline="l2") == told(records)
+
+
+def strong(strategy: str, values: list[float], **strengths: float) -> list[Rec]:
+    named = {f"{name}.strength": value for name, value in strengths.items()}
+    return [
+        rec(strategy, seed, {"test/accuracy": value, "val/accuracy": value}, strengths=named)
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_the_chosen_rows_stand_for_their_strategies_and_other_strengths_are_told() -> None:
+    parts = [
+        *strong("none", NONE),
+        *strong("l1", L1, l1=0.1),
+        *strong("l1", [v - 0.1 for v in L1], l1=0.5),
+        *strong("l2", L2, l2=1),
+    ]
+    same = told([*parts, *strong("l1+l2", BOTH, l1=0.1, l2=1)])["l1+l2"]
+    assert same.difference.mean == pytest.approx(-0.015)  # against the strength of l1 that validation chose
+    assert same.alike
+    other = told([*parts, *strong("l1+l2", BOTH, l1=0.5, l2=1)])["l1+l2"]
+    assert other.difference.mean == same.difference.mean
+    assert not other.alike
