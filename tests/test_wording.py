@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reglab.config.compose import compose
-from reglab.wording import make_command, mlflow_command, override
+from reglab.wording import format_override, make_command, mlflow_command
 
 VALUES = [
     *("lab", "my runs", "a  b", " a", "it's", 'say "hi"', 'it\'s "both"', "$HOME", "${seed}", "\\${seed}", "`id`"),
@@ -24,7 +24,7 @@ ui:
 
 @pytest.mark.parametrize("value", VALUES)
 def test_an_override_is_read_as_what_it_was(value: str) -> None:
-    assert compose([override("tracking.experiment", value)]).tracking.experiment == value
+    assert compose([format_override("tracking.experiment", value)]).tracking.experiment == value
 
 
 def test_commands_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_commands_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
         ["bash"], input="\n".join(lines), cwd=tmp_path, env=outside, capture_output=True, text=True, check=True
     )
     for arguments, value in zip(done.stdout.splitlines(), VALUES, strict=True):
-        assert json.loads(arguments) == [override("tracking.experiment", value), "seed=1"]
+        assert json.loads(arguments) == [format_override("tracking.experiment", value), "seed=1"]
 
 
 def test_plain_commands_stay_plain() -> None:

@@ -16,15 +16,15 @@ _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:+@%-]+( [A-Za-z0-9_./:+@%-]+)*")
 
 
-def counted(number: int, one: str, more: str = "") -> str:
+def pluralize(number: int, one: str, more: str = "") -> str:
     """``1 run``, ``2 runs``, ``2 strategies`` (of ``strategy``, ``strategies``)."""
     return f"{number} {one if number == 1 else more or one + 's'}"
 
 
-def clipped(text: str, most: int) -> str:
+def shorten(text: str, most: int) -> str:
     """Return a text of at most so many characters, cut between words.
 
-    >>> clipped("a worker was unexpectedly terminated", 24)
+    >>> shorten("a worker was unexpectedly terminated", 24)
     'a worker was ...'
     """
     return textwrap.shorten(text, most, placeholder=" ...") if len(text) > most else text
@@ -40,24 +40,26 @@ def least_share(count: int) -> float:
     return math.ceil(10**digits / count) / 10**digits
 
 
-def shown(names: Sequence[str]) -> str:
+def join_options(names: Sequence[str]) -> str:
     """Names there are to choose from: ``a, b, c``; of more than ten the first and the last four."""
     return ", ".join(names if len(names) <= 10 else [*names[:4], "...", *names[-4:]])
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def override(key: str, value: object) -> str:
+def format_override(key: str, value: object) -> str:
     """Return an override that Hydra reads as exactly this value, quoted only if needed.
 
-    >>> override("seed", 3), override("data.path", "a=b.csv"), override("data.ignore", ["a", "b,c"])
-    ('seed=3', 'data.path="a=b.csv"', 'data.ignore=[a,"b,c"]')
+    >>> format_override("seed", 3), format_override("data.path", "a=b.csv")
+    ('seed=3', 'data.path="a=b.csv"')
+    >>> format_override("data.ignore", ["a", "b,c"])
+    'data.ignore=[a,"b,c"]'
     """
     if isinstance(value, list):
-        return f"{key}=[{','.join(override('', item)[1:] for item in value)}]"
+        return f"{key}=[{','.join(format_override('', item)[1:] for item in value)}]"
     text = str(value)
     if not isinstance(value, str) or (_PLAIN.fullmatch(text) and not _other_type(text)):
         return f"{key}={text}"
@@ -89,7 +91,7 @@ def make_command(target: str, overrides: Mapping[str, object] | None = None, **v
     >>> make_command("ui", {"tracking.experiment": "my runs"})
     'make ui ARGS="\\'tracking.experiment=my runs\\'"'
     """
-    typed = [override(key, value) for key, value in (overrides or {}).items() if value is not None]
+    typed = [format_override(key, value) for key, value in (overrides or {}).items() if value is not None]
     arguments = " ".join(shlex.quote(one) for one in typed)
     given = {**variables, "ARGS": arguments.replace("$", "$$")}  # make reads $, and hands the rest to a shell
     words = [f"{name}={_in_quotes(value)}" for name, value in given.items() if value]

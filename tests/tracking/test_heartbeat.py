@@ -57,8 +57,8 @@ def test_of_other_hosts_only_the_silent_are_buried(store: Store) -> None:
     dead = add(store, "RUNNING", owner=GONE, heartbeat=before(1))
     silent_parent = add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(310), phase="parent")
     ended = add(store, "FINISHED", owner=ELSEWHERE, heartbeat=before(310))
-    assert sorted(queries.bury(store)) == sorted([silent, dead, silent_parent])
-    assert queries.bury(store) == []
+    assert sorted(queries.mark_dead_runs_killed(store)) == sorted([silent, dead, silent_parent])
+    assert queries.mark_dead_runs_killed(store) == []
     for run in (silent, silent_parent):
         found = store.client.get_run(run)
         assert found.info.status == "KILLED"
@@ -138,7 +138,7 @@ def test_a_tracker_that_fails_is_no_concern_of_the_beat(store: Store, hearts: He
 def test_a_parent_whose_later_owner_died_is_closed_by_the_earlier_one(store: Store) -> None:
     run = parent.enter(store, "sweep", [])
     store.client.set_tag(run, "owner", GONE)
-    assert queries.bury(store) == [run]
+    assert queries.mark_dead_runs_killed(store) == [run]
     parent.close(store, run, "FINISHED")
     found = store.client.get_run(run)
     assert found.info.status == "FINISHED"

@@ -161,7 +161,7 @@ def test_a_server_that_hangs_does_not_keep_a_process_from_ending(
         for one in group:
             one.resume()
     assert {remote.client.get_run(run).info.status for run in runs} <= {"RUNNING", "KILLED"}
-    queries.bury(remote)
+    queries.mark_dead_runs_killed(remote)
     assert {remote.client.get_run(run).info.status for run in runs} == {"KILLED"}
 
 

@@ -100,7 +100,7 @@ def test_parent_that_another_process_entered_since_stays_open(store: Store) -> N
 def test_a_parent_that_is_entered_again_forgets_how_it_ended(store: Store) -> None:
     run = parent.enter(store, "sweep", [job("a")])
     store.client.set_tag(run, "owner", json.dumps(json.loads(owner.me()) | {"born": "before"}))
-    assert queries.bury(store) == [run]
+    assert queries.mark_dead_runs_killed(store) == [run]
     assert "error" in store.client.get_run(run).data.tags
     parent.enter(store, "sweep", [job("a")])
     assert "error" not in store.client.get_run(run).data.tags

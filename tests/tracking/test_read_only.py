@@ -50,7 +50,7 @@ def test_status_of_a_store_without_write_permission(
     out, err = capsys.readouterr()
     assert out.endswith("sweep: 0 of 1 done, 1 running\n")
     assert "is read-only: runs whose process has ended are not marked KILLED" in err
-    assert queries.bury(store) == []
+    assert queries.mark_dead_runs_killed(store) == []
     assert set(listing(tmp_path)) <= {*before, "mlflow.db-shm", "mlflow.db-wal"}
     with pytest.raises(ConfigError, match="read-only"):
         open_store(filled.uri, "another")

@@ -203,11 +203,11 @@ def test_run_of_a_killed_process_is_buried_and_a_living_one_is_not(store: Store)
     victim = Process(sleep_in_a_run, store.uri)
     run_id = victim.stdout.readline().strip()
     with opened(store) as mine:
-        assert queries.bury(store) == []
+        assert queries.mark_dead_runs_killed(store) == []
         victim.kill()
         victim.wait()
         assert store.client.get_run(run_id).info.status == "RUNNING"
-        assert queries.bury(store) == [run_id]
+        assert queries.mark_dead_runs_killed(store) == [run_id]
         assert store.client.get_run(mine.id).info.status == "RUNNING"
     assert store.client.get_run(run_id).info.status == "KILLED"
-    assert queries.bury(store) == []
+    assert queries.mark_dead_runs_killed(store) == []

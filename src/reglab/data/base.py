@@ -20,7 +20,7 @@ from reglab.data.splits import Rows, Wish, split
 from reglab.data.standardize import in_float32, moments
 from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix
-from reglab.wording import least_share, listed, shown
+from reglab.wording import join_names, join_options, least_share
 
 
 class TensorData(pl.LightningDataModule):
@@ -166,7 +166,7 @@ class TensorData(pl.LightningDataModule):
                 yield f"all rows of the {part} part are of one class ({name}); its scores say little about the others"
             elif len(there) and len(there) < len(names):
                 absent = [name for one, name in zip(np.unique(targets), names, strict=True) if one not in there]
-                yield f"the {part} part has no row of class {shown(absent)}; its scores say nothing about it"
+                yield f"the {part} part has no row of class {join_options(absent)}; its scores say nothing about it"
 
     def _pooled(self, source: Source) -> Iterator[str]:
         """Report predefined parts (such as train and validation) that are pooled and split again."""
@@ -175,12 +175,13 @@ class TensorData(pl.LightningDataModule):
         if len(pooled) < 2:
             return
         if held_out:
-            yield f"the parts {listed(pooled)} are pooled; validation rows are drawn from them by data.split_seed"
+            yield f"the parts {join_names(pooled)} are pooled; validation rows are drawn from them by data.split_seed"
         elif source.splitter is not None or not source.held_out:
-            yield f"the parts {listed(pooled)} are pooled and split again"
+            yield f"the parts {join_names(pooled)} are pooled and split again"
         else:
             yield (
-                f"the parts {listed(pooled)} are pooled and split again by data.split_seed; data.test_fraction=null "
+                f"the parts {join_names(pooled)} are pooled and split again by data.split_seed; "
+                "data.test_fraction=null "
                 f"tests on {pooled[-1]}"
             )
 

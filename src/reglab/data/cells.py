@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from reglab.schema.errors import ConfigError
-from reglab.wording import shown
+from reglab.wording import join_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -281,7 +281,7 @@ def _from_text(written: "pd.Series", key: str, strict: bool, exact: bool) -> Rea
 
 
 def _noted(words: list[str]) -> tuple[str, ...]:
-    return (f"{shown([repr(word) for word in words])} counts as a missing value",) if words else ()
+    return (f"{join_options([repr(word) for word in words])} counts as a missing value",) if words else ()
 
 
 def _factorized(cells: np.ndarray) -> tuple[list[str], np.ndarray]:

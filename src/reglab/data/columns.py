@@ -12,7 +12,7 @@ from reglab.data.files import check_fits
 from reglab.data.splits import Rows
 from reglab.data.standardize import Standardized
 from reglab.schema.errors import ConfigError
-from reglab.wording import counted, override, shown
+from reglab.wording import format_override, join_options, pluralize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ MISSING = ""  # no other cell is empty
 
 def leave_out(*names: str) -> str:
     """Return the remedy for columns that are no features, as Hydra reads it back."""
-    return f"leave it out, as in {override('data.ignore', list(names))}"
+    return f"leave it out, as in {format_override('data.ignore', list(names))}"
 
 
 class Columns:
@@ -113,7 +113,7 @@ class Columns:
 
 def columns_named(names: Sequence[str]) -> str:
     """``column a``, ``columns a, b``."""
-    return f"column{'s' * (len(names) > 1)} {shown(names)}"
+    return f"column{'s' * (len(names) > 1)} {join_options(names)}"
 
 
 UNSEEN = 0.1  # share of rows above which it is reported
@@ -166,7 +166,7 @@ def on_spellings(column: str, values: Iterable[str], kind: str) -> Iterator[str]
         kind: of what they are, in the plural.
     """
     if pairs := written_twice([str(value) for value in values]):
-        more = f" (and {counted(len(pairs) - 1, 'more pair')})" if len(pairs) > 1 else ""
+        more = f" (and {pluralize(len(pairs) - 1, 'more pair')})" if len(pairs) > 1 else ""
         yield f"{column}: {pairs[0]}{more} differ only in {SPELLING}, and are different {kind}; write each in one way"
 
 

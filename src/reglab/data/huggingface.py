@@ -15,7 +15,7 @@ from reglab.data.source import Source
 from reglab.data.tabular import Origin, Roles, Tabular, source
 from reglab.data.target import Target
 from reglab.schema.errors import ConfigError, Setting
-from reglab.wording import shown
+from reglab.wording import join_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +131,9 @@ def _target(target: str | None, columns: Sequence[str]) -> str:
     if len(found) != 1:
         called = " and ".join(found) if found else f"no {', '.join(LABELS[:-1])} or {LABELS[-1]}"
         raise ConfigError(
-            Setting("data.target", None), f"found {called}", f"name the column to predict, one of {shown(columns)}"
+            Setting("data.target", None),
+            f"found {called}",
+            f"name the column to predict, one of {join_options(columns)}",
         )
     return found[0]
 

@@ -13,7 +13,7 @@ from reglab.data.files import check_regular, is_visible, stem, walk
 from reglab.data.pictures import SUFFIXES, Picture, equal_files, stacked
 from reglab.data.source import Source
 from reglab.schema.errors import ConfigError
-from reglab.wording import counted, shown
+from reglab.wording import join_options, pluralize
 
 # Folders that are parts and no classes, in any case of letters, by what they are.
 PARTS = {
@@ -136,7 +136,8 @@ def _left_out(others: Sequence[str], folder: Path, places: Sequence[Path], names
     """Report files that are no images by their suffix, and folders of classes without an image."""
     if others:
         yield (
-            f"data.root: {counted(len(others), 'file')} of no known suffix left out ({shown(others)}); images end in "
+            f"data.root: {pluralize(len(others), 'file')} of no known suffix left out ({join_options(others)}); "
+            "images end in "
             f"{', '.join(SUFFIXES)}"
         )
     empty = [
@@ -146,7 +147,9 @@ def _left_out(others: Sequence[str], folder: Path, places: Sequence[Path], names
         if inner.is_dir() and inner.name not in names and is_visible(inner.name)
     ]
     if empty:
-        yield f"data.root: no image in the {counted(len(empty), 'folder')} {shown(empty)}, which are no classes"
+        yield (
+            f"data.root: no image in the {pluralize(len(empty), 'folder')} {join_options(empty)}, which are no classes"
+        )
 
 
 def _alike(names: Sequence[str]) -> Iterator[str]:
@@ -162,6 +165,7 @@ def _nested(images: Sequence[Path], labels: Sequence[str], depth: int) -> Iterat
     first = next(iter(inner.values()))
     if len(first) > 1 and "" not in first and all(folders == first for folders in inner.values()):
         yield (
-            f"data.root: the classes are {shown(sorted(inner))}, and each holds the folders {shown(sorted(first))}; "
+            f"data.root: the classes are {join_options(sorted(inner))}, and each holds the folders "
+            f"{join_options(sorted(first))}; "
             "where these are the classes, move them to the top"
         )

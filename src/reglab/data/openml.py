@@ -11,7 +11,7 @@ from reglab.data.openml_name import check_openml
 from reglab.data.source import Source
 from reglab.data.tabular import Origin, Roles, Tabular, check_column, source
 from reglab.schema.errors import ConfigError, Setting
-from reglab.wording import shown
+from reglab.wording import join_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ def _default_target(wanted: Wanted, targets: Sequence[str], columns: Sequence[st
         raise ConfigError(
             Setting("data.target", None),
             f"OpenML names no target for {wanted.key.partition('=')[2]}",
-            f"name one of {shown(columns)}",
+            f"name one of {join_options(columns)}",
         )
     raise ConfigError(
         Setting("data.target", None),

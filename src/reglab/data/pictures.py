@@ -15,7 +15,7 @@ from torch import Tensor
 
 from reglab.data.files import check_fits
 from reglab.schema.errors import ConfigError
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
 GRAY = ("1", "L", "LA")  # Pillow's modes without colours; those of 16 bits begin with I
@@ -78,7 +78,7 @@ def stacked(pictures: Sequence[Picture], size: tuple[int, int] | None, key: str)
     animated = [picture.name for picture, header in zip(pictures, headers, strict=True) if header.animated]
     remarks = []
     if animated:
-        what = f"{counted(len(animated), 'file')} with several images ({animated[0]})"
+        what = f"{pluralize(len(animated), 'file')} with several images ({animated[0]})"
         remarks.append(f"{key.partition('=')[0]}: of {what} the first image counts")
     return Stacked(images, [header.digest for header in headers], remarks)
 
@@ -162,6 +162,7 @@ def equal_files(key: str, names: Sequence[str], labels: Sequence[Any], digests: 
     one, other = (unlike or pairs)[0]
     more = f", {len(unlike)} of them in another class" if unlike else ""
     yield (
-        f"{key}: {counted(len(pairs), 'image')} equal to another{more} (such as {names[one]} and {names[other]}); the "
+        f"{key}: {pluralize(len(pairs), 'image')} equal to another{more} (such as {names[one]} and "
+        f"{names[other]}); the "
         "same image can be trained on and tested, so remove the copies"
     )

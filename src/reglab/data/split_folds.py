@@ -7,7 +7,7 @@ import numpy as np
 from reglab.data.folds import fold_name
 from reglab.data.split_parts import Parts
 from reglab.schema.errors import ConfigError, Setting
-from reglab.wording import shown
+from reglab.wording import join_options
 
 
 def folds(column: str, written: np.ndarray, test: str | None, val: str | None) -> Parts:
@@ -43,4 +43,4 @@ def folds(column: str, written: np.ndarray, test: str | None, val: str | None) -
 def _hint(fold: str, there: list[str]) -> str:
     lowered = {name.lower(): name for name in reversed(there)}
     near = difflib.get_close_matches(fold.lower(), lowered, n=1)
-    return f"it has {shown(there)}" + (f"; did you mean {lowered[near[0]]}?" if near else "")
+    return f"it has {join_options(there)}" + (f"; did you mean {lowered[near[0]]}?" if near else "")

@@ -18,7 +18,7 @@ import numpy as np
 from reglab.data.cells import WORDS_FOR_MISSING
 from reglab.data.files import PARQUET, check_file, memory, suffix
 from reglab.schema.errors import ConfigError, Setting
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,7 +177,7 @@ def _named(columns: "dict[int, pa.ChunkedArray]", names: list[str], separator: s
         _check_header(rest, path)
     _check_names([names[number] for number in kept], path)
     if len(repeats):
-        more = f" (and {counted(len(repeats) - 1, 'more row')})" if len(repeats) > 1 else ""
+        more = f" (and {pluralize(len(repeats) - 1, 'more row')})" if len(repeats) > 1 else ""
         raise ConfigError(
             Setting("data.path", path),
             f"data row {repeats[0] + 1} repeats the header{more}, as in concatenated files",

@@ -18,7 +18,7 @@ from reglab.data.split_column import splitter
 from reglab.data.suspicions import suspicions
 from reglab.data.target import KINDS, Target, encode_target
 from reglab.schema.errors import ConfigError, Setting
-from reglab.wording import shown
+from reglab.wording import join_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,4 +180,4 @@ def _hint(name: str, columns: list[str], remark: str) -> str:
     near = [lowered[word] for word in difflib.get_close_matches(name.lower(), lowered, n=2, cutoff=0.6)]
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"it has {shown(columns)}{remark}"
+    return f"it has {join_options(columns)}{remark}"

@@ -14,7 +14,7 @@ from reglab.schema.errors import Changed, ConfigError, InProgress, StoreLost, is
 from reglab.stopping import Stopped, exit_at_once
 from reglab.streams import write_line
 from reglab.tracking.uri import unusable
-from reglab.wording import clipped
+from reglab.wording import shorten
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
         if (gone := unusable(cfg.tracking.uri)) is not None:
             raise NoStore(str(gone)) from gone
         run_id, memory, seconds = getattr(error, "run_id", None), is_out_of_memory(error), time.perf_counter() - began
-        line = first_line(error) if not memory else f"out of memory ({clipped(first_line(error), 200)}); {_SMALLER}"
+        line = first_line(error) if not memory else f"out of memory ({shorten(first_line(error), 200)}); {_SMALLER}"
         return Outcome(identity, label, run_id, line, seconds=seconds, out_of_memory=memory)
     return Outcome(identity, label, result.run_id, None, dict(result.metrics), result.seconds, result.reused)
 

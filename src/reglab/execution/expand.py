@@ -20,7 +20,7 @@ from reglab.config.strengths import fit_strengths
 from reglab.deadlines import waiting
 from reglab.schema.errors import ConfigError
 from reglab.schema.suggest import did_you_mean
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 _MOST = 100_000  # runs of a sweep
 
@@ -66,7 +66,7 @@ def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Compos
     _known_regularizers(overrides, loader)
     lines = fit_strengths(combinations(overrides), composer, defaults=set(params) - typed)
     jobs: dict[str, Job] = {}
-    with waiting(f"composing and checking {counted(len(lines), 'run')} ..."):
+    with waiting(f"composing and checking {pluralize(len(lines), 'run')} ..."):
         for line in lines:
             config = composer.compose(line)
             identity = config_hash(checked(config, line))

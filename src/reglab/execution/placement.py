@@ -11,7 +11,7 @@ from reglab.execution.plan import Plan
 from reglab.execution.supervise import train_elsewhere, train_here
 from reglab.execution.waiting import waited_for
 from reglab.schema.errors import StoreLost
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -55,10 +55,10 @@ def _train(
         workers.end()
         raise StoreLost(gone) from gone
     except FirstFailure as failure:
-        from reglab.tracking.queries import bury
+        from reglab.tracking.queries import mark_dead_runs_killed
 
         workers.end()
-        bury(store)
+        mark_dead_runs_killed(store)
         return [failure.outcome]
 
 
@@ -73,6 +73,6 @@ def _train_here(
     outcomes = train_here(plan, safe, parent_id, first)
     if not risky or (plan.cfg.fail_fast and any(outcome.error for outcome in outcomes)):
         return outcomes
-    say(f"{counted(len(risky), 'run')} ended with the process before: trained in a separate process")
+    say(f"{pluralize(len(risky), 'run')} ended with the process before: trained in a separate process")
     rest = [job for job in jobs if job.config_hash in risky]
     return outcomes + train_elsewhere(plan, rest, launch.apart(), store, parent_id, first + len(safe), one_by_one=True)

@@ -13,7 +13,7 @@ from reglab.execution.launchers import Launch
 from reglab.execution.plan import Plan, as_child, as_overrides
 from reglab.schema.errors import WorkersDied
 from reglab.stopping import raise_if_stopped
-from reglab.wording import clipped
+from reglab.wording import shorten
 
 if TYPE_CHECKING:
     from reglab.tracking.queries import Record
@@ -91,10 +91,10 @@ def train_elsewhere(
                 raise  # of the launcher itself: it would only happen again
             idle = 0 if known else idle + 1
             if idle == _IDLE_DEATHS:
-                raise WorkersDied(f"({clipped(first_line(error), 200)})") from error
+                raise WorkersDied(f"({shorten(first_line(error), 200)})") from error
             launch.keep_apart()
             outcomes |= _after_a_death(some, known, deaths, alone)
-            say(f"a worker process died ({clipped(first_line(error), 100)}): going on with the runs that are left")
+            say(f"a worker process died ({shorten(first_line(error), 100)}): going on with the runs that are left")
         else:
             idle = 0
             ended = {job.config_hash: _outcome(job, result) for job, result in zip(some, results, strict=True)}
@@ -116,7 +116,7 @@ def _left_behind(jobs: Sequence[Job], store: "Store", parent_id: str, began: flo
     """The newest run of each job that was opened since `began`; those whose process is gone are KILLED by now."""
     from reglab.tracking import parent, queries
 
-    queries.bury(store)
+    queries.mark_dead_runs_killed(store)
     identities = {job.config_hash for job in jobs}
     children = [record for record in parent.children(store, parent_id) if record.started >= began - 1]
     return {identity: r for r in children if (identity := r.tags.get("config_hash", "")) in identities}

@@ -79,7 +79,7 @@ def _looked(outcome: Outcome, store: "Store") -> "Record | None":
     assert outcome.run_id is not None
     record = queries.get(store, outcome.run_id)
     if record is None or (record.status == "RUNNING" and not queries.is_in_progress(record)):
-        queries.bury(store)
+        queries.mark_dead_runs_killed(store)
         return None
     return record
 

@@ -24,7 +24,7 @@ _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def born_deaf() -> Iterator[None]:
+def block_sigint_in_children() -> Iterator[None]:
     """Processes that are started inside never see SIGINT; this one still does.
 
     Ctrl-C reaches a terminal's whole process group: workers leave it to this process, which ends them, and do not

@@ -8,7 +8,7 @@ import numpy as np
 
 from reglab.report import hover, style
 from reglab.report.hover import Spot
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,8 +94,8 @@ def _told(lines: Sequence[Growth], budget: float, *, tested: bool, timed: bool) 
         values = line.test if tested else line.validation
         count = min(int(budget / line.seconds + 1e-9) if timed else int(budget), len(values))
         if count and (score := values[count - 1]) is not None:
-            scores.append((score, f"{line.name} {score:.4g}" + (f" ({counted(count, 'trial')})" if timed else "")))
-    head = f"{budget:.3g} s of training" if timed else counted(int(budget), "trial")
+            scores.append((score, f"{line.name} {score:.4g}" + (f" ({pluralize(count, 'trial')})" if timed else "")))
+    head = f"{budget:.3g} s of training" if timed else pluralize(int(budget), "trial")
     return "\n".join([head, *(text for _, text in sorted(scores, reverse=True))])
 
 

@@ -10,7 +10,7 @@ from reglab.report.figures import between, p_value, signed
 from reglab.report.hover import Spot
 from reglab.report.leaderboard import Line
 from reglab.report.statistics import Interval
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,7 +114,7 @@ def told(line: Line, digits: int, about: str = "") -> str:
     """A paired difference in three lines of text; `about` stands behind the strategy."""
     return (
         f"{line.strategy}{about}: {signed(line.diff, digits)} {between(line.diff_interval, digits, sign=True)}\n"
-        f"{counted(line.pairs, 'pair')}, p {p_value(line.p)}, after Holm’s correction {p_value(line.p_holm)}\n"
+        f"{pluralize(line.pairs, 'pair')}, p {p_value(line.p)}, after Holm’s correction {p_value(line.p_holm)}\n"
         f"{line.verdict}{f': {line.reason}' if line.reason else ''}"
     )
 

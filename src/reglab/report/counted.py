@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reglab.report.records import Record, value
-from reglab.wording import listed
+from reglab.wording import join_names
 
 _NEEDED = ("strategy", "data", "seed")
 _NAMED = 6  # sweeps and studies by name
@@ -47,7 +47,8 @@ def borrowed(records: Sequence[Record], study: str) -> list[str]:
     if not others:
         return []
     return [
-        f"{len(others)} of {len(made)} {_runs(len(made))} first made for {listed(sorted(set(map(str, others))))}, with "
+        f"{len(others)} of {len(made)} {_runs(len(made))} first made for "
+        f"{join_names(sorted(set(map(str, others))))}, with "
         "the same configurations: their results are the same, but their seconds were measured then."
     ]
 
@@ -58,7 +59,7 @@ def together(records: Sequence[Record]) -> list[str]:
     names = sorted({str(name) for tags in told if (name := tags.get("study") or tags.get("sweep"))})
     if len(names) < 2:
         return []
-    shown = listed(names) if len(names) <= _NAMED else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+    shown = join_names(names) if len(names) <= _NAMED else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
     return [f"Runs of {len(names)} sweeps and studies are compared together: {shown} (sweep=NAME: one of them alone)."]
 
 
@@ -94,7 +95,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
     if len(whole) < len(runs):
         missing = len(runs) - len(whole)
         wanted = [tag for tag in _NEEDED if any(not r.tags.get(tag) for r in runs)]
-        tags = f"tag{'s' if len(wanted) > 1 else ''} {listed(wanted)}"
+        tags = f"tag{'s' if len(wanted) > 1 else ''} {join_names(wanted)}"
         result.left_out.append(f"{missing} {_runs(missing)} left out because of missing {tags}.")
     whole = _of_one_code(whole, result)
     repeated, retried = 0, Counter[str]()
@@ -115,7 +116,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
             f"{repeated} {_runs(repeated)} left out because a newer run of the same configuration counts."
         )
     if tries := retried.total():
-        told_by = listed([f"{number} {what}" for what, number in sorted(retried.items())])
+        told_by = join_names([f"{number} {what}" for what, number in sorted(retried.items())])
         result.left_out.append(f"{tries} {_runs(tries)} left out: other tries of the same configuration ({told_by}).")
     return result
 

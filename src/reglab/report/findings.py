@@ -19,7 +19,7 @@ from reglab.report.studied import Studied
 from reglab.report.tasks import Task, data_sets, key_of, split
 from reglab.report.tuning import TaskTuning, with_tuning
 from reglab.report.weaknesses import made_by_the_stop, unclaimed, untold
-from reglab.wording import listed
+from reglab.wording import join_names
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _of_task(task: Task, failures: Sequence[Failure], question: Question) -> Tas
     weak += made_by_the_stop(lines, table, question)
     how = [how_split.how]
     if proven:
-        how.append(f"Pairs share {listed(proven)}: the hashes are equal across strategies for every seed.")
+        how.append(f"Pairs share {join_names(proven)}: the hashes are equal across strategies for every seed.")
     base = baseline_row(table, choice, question)
     return TaskFindings(
         task,

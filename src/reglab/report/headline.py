@@ -9,7 +9,7 @@ from reglab.report.leaderboard import Line
 from reglab.report.question import Question
 from reglab.report.select import Choice
 from reglab.report.statistics import smallest_p
-from reglab.wording import counted, listed
+from reglab.wording import join_names, pluralize
 
 
 def of_task(lines: Sequence[Line], question: Question, task: str) -> str:
@@ -31,7 +31,7 @@ def over_tasks(lines: Sequence[Line], question: Question, boards: Sequence[Seque
     if not tested or not too_few or not (helping or hurting):
         return f"Over {len(boards)} tasks, {_answer(lines, question, 'tasks', 'data sets')}"
     told = "; ".join(filter(None, [helping or f"no strategy is shown to beat {question.baseline}", hurting]))
-    few = f"{counted(data_sets, 'data set')} {'is' if data_sets == 1 else 'are'} too few"
+    few = f"{pluralize(data_sets, 'data set')} {'is' if data_sets == 1 else 'are'} too few"
     why = f"the corrected p cannot fall below {_floor(tested)}"
     return f"Task by task, {told}. For an answer beyond these tasks {few}: {why}."
 
@@ -51,7 +51,9 @@ def _by_count(boards: Sequence[Sequence[Line]], verdict: str) -> str:
     for count, names in groups.items():
         verb = verdict if len(names) == 1 else verdict.removesuffix("s")
         told.append(
-            f"{listed(names)} on {count}" if told else f"{listed(names)} {verb} on {count} of {len(boards)} tasks"
+            f"{join_names(names)} on {count}"
+            if told
+            else f"{join_names(names)} {verb} on {count} of {len(boards)} tasks"
         )
     return ", ".join(told)
 
@@ -66,7 +68,7 @@ def _answer(lines: Sequence[Line], question: Question, unit: str, paired: str) -
         return f"no finished run has {question.metric}: nothing can be compared."
     if not rivals:
         failed = [line.strategy for line in lines if line.n == 0]
-        why = f"no run of {listed(failed)} gives a result" if failed else f"only {standing[0].strategy} was run"
+        why = f"no run of {join_names(failed)} gives a result" if failed else f"only {standing[0].strategy} was run"
         return f"{why}: there is nothing to compare {'it' if not failed else standing[0].strategy} with."
     best = rivals[0]
     mean = f"{question.metric} {fixed(best.mean, digits)}, {best.n} {unit if best.n != 1 else unit[:-1]}"
@@ -88,16 +90,16 @@ def _answer(lines: Sequence[Line], question: Question, unit: str, paired: str) -
         else:
             text += f" against {base.strategy}"
         text += f" by {_size(best, digits)} ({_sure(best, paired)})"
-        return text + (f"; {listed([line.strategy for line in others])} {_verb(others)} too." if others else ".")
+        return text + (f"; {join_names([line.strategy for line in others])} {_verb(others)} too." if others else ".")
     tried = [line for line in rivals if line.diff is not None]
     best = tried[0]
     told = f"{best.strategy} {_place(best, base)} ({signed(best.diff, digits)} against {base.strategy}"
     if all(line.verdict.startswith("too few") for line in tried):
         pairs = max(line.pairs for line in tried)
-        count = f"{counted(pairs, f'paired {paired[:-1]}')} and {counted(comparisons, 'comparison')}"
+        count = f"{pluralize(pairs, f'paired {paired[:-1]}')} and {pluralize(comparisons, 'comparison')}"
         return f"too few {paired} to tell: {told}), but with {count} the corrected p cannot fall below {_floor(tried)}."
     hurting = [line.strategy for line in rivals if line.verdict == "hurts"]
-    also = f"; {listed(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}" if hurting else ""
+    also = f"; {join_names(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}" if hurting else ""
     return f"no strategy is shown to beat {base.strategy}: {told}; {_sure(best, paired, digits)}){also}."
 
 
@@ -120,7 +122,7 @@ def warnings(
             f" Forced: the test metric {question.select_by[0]} chose among strengths, so these results are too good."
         )
     elif metrics:
-        text += f" Strengths were chosen by {listed(metrics)}."
+        text += f" Strengths were chosen by {join_names(metrics)}."
     if any(choice.undecided for choice in choices):
         text += " Strengths that no validation metric could choose among stand side by side."
     if failures:
@@ -129,7 +131,9 @@ def warnings(
         noun = "run gives" if len(failures) == 1 else "runs give"
         text += f" {len(failures)} {noun} no result ({told})."
     if lost:
-        text += f" No trial of {listed(lost)} gave a score: {'it is' if len(lost) == 1 else 'they are'} not compared."
+        text += (
+            f" No trial of {join_names(lost)} gave a score: {'it is' if len(lost) == 1 else 'they are'} not compared."
+        )
     if absent:
         text += f" {absent} declared {'run is' if absent == 1 else 'runs are'} missing."
     return text.strip()

@@ -16,7 +16,7 @@ from reglab.report.many_tasks import ManyTasks
 from reglab.report.question import Question
 from reglab.report.records import by_number, value
 from reglab.report.rows import show
-from reglab.wording import listed
+from reglab.wording import join_names
 
 _PACKAGES = ("reglab", "numpy", "scipy", "matplotlib", "mlflow", "torch", "pytorch-lightning")
 
@@ -117,7 +117,7 @@ def _how(tasks: Sequence[TaskFindings]) -> list[str]:
     for found in tasks:
         for text in found.how:
             told.setdefault(text, []).append(found.task.name)
-    return [text if len(names) == len(tasks) else f"{listed(names)}: {text}" for text, names in told.items()]
+    return [text if len(names) == len(tasks) else f"{join_names(names)}: {text}" for text, names in told.items()]
 
 
 def _chart(chart: Drawn) -> dict[str, Any]:

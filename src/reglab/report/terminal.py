@@ -11,7 +11,7 @@ from reglab.report.make import Report
 from reglab.report.many_tasks import ManyTasks
 from reglab.report.not_seen import sentence
 from reglab.streams import visible
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ def show(report: Report, browse: str, console: "Console | None" = None) -> None:
         console.print(text, markup=False)
     weak = len(report.findings.cautions) + sum(len(found.weaknesses) for found in report.findings.tasks)
     if weak:
-        console.print(f"{counted(weak, 'caveat')}: see “What weakens this” in the report.")
+        console.print(f"{pluralize(weak, 'caveat')}: see “What weakens this” in the report.")
     console.print(f"report   {report.page}", markup=False, soft_wrap=True)
     console.print(f"browse   {browse}", markup=False, soft_wrap=True)
 

@@ -13,7 +13,7 @@ from reglab.report.records import Record
 from reglab.report.studied import Studied, short
 from reglab.report.trials import Trial, trials
 from reglab.study.search.space import OFF_SHARE, Choice, Dimension, Range, Value
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from reglab.report.findings import TaskFindings
@@ -81,11 +81,11 @@ def rules(study: Studied) -> list[str]:
     off = any(isinstance(one, Range) and one.off is not None for space in study.space.values() for one in space)
     rate = all(any(one.key == "optimizer.lr" for one in space) for space in study.space.values())
     told = [
-        f"Tuning: {counted(study.trials, 'trial')} of each strategy on each task"
+        f"Tuning: {pluralize(study.trials, 'trial')} of each strategy on each task"
         + (f", or {study.max_seconds:g} s of training if that is reached before" if study.max_seconds else "")
-        + f"; {counted(len(study.tuning_seeds), 'run')} of each trial (seed {_span(study.tuning_seeds)}). The best "
+        + f"; {pluralize(len(study.tuning_seeds), 'run')} of each trial (seed {_span(study.tuning_seeds)}). The best "
         + f"mean {study.select_by[0]} chose, of equals the first; the chosen trial was then run on "
-        + f"{counted(len(study.seeds), 'fresh seed')} ({_span(study.seeds)}), and these alone are compared."
+        + f"{pluralize(len(study.seeds), 'fresh seed')} ({_span(study.seeds)}), and these alone are compared."
     ]
     if study.sampler == "tpe":
         told.append(

@@ -10,7 +10,7 @@ from reglab.report.rows import Grid, Row, strengths_of
 from reglab.report.select import Choice
 from reglab.report.splits import tag_values
 from reglab.report.statistics import ALPHA
-from reglab.wording import listed
+from reglab.wording import join_names
 
 
 def untold(choice: Choice, table: Grid, question: Question) -> list[str]:
@@ -18,13 +18,14 @@ def untold(choice: Choice, table: Grid, question: Question) -> list[str]:
     weak = []
     if choice.undecided:
         weak.append(
-            f"No run of {listed(choice.undecided)} tracks {' or '.join(question.select_by)}, so only the test could "
+            f"No run of {join_names(choice.undecided)} tracks {' or '.join(question.select_by)}, so only the test "
+            "could "
             "choose a strength: each is an entry of its own, and the result of the best one is too good."
         )
     for tag, says in _NOTED.items():
         for text in tag_values(table, tag):
             names = [row.label for row in table.rows if any(r.tags.get(tag) == text for r in row.runs.values())]
-            weak.append(f"{listed(names)}: {says} ({text}).")
+            weak.append(f"{join_names(names)}: {says} ({text}).")
     weak += [f"Of the data: {text}." for text in tag_values(table, "data_remark")]
     weak += _as_the_baseline(table, question)
     weak += _ended_by_validation(table)
@@ -74,7 +75,7 @@ def made_by_the_stop(lines: Sequence[Line], table: Grid, question: Question) -> 
     if not told:
         return []
     return [
-        f"{listed(told)}: what val/{name} shows with the weights that are tested, those of the lowest val/loss, it "
+        f"{join_names(told)}: what val/{name} shows with the weights that are tested, those of the lowest val/loss, it "
         f"does not show at the end of training. The difference is one of when to stop {question.baseline} too."
     ]
 
@@ -97,7 +98,7 @@ def _as_the_baseline(table: Grid, question: Question) -> list[str]:
     if not told:
         return []
     return [
-        f"{listed(told)}: {question.metric} equals that of {question.baseline} on every seed: "
+        f"{join_names(told)}: {question.metric} equals that of {question.baseline} on every seed: "
         "the method changes nothing."
     ]
 
@@ -117,5 +118,6 @@ def _ended_by_validation(table: Grid) -> list[str]:
     if not told:
         return []
     return [
-        f"{listed(told)}: validation labels could end training, and not only choose its best epoch as they do for all."
+        f"{join_names(told)}: validation labels could end training, and not only choose its best epoch as they do "
+        "for all."
     ]

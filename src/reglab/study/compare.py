@@ -27,7 +27,7 @@ def compare(cfg: DictConfig) -> Report:
         ConfigError: there are no such runs, or they cannot answer the question.
     """
     store = existing(cfg.tracking.uri, cfg.tracking.experiment)
-    queries.bury(store)
+    queries.mark_dead_runs_killed(store)
     folder = Path(cfg.report.dir) if cfg.report.dir else None
     asked = {key: cfg[key] for key in ("metric", "direction", "baseline", "select_by", "force")}
     if cfg.sweep:

@@ -23,7 +23,7 @@ from reglab.study.definition import Study, read
 from reglab.study.ending import closing, reported, tell_unfinished
 from reglab.study.progress import PHASES, CellProgress, Progress, progress
 from reglab.study.shared import held_fixed
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from reglab.study.tuning import Result
@@ -49,7 +49,7 @@ def conduct(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
     with stoppable():
         study = read(cfg.study, cfg.seeds, launch.loader.get_group_options("regularizer"))
         check_folder(cfg.report.dir, study.title)
-        tasks, strategies = counted(len(study.tasks), "task"), len(study.strategies)
+        tasks, strategies = pluralize(len(study.tasks), "task"), len(study.strategies)
         say(f"{study.title}: {tasks}, {strategies} strategies; composing and checking every run ...")
         composer = Composer(launch.config_name, loader=launch.loader)
         tracking = [override for override in overrides if override.lstrip("+").startswith("tracking")]
@@ -85,7 +85,7 @@ class _Conductor:
         title = self._study.title
         before = parent.find(self._store, title, "study")
         check_source(self._cfg.report.dir, Source("study", before, title) if before else None)
-        queries.bury(self._store)
+        queries.mark_dead_runs_killed(self._store)
         if self._cfg.resume:
             self._learn(tracked(self._store))
         self._rehearse()
@@ -130,7 +130,7 @@ class _Conductor:
         left, workers = estimate.left(self._progress), self._launch.workers
         seconds = estimate.seconds(self._progress, workers)
         took = "no run of the kind is tracked yet" if seconds is None else f"about {_duration(seconds)}"
-        say(f"{left} runs to do by {counted(workers, 'worker')}: {took if left else 'all is done'}")
+        say(f"{left} runs to do by {pluralize(workers, 'worker')}: {took if left else 'all is done'}")
         return 0
 
     def _rehearse(self) -> None:
@@ -188,8 +188,8 @@ class _Conductor:
 def _planned(plan: Progress) -> str:
     study = plan.study
     return (
-        f"{counted(study.trials, 'trial')} each on {counted(len(study.tuning_seeds), 'tuning seed')}, "
-        f"then {counted(len(study.seeds), 'fresh seed')}: about {plan.expected} runs"
+        f"{pluralize(study.trials, 'trial')} each on {pluralize(len(study.tuning_seeds), 'tuning seed')}, "
+        f"then {pluralize(len(study.seeds), 'fresh seed')}: about {plan.expected} runs"
     )
 
 

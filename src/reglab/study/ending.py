@@ -57,7 +57,7 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
             if not entered.lost:
                 with suppress(Overdue), waiting(limit=CLOSE_S):
                     entered.lost = True
-                    queries.bury(store)
+                    queries.mark_dead_runs_killed(store)
                     entered.lost = False
         raise
     except Exception as error:

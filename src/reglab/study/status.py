@@ -12,7 +12,7 @@ from reglab.tracking import heartbeat, parent, queries
 from reglab.tracking.run import PARENT_TAG
 from reglab.tracking.store import Store
 from reglab.tracking.values import cut_name
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -142,7 +142,7 @@ def show(store: Store, name: str | None) -> None:
     Raises:
         ConfigError: there is none.
     """
-    queries.bury(store)
+    queries.mark_dead_runs_killed(store)
     for sentence in notes(store):
         note(sentence)
     found, undeclared = overview(store)
@@ -161,6 +161,7 @@ def show(store: Store, name: str | None) -> None:
     for one, number in undeclared.items():
         if number and name in (None, one):
             write_line(
-                f"{one}: {counted(number, 'more run')} of earlier starts, with other settings, code, seeds or trials: "
+                f"{one}: {pluralize(number, 'more run')} of earlier starts, with other settings, code, seeds or "
+                "trials: "
                 "not counted"
             )

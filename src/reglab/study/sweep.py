@@ -17,7 +17,7 @@ from reglab.report.folder import Source, check_folder, check_source
 from reglab.stopping import Stopped, handled, stoppable
 from reglab.study.answerable import check_baseline, check_metric
 from reglab.study.ending import closing, reported, tell_unfinished
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 
 def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch) -> int:
@@ -54,7 +54,7 @@ def _run(plan: Plan, launch: Launch) -> int:
     before = parent.find(store, plan.name)
     check_source(plan.cfg.report.dir, Source("sweep", before, plan.name) if before else None)
     check_baseline(plan.cfg.baseline, _strategies(plan, parent.declared(store, before) if before else []))
-    queries.bury(store)
+    queries.mark_dead_runs_killed(store)
     if todo := pending(plan, store):
         from reglab.execution.preflight import rehearse_jobs  # which imports torch
 
@@ -97,12 +97,12 @@ def _strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[str]:
     reported = covered(everything)
     if more := len(reported) - len(plan.jobs):
         say(
-            f"{plan.name} was started before: its report covers the {counted(more, 'other run')} declared then, too "
+            f"{plan.name} was started before: its report covers the {pluralize(more, 'other run')} declared then, too "
             "(sweep.name=NAME starts another)"
         )
     if apart := len(everything) - len(reported):
         say(
-            f"{plan.name} was started before: its report leaves out {counted(apart, 'run')} declared then under "
+            f"{plan.name} was started before: its report leaves out {pluralize(apart, 'run')} declared then under "
             "another setting, or with other code (sweep.name=NAME starts another)"
         )
     return {str(job.get("strategy")) for job in reported}
@@ -112,5 +112,6 @@ def _planned(plan: Plan) -> str:
     strategies = len({strategy(job.config) for job in plan.jobs})
     seeds = len({job.config.seed for job in plan.jobs})
     return (
-        f"{counted(len(plan.jobs), 'run')} ({counted(strategies, 'strategy', 'strategies')}, {counted(seeds, 'seed')})"
+        f"{pluralize(len(plan.jobs), 'run')} ({pluralize(strategies, 'strategy', 'strategies')}, "
+        f"{pluralize(seeds, 'seed')})"
     )

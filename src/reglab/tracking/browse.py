@@ -30,7 +30,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
     try:
         with stoppable():
             store = find(uri, experiment)
-            queries.bury(store)
+            queries.mark_dead_runs_killed(store)
             view.ensure(store.client, store.experiment_id)
             tell_runs(store)
         if place.uri.startswith("http"):

@@ -16,7 +16,7 @@ from reglab.tracking.heartbeat import EVERY_S, Heart
 from reglab.tracking.run import PARENT_TAG, standard_tags
 from reglab.tracking.store import Store
 from reglab.tracking.values import cut_name, fitted
-from reglab.wording import counted
+from reglab.wording import pluralize
 
 DECLARED = "declared.json"
 _COUNTS = ("start", "trial", "rung")
@@ -117,7 +117,7 @@ def declared(store: Store, parent: str) -> list[Job]:
         return []
     jobs = [entry for entry in entries if _is_job(entry)]
     if len(jobs) < len(entries):
-        left = counted(len(entries) - len(jobs), "entry", "entries")
+        left = pluralize(len(entries) - len(jobs), "entry", "entries")
         note(f"{DECLARED} of run {parent}: {left} of {len(entries)} cannot be read: left out")
     return jobs
 

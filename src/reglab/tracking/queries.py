@@ -158,7 +158,7 @@ def code(store: Store, record: Record) -> dict[str, Any]:
 
 
 def died(store: Store, config_hashes: Sequence[str]) -> set[str]:
-    """Return the identities of runs that `bury` marked KILLED because their process had ended; not of stopped runs."""
+    """Return the identities of runs marked KILLED because their process had ended; not of stopped runs."""
     wanted = set(config_hashes)
     killed = [record.tags for record in runs(store, status="KILLED") if "error" in record.tags] if wanted else []
     return {tags["config_hash"] for tags in killed if tags.get("config_hash") in wanted}
@@ -181,7 +181,7 @@ def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, f
     return list({m.step: (m.step, m.value) for m in logged}.values())
 
 
-def bury(store: Store) -> list[str]:
+def mark_dead_runs_killed(store: Store) -> list[str]:
     """Ends as KILLED what is RUNNING though its process is gone, or silent on another host; returns the ids.
 
     A read-only store is not changed.

@@ -74,7 +74,7 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
             f"run {run_id} is in {store.experiment}",
             "name that, or leave it out",
         )
-    queries.bury(store)
+    queries.mark_dead_runs_killed(store)
     record = queries.get(store, run_id)
     if record is None:
         restore = mlflow_command(store.uri, "runs", "restore", "--run-id", run_id)

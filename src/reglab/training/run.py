@@ -15,7 +15,7 @@ from reglab.schema.errors import Changed, InProgress
 from reglab.stopping import all_are_errors, exits_are_errors, stop_wins, stoppable
 from reglab.streams import note
 from reglab.tracking.closing import signals_held
-from reglab.tracking.queries import Record, bury, taken
+from reglab.tracking.queries import Record, mark_dead_runs_killed, taken
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.training import build, describe, files
@@ -72,7 +72,7 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
     began = time.perf_counter()
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
     if cfg.tracking.phase == "single":  # a sweep has done it once for all
-        bury(store)
+        mark_dead_runs_killed(store)
     with stoppable(), ExitStack() as stack:
         known = _known(cfg)
         opened = _claimed(store, config_hash(cfg), known, stack) if cfg.resume else _opened(store, known, stack)

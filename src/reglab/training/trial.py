@@ -17,7 +17,7 @@ from reglab.training.build import is_users, reads_checked
 from reglab.training.modes import in_mode
 from reglab.training.repeatable import check_repeatable
 from reglab.training.snapshot import Snapshot
-from reglab.wording import clipped, counted
+from reglab.wording import pluralize, shorten
 
 
 def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
@@ -52,7 +52,7 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
             with suppress(Exception):  # that all batches have two rows or more is possible
                 alone = model(inputs[:1])
     except (Exception, SystemExit) as error:
-        reason = clipped(described(error), 200)
+        reason = shorten(described(error), 200)
         raise ConfigError(
             key,
             f"cannot read examples of the shape {data.input_shape} ({reason})",
@@ -153,6 +153,6 @@ def check_steps(cfg: DictConfig, data: TensorData) -> None:
     if least > steps:
         raise ConfigError(
             Setting("trainer.min_steps", least),
-            f"training ends after {counted(steps, 'step')} with trainer.max_epochs={cfg.trainer.max_epochs}",
+            f"training ends after {pluralize(steps, 'step')} with trainer.max_epochs={cfg.trainer.max_epochs}",
             "raise that",
         )
