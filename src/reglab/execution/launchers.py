@@ -113,7 +113,7 @@ class Launch:
         from joblib.externals.loky.backend import resource_tracker as lokys
 
         for tracker in (pythons, lokys):
-            tracker.ensure_running()  # now: starting one unblocks SIGINT, which `block_sigint_in_children` is about to block
+            tracker.ensure_running()  # starting one unblocks SIGINT, so start it before `block_sigint_in_children`
         settings: dict[str, Any] = launcher.joblib  # type: ignore[attr-defined]  # what it hands to joblib.Parallel
         settings["n_jobs"] = self._joblib_workers(jobs)
         settings["batch_size"] = 1  # else quick runs come back several at once: see reglab.execution.returned
