@@ -55,7 +55,7 @@ def configs() -> dict[str, dict]:
         ("errors.py", set()),
         ("config/rules.py", set()),
         ("tracking/run.py", set()),
-        ("study/report/statistics.py", set()),
+        ("report/leaderboard.py", set()),
         ("training/describe.py", set()),
         ("training/guard.py", set()),
     ],

@@ -11,7 +11,7 @@ from mlflow.entities import Metric, Param, RunTag
 from reglab.report.findings import Findings, find
 from reglab.report.folder import Source
 from reglab.report.leaderboard import Line
-from reglab.report.question import ask
+from reglab.report.question import resolve_question
 from reglab.tracking.store import Store
 
 _count = itertools.count()
@@ -68,7 +68,7 @@ def accuracies(by_strategy: Mapping[str, Sequence[float]], **more: str) -> list[
 
 def found(records: Sequence[Rec], **asked: Any) -> Findings:
     """What the report finds; asked for test/accuracy unless told."""
-    return find(records, ask(records, **{"metric": "test/accuracy", **asked}))
+    return find(records, resolve_question(records, **{"metric": "test/accuracy", **asked}))
 
 
 def lines(findings: Findings) -> dict[str, Line]:

@@ -9,7 +9,7 @@ from reglab.report.along import along
 from reglab.report.charts_overall import over_tasks
 from reglab.report.findings import Findings
 from reglab.report.style import colours
-from tests.study.report.lab import NONE, Rec, accuracies, found
+from tests.report.lab import NONE, Rec, accuracies, found
 
 COLOURS = colours(["l1", "l2", "none"], "none")
 

@@ -11,9 +11,9 @@ from reglab.report import drawing
 from reglab.report.chart_curves import curves
 from reglab.report.learning import Curve, Learning, Panel
 from reglab.report.make import make_report
-from reglab.report.question import ask
+from reglab.report.question import resolve_question
 from reglab.report.records import History
-from tests.study.report.lab import NONE, SOURCE, UP, Rec, accuracies
+from tests.report.lab import NONE, SOURCE, UP, Rec, accuracies
 
 
 def histories(run_ids: list[str], metrics: list[str]) -> dict[str, dict[str, History]]:
@@ -32,7 +32,7 @@ def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.Monke
         records += accuracies({"none": NONE, "l1": [v + number / 100 for v in UP]}, data=f"data{number}")
     for record in records:
         record.metrics.update({"val/accuracy": 0.5, "time/train_s": 1.0})
-    question = ask(records, metric="test/accuracy")
+    question = resolve_question(records, metric="test/accuracy")
     monkeypatch.setattr(drawing, "IN_PROCESS", 1)
     several = make_report("several", question, records, histories, SOURCE, tmp_path / "several")
     monkeypatch.setattr(drawing, "IN_PROCESS", 2)

@@ -11,7 +11,7 @@ from reglab.report.chart_growth import Growth, growth
 from reglab.report.charts import forest
 from reglab.report.learning import Curve, Learning, Panel
 from reglab.report.svg import inline
-from tests.study.report.lab import NONE, UP, accuracies, found
+from tests.report.lab import NONE, UP, accuracies, found
 
 
 def test_strips_fill_the_axes_and_lie_around_their_places() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from reglab.report.interactions import Interaction
-from tests.study.report.lab import Rec, accuracies, found, rec
+from tests.report.lab import Rec, accuracies, found, rec
 
 NONE = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75, 0.72, 0.74]
 

@@ -4,7 +4,7 @@ import pytest
 
 from reglab.report.budget import unequal
 from reglab.report.equal_compute import equal_compute
-from tests.study.report.tuned import LR, Lab, P, small
+from tests.report.tuned import LR, Lab, P, small
 
 
 def test_unequal_budgets_are_told() -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from reglab.report.counted import borrowed, together
-from reglab.report.csv_files import to_csv
 from reglab.report.failed import by_strategy
 from reglab.report.findings import Findings
-from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
+from reglab.report.render.csv_files import to_csv
+from reglab.report.run_filter import note_on_reused_runs, note_on_sources
+from tests.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
 
 
 def test_missing_tags_are_noted_not_fatal() -> None:
@@ -173,8 +173,8 @@ def test_failures_are_counted_by_strategy() -> None:
 def test_runs_that_were_made_for_another_study_are_told() -> None:
     own = accuracies({"none": NONE}, study="mine")
     others = accuracies({"l1": UP}, study="theirs")
-    assert borrowed(own, "mine") == []
-    assert borrowed([*own, *others], "mine") == [
+    assert note_on_reused_runs(own, "mine") == []
+    assert note_on_reused_runs([*own, *others], "mine") == [
         "6 of 12 runs were first made for theirs, with the same configurations: their results are the same, but their "
         "seconds were measured then."
     ]
@@ -182,14 +182,14 @@ def test_runs_that_were_made_for_another_study_are_told() -> None:
 
 def test_runs_of_several_sweeps_are_told_where_they_are_compared_as_one() -> None:
     one = accuracies({"none": NONE, "l1": UP}, sweep="mine")
-    assert together(one) == []
-    assert together([*one, *accuracies({"l2": UP})]) == []  # a single run is of none
+    assert note_on_sources(one) == []
+    assert note_on_sources([*one, *accuracies({"l2": UP})]) == []  # a single run is of none
     both = [*one, *accuracies({"l2": UP}, study="quick"), *accuracies({"sam": UP}, study="tuned", phase="tune")]
-    assert together(both) == [
+    assert note_on_sources(both) == [
         "Runs of 2 sweeps and studies are compared together: mine and quick (sweep=NAME: one of them alone)."
     ]
     many = [rec for i in range(8) for rec in accuracies({"l2": UP}, sweep=f"s{i}")]
-    assert "s0, s1, s2, s3, s4, s5 and 2 more" in together(many)[0]
+    assert "s0, s1, s2, s3, s4, s5 and 2 more" in note_on_sources(many)[0]
 
 
 def test_a_difference_that_only_the_choice_of_the_epoch_makes_is_told() -> None:

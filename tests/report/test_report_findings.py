@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from reglab.report.csv_files import to_csv
 from reglab.report.leaderboard import COLUMNS
-from tests.study.report.lab import NONE, UP, accuracies, found, lines, rec
+from reglab.report.render.csv_files import to_csv
+from tests.report.lab import NONE, UP, accuracies, found, lines, rec
 
 
 def test_leaderboard_by_hand() -> None:

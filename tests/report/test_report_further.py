@@ -15,11 +15,11 @@ from reglab.report.make import Report, make_report
 from reglab.report.many_tasks import ManyTasks
 from reglab.report.not_seen import not_seen, sentence
 from reglab.report.power import pairs_needed, smallest_difference
-from reglab.report.question import ask
+from reglab.report.question import resolve_question
 from reglab.report.records import History
-from reglab.report.terminal import show
-from tests.study.report.lab import NONE, SOURCE, UP, Rec, accuracies, found, lines
-from tests.study.report.reading import cut_texts, wide_cards
+from reglab.report.render.terminal import print_report
+from tests.report.lab import NONE, SOURCE, UP, Rec, accuracies, found, lines
+from tests.report.reading import cut_texts, wide_cards
 
 LONG = "stochastic_depth+label_smoothing+orthogonality+spectral_norm"
 EFFECTS = {"none": 0.0, "l1": 0.02, "dropout": 0.03, "dropout+l1": 0.04, LONG: -0.02, "a" * 60: 0.021}
@@ -48,7 +48,7 @@ def study(data_sets: int, seeds: int = 6, effects: dict[str, float] = EFFECTS) -
 
 
 def report_of(records: list[Rec], folder: Path) -> Report:
-    return make_report("further", ask(records), records, histories, SOURCE, folder)  # type: ignore[arg-type]
+    return make_report("further", resolve_question(records), records, histories, SOURCE, folder)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -180,9 +180,9 @@ def test_the_sentence_says_what_would_have_been_found() -> None:
 def test_the_terminal_tells_what_was_not_seen_or_whether_strategies_differ(
     report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show(report, "make ui")
+    print_report(report, "make ui")
     assert "The 6 strategies differ over 10 data sets: Friedman’s χ² = " in capsys.readouterr().out
-    show(report_of(study(1, seeds=10), tmp_path), "make ui")
+    print_report(report_of(study(1, seeds=10), tmp_path), "make ui")
     assert "With 10 paired seeds a difference of " in capsys.readouterr().out
 
 

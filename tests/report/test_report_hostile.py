@@ -9,9 +9,9 @@ import pytest
 from reglab import streams
 from reglab.inference import evaluation
 from reglab.report.make import Report, make_report
-from reglab.report.question import ask
-from reglab.report.terminal import markdown, show
-from tests.study.report.lab import NONE, SOURCE, UP, Rec, accuracies
+from reglab.report.question import resolve_question
+from reglab.report.render.terminal import print_report, to_markdown
+from tests.report.lab import NONE, SOURCE, UP, Rec, accuracies
 
 HOSTILE = {
     '=HYPERLINK("http://x","y")': '\'=HYPERLINK("http://x","y")',
@@ -36,7 +36,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     )
     for record in records:
         record.tags["data"] = "wine\x1b[2J\n=x"
-    question = ask(records, metric="test/accuracy", direction="max")
+    question = resolve_question(records, metric="test/accuracy", direction="max")
     folder = tmp_path_factory.mktemp("hostile")
     return make_report(
         "=na\x1bme", question, records, lambda ids, metrics: {m: {i: [] for i in ids} for m in metrics}, SOURCE, folder
@@ -61,7 +61,7 @@ def test_the_page_shows_them_and_runs_nothing(report: Report) -> None:
 
 
 def test_the_trackers_page_shows_them_as_text(report: Report) -> None:
-    note = markdown(report)
+    note = to_markdown(report)
     assert not CONTROL.search(note)
     assert "\\<script\\>alert(1)\\</script\\>" in note
     assert "a\\|b \\[c\\](javascript:alert(1))" in note
@@ -78,7 +78,7 @@ def test_no_terminal_is_too_narrow_for_the_names(
 ) -> None:
     for name, value in {**settings, "COLUMNS": str(width)}.items():
         monkeypatch.setenv(name, value)
-    show(report, "make ui")
+    print_report(report, "make ui")
     shown = capsys.readouterr().out
     plain = re.sub("\x1b\\[[0-9;]*m", "", shown)
     assert not CONTROL.search(plain)

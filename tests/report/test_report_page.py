@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from reglab.report.figures import between, decimals, fixed, p_value, signed
 from reglab.report.leaderboard import Line
 from reglab.report.learning import curve
 from reglab.report.make import Report, make_report
-from reglab.report.question import ask
+from reglab.report.number_format import between, decimals, fixed, p_value, signed
+from reglab.report.question import resolve_question
 from reglab.report.records import History
 from reglab.report.style import PALETTE, colours, wrap
-from tests.study.report.lab import SOURCE, Rec, rec
-from tests.study.report.reading import cut_texts, wide_cards
+from tests.report.lab import SOURCE, Rec, rec
+from tests.report.reading import cut_texts, wide_cards
 
 LONG = ["stochastic_depth+label_smoothing+orthogonality+spectral_norm", "a" * 60, "dropout+max_norm", "l1", "none"]
 
@@ -47,7 +47,13 @@ def records() -> list[Rec]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     runs = records()
     return make_report(  # type: ignore[arg-type]
-        "<b>names & such</b>", ask(runs), runs, histories, SOURCE, tmp_path_factory.mktemp("page"), ["l1 seed=10"]
+        "<b>names & such</b>",
+        resolve_question(runs),
+        runs,
+        histories,
+        SOURCE,
+        tmp_path_factory.mktemp("page"),
+        ["l1 seed=10"],
     )
 
 
@@ -64,7 +70,7 @@ def test_wrong_labels_are_told_beside_the_gap_and_the_curves(tmp_path: Path) -> 
     clean = records()[:12]
     noisy = [dataclasses.replace(r, tags={**r.tags, "label_noise": "0.4"}) for r in clean]
     for runs, count in ((clean, 0), (noisy, 3)):
-        made = make_report("x", ask(runs), runs, histories, SOURCE, tmp_path)  # type: ignore[arg-type]
+        made = make_report("x", resolve_question(runs), runs, histories, SOURCE, tmp_path)  # type: ignore[arg-type]
         assert made.page.read_text().count("Of the training labels 40 % are wrong, of validation and test none.") == (
             2 * count  # in the caption, and in what the chart is called for those who do not see it
         )

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from reglab.report import page
-from reglab.report.csv_files import to_csv
 from reglab.report.findings import Findings
 from reglab.report.leaderboard import Line
 from reglab.report.make import Report
-from reglab.report.terminal import markdown, show
-from tests.study.report.lab import NONE, SOURCE, UP, accuracies, found, lines, rec
+from reglab.report.render import page
+from reglab.report.render.csv_files import to_csv
+from reglab.report.render.terminal import print_report, to_markdown
+from tests.report.lab import NONE, SOURCE, UP, accuracies, found, lines, rec
 
 
 def test_pairs_are_the_seeds_that_both_have() -> None:
@@ -108,10 +108,10 @@ def assert_shown(findings: Findings, line: Line) -> None:
     drawn = page.render("x", findings, dict.fromkeys((one.name for one in findings.lines), "#000000"), [], [[]], SOURCE)
     assert re.search(rf">{line.verdict}</span><span[^>]*>{re.escape(line.reason)}<", drawn)
     report = Report("x", findings, Path("x"), [])
-    assert f"{line.verdict}: {line.reason} |" in markdown(report)
+    assert f"{line.verdict}: {line.reason} |" in to_markdown(report)
     for width in (80, 30):  # a table, and entries on several lines
         console = Console(width=width, file=io.StringIO(), color_system=None)
-        show(report, "make ui", console)
+        print_report(report, "make ui", console)
         text = re.sub(r"\s+", " ", console.file.getvalue())  # type: ignore[attr-defined]
         assert re.search(rf"\bl1\b.* unclear \(1\).*\(1\) {re.escape(line.reason)}", text)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from reglab.report.question import ask
+from reglab.report.question import resolve_question
 from reglab.schema.errors import ConfigError
 from reglab.schema.metrics import guess_direction, validation_twins
-from tests.study.report.lab import NONE, UP, accuracies, found, lines, rec
+from tests.report.lab import NONE, UP, accuracies, found, lines, rec
 
 
 def test_another_baseline() -> None:
@@ -18,12 +18,12 @@ def test_another_baseline() -> None:
 def test_questions_that_cannot_be_answered() -> None:
     records = accuracies({"none": NONE})
     with pytest.raises(ConfigError, match=r"metric=test/acuracy: no run tracks it; did you mean test/accuracy\?"):
-        ask(records, metric="test/acuracy")
+        resolve_question(records, metric="test/acuracy")
     with pytest.raises(ConfigError, match=r"direction=up: max or min"):
-        ask(records, direction="up")
+        resolve_question(records, direction="up")
     with pytest.raises(ConfigError, match=r"direction=null: cannot tell which way my/figure is better"):
-        ask([rec("none", 0, {"my/figure": 1})], metric="my/figure")
-    assert ask(records).metric == "test/accuracy"
+        resolve_question([rec("none", 0, {"my/figure": 1})], metric="my/figure")
+    assert resolve_question(records).metric == "test/accuracy"
 
 
 def test_directions_and_twins() -> None:

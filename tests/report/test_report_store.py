@@ -10,13 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.compose import compose
 from reglab.paths import PROJECT
-from reglab.report.histories import reader
+from reglab.report.histories import history_reader
 from reglab.schema.errors import ConfigError
 from reglab.study.compare import compare
 from reglab.study.publish import publish
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.store import Store, open_store
-from tests.study.report.lab import log, tags
+from tests.report.lab import log, tags
 
 NONE = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75]
 UP = [0.75, 0.78, 0.78, 0.77, 0.80, 0.79]
@@ -108,7 +108,7 @@ def test_one_question_to_the_database_equals_many(store: Store) -> None:
     records = queries.runs(store)
     run_ids = [record.run_id for record in records]
     store.client.log_metric(run_ids[0], "val/loss", 9.0, timestamp=2**42, step=2)  # logged again: the later one counts
-    told = reader(store.client)(run_ids, ["val/loss", "none/such"])
+    told = history_reader(store.client)(run_ids, ["val/loss", "none/such"])
     at_once = told["val/loss"]
     assert at_once == {run_id: queries.history(store.client, run_id, "val/loss") for run_id in run_ids}
     assert at_once[run_ids[0]][1] == (2, 9.0)
@@ -117,7 +117,7 @@ def test_one_question_to_the_database_equals_many(store: Store) -> None:
     class Remote:  # a client whose store offers no such question, as behind a server
         get_metric_history = store.client.get_metric_history
 
-    assert reader(Remote())(run_ids, ["val/loss", "none/such"]) == told  # type: ignore[arg-type]
+    assert history_reader(Remote())(run_ids, ["val/loss", "none/such"]) == told  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_reported_is_told_in_one_line(store: Store, tmp_path: Path) -> None:

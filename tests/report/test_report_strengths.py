@@ -3,7 +3,7 @@
 import pytest
 
 from reglab.schema.errors import ConfigError
-from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
+from tests.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
 
 
 def strengths(test: dict[float, list[float]], val: dict[float, list[float]]) -> list[Rec]:

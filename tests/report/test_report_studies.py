@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from reglab.schema.search_space import Range
 from reglab.study.declaration import FILE
 from reglab.study.publish import declared, publish
 from reglab.study.search import quasi_random
-from reglab.study.search.space import Range
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.store import Store, open_store
-from tests.study.report.lab import log
-from tests.study.report.tuned import P, small
+from tests.report.lab import log
+from tests.report.tuned import P, small
 from tests.study.studies import conduct
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from reglab.report.records import legible
-from tests.study.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
+from tests.report.lab import NONE, UP, Rec, accuracies, found, lines, rec
 
 
 def test_unlike_settings_are_tasks() -> None:

@@ -8,9 +8,9 @@ import math
 import pytest
 
 from reglab.report.trials import Trial, best, to_csv, trials
-from reglab.study.search.space import Range
-from tests.study.report.lab import rec
-from tests.study.report.tuned import ABOUT, LR, NORM, Lab, small
+from reglab.schema.search_space import Range
+from tests.report.lab import rec
+from tests.report.tuned import ABOUT, LR, NORM, Lab, small
 
 
 def rows(lab: Lab) -> dict[tuple[str, int], Trial]:

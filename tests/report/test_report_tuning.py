@@ -5,9 +5,9 @@ import math
 import pytest
 
 from reglab.report.tuning import at_edge, rules
-from reglab.study.search.space import Choice, Range
-from tests.study.report.lab import NONE, UP, accuracies, found
-from tests.study.report.tuned import LR, Lab, P, small
+from reglab.schema.search_space import Choice, Range
+from tests.report.lab import NONE, UP, accuracies, found
+from tests.report.tuned import LR, Lab, P, small
 
 
 def test_a_sweep_has_no_tuning() -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from reglab.report.findings import find
 from reglab.report.make import make_report
-from reglab.report.question import ask
+from reglab.report.question import resolve_question
 from reglab.report.records import History
-from tests.study.report.lab import SOURCE
-from tests.study.report.tuned import LR, Lab, small
+from tests.report.lab import SOURCE
+from tests.report.tuned import LR, Lab, small
 
 
 def report(lab: Lab, folder: Path) -> str:
     """The page, without its places to break."""
-    made = make_report("x", ask(lab.records), lab.records, _untracked, SOURCE, folder, study=lab.study)
+    made = make_report("x", resolve_question(lab.records), lab.records, _untracked, SOURCE, folder, study=lab.study)
     return made.page.read_text().replace("<wbr>", "")
 
 
@@ -76,7 +76,7 @@ def test_each_task_tells_its_own_trials(tmp_path: Path) -> None:
         for i in range(2):
             lab.tune(strategy, i, {"optimizer.lr": 1e-3, "regularizer.dropout.p": 0.4}, [0.9 + i / 100], chosen=i == 1)
         lab.confirm(strategy, [0.9, 0.9], [0.9, 0.9])
-    told = find(lab.records, ask(lab.records, metric="test/accuracy"), study=lab.study).tasks
+    told = find(lab.records, resolve_question(lab.records, metric="test/accuracy"), study=lab.study).tasks
     trials = {task.task.data: task.tuning.trials for task in told if task.tuning is not None}
     assert {data: len(some) for data, some in trials.items()} == {"digits": 9, "wine": 4}
     assert {trial.score for trial in trials["wine"]} == {0.9, 0.91}

@@ -6,13 +6,13 @@ import pytest
 
 from reglab.report.chart_trials import Dot, Panel, limits, response
 from reglab.report.importance import importances
-from reglab.report.question import ask
+from reglab.report.question import resolve_question
 from reglab.report.trials import Trial
 from reglab.report.tuning_charts import place_of, ticks, told, with_tuning
+from reglab.schema.search_space import Choice, Range, Value
 from reglab.study.search.quasi_random import values
-from reglab.study.search.space import Choice, Range, Value
-from tests.study.report.tuned import LR as LR_SPEC
-from tests.study.report.tuned import Lab
+from tests.report.tuned import LR as LR_SPEC
+from tests.report.tuned import Lab
 
 LR = Range("optimizer.lr", 1e-4, 1e-2, log=True)
 P = Range("regularizer.dropout.p", 0.0, 0.8, off=0.0)
@@ -76,7 +76,7 @@ def test_what_stands_beside_one_row_of_panels_is_not_cut(metric: str) -> None:
     for i, rate in enumerate((1e-3, 2e-4)):
         lab.tune("none", i, {"optimizer.lr": rate}, [0.7 + i / 10], chosen=i == 1, metric=metric)
     lab.confirm("none", [0.7, 0.7], [0.7, 0.6], metric)
-    asked = ask(lab.records, metric=f"test/{metric}")
+    asked = resolve_question(lab.records, metric=f"test/{metric}")
     charts = with_tuning([], lab.tuning(f"test/{metric}"), asked, {"none": "#0072b2"})
     (chart,) = [chart for chart in charts if chart.name == "response"]
     chart.figure.draw_without_rendering()

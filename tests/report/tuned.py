@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reglab.report.findings import TaskFindings, find
-from reglab.report.question import ask
-from reglab.report.studied import Studied, studied
+from reglab.report.question import resolve_question
+from reglab.report.study_record import StudyRecord, parse_study_record
 from reglab.report.tuning import TaskTuning
-from tests.study.report.lab import Rec, rec
+from tests.report.lab import Rec, rec
 
 LR = {"key": "optimizer.lr", "low": 1e-4, "high": 1e-2, "log": True, "whole": False, "step": None, "off": None}
 P = {"key": "regularizer.dropout.p", "low": 0.0, "high": 0.8, "log": False, "whole": False, "step": None, "off": 0.0}
@@ -78,7 +78,7 @@ class Lab:
             self.records.append(rec(strategy, seed, told, phase="confirm", setting="s", **job))
 
     @property
-    def study(self) -> Studied:
+    def study(self) -> StudyRecord:
         """What the parent run would tell."""
         told = {
             "space": {name: {one["key"]: one for one in space} for name, space in self.space.items()},
@@ -92,11 +92,11 @@ class Lab:
             "pruning": None,
             "baseline": "none",
         }
-        return studied({**told, **self.definition}, self.jobs)
+        return parse_study_record({**told, **self.definition}, self.jobs)
 
     def task(self, metric: str = "test/accuracy") -> TaskFindings:
         """What the report finds on the only task."""
-        (found,) = find(self.records, ask(self.records, metric=metric), study=self.study).tasks
+        (found,) = find(self.records, resolve_question(self.records, metric=metric), study=self.study).tasks
         return found
 
     def tuning(self, metric: str = "test/accuracy") -> TaskTuning:

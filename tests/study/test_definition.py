@@ -6,8 +6,8 @@ from reglab.cli import prepare
 from reglab.config.compose import Composer
 from reglab.config.selection import opened
 from reglab.schema.errors import ConfigError
+from reglab.schema.search_space import Choice, Range
 from reglab.study.definition import check_options
-from reglab.study.search.space import Choice, Range
 from reglab.study.shared import held_fixed
 from tests.study.studies import cells_of, config, read_study
 

@@ -13,7 +13,7 @@ from reglab.schema.errors import ConfigError
 from reglab.tracking import queries
 from reglab.training import describe
 from tests.conftest import Compose
-from tests.study.report.lab import Rec
+from tests.report.lab import Rec
 from tests.study.studies import cells_of, conduct
 from tests.study.sweeps import children, store, sweep
 

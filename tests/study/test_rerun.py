@@ -8,7 +8,7 @@ from mlflow.entities import Metric
 
 from reglab.config.compose import compose
 from reglab.paths import CONF
-from reglab.report.counted import count
+from reglab.report.run_filter import filter_runs
 from reglab.schema.errors import ConfigError, Diverged
 from reglab.study.compare import compare
 from reglab.study.rerun import figures, rerun
@@ -64,7 +64,7 @@ def test_a_rerun_never_counts_in_a_report(store: Store, tmp_path: Path) -> None:
     trained(store, "seed=0")
     first = trained(store, "seed=1")
     assert rerun(store.uri, first)
-    counted = count(queries.runs(store), "test/accuracy")
+    counted = filter_runs(queries.runs(store), "test/accuracy")
     assert sorted(found.tags["seed"] for found in counted.records) == ["0", "1"]
     assert first in {found.run_id for found in counted.records}
     identity = record(store, first).tags["config_hash"]
@@ -80,7 +80,7 @@ def test_the_rerun_of_a_tuning_run_is_one_of_tuning(store: Store) -> None:
     (again,) = reruns(store)
     assert again.tags["phase"] == "tune"
     assert "study" not in again.tags
-    assert count(queries.runs(store), "test/accuracy").records == []
+    assert filter_runs(queries.runs(store), "test/accuracy").records == []
 
 
 def test_another_metric_is_shown_with_its_difference(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reglab.report.counted import count
+from reglab.report.run_filter import filter_runs
 from reglab.tracking import parent
 from tests.project_copy import copied, shell
 from tests.study.sweeps import children, store, sweep
@@ -57,7 +57,7 @@ def test_runs_of_other_code_are_not_reused(
     assert "2 of 2 runs are trained again: the tracked ones have an earlier identity rule" in out
     assert len(children(tmp_path)) == 6
     first = [run for run in children(tmp_path) if "identity_rule" not in run.tags]
-    assert len(count(first, "test/loss").records) == 2  # they report; by that rule ReLU and Tanh were one
+    assert len(filter_runs(first, "test/loss").records) == 2  # they report; by that rule ReLU and Tanh were one
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reglab.report.question import Question
 from reglab.report.records import value
-from reglab.report.studied import Studied
+from reglab.report.study_record import StudyRecord
 from reglab.report.trials import Trial, score_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Budget:
         return sum(trial.status == status for trial in self.trials)
 
 
-def budgets(found: "TaskFindings", study: Studied, trials: Sequence[Trial], question: Question) -> list[Budget]:
+def budgets(found: "TaskFindings", study: StudyRecord, trials: Sequence[Trial], question: Question) -> list[Budget]:
     """Of each strategy that had trials on the task, in the order of its leaderboard.
 
     Args:
@@ -80,7 +80,7 @@ def budgets(found: "TaskFindings", study: Studied, trials: Sequence[Trial], ques
     return [_budget(found, study, name, own[name], question) for name in dict.fromkeys([*order, *own])]
 
 
-def unequal(rows: Sequence[Budget], study: Studied) -> list[str]:
+def unequal(rows: Sequence[Budget], study: StudyRecord) -> list[str]:
     """Sentences on budgets that were not the same; a strategy with nothing to search has one trial by nature."""
     searched = [row for row in rows if study.tuned(row.strategy)]
     counts = {row.strategy: row.tried for row in searched}
@@ -117,7 +117,7 @@ def optimism(validation: float | None, test: float | None, select_by: str, quest
 
 
 def _budget(
-    found: "TaskFindings", study: Studied, strategy: str, trials: Sequence[Trial], question: Question
+    found: "TaskFindings", study: StudyRecord, strategy: str, trials: Sequence[Trial], question: Question
 ) -> Budget:
     records = [r for row in found.grid.rows if row.strategy == strategy for r in row.runs.values()]
     validation = _mean([score_of(study, record) for record in records])

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reglab.report import hover, style
-from reglab.report.figures import between, p_value, signed
 from reglab.report.hover import Spot
 from reglab.report.leaderboard import Line
+from reglab.report.number_format import between, p_value, signed
 from reglab.report.statistics import Interval
 from reglab.wording import pluralize
 

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reglab.report import chart_curves, chart_rows, figures
+from reglab.report import chart_curves, chart_rows
+from reglab.report import number_format as figures
+from reglab.report.arms import Cell, Row, show
 from reglab.report.chart_rows import Strip
 from reglab.report.findings import TaskFindings
 from reglab.report.hover import Spot
@@ -12,7 +14,6 @@ from reglab.report.leaderboard import Line
 from reglab.report.learning import Learning
 from reglab.report.question import Question
 from reglab.report.records import Record, value
-from reglab.report.rows import Cell, Row, show
 from reglab.report.statistics import Interval, interval_of_mean
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """The charts over several tasks."""
 
-from reglab.report import chart_along, chart_ranks, figures
+from reglab.report import chart_along, chart_ranks
+from reglab.report import number_format as figures
 from reglab.report.along import along
 from reglab.report.charts import Chart, forest
 from reglab.report.findings import Findings

@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Any
 
-from reglab.report import tuning_page
-from reglab.report.counted import kind
 from reglab.report.findings import Findings
 from reglab.report.records import by_number
+from reglab.report.render import tuning_section
+from reglab.report.run_filter import kind
 
 
 def failures(findings: Findings) -> list[dict[str, str]]:
@@ -23,7 +23,7 @@ def failures(findings: Findings) -> list[dict[str, str]]:
         for f in findings.failures
     ]
     for found in findings.tasks:
-        told += tuning_page.failures(found.tuning, found.task.data)
+        told += tuning_section.failures(found.tuning, found.task.data)
     return sorted(told, key=lambda f: (f["label"], f["data"], by_number(f["seed"])))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from reglab.report import headline
-from reglab.report.counted import Counted, Failure, count
+from reglab.report.arms import Grid, Row, grid
 from reglab.report.interactions import Interaction, interactions
 from reglab.report.leaderboard import Line, baseline_row, of_task
 from reglab.report.many_tasks import ManyTasks
@@ -12,10 +12,10 @@ from reglab.report.not_seen import NotSeen, not_seen
 from reglab.report.overall import cautions, over_data_sets, overall
 from reglab.report.question import Question
 from reglab.report.records import Record
-from reglab.report.rows import Grid, Row, grid
+from reglab.report.run_filter import Failure, FilteredRuns, filter_runs
 from reglab.report.select import Choice, choose
 from reglab.report.splits import Splits, missing_cells, proofs, splits
-from reglab.report.studied import Studied
+from reglab.report.study_record import StudyRecord
 from reglab.report.tasks import Task, data_sets, key_of, split
 from reglab.report.tuning import TaskTuning, with_tuning
 from reglab.report.weaknesses import made_by_the_stop, unclaimed, untold
@@ -85,7 +85,7 @@ class Findings:
 
 
 def find(
-    records: Sequence[Record], question: Question, absent: Sequence[str] = (), study: Studied | None = None
+    records: Sequence[Record], question: Question, absent: Sequence[str] = (), study: StudyRecord | None = None
 ) -> Findings:
     """Count, split into tasks, choose, compare, and say what it comes to.
 
@@ -93,7 +93,7 @@ def find(
         absent: what was declared and never run.
         study: what was declared of the tuning, where the runs are a study's.
     """
-    counted = count(records, question.metric)
+    counted = filter_runs(records, question.metric)
     tasks = _comparable(split(counted.records), counted)
     found = []
     for task in tasks:
@@ -118,7 +118,7 @@ def find(
     )
 
 
-def _comparable(tasks: Sequence[Task], counted: Counted) -> list[Task]:
+def _comparable(tasks: Sequence[Task], counted: FilteredRuns) -> list[Task]:
     """The tasks on which there is something to compare; of none but one strategy each, all of them."""
     tried = {task.key: {record.tags["strategy"] for record in task.records} for task in tasks}
     for failure in counted.failures:  # what was tried and failed is to be told

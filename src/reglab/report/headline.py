@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from reglab.report.counted import Failure
-from reglab.report.figures import decimals, fixed, p_value, signed
 from reglab.report.leaderboard import Line
+from reglab.report.number_format import decimals, fixed, p_value, signed
 from reglab.report.question import Question
+from reglab.report.run_filter import Failure
 from reglab.report.select import Choice
 from reglab.report.statistics import smallest_p
 from reglab.wording import join_names, pluralize

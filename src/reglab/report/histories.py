@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 200  # run ids in one question: databases limit how many values a query may hold
 
 
-def reader(client: "MlflowClient") -> Histories:
+def history_reader(client: "MlflowClient") -> Histories:
     """Asks a database for all runs at once, a server run by run.
 
     Of a database only the columns that are needed are read: MLflow's own question for many runs makes three objects of

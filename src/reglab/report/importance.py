@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from reglab.report.trials import Trial, finished
-from reglab.study.search.space import Choice, Dimension, Range, Value
-from reglab.study.search.tpe import distribution
+from reglab.schema.search_space import Choice, Dimension, Range, Value, optuna_distribution
 
 LEAST = 16  # trials: of eight, a key that alone moves the score gets no more than half on average
 _TREES = 32
@@ -33,7 +32,7 @@ def importances(space: Sequence[Dimension], trials: Sequence[Trial]) -> dict[str
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
-    distributions = {one.key: distribution(one) for one in space}
+    distributions = {one.key: optuna_distribution(one) for one in space}
     ranks = rankdata([trial.score for trial in told])
     for trial, rank in zip(told, ranks, strict=True):
         params = {one.key: _within(one, trial.values[one.key]) for one in space}

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reglab.report import statistics
+from reglab.report.arms import Grid, Row, strengths_of
 from reglab.report.question import Question
-from reglab.report.rows import Grid, Row, strengths_of
 from reglab.report.select import Choice
 
 NONE = "none"  # effects are against no regularizer at all, whatever the baseline of the report

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reglab.report import statistics
+from reglab.report.arms import Grid, Row
 from reglab.report.question import Question
-from reglab.report.rows import Grid, Row
 from reglab.report.select import Choice
 
 _RESULTS = ("n", "mean", "std", "ci_low", "ci_high")

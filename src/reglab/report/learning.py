@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reglab.report.arms import Row
 from reglab.report.findings import TaskFindings
 from reglab.report.question import Question
 from reglab.report.records import Histories, History
-from reglab.report.rows import Row
 
 PANELS = 12
 

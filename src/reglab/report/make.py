@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reglab.drafts import draft_folder
-from reglab.report import csv_files, drawing, page, style, trials
+from reglab.report import drawing, style, trials
 from reglab.report.charts_overall import over_tasks
-from reglab.report.counted import borrowed
 from reglab.report.findings import Findings, find
 from reglab.report.folder import BOARD, PAGE, Source, check_source, folder_of, make_room, slug
 from reglab.report.learning import learning
 from reglab.report.many_tasks import ManyTasks
 from reglab.report.question import Question
 from reglab.report.records import Histories, Record, legible
-from reglab.report.studied import Studied
+from reglab.report.render import csv_files, page
+from reglab.report.run_filter import note_on_reused_runs
+from reglab.report.study_record import StudyRecord
 from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import visible
 from reglab.tracking.closing import signals_held
@@ -52,7 +53,7 @@ def make_report(
     source: Source,
     folder: Path | None = None,
     absent: Sequence[str] = (),
-    study: Studied | None = None,
+    study: StudyRecord | None = None,
     remarks: Sequence[str] = (),
 ) -> Report:
     """Write `report.html`, `leaderboard.csv` (one more for each of several tasks) and the charts as PNG.
@@ -78,7 +79,7 @@ def make_report(
     check_source(folder, source)
     name, records, absent = visible(name), [legible(record) for record in records], [visible(text) for text in absent]
     findings = find(records, question, absent, study)
-    findings.left_out.extend(borrowed(records, name) if study is not None else remarks)
+    findings.left_out.extend(note_on_reused_runs(records, name) if study is not None else remarks)
     folder = folder_of(folder, name)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

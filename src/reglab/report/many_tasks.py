@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reglab.report import statistics
-from reglab.report.figures import p_value
+from reglab.report.number_format import p_value
 
 STRATEGIES, DATA_SETS = 3, 5  # fewer say nothing
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reglab.report.figures import decimals, fixed, signed
 from reglab.report.leaderboard import Line
+from reglab.report.number_format import decimals, fixed, signed
 from reglab.report.power import MOST, pairs_needed, smallest_difference
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reglab.report import figures
+from reglab.report import number_format as figures
 from reglab.report.findings import TaskFindings
 from reglab.report.interactions import Interaction
 from reglab.report.leaderboard import Line

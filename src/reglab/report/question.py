@@ -28,7 +28,7 @@ class Question:
         return self.direction == "max"
 
 
-def ask(
+def resolve_question(
     records: Sequence[Record],
     *,
     metric: str | None = None,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from reglab.report.arms import Grid, Row
 from reglab.report.question import Question
-from reglab.report.rows import Grid, Row
 
 
 @dataclass(frozen=True)

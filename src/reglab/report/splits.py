@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reglab.report.arms import Grid, Row, show
 from reglab.report.records import Record, by_number
-from reglab.report.rows import Grid, Row, show
 
 _PROOFS = {"split_hash": "the split", "init_hash": "the initial weights", "order_hash": "the batch order"}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reglab.report.figures import p_value
+from reglab.report.number_format import p_value
 
 LEVEL = 0.95
 ALPHA = 0.05

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reglab.report.counted import Failure, failure_of
 from reglab.report.records import Record, value
-from reglab.report.studied import Job, Studied, tuning, value_of
-from reglab.study.search.space import Value
+from reglab.report.run_filter import Failure, failure_of
+from reglab.report.study_record import Job, StudyRecord, parse_value, tuning
+from reglab.schema.search_space import Value
 from reglab.wording import csv_text
 
 COLUMNS = ("task", "strategy", "trial", "rung", "values", "score", "seeds", "seconds", "status", "chosen")
@@ -49,7 +49,7 @@ class Trial:
     failures: Sequence[Failure] = field(default=(), repr=False)
 
 
-def trials(study: Studied, records: Iterable[Record], metric: str) -> list[Trial]:
+def trials(study: StudyRecord, records: Iterable[Record], metric: str) -> list[Trial]:
     """All trials, task by task, strategy by strategy, in the order of their numbers.
 
     Args:
@@ -97,14 +97,14 @@ def seconds_of(record: Record) -> float:
     return told if told is not None else max(0.0, (record.ended or 0.0) - (record.started or 0.0))
 
 
-def score_of(study: Studied, record: Record) -> float | None:
+def score_of(study: StudyRecord, record: Record) -> float | None:
     """Return the selection metric of one run; None if it has no finite value."""
     if record.status != "FINISHED":
         return None
     return next((v for name in study.select_by if (v := value(record, name)) is not None), None)
 
 
-def _trial(study: Studied, jobs: Sequence[Job], known: Mapping[str, Record], metric: str) -> Trial:
+def _trial(study: StudyRecord, jobs: Sequence[Job], known: Mapping[str, Record], metric: str) -> Trial:
     rung = max(job["rung"] for job in jobs)
     # Rungs of equal length are one run, which counts once.
     runs = list({job["config_hash"]: known[job["config_hash"]] for job in jobs if job["config_hash"] in known}.values())
@@ -120,7 +120,7 @@ def _trial(study: Studied, jobs: Sequence[Job], known: Mapping[str, Record], met
         strategy=jobs[0]["strategy"],
         number=jobs[0]["trial"],
         rung=rung,
-        values={key: value_of(v) for key, v in jobs[0].get("values", {}).items()},
+        values={key: parse_value(v) for key, v in jobs[0].get("values", {}).items()},
         score=sum(told) / len(told) if whole else None,
         test=sum(told_tests) / len(told_tests) if whole and len(told_tests) == len(last) else None,
         seeds=len(told),

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reglab.report.budget import Budget, budgets, unequal, without_score
-from reglab.report.disturbed import disturbed
 from reglab.report.equal_compute import Afforded, equal_compute
 from reglab.report.importance import importances
 from reglab.report.question import Question
 from reglab.report.records import Record
-from reglab.report.studied import Studied, short
+from reglab.report.study_record import StudyRecord, short
+from reglab.report.timing_caveats import disturbed
 from reglab.report.trials import Trial, trials
-from reglab.study.search.space import OFF_SHARE, Choice, Dimension, Range, Value
+from reglab.schema.search_space import OFF_SHARE, Choice, Dimension, Range, Value
 from reglab.wording import pluralize
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class TaskTuning:
         importances: by strategy, the share of each key; only where there are trials enough.
     """
 
-    study: Studied
+    study: StudyRecord
     budgets: list[Budget]
     affordable: tuple[float, list[Afforded]] | None
     importances: dict[str, dict[str, float]]
@@ -42,7 +42,9 @@ class TaskTuning:
         return [trial for row in self.budgets for trial in row.trials]
 
 
-def with_tuning(found: "TaskFindings", study: Studied, records: Sequence[Record], question: Question) -> "TaskFindings":
+def with_tuning(
+    found: "TaskFindings", study: StudyRecord, records: Sequence[Record], question: Question
+) -> "TaskFindings":
     """The findings of a task with those of its tuning, and what these add to its weaknesses; as it was without trials.
 
     Args:
@@ -76,7 +78,7 @@ def at_edge(one: Dimension, value: Value) -> str | None:
     return None if end is not None and getattr(one, end) == one.off else end
 
 
-def rules(study: Studied) -> list[str]:
+def rules(study: StudyRecord) -> list[str]:
     """How the tuning was done."""
     off = any(isinstance(one, Range) and one.off is not None for space in study.space.values() for one in space)
     rate = all(any(one.key == "optimizer.lr" for one in space) for space in study.space.values())
@@ -115,7 +117,7 @@ def rules(study: Studied) -> list[str]:
     return told
 
 
-def _edges(rows: Sequence[Budget], study: Studied) -> list[str]:
+def _edges(rows: Sequence[Budget], study: StudyRecord) -> list[str]:
     weak = []
     for row in rows:
         for one in study.space.get(row.strategy, ()):
@@ -130,7 +132,7 @@ def _edges(rows: Sequence[Budget], study: Studied) -> list[str]:
     return weak
 
 
-def _spaces(study: Studied) -> list[str]:
+def _spaces(study: StudyRecord) -> list[str]:
     """Each key with its range, once, and again where another strategy searches another range of it."""
     told: dict[str, None] = {}
     for one in (one for space in study.space.values() for one in space):

@@ -10,11 +10,11 @@ from reglab.report.chart_trials import Dot, Panel
 from reglab.report.charts import Chart
 from reglab.report.expected_best import best_so_far, expected_best
 from reglab.report.question import Question
-from reglab.report.studied import short
+from reglab.report.study_record import short
 from reglab.report.style import BASELINE
 from reglab.report.trials import Trial
 from reglab.report.tuning import TaskTuning
-from reglab.study.search.space import Choice, Dimension, Value
+from reglab.schema.search_space import Choice, Dimension, Value
 
 PANELS = 32
 

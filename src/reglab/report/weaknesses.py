@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from reglab.report.figures import p_value
+from reglab.report.arms import Grid, Row, strengths_of
 from reglab.report.leaderboard import Line
+from reglab.report.number_format import p_value
 from reglab.report.question import Question
 from reglab.report.records import value
-from reglab.report.rows import Grid, Row, strengths_of
 from reglab.report.select import Choice
 from reglab.report.splits import tag_values
 from reglab.report.statistics import ALPHA

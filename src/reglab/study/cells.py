@@ -16,11 +16,11 @@ from reglab.config.source import Unknown, declared
 from reglab.execution.expand import Job
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError
+from reglab.schema.search_space import Dimension, Value, dimension
 from reglab.schema.suggest import did_you_mean
 from reglab.schema.text import format_value, quote_value
 from reglab.study.answerable import check_metric
 from reglab.study.definition import Study
-from reglab.study.search.space import Dimension, Value, dimension
 from reglab.study.shared import told_as_shared
 
 Values = Mapping[str, Value]

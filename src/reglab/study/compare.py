@@ -5,12 +5,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from reglab.report.counted import together
 from reglab.report.folder import Source
-from reglab.report.histories import reader
+from reglab.report.histories import history_reader
 from reglab.report.make import Report, make_report
-from reglab.report.question import ask
-from reglab.report.terminal import show
+from reglab.report.question import resolve_question
+from reglab.report.render.terminal import print_report
+from reglab.report.run_filter import note_on_sources
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.study.publish import publish
@@ -34,11 +34,13 @@ def compare(cfg: DictConfig) -> Report:
         return publish(store, _parent(store, cfg.sweep), **asked, folder=folder)
     records = _matching(store, cfg.filter or "")
     _refuse_nothing(records, cfg)
-    question, remarks = ask(records, **asked), together(records)
+    question, remarks = resolve_question(records, **asked), note_on_sources(records)
     place = hashlib.sha256(store.place.shown.encode()).hexdigest()[:8]  # not the URI: a report may be handed on
     source = Source("experiment", place, store.experiment)
-    report = make_report(store.experiment, question, records, reader(store.client), source, folder, remarks=remarks)
-    show(report, ui_command(store))
+    report = make_report(
+        store.experiment, question, records, history_reader(store.client), source, folder, remarks=remarks
+    )
+    print_report(report, ui_command(store))
     return report
 
 

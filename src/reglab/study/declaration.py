@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from reglab.config.keys import FIRST_TUNING_SEED, STUDY
-from reglab.report.studied import value_of
+from reglab.report.study_record import parse_value
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.rules import Rule, apply, is_number, list_of, mapping, one_of, or_null, text, whole
 from reglab.study.cells import Cell
@@ -99,7 +99,7 @@ def _is_dimension(told: object) -> bool:
     return (
         set(told) <= {"key", *ends}
         and {"low", "high"} <= set(told)
-        and all(value is None or is_number(value_of(value)) for value in numbers)
+        and all(value is None or is_number(parse_value(value)) for value in numbers)
         and all(isinstance(value, bool) for value in switches)
     )
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from mlflow.entities import RunTag
 
 from reglab.report.folder import Source
-from reglab.report.histories import reader
+from reglab.report.histories import history_reader
 from reglab.report.make import Report, make_report
-from reglab.report.question import ask
-from reglab.report.studied import Studied, studied
-from reglab.report.terminal import markdown, show
+from reglab.report.question import resolve_question
+from reglab.report.render.terminal import print_report, to_markdown
+from reglab.report.study_record import StudyRecord, parse_study_record
 from reglab.streams import note
 from reglab.study import declaration
 from reglab.tracking import artifacts, parent, queries
@@ -40,11 +40,11 @@ def publish(
 
     Args:
         parent_id: a run of phase `parent`.
-        metric: and what follows, see `question.ask`; of a study by default what it declared.
+        metric: and what follows, see `resolve_question`; of a study by default what it declared.
         folder: default `reports/<sweep>`.
 
     Raises:
-        ConfigError: a question that these runs cannot answer (see `question.ask`), or `folder` holds the report of
+        ConfigError: a question that these runs cannot answer (see `resolve_question`), or `folder` holds the report of
             another study or sweep beside other files.
     """
     records, absent = declared(store, parent_id)
@@ -53,22 +53,24 @@ def publish(
         direction = direction or (definition["direction"] if metric in (None, definition["metric"]) else None)
         metric = metric or definition["metric"]
         baseline = definition["baseline"] if baseline == "none" else baseline
-    question = ask(records, metric=metric, direction=direction, baseline=baseline, select_by=select_by, force=force)
+    question = resolve_question(
+        records, metric=metric, direction=direction, baseline=baseline, select_by=select_by, force=force
+    )
     tags = store.client.get_run(parent_id).data.tags
     name = tags.get("study") or tags.get("sweep") or parent_id
     study = _studied(store, parent_id, definition) if definition is not None else None
     source = Source("study" if "study" in tags else "sweep", parent_id, name)
-    report = make_report(name, question, records, reader(store.client), source, folder, absent, study)
+    report = make_report(name, question, records, history_reader(store.client), source, folder, absent, study)
     if problem := "the store is read-only" if store.read_only else _keep(store, parent_id, report):
         note(f"note: the report is not kept on run {parent_id} ({problem}); it is in {report.folder}")
-    show(report, ui_command(store))
+    print_report(report, ui_command(store))
     return report
 
 
 def _keep(store: "Store", parent_id: str, report: Report) -> str | None:
     """Log the report on its parent run; return the reason if its files cannot be written, None otherwise."""
     kept = artifacts.of(store, parent_id)
-    tags, files = fitted({"mlflow.note.content": markdown(report)})
+    tags, files = fitted({"mlflow.note.content": to_markdown(report)})
     with signals_held():  # all of the report or none of it
         try:
             with kept.folder("report") as target:
@@ -82,9 +84,9 @@ def _keep(store: "Store", parent_id: str, report: Report) -> str | None:
     return None
 
 
-def _studied(store: "Store", parent_id: str, definition: Mapping[str, Any]) -> Studied:
+def _studied(store: "Store", parent_id: str, definition: Mapping[str, Any]) -> StudyRecord:
     try:
-        return studied(definition, parent.declared(store, parent_id))
+        return parse_study_record(definition, parent.declared(store, parent_id))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         files = f"{declaration.FILE} or {parent.DECLARED}"
         raise artifacts.of(store, parent_id).damaged(files, f"{type(error).__name__}: {error}") from error

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from reglab.schema.search_space import OFF_SHARE, Choice, Range
 from reglab.study.search.quasi_random import values
-from reglab.study.search.space import OFF_SHARE, Choice, Range
 
 LAST = 1 - 2**-32
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from reglab.schema.search_space import Choice, Range, Value
 from reglab.study.search import quasi_random, tpe
-from reglab.study.search.space import Choice, Range, Value
 
 SPACE = (Range("lr", 1e-5, 1e-1, log=True), Range("p", 0.0, 0.9, off=0.0), Choice("kind", ("a", "b")),
          Range("k", 1, 9, whole=True))  # fmt: skip

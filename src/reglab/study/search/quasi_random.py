@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from reglab.schema.search_space import Dimension, Value
 from reglab.study.search.sequence import place
-from reglab.study.search.space import Dimension, Value
 
 
 def values(seed: int, space: Iterable[Dimension], index: int) -> dict[str, Value]:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from reglab.schema.search_space import Dimension, Value, optuna_distribution
 from reglab.seeding import mix
 from reglab.study.search import quasi_random
-from reglab.study.search.space import Choice, Dimension, Value
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -41,21 +41,10 @@ def values(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=mix(seed, name, len(before)) % 2**32, n_startup_trials=0)
     study = optuna.create_study(sampler=sampler, direction="minimize" if minimized else "maximize")
-    distributions = {one.key: distribution(one) for one in space}
+    distributions = {one.key: optuna_distribution(one) for one in space}
     study.add_trials([_told(values, score, distributions) for values, score in before])
     asked = study.ask(distributions).params
     return {one.key: one.nearest(asked[one.key]) for one in space}
-
-
-def distribution(one: Dimension) -> "BaseDistribution":
-    """Return Optuna's distribution of a dimension, without its off value."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(one, Choice):
-        return CategoricalDistribution(one.options)
-    if one.whole:
-        return IntDistribution(int(one.low), int(one.high), log=one.log, step=int(one.step or 1))
-    return FloatDistribution(one.low, one.high, log=one.log, step=one.step)
 
 
 def _told(

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.rules import is_number
 from reglab.schema.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 Value = float | int | str | bool | None
 
@@ -129,6 +132,18 @@ def dimension(key: str, told: Any, *, off: float | None = None, whole: bool = Fa
     if step is not None and told.get("log"):
         raise ConfigError(Setting(f"{where}.step", step), "steps are equal differences", "leave out step or log")
     return Range(key, low, high, bool(told.get("log")), whole or bool(told.get("int")), step, off)
+
+
+def optuna_distribution(one: Dimension) -> "BaseDistribution":
+    """Return Optuna's distribution of a dimension, without its off value."""
+    # Imported here because Optuna takes half a second to load, and configs are checked without it.
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(one, Choice):
+        return CategoricalDistribution(one.options)
+    if one.whole:
+        return IntDistribution(int(one.low), int(one.high), log=one.log, step=int(one.step or 1))
+    return FloatDistribution(one.low, one.high, log=one.log, step=one.step)
 
 
 def _choice(key: str, told: Mapping[str, Any], where: str) -> Choice:

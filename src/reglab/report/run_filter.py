@@ -32,7 +32,7 @@ class Failure:
 
 
 @dataclass
-class Counted:
+class FilteredRuns:
     """The runs that count, the failures, and remarks on what was left out."""
 
     records: list[Record] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Counted:
     left_out: list[str] = field(default_factory=list)
 
 
-def borrowed(records: Sequence[Record], study: str) -> list[str]:
+def note_on_reused_runs(records: Sequence[Record], study: str) -> list[str]:
     """A sentence on runs that count in a study and were first made for another sweep or study."""
     made = [r.tags.get("study") or r.tags.get("sweep") for r in records if r.status == "FINISHED"]
     others = [name for name in made if name not in (None, study)]
@@ -53,7 +53,7 @@ def borrowed(records: Sequence[Record], study: str) -> list[str]:
     ]
 
 
-def together(records: Sequence[Record]) -> list[str]:
+def note_on_sources(records: Sequence[Record]) -> list[str]:
     """A sentence on runs of several sweeps and studies that are compared as if they were of one."""
     told = [r.tags for r in records if r.status == "FINISHED" and r.tags.get("phase") not in ("parent", "tune")]
     names = sorted({str(name) for tags in told if (name := tags.get("study") or tags.get("sweep"))})
@@ -63,7 +63,7 @@ def together(records: Sequence[Record]) -> list[str]:
     return [f"Runs of {len(names)} sweeps and studies are compared together: {shown} (sweep=NAME: one of them alone)."]
 
 
-def count(records: Sequence[Record], metric: str) -> Counted:
+def filter_runs(records: Sequence[Record], metric: str) -> FilteredRuns:
     """Select one run for each identity: the newest FINISHED one that has the metric, else a failure with its status.
 
     Each run that is no parent is counted exactly once: in `records`, in `failures`, or in a sentence of `left_out`.
@@ -71,7 +71,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
     Runs are one identity where their `config_hash` is the same, or where one is the rerun of the other (`rerun_of`);
     a rerun counts only if the run that it repeats gave no value.
     """
-    result = Counted()
+    result = FilteredRuns()
     runs = [r for r in records if r.tags.get("phase") not in ("parent", "tune")]
     tuning = sum(r.tags.get("phase") == "tune" for r in records)
     if tuning:
@@ -121,7 +121,7 @@ def count(records: Sequence[Record], metric: str) -> Counted:
     return result
 
 
-def _of_one_code(records: Sequence[Record], result: Counted) -> list[Record]:
+def _of_one_code(records: Sequence[Record], result: FilteredRuns) -> list[Record]:
     """The runs without those of an earlier version of their regularizers' code, by strategy and setting."""
     by_row: dict[tuple[str | None, ...], list[Record]] = {}
     for record in records:
@@ -142,7 +142,7 @@ def _of_one_code(records: Sequence[Record], result: Counted) -> list[Record]:
     return kept
 
 
-def _leave_out_other_kinds(result: Counted, metric: str) -> None:
+def _leave_out_other_kinds(result: FilteredRuns, metric: str) -> None:
     """Finished runs of data on which no run has the metric did not fail: it is no metric of theirs."""
     asked = {record.tags["data"] for record in result.records}
     other = [f for f in result.failures if f.record.status == "FINISHED" and f.data not in asked]

@@ -6,13 +6,13 @@ from typing import Any
 
 from reglab.report.records import legible_values
 from reglab.schema.metrics import guess_direction
-from reglab.study.search.space import Choice, Dimension, Range, Value
+from reglab.schema.search_space import Choice, Dimension, Range, Value
 
 Job = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Studied:
+class StudyRecord:
     """The budget and rules of a study's tuning, and all its runs.
 
     Attributes:
@@ -58,7 +58,7 @@ class Studied:
         return next((job["task"] for job in own), None)
 
 
-def studied(definition: Mapping[str, Any], jobs: Sequence[Job]) -> Studied:
+def parse_study_record(definition: Mapping[str, Any], jobs: Sequence[Job]) -> StudyRecord:
     """Reads both files.
 
     Args:
@@ -67,7 +67,7 @@ def studied(definition: Mapping[str, Any], jobs: Sequence[Job]) -> Studied:
     """
     definition, jobs = legible_values(definition), legible_values(jobs)
     select_by = tuple(definition["select_by"])
-    return Studied(
+    return StudyRecord(
         space={name: tuple(map(_dimension, told.values())) for name, told in definition["space"].items()},
         select_by=select_by,
         minimized=(guess_direction(select_by[0]) or definition["direction"]) == "min",
@@ -88,7 +88,7 @@ def tuning(job: Job) -> bool:
     return job.get("phase") == "tune"
 
 
-def value_of(told: Any) -> Value:
+def parse_value(told: Any) -> Value:
     """A value as JSON holds it, where infinity is text."""
     return float(told) if told in ("inf", "-inf") else told
 
@@ -101,4 +101,4 @@ def short(key: str) -> str:
 def _dimension(told: Mapping[str, Any]) -> Dimension:
     if "options" in told:
         return Choice(told["key"], tuple(told["options"]))
-    return Range(**{name: value_of(value) for name, value in told.items()})  # type: ignore[arg-type]  # as asdict had it
+    return Range(**{name: parse_value(value) for name, value in told.items()})  # type: ignore[arg-type]  # as asdict had it

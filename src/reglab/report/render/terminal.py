@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reglab import streams
-from reglab.report import figures, style
+from reglab.report import number_format as figures
+from reglab.report import style
 from reglab.report.leaderboard import Line
 from reglab.report.make import Report
 from reglab.report.many_tasks import ManyTasks
@@ -30,7 +31,7 @@ _TASKS = 12  # told one by one
 _NOTE = 7500  # characters; MLflow keeps 8,000 of a tag
 
 
-def show(report: Report, browse: str, console: "Console | None" = None) -> None:
+def print_report(report: Report, browse: str, console: "Console | None" = None) -> None:
     """Print the leaderboard, the answer, where the report lies and the command to browse the runs with."""
     console = console or streams.console()
     question = report.findings.question
@@ -139,7 +140,7 @@ def _cells(line: Line, digits: int, note: int | None) -> tuple[str, ...]:
     return str(line.n), mean, spread, difference, figures.p_value(line.p_holm), verdict
 
 
-def markdown(report: Report) -> str:
+def to_markdown(report: Report) -> str:
     """Headline and leaderboard for `mlflow.note.content`, within what MLflow keeps of it."""
     question = report.findings.question
     unit = "tasks" if report.findings.overall else "seeds"

@@ -5,8 +5,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from reglab.report.budget import Budget
-from reglab.report.figures import seconds
-from reglab.report.studied import Studied
+from reglab.report.number_format import seconds
+from reglab.report.study_record import StudyRecord
 
 if TYPE_CHECKING:
     from reglab.report.findings import TaskFindings
@@ -16,7 +16,7 @@ HELD_UP = 20.0  # times the median: neither what was searched nor an early stop 
 _NOT_COMPARED = "Seconds do not compare strategies here, and equal compute is not shown."
 
 
-def disturbed(found: "TaskFindings", rows: Sequence[Budget], study: Studied) -> list[str]:
+def disturbed(found: "TaskFindings", rows: Sequence[Budget], study: StudyRecord) -> list[str]:
     """Sentences where the seconds of a study are not those of its work.
 
     Args:

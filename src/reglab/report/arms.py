@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reglab.report.counted import Failure
 from reglab.report.records import Record, by_number, number, value
+from reglab.report.run_filter import Failure
 
 Cell = tuple[str, ...]  # (seed,) or (seed, split_seed): what two runs share that are a pair
 _PREFIX = "regularizer."

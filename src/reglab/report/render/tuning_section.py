@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from reglab.report import figures
+from reglab.report import number_format as figures
 from reglab.report.budget import Budget
 from reglab.report.question import Question
-from reglab.report.studied import short
+from reglab.report.study_record import short
 from reglab.report.trials import Trial
 from reglab.report.tuning import TaskTuning
 from reglab.report.tuning_charts import told
-from reglab.study.search.space import Value
+from reglab.schema.search_space import Value
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,7 +30,7 @@ def section(environment: "Environment", tuned: TaskTuning | None, question: Ques
     """
     if tuned is None:
         return ""
-    template = environment.from_string(files(__package__).joinpath("tuning.html").read_text(encoding="utf-8"))
+    template = environment.from_string(files(__package__).joinpath("tuning_section.html").read_text(encoding="utf-8"))
     lost = [what for what in _LOST if any(row.count(what) for row in tuned.budgets)]
     return template.render(
         select_by=tuned.study.select_by[0],

@@ -8,14 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
-from reglab.report import failed, figures, not_seen, page_tables, rules, style, svg, tuning_page
+from reglab.report import failed, not_seen, page_tables, rules, style, svg
+from reglab.report import number_format as figures
+from reglab.report.arms import show
 from reglab.report.drawing import Drawn
 from reglab.report.findings import Findings, TaskFindings
 from reglab.report.folder import SOURCE, Source
 from reglab.report.many_tasks import ManyTasks
 from reglab.report.question import Question
 from reglab.report.records import by_number, value
-from reglab.report.rows import show
+from reglab.report.render import tuning_section
 from reglab.wording import join_names
 
 _PACKAGES = ("reglab", "numpy", "scipy", "matplotlib", "mlflow", "torch", "pytorch-lightning")
@@ -49,7 +51,7 @@ def render(
     ]
     for task, found in zip(tasks, findings.tasks, strict=True):
         digits = figures.decimals(found.lines)
-        task["tuning"] = Markup(tuning_page.section(environment, found.tuning, findings.question, digits))
+        task["tuning"] = Markup(tuning_section.section(environment, found.tuning, findings.question, digits))
     return template.render(
         name=name,
         source=source,
