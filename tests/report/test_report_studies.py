@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from reglab.samplers.quasi_random import point
 from reglab.schema.search_space import Range
 from reglab.study.declaration import FILE
 from reglab.study.publish import declared, publish
-from reglab.study.search import quasi_random
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.store import Store, open_store
 from tests.report.lab import log
@@ -61,7 +61,7 @@ def test_a_tiny_study_from_end_to_end(tmp_path: Path) -> None:
     scores = _scores(store)
     for row in rows:
         values = {key: float(value) for key, value in json.loads(row["values"]).items()}
-        assert values == {k: v for k, v in quasi_random.values(5, space, int(row["trial"])).items() if k in values}
+        assert values == {k: v for k, v in point(5, space, int(row["trial"])).items() if k in values}
         assert float(row["score"]) == pytest.approx(scores[row["strategy"], values["optimizer.lr"]])
         assert (row["status"], row["seeds"]) == ("finished", "2")
     for strategy in ("none", "max_norm"):

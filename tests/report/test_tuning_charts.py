@@ -1,6 +1,7 @@
 """Where trials lie in the charts, and which of their values mattered."""
 
 import math
+from collections.abc import Mapping
 
 import pytest
 
@@ -9,8 +10,8 @@ from reglab.report.importance import importances
 from reglab.report.question import resolve_question
 from reglab.report.trials import Trial
 from reglab.report.tuning_charts import place_of, ticks, told, with_tuning
+from reglab.samplers.quasi_random import point
 from reglab.schema.search_space import Choice, Range, Value
-from reglab.study.search.quasi_random import values
 from tests.report.tuned import LR as LR_SPEC
 from tests.report.tuned import Lab
 
@@ -20,9 +21,9 @@ L2 = Range("regularizer.l2.strength", 1e-6, 0.1, log=True, off=0.0)
 K = Choice("model.norm", ("none", "batch", "layer"))
 
 
-def trial(number: int, point: dict[str, Value], score: float | None) -> Trial:
+def trial(number: int, values: Mapping[str, Value], score: float | None) -> Trial:
     status = "failed" if score is None else "finished"
-    return Trial("t", "s", number, 0, point, score, None, 1, 1, 1.0, status, False)
+    return Trial("t", "s", number, 0, values, score, None, 1, 1, 1.0, status, False)
 
 
 def test_places_are_shares_of_the_range() -> None:
@@ -91,15 +92,15 @@ def test_what_stands_beside_one_row_of_panels_is_not_cut(metric: str) -> None:
 def test_the_value_that_moves_the_score_matters_most(key: str) -> None:
     space = (LR, P)
 
-    def score(point: dict[str, Value]) -> float:
-        place = place_of(LR if key == LR.key else P, point[key]) or 0.0
+    def score(values: Mapping[str, Value]) -> float:
+        place = place_of(LR if key == LR.key else P, values[key]) or 0.0
         return (place - 0.3) ** 2
 
-    points = [values(0, space, i) for i in range(32)]
-    whole = [score(point) for point in points]
+    points = [point(0, space, i) for i in range(32)]
+    whole = [score(one) for one in points]
     for scores in (whole, [*whole[:-1], 1e9]):  # one that went wrong altogether changes little
         found = importances(
-            space, [trial(i, point, s) for i, (point, s) in enumerate(zip(points, scores, strict=True))]
+            space, [trial(i, values, s) for i, (values, s) in enumerate(zip(points, scores, strict=True))]
         )
         assert found is not None
         assert next(iter(found)) == key
@@ -109,9 +110,9 @@ def test_the_value_that_moves_the_score_matters_most(key: str) -> None:
 
 def test_importances_need_keys_trials_and_a_difference() -> None:
     space = (LR, P)
-    some = [trial(i, values(0, space, i), i / 10) for i in range(16)]
+    some = [trial(i, point(0, space, i), i / 10) for i in range(16)]
     assert importances(space, some) is not None
     assert importances(space, some[:15]) is None
-    assert importances(space, [*some[:15], trial(15, values(0, space, 15), None)]) is None
+    assert importances(space, [*some[:15], trial(15, point(0, space, 15), None)]) is None
     assert importances(space[:1], some) is None
-    assert importances(space, [trial(i, values(0, space, i), 0.5) for i in range(16)]) is None
+    assert importances(space, [trial(i, point(0, space, i), 0.5) for i in range(16)]) is None

@@ -16,7 +16,7 @@ from reglab.config.compose import Composer
 from reglab.paths import CONF
 from reglab.study.cells import Cell, cells
 from reglab.study.definition import Study, read
-from tests.study.sweeps import places
+from tests.execution.sweeps import places
 
 # Digits, one epoch of a small net: tenths of a second a run.
 TINY = [

@@ -110,7 +110,7 @@ WRONG = {
     "study.pruning={eta:3}": "study.pruning={eta:3}: must be null, or as in {eta:3,rungs:3}",
     "study.pruning={eta:3,rungs:999999}": "study.pruning.rungs=999999: must be a whole number of 2 or more, at most 20",
     "study.sampler=tpe study.pruning={eta:3,rungs:2}": (
-        "study.pruning={eta:3,rungs:2}: tpe learns from whole trials; set it to null"
+        "study.pruning={eta:3,rungs:2}: tpe learns from completed trials; set it to null"
     ),
     "study.tasks=[]": "study.tasks: missing; a list of tasks",
     "study.tasks=digits": "study.tasks=digits: must be a list, as in [{data:digits,model:mlp}]",
@@ -154,7 +154,7 @@ WRONG_CELLS = {
         "study.common.data.label_noise=0.4: diabetes is a regression task, and only classes can be replaced"
     ),
     "+study.common.model.hiden_sizes=[4]": "study.common.model.hiden_sizes=[4]: no such key; did you mean",
-    "study.space.optimizer.lr.low=1": "study.space.optimizer.lr: holds no value, for low=1 is not below high=0.01",
+    "study.space.optimizer.lr.low=1": "study.space.optimizer.lr: the range is empty: low=1 is not below high=0.01",
     "study.space.optimizer.lr.low=0": "study.space.optimizer.lr.low=0: a logarithmic range must begin above 0",
     "study.space.optimizer.lr=3": "study.space.optimizer.lr=3: must be a range, as in {low:1e-4,high:1e-2,log:true}",
     "+study.space.optimizer.lr.choices=[]": "study.space.optimizer.lr.choices=[]: must be a list of one or more values",

@@ -15,7 +15,7 @@ from reglab.study.rerun import figures, rerun
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
-from tests.study.sweeps import children, parent, sweep
+from tests.execution.sweeps import children, parent, sweep
 
 NAMES = ["data=digits", "model.hidden_sizes=[8]", "trainer.max_epochs=2", "trainer.progress=false"]
 

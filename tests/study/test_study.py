@@ -10,8 +10,8 @@ from reglab.schema.errors import ConfigError
 from reglab.study.compare import compare
 from reglab.tracking import artifacts, parent, queries
 from tests.conftest import fresh_store
+from tests.execution.sweeps import children, places, store
 from tests.study.studies import board, conduct
-from tests.study.sweeps import children, places, store
 
 pytestmark = pytest.mark.slow
 

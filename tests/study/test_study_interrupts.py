@@ -10,9 +10,9 @@ import pytest
 from reglab.paths import PROJECT
 from reglab.tracking import queries
 from tests.conftest import fresh_store
+from tests.execution.sweeps import children, parent, places, store
 from tests.processes import Process
 from tests.study.studies import TINY, board, conduct
-from tests.study.sweeps import children, parent, places, store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.usefixtures("store_uri")]
 STUDY = ["study.common.trainer.max_epochs=8", "study.trials=3", "study.seeds=3"]

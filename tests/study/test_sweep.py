@@ -12,7 +12,7 @@ from reglab.schema.errors import ConfigError
 from reglab.tracking import owner, queries
 from reglab.tracking import parent as parents
 from reglab.tracking.environment import git_commit
-from tests.study.sweeps import children, parent, store, sweep
+from tests.execution.sweeps import children, parent, store, sweep
 
 pytestmark = pytest.mark.slow
 

@@ -160,7 +160,7 @@ def test_a_run_is_composed_once_however_often_progress_is_told():
     assert all(job is same for job, same in zip(first, again, strict=True))
     for job in first:
         assert job.config == composer.compose(job.overrides)
-    cell, values = found[1], {one.key: one.between(0.5) for one in found[1].space}
+    cell, values = found[1], {one.key: one.quantile_when_on(0.5) for one in found[1].space}
     known = cell.job(composer, values, 0, "a")
     assert cell.job(composer, values, 0, "b").label == "b seed=0"
     assert cell.job(composer, values, 1, "a").config.seed == 1

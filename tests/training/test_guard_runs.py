@@ -18,8 +18,8 @@ from reglab.training.repeatable import evaluation_differs
 from reglab.training.run import run
 from reglab.training.trial import check_fit
 from tests.conftest import Compose
+from tests.execution.sweeps import children, sweep
 from tests.study.studies import cells_of
-from tests.study.sweeps import children, sweep
 
 NETWORKS = "model.target=tests.training.networks."
 FUNCTIONAL = ["model=torch", NETWORKS + "Functional", "data=wine"]

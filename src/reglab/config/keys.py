@@ -8,6 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.explain import explain
 from reglab.config.trainer_keys import TRAINER
+from reglab.samplers import sampler_names
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.rules import (
     METRICS,
@@ -95,7 +96,6 @@ APPS: dict[str, dict[str, Rule]] = {
     },
     "ui": {"ui.port": whole(1, 65535), "ui.open": YES_NO, **_EXPERIMENT},
 }
-SAMPLERS = ("quasi_random", "tpe")
 FIRST_TUNING_SEED = 1000  # confirmation seeds begin at 0 and never reach it
 _SEEDS = Rule(whole(1, FIRST_TUNING_SEED).fits, f"a whole number from 1 to {FIRST_TUNING_SEED}")
 
@@ -116,7 +116,7 @@ STUDY: dict[str, Rule] = {
     "study.max_seconds": or_null(positive()),
     "study.tuning_seeds": whole(1, 1000),
     "study.seeds": _SEEDS,
-    "study.sampler": one_of(*SAMPLERS),
+    "study.sampler": one_of(*sampler_names()),
     "study.search_seed": SEED,
     "study.pruning": or_null(Rule(mapping().fits, "as in {eta:3,rungs:3}")),
     "study.metric": one_of(*METRICS),

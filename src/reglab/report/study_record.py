@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reglab.report.records import legible_values
+from reglab.samplers import get_sampler
 from reglab.schema.metrics import guess_direction
-from reglab.schema.search_space import Choice, Dimension, Range, Value
+from reglab.schema.search_space import Dimension, dimension_from_json
 
 Job = Mapping[str, Any]
 
@@ -23,7 +24,7 @@ class StudyRecord:
         max_seconds: of training, that ends a tuning before; None: nothing does.
         tuning_seeds: runs of each trial.
         seeds: runs of each chosen trial, on other seeds.
-        sampler: ``quasi_random`` or ``tpe``.
+        sampler: name of a sampler.
         search_seed: of the sampler.
         pruning: ``{eta: 3, rungs: 3}``, None without.
         baseline: name of the strategy that others are compared with.
@@ -46,7 +47,7 @@ class StudyRecord:
     @property
     def exchangeable(self) -> bool:
         """Whether trials are exchangeable: their order is random and all were trained alike."""
-        return self.sampler == "quasi_random" and self.pruning is None
+        return not get_sampler(self.sampler).no_exchangeability and self.pruning is None
 
     def tuned(self, strategy: str) -> bool:
         """Whether there was anything to search."""
@@ -68,7 +69,7 @@ def parse_study_record(definition: Mapping[str, Any], jobs: Sequence[Job]) -> St
     definition, jobs = legible_values(definition), legible_values(jobs)
     select_by = tuple(definition["select_by"])
     return StudyRecord(
-        space={name: tuple(map(_dimension, told.values())) for name, told in definition["space"].items()},
+        space={name: tuple(map(dimension_from_json, told.values())) for name, told in definition["space"].items()},
         select_by=select_by,
         minimized=(guess_direction(select_by[0]) or definition["direction"]) == "min",
         trials=definition["trials"],
@@ -88,17 +89,6 @@ def tuning(job: Job) -> bool:
     return job.get("phase") == "tune"
 
 
-def parse_value(told: Any) -> Value:
-    """A value as JSON holds it, where infinity is text."""
-    return float(told) if told in ("inf", "-inf") else told
-
-
 def short(key: str) -> str:
     """``lr`` for ``optimizer.lr``, ``dropout.p`` for ``regularizer.dropout.p``."""
     return key.removeprefix("regularizer.").removeprefix("optimizer.")
-
-
-def _dimension(told: Mapping[str, Any]) -> Dimension:
-    if "options" in told:
-        return Choice(told["key"], tuple(told["options"]))
-    return Range(**{name: parse_value(value) for name, value in told.items()})  # type: ignore[arg-type]  # as asdict had it

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from reglab.report.records import Record, value
 from reglab.report.run_filter import Failure, failure_of
-from reglab.report.study_record import Job, StudyRecord, parse_value, tuning
-from reglab.schema.search_space import Value
+from reglab.report.study_record import Job, StudyRecord, tuning
+from reglab.schema.search_space import Value, value_from_json
 from reglab.wording import csv_text
 
 COLUMNS = ("task", "strategy", "trial", "rung", "values", "score", "seeds", "seconds", "status", "chosen")
@@ -120,7 +120,7 @@ def _trial(study: StudyRecord, jobs: Sequence[Job], known: Mapping[str, Record],
         strategy=jobs[0]["strategy"],
         number=jobs[0]["trial"],
         rung=rung,
-        values={key: parse_value(v) for key, v in jobs[0].get("values", {}).items()},
+        values={key: value_from_json(v) for key, v in jobs[0].get("values", {}).items()},
         score=sum(told) / len(told) if whole else None,
         test=sum(told_tests) / len(told_tests) if whole and len(told_tests) == len(last) else None,
         seeds=len(told),

@@ -12,7 +12,8 @@ from reglab.report.records import Record
 from reglab.report.study_record import StudyRecord, short
 from reglab.report.timing_caveats import disturbed
 from reglab.report.trials import Trial, trials
-from reglab.schema.search_space import OFF_SHARE, Choice, Dimension, Range, Value
+from reglab.samplers import get_sampler
+from reglab.schema.search_space import OFF_PROBABILITY, Choice, Dimension, Range, Value
 from reglab.wording import pluralize
 
 if TYPE_CHECKING:
@@ -89,20 +90,11 @@ def rules(study: StudyRecord) -> list[str]:
         + f"mean {study.select_by[0]} chose, of equals the first; the chosen trial was then run on "
         + f"{pluralize(len(study.seeds), 'fresh seed')} ({_span(study.seeds)}), and these alone are compared."
     ]
-    if study.sampler == "tpe":
-        told.append(
-            f"Search: tree-structured Parzen estimators (search seed {study.search_seed}), after five trials of the "
-            "sequence that all strategies share."
-        )
-    else:
-        told.append(
-            f"Search: quasi-random (search seed {study.search_seed}). A key has the same value in the same trial of "
-            "every strategy that holds it: trial 3 of none and of dropout have one learning rate."
-        )
+    told.append(get_sampler(study.sampler).describe(study.search_seed))
     if spaces := _spaces(study):
         told.append(f"Searched: {'; '.join(spaces)}.")
     if off:
-        told.append(f"A strength is off in {_share(OFF_SHARE)} of those points: tuning may leave a method out.")
+        told.append(f"A strength is off in {_share(OFF_PROBABILITY)} of those points: tuning may leave a method out.")
     told.append(
         "The learning rate is searched for every strategy."
         if rate

@@ -16,14 +16,12 @@ from reglab.config.source import Unknown, declared
 from reglab.execution.expand import Job
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError
-from reglab.schema.search_space import Dimension, Value, dimension
+from reglab.schema.search_space import Dimension, Values, parse_dimension
 from reglab.schema.suggest import did_you_mean
 from reglab.schema.text import format_value, quote_value
 from reglab.study.answerable import check_metric
 from reglab.study.definition import Study
 from reglab.study.shared import told_as_shared
-
-Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def _cell(study: Study, composer: Composer, task: int, common: tuple[str, ...], 
     epochs, read = int(config.trainer.max_epochs), _content(config.data.get("path"))
     cell = Cell(task, _about(config), acting(config), overrides, space, epochs, read)
     for number in (0.0, 1 - 2**-32):  # both ends: what the keys themselves may not be
-        cell.job(composer, {one.key: one.between(number) for one in space}, 0, strategy)
+        cell.job(composer, {one.key: one.quantile_when_on(number) for one in space}, 0, strategy)
     return cell
 
 
@@ -138,7 +136,7 @@ def _space(study: Study, config: DictConfig) -> Iterator[Dimension]:
     for key, spec in told.items():
         if spec is not None:
             off, whole = _declared(key, own)
-            yield dimension(key, spec, off=off, whole=whole, where=f"study.space.{key}")
+            yield parse_dimension(key, spec, off=off, whole=whole)
 
 
 def _declared(key: str, nodes: Mapping[Any, Any]) -> tuple[float | None, bool]:

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from reglab.config.keys import FIRST_TUNING_SEED, STUDY
-from reglab.report.study_record import parse_value
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.rules import Rule, apply, is_number, list_of, mapping, one_of, or_null, text, whole
+from reglab.schema.rules import Rule, apply, list_of, mapping, one_of, or_null, text, whole
+from reglab.schema.search_space import dimension_to_json, is_dimension_json
 from reglab.study.cells import Cell
 from reglab.study.definition import Study
 
@@ -34,7 +34,7 @@ _READ: dict[str, Rule] = {
 def declaration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     """All of the definition that moves its result, as JSON: what is searched comes from the composed configs."""
     told = {key: value for key, value in asdict(study).items() if key not in _MAY_GROW}
-    told["space"] = {cell.strategy: {one.key: asdict(one) for one in cell.space} for cell in cells}
+    told["space"] = {cell.strategy: {one.key: dimension_to_json(one) for one in cell.space} for cell in cells}
     if files := {cell.about: cell.content for cell in cells if cell.content}:
         told["files"] = files
     found: dict[str, Any] = json.loads(json.dumps(told, default=str).replace("Infinity", '"inf"'))
@@ -85,27 +85,7 @@ def read(store: "Store", parent: str) -> dict[str, Any] | None:
 
 
 def _is_space(strategy: object) -> bool:
-    return isinstance(strategy, Mapping) and all(map(_is_dimension, strategy.values()))
-
-
-def _is_dimension(told: object) -> bool:
-    if not isinstance(told, Mapping) or not isinstance(told.get("key"), str):
-        return False
-    if "options" in told:
-        return set(told) == {"key", "options"} and list_of(Rule(_is_single, ""), least=1).fits(told["options"])
-    ends = {"low": float, "high": float, "log": bool, "whole": bool, "step": float, "off": float}
-    numbers = (told.get(name) for name, kind in ends.items() if kind is float)
-    switches = (told.get(name, False) for name, kind in ends.items() if kind is bool)
-    return (
-        set(told) <= {"key", *ends}
-        and {"low", "high"} <= set(told)
-        and all(value is None or is_number(parse_value(value)) for value in numbers)
-        and all(isinstance(value, bool) for value in switches)
-    )
-
-
-def _is_single(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float)
+    return isinstance(strategy, Mapping) and all(map(is_dimension_json, strategy.values()))
 
 
 def keep(store: "Store", parent: str, study: Study, cells: Sequence[Cell]) -> None:

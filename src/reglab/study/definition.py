@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.explain import of_the_study
 from reglab.config.keys import FIRST_TUNING_SEED, STUDY, check_known, resolved
+from reglab.samplers import get_sampler
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import check_choice, guess_direction, validation_twins
 from reglab.schema.rules import apply, whole
@@ -70,7 +71,7 @@ class Study:
     @property
     def sequential(self) -> bool:
         """Whether a trial depends on the results of earlier ones."""
-        return self.sampler == "tpe" or self.max_seconds is not None
+        return get_sampler(self.sampler).sequential or self.max_seconds is not None
 
 
 def check_options(cfg: DictConfig) -> None:
@@ -234,6 +235,6 @@ def _pruning(told: Any, sampler: str) -> Pruning | None:
     if not isinstance(told, Mapping) or set(told) != {"eta", "rungs"}:
         raise ConfigError(Setting("study.pruning", told), "must be null, or as in {eta:3,rungs:3}")
     apply({"study.pruning.eta": whole(2, 1000), "study.pruning.rungs": whole(2, 20)}, {"study": {"pruning": told}})
-    if sampler != "quasi_random":
-        raise ConfigError(Setting("study.pruning", told), f"{sampler} learns from whole trials", "set it to null")
+    if reason := get_sampler(sampler).no_pruning:
+        raise ConfigError(Setting("study.pruning", told), reason, "set it to null")
     return Pruning(told["eta"], told["rungs"])

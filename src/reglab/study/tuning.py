@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from reglab.config.compose import Composer
 from reglab.execution.expand import Job
-from reglab.study.cells import Cell, Values
+from reglab.samplers import Observation, get_sampler
+from reglab.schema.search_space import Values
+from reglab.study.cells import Cell
 from reglab.study.definition import Study
-from reglab.study.search import quasi_random, tpe
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,10 @@ def tuning(study: Study, cell: Cell, composer: Composer, results: Results) -> Tu
 
 
 def _values(study: Study, cell: Cell, before: Sequence[Trial]) -> Values:
-    if study.sampler == "tpe":
-        name = f"{cell.about} {cell.strategy}"
-        told = [(trial.values, trial.score) for trial in before]
-        return tpe.values(study.search_seed, name, cell.space, told, minimized=study.minimized)
-    return quasi_random.values(study.search_seed, cell.space, len(before))
+    history = [Observation(trial.values, trial.score) for trial in before]
+    arm = f"{cell.about} {cell.strategy}"
+    sampler = get_sampler(study.sampler)
+    return sampler.propose(cell.space, history, seed=study.search_seed, arm=arm, minimize=study.minimized)
 
 
 def _spent(trials: Sequence[Trial], study: Study) -> bool:

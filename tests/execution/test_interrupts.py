@@ -8,8 +8,8 @@ import pytest
 
 from reglab.paths import PROJECT
 from tests.conftest import fresh_store
+from tests.execution.sweeps import TINY, children, parent, places, sweep
 from tests.processes import Process
-from tests.study.sweeps import TINY, children, parent, places, sweep
 
 SWEEP = ["regularizer=none,dropout", "seed=range(5)", "trainer.max_epochs=8"]
 

@@ -13,9 +13,9 @@ from reglab.schema.errors import ConfigError
 from reglab.tracking import queries
 from reglab.training import describe
 from tests.conftest import Compose
+from tests.execution.sweeps import children, store, sweep
 from tests.report.lab import Rec
 from tests.study.studies import cells_of, conduct
-from tests.study.sweeps import children, store, sweep
 
 pytestmark = pytest.mark.usefixtures("store_uri")  # a database: to make one takes seconds
 

@@ -8,7 +8,7 @@ from reglab.config.compose import Composer
 from reglab.execution.expand import Job, combinations, expand, parse
 from reglab.execution.plan import as_child, as_overrides, make_plan
 from reglab.schema.errors import ConfigError
-from tests.study.sweeps import composed
+from tests.execution.sweeps import composed
 
 
 def jobs(*arguments: str, params: dict[str, Any] | None = None) -> list[Job]:

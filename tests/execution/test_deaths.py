@@ -13,8 +13,8 @@ import pytest
 
 from reglab.paths import PROJECT
 from reglab.tracking import queries
+from tests.execution.sweeps import children, parent, places, store, sweep
 from tests.processes import Process
-from tests.study.sweeps import children, parent, places, store, sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.usefixtures("store_uri")]
 

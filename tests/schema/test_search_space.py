@@ -4,37 +4,37 @@ import math
 
 import pytest
 
-from reglab.schema.search_space import OFF_SHARE, Choice, Range
-from reglab.study.search.quasi_random import values
+from reglab.samplers.quasi_random import point
+from reglab.schema.search_space import OFF_PROBABILITY, Choice, Range
 
 LAST = 1 - 2**-32
 
 
 def test_a_plain_range_is_even() -> None:
     one = Range("k", 0.0, 2.0)
-    assert [one.at(place) for place in (0.0, 0.25, 0.5)] == [0.0, 0.5, 1.0]
-    assert one.at(LAST) == 2.0
+    assert [one.quantile(place) for place in (0.0, 0.25, 0.5)] == [0.0, 0.5, 1.0]
+    assert one.quantile(LAST) == 2.0
 
 
 def test_a_logarithmic_range_is_even_in_ratios() -> None:
     one = Range("k", 1e-4, 1e-2, log=True)
-    assert one.at(0.5) == pytest.approx(1e-3, rel=1e-12)
-    assert one.at(0.0) == 1e-4
-    assert one.at(LAST) == 1e-2
+    assert one.quantile(0.5) == pytest.approx(1e-3, rel=1e-12)
+    assert one.quantile(0.0) == 1e-4
+    assert one.quantile(LAST) == 1e-2
 
 
 def test_numbers_have_four_digits_and_stay_in_the_range() -> None:
     one = Range("k", 0.123449, 0.2)
-    assert one.at(0.3333) == 0.149
-    assert one.at(0.0) == 0.123449  # rounded it would lie below
+    assert one.quantile(0.3333) == 0.149
+    assert one.quantile(0.0) == 0.123449  # rounded it would lie below
 
 
 def test_an_eighth_of_the_points_are_off() -> None:
     one = Range("k", 1.0, 5.0, off=math.inf)
-    found = [one.at(i / 800) for i in range(800)]
-    assert found.count(math.inf) == 800 * OFF_SHARE == 100
-    assert one.at(OFF_SHARE) == 1.0
-    assert one.at(LAST) == 5.0
+    found = [one.quantile(i / 800) for i in range(800)]
+    assert found.count(math.inf) == 800 * OFF_PROBABILITY == 100
+    assert one.quantile(OFF_PROBABILITY) == 1.0
+    assert one.quantile(LAST) == 5.0
 
 
 @pytest.mark.parametrize(("one", "expected"), [
@@ -44,7 +44,7 @@ def test_an_eighth_of_the_points_are_off() -> None:
     (Choice("k", ("a", "b")), {"a": 500, "b": 500}),
 ])  # fmt: skip
 def test_grids_are_even(one: Range | Choice, expected: dict[object, int]) -> None:
-    found = [one.at((i + 0.5) / 1000) for i in range(1000)]
+    found = [one.quantile((i + 0.5) / 1000) for i in range(1000)]
     counted = {value: sum(f == pytest.approx(value) if isinstance(value, float) else f == value for f in found)
                for value in expected}  # fmt: skip
     assert all(abs(counted[value] - count) <= 1 for value, count in expected.items()), counted
@@ -52,7 +52,7 @@ def test_grids_are_even(one: Range | Choice, expected: dict[object, int]) -> Non
 
 
 def test_whole_numbers_are_whole() -> None:
-    assert isinstance(Range("k", 2, 5, whole=True).at(0.4), int)
+    assert isinstance(Range("k", 2, 5, whole=True).quantile(0.4), int)
 
 
 def test_the_edge_is_the_outer_twentieth() -> None:
@@ -66,5 +66,5 @@ def test_the_edge_is_the_outer_twentieth() -> None:
 def test_spaces_that_share_a_key_share_its_values() -> None:
     rate, p, strength = Range("optimizer.lr", 1e-4, 1e-2, log=True), Range("p", 0, 0.8), Range("s", 1e-6, 1, log=True)
     for index in range(20):
-        both = values(0, (rate, p, strength), index)
-        assert both == {**values(0, (rate, p), index), **values(0, (rate, strength), index)}
+        both = point(0, (rate, p, strength), index)
+        assert both == {**point(0, (rate, p), index), **point(0, (rate, strength), index)}

@@ -17,8 +17,8 @@ from reglab.paths import PROJECT
 from reglab.schema.errors import InProgress
 from reglab.tracking import queries
 from reglab.training.run import run
+from tests.execution.sweeps import TINY, children, parent, places, store, sweep
 from tests.processes import Process
-from tests.study.sweeps import TINY, children, parent, places, store, sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 Start = Callable[..., Process]

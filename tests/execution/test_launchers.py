@@ -11,7 +11,7 @@ from reglab.config.compose import Composer
 from reglab.config.identity import config_hash
 from reglab.execution.attempt import Outcome, Place
 from reglab.execution.launchers import Launch
-from tests.study.sweeps import children, composed, places
+from tests.execution.sweeps import children, composed, places
 
 RUN = ["data=digits", "model=residual_cnn", "trainer.max_epochs=1", "data.train_size=50", "tracking.weights=none"]
 HALF = 2048  # the other half is for what joblib puts around it

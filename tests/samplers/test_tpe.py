@@ -1,40 +1,47 @@
 """Tree-structured Parzen estimators: a pure function of earlier trials, and better than chance."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 
-from reglab.schema.search_space import Choice, Range, Value
-from reglab.study.search import quasi_random, tpe
+from reglab.samplers.base import Observation
+from reglab.samplers.quasi_random import point
+from reglab.samplers.tpe import STARTUP_TRIALS, TPE
+from reglab.schema.search_space import Choice, Range, Values
 
 SPACE = (Range("lr", 1e-5, 1e-1, log=True), Range("p", 0.0, 0.9, off=0.0), Choice("kind", ("a", "b")),
          Range("k", 1, 9, whole=True))  # fmt: skip
 
 
-def loss(values: dict[str, Value]) -> float:
+def loss(values: Values) -> float:
     return (
         (math.log10(float(values["lr"] or 0)) + 3) ** 2 + (float(values["p"] or 0) - 0.4) ** 2 + (values["kind"] == "b")
     )
 
 
-def search(seed: int, trials: int, minimized: bool = True) -> list[tuple[dict[str, Value], float | None]]:
-    told: list[tuple[dict[str, Value], float | None]] = []
+def propose(history: Sequence[Observation], seed: int, arm: str = "arm", minimize: bool = True) -> Values:
+    return TPE().propose(SPACE, history, seed=seed, arm=arm, minimize=minimize)
+
+
+def search(seed: int, trials: int, minimized: bool = True) -> list[Observation]:
+    told: list[Observation] = []
     for _ in range(trials):
-        asked = tpe.values(seed, "cell", SPACE, told, minimized=minimized)
-        told.append((asked, loss(asked) if minimized else -loss(asked)))
+        asked = propose(told, seed, minimize=minimized)
+        told.append(Observation(asked, loss(asked) if minimized else -loss(asked)))
     return told
 
 
 def test_it_goes_on_from_tracked_trials_as_if_it_had_never_stopped() -> None:
     whole = search(0, 12)
-    assert tpe.values(0, "cell", SPACE, whole[:9], minimized=True) == whole[9][0]
-    assert tpe.values(1, "cell", SPACE, whole[:9], minimized=True) != whole[9][0]
-    assert tpe.values(0, "other", SPACE, whole[:9], minimized=True) != whole[9][0]
+    assert propose(whole[:9], 0) == whole[9][0]
+    assert propose(whole[:9], 1) != whole[9][0]
+    assert propose(whole[:9], 0, "other") != whole[9][0]
 
 
 def test_the_first_trials_are_those_of_the_shared_sequence() -> None:
-    first = [values for values, _ in search(0, tpe.STARTUP)]
-    assert first == [quasi_random.values(0, SPACE, index) for index in range(tpe.STARTUP)]
+    first = [values for values, _ in search(0, STARTUP_TRIALS)]
+    assert first == [point(0, SPACE, index) for index in range(STARTUP_TRIALS)]
 
 
 @pytest.mark.parametrize("minimized", [True, False])
@@ -43,15 +50,15 @@ def test_it_finds_better_points_than_the_sequence(minimized: bool) -> None:
         return min(loss(values) for values, _ in search(seed, 24, minimized))
 
     def by_chance(seed: int) -> float:
-        return min(loss(quasi_random.values(seed, SPACE, index)) for index in range(24))
+        return min(loss(point(seed, SPACE, index)) for index in range(24))
 
     seeds = range(6)
     assert sum(map(best, seeds)) < 0.7 * sum(map(by_chance, seeds))
 
 
 def test_values_stay_in_their_ranges_and_failed_trials_do_no_harm() -> None:
-    told = [(values, None if i % 3 == 0 else score) for i, (values, score) in enumerate(search(3, 10))]
-    asked = tpe.values(3, "cell", SPACE, told, minimized=True)
+    told = [Observation(values, None if i % 3 == 0 else score) for i, (values, score) in enumerate(search(3, 10))]
+    asked = propose(told, 3)
     assert 1e-5 <= float(asked["lr"] or 0) <= 1e-1
     assert 0.0 <= float(asked["p"] or 0) <= 0.9
     assert asked["kind"] in ("a", "b")

@@ -19,8 +19,8 @@ from reglab.tracking import parent, queries
 from reglab.tracking import store as stores
 from reglab.tracking.store import Store, open_store
 from tests.conftest import fresh_store
+from tests.execution.sweeps import children, store
 from tests.study.studies import board, conduct
-from tests.study.sweeps import children, store
 from tests.tracking.servers import end, free_port, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

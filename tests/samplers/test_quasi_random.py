@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from reglab.study.search.sequence import place
+from reglab.samplers.quasi_random import uniform
 
 KEYS = ("optimizer.lr", "regularizer.dropout.p", "regularizer.l2.strength")
 
@@ -12,24 +12,24 @@ KEYS = ("optimizer.lr", "regularizer.dropout.p", "regularizer.l2.strength")
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("count", [2**k for k in range(10)])
 def test_the_first_numbers_fall_one_into_each_part(key: str, count: int) -> None:
-    parts = sorted(int(place(7, key, index) * count) for index in range(count))
+    parts = sorted(int(uniform(7, key, index) * count) for index in range(count))
     assert parts == list(range(count))
 
 
 def test_numbers_stay_what_they_are() -> None:
     """Trials that are tracked must be found again by every later version."""
-    told = [place(0, "optimizer.lr", index) for index in range(4)]
+    told = [uniform(0, "optimizer.lr", index) for index in range(4)]
     assert told == [0.5622175238095224, 0.16195917886216193, 0.4069602938252501, 0.9944782460806891]
 
 
 def test_keys_and_seeds_have_sequences_of_their_own() -> None:
-    numbers = {tuple(place(seed, key, i) for i in range(8)) for seed in (0, 1) for key in KEYS}
+    numbers = {tuple(uniform(seed, key, i) for i in range(8)) for seed in (0, 1) for key in KEYS}
     assert len(numbers) == 6
 
 
 def test_several_keys_together_are_spread_far_better_than_at_random() -> None:
     def of_search(seed: int) -> float:
-        return qmc.discrepancy(np.array([[place(seed, key, i) for key in KEYS[:2]] for i in range(16)]))
+        return qmc.discrepancy(np.array([[uniform(seed, key, i) for key in KEYS[:2]] for i in range(16)]))
 
     def at_random(seed: int) -> float:
         return qmc.discrepancy(np.random.default_rng(seed).random((16, 2)))
@@ -39,5 +39,5 @@ def test_several_keys_together_are_spread_far_better_than_at_random() -> None:
 
 
 def test_keys_are_not_correlated() -> None:
-    one, other = ([place(3, key, i) for i in range(1024)] for key in KEYS[:2])
+    one, other = ([uniform(3, key, i) for i in range(1024)] for key in KEYS[:2])
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.1  # three standard errors of 1024 independent pairs

@@ -6,8 +6,8 @@ import pytest
 
 from reglab.report.run_filter import filter_runs
 from reglab.tracking import parent
+from tests.execution.sweeps import children, store, sweep
 from tests.project_copy import copied, shell
-from tests.study.sweeps import children, store, sweep
 
 NET = """
 from torch import nn
