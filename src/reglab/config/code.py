@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from reglab import own_code
 from reglab.config.source import Unknown, declared, home
 
-AREAS = ("data", "models", "regularizers", "tasks", "training", "seeding")
+AREAS = ("compat", "data", "models", "regularizers", "tasks", "training", "seeding")
 """Packages and modules of reglab whose code determines results. Not configs, tracking, studies and reports."""
 CORE = "reglab.training.run"
 """The training core is this module and all that it imports within `AREAS`."""

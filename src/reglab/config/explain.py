@@ -231,6 +231,7 @@ def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
     for key in node:
         path = f"{prefix}{key!s}"
         yield path
-        inner = node._get_node(key)
-        if isinstance(inner, DictConfig) and not inner._is_none() and not inner._is_missing():
+        if OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key):  # type: ignore[arg-type]
+            continue
+        if isinstance(inner := node.get(key), DictConfig):
             yield from _leaves(inner, f"{path}.")

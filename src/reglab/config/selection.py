@@ -48,8 +48,7 @@ def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
 
 def _is_section(nodes: DictConfig, name: Any) -> bool:
     """Whether it is a section, without resolving interpolations."""
-    node = nodes._get_node(name)
-    return isinstance(node, DictConfig) and not node._is_interpolation() and not node._is_none()
+    return not OmegaConf.is_interpolation(nodes, name) and isinstance(nodes.get(name), DictConfig)
 
 
 def opened(override: str) -> str:

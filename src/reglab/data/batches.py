@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from reglab.compat.torch import version
 from reglab.schema.errors import ConfigError
 from reglab.seeding import mix
 
@@ -46,7 +47,7 @@ class Batches:
 
     def _changes(self) -> tuple[int, int]:
         """Torch's counts of changes in place; those of a batch that was not copied count here."""
-        return self.inputs._version, self.targets._version
+        return version(self.inputs), version(self.targets)
 
     def _check(self) -> None:
         if self._changes() != self._versions:

@@ -127,7 +127,7 @@ def _save_decoder(folder: Path, uri: str | None, made: Origin) -> None:
     model: Any = found.model
     merge_adapters(model, f"run_id={record.run_id}")
     model.config.use_cache = True
-    model.name_or_path = model.config._name_or_path = ""  # a folder here, which MLflow would look for on a hub
+    model.name_or_path = model.config.name_or_path = ""  # a folder here, which MLflow would look for on a hub
     end = found.vocabulary.id_to_token(found.end)
     # An empty prompt is the end of the text before, and any other is taken as it is, as in generation of our own.
     ends = {"bos_token_id": found.end, "eos_token_id": found.end, "pad_token_id": found.end}

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
 
+from reglab.compat.torch import DropoutNd
 from reglab.training.modes import in_mode
 
 
@@ -38,7 +38,7 @@ def dropout_on(model: nn.Module, places: Iterable[str]) -> Iterator[list[str]]:
 def _drops(module: nn.Module) -> bool:
     if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
         return bool(module.dropout)
-    return isinstance(module, _DropoutNd)
+    return isinstance(module, DropoutNd)
 
 
 @contextmanager

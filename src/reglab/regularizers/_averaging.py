@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from reglab.compat.torch import lerp_
 from reglab.regularizers._norms import recompute_statistics, running_statistics
 from reglab.regularizers._wrapper import Updates
 from reglab.regularizers.base import Regularizer
@@ -98,7 +99,7 @@ class Averaging(pl.Callback):
             return
         self.steps += 1
         if self.average:
-            torch._foreach_lerp_(self.average, self._weights, share)
+            lerp_(self.average, self._weights, share)
         else:
             self.average = [own.detach().clone() for own in self._weights]
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from reglab.compat.torch import parameter_dict
+
 _ATTENTION = ("Attention",)
 _FEED_FORWARD = ("MLP", "FeedForward", "FFN")
 
@@ -51,5 +53,5 @@ def _outermost(model: nn.Module, endings: tuple[str, ...]) -> dict[str, nn.Modul
 
 
 def _has_matrix(layer: nn.Module) -> bool:
-    weight = layer._parameters.get("weight")
+    weight = parameter_dict(layer).get("weight")
     return weight is not None and weight.ndim == 2

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reglab.compat.torch import unscales_gradients
 from reglab.regularizers._wrapper import BeforeUpdate, Updates, Wrapper
 from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
@@ -52,7 +53,7 @@ class Dispatch:
                 f"takes several passes a step, and so does not fit {names}",
                 "choose another",
             )
-        if optimizer is plain and getattr(plain, "_step_supports_amp_scaling", False):
+        if optimizer is plain and unscales_gradients(plain):
             return Wrapper(plain)  # a GradScaler would leave gradients scaled, and infinite ones to the update itself
         return optimizer
 

@@ -1,15 +1,14 @@
 """Forward hooks that a method hangs on a model's layers, and what it may hang them on."""
 
 from collections.abc import Callable, Iterable
-from inspect import isfunction, ismethod
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.rnn import PackedSequence
 
+from reglab.compat import torch as private
 from reglab.regularizers.base import NORMALIZATIONS
 from reglab.schema.errors import ConfigError
 
@@ -46,7 +45,7 @@ def hooks_of(model: nn.Module) -> list[Hook]:
     return [
         Hook(name, hooks, key)
         for name, part in model.named_modules()
-        for hooks in (part._forward_pre_hooks, part._forward_hooks)
+        for hooks in private.forward_hooks(part)
         for key in hooks
     ]
 
@@ -56,21 +55,13 @@ def attached(regularizer: Any, model: nn.Module) -> list[str]:
     known = {hook.key for hook in hooks_of(model)}
     names: list[str] = regularizer.attach(model)
     regularizer.hooks = [hook for hook in hooks_of(model) if hook.key not in known]
-    torch._dynamo.reset()  # modules and functions that were compiled before would go on without the new hooks
+    torch.compiler.reset()  # modules and functions that were compiled before would go on without the new hooks
     return names
 
 
 def is_compiled(model: nn.Module) -> bool:
     """Return whether ``torch.compile`` was applied to a module of the model or to a method of one."""
-
-    def applied(part: nn.Module) -> bool:
-        if isinstance(part, torch._dynamo.OptimizedModule) or part._compiled_call_impl is not None:
-            return True
-        classes = (kind for kind in type(part).__mro__ if issubclass(kind, nn.Module) and kind is not nn.Module)
-        members = (member for holder in (part, *classes) for member in vars(holder).values())
-        return any(hasattr(m, "_torchdynamo_orig_callable") for m in members if isfunction(m) or ismethod(m))
-
-    return any(applied(part) for part in model.modules())
+    return any(private.is_compiled(part) for part in model.modules())
 
 
 def moved(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..., Tensor]) -> list[Any]:
@@ -167,7 +158,7 @@ def map_activations(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
     hidden, before = hidden_activations(model), None
     found: dict[str, tuple[nn.Module, nn.Module]] = {}
     for name, layer in model.named_modules():
-        if isinstance(layer, _ConvNd):
+        if isinstance(layer, private.ConvNd):
             before = layer
         elif _has_weights(layer):
             before = None
@@ -178,5 +169,5 @@ def map_activations(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
 
 def _has_weights(layer: nn.Module) -> bool:
     """Return a layer's weights without gains and biases; those of a parametrization belong to the layer around it."""
-    weights = (weight for weight in layer._parameters.values() if weight is not None)
+    weights = (weight for weight in private.parameter_dict(layer).values() if weight is not None)
     return not isinstance(layer, (*NORMALIZATIONS, ParametrizationList)) and any(weight.ndim > 1 for weight in weights)

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.parametrize import ParametrizationList
 
+from reglab.compat.torch import ConvNd, ConvTransposeNd
 from reglab.regularizers.base import Penalized, Regularizer, Weights, penalized, weights_of
 from reglab.schema.errors import ConfigError, Setting
 
@@ -101,9 +101,9 @@ def _known(layer: nn.Module) -> dict[str, Layout]:
             return {"weight": ROWS}
         case nn.Embedding() | nn.EmbeddingBag():  # a row is the vector of a token, as for their own max_norm
             return {"weight": ROWS}
-        case _ConvTransposeNd():  # (in channels, out channels / groups, ...)
+        case ConvTransposeNd():  # (in channels, out channels / groups, ...)
             return {"weight": Layout(1, layer.groups, joint=True)}
-        case _ConvNd():  # (out channels, in channels / groups, ...)
+        case ConvNd():  # (out channels, in channels / groups, ...)
             return {"weight": Layout(0, layer.groups, joint=True)}
         case nn.MultiheadAttention():
             return {

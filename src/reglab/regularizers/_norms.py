@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+
+from reglab.compat.torch import NormBase
 
 
-def batch_norms(model: nn.Module) -> list[_NormBase]:
+def batch_norms(model: nn.Module) -> list[NormBase]:
     """The normalizations that keep running statistics."""
-    return [norm for norm in model.modules() if isinstance(norm, _NormBase) and norm.running_mean is not None]
+    return [norm for norm in model.modules() if isinstance(norm, NormBase) and norm.running_mean is not None]
 
 
 def running_statistics(model: nn.Module) -> list[Tensor]:
@@ -21,7 +22,7 @@ def running_statistics(model: nn.Module) -> list[Tensor]:
 
 
 @contextmanager
-def kept_statistics(norms: Iterable[_NormBase]) -> Iterator[None]:
+def kept_statistics(norms: Iterable[NormBase]) -> Iterator[None]:
     """Training passes in here normalize by the batch as ever and leave running statistics and counts as they are."""
     tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
     for norm in tracking:

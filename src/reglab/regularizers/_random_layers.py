@@ -1,7 +1,8 @@
 """Layers of a model that draw random numbers in training."""
 
 from torch import nn
-from torch.nn.modules.dropout import _DropoutNd
+
+from reglab.compat.torch import DropoutNd
 
 
 def random_layers(model: nn.Module) -> dict[str, str]:
@@ -19,7 +20,7 @@ def _drawn(module: nn.Module) -> str:
     if isinstance(module, nn.RReLU):
         return "random slopes"
     kind = type(module).__name__.lower()
-    if isinstance(module, _DropoutNd) or "drop" in kind or "stochastic" in kind:
+    if isinstance(module, DropoutNd) or "drop" in kind or "stochastic" in kind:
         p = getattr(module, "p", getattr(module, "drop_prob", None))
         if p is not None:
             return f"p={p:g}" if p > 0 else ""

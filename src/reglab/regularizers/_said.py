@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from reglab.compat.torch import version as version_of
 from reglab.regularizers._hooks import values_of
 from reglab.schema.errors import ConfigError, Setting
 
@@ -68,7 +69,7 @@ class Said:
             ConfigError: one was changed in place, and in earlier passes it was not.
         """
         kept, self._kept = self._kept, []
-        changed = {layer for layer, _, original, version in kept if original._version != version}
+        changed = {layer for layer, _, original, version in kept if version_of(original) != version}
         for layer, values, original, _ in kept:
             if layer in changed and values is original:
                 raise ConfigError(
@@ -98,7 +99,7 @@ class Said:
         if _trains(layer):
             original = values_of(output, self._names[layer])
             values = original if layer in self._uncopied else original.clone()
-            self._kept.append(_Kept(layer, values, original, original._version))
+            self._kept.append(_Kept(layer, values, original, version_of(original)))
         elif self._trains and layer.training:
             raise ConfigError(
                 Setting("regularizer", self._name),

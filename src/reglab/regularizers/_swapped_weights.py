@@ -9,6 +9,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from reglab.compat.torch import after_backward, forward_hooks, parameter_dict
 from reglab.regularizers.base import penalized, weights_of
 from reglab.schema.errors import ConfigError, Setting
 
@@ -65,11 +66,10 @@ class WeightSwap:
         _end_backward()  # where one was interrupted, or calls the model once more
         changed: dict[int, Any] = {id(weight): self._change(weight) for weight in penalized(model).values()}
         for layer in model.modules():
-            for name, weight in layer._parameters.items():
+            for name, weight in parameter_dict(layer).items():
                 if id(weight) in changed:
                     self._own.append((layer, name, weight))
-                    # Past nn.Module.__setattr__, which takes nothing but an nn.Parameter here.
-                    layer._parameters[name] = changed[id(weight)]
+                    parameter_dict(layer)[name] = changed[id(weight)]
 
     def _put_back(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
         if not self._own:
@@ -78,8 +78,8 @@ class WeightSwap:
         # From the end, so that what Ctrl-C left in the middle of a pass is undone by the next one.
         while self._own:
             layer, name, weight = self._own.pop()
-            changed.append(_Change(layer, name, weight, layer._parameters[name]))
-            layer._parameters[name] = weight
+            changed.append(_Change(layer, name, weight, parameter_dict(layer)[name]))
+            parameter_dict(layer)[name] = weight
         if torch.compiler.is_compiling():  # a compiled backward pass reads what it needs from its own graph
             return
         for output in _differentiable(outputs):
@@ -90,7 +90,7 @@ def _gives_weight(layer: nn.Module, name: str) -> bool:
     """Whether a layer computes its weight from this parameter, by a parametrization or by their older hooks."""
     if isinstance(layer, ParametrizationList):
         return True
-    older = [hook for hook in layer._forward_pre_hooks.values() if isinstance(hook, WeightNorm | SpectralNorm)]
+    older = [hook for hook in forward_hooks(layer)[0].values() if isinstance(hook, WeightNorm | SpectralNorm)]
     return any(name.startswith(f"{hook.name}_") for hook in older)
 
 
@@ -114,21 +114,18 @@ def _put_in_place(changed: list[_Change]) -> None:
     """
     for change in changed:
         key = (id(change.layer), change.name)
-        parameter, now = _in_backward.get(key, (change.layer._parameters[change.name], None))
+        parameter, now = _in_backward.get(key, (parameter_dict(change.layer)[change.name], None))
         if now is not None and now.before is change.after:
             continue  # another swap changed the same pass's weight further
         _in_backward[key] = (parameter, change)
-        change.layer._parameters[change.name] = change.after
-    engine: Any = (
-        torch.autograd.Variable._execution_engine
-    )  # as DistributedDataParallel does it; there is no public way
-    engine.queue_callback(_end_backward)
+        parameter_dict(change.layer)[change.name] = change.after
+    after_backward(_end_backward)
 
 
 def _end_backward() -> None:
     while _in_backward:
         parameter, change = _in_backward.popitem()[1]
-        change.layer._parameters[change.name] = parameter
+        parameter_dict(change.layer)[change.name] = parameter
 
 
 def _differentiable(outputs: Any) -> Iterator[Tensor]:

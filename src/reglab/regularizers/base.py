@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.compat.torch import NormBase, parameter_dict
 from reglab.schema.errors import ConfigError, Setting
 
 Batch = tuple[Tensor, Tensor]
@@ -20,7 +21,7 @@ ABOVE_0 = 2.2250738585072014e-308
 BELOW_1 = 0.9999999999999999
 
 NORMALIZATIONS = (
-    nn.modules.batchnorm._NormBase,
+    NormBase,
     nn.LayerNorm,
     nn.GroupNorm,
     nn.RMSNorm,
@@ -43,7 +44,7 @@ def weights_of(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor]]
     for prefix, module in model.named_modules():
         if isinstance(module, NORMALIZATIONS):
             continue
-        for name, weight in module._parameters.items():
+        for name, weight in parameter_dict(module).items():
             if weight is not None and weight.ndim > 1 and "bias" not in name:
                 yield prefix, module, name, weight
 

@@ -4,10 +4,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from reglab.compat.torch import NormBase
 from reglab.config.fitting import one_batch_a_step
 from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import SECOND_PASS
@@ -50,7 +50,7 @@ class SAM(Regularizer):
 
     def __init__(self, rho: float) -> None:
         super().__init__(rho=rho)
-        self._norms: list[_NormBase] = []
+        self._norms: list[NormBase] = []
 
     def attach(self, model: nn.Module) -> list[str]:
         self._norms = batch_norms(model)
@@ -72,7 +72,7 @@ class SharpnessAware(Wrapper):
         ConfigError: from `step`, where the closure cannot be called twice for the gradient of one batch.
     """
 
-    def __init__(self, base: Optimizer, method: SAM, norms: list[_NormBase]) -> None:
+    def __init__(self, base: Optimizer, method: SAM, norms: list[NormBase]) -> None:
         super().__init__(base)
         self._method = method
         self._norms = norms

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from reglab.compat.mlflow import session_maker
 from reglab.report.records import Histories, History
 from reglab.tracking import queries
 from reglab.tracking.client import repeated
@@ -21,8 +22,7 @@ def history_reader(client: "MlflowClient") -> Histories:
     Of a database only the columns that are needed are read: MLflow's own question for many runs makes three objects of
     each value.
     """
-    store = getattr(getattr(client, "_tracking_client", None), "store", None)
-    session_maker = getattr(store, "ManagedSessionMaker", None)  # of MLflow's database stores
+    sessions = session_maker(client)
 
     def one_by_one(run_ids: Sequence[str], metrics: Sequence[str]) -> dict[str, dict[str, History]]:
         from concurrent.futures import ThreadPoolExecutor
@@ -35,12 +35,12 @@ def history_reader(client: "MlflowClient") -> Histories:
         from mlflow.store.tracking.dbmodels.models import SqlMetric as Logged
         from sqlalchemy import func
 
-        assert session_maker is not None
+        assert sessions is not None
         columns = (Logged.key, Logged.run_uuid, Logged.timestamp, Logged.step, Logged.value, Logged.is_nan)
         # Written so, sqlite looks the runs up, and does not go through what all runs logged under these keys.
         wanted = func.coalesce(Logged.key, "").in_(metrics)
         found: dict[str, dict[str, dict[int, float]]] = {name: {run_id: {} for run_id in run_ids} for name in metrics}
-        with session_maker() as session:
+        with sessions() as session:
             for start in range(0, len(run_ids), _AT_ONCE):
                 some = run_ids[start : start + _AT_ONCE]
                 asked = session.query(*columns).filter(wanted, Logged.run_uuid.in_(some))
@@ -48,4 +48,4 @@ def history_reader(client: "MlflowClient") -> Histories:
                     found[name][run_id][step] = math.nan if is_nan else value  # of a step the later value
         return {name: {run_id: sorted(told.items()) for run_id, told in of.items()} for name, of in found.items()}
 
-    return one_by_one if session_maker is None else lambda run_ids, metrics: repeated(client, at_once, run_ids, metrics)
+    return one_by_one if sessions is None else lambda run_ids, metrics: repeated(client, at_once, run_ids, metrics)

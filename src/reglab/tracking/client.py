@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.utils import rest_utils
 from requests import Response, TooManyRedirects
 from sqlalchemy.exc import DatabaseError, OperationalError
-from urllib3 import HTTPResponse
 
+from reglab.compat.mlflow import add_response_hook
+from reglab.compat.requests import close_instead_of_draining, set_content
 from reglab.deadlines import ANNOUNCE_S, Overdue, waiting
 from reglab.schema.errors import StoreLost
 from reglab.tracking.uri import Place, unusable
@@ -42,15 +42,11 @@ def _read(response: Response, *_args: Any, stream: bool = False, **_kwargs: Any)
         if size > LARGEST_ANSWER:
             response.close()
             raise LargeAnswer(f"the server sends more than {LARGEST_ANSWER / 2**20:.0f} MiB in one response")
-    response._content = b"".join(chunks)  # where `content` keeps what it has read
+    set_content(response, b"".join(chunks))
 
 
-# MLflow has no setting for its sessions; tests fail where its requests no longer go through this function.
-rest_utils._get_http_response_with_retries = functools.partial(
-    rest_utils._get_http_response_with_retries, hooks={"response": _read}
-)
-# Before it retries, urllib3 reads the body of an error response whole, to use the connection again.
-HTTPResponse.drain_conn = HTTPResponse.close  # type: ignore[method-assign]
+add_response_hook(_read)
+close_instead_of_draining()
 
 
 def client_of(place: Place, tracking_uri: str | None = None) -> MlflowClient:

@@ -1,8 +1,4 @@
-"""Connections to a database for MLflow: they fail at once, wait for seconds, and can be read-only.
-
-MLflow's own start tries to connect ten times, which takes 105 s. It looks for connections of its store in
-``_engine_map`` first; tests fail where a version of MLflow no longer does.
-"""
+"""Connections to a database for MLflow: they fail at once, wait for seconds, and can be read-only."""
 
 import os
 import shutil
@@ -15,6 +11,7 @@ from urllib.parse import quote
 from sqlalchemy import event, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from reglab.compat import mlflow
 from reglab.deadlines import waiting
 from reglab.tracking.uri import Place
 
@@ -36,14 +33,12 @@ def connect(place: Place, *, writes: bool = True) -> str:
         SQLAlchemyError: it does not answer, is no database, or refuses.
     """
     from mlflow.store.db.utils import create_sqlalchemy_engine
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     path = place.database
     read_only = path is not None and not writes
     uri = _other_name(place.uri) if read_only else place.uri
-    with SqlAlchemyStore._engine_map_lock:
-        if uri in SqlAlchemyStore._engine_map:
-            return uri
+    if mlflow.engine(uri) is not None:
+        return uri
     engine = create_sqlalchemy_engine(uri)
     if path is not None:
         event.listen(engine, "before_cursor_execute", _short_waits, retval=True)
@@ -57,16 +52,13 @@ def connect(place: Place, *, writes: bool = True) -> str:
     except SQLAlchemyError:
         engine.dispose()
         raise
-    with SqlAlchemyStore._engine_map_lock:
-        SqlAlchemyStore._engine_map.setdefault(uri, engine)
+    mlflow.set_engine(uri, engine)
     return uri
 
 
 def has_tables(uri: str) -> bool:
     """Whether the database of a URI returned by `connect` has MLflow's tables."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    return inspect(SqlAlchemyStore._engine_map[uri]).has_table("experiments")
+    return inspect(mlflow.engine(uri)).has_table("experiments")
 
 
 def _other_name(uri: str) -> str:

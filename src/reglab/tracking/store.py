@@ -182,7 +182,7 @@ def _make(path: Path, artifact_root: str) -> None:
         draft = folder / path.name
         _write_ahead(draft)
         store = SqlAlchemyStore(f"sqlite:///{str(draft).replace('%', '%25').replace('?', '%3F')}", artifact_root)
-        store._dispose_engine()  # the last connection takes the log into the file
+        store.engine.dispose()  # the last connection takes the log into the file
         os.replace(draft, path)
 
 

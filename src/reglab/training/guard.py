@@ -324,12 +324,12 @@ def _muted(regularizer: Regularizer) -> Iterator[None]:
     try:
         own.update(quiet)
         with _each_hook([regularizer], lambda hook, act: lambda *inputs, **options: None):
-            torch._dynamo.reset()  # compiled modules and functions do not look at hooks again
+            torch.compiler.reset()  # compiled modules and functions do not look at hooks again
             yield
     finally:
         for hook in quiet:
             own.pop(hook, None)
-        torch._dynamo.reset()
+        torch.compiler.reset()
 
 
 @contextmanager

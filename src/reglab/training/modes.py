@@ -4,7 +4,8 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
+
+from reglab.compat.torch import NormBase
 
 
 @contextmanager
@@ -68,9 +69,9 @@ def parts_in_eval(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def _frozen_on_purpose(model: nn.Module, trained: set[nn.Parameter]) -> Iterator[nn.Module]:
     for name, part in parts_in_eval(model):
-        alone = isinstance(part, _NormBase) or trained.isdisjoint(part.parameters())
+        alone = isinstance(part, NormBase) or trained.isdisjoint(part.parameters())
         if name and alone:  # not the model itself: that is how loaded ones come
             yield part
         else:
-            norms = (m for m in part.modules() if isinstance(m, _NormBase) and not m.training)
+            norms = (m for m in part.modules() if isinstance(m, NormBase) and not m.training)
             yield from (norm for norm in norms if norm.weight is not None and trained.isdisjoint(norm.parameters()))

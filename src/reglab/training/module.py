@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from reglab.compat.lightning import HOOK_NAME, load_loader_states
 from reglab.regularizers._dispatch import Dispatch, effective_rates
 from reglab.schema.errors import Diverged
 from reglab.seeding import drawn_outside_torch, mix, seed_outside_torch
@@ -63,7 +64,7 @@ class Module(pl.LightningModule):
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning sets this string some 50 times a step, and nn.Module.__setattr__ would cost 7 % of a small one.
-        if name == "_current_fx_name":
+        if name == HOOK_NAME:
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
@@ -93,7 +94,7 @@ class Module(pl.LightningModule):
 
         Without a scheduler it is there already, and nothing is left to load.
         """
-        self.trainer.fit_loop._load_combined_loader_states()
+        load_loader_states(self.trainer)
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimizer with what regularizers put around it."""

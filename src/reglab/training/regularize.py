@@ -9,6 +9,8 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from reglab.compat import lightning
+from reglab.compat.torch import forward_hooks
 from reglab.config.fitting import in_conflict
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import attached, is_compiled
@@ -258,7 +260,7 @@ class Regularize(pl.Callback):
         self._ran: dict[str, bool] = {}
         self._asleep: set[str] = set()  # names of regularizers for which a warning was given
         self._awake: set[str] = set()  # and those that act in evaluation
-        if is_compiled(pl_module) or getattr(pl_module, "_compiler_ctx", None):  # hooks would be compiled with it
+        if is_compiled(pl_module) or lightning.is_compiled(pl_module):  # hooks would be compiled with it
             return
 
         def note(place: str) -> Callable[[nn.Module, Any], None]:
@@ -412,6 +414,6 @@ def _hooks_of(model: nn.Module, *, itself: bool = False) -> _Hooks:
     """Every forward hook of the model itself, or of its parts too: the dictionary that holds it, and its key there."""
     found = []
     for part in [model] if itself else model.modules():
-        for hooks in (part._forward_hooks, part._forward_pre_hooks):
+        for hooks in forward_hooks(part):
             found += [(hooks, key) for key in hooks]
     return found

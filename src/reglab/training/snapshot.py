@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from reglab.compat.torch import buffer_dict, parameter_dict
+
 
 class Snapshot:
     """The state of modules, restored before each step and at the end.
@@ -21,14 +23,9 @@ class Snapshot:
 
     def __init__(self, state: Sequence[nn.Module]) -> None:
         modules = list(dict.fromkeys(module for whole in state for module in whole.modules()))
-        parameters = [p for module in modules for p in module._parameters.values() if p is not None and not is_lazy(p)]
+        parameters = [p for module in modules for p in parameter_dict(module).values() if not (p is None or is_lazy(p))]
         trained = [parameter for parameter in parameters if parameter.requires_grad]
-        buffers = [
-            buffer
-            for module in modules
-            for buffer in module._buffers.values()
-            if not (buffer is None or is_lazy(buffer))
-        ]
+        buffers = [b for module in modules for b in buffer_dict(module).values() if not (b is None or is_lazy(b))]
         self._gradients = {parameter: parameter.grad for parameter in trained}
         self._values = [(tensor, tensor.detach().clone()) for tensor in dict.fromkeys([*trained, *buffers])]
         self._held = [(vars(module), dict(vars(module))) for module in modules]

@@ -1,0 +1,54 @@
+"""Private parts of MLflow."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.utils import rest_utils
+from requests import Response
+from sqlalchemy import Engine
+
+
+def add_response_hook(hook: Callable[..., Response | None]) -> None:
+    """Call a function with each response of a tracking server before MLflow reads its body.
+
+    All requests of MLflow's REST client go through one function, which passes on what it does not know to requests.
+    MLflow has no setting for its sessions.
+
+    Args:
+        hook: a response hook of requests, called with the response and the options of its request.
+    """
+    rest_utils._get_http_response_with_retries = functools.partial(
+        rest_utils._get_http_response_with_retries, hooks={"response": hook}
+    )
+
+
+def engine(uri: str) -> Engine | None:
+    """Return the engine that MLflow's stores of this process use for a database; None if they have none yet."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # not needed for a server, and slow to import
+
+    with SqlAlchemyStore._engine_map_lock:
+        return SqlAlchemyStore._engine_map.get(uri)
+
+
+def set_engine(uri: str, engine: Engine) -> None:
+    """Let MLflow's stores of this process use an engine for a database, unless they have one already.
+
+    MLflow's own start tries to connect ten times, which takes 105 s, and can neither open a database read-only nor
+    limit how long SQLite waits for a lock.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with SqlAlchemyStore._engine_map_lock:
+        SqlAlchemyStore._engine_map.setdefault(uri, engine)
+
+
+def session_maker(client: MlflowClient) -> Callable[[], Any] | None:
+    """Return what opens SQLAlchemy sessions of the client's database; None for a server.
+
+    With a session thousands of metric values are one query; MLflow's public calls make three objects of each value.
+    """
+    store = getattr(getattr(client, "_tracking_client", None), "store", None)
+    maker: Callable[[], Any] | None = getattr(store, "ManagedSessionMaker", None)
+    return maker

@@ -1,0 +1,74 @@
+"""Each private part of MLflow is still there and still does what `reglab.compat.mlflow` says."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from requests import Response
+from sqlalchemy import create_engine, text
+
+from reglab.compat import mlflow
+from reglab.tracking.store import open_store
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """The address of a server that answers each request with an empty JSON object."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        do_POST = do_GET  # noqa: N815  # a name of http.server
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    made = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{made.server_port}"
+    made.shutdown()
+
+
+def test_each_response_of_a_server_goes_through_the_hook(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.utils import rest_utils
+
+    seen: list[str] = []
+    monkeypatch.setattr(rest_utils, "_get_http_response_with_retries", rest_utils._get_http_response_with_retries)
+
+    def hook(response: Response, *_: object, **__: object) -> None:
+        seen.append(response.url)
+
+    mlflow.add_response_hook(hook)
+    MlflowClient(server).search_experiments()
+    MlflowClient(server).set_tag("run", "key", "value")
+    assert [url.rpartition("/")[2].partition("?")[0] for url in seen] == ["search", "set-tag"]
+
+
+def test_stores_use_the_engine_that_was_set(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    engine = create_engine(uri)
+    assert mlflow.engine(uri) is None
+    mlflow.set_engine(uri, engine)
+    mlflow.set_engine(uri, create_engine(uri))  # the first one stays
+    assert mlflow.engine(uri) is engine
+    assert SqlAlchemyStore(uri, str(tmp_path)).engine is engine
+
+
+def test_a_session_of_the_database_of_a_client(store_uri: str) -> None:
+    store = open_store(store_uri, "exp")
+    sessions = mlflow.session_maker(store.client)
+    assert sessions is not None
+    with sessions() as session:
+        names = session.execute(text("SELECT name FROM experiments")).scalars().all()
+    assert store.experiment in names
+
+
+def test_a_server_has_no_sessions(server: str) -> None:
+    assert mlflow.session_maker(MlflowClient(server)) is None
