@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from reglab.data.package_files import PINS
+from reglab.data.files import PACKAGE_PINS
 from reglab.paths import PROJECT
 
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -60,4 +60,4 @@ def test_packages_for_their_files_alone_have_a_lock_of_their_own() -> None:
     assert not {canonicalize_name(name) for name in imported()} & set(own)
     for requirement in FILES_ALONE:
         assert requirement.specifier.contains(own[canonicalize_name(requirement.name)])
-        assert PINS[requirement.name] == f"{requirement.name}=={own[canonicalize_name(requirement.name)]}"
+        assert PACKAGE_PINS[requirement.name] == f"{requirement.name}=={own[canonicalize_name(requirement.name)]}"

@@ -43,8 +43,10 @@ def configs() -> dict[str, dict]:
         ("data/digits.py", {"none", "l2", "focal", "smooth", "both", "cnn"}),
         ("data/wine.py", {"wine"}),
         ("data/text.py", {"text"}),
-        ("data/columns.py", {"csv"}),
-        ("data/splits.py", EVERY),
+        ("data/tables/features.py", {"csv"}),
+        ("data/splitting/random.py", EVERY),
+        ("data/splitting/methods.py", {"csv"}),
+        ("data/settings.py", set()),
         ("data/batches.py", EVERY),
         ("models/cnn.py", {"cnn"}),
         ("models/llama.py", {"text"}),
@@ -104,7 +106,9 @@ def test_the_libraries_that_a_run_uses_count_by_their_minor_version(configs: dic
     base["pytorch_lightning"] = minor("pytorch-lightning")
     assert versions("none") == base | {"sklearn": minor("scikit-learn")}
     assert versions("text") == base | {name: minor(name) for name in ("tokenizers", "transformers")}
-    assert versions("csv") == base | {name: minor(name) for name in ("pandas", "pyarrow")}
+    assert versions("csv") == base | {name: minor(name) for name in ("pandas", "pyarrow")} | {
+        "sklearn": minor("scikit-learn")
+    }
     mnist1d = OmegaConf.to_container(Composer().compose(["data=mnist1d"]), resolve=True)
     assert code_of(mnist1d).versions["mnist1d"] == version("mnist1d")  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ import torch
 
 from reglab.data.base import TensorData
 from reglab.data.source import Source
-from reglab.data.split_column import splitter
+from reglab.data.tables.split_column import read_splitter
 from reglab.schema.errors import ConfigError
 
 N = 100
@@ -21,7 +21,7 @@ class Given(TensorData):
     def load(self):
         import pandas as pd
 
-        split = splitter(pd.Series(self.column, name="c"), self.way, "0", None) if self.way else None
+        split = read_splitter(pd.Series(self.column, name="c"), self.way, "0", None) if self.way else None
         targets = torch.from_numpy(np.asarray(self.targets))
         names = ("ant", "bee", "cow", "dog")[: int(targets.max()) + 1]
         return Source(torch.zeros(N, 1), targets, len(names), held_out=self.held_out, class_names=names, splitter=split)
@@ -47,12 +47,13 @@ def test_a_training_part_that_train_size_leaves_without_a_class_is_refused(way):
     assert ready(RARE, **WAYS[way]).train_rows >= 55
     with pytest.raises(ConfigError) as caught:
         ready(RARE, **WAYS[way], train_size=4)
-    assert str(caught.value).startswith("data.train_size=4: of class cow (3 rows) none is left to train on; raise it")
+    assert caught.value.where == ("data.train_size", 4)
+    assert caught.value.problem == "class cow (3 rows) has no training row"
 
 
 def test_a_class_of_the_own_test_rows_alone_is_refused():
     targets = np.where(np.arange(N) >= 90, 3, np.arange(N) % 3)
-    with pytest.raises(ConfigError, match=r"of class dog \(10 rows\) none is left to train on"):
+    with pytest.raises(ConfigError, match=r"class dog \(10 rows\) has no training row"):
         ready(targets, held_out=20, test_fraction=None)
 
 
@@ -72,12 +73,12 @@ def test_a_class_with_fewer_rows_than_parts_is_refused():
 
 def test_parts_that_do_not_test_every_class_are_reported():
     early = np.where(np.arange(N) < 30, np.arange(N) % 2 + 1, 0)
-    both = ready(early, np.arange(N), "time").remarks
+    both = ready(early, np.arange(N), "time").notes
     assert [part for part in ("validation", "test") for one in both if f"all rows of the {part} part" in one] == [
         "validation",
         "test",
     ]
     assert all("(ant)" in remark for remark in both)
     some = np.where(np.arange(N) < 30, 2, np.arange(N) % 2)
-    assert ["class cow" in remark for remark in ready(some, np.arange(N), "time").remarks] == [True, True]
-    assert ready(np.arange(N) % 3).remarks == ()
+    assert ["class cow" in remark for remark in ready(some, np.arange(N), "time").notes] == [True, True]
+    assert ready(np.arange(N) % 3).notes == ()

@@ -10,7 +10,7 @@ import torch
 from reglab.config.compose import compose
 from reglab.config.identity import science
 from reglab.data import Csv
-from reglab.data.target import encode_target
+from reglab.data.tables.target import encode_target
 from reglab.schema.errors import ConfigError
 
 N = 60
@@ -118,14 +118,14 @@ def test_spellings_of_one_category_or_group_are_reported(tmp_path):
     TABLE.assign(city=city, group=group, **{"class": np.resize(["x", "X"], N)}).to_csv(tmp_path / "t.csv", index=False)
     data = ready(tmp_path / "t.csv", target="class", split_column="group", split_by="groups")
     assert len({one["value"] for one in data.features() if one["name"] == "city"}) == 4  # blanks around do not count
-    (of_city,) = (text for text in data.remarks if "'city'" in text)
+    (of_city,) = (text for text in data.notes if "'city'" in text)
     assert r"'Caf\xe9' and 'Cafe\u0301'" in of_city or r"'Cafe\u0301' and 'Caf\xe9'" in of_city
     assert "1 more pair" in of_city
-    assert any("=group:" in text and "'Anna' and 'anna'" in text for text in data.remarks)
+    assert any("=group:" in text and "'Anna' and 'anna'" in text for text in data.notes)
     folds = ready(tmp_path / "t.csv", target="class", split_column="group", split_by="folds", test_fold="anna")
-    assert any("=group:" in text and "are different folds" in text for text in folds.remarks)
-    assert any("=class:" in text and "'X' and 'x'" in text for text in data.remarks)
-    assert not any("color" in text for text in data.remarks)
+    assert any("=group:" in text and "are different folds" in text for text in folds.notes)
+    assert any("=class:" in text and "'X' and 'x'" in text for text in data.notes)
+    assert not any("color" in text for text in data.notes)
 
 
 def test_a_constant_column_does_no_harm(tmp_path):

@@ -46,12 +46,12 @@ def cells(column, changes):
         (cells("label", {0: "rare"}), {}, ["class rare has 1 of 40 rows, too few for 3 parts", "merge or drop"]),
         (GOOD, {"kind": "regression"}, ["data.kind=regression", "holds text (such as 'p')"]),
         (GOOD, {"target": "x", "kind": "classification"}, ["40 different numbers", "use data.kind=regression"]),
-        (cells("x", {2: "n/k"}), {"target": "x"}, ["data.target=x: the column is numeric but for 1 of 40 cells"]),
+        (cells("x", {2: "n/k"}), {"target": "x"}, ["data.target=x: the column is numeric except for 1 of 40 cells"]),
         (GOOD, {"target": "x", "label_noise": 0.1}, ["data.label_noise=0.1"]),
         (GOOD[["label"]], {}, ["has no column besides the target"]),
         (GOOD.head(0), {}, ["has no rows"]),
         (GOOD, {"train_size": 30}, ["data.train_size=30: only 24 rows"]),
-        (GOOD, {"test_fraction": 0.01}, ["data.test_fraction=0.01: leaves no row of 40"]),
+        (GOOD, {"test_fraction": 0.01}, ["data.test_fraction=0.01: is less than one row of 40"]),
         (GOOD, {"test_fraction": None}, ["data.test_fraction=null"]),
         (pd.concat([GOOD] * 2).assign(id=[f"{i}_5" for i in range(80)]), {}, ["column 'id' holds 80 different texts"]),
     ],
@@ -102,7 +102,7 @@ def test_dates_in_a_parquet_file(tmp_path):
 def test_what_the_config_alone_shows_is_refused_before_the_file_is_read(tmp_path):
     path = tmp_path / "ok.csv"
     path.write_text("not read")
-    assert "data.target=None: name the target column" in refusal(path, target=None)
+    assert "data.target=null: required" in refusal(path, target=None)
     assert "data.kind=regresion: must be one of" in refusal(path, kind="regresion")
     assert "did you mean regression?" in refusal(path, kind="regresion")
     assert "data.val_fraction=2" in refusal(path, val_fraction=2)

@@ -1,4 +1,4 @@
-"""What a path alone tells."""
+"""Files and folders are checked before they are opened."""
 
 import gzip
 import os
@@ -11,7 +11,7 @@ import pytest
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 from reglab.data import Csv, Huggingface, Idx, ImageFolder, Text, tokenizer
-from reglab.data.files import check_file, check_folder, memory, stem
+from reglab.data.files import check_file, check_folder, memory_bytes, stem
 from reglab.schema.errors import ConfigError
 
 
@@ -28,7 +28,7 @@ def test_good_files_pass(tmp_path):
 
 
 def test_no_path():
-    assert "data.path=null: give the file" in refusal(None)
+    assert "data.path=null: required" in refusal(None)
 
 
 def test_a_missing_file_suggests_its_neighbour(tmp_path):
@@ -70,7 +70,7 @@ def special(folder, what):
         path.symlink_to("gone.csv")
     elif what == "huge":
         with path.open("wb") as file:
-            file.truncate(memory() + 1)
+            file.truncate(memory_bytes() + 1)
     else:
         path.symlink_to(what)
     return path
@@ -81,7 +81,7 @@ SPECIAL = {
     "socket": "is a socket",
     "loop": "is a broken link (to x.csv)",
     "broken": "is a broken link (to gone.csv)",
-    "huge": f"has {memory() / 2**30:.1f} GiB, more than this machine's memory",
+    "huge": f"has {memory_bytes() / 2**30:.1f} GiB, more than this machine's memory",
     "/dev/zero": "is a character device",
     "/dev/null": "is a character device",
 }
@@ -107,23 +107,23 @@ def test_what_cannot_be_read_whole_is_refused_by_name(tmp_path, what, problem):
             with pytest.raises(ConfigError, match=f"^{key}={path}: {re.escape(problem)}"):
                 config_hash(cfg)
         with pytest.raises(ConfigError, match=f"^data.tokenizer={path}: {re.escape(problem)}"):
-            tokenizer.read(str(path), "data.tokenizer")
+            tokenizer.read_tokenizer(str(path), "data.tokenizer")
     with pytest.raises(ConfigError, match=f"^data.root={path}: "):
         check_folder(str(path))
 
 
 def test_files_of_folders_are_looked_at_before_they_are_opened(tmp_path):
     os.mkfifo(tmp_path / "train-images-idx3-ubyte")
-    with pytest.raises(ConfigError, match=r"train-images-idx3-ubyte: is a named pipe"):
+    with pytest.raises(ConfigError, match=r"train-images-idx3-ubyte is a named pipe"):
         Idx(root=str(tmp_path), seed=0, split_seed=0).setup()
     (tmp_path / "train-images-idx3-ubyte").rename(tmp_path / "x.csv")
-    with pytest.raises(ConfigError, match=r"x.csv: is a named pipe"):
+    with pytest.raises(ConfigError, match=r"x.csv is a named pipe"):
         Huggingface(path=str(tmp_path), seed=0, split_seed=0).setup()
     (tmp_path / "cat").mkdir()
     (tmp_path / "x.csv").rename(tmp_path / "cat" / "x.png")
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "y.png").write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"cat/x.png: is a named pipe"):
+    with pytest.raises(ConfigError, match=r"cat/x.png is a named pipe"):
         ImageFolder(root=str(tmp_path), seed=0, split_seed=0).setup()
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from reglab.data import Khan, Nci60
-from reglab.data.package_files import package_file, package_folder
-from reglab.schema.errors import ConfigError
+from reglab.data.files import package_file, package_folder
+from reglab.data.preprocessing import StandardizedColumns
+from reglab.schema.errors import ConfigError, Setting
 
 AXES = {"name": "genes", "seed": 0, "split_seed": 0}
 
@@ -28,11 +29,11 @@ def test_khan_has_the_published_rows_and_its_own_test() -> None:
 def test_khan_is_what_the_files_say_and_standardized_on_the_training_rows() -> None:
     data = Khan(**AXES, test_fraction=None)
     data.setup()
-    file = package_file("ISLP", "data/Khan_xtest.csv", "data=khan")
+    file = package_file("ISLP", "data/Khan_xtest.csv", Setting("data", "khan"))
     theirs = np.loadtxt(file, delimiter=",", skiprows=1)
     source = data.load()
-    assert callable(source.inputs)
-    genes = source.inputs.columns  # type: ignore[attr-defined]
+    assert isinstance(source.inputs, StandardizedColumns)
+    genes = source.inputs.columns
     assert np.array_equal(genes[63:], theirs)
     seen = genes[data.parts.train]
     expected = (theirs - seen.mean(axis=0)) / seen.std(axis=0)
@@ -66,11 +67,7 @@ def test_the_package_is_not_imported() -> None:
 
 
 def test_what_is_not_installed_is_one_line_with_the_command() -> None:
-    with pytest.raises(ConfigError) as told:
-        package_folder("no_such_package", "data=khan")
-    assert str(told.value) == (
-        "data=khan: lies in the package no_such_package, which is not installed; make setup, or pip install --no-deps "
-        "no_such_package"
-    )
+    with pytest.raises(ConfigError, match=r"^data=khan: .*make setup, or pip install --no-deps no_such_package$"):
+        package_folder("no_such_package", Setting("data", "khan"))
     with pytest.raises(ConfigError, match=r"has no file data/x\.csv; pip install --no-deps ISLP==0\.6\.0"):
-        package_file("ISLP", "data/x.csv", "data=khan")
+        package_file("ISLP", "data/x.csv", Setting("data", "khan"))

@@ -83,8 +83,8 @@ def test_a_test_part_of_its_own(tmp_path: Path, parts: tuple[str, ...], held_out
         data.setup()
         own = {pixels(number).astype(np.float32).tobytes() for number in range(16, 20)}
         assert {(image * 255).round().numpy().tobytes() for image in data.test.inputs} == own
-        assert data.remarks == ()
-        (remark,) = ready(tmp_path).remarks
+        assert data.notes == ()
+        (remark,) = ready(tmp_path).notes
         assert remark.startswith(f"the parts {parts[0]} and {parts[1]} are pooled and split again")
         assert f"data.test_fraction=null tests on {parts[1]}" in remark
 
@@ -94,9 +94,9 @@ def test_beside_a_test_part_val_is_like_train(tmp_path: Path) -> None:
         write(tmp_path / part / CLASSES[number % 2] / f"{number}.png", pixels(number))
     data = ready(tmp_path, test_fraction=None)
     assert (data.rows, data.test_rows) == (20, 4)
-    (remark,) = data.remarks
+    (remark,) = data.notes
     assert "train and val are pooled; validation rows are drawn" in remark
-    (remark,) = ready(tmp_path).remarks
+    (remark,) = ready(tmp_path).notes
     assert "train, val and test are pooled" in remark
 
 
@@ -116,15 +116,15 @@ def refusal(root: Path) -> str:
 def test_what_cannot_be_read_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert refusal(empty).startswith(f"data.root={empty}: holds no images (.png, ")
+    assert refusal(empty).startswith(f"data.root={empty}: contains no images (.png, ")
     (folder / "ant" / "00.png").write_bytes(b"no image")
-    assert "00.png is no image that can be read (of no known format); remove it" in refusal(folder)
+    assert "00.png cannot be read as an image (unknown format); remove it" in refusal(folder)
     (folder / "ant" / "00.png").unlink()
     write(folder / "stray.png", pixels(0))
-    assert refusal(folder) == f"data.root={folder}: stray.png lies in no folder of a class; move it into one"
+    assert refusal(folder) == f"data.root={folder}: stray.png is not in the folder of a class; move it into one"
     assert "all 10 images are of one class (inner)" in refusal_of_one_class(folder)
     write(folder / "train" / "ant" / "1.png", pixels(0))
-    assert "holds train and also ant; give classes" in refusal(folder)
+    assert "contains train and also ant; give classes" in refusal(folder)
 
 
 def refusal_of_one_class(folder: Path) -> str:
@@ -144,7 +144,7 @@ def test_hidden_files_and_folders_are_left_out(folder: Path) -> None:
         (folder / name).write_bytes(b"\0")
     (folder / ".hidden.png").write_bytes(b"no image")
     data = ready(folder)
-    assert (data.class_names, data.rows, data.remarks) == (CLASSES, 20, ())
+    assert (data.class_names, data.rows, data.notes) == (CLASSES, 20, ())
     assert torch.equal(data.train.inputs, plain.train.inputs)
 
 
@@ -153,7 +153,7 @@ def test_classes_that_differ_in_case_alone_are_reported(folder: Path) -> None:
         write(folder / "Ant" / f"{number}.png", pixels(60 + number))
     data = ready(folder)
     assert data.class_names == ("Ant", "ant", "bee")
-    (remark,) = data.remarks
+    (remark,) = data.notes
     assert "'Ant' and 'ant' differ only in case" in remark
 
 
@@ -234,14 +234,14 @@ def test_what_else_lies_in_the_folder_is_reported(folder: Path) -> None:
     frames = [Image.fromarray(pixels(seed)) for seed in (0, 1)]
     frames[0].save(folder / "bee" / "moving.gif", save_all=True, append_images=frames[1:])
     data = ready(folder)
-    first, left, empty, equal = data.remarks
+    first, left, empty, equal = data.notes
     assert "moving.gif" in first
     assert "2 files" in left
     assert "notes.txt" in left
     assert "x.heic" in left
     assert "cow" in empty
     assert "2 images equal to another, 1 of them in another class" in equal
-    assert str(folder) not in "".join(data.remarks)
+    assert str(folder) not in "".join(data.notes)
 
 
 def test_linked_folders_are_classes_and_rings_of_links_end(folder: Path, tmp_path: Path) -> None:
@@ -262,13 +262,13 @@ def test_parts_may_be_written_large(tmp_path: Path) -> None:
 def test_folders_above_the_classes_are_reported(tmp_path: Path) -> None:
     for number in range(40):
         write(tmp_path / ("2023", "2024")[number % 2] / CLASSES[number // 2 % 2] / f"{number}.png", pixels(number))
-    (remark,) = ready(tmp_path).remarks
-    assert "each holds the folders ant, bee" in remark
+    (remark,) = ready(tmp_path).notes
+    assert "each contains the folders ant, bee" in remark
 
 
 @pytest.mark.parametrize(
     ("content", "part"),
-    [(b"", "is empty (0 bytes)"), (None, "no image that can be read"), (b"GIF8", "of no known format")],
+    [(b"", "is empty (0 bytes)"), (None, "cannot be read as an image"), (b"GIF8", "unknown format")],
 )
 def test_broken_files_are_named(folder: Path, content: bytes | None, part: str) -> None:
     file = folder / "ant" / "00.png"

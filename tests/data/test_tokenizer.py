@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reglab.data.tokenizer import END, KINDS, UNKNOWN, characters_per_token, loaded, trained
+from reglab.data.tokenizer import END, KINDS, UNKNOWN, characters_per_token, parse_tokenizer, train_tokenizer
 from reglab.schema.errors import ConfigError
 
 TEXT = "Call me Ishmael.\r\n\tSome years ago — never mind how long…\n  naïve 日本 \U0001f600 it's\x00 over"
@@ -11,7 +11,7 @@ TEXT = "Call me Ishmael.\r\n\tSome years ago — never mind how long…\n  naïv
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_text_comes_back_and_its_tokens_count_its_characters(kind: str) -> None:
-    tokenizer = trained([TEXT], kind, 300)
+    tokenizer = train_tokenizer([TEXT], kind, 300)
     numbers = tokenizer.encode(TEXT).ids
     assert tokenizer.decode(numbers, skip_special_tokens=False) == TEXT
     counts = characters_per_token(tokenizer)
@@ -24,25 +24,27 @@ def test_a_text_comes_back_and_its_tokens_count_its_characters(kind: str) -> Non
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_kept_as_text(kind: str) -> None:
-    tokenizer = trained([TEXT], kind, 300)
-    again = loaded(tokenizer.to_str(), "tokenizer.json")
+    tokenizer = train_tokenizer([TEXT], kind, 300)
+    again = parse_tokenizer(tokenizer.to_str(), "tokenizer.json")
     assert again.encode(TEXT).ids == tokenizer.encode(TEXT).ids
     assert again.get_vocab() == tokenizer.get_vocab()
 
 
 def test_characters_are_tokens_in_their_order_and_others_are_unknown() -> None:
-    tokenizer = trained(["ba", "ca"], "characters", 0)
+    tokenizer = train_tokenizer(["ba", "ca"], "characters", 0)
     assert [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())] == [END, UNKNOWN, "a", "b", "c"]
     assert tokenizer.encode("abxa").ids == [2, 3, 1, 2]
 
 
 def test_pairs_of_bytes_know_every_text_and_are_as_many_as_asked_for() -> None:
-    tokenizer = trained(["low lower lowest " * 50], "bpe", 262)
+    tokenizer = train_tokenizer(["low lower lowest " * 50], "bpe", 262)
     assert tokenizer.get_vocab_size() == 262
     assert tokenizer.decode(tokenizer.encode(TEXT).ids) == TEXT
     assert len(tokenizer.encode("low").ids) == 1  # the most frequent pairs were joined first
 
 
 def test_what_is_no_tokenizer_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^tokenizer\.json: is no tokenizer \([^\n]*\); give the tokenizer\.json"):
-        loaded("{}", "tokenizer.json")
+    with pytest.raises(
+        ConfigError, match=r"^run_id=7: tokenizer\.json is not a tokenizer \([^\n]*\); give the tokenizer\.json"
+    ):
+        parse_tokenizer("{}", "run_id=7", "tokenizer.json")

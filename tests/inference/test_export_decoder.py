@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from reglab.config.compose import compose
 from reglab.config.trusted import Typed
-from reglab.data.tokenizer import END, end_of
+from reglab.data.tokenizer import END, end_token
 from reglab.inference.export import export
 from reglab.inference.generation import Choice, encoded, generated, text_of
 from reglab.inference.trained import decoder
@@ -150,7 +150,7 @@ def test_a_prompt_gets_no_token_before_it(store: Store, tmp_path: Path) -> None:
     other.mkdir()
     save_decoder(other)
     vocabulary = Tokenizer.from_file(str(other / "tokenizer.json"))
-    vocabulary.post_processor = TemplateProcessing(single=f"{END} $A", special_tokens=[(END, end_of(vocabulary))])
+    vocabulary.post_processor = TemplateProcessing(single=f"{END} $A", special_tokens=[(END, end_token(vocabulary))])
     vocabulary.save(str(other / "tokenizer.json"))
     theirs = ["model=hf_causal_lm", f"model.path={other}", f"data.tokenizer={other}"]
     run_id, folder = exported(store, *theirs, *LONGER)

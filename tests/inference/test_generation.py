@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from reglab.data.tokenizer import END, trained
+from reglab.data.tokenizer import END, train_tokenizer
 from reglab.inference.generation import Choice, Writer, encoded, generated, text_of
 from reglab.models.llama import Llama
 from reglab.regularizers import ResidualDropout
@@ -98,7 +98,7 @@ def test_tokens_are_drawn_with_their_probabilities(model: LlamaForCausalLM) -> N
 
 
 def test_text_streams_as_it_comes_and_characters_wait_for_their_last_token() -> None:
-    vocabulary = trained(["naïve 日本 text"], "bpe", 260)
+    vocabulary = train_tokenizer(["naïve 日本 text"], "bpe", 260)
     numbers = encoded(vocabulary, "naïve 日本 \U0001f600!")[0].tolist()
     pieces: list[str] = []
     writer = Writer(vocabulary, pieces.append)
@@ -117,7 +117,7 @@ def test_every_new_token_is_heard_and_none_of_the_prompt(model: LlamaForCausalLM
 
 
 def test_a_prompt_of_unknown_characters_is_refused() -> None:
-    vocabulary = trained(["abc "], "characters", 0)
+    vocabulary = train_tokenizer(["abc "], "characters", 0)
     assert encoded(vocabulary, "a b").tolist() == [vocabulary.encode("a b").ids]
     assert encoded(vocabulary, "").tolist() == [vocabulary.encode(END).ids]
     with pytest.raises(ConfigError, match=r"^prompt: this model has never seen 'X', '\$'; leave it out, or train with"):

@@ -6,7 +6,7 @@ from pydoc_data.topics import topics
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from reglab.data.tokenizer import trained
+from reglab.data.tokenizer import train_tokenizer
 
 TOKENS = 300
 
@@ -17,4 +17,4 @@ def save_decoder(folder: Path) -> None:
     sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "max_position_embeddings": 32}
     config = LlamaConfig(vocab_size=TOKENS, num_attention_heads=2, bos_token_id=None, eos_token_id=0, **sizes)
     LlamaForCausalLM(config).save_pretrained(folder)
-    trained(topics.values(), "bpe", TOKENS).save(str(folder / "tokenizer.json"))
+    train_tokenizer(topics.values(), "bpe", TOKENS).save(str(folder / "tokenizer.json"))

@@ -20,11 +20,14 @@ from reglab.config.selection import selected
 from reglab.config.source import Unknown, declared, parameters
 from reglab.config.trainer_keys import REFUSED, TRAINER, check_optimizer, check_scheduler, check_trainer
 from reglab.data import hub
-from reglab.data.axes import check_axes, check_split_column, only_classes
-from reglab.data.files import SUFFIXES, check_file, check_folder
-from reglab.data.folds import check_folds
-from reglab.data.openml_name import check_openml
-from reglab.data.package_files import package_folder
+from reglab.data.files import TABLE_SUFFIXES, check_file, check_folder, package_folder
+from reglab.data.settings import (
+    check_common_settings,
+    check_folds,
+    check_label_noise,
+    check_openml,
+    check_split_column,
+)
 from reglab.own_code import source_file
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, Setting
@@ -192,13 +195,13 @@ def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> Non
 
 def _data(data: Mapping[str, Any]) -> None:
     if package := _said(data, "package", None):
-        package_folder(package, f"data={data.get('name')}")
-    axes = ("train_size", "label_noise", "val_fraction", "test_fraction", "batch_size")
-    if all(axis in data for axis in axes):
-        check_axes(*(data[axis] for axis in axes))
+        package_folder(package, Setting("data", data.get("name")))
+    common = ("train_size", "label_noise", "val_fraction", "test_fraction", "batch_size")
+    if all(key in data for key in common):
+        check_common_settings(*(data[key] for key in common))
     from_hub = _said(data, "may_be_a_name", False)
     if "path" in data and not from_hub:
-        check_file(data["path"], suffixes=_said(data, "suffixes", SUFFIXES))
+        check_file(data["path"], suffixes=_said(data, "suffixes", TABLE_SUFFIXES))
     elif "path" in data:
         hub.check_path(data["path"])
     if {"id", "version"} <= data.keys():
@@ -211,8 +214,7 @@ def _data(data: Mapping[str, Any]) -> None:
         raise ConfigError(Setting("data.target", None), "name the column to predict, as in data.target=COLUMN")
     check_split_column(data.get("split_column"), data.get("split_by"), data.get("target"))
     check_folds(*(data.get(key) for key in ("split_by", "test_fold", "val_fold", "test_fraction")))
-    if kind(data) in ("regression", "language modeling") and data.get("label_noise"):
-        raise ConfigError(only_classes(data["label_noise"], data.get("name") or "this data", str(kind(data))))
+    check_label_noise(data.get("label_noise") or 0.0, kind(data), data.get("name") or "this data")
 
 
 def _said(data: Mapping[str, Any], variable: str, otherwise: Any) -> Any:

@@ -26,7 +26,7 @@ CORE = "reglab.training.run"
 """The training core is this module and all that it imports within `AREAS`."""
 APART = frozenset(
     {
-        "reglab.data.axes",  # checks of settings, and their messages
+        "reglab.data.settings",  # checks of settings, and their messages
         "reglab.training.describe",  # names and tags
         "reglab.training.files",  # what is written to the tracker
         "reglab.training.guard",  # refuses what has no effect

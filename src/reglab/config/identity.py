@@ -14,7 +14,7 @@ from reglab.config.code import Code, code_of
 from reglab.config.digest import content
 from reglab.config.order import strategy
 from reglab.data.files import stem
-from reglab.data.folds import fold_name
+from reglab.data.settings import fold_name
 from reglab.own_code import source_file
 from reglab.own_files import is_path
 

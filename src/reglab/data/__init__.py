@@ -1,4 +1,4 @@
-"""Data sets, one LightningDataModule a file. Imported on first use: a config can be checked without torch."""
+"""Data sets, one LightningDataModule a file; imported on first use, so that configs are checked without torch."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

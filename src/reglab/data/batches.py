@@ -1,4 +1,4 @@
-"""Batches cut from tensors by indexing: for data that fits into memory, many times cheaper than a DataLoader."""
+"""Batches by indexing tensors in memory, which is many times cheaper than a DataLoader."""
 
 from collections.abc import Iterator
 
@@ -11,23 +11,26 @@ from reglab.seeding import mix
 
 
 class Batches:
-    """A re-iterable loader of (inputs, targets).
+    """A loader of (inputs, targets) that can be iterated over several times, and resumed within an epoch.
 
-    Epoch e is a permutation that depends on (seed, "order", e) alone, so it is the same under every strategy, and a
-    checkpoint needs two numbers to go on inside an epoch. Lightning finds ``state_dict`` and ``load_state_dict`` (it
-    saves and restores them with its own), and announces each epoch through ``sampler.set_epoch``.
+    The order of epoch e depends only on (seed, "order", e), so it is the same under every strategy. Lightning calls
+    ``state_dict`` and ``load_state_dict`` with its checkpoints, and ``sampler.set_epoch`` before each epoch.
 
     Args:
         inputs: (n, ...).
-        targets: (n,).
-        batch_size: rows a batch, the last one may be smaller; None: all rows at once, in their order and not copied.
-        seed: of the order; None: rows in their order.
+        targets: (n,) or (n, ...).
+        batch_size: rows of a batch, the last may be smaller; None: all rows at once, in order and not copied.
+        seed: of the order; None: rows in order.
 
     Raises:
-        ConfigError: from an iteration, where rows were changed in place since the loader was made.
+        ConfigError: while iterating, if rows were changed in place since the loader was made.
+
+    Example:
+        >>> [targets.tolist() for _, targets in Batches(torch.zeros(5, 2), torch.arange(5), batch_size=2)]
+        [[0, 1], [2, 3], [4]]
     """
 
-    batch_sampler: None = None  # Lightning looks for it where there is a sampler
+    batch_sampler: None = None  # Lightning reads it from a loader with a sampler
 
     def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int | None, seed: int | None = None) -> None:
         self.inputs, self.targets = inputs, targets
@@ -37,34 +40,34 @@ class Batches:
         self.shuffled = seed is not None and batch_size is not None
         self.seed = seed
         self.epoch = 0
-        self.position = 0  # batches of this epoch that have been handed out
-        self._begun = False  # the next pass starts another epoch
-        self._resumed = False  # the next pass goes on at position
-        self._announced = 0  # last number given to set_epoch
+        self.position = 0  # batches of this epoch that have been returned
+        self._begun = False  # the next iteration starts another epoch
+        self._resumed = False  # the next iteration continues at position
+        self._announced = 0  # last argument of set_epoch
 
     def __len__(self) -> int:
         return -(-self.rows // self.batch_size)
 
     def _changes(self) -> tuple[int, int]:
-        """Torch's counts of changes in place; those of a batch that was not copied count here."""
+        """Return torch's counts of changes in place; a batch that is a view of the data shares them."""
         return version(self.inputs), version(self.targets)
 
-    def _check(self) -> None:
+    def _check_unchanged(self) -> None:
         if self._changes() != self._versions:
             raise ConfigError(
                 "model",
-                "changes its batch in place, and with it rows of the data set",
-                "copy what it is given first, as in x = x - 1 in place of x -= 1",
+                "changes its batch in place, and so the rows of the data set",
+                "copy the inputs first, as in x = x - 1 instead of x -= 1",
             )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in self._cut():
-            self._check()
+        for batch in self._iterate():
+            self._check_unchanged()
             yield batch
-        self._check()
+        self._check_unchanged()
 
-    def _cut(self) -> Iterator[tuple[Tensor, Tensor]]:
-        # Lazy: Lightning calls iter() more often than it draws, so an epoch counts from its first batch.
+    def _iterate(self) -> Iterator[tuple[Tensor, Tensor]]:
+        # A generator: Lightning calls iter() more often than it takes batches, so an epoch begins with its first batch.
         if self._begun and not self._resumed:
             self.epoch, self.position = self.epoch + 1, 0
         self._begun, self._resumed = True, False
@@ -75,7 +78,7 @@ class Batches:
                 yield self._slice(start)
             return
         for rows in self.order(self.epoch)[first:].to(self.targets.device).split(self.batch_size):
-            if not len(rows):  # an empty tensor splits into one empty piece
+            if not len(rows):  # the split of an empty tensor has one empty piece
                 return
             self.position += 1
             yield self.inputs.index_select(0, rows), self.targets.index_select(0, rows)
@@ -87,7 +90,7 @@ class Batches:
         return self.inputs[start:stop], self.targets[start:stop]
 
     def order(self, epoch: int) -> Tensor:
-        """Row numbers (n,) in the order in which the epoch visits them, int64 on the CPU."""
+        """Return row numbers in the order of an epoch, int64 (n,) on the CPU."""
         if not self.shuffled:
             return torch.arange(self.rows)
         assert self.seed is not None
@@ -96,15 +99,15 @@ class Batches:
 
     @property
     def sampler(self) -> "Batches":
-        """Itself: Lightning calls ``set_epoch`` on a loader's sampler before each epoch."""
+        """The loader itself: Lightning calls ``set_epoch`` on a loader's sampler before each epoch."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Told which epoch comes: a new loader begins there; later on each pass counts itself.
+        """Set the epoch of a new loader; later on each iteration counts epochs itself.
 
-        After a restart another number than before says that the epoch was over, even where batches are left of it (as
-        with ``limit_train_batches``). The number itself is not trusted then: restarted from the end of an epoch under
-        ``max_steps``, Lightning 2.6 counts one too many.
+        After ``load_state_dict``, a number other than before the checkpoint means that the epoch was complete, even if
+        batches of it are left (as with ``limit_train_batches``). The number itself is not used then: Lightning 2.6
+        counts one too many when it resumes from the end of an epoch under ``max_steps``.
         """
         if not self._begun:
             self.epoch = epoch
@@ -113,11 +116,11 @@ class Batches:
         self._announced = epoch
 
     def state_dict(self) -> dict[str, int]:
-        """Where the loader is: epoch, batches of it that have been handed out, and what the epoch was announced as."""
+        """Return the epoch, the number of its batches that have been returned, and the last argument of `set_epoch`."""
         return {"epoch": self.epoch, "position": self.position, "announced": self._announced}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from there: the next pass gives the rest of that epoch, or the next one where nothing is left."""
+        """Continue at a state: the next iteration returns the rest of that epoch, or the next epoch if none is left."""
         self.epoch, self.position, self._announced = state["epoch"], state["position"], state["announced"]
         self._begun = True
         self._resumed = self.position < len(self)

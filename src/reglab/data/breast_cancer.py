@@ -5,8 +5,8 @@ from functools import lru_cache
 import torch
 
 from reglab.data.base import TensorData
+from reglab.data.preprocessing import StandardizedColumns
 from reglab.data.source import Source
-from reglab.data.standardize import Standardized
 
 
 class BreastCancer(TensorData):
@@ -19,7 +19,7 @@ class BreastCancer(TensorData):
     dims = 1
 
     def load(self) -> Source:
-        """All 569 rows."""
+        """Return all 569 rows."""
         return _breast_cancer()
 
 
@@ -28,5 +28,5 @@ def _breast_cancer() -> Source:
     from sklearn.datasets import load_breast_cancer
 
     held = load_breast_cancer()
-    columns = Standardized(held.data, names=held.feature_names)
+    columns = StandardizedColumns(held.data, names=held.feature_names)
     return Source(columns, torch.from_numpy(held.target).long(), classes=2)

@@ -5,18 +5,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from reglab.data.columns import leave_out
 from reglab.data.files import check_file, stem
 from reglab.data.source import Source
-from reglab.data.table import read_table
-from reglab.data.tabular import Origin, Roles, Tabular, source
+from reglab.data.tables.features import leave_out
+from reglab.data.tables.reading import read_table
+from reglab.data.tables.tabular import Origin, Roles, Tabular, table_source
 from reglab.schema.errors import ConfigError, Setting
 
 
 class Csv(Tabular):
     """Numbers and categories of a file's columns.
 
-    See `Tabular` for what becomes of them.
+    See `Tabular`.
 
     Args:
         path: the file (.csv, .csv.gz, .tsv, .tsv.gz, .parquet, .pq), with a header.
@@ -25,7 +25,7 @@ class Csv(Tabular):
         columns: see `Tabular`.
 
     Raises:
-        ConfigError: the file, the target or the kind is missing or unknown; in ``setup``: what the file holds.
+        ConfigError: the file, the target or the kind is missing or unknown; in ``setup``: a table that cannot be used.
     """
 
     dims = 1
@@ -34,25 +34,25 @@ class Csv(Tabular):
         check_file(path)
         assert path is not None
         if target is None or target == "":
-            raise ConfigError(Setting("data.target", target), "name the target column, as in data.target=COLUMN")
+            raise ConfigError(Setting("data.target", target), "required", "name the target column: data.target=COLUMN")
         super().__init__(name=name or stem(path), target=target, **columns)
         self.path = path
 
     def load(self) -> Source:
-        """All rows of the file."""
+        """Return all rows of the file."""
         state = Path(self.path).expanduser().stat()
-        return _source(self.path, self.roles, (state.st_mtime_ns, state.st_size))
+        return _read(self.path, self.roles, (state.st_mtime_ns, state.st_size))
 
 
-@lru_cache(maxsize=4)  # read once in a sweep, and again where the file has changed
-def _source(path: str, roles: Roles, version: tuple[int, int]) -> Source:
-    table, remarks, index = read_table(path)
+@lru_cache(maxsize=4)  # read once in a sweep, and again if the file has changed
+def _read(path: str, roles: Roles, version: tuple[int, int]) -> Source:
+    table, notes, indices = read_table(path)
     table.columns = table.columns.astype(str)
-    made = source(table, roles, Origin(f"data.path={path}"))
-    apart = (roles.target, roles.split_column, *roles.ignore)
-    indices = [
-        f"column {name!r}: was the table's index and is a feature; if it is none, {leave_out(name)}"
-        for name in index
-        if name not in apart
+    source = table_source(table, roles, Origin(Setting("data.path", path)))
+    others = (roles.target, roles.split_column, *roles.ignore)
+    index_notes = [
+        f"column {name!r}: was the table's index and is a feature; if it is not one, {leave_out(name)}"
+        for name in indices
+        if name not in others
     ]
-    return replace(made, remarks=(*remarks, *indices, *made.remarks))
+    return replace(source, notes=(*notes, *index_notes, *source.notes))

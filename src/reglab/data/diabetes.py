@@ -5,8 +5,8 @@ from functools import lru_cache
 import torch
 
 from reglab.data.base import TensorData
+from reglab.data.preprocessing import StandardizedColumns
 from reglab.data.source import Source
-from reglab.data.standardize import Standardized
 
 
 class Diabetes(TensorData):
@@ -19,7 +19,7 @@ class Diabetes(TensorData):
     dims = 1
 
     def load(self) -> Source:
-        """All 442 rows."""
+        """Return all 442 rows."""
         return _diabetes()
 
 
@@ -29,5 +29,5 @@ def _diabetes() -> Source:
 
     # Unscaled: scikit-learn's default scaling has seen the test rows.
     held = load_diabetes(scaled=False)
-    columns = Standardized(held.data, names=held.feature_names)
+    columns = StandardizedColumns(held.data, names=held.feature_names)
     return Source(columns, torch.from_numpy(held.target), standardize_target=True)

@@ -18,7 +18,7 @@ class Digits(TensorData):
     dims = 3
 
     def load(self) -> Source:
-        """All 1,797 rows."""
+        """Return all 1,797 rows."""
         return _digits()
 
 

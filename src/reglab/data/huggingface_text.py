@@ -9,14 +9,14 @@ from reglab.schema.errors import ConfigError, Setting
 
 
 class HuggingfaceText(Text):
-    """Texts of one column, each a document, those of the data set's own test at the end; cut by shares as `Text` is.
+    """Texts of one column, each a document, those of the predefined test at the end; split like `Text`.
 
     Args:
         path: a folder or a name in the cache, see `Huggingface`.
-        config: which of the data sets that one name stands for; None: the only one.
-        column: that holds the texts.
+        config: name of a subset; None: the only one.
+        column: of the texts.
         name: None: the end of the path.
-        axes: see `Text`.
+        common: see `Text`.
     """
 
     may_be_a_name: ClassVar = True
@@ -28,18 +28,18 @@ class HuggingfaceText(Text):
         config: str | None = None,
         column: str = "text",
         name: str | None = None,
-        **axes: Any,
+        **common: Any,
     ) -> None:
-        super().__init__(path=path, name=name or stem(path or ""), **axes)
+        super().__init__(path=path, name=name or stem(path or ""), **common)
         self.config, self.column = config, column
 
     def documents(self) -> tuple[str, ...]:
-        """The texts of all parts; empty ones and missing ones are left out.
+        """Return the texts of all parts without empty and missing ones.
 
         Raises:
-            ConfigError: no such data set or column, or one that holds no texts.
+            ConfigError: no such data set or column, or one without texts.
         """
-        parts = hub.parts(self.path, self.config)
+        parts = hub.load_parts(self.path, self.config)
         test = hub.test_part(parts)
         texts: list[str] = []
         for name in sorted(parts, key=lambda name: name == test):

@@ -1,4 +1,4 @@
-"""A user's images in the files of MNIST: MNIST itself, Fashion-MNIST, EMNIST, KMNIST."""
+"""A user's images in the file format of MNIST: MNIST, Fashion-MNIST, EMNIST, KMNIST."""
 
 import gzip
 import math
@@ -11,37 +11,37 @@ import numpy as np
 import torch
 
 from reglab.data.base import TensorData
-from reglab.data.files import check_regular, memory, stem
+from reglab.data.files import check_regular, memory_bytes, stem
 from reglab.data.source import Source
 from reglab.schema.errors import ConfigError, Setting
 
-_BYTES = 0x08  # the type of numbers in the files: unsigned bytes
+_UNSIGNED_BYTES = 0x08  # type of the numbers in the files
 _KINDS = {"images": "idx3", "labels": "idx1"}
 
 
 class Idx(TensorData):
     """Inputs (1, height, width) from 0 to 1; classes are the labels that occur, in their order.
 
-    The folder holds ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, and, if it has test rows of its own,
-    ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, each as it is or with ``.gz``. Names may begin otherwise
-    (``emnist-digits-train-images-idx3-ubyte``), and a dot may stand before idx. Those test rows are the test part where
-    ``test_fraction`` is None. Format: LeCun, Cortes and Burges, The MNIST Database of Handwritten Digits.
+    The folder contains ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, and may contain predefined test
+    rows, ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, which are the test if ``test_fraction`` is None.
+    Each file may be packed (``.gz``), its name may have a prefix (``emnist-digits-train-images-idx3-ubyte``), and a dot
+    before idx. Format: LeCun, Cortes and Burges, The MNIST Database of Handwritten Digits.
 
     Args:
         root: the folder.
         name: None: the folder's name.
-        axes: see `TensorData`.
+        common: see `TensorData`.
     """
 
     kind = "classification"
     dims = 3
 
-    def __init__(self, *, root: str | None = None, name: str | None = None, **axes: Any) -> None:
-        super().__init__(name=name or stem(root or ""), **axes)
+    def __init__(self, *, root: str | None = None, name: str | None = None, **common: Any) -> None:
+        super().__init__(name=name or stem(root or ""), **common)
         self.root = root
 
     def load(self) -> Source:
-        """All rows, those of the data set's own test at the end."""
+        """Return all rows, those of the predefined test at the end."""
         assert self.root is not None
         folder = Path(self.root).expanduser()
         files = {path: path.stat().st_mtime_ns for path in sorted(folder.iterdir())} if folder.is_dir() else {}
@@ -57,7 +57,9 @@ def _read(root: str, files: tuple[tuple[Path, int], ...]) -> Source:
         others, theirs = _part(root, names, "t10k")
         if others.shape[1:] != images.shape[1:]:
             raise ConfigError(
-                Setting("data.root", root), f"training images are {images.shape[1:]} and test images {others.shape[1:]}"
+                Setting("data.root", root),
+                f"training images have the shape {images.shape[1:]} and test images {others.shape[1:]}",
+                "give images of one shape",
             )
         images, labels, held_out = np.concatenate([images, others]), np.concatenate([labels, theirs]), len(theirs)
     parts = ("train", "test") if held_out else ()
@@ -72,7 +74,9 @@ def _part(root: str, files: list[Path], part: str) -> tuple[np.ndarray, np.ndarr
     images, labels = (_array(root, files, part, what) for what in _KINDS)
     if len(images) != len(labels):
         raise ConfigError(
-            Setting("data.root", root), f"{len(images)} {part} images and {len(labels)} labels", "they must be as many"
+            Setting("data.root", root),
+            f"has {len(images)} {part} images and {len(labels)} labels",
+            "give as many labels as images",
         )
     return images, labels
 
@@ -87,44 +91,50 @@ def _array(root: str, files: list[Path], part: str, what: str) -> np.ndarray:
     ]
     if not found:
         raise ConfigError(
-            Setting("data.root", root), f"holds no {part}-{what}-{_KINDS[what]}-ubyte, nor with .gz", "give its folder"
+            Setting("data.root", root), f"has no file {part}-{what}-{_KINDS[what]}-ubyte(.gz)", "give its folder"
         )
     if len({path.name.removesuffix(".gz") for path in found}) > 1:
         raise ConfigError(
             Setting("data.root", root), f"has both {found[0].name} and {found[1].name}", "remove one of them"
         )
-    check_regular(found[0], f"data.root={root}: {found[0].name}")
+    check_regular(found[0], Setting("data.root", root), found[0].name)
     try:
-        return parsed(_content(found[0]), int(_KINDS[what][-1]))
+        return parse_idx(_content(found[0]), int(_KINDS[what][-1]))
     except (ValueError, OSError, EOFError) as error:
         raise ConfigError(
-            Setting("data.root", root), f"{found[0].name} is no file of MNIST's format ({error})"
+            Setting("data.root", root),
+            f"{found[0].name} is not in MNIST's format ({error})",
+            "give a file of unsigned bytes, as it was published",
         ) from error
 
 
 def _content(path: Path) -> bytes:
-    """At most what the header declares, and one byte: the rest of a file that unpacks to gigabytes is not read."""
+    """Return at most one byte more than the header declares: a packed file may unpack to gigabytes."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         header = file.read(4)
         sizes = file.read(4 * header[3]) if len(header) == 4 else b""
         declared = math.prod(struct.unpack(f">{len(sizes) // 4}I", sizes[: len(sizes) // 4 * 4]))
-        return header + sizes + file.read(min(declared, memory()) + 1)
+        return header + sizes + file.read(min(declared, memory_bytes()) + 1)
 
 
-def parsed(content: bytes, dims: int) -> np.ndarray:
-    """The array of an IDX file of unsigned bytes.
+def parse_idx(content: bytes, dims: int) -> np.ndarray:
+    """Return the array of an IDX file, uint8.
 
     Args:
-        content: two zero bytes, the type, the number of dimensions, each of them as a big-endian uint32, the bytes.
-        dims: how many dimensions it has to have.
+        content: two zero bytes, the type, the number of dimensions, each of them as a big-endian uint32, the numbers.
+        dims: expected number of dimensions.
 
     Raises:
-        ValueError: it is none, of another type or shape, or cut off.
+        ValueError: another format, type or number of dimensions, or too few or many bytes.
+
+    Example:
+        >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 2, 5, 7]), dims=1)
+        array([5, 7], dtype=uint8)
     """
     if len(content) < 4 + 4 * dims or content[:2] != b"\0\0":
-        raise ValueError("it does not begin with its magic number")
-    if content[2] != _BYTES or content[3] != dims:
-        raise ValueError(f"type {content[2]:#04x} in {content[3]} dimensions, not unsigned bytes in {dims}")
+        raise ValueError("it does not begin with the magic number")
+    if content[2] != _UNSIGNED_BYTES or content[3] != dims:
+        raise ValueError(f"type {content[2]:#04x} in {content[3]} dimensions instead of unsigned bytes in {dims}")
     shape = struct.unpack(f">{dims}I", content[4 : 4 + 4 * dims])
     if len(content) - 4 - 4 * dims != math.prod(shape):
         raise ValueError(f"{len(content) - 4 - 4 * dims} bytes for the shape {shape}")

@@ -6,11 +6,12 @@ from typing import ClassVar
 import torch
 
 from reglab.data.base import TensorData
-from reglab.data.package_files import package_file
+from reglab.data.files import package_file
+from reglab.data.preprocessing import StandardizedColumns
 from reglab.data.source import Source
-from reglab.data.standardize import Standardized
+from reglab.schema.errors import Setting
 
-PARTS = (("train", 63), ("test", 20))
+_TEST_ROWS = 20  # the published test, after 63 training rows
 
 
 class Khan(TensorData):
@@ -27,10 +28,10 @@ class Khan(TensorData):
     kind = "classification"
     dims = 1
     package: ClassVar = "ISLP"
-    """Whose files are read."""
+    """Installed package whose files are read."""
 
     def load(self) -> Source:
-        """All 83 rows, those of the published test at the end.
+        """Return all 83 rows, those of the published test at the end.
 
         Raises:
             ConfigError: the package is not installed.
@@ -43,11 +44,17 @@ def _khan() -> Source:
     import numpy as np
     import pandas as pd
 
-    def columns(name: str) -> np.ndarray:
-        return pd.read_csv(package_file(Khan.package, f"data/Khan_{name}.csv", "data=khan")).to_numpy(np.float64)
+    def read(prefix: str) -> np.ndarray:
+        names = [f"data/Khan_{prefix}{part}.csv" for part in ("train", "test")]
+        files = [package_file(Khan.package, name, Setting("data", "khan")) for name in names]
+        return np.concatenate([pd.read_csv(file).to_numpy(np.float64) for file in files])
 
-    genes, classes = (np.concatenate([columns(f"{what}{part}") for part, _ in PARTS]) for what in "xy")
+    genes, classes = read("x"), read("y")
     labels = torch.from_numpy(classes[:, 0].astype(np.int64) - 1)  # 1 to 4 in the files
     return Source(
-        Standardized(genes), labels, classes=4, held_out=dict(PARTS)["test"], class_names=("BL", "EWS", "NB", "RMS")
+        StandardizedColumns(genes),
+        labels,
+        classes=4,
+        held_out=_TEST_ROWS,
+        class_names=("BL", "EWS", "NB", "RMS"),
     )

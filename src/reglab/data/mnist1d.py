@@ -16,7 +16,7 @@ class Mnist1d(TensorData):
     """Inputs (1, 40), standardized as published; ten classes.
 
     The published set, regenerated from its own seed: 4,000 training rows, then 1,000 test rows, which are the test part
-    where ``test_fraction`` is None. Takes about five seconds, once a process.
+    if ``test_fraction`` is None. Takes about five seconds, once a process.
 
     Source: Greydanus and Kobak, Scaling Down Deep Learning with MNIST-1D, ICML 2024, arXiv:2011.14439.
     """
@@ -25,7 +25,7 @@ class Mnist1d(TensorData):
     dims = 2
 
     def load(self) -> Source:
-        """All 5,000 rows."""
+        """Return all 5,000 rows."""
         return _mnist1d()
 
 
@@ -33,7 +33,7 @@ class Mnist1d(TensorData):
 def _mnist1d() -> Source:
     from mnist1d.data import make_dataset
 
-    with _global_generators_kept():
+    with _restored_generators():
         data = make_dataset()
     inputs = torch.from_numpy(np.concatenate([data["x"], data["x_test"]])).float().unsqueeze(1)
     labels = torch.from_numpy(np.concatenate([data["y"], data["y_test"]])).long()
@@ -41,8 +41,8 @@ def _mnist1d() -> Source:
 
 
 @contextmanager
-def _global_generators_kept() -> Iterator[None]:
-    """mnist1d seeds the global generators of Python and NumPy; what others draw must not depend on it."""
+def _restored_generators() -> Iterator[None]:
+    """Restore the global generators of Python and NumPy, which mnist1d seeds."""
     state, numpy_state = random.getstate(), np.random.get_state()
     try:
         yield

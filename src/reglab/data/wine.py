@@ -5,8 +5,8 @@ from functools import lru_cache
 import torch
 
 from reglab.data.base import TensorData
+from reglab.data.preprocessing import StandardizedColumns
 from reglab.data.source import Source
-from reglab.data.standardize import Standardized
 
 
 class Wine(TensorData):
@@ -19,7 +19,7 @@ class Wine(TensorData):
     dims = 1
 
     def load(self) -> Source:
-        """All 178 rows."""
+        """Return all 178 rows."""
         return _wine()
 
 
@@ -28,5 +28,5 @@ def _wine() -> Source:
     from sklearn.datasets import load_wine
 
     held = load_wine()
-    columns = Standardized(held.data, names=held.feature_names)
+    columns = StandardizedColumns(held.data, names=held.feature_names)
     return Source(columns, torch.from_numpy(held.target).long(), classes=3)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from reglab.config.compose import Composer
 from reglab.config.identity import data_name, science, setting
 from reglab.data.base import TensorData
-from reglab.data.splits import Rows
+from reglab.data.splitting.random import Rows
 from reglab.deadlines import waiting
 from reglab.execution.expand import Job
 from reglab.execution.workers import DiedError, Forked, can_fork
@@ -117,7 +117,7 @@ def _print_shared_names(jobs: Sequence[Job]) -> None:
 
 
 def _print_remarks(data: TensorData) -> None:
-    for sentence in data.remarks:
+    for sentence in data.notes:
         note(f"note: {data.name}: {sentence}")
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation.streamers import BaseStreamer
 
-from reglab.data.tokenizer import UNKNOWN, end_of
+from reglab.data.tokenizer import UNKNOWN, end_token
 from reglab.schema.errors import ConfigError
 from reglab.training.modes import in_mode
 
@@ -55,7 +55,7 @@ def encoded(vocabulary: Tokenizer, prompt: str) -> Tensor:
     Raises:
         ConfigError: characters that the tokenizer does not know.
     """
-    numbers = vocabulary.encode(prompt, add_special_tokens=False).ids or [end_of(vocabulary)]
+    numbers = vocabulary.encode(prompt, add_special_tokens=False).ids or [end_token(vocabulary)]
     unknown = vocabulary.token_to_id(UNKNOWN)
     if unknown is not None and unknown in numbers:
         known = vocabulary.get_vocab()
@@ -144,7 +144,7 @@ class Writer:
 
 def text_of(vocabulary: Tokenizer, numbers: Sequence[int]) -> str:
     """The text of tokens, without the end of a text and what comes after it."""
-    end = end_of(vocabulary)
+    end = end_token(vocabulary)
     until = next((place for place, number in enumerate(numbers) if number == end), len(numbers))
     text: str = vocabulary.decode(list(numbers[:until]))
     return text

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from reglab.config.trusted import Typed
-from reglab.data.tokenizer import end_of, loaded
+from reglab.data.tokenizer import end_token, parse_tokenizer
 from reglab.inference.rebuilt import best_weights, finished
 from reglab.schema.errors import ConfigError
 from reglab.tracking import artifacts, queries
@@ -38,7 +38,7 @@ class Decoder:
     @property
     def end(self) -> int:
         """The token that ends a text."""
-        return end_of(self.vocabulary)
+        return end_token(self.vocabulary)
 
 
 def decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> Decoder:
@@ -62,7 +62,7 @@ def decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> Decoder
     text = files.read_text("tokenizer.json")
     if text is None:
         raise ConfigError(key, "has no tokenizer.json, which its text was read with", "give another run")
-    vocabulary = loaded(text, f"{key}: tokenizer.json")
+    vocabulary = parse_tokenizer(text, key, "tokenizer.json")
     length = int(cfg.data.context_length)
     model = build.sized_model(cfg, (length,), vocabulary.get_vocab_size())
     weights = best_weights(made, cfg)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reglab.data.axes import WAYS
+from reglab.data.settings import SPLIT_METHODS
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.schema.text import is_printable
@@ -244,7 +244,7 @@ TRAIN: dict[str, Rule] = {
         ),
         "none",
     ),
-    "data.split_by": or_null(one_of(*WAYS), "at random"),
+    "data.split_by": or_null(one_of(*SPLIT_METHODS), "at random"),
     "data.test_fold": or_null(_FOLD),
     "data.val_fold": or_null(_FOLD, "rows drawn from the other folds"),
     "model._target_": CLASS,

@@ -139,7 +139,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     for path, text in data.files().items():
         tracked.log_text(text, path)
     # A sweep or study has printed what concerns the data once for all runs.
-    _note(tracked, "data_remark", data.remarks, aloud=cfg.tracking.phase == "single")
+    _note(tracked, "data_remark", data.notes, aloud=cfg.tracking.phase == "single")
     regularizers, remarks = build.remarked(cfg, model, data)
     if changed := set_threads(int(cfg.trainer.threads)):  # at import or in a constructor: the next run would differ
         remarks.append(f"the code of data or model sets {', '.join(changed)} for the whole process; it was set back")

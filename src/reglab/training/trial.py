@@ -116,7 +116,7 @@ def _check_trainable(key: str, model: nn.Module, data: TensorData) -> None:
 def _check_tokenizer(cfg: DictConfig, data: TensorData) -> None:
     """In other tokens than a model was trained on, its embeddings would be of other words."""
     path, vocabulary = cfg.model.get("path"), getattr(data, "vocabulary", None)
-    if path and vocabulary is not None and not tokenizer.is_that_of(vocabulary, str(path)):
+    if path and vocabulary is not None and not tokenizer.matches_model(vocabulary, str(path)):
         raise ConfigError(
             Setting("data.tokenizer", cfg.data.tokenizer),
             f"gives tokens other numbers than model.path={path} knows them by",

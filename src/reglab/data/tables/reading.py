@@ -1,6 +1,6 @@
-"""Read a user's file as a pandas table, or raise one line with the problem.
+"""Read a user's CSV or Parquet file as a pandas table.
 
-Cells of a CSV file come as texts, exactly as written; `reglab.data.cells` reads numbers from them. Parquet keeps types.
+Cells of a CSV file are texts, exactly as written; `reglab.data.tables.numbers` parses them. Parquet keeps types.
 """
 
 import base64
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from reglab.data.cells import WORDS_FOR_MISSING
-from reglab.data.files import PARQUET, check_file, memory, suffix
+from reglab.data.files import PARQUET, check_file, memory_bytes, table_suffix
+from reglab.data.tables.cells import MISSING_WORDS
 from reglab.schema.errors import ConfigError, Setting
 from reglab.wording import pluralize
 
@@ -24,50 +24,56 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SEPARATORS = (",", ";", "\t", "|")
-_MAGIC = {
-    b"\x1f\x8b": "a gzip archive: name it .csv.gz",
-    b"PK\x03\x04": "a zip archive or an Excel workbook: unpack it, or save the sheet as CSV",
-    b"BZh": "a bzip2 archive: unpack it",
-    b"\xfd7zXZ": "an xz archive: unpack it",
-    b"PAR1": "a Parquet file: name it .parquet",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV",
-    b"SQLite format 3": "an SQLite database: export the table as CSV",
+_SEPARATORS = (",", ";", "\t", "|")
+_MAGIC = {  # first bytes: (kind of file, remedy)
+    b"\x1f\x8b": ("a gzip archive", "name it .csv.gz"),
+    b"PK\x03\x04": ("a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV"),
+    b"BZh": ("a bzip2 archive", "unpack it"),
+    b"\xfd7zXZ": ("an xz archive", "unpack it"),
+    b"PAR1": ("a Parquet file", "name it .parquet"),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "save the sheet as CSV"),
+    b"SQLite format 3": ("an SQLite database", "export the table as CSV"),
 }
-_SAMPLE = 50  # rows that the separator is found from
-_HEAD = 2**20  # characters in which these rows are searched
+_SAMPLE = 50  # rows from which the separator is detected
+_HEAD = 2**20  # characters that contain these rows
 
 
 class Table(NamedTuple):
-    """A file's rows and columns, with sentences on how it was read, and columns that were an index."""
+    """The content of a file.
+
+    Attributes:
+        frame: all rows and columns.
+        notes: sentences on how the file was read.
+        indices: columns that were an index.
+    """
 
     frame: "pd.DataFrame"
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     indices: tuple[str, ...] = ()
 
 
 def read_table(path: str) -> Table:
-    """Return all rows and columns, as written: no column is renamed or dropped, but for empty ones without a name.
+    """Return all rows and columns of a file; only empty columns without a name are dropped.
 
     CSV files have a header and are UTF-8, or UTF-16 with a byte order mark; their separator (comma, semicolon, tab or
     bar) is the one that gives the first rows as many fields as the header. Lines at the top that begin with # are
-    comments; a first line ``sep=;`` names the separator. Of Parquet files declared categories stay categories, and an
+    comments; a first line ``sep=;`` sets the separator. In Parquet files declared categories stay categories, and an
     index with a name is a column.
 
     Raises:
-        ConfigError: no such file, not readable as its suffix says, no rows, unnamed or repeated columns, rows longer or
+        ConfigError: no such file, not in the format of its suffix, no rows, unnamed or repeated columns, rows longer or
             shorter than the header, no header.
     """
     check_file(path)
     file = Path(path).expanduser()
     try:
-        table = _parquet(file, path) if suffix(path) in PARQUET else _separated(_content(file, path), path)
+        table = _parquet(file, path) if table_suffix(path) in PARQUET else _separated(_content(file, path), path)
     except ConfigError:
         raise
     except Exception as error:  # pandas and pyarrow raise many kinds
         reason = " ".join(str(error).split())
         raise ConfigError(
-            Setting("data.path", path), f"cannot be read as {suffix(path)} ({reason})", "check the file"
+            Setting("data.path", path), f"cannot be read as {table_suffix(path)} ({reason})", "check the file"
         ) from error
     if table.frame.empty:
         raise ConfigError(Setting("data.path", path), "has no rows", "give a file with a header and data below it")
@@ -84,15 +90,15 @@ def _parquet(file: Path, path: str) -> Table:
     categories |= _dictionaries(pq.read_metadata(file).metadata or {})
     frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)  # as floats, large ones would change
     frame = frame.astype({name: "category" for name in categories if name in frame})
-    # pandas names them __index_level_0__ where they have none.
+    # pandas names an index without a name __index_level_0__.
     unnamed = [str(name) for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))]
     index = [name for name in declared.get("index_columns", ()) if isinstance(name, str) and name not in unnamed]
-    remarks = ["data.path: an index without a name is left out; give it a name to have it as a column"] * bool(unnamed)
-    return Table(frame.drop(columns=unnamed), tuple(remarks), tuple(index))
+    notes = ["data.path: an index without a name is left out; give it a name to have it as a column"] * bool(unnamed)
+    return Table(frame.drop(columns=unnamed), tuple(notes), tuple(index))
 
 
 def _dictionaries(metadata: "dict[bytes, bytes]") -> set[str]:
-    """Columns that were dictionaries when they were written: Parquet itself stores the integers of one as integers."""
+    """Return columns that pyarrow wrote from dictionaries: Parquet itself stores those of integers as integers."""
     import pyarrow as pa
 
     if (stored := metadata.get(b"ARROW:schema")) is None:
@@ -103,23 +109,23 @@ def _dictionaries(metadata: "dict[bytes, bytes]") -> set[str]:
 
 def _content(file: Path, path: str) -> str:
     with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as opened:
-        raw = opened.read(memory() // 4)
+        raw = opened.read(memory_bytes() // 4)
         if opened.read(1):
             raise ConfigError(
                 Setting("data.path", path),
-                f"unpacks to over {memory() / 2**32:.1f} GiB, a quarter of this machine's memory",
+                f"unpacks to over {memory_bytes() / 2**32:.1f} GiB, a quarter of this machine's memory",
                 "give a smaller part of it, or a Parquet file",
             )
-    what = next((what for magic, what in _MAGIC.items() if raw.startswith(magic)), None)
-    if what is not None:
-        raise ConfigError(Setting("data.path", path), f"is {what}")
+    for magic, (kind, remedy) in _MAGIC.items():
+        if raw.startswith(magic):
+            raise ConfigError(Setting("data.path", path), f"is {kind}", remedy)
     encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         content = raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigError(Setting("data.path", path), f"is not UTF-8 text (line {line})", "save it as UTF-8") from None
-    if "\n" not in content:  # as old Macs end their lines
+    if "\n" not in content:  # the line ends of old Macs
         content = content.replace("\r", "\n")
     if "\0" in content:
         line = content.count("\n", 0, content.index("\0")) + 1
@@ -133,14 +139,14 @@ def _separated(content: str, path: str) -> Table:
     names = [name.strip() for name in _fields(_head(body), separator, 1)[0]]
     if '"' in body and re.search(
         rf'(^|{re.escape(separator)})[ ]+"', body, re.MULTILINE
-    ):  # pyarrow knows no blanks before quotes
-        columns = _by_line(body, separator, path)
+    ):  # pyarrow does not support blanks before quotes
+        columns = _read_by_line(body, separator, path)
     else:
-        columns = _at_once(body, separator, len(names), path)
-    return _named(columns, names, separator, path)
+        columns = _read_with_pyarrow(body, separator, len(names), path)
+    return _to_frame(columns, names, separator, path)
 
 
-def _at_once(body: str, separator: str, fields: int, path: str) -> "dict[int, pa.ChunkedArray]":
+def _read_with_pyarrow(body: str, separator: str, fields: int, path: str) -> "dict[int, pa.ChunkedArray]":
     import pyarrow as pa
     from pyarrow import csv as arrow
 
@@ -156,12 +162,12 @@ def _at_once(body: str, separator: str, fields: int, path: str) -> "dict[int, pa
             arrow.ConvertOptions(column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False),
         )
     except pa.ArrowInvalid:
-        _by_line(body, separator, path)  # which names the row
+        _read_by_line(body, separator, path)  # raises with the number of the row
         raise
     return {int(name): read.column(name) for name in read.column_names}
 
 
-def _named(columns: "dict[int, pa.ChunkedArray]", names: list[str], separator: str, path: str) -> Table:
+def _to_frame(columns: "dict[int, pa.ChunkedArray]", names: list[str], separator: str, path: str) -> Table:
     import pandas as pd
     import pyarrow.compute as pc
 
@@ -171,7 +177,7 @@ def _named(columns: "dict[int, pa.ChunkedArray]", names: list[str], separator: s
     kept = [number for number in range(len(names)) if number not in empty]
     frame = pd.DataFrame({number: columns[number].to_pandas() for number in kept})
     frame.columns = pd.Index([names[number] for number in kept], dtype=object)
-    repeats = _headers(columns, names, kept)
+    repeats = _repeated_headers(columns, names, kept)
     rest = frame.drop(index=frame.index[repeats]) if len(repeats) else frame
     if len(rest):
         _check_header(rest, path)
@@ -186,10 +192,10 @@ def _named(columns: "dict[int, pa.ChunkedArray]", names: list[str], separator: s
     return Table(frame)
 
 
-def _headers(columns: "dict[int, pa.ChunkedArray]", names: list[str], kept: list[int]) -> np.ndarray:
-    """Return the rows (numbers from 0) whose cells are the names of the columns; of three columns or more in any order.
+def _repeated_headers(columns: "dict[int, pa.ChunkedArray]", names: list[str], kept: list[int]) -> np.ndarray:
+    """Return the numbers (from 0) of rows that repeat the header; with three columns or more, in any order.
 
-    Case and quotes do not matter, nor a byte order mark, with which each of several files may begin.
+    Case, quotes and a byte order mark (at the start of each of several files) are ignored.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -212,7 +218,7 @@ def _headers(columns: "dict[int, pa.ChunkedArray]", names: list[str], kept: list
 
 
 def _check_quotes(column: "pa.ChunkedArray", separator: str, fields: int, path: str) -> None:
-    """Raise where a cell spans lines that look like rows: a quote that is not closed swallows the rows below."""
+    """Raise if a cell contains lines that look like rows: its quote is not closed, so it includes the rows below."""
     import pyarrow.compute as pc
 
     several = pc.match_substring(column, "\n")
@@ -231,13 +237,13 @@ def _check_quotes(column: "pa.ChunkedArray", separator: str, fields: int, path: 
 
 
 def _head(content: str) -> str:
-    """Whole lines of the beginning."""
+    """Return the first lines, without the last if it is cut off."""
     end = content.rfind("\n", 0, _HEAD)
     return content if len(content) <= _HEAD or end < 0 else content[: end + 1]
 
 
 def _fields(content: str, separator: str, rows: int) -> list[list[str]]:
-    """Of the first rows that are not empty the fields."""
+    """Return the fields of the first rows that are not empty."""
     reader = csv.reader(io.StringIO(content), delimiter=separator, skipinitialspace=True)
     found: list[list[str]] = []
     try:
@@ -246,21 +252,21 @@ def _fields(content: str, separator: str, rows: int) -> list[list[str]]:
                 found.append(row)
             if len(found) == rows:
                 break
-    except csv.Error:  # a field above csv's limit: what was read so far will do
+    except csv.Error:  # a field above csv's limit: the rows before it are enough
         pass
     return found or [[]]
 
 
 def _layout(content: str, path: str) -> tuple[str, int]:
-    """The separator, and where the header begins."""
-    lines = _top(_head(content))
+    """Return the separator, and the position of the header."""
+    lines = _first_lines(_head(content))
     if not lines or not lines[-1][1].strip():
         raise ConfigError(Setting("data.path", path), "is empty", "give a file with a header and data below it")
     start, first = lines[-1]
     if named := re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE):  # as Excel writes it
         return named[1], content.index("\n", start) + 1 if "\n" in content[start:] else len(content)
     head = _head(content[start : start + 2 * _HEAD])
-    separator = max(SEPARATORS, key=lambda one: _agreement(head, one))
+    separator = max(_SEPARATORS, key=lambda one: _agreement(head, one))
     fields = len(_fields(head, separator, 1)[0])
     comments = [line for _, line in lines[:-1] if line.strip()]
     if comments and fields > 1 and len(_fields(comments[-1].lstrip("# "), separator, 1)[0]) == fields:
@@ -273,8 +279,8 @@ def _layout(content: str, path: str) -> tuple[str, int]:
     return separator, start
 
 
-def _top(content: str) -> "list[tuple[int, str]]":
-    """Lines up to the first that is neither empty nor a comment, each with where it begins."""
+def _first_lines(content: str) -> "list[tuple[int, str]]":
+    """Return the lines up to the first that is neither empty nor a comment, each with its position."""
     found, start = [], 0
     for line in io.StringIO(content):
         found.append((start, line))
@@ -285,38 +291,36 @@ def _top(content: str) -> "list[tuple[int, str]]":
 
 
 def _agreement(content: str, separator: str) -> tuple[bool, int]:
-    """Whether the first rows all have as many fields as the header, more than one; and how many that has."""
+    """Return whether the first rows have as many fields as the header, more than one; and their number."""
     rows = _fields(content, separator, _SAMPLE)
     fields = len(rows[0])
     return fields > 1 and all(len(row) == fields for row in rows), fields
 
 
-def _by_line(body: str, separator: str, path: str) -> "dict[int, pa.ChunkedArray]":
+def _read_by_line(body: str, separator: str, path: str) -> "dict[int, pa.ChunkedArray]":
     import pyarrow as pa
 
     reader = csv.reader(io.StringIO(body), delimiter=separator, skipinitialspace=True, strict=True)
     rows = [row for row in reader if row]
     for number, row in enumerate(rows, start=1):
         if len(row) != len(rows[0]):
-            raise ConfigError(_ragged(path, number, len(row), len(rows[0]), separator.join(row)))
+            text = separator.join(row)
+            raise ConfigError(
+                Setting("data.path", path),
+                f"cannot be read as {table_suffix(path)}: data row {number - 1} has {len(row)} fields, and the header "
+                f"has {len(rows[0])} ({text if len(text) <= 40 else f'{text[:40]}...'!r})",
+                "correct it (quote cells that contain the separator)",
+            )
     return {
         number: pa.chunked_array([pa.array(cells, type=pa.large_string())])
         for number, cells in enumerate(zip(*rows[1:], strict=True))
     } or {number: pa.chunked_array([], type=pa.large_string()) for number in range(len(rows[0]))}
 
 
-def _ragged(path: str, row: int, fields: int, header: int, text: str) -> str:
-    shown = text if len(text) <= 40 else f"{text[:40]}..."
-    return (
-        f"data.path={path}: cannot be read as {suffix(path)}: data row {row - 1} has {fields} fields, and the header "
-        f"has {header} ({shown!r}); correct it (quote cells that contain the separator)"
-    )
-
-
 def _check_header(frame: "pd.DataFrame", path: str) -> None:
-    """Raise where the first line looks like the rows below: each name could be a value of its column."""
+    """Raise if the first line looks like the rows below: each name could be a value of its column."""
     for name, (_, column) in zip(frame.columns, frame.items(), strict=True):
-        if not _could_be_in(name.strip(), column):
+        if not _could_be_value_of(name.strip(), column):
             return
     raise ConfigError(
         Setting("data.path", path),
@@ -325,14 +329,14 @@ def _check_header(frame: "pd.DataFrame", path: str) -> None:
     )
 
 
-def _could_be_in(name: str, column: "pd.Series") -> bool:
+def _could_be_value_of(name: str, column: "pd.Series") -> bool:
     import pandas as pd
 
     try:
         value = float(name)
     except ValueError:
         return bool(name) and bool((column.str.strip() == name).any())
-    values = pd.to_numeric(column.where(~column.isin(WORDS_FOR_MISSING)), errors="coerce").to_numpy(dtype=float)
+    values = pd.to_numeric(column.where(~column.isin(MISSING_WORDS)), errors="coerce").to_numpy(dtype=float)
     seen = values[np.isfinite(values)]
     return bool(len(seen) and seen.min() <= value <= seen.max())
 
@@ -343,7 +347,7 @@ def _check_names(names: Sequence[str], path: str) -> None:
             raise ConfigError(
                 Setting("data.path", path),
                 f"column {index} has no name",
-                "name it, or remove it where it only numbers the rows",
+                "name it, or remove it if it only numbers the rows",
             )
         if len(name.splitlines()) > 1:
             raise ConfigError(

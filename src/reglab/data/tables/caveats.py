@@ -1,20 +1,22 @@
-"""Checks for suspicious feature columns: row numbers, other identifiers, and copies of the target."""
+"""Caveats about the features of a table: row numbers, other identifiers, leaks of the target, repeated rows."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from reglab.data.columns import Columns, columns_named, leave_out
-from reglab.data.target import Target
+from reglab.data.tables.features import TableFeatures, leave_out, name_columns
+from reglab.data.tables.target import Target
 
-LEAST_ROWS = 20  # below, coincidences are likely
-DISTINCT = 0.95  # share of rows with a unique value, from which on whole numbers look like an identifier
-SPACED = 0.2  # largest difference between gaps of evenly spaced (rounded) numbers, as a share of the mean gap
-REPEATED = 0.1  # share of the different rows that are repeated, from which on they are reported
-SAME = 1 - 1e-10  # correlation with a numeric target from which on a column is a copy of it
+_LEAST_ROWS = 20  # below, coincidences are likely
+_DISTINCT = 0.95  # share of rows with a unique value, from which on whole numbers look like an identifier
+_SPACED = 0.2  # largest difference between gaps of evenly spaced (rounded) numbers, as a share of the mean gap
+_REPEATED = 0.1  # share of the different rows that are repeated, from which on they are reported
+_SAME = 1 - 1e-10  # correlation with a numeric target from which on a column is a copy of it
+_SENTINELS = [sign * int("9" * digits) for digits in range(2, 7) for sign in (1, -1)]
+_GLANCE = 500  # rows that rule out most columns
 
 
-def suspicions(columns: Columns, target: Target) -> Iterator[str]:
+def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
     """Report columns that look like an identifier, or that leak the target.
 
     Numbers that rise or fall from each row to the next, and evenly spaced fractions in any order, are reported as row
@@ -25,62 +27,62 @@ def suspicions(columns: Columns, target: Target) -> Iterator[str]:
     varies are reported as well.
 
     Args:
-        columns: the features.
-        target: encoded.
+        features: of all rows.
+        target: of all rows.
     """
-    if len(target.values) < LEAST_ROWS:
+    if len(target.values) < _LEAST_ROWS:
         return
     found: dict[str, list[str]] = {}
-    codes = {name: codes for name, (codes, _) in columns.categories.items()}
-    repeats = _repeats(columns, [*codes.values(), target.values])
+    repeats = _repeated_rows(features, target)
     once = ~repeats
     if repeats.any():
         yield (
             f"{repeats.sum()} of {len(repeats)} rows repeat another row in the target and all features, so that rows "
             "of the test part may be in training too; remove the repeated rows"
         )
-    for name, values in (columns.values | codes).items():
-        numeric = name in columns.values
+    for name, values in (features.numbers | features.codes).items():
+        numeric = name in features.numbers
         if target.kind == "classification" and _determines(values[once], target.values[once]):
             found.setdefault("each value occurs with only one class, which leaks the target", []).append(name)
         elif numeric and target.kind == "regression" and _is_linear(values, target.values):
             found.setdefault("the target itself, or a linear function of it", []).append(name)
         elif numeric and (what := _identifier(values)):
             found.setdefault(f"{what}; a model can learn the order of the file from it", []).append(name)
-    for name, values in columns.values.items():
+    for name, values in features.numbers.items():
         if (value := _sentinel(values)) is not None:
             yield (
-                f"column {name!r}: {value:g} lies far from all other values in several rows; where it stands for a "
+                f"column {name!r}: {value:g} is far from all other values in several rows; if it stands for a "
                 "missing value, empty these cells"
             )
         if _are_days(values):
             yield f"column {name!r}: looks like days written as numbers (20200131); {leave_out(name)}"
-    if not any(map(_varies, [*columns.values.values(), *codes.values()])):
+    if not any(map(_varies, [*features.numbers.values(), *features.codes.values()])):
         yield "no feature has two different values, so there is nothing to learn from"
     for what, names in found.items():
         remedy = leave_out(*names[:3])
-        yield f"{columns_named([repr(name) for name in names])}: {what}; if that is no real feature, {remedy}"
+        yield f"{name_columns([repr(name) for name in names])}: {what}; if that is not a real feature, {remedy}"
 
 
-def _repeats(columns: Columns, others: list[np.ndarray]) -> np.ndarray:
+def _repeated_rows(features: TableFeatures, target: Target) -> np.ndarray:
     """Return which rows repeat an earlier one, bool (rows,).
 
-    None if few of the different rows are repeated, or if equal rows may be a coincidence: no numeric column has mostly
-    different values.
+    All are False if few of the different rows are repeated, or if equal rows may be a coincidence: no numeric column
+    has mostly different values.
     """
     import pandas as pd
 
-    rows = pd.DataFrame(dict(enumerate([*columns.values.values(), *others])))
+    rows = pd.DataFrame(dict(enumerate([*features.numbers.values(), *features.codes.values(), target.values])))
     repeats: np.ndarray = rows.duplicated().to_numpy()
     different = int((~repeats).sum())
     repeated = different - int((~rows.duplicated(keep=False)).sum())
-    distinct = max((len(np.unique(values[~repeats])) for values in columns.values.values()), default=0)
-    if repeated < REPEATED * different or distinct < max(LEAST_ROWS, different / 2):
+    distinct = max((len(np.unique(values[~repeats])) for values in features.numbers.values()), default=0)
+    if repeated < _REPEATED * different or distinct < max(_LEAST_ROWS, different / 2):
         return np.full(len(rows), False)
     return repeats
 
 
 def _identifier(values: np.ndarray) -> str | None:
+    """Return what a numeric column looks like if it identifies rows; None if it does not."""
     if np.isnan(values).any():
         return None
     whole = (values == np.round(values)).all()
@@ -89,13 +91,13 @@ def _identifier(values: np.ndarray) -> str | None:
         return f"{'whole ' * bool(whole)}numbers that rise or fall with the rows' order, as row numbers do"
     if not whole and _varies(values):
         gaps = np.diff(np.sort(values))
-        spaced = np.ptp(gaps) <= SPACED * gaps.mean()
-        return "evenly spaced numbers, another in each row, as scaled row numbers are" if spaced else None
+        spaced = np.ptp(gaps) <= _SPACED * gaps.mean()
+        return "evenly spaced numbers, a different one in each row, as scaled row numbers are" if spaced else None
     if not whole:
         return None
     distinct = len(np.unique(values))
-    if distinct >= DISTINCT * len(values) and np.ptp(values) <= 10 * len(values):
-        return "another whole number in each row, as an identifier has"
+    if distinct >= _DISTINCT * len(values) and np.ptp(values) <= 10 * len(values):
+        return "a different whole number in each row, as an identifier has"
     return None
 
 
@@ -103,13 +105,10 @@ def _varies(values: np.ndarray) -> bool:
     return bool((values != values[0]).any())  # NaN differs from itself
 
 
-SENTINELS = [sign * int("9" * digits) for digits in range(2, 7) for sign in (1, -1)]
-
-
 def _sentinel(values: np.ndarray) -> float | None:
-    """A number such as -999 in several rows, further from the others than these are from each other."""
+    """Return a number such as -999 in several rows, further from the others than these are from each other."""
     for end in (np.nanmin(values), np.nanmax(values)):
-        if end in SENTINELS and (values == end).sum() > 1:
+        if end in _SENTINELS and (values == end).sum() > 1:
             others = values[(values != end) & ~np.isnan(values)]
             if len(others) > 1 and np.abs(others - end).min() > 2 * np.ptp(others) > 0:
                 return float(end)
@@ -117,7 +116,7 @@ def _sentinel(values: np.ndarray) -> float | None:
 
 
 def _are_days(values: np.ndarray) -> bool:
-    """Whether all are days as ISO 8601 writes them without dashes, of more than one month."""
+    """Return whether all values are days in ISO 8601 without dashes (20200131), not all the same."""
     there = values[~np.isnan(values)]
     if not (len(there) and 19000101 <= there.min() < there.max() <= 21001231 and (there == np.round(there)).all()):
         return False
@@ -126,23 +125,21 @@ def _are_days(values: np.ndarray) -> bool:
 
 
 def _is_linear(values: np.ndarray, target: np.ndarray) -> bool:
+    """Return whether the target is a linear function of a column."""
     if np.isnan(values).any() or np.ptp(values) == 0:
         return False
-    return bool(abs(np.corrcoef(values, target)[0, 1]) >= SAME)
+    return bool(abs(np.corrcoef(values, target)[0, 1]) >= _SAME)
 
 
-_GLANCE = 500  # rows that rule out most columns
+def _determines(values: np.ndarray, classes: np.ndarray, *, any_number: bool = False) -> bool:
+    """Return whether each value occurs with only one class.
 
-
-def _determines(values: np.ndarray, classes: np.ndarray, *, all_alike: bool = False) -> bool:
-    """Whether each value occurs with only one class.
-
-    False for a single value or many, except with `all_alike`.
+    False for a single value, and if more than half of the values are different, unless `any_number` is set.
     """
-    if len(values) > 2 * _GLANCE and not _determines(values[:_GLANCE], classes[:_GLANCE], all_alike=True):
+    if len(values) > 2 * _GLANCE and not _determines(values[:_GLANCE], classes[:_GLANCE], any_number=True):
         return False
     _, codes = np.unique(values, return_inverse=True)
     distinct = int(codes.max()) + 1
-    if not all_alike and not 1 < distinct <= len(values) / 2:
+    if not any_number and not 1 < distinct <= len(values) / 2:
         return False
     return len(np.unique(codes * (int(classes.max()) + 1) + classes)) == distinct

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reglab.data import Csv, Huggingface
-from reglab.schema.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 
 N = 40
 RNG = np.random.default_rng(0)
@@ -118,17 +118,20 @@ def test_numbers(tmp_path: Path, case: str) -> None:
     assert data.features()[0].keys() >= {"mean", "scale"}  # a number
     if expected is not None:
         np.testing.assert_allclose(values(data), expected, atol=5.01e-4)
-    remarks = [one for one in data.remarks if "column" in one and ("read" in one or "counts" in one)]
+    remarks = [one for one in data.notes if "column" in one and ("read" in one or "counts" in one)]
     assert remark in " ".join(remarks)
     assert bool(remarks) == bool(remark)
 
 
 AMBIGUOUS = column(lambda i: f'"{round(LARGE[i]):,}"')
 REFUSED = {
-    "thousands or decimals": (AMBIGUOUS, ["column 'a'", "two ways (1,234.5 or 1234,5)", "write all numbers as 1234.5"]),
+    "thousands or decimals": (
+        AMBIGUOUS,
+        ["column 'a'", "is ambiguous (1,234.5 or 1234,5)", "write all numbers as 1234.5"],
+    ),
     "points among decimal commas": (
         lines(lambda i: f"{german(LARGE[i], 0)};{german(REAL[i])};{LABEL[i]}", "a;b;y"),
-        ["column 'a'", "two ways", "its points"],
+        ["column 'a'", "is ambiguous", "its points"],
     ),
     "percent and not": (column(lambda i: f"{i}%" if i % 2 else f"{i}"), ["column 'a'", "several"]),
     "a minus at the end": (
@@ -148,7 +151,7 @@ REFUSED = {
     ),
     "an unknown word among numbers": (
         column(lambda i: f"{REAL[i]:.3f}" if i % 4 else "unknown"),
-        ["column 'a' is numeric but for 10 of 40 cells, the first 'unknown' in data row 1"],
+        ["column 'a' is numeric except for 10 of 40 cells, the first 'unknown' in data row 1"],
     ),
     "months by their names": (column(lambda i: f"{1 + i % 9} Jan 2020"), ["column 'a' holds dates"]),
     "a name of two lines": (lines(lambda i: f"{i},{LABEL[i]}", '"a\nb",y'), ["the name of column 1 has several lines"]),
@@ -159,7 +162,7 @@ REFUSED = {
     ),
     "no label": (labels("p", "q", ""), ["data.target=y: 13 of 40 rows have no value"]),
     "one number in two ways": (labels("007", "7"), ["data.target=y", "'007' and '7' are one number"]),
-    "truth in two ways": (labels("True", "1", "False"), ["data.target=y: writes truth values in two ways"]),
+    "truth in two ways": (labels("True", "1", "False"), ["data.target=y: has booleans in two notations"]),
     "labels of two lines": (labels('"p\nx"', "q"), ["data.target=y: the class 'p\\nx' has several lines"]),
     "no header": (lines(lambda i: f"{REAL[i]:.2f},{i % 2}", "0.1,1"), ["first line looks like data (0.1, 1"]),
     "no header, equal numbers": (lines(lambda i: f"{i % 2},{i % 2},{i}", "1,1,7"), ["first line looks like data"]),
@@ -176,7 +179,7 @@ REFUSED = {
     "no name": (lines(lambda i: f"{i},{REAL[i]:.2f},{LABEL[i]}", ",a,y"), ["column 1 has no name"]),
     "another encoding": (labels("é", "q").encode("latin-1"), ["is not UTF-8 text (line 2)"]),
     "a NUL": (column(lambda i: f"{i}\0"), ["has a NUL character (line 2)"]),
-    "gzip": (gzip.compress(b"a,y\n1,2\n"), ["is a gzip archive: name it .csv.gz"]),
+    "gzip": (gzip.compress(b"a,y\n1,2\n"), ["is a gzip archive; name it .csv.gz"]),
     "zip": (b"PK\x03\x04...", ["is a zip archive or an Excel workbook"]),
     "rows that are empty": (column(str) + ",\n,\n", ["data.target=y: 2 of 42 rows have no value"]),
     "one column": ("y\n" + "p\nq\n" * 20, ["has no column besides the target"]),
@@ -223,8 +226,8 @@ def test_labels_are_exact(tmp_path: Path, written: tuple[str, ...]) -> None:
     data = ready(tmp_path / "t.csv", labels(*written))
     assert (data.kind, data.class_names) == ("classification", LABELS[written])
     odd = {"None", "NA", "nan", "Yes", "a"} & set(written)
-    assert len(data.remarks) == len(odd)
-    assert all(word in remark for word, remark in zip(odd, data.remarks, strict=True))
+    assert len(data.notes) == len(odd)
+    assert all(word in remark for word, remark in zip(odd, data.notes, strict=True))
 
 
 def test_words_for_missing_values_are_values_of_a_category(tmp_path: Path) -> None:
@@ -241,7 +244,7 @@ def test_missing_numbers_are_the_median_of_the_others(tmp_path: Path) -> None:
 def test_numbers_with_leading_zeros_are_categories(tmp_path: Path) -> None:
     data = ready(tmp_path / "t.csv", column(lambda i: ["07301", "10115"][i % 2]))
     assert [one["value"] for one in data.features()] == ["07301", "10115"]
-    assert "leading zeros" in data.remarks[0]
+    assert "leading zeros" in data.notes[0]
 
 
 SUSPECT = {
@@ -264,7 +267,7 @@ SUSPECT = {
 
 
 ODD = {
-    "a number for missing values": (column(lambda i: f"{REAL[i]:.3f}" if i % 9 else "-999"), "-999 lies far"),
+    "a number for missing values": (column(lambda i: f"{REAL[i]:.3f}" if i % 9 else "-999"), "-999 is far"),
     "days as numbers": (column(lambda i: f"2020{1 + i % 9:02}{1 + i % 7:02}"), "looks like days"),
     "nothing that varies": (column(lambda i: "5"), "no feature has two different values"),
     "repeated rows": (
@@ -278,27 +281,27 @@ ODD = {
 @pytest.mark.parametrize("case", ODD)
 def test_odd_numbers_are_reported(tmp_path: Path, case: str) -> None:
     content, what = ODD[case]
-    (remark,) = ready(tmp_path / "t.csv", content).remarks
+    (remark,) = ready(tmp_path / "t.csv", content).notes
     assert what in remark
 
 
 @pytest.mark.parametrize("case", SUSPECT)
 def test_columns_that_say_too_much_are_reported(tmp_path: Path, case: str) -> None:
     content, what, name = SUSPECT[case]
-    (remark,) = ready(tmp_path / "t.csv", content).remarks
+    (remark,) = ready(tmp_path / "t.csv", content).notes
     assert what in remark
     assert f"data.ignore=[{name}]" in remark
-    assert ready(tmp_path / "t.csv", content, ignore=[name]).remarks == ()
+    assert ready(tmp_path / "t.csv", content, ignore=[name]).notes == ()
 
 
 def test_a_column_of_one_fraction_is_no_row_number(tmp_path: Path) -> None:
     data = ready(tmp_path / "t.csv", lines(lambda i: f"0.5,{REAL[i]},{LABEL[i]}", "a,b,y"))
-    assert not any("row numbers" in remark for remark in data.remarks)
+    assert not any("row numbers" in remark for remark in data.notes)
 
 
 def test_values_that_no_training_row_has_are_reported(tmp_path: Path) -> None:
     data = ready(tmp_path / "t.csv", lines(lambda i: f"k{i % 50},{i % 2}", rows=102))
-    assert any("column 'a': over 10%" in remark for remark in data.remarks)
+    assert any("column 'a': over 10%" in remark for remark in data.notes)
 
 
 FRAME = pd.DataFrame({"a": REAL, "y": LABEL})
@@ -383,23 +386,24 @@ def test_an_index_with_a_name_is_a_column_and_one_without_is_left_out(tmp_path: 
     path = tmp_path / "t.parquet"
     named = ready(path, FRAME.set_index(pd.Index(INTS / 2, name="dose")))
     assert [one["name"] for one in named.features()] == ["a", "dose"]
-    assert "'dose': was the table's index" in named.remarks[0]
+    assert "'dose': was the table's index" in named.notes[0]
     unnamed = ready(path, FRAME.set_index(pd.Index([f"r{i}" for i in range(N)])))
     assert [one["name"] for one in unnamed.features()] == ["a"]
-    assert "index without a name is left out" in unnamed.remarks[0]
+    assert "index without a name is left out" in unnamed.notes[0]
     target = ready(path, FRAME[["a"]].set_index(pd.Index(LABEL, name="y")))
-    assert (target.class_names, target.remarks) == (LETTERS, ())
-    assert ready(path, FRAME).remarks == ()
+    assert (target.class_names, target.notes) == (LETTERS, ())
+    assert ready(path, FRAME).notes == ()
 
 
 def test_inputs_that_do_not_fit_in_memory_are_refused_by_name(tmp_path: Path) -> None:
-    from reglab.data.columns import Columns
-    from reglab.data.files import check_fits, memory
+    from reglab.data.files import check_fits_in_memory, memory_bytes
+    from reglab.data.tables.features import TableFeatures
 
-    rows = math.ceil(memory() / 2 / 4 / 10) + 1
+    setting = Setting("data.path", "t.csv")
+    rows = math.ceil(memory_bytes() / 2 / 4 / 10) + 1
     with pytest.raises(ConfigError, match=r"^data.path=t.csv: \d+ rows of 10 inputs need .* GiB, .*; use less$"):
-        check_fits(rows, 10, "data.path=t.csv", "use less")
-    assert Columns(FRAME, "data.path=t.csv").values["a"].shape == (N,)
+        check_fits_in_memory(rows, 10, setting, "use less")
+    assert TableFeatures(FRAME, setting).numbers["a"].shape == (N,)
 
 
 def test_tables_of_the_hub_are_read_alike(tmp_path: Path) -> None:
@@ -424,7 +428,7 @@ def test_the_hubs_reader_of_csv_files_is_reported(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(column(lambda i: f"{REAL[i]:.3f}"))
     data = Huggingface(path=str(tmp_path), target="y", seed=0, split_seed=0)
     data.setup()
-    assert "NA and None are missing values" in data.remarks[-1]
+    assert "NA and None are missing values" in data.notes[-1]
 
 
 def test_moments_may_be_numbers_with_leading_zeros(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import torch
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from reglab.data.standardize import Standardized, in_float32
+from reglab.data.preprocessing import StandardizedColumns
+from reglab.data.scaling import to_float32
 from reglab.schema.errors import ConfigError
 
 TRAIN = np.arange(0, 40)
@@ -19,16 +20,18 @@ def table():
 def test_equals_scikit_learn_fitted_on_the_training_rows():
     columns = table()
     expected = StandardScaler().fit(columns[TRAIN]).transform(columns)
-    torch.testing.assert_close(Standardized(columns)(TRAIN), torch.from_numpy(expected).float())
+    torch.testing.assert_close(StandardizedColumns(columns).tensor(TRAIN), torch.from_numpy(expected).float())
 
 
 def test_missing_numbers_get_the_training_median():
     columns = table()
     columns[::7, 1] = np.nan
     filled = SimpleImputer(strategy="median").fit(columns[TRAIN]).transform(columns)
-    torch.testing.assert_close(Standardized(columns, standardize=False)(TRAIN), torch.from_numpy(filled).float())
+    torch.testing.assert_close(
+        StandardizedColumns(columns, standardize=False).tensor(TRAIN), torch.from_numpy(filled).float()
+    )
     expected = StandardScaler().fit(filled[TRAIN]).transform(filled)
-    torch.testing.assert_close(Standardized(columns)(TRAIN), torch.from_numpy(expected).float())
+    torch.testing.assert_close(StandardizedColumns(columns).tensor(TRAIN), torch.from_numpy(expected).float())
     assert np.isnan(columns).any()  # what was given is not changed
 
 
@@ -36,7 +39,7 @@ def test_a_column_that_is_constant_in_training_becomes_zero():
     columns = table()
     columns[:, 0] = 0.1  # whose standard deviation is not 0 in floating point
     columns[TRAIN, 2] = 7.0  # constant there, and not elsewhere
-    standardized = Standardized(columns)(TRAIN)
+    standardized = StandardizedColumns(columns).tensor(TRAIN)
     assert standardized[:, [0, 2]].eq(0).all()
     assert standardized.isfinite().all()
 
@@ -44,8 +47,8 @@ def test_a_column_that_is_constant_in_training_becomes_zero():
 def test_a_column_that_is_missing_in_all_of_training_becomes_zero():
     columns = table()
     columns[TRAIN, 3] = np.nan
-    assert Standardized(columns)(TRAIN)[:, 3].eq(0).all()
-    assert Standardized(columns, standardize=False)(TRAIN)[:, 3].eq(0).all()
+    assert StandardizedColumns(columns).tensor(TRAIN)[:, 3].eq(0).all()
+    assert StandardizedColumns(columns, standardize=False).tensor(TRAIN)[:, 3].eq(0).all()
 
 
 def test_what_is_described_makes_the_inputs_again():
@@ -53,11 +56,11 @@ def test_what_is_described_makes_the_inputs_again():
     columns[::7, 1] = np.nan
     columns[:, 2] = 4.0
     for standardize in (True, False):
-        made = Standardized(columns, standardize, names="abcd")
-        told = made.described(TRAIN)
+        made = StandardizedColumns(columns, standardize, names="abcd")
+        told = made.describe(TRAIN)
         assert [one["name"] for one in told] == list("abcd")
         assert [one for one in told if "missing" in one] == [told[1]]
-        for one, column, got in zip(told, columns.T, made(TRAIN).T, strict=True):
+        for one, column, got in zip(told, columns.T, made.tensor(TRAIN).T, strict=True):
             values = np.where(np.isnan(column), one.get("missing", np.nan), column)
             expected = (values - one["mean"]) / one["scale"] if one["scale"] else np.zeros(len(values))
             torch.testing.assert_close(got, torch.from_numpy(expected).float())
@@ -79,7 +82,7 @@ def test_columns_of_any_scale_get_mean_0_and_variance_1(name):
     mean, std = SCALES[name]
     draws = np.random.default_rng(0).normal(size=60)
     columns = np.stack([draws, mean + std * draws], axis=1)
-    plain, scaled = Standardized(columns)(TRAIN).T
+    plain, scaled = StandardizedColumns(columns).tensor(TRAIN).T
     torch.testing.assert_close(scaled, plain, rtol=1e-5, atol=1e-5 if std >= 1e-3 else 1e-6)
     assert scaled[: len(TRAIN)].double().std(correction=0).item() == pytest.approx(1, rel=1e-5)
 
@@ -87,21 +90,23 @@ def test_columns_of_any_scale_get_mean_0_and_variance_1(name):
 def test_values_that_differ_by_rounding_alone_are_constant():
     columns = np.full((60, 1), 0.3)
     columns[::2] = 0.1 + 0.2
-    assert Standardized(columns)(TRAIN).eq(0).all()
+    assert StandardizedColumns(columns).tensor(TRAIN).eq(0).all()
 
 
 @pytest.mark.parametrize(("mean", "std"), [(1e8, 1.0), (0.0, 1e300), (0.0, 1e-60), (1.7e9, 1.0)])
 def test_numbers_that_float32_cannot_tell_apart_are_refused_by_name(mean, std):
     columns = np.stack([table()[:, 0], mean + std * np.random.default_rng(0).normal(size=60)], axis=1)
-    assert Standardized(columns)(TRAIN).isfinite().all()
+    assert StandardizedColumns(columns).tensor(TRAIN).isfinite().all()
     with pytest.raises(ConfigError, match=r"^data\.standardize=false: column 'far' ") as error:
-        Standardized(columns, standardize=False, names=["near", "far"])(TRAIN)
+        StandardizedColumns(columns, standardize=False, names=["near", "far"]).tensor(TRAIN)
     assert "\n" not in str(error.value)
     with pytest.raises(ConfigError, match="the target"):
-        in_float32(columns[:, 1], "the target")
+        to_float32(columns[:, 1], "the target")
 
 
 def test_numbers_that_float32_holds_come_as_they_are():
     columns = np.stack([101325 + 20 * table()[:, 0], np.full(60, 0.1), np.arange(60.0)], axis=1)
     columns[3, 0] = np.nan
-    assert np.array_equal(Standardized(columns, standardize=False)(TRAIN)[:, 1:], columns[:, 1:].astype(np.float32))
+    assert np.array_equal(
+        StandardizedColumns(columns, standardize=False).tensor(TRAIN)[:, 1:], columns[:, 1:].astype(np.float32)
+    )

@@ -1,4 +1,4 @@
-"""Rows split by a column of the table: groups stay together, named parts are obeyed, the future is the test."""
+"""Rows split by a column of the table: groups stay together, predefined parts are kept, the latest are the test."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ import torch
 from reglab.config.compose import Composer
 from reglab.data import Csv
 from reglab.data.base import TensorData
-from reglab.data.split_groups import Groups
-from reglab.data.split_time import Time
-from reglab.data.splits import Rows, Wish
+from reglab.data.splitting.methods import GroupSplit, TimeSplit
+from reglab.data.splitting.random import Rows, SplitSettings
 from reglab.schema.errors import ConfigError
+from tests.data.errors import check_error
 
 N = 120
 RNG = np.random.default_rng(0)
@@ -44,8 +44,8 @@ def parts(data: TensorData) -> list[list[int]]:
     return [sorted(rows.tolist()) for rows in (data.parts.train, data.parts.val, data.parts.test)]
 
 
-def wish(**changed: Any) -> Wish:
-    return Wish(**{"split_seed": 0, "train_size": None, "val_fraction": 0.2, "test_fraction": 0.2, **changed})
+def settings(**changed: Any) -> SplitSettings:
+    return SplitSettings(**{"split_seed": 0, "train_size": None, "val_fraction": 0.2, "test_fraction": 0.2, **changed})
 
 
 @pytest.mark.parametrize("by", COLUMN)
@@ -96,7 +96,7 @@ def test_groups_by_hand() -> None:
     """Ten rows in groups of 6, 2, 1 and 1: two rows each for test and validation are the 2 and the two 1s."""
     numbered = np.array([0] * 6 + [1, 1, 2, 3])
     for seed in range(20):
-        cut = Groups("g", numbered, "abcd").split(wish(split_seed=seed))
+        cut = GroupSplit("g", numbered, "abcd").split(settings(split_seed=seed))
         held_out = sorted(sorted(rows.tolist()) for rows in (cut.val, cut.test))
         # Where a 1 comes first, the 2 would lead as far beyond as the 1 falls short: it is left.
         assert held_out in ([[6, 7], [8, 9]], [[6, 7], [8]], [[6, 7], [9]], [[8], [9]])
@@ -105,9 +105,9 @@ def test_groups_by_hand() -> None:
 
 def test_a_large_group_is_trained_on_and_a_part_is_never_empty() -> None:
     for seed in range(20):
-        cut = Groups("g", np.array([0] * 8 + [1, 2]), "abc").split(wish(split_seed=seed))
+        cut = GroupSplit("g", np.array([0] * 8 + [1, 2]), "abc").split(settings(split_seed=seed))
         assert sorted(cut.train) == list(range(8))
-        cut = Groups("g", np.array([0] * 6 + [1] * 4), "ab").split(wish(split_seed=seed, val_fraction=0.0))
+        cut = GroupSplit("g", np.array([0] * 6 + [1] * 4), "ab").split(settings(split_seed=seed, val_fraction=0.0))
         assert sorted(cut.test) == [6, 7, 8, 9]
 
 
@@ -115,7 +115,7 @@ def test_groups_are_drawn_anew_until_every_class_is_trained_on() -> None:
     numbered = np.repeat(np.arange(10), 4)
     classes = np.where(numbered < 2, 1, 0)  # two of ten groups hold the second class
     for seed in range(30):
-        cut = Groups("g", numbered, "abcdefghij").split(wish(split_seed=seed, classes=classes))
+        cut = GroupSplit("g", numbered, "abcdefghij").split(settings(split_seed=seed, classes=classes))
         assert set(classes[cut.train]) == {0, 1}
 
 
@@ -158,18 +158,18 @@ def test_the_latest_rows_are_the_test(tmp_path: Path, seed: int) -> None:
 def test_time_by_hand() -> None:
     """Ten rows at 1 1 2 3 3 3 4 5 6 6: the 6s are the test, 4 and 5 validation, the others training."""
     moments = np.array([6, 1, 3, 5, 1, 3, 2, 6, 4, 3])
-    cut = Time("t", moments).split(wish())
+    cut = TimeSplit("t", moments).split(settings())
     assert [moments[rows].tolist() for rows in (cut.val, cut.test)] == [[4, 5], [6, 6]]
     assert sorted(moments[cut.train]) == [1, 1, 2, 3, 3, 3]
-    assert sorted(moments[Time("t", moments).split(wish(test_fraction=0.3)).test]) == [5, 6, 6]
+    assert sorted(moments[TimeSplit("t", moments).split(settings(test_fraction=0.3)).test]) == [5, 6, 6]
     # One row cannot be had: both 6s are of one moment.
-    assert sorted(moments[Time("t", moments).split(wish(test_fraction=0.1)).test]) == [6, 6]
-    assert sorted(moments[Time("t", moments).split(wish(test_fraction=0.4)).test]) == [4, 5, 6, 6]
+    assert sorted(moments[TimeSplit("t", moments).split(settings(test_fraction=0.1)).test]) == [6, 6]
+    assert sorted(moments[TimeSplit("t", moments).split(settings(test_fraction=0.4)).test]) == [4, 5, 6, 6]
 
 
 def test_train_size_keeps_the_latest_training_rows() -> None:
     moments = np.array([6, 1, 3, 5, 1, 3, 2, 6, 4, 3])
-    cut = Time("t", moments).split(wish(train_size=4))
+    cut = TimeSplit("t", moments).split(settings(train_size=4))
     assert sorted(moments[cut.train]) == [2, 3, 3, 3]
 
 
@@ -208,7 +208,7 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
             "groups",
             {"label": ["rare"] + ["a", "b"] * 59 + ["a"], "patient": ["only"] + [f"p{i % 9}" for i in range(N - 1)]},
             {"split_seed": 4, "val_fraction": 0.49, "test_fraction": 0.5},
-            "data.split_column=patient: of class ",
+            "data.split_column=patient: has no training row; lower the fractions",
         ),
         ("groups", {}, {"train_size": 100}, "data.train_size=100: only "),
         (
@@ -221,25 +221,30 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
             "parts",
             {"part": "trian"},
             {},
-            "data.split_column=part: 'trian' in data row 1 is no part; did you mean train?",
+            "data.split_column=part: 'trian' in data row 1 is not the name of a part; did you mean train?",
         ),
         (
             "parts",
             {"part": np.resize([0, 1, 2], N)},
             {},
-            "data.split_column=part: '0' in data row 1 is no part; write train, val or test, or use data.split_by",
+            "data.split_column=part: '0' in data row 1 is not the name of a part; write train, val or test",
         ),
-        ("parts", {"part": "test"}, {}, "data.split_column=part: gives no row to train; write train in the rows to"),
-        ("parts", {"part": "train"}, {"test_fraction": None}, "data.test_fraction=null: this data has no test rows"),
+        ("parts", {"part": "test"}, {}, "data.split_column=part: names no training row; write train in the rows to"),
+        ("parts", {"part": "train"}, {"test_fraction": None}, "data.test_fraction=null: no predefined test rows"),
         (
             "parts",
             {"label": TABLE["part"]},
             {},
-            "data.split_column=part: of class Valid (24 rows) none is left to train on; give it some, or drop",
+            "data.split_column=part: class Valid (24 rows) has no training row; name a training row",
         ),
         ("parts", {}, {"val_fraction": 0.3}, "data.val_fraction=0.3: data.split_column=part names the validation rows"),
         ("parts", {}, {"test_fraction": 0.3}, "data.test_fraction=0.3: data.split_column=part names the test rows"),
-        ("parts", {}, {"train_size": 73}, "data.train_size=73: only 72 rows are left by validation (24) and test (24)"),
+        (
+            "parts",
+            {},
+            {"train_size": 73},
+            "data.train_size=73: only 72 rows remain besides validation (24) and test (24)",
+        ),
         (
             "time",
             {"day": np.resize(["2026-01-31", "soon"], N)},
@@ -257,7 +262,7 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
             "time",
             {"label": np.where(TABLE["day"] > "2026-03-20", "late", TABLE["label"])},
             {},
-            "data.split_column=day: of class late (",
+            "data.split_column=day: class late (",
         ),
         (
             "tiem",
@@ -270,17 +275,16 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
 def test_what_cannot_be_is_one_line(
     tmp_path: Path, by: str, changed: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         ready(tmp_path, by, TABLE.assign(**changed), **options)
-    assert str(told.value).startswith(message)
-    assert "\n" not in str(told.value)
+    check_error(caught.value, *message.split(": ", 1))
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["data.split_column=day"], "data.split_by=null: say how data.split_column=day splits the rows: groups ("),
-        (["data.split_by=time"], "data.split_column=null: data.split_by=time goes by a column of the table; name it"),
+        (["data.split_column=day"], "data.split_by=null: required with data.split_column=day; set groups ("),
+        (["data.split_by=time"], "data.split_column=null: data.split_by=time needs a column of the table; name it"),
         (
             ["data.split_by=tim", "data.split_column=day"],
             "data.split_by=tim: must be one of groups, parts, folds, t",
@@ -288,14 +292,16 @@ def test_what_cannot_be_is_one_line(
         (["data.split_by=time", "data.split_column=label"], "data.split_column=label: is the target; name a column"),
     ],
 )
-def test_half_a_wish_is_refused_by_the_config_alone(tmp_path: Path, overrides: list[str], message: str) -> None:
+def test_a_split_column_without_a_method_is_refused_by_the_config_alone(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
     from reglab.config.check import check
 
     (tmp_path / "table.csv").write_text("never read")
     cfg = Composer().compose(["data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=label", *overrides])
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         check(cfg)
-    assert str(told.value).startswith(message)
+    check_error(caught.value, *message.split(": ", 1))
 
 
 def test_rows_are_whole_numbers_in_any_way(tmp_path: Path) -> None:

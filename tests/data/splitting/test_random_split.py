@@ -1,17 +1,17 @@
-"""Which rows go where: exact counts, class shares, and what depends on which seed."""
+"""Random splits: exact counts, class shares, and which seed changes what."""
 
 import numpy as np
 import pytest
 
-from reglab.data.splits import split
+from reglab.data.splitting.random import RandomSplit, Rows, SplitSettings
 from reglab.schema.errors import ConfigError
 
 CLASSES = np.repeat([0, 1, 2], [50, 30, 20])
 
 
-def parts(rows=100, classes=None, **changed):
+def parts(rows=100, classes=None, held_out=0, **changed) -> Rows:
     options = {"split_seed": 0, "train_size": None, "val_fraction": 0.2, "test_fraction": 0.2, **changed}
-    return split(rows, classes, **options)
+    return RandomSplit(rows, held_out).split(SplitSettings(**options, classes=classes))
 
 
 def counts(rows):
@@ -76,11 +76,14 @@ def test_held_out_rows_are_the_test_part_on_request():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"train_size": 61}, r"data.train_size=61: only 60 rows .* validation \(20\) and test \(20\)"),
-        ({"test_fraction": 0.001}, r"data.test_fraction=0.001: leaves no row of 100; at least 0.01, or 0"),
-        ({"val_fraction": 0.001}, r"data.val_fraction=0.001: leaves no row of 100"),
-        ({"val_fraction": 0.5, "test_fraction": 0.499}, r"data.val_fraction=0.5: .* no row of 100 is left to train on"),
-        ({"test_fraction": None}, r"data.test_fraction=null: this data has no test rows of its own"),
+        ({"train_size": 61}, r"data.train_size=61: only 60 rows .*validation \(20\) and test \(20\)"),
+        ({"test_fraction": 0.001}, r"data.test_fraction=0.001: is less than one row of 100; at least 0.01, or 0"),
+        ({"val_fraction": 0.001}, r"data.val_fraction=0.001: is less than one row of 100"),
+        (
+            {"val_fraction": 0.5, "test_fraction": 0.499},
+            r"data.val_fraction=0.5: .* no row of 100 is left",
+        ),
+        ({"test_fraction": None}, r"data.test_fraction=null: .*no predefined test rows"),
         (
             {"rows": 7, "classes": np.array([0, 0, 0, 0, 0, 1, 1])},
             r"class 1 has 2 of 7 rows, too few for 3 parts",
@@ -91,7 +94,7 @@ def test_held_out_rows_are_the_test_part_on_request():
         ),
         (
             {"rows": 1000, "classes": np.repeat([0, 1], [997, 3]), "val_fraction": 0.45, "test_fraction": 0.45},
-            r"of class 1 \(3 rows\) none is left to train on",
+            r"class 1 \(3 rows\) has no training row",
         ),
     ],
 )

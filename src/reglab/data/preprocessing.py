@@ -1,0 +1,154 @@
+"""Inputs fitted on the training rows: standardized numbers and sequences, imputed values, one-hot categories."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reglab.data.scaling import mean_and_scale, to_float32
+from reglab.data.source import FittedInputs
+
+
+class ColumnStatistics(NamedTuple):
+    """Statistics of each column over the training rows, float64 (features,): an input is (value - mean) / scale.
+
+    Attributes:
+        fill: the median, which replaces missing values; NaN if the column has none.
+        mean: of the training rows.
+        scale: their standard deviation; infinite if all are equal.
+    """
+
+    fill: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+
+
+class StandardizedColumns(FittedInputs):
+    """Numbers of a table with mean 0 and variance 1 over the training rows; missing values become the median.
+
+    A column that is constant over the training rows (or missing throughout) becomes 0 in every row: its other values
+    elsewhere would have no scale.
+
+    Args:
+        columns: float64 (n, features); NaN where missing.
+        standardize: False keeps the scale.
+        names: of the columns; empty: their numbers.
+
+    Raises:
+        ConfigError: in ``tensor``, see `to_float32`.
+    """
+
+    def __init__(self, columns: np.ndarray, standardize: bool = True, names: Sequence[str] = ()) -> None:
+        self.columns = np.asarray(columns, dtype=np.float64)
+        self.standardize = standardize
+        self.names = [str(name) for name in names] or [str(number) for number in range(self.columns.shape[1])]
+
+    def tensor(self, train: np.ndarray) -> Tensor:
+        """Return all rows, float32 (n, features), fitted on the row numbers `train`."""
+        fitted = self.fit(train)
+        filled = np.where(np.isnan(self.columns), fitted.fill, self.columns)
+        if self.standardize:
+            return torch.from_numpy(((filled - fitted.mean) / fitted.scale).astype(np.float32))
+        columns = zip(self.names, (filled / fitted.scale).T, strict=True)
+        kept = [to_float32(column, f"column {name!r}") for name, column in columns]
+        return torch.from_numpy(np.stack(kept, axis=1))
+
+    def fit(self, train: np.ndarray) -> ColumnStatistics:
+        """Return the statistics of each column over the row numbers `train`."""
+        rows = self.columns[train]
+        fill = np.full(rows.shape[1], np.nan)
+        incomplete = np.isnan(self.columns).any(axis=0)
+        if incomplete.any():
+            from sklearn.impute import SimpleImputer  # here: it takes a second to import
+
+            imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+            fill[incomplete] = imputer.fit(rows[:, incomplete]).statistics_
+        if not self.standardize:
+            empty = np.isnan(rows).all(axis=0)
+            return ColumnStatistics(fill, np.zeros(rows.shape[1]), np.where(empty, np.inf, 1.0))
+        mean, scale = mean_and_scale(np.where(np.isnan(rows), fill, rows))
+        return ColumnStatistics(fill, mean, np.where(scale > 0, scale, np.inf))
+
+    def describe(self, train: np.ndarray) -> list[dict[str, Any]]:
+        """Return the ``name``, ``mean`` and ``scale`` of each column, and what is used for ``missing`` values.
+
+        ``scale`` is None if the input is 0 in every row.
+        """
+        return [
+            {"name": name, "mean": float(mean), "scale": float(scale) if np.isfinite(scale) else None}
+            | ({} if np.isnan(fill) else {"missing": float(fill)})
+            for name, fill, mean, scale in zip(self.names, *self.fit(train), strict=True)
+        ]
+
+
+class OneHotCategories(FittedInputs):
+    """Categories as one input for each value that a training row has; other values are zeros.
+
+    Args:
+        codes: by column, the number of each row's value, int64 (n,); at least one column.
+        values: by column, the value of each number, str (values,).
+    """
+
+    def __init__(self, codes: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> None:
+        self.codes, self.values = codes, values
+
+    def tensor(self, train: np.ndarray) -> Tensor:
+        """Return all rows, float32 (n, inputs), with the values of the row numbers `train`."""
+        from sklearn.preprocessing import OneHotEncoder  # here: it takes a second to import
+
+        codes = np.stack(list(self.codes.values()), axis=1)
+        encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
+        return torch.from_numpy(encoder.fit(codes[train]).transform(codes))
+
+    def describe(self, train: np.ndarray) -> list[dict[str, Any]]:
+        """Return the ``name`` of the column and the ``value`` for which each input is 1; the empty text is missing."""
+        return [
+            {"name": name, "value": str(value)}
+            for name, codes in self.codes.items()
+            for value in self.values[name][np.unique(codes[train])]
+        ]
+
+
+class StandardizedFrames(FittedInputs):
+    """Padded sequences whose features have mean 0 and variance 1 over all frames of the training rows.
+
+    Args:
+        sequences: (n, features, longest), NaN after the end of each; see `pad_frames`.
+    """
+
+    def __init__(self, sequences: np.ndarray) -> None:
+        self.sequences = sequences
+
+    def tensor(self, train: np.ndarray) -> Tensor:
+        """Return all rows, float32 (n, features, longest), fitted on the row numbers `train`."""
+        mean, scale = (values[:, None] for values in self._fit(train))
+        return torch.from_numpy(((self.sequences - mean) / scale).astype(np.float32))
+
+    def _fit(self, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        frames = self.sequences[train].astype(np.float64)
+        mean, scale = mean_and_scale(frames.swapaxes(1, 2).reshape(-1, frames.shape[1]))
+        return mean, np.where(scale > 0, scale, np.inf)  # a constant feature becomes 0
+
+    def describe(self, train: np.ndarray) -> list[dict[str, Any]]:
+        """Return the number of each feature as ``name``, its ``mean`` and ``scale`` (None if the input is 0)."""
+        return [
+            {"name": str(number), "mean": float(mean), "scale": float(scale) if np.isfinite(scale) else None}
+            for number, (mean, scale) in enumerate(zip(*self._fit(train), strict=True))
+        ]
+
+
+def pad_frames(frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return sequences float32 (n, features, longest), with NaN after the end of each.
+
+    NaN marks padding without a mask: noise or a factor leave it NaN. `reglab.models.padding` gives the mask.
+
+    Args:
+        frames: of all sequences, one after the other, (sum of lengths, features).
+        lengths: (n,), at least 1 each.
+    """
+    whole = np.full((len(lengths), frames.shape[1], lengths.max()), np.nan, dtype=np.float32)
+    for row, one in enumerate(np.split(frames, np.cumsum(lengths)[:-1])):
+        whole[row, :, : len(one)] = one.T
+    return whole

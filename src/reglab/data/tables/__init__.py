@@ -1,0 +1,1 @@
+"""Tables: read a file, parse its cells, and encode features and target."""

@@ -1,0 +1,197 @@
+"""The base class of tables: which column is the target, which one splits the rows, and which are features."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from reglab.data.base import TensorData
+from reglab.data.settings import check_folds, check_split_column, fold_name
+from reglab.data.source import Source
+from reglab.data.tables.caveats import feature_caveats
+from reglab.data.tables.cells import as_text
+from reglab.data.tables.features import TableFeatures, spelling_notes
+from reglab.data.tables.split_column import read_splitter
+from reglab.data.tables.target import KINDS, Target, encode_target
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import did_you_mean
+from reglab.wording import join_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Origin(NamedTuple):
+    """Origin of a table, for messages.
+
+    Args:
+        setting: that gave it, such as ``Setting("data.path", "wine.csv")``.
+        hint: follows the columns that there are, if one is not found.
+    """
+
+    setting: Setting
+    hint: str = " (the first line must be the header)"
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which columns are what; see the arguments of `Tabular`."""
+
+    target: str | None
+    kind: str = "auto"
+    standardize: bool = True
+    ignore: tuple[str, ...] = ()
+    split_column: str | None = None
+    split_by: str | None = None
+    test_fold: str | None = None
+    val_fold: str | None = None
+
+
+class Tabular(TensorData):
+    """Numbers and categories of a table's columns.
+
+    Inputs (features,), see `TableFeatures`.
+
+    Args:
+        target: name of the target column; all others are features, except ``split_column`` and those to ignore.
+        kind: ``classification``, ``regression`` or ``auto``, see `encode_target`.
+        standardize: features, and the target of a regression, have mean 0 and variance 1 over the training rows.
+        ignore: columns that are not features; None: none.
+        split_column: name of the column that splits the rows; None: a random split.
+        split_by: how it splits them: ``groups`` (see `GroupSplit`), ``parts`` (`PartSplit`), ``folds`` (`fold_split`)
+            or ``time`` (`TimeSplit`).
+        test_fold: name or number of the test fold; required with ``folds`` unless ``test_fraction`` is 0.
+        val_fold: of the validation fold; None: rows are drawn from the other folds.
+        common: see `TensorData`.
+
+    Raises:
+        ConfigError: an unknown kind or split method, a split column without a method, or what `check_folds` refuses;
+            in ``setup``: cells that cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        target: str | None,
+        kind: str = "auto",
+        standardize: bool = True,
+        ignore: Sequence[str] | None = None,
+        split_column: str | None = None,
+        split_by: str | None = None,
+        test_fold: str | float | None = None,
+        val_fold: str | float | None = None,
+        **common: Any,
+    ) -> None:
+        if kind not in KINDS:
+            hint = did_you_mean(str(kind), KINDS)
+            raise ConfigError(Setting("data.kind", kind), f"must be one of {', '.join(KINDS)}{hint}")
+        check_split_column(split_column, split_by, target)
+        super().__init__(**common)
+        check_folds(split_by, test_fold, val_fold, self.test_fraction)
+        self.roles = Roles(
+            None if target is None else str(target),
+            kind,
+            standardize,
+            tuple(str(name) for name in ignore or ()),
+            None if split_column is None else str(split_column),
+            split_by,
+            *(None if fold is None else fold_name(fold) for fold in (test_fold, val_fold)),
+        )
+
+
+def table_source(
+    table: "pd.DataFrame",
+    roles: Roles,
+    origin: Origin,
+    *,
+    target: Target | None = None,
+    inputs: Tensor | None = None,
+    held_out: int = 0,
+) -> Source:
+    """Return the rows of a table as a data set.
+
+    Args:
+        table: all rows; names of columns are texts.
+        roles: of the columns, with a target.
+        origin: of the table.
+        target: encoded; None: the table's column is encoded.
+        inputs: (rows, *shape), instead of the features; None: the features.
+        held_out: number of rows at the end that are the predefined test.
+
+    Raises:
+        ConfigError: no such column, or one with cells that cannot be used.
+    """
+    _check_roles(table, roles, origin)
+    split = None
+    if roles.split_column is not None and roles.split_by is not None:
+        split = read_splitter(table[roles.split_column], roles.split_by, roles.test_fold, roles.val_fold)
+    target = target or encode_target(table[roles.target], roles.kind)
+    notes = list(target.notes)
+    if roles.split_column is not None and roles.split_by in ("groups", "folds"):
+        written = sorted(as_text(table[roles.split_column]).unique())
+        notes += spelling_notes(f"data.split_column={roles.split_column}", written, roles.split_by)
+    if inputs is None:
+        others = {roles.target, roles.split_column, *roles.ignore}
+        columns = table[[column for column in table.columns if column not in others]]
+        features = TableFeatures(columns, origin.setting, roles.standardize)
+        notes += [*features.notes, *feature_caveats(features, target)]
+    return Source(
+        features if inputs is None else inputs,
+        torch.from_numpy(target.values),
+        classes=len(target.names) or None,
+        standardize_target=roles.standardize and target.kind == "regression",
+        held_out=held_out,
+        class_names=target.names,
+        splitter=split,
+        notes=tuple(notes),
+    )
+
+
+def _check_roles(table: "pd.DataFrame", roles: Roles, origin: Origin) -> None:
+    columns = [("data.target", roles.target), ("data.split_column", roles.split_column)]
+    for key, name in (*columns, *(("data.ignore", name) for name in roles.ignore)):
+        if name is not None:
+            check_column(key, name, table, origin)
+    if roles.split_column == roles.target:
+        raise ConfigError(
+            Setting("data.split_column", roles.target), "is the target", "name a column that is not predicted"
+        )
+    for role, name in (("target", roles.target), ("split column", roles.split_column)):
+        if name in roles.ignore:
+            raise ConfigError(
+                Setting("data.ignore", f"[{name}]"),
+                f"is the {role}, which is not a feature",
+                "leave it out of the list",
+            )
+
+
+def check_column(key: str, name: str, table: "pd.DataFrame", origin: Origin) -> None:
+    """Raise if the table has no such column.
+
+    Args:
+        key: of the setting that names it.
+        name: of the column.
+        table: all columns.
+        origin: of the table.
+
+    Raises:
+        ConfigError: suggests similar names.
+    """
+    columns = [str(column) for column in table.columns]
+    if name not in columns:
+        raise ConfigError(
+            Setting(key, name),
+            f"no such column in {origin.setting.value}",
+            _column_hint(name, columns, origin.hint),
+        )
+
+
+def _column_hint(name: str, columns: list[str], hint: str) -> str:
+    lowered = {column.lower(): column for column in reversed(columns)}
+    near = [lowered[word] for word in difflib.get_close_matches(name.lower(), lowered, n=2, cutoff=0.6)]
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"it has {join_options(columns)}{hint}"

@@ -1,0 +1,172 @@
+"""Encode the target column of a table as classes or numbers."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reglab.data.tables.cells import SPELLING, ColumnLabel, as_text, is_missing_word, spelling_pairs
+from reglab.data.tables.numbers import EXACT, FEW, ParsedColumn, check_same_number, parse_numbers
+from reglab.schema.errors import ConfigError, Setting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = ("auto", "classification", "regression")
+_MANY, _ROWS_EACH = 200, 10  # up to so many whole numbers, each in so many rows, may be classes: it is reported
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # read alike by Decimal and float
+
+
+@dataclass(frozen=True)
+class Target:
+    """An encoded target.
+
+    Attributes:
+        kind: classification or regression.
+        values: classes int64 (n,) from 0, or numbers float64 (n,).
+        names: of the classes, in order; empty for a regression.
+        notes: sentences on how the target was read.
+    """
+
+    kind: str
+    values: np.ndarray
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
+    """Return a table's target as classes or numbers.
+
+    ``auto`` reads as classes: text, booleans, what the file declares as categories, and whole numbers of which at most
+    20 different ones occur, each in two rows or more on average. Numbers with leading zeros are text. Classes are
+    numbered in the order of their names (of their values, if they are numbers); their names are exact, whatever the
+    number of digits.
+
+    Args:
+        column: one cell a row, none missing.
+        kind: ``auto``, ``classification`` or ``regression``.
+
+    Raises:
+        ConfigError: missing values, one class or one value only, text for a regression, a few texts among numbers,
+            classes that are one number written in several ways.
+    """
+    import pandas as pd
+
+    setting = Setting("data.target", str(column.name))
+    label = ColumnLabel(setting, "the column")
+    declared = isinstance(column.dtype, pd.CategoricalDtype)
+    kind = "classification" if declared and kind == "auto" else kind
+    plain = column.astype(object) if declared else column
+    parsed = parse_numbers(plain, label, strict=kind != "classification", exact=False)
+    parsed = parsed and parsed.resolve(label)
+    missing = as_text(plain).isna().to_numpy() if parsed is None else np.isnan(parsed.values)
+    if missing.any():
+        row = int(np.flatnonzero(missing)[0])
+        word = str(plain.iloc[row]).strip()
+        reading = f" ({word!r} counts as missing among numbers)" if word and isinstance(plain.iloc[row], str) else ""
+        raise ConfigError(
+            setting,
+            f"{missing.sum()} of {len(column)} rows have no value, the first is data row {row + 1}{reading}",
+            "fill them in or remove the rows",
+        )
+    automatic = kind == "auto"
+    if automatic:
+        classes = parsed is None or parsed.boolean or _few_whole_numbers(parsed.values, plain)
+        kind = "classification" if classes else "regression"
+    if kind == "regression":
+        parse_numbers(plain, label)  # raises for different numbers that are equal as float64
+        return _encode_numbers(plain, parsed, setting, automatic=automatic)
+    return _encode_classes(plain, parsed, setting, declared=declared)
+
+
+def _few_whole_numbers(values: np.ndarray, column: "pd.Series") -> bool:
+    if not _are_whole(values):
+        return False
+    distinct = column.nunique() if np.abs(values).max(initial=0) >= EXACT else len(np.unique(values))
+    return distinct <= min(FEW, len(values) // 2)
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    return bool((values == np.round(values)).all())
+
+
+def _encode_classes(column: "pd.Series", parsed: ParsedColumn | None, setting: Setting, *, declared: bool) -> Target:
+    import pandas as pd
+
+    if parsed is not None and parsed.boolean:
+        present, numbers = np.unique(parsed.values, return_inverse=True)
+        names = tuple("True" if value else "False" for value in present)
+    else:
+        place, cells = pd.factorize(as_text(column))
+        names, class_of_cell = _class_names([str(cell) for cell in cells], parsed is not None, setting)
+        numbers = np.array(class_of_cell, dtype=np.int64)[place]
+    if len(names) == 1:
+        raise ConfigError(setting, f"all {len(column)} rows are of one class ({names[0]})", "give a target that varies")
+    if parsed is not None and not declared and len(names) > max(FEW, len(column) / 2):
+        raise ConfigError(
+            setting,
+            f"holds {len(names)} different numbers in {len(column)} rows, too many for classes",
+            "use data.kind=regression",
+        )
+    notes = tuple(_class_notes(names, np.bincount(numbers), setting))
+    return Target("classification", numbers.astype(np.int64), names, notes)
+
+
+def _class_names(cells: list[str], are_numbers: bool, setting: Setting) -> tuple[tuple[str, ...], list[int]]:
+    """Return the names of the classes in order, and the number of each different cell's class."""
+    if not are_numbers or not all(map(_PLAIN.fullmatch, cells)):
+        names = sorted(cells)
+        if broken := next((name for name in names if len(name.splitlines()) > 1), None):
+            raise ConfigError(setting, f"the class {broken[:40]!r} has several lines", "write classes on one line")
+        check_same_number(names, ColumnLabel(setting, "the classes"))
+        _check_booleans(names, setting)
+        return tuple(names), [names.index(cell) for cell in cells]
+    exact = [Decimal(cell) for cell in cells]
+    values = sorted(set(exact))
+    number = {value: place for place, value in enumerate(values)}
+    return tuple(map(_format_exactly, values)), [number[value] for value in exact]
+
+
+def _format_exactly(value: Decimal) -> str:
+    return str(int(value)) if value == value.to_integral_value() else f"{value.normalize():f}"
+
+
+def _check_booleans(names: list[str], setting: Setting) -> None:
+    folded = {name.casefold() for name in names}
+    if folded <= {"true", "false", "0", "1"} and len(folded & {"true", "false"}) and len(folded & {"0", "1"}):
+        raise ConfigError(setting, f"has booleans in two notations ({', '.join(names)})", "write all alike")
+
+
+def _class_notes(names: tuple[str, ...], counts: np.ndarray, setting: Setting) -> Iterator[str]:
+    for name, rows in zip(names, counts, strict=True):
+        if is_missing_word(name):
+            yield (
+                f"{setting}: {name!r} is a class ({rows} rows), though the word often stands for a missing value; "
+                "remove these rows if it does"
+            )
+    for pair in spelling_pairs(names):
+        yield f"{setting}: the classes {pair} differ only in {SPELLING}; write each class in one way"
+
+
+def _encode_numbers(column: "pd.Series", parsed: ParsedColumn | None, setting: Setting, *, automatic: bool) -> Target:
+    if parsed is None:
+        raise ConfigError(
+            Setting("data.kind", "regression"),
+            f"the target {column.name} holds text (such as {str(column.iloc[0])!r})",
+            "use data.kind=classification, or another data.target",
+        )
+    if np.ptp(parsed.values) == 0:
+        raise ConfigError(
+            setting, f"has the same value ({parsed.values[0]:g}) in all rows", "give a target that varies"
+        )
+    notes = [f"{setting}: {note}" for note in parsed.notes]
+    distinct = len(np.unique(parsed.values))
+    if automatic and distinct <= _MANY and distinct * _ROWS_EACH <= len(parsed.values) and _are_whole(parsed.values):
+        notes.append(
+            f"{setting}: {distinct} different whole numbers are read as a regression; if they are classes, set "
+            "data.kind=classification"
+        )
+    return Target("regression", parsed.values, notes=tuple(notes))
