@@ -179,7 +179,7 @@ def test_a_tokenizer_of_another_run_is_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match=rf"^run_id={first}: its weights do not fit llama with the 300 tokens of its"):
         decoder(store.uri, first)
     (folders[0] / "tokenizer.json").write_text("{}")
-    with pytest.raises(ConfigError, match=rf"^run_id={first}: tokenizer.json: is no tokenizer"):
+    with pytest.raises(ConfigError, match=rf"^run_id={first}: tokenizer.json is not a tokenizer"):
         decoder(store.uri, first)
     (folders[0] / "tokenizer.json").unlink()
     with pytest.raises(ConfigError, match=rf"^run_id={first}: has no tokenizer.json"):

@@ -151,7 +151,7 @@ WRONG_CELLS = {
     ),
     "study.tasks=[{data:digits,data.train_size:-1}]": "data.train_size=-1: must be",
     "study.tasks=[{data:diabetes}] study.metric=test/rmse": (
-        "study.common.data.label_noise=0.4: diabetes is a regression task, and only classes can be replaced"
+        "study.common.data.label_noise=0.4: replaces class labels, and diabetes is a regression task"
     ),
     "+study.common.model.hiden_sizes=[4]": "study.common.model.hiden_sizes=[4]: no such key; did you mean",
     "study.space.optimizer.lr.low=1": "study.space.optimizer.lr: the range is empty: low=1 is not below high=0.01",

@@ -40,7 +40,7 @@ def check_file(path: str | None, key: str = "data.path", suffixes: Sequence[str]
     """
     if not path:
         example = f"FILE{suffixes[0] if suffixes else '.txt'}"
-        raise ConfigError(Setting(key, "null" if path is None else repr(path)), "required", f"set {key}={example}")
+        raise ConfigError(Setting(key, None if path is None else repr(path)), "required", f"set {key}={example}")
     file = _expand(path, key)
     if file.is_dir():
         known = f" ({', '.join(suffixes)})" if suffixes else ""
@@ -63,7 +63,7 @@ def check_folder(path: str | None, key: str = "data.root") -> None:
         ConfigError: no path, no such folder, a file, or no permission.
     """
     if not path:
-        raise ConfigError(Setting(key, "null" if path is None else repr(path)), "required", f"set {key}=FOLDER")
+        raise ConfigError(Setting(key, None if path is None else repr(path)), "required", f"set {key}=FOLDER")
     folder = _expand(path, key)
     if not folder.is_dir():
         if folder.is_symlink() and not folder.exists():
