@@ -206,7 +206,7 @@ WRONG = {
     "data=csv": "data.path=null: required; set data.path=FILE.csv",
     "data=csv data.path=/nope.csv data.target=y": "data.path=/nope.csv: no such file",
     "data.label_noise=1.5": "data.label_noise=1.5: must be between 0 and 1",
-    "data=diabetes data.label_noise=.1": "data.label_noise=0.1: replaces class labels, and diabetes is a regression task",
+    "data=diabetes data.label_noise=.1": "data.label_noise=0.1: replaces class labels, and diabetes is a regression",
     "data.val_fraction=.6 data.test_fraction=.5": "data.val_fraction=0.6: with data.test_fraction=0.5 no row is left",
     "data.val_fraction=1": "data.val_fraction=1: must be at least 0 and below 1",
     "regularizer=drop_block model=cnn regularizer.drop_block.block_size=2.5": (
