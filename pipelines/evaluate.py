@@ -10,7 +10,7 @@ from reglab.cli import announce_imports, run_app
 from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
 from reglab.config.trusted import typed
-from reglab.tracking.uri import resolve
+from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:

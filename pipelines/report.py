@@ -12,7 +12,7 @@ from reglab.report.folder import check_folder
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import TESTS, check_choice
 from reglab.streams import note
-from reglab.tracking.uri import resolve
+from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:

@@ -1,6 +1,7 @@
 """Runs a tracked run again and compares the numbers: python pipelines/rerun.py run_id=ID"""
 
-from reglab.stopping import ExitCode, end_silently
+from reglab.exits import ExitCode
+from reglab.stopping import end_silently
 
 end_silently()
 
@@ -10,7 +11,7 @@ from reglab.cli import announce_imports, run_app
 from reglab.config.keys import check_keys
 from reglab.config.run_id import check_run_id
 from reglab.config.trusted import typed
-from reglab.tracking.uri import resolve
+from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from reglab.cli import run_app
 from reglab.config.keys import check_keys
 from reglab.streams import note
-from reglab.tracking.uri import resolve
+from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:
@@ -22,9 +22,9 @@ def main(cfg: DictConfig) -> None:
     """Prints a table for each task, and a line for each sweep and study."""
     note("loading MLflow ...")
     from reglab.study.status import show
-    from reglab.tracking.existing import existing
+    from reglab.tracking.store import open_existing
 
-    show(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.name)
+    show(open_existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.name)
 
 
 if __name__ == "__main__":

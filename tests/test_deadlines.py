@@ -10,10 +10,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from reglab import stopping
 from reglab.deadlines import Overdue, waiting
-from reglab.stopping import Stopped, at_once, end_at_second_signal, stoppable
-from reglab.tracking import closing
-from reglab.tracking.closing import signals_held
+from reglab.stopping import Stopped, at_once, defer_signals, end_at_second_signal, stoppable
 from tests.processes import Process
 
 
@@ -73,10 +72,10 @@ def test_other_threads_have_no_limit_and_no_exception() -> None:
 
 
 def test_a_held_signal_is_delivered_though_the_block_hangs(dribble: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closing, "HELD_S", 0.5)
+    monkeypatch.setattr(stopping, "HELD_S", 0.5)
 
     def hang() -> None:
-        with stoppable(), signals_held():
+        with stoppable(), defer_signals():
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
             requests.get(dribble, timeout=10)
 

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from reglab.exits import ExitCode, Exited, exits_are_errors
 from reglab.schema.errors import is_out_of_memory
-from reglab.stopping import ExitCode, Exited, Stopped, exits_are_errors, handled, raise_if_stopped, stoppable
+from reglab.stopping import Stopped, handled, raise_if_stopped, stoppable
 
 
 def swallowed(signum: int, error: Exception | None = None) -> None:
@@ -93,7 +94,7 @@ def test_an_end_at_once_is_an_error_but_in_a_fork() -> None:
 
 
 def test_an_end_at_once_in_a_thread_is_no_success() -> None:
-    code = "import os, threading\nfrom reglab.stopping import exits_are_errors\nwith exits_are_errors():\n"
+    code = "import os, threading\nfrom reglab.exits import exits_are_errors\nwith exits_are_errors():\n"
     code += "    thread = threading.Thread(target=os._exit, args=(0,)); thread.start(); thread.join()\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from omegaconf import DictConfig
 
 from reglab.config.help import help_text
+from reglab.exits import exits_are_errors
 from reglab.masking import hide_typed
 from reglab.own_code import described
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, StoreLost
-from reglab.stopping import Stopped, end_at_second_signal, exits_are_errors, tell
+from reglab.stopping import Stopped, end_at_second_signal, tell
 from reglab.streams import note, write
 from reglab.streams import prepare as prepare_streams
 

@@ -1,20 +1,18 @@
-"""Ctrl-C and SIGTERM as one exception that no ordinary handler catches; a second one ends the process at once.
-
-``sys.exit`` and ``os._exit`` in the code of a run are errors.
-"""
+"""Ctrl-C and SIGTERM as one exception that no ordinary handler catches; a second one ends the process at once."""
 
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-exit_at_once = os._exit  # ends the process also inside `exits_are_errors`, which replaces os._exit
+from reglab.deadlines import interrupt_later
+
+exit_at_once = os._exit  # ends the process also inside `exits.exits_are_errors`, which replaces os._exit
 
 
 class Stopped(BaseException):
@@ -121,6 +119,47 @@ def handled() -> None:
     _pending = None
 
 
+HELD_S = 5.0  # a signal is held back for so long at the most: a server may hang
+
+
+@contextmanager
+def defer_signals(*, deliver: bool = True) -> Iterator[None]:
+    """Let SIGINT and SIGTERM that arrive inside the block act at its end; with `deliver=False` they are dropped.
+
+    So a run is never left half opened or half closed. A block that goes on for `HELD_S` seconds after the signal is
+    left with `Stopped`. Only the main thread receives signals: in others nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    limits: list[Callable[[], None]] = []
+
+    def remember(signum: int, _frame: FrameType | None) -> None:
+        received.append(signum)
+        if deliver and not limits:
+            limits.append(interrupt_later(HELD_S, Stopped(signum)))
+
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    for s, handler in before.items():
+        if handler is not None:  # None: set by C code, and could not be restored
+            signal.signal(s, remember)
+    try:
+        yield
+    finally:
+        for end in limits:
+            end()
+        for s, handler in before.items():
+            if handler is not None:
+                signal.signal(s, handler)
+        if received and deliver:  # also if the block raised: the process was asked to stop
+            handler = before[signal.Signals(received[0])]
+            if callable(handler):  # not raise_signal, which would count as a second signal
+                handler(received[0], None)
+            else:
+                signal.raise_signal(received[0])
+
+
 _AGAIN_S = 1.0  # Ctrl-C reaches a whole process group, and may be passed on as well: what comes within this is one
 _LAST_S = 2.0
 _at_once: list[Callable[[], object]] = []
@@ -189,111 +228,3 @@ def _do_last() -> None:
     for action in reversed(_at_once):
         with suppress(Exception):
             action()
-
-
-class Exited(RuntimeError):
-    """Code that builds or trains a network called ``sys.exit`` or ``os._exit``.
-
-    Args:
-        code: argument of the call.
-        call: name of the function.
-        place: line of the call, as in ``my_net.py:7 in forward``.
-    """
-
-    def __init__(self, code: object, call: str = "sys.exit", place: str = "") -> None:
-        shown = "" if code is None else repr(code)
-        at = f" at {place}" if place else ""
-        super().__init__(f"{call}({shown}) was called{at} while a run was under way; remove the call or raise an error")
-        self.code, self.call, self.place = code, call, place
-
-    def __reduce__(self) -> tuple[type["Exited"], tuple[object, str, str]]:
-        return (Exited, (self.code, self.call, self.place))
-
-
-class Raised(RuntimeError):
-    """Code that builds or trains a network raised an exception that is no ``Exception``, such as KeyboardInterrupt.
-
-    Args:
-        what: type and text of the exception.
-        place: line that raised it, as in ``my_net.py:7 in forward``.
-    """
-
-    def __init__(self, what: str, place: str) -> None:
-        super().__init__(f"{what} was raised at {place} while a run was under way; raise a subclass of Exception")
-        self.what, self.place = what, place
-
-    def __reduce__(self) -> tuple[type["Raised"], tuple[str, str]]:
-        return (Raised, (self.what, self.place))
-
-
-class ExitCode(SystemExit):
-    """The exit code with which a command ends by intention, for `exits_are_errors` to let through."""
-
-
-@contextmanager
-def exits_are_errors() -> Iterator[None]:
-    """Turn ``sys.exit`` and ``os._exit`` inside the block, of a user's network for example, into `Exited`.
-
-    ``os._exit`` would end the process before its run is closed, possibly with exit code 0. In another thread, whose
-    exceptions nothing catches, it still ends the process, but never with exit code 0. A process that is forked inside
-    the block is not affected.
-
-    Raises:
-        Exited: names the line of the call; after ``sys.exit`` its cause is the SystemExit.
-        Raised: of a KeyboardInterrupt without a signal, from which Lightning makes an exit.
-    """
-    process, thread, before = os.getpid(), threading.get_ident(), os._exit
-
-    def refused(status: int) -> NoReturn:
-        if os.getpid() != process:
-            exit_at_once(status)
-        caller = sys._getframe(1)
-        error = Exited(status, "os._exit", _place(caller, caller.f_lineno))
-        if threading.get_ident() == thread:
-            raise error
-        with suppress(OSError):
-            os.write(2, f"{error}\n".encode(errors="backslashreplace"))
-        exit_at_once(status or 1)
-
-    os._exit = refused
-    try:
-        yield
-    except ExitCode:
-        raise
-    except SystemExit as end:
-        raise_if_stopped()  # Lightning makes one of a signal
-        if isinstance(end.__context__, KeyboardInterrupt):
-            raise _raised(end.__context__) from end
-        raise Exited(end.code, place=_place_of(end)) from end
-    finally:
-        os._exit = before
-
-
-@contextmanager
-def all_are_errors() -> Iterator[None]:
-    """Turn exceptions inside the block that are neither an ``Exception`` nor a stop or exit into `Raised`."""
-    try:
-        yield
-    except (Exception, SystemExit, Stopped):
-        raise
-    except BaseException as odd:
-        raise_if_stopped()
-        raise _raised(odd) from odd
-
-
-def _raised(error: BaseException) -> Raised:
-    text = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return Raised(text.splitlines()[0], _place_of(error))
-
-
-def _place_of(end: BaseException) -> str:
-    from reglab.own_code import users_line
-
-    if place := users_line(end):
-        return place
-    *_, (frame, line) = traceback.walk_tb(end.__traceback__)
-    return _place(frame, line)
-
-
-def _place(frame: FrameType, line: int) -> str:
-    return f"{os.path.basename(frame.f_code.co_filename)}:{line} in {frame.f_code.co_name}"

@@ -43,7 +43,7 @@ def test_runs_of_other_code_are_not_reused(
         assert one.tags["setting"] != other.tags["setting"]
     found = parent.find(store(tmp_path), "wine-own_net.Net")
     assert found is not None
-    covered = parent.covered(parent.declared(store(tmp_path), found))
+    covered = parent.jobs_to_report(parent.declared(store(tmp_path), found))
     assert {job["config_hash"] for job in covered} == {run.tags["config_hash"] for run in tanh}
 
     client = store(tmp_path).client

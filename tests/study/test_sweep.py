@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reglab.schema.errors import ConfigError
-from reglab.tracking import owner, queries
+from reglab.tracking import liveness, queries
 from reglab.tracking import parent as parents
 from reglab.tracking.environment import git_commit
 from tests.execution.sweeps import children, parent, store, sweep
@@ -93,9 +93,9 @@ def test_resume_false_trains_all_anew_with_equal_numbers(folder: Path) -> None:
 def test_what_a_dead_process_or_a_silent_host_left_running_is_killed_and_done_again(folder: Path) -> None:
     assert sweep(folder, "seed=0,1") == 0
     left = children(folder)
-    gone = {"owner": json.dumps(json.loads(owner.me()) | {"pid": 2**22 - 1, "born": "before"})}
+    gone = {"owner": json.dumps(json.loads(liveness.this_process()) | {"pid": 2**22 - 1, "born": "before"})}
     silent = {
-        "owner": json.dumps(json.loads(owner.me()) | {"host": "another"}),
+        "owner": json.dumps(json.loads(liveness.this_process()) | {"host": "another"}),
         "heartbeat": f"{time.time() - 310:.0f}",
     }
     for run, tags in zip(left, (gone, silent), strict=True):

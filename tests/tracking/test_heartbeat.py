@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from reglab.stopping import stoppable
-from reglab.tracking import heartbeat, owner, parent, queries
+from reglab.tracking import liveness, parent, queries
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from tests.processes import Process
 from tests.tracking.test_queries import add
 
-ELSEWHERE = json.dumps(json.loads(owner.me()) | {"host": "another"})
-OWNER = json.dumps(json.loads(owner.me()) | {"pid": "PID"}).replace('"PID"', "PID")
-GONE = json.dumps(json.loads(owner.me()) | {"born": "before"})
+ELSEWHERE = json.dumps(json.loads(liveness.this_process()) | {"host": "another"})
+OWNER = json.dumps(json.loads(liveness.this_process()) | {"pid": "PID"}).replace('"PID"', "PID")
+GONE = json.dumps(json.loads(liveness.this_process()) | {"born": "before"})
 
 
 def before(seconds: float) -> str:
@@ -34,7 +34,7 @@ def hearts() -> Hearts:
     """Counts the threads that beat, beyond those of parents that earlier tests left open."""
 
     def beating() -> set[threading.Thread]:
-        return {thread for thread in threading.enumerate() if thread.name == "reglab-heart"}
+        return {thread for thread in threading.enumerate() if thread.name == "reglab-heartbeat"}
 
     earlier = beating()
     return lambda: len(beating() - earlier)
@@ -52,7 +52,7 @@ def test_of_other_hosts_only_the_silent_are_buried(store: Store) -> None:
             for pid in ("-1", "0", "1e400")
         ),
         add(store, "RUNNING", heartbeat=before(310)),
-        add(store, "RUNNING", owner=owner.me(), heartbeat=before(310)),
+        add(store, "RUNNING", owner=liveness.this_process(), heartbeat=before(310)),
     ]
     dead = add(store, "RUNNING", owner=GONE, heartbeat=before(1))
     silent_parent = add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(310), phase="parent")
@@ -81,23 +81,26 @@ def test_an_identity_is_taken_by_what_is_finished_or_known_to_be_trained(
             {"owner": ELSEWHERE, "heartbeat": "nan"},
             {"owner": ELSEWHERE, "heartbeat": before(310)},
             {"owner": GONE, "heartbeat": before(1)},
-            {"owner": owner.me(), "heartbeat": before(1)},  # a run of this process that could not be closed
+            {
+                "owner": liveness.this_process(),
+                "heartbeat": before(1),
+            },  # a run of this process that could not be closed
             {"owner": ELSEWHERE, "heartbeat": before(1), "rerun_of": "x"},
         )
     ):
         run = add(store, "RUNNING", config_hash=f"h{number}", **tags)
-        assert queries.taken(store, f"h{number}") is None
-        named = tags.get("owner") != owner.me() and "rerun_of" not in tags
+        assert queries.reusable(store, f"h{number}") is None
+        named = tags.get("owner") != liveness.this_process() and "rerun_of" not in tags
         assert capsys.readouterr().err.startswith(f"run {run} of the same config is RUNNING, and ") is named
     add(store, "FAILED", config_hash="a")
-    assert queries.taken(store, "a") is None
+    assert queries.reusable(store, "a") is None
     running = add(store, "RUNNING", config_hash="a", owner=ELSEWHERE, heartbeat=before(1))
-    taken = queries.taken(store, "a")
+    taken = queries.reusable(store, "a")
     assert taken is not None
     assert (taken.run_id, taken.status) == (running, "RUNNING")
     done = [add(store, "FINISHED", config_hash="a") for _ in range(2)]
     add(store, "FINISHED", config_hash="a", rerun_of=done[0])
-    taken = queries.taken(store, "a")
+    taken = queries.reusable(store, "a")
     assert taken is not None
     assert taken.run_id == done[1]
 
@@ -127,7 +130,7 @@ def test_a_parent_beats_until_it_is_closed(store: Store, hearts: Hearts) -> None
 
 def test_a_tracker_that_fails_is_no_concern_of_the_beat(store: Store, hearts: Hearts) -> None:
     run = add(store, "RUNNING")
-    heart = heartbeat.Heart(store.client, "no such run", every=0.01)
+    heart = liveness.Heartbeat(store.client, "no such run", every=0.01)
     time.sleep(0.2)
     assert hearts() == 1  # it goes on trying
     heart.stop()

@@ -19,11 +19,11 @@ from reglab import deadlines
 from reglab.cli import report
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import end_at_second_signal, stoppable
-from reglab.tracking import artifacts, closing, flavors, models, parent, queries
+from reglab.tracking import artifacts, flavors, models, parent, queries, run
 from reglab.tracking.link import run_link
+from reglab.tracking.place import resolve
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
-from reglab.tracking.uri import resolve
 from tests.conftest import fresh_store
 from tests.processes import Process
 from tests.tracking.servers import end, free_port, start
@@ -156,7 +156,7 @@ def test_a_server_that_hangs_does_not_keep_a_process_from_ending(
         processes[1].terminate()
         assert processes[1].wait(10) == 128 + signal.SIGTERM  # at once, by the second signal
         processes[0].wait(30)
-        assert time.monotonic() - began < closing.CLOSE_S + 8
+        assert time.monotonic() - began < run.CLOSE_S + 8
     finally:
         for one in group:
             one.resume()

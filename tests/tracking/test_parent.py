@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from reglab.tracking import owner, parent, queries
+from reglab.tracking import liveness, parent, queries
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store
 
@@ -13,19 +13,19 @@ def job(name: str, setting: str = "s", **other: object) -> parent.Job:
 
 
 def test_every_start_adds_to_what_was_declared() -> None:
-    first = parent.grown([], [job("a"), job("b"), job("c", "old")])
-    second = parent.grown(first, [job("d"), job("a", label="new")])
+    first = parent.merge_jobs([], [job("a"), job("b"), job("c", "old")])
+    second = parent.merge_jobs(first, [job("d"), job("a", label="new")])
     assert [(j["config_hash"], j["start"]) for j in second] == [("a", 2), ("b", 1), ("c", 1), ("d", 2)]
     assert second[0]["label"] == "new"
-    assert parent.grown(second, []) == second
+    assert parent.merge_jobs(second, []) == second
 
 
 def test_covered_are_the_jobs_under_the_settings_of_the_last_start() -> None:
     def names(*starts: list[parent.Job]) -> str:
         declared: list[parent.Job] = []
         for start in starts:
-            declared = parent.grown(declared, start)
-        return "".join(j["config_hash"] for j in parent.covered(declared))
+            declared = parent.merge_jobs(declared, start)
+        return "".join(j["config_hash"] for j in parent.jobs_to_report(declared))
 
     long = [job("a", "20 epochs"), job("b", "20 epochs")]
     short = [job("x", "5 epochs")]
@@ -44,10 +44,10 @@ def test_of_a_strategy_whose_code_changed_the_last_code_is_covered() -> None:
     starts = [[none, l2("a", "old"), l2("b", "old")], [none, l2("c", "new")]]
     declared: list[parent.Job] = []
     for start in starts:
-        declared = parent.grown(declared, start)
-    assert [j["config_hash"] for j in parent.covered(declared)] == ["n", "c"]
-    declared = parent.grown(declared, [none])  # without it, the last that was declared stays
-    assert [j["config_hash"] for j in parent.covered(declared)] == ["n", "c"]
+        declared = parent.merge_jobs(declared, start)
+    assert [j["config_hash"] for j in parent.jobs_to_report(declared)] == ["n", "c"]
+    declared = parent.merge_jobs(declared, [none])  # without it, the last that was declared stays
+    assert [j["config_hash"] for j in parent.jobs_to_report(declared)] == ["n", "c"]
 
 
 def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
@@ -55,7 +55,12 @@ def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
     run = store.client.get_run(first)
     assert (run.info.status, run.info.run_name) == ("RUNNING", "digits-mlp")
     tags = run.data.tags
-    assert (tags["phase"], tags["sweep"], tags["data"], tags["owner"]) == ("parent", "digits-mlp", "digits", owner.me())
+    assert (tags["phase"], tags["sweep"], tags["data"], tags["owner"]) == (
+        "parent",
+        "digits-mlp",
+        "digits",
+        liveness.this_process(),
+    )
     assert "strategy" not in tags
     parent.close(store, first, "KILLED")
     assert store.client.get_run(first).info.status == "KILLED"
@@ -99,7 +104,7 @@ def test_parent_that_another_process_entered_since_stays_open(store: Store) -> N
 
 def test_a_parent_that_is_entered_again_forgets_how_it_ended(store: Store) -> None:
     run = parent.enter(store, "sweep", [job("a")])
-    store.client.set_tag(run, "owner", json.dumps(json.loads(owner.me()) | {"born": "before"}))
+    store.client.set_tag(run, "owner", json.dumps(json.loads(liveness.this_process()) | {"born": "before"}))
     assert queries.mark_dead_runs_killed(store) == [run]
     assert "error" in store.client.get_run(run).data.tags
     parent.enter(store, "sweep", [job("a")])

@@ -15,7 +15,7 @@ from reglab.config.compose import Composer
 from reglab.schema.errors import ConfigError
 from reglab.study.compare import compare
 from reglab.study.status import show
-from reglab.tracking import artifacts, owner, parent, queries, view
+from reglab.tracking import artifacts, liveness, parent, queries, view
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.training import origin
@@ -35,7 +35,7 @@ def tracked(store: Store, strategy: str, seed: int, accuracy: float, **tags: str
 def poison(store: Store) -> None:
     """Runs of every odd kind, written past MLflow where it would refuse them."""
     for pid in ("-1", "0", "1e400", '"x"'):
-        me = json.dumps(json.loads(owner.me()) | {"pid": "PID"}).replace('"PID"', pid)
+        me = json.dumps(json.loads(liveness.this_process()) | {"pid": "PID"}).replace('"PID"', pid)
         add(store, "RUNNING", owner=me, heartbeat="nan", config_hash="x")
     add(store, "RUNNING", owner="[" * 5000, heartbeat="inf")
     bare = add(store)

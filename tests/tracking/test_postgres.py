@@ -12,11 +12,10 @@ import psycopg
 import pytest
 
 from reglab.schema.errors import ConfigError, StoreLost
-from reglab.tracking import artifacts, client, locks, parent, queries, reachable
-from reglab.tracking.existing import existing
+from reglab.tracking import artifacts, client, locks, parent, queries, reachability
+from reglab.tracking.place import resolve
 from reglab.tracking.run import TrackedRun
-from reglab.tracking.store import Store, open_store
-from reglab.tracking.uri import resolve
+from reglab.tracking.store import Store, open_existing, open_store
 from tests.processes import Process
 from tests.study.studies import conduct
 from tests.tracking.postgres import Postgres, running
@@ -63,8 +62,8 @@ def test_long_values(store: Store) -> None:
     for key, value in {"about": long["about"], "remark": "ä" * 9000}.items():
         assert len(record.tags[key]) == 8000
         assert record.tags[key].endswith(f"... ({len(value)} characters: tags/{key}.txt)")
-        assert queries.whole(store, record, key) == value
-    assert queries.whole(store, record, "short") == long["short"]
+        assert queries.full_tag(store, record, key) == value
+    assert queries.full_tag(store, record, "short") == long["short"]
     assert artifacts.of(store, run.id).read_text("params/p.txt") == "z" * 9000
     assert len(record.params["p"]) == 6000
 
@@ -85,7 +84,7 @@ def test_a_name_longer_than_its_column_is_refused(store: Store) -> None:
 HOLD = """
 import sys
 from reglab.tracking.locks import locked
-from reglab.tracking.uri import locate
+from reglab.tracking.place import locate
 with locked(locate(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -112,7 +111,7 @@ def test_a_lock_held_by_another_process_is_waited_for_and_named(
 def test_reading_makes_no_tables(server: Postgres) -> None:
     uri = server.database("empty")
     with pytest.raises(ConfigError, match="nothing was tracked there yet"):
-        existing(uri, "exp")
+        open_existing(uri, "exp")
 
 
 @pytest.mark.parametrize("what", ["port", "user", "database"])
@@ -145,7 +144,7 @@ def in_time(did: Callable[[], object], server: Postgres, name: str, runs: int) -
 
 def start(folder: str, call_s: str, *study: str) -> None:
     """Conducts a study with shorter waits; prints the error if the store is lost."""
-    client._RESTART_S = reachable._CONNECT_S = 2.0
+    client._RESTART_S = reachability._CONNECT_S = 2.0
     client._CALL_S = float(call_s)
     try:
         sys.exit(conduct(Path(folder), *study))

@@ -16,8 +16,7 @@ from reglab.schema.errors import ConfigError
 from reglab.study.compare import compare
 from reglab.study.status import show
 from reglab.tracking import browse, parent, queries
-from reglab.tracking.existing import existing
-from reglab.tracking.store import Store, open_store
+from reglab.tracking.store import Store, open_existing, open_store
 from reglab.training import origin
 from tests.study.studies import conduct
 from tests.tracking.test_heartbeat import GONE
@@ -45,7 +44,7 @@ def test_status_of_a_store_without_write_permission(
     if of == "folder":
         tmp_path.chmod(0o555)
     before = listing(tmp_path)
-    store = existing(filled.uri, "exp")
+    store = open_existing(filled.uri, "exp")
     show(store, None)
     out, err = capsys.readouterr()
     assert out.endswith("sweep: 0 of 1 done, 1 running\n")
@@ -86,7 +85,7 @@ def test_a_database_on_a_read_only_disk(filled: Store, tmp_path: Path, bound: Pa
             for suffix in ("", "-wal"):
                 shutil.copy(tmp_path / f"mlflow.db{suffix}", source)
             assert (source / "mlflow.db-wal").stat().st_size
-    store = existing(f"sqlite:///{bound}/mlflow.db", "exp")
+    store = open_existing(f"sqlite:///{bound}/mlflow.db", "exp")
     assert store.read_only
     assert [record.tags.get("config_hash") for record in queries.runs(store, status="RUNNING")] == ["a"]
     assert [record.name for record in queries.runs(store, tags={"phase": "parent"})] == ["sweep"]
@@ -99,7 +98,7 @@ def test_reading_makes_no_database_and_no_folder(tmp_path: Path, made: str) -> N
     if made != "nothing":
         (tmp_path / "mlflow.db").touch()
     before = listing(tmp_path)
-    for read in (lambda: existing(uri, "exp"), lambda: browse.find(uri, "exp")):
+    for read in (lambda: open_existing(uri, "exp"), lambda: browse.find(uri, "exp")):
         with pytest.raises(ConfigError, match="nothing was tracked there yet"):
             read()
     assert listing(tmp_path) == before
@@ -107,7 +106,7 @@ def test_reading_makes_no_database_and_no_folder(tmp_path: Path, made: str) -> N
 
 def test_a_wrong_experiment_is_not_made(filled: Store) -> None:
     with pytest.raises(ConfigError, match="no such experiment; did you mean exp"):
-        existing(filled.uri, "expp")
+        open_existing(filled.uri, "expp")
     assert filled.client.get_experiment_by_name("expp") is None
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from reglab.schema.errors import ConfigError, Diverged
-from reglab.stopping import Stopped, stoppable
+from reglab.stopping import Stopped, defer_signals, stoppable
 from reglab.tracking import artifacts, queries
-from reglab.tracking.closing import signals_held
-from reglab.tracking.owner import me
+from reglab.tracking.liveness import this_process
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from tests.processes import Process
@@ -38,7 +37,7 @@ def test_everything_known_is_there_from_the_start(store: Store) -> None:
     assert {key: seen.data.tags[key] for key in tags} == {key: str(value) for key, value in tags.items()}
     assert "none" not in seen.data.tags
     assert seen.data.tags["mlflow.parentRunId"] == parent
-    assert seen.data.tags["owner"] == me()
+    assert seen.data.tags["owner"] == this_process()
     assert seen.data.tags["mlflow.user"]
 
 
@@ -150,7 +149,7 @@ def test_finished_promises_that_nothing_is_missing(store: Store) -> None:
 @pytest.mark.slow
 def test_a_signal_is_not_lost_where_the_moment_ends_in_an_error() -> None:
     def lose_the_store() -> None:
-        with stoppable(), signals_held():
+        with stoppable(), defer_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             raise OSError("the store has gone")
 

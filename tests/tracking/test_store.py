@@ -14,9 +14,8 @@ import pytest
 
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.tracking import client, database, locks
-from reglab.tracking.existing import existing
 from reglab.tracking.run import TrackedRun
-from reglab.tracking.store import Store, open_store
+from reglab.tracking.store import Store, open_existing, open_store
 from tests.processes import Process
 
 
@@ -103,7 +102,7 @@ def test_truncated_database_is_refused_in_one_line_or_made_where_it_is_empty(
     if size == 0:
         assert open_store(f"sqlite:///{tmp_path}/torn.db", "exp").experiment == "exp"
         return
-    for read in (open_store, existing):
+    for read in (open_store, open_existing):
         with pytest.raises(ConfigError, match=r"^tracking.uri=sqlite:////[^\n]*$"):
             read(f"sqlite:///{tmp_path}/torn.db", "exp")
     assert time.monotonic() - began < 20
@@ -127,7 +126,7 @@ def test_a_file_that_was_replaced_beside_its_log_is_refused_with_the_remedy(
         (tmp_path / "torn.db").write_bytes(whole)
         if log is not None:
             shutil.copy(tmp_path / log, tmp_path / "torn.db-wal")
-        for read in (open_store, existing):
+        for read in (open_store, open_existing):
             with pytest.raises(
                 ConfigError, match=r"^tracking.uri=sqlite:////[^\n]*: the database is damaged \("
             ) as told:
@@ -171,7 +170,7 @@ def test_a_database_that_another_process_locks_is_waited_for(
     store = new_store("exp")
     monkeypatch.setattr(database, "_BUSY_MS", 100)
     monkeypatch.setattr(client, "ANNOUNCE_S", 0.3)
-    monkeypatch.setattr(client.patiently, "__kwdefaults__", {**client.patiently.__kwdefaults__, "after": 0.3})
+    monkeypatch.setattr(client.with_retries, "__kwdefaults__", {**client.with_retries.__kwdefaults__, "after": 0.3})
     with held(tmp_path / "mlflow.db", 1.5):
         began = time.monotonic()
         with TrackedRun.open(store, name="patient", tags={}, params={}) as run:

@@ -52,3 +52,13 @@ def session_maker(client: MlflowClient) -> Callable[[], Any] | None:
     store = getattr(getattr(client, "_tracking_client", None), "store", None)
     maker: Callable[[], Any] | None = getattr(store, "ManagedSessionMaker", None)
     return maker
+
+
+def is_schema_mismatch(error: Exception) -> bool:
+    """Return whether a database cannot be opened because another version of MLflow made its tables.
+
+    MLflow raises one with the error code of any other problem, and Alembic one for a revision that it does not know;
+    only their first lines differ from other errors.
+    """
+    line = str(error).strip().partition("\n")[0]
+    return "database schema" in line or "locate revision" in line

@@ -35,7 +35,7 @@ from reglab.schema.metrics import check_choice
 from reglab.schema.rules import CLASS, TRAIN, apply, as_float32, label, or_null, strength
 from reglab.schema.suggest import did_you_mean, no_value, not_in_strategy
 from reglab.schema.text import format_value
-from reglab.tracking.uri import resolve
+from reglab.tracking.place import resolve
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
 # Keys that the config holds for people and the classes do not take, or take without saying so.

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.source import Unknown, declared
 from reglab.schema.errors import ConfigError
-from reglab.tracking.uri import locate
+from reglab.tracking.place import locate
 
 Plain = Mapping[str, Any]
 Reason = Callable[[Plain], str | None]  # returns why a key has no effect, with the remedy; None if it has one

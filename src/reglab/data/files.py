@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from reglab.paths import special_kind
+from reglab.filesystem import special_kind
 from reglab.schema.errors import ConfigError, Setting
 
 SEPARATED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")

@@ -13,7 +13,7 @@ from reglab.own_code import described
 from reglab.schema.errors import Changed, ConfigError, InProgress, StoreLost, is_out_of_memory
 from reglab.stopping import Stopped, exit_at_once
 from reglab.streams import write_line
-from reglab.tracking.uri import unusable
+from reglab.tracking.place import place_error
 from reglab.wording import shorten
 
 
@@ -79,7 +79,7 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
             traceback.print_exc()
         if isinstance(error, StoreLost):
             raise NoStore(error.cause) from error
-        if (gone := unusable(cfg.tracking.uri)) is not None:
+        if (gone := place_error(cfg.tracking.uri)) is not None:
             raise NoStore(str(gone)) from gone
         run_id, memory, seconds = getattr(error, "run_id", None), is_out_of_memory(error), time.perf_counter() - began
         line = first_line(error) if not memory else f"out of memory ({shorten(first_line(error), 200)}); {_SMALLER}"

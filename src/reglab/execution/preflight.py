@@ -23,9 +23,9 @@ from reglab.data.splitting.random import Rows
 from reglab.deadlines import waiting
 from reglab.execution.expand import Job
 from reglab.execution.workers import DiedError, Forked, can_fork
+from reglab.exits import all_are_errors, exits_are_errors
 from reglab.schema.errors import ConfigError, ConfigErrors, Setting
 from reglab.schema.metrics import kind_of
-from reglab.stopping import all_are_errors, exits_are_errors
 from reglab.streams import note
 from reglab.study.cells import Cell
 from reglab.study.definition import Study

@@ -38,10 +38,10 @@ def say_not_reused(jobs: Sequence[Job], total: int, store: "Store") -> None:
         total: number of all jobs, with the finished ones.
         store: searched for such runs.
     """
-    from reglab.tracking.queries import of_recipes
+    from reglab.tracking.queries import finished_of_recipes
 
     by_recipe = {recipe_hash(job.config): job for job in jobs}
-    records = of_recipes(store, list(by_recipe)) if by_recipe else []
+    records = finished_of_recipes(store, list(by_recipe)) if by_recipe else []
     newest = {r.tags["recipe_hash"]: r for r in records if "recipe_hash" in r.tags}
     changed = {part for recipe, record in newest.items() for part in _changed(store, record, by_recipe[recipe])}
     if newest:

@@ -56,12 +56,13 @@ def waited_for(plan: Plan, waiting: Sequence[Outcome], store: "Store") -> dict[s
 
 
 def _wait(outcome: Outcome, record: "Record") -> str:
-    from reglab.tracking import heartbeat, owner
+    from reglab.tracking import liveness
 
-    age = max(0.0, heartbeat.age(record.tags) or 0.0)
+    age = max(0.0, liveness.seconds_since_beat(record.tags) or 0.0)
     return (
-        f"waiting for run {record.run_id} ({outcome.label}), trained by {owner.description(record.tags[owner.TAG])}: "
-        f"last heartbeat {age:.0f} s ago; trained here if none arrives within {heartbeat.SILENT_S - age:.0f} s"
+        f"waiting for run {record.run_id} ({outcome.label}), trained by "
+        f"{liveness.describe_owner(record.tags[liveness.OWNER_TAG])}: "
+        f"last heartbeat {age:.0f} s ago; trained here if none arrives within {liveness.SILENT_S - age:.0f} s"
     )
 
 

@@ -11,7 +11,7 @@ from reglab.inference.generation import Choice, Writer, encoded, generated
 from reglab.inference.passes import Passes, passes
 from reglab.inference.trained import Decoder, decoder
 from reglab.streams import note, write
-from reglab.tracking.existing import existing
+from reglab.tracking.store import open_existing
 from reglab.training.trainer import set_threads
 
 
@@ -26,7 +26,7 @@ def answer(cfg: DictConfig, prompt: str) -> None:
         ConfigError: no such run or none of a decoder, or a prompt that its tokenizer cannot read.
     """
     logging.set_verbosity_error()  # of texts longer than the context we tell ourselves
-    chosen = None if cfg.run_id else best_decoder(existing(cfg.tracking.uri, cfg.tracking.experiment))
+    chosen = None if cfg.run_id else best_decoder(open_existing(cfg.tracking.uri, cfg.tracking.experiment))
     found = decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id, typed(cfg))
     set_threads(cfg.threads)
     choice = Choice(

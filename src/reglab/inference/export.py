@@ -26,8 +26,8 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note, write_line
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts, flavors, models
-from reglab.tracking.existing import existing
 from reglab.tracking.queries import Record
+from reglab.tracking.store import open_existing
 from reglab.training.origin import Origin
 
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
@@ -62,7 +62,7 @@ def export(cfg: DictConfig) -> str:
 
 
 def _best(cfg: DictConfig) -> str:
-    found = best_run(existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
+    found = best_run(open_existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
     write_line(f"best by {found.metric}: {found.record.metrics[found.metric]:.4g}{found.note}")
     return found.record.run_id
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reglab.tracking.queries import Record
-from reglab.tracking.values import mapping
+from reglab.tracking.values import json_object
 
 _TOKENS = {"data.tokenizer", "data.vocab_size"}
 # How a text is taught, and not which text is judged: validation is the same characters whatever these are.
@@ -26,7 +26,7 @@ def of_the_last(decoders: Sequence[Record], *, tokens: bool = False) -> tuple[li
 
 def _text(record: Record, tokens: bool) -> dict[str, object]:
     """What tells the text, by its keys; a file by its content. A run without such a tag is known by its data's name."""
-    about = mapping(record.tags.get("about"))
+    about = json_object(record.tags.get("about"))
     apart = _TAUGHT if tokens else _TAUGHT | _TOKENS
     text = {key: value for key, value in about.items() if key.startswith("data.") and key not in apart}
     return text or {"data.name": record.tags.get("data")}

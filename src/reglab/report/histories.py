@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reglab.compat.mlflow import session_maker
 from reglab.report.records import Histories, History
 from reglab.tracking import queries
-from reglab.tracking.client import repeated
+from reglab.tracking.client import query_with_retries
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,4 +48,8 @@ def history_reader(client: "MlflowClient") -> Histories:
                     found[name][run_id][step] = math.nan if is_nan else value  # of a step the later value
         return {name: {run_id: sorted(told.items()) for run_id, told in of.items()} for name, of in found.items()}
 
-    return one_by_one if sessions is None else lambda run_ids, metrics: repeated(client, at_once, run_ids, metrics)
+    return (
+        one_by_one
+        if sessions is None
+        else lambda run_ids, metrics: query_with_retries(client, at_once, run_ids, metrics)
+    )

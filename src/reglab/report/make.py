@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reglab.drafts import draft_folder
+from reglab.filesystem import draft_folder
 from reglab.report import drawing, style, trials
 from reglab.report.charts_overall import over_tasks
 from reglab.report.findings import Findings, find
@@ -19,8 +19,8 @@ from reglab.report.render import csv_files, page
 from reglab.report.run_filter import note_on_reused_runs
 from reglab.report.study_record import StudyRecord
 from reglab.schema.errors import ConfigError, Setting
+from reglab.stopping import defer_signals
 from reglab.streams import visible
-from reglab.tracking.closing import signals_held
 
 TUNING = "tuning.csv"
 
@@ -85,7 +85,7 @@ def make_report(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with draft_folder(folder) as draft:
             names = _write(draft, name, findings, histories, source)
-            with signals_held():  # never files of two reports
+            with defer_signals():  # never files of two reports
                 make_room(folder, source)
                 folder.mkdir(exist_ok=True)
                 for file in names:

@@ -15,9 +15,8 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.study.publish import publish
 from reglab.tracking import parent, queries
-from reglab.tracking.existing import START, existing
 from reglab.tracking.link import ui_command
-from reglab.tracking.store import Store
+from reglab.tracking.store import FIRST_RUNS, Store, open_existing
 
 
 def compare(cfg: DictConfig) -> Report:
@@ -26,7 +25,7 @@ def compare(cfg: DictConfig) -> Report:
     Raises:
         ConfigError: there are no such runs, or they cannot answer the question.
     """
-    store = existing(cfg.tracking.uri, cfg.tracking.experiment)
+    store = open_existing(cfg.tracking.uri, cfg.tracking.experiment)
     queries.mark_dead_runs_killed(store)
     folder = Path(cfg.report.dir) if cfg.report.dir else None
     asked = {key: cfg[key] for key in ("metric", "direction", "baseline", "select_by", "force")}
@@ -35,7 +34,7 @@ def compare(cfg: DictConfig) -> Report:
     records = _matching(store, cfg.filter or "")
     _refuse_nothing(records, cfg)
     question, remarks = resolve_question(records, **asked), note_on_sources(records)
-    place = hashlib.sha256(store.place.shown.encode()).hexdigest()[:8]  # not the URI: a report may be handed on
+    place = hashlib.sha256(store.place.display_uri.encode()).hexdigest()[:8]  # not the URI: a report may be handed on
     source = Source("experiment", place, store.experiment)
     report = make_report(
         store.experiment, question, records, history_reader(store.client), source, folder, remarks=remarks
@@ -49,7 +48,7 @@ def _parent(store: Store, name: str) -> str:
     if found is None:
         parents = [record.tags for record in queries.runs(store, tags={"phase": "parent"})]
         names = sorted({tags.get("sweep") or tags.get("study", "") for tags in parents} - {""})
-        near = did_you_mean(name, names) or (f" (there are {', '.join(names[:8])})" if names else f"; {START}")
+        near = did_you_mean(name, names) or (f" (there are {', '.join(names[:8])})" if names else f"; {FIRST_RUNS}")
         raise ConfigError(Setting("sweep", name), f"no such sweep or study in experiment {store.experiment}{near}")
     return found
 
@@ -73,8 +72,10 @@ def _refuse_nothing(records: list[queries.Record], cfg: DictConfig) -> None:
     if cfg.filter:
         where += f" filter={cfg.filter!r}"
     if not records:
-        raise ConfigError(where, "no run is tracked there", START)
+        raise ConfigError(where, "no run is tracked there", FIRST_RUNS)
     if all(record.tags.get("phase") in ("parent", "tune") for record in records):
-        raise ConfigError(where, "only parents and tuning runs are tracked there, and these are not compared", START)
+        raise ConfigError(
+            where, "only parents and tuning runs are tracked there, and these are not compared", FIRST_RUNS
+        )
     if not any("strategy" in record.tags for record in records):
         raise ConfigError(where, "no run carries the tags strategy, data and seed, by which runs are compared")

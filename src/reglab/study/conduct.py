@@ -117,9 +117,9 @@ class _Conductor:
         from reglab.study import estimate
         from reglab.study.results import tracked
         from reglab.tracking import parent
-        from reglab.tracking.existing import present
+        from reglab.tracking.store import open_if_exists
 
-        store = present(self._cfg.tracking.uri, self._cfg.tracking.experiment)
+        store = open_if_exists(self._cfg.tracking.uri, self._cfg.tracking.experiment)
         if store is not None:
             check_declared(store, parent.find(store, self._study.title, "study"), self._study, self._cells)
             if self._cfg.resume:

@@ -41,9 +41,10 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
     Raises:
         StoreLost: whatever went wrong, the store does not answer any more.
     """
+    from reglab.stopping import defer_signals
     from reglab.tracking import parent, queries
-    from reglab.tracking.closing import CLOSE_S, signals_held
-    from reglab.tracking.uri import unusable
+    from reglab.tracking.place import place_error
+    from reglab.tracking.run import CLOSE_S
 
     entered = Parent()
     try:
@@ -51,9 +52,9 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
             yield entered
     except Stopped:
         entered.status = "KILLED"
-        with signals_held(deliver=False):
+        with defer_signals(deliver=False):
             workers.end()
-            entered.lost = unusable(store.uri) is not None
+            entered.lost = place_error(store.uri) is not None
             if not entered.lost:
                 with suppress(Overdue), waiting(limit=CLOSE_S):
                     entered.lost = True
@@ -61,7 +62,7 @@ def closing(store: "Store", name: str, kind: str = "sweep") -> Iterator[Parent]:
                     entered.lost = False
         raise
     except Exception as error:
-        gone = unusable(store.uri)
+        gone = place_error(store.uri)
         entered.lost = gone is not None
         if gone is None or isinstance(error, StoreLost):
             raise

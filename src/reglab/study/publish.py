@@ -14,12 +14,12 @@ from reglab.report.make import Report, make_report
 from reglab.report.question import resolve_question
 from reglab.report.render.terminal import print_report, to_markdown
 from reglab.report.study_record import StudyRecord, parse_study_record
+from reglab.stopping import defer_signals
 from reglab.streams import note
 from reglab.study import declaration
 from reglab.tracking import artifacts, parent, queries
-from reglab.tracking.closing import signals_held
 from reglab.tracking.link import ui_command
-from reglab.tracking.values import fitted
+from reglab.tracking.values import within_limits
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -70,8 +70,8 @@ def publish(
 def _keep(store: "Store", parent_id: str, report: Report) -> str | None:
     """Log the report on its parent run; return the reason if its files cannot be written, None otherwise."""
     kept = artifacts.of(store, parent_id)
-    tags, files = fitted({"mlflow.note.content": to_markdown(report)})
-    with signals_held():  # all of the report or none of it
+    tags, files = within_limits({"mlflow.note.content": to_markdown(report)})
+    with defer_signals():  # all of the report or none of it
         try:
             with kept.folder("report") as target:
                 for file in report.files:
@@ -98,7 +98,11 @@ def declared(store: "Store", parent_id: str) -> tuple[list[queries.Record], list
     Among its own are finished runs of a sweep, and confirmation runs of a study, that only an earlier start declared
     (tag `undeclared`): reports mention them, and do not count them.
     """
-    jobs = {job["config_hash"]: job for job in parent.covered(parent.declared(store, parent_id)) if job["config_hash"]}
+    jobs = {
+        job["config_hash"]: job
+        for job in parent.jobs_to_report(parent.declared(store, parent_id))
+        if job["config_hash"]
+    }
     own = parent.children(store, parent_id)
     if not jobs:
         return own, []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.streams import note, show_table, write_line
-from reglab.tracking import heartbeat, parent, queries
+from reglab.tracking import liveness, parent, queries
 from reglab.tracking.run import PARENT_TAG
 from reglab.tracking.store import Store
 from reglab.tracking.values import cut_name
@@ -58,7 +58,7 @@ def overview(store: Store) -> tuple[list[Cell], dict[str, int]]:
         if record.tags.get("phase") == "parent":
             name = cut_name(record.tags.get("study") or record.tags.get("sweep") or record.run_id)
             declared = parent.declared(store, record.run_id)
-            jobs = declared if "study" in record.tags else parent.covered(declared)
+            jobs = declared if "study" in record.tags else parent.jobs_to_report(declared)
             found += _of_parent(name, jobs, newest)
             own = [child.tags for child in every if child.tags.get(PARENT_TAG) == record.run_id]
             tracked = {tags.get("config_hash") for tags in own if "rerun_of" not in tags}
@@ -69,9 +69,9 @@ def overview(store: Store) -> tuple[list[Cell], dict[str, int]]:
 def notes(store: Store) -> Iterator[str]:
     """Yield a line if the store is read-only, and for each RUNNING run whose process cannot be checked."""
     if store.read_only:
-        yield f"{store.place.shown} is read-only: runs whose process has ended are not marked KILLED"
+        yield f"{store.place.display_uri} is read-only: runs whose process has ended are not marked KILLED"
     running = queries.runs(store, status="RUNNING")
-    unknown = [(record.run_id, why) for record in running if (why := heartbeat.unknown(record.tags))]
+    unknown = [(record.run_id, why) for record in running if (why := liveness.unknown_owner(record.tags))]
     for run_id, why in unknown[:_SHOWN]:
         yield f"run {run_id} is RUNNING, and {why}: not changed"
     if len(unknown) > _SHOWN:

@@ -91,10 +91,10 @@ def _run(plan: Plan, launch: Launch) -> int:
 
 def _strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[str]:
     """Those that the closing report will cover; tells what it covers, or not, of an earlier start."""
-    from reglab.tracking.parent import covered, grown
+    from reglab.tracking.parent import jobs_to_report, merge_jobs
 
-    everything = grown(before, plan.declared())
-    reported = covered(everything)
+    everything = merge_jobs(before, plan.declared())
+    reported = jobs_to_report(everything)
     if more := len(reported) - len(plan.jobs):
         say(
             f"{plan.name} was started before: its report covers the {pluralize(more, 'other run')} declared then, too "

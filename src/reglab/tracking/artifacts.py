@@ -1,4 +1,4 @@
-"""Files of a run: written straight into its folder where that is local, through MLflow otherwise."""
+"""Files of a run: written directly into its folder if that is local, otherwise through MLflow."""
 
 import json
 import os
@@ -12,10 +12,11 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from reglab.drafts import draft_folder, write_whole
+from reglab.filesystem import draft_folder, write_whole
 from reglab.schema.errors import ConfigError, Setting
+from reglab.tracking.artifact_location import local_folder
+from reglab.tracking.place import locate
 from reglab.tracking.store import Store
-from reglab.tracking.uri import local_folder, locate
 
 _Kind = TypeVar("_Kind", dict, list)
 LARGEST = 64 * 2**20  # bytes of a text that is read
@@ -26,21 +27,21 @@ class Artifacts:
 
     Args:
         client: MLflow's client.
-        uri: tracking URI. Behind a server even a local-looking folder is the server's, not ours.
+        uri: tracking URI. A server's folder is not used even if it is on this machine.
         run_id: the run.
         artifact_uri: `run.info.artifact_uri`.
 
     Raises:
-        ConfigError: the run's artifacts are outside the store, see `uri.local_folder`.
+        ConfigError: the run's artifacts are outside the store, see `artifact_location.local_folder`.
     """
 
     def __init__(self, client: MlflowClient, uri: str, run_id: str, artifact_uri: str) -> None:
         self._client = client
         self._run_id = run_id
-        self.dir = local_folder(locate(uri), artifact_uri, f"run_id={run_id}")
+        self.dir = local_folder(locate(uri), artifact_uri, Setting("run_id", run_id))
 
     def write_text(self, text: str, path: str) -> None:
-        """Writes `text` to `path` (relative, with `/`); a file there is replaced as a whole."""
+        """Write `text` to `path` (relative, with `/`); a file there is replaced as a whole."""
         _check_relative(path)
         if self.dir is None:
             self._client.log_text(self._run_id, text, path)
@@ -73,7 +74,7 @@ class Artifacts:
         """Return the text at `path`, None if there is none.
 
         Raises:
-            ConfigError: it is no text in UTF-8, or larger than `LARGEST` bytes.
+            ConfigError: it is not text in UTF-8, or larger than `LARGEST` bytes.
         """
         with self.file(path) as file:
             if file is not None and (size := file.stat().st_size) > LARGEST:
@@ -92,7 +93,7 @@ class Artifacts:
         return self._read(path, kind, json.loads)
 
     def read_yaml(self, path: str, kind: type[_Kind]) -> _Kind | None:
-        """The same of a YAML file."""
+        """Return the value of the YAML file at `path`, as `read_json` does."""
         return self._read(path, kind, yaml.safe_load)
 
     def _read(self, path: str, kind: type[_Kind], parse: Callable[[str], Any]) -> _Kind | None:
@@ -108,7 +109,7 @@ class Artifacts:
         return value
 
     def damaged(self, path: str, problem: object) -> ConfigError:
-        """One line for a file of the run that cannot be read."""
+        """Return the error for a file of the run that cannot be read."""
         reason = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
         return ConfigError(
             Setting("run_id", self._run_id), f"{path} is damaged ({reason})", "restore the file, or give another run"
@@ -116,14 +117,14 @@ class Artifacts:
 
     @contextmanager
     def file(self, path: str) -> Iterator[Path | None]:
-        """The artifact at `path` as a local file, there within the block; None where the run has none."""
+        """Provide the artifact at `path` as a local file inside the block; None if the run has none."""
         _check_relative(path)
         if self.dir is not None:
             local = self._local(path)
             yield local if local.is_file() else None
             return
         with tempfile.TemporaryDirectory() as temporary:
-            yield self._downloaded(path, temporary)
+            yield self._download(path, temporary)
 
     def _local(self, path: str) -> Path:
         """Return the path on this machine; refuse one that a link leads out of the run's folder."""
@@ -133,7 +134,7 @@ class Artifacts:
             raise self.damaged(path, "a link leads out of the run's folder")
         return local
 
-    def _downloaded(self, path: str, folder: str) -> Path | None:
+    def _download(self, path: str, folder: str) -> Path | None:
         parent = str(PurePosixPath(path).parent)
         try:
             names = [f.path for f in self._client.list_artifacts(self._run_id, None if parent == "." else parent)]
@@ -145,7 +146,7 @@ class Artifacts:
 
 
 def of(store: Store, run_id: str) -> Artifacts:
-    """The artifacts of an existing run."""
+    """Return the artifacts of an existing run."""
     return Artifacts(store.client, store.uri, run_id, store.client.get_run(run_id).info.artifact_uri)
 
 

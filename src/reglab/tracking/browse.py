@@ -6,10 +6,9 @@ import webbrowser
 from reglab.stopping import Stopped, stoppable
 from reglab.streams import note, write_line
 from reglab.tracking import queries, view
-from reglab.tracking.existing import existing
+from reglab.tracking.place import locate
 from reglab.tracking.server import serve
-from reglab.tracking.store import Store
-from reglab.tracking.uri import locate
+from reglab.tracking.store import Store, open_existing
 
 
 def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: bool = False) -> None:
@@ -58,7 +57,7 @@ def find(uri: str | None, experiment: str) -> Store:
     Raises:
         ConfigError: the store cannot be used, is read-only, or does not have this experiment.
     """
-    store = existing(uri, experiment)
+    store = open_existing(uri, experiment)
     if store.read_only:
         raise store.place.error("is read-only, and MLflow's server writes to it; copy its folder, and name the copy")
     return store

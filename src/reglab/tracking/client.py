@@ -15,7 +15,8 @@ from reglab.compat.mlflow import add_response_hook
 from reglab.compat.requests import close_instead_of_draining, set_content
 from reglab.deadlines import ANNOUNCE_S, Overdue, waiting
 from reglab.schema.errors import StoreLost
-from reglab.tracking.uri import Place, unusable
+from reglab.tracking.liveness import lock_holder
+from reglab.tracking.place import Place, place_error
 
 BUSY_S = 120.0  # a database that another process has locked is waited for
 _RESTART_S = 12.0  # a database server that restarts too; as long as MLflow repeats requests to its own server
@@ -50,32 +51,36 @@ close_instead_of_draining()
 
 
 def client_of(place: Place, tracking_uri: str | None = None) -> MlflowClient:
-    """MLflow's client for a store; its calls raise as MLflow's do, and `StoreLost` (see `patiently`).
+    """Return MLflow's client for a store; its calls raise as MLflow's do, and `StoreLost` (see `with_retries`).
 
     Args:
         place: the store.
-        tracking_uri: what MLflow is given, where that differs from `place.uri`.
+        tracking_uri: the URI for MLflow, if it differs from `place.uri`.
     """
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors are reported by who catches them
-    return cast(MlflowClient, _Patient(MlflowClient(tracking_uri or place.uri), place))
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # the caller reports the errors it catches
+    return cast(MlflowClient, _RetryingClient(MlflowClient(tracking_uri or place.uri), place))
 
 
-def impatient(client: MlflowClient) -> MlflowClient:
+def without_retries(client: MlflowClient) -> MlflowClient:
     """Return the client without retries and messages, for calls that may be skipped."""
-    return client._client if isinstance(client, _Patient) else client
+    return client._client if isinstance(client, _RetryingClient) else client
 
 
-def shown(client: MlflowClient) -> str:
-    """Return the client's store for messages, without its password."""
-    return client._place.shown if isinstance(client, _Patient) else "the store"
+def display_uri(client: MlflowClient) -> str:
+    """Return the URI of the client's store for messages, without its password."""
+    return client._place.display_uri if isinstance(client, _RetryingClient) else "the store"
 
 
-def repeated(client: MlflowClient, function: Callable[..., Any], *args: Any) -> Any:
+def query_with_retries(client: MlflowClient, function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that queries the client's database directly, with the client's retries."""
-    return patiently(client._place, function, *args, limit=None) if isinstance(client, _Patient) else function(*args)
+    if not isinstance(client, _RetryingClient):
+        return function(*args)
+    return with_retries(client._place, function, *args, limit=None)
 
 
-class _Patient:
+class _RetryingClient:
+    """Wraps each method of MLflow's client in `with_retries`."""
+
     def __init__(self, client: MlflowClient, place: Place) -> None:
         self._client = client
         self._place = place
@@ -85,10 +90,10 @@ class _Patient:
         if name.startswith("_") or not callable(attribute):
             return attribute
         limit = None if name in _FILES else _CALL_S
-        return functools.partial(patiently, self._place, attribute, limit=limit)
+        return functools.partial(with_retries, self._place, attribute, limit=limit)
 
 
-def patiently(
+def with_retries(
     place: Place,
     function: Callable[..., Any],
     *args: Any,
@@ -110,7 +115,7 @@ def patiently(
         MlflowException: as MLflow raises it.
     """
     began = time.monotonic()
-    with waiting(lambda: f"waiting for the tracking store {place.shown}{_whose(place)} ...", after=after):
+    with waiting(lambda: f"waiting for the tracking store {place.display_uri}{_holder_note(place)} ...", after=after):
         while True:
             overdue = Overdue(limit or 0.0)
             try:
@@ -119,53 +124,57 @@ def patiently(
             except Overdue as error:
                 if error is not overdue:  # the limit of something around this call
                     raise
-                raise StoreLost(place.error(f"{error}; see its log")) from error
+                raise StoreLost(place.error(str(error), "see its log")) from error
             except (MlflowException, DatabaseError) as error:
                 if (damage := _damage(error)) is not None:
                     raise place.damaged(damage) from error
                 if isinstance(error.__context__, LargeAnswer):
-                    raise place.error(f"{error.__context__}; check the address") from error
+                    raise place.error(str(error.__context__), "check the address") from error
                 if isinstance(error.__context__, TooManyRedirects):
-                    raise place.error("the server redirects without end; check the address") from error
-                waited, most = time.monotonic() - began, _patience(place, error)
+                    raise place.error("the server redirects without end", "check the address") from error
+                waited, most = time.monotonic() - began, _retry_s(place, error)
                 if waited >= most:
                     if most == BUSY_S:
-                        problem = f"locked by another process for {BUSY_S:.0f} s{_whose(place)}; end that process"
-                        raise StoreLost(place.error(problem)) from error
-                    if _unanswered(error) and (gone := unusable(place.uri)) is not None:
+                        raise StoreLost(locked_error(place, BUSY_S, _holder_note(place))) from error
+                    if _unanswered(error) and (gone := place_error(place.uri)) is not None:
                         raise StoreLost(gone) from error
                     raise
                 time.sleep(_PAUSE_S)
 
 
+def locked_error(place: Place, seconds: float, holder: str) -> Exception:
+    """Return the error for a store that another process has locked for some seconds; `holder` is a note on it."""
+    return place.error(f"locked by another process for {seconds:.0f} s{holder}", "end that process")
+
+
 def _damage(error: Exception) -> object:
-    """Return sqlite's error if it reports a damaged database, None otherwise."""
+    """Return SQLite's error if it reports a damaged database, None otherwise."""
     cause = error if isinstance(error, DatabaseError) else error.__cause__
-    orig = getattr(cause, "orig", None)
-    name = getattr(orig, "sqlite_errorname", "") or ""
-    return orig if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) else None
+    original = getattr(cause, "orig", None)
+    return original if _sqlite_name(original).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) else None
 
 
-def _patience(place: Place, error: Exception) -> float:
-    """Seconds for which a call that failed is repeated: its transaction was rolled back."""
+def _retry_s(place: Place, error: Exception) -> float:
+    """Return the seconds for which a call that failed is repeated: its transaction was rolled back."""
     cause = error if isinstance(error, OperationalError) else error.__cause__
     if not isinstance(cause, OperationalError):
         return 0.0
     if place.database is None:
         return _RESTART_S
-    name = getattr(cause.orig, "sqlite_errorname", "") or ""
-    return BUSY_S if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) else 0.0
+    return BUSY_S if _sqlite_name(cause.orig).startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) else 0.0
+
+
+def _sqlite_name(error: object) -> str:
+    return getattr(error, "sqlite_errorname", None) or ""
 
 
 def _unanswered(error: Exception) -> bool:
-    """Whether the request itself failed, rather than its response."""
+    """Return whether the request itself failed, rather than its response."""
     return isinstance(error.__cause__ or error.__context__ or error, OSError | OperationalError)
 
 
-def _whose(place: Place) -> str:
-    from reglab.tracking.locks import holder
-
+def _holder_note(place: Place) -> str:
     if place.database is None:
         return ""
-    held = holder(place.database) or holder(place.database.with_name(f"{place.database.name}-shm"))
-    return f" (locked by {held})" if held else ""
+    holder = lock_holder(place.database) or lock_holder(place.database.with_name(f"{place.database.name}-shm"))
+    return f" (locked by {holder})" if holder else ""

@@ -1,22 +1,28 @@
 """Connections to a database for MLflow: they fail at once, wait for seconds, and can be read-only."""
 
+import atexit
+import logging
 import os
 import shutil
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 from sqlalchemy import event, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from reglab.compat import mlflow
 from reglab.deadlines import waiting
-from reglab.tracking.uri import Place
+from reglab.filesystem import draft_folder
+from reglab.tracking.place import Place, escape_path
 
-_BUSY_MS = 2000  # sqlite waits in C code, where no signal is seen: `reglab.tracking.client` calls again
-_MLFLOWS_BUSY = "PRAGMA busy_timeout"
+_LOCAL_DISKS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs", "apfs", "hfs")
+_BUSY_MS = 2000  # SQLite waits in C code, where no signal is seen: `reglab.tracking.client` calls again
+_BUSY_STATEMENT = "PRAGMA busy_timeout"  # of MLflow, with 20 s
 
 
 def connect(place: Place, *, writes: bool = True) -> str:
@@ -24,30 +30,30 @@ def connect(place: Place, *, writes: bool = True) -> str:
 
     Args:
         place: a database, which exists.
-        writes: without, a sqlite database is opened read-only: no table, file or folder is made.
+        writes: without, a SQLite database is opened read-only: no table, file or folder is made.
 
     Returns:
-        the tracking URI that MLflow is to be given: another one for read-only connections.
+        The tracking URI for MLflow: another one for read-only connections.
 
     Raises:
         SQLAlchemyError: it does not answer, is no database, or refuses.
     """
-    from mlflow.store.db.utils import create_sqlalchemy_engine
+    from mlflow.store.db.utils import create_sqlalchemy_engine  # slow to import, and not needed for a server
 
     path = place.database
     read_only = path is not None and not writes
-    uri = _other_name(place.uri) if read_only else place.uri
+    uri = _alternative_uri(place.uri) if read_only else place.uri
     if mlflow.engine(uri) is not None:
         return uri
     engine = create_sqlalchemy_engine(uri)
     if path is not None:
-        event.listen(engine, "before_cursor_execute", _short_waits, retval=True)
+        event.listen(engine, "before_cursor_execute", _shorten_waits, retval=True)
     if read_only:
         assert path is not None
-        readable = _readable(path)
+        readable = _readable_uri(path)
         event.listen(engine, "do_connect", lambda dialect, _record, _args, options: _open(dialect, readable, options))
     try:
-        with waiting(f"waiting for the database {place.shown} ..."), engine.connect():
+        with waiting(f"waiting for the database {place.display_uri} ..."), engine.connect():
             pass
     except SQLAlchemyError:
         engine.dispose()
@@ -57,19 +63,58 @@ def connect(place: Place, *, writes: bool = True) -> str:
 
 
 def has_tables(uri: str) -> bool:
-    """Whether the database of a URI returned by `connect` has MLflow's tables."""
+    """Return whether the database of a URI returned by `connect` has MLflow's tables."""
     return inspect(mlflow.engine(uri)).has_table("experiments")
 
 
-def _other_name(uri: str) -> str:
-    """The same URI, with or without the driver's name: MLflow keeps connections by URI, one process may need both."""
+def has_content(path: Path) -> bool:
+    """Return whether a SQLite database has content; an empty file has none."""
+    return any(_size(Path(f"{path}{suffix}")) for suffix in ("", "-wal"))
+
+
+def create(path: Path, artifact_root: str) -> None:
+    """Make a SQLite database with MLflow's tables, under another name first.
+
+    MLflow could not open a database that a kill leaves with some of its tables.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with draft_folder(path) as folder:
+        draft = folder / path.name
+        _use_write_ahead_log(draft)
+        store = SqlAlchemyStore(f"sqlite:///{escape_path(draft)}", artifact_root)
+        store.engine.dispose()  # the last connection moves the log into the file
+        os.replace(draft, path)
+
+
+def reduce_logging() -> None:
+    """Silence MLflow's and Alembic's reports on making a schema, and on errors, which the caller reports."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+
+def _use_write_ahead_log(database: Path) -> None:
+    """Give a new database on a local disk a write-ahead log: it halves the time, and readers never wait for writers.
+
+    It needs shared memory between its users, which network and some container mounts do not have.
+    """
+    mounts = (p for p in psutil.disk_partitions(all=True) if database.is_relative_to(p.mountpoint))
+    mount = max(mounts, key=lambda p: len(p.mountpoint), default=None)
+    if mount is not None and mount.fstype in _LOCAL_DISKS:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _alternative_uri(uri: str) -> str:
+    """Return an equivalent URI: MLflow keeps connections by URI, and one process may need both kinds."""
     scheme, _, rest = uri.partition(":")
     return f"sqlite:{rest}" if "+" in scheme else f"sqlite+pysqlite:{rest}"
 
 
-def _short_waits(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> tuple[str, Any]:
-    if statement.startswith(_MLFLOWS_BUSY):
-        statement = f"{_MLFLOWS_BUSY} = {_BUSY_MS};"
+def _shorten_waits(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> tuple[str, Any]:
+    if statement.startswith(_BUSY_STATEMENT):
+        statement = f"{_BUSY_STATEMENT} = {_BUSY_MS};"
     return statement, parameters
 
 
@@ -77,29 +122,25 @@ def _open(dialect: Any, readable: str, options: dict[str, Any]) -> Any:
     return dialect.loaded_dbapi.connect(readable, **{**options, "uri": True})
 
 
-def _readable(path: Path) -> str:
-    """The sqlite URI that reads a database without a write to its folder.
+def _readable_uri(path: Path) -> str:
+    """Return the SQLite URI that reads a database without a write to its folder.
 
-    With a write-ahead log sqlite needs a file of shared memory beside the database. Where that cannot be made, a
+    With a write-ahead log SQLite needs a file of shared memory beside the database. Where that cannot be made, a
     database without log entries is read as immutable, and one that a process left with entries is copied first.
     """
     for mode in ("mode=ro", "immutable=1"):
         if mode == "immutable=1" and _size(path.with_name(f"{path.name}-wal")):
             break
         uri = f"file:{quote(str(path))}?{mode}"
-        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_MS / 1000)
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_master")
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
-                return uri  # MLflow's own query reports the error
-        else:
-            return uri
-        finally:
-            connection.close()
+        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_MS / 1000)) as connection:
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_master")
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+                    return uri  # MLflow's own query reports the error
+            else:
+                return uri
     folder = Path(tempfile.mkdtemp(prefix="reglab-read-"))
-    import atexit
-
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for suffix in ("", "-wal"):
         shutil.copyfile(f"{path}{suffix}", folder / f"{path.name}{suffix}")
@@ -107,4 +148,4 @@ def _readable(path: Path) -> str:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if os.path.exists(path) else 0
+    return path.stat().st_size if path.exists() else 0

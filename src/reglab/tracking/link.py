@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reglab.masking import mask_uri
-from reglab.tracking.uri import locate
+from reglab.tracking.place import locate
 from reglab.wording import make_command
 
 if TYPE_CHECKING:

@@ -6,25 +6,24 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import psutil
 from filelock import FileLock, Timeout
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
 
 from reglab.deadlines import ANNOUNCE_S, waiting
 from reglab.schema.errors import StoreLost
-from reglab.tracking.uri import Place
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from reglab.tracking.client import locked_error, with_retries
+from reglab.tracking.liveness import lock_holder
+from reglab.tracking.place import Place
 
 LOCK_S = 120.0  # seconds; no regular holder of the lock takes longer
 _POLL_S = 0.1
 _CONNECT_S = 15.0  # a database server that does not answer, as one that hangs
-_held: dict[tuple[str, str], "tuple[Connection, int]"] = {}  # advisory locks of this process, and how often
-_own = threading.RLock()
+_held: dict[tuple[str, str], tuple[Connection, int]] = {}  # advisory locks of this process, and how often
+_process_lock = threading.RLock()
 
 
 @contextmanager
@@ -44,7 +43,7 @@ def locked(place: Place, of: str = "", *, timeout: float = LOCK_S) -> Iterator[N
         StoreLost: another process has held it for `timeout` seconds, or the database does not answer.
     """
     if place.is_postgresql:
-        with _own:
+        with _process_lock:
             _take(place, of, timeout)
             try:
                 yield
@@ -54,10 +53,10 @@ def locked(place: Place, of: str = "", *, timeout: float = LOCK_S) -> Iterator[N
     path = lock_file(place, of)
     lock = FileLock(path, timeout=timeout, is_singleton=True)
     try:
-        with waiting(lambda: f"waiting for another process that uses {place.shown}: {holder(path) or 'unknown'} ..."):
+        with waiting(lambda: _wait_note(place, lock_holder(path))):
             lock.acquire()
     except Timeout as error:
-        raise _stuck(place, timeout, holder(path)) from error
+        raise _lost(place, timeout, lock_holder(path)) from error
     try:
         yield
     finally:
@@ -72,47 +71,23 @@ def lock_file(place: Place, of: str = "") -> Path:
     return Path(tempfile.gettempdir(), f"reglab-{name}{of}.lock")
 
 
-def holder(path: Path) -> str | None:
-    """Return the process that holds a lock on a file, ``process 123 (stopped)``; None if Linux lists none."""
-    with suppress(OSError, ValueError):
-        status = path.stat()
-        file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
-            fields = line.split()
-            if "->" in fields or file not in fields or "WRITE" not in fields:
-                continue
-            pid = int(fields[fields.index(file) - 1])
-            if pid not in (os.getpid(), -1):
-                with suppress(psutil.Error):
-                    return f"process {pid} ({psutil.Process(pid).status()})"
-                return f"process {pid}"
-    return None
-
-
 def _take(place: Place, of: str, timeout: float) -> None:
-    from sqlalchemy import create_engine, text
-    from sqlalchemy.pool import NullPool
-
-    from reglab.tracking.client import patiently  # which imports MLflow
-
     key = (place.uri, of)
     if key in _held:
         connection, depth = _held[key]
         _held[key] = (connection, depth + 1)
         return
     connect = create_engine(place.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect
-    connection = patiently(place, connect, limit=_CONNECT_S)
+    connection = with_retries(place, connect, limit=_CONNECT_S)
     began, announced = time.monotonic(), False
     try:
         while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _number(of)}).scalar():
             waited = time.monotonic() - began
             if 0 <= timeout <= waited:
-                raise _stuck(place, timeout, _session(connection, of))
+                raise _lost(place, timeout, _session(connection, of))
             if waited >= ANNOUNCE_S and not announced:
                 announced = True
-                with waiting(
-                    f"waiting for another process that uses {place.shown}: {_session(connection, of)} ...", after=0.0
-                ):
+                with waiting(_wait_note(place, _session(connection, of)), after=0.0):
                     time.sleep(0.5)
             time.sleep(_POLL_S)
     except BaseException:
@@ -134,9 +109,7 @@ def _number(of: str) -> int:
     return int.from_bytes(hashlib.sha256(f"reglab{of}".encode()).digest()[:8], signed=True)
 
 
-def _session(connection: "Connection", of: str) -> str:
-    from sqlalchemy import text
-
+def _session(connection: Connection, of: str) -> str | None:
     high, low = divmod(_number(of) % 2**64, 2**32)
     query = (
         "SELECT a.pid, coalesce(host(a.client_addr), 'this host') FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
@@ -144,9 +117,12 @@ def _session(connection: "Connection", of: str) -> str:
         "AND a.datname = current_database()"
     )
     found = connection.execute(text(query), {"high": high, "low": low}).first()
-    return f"the client of server process {found[0]} on {found[1]}" if found else "unknown"
+    return f"the client of server process {found[0]} on {found[1]}" if found else None
 
 
-def _stuck(place: Place, timeout: float, whose: str | None) -> StoreLost:
-    by = f" ({whose})" if whose else ""
-    return StoreLost(place.error(f"locked by another process for {timeout:.0f} s{by}; end that process"))
+def _wait_note(place: Place, holder: str | None) -> str:
+    return f"waiting for another process that uses {place.display_uri}: {holder or 'unknown'} ..."
+
+
+def _lost(place: Place, timeout: float, holder: str | None) -> StoreLost:
+    return StoreLost(locked_error(place, timeout, f" ({holder})" if holder else ""))

@@ -13,9 +13,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note
 from reglab.tracking import values
+from reglab.tracking.artifact_location import mlflow_folder
 from reglab.tracking.queries import Record
 from reglab.tracking.store import Store
-from reglab.tracking.uri import own_folder
 
 NAME = "model"
 WEIGHTS = "weights_hash"  # a tag: which weights of the run the model holds
@@ -38,11 +38,11 @@ def known(store: Store, run_id: str, weights: str) -> str | None:
 
 def _problem(store: Store, model: LoggedModel) -> str:
     """Return what is wrong with the files of a model, empty if they are those that were logged."""
-    logged = values.mapping(model.tags.get(FILES))
+    logged = values.json_object(model.tags.get(FILES))
     if not logged:
         return "it was logged without a list of its files"
     try:
-        folder = own_folder(store.place, model.artifact_location, f"models:/{model.model_id}")
+        folder = mlflow_folder(store.place, model.artifact_location, f"models:/{model.model_id}")
     except ConfigError as error:
         return str(error)
     kept = _listed(store.client, model.model_id) if folder is None else _sizes(folder)
@@ -83,7 +83,7 @@ def log(store: Store, record: Record, folder: Path, tags: Mapping[str, str]) -> 
         store.experiment_id, name=NAME, source_run_id=run_id, tags=dict(tags), params=record.params
     )
     try:
-        own_folder(store.place, made.artifact_location, f"run_id={run_id}")
+        mlflow_folder(store.place, made.artifact_location, f"run_id={run_id}")
         told = Model.load(str(folder))
         told.run_id, told.model_id, told.model_uuid = run_id, made.model_id, made.model_id
         told.artifact_path = None  # the folder of the store on this machine

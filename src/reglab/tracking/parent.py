@@ -1,4 +1,4 @@
-"""The parent run of a sweep or study: found again or made, with the list of runs that were declared."""
+"""The parent run of a sweep or study: found or made, with the list of jobs that its starts have declared."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,21 @@ from mlflow.entities import RunTag
 
 from reglab.deadlines import waiting
 from reglab.schema.errors import ConfigError
+from reglab.stopping import defer_signals
 from reglab.streams import note
-from reglab.tracking import artifacts, owner, queries
-from reglab.tracking.closing import CLOSE_S, signals_held
-from reglab.tracking.heartbeat import EVERY_S, Heart
-from reglab.tracking.run import PARENT_TAG, standard_tags
+from reglab.tracking import artifacts, queries
+from reglab.tracking.client import without_retries
+from reglab.tracking.liveness import BEAT_EVERY_S, OWNER_TAG, Heartbeat, has_ended, is_this_process
+from reglab.tracking.run import CLOSE_S, PARENT_TAG, standard_tags
 from reglab.tracking.store import Store
-from reglab.tracking.values import cut_name, fitted
+from reglab.tracking.values import cut_name, within_limits
 from reglab.wording import pluralize
 
 DECLARED = "declared.json"
 _COUNTS = ("start", "trial", "rung")
 _TEXTS = ("setting", "strategy", "data", "task", "phase", "label")
 Job = dict[str, Any]
-_hearts: dict[str, Heart] = {}  # of the parents that this process has entered
+_heartbeats: dict[str, Heartbeat] = {}  # of the parents that this process has entered, by run id
 
 
 def enter(
@@ -32,24 +33,27 @@ def enter(
     *,
     kind: str = "sweep",
     tags: Mapping[str, str] | None = None,
-    beat_s: float = EVERY_S,
+    beat_s: float = BEAT_EVERY_S,
 ) -> str:
-    """Id of the parent of a sweep or study, RUNNING and owned by this process; its declared jobs have grown by `jobs`.
+    """Make the parent of a sweep or study, or enter an earlier one again, and add `jobs` to those it has declared.
 
-    It has a heartbeat until it is closed.
+    It is RUNNING, owned by this process, and has a heartbeat until it is closed.
 
     Args:
-        store: where.
+        store: the store.
         name: of the sweep or study, and of the parent run; a parent of that name is entered again.
-        jobs: JSON-able dicts with at least `config_hash` and `setting` (see `grown` and `covered`).
+        jobs: JSON-able dicts with at least `config_hash` and `setting` (see `merge_jobs` and `jobs_to_report`).
         kind: ``sweep`` or ``study``.
         tags: further tags of the parent.
         beat_s: seconds between heartbeats.
+
+    Returns:
+        The parent's run id.
     """
-    given, long = fitted({**standard_tags(), **(tags or {}), "phase": "parent", kind: name})
+    given, long = within_limits({**standard_tags(), **(tags or {}), "phase": "parent", kind: name})
     parent: str | None = None
     try:
-        with store.lock(), signals_held():
+        with store.lock(), defer_signals():
             parent = find(store, name, kind)
             if parent is None:
                 parent = store.create_run(given, cut_name(name)).run_id
@@ -58,13 +62,13 @@ def enter(
                 if "error" in store.client.get_run(parent).data.tags:  # of an earlier start
                     store.client.delete_tag(parent, "error")
                 store.client.update_run(parent, status="RUNNING")
-            if parent not in _hearts:
-                _hearts[parent] = Heart(store.client, parent, beat_s)
+            if parent not in _heartbeats:
+                _heartbeats[parent] = Heartbeat(without_retries(store.client), parent, beat_s)
             files = artifacts.of(store, parent)
             for path, text in long.items():
                 files.write_text(text, path)
             before = declared(store, parent)
-            files.write_text(json.dumps(grown(before, jobs), indent=1), DECLARED)
+            files.write_text(json.dumps(merge_jobs(before, jobs), indent=1), DECLARED)
     except BaseException as error:
         if parent is not None:
             close(store, parent, "FAILED" if isinstance(error, Exception) else "KILLED")
@@ -73,10 +77,10 @@ def enter(
 
 
 def close(store: Store, parent: str, status: str) -> None:
-    """Ends the parent, unless another process has entered it since and lives.
+    """Close the parent, unless another living process has entered it since.
 
     Args:
-        store: where.
+        store: the store.
         parent: its id.
         status: FINISHED, FAILED or KILLED.
 
@@ -84,32 +88,35 @@ def close(store: Store, parent: str, status: str) -> None:
         Overdue: KILLED, and the store did not answer within `CLOSE_S` seconds: the next start finds the run.
     """
     limit = waiting(limit=CLOSE_S) if status == "KILLED" else nullcontext()
-    with signals_held(deliver=status != "KILLED"), limit:
-        if heart := _hearts.pop(parent, None):
-            heart.stop()
+    with defer_signals(deliver=status != "KILLED"), limit:
+        if heartbeat := _heartbeats.pop(parent, None):
+            heartbeat.stop()
         with store.lock():
             tags = store.client.get_run(parent).data.tags
-            if not (owner.is_me(tags.get(owner.TAG)) or owner.is_dead(tags.get(owner.TAG))):
+            owner = tags.get(OWNER_TAG)
+            if not (is_this_process(owner) or has_ended(owner)):
                 return
-            if status == "FINISHED" and "error" in tags:  # who entered it since was buried
+            if status == "FINISHED" and "error" in tags:  # of a process that entered it since and was marked KILLED
                 store.client.delete_tag(parent, "error")
             store.client.set_terminated(parent, status)
 
 
 def find(store: Store, name: str, kind: str = "sweep") -> str | None:
-    """Id of the parent of a sweep or study, None where it has none (of several the oldest)."""
+    """Return the run id of the parent of a sweep or study, of several the oldest; None if there is none."""
     found = queries.runs(store, tags={"phase": "parent", kind: name})
     return found[0].run_id if found else None
 
 
 def declare(store: Store, parent: str, jobs: Sequence[Job]) -> None:
-    """Replaces the list of declared jobs: a study's grows as its tuning ends."""
+    """Replace the list of declared jobs: a study adds to it as its tuning ends."""
     artifacts.of(store, parent).write_text(json.dumps(list(jobs), indent=1), DECLARED)
 
 
 def declared(store: Store, parent: str) -> list[Job]:
-    """What the sweep declared, over all its starts, or the study so far. Entries that cannot be read are left out, with
-    a note on standard error."""
+    """Return the jobs that a sweep declared in all its starts, or a study so far.
+
+    Entries that cannot be read are left out, with a note on standard error.
+    """
     try:
         entries = artifacts.of(store, parent).read_json(DECLARED, list) or []
     except ConfigError as error:
@@ -138,24 +145,24 @@ def _is_job(entry: object) -> TypeGuard[Job]:
 
 
 def children(store: Store, parent: str) -> list[queries.Record]:
-    """The parent's runs, oldest first. Jobs first run elsewhere are not among them: see `queries.finished`."""
+    """Return the parent's runs, oldest first, without jobs that were first run elsewhere (see `queries.finished`)."""
     return queries.runs(store, tags={PARENT_TAG: parent})
 
 
-def grown(before: Sequence[Job], now: Sequence[Job]) -> list[Job]:
-    """The declared jobs after another start, each with the number of the last start that declared it."""
+def merge_jobs(before: Sequence[Job], now: Sequence[Job]) -> list[Job]:
+    """Return the declared jobs after another start, each with the number of the last start that declared it."""
     if not now:
         return list(before)
     start = 1 + max((job.get("start", 0) for job in before), default=0)
     return list({job["config_hash"]: job for job in (*before, *({**job, "start": start} for job in now))}.values())
 
 
-def covered(declared: Sequence[Job]) -> list[Job]:
-    """The jobs that a report is about: of all starts, those that share a `setting` with the last start's.
+def jobs_to_report(declared: Sequence[Job]) -> list[Job]:
+    """Return the jobs that a report covers: of all starts, those that share a `setting` with the last start's.
 
-    A setting is what a comparison keeps fixed: one more seed or strategy adds to it, other epochs are another. Of a
-    strategy whose regularizers' code has changed between starts (`strategy_code`), the last start that declared it
-    counts.
+    A setting is what a comparison keeps fixed: one more seed or strategy adds to it, another number of epochs is
+    another setting. If the code of a strategy's regularizers has changed between starts (`strategy_code`), only jobs
+    with the code of the last start that declared the strategy are covered.
     """
     last = max((job.get("start", 0) for job in declared), default=0)
     settings = {job.get("setting") for job in declared if job.get("start", 0) == last}

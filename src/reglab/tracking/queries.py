@@ -1,4 +1,4 @@
-"""Finding runs again: beyond MLflow's 1,000 rows, and never a deleted one."""
+"""Queries for runs: beyond MLflow's 1,000 rows, and never a deleted one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +12,17 @@ from mlflow.store.entities import PagedList
 from reglab.garbage import no_garbage
 from reglab.schema.errors import ConfigError
 from reglab.streams import note
-from reglab.tracking import artifacts, heartbeat, owner, values
-from reglab.tracking.client import shown
+from reglab.tracking import artifacts, liveness
+from reglab.tracking.client import display_uri
 from reglab.tracking.store import Store
+from reglab.tracking.values import artifact_of_cut_tag, json_object
 
 _PAGE = 1000
-_ASK_ONE_BY_ONE = 100  # MLflow has no IN for tags: up to here a question a hash (5 ms) is faster than reading them all
+_ONE_BY_ONE = 100  # MLflow has no IN for tags: up to here a query a hash (5 ms) is faster than reading all runs
 
-# Rows that a kill or another program left without one of these fail the search as a whole.
+# Rows that a kill or another program left without one of these let the whole search fail.
 _COMPLETE = "attributes.start_time > 0 AND attributes.status LIKE '%' AND attributes.user_id LIKE '%'"
-_torn: set[tuple[str, ...]] = set()  # stores and experiments with incomplete rows
+_incomplete: set[tuple[str, ...]] = set()  # stores and experiments with incomplete rows
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def runs(
     status: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> list[Record]:
-    """All runs that match, oldest first.
+    """Return all runs that match, oldest first.
 
     Args:
         store: a store, or MLflow's client together with `experiment_id`.
@@ -62,11 +63,11 @@ def runs(
     client = store.client if isinstance(store, Store) else store
     if experiment_id is None:
         if not isinstance(store, Store):
-            raise ValueError("a client knows no experiment: give experiment_id")
+            raise ValueError("give experiment_id together with a client")
         experiment_id = store.experiment_id
     clauses = [clause for clause in (filter, status and f"attributes.status = '{status}'") if clause]
     wanted = dict(tags or {})
-    # A value with both kinds of quotes cannot be written in the filter: all are checked below anyway.
+    # A value with both kinds of quotes cannot be written in the filter: all values are checked below.
     clauses += [f"tags.`{key}` = {_quoted(value)}" for key, value in wanted.items() if _quoted(value)]
     found = (_record(run) for run in _pages(client, experiment_id, " AND ".join(clauses)))
     matching = [record for record in found if all(record.tags.get(key) == value for key, value in wanted.items())]
@@ -74,14 +75,14 @@ def runs(
 
 
 def run(store: Store, run_id: str) -> Record:
-    """One run by its id."""
+    """Return a run by its id."""
     return _record(store.client.get_run(run_id))
 
 
 def finished(store: Store, config_hashes: Sequence[str]) -> dict[str, Record]:
-    """For each identity that has one, its newest FINISHED run; reruns (tag `rerun_of`) do not count."""
+    """Return the newest FINISHED run of each identity that has one; reruns (tag `rerun_of`) do not count."""
     wanted = list(dict.fromkeys(config_hashes))
-    if len(wanted) <= _ASK_ONE_BY_ONE:
+    if len(wanted) <= _ONE_BY_ONE:
         records = [r for h in wanted for r in runs(store, status="FINISHED", tags={"config_hash": h})]
     else:
         chosen = set(wanted)
@@ -90,13 +91,13 @@ def finished(store: Store, config_hashes: Sequence[str]) -> dict[str, Record]:
     return {h: newest[h] for h in wanted if h in newest}
 
 
-def of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
+def finished_of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
     """Return FINISHED runs of these recipes with any code and libraries, oldest first, without reruns.
 
     A run of the first identity rule has no tag `recipe_hash`: its `config_hash` is the same.
     """
     tags, chosen = ("recipe_hash", "config_hash"), set(recipes)
-    if len(chosen) <= _ASK_ONE_BY_ONE:
+    if len(chosen) <= _ONE_BY_ONE:
         found = [r for h in sorted(chosen) for tag in tags for r in runs(store, status="FINISHED", tags={tag: h})]
     else:
         found = [r for r in runs(store, status="FINISHED") if chosen & {r.tags.get(tag) for tag in tags}]
@@ -104,7 +105,7 @@ def of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
     return sorted(own.values(), key=lambda r: r.started)
 
 
-def taken(store: Store, config_hash: str) -> Record | None:
+def reusable(store: Store, config_hash: str) -> Record | None:
     """Return the run because of which an identity need not be trained; None if there is none.
 
     It is the newest FINISHED run, else a RUNNING run of another living process; reruns do not count. A note names each
@@ -117,25 +118,25 @@ def taken(store: Store, config_hash: str) -> Record | None:
     if (found := next((r for r in records if is_in_progress(r)), None)) is not None:
         return found
     for record in records:
-        if record.status == "RUNNING" and not owner.is_me(record.tags.get(owner.TAG)):
-            why = heartbeat.not_waited_for(record.tags)
+        if record.status == "RUNNING" and not liveness.is_this_process(record.tags.get(liveness.OWNER_TAG)):
+            why = liveness.reason_not_to_wait(record.tags)
             note(f"run {record.run_id} of the same config is RUNNING, and {why}: not waited for, trained again")
     return None
 
 
 def is_in_progress(record: Record) -> bool:
-    """Whether another process is training the run, as far as is known."""
-    mine = owner.is_me(record.tags.get(owner.TAG))
-    return record.status == "RUNNING" and not mine and heartbeat.lives(record.tags)
+    """Return whether another process is training the run, as far as is known."""
+    mine = liveness.is_this_process(record.tags.get(liveness.OWNER_TAG))
+    return record.status == "RUNNING" and not mine and liveness.is_alive(record.tags)
 
 
-def whole(store: Store, record: Record, tag: str) -> str | None:
-    """Return the whole value of a tag, also of one that is cut (see `values.fitted`); None if there is none.
+def full_tag(store: Store, record: Record, tag: str) -> str | None:
+    """Return the whole value of a tag, also if it is cut (see `values.within_limits`); None if there is none.
 
     A cut value is returned as it is, with a note, if the run's file with the whole value cannot be read.
     """
     value = record.tags.get(tag)
-    found = values.whole_path(tag, value) if value else None
+    found = artifact_of_cut_tag(tag, value) if value else None
     if value is None or found is None:
         return value
     path, length = found
@@ -149,12 +150,12 @@ def whole(store: Store, record: Record, tag: str) -> str | None:
 
 def about(store: Store, record: Record) -> dict[str, Any]:
     """Return the run's tag `about`, its setting by dotted key; empty if it has none that can be read."""
-    return values.mapping(whole(store, record, "about"))
+    return json_object(full_tag(store, record, "about"))
 
 
 def code(store: Store, record: Record) -> dict[str, Any]:
     """Return the run's tag `code`, a digest for each part of its code; empty if it has none that can be read."""
-    return values.mapping(whole(store, record, "code"))
+    return json_object(full_tag(store, record, "code"))
 
 
 def died(store: Store, config_hashes: Sequence[str]) -> set[str]:
@@ -165,7 +166,7 @@ def died(store: Store, config_hashes: Sequence[str]) -> set[str]:
 
 
 def get(store: Store, run_id: str) -> Record | None:
-    """The run of that id, in whichever experiment; None where there is none, or it was deleted."""
+    """Return a run by its id, of any experiment; None if there is none, or it was deleted."""
     try:
         run = store.client.get_run(run_id)
     except MlflowException as error:
@@ -176,13 +177,13 @@ def get(store: Store, run_id: str) -> Record | None:
 
 
 def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, float]]:
-    """(step, value) in the order of steps; of a step logged twice the later value."""
+    """Return (step, value) of a metric in the order of steps; if a step was logged twice, the later value."""
     logged = sorted(client.get_metric_history(run_id, metric), key=lambda m: (m.step, m.timestamp))
     return list({m.step: (m.step, m.value) for m in logged}.values())
 
 
 def mark_dead_runs_killed(store: Store) -> list[str]:
-    """Ends as KILLED what is RUNNING though its process is gone, or silent on another host; returns the ids.
+    """Mark RUNNING runs KILLED whose process has ended, or is silent on another host; return their ids.
 
     A read-only store is not changed.
     """
@@ -190,16 +191,16 @@ def mark_dead_runs_killed(store: Store) -> list[str]:
     if store.read_only:
         return killed
     for record in runs(store, status="RUNNING"):
-        if heartbeat.lost(record.tags) is None:
+        if liveness.cause_of_death(record.tags) is None:
             continue
         try:
             # Read again: since the search the run may have ended, or sent a heartbeat.
             run = store.client.get_run(record.run_id)
-            if run.info.status == "RUNNING" and (reason := heartbeat.lost(run.data.tags)):
+            if run.info.status == "RUNNING" and (reason := liveness.cause_of_death(run.data.tags)):
                 store.client.set_tag(record.run_id, "error", reason)
                 store.client.set_terminated(record.run_id, "KILLED")
                 killed.append(record.run_id)
-        except MlflowException as error:  # only of this run: it was deleted, or is damaged
+        except MlflowException as error:  # of this run only: it was deleted, or is damaged
             line = (str(error).strip().splitlines() or [""])[0][:200]
             note(f"run {record.run_id} could not be marked KILLED: {line}")
     return killed
@@ -214,8 +215,8 @@ def search(client: MlflowClient, experiments: list[str], filter: str = "", **opt
         filter: MLflow's filter language.
         options: of `search_runs`.
     """
-    torn = (shown(client), *experiments) in _torn
-    if not torn:
+    incomplete = (display_uri(client), *experiments) in _incomplete
+    if not incomplete:
         try:
             return client.search_runs(experiments, filter, **options)
         except MlflowException as error:
@@ -223,9 +224,9 @@ def search(client: MlflowClient, experiments: list[str], filter: str = "", **opt
                 raise
             problem = (str(error).strip().splitlines() or [""])[-1][:200]
     found = client.search_runs(experiments, " AND ".join(clause for clause in (filter, _COMPLETE) if clause), **options)
-    if not torn:
-        note(f"tracking.uri={shown(client)}: damaged runs are left out ({problem}); delete their rows")
-        _torn.add((shown(client), *experiments))
+    if not incomplete:
+        note(f"tracking.uri={display_uri(client)}: damaged runs are left out ({problem}); delete their rows")
+        _incomplete.add((display_uri(client), *experiments))
     return found
 
 
@@ -255,5 +256,5 @@ def _record(run: Run) -> Record:
 
 
 def _quoted(value: str) -> str:
-    """`value` in quotes that it does not hold itself; empty where it holds both."""
+    """Return a value in quotes that it does not contain; empty if it contains both kinds."""
     return next((f"{quote}{value}{quote}" for quote in "'\"" if quote not in value), "")

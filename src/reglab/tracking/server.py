@@ -16,7 +16,7 @@ from typing import IO
 import psutil
 
 from reglab.stopping import at_once
-from reglab.tracking.uri import Place
+from reglab.tracking.place import Place
 
 HOST = "127.0.0.1"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, and the closing of the terminal

@@ -1,41 +1,59 @@
-"""Tags, params and names within the limits of every store; the whole of a longer value is an artifact.
+"""Tags, params and metrics on their way to MLflow: within the limits of every store, and sent in batches.
 
-PostgreSQL refuses longer values, SQLite accepts them, and MLflow cuts some silently.
+PostgreSQL refuses longer values, SQLite accepts them, and MLflow cuts some without a message. The whole of a longer
+value is an artifact of the run.
 """
 
 import json
+import math
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from mlflow import MlflowClient
+from mlflow.entities import Metric, RunTag
+from mlflow.exceptions import MlflowException
+
+from reglab.tracking.client import without_retries
+
 TAG, PARAM, NAME = 8000, 6000, 250  # characters: MLflow's limits, and the narrowest columns of its databases
+FLUSH_S = 2.0
+_RETRY_S = 60.0
+_MAX_METRICS = 900  # MLflow accepts 1,000 metrics and tags together in a call,
+_MAX_TAGS = 100  # and this many tags
+# The store is away for a while (a server that restarts, a locked database): nothing is lost, the call is repeated.
+_TEMPORARY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 _CUT = re.compile(r"\.\.\. \(([0-9]+) characters: ((?:tags|params)/[A-Za-z0-9._+-]+\.txt)\)$")
 Files = dict[str, str]
 
 
-def texts(values: Mapping[str, object]) -> dict[str, str]:
-    """Values as MLflow keeps them: strings, without those that are None.
+def as_text(values: Mapping[str, object]) -> dict[str, str]:
+    """Return values as MLflow keeps them: strings, without those that are None.
 
-    What no database keeps is written in another way: U+0000 as U+FFFD, half of a surrogate pair as an escape.
+    Characters that no database keeps are replaced: U+0000 by U+FFFD, half of a surrogate pair by an escape.
+
+    >>> as_text({"seed": 3, "study": None})
+    {'seed': '3'}
     """
     kept = {key: str(value).replace("\0", "\ufffd") for key, value in values.items() if value is not None}
     return {key: value.encode("utf-8", "backslashreplace").decode() for key, value in kept.items()}
 
 
-def fitted(values: Mapping[str, object], *, params: bool = False) -> tuple[dict[str, str], Files]:
-    """Tags or params of at most `TAG` or `PARAM` characters, and what was cut off.
+def within_limits(values: Mapping[str, object], *, params: bool = False) -> tuple[dict[str, str], Files]:
+    """Cut tags or params to `TAG` or `PARAM` characters.
 
     Args:
         values: by name; None leaves one out.
         params: these are params.
 
     Returns:
-        the values, of which a longer one ends with its length and the artifact that holds it whole; the texts of these
-        artifacts by path.
+        The values, of which a longer one ends with its length and the path of the artifact with the whole text; and the
+        texts of these artifacts by path.
     """
     limit, folder = (PARAM, "params") if params else (TAG, "tags")
     short, files = {}, {}
-    for key, value in texts(values).items():
+    for key, value in as_text(values).items():
         if len(value) > limit:
             path = _path(folder, key)
             mark = f"... ({len(value)} characters: {path})"
@@ -46,20 +64,20 @@ def fitted(values: Mapping[str, object], *, params: bool = False) -> tuple[dict[
 
 
 def cut_name(name: str) -> str:
-    """A run's name of at most `NAME` characters."""
-    name = texts({"": name})[""]
+    """Return a run's name of at most `NAME` characters."""
+    name = as_text({"": name})[""]
     return name if len(name) <= NAME else f"{name[: NAME - 3]}..."
 
 
-def whole_path(key: str, value: str) -> tuple[str, int] | None:
-    """Where the artifact with a tag's whole value is, and its length; None for a value that was not cut."""
+def artifact_of_cut_tag(key: str, value: str) -> tuple[str, int] | None:
+    """Return the path of the artifact with a tag's whole value, and its length; None for a value that was not cut."""
     found = _CUT.search(value)
     path = _path("tags", key)
     return (path, int(found[1])) if found is not None and found[2] == path else None
 
 
-def mapping(text: str | None) -> dict[str, Any]:
-    """A JSON object from a tracker; empty where the text is none."""
+def json_object(text: str | None) -> dict[str, Any]:
+    """Return a JSON object that was read from a store; empty if the text is not one."""
     try:
         found = json.loads(text or "{}")
     except (ValueError, RecursionError):
@@ -69,3 +87,66 @@ def mapping(text: str | None) -> dict[str, Any]:
 
 def _path(folder: str, key: str) -> str:
     return f"{folder}/{re.sub(r'[^A-Za-z0-9._+-]+', '-', key)[:100].strip('.-') or 'value'}.txt"
+
+
+def now_ms() -> int:
+    """Return the time as MLflow keeps it: milliseconds since the epoch."""
+    return int(time.time() * 1000)
+
+
+class Buffer:
+    """Metrics and tags of one run, sent together when something is added two seconds after the last time.
+
+    Args:
+        client: MLflow's client.
+        run_id: the run.
+        write: writes a text to a path of the run's artifacts.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str, write: Callable[[str, str], None]) -> None:
+        self._client = client
+        self._write = write
+        self._run_id = run_id
+        self._metrics: list[Metric] = []
+        self._tags: dict[str, str] = {}
+        self._due = time.monotonic() + FLUSH_S
+
+    def add_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Add metrics with the present time; values that are not finite are left out (they break the UI's pages)."""
+        now = now_ms()
+        for key, value in metrics.items():
+            number = float(value)
+            if math.isfinite(number):
+                self._metrics.append(Metric(key, number, now, step))
+        self._send_if_due()
+
+    def add_tags(self, tags: Mapping[str, object]) -> None:
+        """Add tags; None means no tag. Those too long for a database are cut, and the whole is written to a file."""
+        short, files = within_limits(tags)
+        for path, text in files.items():
+            self._write(text, path)
+        self._tags |= short
+        self._send_if_due()
+
+    def send(self) -> None:
+        """Send everything now. What could not be sent is kept."""
+        self._send(self._client)
+
+    def _send(self, client: MlflowClient) -> None:
+        while self._metrics or self._tags:
+            metrics, names = self._metrics[:_MAX_METRICS], list(self._tags)[:_MAX_TAGS]
+            client.log_batch(self._run_id, metrics, tags=[RunTag(name, self._tags[name]) for name in names])
+            del self._metrics[: len(metrics)]
+            for name in names:
+                del self._tags[name]
+        self._due = time.monotonic() + FLUSH_S
+
+    def _send_if_due(self) -> None:
+        if time.monotonic() < self._due:
+            return
+        try:
+            self._send(without_retries(self._client))  # training does not wait for it
+        except MlflowException as error:
+            if error.error_code not in _TEMPORARY:
+                raise
+            self._due = time.monotonic() + _RETRY_S

@@ -22,8 +22,8 @@ from reglab.schema.text import quote_value
 from reglab.streams import note
 from reglab.tracking import artifacts, queries
 from reglab.tracking.environment import git_commit, git_dirty
+from reglab.tracking.place import Place, place_error, resolve
 from reglab.tracking.store import Store, connected, open_store
-from reglab.tracking.uri import Place, resolve, unusable
 from reglab.wording import mlflow_command
 
 _FILES = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))  # they count by their content
@@ -256,7 +256,7 @@ def _store_of(place: Place, uri: str | None, run_id: str) -> Store:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         raise ConfigError(Setting("run_id", run_id), f"no such run in {where}{_near(client, run_id)}") from error
-    return open_store(uri, experiment.name, writes=unusable(uri) is None)
+    return open_store(uri, experiment.name, writes=place_error(uri) is None)
 
 
 def _near(client: MlflowClient, run_id: str) -> str:

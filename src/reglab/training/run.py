@@ -9,13 +9,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash, strategy
+from reglab.exits import all_are_errors, exits_are_errors
 from reglab.models.own import check_foreseen
 from reglab.own_code import unforeseen
 from reglab.schema.errors import Changed, InProgress
-from reglab.stopping import all_are_errors, exits_are_errors, stop_wins, stoppable
+from reglab.stopping import defer_signals, stop_wins, stoppable
 from reglab.streams import note
-from reglab.tracking.closing import signals_held
-from reglab.tracking.queries import Record, mark_dead_runs_killed, taken
+from reglab.tracking.queries import Record, mark_dead_runs_killed, reusable
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.training import build, describe, files
@@ -98,7 +98,7 @@ def _known(cfg: DictConfig) -> dict[str, Any]:
 def _claimed(store: Store, identity: str, known: Mapping[str, Any], stack: ExitStack) -> TrackedRun | Record:
     """A new run, or the FINISHED one of the same identity: of several processes that ask at once, one gets the run."""
     with store.lock():
-        before = taken(store, identity)
+        before = reusable(store, identity)
         if before is None:
             return _opened(store, known, stack)
     if before.status != "FINISHED":
@@ -107,7 +107,7 @@ def _claimed(store: Store, identity: str, known: Mapping[str, Any], stack: ExitS
 
 
 def _opened(store: Store, known: Mapping[str, Any], stack: ExitStack) -> TrackedRun:
-    with signals_held():  # until the stack will close it
+    with defer_signals():  # until the stack will close it
         tracked = TrackedRun.open(store, **known)
 
         def name_it(_kind: object, error: BaseException | None, _trace: object) -> None:

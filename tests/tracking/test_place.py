@@ -20,7 +20,8 @@ from reglab.masking import mask_uri
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.tracking import client
-from reglab.tracking.uri import Place, local_folder, locate, own_folder, resolve
+from reglab.tracking.artifact_location import local_folder, mlflow_folder
+from reglab.tracking.place import Place, locate, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -323,7 +324,7 @@ def test_silent_server_costs_one_second() -> None:
 
 
 def test_needs_no_mlflow() -> None:
-    code = "import sys, reglab.tracking.uri; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
+    code = "import sys, reglab.tracking.place; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False).returncode == 0
 
 
@@ -365,13 +366,13 @@ def test_artifacts_of_a_moved_store_are_looked_up_beside_it(tmp_path: Path, root
     place, former = locate(f"sqlite:///{tmp_path}/a/m.db"), f"/former/{root}/1/r/artifacts"
     own = tmp_path / "a" / root / "1" / "r" / "artifacts"
     for location in (str(own), own.as_uri()):
-        assert local_folder(place, location) == own_folder(place, location, "run_id=r") == own
+        assert local_folder(place, location) == mlflow_folder(place, location, "run_id=r") == own
     with pytest.raises(ConfigError, match="beside the database"):
         local_folder(place, former)
     own.mkdir(parents=True)
     assert local_folder(place, former) == own
     with pytest.raises(ConfigError, match=r"^run_id=r: the store was moved"):
-        own_folder(place, former, "run_id=r")
+        mlflow_folder(place, former, "run_id=r")
     (own / "link").symlink_to("/")
     with pytest.raises(ConfigError, match="outside"):
         local_folder(place, f"{own}/link/tmp")

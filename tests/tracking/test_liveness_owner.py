@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reglab.tracking import owner
+from reglab.tracking import liveness
 
 
 @pytest.fixture
@@ -20,7 +20,9 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-_ME = "from reglab.tracking import owner; print(owner.me(), flush=True); import time; time.sleep(60)"
+_ME = (
+    "from reglab.tracking.liveness import this_process; print(this_process(), flush=True); import time; time.sleep(60)"
+)
 
 
 def tag(process: "subprocess.Popen[bytes]", **other: object) -> str:
@@ -30,28 +32,28 @@ def tag(process: "subprocess.Popen[bytes]", **other: object) -> str:
 
 
 def test_me_is_alive_and_me() -> None:
-    told = json.loads(owner.me())
+    told = json.loads(liveness.this_process())
     assert (told["host"], told["pid"]) == (socket.gethostname(), os.getpid())
-    assert owner.is_me(owner.me())
-    assert not owner.is_dead(owner.me())
+    assert liveness.is_this_process(liveness.this_process())
+    assert not liveness.has_ended(liveness.this_process())
 
 
 def test_killed_process_is_dead_even_before_it_is_reaped(sleeper: subprocess.Popen[bytes]) -> None:
     theirs = tag(sleeper)
-    assert not owner.is_dead(theirs)
-    assert not owner.is_me(theirs)
+    assert not liveness.has_ended(theirs)
+    assert not liveness.is_this_process(theirs)
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # ended, but still a zombie
-    assert owner.is_dead(theirs)
+    assert liveness.has_ended(theirs)
     sleeper.wait()
-    assert owner.is_dead(theirs)
+    assert liveness.has_ended(theirs)
 
 
 def test_other_process_with_the_same_id_is_not_the_owner(sleeper: subprocess.Popen[bytes]) -> None:
     theirs = json.loads(tag(sleeper))
     boot, _, ticks = theirs["born"].partition(":")
-    assert owner.is_dead(json.dumps(theirs | {"born": f"{boot}:{int(ticks) - 1}"}))
-    assert owner.is_dead(json.dumps(theirs | {"born": f"another-boot:{ticks}"}))
+    assert liveness.has_ended(json.dumps(theirs | {"born": f"{boot}:{int(ticks) - 1}"}))
+    assert liveness.has_ended(json.dumps(theirs | {"born": f"another-boot:{ticks}"}))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux alone counts from the boot")
@@ -59,16 +61,16 @@ def test_a_clock_that_is_set_kills_nobody(sleeper: subprocess.Popen[bytes], monk
     theirs = tag(sleeper)
     earlier = psutil.Process(sleeper.pid).create_time() - 3600
     monkeypatch.setattr(psutil.Process, "create_time", lambda _: earlier)  # as after setting the clock back
-    assert not owner.is_dead(theirs)
+    assert not liveness.has_ended(theirs)
 
 
 def test_nothing_is_known_of_other_hosts_and_unreadable_tags(sleeper: subprocess.Popen[bytes]) -> None:
     theirs = json.loads(tag(sleeper)) | {"born": ""}
     elsewhere = [json.dumps(theirs | {key: "elsewhere"}) for key in ("host", "ids")]
-    assert owner.is_dead(json.dumps(theirs))
+    assert liveness.has_ended(json.dumps(theirs))
     for pid in (-1, 0, "-1", 1.5, True, None, 2**31, 10**400, [1]):
         elsewhere.append(json.dumps(theirs | {"pid": pid}))
     elsewhere.append(json.dumps(theirs).replace(str(theirs["pid"]), "1e400"))
     elsewhere += [json.dumps(theirs | {"host": "x" * 10_000}), "[" * 100_000]
     for unknown in (*elsewhere, None, "", "{", "[]", "{}", '{"host": 1}', '"text"'):
-        assert not owner.is_dead(unknown)
+        assert not liveness.has_ended(unknown)

@@ -3,39 +3,49 @@
 import socket
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from reglab.masking import mask_uri
+
 _TIMEOUT_S = 1.0
-_API_S = 5.0  # a server that is alive may be slow: it asks its database
+_API_S = 5.0  # a server that is alive may be slow: it queries its database
 _CONNECT_S = 5.0
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
-def server_problem(uri: str) -> str:
-    """Return the problem of an MLflow server, in one line with the remedy; empty if it answers.
+class Problem(NamedTuple):
+    """Why a store cannot be used, and what to do."""
+
+    problem: str
+    remedy: str
+
+
+def server_problem(uri: str) -> Problem | None:
+    """Return the problem of an MLflow server; None if it answers.
 
     Requests /health, which some hosts do not serve, then the API, which can be broken on a healthy server.
     """
     answered = threading.Event()
-    problem = _in_time(lambda: _asked(uri, answered), _TIMEOUT_S + _API_S, answered)
-    return f"{problem}{_proxy(uri)}" if problem else ""
+    problem = _in_time(lambda: _request_problem(uri, answered), _TIMEOUT_S + _API_S, answered)
+    return problem and Problem(problem.problem, f"{problem.remedy}{_proxy(uri)}")
 
 
-def database_problem(uri: str) -> str:
-    """Return the problem of a database server, in one line with the remedy; empty if it accepts a connection.
+def database_problem(uri: str) -> Problem | None:
+    """Return the problem of a database server; None if it accepts a connection.
 
     Its port is tried first: drivers look up names and wait in their own ways.
     """
     try:
-        from sqlalchemy import make_url
+        from sqlalchemy import make_url  # takes .2 s, which SQLite does not need
 
         url = make_url(uri)
     except ValueError as error:
-        return f"is no address of a database ({error}); give postgresql://USER@HOST:PORT/DATABASE"
+        return Problem(f"is no address of a database ({error})", "give postgresql://USER@HOST:PORT/DATABASE")
     host, port = url.host, url.port or _PORTS[url.get_backend_name()]
 
-    def port_problem() -> str:
-        return _in_time(lambda: _port_problem(host, port), _CONNECT_S) if host else ""
+    def port_problem() -> Problem | None:
+        return _in_time(lambda: _port_problem(host, port), _CONNECT_S) if host else None
 
     if problem := port_problem():
         return problem
@@ -43,19 +53,21 @@ def database_problem(uri: str) -> str:
     return problem and (port_problem() or problem)  # a server that shuts down rejects users before it closes its port
 
 
-def _in_time(ask: Callable[[], str], seconds: float, answered: threading.Event | None = None) -> str:
-    """Call `ask` in a thread, with a limit: name look-ups and some drivers have none.
+def _in_time(
+    check: Callable[[], Problem | None], seconds: float, answered: threading.Event | None = None
+) -> Problem | None:
+    """Call `check` in a thread, with a limit: name look-ups and some drivers have none.
 
     Args:
-        ask: returns a problem, or nothing.
+        check: returns a problem or None.
         seconds: limit.
         answered: is to be set within the first second.
     """
-    problem: list[str] = []
+    problem: list[Problem | None] = []
     done = threading.Event()
 
     def run() -> None:
-        problem.append(ask())
+        problem.append(check())
         done.set()
         if answered is not None:
             answered.set()
@@ -67,15 +79,18 @@ def _in_time(ask: Callable[[], str], seconds: float, answered: threading.Event |
     return problem[0] if problem else _no_answer(seconds)
 
 
-def _no_answer(seconds: float) -> str:
-    return f"no answer within {seconds:g} s; start the server or check the address"
+def _no_answer(seconds: float) -> Problem:
+    return Problem(f"no answer within {seconds:g} s", "start the server or check the address")
 
 
-def _asked(uri: str, answered: threading.Event) -> str:
-    """Return the problem of the server at `uri`; empty if it answers."""
+def _unreachable(reason: object) -> Problem:
+    return Problem(f"unreachable ({reason})", "start the server or check the address")
+
+
+def _request_problem(uri: str, answered: threading.Event) -> Problem | None:
     import http.client
     import urllib.error
-    import urllib.request
+    import urllib.request  # .1 s, which only a server needs
 
     parts = urlsplit(uri)
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
@@ -86,27 +101,24 @@ def _asked(uri: str, answered: threading.Event) -> str:
             except urllib.error.HTTPError as error:
                 error.close()
                 if error.code >= 500:
-                    return f"the server answers {error.code}; see its log"
+                    return Problem(f"the server answers {error.code}", "see its log")
                 if error.code == 404 and path != "/health":
-                    return "answers, but not as an MLflow server; check the address"
+                    return Problem("answers, but not as an MLflow server", "check the address")
             answered.set()
-        return ""
+        return None
     except TimeoutError:
         return _no_answer(seconds)
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
             return _no_answer(seconds)
-        reason = getattr(error.reason, "strerror", None) or error.reason
-        return f"unreachable ({reason}); start the server or check the address"
+        return _unreachable(getattr(error.reason, "strerror", None) or error.reason)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"unreachable ({type(error).__name__}); start the server or check the address"
+        return _unreachable(type(error).__name__)
 
 
 def _proxy(uri: str) -> str:
-    """Names the proxy that requests to the server go through."""
+    """Return a note that names the proxy through which requests to the server go; empty if there is none."""
     import urllib.request
-
-    from reglab.masking import mask_uri
 
     parts = urlsplit(uri)
     through = urllib.request.getproxies().get(parts.scheme)
@@ -115,35 +127,34 @@ def _proxy(uri: str) -> str:
     return f" (requests go through {parts.scheme}_proxy={mask_uri(through)}; no_proxy lists exceptions)"
 
 
-def _port_problem(host: str, port: int) -> str:
+def _port_problem(host: str, port: int) -> Problem | None:
     try:
         socket.create_connection((host, port), timeout=_CONNECT_S).close()
     except TimeoutError:
         return _no_answer(_CONNECT_S)
     except OSError as error:
-        return f"unreachable ({error.strerror or error}); start the server or check the address"
-    return ""
+        return _unreachable(error.strerror or error)
+    return None
 
 
-def _connection_problem(uri: str) -> str:
-    """Return the problem of a database; empty if it accepts a connection."""
+def _connection_problem(uri: str) -> Problem | None:
     from sqlalchemy import create_engine
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
     try:
         with create_engine(uri, poolclass=NullPool).connect():
-            return ""
+            return None
     except ImportError as error:
         remedy = "install it with pip"
         if uri.startswith("postgresql"):
             remedy = "use postgresql://, whose driver comes with pip install 'reglab[postgres]'"
-        return f"its driver is not installed ({error}); {remedy}"
+        return Problem(f"its driver is not installed ({error})", remedy)
     except NoSuchModuleError as error:
-        return f"unknown driver ({error}); use postgresql://"
+        return Problem(f"unknown driver ({error})", "use postgresql://")
     except (SQLAlchemyError, ValueError, OSError) as error:
         cause = getattr(error, "orig", None) or error
         if "timeout" in type(cause).__name__.lower():
             return _no_answer(_CONNECT_S)
         line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
-        return f"refuses the connection ({line[:300]}); check user, password, database and parameters"
+        return Problem(f"refuses the connection ({line[:300]})", "check user, password, database and parameters")

@@ -1,9 +1,14 @@
-"""What is made aside and moved to its place whole: files and folders. What a kill leaves of them is removed."""
+"""Files and folders that are written whole or not at all, and kinds of files.
+
+A file or folder is first written under another name beside its place, as a draft, and then moved there. Drafts of
+processes that were killed are removed.
+"""
 
 import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,25 +18,44 @@ from pathlib import Path
 
 import psutil
 
-_OLD_S = 3600.0  # of another host, or without a process id in its name
+_OLD_S = 3600.0  # age of a draft of another host, or without a process id in its name, that is removed
 _NAME = re.compile(r"(?:([0-9]+)@(.*)-)?[a-z0-9_]{8}")
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe (FIFO)",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def special_kind(mode: int) -> str:
+    """Return the kind of a file, empty for a regular file: opening a pipe blocks, and a device never ends.
+
+    Args:
+        mode: ``st_mode`` of its status.
+
+    >>> special_kind(os.stat(".").st_mode)
+    'a folder'
+    """
+    return "" if stat.S_ISREG(mode) else _SPECIAL.get(stat.S_IFMT(mode), "no regular file")
 
 
 @contextmanager
 def draft_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside `target`, removed at the end of the block; those that dead processes left are removed first.
+    """Make a folder beside `target`, removed at the end of the block; drafts of dead processes are removed first.
 
     Args:
         target: a file or folder that need not exist; its parent must.
     """
-    remove_left_over(target)
+    remove_old_drafts(target)
     prefix = f".{target.name}-{os.getpid()}@{socket.gethostname()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as folder:
         yield Path(folder)
 
 
 def write_whole(target: Path, text: str) -> None:
-    """Write a file, or replace it, so that it is never there in part."""
+    """Write or replace a file, so that readers see the old text or the new one, never a part."""
     for part in target.parent.glob(f".{escape(target.name)}.*.part"):
         pid = part.name.split(".")[-2]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
@@ -41,17 +65,17 @@ def write_whole(target: Path, text: str) -> None:
     part.replace(target)
 
 
-def remove_left_over(target: Path) -> list[Path]:
-    """Remove the drafts of `target` whose process is gone; returns them."""
+def remove_old_drafts(target: Path) -> list[Path]:
+    """Remove the drafts of `target` whose process has ended, and return their paths."""
     start = f".{target.name}-"
     names = [name for name in os.listdir(target.parent) if name.startswith(start)]
-    left = [target.parent / name for name in names if _is_left_over(target.parent / name, name.removeprefix(start))]
+    left = [target.parent / name for name in names if _is_old(target.parent / name, name.removeprefix(start))]
     for folder in left:
         shutil.rmtree(folder, ignore_errors=True)
     return left
 
 
-def _is_left_over(folder: Path, rest: str) -> bool:
+def _is_old(folder: Path, rest: str) -> bool:
     found = _NAME.fullmatch(rest)
     if found is None or not folder.is_dir() or folder.is_symlink():
         return False

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from reglab.drafts import draft_folder, remove_left_over, write_whole
+from reglab.filesystem import draft_folder, remove_old_drafts, write_whole
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from reglab.drafts import draft_folder
+from reglab.filesystem import draft_folder
 with draft_folder(Path(sys.argv[1])) as folder:
     (folder / "part").touch()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -29,7 +29,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
     assert left.startswith(".report-")
     with draft_folder(target) as mine:
         assert names(tmp_path) == [mine.name]
-        assert remove_left_over(target) == []  # a living process makes it
+        assert remove_old_drafts(target) == []  # a living process makes it
     assert names(tmp_path) == []
 
 
@@ -40,7 +40,7 @@ def test_of_other_hosts_and_older_versions_only_old_ones_go(tmp_path: Path, age:
     for folder in (*drafts, *others):
         folder.mkdir()
         os.utime(folder, (time.time() - age, time.time() - age))
-    assert sorted(remove_left_over(tmp_path / "report")) == (sorted(drafts) if goes else [])
+    assert sorted(remove_old_drafts(tmp_path / "report")) == (sorted(drafts) if goes else [])
     assert all(folder.exists() for folder in others)
 
 

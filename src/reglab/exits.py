@@ -1,0 +1,119 @@
+"""``sys.exit``, ``os._exit`` and odd exceptions in the code of a run, made into errors that fail the run."""
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+from reglab.own_code import users_line
+from reglab.stopping import Stopped, exit_at_once, raise_if_stopped
+
+
+class Exited(RuntimeError):
+    """Code that builds or trains a network called ``sys.exit`` or ``os._exit``.
+
+    Args:
+        code: argument of the call.
+        call: name of the function.
+        place: line of the call, as in ``my_net.py:7 in forward``.
+    """
+
+    def __init__(self, code: object, call: str = "sys.exit", place: str = "") -> None:
+        shown = "" if code is None else repr(code)
+        at = f" at {place}" if place else ""
+        super().__init__(f"{call}({shown}) was called{at} while a run was under way; remove the call or raise an error")
+        self.code, self.call, self.place = code, call, place
+
+    def __reduce__(self) -> tuple[type["Exited"], tuple[object, str, str]]:
+        return (Exited, (self.code, self.call, self.place))
+
+
+class Raised(RuntimeError):
+    """Code that builds or trains a network raised an exception that is no ``Exception``, such as KeyboardInterrupt.
+
+    Args:
+        what: type and text of the exception.
+        place: line that raised it, as in ``my_net.py:7 in forward``.
+    """
+
+    def __init__(self, what: str, place: str) -> None:
+        super().__init__(f"{what} was raised at {place} while a run was under way; raise a subclass of Exception")
+        self.what, self.place = what, place
+
+    def __reduce__(self) -> tuple[type["Raised"], tuple[str, str]]:
+        return (Raised, (self.what, self.place))
+
+
+class ExitCode(SystemExit):
+    """The exit code with which a command ends by intention, for `exits_are_errors` to let through."""
+
+
+@contextmanager
+def exits_are_errors() -> Iterator[None]:
+    """Turn ``sys.exit`` and ``os._exit`` inside the block, of a user's network for example, into `Exited`.
+
+    ``os._exit`` would end the process before its run is closed, possibly with exit code 0. In another thread, whose
+    exceptions nothing catches, it still ends the process, but never with exit code 0. A process that is forked inside
+    the block is not affected.
+
+    Raises:
+        Exited: names the line of the call; after ``sys.exit`` its cause is the SystemExit.
+        Raised: of a KeyboardInterrupt without a signal, from which Lightning makes an exit.
+    """
+    process, thread, before = os.getpid(), threading.get_ident(), os._exit
+
+    def refused(status: int) -> NoReturn:
+        if os.getpid() != process:
+            exit_at_once(status)
+        caller = sys._getframe(1)
+        error = Exited(status, "os._exit", _place(caller, caller.f_lineno))
+        if threading.get_ident() == thread:
+            raise error
+        with suppress(OSError):
+            os.write(2, f"{error}\n".encode(errors="backslashreplace"))
+        exit_at_once(status or 1)
+
+    os._exit = refused
+    try:
+        yield
+    except ExitCode:
+        raise
+    except SystemExit as end:
+        raise_if_stopped()  # Lightning makes one of a signal
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise _raised(end.__context__) from end
+        raise Exited(end.code, place=_place_of(end)) from end
+    finally:
+        os._exit = before
+
+
+@contextmanager
+def all_are_errors() -> Iterator[None]:
+    """Turn exceptions inside the block that are neither an ``Exception`` nor a stop or exit into `Raised`."""
+    try:
+        yield
+    except (Exception, SystemExit, Stopped):
+        raise
+    except BaseException as odd:
+        raise_if_stopped()
+        raise _raised(odd) from odd
+
+
+def _raised(error: BaseException) -> Raised:
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return Raised(text.splitlines()[0], _place_of(error))
+
+
+def _place_of(end: BaseException) -> str:
+    if place := users_line(end):
+        return place
+    *_, (frame, line) = traceback.walk_tb(end.__traceback__)
+    return _place(frame, line)
+
+
+def _place(frame: FrameType, line: int) -> str:
+    return f"{os.path.basename(frame.f_code.co_filename)}:{line} in {frame.f_code.co_name}"

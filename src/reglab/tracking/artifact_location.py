@@ -1,0 +1,116 @@
+"""Locations of artifacts that a store names: which of them are read and written, and the local folders of those.
+
+A location that a store names is data. A folder elsewhere would be read and written with the user's permissions, a
+bucket or another server accessed with the user's credentials. So artifacts are accepted behind the server itself, or
+below the artifact root of the store's own database.
+"""
+
+import contextlib
+import os
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from reglab.schema.errors import ConfigError, Setting
+from reglab.tracking.place import Place
+
+
+def local_folder(place: Place, location: str, where: Setting | str = "") -> Path | None:
+    """Return the folder of artifacts that a store names; None for those behind a server.
+
+    In a SQLite store that was moved, a folder at its former place is looked up beside the database.
+
+    Args:
+        place: the store.
+        location: of the artifacts of a run, a model or an experiment.
+        where: the run or model, for messages; empty for the experiment.
+
+    Raises:
+        ConfigError: the location is elsewhere; with the remedy.
+    """
+    if not place.is_database:
+        _check_behind(place, location)
+        return None
+    folder = _path_of(location)
+    roots = _artifact_roots(place)
+    if folder is not None and not any(_is_below(folder, root) for root in roots):
+        moved = [(_moved(folder, root), root) for root in roots] if place.database is not None else []
+        folder = next((there for there, root in moved if there is not None and _is_below(there, root)), None)
+    if folder is not None:
+        return folder
+    if place.database is None:
+        remedy = "read it through the tracking server of that folder (tracking.uri=http://HOST:PORT)"
+    elif _path_of(location) is None:
+        remedy = "read it through its tracking server (tracking.uri=http://HOST:PORT)"
+    else:
+        remedy = "put its folder beside the database"
+    problem = f"artifacts are at {location[:200]}, outside {roots[0]}, so they are neither read nor written"
+    if not where:
+        raise place.error(f"the experiment's {problem}", f"{remedy}, or take a new tracking.experiment")
+    raise ConfigError(where, f"its {problem}", f"{remedy}, or give another run (tracking.uri={place.display_uri})")
+
+
+def mlflow_folder(place: Place, location: str, where: Setting | str) -> Path | None:
+    """Return the same as `local_folder` for what MLflow itself reads and writes, which does not look up moved folders.
+
+    Raises:
+        ConfigError: the location is elsewhere, also in a store that was moved.
+    """
+    folder = local_folder(place, location, where)
+    if folder is not None and folder != _path_of(location):
+        raise ConfigError(
+            where,
+            f"the store was moved, and its models would be kept at its former place ({location[:200]})",
+            f"move it back, or train in a new tracking.experiment (tracking.uri={place.display_uri})",
+        )
+    return folder
+
+
+def _check_behind(place: Place, location: str) -> None:
+    behind = False
+    with contextlib.suppress(ValueError):  # not a URI
+        parts, server = urlsplit(location), urlsplit(place.uri)
+        behind = parts.scheme == "mlflow-artifacts" and parts.hostname in (None, server.hostname)
+        behind = behind and ".." not in PurePosixPath(unquote(parts.path)).parts
+    if not behind:
+        raise place.error(
+            f"the server keeps artifacts at {location[:200]}, not behind it, and what a server names is not written to",
+            "start it with --serve-artifacts and --artifacts-destination, and take a new tracking.experiment",
+        )
+
+
+def _path_of(location: str) -> Path | None:
+    """Return the path of a location on this machine; None for another location."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return None
+    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
+        return None
+    path = unquote(parts.path) if parts.scheme else location
+    return None if not path or "\0" in path or ".." in PurePosixPath(path).parts else Path(path)
+
+
+def _artifact_roots(place: Place) -> list[Path]:
+    """Return the folders below which a database keeps artifacts, reglab's first; plain clients of MLflow use mlruns.
+
+    A SQLite file that is named by a link has them beside the link or beside the file.
+    """
+    assert place.artifact_root is not None
+    own = Path(place.artifact_root)
+    if place.database is None:
+        return [own]
+    folders = dict.fromkeys((own.parent, place.database.resolve().parent))
+    return [folder / name for folder in folders for name in (own.name, "mlruns")]
+
+
+def _is_below(folder: Path, root: Path) -> bool:
+    return folder.is_absolute() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
+
+
+def _moved(folder: Path, root: Path) -> Path | None:
+    """Return the folder of the same name below the root of a moved store; None if the root is missing or another."""
+    names = folder.parts
+    if root.name not in names or not root.is_dir():
+        return None
+    last = len(names) - 1 - names[::-1].index(root.name)
+    return root.joinpath(*names[last + 1 :])
