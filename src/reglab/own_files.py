@@ -48,9 +48,10 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
     Raises:
         ConfigError: names the file or variable, and how it becomes a part of the identity.
 
-    Example:
-        >>> with check_reads("model.target=net.Net", [{"file": "weights.txt"}]):
-        ...     network = Net(file="weights.txt")
+    Example::
+
+        with check_reads("model.target=net.Net", [{"file": "weights.txt"}]):
+            network = Net(file="weights.txt")
     """
     global _hooked
     if not _hooked:  # an audit hook cannot be removed

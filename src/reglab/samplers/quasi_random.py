@@ -35,7 +35,7 @@ def point(seed: int, space: Sequence[Dimension], index: int) -> Values:
 
     >>> from reglab.schema.search_space import Range
     >>> point(0, [Range("optimizer.lr", 1e-4, 1e-2, log=True)], 3)
-    {'optimizer.lr': 0.00975}
+    {'optimizer.lr': 0.009749}
     """
     return {one.key: one.quantile(uniform(seed, one.key, index)) for one in space}
 

@@ -1,0 +1,23 @@
+"""The examples in docstrings are right."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+import reglab
+
+ROOT = Path(reglab.__file__).parent
+MODULES = [
+    ".".join(("reglab", *file.relative_to(ROOT).with_suffix("").parts))
+    for file in sorted(ROOT.rglob("*.py"))
+    if ">>>" in file.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_give_what_they_show(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(module.removesuffix(".__init__")))
+    assert result.attempted
+    assert not result.failed
