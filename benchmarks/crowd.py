@@ -16,9 +16,9 @@ from omegaconf import DictConfig, open_dict
 from benchmarks.rows import Copier, Template, train_template
 from reglab.config.compose import Composer
 from reglab.paths import CONF
-from reglab.study.cells import cells
-from reglab.study.definition import read
-from reglab.study.progress import PHASES, progress
+from reglab.study.arms import make_arms
+from reglab.study.definition import read_study
+from reglab.study.progress import PHASES, study_progress
 from reglab.study.tuning import Result
 from reglab.tracking.store import open_store
 from reglab.training import describe
@@ -88,17 +88,17 @@ def fill(database: Path, crowd: Crowd) -> None:
 def _study(crowd: Crowd, template: Template) -> Iterator[Labels]:
     """All runs of the study: what is confirmed follows from what tuning told."""
     cfg = Composer("study").compose(crowd.study())
-    study = read(cfg.study, None, [path.stem for path in (CONF / "regularizer").glob("*.yaml")])
+    study = read_study(cfg.study, None, [path.stem for path in (CONF / "regularizer").glob("*.yaml")])
     composer = Composer()
-    found = cells(study, composer)
-    plan = progress(study, found, composer, {})
+    found = make_arms(study, composer)
+    plan = study_progress(study, found, composer, {})
     told: dict[str, Result] = {}
     for phase in PHASES:
         for job in plan.missing(phase):
-            labels = _labels(job.config.copy(), phase=phase, study=study.title, tuned=",".join(plan.tuned))
+            labels = _labels(job.config.copy(), phase=phase, study=study.title, tuned=",".join(plan.tuned_keys))
             told[job.config_hash] = Result(template.told(labels[1]))
             yield labels
-        plan = progress(study, found, composer, told)
+        plan = study_progress(study, found, composer, told)
 
 
 def _sweeps(crowd: Crowd) -> Iterator[Labels]:

@@ -32,7 +32,7 @@ def check(cfg: DictConfig) -> None:
 def main(cfg: DictConfig) -> None:
     """Reads the runs, writes the report, and prints the leaderboard and the answer."""
     note("loading MLflow, SciPy and matplotlib ...")
-    from reglab.study.compare import compare
+    from reglab.study.publish import compare
 
     compare(cfg)
 

@@ -21,10 +21,10 @@ def check(cfg: DictConfig) -> None:
 def main(cfg: DictConfig) -> None:
     """Prints a table for each task, and a line for each sweep and study."""
     note("loading MLflow ...")
-    from reglab.study.status import show
+    from reglab.study.status import print_status
     from reglab.tracking.store import open_existing
 
-    show(open_existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.name)
+    print_status(open_existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.name)
 
 
 if __name__ == "__main__":

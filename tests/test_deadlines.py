@@ -12,7 +12,7 @@ import requests
 
 from reglab import stopping
 from reglab.deadlines import Overdue, waiting
-from reglab.stopping import Stopped, at_once, defer_signals, end_at_second_signal, stoppable
+from reglab.stopping import Stopped, before_exit_at_once, defer_signals, end_at_second_signal, stoppable
 from tests.processes import Process
 
 
@@ -90,7 +90,7 @@ def hang_in_c() -> None:
     import sqlite3
 
     end_at_second_signal()
-    with stoppable(), at_once(lambda: os.write(1, b"last\n")):
+    with stoppable(), before_exit_at_once(lambda: os.write(1, b"last\n")):
         database = sqlite3.connect(":memory:")
         threading.Timer(0.5, os.write, (1, b"begun\n")).start()  # while the main thread is in C code
         database.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")

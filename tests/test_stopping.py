@@ -10,7 +10,7 @@ import pytest
 
 from reglab.exits import ExitCode, Exited, exits_are_errors
 from reglab.schema.errors import is_out_of_memory
-from reglab.stopping import Stopped, handled, raise_if_stopped, stoppable
+from reglab.stopping import Stopped, acknowledge_stop, raise_if_stopped, stoppable
 
 
 def swallowed(signum: int, error: Exception | None = None) -> None:
@@ -55,7 +55,7 @@ def test_a_stop_that_was_handled_is_over() -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
         except Stopped:
-            handled()
+            acknowledge_stop()
     with stoppable():
         raise_if_stopped()
 

@@ -1,6 +1,6 @@
-"""The Hydra sweeper `reglab`: hands a multirun's overrides to reglab.study.sweep.
+"""The Hydra sweeper `reglab`, which passes the overrides of a multirun to `reglab.study.sweep`.
 
-Hydra imports every module of this package at each start, `--help` included: nothing heavy here.
+Hydra imports every module of this package at each start, also for `--help`: heavy imports are inside functions.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from hydra.core.config_store import ConfigStore
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from hydra_plugins._ending import Ending
+from hydra_plugins._exit_code_sweeper import ExitCodeSweeper
 
 
 @dataclass
 class ReglabSweeperConf:
-    """`params` holds overrides that an experiment's YAML sets; those of the command line win."""
+    """`params` are overrides of an experiment's YAML; those of the command line take precedence."""
 
     _target_: str = "hydra_plugins.reglab_sweeper.ReglabSweeper"
     params: dict[str, Any] = field(default_factory=dict)
@@ -25,15 +25,15 @@ class ReglabSweeperConf:
 ConfigStore.instance().store(group="hydra/sweeper", name="reglab", node=ReglabSweeperConf, provider="reglab")
 
 
-class ReglabSweeper(Ending):
-    """One parent run and its children; see `reglab.study.sweep.sweep`."""
+class ReglabSweeper(ExitCodeSweeper):
+    """One parent run and its children, trained by Hydra's launcher; see `reglab.study.sweep`."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__()
         self.params = dict(params)
 
-    def work(self, arguments: list[str], context: HydraContext, config: DictConfig) -> int:
-        """Runs every combination of the overrides."""
+    def run(self, arguments: list[str], context: HydraContext, config: DictConfig) -> int:
+        """Run every combination of the overrides."""
         from reglab.execution.launchers import Launch
         from reglab.schema.rules import TRAIN
         from reglab.study.sweep import sweep

@@ -16,7 +16,7 @@ from reglab.masking import hide_typed
 from reglab.own_code import described
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, StoreLost
-from reglab.stopping import Stopped, end_at_second_signal, tell
+from reglab.stopping import Stopped, end_at_second_signal, restore_keyboard_interrupt
 from reglab.streams import note, write
 from reglab.streams import prepare as prepare_streams
 
@@ -35,7 +35,7 @@ class PastHydra(BaseException):
 
 
 @contextmanager
-def past_hydra() -> Iterator[None]:
+def carry_past_hydra() -> Iterator[None]:
     """Errors inside the block (in an app's main, or in a sweeper) reach `run_app` as they are."""
     try:
         with exits_are_errors():
@@ -66,7 +66,7 @@ def run_app(
     if multirun and not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(arguments):
         arguments = ["--multirun", *arguments]
     try:
-        tell()
+        restore_keyboard_interrupt()
         end_at_second_signal()
         prepare_streams()
         arguments = hide_typed(arguments)
@@ -93,9 +93,9 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         ConfigError: the config does not compose, or is wrong.
         SystemExit: ``--help`` is answered.
     """
-    from hydra._internal.utils import get_args_parser
+    from reglab.compat.hydra import argument_parser
 
-    parser = get_args_parser()
+    parser = argument_parser()
     parser.error = _wrong_flag  # type: ignore[method-assign]  # its own prints the usage of all flags
     args = parser.parse_intermixed_args(list(arguments))
     arguments = _flags_first(arguments, args.overrides)  # Hydra's own parser refuses overrides after a flag
@@ -195,7 +195,7 @@ def _hand_over(main: Callable[[DictConfig], Any], config_name: str, check: Calla
 
     @functools.wraps(main)
     def job(cfg: DictConfig) -> Any:
-        with past_hydra():
+        with carry_past_hydra():
             tidy(cfg, list(HydraConfig.get().overrides.task))
             if check is not None:
                 check(cfg)

@@ -41,7 +41,7 @@ def end_silently() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def tell() -> None:
+def restore_keyboard_interrupt() -> None:
     """The end of `end_silently`: Ctrl-C raises KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -79,7 +79,7 @@ def stoppable() -> Iterator[None]:
             signal.signal(s, handler)
         sys.unraisablehook = hook
         if outermost:
-            handled()
+            acknowledge_stop()
 
 
 def raise_if_stopped() -> None:
@@ -113,7 +113,7 @@ def stop_wins() -> Iterator[None]:
         raise
 
 
-def handled() -> None:
+def acknowledge_stop() -> None:
     """Acknowledge the signal. Call it after catching `Stopped`, before an orderly end."""
     global _pending
     _pending = None
@@ -185,7 +185,7 @@ def end_at_second_signal() -> None:
 
 
 @contextmanager
-def at_once(action: Callable[[], object]) -> Iterator[None]:
+def before_exit_at_once(action: Callable[[], object]) -> Iterator[None]:
     """Inside the block a second signal does `action` in another thread before it ends the process."""
     _at_once.append(action)
     try:

@@ -23,6 +23,8 @@ from reglab.config.compose import Composer
 from reglab.paths import CONF, PROJECT
 from reglab.schema.errors import ConfigError
 from reglab.schema.text import is_printable
+from reglab.study.arms import make_arms
+from reglab.study.definition import read_study
 
 APPS = ("train", "study", "report", "status", "rerun", "evaluate", "export", "generate", "ui")
 GROUPS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
@@ -283,12 +285,11 @@ def _check(app: str) -> Callable[[DictConfig], object]:
 
 def _check_study(cfg: DictConfig) -> None:
     """What the sweeper of studies does before it imports torch."""
-    from reglab.study.cells import cells
-    from reglab.study.definition import check_options, read
+    from reglab.study.definition import check_options
 
     check_options(cfg)
     regularizers = [path.stem for path in (CONF / "regularizer").glob("*.yaml")]
-    cells(read(cfg.study, cfg.seeds, regularizers), composer("train"))
+    make_arms(read_study(cfg.study, cfg.seeds, regularizers), composer("train"))
 
 
 def problem(case: Case, got: Outcome) -> str | None:

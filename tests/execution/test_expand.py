@@ -5,8 +5,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from reglab.config.compose import Composer
-from reglab.execution.expand import Job, combinations, expand, parse
-from reglab.execution.plan import as_child, as_overrides, make_plan
+from reglab.execution.expand import Job, combinations, expand, make_plan, parse, settings_as_overrides, with_settings
 from reglab.schema.errors import ConfigError
 from tests.execution.sweeps import composed
 
@@ -120,9 +119,9 @@ def test_every_job_is_checked() -> None:
 
 
 def test_what_belongs_to_the_sweep_cannot_vary_in_it() -> None:
-    with pytest.raises(ConfigError, match=r"tracking\.experiment: belongs"):
+    with pytest.raises(ConfigError, match=r"tracking\.experiment: applies to a whole sweep"):
         jobs("tracking.experiment=a,b", "model=linear,mlp")
-    with pytest.raises(ConfigError, match="sweep: belongs"):
+    with pytest.raises(ConfigError, match="sweep: applies to a whole sweep"):
         make_plan([*jobs("sweep.name=a"), *jobs("sweep.name=b", "seed=1")])
 
 
@@ -137,8 +136,8 @@ def test_a_sweep_is_named_after_its_data_and_model() -> None:
 def test_a_child_is_told_as_config_wherever_it_is_composed() -> None:
     (job,) = jobs("regularizer=dropout", "sweep.name='it\\'s, \\\"mine\\\"'")
     settings = make_plan([job]).child_settings("0123")
-    child = as_child(job.config, settings)
-    assert child == Composer().compose([*job.overrides, *as_overrides(settings)])
+    child = with_settings(job.config, settings)
+    assert child == Composer().compose([*job.overrides, *settings_as_overrides(settings)])
     assert child.tracking.sweep == job.config.sweep.name
     assert (child.tracking.parent, child.tracking.phase, child.trainer.progress) == ("0123", "sweep", False)
     assert job.config.tracking.parent is None

@@ -9,7 +9,7 @@ import pytest
 
 from reglab.config.compose import Composer
 from reglab.config.identity import config_hash
-from reglab.execution.attempt import Outcome, Place
+from reglab.execution.attempt import Outcome, WorkerTask
 from reglab.execution.launchers import Launch
 from tests.execution.sweeps import children, composed, places
 
@@ -25,10 +25,10 @@ def test_a_result_of_many_metrics_is_small(tmp_path: Path) -> None:
         jobs = [[*RUN, *places(tmp_path), "metric=test/loss", f"seed={seed}"] for seed in (0, 1)]
         hashes = [config_hash(Composer().compose(job)) for job in jobs]
         known = {identity: (0, "run", tuple(job)) for identity, job in zip(hashes, jobs, strict=True)}
-        returned = launch.returned(Place(known, 2, os.getpid(), "test/loss", False), jobs)
+        results = launch.launch(WorkerTask(known, 2, os.getpid(), "test/loss", False), jobs)
     tracked = {run.run_id: run.metrics for run in children(tmp_path)}
     assert len(tracked) == 2
-    for job, identity in zip(returned, hashes, strict=True):
+    for job, identity in zip(results, hashes, strict=True):
         outcome = job.return_value
         assert isinstance(outcome, Outcome)
         assert outcome.error is None

@@ -14,7 +14,7 @@ import pytest
 from reglab.cli import report
 from reglab.schema.errors import StoreLost
 from reglab.stopping import Stopped
-from reglab.study.ending import closing
+from reglab.study.closing import ParentRun, closing
 from reglab.tracking import parent, queries
 from reglab.tracking import store as stores
 from reglab.tracking.store import Store, open_store
@@ -86,9 +86,8 @@ def test_it_is_told_in_one_line(lost: Lost) -> None:
 
 def test_a_server_that_dies_between_runs_is_told_alike(lost: Lost) -> None:
     def declare() -> None:
-        with closing(lost.served, "some") as entered:
-            entered.run_id = lost.sweep
-            parent.declare(lost.served, entered.run_id, [])
+        with closing(lost.served, ParentRun("some", "sweep", lost.sweep)):
+            parent.declare(lost.served, lost.sweep, [])
 
     with pytest.raises(StoreLost, match="Connection refused"):
         declare()
@@ -97,7 +96,7 @@ def test_a_server_that_dies_between_runs_is_told_alike(lost: Lost) -> None:
 
 
 def test_a_signal_does_not_wait_for_a_server_that_is_gone(lost: Lost) -> None:
-    with pytest.raises(Stopped), closing(lost.served, "some"):
+    with pytest.raises(Stopped), closing(lost.served, ParentRun("some", "sweep")):
         raise Stopped(2)
 
 

@@ -7,15 +7,16 @@ import pytest
 
 from reglab.config.identity import config_hash
 from reglab.execution.expand import Job
-from reglab.execution.preflight import rehearse, rehearse_jobs
+from reglab.execution.preflight import check_jobs
 from reglab.report.tasks import split
 from reglab.schema.errors import ConfigError
+from reglab.study.arm_checks import check_arms
 from reglab.tracking import queries
 from reglab.training import describe
 from tests.conftest import Compose
 from tests.execution.sweeps import children, store, sweep
 from tests.report.lab import Rec
-from tests.study.studies import cells_of, conduct
+from tests.study.studies import arms_of, conduct
 
 pytestmark = pytest.mark.usefixtures("store_uri")  # a database: to make one takes seconds
 
@@ -34,16 +35,13 @@ SMALL = "study.common.data.train_size=null"
 def test_more_seeds_than_splits_are_refused(tmp_path: Path) -> None:
     # Eight rows of two classes, a test part and a validation part of two, one of each class: 4 · 4 · 3 · 3 splits.
     task = table(tmp_path, 8)
-    rehearse(*cells_of(task, SMALL, "study.seeds=3"))
+    check_arms(*arms_of(task, SMALL, "study.seeds=3"))
     with pytest.raises(ConfigError) as told:
-        rehearse(*cells_of(task, SMALL, "study.seeds=144"))
-    assert str(told.value).startswith(
-        "study.seeds=144: the 8 rows of table are too few for 145 seeds, of tuning and confirmation, to draw splits "
-        "that all differ (they draw "
-    )
-    assert "\n" not in str(told.value)
+        check_arms(*arms_of(task, SMALL, "study.seeds=144"))
+    assert (told.value.key, told.value.value) == ("study.seeds", 144)
+    assert "8 rows of table are too few for 145 seeds" in told.value.problem
     one = "+study.common.data.split_seed=0"
-    rehearse(*cells_of(task, SMALL, one, "study.seeds=144"))  # one split for all, on purpose
+    check_arms(*arms_of(task, SMALL, one, "study.seeds=144"))  # one split for all, on purpose
 
 
 def test_a_split_that_is_the_same_for_every_seed_has_to_be_meant(tmp_path: Path) -> None:
@@ -54,17 +52,16 @@ def test_a_split_that_is_the_same_for_every_seed_has_to_be_meant(tmp_path: Path)
         "data.split_column:year,data.split_by:time}]"
     )
     with pytest.raises(ConfigError) as told:
-        rehearse(*cells_of(task, SMALL))
-    assert str(told.value) == (
-        "study.seeds=3: years is split alike for every seed; say that this is meant by "
-        "study.common.data.split_seed=0: seeds then vary initial weights and batch order alone"
-    )
-    rehearse(*cells_of(task, SMALL, "+study.common.data.split_seed=0"))
+        check_arms(*arms_of(task, SMALL))
+    assert (told.value.key, told.value.value) == ("study.seeds", 3)
+    assert "split alike for every seed" in told.value.problem
+    assert "study.common.data.split_seed=0" in told.value.remedy
+    check_arms(*arms_of(task, SMALL, "+study.common.data.split_seed=0"))
 
 
 def test_rows_without_end_are_never_too_few() -> None:
     task = "study.tasks=[{data:seed_noise,data.label_noise:0,data.val_fraction:0.2}]"
-    rehearse(*cells_of(task, SMALL, "study.seeds=300", "study.metric=test/rmse"))
+    check_arms(*arms_of(task, SMALL, "study.seeds=300", "study.metric=test/rmse"))
 
 
 @pytest.mark.parametrize(
@@ -73,8 +70,7 @@ def test_rows_without_end_are_never_too_few() -> None:
         (
             ["study.strategies=[none,label_smoothing]", "study.metric=test/rmse"],
             "numbers",
-            "regularizer=label_smoothing: is for classification and language modeling, and this "
-            "data is a regression task; leave it out; or take label_smoothing out of study.strategies",
+            "regularizer=label_smoothing: is for classification and language modeling",
         ),
         (["study.metric=test/accuracy"], "numbers", "study.metric=test/accuracy: is for classification, and table is"),
         (["study.metric=test/rmse"], "classes", "study.metric=test/rmse: is for regression, and table is"),
@@ -228,9 +224,9 @@ def test_a_network_that_ends_its_process_is_a_problem_of_its_own(
     own = [SMALL, "~study.common.model", "study.strategies=[none,l2]"]
     task = table(tmp_path, 40)[:-2] + ",model:torch,model.target:deadly.NET}]"
     with pytest.raises(ConfigError, match=r"^model=deadly\.Killed: .*SIGKILL"):
-        rehearse(*cells_of(task.replace("NET", "Killed"), *own))
+        check_arms(*arms_of(task.replace("NET", "Killed"), *own))
     capsys.readouterr()
-    rehearse(*cells_of(task.replace("NET", "Noisy"), *own))
+    check_arms(*arms_of(task.replace("NET", "Noisy"), *own))
     assert "softmax" in capsys.readouterr().err  # remarks come back from the fork
 
 
@@ -246,7 +242,7 @@ def test_data_are_remarked_on_once_and_files_of_one_name_are_told_apart(
             path = tmp_path / place / "train.csv"
             cfg = compose_cfg("data=csv", f"data.path={path}", "data.target=y", f"seed={seed}", "data.split_seed=0")
             jobs.append(Job((), cfg, config_hash(cfg), ""))
-    rehearse_jobs(jobs)
+    check_jobs(jobs)
     notes = capsys.readouterr().err.splitlines()
     assert sum("column 'id': whole numbers that rise" in note for note in notes) == 2
     assert sum("2 data sets of this sweep are called train" in note for note in notes) == 1

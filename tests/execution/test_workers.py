@@ -25,7 +25,7 @@ def test_all_are_ended_and_a_fork_server_serves_on() -> None:
     forked = Process(sleep)
     assert forked.stdout.readline() == "here\n"
     started = subprocess.Popen(["sleep", "60"])
-    assert workers.end() == 2
+    assert workers.end_descendants() == 2
     assert not psutil.pid_exists(started.pid) or psutil.Process(started.pid).status() == psutil.STATUS_ZOMBIE
     assert forked.wait(5) < 0
     another = Process(sleep)
@@ -41,7 +41,7 @@ def wait_for_a_fork() -> None:
         print(os.getpid(), flush=True)
         time.sleep(60)
 
-    forked = workers.Forked(hang)
+    forked = workers.ForkedFunction(hang)
     try:
         with stoppable():
             forked(0)
@@ -67,13 +67,13 @@ def test_a_fork_that_dies_is_reported_and_replaced() -> None:
             os._exit(number)
         return [number, os.getpid()]
 
-    forked = workers.Forked(act)
+    forked = workers.ForkedFunction(act)
     (one, first), (two, again) = forked(1), forked(2)
     assert (one, two, first) == (1, 2, again)
     assert first != os.getpid()
     codes = []
     for number in (-signal.SIGKILL, -signal.SIGSEGV, 11):
-        with pytest.raises(workers.DiedError) as died:
+        with pytest.raises(workers.ForkDied) as died:
             forked(number)
         codes.append(died.value.code)
     assert codes == [-signal.SIGKILL, -signal.SIGSEGV, 11]

@@ -13,7 +13,7 @@ from sklearn.metrics import balanced_accuracy_score, r2_score
 from reglab.config.compose import compose
 from reglab.inference.evaluation import evaluate, show, track
 from reglab.schema.errors import ConfigError
-from reglab.study.rerun import figures
+from reglab.study.rerun import compared_metrics
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
@@ -85,7 +85,7 @@ def test_what_was_found_is_kept_on_the_run_which_stays_as_it_was(store: Store) -
     kept = {name: value for name, value in after.metrics.items() if name.startswith("mc_dropout/")}
     assert {name: value for name, value in after.metrics.items() if name not in kept} == before.metrics
     assert kept == {f"mc_dropout/{name}": value for name, value in {**found.drawn, "passes": 5, "seed": 3}.items()}
-    assert figures(after) == figures(before)  # a rerun need not repeat them
+    assert compared_metrics(after) == compared_metrics(before)  # a rerun need not repeat them
     table = pd.read_csv(StringIO(artifacts.of(store, run_id).read_text("mc_dropout.csv") or ""))
     assert list(table) == ["row", "target", "predicted", "spread", "deviation"]
     assert table.to_dict("list") == found.rows

@@ -11,6 +11,7 @@ from reglab.inference import evaluation
 from reglab.report.make import Report, make_report
 from reglab.report.question import resolve_question
 from reglab.report.render.terminal import print_report, to_markdown
+from reglab.study.status import ArmStatus, status_tables
 from tests.report.lab import NONE, SOURCE, UP, Rec, accuracies
 
 HOSTILE = {
@@ -103,14 +104,12 @@ def test_status_shows_the_strategy_on_a_narrow_terminal(
 ) -> None:
     from collections import Counter
 
-    from reglab.study.status import Cell, tables
-
     monkeypatch.setenv("COLUMNS", "30")
-    cells = [
-        Cell("quick", "digits mlp", "dropout+max_norm", phase, Counter(done=3, running=1))
+    arms = [
+        ArmStatus("quick", "digits mlp", "dropout+max_norm", phase, Counter(done=3, running=1))
         for phase in ("tune", "confirm")
     ]
-    for table in tables(cells):
+    for table in status_tables(arms):
         streams.show_table(table)
     shown = capsys.readouterr().out
     assert "dropout+max_norm\n" in shown

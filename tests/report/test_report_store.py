@@ -12,8 +12,7 @@ from reglab.config.compose import compose
 from reglab.paths import PROJECT
 from reglab.report.histories import history_reader
 from reglab.schema.errors import ConfigError
-from reglab.study.compare import compare
-from reglab.study.publish import publish
+from reglab.study.publish import compare, publish
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.store import Store, open_store
 from tests.report.lab import log, tags

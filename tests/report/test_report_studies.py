@@ -9,7 +9,7 @@ import pytest
 from reglab.samplers.quasi_random import point
 from reglab.schema.search_space import Range
 from reglab.study.declaration import FILE
-from reglab.study.publish import declared, publish
+from reglab.study.publish import declared_runs, publish
 from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.store import Store, open_store
 from tests.report.lab import log
@@ -30,7 +30,7 @@ def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path)
     definition |= {"baseline": "none", "space": {"none": {}, "dropout": {"p": P}, "l2": {}}}
     artifacts.of(store, parent_id).write_text(json.dumps(definition), FILE)
 
-    records, absent = declared(store, parent_id)
+    records, absent = declared_runs(store, parent_id)
     assert [r.tags["strategy"] for r in records if r.status == "FAILED"] == ["l2"]
     assert absent == ["hash8"]  # the trial that failed otherwise would be tried again
 

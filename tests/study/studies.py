@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 from reglab.cli import PastHydra
 from reglab.config.compose import Composer
 from reglab.paths import CONF
-from reglab.study.cells import Cell, cells
-from reglab.study.definition import Study, read
+from reglab.study.arms import Arm, make_arms
+from reglab.study.definition import Study
+from reglab.study.definition import read_study as read
 from tests.execution.sweeps import places
 
 # Digits, one epoch of a small net: tenths of a second a run.
@@ -46,10 +47,10 @@ def read_study(*overrides: str) -> Study:
     return read(cfg.study, cfg.seeds, STRATEGIES)
 
 
-def cells_of(*overrides: str) -> tuple[Study, list[Cell], Composer]:
-    """A tiny study with its cells and what composes their runs."""
+def arms_of(*overrides: str) -> tuple[Study, list[Arm], Composer]:
+    """A tiny study with its arms and what composes their runs."""
     study, composer = read_study(*overrides), Composer()
-    return study, cells(study, composer), composer
+    return study, make_arms(study, composer), composer
 
 
 def conduct(folder: Path, *overrides: str) -> int:

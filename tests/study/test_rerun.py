@@ -10,8 +10,8 @@ from reglab.config.compose import compose
 from reglab.paths import CONF
 from reglab.report.run_filter import filter_runs
 from reglab.schema.errors import ConfigError, Diverged
-from reglab.study.compare import compare
-from reglab.study.rerun import figures, rerun
+from reglab.study.publish import compare
+from reglab.study.rerun import compared_metrics, rerun
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
@@ -46,16 +46,16 @@ def test_a_run_and_its_rerun_are_equal_to_the_last_bit(store: Store, capsys: pyt
     assert rerun(store.uri, first) is True
     (again,) = reruns(store)
     then = record(store, first)
-    assert figures(then) == figures(again)
-    assert set(then.metrics) - set(figures(then)) == {"time/train_s", "time/step_ms"}
-    assert "time/epochs" in figures(then)  # a number of epochs, no time
+    assert compared_metrics(then) == compared_metrics(again)
+    assert set(then.metrics) - set(compared_metrics(then)) == {"time/train_s", "time/step_ms"}
+    assert "time/epochs" in compared_metrics(then)  # a number of epochs, no time
     proof = ("config_hash", "split_hash", "init_hash", "order_hash", "phase", "strategy", "seed")
     assert {tag: again.tags[tag] for tag in proof} == {tag: then.tags[tag] for tag in proof}
     assert (again.tags["rerun_of"], again.tags["rerun_equal"]) == (first, "true")
     out = capsys.readouterr().out
     assert out.startswith(f"dropout+l1 seed=3: run {first} again\nconfig: the same ({then.tags['config_hash']})\n")
     assert "packages, machine and commit: the same\n" in out
-    assert f"all {len(figures(then))} metrics are equal to the last bit (times are not compared)\n" in out
+    assert f"all {len(compared_metrics(then))} metrics are equal to the last bit (times are not compared)\n" in out
     assert f"run {again.run_id}\n" in out
     assert rerun(store.uri, again.run_id) is True  # a rerun is a run
 
@@ -94,7 +94,7 @@ def test_another_metric_is_shown_with_its_difference(store: Store, capsys: pytes
     assert ["metric", "then", "now", "difference"] in lines
     assert ["test/loss", repr(loss - 0.25), repr(loss), "+0.25"] in lines
     assert ["own/figure", "1.5", "-", "-"] in lines
-    total = len(figures(record(store, first)))
+    total = len(compared_metrics(record(store, first)))
     assert f"2 of {total} metrics differ (times are not compared)".split() in lines
     assert any(line[:2] == ["init_hash", "0123456789abcdef"] for line in lines)
     assert reruns(store)[0].tags["rerun_equal"] == "false"
@@ -112,7 +112,7 @@ def test_another_default_is_shown_and_run(store: Store, tmp_path: Path, capsys: 
     then, now = (found.tags["config_hash"] for found in (record(store, first), again))
     assert then != now
     out = capsys.readouterr().out
-    assert f"config: another now (config_hash then {then}, now {now})\n" in out
+    assert f"config: different (config_hash was {then}, is {now})\n" in out
     assert ["regularizer.dropout.p", "0.25", "0.5"] in [line.split() for line in out.splitlines()]
 
 
@@ -124,7 +124,7 @@ def test_other_packages_are_shown(store: Store, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert rerun(store.uri, first) is True
     out = capsys.readouterr().out
-    assert "packages, machine or code: others now\n" in out
+    assert "packages, machine or code: different\n" in out
     assert any(line.split()[:1] == ["packages.reglab"] for line in out.splitlines())
 
 

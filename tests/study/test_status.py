@@ -6,7 +6,7 @@ import pytest
 
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError
-from reglab.study.status import cells, overview, show, summary
+from reglab.study.status import experiment_status, print_status, summary_lines
 from reglab.tracking import parent
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
@@ -54,7 +54,7 @@ def test_every_state_is_told(store: Store) -> None:
     run(store, "dropout1000", ValueError("the loss is not finite"), diverged="true")
     run(store, "dropout0", rerun_of="another")
     TrackedRun.open(store, name="alive", tags={"config_hash": "dropout1"}, params={})
-    told = {(cell.strategy, cell.phase): cell.states for cell in cells(store)}
+    told = {(arm.strategy, arm.phase): arm.states for arm in experiment_status(store)[0]}
     assert told == {
         ("none", "tune"): Counter(done=1),
         ("none", "confirm"): Counter(done=1, failed=1),
@@ -62,15 +62,17 @@ def test_every_state_is_told(store: Store) -> None:
         ("dropout", "confirm"): Counter(missing=1, running=1),  # a rerun stands for nothing
         ("l2", "confirm"): Counter(missing=1),
     }
-    assert list(summary(cells(store))) == ["quick: 2 of 7 done, 1 running, 1 failed, 1 diverged, 2 missing"]
+    assert list(summary_lines(experiment_status(store)[0])) == [
+        "quick: 2 of 7 done, 1 running, 1 failed, 1 diverged, 2 missing"
+    ]
 
 
 def test_a_sweep_is_told_by_data(store: Store) -> None:
     jobs = [{"config_hash": "a", "strategy": "none", "data": "digits", "setting": "s", "seed": "0", "label": "none"}]
     parent.enter(store, "first", jobs)
     run(store, "a", ValueError("the loss is not finite"), diverged="true")
-    (cell,) = cells(store)
-    assert (cell.name, cell.task, cell.phase, cell.states) == ("first", "digits", "sweep", Counter(diverged=1))
+    (arm,) = experiment_status(store)[0]
+    assert (arm.name, arm.task, arm.phase, arm.states) == ("first", "digits", "sweep", Counter(diverged=1))
 
 
 def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
@@ -82,17 +84,17 @@ def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
         run(store, identity, under=made)
     run(store, "old1", rerun_of="another", under=made)
     parent.enter(store, "first", [{"config_hash": "new", "setting": "t", **base}])  # other epochs, say
-    assert overview(store)[1] == {"first": 2}
-    show(store, "first")
+    assert experiment_status(store)[1] == {"first": 2}
+    print_status(store, "first")
     assert "first: 1 of 1 done\nfirst: 2 more runs" in capsys.readouterr().out
 
 
 def test_without_any_and_under_a_wrong_name_the_remedy_is_told(store: Store) -> None:
     with pytest.raises(ConfigError, match="experiment=reglab: no sweep or study there; make one: make compare"):
-        show(store, None)
+        print_status(store, None)
     parent.enter(store, "quick", JOBS, kind="study")
     with pytest.raises(ConfigError, match=r"name=quik: no such sweep or study; did you mean quick\?"):
-        show(store, "quik")
+        print_status(store, "quik")
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 
 from reglab.config.compose import Composer
 from reglab.schema.errors import ConfigError
-from reglab.study.compare import compare
+from reglab.study.publish import compare
 from reglab.tracking import artifacts, parent, queries
 from tests.conftest import fresh_store
 from tests.execution.sweeps import children, places, store

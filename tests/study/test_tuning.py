@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from reglab.study.progress import progress
-from reglab.study.tuning import Result, Results, Trial, Tuning, tuning
-from tests.study.studies import cells_of
+from reglab.study.progress import study_progress
+from reglab.study.tuning import Result, Results, Trial, Tuning, tune
+from tests.study.studies import arms_of
 
 Score = Callable[[Trial, int], float | None]
 
 
 def play(score: Score, *overrides: str, cell: int = 1, seconds: float = 1.0) -> tuple[Tuning, dict[str, Result]]:
     """Tunes a cell to its end with made-up results (by trial and seed); counts on it that only what is asked is run."""
-    study, found, composer = cells_of(*overrides)
+    study, found, composer = arms_of(*overrides)
     results: dict[str, Result] = {}
     for _ in range(100):
-        now = tuning(study, found[cell], composer, results)
+        now = tune(study, found[cell], composer, results)
         todo = [job for job in now.jobs if job.config_hash not in results]
         if not todo:
             return now, results
@@ -38,10 +38,10 @@ def by_rate(trial: Trial, _seed: int) -> float:
 
 
 def test_every_strategy_tries_as_many_points_and_seeds() -> None:
-    study, found, composer = cells_of("study.trials=5", "study.tuning_seeds=2", "study.strategies=[none,l2,dropout+l1]")
-    plan = progress(study, found, composer, {})
-    assert [len(cell.tuning.trials) for cell in plan.cells] == [5, 5, 5]
-    assert [len(cell.tuning.jobs) for cell in plan.cells] == [10, 10, 10]
+    study, found, composer = arms_of("study.trials=5", "study.tuning_seeds=2", "study.strategies=[none,l2,dropout+l1]")
+    plan = study_progress(study, found, composer, {})
+    assert [len(cell.tuning.trials) for cell in plan.arms] == [5, 5, 5]
+    assert [len(cell.tuning.jobs) for cell in plan.arms] == [10, 10, 10]
     assert {job.config.seed for job in plan.jobs} == {1000, 1001}
     assert plan.expected == 3 * (10 + 3)
 
@@ -61,10 +61,10 @@ def test_the_first_of_equals_is_chosen() -> None:
 
 
 def test_low_is_good_where_the_metric_says_so() -> None:
-    study, found, composer = cells_of("study.trials=3", "study.metric=test/loss")
-    jobs = tuning(study, found[1], composer, {}).jobs
+    study, found, composer = arms_of("study.trials=3", "study.metric=test/loss")
+    jobs = tune(study, found[1], composer, {}).jobs
     results = {job.config_hash: Result({"best/val/loss": float(i)}) for i, job in enumerate(jobs)}
-    assert tuning(study, found[1], composer, results).chosen.index == 0  # type: ignore[union-attr]
+    assert tune(study, found[1], composer, results).chosen.index == 0  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf, 1.8e308])
@@ -81,18 +81,18 @@ def test_where_all_fail_nothing_is_chosen_and_nothing_confirmed() -> None:
     done, results = play(lambda trial, seed: None, "study.trials=2")
     assert done.done
     assert done.chosen is None
-    study, found, composer = cells_of("study.trials=2")
-    assert not progress(study, [found[1]], composer, results).missing("confirm")
+    study, found, composer = arms_of("study.trials=2")
+    assert not study_progress(study, [found[1]], composer, results).missing("confirm")
 
 
 def test_what_is_chosen_does_not_depend_on_the_order_of_results() -> None:
-    study, found, composer = cells_of("study.trials=3")
-    jobs = tuning(study, found[1], composer, {}).jobs
+    study, found, composer = arms_of("study.trials=3")
+    jobs = tune(study, found[1], composer, {}).jobs
     for order in itertools.permutations(range(3)):
         results: dict[str, Result] = {}
         for i in order:
             results[jobs[i].config_hash] = Result({"best/val/accuracy": [0.3, 0.8, 0.5][i]})
-        assert tuning(study, found[1], composer, results).chosen.index == 1  # type: ignore[union-attr]
+        assert tune(study, found[1], composer, results).chosen.index == 1  # type: ignore[union-attr]
 
 
 def test_a_trial_begins_only_while_seconds_are_left() -> None:
@@ -105,11 +105,11 @@ def test_a_trial_begins_only_while_seconds_are_left() -> None:
 def test_a_sequential_search_goes_trial_by_trial_and_resumes_anywhere(cell: int) -> None:
     done, results = play(by_rate, "study.sampler=tpe", "study.trials=8", cell=cell)
     assert len(done.trials) == 8
-    study, found, composer = cells_of("study.sampler=tpe", "study.trials=8")
+    study, found, composer = arms_of("study.sampler=tpe", "study.trials=8")
     hashes = [job.config_hash for job in done.jobs]
     for known in range(8):
         part: Results = {identity: results[identity] for identity in hashes[:known]}
-        now = tuning(study, found[cell], composer, part)
+        now = tune(study, found[cell], composer, part)
         assert [job.config_hash for job in now.jobs] == hashes[: known + 1]
 
 
@@ -121,8 +121,8 @@ def test_successive_halving_keeps_the_best_of_each_rung() -> None:
     assert done.chosen is done.trials[8]
     epochs = [[job.config.trainer.max_epochs for job in trial.jobs] for trial in done.trials]
     assert epochs == [[2]] * 6 + [[2, 6]] * 2 + [[2, 6, 18]]
-    study, found, composer = cells_of(*overrides)
-    assert progress(study, found[:1], composer, {}).cells[0].expected(study)["tune"] == len(done.jobs) == 13
+    study, found, composer = arms_of(*overrides)
+    assert study_progress(study, found[:1], composer, {}).arms[0].expected(study)["tune"] == len(done.jobs) == 13
 
 
 def test_a_failed_trial_is_not_pruned() -> None:
@@ -141,21 +141,21 @@ def test_an_empty_space_needs_one_trial() -> None:
 
 def test_confirmation_runs_hold_the_chosen_values_and_fresh_seeds() -> None:
     done, results = play(by_rate, "study.trials=4", "study.pruning={eta:2,rungs:2}")
-    study, found, composer = cells_of("study.trials=4", "study.pruning={eta:2,rungs:2}")
-    confirmed = progress(study, [found[1]], composer, results).missing("confirm")
+    study, found, composer = arms_of("study.trials=4", "study.pruning={eta:2,rungs:2}")
+    confirmed = study_progress(study, [found[1]], composer, results).missing("confirm")
     assert [job.config.seed for job in confirmed] == [0, 1, 2]
     assert done.chosen is not None
     for job in confirmed:
         assert job.config.optimizer.lr == done.chosen.values["optimizer.lr"]
         assert job.config.regularizer.dropout.p == done.chosen.values["regularizer.dropout.p"]
         assert job.config.trainer.max_epochs == found[1].epochs
-    again = progress(study, [found[1]], composer, {**results, confirmed[0].config_hash: Result({})})
+    again = study_progress(study, [found[1]], composer, {**results, confirmed[0].config_hash: Result({})})
     assert [job.config.seed for job in again.missing("confirm")] == [1, 2]
 
 
 def test_a_run_is_composed_once_however_often_progress_is_told():
-    study, found, composer = cells_of()
-    first, again = (progress(study, found, composer, {}).jobs for _ in range(2))
+    study, found, composer = arms_of()
+    first, again = (study_progress(study, found, composer, {}).jobs for _ in range(2))
     assert len(first) == 4
     assert all(job is same for job, same in zip(first, again, strict=True))
     for job in first:

@@ -13,8 +13,8 @@ from mlflow.entities import Metric, Param
 
 from reglab.config.compose import Composer
 from reglab.schema.errors import ConfigError
-from reglab.study.compare import compare
-from reglab.study.status import show
+from reglab.study.publish import compare
+from reglab.study.status import print_status
 from reglab.tracking import artifacts, liveness, parent, queries, view
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
@@ -67,7 +67,7 @@ def test_status_and_report_of_a_poisoned_store(
     parent.close(store, made, "FINISHED")
     poison(store)
     began = time.monotonic()
-    show(store, None)
+    print_status(store, None)
     out, err = capsys.readouterr()
     assert out.endswith("sweep: 0 of 1 done, 1 missing\n")
     assert err.count("names no process: not changed") == 5
@@ -141,7 +141,7 @@ def test_artifacts_elsewhere_are_neither_read_nor_written(
     with pytest.raises(ConfigError, match=rf"^run_id={made}: "):
         parent.enter(store, "sweep", [JOB])
     parent.close(store, parent.enter(store, "other", [JOB]), "FINISHED")
-    show(store, None)
+    print_status(store, None)
     assert parent.declared(store, made) == []
     assert f"run_id={made}: its artifacts are at" in capsys.readouterr().err
     wanted = [f"tracking.uri={store.uri}", "tracking.experiment=exp", "metric=test/accuracy"]
@@ -181,7 +181,7 @@ def test_incomplete_rows_are_left_out_with_a_line(
     parent.close(store, parent.enter(store, "sweep", [JOB]), "FINISHED")
     kept, torn = tracked(store, "none", 0, 0.8), tracked(store, "none", 1, 0.8)
     change(store, f"UPDATE runs SET {column} = NULL WHERE run_uuid = ?", torn)
-    show(store, None)
+    print_status(store, None)
     assert queries.finished(store, ["none0", "none1"])["none0"].run_id == kept
     view.ensure(store.client, store.experiment_id)
     assert capsys.readouterr().err.count(f"tracking.uri={store.uri}: damaged runs are left out") == 1

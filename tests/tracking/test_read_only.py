@@ -13,8 +13,8 @@ import pytest
 from reglab.config.compose import Composer
 from reglab.inference.answer import answer
 from reglab.schema.errors import ConfigError
-from reglab.study.compare import compare
-from reglab.study.status import show
+from reglab.study.publish import compare
+from reglab.study.status import print_status
 from reglab.tracking import browse, parent, queries
 from reglab.tracking.store import Store, open_existing, open_store
 from reglab.training import origin
@@ -45,7 +45,7 @@ def test_status_of_a_store_without_write_permission(
         tmp_path.chmod(0o555)
     before = listing(tmp_path)
     store = open_existing(filled.uri, "exp")
-    show(store, None)
+    print_status(store, None)
     out, err = capsys.readouterr()
     assert out.endswith("sweep: 0 of 1 done, 1 running\n")
     assert "is read-only: runs whose process has ended are not marked KILLED" in err

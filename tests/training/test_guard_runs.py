@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reglab.execution.preflight import rehearse
 from reglab.schema.errors import ConfigError
+from reglab.study.arm_checks import check_arms
 from reglab.tracking import queries
 from reglab.tracking.store import open_store
 from reglab.training.build import build_data, build_model, build_task, check_effects, remarked
@@ -19,7 +19,7 @@ from reglab.training.run import run
 from reglab.training.trial import check_fit
 from tests.conftest import Compose
 from tests.execution.sweeps import children, sweep
-from tests.study.studies import cells_of
+from tests.study.studies import arms_of
 
 NETWORKS = "model.target=tests.training.networks."
 FUNCTIONAL = ["model=torch", NETWORKS + "Functional", "data=wine"]
@@ -59,7 +59,7 @@ def test_a_study_is_refused_with_the_strategy_to_leave_out() -> None:
     task = "study.tasks=[{model:torch,model.target:tests.training.networks.Functional,data:wine,data.label_noise:0}]"
     more = ["study.common.data.train_size=null", "~study.common.model.hidden_sizes", "study.strategies=[none,dropout]"]
     with pytest.raises(ConfigError, match=r"^regularizer=dropout: no effect .*; or take dropout out of study\.strat"):
-        rehearse(*cells_of(task, *more))
+        check_arms(*arms_of(task, *more))
 
 
 def test_a_network_that_is_random_in_evaluation_is_refused(compose_cfg: Compose) -> None:

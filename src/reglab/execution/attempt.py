@@ -1,7 +1,8 @@
-"""One run of a sweep, wherever it is placed: its outcome, and the line that tells of it."""
+"""One run of a sweep, in whatever process: trained, with its outcome and the line that is printed about it."""
 
 import os
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,11 @@ from reglab.streams import write_line
 from reglab.tracking.place import place_error
 from reglab.wording import shorten
 
+_MAX_LINE = 1000
+# One of these is printed with a run, the first that it has.
+_SHOWN_METRICS = ("test/accuracy", "test/rmse", "best/val/accuracy", "best/val/rmse", "test/loss")
+_MEMORY_REMEDY = "use a smaller data.batch_size or model, or fewer workers"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -23,14 +29,14 @@ class Outcome:
 
     Attributes:
         config_hash: the job's identity.
-        label: what tells it from its siblings.
-        run_id: of its tracked run, here or in another process; None where it failed before one was opened.
-        error: the first line of what went wrong; None where the run is FINISHED.
-        metrics: figures by tracked name; of a run in another process only the one it is judged by and its time.
+        label: of the job.
+        run_id: of its tracked run, here or in another process; None if it failed before one was opened.
+        error: first line of the error; None if the run is FINISHED.
+        metrics: by tracked name; of a run in a worker process only those that the sweep needs.
         seconds: wall time.
-        reused: another process has finished it since the sweep began.
-        in_progress: another process is training it: what will come of it is not known yet.
-        out_of_memory: it failed for lack of memory, which other runs beside it may have taken.
+        reused: another process has finished the run since the sweep began.
+        in_progress: another process is training the run.
+        out_of_memory: it failed for lack of memory, of which runs in other workers may have taken a part.
     """
 
     config_hash: str
@@ -45,8 +51,11 @@ class Outcome:
 
 
 class FirstFailure(BaseException):
-    """With fail_fast=true: a run failed, and the others are not wanted any more. Not an Exception, so that every
-    launcher lets it through."""
+    """A run failed in a sweep with fail_fast=true. Not an Exception: launchers catch those.
+
+    Args:
+        outcome: of the run.
+    """
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome)
@@ -54,15 +63,31 @@ class FirstFailure(BaseException):
 
 
 class NoStore(BaseException):
-    """The tracking store is gone, so that no further run could be kept either. Passes launchers like `FirstFailure`."""
+    """The tracking store does not answer: no further run can be tracked. Not an Exception: launchers catch those.
+
+    Args:
+        cause: message of the store's error.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
 
 
 def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str) -> Outcome:
-    """Trains one config; an error becomes part of the outcome, a signal passes through.
+    """Train one config, and return an error as part of the outcome.
+
+    Args:
+        cfg: of the run.
+        overrides: that compose it.
+        identity: its `config_hash` when the sweep was planned.
+        label: of the job.
 
     Raises:
-        NoStore: it failed, and the store does not answer.
+        NoStore: the run failed, and the store does not answer.
+        Stopped: by a signal.
     """
+    # Imported here because it loads torch and MLflow.
     from reglab.training.run import run
 
     began = time.perf_counter()
@@ -73,45 +98,43 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
     except InProgress as other:
         return Outcome(identity, label, other.by, in_progress=True)
     except Exception as error:
+        seconds = time.perf_counter() - began
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            import traceback
-
             traceback.print_exc()
         if isinstance(error, StoreLost):
             raise NoStore(error.cause) from error
-        if (gone := place_error(cfg.tracking.uri)) is not None:
-            raise NoStore(str(gone)) from gone
-        run_id, memory, seconds = getattr(error, "run_id", None), is_out_of_memory(error), time.perf_counter() - began
-        line = first_line(error) if not memory else f"out of memory ({shorten(first_line(error), 200)}); {_SMALLER}"
-        return Outcome(identity, label, run_id, line, seconds=seconds, out_of_memory=memory)
+        if (store_error := place_error(cfg.tracking.uri)) is not None:
+            raise NoStore(str(store_error)) from store_error
+        line, out_of_memory = first_line(error), is_out_of_memory(error)
+        if out_of_memory:
+            line = f"out of memory ({shorten(line, 200)}); {_MEMORY_REMEDY}"
+        run_id = getattr(error, "run_id", None)
+        return Outcome(identity, label, run_id, line, seconds=seconds, out_of_memory=out_of_memory)
     return Outcome(identity, label, result.run_id, None, dict(result.metrics), result.seconds, result.reused)
 
 
-_SMALLER = "use a smaller data.batch_size or model, or fewer workers"
-
-
 def first_line(error: BaseException) -> str:
-    """Return the error in one line.
+    """Return an error in one line.
 
-    Messages that were not written for users are preceded by the exception's type, and by the line of the user's code
-    that raised it.
+    The exception's type and the line of the user's code that raised it come first, unless the message was written for
+    users.
     """
     if isinstance(error, ConfigError):
-        return (str(error).strip().splitlines() or [""])[0][:1000]
-    return described(error)[:1000]
+        return (str(error).strip().splitlines() or [""])[0][:_MAX_LINE]
+    return described(error)[:_MAX_LINE]
 
 
 @dataclass(frozen=True)
-class Place:
-    """What a Hydra launcher runs in its worker. All it needs travels with it.
+class WorkerTask:
+    """The function that a Hydra launcher calls in a worker with the config of each job; pickled with its fields.
 
     Attributes:
         jobs: number, label and overrides of every job, by identity.
-        total: number of jobs that the sweep declares.
+        total: number of jobs of the sweep.
         pid: of the process that launches.
-        metric: what the line of a run shows; None for the usual one.
-        fail_fast: the first failure ends all.
-        again: a run that is out of memory is trained again by itself.
+        metric: printed with each run; None: the default one.
+        fail_fast: raise the first failure.
+        retry_memory: runs out of memory are trained again later, and do not count as failures yet.
     """
 
     jobs: Mapping[str, tuple[int, str, tuple[str, ...]]]
@@ -119,10 +142,14 @@ class Place:
     pid: int
     metric: str | None
     fail_fast: bool
-    again: bool = False
+    retry_memory: bool = False
 
     def __call__(self, cfg: DictConfig) -> Outcome:
-        """Trains the config that the launcher composed, and tells."""
+        """Train the config, and print a line about the run.
+
+        Raises:
+            FirstFailure: the run failed, and `fail_fast` is set.
+        """
         tidy(cfg)
         identity = config_hash(cfg)
         if identity not in self.jobs:
@@ -131,36 +158,35 @@ class Place:
         try:
             outcome = attempt(cfg, overrides, identity, label)
         except Stopped as stop:
-            if os.getpid() != self.pid:  # its run is closed; a worker that was told to stop takes no further job
+            if os.getpid() != self.pid:  # the run is closed; a worker must not take another job
                 exit_at_once(stop.exit_code)
             raise
-        say(line(outcome, number, self.total, self.metric))
-        wanted = {k: v for k, v in outcome.metrics.items() if k in (self.metric, "time/train_s")}
-        outcome = replace(outcome, metrics=wanted)  # the tracker knows them all; see reglab.execution.returned
-        if outcome.error and self.fail_fast and not (outcome.out_of_memory and self.again):
+        write_line(run_line(outcome, number, self.total, self.metric))
+        needed = {k: v for k, v in outcome.metrics.items() if k in (self.metric, "time/train_s")}
+        outcome = replace(outcome, metrics=needed)  # the result must be small: see `launchers.KeepOutcomeOnly`
+        if outcome.error and self.fail_fast and not (outcome.out_of_memory and self.retry_memory):
             raise FirstFailure(outcome)
         return outcome
 
 
-def line(outcome: Outcome, place: int, total: int, metric: str | None) -> str:
-    """``[ 7/80] dropout+max_norm seed=3  test/accuracy 0.8123  1.9 s``."""
-    head = f"[{place:{len(str(total))}}/{total}] {outcome.label}"
+def run_line(outcome: Outcome, number: int, total: int, metric: str | None) -> str:
+    """Return the line about a run: ``[ 7/80] dropout+max_norm seed=3  test/accuracy 0.8123  1.9 s``.
+
+    >>> outcome = Outcome("hash", "none seed=0", metrics={"test/accuracy": 0.8123}, seconds=1.9)
+    >>> run_line(outcome, 7, 80, None)
+    '[ 7/80] none seed=0  test/accuracy 0.8123  1.9 s'
+    """
+    head = f"[{number:{len(str(total))}}/{total}] {outcome.label}"
     if outcome.in_progress:
         return f"{head}  another process is training it: waited for at the end"
-    took = "by another process" if outcome.reused else f"{outcome.seconds:.1f} s"
-    return f"{head}  {_figure(outcome, metric)}  {took}"
+    time_spent = "by another process" if outcome.reused else f"{outcome.seconds:.1f} s"
+    return f"{head}  {_result(outcome, metric)}  {time_spent}"
 
 
-def _figure(outcome: Outcome, metric: str | None) -> str:
+def _result(outcome: Outcome, metric: str | None) -> str:
     if outcome.error:
         return f"FAILED: {outcome.error}"
-    wanted = [metric] if metric else []
-    for name in [*wanted, "test/accuracy", "test/rmse", "best/val/accuracy", "best/val/rmse", "test/loss"]:
+    for name in [*([metric] if metric else []), *_SHOWN_METRICS]:
         if name in outcome.metrics:
             return f"{name} {outcome.metrics[name]:.4f}"
     return "done"
-
-
-def say(text: str) -> None:
-    """One line for the person at the terminal, in one write, so that lines of several processes do not mix."""
-    write_line(text)

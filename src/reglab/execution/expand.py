@@ -1,4 +1,4 @@
-"""From the overrides of a multirun to its jobs: which configs, in which order."""
+"""The jobs of a multirun from its overrides, and the plan that a sweep makes of them, without heavy imports."""
 
 import itertools
 import math
@@ -8,36 +8,36 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override, OverrideType, Quote, QuotedString
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.check import checked
 from reglab.config.compose import Composer
-from reglab.config.identity import config_hash, strategy
+from reglab.config.identity import config_hash, data_name, setting_hash, strategy, strategy_code
 from reglab.config.selection import is_strength
 from reglab.config.strengths import fit_strengths
 from reglab.deadlines import waiting
-from reglab.schema.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.wording import pluralize
 
-_MOST = 100_000  # runs of a sweep
+_MAX_RUNS = 100_000  # of a sweep
 
-# Sections and keys that belong to a sweep as a whole.
-_ASKED = ("metric", "direction", "baseline", "select_by", "report")
-SHARED = ("tracking", "sweep", *_ASKED, "resume", "fail_fast", "workers")
+# Sections and keys that have one value for a whole sweep.
+_REPORT_KEYS = ("metric", "direction", "baseline", "select_by", "report")
+SWEEP_KEYS = ("tracking", "sweep", *_REPORT_KEYS, "resume", "fail_fast", "workers")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run that a sweep is to hold.
+    """One run of a sweep.
 
     Attributes:
-        overrides: what composes it; strengths of regularizers that it does not use are left out.
+        overrides: that compose it, without strengths of regularizers that it does not use.
         config: composed and checked.
         config_hash: its identity.
-        label: what tells it from its siblings: ``dropout(p=0.3) seed=1``.
+        label: strategy, varying keys and seed: ``dropout(p=0.3) seed=1``.
     """
 
     overrides: tuple[str, ...]
@@ -47,23 +47,23 @@ class Job:
 
 
 def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Composer, loader: ConfigLoader) -> list[Job]:
-    """The jobs of a multirun: composed, checked, each identity once, seed by seed.
+    """Return the jobs of a multirun: composed, checked, each identity once, seed by seed.
 
     Args:
         arguments: overrides of the command line.
-        params: overrides of an experiment's file; an argument of the same key wins.
-        composer: makes the configs.
-        loader: Hydra's own, which globs need.
+        params: overrides of an experiment's file; an argument of the same key takes precedence.
+        composer: composes the configs.
+        loader: of Hydra, which expands globs.
 
     Raises:
-        ConfigError: one of the configs is wrong, or holds a strength that no job can use.
+        ConfigError: a config is invalid, a strength is used by no job, or a key of the whole sweep varies.
     """
     overrides = parse(arguments, params, loader)
     swept = {override.key_or_group for override in overrides if len(_choices(override)) > 1}
-    if shared := sorted(key for key in swept if key.split(".")[0] in SHARED):
-        raise ConfigError(not_shared(shared[0]))
+    if of_sweep := sorted(key for key in swept if key.split(".")[0] in SWEEP_KEYS):
+        raise cannot_vary(of_sweep[0])
     typed = {override.key_or_group for override in overrides if override.input_line in arguments}
-    _known_regularizers(overrides, loader)
+    _check_regularizers(overrides, loader)
     lines = fit_strengths(combinations(overrides), composer, defaults=set(params) - typed)
     jobs: dict[str, Job] = {}
     with waiting(f"composing and checking {pluralize(len(lines), 'run')} ..."):
@@ -74,37 +74,38 @@ def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Compos
     return by_seed(list(jobs.values()))
 
 
-def not_shared(key: str) -> str:
-    """One line for a key that varies and may not."""
-    return f"{key}: belongs to a sweep as a whole and cannot vary in it; give it one value, or start several sweeps"
+def cannot_vary(key: str) -> ConfigError:
+    """Return the error for a key of the whole sweep that has several values."""
+    return ConfigError(key, "applies to a whole sweep and cannot vary", "give it one value, or start several sweeps")
 
 
 def parse(arguments: Sequence[str], params: Mapping[str, Any], loader: ConfigLoader | None = None) -> list[Override]:
-    """Overrides in Hydra's grammar, each key once.
+    """Return overrides parsed by Hydra, each key once.
 
     Raises:
-        ConfigError: an override that Hydra cannot read.
+        ConfigError: an override that Hydra cannot parse.
     """
     parser = OverridesParser.create(config_loader=loader)
     try:
-        overrides = parser.parse_overrides([f"{key}={_text(value)}" for key, value in params.items()] + list(arguments))
+        of_params = [f"{key}={_hydra_text(value)}" for key, value in params.items()]
+        overrides = parser.parse_overrides([*of_params, *arguments])
     except HydraException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     return list({(override.key_or_group, override.package): override for override in overrides}.values())
 
 
 def combinations(overrides: Iterable[Override]) -> list[list[str]]:
-    """Every combination of the swept values, as Hydra's own sweeper makes them: the last override varies fastest.
+    """Return every combination of the swept values; the last override varies fastest, as in Hydra's basic sweeper.
 
     Raises:
-        ConfigError: an interval, a range or glob that holds nothing, or more than `_MOST` combinations.
+        ConfigError: an interval, an empty range or glob, or too many combinations.
     """
     choices = [_choices(override) for override in overrides]
-    if (number := math.prod(map(len, choices))) > _MOST:
+    if (number := math.prod(map(len, choices))) > _MAX_RUNS:
         largest = max(choices, key=len)[0].partition("=")[0]
         raise ConfigError(
             largest,
-            f"with its values the sweep has {number:,} runs or more, and at most {_MOST:,} are possible",
+            f"with these values the sweep has {number:,} runs or more; at most {_MAX_RUNS:,} are possible",
             "start several sweeps",
         )
     return [list(combination) for combination in itertools.product(*choices)]
@@ -114,27 +115,29 @@ def _choices(override: Override) -> list[str]:
     line = override.input_line or ""
     if not override.is_sweep_override():
         return [line]
-    if not override.is_discrete_sweep():
-        raise ConfigError(line, "an interval has no end of values", "give a choice (a,b) or range(start,stop,step)")
     key = override.get_key_element()
-    lines = [f"{key}={value}" for value in itertools.islice(override.sweep_string_iterator(), _MOST + 1)]
+    where = Setting(key, line.partition("=")[2])
+    if not override.is_discrete_sweep():
+        raise ConfigError(where, "an interval cannot be enumerated", "give a choice (a,b) or range(start,stop,step)")
+    lines = [f"{key}={value}" for value in itertools.islice(override.sweep_string_iterator(), _MAX_RUNS + 1)]
     if not lines:
-        raise ConfigError(line, "holds no value")
+        raise ConfigError(where, "has no value", "give one or more")
     return lines
 
 
-def _known_regularizers(overrides: Iterable[Override], loader: ConfigLoader) -> None:
-    """A strength of a regularizer that does not exist: a typing error, whatever the strategies are."""
+def _check_regularizers(overrides: Iterable[Override], loader: ConfigLoader) -> None:
+    """Raise ConfigError for a strength of an unknown regularizer, whatever the strategies are."""
     known = [name for name in loader.get_group_options("regularizer") if name != "none"]
     for override in overrides:
         if is_strength(override.input_line or "") and override.type == OverrideType.CHANGE:
             name = override.key_or_group.split(".")[1]
             if name not in known:
-                raise ConfigError(str(override.input_line), f"no regularizer {name}{did_you_mean(name, known)}")
+                where = Setting(override.key_or_group, str(override.input_line).partition("=")[2])
+                raise ConfigError(where, f"no regularizer {name}{did_you_mean(name, known)}")
 
 
 def label(config: DictConfig, overrides: Iterable[str], swept: Iterable[str]) -> str:
-    """Label of a job among its siblings: strategy with the strengths that vary, other keys that vary, seed."""
+    """Return the label of a job: its strategy with the strengths that vary, other keys that vary, and its seed."""
     strengths, others = [], []
     for key, value in (override.lstrip("+").split("=", 1) for override in overrides if "=" in override):
         if key not in swept or key in ("regularizer", "seed"):
@@ -148,13 +151,105 @@ def label(config: DictConfig, overrides: Iterable[str], swept: Iterable[str]) ->
 
 
 def by_seed(jobs: Sequence[Job]) -> list[Job]:
-    """Seed by seed, so that early results already compare all strategies."""
-    order = {seed: place for place, seed in enumerate(dict.fromkeys(job.config.seed for job in jobs))}
+    """Return the jobs sorted by seed, in order of first appearance, so that early results compare all strategies."""
+    order = {seed: number for number, seed in enumerate(dict.fromkeys(job.config.seed for job in jobs))}
     return sorted(jobs, key=lambda job: order[job.config.seed])
 
 
-def _text(value: Any) -> str:
-    """A YAML value as Hydra's grammar writes it."""
+def _hydra_text(value: Any) -> str:
+    """Return a YAML value in Hydra's grammar."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a sweep, or of a study's round.
+
+    Attributes:
+        name: of the sweep or study.
+        jobs: in the order in which they run.
+        cfg: config of a job, read for settings that all jobs share.
+    """
+
+    name: str
+    jobs: Sequence[Job]
+    cfg: DictConfig
+
+    @property
+    def hashes(self) -> list[str]:
+        """The declared identities."""
+        return [job.config_hash for job in self.jobs]
+
+    def declared(self) -> list[dict[str, Any]]:
+        """Return the jobs as the parent run stores them."""
+        return [
+            {
+                "config_hash": job.config_hash,
+                "setting": setting_hash(job.config),
+                "strategy": strategy(job.config),
+                "strategy_code": strategy_code(job.config),
+                "data": data_name(job.config),
+                "seed": str(job.config.seed),
+                "label": job.label,
+            }
+            for job in self.jobs
+        ]
+
+    def child_settings(self, parent: str) -> dict[str, Any]:
+        """Return settings that a sweep gives each of its runs."""
+        return {
+            "tracking.parent": parent,
+            "tracking.phase": "sweep",
+            "tracking.sweep": self.name,
+            **self.common_settings(),
+        }
+
+    def common_settings(self) -> dict[str, Any]:
+        """Return settings that each run of any sweep or study gets.
+
+        Reuse is on although finished runs are left out: another process may have started the same run since.
+        """
+        return {"trainer.progress": False, "resume": self.cfg.resume is not False}
+
+
+def make_plan(jobs: Sequence[Job]) -> Plan:
+    """Return the plan of a sweep, named after its data sets and models if the config has no name.
+
+    Raises:
+        ConfigError: a setting of the whole sweep varies (experiment files can set it for some jobs).
+    """
+    first = jobs[0].config
+    for key in SWEEP_KEYS:
+        if len({str(OmegaConf.select(job.config, key)) for job in jobs}) > 1:
+            raise cannot_vary(key)
+    data = _joined(data_name(job.config) for job in jobs)
+    model = _joined(str(job.config.model.name) for job in jobs)
+    return Plan(first.sweep.name or f"{data}-{model}", jobs, first)
+
+
+def _joined(names: Iterable[str]) -> str:
+    """Return ``digits+mnist1d``; of more than three names the first three and the number of others."""
+    distinct = list(dict.fromkeys(names))
+    others = [f"{len(distinct) - 3}more"] if len(distinct) > 3 else []
+    return "+".join([*distinct[:3], *others])
+
+
+def with_settings(cfg: DictConfig, settings: Mapping[str, Any]) -> DictConfig:
+    """Return a copy of a config with a child's settings."""
+    child = cfg.copy()
+    for key, value in settings.items():
+        OmegaConf.update(child, key, value, force_add=True)
+    return child
+
+
+def settings_as_overrides(settings: Mapping[str, Any]) -> list[str]:
+    """Return a child's settings as overrides, for a config that is composed in another process."""
+    return [f"++{key}={_quoted(value)}" for key, value in settings.items()]
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return QuotedString(str(value), Quote.single).with_quotes()

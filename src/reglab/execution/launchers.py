@@ -1,21 +1,23 @@
-"""Where the runs of a sweep are placed: in this process, or by a Hydra launcher."""
+"""Where the runs of a sweep are trained: in this process, or in worker processes of a Hydra launcher."""
 
 import copy
+import io
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from typing import Any
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from reglab.compat.hydra import with_last_callback
 from reglab.execution import workers
-from reglab.execution.attempt import Outcome, Place
-from reglab.execution.returned import returning_little
+from reglab.execution.attempt import Outcome, WorkerTask
 from reglab.schema.errors import ConfigError, Setting
 
 
@@ -23,118 +25,126 @@ class Launch:
     """Hydra's launcher of a multirun.
 
     Args:
-        context: as Hydra hands it to a sweeper.
-        config: the multirun's, with its `hydra` section.
-        config_name: what the runs compose; default: the multirun's own.
-        workers: processes that train at once on this machine; None: what the launcher says.
+        context: of Hydra, as a sweeper gets it.
+        config: of the multirun, with its `hydra` section.
+        config_name: of the runs; default: that of the multirun.
+        workers: number of processes on this machine; None: as the launcher is configured.
 
     Raises:
-        ConfigError: no workers, or a launcher that does not run here.
+        ConfigError: no workers, or `workers` for a launcher that does not run on this machine.
     """
 
     def __init__(
         self, context: HydraContext, config: DictConfig, *, config_name: str | None = None, workers: int | None = None
     ) -> None:
         self.loader = context.config_loader
-        self._context = returning_little(context)
+        self._context = with_last_callback(context, KeepOutcomeOnly())
         self._config = copy.deepcopy(config)
         if config_name is not None:
             OmegaConf.update(self._config, "hydra.job.config_name", config_name)
         self.config_name = str(self._config.hydra.job.config_name)
-        self._least = 1
+        self._min_workers = 1
         if workers is not None:
-            self._local(workers)
-        if self._named("JoblibLauncher") and self._config.hydra.launcher.n_jobs == 0:
-            raise ConfigError(
-                Setting("hydra.launcher.n_jobs", 0), "must be a number of workers, or -1 (as many as there are cores)"
-            )
+            if not self._is("BasicLauncher") and not self._is("JoblibLauncher"):
+                name = OmegaConf.select(self._config, "hydra.runtime.choices.hydra/launcher") or "this launcher"
+                problem = f"is for this machine, and {name} places runs itself"
+                raise ConfigError(Setting("workers", workers), problem, "remove it")
+            self._use_joblib(workers)
+        if self._is("JoblibLauncher") and self._config.hydra.launcher.n_jobs == 0:
+            problem = "must be a number of workers, or -1 (as many as there are cores)"
+            raise ConfigError(Setting("hydra.launcher.n_jobs", 0), problem)
 
-    def _local(self, workers: int) -> None:
-        if not self._named("BasicLauncher") and not self._named("JoblibLauncher"):
-            name = OmegaConf.select(self._config, "hydra.runtime.choices.hydra/launcher") or "this launcher"
-            raise ConfigError(
-                Setting("workers", workers), f"is for this machine, and {name} places runs itself", "leave it out"
-            )
-        self._joblib(workers)
+    def require_worker_processes(self) -> None:
+        """Train no further run in this process, so that a run that ends its process does not end the sweep."""
+        self._min_workers = 2  # joblib runs the jobs of a single worker in the process that calls it
 
-    def _joblib(self, workers: int) -> None:
-        from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
-
-        self._config.hydra.launcher = OmegaConf.structured(JobLibLauncherConf(n_jobs=workers))
-
-    def keep_apart(self) -> None:
-        """From now on train no run in this process: a run that ends its process must not end the sweep with it."""
-        self._least = 2  # with one worker joblib runs its jobs in the process that calls it
-
-    def apart(self) -> "Launch":
-        """Return a launch of the same configs in worker processes; see `keep_apart`."""
+    def in_worker_processes(self) -> "Launch":
+        """Return a launch of the same configs that trains no run in this process."""
         other = copy.copy(self)
         other._config = copy.deepcopy(self._config)
-        if self._named("BasicLauncher"):
-            other._joblib(1)
-        other.keep_apart()
+        if self._is("BasicLauncher"):
+            other._use_joblib(1)
+        other.require_worker_processes()
         return other
 
     @property
     def workers(self) -> int:
-        """Processes at once, as far as it is known here."""
-        if self._named("JoblibLauncher"):
-            return self._joblib_workers(sys.maxsize)
-        return 1
+        """Number of processes; 1 if only the launcher knows it."""
+        return self._joblib_workers(sys.maxsize) if self._is("JoblibLauncher") else 1
 
-    def in_process(self, jobs: int) -> bool:
-        """Return whether runs are trained in this process: with the basic launcher, or with a single worker."""
-        if self._named("BasicLauncher"):
+    def is_in_process(self, jobs: int) -> bool:
+        """Return whether so many runs are trained in this process: by the basic launcher, or a single worker."""
+        if self._is("BasicLauncher"):
             return True
-        return self._named("JoblibLauncher") and self._joblib_workers(jobs) == 1
+        return self._is("JoblibLauncher") and self._joblib_workers(jobs) == 1
 
-    def __call__(self, place: Place, overrides: Sequence[Sequence[str]]) -> list[Outcome | Exception]:
-        """Run `place` on the config of each job, composed where it runs.
+    def __call__(self, task: WorkerTask, overrides: Sequence[Sequence[str]]) -> list[Outcome | Exception]:
+        """Run a task on the config of each job, composed where it runs.
 
         Returns:
-            in the order of the jobs; an exception where not even an outcome came back.
+            in the order of the jobs: the outcome, or the exception of a job without one.
         """
-        return [_result(job) for job in self.returned(place, overrides)]
+        return [_result(job) for job in self.launch(task, overrides)]
 
-    def returned(self, place: Place, overrides: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
-        """The same, as Hydra's launcher has it."""
-        launcher = Plugins.instance().instantiate_launcher(self._context, place, self._config)
-        deaf: AbstractContextManager[None] = nullcontext()
-        if self._named("JoblibLauncher"):
+    def launch(self, task: WorkerTask, overrides: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
+        """Do the same, and return Hydra's job returns."""
+        launcher = Plugins.instance().instantiate_launcher(self._context, task, self._config)
+        blocked: AbstractContextManager[None] = nullcontext()
+        if self._is("JoblibLauncher"):
             self._prepare(launcher, len(overrides))
-            deaf = workers.block_sigint_in_children()
-        with deaf:
+            blocked = workers.block_sigint_in_children()
+        with blocked:
             return launcher.launch([list(job) for job in overrides], initial_job_idx=0)
 
     def _prepare(self, launcher: Launcher, jobs: int) -> None:
-        """No more workers than there are jobs, or physical cores for their threads; none outlives this process."""
-        from multiprocessing import resource_tracker as pythons
+        """Set the number of workers, and make them end with this process."""
+        # Imported here because a sweep in this process does without joblib.
+        from reglab.compat.joblib import set_parallel_arguments, start_resource_trackers
 
-        from joblib.externals.loky.backend import resource_tracker as lokys
+        start_resource_trackers()  # which unblocks SIGINT, so before `block_sigint_in_children`
+        set_parallel_arguments(
+            launcher,
+            n_jobs=self._joblib_workers(jobs),
+            batch_size=1,  # results of quick runs would come back several at once: see `KeepOutcomeOnly`
+            initializer=workers.end_with_parent,
+            initargs=(os.getpid(),),
+        )
 
-        for tracker in (pythons, lokys):
-            tracker.ensure_running()  # starting one unblocks SIGINT, so start it before `block_sigint_in_children`
-        settings: dict[str, Any] = launcher.joblib  # type: ignore[attr-defined]  # what it hands to joblib.Parallel
-        settings["n_jobs"] = self._joblib_workers(jobs)
-        settings["batch_size"] = 1  # else quick runs come back several at once: see reglab.execution.returned
-        settings["initializer"] = workers.follow
-        settings["initargs"] = (os.getpid(),)
+    def _use_joblib(self, workers: int) -> None:
+        from reglab.compat.joblib import launcher_config
+
+        self._config.hydra.launcher = launcher_config(workers)
 
     def _joblib_workers(self, jobs: int) -> int:
+        """Return the number of workers: not more than jobs or, if all cores are to be used, than cores allow."""
         from joblib import cpu_count, effective_n_jobs
 
         wanted = self._config.hydra.launcher.n_jobs
         threads = OmegaConf.select(self._config, "trainer.threads") or 1
         workers = cpu_count(only_physical_cores=True) // threads if wanted == -1 else effective_n_jobs(wanted)
-        return max(self._least, min(workers, jobs))
+        return max(self._min_workers, min(workers, jobs))
 
-    def _named(self, name: str) -> bool:
-        return str(self._config.hydra.launcher._target_).endswith(f".{name}")
+    def _is(self, launcher: str) -> bool:
+        return str(self._config.hydra.launcher._target_).endswith(f".{launcher}")
+
+
+class KeepOutcomeOnly(Callback):
+    """Keep only the status and the return value of each of Hydra's job results, not its configs.
+
+    A result goes through a pipe to the process that launched. Up to `select.PIPE_BUF` bytes (4,096 on Linux) are
+    written at once. If a worker is killed while it writes more, joblib's pool waits for the rest for ever.
+    """
+
+    def on_job_end(self, config: Any, job_return: JobReturn, **kwargs: Any) -> None:
+        """Remove the configs; called in the worker."""
+        job_return.cfg = job_return.hydra_cfg = job_return.overrides = None
 
 
 def _result(job: JobReturn) -> Outcome | Exception:
-    if job.status == JobStatus.COMPLETED:
-        assert isinstance(job.return_value, Outcome)
-        return job.return_value
-    assert isinstance(job._return_value, Exception)
-    return job._return_value
+    try:
+        with redirect_stderr(io.StringIO()):  # Hydra writes a line that does not name the run
+            outcome = job.return_value
+    except Exception as error:
+        return error
+    assert isinstance(outcome, Outcome)
+    return outcome

@@ -1,12 +1,11 @@
-"""What of a sweep is finished already, and what is still to be run."""
+"""Runs of a sweep or study that are FINISHED already, and those that other code or libraries have trained."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reglab.config.identity import code, recipe_hash
-from reglab.execution.attempt import say
-from reglab.execution.expand import Job
-from reglab.execution.plan import Plan
+from reglab.execution.expand import Job, Plan
+from reglab.streams import write_line
 
 if TYPE_CHECKING:
     from reglab.tracking.queries import Record
@@ -19,44 +18,44 @@ def pending(plan: Plan, store: "Store") -> list[Job]:
 
     if plan.cfg.resume is False:
         return list(plan.jobs)
-    before = finished(store, plan.hashes)
-    if before:
-        say(
-            f"{len(before)} of {len(plan.jobs)} runs were finished before ({_code(before.values())}): reused "
-            "(resume=false trains all anew)"
+    done = finished(store, plan.hashes)
+    if done:
+        write_line(
+            f"{len(done)} of {len(plan.jobs)} runs were finished before ({_commits(done.values())}): reused "
+            "(resume=false trains all again)"
         )
-    left = [job for job in plan.jobs if job.config_hash not in before]
-    say_not_reused(left, len(plan.jobs), store)
+    left = [job for job in plan.jobs if job.config_hash not in done]
+    print_other_code(left, len(plan.jobs), store)
     return left
 
 
-def say_not_reused(jobs: Sequence[Job], total: int, store: "Store") -> None:
+def print_other_code(jobs: Sequence[Job], total: int, store: "Store") -> None:
     """Print how many jobs were finished with other code or libraries, and the parts that differ.
 
     Args:
-        jobs: those still to be trained.
+        jobs: to be trained.
         total: number of all jobs, with the finished ones.
-        store: searched for such runs.
+        store: where the other runs are tracked.
     """
     from reglab.tracking.queries import finished_of_recipes
 
     by_recipe = {recipe_hash(job.config): job for job in jobs}
     records = finished_of_recipes(store, list(by_recipe)) if by_recipe else []
     newest = {r.tags["recipe_hash"]: r for r in records if "recipe_hash" in r.tags}
-    changed = {part for recipe, record in newest.items() for part in _changed(store, record, by_recipe[recipe])}
+    changed = {part for recipe, record in newest.items() for part in _changed_parts(store, record, by_recipe[recipe])}
     if newest:
-        say(
+        write_line(
             f"{len(newest)} of {total} runs are trained again: the tracked ones had other code or "
             f"libraries ({', '.join(sorted(changed))})"
         )
-    if first := {r.tags["config_hash"] for r in records if "recipe_hash" not in r.tags} - set(newest):
-        say(
-            f"{len(first)} of {total} runs are trained again: the tracked ones have an earlier identity rule, "
+    if without_code := {r.tags["config_hash"] for r in records if "recipe_hash" not in r.tags} - set(newest):
+        write_line(
+            f"{len(without_code)} of {total} runs are trained again: the tracked ones have an earlier identity rule, "
             "without their code"
         )
 
 
-def _changed(store: "Store", record: "Record", job: Job) -> Iterator[str]:
+def _changed_parts(store: "Store", record: "Record", job: Job) -> Iterator[str]:
     """Yield the parts of a run's code and the libraries that differ here: ``regularizer.l2``, ``torch 2.9``."""
     from reglab.tracking import queries
 
@@ -69,14 +68,14 @@ def _changed(store: "Store", record: "Record", job: Job) -> Iterator[str]:
             yield f"{name} {before or 'unknown'}"
 
 
-def _code(records: Iterable["Record"]) -> str:
-    """The commits of reused runs, and that of the code here where it is another."""
+def _commits(records: Iterable["Record"]) -> str:
+    """Return the commits of reused runs, and that of the code here if it differs."""
     from reglab.tracking.environment import git_commit, git_dirty
 
     def name(commit: str | None, dirty: bool) -> str:
         return (commit or "unknown")[:7] + (" with changes" if dirty else "")
 
     commits = list(dict.fromkeys(name(r.tags.get("git_commit"), r.tags.get("git_dirty") == "true") for r in records))
-    told = f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}"
+    text = f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}"
     here = name(git_commit(), bool(git_dirty()))
-    return told if commits == [here] else f"{told}; the code here is {here}"
+    return text if commits == [here] else f"{text}; the code here is {here}"

@@ -1,52 +1,123 @@
-"""The runs of a sweep that are still to be done: one after the other here, or by a Hydra launcher elsewhere."""
+"""Train the jobs of a sweep to the end: in this process or in workers, again after a death, or by waiting for others.
+
+A run that another process is training is waited for, since the report covers it.
+"""
 
 import os
 import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reglab.execution.attempt import Outcome, Place, attempt, first_line, line, say
-from reglab.execution.expand import Job
+from reglab.execution import workers
+from reglab.execution.attempt import FirstFailure, NoStore, Outcome, WorkerTask, attempt, first_line, run_line
+from reglab.execution.expand import Job, Plan, settings_as_overrides, with_settings
 from reglab.execution.launchers import Launch
-from reglab.execution.plan import Plan, as_child, as_overrides
-from reglab.schema.errors import WorkersDied
+from reglab.schema.errors import StoreLost, WorkersDied
 from reglab.stopping import raise_if_stopped
-from reglab.wording import shorten
+from reglab.streams import write_line
+from reglab.wording import pluralize, shorten
 
 if TYPE_CHECKING:
     from reglab.tracking.queries import Record
     from reglab.tracking.store import Store
 
-_DEATHS = 2  # a job whose worker died that often is given up
-_IDLE_DEATHS = 3  # times in a row that workers may die before any of them has opened a run
+_MAX_DEATHS = 2  # of workers with a job, after which the job fails
+_MAX_IDLE_DEATHS = 3  # of workers in a row before any of them has opened a run
+_POLL_S = 1.0
+_REPEAT_S = 60.0  # between two lines about the same wait
+_MAX_LINES = 5
 
 
-def train_here(plan: Plan, pending: Sequence[Job], parent_id: str, first: int) -> list[Outcome]:
-    """Run the jobs in this process; stop at a failure if the plan says so.
+def train_all(plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", parent_id: str) -> list[Outcome]:
+    """Return the outcomes of all jobs, or with fail_fast=true of those up to the first failure.
+
+    Jobs that other processes are training come last: they are waited for, and trained here if these processes end.
 
     Args:
         plan: of the sweep, or of a study's round.
-        pending: its jobs that are not done.
+        jobs: of the plan, that are not done.
+        launch: trains them.
+        store: where they are tracked.
+        parent_id: the parent run.
+
+    Raises:
+        StoreLost: the tracking store does not answer any more.
+        WorkersDied: workers end before they open a run.
+    """
+    outcomes: dict[str, Outcome] = {}
+    before = len(plan.jobs) - len(jobs)
+    while left := [job for job in jobs if job.config_hash not in outcomes]:
+        results = _train(plan, left, launch, store, parent_id, before + len(outcomes) + 1)
+        outcomes |= {outcome.config_hash: outcome for outcome in results if not outcome.in_progress}
+        failed = plan.cfg.fail_fast and any(outcome.error for outcome in results)
+        if failed or len(results) < len(left):
+            break
+        outcomes |= wait_for_others(plan, [outcome for outcome in results if outcome.in_progress], store)
+    return list(outcomes.values())
+
+
+def _train(
+    plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", parent_id: str, first: int
+) -> list[Outcome]:
+    try:
+        if launch.is_in_process(len(jobs)):
+            return _train_most_in_process(plan, jobs, launch, store, parent_id, first)
+        return train_in_workers(plan, jobs, launch, store, parent_id, first)
+    except NoStore as lost:
+        workers.end_descendants()
+        raise StoreLost(lost.cause) from lost
+    except FirstFailure as failure:
+        from reglab.tracking.queries import mark_dead_runs_killed
+
+        workers.end_descendants()
+        mark_dead_runs_killed(store)
+        return [failure.outcome]
+
+
+def _train_most_in_process(
+    plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", parent_id: str, first: int
+) -> list[Outcome]:
+    """Train in this process, except for runs that ended their process before and could end this one."""
+    from reglab.tracking.queries import died
+
+    risky = died(store, [job.config_hash for job in jobs])
+    safe = [job for job in jobs if job.config_hash not in risky]
+    outcomes = train_in_process(plan, safe, parent_id, first)
+    if not risky or (plan.cfg.fail_fast and any(outcome.error for outcome in outcomes)):
+        return outcomes
+    write_line(f"{pluralize(len(risky), 'run')} ended with the process before: trained in a separate process")
+    rest = [job for job in jobs if job.config_hash in risky]
+    apart = launch.in_worker_processes()
+    return outcomes + train_in_workers(plan, rest, apart, store, parent_id, first + len(safe), one_by_one=True)
+
+
+def train_in_process(plan: Plan, jobs: Sequence[Job], parent_id: str, first: int) -> list[Outcome]:
+    """Train jobs in this process, one after the other; with fail_fast=true stop at a failure.
+
+    Args:
+        plan: of the sweep, or of a study's round.
+        jobs: of the plan.
         parent_id: the parent run.
         first: number of the first job in the lines that are printed.
     """
     settings = plan.child_settings(parent_id)
     outcomes = []
-    for number, job in enumerate(pending, start=first):
+    for number, job in enumerate(jobs, start=first):
         raise_if_stopped()
-        outcome = attempt(as_child(job.config, settings), job.overrides, job.config_hash, job.label)
-        say(line(outcome, number, len(plan.jobs), plan.cfg.metric))
+        outcome = attempt(with_settings(job.config, settings), job.overrides, job.config_hash, job.label)
+        write_line(run_line(outcome, number, len(plan.jobs), plan.cfg.metric))
         outcomes.append(outcome)
         if outcome.error and plan.cfg.fail_fast:
             break
     return outcomes
 
 
-def train_elsewhere(
+def train_in_workers(
     plan: Plan,
-    pending: Sequence[Job],
+    jobs: Sequence[Job],
     launch: Launch,
     store: "Store",
     parent_id: str,
@@ -54,55 +125,56 @@ def train_elsewhere(
     *,
     one_by_one: bool = False,
 ) -> list[Outcome]:
-    """Run the jobs by the launcher. If a worker dies and ends the launcher's pool, run the rest in another pool.
+    """Train jobs by a launcher; if a worker dies and ends the launcher's pool, train the rest in another pool.
 
-    It is not known which of the unfinished runs ended its worker. Each is trained again, one at a time and after the
-    others, and fails at its second death. Runs that were out of memory are trained once more, too.
+    It is not known which of the unfinished runs has ended its worker. Each is trained again, one at a time and after
+    the others, and fails at the second death. Runs that were out of memory are also trained once more.
 
     Args:
         plan: of the sweep, or of a study's round.
-        pending: its jobs that are not done.
-        launch: runs them.
-        store: tracks them.
+        jobs: of the plan.
+        launch: trains them.
+        store: where they are tracked.
         parent_id: the parent run.
         first: number of the first job in the lines that are printed.
-        one_by_one: never two of them at once.
+        one_by_one: never train two of them at once.
 
     Raises:
         FirstFailure: with fail_fast=true, at the first run that failed.
-        WorkersDied: workers die before they open a run.
+        WorkersDied: workers end before they open a run.
     """
-    numbers = {j.config_hash: (number, j.label, j.overrides) for number, j in enumerate(pending, first)}
-    settings = as_overrides(plan.child_settings(parent_id))
+    numbered = {job.config_hash: (number, job.label, job.overrides) for number, job in enumerate(jobs, first)}
+    settings = settings_as_overrides(plan.child_settings(parent_id))
     outcomes: dict[str, Outcome] = {}
     deaths: Counter[str] = Counter()
-    alone = {job.config_hash for job in pending} if one_by_one else set()
-    idle = 0
-    while left := [job for job in pending if job.config_hash not in outcomes]:
-        some = [job for job in left if job.config_hash not in alone] or left[:1]
-        again = not alone.issuperset(job.config_hash for job in some)
-        place = Place(numbers, len(plan.jobs), os.getpid(), plan.cfg.metric, bool(plan.cfg.fail_fast), again)
+    alone = {job.config_hash for job in jobs} if one_by_one else set()
+    idle_deaths = 0
+    while left := [job for job in jobs if job.config_hash not in outcomes]:
+        batch = [job for job in left if job.config_hash not in alone] or left[:1]
+        retry_memory = not alone.issuperset(job.config_hash for job in batch)
+        fail_fast = bool(plan.cfg.fail_fast)
+        task = WorkerTask(numbered, len(plan.jobs), os.getpid(), plan.cfg.metric, fail_fast, retry_memory)
         began = time.time()
         try:
-            results = launch(place, [[*job.overrides, *settings] for job in some])
+            results = launch(task, [[*job.overrides, *settings] for job in batch])
         except Exception as error:
-            known = _left_behind(some, store, parent_id, began)
-            if not known and not isinstance(error, BrokenExecutor):
-                raise  # of the launcher itself: it would only happen again
-            idle = 0 if known else idle + 1
-            if idle == _IDLE_DEATHS:
+            tracked = _tracked_since(began, batch, store, parent_id)
+            if not tracked and not isinstance(error, BrokenExecutor):
+                raise  # an error of the launcher itself would repeat
+            idle_deaths = 0 if tracked else idle_deaths + 1
+            if idle_deaths == _MAX_IDLE_DEATHS:
                 raise WorkersDied(f"({shorten(first_line(error), 200)})") from error
-            launch.keep_apart()
-            outcomes |= _after_a_death(some, known, deaths, alone)
-            say(f"a worker process died ({shorten(first_line(error), 100)}): going on with the runs that are left")
+            launch.require_worker_processes()
+            outcomes |= _outcomes_after_death(batch, tracked, deaths, alone)
+            write_line(f"a worker process died ({shorten(first_line(error), 100)}): going on with the remaining runs")
         else:
-            idle = 0
-            ended = {job.config_hash: _outcome(job, result) for job, result in zip(some, results, strict=True)}
-            short = {identity for identity, outcome in ended.items() if outcome.out_of_memory and again}
-            if short:
-                alone |= short
-                say(f"out of memory in {len(short)} of the runs: trained again, one at a time")
-            outcomes |= {identity: outcome for identity, outcome in ended.items() if identity not in short}
+            idle_deaths = 0
+            ended = {job.config_hash: _outcome(job, result) for job, result in zip(batch, results, strict=True)}
+            retried = {identity for identity, outcome in ended.items() if outcome.out_of_memory and retry_memory}
+            if retried:
+                alone |= retried
+                write_line(f"out of memory in {len(retried)} of the runs: trained again, one at a time")
+            outcomes |= {identity: outcome for identity, outcome in ended.items() if identity not in retried}
     return list(outcomes.values())
 
 
@@ -112,8 +184,8 @@ def _outcome(job: Job, result: Outcome | Exception) -> Outcome:
     return Outcome(job.config_hash, job.label, error=first_line(result))
 
 
-def _left_behind(jobs: Sequence[Job], store: "Store", parent_id: str, began: float) -> "dict[str, Record]":
-    """The newest run of each job that was opened since `began`; those whose process is gone are KILLED by now."""
+def _tracked_since(began: float, jobs: Sequence[Job], store: "Store", parent_id: str) -> "dict[str, Record]":
+    """Return the newest run of each job that was opened since a time, after marking those of dead processes KILLED."""
     from reglab.tracking import parent, queries
 
     queries.mark_dead_runs_killed(store)
@@ -122,33 +194,109 @@ def _left_behind(jobs: Sequence[Job], store: "Store", parent_id: str, began: flo
     return {identity: r for r in children if (identity := r.tags.get("config_hash", "")) in identities}
 
 
-def _after_a_death(
-    jobs: Sequence[Job], known: "dict[str, Record]", deaths: Counter[str], alone: set[str]
+def _outcomes_after_death(
+    jobs: Sequence[Job], tracked: "dict[str, Record]", deaths: Counter[str], alone: set[str]
 ) -> dict[str, Outcome]:
-    """Return the tracked outcomes of jobs whose launcher returned none.
+    """Return the outcomes of jobs whose launcher returned none, from their tracked runs.
 
     Args:
         jobs: that were launched.
-        known: the tracked run of each job that has one.
-        deaths: of each job, counted here.
+        tracked: the run of each job that has one.
+        deaths: number of deaths of each job; updated.
         alone: identities that are trained one at a time; those to be trained again are added.
     """
     from reglab.tracking.run import OUT_OF_MEMORY
 
     outcomes = {}
     for job in jobs:
-        if (record := known.get(job.config_hash)) is None:
+        if (record := tracked.get(job.config_hash)) is None:
             continue
         if record.status == "KILLED":
             deaths[job.config_hash] += 1
         elif OUT_OF_MEMORY in record.tags and job.config_hash not in alone:
             alone.add(job.config_hash)
             continue
-        if record.status in ("FINISHED", "FAILED") or deaths[job.config_hash] >= _DEATHS:
-            message = {"FINISHED": None, "FAILED": record.tags.get("error", "see error.txt")}.get(
-                record.status, f"its process ended {_DEATHS} times (out of memory, or a crash in native code?)"
-            )
-            outcomes[job.config_hash] = Outcome(job.config_hash, job.label, record.run_id, message, record.metrics)
+        if record.status in ("FINISHED", "FAILED") or deaths[job.config_hash] >= _MAX_DEATHS:
+            errors = {"FINISHED": None, "FAILED": record.tags.get("error", "see error.txt")}
+            died = f"its process ended {_MAX_DEATHS} times (out of memory, or a crash in native code?)"
+            error = errors.get(record.status, died)
+            outcomes[job.config_hash] = Outcome(job.config_hash, job.label, record.run_id, error, record.metrics)
         elif record.status == "KILLED":
             alone.add(job.config_hash)
     return outcomes
+
+
+def wait_for_others(plan: Plan, in_progress: Sequence[Outcome], store: "Store") -> dict[str, Outcome]:
+    """Wait until other processes have ended these runs, or until one of them ends without finishing its run.
+
+    Each minute a line names each run, its owner, and the seconds after which the run is given up. A run is given up
+    at once if its process has ended, otherwise after `liveness.SILENT_S` seconds without a heartbeat.
+
+    Args:
+        plan: of the sweep, or of a study's round.
+        in_progress: outcomes of the runs.
+        store: where they are tracked.
+
+    Returns:
+        Outcomes of those that are FINISHED or FAILED, by identity.
+    """
+    outcomes: dict[str, Outcome] = {}
+    printed: float | None = None
+    while left := [outcome for outcome in in_progress if outcome.config_hash not in outcomes]:
+        running: list[tuple[Outcome, Record]] = []
+        lost: list[Outcome] = []
+        for outcome, record in [(outcome, _run_of_other(outcome, store)) for outcome in left]:
+            if record is not None and record.status in ("FINISHED", "FAILED"):
+                outcomes[outcome.config_hash] = ended = _ended(outcome, record)
+                number = len(plan.jobs) - len(in_progress) + len(outcomes)
+                write_line(run_line(ended, number, len(plan.jobs), plan.cfg.metric))
+            elif record is not None and record.status == "RUNNING":
+                running.append((outcome, record))
+            else:
+                lost.append(outcome)
+        if lost:
+            _print_some([f"run {o.run_id} ({o.label}) was not finished by its process: trained here" for o in lost])
+            break
+        if running and (printed is None or time.monotonic() - printed >= _REPEAT_S):
+            printed = time.monotonic()
+            _print_some([_waiting_line(outcome, record) for outcome, record in running])
+        if running:
+            time.sleep(_POLL_S)
+    return outcomes
+
+
+def _waiting_line(outcome: Outcome, record: "Record") -> str:
+    from reglab.tracking import liveness
+
+    age = max(0.0, liveness.seconds_since_beat(record.tags) or 0.0)
+    owner = liveness.describe_owner(record.tags[liveness.OWNER_TAG])
+    return (
+        f"waiting for run {record.run_id} ({outcome.label}), trained by {owner}: "
+        f"last heartbeat {age:.0f} s ago; trained here if none arrives within {liveness.SILENT_S - age:.0f} s"
+    )
+
+
+def _print_some(lines: Sequence[str]) -> None:
+    for line in lines[:_MAX_LINES]:
+        write_line(line)
+    if len(lines) > _MAX_LINES:
+        write_line(f"{len(lines) - _MAX_LINES} more such runs")
+
+
+def _run_of_other(outcome: Outcome, store: "Store") -> "Record | None":
+    """Return the run of the other process; None if no process is training it any more."""
+    from reglab.tracking import queries
+
+    assert outcome.run_id is not None
+    record = queries.get(store, outcome.run_id)
+    if record is None or (record.status == "RUNNING" and not queries.is_in_progress(record)):
+        queries.mark_dead_runs_killed(store)
+        return None
+    return record
+
+
+def _ended(outcome: Outcome, record: "Record") -> Outcome:
+    if record.status == "FINISHED":
+        return replace(outcome, metrics=record.metrics, reused=True, in_progress=False)
+    error = record.tags.get("error", "see error.txt")
+    return replace(outcome, error=error, reused=True, in_progress=False)

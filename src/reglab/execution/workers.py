@@ -1,4 +1,4 @@
-"""Processes below a sweep or study: workers, none of which outlives it, and a fork for code that may kill it."""
+"""Processes that a sweep or study starts: workers, which end with it, and a fork for code that may end its process."""
 
 import gc
 import json
@@ -19,24 +19,24 @@ import psutil
 from reglab import streams
 from reglab.stopping import exit_at_once
 
-_LOOK_EVERY_S = 0.25
-_STOPS = (signal.SIGINT, signal.SIGTERM)
+_POLL_S = 0.25
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def block_sigint_in_children() -> Iterator[None]:
-    """Processes that are started inside never see SIGINT; this one still does.
+    """Block SIGINT in the processes that are started in the block, and not in this one.
 
-    Ctrl-C reaches a terminal's whole process group: workers leave it to this process, which ends them, and do not
-    fill the terminal with a traceback each, as they would where it finds them in the middle of their imports.
+    Ctrl-C reaches the whole process group of a terminal. This process ends its workers itself; a worker that handled
+    the signal would print a traceback if it was importing modules.
     """
     if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    # A thread's mask is handed down to processes. The signal still finds a thread here that does not block it, and
-    # Python runs its handler in the main thread whichever thread it found.
+    # Processes inherit the signal mask of the thread that starts them. The system delivers the signal to another
+    # thread of this process, which does not block it, and Python runs the handler in the main thread.
     done = threading.Event()
-    threading.Thread(target=done.wait, name="reglab-hear", daemon=True).start()
+    threading.Thread(target=done.wait, name="reglab-sigint", daemon=True).start()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -45,65 +45,62 @@ def block_sigint_in_children() -> Iterator[None]:
         done.set()
 
 
-def follow(parent: int) -> None:
-    """Called in a worker: from now on it ends by itself as soon as the process `parent` is gone; streams cannot fail.
+def end_with_parent(parent: int) -> None:
+    """Initialize a worker process: end it as soon as the process `parent` has ended, and make its streams safe.
 
     Args:
-        parent: process id of the sweep. It need not be the worker's direct parent.
+        parent: process id of the sweep, which need not be the direct parent of the worker.
     """
     streams.prepare()
     try:
         process = psutil.Process(parent)
-        process.create_time()  # cached: a process id that is used anew is another process
+        process.create_time()  # cached, so that another process with the same id is recognized
     except psutil.NoSuchProcess:
         exit_at_once(1)
-    threading.Thread(target=_outlive_nobody, args=(process,), name="reglab-follow", daemon=True).start()
+    threading.Thread(target=_exit_after, args=(process,), name="reglab-parent", daemon=True).start()
 
 
-def _outlive_nobody(process: psutil.Process) -> None:
-    while _lives(process):
-        time.sleep(_LOOK_EVERY_S)
+def _exit_after(process: psutil.Process) -> None:
+    while _is_alive(process):
+        time.sleep(_POLL_S)
     exit_at_once(1)
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def end(grace: float = 2.0) -> int:
-    """End every descendant of this process by SIGTERM, then by SIGKILL.
+def end_descendants(grace: float = 2.0) -> int:
+    """End every descendant of this process by SIGTERM and then SIGKILL, and return their number.
 
-    Resource trackers and a fork server are left alone: they end with this process, and Python complains where they are
-    ended before. What a fork server has forked is ended.
+    Resource trackers and fork servers are not ended: they end with this process, and Python reports an error if they
+    end before it. Processes that a fork server has started are ended.
 
     Args:
-        grace: seconds between the two.
-
-    Returns:
-        how many were there.
+        grace: seconds between the two signals.
     """
-    workers = [child for child in psutil.Process().children(recursive=True) if not _helps_python(child)]
-    for worker in workers:
-        _tell(worker, signal.SIGTERM)
-    _, left = psutil.wait_procs(workers, timeout=grace)
-    for worker in left:
-        _tell(worker, signal.SIGKILL)
-    psutil.wait_procs(left, timeout=grace)
-    return len(workers)
+    processes = [child for child in psutil.Process().children(recursive=True) if not _is_python_helper(child)]
+    for process in processes:
+        _send_signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=grace)
+    for process in alive:
+        _send_signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=grace)
+    return len(processes)
 
 
-def _tell(process: psutil.Process, signum: int) -> None:
+def _send_signal(process: psutil.Process, signum: int) -> None:
     with suppress(psutil.NoSuchProcess):
         process.send_signal(signum)
 
 
-def _helps_python(process: psutil.Process) -> bool:
+def _is_python_helper(process: psutil.Process) -> bool:
     try:
         command = " ".join(process.cmdline())
-        # What a server has forked has its command line, but another parent.
+        # A process that a server has forked has the same command line and another parent.
         return "resource_tracker" in command or (
             "multiprocessing.forkserver" in command and process.ppid() == os.getpid()
         )
@@ -112,39 +109,39 @@ def _helps_python(process: psutil.Process) -> bool:
 
 
 def can_fork() -> bool:
-    """Whether a fork of this process is reliable: on Linux; libraries of other systems do not survive it."""
+    """Return whether this process can be forked safely: on Linux; libraries of other systems do not support it."""
     return sys.platform == "linux"
 
 
-class DiedError(Exception):
+class ForkDied(Exception):
     """A forked process ended without an answer.
 
     Args:
-        code: its exit code; minus the number of the signal that ended it.
+        code: its exit code, or minus the number of the signal that ended it.
     """
 
     def __init__(self, code: int) -> None:
-        how = f"exit code {code}" if code >= 0 else _signal_name(-code)
-        super().__init__(f"{how}{' (perhaps out of memory)' if code == -signal.SIGKILL else ''}")
+        reason = f"exit code {code}" if code >= 0 else _signal_name(-code)
+        super().__init__(f"{reason}{' (perhaps out of memory)' if code == -signal.SIGKILL else ''}")
         self.code = code
 
 
 def _signal_name(signum: int) -> str:
     try:
         return signal.Signals(signum).name
-    except ValueError:  # of real-time signals only the first and the last have a name
+    except ValueError:  # most real-time signals have no name
         return f"signal {signum}"
 
 
-class Forked:
-    """Calls of a function in one forked process: the code that it runs may end that process.
+class ForkedFunction:
+    """A function that is called in a forked process, which the code of the function may end.
 
-    The process is forked at the first call, and again at the call after its death. It has the objects, streams and
-    working folder of this process and one thread, so that torch should use one thread there as well. It ends with this
-    process, or by `close`, without exit handlers.
+    The process is forked at the first call, and again at the first call after its end. It has the objects, streams and
+    working folder of this process, and one thread: torch must use one thread in it. It ends with this process, or by
+    `close`, without exit handlers.
 
     Args:
-        function: from a number to what JSON can hold.
+        function: takes a number and returns a value that JSON can hold.
     """
 
     def __init__(self, function: Callable[[int], object]) -> None:
@@ -156,14 +153,14 @@ class Forked:
         """Return ``function(number)``.
 
         Raises:
-            DiedError: the process ended before it answered.
+            ForkDied: the process ended before it answered.
         """
         if self._process is None:
             self._start()
         assert self._pipe is not None
         try:
             self._pipe.send_bytes(json.dumps(number).encode())
-            # A process that the function started may keep the pipes open after the fork has ended.
+            # A process that the function has started may keep the pipe open after the end of the fork.
             while not wait([self._pipe, self._process.sentinel], 1.0) and self._process.exitcode is None:
                 pass
             if self._pipe.poll():
@@ -173,29 +170,29 @@ class Forked:
         self._process.join()
         code = self._process.exitcode
         self.close()
-        raise DiedError(code)
+        raise ForkDied(code)
 
     def _start(self) -> None:
-        self._pipe, theirs = multiprocessing.Pipe()
-        process = multiprocessing.get_context("fork").Process(target=self._serve, args=(theirs, os.getpid()))
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # until the fork has handlers of its own
+        self._pipe, other_end = multiprocessing.Pipe()
+        process = multiprocessing.get_context("fork").Process(target=self._serve, args=(other_end, os.getpid()))
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)  # until the fork has set its handlers
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # the other threads of this process
+                warnings.simplefilter("ignore", DeprecationWarning)  # about the other threads of this process
                 process.start()
             self._process = process
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+        other_end.close()
 
     def _serve(self, pipe: Connection, parent: int) -> NoReturn:
-        gc.freeze()  # connections of the parent are not to be closed here
-        for signum in _STOPS:
+        gc.freeze()  # or the collector could close connections of the parent
+        for signum in _STOP_SIGNALS:
             signal.signal(signum, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         if self._pipe is not None:
-            self._pipe.close()  # the other end, or its own copy would keep it open
-        follow(parent)
+            self._pipe.close()  # the parent's end, whose copy here would keep it open
+        end_with_parent(parent)
         try:
             while True:
                 answer = self._function(json.loads(pipe.recv_bytes()))

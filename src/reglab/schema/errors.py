@@ -63,6 +63,16 @@ class ConfigError(ValueError):
             return ConfigError(self.where, self.problem, f"{self.remedy} ({note})")
         return ConfigError(self.where, f"{self.problem} ({note})")
 
+    def in_section(self, section: str) -> "ConfigError":
+        """Return the same error for the key in another section.
+
+        >>> str(ConfigError(Setting("data.train_size", 0), "must be at least 1").in_section("study.common"))
+        'study.common.data.train_size=0: must be at least 1'
+        """
+        key = f"{section}.{self.key}"
+        where = Setting(key, self.where.value) if isinstance(self.where, Setting) else key
+        return ConfigError(where, self.problem, self.remedy)
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON holds them, for another process."""
         where = [self.key, format_value(self.value)] if isinstance(self.where, Setting) else [self.where]

@@ -1,7 +1,9 @@
-"""A study as its config declares it: tasks, strategies, budget, seeds, and what judges."""
+"""The definition of a study in its config: tasks, strategies, tuning budget, seeds and metrics."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,28 +18,54 @@ from reglab.schema.rules import apply, whole
 from reglab.schema.suggest import did_you_mean, no_such_option
 from reglab.schema.text import format_value, quote_value
 
-_RUNS = ("data", "model", "optimizer", "scheduler", "trainer", "experiment")  # what runs of a study may share
-_SEARCHED = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
+_RUN_SECTIONS = ("data", "model", "optimizer", "scheduler", "trainer", "experiment")  # may be in study.common
+_SEARCHED_SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """Successive halving: of `rungs` rungs each keeps one in `eta` of its trials, and trains `eta` times as long."""
+    """Successive halving: each rung keeps one in `eta` trials and trains them `eta` times as long.
+
+    Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification".
+
+    >>> [Pruning(eta=3, rungs=3).epochs(rung, 18) for rung in range(3)]
+    [2, 6, 18]
+    """
 
     eta: int
     rungs: int
 
-    def epochs(self, rung: int, whole: int) -> int:
-        """Epochs of a trial on a rung, of which the last trains the whole number."""
-        return max(1, round(whole / self.eta ** (self.rungs - 1 - rung)))
+    def epochs(self, rung: int, max_epochs: int) -> int:
+        """Return the epochs of a trial on a rung; the last rung trains `max_epochs`."""
+        return max(1, round(max_epochs / self.eta ** (self.rungs - 1 - rung)))
+
+    def kept(self, trials: int) -> int:
+        """Return how many of these trials go on to the next rung."""
+        return max(1, math.ceil(trials / self.eta))
 
 
 @dataclass(frozen=True)
 class Study:
-    """The definition of a study; `tasks` holds the overrides of each task, `common` those of all.
+    """The definition of a study.
 
-    Raises:
-        ConfigError: from `read`, a value that no study could have.
+    Attributes:
+        name: in tags and file names.
+        version: of the definition, from 1.
+        tasks: overrides of each task.
+        common: overrides that all tasks share.
+        strategies: names, each of regularizers joined by ``+``.
+        space: search ranges of the config, by key.
+        trials: tuning budget of each strategy on each task.
+        max_seconds: seconds of training after which an arm starts no further trial; None: no limit.
+        tuning_seeds: seeds of each trial's runs.
+        seeds: fresh seeds of the confirmation runs.
+        sampler: name of the sampler.
+        search_seed: of the sampler.
+        pruning: None without.
+        metric: what strategies are compared by.
+        direction: ``max`` or ``min``, of the metric.
+        select_by: validation metrics in order of preference; the first one that a run tracks chooses among trials.
+        baseline: strategy that the others are compared with.
     """
 
     name: str
@@ -64,40 +92,66 @@ class Study:
         return self.name if self.version == 1 else f"{self.name}-v{self.version}"
 
     @property
-    def minimized(self) -> bool:
+    def minimize(self) -> bool:
         """Whether a lower value of the selection metric is better."""
         return (guess_direction(self.select_by[0]) or self.direction) == "min"
 
     @property
     def sequential(self) -> bool:
-        """Whether a trial depends on the results of earlier ones."""
+        """Whether a trial depends on the results of earlier ones, so that trials are trained one after another."""
         return get_sampler(self.sampler).sequential or self.max_seconds is not None
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Overrides of `study.common`, without those that every task replaces."""
+        replaced = set.intersection(*(_override_keys(task) for task in self.tasks))
+        return tuple(override for override in self.common if override.partition("=")[0] not in replaced)
+
+    @contextmanager
+    def naming_common_keys(self, task: int) -> Iterator[None]:
+        """Name `study.common` in an error about a key that it sets, since the user need not have typed that key.
+
+        Args:
+            task: number of the task whose configs are composed and checked in the block.
+
+        Raises:
+            ConfigError: the error of the block, for the key in `study.common`.
+        """
+        shared = _override_keys(self.common) - _override_keys(self.tasks[task])
+        try:
+            yield
+        except ConfigError as error:
+            setting = str(error.where).partition(": ")[0]
+            key = setting.partition("=")[0]
+            if key not in shared and setting not in self.common:
+                raise
+            raise error.in_section("study.common").with_remedy(f"or remove it by ~study.common.{key}") from error
 
 
 def check_options(cfg: DictConfig) -> None:
-    """Check the keys of a study's config that are no part of its definition.
+    """Check the keys of a study's config outside its `study` section.
 
     Raises:
-        ConfigError: names the key, what it got and the remedy.
+        ConfigError: an unknown key, a missing key, or an invalid value.
     """
     plain = resolved(cfg, "study")
     known = {key.partition(".")[0] for key in STUDY}
     for key, value in _flat({key: value for key, value in plain.items() if key not in known}):
         line = f"+{key}={format_value(value)}"
-        raise ConfigError(of_the_study(line) or f"{line}: no such key{did_you_mean(key, known) or '; leave it out'}")
+        raise ConfigError(of_the_study(line) or f"{line}: no such key{did_you_mean(key, known) or '; remove it'}")
     check_known(STUDY, plain, leave=("study",))
 
 
-def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Study:
-    """The study of a config's `study` section.
+def read_study(node: DictConfig, seeds: int | None, regularizers: Sequence[str]) -> Study:
+    """Return the study of a config's `study` section.
 
     Args:
-        node: that section.
-        seeds: number of confirmation seeds, where it is not the section's.
-        strategies: names of the regularizers there are, and `none`.
+        node: the section.
+        seeds: number of confirmation seeds that replaces the section's; None: the section's.
+        regularizers: names of all regularizers, and `none`.
 
     Raises:
-        ConfigError: names the key, what it got and the remedy.
+        ConfigError: the section is invalid.
     """
     plain = _plain(node)
     apply({key: rule for key, rule in STUDY.items() if key.startswith("study.")}, {"study": plain})
@@ -107,11 +161,9 @@ def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Stud
     metric, select_by = plain["metric"], plain["select_by"]
     direction = plain["direction"] or guess_direction(metric)
     if direction is None:
-        raise ConfigError(
-            Setting("study.direction", None), f"cannot tell which way {metric} is better", "say max or min"
-        )
+        raise ConfigError(Setting("study.direction", None), f"the direction of {metric} is not known", "set max or min")
     check_choice(direction=direction, select_by=select_by, force=None)
-    names = tuple(dict.fromkeys(_strategy(told, strategies) for told in plain["strategies"]))
+    names = tuple(dict.fromkeys(_strategy(given, regularizers) for given in plain["strategies"]))
     if len(names) < 2:
         raise ConfigError(Setting("study.strategies", plain["strategies"]), "nothing to compare", "name two or more")
     if plain["baseline"] not in names:
@@ -140,7 +192,7 @@ def read(node: DictConfig, seeds: int | None, strategies: Sequence[str]) -> Stud
 
 def _plain(node: DictConfig) -> dict[str, Any]:
     if OmegaConf.is_missing(node, "tasks") or not node.get("tasks"):
-        raise ConfigError("study.tasks", "missing", "a list of tasks, as in study.tasks=[{data:digits,model:mlp}]")
+        raise ConfigError("study.tasks", "missing", "give a list of tasks, as in study.tasks=[{data:digits,model:mlp}]")
     if not node.get("name"):
         plus = "" if "name" in node else "+"
         raise ConfigError("study.name", "missing", f"set {plus}study.name=NAME")
@@ -148,7 +200,7 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     known = {key.removeprefix("study.") for key in STUDY if key.startswith("study.")}
     for key in named:
         if key not in known:
-            raise ConfigError(f"study.{key}", f"no such key{did_you_mean(key, known) or '; leave it out'}")
+            raise ConfigError(f"study.{key}", f"no such key{did_you_mean(key, known) or '; remove it'}")
     optional = {"common": None, "space": None, "pruning": None}
     for key in sorted(known - set(optional)):
         if key not in named:
@@ -156,71 +208,74 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     return {**optional, **named}
 
 
-def _strategy(told: str | list[str], known: Sequence[str]) -> str:
-    """``dropout+l2``, whether it was written so or as a list."""
-    names = told.split("+") if isinstance(told, str) else [str(name) for name in told]
+def _strategy(given: str | list[str], known: Sequence[str]) -> str:
+    """Return ``dropout+l2`` for a name with ``+`` or a list of names."""
+    names = given.split("+") if isinstance(given, str) else [str(name) for name in given]
+    where = Setting("study.strategies", given)
     for name in names:
         if name not in known:
             raise ConfigError(no_such_option("study.strategies", name, known))
     if len(set(names)) < len(names):
-        raise ConfigError(Setting("study.strategies", told), "names a regularizer twice", "leave one out")
+        raise ConfigError(where, "names a regularizer twice", "remove one")
     if len(names) > 1 and "none" in names:
-        raise ConfigError(Setting("study.strategies", told), "none stands alone", "leave it out")
+        raise ConfigError(where, "none cannot be combined", "remove it")
     return "+".join(names)
 
 
-def _tasks(told: Any) -> Iterator[tuple[str, ...]]:
-    """The overrides of each task: a list that stands for a value is an axis."""
-    if not isinstance(told, list) or not all(isinstance(task, Mapping) for task in told):
-        raise ConfigError(Setting("study.tasks", told), "must be a list, as in [{data:digits,model:mlp}]")
-    found: dict[tuple[str, ...], None] = {}
-    for task in told:
-        values = [(key, value if isinstance(value, list) else [value]) for key, value in _flat(task)]
-        for key, options in values:
-            _of_a_run(key, options, "study.tasks")
+def _tasks(given: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the overrides of each task; a list in place of a value gives one task for each item."""
+    if not isinstance(given, list) or not all(isinstance(task, Mapping) for task in given):
+        raise ConfigError(Setting("study.tasks", given), "must be a list, as in [{data:digits,model:mlp}]")
+    distinct: dict[tuple[str, ...], None] = {}
+    for task in given:
+        axes = [(key, value if isinstance(value, list) else [value]) for key, value in _flat(task)]
+        for key, options in axes:
+            _check_run_key(key, options, "study.tasks")
             if not options:
-                raise ConfigError("study.tasks", f"{key}=[] holds no value", "give one or more")
-        for chosen in itertools.product(*(options for _, options in values)):
-            found[tuple(f"{key}={quote_value(v)}" for (key, _), v in zip(values, chosen, strict=True))] = None
-    yield from found
+                raise ConfigError(Setting(f"study.tasks.{key}", []), "the list is empty", "give one value or more")
+        for chosen in itertools.product(*(options for _, options in axes)):
+            distinct[tuple(f"{key}={quote_value(v)}" for (key, _), v in zip(axes, chosen, strict=True))] = None
+    yield from distinct
 
 
 def _overrides(node: Mapping[str, Any], where: str) -> Iterator[str]:
     for key, value in dict(_flat(node)).items():
-        _of_a_run(key, value, where)
+        _check_run_key(key, value, where)
         yield f"{key}={quote_value(value)}"
 
 
-def _of_a_run(key: str, value: Any, where: str) -> None:
-    """Refuse keys of runs that a study would replace or never read."""
+def _check_run_key(key: str, value: Any, where: str) -> None:
+    """Raise ConfigError for keys of runs that a study sets itself or that runs do not have."""
     group = key.split(".")[0]
-    if group in _RUNS:
+    if group in _RUN_SECTIONS:
         return
-    remedy = f"no such key of a run{did_you_mean(key, _RUNS) or '; leave it out'}"
+    setting = Setting(f"{where}.{key}", value)
     if group in ("seed", "regularizer"):
-        remedy = "a study sets it itself; leave it out"
-    elif key in STUDY:
+        raise ConfigError(setting, "is set by the study", "remove it")
+    if key in STUDY:
         one = value[0] if isinstance(value, list) and value else value
-        remedy = f"applies to the whole study; set {key}={format_value(one)}"
-    raise ConfigError(Setting(f"{where}.{key}", value), remedy)
+        raise ConfigError(setting, "applies to the whole study", f"set {key}={format_value(one)}")
+    raise ConfigError(setting, f"no such key of a run{did_you_mean(key, _RUN_SECTIONS) or '; remove it'}")
 
 
 def _space(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ranges by key; refuse keys that a study does not search."""
+    """Return search ranges by key.
+
+    Raises:
+        ConfigError: a key that cannot be searched.
+    """
     ranges = dict(_flat(node))
     for key, value in ranges.items():
         group, inner = key.partition(".")[::2]
-        if group in _SEARCHED and inner and key not in ("data.seed", "data.split_seed"):
+        if group in _SEARCHED_SECTIONS and inner and key not in ("data.seed", "data.split_seed"):
             continue
-        seeds = "a study sets seeds itself; leave it out" if key.endswith("seed") else ""
-        raise ConfigError(
-            Setting(f"study.space.{key}", value), seeds or "not a number that a study searches; leave it out"
-        )
+        problem = "seeds are set by the study" if key.endswith("seed") else "this key cannot be searched"
+        raise ConfigError(Setting(f"study.space.{key}", value), problem, "remove it")
     return ranges
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of nested mappings; a range or a choice of values is a value."""
+    """Yield dotted keys and values of nested mappings; a search range is one value."""
     for key, value in node.items():
         dotted = f"{prefix}{key}"
         if isinstance(value, Mapping) and not {"low", "high", "log", "int", "step", "choices"} & set(value):
@@ -229,12 +284,17 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield dotted, value
 
 
-def _pruning(told: Any, sampler: str) -> Pruning | None:
-    if told is None:
+def _pruning(given: Any, sampler: str) -> Pruning | None:
+    if given is None:
         return None
-    if not isinstance(told, Mapping) or set(told) != {"eta", "rungs"}:
-        raise ConfigError(Setting("study.pruning", told), "must be null, or as in {eta:3,rungs:3}")
-    apply({"study.pruning.eta": whole(2, 1000), "study.pruning.rungs": whole(2, 20)}, {"study": {"pruning": told}})
-    if reason := get_sampler(sampler).no_pruning:
-        raise ConfigError(Setting("study.pruning", told), reason, "set it to null")
-    return Pruning(told["eta"], told["rungs"])
+    where = Setting("study.pruning", given)
+    if not isinstance(given, Mapping) or set(given) != {"eta", "rungs"}:
+        raise ConfigError(where, "must be null, or as in {eta:3,rungs:3}")
+    apply({"study.pruning.eta": whole(2, 1000), "study.pruning.rungs": whole(2, 20)}, {"study": {"pruning": given}})
+    if problem := get_sampler(sampler).no_pruning:
+        raise ConfigError(where, problem, "set it to null")
+    return Pruning(given["eta"], given["rungs"])
+
+
+def _override_keys(overrides: Sequence[str]) -> set[str]:
+    return {override.partition("=")[0] for override in overrides}

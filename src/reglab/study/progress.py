@@ -1,25 +1,32 @@
-"""How far a study has come: a pure function of its definition and of what is tracked."""
+"""The progress of a study as a pure function of its definition and of tracked results, and these results."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reglab.config.compose import Composer
 from reglab.config.identity import data_name, setting_hash, strategy, strategy_code
-from reglab.execution.expand import Job
-from reglab.study.cells import Cell
+from reglab.execution.attempt import Outcome
+from reglab.execution.expand import Job, Plan
+from reglab.schema.search_space import value_to_json
+from reglab.study.arms import Arm
 from reglab.study.definition import Study
-from reglab.study.tuning import Results, Tuning, tuning
+from reglab.study.tuning import Result, Results, Tuning, tune
+
+if TYPE_CHECKING:
+    from reglab.tracking.queries import Record
+    from reglab.tracking.store import Store
 
 PHASES = ("tune", "confirm")
+_KEYS_OF_RUNGS: Mapping[str, tuple[str, ...]] = {"tune": ("trainer.max_epochs",), "confirm": ()}
 
 
 @dataclass(frozen=True)
-class CellProgress:
-    """One cell: its tuning, and the confirmation runs that follow from it (none before tuning is done)."""
+class ArmProgress:
+    """An arm with its tuning and the confirmation runs of the chosen trial (none until the tuning is done)."""
 
-    cell: Cell
+    arm: Arm
     tuning: Tuning
     confirmation: Sequence[Job]
 
@@ -28,110 +35,177 @@ class CellProgress:
         """All runs that are known so far."""
         return [*self.tuning.jobs, *self.confirmation]
 
+    def jobs_of(self, phase: str) -> Sequence[Job]:
+        """Return the known runs of a phase (``tune`` or ``confirm``)."""
+        return self.tuning.jobs if phase == "tune" else self.confirmation
+
     def expected(self, study: Study) -> dict[str, int]:
-        """Expected number of runs of each phase, if no trial fails and no budget of seconds ends it."""
-        kept = runs = study.trials if self.cell.space else 1
-        for _ in range(1, study.pruning.rungs if study.pruning is not None else 1):
-            assert study.pruning is not None
-            kept = max(1, -(-kept // study.pruning.eta))
-            runs += kept
-        return {"tune": runs * len(study.tuning_seeds), "confirm": len(study.seeds)}
+        """Return the number of runs of each phase if no trial fails and no budget of seconds is spent."""
+        alive = trials = study.trials if self.arm.space else 1
+        if study.pruning is not None:
+            for _ in range(1, study.pruning.rungs):
+                alive = study.pruning.kept(alive)
+                trials += alive
+        return {"tune": trials * len(study.tuning_seeds), "confirm": len(study.seeds)}
 
 
 @dataclass(frozen=True)
 class Progress:
-    """All cells, and which of their runs are still to be done."""
+    """All arms of a study, and which of their runs are still to be trained."""
 
     study: Study
-    cells: Sequence[CellProgress]
+    arms: Sequence[ArmProgress]
     results: Results
 
     def missing(self, phase: str) -> list[Job]:
-        """Runs of a phase (``tune`` or ``confirm``) that are known and not over, each identity once."""
-        known = {job.config_hash: job for cell in self.cells for job in _jobs(cell, phase)}
+        """Return the known runs of a phase that are not over, each identity once."""
+        known = {job.config_hash: job for arm in self.arms for job in arm.jobs_of(phase)}
         return [job for identity, job in known.items() if identity not in self.results]
 
     @property
     def jobs(self) -> list[Job]:
         """All runs that are known so far, each identity once."""
-        every = [job for cell in self.cells for job in cell.jobs]
-        return list({job.config_hash: job for job in every}.values())
+        return list({job.config_hash: job for arm in self.arms for job in arm.jobs}.values())
 
     @property
     def expected(self) -> int:
         """Expected number of runs of the study."""
-        return sum(sum(cell.expected(self.study).values()) for cell in self.cells)
+        return sum(sum(arm.expected(self.study).values()) for arm in self.arms)
 
     @property
-    def tuned(self) -> tuple[str, ...]:
-        """Keys that tuning sets, beside strengths."""
-        keys = [one.key for cell in self.cells for one in cell.cell.space if not one.key.startswith("regularizer.")]
+    def tuned_keys(self) -> tuple[str, ...]:
+        """Keys that tuning sets, other than strengths."""
+        keys = [one.key for arm in self.arms for one in arm.arm.space if not one.key.startswith("regularizer.")]
         return tuple(dict.fromkeys(keys))
 
     def declared(self) -> list[dict[str, Any]]:
-        """All runs as the parent keeps them: what a report and a status are made of.
+        """Return all runs as the parent run stores them, for reports and the status.
 
-        Those that wait for the end of a tuning have no identity yet.
+        Runs that depend on the end of a tuning have no identity yet.
         """
         known = [
             {
                 "config_hash": job.config_hash,
-                "setting": setting_hash(job.config, (*self.tuned, *_RUNGS[phase])),
+                "setting": setting_hash(job.config, (*self.tuned_keys, *_KEYS_OF_RUNGS[phase])),
                 "strategy": strategy(job.config),
                 "strategy_code": strategy_code(job.config),
                 "data": data_name(job.config),
-                "task": cell.cell.about,
+                "task": arm.arm.task_name,
                 "seed": str(job.config.seed),
                 "label": job.label,
                 "phase": phase,
-                **_of_trial(cell, phase, job),
+                **_trial_fields(arm, phase, job),
             }
-            for cell in self.cells
+            for arm in self.arms
             for phase in PHASES
-            for job in _jobs(cell, phase)
+            for job in arm.jobs_of(phase)
         ]
-        waiting = [
-            {"config_hash": None, "strategy": cell.cell.strategy, "task": cell.cell.about, "phase": phase}
-            for cell in self.cells
-            for phase, count in cell.expected(self.study).items()
-            for _ in range(count - len(_jobs(cell, phase)))
-            if not cell.tuning.done
+        unknown = [
+            {"config_hash": None, "strategy": arm.arm.strategy, "task": arm.arm.task_name, "phase": phase}
+            for arm in self.arms
+            if not arm.tuning.done
+            for phase, count in arm.expected(self.study).items()
+            for _ in range(count - len(arm.jobs_of(phase)))
         ]
-        return [*known, *waiting]
+        return [*known, *unknown]
 
 
-_RUNGS: Mapping[str, tuple[str, ...]] = {"tune": ("trainer.max_epochs",), "confirm": ()}  # set rung by rung
+@dataclass(frozen=True)
+class Round(Plan):
+    """Runs of a study that can be trained at the same time: all known runs of a phase.
+
+    Attributes:
+        phase: ``tune`` or ``confirm``.
+        tuned_keys: keys that tuning sets, other than strengths.
+    """
+
+    phase: str = "tune"
+    tuned_keys: Sequence[str] = ()
+
+    def child_settings(self, parent: str) -> dict[str, Any]:
+        """Return settings that the study gives each run."""
+        return {
+            "tracking.parent": parent,
+            "tracking.phase": self.phase,
+            "tracking.study": self.name,
+            "tracking.tuned": ",".join(self.tuned_keys),
+            **self.common_settings(),
+        }
 
 
-def progress(study: Study, cells: Sequence[Cell], composer: Composer, results: Results) -> Progress:
+def study_progress(study: Study, arms: Sequence[Arm], composer: Composer, results: Results) -> Progress:
     """Return the progress of a study.
 
     Args:
-        study: what is declared.
-        cells: of the study.
-        composer: makes configs.
+        study: the definition.
+        arms: of the study.
+        composer: composes configs.
         results: of all runs that are over, by identity.
     """
-    found = []
-    for cell in cells:
-        tuned = tuning(study, cell, composer, results)
-        confirmed = []
-        if tuned.chosen is not None:
-            values = tuned.chosen.values
-            confirmed = [cell.job(composer, values, seed, f"{cell.strategy} confirmed") for seed in study.seeds]
-        found.append(CellProgress(cell, tuned, confirmed))
-    return Progress(study, found, results)
+    progress = []
+    for arm in arms:
+        tuning = tune(study, arm, composer, results)
+        confirmation = []
+        if tuning.chosen is not None:
+            values = tuning.chosen.values
+            confirmation = [arm.job(composer, values, seed, f"{arm.strategy} confirmed") for seed in study.seeds]
+        progress.append(ArmProgress(arm, tuning, confirmation))
+    return Progress(study, progress, results)
 
 
-def _of_trial(cell: CellProgress, phase: str, job: Job) -> dict[str, Any]:
-    """Return the trial of a run, with its last rung and state."""
-    chosen = cell.tuning.chosen
-    trial = chosen if phase == "confirm" else next(t for t in cell.tuning.trials if job in t.jobs)
+def _trial_fields(arm: ArmProgress, phase: str, job: Job) -> dict[str, Any]:
+    """Return the trial of a run, its rung, and what became of the trial."""
+    chosen = arm.tuning.chosen
+    trial = chosen if phase == "confirm" else next(t for t in arm.tuning.trials if job in t.jobs)
     assert trial is not None
     rung = trial.jobs.index(job) // len({j.config.seed for j in trial.jobs}) if phase == "tune" else trial.rung
-    values = {key: value if value not in (math.inf, -math.inf) else str(value) for key, value in trial.values.items()}
+    values = {key: value_to_json(value) for key, value in trial.values.items()}
     return {"trial": trial.index, "values": values, "rung": rung, "chosen": trial is chosen, "pruned": trial.pruned}
 
 
-def _jobs(cell: CellProgress, phase: str) -> Sequence[Job]:
-    return cell.tuning.jobs if phase == "tune" else cell.confirmation
+def tracked_results(store: "Store") -> dict[str, Result]:
+    """Return the results of the experiment's runs by identity: FINISHED ones, and diverged ones, which are not retried.
+
+    The newest run of an identity counts, and a FINISHED one before a diverged one.
+    """
+    from reglab.tracking import queries
+
+    diverged = queries.runs(store, status="FAILED", tags={"diverged": "true"})
+    finished = queries.runs(store, status="FINISHED")
+    return {
+        record.tags["config_hash"]: _result(record)
+        for record in (*diverged, *finished)
+        if "config_hash" in record.tags and "rerun_of" not in record.tags
+    }
+
+
+def results_of_outcomes(store: "Store", outcomes: Iterable[Outcome], metric: str) -> dict[str, Result]:
+    """Return the results of runs that were just trained, by identity.
+
+    Args:
+        store: read for runs whose outcome has no finite value of the metric.
+        outcomes: of the runs.
+        metric: what the result must have.
+    """
+    from reglab.tracking import queries
+
+    results = {}
+    for outcome in outcomes:
+        if not outcome.error and math.isfinite(outcome.metrics.get(metric, math.nan)):
+            seconds = outcome.metrics.get("time/train_s", 0.0)
+            results[outcome.config_hash] = Result(outcome.metrics, seconds, wall_seconds=outcome.seconds)
+        elif outcome.run_id is not None:
+            results[outcome.config_hash] = _result(queries.run(store, outcome.run_id))
+        else:
+            results[outcome.config_hash] = Result(None)
+    return results
+
+
+def _result(record: "Record") -> Result:
+    wall = max(0.0, (record.ended or record.started) - record.started)
+    data_and_model = f"{record.tags.get('data')} {record.tags.get('model')}"
+    if record.status == "FINISHED":
+        seconds = record.metrics.get("time/train_s", 0.0)
+        return Result(record.metrics, seconds, wall_seconds=wall, data_and_model=data_and_model)
+    diverged = record.tags.get("diverged") == "true"
+    return Result(None, wall, diverged=diverged, wall_seconds=wall, data_and_model=data_and_model)

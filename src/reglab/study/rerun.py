@@ -1,15 +1,14 @@
-"""A tracked run, run again from its overrides with the same seeds: are the numbers the same to the last bit?"""
+"""Repeat a tracked run from its overrides with the same seeds, and compare the metrics to the last bit."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.identity import code, config_hash
 from reglab.config.trusted import Typed
 from reglab.streams import write_line
-from reglab.study.differences import ABSENT, Difference, differences, table
 from reglab.tracking import queries
 from reglab.tracking.environment import environment
 from reglab.tracking.link import run_link
@@ -19,126 +18,165 @@ from reglab.training.origin import Origin
 from reglab.training.run import run
 from reglab.training.trainer import set_threads
 
-_SCIENCE = ("seed", "data", "model", "regularizer", "optimizer", "scheduler", "trainer")
-_COUNTS = ("time/epochs",)
-_PROOF = ("split_hash", "init_hash", "order_hash", "diverged_step")
+ABSENT = "-"
+_IDENTITY_SECTIONS = ("seed", "data", "model", "regularizer", "optimizer", "scheduler", "trainer")
+_NOT_COMPARED = ("time/", "mc_dropout/")
+_COMPARED_COUNTS = ("time/epochs",)
+_PROOF_TAGS = ("split_hash", "init_hash", "order_hash", "diverged_step")
+_OUTCOME = ("status", "error", "diverged_step")  # in which a rerun must agree, as in its metrics
+
+
+class Difference(NamedTuple):
+    """A dotted key and its values; `ABSENT` on a side without it."""
+
+    key: str
+    then: Any
+    now: Any
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Return the leaves of nested mappings that differ, sorted by key; 1 and 1.0 are equal.
+
+    >>> differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}})
+    [Difference(key='a.b', then=1, now=3), Difference(key='c', then=2, now='-')]
+    """
+    before, after = dict(_leaves(then)), dict(_leaves(now))
+    keys = sorted(before.keys() | after.keys())
+    pairs = (Difference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
+    return [pair for pair in pairs if pair.then != pair.now]
 
 
 def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> bool:
     """Repeat a run as a new run (tags `rerun_of` and `rerun_equal`), and print the differences.
 
     Args:
-        uri: of the store that holds the run, and gets the new one.
+        uri: of the store with the run, which also gets the new one.
         run_id: the run.
         typed: see `Origin`.
-        experiment: the experiment of the run; None: any.
+        experiment: of the run; None: any.
 
     Returns:
-        whether all final metrics but times are equal to the last bit, and it ended the same way.
+        whether the outcome and all final metrics other than times are equal to the last bit.
 
     Raises:
-        ConfigError: it cannot be run again; nothing was trained.
-        Exception: the new run failed, and the first one had not, or elsewhere.
+        ConfigError: the run cannot be repeated; nothing was trained.
+        Exception: the new run failed, and the first one did not, or failed differently.
     """
     origin = origins.find(uri, run_id, typed, experiment)
     cfg = origins.recomposed(origin, uri)
-    _say(f"{origin.record.name}: run {run_id} again")
-    _tell_config(origin, cfg)
-    set_threads(int(cfg.trainer.threads))  # is told, too
-    _tell_environment(origin, environment(cfg.trainer.accelerator) | {"code": code(cfg).modules})
-    problem: Exception | None = None
+    write_line(f"{origin.record.name}: run {run_id} again")
+    _print_config_differences(origin, cfg)
+    set_threads(int(cfg.trainer.threads))  # the number is part of the environment
+    _print_environment_differences(origin, environment(cfg.trainer.accelerator) | {"code": code(cfg).modules})
+    failure: Exception | None = None
     try:
-        again = run(cfg, origins.as_overrides(origin)).run_id
+        new_id = run(cfg, origins.as_overrides(origin)).run_id
     except Exception as error:
         if not hasattr(error, "run_id"):
             raise
-        again, problem = str(error.run_id), error
-    now = queries.get(origin.store, again)
-    assert now is not None
-    equal = _compare(origin.record, now)
-    origin.store.client.set_tag(again, "rerun_equal", str(equal).lower())
-    _say(f"run {again}\n{run_link(origin.store, again)}")
-    if problem is not None and not equal:
-        raise problem
+        new_id, failure = str(error.run_id), error
+    new = queries.get(origin.store, new_id)
+    assert new is not None
+    equal = _compare(origin.record, new)
+    origin.store.client.set_tag(new_id, "rerun_equal", str(equal).lower())
+    write_line(f"run {new_id}\n{run_link(origin.store, new_id)}")
+    if failure is not None and not equal:
+        raise failure
     return equal
 
 
-def figures(record: queries.Record) -> dict[str, float]:
+def compared_metrics(record: queries.Record) -> dict[str, float]:
     """Return the final metrics that a rerun must repeat: without times and later evaluations."""
-    apart = ("time/", "mc_dropout/")
-    return {name: value for name, value in record.metrics.items() if not name.startswith(apart) or name in _COUNTS}
+    return {
+        name: value
+        for name, value in record.metrics.items()
+        if name in _COMPARED_COUNTS or not name.startswith(_NOT_COMPARED)
+    }
 
 
-def _tell_config(origin: Origin, cfg: DictConfig) -> None:
+def _print_config_differences(origin: Origin, cfg: DictConfig) -> None:
     then, now = origin.record.tags.get("config_hash"), config_hash(cfg)
     if then == now:
-        _say(f"config: the same ({now})")
+        write_line(f"config: the same ({now})")
         return
-    changed = differences(_science(origin.config), _science(OmegaConf.to_container(cfg, resolve=True)))
-    changed = changed or differences(  # of files and folders the contents, of a network of one's own the code
+    here = OmegaConf.to_container(cfg, resolve=True)
+    changed = differences(_identity_sections(origin.config), _identity_sections(here))
+    changed = changed or differences(  # hashes of files and folders, and of code
         {**origin.about, "code": origin.code}, {**json.loads(tags(cfg)["about"]), "code": code(cfg).parts}
     )
-    _say(f"config: another now (config_hash then {then}, now {now})")
+    write_line(f"config: different (config_hash was {then}, is {now})")
     if changed:
-        _say(_shown(changed))
+        write_line(_differences_table(changed))
     else:
-        _say("no key differs: it is this version of reglab that computes another config_hash")
+        write_line("no key differs: this version of reglab computes the config_hash in another way")
 
 
-def _science(config: Any) -> dict[str, Any]:
-    """The sections that enter a run's identity, without search ranges."""
-    parts = {key: config.get(key) for key in _SCIENCE}
-    parts["regularizer"] = {k: v for k, v in (parts["regularizer"] or {}).items() if not k.startswith("_")}
-    return parts
+def _identity_sections(config: Any) -> dict[str, Any]:
+    """Return the sections that are part of a run's identity, without search ranges."""
+    sections = {key: config.get(key) for key in _IDENTITY_SECTIONS}
+    sections["regularizer"] = {k: v for k, v in (sections["regularizer"] or {}).items() if not k.startswith("_")}
+    return sections
 
 
-def _tell_environment(origin: Origin, here: Mapping[str, Any]) -> None:
+def _print_environment_differences(origin: Origin, here: Mapping[str, Any]) -> None:
     changed = differences(origin.environment, here)
     if changed:
-        _say("packages, machine or code: others now")
-        _say(_shown(changed))
+        write_line("packages, machine or code: different")
+        write_line(_differences_table(changed))
     else:
-        _say("packages, machine and commit: the same")
-    dirty = [when for when, told in (("then", origin.environment), ("now", here)) if told.get("git_dirty")]
+        write_line("packages, machine and commit: the same")
+    dirty = [when for when, side in (("then", origin.environment), ("now", here)) if side.get("git_dirty")]
     if dirty:
-        _say(f"the code has changes that are in no commit ({' and '.join(dirty)})")
+        write_line(f"the code has uncommitted changes ({' and '.join(dirty)})")
 
 
 def _compare(then: queries.Record, now: queries.Record) -> bool:
-    """Print differing results; return whether there are none."""
-    before, after = figures(then), figures(now)
+    """Print the differences in outcome, proof tags and metrics; return whether outcome and metrics are equal."""
+    before, after = compared_metrics(then), compared_metrics(now)
     changed = differences(before, after)
-    ended = [d for d in _endings(then, now) if d.then != d.now]
-    if ended:
-        _say(_shown(ended))
+    outcome = [pair for pair in _outcomes(then, now) if pair.then != pair.now]
+    if outcome:
+        write_line(_differences_table(outcome))
     if changed:
-        rows = [(d.key, _number(d.then), _number(d.now), _gap(d)) for d in changed]
-        _say(table(("metric", "then", "now", "difference"), rows))
-        _say(f"{len(changed)} of {len(before.keys() | after.keys())} metrics differ (times are not compared)")
-    elif not ended and not after:
-        _say(f"it ended as before ({now.tags.get('error', now.status)}), and there are no metrics to compare")
-    elif not ended:
-        _say(f"all {len(after)} metrics are equal to the last bit (times are not compared)")
-    return not changed and not any(d.key in ("status", "error", "diverged_step") for d in ended)
+        rows = [(pair.key, _format_number(pair.then), _format_number(pair.now), _gap(pair)) for pair in changed]
+        write_line(_text_table(("metric", "then", "now", "difference"), rows))
+        write_line(f"{len(changed)} of {len(before.keys() | after.keys())} metrics differ (times are not compared)")
+    elif not outcome and not after:
+        write_line(f"it ended as before ({now.tags.get('error', now.status)}), and has no metrics to compare")
+    elif not outcome:
+        write_line(f"all {len(after)} metrics are equal to the last bit (times are not compared)")
+    return not changed and not any(pair.key in _OUTCOME for pair in outcome)
 
 
-def _endings(then: queries.Record, now: queries.Record) -> list[Difference]:
-    tags = [Difference(tag, then.tags.get(tag, ABSENT), now.tags.get(tag, ABSENT)) for tag in ("error", *_PROOF)]
-    return [Difference("status", then.status, now.status), *tags]
+def _outcomes(then: queries.Record, now: queries.Record) -> list[Difference]:
+    names = ("error", *_PROOF_TAGS)
+    pairs = [Difference(tag, then.tags.get(tag, ABSENT), now.tags.get(tag, ABSENT)) for tag in names]
+    return [Difference("status", then.status, now.status), *pairs]
 
 
-def _shown(changed: list[Difference]) -> str:
-    return table(("", "then", "now"), [(d.key, str(d.then), str(d.now)) for d in changed])
+def _differences_table(changed: Sequence[Difference]) -> str:
+    return _text_table(("", "then", "now"), [(pair.key, str(pair.then), str(pair.now)) for pair in changed])
 
 
-def _number(value: object) -> str:
+def _text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return lines with aligned columns, two blanks apart."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _format_number(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _gap(difference: Difference) -> str:
-    both = (difference.then, difference.now)
+def _gap(pair: Difference) -> str:
+    both = (pair.then, pair.now)
     return f"{both[1] - both[0]:+.3g}" if all(isinstance(value, float) for value in both) else ABSENT
 
 
-def _say(text: str) -> None:
-    write_line(text)
+def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        for name, child in node.items():
+            yield from _leaves(child, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, node

@@ -1,13 +1,15 @@
-"""How far the sweeps and studies of an experiment have come, from the tracker alone."""
+"""The progress of sweeps and studies as tables: of those in the tracker, and of a study before it runs (dry run)."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.streams import note, show_table, write_line
+from reglab.study.progress import PHASES, ArmProgress, Progress
 from reglab.tracking import liveness, parent, queries
 from reglab.tracking.run import PARENT_TAG
 from reglab.tracking.store import Store
@@ -17,20 +19,21 @@ from reglab.wording import pluralize
 if TYPE_CHECKING:
     from rich.table import Table
 
-_SHOWN = 5
+_MAX_NOTES = 5
+_STARTUP_S = 10.0  # imports of a worker process
 STATES = ("done", "running", "failed", "diverged", "missing")
 
 
 @dataclass
-class Cell:
-    """Runs of one strategy on one task in one phase, counted by state.
+class ArmStatus:
+    """Numbers of runs of one strategy on one task in one phase.
 
     Attributes:
         name: of the sweep or study.
-        task: in words.
+        task: name of the task.
         strategy: as tagged.
         phase: ``sweep``, ``tune`` or ``confirm``.
-        states: how many are done, running, failed, diverged and missing.
+        states: number of runs by state, one of `STATES`.
     """
 
     name: str
@@ -40,128 +43,189 @@ class Cell:
     states: Counter[str] = field(default_factory=Counter)
 
 
-def cells(store: Store) -> list[Cell]:
-    """A row for each cell of every sweep and study of the store's experiment, the newest last."""
-    return overview(store)[0]
+def print_status(store: Store, name: str | None) -> None:
+    """Print tables and a line for each sweep and study of the store's experiment, or for one of them.
 
-
-def overview(store: Store) -> tuple[list[Cell], dict[str, int]]:
-    """Return `cells`, and by sweep or study how many configurations it has tracked and does not declare any more.
-
-    An earlier start declared these: under another setting or with other code, or for other seeds or trials.
-    """
-    every = queries.runs(store)
-    newest = _states(every)
-    found: list[Cell] = []
-    undeclared: Counter[str] = Counter()
-    for record in every:
-        if record.tags.get("phase") == "parent":
-            name = cut_name(record.tags.get("study") or record.tags.get("sweep") or record.run_id)
-            declared = parent.declared(store, record.run_id)
-            jobs = declared if "study" in record.tags else parent.jobs_to_report(declared)
-            found += _of_parent(name, jobs, newest)
-            own = [child.tags for child in every if child.tags.get(PARENT_TAG) == record.run_id]
-            tracked = {tags.get("config_hash") for tags in own if "rerun_of" not in tags}
-            undeclared[name] += len(tracked - {None} - {job["config_hash"] for job in jobs})
-    return found, undeclared
-
-
-def notes(store: Store) -> Iterator[str]:
-    """Yield a line if the store is read-only, and for each RUNNING run whose process cannot be checked."""
-    if store.read_only:
-        yield f"{store.place.display_uri} is read-only: runs whose process has ended are not marked KILLED"
-    running = queries.runs(store, status="RUNNING")
-    unknown = [(record.run_id, why) for record in running if (why := liveness.unknown_owner(record.tags))]
-    for run_id, why in unknown[:_SHOWN]:
-        yield f"run {run_id} is RUNNING, and {why}: not changed"
-    if len(unknown) > _SHOWN:
-        yield f"{len(unknown) - _SHOWN} more such runs"
-
-
-def _of_parent(name: str, jobs: Sequence[dict[str, Any]], newest: dict[str, str]) -> list[Cell]:
-    cells: dict[tuple[str, str, str], Cell] = {}
-    for job in jobs:
-        task, phase = str(job.get("task") or job.get("data") or ""), str(job.get("phase") or "sweep")
-        key = (task, str(job.get("strategy")), phase)
-        state = newest.get(job["config_hash"], "missing") if job["config_hash"] else "missing"
-        cells.setdefault(key, Cell(name, *key)).states[state] += 1
-    return list(cells.values())
-
-
-def _states(records: Sequence[queries.Record]) -> dict[str, str]:
-    """By identity: done where any run is FINISHED, else what became of the newest; KILLED ones are still to be done."""
-    told: dict[str, str] = {}
-    for record in records:
-        identity = record.tags.get("config_hash")
-        if identity is None or "rerun_of" in record.tags or told.get(identity) == "done":
-            continue
-        diverged = record.tags.get("diverged") == "true"
-        states = {"FINISHED": "done", "RUNNING": "running", "FAILED": "diverged" if diverged else "failed"}
-        told[identity] = states.get(record.status, "missing")
-    return told
-
-
-def tables(cells: Sequence[Cell]) -> Iterator["Table"]:
-    """One for each task of each sweep and study: a row for each strategy, its runs by phase and state."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    for name, task in dict.fromkeys((cell.name, cell.task) for cell in cells):
-        own = [cell for cell in cells if (cell.name, cell.task) == (name, task)]
-        phases = list(dict.fromkeys(cell.phase for cell in own))
-        shown = Table(title=f"{name}: {task}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        for column in ("strategy", *phases):
-            shown.add_column(column, overflow="fold")
-        for strategy in dict.fromkeys(cell.strategy for cell in own):
-            states = {cell.phase: cell.states for cell in own if cell.strategy == strategy}
-            failed = any(state["failed"] + state["diverged"] for state in states.values())
-            counts = [_told(states[phase]) if phase in states else "" for phase in phases]
-            shown.add_row(strategy, *counts, style="red" if failed else "")
-        yield shown
-
-
-def _told(states: Counter[str]) -> str:
-    """``3 of 6 done, 1 running, 1 diverged, 1 missing``."""
-    rest = "".join(f", {states[state]} {state}" for state in STATES[1:] if states[state])
-    return f"{states['done']} of {states.total()} done{rest}"
-
-
-def summary(cells: Sequence[Cell]) -> Iterator[str]:
-    """A line for each sweep and study: ``quick: 18 of 18 done``."""
-    for name in dict.fromkeys(cell.name for cell in cells):
-        total: Counter[str] = Counter()
-        for cell in cells:
-            if cell.name == name:
-                total += cell.states
-        yield f"{name}: {_told(total)}"
-
-
-def show(store: Store, name: str | None) -> None:
-    """Print the tables and lines of all sweeps and studies, or of the one of that name.
+    Args:
+        store: where they are tracked.
+        name: of a sweep or study; None: all.
 
     Raises:
         ConfigError: there is none.
     """
     queries.mark_dead_runs_killed(store)
-    for sentence in notes(store):
-        note(sentence)
-    found, undeclared = overview(store)
-    if not found:
+    for line in run_notes(store):
+        note(line)
+    arms, undeclared = experiment_status(store)
+    if not arms:
         raise ConfigError(
             Setting("tracking.experiment", store.experiment), "no sweep or study there", "make one: make compare"
         )
-    names = list(dict.fromkeys(cell.name for cell in found))
+    names = list(dict.fromkeys(arm.name for arm in arms))
     if name is not None and name not in names:
         raise ConfigError(Setting("name", name), f"no such sweep or study{did_you_mean(str(name), names)}")
-    shown = [cell for cell in found if name in (None, cell.name)]
-    for table in tables(shown):
+    shown = [arm for arm in arms if name in (None, arm.name)]
+    for table in status_tables(shown):
         show_table(table)
-    for line in summary(shown):
+    for line in summary_lines(shown):
         write_line(line)
-    for one, number in undeclared.items():
-        if number and name in (None, one):
+    for other, count in undeclared.items():
+        if count and name in (None, other):
+            more = pluralize(count, "more run")
             write_line(
-                f"{one}: {pluralize(number, 'more run')} of earlier starts, with other settings, code, seeds or "
-                "trials: "
-                "not counted"
+                f"{other}: {more} of earlier starts, with other settings, code, seeds or trials, not counted here"
             )
+
+
+def experiment_status(store: Store) -> tuple[list[ArmStatus], dict[str, int]]:
+    """Return the status of all arms of an experiment, the newest sweep or study last, and undeclared runs.
+
+    Undeclared runs are counted by name of the sweep or study. An earlier start declared them, under another setting,
+    with other code, or for other seeds or trials.
+    """
+    runs = queries.runs(store)
+    states = _states(runs)
+    arms: list[ArmStatus] = []
+    undeclared: Counter[str] = Counter()
+    for record in runs:
+        if record.tags.get("phase") == "parent":
+            name = cut_name(record.tags.get("study") or record.tags.get("sweep") or record.run_id)
+            declared = parent.declared(store, record.run_id)
+            jobs = declared if "study" in record.tags else parent.jobs_to_report(declared)
+            arms += _arms_of_parent(name, jobs, states)
+            children = [child.tags for child in runs if child.tags.get(PARENT_TAG) == record.run_id]
+            tracked = {tags.get("config_hash") for tags in children if "rerun_of" not in tags}
+            undeclared[name] += len(tracked - {None} - {job["config_hash"] for job in jobs})
+    return arms, undeclared
+
+
+def run_notes(store: Store) -> Iterator[str]:
+    """Yield a line if the store is read-only, and for each RUNNING run whose process cannot be checked."""
+    if store.read_only:
+        yield f"{store.place.display_uri} is read-only: runs whose process has ended are not marked KILLED"
+    running = queries.runs(store, status="RUNNING")
+    unknown = [(record.run_id, reason) for record in running if (reason := liveness.unknown_owner(record.tags))]
+    for run_id, reason in unknown[:_MAX_NOTES]:
+        yield f"run {run_id} is RUNNING, and {reason}: not changed"
+    if len(unknown) > _MAX_NOTES:
+        yield f"{len(unknown) - _MAX_NOTES} more such runs"
+
+
+def status_tables(arms: Sequence[ArmStatus]) -> Iterator["Table"]:
+    """Yield a table for each task of each sweep and study: strategies by phase."""
+    for name, task in dict.fromkeys((arm.name, arm.task) for arm in arms):
+        of_task = [arm for arm in arms if (arm.name, arm.task) == (name, task)]
+        phases = list(dict.fromkeys(arm.phase for arm in of_task))
+        table = _table(f"{name}: {task}")
+        for column in ("strategy", *phases):
+            table.add_column(column, overflow="fold")
+        for strategy in dict.fromkeys(arm.strategy for arm in of_task):
+            states = {arm.phase: arm.states for arm in of_task if arm.strategy == strategy}
+            failed = any(counts["failed"] + counts["diverged"] for counts in states.values())
+            cells = [_format_states(states[phase]) if phase in states else "" for phase in phases]
+            table.add_row(strategy, *cells, style="red" if failed else "")
+        yield table
+
+
+def summary_lines(arms: Sequence[ArmStatus]) -> Iterator[str]:
+    """Yield a line for each sweep and study: ``quick: 18 of 18 done``."""
+    for name in dict.fromkeys(arm.name for arm in arms):
+        total: Counter[str] = Counter()
+        for arm in arms:
+            if arm.name == name:
+                total += arm.states
+        yield f"{name}: {_format_states(total)}"
+
+
+def study_tables(progress: Progress) -> Iterator["Table"]:
+    """Yield a table for each task of a study: for each strategy what is searched, and its runs by phase."""
+    for task in dict.fromkeys(arm.arm.task_name for arm in progress.arms):
+        table = _table(task)
+        for column in ("strategy", "searched"):
+            table.add_column(column, overflow="fold")
+        for column in ("tuning", "confirmation", "done"):
+            table.add_column(column, justify="right")
+        for arm in progress.arms:
+            if arm.arm.task_name == task:
+                expected = arm.expected(progress.study)
+                searched = ", ".join(one.key.removeprefix("regularizer.") for one in arm.arm.space) or "nothing"
+                counts = [*(expected[phase] for phase in PHASES), _done(arm, progress)]
+                table.add_row(arm.arm.strategy, searched, *map(str, counts))
+        yield table
+
+
+def remaining_runs(progress: Progress) -> int:
+    """Return the number of runs still to be done, including those that are not known yet."""
+    return sum(_remaining(arm, progress) for arm in progress.arms)
+
+
+def remaining_seconds(progress: Progress, workers: int) -> float | None:
+    """Estimate the seconds of the remaining runs from tracked runs of the arm, or else of its data set and model.
+
+    Args:
+        progress: with the tracked results.
+        workers: number of processes.
+
+    Returns:
+        None if an arm has no such run.
+    """
+    by_data_and_model: dict[str, list[float]] = {}
+    for result in progress.results.values():
+        by_data_and_model.setdefault(result.data_and_model, []).append(result.wall_seconds)
+    total = 0.0
+    for arm in progress.arms:
+        tracked = [progress.results[job.config_hash] for job in arm.jobs if job.config_hash in progress.results]
+        seconds = [result.wall_seconds for result in tracked] or by_data_and_model.get(arm.arm.data_and_model, [])
+        if remaining := _remaining(arm, progress):
+            if not seconds:
+                return None
+            total += remaining * fmean(seconds)
+    return total / workers + (_STARTUP_S if total else 0.0)
+
+
+def _remaining(arm: ArmProgress, progress: Progress) -> int:
+    return sum(arm.expected(progress.study).values()) - _done(arm, progress)
+
+
+def _done(arm: ArmProgress, progress: Progress) -> int:
+    return sum(job.config_hash in progress.results for job in arm.jobs)
+
+
+def _arms_of_parent(name: str, jobs: Sequence[dict[str, Any]], states: dict[str, str]) -> list[ArmStatus]:
+    arms: dict[tuple[str, str, str], ArmStatus] = {}
+    for job in jobs:
+        task, phase = str(job.get("task") or job.get("data") or ""), str(job.get("phase") or "sweep")
+        key = (task, str(job.get("strategy")), phase)
+        state = states.get(job["config_hash"], "missing") if job["config_hash"] else "missing"
+        arms.setdefault(key, ArmStatus(name, *key)).states[state] += 1
+    return list(arms.values())
+
+
+def _states(records: Sequence[queries.Record]) -> dict[str, str]:
+    """Return the state of each identity: done if a run is FINISHED, otherwise that of the newest run.
+
+    KILLED runs are missing: they are still to be done.
+    """
+    states: dict[str, str] = {}
+    for record in records:
+        identity = record.tags.get("config_hash")
+        if identity is None or "rerun_of" in record.tags or states.get(identity) == "done":
+            continue
+        failed = "diverged" if record.tags.get("diverged") == "true" else "failed"
+        by_status = {"FINISHED": "done", "RUNNING": "running", "FAILED": failed}
+        states[identity] = by_status.get(record.status, "missing")
+    return states
+
+
+def _format_states(states: Counter[str]) -> str:
+    """Return ``3 of 6 done, 1 running, 1 diverged, 1 missing``."""
+    rest = "".join(f", {states[state]} {state}" for state in STATES[1:] if states[state])
+    return f"{states['done']} of {states.total()} done{rest}"
+
+
+def _table(title: str) -> "Table":
+    # Imported here because rich takes a tenth of a second, and status is also read without a table.
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)

@@ -1,4 +1,4 @@
-"""The tuning of one cell, as far as it has come: which trials there are, which runs they need, which one is chosen."""
+"""The tuning of an arm as a pure function of tracked results: its trials, the runs they need, and the chosen trial."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,46 +8,48 @@ from reglab.config.compose import Composer
 from reglab.execution.expand import Job
 from reglab.samplers import Observation, get_sampler
 from reglab.schema.search_space import Values
-from reglab.study.cells import Cell
+from reglab.study.arms import Arm
 from reglab.study.definition import Study
+
+_MAX_SCORE = 1e300  # means of larger ones overflow
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a run.
+    """The result of a run that is over.
 
     Attributes:
-        metrics: figures by tracked name; None where it failed.
+        metrics: by tracked name; None if the run failed.
         seconds: of training.
-        diverged: it failed because its loss stopped being finite.
-        wall: seconds from its start to its end.
-        kind: data set and model, ``digits mlp``.
+        diverged: it failed because its loss was not finite.
+        wall_seconds: from its start to its end.
+        data_and_model: ``digits mlp``.
     """
 
     metrics: Mapping[str, float] | None
     seconds: float = 0.0
     diverged: bool = False
-    wall: float = 0.0
-    kind: str = ""
+    wall_seconds: float = 0.0
+    data_and_model: str = ""
 
 
 Results = Mapping[str, Result]
-"""By identity (`config_hash`), of all runs that are over."""
+"""Results of all runs that are over, by identity (`config_hash`)."""
 
 
 @dataclass
 class Trial:
-    """One point of a cell's space.
+    """One point of an arm's search space.
 
     Attributes:
         index: from 0.
         values: by key.
-        jobs: its runs, rung by rung and seed by seed.
-        score: mean of what chooses, over its tuning seeds, on the last rung it was trained on; None before that, and
-            where a run failed.
-        failed: a run of it gave nothing.
-        rung: the last one it was trained on, from 0.
-        pruned: it was left behind on that rung.
+        jobs: its runs, by rung and then by seed.
+        score: mean of the selection metric over the tuning seeds on the last rung; None until these runs are over, and
+            if one failed.
+        failed: a run of it has no score.
+        rung: the last rung that it was started on, from 0.
+        pruned: it was not among the best of that rung.
         seconds: of training, over all its runs that are over.
     """
 
@@ -63,9 +65,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuning:
-    """A cell's trials, in the order of their numbers; `done` once no run of them is missing any more."""
+    """The trials of an arm.
 
-    cell: Cell
+    Attributes:
+        arm: the arm.
+        trials: in the order of their numbers.
+        done: all runs of the tuning are over.
+        chosen: the trial with the best score; None until `done`, and if all failed.
+    """
+
+    arm: Arm
     trials: Sequence[Trial]
     done: bool
     chosen: Trial | None
@@ -76,80 +85,81 @@ class Tuning:
         return [job for trial in self.trials for job in trial.jobs]
 
 
-def tuning(study: Study, cell: Cell, composer: Composer, results: Results) -> Tuning:
-    """A pure function of the study and of what is tracked: it does not matter when, where or in which order.
+def tune(study: Study, arm: Arm, composer: Composer, results: Results) -> Tuning:
+    """Return the state of an arm's tuning, whenever, wherever and in whatever order its runs were trained.
 
     Args:
-        study: with its budget.
-        cell: what is tuned.
-        composer: makes configs.
-        results: of all runs that are over; those of others do not matter.
+        study: its budget, sampler and selection metric.
+        arm: what is tuned.
+        composer: composes configs.
+        results: of all runs that are over; runs of other arms are ignored.
     """
     trials: list[Trial] = []
     done = True
-    count = study.trials if cell.space else 1  # without a space all trials would be one
-    while len(trials) < count and not (trials and _spent(trials, study)):
-        trial = Trial(len(trials), _values(study, cell, trials))
+    count = study.trials if arm.space else 1  # without a search space all trials would be equal
+    while len(trials) < count and not (trials and _is_budget_spent(trials, study)):
+        trial = Trial(len(trials), _propose(study, arm, trials))
         trials.append(trial)
-        done &= _train(trial, study, cell, composer, results, rung=0)
+        done &= _add_rung(trial, study, arm, composer, results, rung=0)
         if study.sequential and not done:
             break
     if study.pruning is not None:
-        done = _prune(trials, study, cell, composer, results) if done else False
-    finalists = [trial for trial in trials if trial.score is not None and not trial.pruned]
-    best = min(finalists, key=lambda trial: _cost(trial, study), default=None)
-    return Tuning(cell, trials, done, best if done else None)
-
-
-def _values(study: Study, cell: Cell, before: Sequence[Trial]) -> Values:
-    history = [Observation(trial.values, trial.score) for trial in before]
-    arm = f"{cell.about} {cell.strategy}"
-    sampler = get_sampler(study.sampler)
-    return sampler.propose(cell.space, history, seed=study.search_seed, arm=arm, minimize=study.minimized)
-
-
-def _spent(trials: Sequence[Trial], study: Study) -> bool:
-    return study.max_seconds is not None and sum(trial.seconds for trial in trials) >= study.max_seconds
-
-
-def _train(trial: Trial, study: Study, cell: Cell, composer: Composer, results: Results, rung: int) -> bool:
-    """Puts the runs of a rung to the trial, with what came of them; whether all of them are over."""
-    epochs, label = None, f"{cell.strategy} trial {trial.index}"
-    if study.pruning is not None:
-        epochs = study.pruning.epochs(rung, cell.epochs)
-        label += f" rung {rung}"
-    jobs = [cell.job(composer, trial.values, seed, label, epochs) for seed in study.tuning_seeds]
-    trial.jobs += jobs
-    trial.rung, trial.score = rung, None
-    told = [results[job.config_hash] for job in jobs if job.config_hash in results]
-    trial.seconds += sum(result.seconds for result in told)
-    scores = [score(result, study) for result in told]
-    trial.failed |= None in scores
-    if len(told) == len(jobs) and not trial.failed:
-        trial.score = sum(s for s in scores if s is not None) / len(jobs)
-    return len(told) == len(jobs)
+        done = done and _prune(trials, study, arm, composer, results)
+    candidates = [trial for trial in trials if trial.score is not None and not trial.pruned]
+    best = min(candidates, key=lambda trial: _cost(trial, study), default=None)
+    return Tuning(arm, trials, done, best if done else None)
 
 
 def score(result: Result, study: Study) -> float | None:
     """Return the selection metric of one run; None if it has no finite value."""
     for name in study.select_by:
         value = (result.metrics or {}).get(name)
-        if value is not None and math.isfinite(value) and abs(value) < 1e300:
+        if value is not None and math.isfinite(value) and abs(value) < _MAX_SCORE:
             return value
     return None
 
 
-def _prune(trials: Sequence[Trial], study: Study, cell: Cell, composer: Composer, results: Results) -> bool:
-    """Rung by rung the best go on (Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification")."""
+def _propose(study: Study, arm: Arm, trials: Sequence[Trial]) -> Values:
+    history = [Observation(trial.values, trial.score) for trial in trials]
+    name = f"{arm.task_name} {arm.strategy}"
+    sampler = get_sampler(study.sampler)
+    return sampler.propose(arm.space, history, seed=study.search_seed, arm=name, minimize=study.minimize)
+
+
+def _is_budget_spent(trials: Sequence[Trial], study: Study) -> bool:
+    """Return whether the seconds of training end the tuning before its number of trials does."""
+    return study.max_seconds is not None and sum(trial.seconds for trial in trials) >= study.max_seconds
+
+
+def _add_rung(trial: Trial, study: Study, arm: Arm, composer: Composer, results: Results, rung: int) -> bool:
+    """Add the runs of a rung, with their results, to a trial; return whether all of them are over."""
+    epochs, label = None, f"{arm.strategy} trial {trial.index}"
+    if study.pruning is not None:
+        epochs = study.pruning.epochs(rung, arm.epochs)
+        label += f" rung {rung}"
+    jobs = [arm.job(composer, trial.values, seed, label, epochs) for seed in study.tuning_seeds]
+    over = [results[job.config_hash] for job in jobs if job.config_hash in results]
+    scores = [score(result, study) for result in over]
+    trial.jobs += jobs
+    trial.rung, trial.score = rung, None
+    trial.seconds += sum(result.seconds for result in over)
+    trial.failed |= None in scores
+    if len(over) == len(jobs) and not trial.failed:
+        trial.score = sum(value for value in scores if value is not None) / len(jobs)
+    return len(over) == len(jobs)
+
+
+def _prune(trials: Sequence[Trial], study: Study, arm: Arm, composer: Composer, results: Results) -> bool:
+    """Train the best trials of each rung on the next one; return whether all runs are over."""
     assert study.pruning is not None
     alive = list(trials)
     for rung in range(1, study.pruning.rungs):
         ranked = sorted((t for t in alive if t.score is not None), key=lambda trial: _cost(trial, study))
-        kept = ranked[: max(1, math.ceil(len(alive) / study.pruning.eta))]
+        kept = ranked[: study.pruning.kept(len(alive))]
         for trial in alive:
             trial.pruned = trial not in kept and not trial.failed
         alive = sorted(kept, key=lambda trial: trial.index)
-        over = [_train(trial, study, cell, composer, results, rung) for trial in alive]  # all of them, then ask
+        over = [_add_rung(trial, study, arm, composer, results, rung) for trial in alive]
         if not all(over):
             return False
     return True
@@ -157,4 +167,4 @@ def _prune(trials: Sequence[Trial], study: Study, cell: Cell, composer: Composer
 
 def _cost(trial: Trial, study: Study) -> float:
     assert trial.score is not None
-    return trial.score if study.minimized else -trial.score
+    return trial.score if study.minimize else -trial.score

@@ -15,7 +15,7 @@ from reglab.deadlines import Overdue, waiting
 from reglab.masking import redact
 from reglab.own_code import described
 from reglab.schema.errors import ConfigError, Diverged, StoreLost, is_out_of_memory
-from reglab.stopping import Stopped, at_once, defer_signals
+from reglab.stopping import Stopped, before_exit_at_once, defer_signals
 from reglab.tracking.artifacts import Artifacts
 from reglab.tracking.client import without_retries
 from reglab.tracking.liveness import BEAT_EVERY_S, HEARTBEAT_TAG, OWNER_TAG, Heartbeat, beat, this_process
@@ -59,7 +59,7 @@ class TrackedRun:
         self._gone: StoreLost | None = None
         self._heartbeat = Heartbeat(without_retries(store.client), run_id, beat_s)
         self._while_open = ExitStack()
-        self._while_open.enter_context(at_once(lambda: store.client.set_terminated(run_id, "KILLED")))
+        self._while_open.enter_context(before_exit_at_once(lambda: store.client.set_terminated(run_id, "KILLED")))
 
     @classmethod
     def open(

@@ -15,7 +15,7 @@ from typing import IO
 
 import psutil
 
-from reglab.stopping import at_once
+from reglab.stopping import before_exit_at_once
 from reglab.tracking.place import Place
 
 HOST = "127.0.0.1"
@@ -48,7 +48,7 @@ def serve(place: Place, port: int, ready: Callable[[str], None]) -> int:
             port = free_port(port)
             process = _start(place, port, log)
             try:
-                with at_once(partial(_send, process, signal.SIGKILL)):
+                with before_exit_at_once(partial(_send, process, signal.SIGKILL)):
                     if _wait_until_up(process, port, asked):
                         ready(f"http://{HOST}:{port}")
                         while not asked and process.poll() is None:
@@ -58,7 +58,7 @@ def serve(place: Place, port: int, ready: Callable[[str], None]) -> int:
                     if not asked:
                         raise ServerEnded(f"the MLflow server ended: {_last_line(log)}")
             finally:
-                with at_once(partial(_send, process, signal.SIGKILL)):
+                with before_exit_at_once(partial(_send, process, signal.SIGKILL)):
                     _end(process)
         return asked[0]
 

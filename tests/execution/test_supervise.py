@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from reglab.config.compose import compose
-from reglab.execution import waiting
+from reglab.execution import supervise
 from reglab.execution.attempt import Outcome
-from reglab.execution.plan import Plan
+from reglab.execution.expand import Plan
 from reglab.tracking.store import open_store
 from tests.tracking.test_heartbeat import ELSEWHERE, before, waited
 from tests.tracking.test_queries import add
@@ -16,9 +16,9 @@ from tests.tracking.test_queries import add
 
 def test_each_line_names_the_run_its_owner_and_what_remains(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(waiting, "say", said.append)
-    monkeypatch.setattr(waiting, "_REPEAT_S", 0.2)
-    monkeypatch.setattr(waiting, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(supervise, "write_line", said.append)
+    monkeypatch.setattr(supervise, "_REPEAT_S", 0.2)
+    monkeypatch.setattr(supervise, "_POLL_S", 0.05)
     store = open_store(store_uri, "exp")
     ends, falls_silent = (add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(100)) for _ in range(2))
 
@@ -33,7 +33,7 @@ def test_each_line_names_the_run_its_owner_and_what_remains(store_uri: str, monk
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
     outcomes = [Outcome(run, f"seed={seed}", run, in_progress=True) for seed, run in enumerate((ends, falls_silent))]
-    found = waiting.waited_for(Plan("sweep", [], compose([])), outcomes, store)
+    found = supervise.wait_for_others(Plan("sweep", [], compose([])), outcomes, store)
     thread.join()
     assert {(run, outcome.reused) for run, outcome in found.items()} == {(ends, True)}
     form = (

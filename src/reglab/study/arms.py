@@ -1,0 +1,180 @@
+"""The arms of a study, one for each task and strategy: the search space, and the run of each point of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from reglab.config.check import check, checked
+from reglab.config.compose import Composer
+from reglab.config.digest import content
+from reglab.config.identity import config_hash, data_name
+from reglab.config.identity import strategy as strategy_of
+from reglab.config.source import Unknown, declared
+from reglab.execution.expand import Job
+from reglab.paths import CONF
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.search_space import Dimension, Values, parse_dimension
+from reglab.schema.suggest import did_you_mean
+from reglab.schema.text import format_value, quote_value
+from reglab.study.closing import check_metric
+from reglab.study.definition import Study
+
+_ALMOST_1 = 1 - 2**-32
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One strategy on one task.
+
+    Attributes:
+        task: number of the task.
+        task_name: ``mnist1d cnn, label_noise 0.2``.
+        strategy: as tagged: its regularizers in the order in which they act.
+        overrides: of all its runs.
+        space: the searched dimensions.
+        epochs: of a run without pruning.
+        content: hash of the task's file or folder; None for data without one.
+    """
+
+    task: int
+    task_name: str
+    strategy: str
+    overrides: tuple[str, ...]
+    space: tuple[Dimension, ...]
+    epochs: int
+    content: str | None = None
+    # Composing a run takes milliseconds, and all runs of a study are needed after each round.
+    _jobs: dict[tuple[object, ...], Job] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @property
+    def data_and_model(self) -> str:
+        """``mnist1d cnn``."""
+        return self.task_name.split(",")[0].split(" (")[0]
+
+    def job(self, composer: Composer, values: Values, seed: int, label: str, epochs: int | None = None) -> Job:
+        """Return the run of a point of the space, the same object for the same arguments.
+
+        Args:
+            composer: composes its config.
+            values: of the dimensions, by key.
+            seed: of the run.
+            label: first words of the job's label.
+            epochs: None: `self.epochs`.
+
+        Raises:
+            ConfigError: the config is invalid.
+        """
+        overrides = [*self.overrides, *(f"{key}={quote_value(v)}" for key, v in values.items()), f"seed={seed}"]
+        if epochs is not None:
+            overrides.append(f"trainer.max_epochs={epochs}")
+        key = (composer, label, *overrides)
+        if key not in self._jobs:
+            config = composer.compose(overrides)
+            identity = config_hash(checked(config, overrides))
+            self._jobs[key] = Job(tuple(overrides), config, identity, f"{label} seed={seed}")
+        return self._jobs[key]
+
+
+def make_arms(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> list[Arm]:
+    """Return all arms of a study, task by task.
+
+    Args:
+        study: the definition.
+        composer: composes configs.
+        tracking: overrides of the `tracking` section.
+
+    Raises:
+        ConfigError: the config of a task or strategy is invalid, or its search space is.
+    """
+    _check_regularizers(study)
+    arms = []
+    for number, task in enumerate(study.tasks):
+        with study.naming_common_keys(number):
+            common = (*study.common, *task, *tracking)
+            arms += [_arm(study, composer, number, common, strategy) for strategy in study.strategies]
+    return _with_distinct_task_names(study, arms)
+
+
+def _arm(study: Study, composer: Composer, task: int, common: tuple[str, ...], strategy: str) -> Arm:
+    names = strategy.split("+")
+    overrides = (*common, f"regularizer={names[0] if len(names) == 1 else format_value(names)}")
+    config = composer.compose(list(overrides))
+    check(config, list(overrides))
+    check_metric(study.metric, [config], "study.metric")
+    check_metric(study.select_by[0], [config], "study.select_by")
+    space = tuple(_space(study, config))
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key in {one.key for one in space}:
+            remedy = f"set study.space.{key}=null to give all trials that value"
+            raise ConfigError(Setting(key, value), "is searched", remedy)
+    epochs, content_hash = int(config.trainer.max_epochs), _content(config.data.get("path"))
+    arm = Arm(task, _task_name(config), strategy_of(config), overrides, space, epochs, content_hash)
+    for share in (0.0, _ALMOST_1):  # check both ends of the ranges against the rules of their keys
+        arm.job(composer, {one.key: one.quantile_when_on(share) for one in space}, 0, strategy)
+    return arm
+
+
+def _content(path: str | None) -> str | None:
+    """Return the content hash of a file or folder; None without a path, or for a name in a cache."""
+    return content(path)[:16] if path and Path(path).expanduser().exists() else None
+
+
+def _space(study: Study, config: DictConfig) -> Iterator[Dimension]:
+    """Yield the dimensions of an arm: ranges of its regularizers, replaced or extended by those of the study."""
+    specs: dict[str, Any] = {}
+    regularizers = OmegaConf.to_container(config.regularizer, resolve=True)
+    assert isinstance(regularizers, dict)
+    for name, strengths in (regularizers.get("_space_") or {}).items():
+        specs |= {f"regularizer.{name}.{key}": spec for key, spec in (strengths or {}).items()}
+    for key, spec in study.space.items():
+        if not key.startswith("regularizer."):
+            specs = {key: spec, **specs}
+        elif key.split(".")[1] in regularizers:
+            merge = isinstance(spec, Mapping) and isinstance(specs.get(key), Mapping) and "choices" not in spec
+            specs[key] = {**specs[key], **spec} if merge else spec
+    for key, spec in specs.items():
+        if spec is not None:
+            off, whole = _declared(key, regularizers)
+            yield parse_dimension(key, spec, off=off, whole=whole)
+
+
+def _declared(key: str, nodes: Mapping[Any, Any]) -> tuple[float | None, bool]:
+    """Return the value that disables a strength's method (None: no value of it alone does), and whether it is whole."""
+    if not key.startswith("regularizer."):
+        return None, False
+    _, name, strength = key.split(".", 2)
+    try:
+        off, switch, whole = (declared(str(nodes[name]["_target_"]), what) for what in ("off", "switch", "whole"))
+    except Unknown:
+        return None, False
+    return (off.get(strength) if not switch or strength in switch else None), strength in whole
+
+
+def _task_name(config: DictConfig) -> str:
+    """Return the name of a task: ``mnist1d cnn, label_noise 0.2``."""
+    used = [f"{key} {config.data[key]}" for key in ("train_size", "label_noise") if config.data.get(key)]
+    used += [f"{key} {config.data[key]}" for key in ("test_fold", "val_fold") if config.data.get(key) is not None]
+    return ", ".join([f"{data_name(config)} {config.model.name}", *used])
+
+
+def _with_distinct_task_names(study: Study, arms: Sequence[Arm]) -> list[Arm]:
+    """Add the overrides of tasks to names that several tasks have."""
+    names = {arm.task: arm.task_name for arm in arms}
+    shared = {name for name in names.values() if list(names.values()).count(name) > 1}
+
+    def distinct(arm: Arm) -> str:
+        return f"{arm.task_name} ({', '.join(study.tasks[arm.task])})" if arm.task_name in shared else arm.task_name
+
+    return [replace(arm, task_name=distinct(arm)) for arm in arms]
+
+
+def _check_regularizers(study: Study) -> None:
+    """Raise ConfigError for a range of an unknown regularizer; one of a regularizer without a strategy is allowed."""
+    names = [path.stem for path in (CONF / "regularizer").glob("*.yaml")]
+    for key in study.space:
+        if key.startswith("regularizer.") and (name := key.split(".")[1]) not in names:
+            raise ConfigError(f"study.space.{key}", f"no regularizer {name}{did_you_mean(name, names)}")

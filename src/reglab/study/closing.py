@@ -1,0 +1,165 @@
+"""The end of a sweep or study: its parent run is closed, the report made, failures listed.
+
+Checks before the first run refuse what the closing report could not answer.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from reglab.config.fitting import kind
+from reglab.deadlines import Overdue, waiting
+from reglab.execution import workers
+from reglab.execution.attempt import Outcome
+from reglab.schema.errors import ConfigError, Setting, StoreLost
+from reglab.schema.metrics import TESTS, kind_of
+from reglab.schema.suggest import did_you_mean
+from reglab.stopping import Stopped, defer_signals, raise_if_stopped, stop_wins
+from reglab.streams import note, write_line
+from reglab.wording import join_names
+
+if TYPE_CHECKING:
+    from reglab.tracking.store import Store
+
+_FRACTIONS = {"test_fraction": TESTS, "val_fraction": ("val/", "best/val/")}  # of rows, for metrics by prefix
+
+
+def check_metric(metric: str | None, configs: Sequence[DictConfig], key: str = "metric") -> None:
+    """Check that, by their configs, some run tracks a metric.
+
+    Args:
+        metric: by its tracked name; None for the default one.
+        configs: of the runs.
+        key: that names the metric, for the message.
+
+    Raises:
+        ConfigError: a metric of another task kind, or of a part without rows.
+    """
+    if metric is None:
+        return
+    kinds = {kind(cfg.data) for cfg in configs}
+    wanted = kind_of(metric)
+    if wanted and None not in kinds and wanted not in kinds:
+        problem = f"is for {wanted}, and these runs are {join_names(sorted(map(str, kinds)))}"
+        raise ConfigError(Setting(key, metric), problem, "remove it, or choose another")
+    for fraction, prefixes in _FRACTIONS.items():
+        if metric.startswith(prefixes) and all(cfg.data.get(fraction) == 0 for cfg in configs):
+            raise ConfigError(Setting(key, metric), f"data.{fraction}=0 leaves no rows to measure it on", "raise it")
+
+
+def check_baseline(baseline: str, strategies: Collection[str]) -> None:
+    """Check that a run has the baseline; `none` may be absent, and then the report compares nothing.
+
+    Args:
+        baseline: a strategy, or an entry of the leaderboard such as ``dropout(p=0.3)``.
+        strategies: of the sweep, with those of earlier starts.
+
+    Raises:
+        ConfigError: it is none of the strategies.
+    """
+    plain = {name.split("(")[0] for name in strategies}
+    if baseline != "none" and baseline.split("(")[0] not in plain:
+        hint = did_you_mean(baseline, plain) or f" (there are {', '.join(sorted(plain))})"
+        raise ConfigError(Setting("baseline", baseline), f"no strategy of this sweep{hint}")
+
+
+@dataclass
+class ParentRun:
+    """The parent run of a sweep or study in progress.
+
+    Attributes:
+        name: of the sweep or study.
+        kind: ``sweep`` or ``study``.
+        run_id: empty until it is known.
+        status: with which it will be closed.
+        store_lost: the store does not answer any more, so that the run cannot be closed; the next start does it.
+    """
+
+    name: str
+    kind: str
+    run_id: str = ""
+    status: str = "FAILED"
+    store_lost: bool = False
+
+
+@contextmanager
+def closing(store: "Store", run: ParentRun) -> Iterator[None]:
+    """Close a parent run, which the block opens, at the end of the block, with the status that the block has set.
+
+    After a signal the worker processes are ended and their runs closed before the parent run, which ends KILLED.
+
+    Raises:
+        StoreLost: in place of another exception, if the store does not answer any more.
+    """
+    from reglab.tracking import parent, queries
+    from reglab.tracking.place import place_error
+    from reglab.tracking.run import CLOSE_S
+
+    try:
+        with stop_wins():
+            yield
+    except Stopped:
+        run.status = "KILLED"
+        with defer_signals(deliver=False):
+            workers.end_descendants()
+            run.store_lost = place_error(store.uri) is not None
+            if not run.store_lost:
+                with suppress(Overdue), waiting(limit=CLOSE_S):
+                    run.store_lost = True
+                    queries.mark_dead_runs_killed(store)
+                    run.store_lost = False
+        raise
+    except Exception as error:
+        cause = place_error(store.uri)
+        run.store_lost = cause is not None
+        if cause is None or isinstance(error, StoreLost):
+            raise
+        raise StoreLost(cause) from error
+    finally:
+        if not run.store_lost:
+            killed = run.status == "KILLED"
+            with suppress(Overdue), waiting(limit=CLOSE_S) if killed else nullcontext():
+                run.store_lost = killed
+                # A signal can arrive after the parent run was opened and before its id was assigned.
+                if run_id := run.run_id or parent.find(store, run.name, run.kind):
+                    parent.close(store, run_id, run.status)
+                run.store_lost = False
+
+
+def make_closing_report(store: "Store", parent_id: str, folder: str | None, **question: Any) -> bool:
+    """Make the closing report; print the reason and return False if it cannot be made.
+
+    Args:
+        store: where the runs are tracked.
+        parent_id: the parent run.
+        folder: None: the default.
+        question: `metric`, `direction` and other arguments of `publish`.
+    """
+    # Imported here because they load SciPy and matplotlib.
+    from reglab.study.publish import publish
+
+    write_line("making the report ...")
+    try:
+        publish(store, parent_id, folder=Path(folder) if folder else None, **question)
+    except ConfigError as error:
+        raise_if_stopped()  # a signal may be the cause
+        note(f"no report: {error} (the runs are kept; correct this and start again)")
+        return False
+    raise_if_stopped()  # before the parent is closed as FINISHED
+    return True
+
+
+def print_unfinished(failed: Sequence[Outcome], missing: int, total: int) -> None:
+    """Print each failed run, and how many of `total` runs were not done."""
+    if failed:
+        write_line(f"{len(failed)} of {total} runs failed (traceback: error.txt of the run):")
+        for outcome in failed:
+            write_line(f"  {outcome.label}  {outcome.error}  run {outcome.run_id or 'none'}")
+    if missing:
+        write_line(f"{missing} of {total} runs were not done")
+    if failed or missing:
+        write_line("the same command tries again what is not finished")
