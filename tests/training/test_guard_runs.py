@@ -58,7 +58,7 @@ def test_a_sweep_is_refused_in_one_line_a_method(tmp_path: Path, store_uri: str)
 def test_a_study_is_refused_with_the_strategy_to_leave_out() -> None:
     task = "study.tasks=[{model:torch,model.target:tests.training.networks.Functional,data:wine,data.label_noise:0}]"
     more = ["study.common.data.train_size=null", "~study.common.model.hidden_sizes", "study.strategies=[none,dropout]"]
-    with pytest.raises(ConfigError, match=r"^regularizer=dropout: no effect .*; or take dropout out of study\.strat"):
+    with pytest.raises(ConfigError, match=r"^regularizer=dropout: no effect .*; or remove dropout from study\.strat"):
         check_arms(*arms_of(task, *more))
 
 
