@@ -9,7 +9,7 @@ import time
 import pytest
 from omegaconf import OmegaConf
 
-from reglab.cli import PastHydra, announce_imports, past_hydra, report
+from reglab.cli import PastHydra, announce_imports, carry_past_hydra, report
 from reglab.config.compose import Composer
 from reglab.config.help import help_text, listed_keys
 from reglab.paths import CONF, PROJECT
@@ -49,10 +49,10 @@ def test_a_stack_trace_is_shown_where_it_is_asked_for(capsys, monkeypatch):
 
 
 def test_errors_go_past_hydra_and_signals_as_they_are():
-    with pytest.raises(PastHydra) as caught, past_hydra():
+    with pytest.raises(PastHydra) as caught, carry_past_hydra():
         raise ConfigError("x")
     assert isinstance(caught.value.error, ConfigError)
-    with pytest.raises(Stopped), past_hydra():
+    with pytest.raises(Stopped), carry_past_hydra():
         raise Stopped(2)
 
 

@@ -74,7 +74,7 @@ def test_rows_without_end_are_never_too_few() -> None:
         ),
         (["study.metric=test/accuracy"], "numbers", "study.metric=test/accuracy: is for classification, and table is"),
         (["study.metric=test/rmse"], "classes", "study.metric=test/rmse: is for regression, and table is"),
-        (["study.common.data.train_size=900"], "classes", "study.common.data.train_size=900: only 24 rows are left"),
+        (["study.common.data.train_size=900"], "classes", "study.common.data.train_size=900: only 24 rows"),
         (
             ["+study.common.model.norm=batch", "study.common.data.train_size=21"],
             "classes",
@@ -103,7 +103,7 @@ LAST = "data.batch_size=4: of 21 training rows one is left for the last batch, a
 @pytest.mark.parametrize(
     ("asked", "lines"),
     [
-        (["data.train_size=900"], ["data.train_size=900: only 24 rows are left"]),
+        (["data.train_size=900"], ["data.train_size=900: only 24 rows"]),
         (["data.train_size=null,900"], ["data.train_size=900: only 24"]),  # one that is wrong is refused as in checks
         (["data.train_size=900,21,800", "data.batch_size=4", "model.norm=batch"],
          ["data.train_size=900: only 24", LAST, "data.train_size=800: only 24"]),
