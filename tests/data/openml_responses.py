@@ -1,4 +1,4 @@
-"""What OpenML answers, by hand: the JSON of its API and an ARFF file, in a cache folder or as a server's pages."""
+"""Responses of OpenML: the JSON of its API and an ARFF file, in a cache folder or as pages of a server."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ class Response:
         columns: name and type of each, as ARFF has it: ``REAL``, ``STRING``, ``{a,b}``.
         rows: cells as they are written in the file.
         targets: default ones.
-        ignored: columns that OpenML says to ignore.
+        ignored: columns that OpenML ignores.
         versions: active ones of its name.
     """
 

@@ -1,4 +1,4 @@
-"""Parts without a class: refused where it cannot be trained on, reported where it is not tested."""
+"""Parts without a class: refused for training, reported for validation and test."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_parts_that_do_not_test_every_class_are_reported():
         "validation",
         "test",
     ]
-    assert all("(ant)" in remark for remark in both)
+    assert all("(ant)" in note for note in both)
     some = np.where(np.arange(N) < 30, 2, np.arange(N) % 2)
-    assert ["class cow" in remark for remark in ready(some, np.arange(N), "time").notes] == [True, True]
+    assert ["class cow" in note for note in ready(some, np.arange(N), "time").notes] == [True, True]
     assert ready(np.arange(N) % 3).notes == ()

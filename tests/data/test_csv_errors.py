@@ -1,4 +1,4 @@
-"""Bad tables: one line that names the key, what is wrong and what would do."""
+"""Errors of tables that cannot be used."""
 
 import numpy as np
 import pandas as pd
@@ -37,14 +37,14 @@ def cells(column, changes):
             {},
             ["column 'x'", "2 of 40 cells", "'abc' in data row 7", "empty the cell"],
         ),
-        (cells("x", {3: "inf"}), {}, ["column 'x' holds an infinite number in data row 4"]),
+        (cells("x", {3: "inf"}), {}, ["column 'x' contains an infinite number in data row 4"]),
         (GOOD.assign(x=np.nan), {}, ["column 'x' has no value in any row", "leave it out, as in data.ignore=[x]"]),
         (GOOD.assign(label="p"), {}, ["data.target=label", "all 40 rows are of one class (p)"]),
         (GOOD.assign(label=1), {}, ["all 40 rows are of one class (1)"]),
         (GOOD.assign(label=0.5), {}, ["has the same value (0.5) in all rows"]),
         (cells("label", {4: None, 5: " "}), {}, ["data.target=label: 2 of 40 rows have no value", "data row 5"]),
         (cells("label", {0: "rare"}), {}, ["class rare has 1 of 40 rows, too few for 3 parts", "merge or drop"]),
-        (GOOD, {"kind": "regression"}, ["data.kind=regression", "holds text (such as 'p')"]),
+        (GOOD, {"kind": "regression"}, ["data.kind=regression", "contains text (such as 'p')"]),
         (GOOD, {"target": "x", "kind": "classification"}, ["40 different numbers", "use data.kind=regression"]),
         (cells("x", {2: "n/k"}), {"target": "x"}, ["data.target=x: the column is numeric except for 1 of 40 cells"]),
         (GOOD, {"target": "x", "label_noise": 0.1}, ["data.label_noise=0.1"]),
@@ -53,10 +53,14 @@ def cells(column, changes):
         (GOOD, {"train_size": 30}, ["data.train_size=30: only 24 rows"]),
         (GOOD, {"test_fraction": 0.01}, ["data.test_fraction=0.01: is less than one row of 40"]),
         (GOOD, {"test_fraction": None}, ["data.test_fraction=null"]),
-        (pd.concat([GOOD] * 2).assign(id=[f"{i}_5" for i in range(80)]), {}, ["column 'id' holds 80 different texts"]),
+        (
+            pd.concat([GOOD] * 2).assign(id=[f"{i}_5" for i in range(80)]),
+            {},
+            ["column 'id' contains 80 different texts"],
+        ),
     ],
 )
-def test_one_line_names_what_is_wrong(tmp_path, table, options, parts):
+def test_unusable_columns_are_refused(tmp_path, table, options, parts):
     path = tmp_path / "bad.csv"
     table.to_csv(path, index=False)
     message = refusal(path, **options)
@@ -96,10 +100,10 @@ def test_a_parquet_file_that_is_none(tmp_path):
 
 def test_dates_in_a_parquet_file(tmp_path):
     GOOD.assign(day=pd.date_range("2020-01-01", periods=N)).to_parquet(tmp_path / "days.parquet")
-    assert "column 'day' holds dates" in refusal(tmp_path / "days.parquet")
+    assert "column 'day' contains dates" in refusal(tmp_path / "days.parquet")
 
 
-def test_what_the_config_alone_shows_is_refused_before_the_file_is_read(tmp_path):
+def test_wrong_settings_are_refused_before_the_file_is_read(tmp_path):
     path = tmp_path / "ok.csv"
     path.write_text("not read")
     assert "data.target=null: required" in refusal(path, target=None)

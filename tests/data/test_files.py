@@ -88,7 +88,7 @@ SPECIAL = {
 
 
 @pytest.mark.parametrize(("what", "problem"), SPECIAL.items())
-def test_what_cannot_be_read_whole_is_refused_by_name(tmp_path, what, problem):
+def test_pipes_devices_and_broken_links_are_refused(tmp_path, what, problem):
     path = special(tmp_path, what)
     given = {"seed": 0, "split_seed": 0}
     for make in (

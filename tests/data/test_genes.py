@@ -1,4 +1,4 @@
-"""Gene data out of the files of a package that is never imported."""
+"""Gene data from the files of a package that is not imported."""
 
 import sys
 
@@ -26,7 +26,7 @@ def test_khan_has_the_published_rows_and_its_own_test() -> None:
     assert torch.bincount(rest).tolist() == [8, 23, 12, 20]
 
 
-def test_khan_is_what_the_files_say_and_standardized_on_the_training_rows() -> None:
+def test_khan_equals_its_files_and_is_standardized_on_the_training_rows() -> None:
     data = Khan(**AXES, test_fraction=None)
     data.setup()
     file = package_file("ISLP", "data/Khan_xtest.csv", Setting("data", "khan"))
@@ -66,7 +66,7 @@ def test_the_package_is_not_imported() -> None:
     assert "ISLP" not in sys.modules
 
 
-def test_what_is_not_installed_is_one_line_with_the_command() -> None:
+def test_a_missing_package_is_refused_with_the_command_to_install_it() -> None:
     with pytest.raises(ConfigError, match=r"^data=khan: .*make setup, or pip install --no-deps no_such_package$"):
         package_folder("no_such_package", Setting("data", "khan"))
     with pytest.raises(ConfigError, match=r"has no file data/x\.csv; pip install --no-deps ISLP==0\.6\.0"):

@@ -1,4 +1,4 @@
-"""Data sets as the library of the hub saves them, read back."""
+"""Data sets written by the library datasets, and folders of files."""
 
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def visits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_class_labels_are_categories_wherever_they_are(visits: Path) -> None:
+def test_class_labels_are_categories_in_features_and_target(visits: Path) -> None:
     data = ready(visits, ignore=["photo", "site"])
     assert (data.input_shape, data.class_names) == ((4,), ("well", "ill"))  # age; dose hidden, high and low
     data = ready(visits, ignore=["photo", "site"], standardize=False, test_fraction=None)
@@ -123,8 +123,8 @@ def test_rows_can_be_split_by_a_column(visits: Path) -> None:
     assert sum(map(len, sites)) == len(set.union(*sites)) == 4
     for given, problem in (
         ({"ignore": ["phot"]}, r"data.ignore=phot: no such column in .*; did you mean photo\?"),
-        ({"target": "photo"}, "data.target=photo: holds images; name another column"),
-        ({"split_column": "photo", "split_by": "groups"}, "data.split_column=photo: holds images; name another"),
+        ({"target": "photo"}, "data.target=photo: contains images; name another column"),
+        ({"split_column": "photo", "split_by": "groups"}, "data.split_column=photo: contains images; name another"),
         ({"image": "age"}, "data.image=age: is not a column of images; name one of photo"),
     ):
         with pytest.raises(ConfigError, match=f"^{problem}"):
@@ -144,7 +144,7 @@ def test_texts_are_documents_those_of_the_test_at_the_end(tmp_path: Path) -> Non
     assert data.documents() == ("in the begin was the word", "and so on", "more", "the end")
     data.setup()
     assert (data.name, data.kind) == ("words", "language modeling")
-    for column, problem in (("text", "no such column in .*; it has said, number"), ("number", "holds no texts")):
+    for column, problem in (("text", "no such column in .*; it has said, number"), ("number", "contains no texts")):
         with pytest.raises(ConfigError, match=rf"^data.column={column}: {problem}"):
             HuggingfaceText(column=column, **given).documents()
 
@@ -184,7 +184,7 @@ def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(tabl
     ],
     ids=["null", "nowhere", "column", "target", "image", "config"],
 )
-def test_what_does_not_fit_is_told_in_one_line(table: Path, given: dict[str, Any], problem: str) -> None:
+def test_unusable_data_sets_are_refused(table: Path, given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Huggingface(**{"path": str(table), "seed": 0, "split_seed": 0, **given}).setup()
     check_error(caught.value, *problem.format(path=table).split(": ", 1))
@@ -194,20 +194,20 @@ PLACES = ["{nowhere}/x", "./nowhere", "../nowhere/x", "~/nowhere", "~nobody-of-t
 
 
 @pytest.mark.parametrize("written", PLACES)
-def test_a_folder_that_is_not_there_is_told_as_such_before_anything_heavy(tmp_path: Path, written: str) -> None:
+def test_a_missing_folder_is_refused_by_the_config_alone(tmp_path: Path, written: str) -> None:
     path = written.format(nowhere=tmp_path)
     seen = "" if path[0] in "/~" else f" relative to {Path.cwd()}"
-    says = f"data.path={path}: no such folder{seen}; check the path"
+    expected = f"data.path={path}: no such folder{seen}; check the path"
     for kind in ("huggingface", "huggingface_text"):
         with pytest.raises(ConfigError) as refused:
             check(compose([f"data={kind}", f"data.path='{path}'"]))
-        assert str(refused.value) == says
+        assert str(refused.value) == expected
     with pytest.raises(ConfigError) as refused:
         ready(path)
-    assert str(refused.value) == says
+    assert str(refused.value) == expected
 
 
-def test_a_label_that_is_hidden_is_told(tmp_path: Path) -> None:
+def test_a_missing_label_is_refused(tmp_path: Path) -> None:
     features = datasets.Features({"x": datasets.Value("float32"), "label": datasets.ClassLabel(names=NAMES)})
     rows = datasets.Dataset.from_dict({"x": [1.0, 2.0, 3.0], "label": [0, 1, -1]}, features=features)
     rows.save_to_disk(tmp_path / "hidden")

@@ -1,4 +1,4 @@
-"""MNIST's files, written by hand and read back."""
+"""Files in MNIST's format, written by the test."""
 
 import gzip
 import struct
@@ -18,7 +18,7 @@ NO_FILE = "train-images-idx3-ubyte is not in MNIST's format ("
 
 
 def idx(array: np.ndarray) -> bytes:
-    """As the format says."""
+    """Return an array in the file format."""
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
 
 
@@ -95,7 +95,7 @@ def test_labels_need_not_begin_at_zero(folder: Path) -> None:
     ],
     ids=["missing", "png", "dimensions", "cut", "fewer", "shapes", "gzip"],
 )
-def test_what_does_not_fit_is_one_line(folder: Path, name: str, content: bytes | None, problem: str) -> None:
+def test_unusable_files_are_refused(folder: Path, name: str, content: bytes | None, problem: str) -> None:
     if content is None:
         (folder / name).unlink()
     else:

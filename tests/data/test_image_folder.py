@@ -1,4 +1,4 @@
-"""Folders of images, written by hand and read back."""
+"""Folders of images, written by the test."""
 
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def test_sixteen_bits_are_kept(folder: Path) -> None:
     torch.testing.assert_close(data.train.inputs[data.parts.train == 0], torch.full((1, 1, 6, 5), 0.2))
 
 
-def test_images_are_scaled_where_asked(folder: Path) -> None:
+def test_images_are_scaled_to_the_size(folder: Path) -> None:
     write(folder / "ant" / "00.png", np.full((12, 20), 51, dtype=np.uint8))
     with pytest.raises(ConfigError, match=r"2 sizes, from 6 x 5 to 12 x 20 .*as in data.size=\[6,5\]"):
         ready(folder)
@@ -84,9 +84,9 @@ def test_a_test_part_of_its_own(tmp_path: Path, parts: tuple[str, ...], held_out
         own = {pixels(number).astype(np.float32).tobytes() for number in range(16, 20)}
         assert {(image * 255).round().numpy().tobytes() for image in data.test.inputs} == own
         assert data.notes == ()
-        (remark,) = ready(tmp_path).notes
-        assert remark.startswith(f"the parts {parts[0]} and {parts[1]} are pooled and split again")
-        assert f"data.test_fraction=null tests on {parts[1]}" in remark
+        (note,) = ready(tmp_path).notes
+        assert note.startswith(f"the parts {parts[0]} and {parts[1]} are pooled and split again")
+        assert f"data.test_fraction=null tests on {parts[1]}" in note
 
 
 def test_beside_a_test_part_val_is_like_train(tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ def test_beside_a_test_part_val_is_like_train(tmp_path: Path) -> None:
         write(tmp_path / part / CLASSES[number % 2] / f"{number}.png", pixels(number))
     data = ready(tmp_path, test_fraction=None)
     assert (data.rows, data.test_rows) == (20, 4)
-    (remark,) = data.notes
-    assert "train and val are pooled; validation rows are drawn" in remark
-    (remark,) = ready(tmp_path).notes
-    assert "train, val and test are pooled" in remark
+    (note,) = data.notes
+    assert "train and val are pooled; validation rows are drawn" in note
+    (note,) = ready(tmp_path).notes
+    assert "train, val and test are pooled" in note
 
 
 def test_a_change_of_a_file_is_seen(folder: Path) -> None:
@@ -113,7 +113,7 @@ def refusal(root: Path) -> str:
     return str(refused.value)
 
 
-def test_what_cannot_be_read_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+def test_unusable_folders_are_refused(folder: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     assert refusal(empty).startswith(f"data.root={empty}: contains no images (.png, ")
@@ -153,8 +153,8 @@ def test_classes_that_differ_in_case_alone_are_reported(folder: Path) -> None:
         write(folder / "Ant" / f"{number}.png", pixels(60 + number))
     data = ready(folder)
     assert data.class_names == ("Ant", "ant", "bee")
-    (remark,) = data.notes
-    assert "'Ant' and 'ant' differ only in case" in remark
+    (note,) = data.notes
+    assert "'Ant' and 'ant' differ only in case" in note
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_images_that_do_not_fit_in_memory_together_are_refused_before_they_are_d
     assert "as in data.size=[64,64]" in message
 
 
-def test_what_else_lies_in_the_folder_is_reported(folder: Path) -> None:
+def test_other_files_in_the_folder_are_reported(folder: Path) -> None:
     (folder / "ant" / "notes.txt").write_text("seen in May")
     (folder / "bee" / "x.heic").write_bytes(b"\0")
     (folder / "cow").mkdir()
@@ -262,8 +262,8 @@ def test_parts_may_be_written_large(tmp_path: Path) -> None:
 def test_folders_above_the_classes_are_reported(tmp_path: Path) -> None:
     for number in range(40):
         write(tmp_path / ("2023", "2024")[number % 2] / CLASSES[number // 2 % 2] / f"{number}.png", pixels(number))
-    (remark,) = ready(tmp_path).notes
-    assert "each contains the folders ant, bee" in remark
+    (note,) = ready(tmp_path).notes
+    assert "each contains the folders ant, bee" in note
 
 
 @pytest.mark.parametrize(

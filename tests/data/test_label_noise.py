@@ -1,4 +1,4 @@
-"""Label noise: how many, which classes, and that it is its own stream."""
+"""Label noise: number of labels, classes, and independence of other draws."""
 
 import numpy as np
 import pytest
@@ -32,12 +32,12 @@ def test_the_seed_decides_and_the_labels_given_stay_as_they_are():
     assert np.array_equal(labels, kept)
 
 
-def remarks(label_noise):
+def notes(label_noise):
     data = Wine(name="wine", seed=0, split_seed=0, train_size=20, label_noise=label_noise)
     data.setup()
     return data.notes
 
 
 def test_a_share_of_less_than_one_label_is_noted():
-    assert remarks(0.02) == ("data.label_noise=0.02 replaces none of the 20 training labels",)
-    assert remarks(0.05) == ()
+    assert notes(0.02) == ("data.label_noise=0.02 replaces none of the 20 training labels",)
+    assert notes(0.05) == ()

@@ -39,10 +39,10 @@ def ready(folder: Path, **options: Any) -> Openml:
 
 
 def refusal(folder: Path, **options: Any) -> str:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         ready(folder, **options)
-    assert "\n" not in str(told.value)
-    return str(told.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def changed(**fields: Any) -> Response:
@@ -101,7 +101,7 @@ def test_a_name_is_taken_in_any_case_and_its_one_active_version(cache: Path) -> 
 def test_another_target_makes_the_default_one_a_feature(cache: Path) -> None:
     data = ready(cache, target="petals")
     assert (data.class_names, data.input_shape) == (("3", "5"), (6,))
-    assert ready(cache, target="plot", kind="regression").kind == "regression"  # though OpenML says to ignore it
+    assert ready(cache, target="plot", kind="regression").kind == "regression"  # though OpenML ignores it
 
 
 def test_columns_can_be_left_out(cache: Path) -> None:
@@ -185,27 +185,27 @@ def test_declared_categories_are_classes_however_many(tmp_path: Path, offline: N
                 ignored=(),
             ),
             {},
-            "data.name=iris: column 'x' holds 120 different texts in 120 rows (such as 'n0'), an identifier or numbers "
-            "in an unknown notation; leave it out, as in data.ignore=[x], or",
+            "data.name=iris: column 'x' contains 120 different texts in 120 rows (such as 'n0'), an identifier or "
+            "numbers in an unknown notation; leave it out, as in data.ignore=[x], or",
         ),
     ],
 )
-def test_what_a_table_does_not_allow_is_one_line(
+def test_unusable_tables_of_openml_are_refused(
     tmp_path: Path, offline: None, response: Response, options: dict[str, Any], message: str
 ) -> None:
     save_openml(tmp_path, response)
     assert refusal(tmp_path, **options).startswith(message)
 
 
-def test_without_a_copy_and_a_network_it_says_so_soon(tmp_path: Path, offline: None) -> None:
+def test_a_missing_copy_without_a_network_is_refused_quickly(tmp_path: Path, offline: None) -> None:
     before = time.monotonic()
-    said = refusal(tmp_path)
+    message = refusal(tmp_path)
     assert time.monotonic() - before < 10
-    assert said.startswith(
+    assert message.startswith(
         f"data.name=iris: has no complete copy in the cache ({tmp_path}), and OpenML cannot be reached ("
     )
-    assert "refused" in said
-    assert said.endswith("or give the folder that has a copy, as in data.cache=FOLDER")
+    assert "refused" in message
+    assert message.endswith("or give the folder that has a copy, as in data.cache=FOLDER")
     assert refusal(tmp_path, id=61).startswith("data.id=61: has no complete copy in the cache")
 
 
@@ -221,11 +221,11 @@ def test_a_spoilt_copy_is_not_used(cache: Path) -> None:
 
 
 class Site:
-    """OpenML on this machine: its pages, 412 for what it has not, and what was asked for."""
+    """OpenML on this machine: its pages, 412 for an unknown one, and the paths that were requested."""
 
     def __init__(self) -> None:
         self.pages: dict[str, bytes] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.status = 412
         self.silent = threading.Event()
         site = self
@@ -233,7 +233,7 @@ class Site:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = self.path.lstrip("/")
-                site.asked.append(path)
+                site.requests.append(path)
                 if site.silent.is_set():
                     time.sleep(2)
                     return
@@ -262,13 +262,13 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 def test_it_is_downloaded_once(tmp_path: Path, site: Site) -> None:
     site.pages = FLOWERS.pages(site.host)
     first = ready(tmp_path)
-    assert len(site.asked) == 5
+    assert len(site.requests) == 5
     again = ready(tmp_path, target="class")  # parsed anew, but not downloaded
-    assert len(site.asked) == 5
+    assert len(site.requests) == 5
     assert np.array_equal(first.train.inputs, again.train.inputs)
 
 
-def test_what_openml_does_not_have(tmp_path: Path, site: Site) -> None:
+def test_unknown_names_versions_and_numbers_are_refused(tmp_path: Path, site: Site) -> None:
     site.pages = FLOWERS.pages(site.host)
     look = "look for it on https://www.openml.org/search?type=data"
     assert refusal(tmp_path, name="irish") == f"data.name=irish: OpenML has no such data set; {look}"
@@ -288,13 +288,13 @@ def test_a_silent_server_does_not_hang(tmp_path: Path, site: Site, monkeypatch: 
     assert socket.getdefaulttimeout() is None
 
 
-def test_a_deactivated_version_is_told(tmp_path: Path, offline: None) -> None:
+def test_a_deactivated_version_gives_a_warning(tmp_path: Path, offline: None) -> None:
     save_openml(tmp_path, changed(status="deactivated"))
     with pytest.warns(UserWarning, match="data.name=iris: Version 1 of dataset iris is inactive"):
         ready(tmp_path)
 
 
-def test_what_scikit_learn_has_stored_of_openml_itself(tmp_path: Path, offline: None) -> None:
+def test_the_responses_stored_in_scikit_learn_are_read(tmp_path: Path, offline: None) -> None:
     """Its own tests have real answers; those of iris are whole."""
     package = importlib.util.find_spec("sklearn.datasets.tests.data.openml.id_61")
     assert package is not None
@@ -340,7 +340,7 @@ def test_what_scikit_learn_has_stored_of_openml_itself(tmp_path: Path, offline: 
         (["data.name=iris", "data.split_by=time"], "data.split_column=null: data.split_by=time needs a column"),
     ],
 )
-def test_what_the_config_alone_shows_is_refused_at_once(tmp_path: Path, overrides: list[str], message: str) -> None:
+def test_wrong_settings_are_refused_by_the_config_alone(tmp_path: Path, overrides: list[str], message: str) -> None:
     (tmp_path / "file").write_text("")
     typed = [override.replace("FILE", str(tmp_path / "file")) for override in overrides]
     with pytest.raises(ConfigError) as caught:

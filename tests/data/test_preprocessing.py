@@ -51,16 +51,16 @@ def test_a_column_that_is_missing_in_all_of_training_becomes_zero():
     assert StandardizedColumns(columns, standardize=False).tensor(TRAIN)[:, 3].eq(0).all()
 
 
-def test_what_is_described_makes_the_inputs_again():
+def test_described_columns_reproduce_the_inputs():
     columns = table()
     columns[::7, 1] = np.nan
     columns[:, 2] = 4.0
     for standardize in (True, False):
         made = StandardizedColumns(columns, standardize, names="abcd")
-        told = made.describe(TRAIN)
-        assert [one["name"] for one in told] == list("abcd")
-        assert [one for one in told if "missing" in one] == [told[1]]
-        for one, column, got in zip(told, columns.T, made.tensor(TRAIN).T, strict=True):
+        caught = made.describe(TRAIN)
+        assert [one["name"] for one in caught] == list("abcd")
+        assert [one for one in caught if "missing" in one] == [caught[1]]
+        for one, column, got in zip(caught, columns.T, made.tensor(TRAIN).T, strict=True):
             values = np.where(np.isnan(column), one.get("missing", np.nan), column)
             expected = (values - one["mean"]) / one["scale"] if one["scale"] else np.zeros(len(values))
             torch.testing.assert_close(got, torch.from_numpy(expected).float())
@@ -104,7 +104,7 @@ def test_numbers_that_float32_cannot_tell_apart_are_refused_by_name(mean, std):
         to_float32(columns[:, 1], "the target")
 
 
-def test_numbers_that_float32_holds_come_as_they_are():
+def test_numbers_that_fit_float32_are_not_changed():
     columns = np.stack([101325 + 20 * table()[:, 0], np.full(60, 0.1), np.arange(60.0)], axis=1)
     columns[3, 0] = np.nan
     assert np.array_equal(

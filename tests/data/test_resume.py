@@ -1,4 +1,4 @@
-"""A checkpoint goes on with exactly the batches that an uninterrupted training would have seen."""
+"""Training resumed from a checkpoint has the batches of an uninterrupted one."""
 
 import warnings
 from pathlib import Path

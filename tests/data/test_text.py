@@ -1,4 +1,4 @@
-"""Windows of a text: what is predicted from what, and by which part."""
+"""Windows of a text: inputs, targets and parts."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def text(folder: Path, content: str = DIGITS, **given: Any) -> Text:
     return data
 
 
-def said(data: Text, numbers: torch.Tensor) -> str:
+def decode(data: Text, numbers: torch.Tensor) -> str:
     return data.vocabulary.decode(numbers[numbers >= 0].tolist(), skip_special_tokens=False)
 
 
@@ -34,14 +34,14 @@ def test_the_target_of_every_token_is_the_next_one(tmp_path: Path) -> None:
     for part, begin, characters in ((data.val, 80, 10), (data.test, 90, 10)):
         inputs, targets = part.inputs.flatten(), part.targets.flatten()
         end = "" if part is data.val else "<|endoftext|>"  # the document ends with the last part
-        assert said(data, targets) == DIGITS[begin + 1 : begin + characters] + end
+        assert decode(data, targets) == DIGITS[begin + 1 : begin + characters] + end
         predicted = int((targets != IGNORED).sum())
         assert torch.equal(inputs[1:predicted], targets[: predicted - 1])
-        assert said(data, inputs[:1]) == DIGITS[begin]
+        assert decode(data, inputs[:1]) == DIGITS[begin]
     assert (data.train_rows, data.val_rows, data.test_rows) == (9, 2, 2)  # of 80 tokens 7 are left over
     for row, inputs, targets in zip(data.parts.train, data.train.inputs, data.train.targets, strict=True):
-        assert said(data, inputs) == DIGITS[8 * row : 8 * row + 8]
-        assert said(data, targets) == DIGITS[8 * row + 1 : 8 * row + 9]
+        assert decode(data, inputs) == DIGITS[8 * row : 8 * row + 8]
+        assert decode(data, targets) == DIGITS[8 * row + 1 : 8 * row + 9]
 
 
 def test_every_token_but_a_parts_first_is_predicted_once(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_validation_and_test_are_the_same_for_every_seed_and_size(tmp_path: Path
     assert whole.vocabulary.to_str() == some.vocabulary.to_str()
 
 
-def test_documents_are_cut_by_characters_and_told_where_they_end() -> None:
+def test_documents_are_split_by_characters_and_end_with_a_token() -> None:
     train, val, test = split_documents(["abcde", "fghij", "k"], 2 / 11, 3 / 11)
     assert train == [("abcde", True), ("f", False)]
     assert val == [("gh", False)]
@@ -111,7 +111,7 @@ def test_python_docs_are_there() -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, given: dict[str, Any], problem: str) -> None:
+def test_unusable_texts_are_refused(tmp_path: Path, given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError) as refused:
         text(tmp_path, **given)
     check_error(refused.value, *problem.split(": ", 1))

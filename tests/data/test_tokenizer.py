@@ -1,4 +1,4 @@
-"""Text to tokens and back, to the last character."""
+"""Tokenizers decode what they encode."""
 
 import numpy as np
 import pytest
@@ -36,14 +36,14 @@ def test_characters_are_tokens_in_their_order_and_others_are_unknown() -> None:
     assert tokenizer.encode("abxa").ids == [2, 3, 1, 2]
 
 
-def test_pairs_of_bytes_know_every_text_and_are_as_many_as_asked_for() -> None:
+def test_byte_pairs_encode_any_text_with_the_vocabulary_size() -> None:
     tokenizer = train_tokenizer(["low lower lowest " * 50], "bpe", 262)
     assert tokenizer.get_vocab_size() == 262
     assert tokenizer.decode(tokenizer.encode(TEXT).ids) == TEXT
     assert len(tokenizer.encode("low").ids) == 1  # the most frequent pairs were joined first
 
 
-def test_what_is_no_tokenizer_is_refused() -> None:
+def test_a_text_that_is_not_a_tokenizer_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"^run_id=7: tokenizer\.json is not a tokenizer \([^\n]*\); give the tokenizer\.json"
     ):

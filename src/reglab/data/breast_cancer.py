@@ -27,6 +27,6 @@ class BreastCancer(TensorData):
 def _breast_cancer() -> Source:
     from sklearn.datasets import load_breast_cancer
 
-    held = load_breast_cancer()
-    columns = StandardizedColumns(held.data, names=held.feature_names)
-    return Source(columns, torch.from_numpy(held.target).long(), classes=2)
+    loaded = load_breast_cancer()
+    columns = StandardizedColumns(loaded.data, names=loaded.feature_names)
+    return Source(columns, torch.from_numpy(loaded.target).long(), classes=2)

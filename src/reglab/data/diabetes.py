@@ -28,6 +28,6 @@ def _diabetes() -> Source:
     from sklearn.datasets import load_diabetes
 
     # Unscaled: scikit-learn's default scaling has seen the test rows.
-    held = load_diabetes(scaled=False)
-    columns = StandardizedColumns(held.data, names=held.feature_names)
-    return Source(columns, torch.from_numpy(held.target), standardize_target=True)
+    loaded = load_diabetes(scaled=False)
+    columns = StandardizedColumns(loaded.data, names=loaded.feature_names)
+    return Source(columns, torch.from_numpy(loaded.target), standardize_target=True)

@@ -95,7 +95,7 @@ def _read(location: _Location, roles: Roles, _version: object) -> Source:
     image_columns = [name for name, feature in rows.features.items() if type(feature).__name__ == "Image"]
     for role, name in (("target", roles.target), ("split_column", roles.split_column)):
         if name in image_columns:
-            raise ConfigError(Setting(f"data.{role}", name), "holds images", "name another column, or null")
+            raise ConfigError(Setting(f"data.{role}", name), "contains images", "name another column, or null")
     images = [name for name in image_columns if name not in roles.ignore]
     decoded = None
     if images or location.image:

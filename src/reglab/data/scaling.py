@@ -43,9 +43,9 @@ def to_float32(values: np.ndarray, name: str) -> np.ndarray:
         rounded = values.astype(np.float32)
     known = ~np.isnan(values)
     if not np.isfinite(rounded[known]).all():
-        problem = f"holds {np.nanmax(np.abs(values)):g}, beyond the range of float32"
+        problem = f"contains {np.nanmax(np.abs(values)):g}, beyond the range of float32"
     elif _too_coarse(values[known], rounded[known]):
-        problem = f"holds values near {np.nanmax(np.abs(values)):g} that are too close together for float32"
+        problem = f"contains values near {np.nanmax(np.abs(values)):g} that are too close together for float32"
     else:
         return rounded
     raise ConfigError(

@@ -104,7 +104,7 @@ def check_split_column(column: str | None, method: str | None, target: str | Non
         raise ConfigError(
             Setting("data.split_by", None),
             f"required with data.split_column={column}",
-            "set groups (the rows of a group stay together), parts (the column holds train, val or test), folds "
+            "set groups (the rows of a group stay together), parts (the column contains train, val or test), folds "
             "(data.test_fold is the test), or time (the latest rows are the test)",
         )
     if column is not None and column == target:

@@ -24,7 +24,7 @@ class FittedInputs(ABC):
 
     @abstractmethod
     def describe(self, train: np.ndarray) -> list[dict[str, Any]]:
-        """Return for each input its ``name`` and the values fitted on the row numbers `train`, as JSON holds them."""
+        """Return for each input its ``name`` and the values fitted on the row numbers `train`, for JSON."""
 
     def caveats(self, rows: Rows) -> Iterator[str]:
         """Yield sentences that a reader of the results should know of these parts; by default none."""

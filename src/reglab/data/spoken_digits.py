@@ -37,6 +37,6 @@ class SpokenDigits(TensorData):
 @lru_cache(maxsize=1)  # read once in a sweep
 def _recordings() -> Source:
     path = package_file(SpokenDigits.package, "datasets/data/digits.npz", Setting("data", "spoken_digits"))
-    with np.load(path, allow_pickle=False) as held:
-        frames, digits, lengths = held["X"], held["y"], held["lengths"]
+    with np.load(path, allow_pickle=False) as arrays:
+        frames, digits, lengths = arrays["X"], arrays["y"], arrays["lengths"]
     return Source(StandardizedFrames(pad_frames(frames, lengths)), torch.from_numpy(digits).long(), classes=10)

@@ -27,6 +27,6 @@ class Wine(TensorData):
 def _wine() -> Source:
     from sklearn.datasets import load_wine
 
-    held = load_wine()
-    columns = StandardizedColumns(held.data, names=held.feature_names)
-    return Source(columns, torch.from_numpy(held.target).long(), classes=3)
+    loaded = load_wine()
+    columns = StandardizedColumns(loaded.data, names=loaded.feature_names)
+    return Source(columns, torch.from_numpy(loaded.target).long(), classes=3)

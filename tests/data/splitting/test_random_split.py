@@ -98,6 +98,6 @@ def test_held_out_rows_are_the_test_part_on_request():
         ),
     ],
 )
-def test_what_cannot_be_split_is_refused(changed, message):
+def test_invalid_splits_are_refused(changed, message):
     with pytest.raises(ConfigError, match=message):
         parts(**changed)

@@ -1,4 +1,4 @@
-"""Folds of a column of the table: cross-validation by hand."""
+"""Cross-validation folds from a column of the table."""
 
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def test_folds_may_be_words(tmp_path: Path) -> None:
         ({"fold": np.where(FOLD == 1, np.nan, FOLD)}, {"test_fold": 2}, "data.split_column=fold: 12 of 60 rows have"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_unusable_split_columns_are_refused(
     tmp_path: Path, changed: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -145,7 +145,7 @@ def composed(folder: Path, *overrides: str) -> Any:
         ),
     ],
 )
-def test_what_the_config_alone_shows_is_refused_at_once(tmp_path: Path, overrides: list[str], message: str) -> None:
+def test_wrong_settings_are_refused_by_the_config_alone(tmp_path: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(composed(tmp_path, *overrides))
     check_error(caught.value, *message.split(": ", 1))

@@ -1,4 +1,4 @@
-"""Small nasty tables, one a line: what each is read as, or the problem that is named."""
+"""Small tables with unusual cells: the values read, the notes, or the error."""
 
 import datetime
 import decimal
@@ -112,15 +112,15 @@ NUMBERS = {
 
 @pytest.mark.parametrize("case", NUMBERS)
 def test_numbers(tmp_path: Path, case: str) -> None:
-    content, expected, remark = NUMBERS[case]
+    content, expected, note = NUMBERS[case]
     data = ready(tmp_path / "t.csv", content)
     assert (data.kind, data.class_names) == ("classification", LETTERS)
     assert data.features()[0].keys() >= {"mean", "scale"}  # a number
     if expected is not None:
         np.testing.assert_allclose(values(data), expected, atol=5.01e-4)
-    remarks = [one for one in data.notes if "column" in one and ("read" in one or "counts" in one)]
-    assert remark in " ".join(remarks)
-    assert bool(remarks) == bool(remark)
+    notes = [one for one in data.notes if "column" in one and ("read" in one or "counts" in one)]
+    assert note in " ".join(notes)
+    assert bool(notes) == bool(note)
 
 
 AMBIGUOUS = column(lambda i: f'"{round(LARGE[i]):,}"')
@@ -140,11 +140,11 @@ REFUSED = {
     ),
     "brackets": (column(lambda i: f"({i}.5)"), ["column 'a'", "'(0.5)'"]),
     "hexadecimal": (column(hex), ["column 'a'", "'0x0'"]),
-    "units": (column(lambda i: f"{i} kg"), ["column 'a' holds 40 different amounts with a unit (such as '0 kg')"]),
-    "days": (column(lambda i: f"2020-01-{1 + i % 9:02}"), ["column 'a' holds dates"]),
-    "days the other way": (column(lambda i: f"{1 + i % 9:02}/12/20"), ["column 'a' holds dates"]),
-    "moments": (column(lambda i: f"2020-01-{1 + i % 9:02}T12:00:00Z"), ["column 'a' holds dates"]),
-    "times": (column(lambda i: f"{i % 24}:30"), ["column 'a' holds dates"]),
+    "units": (column(lambda i: f"{i} kg"), ["column 'a' contains 40 different amounts with a unit (such as '0 kg')"]),
+    "days": (column(lambda i: f"2020-01-{1 + i % 9:02}"), ["column 'a' contains dates"]),
+    "days the other way": (column(lambda i: f"{1 + i % 9:02}/12/20"), ["column 'a' contains dates"]),
+    "moments": (column(lambda i: f"2020-01-{1 + i % 9:02}T12:00:00Z"), ["column 'a' contains dates"]),
+    "times": (column(lambda i: f"{i % 24}:30"), ["column 'a' contains dates"]),
     "large integers": (
         column(lambda i: f"{2**60 + i % 3}"),
         ["column 'a' has different whole numbers beyond 2^53", "data.ignore"],
@@ -153,7 +153,7 @@ REFUSED = {
         column(lambda i: f"{REAL[i]:.3f}" if i % 4 else "unknown"),
         ["column 'a' is numeric except for 10 of 40 cells, the first 'unknown' in data row 1"],
     ),
-    "months by their names": (column(lambda i: f"{1 + i % 9} Jan 2020"), ["column 'a' holds dates"]),
+    "months by their names": (column(lambda i: f"{1 + i % 9} Jan 2020"), ["column 'a' contains dates"]),
     "a name of two lines": (lines(lambda i: f"{i},{LABEL[i]}", '"a\nb",y'), ["the name of column 1 has several lines"]),
     "words alone": (column(lambda i: ["NA", "?"][i % 2]), ["column 'a' has no value in any row"]),
     "a word in numbers": (
@@ -186,13 +186,13 @@ REFUSED = {
     "a header alone": ("a,y\n", ["has no rows"]),
     "merchants": (
         lines(lambda i: f"m{i % 1500:06},{i % 2}", rows=3100),
-        ["column 'a' holds 1500 different texts", "0.0 GiB in 3100 rows", "at most 1000", "data.ignore=[a]"],
+        ["column 'a' contains 1500 different texts", "0.0 GiB in 3100 rows", "at most 1000", "data.ignore=[a]"],
     ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused_is_named(tmp_path: Path, case: str) -> None:
+def test_unusable_tables_are_refused(tmp_path: Path, case: str) -> None:
     content, parts = REFUSED[case]
     with pytest.raises(ConfigError) as caught:
         ready(tmp_path / "t.csv", content)
@@ -227,7 +227,7 @@ def test_labels_are_exact(tmp_path: Path, written: tuple[str, ...]) -> None:
     assert (data.kind, data.class_names) == ("classification", LABELS[written])
     odd = {"None", "NA", "nan", "Yes", "a"} & set(written)
     assert len(data.notes) == len(odd)
-    assert all(word in remark for word, remark in zip(odd, data.notes, strict=True))
+    assert all(word in note for word, note in zip(odd, data.notes, strict=True))
 
 
 def test_words_for_missing_values_are_values_of_a_category(tmp_path: Path) -> None:
@@ -281,27 +281,27 @@ ODD = {
 @pytest.mark.parametrize("case", ODD)
 def test_odd_numbers_are_reported(tmp_path: Path, case: str) -> None:
     content, what = ODD[case]
-    (remark,) = ready(tmp_path / "t.csv", content).notes
-    assert what in remark
+    (note,) = ready(tmp_path / "t.csv", content).notes
+    assert what in note
 
 
 @pytest.mark.parametrize("case", SUSPECT)
-def test_columns_that_say_too_much_are_reported(tmp_path: Path, case: str) -> None:
+def test_identifiers_and_leaks_are_reported(tmp_path: Path, case: str) -> None:
     content, what, name = SUSPECT[case]
-    (remark,) = ready(tmp_path / "t.csv", content).notes
-    assert what in remark
-    assert f"data.ignore=[{name}]" in remark
+    (note,) = ready(tmp_path / "t.csv", content).notes
+    assert what in note
+    assert f"data.ignore=[{name}]" in note
     assert ready(tmp_path / "t.csv", content, ignore=[name]).notes == ()
 
 
 def test_a_column_of_one_fraction_is_no_row_number(tmp_path: Path) -> None:
     data = ready(tmp_path / "t.csv", lines(lambda i: f"0.5,{REAL[i]},{LABEL[i]}", "a,b,y"))
-    assert not any("row numbers" in remark for remark in data.notes)
+    assert not any("row numbers" in note for note in data.notes)
 
 
 def test_values_that_no_training_row_has_are_reported(tmp_path: Path) -> None:
     data = ready(tmp_path / "t.csv", lines(lambda i: f"k{i % 50},{i % 2}", rows=102))
-    assert any("column 'a': over 10%" in remark for remark in data.notes)
+    assert any("column 'a': over 10%" in note for note in data.notes)
 
 
 FRAME = pd.DataFrame({"a": REAL, "y": LABEL})
@@ -320,24 +320,24 @@ PARQUET: dict[str, tuple[Any, dict[str, Any], Any]] = {
     "float16": (REAL.astype("float16"), {}, "number"),
     "uint64": (RNG.integers(0, 2**63, N).astype("uint64") * 2, {}, "number"),
     "large integers": (2**60 + INTS.astype("int64"), {}, "column 'w' has different whole numbers beyond 2^53"),
-    "moments": (pd.date_range("2020", periods=N), {}, "column 'w' holds dates"),
-    "moments of a zone": (pd.date_range("2020", periods=N, tz="Europe/Paris"), {}, "column 'w' holds dates"),
-    "spans of time": (pd.timedelta_range("1D", periods=N), {}, "column 'w' holds dates"),
-    "days": ([datetime.date(2020, 1, 1 + i % 9) for i in range(N)], {}, "column 'w' holds dates"),
-    "times": ([datetime.time(i % 24) for i in range(N)], {}, "column 'w' holds dates"),
-    "months": (pd.period_range("2020-01", periods=N, freq="M"), {}, "column 'w' holds dates"),
+    "moments": (pd.date_range("2020", periods=N), {}, "column 'w' contains dates"),
+    "moments of a zone": (pd.date_range("2020", periods=N, tz="Europe/Paris"), {}, "column 'w' contains dates"),
+    "spans of time": (pd.timedelta_range("1D", periods=N), {}, "column 'w' contains dates"),
+    "days": ([datetime.date(2020, 1, 1 + i % 9) for i in range(N)], {}, "column 'w' contains dates"),
+    "times": ([datetime.time(i % 24) for i in range(N)], {}, "column 'w' contains dates"),
+    "months": (pd.period_range("2020-01", periods=N, freq="M"), {}, "column 'w' contains dates"),
     "days to ignore": ([datetime.date(2020, 1, 1 + i % 9) for i in range(N)], {"ignore": ["w"]}, []),
     "days to split by": (
         [datetime.date(2020, 1, 1 + i % 9) for i in range(N)],
         {"split_column": "w", "split_by": "time"},
         [],
     ),
-    "lists": ([[1, 2]] * N, {}, "column 'w' holds lists or structs"),
-    "structs": ([{"p": 1}] * N, {}, "column 'w' holds lists or structs"),
+    "lists": ([[1, 2]] * N, {}, "column 'w' contains lists or structs"),
+    "structs": ([{"p": 1}] * N, {}, "column 'w' contains lists or structs"),
     "lists to ignore": ([[1, 2]] * N, {"ignore": ["w"]}, []),
-    "bytes": ([b"p", b"q"] * (N // 2), {}, "column 'w' holds bytes"),
+    "bytes": ([b"p", b"q"] * (N // 2), {}, "column 'w' contains bytes"),
     "nothing": ([None] * N, {}, "column 'w' has no value in any row"),
-    "infinite": (np.where(INTS[0] == INTS, np.inf, 1.0), {}, "column 'w' holds an infinite number in data row 1"),
+    "infinite": (np.where(INTS[0] == INTS, np.inf, 1.0), {}, "column 'w' contains an infinite number in data row 1"),
 }
 
 
@@ -406,7 +406,7 @@ def test_inputs_that_do_not_fit_in_memory_are_refused_by_name(tmp_path: Path) ->
     assert TableFeatures(FRAME, setting).numbers["a"].shape == (N,)
 
 
-def test_tables_of_the_hub_are_read_alike(tmp_path: Path) -> None:
+def test_tables_of_the_hub_are_parsed_in_the_same_way(tmp_path: Path) -> None:
     table = FRAME.assign(w=[decimal.Decimal("1.5") + i % 3 for i in range(N)], y=np.resize([2**60 + 1, 2**60 + 2], N))
     table.to_parquet(tmp_path / "train.parquet")
     data = Huggingface(path=str(tmp_path), target="y", seed=0, split_seed=0)
@@ -414,7 +414,7 @@ def test_tables_of_the_hub_are_read_alike(tmp_path: Path) -> None:
     assert data.class_names == (str(2**60 + 1), str(2**60 + 2))
     assert [one["name"] for one in data.features()] == ["a", "w"]
     FRAME.assign(w=[[1, 2]] * N).to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(ConfigError, match="column 'w' holds lists or structs"):
+    with pytest.raises(ConfigError, match="column 'w' contains lists or structs"):
         Huggingface(path=str(tmp_path), target="y", seed=0, split_seed=0).setup()
 
 

@@ -71,7 +71,7 @@ def test_it_is_deterministic_and_train_size_moves_neither_validation_nor_test(tm
 def test_the_seed_decides_for_groups_alone(tmp_path: Path, by: str) -> None:
     one, other = ready(tmp_path, by), ready(tmp_path, by, seed=1, split_seed=1)
     assert (parts(one) != parts(other)) == (by == "groups")
-    # One hash says to a report that seeds share the split.
+    # A report recognizes a shared split by its hash.
     assert (one.split_hash != other.split_hash) == (by == "groups")
 
 
@@ -111,7 +111,7 @@ def test_a_large_group_is_trained_on_and_a_part_is_never_empty() -> None:
         assert sorted(cut.test) == [6, 7, 8, 9]
 
 
-def test_groups_are_drawn_anew_until_every_class_is_trained_on() -> None:
+def test_groups_are_drawn_again_until_every_class_has_a_training_row() -> None:
     numbered = np.repeat(np.arange(10), 4)
     classes = np.where(numbered < 2, 1, 0)  # two of ten groups hold the second class
     for seed in range(30):
@@ -119,9 +119,9 @@ def test_groups_are_drawn_anew_until_every_class_is_trained_on() -> None:
         assert set(classes[cut.train]) == {0, 1}
 
 
-def test_parts_are_what_the_column_says(tmp_path: Path) -> None:
-    said = TABLE["part"].str.lower()
-    expected = [np.flatnonzero(said == word).tolist() for word in ("train", "valid", "test")]
+def test_parts_are_those_of_the_column(tmp_path: Path) -> None:
+    words = TABLE["part"].str.lower()
+    expected = [np.flatnonzero(words == word).tolist() for word in ("train", "valid", "test")]
     assert parts(ready(tmp_path, "parts")) == expected
     assert parts(ready(tmp_path, "parts", test_fraction=None)) == expected
 
@@ -272,7 +272,7 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_unusable_split_columns_are_refused(
     tmp_path: Path, by: str, changed: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:

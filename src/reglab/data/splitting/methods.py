@@ -1,4 +1,4 @@
-"""Splits by what a column holds: whole groups, named parts, or time."""
+"""Splits by the cells of a column: whole groups, named parts, or time."""
 
 from collections.abc import Sequence
 

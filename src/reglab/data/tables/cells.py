@@ -73,16 +73,16 @@ def check_types(column: "pd.Series", label: ColumnLabel) -> None:
     if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column) or periods or _any(found, dates):
         raise dates_error(label)
     if _any(found, (bytes, bytearray, memoryview)):
-        raise label.error("holds bytes", "decode them to texts, or leave the column out (data.ignore)")
+        raise label.error("contains bytes", "decode them to texts, or leave the column out (data.ignore)")
     if types.is_complex_dtype(column) or _any(found, (complex, np.complexfloating)):
         raise label.error(
-            "holds complex numbers", "give real and imaginary parts as two columns, or leave it out (data.ignore)"
+            "contains complex numbers", "give real and imaginary parts as two columns, or leave it out (data.ignore)"
         )
     if isinstance(column.dtype, pd.IntervalDtype):
-        raise label.error("holds intervals", "give their ends as two columns, or leave it out (data.ignore)")
+        raise label.error("contains intervals", "give their ends as two columns, or leave it out (data.ignore)")
     if others := {one for one in found if not issubclass(one, str | int | float | decimal.Decimal | np.generic)}:
         raise label.error(
-            f"holds lists or structs ({others.pop().__name__})",
+            f"contains lists or structs ({others.pop().__name__})",
             "give each element a column, or leave the column out (data.ignore)",
         )
 
@@ -93,7 +93,7 @@ def _any(found: set[type], types: tuple[type, ...]) -> bool:
 
 def dates_error(label: ColumnLabel) -> ConfigError:
     """Return the error for a column of dates."""
-    return label.error("holds dates", "turn them into numbers (such as days), or leave the column out (data.ignore)")
+    return label.error("contains dates", "turn them into numbers (such as days), or leave the column out (data.ignore)")
 
 
 def spelling_pairs(names: Sequence[str]) -> list[str]:

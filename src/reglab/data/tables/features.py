@@ -164,14 +164,14 @@ def _encode_categories(column: "pd.Series", label: ColumnLabel) -> tuple[np.ndar
         raise _no_value(label, str(column.name))
     if distinct > _MANY_TEXTS and distinct > len(written) / 2:
         raise label.error(
-            f"holds {distinct} different texts in {len(written)} rows (such as {written.dropna().iloc[0]!r}), an "
+            f"contains {distinct} different texts in {len(written)} rows (such as {written.dropna().iloc[0]!r}), an "
             "identifier or numbers in an unknown notation",
             f"{remedy}, or write numbers as 1234.5",
         )
     if distinct > _MOST_VALUES:
         needed = 4 * distinct * len(written) / 2**30
         raise label.error(
-            f"holds {distinct} different texts (such as {written.dropna().iloc[0]!r}), each of which would be an "
+            f"contains {distinct} different texts (such as {written.dropna().iloc[0]!r}), each of which would be an "
             f"input ({needed:.1f} GiB in {len(written)} rows); at most {_MOST_VALUES} are supported",
             f"group them (the rare ones as one), replace each by its frequency, or {remedy}",
         )

@@ -151,7 +151,7 @@ def parse_numbers(
     if parsed is not None and np.isinf(parsed.values).any():
         row = int(np.flatnonzero(np.isinf(parsed.values))[0])
         raise label.error(
-            f"holds an infinite number in data row {row + 1}",
+            f"contains an infinite number in data row {row + 1}",
             "correct it, or empty the cell if the value is missing",
         )
     return parsed
@@ -261,7 +261,7 @@ def _strip_signs(texts: list[str], label: ColumnLabel, strict: bool) -> tuple[li
     units = {match[1] if (match := _AMOUNT.fullmatch(text)) else None for text in texts}
     if strict and len(units) == 1 and None not in units and len(texts) > FEW:
         raise label.error(
-            f"holds {len(texts)} different amounts with a unit (such as {texts[0]!r})",
+            f"contains {len(texts)} different amounts with a unit (such as {texts[0]!r})",
             "write the numbers alone, or leave the column out (data.ignore)",
         )
     return texts, ()
@@ -299,7 +299,7 @@ def _check_mostly_text(cells: list[str], present: list[int], place: np.ndarray, 
         texts = [cells[one] for one in present]
         other = next((text for text in texts if _shape(text) != _shape(texts[0])), texts[-1])
         raise label.error(
-            f"holds numbers in an unknown notation, or in several ({texts[0]!r}, {other!r})",
+            f"contains numbers in an unknown notation, or in several ({texts[0]!r}, {other!r})",
             "write all numbers as 1234.5, or leave the column out (data.ignore)",
         )
     words = len(present) - sum(number.values())

@@ -108,7 +108,7 @@ def _encode_classes(column: "pd.Series", parsed: ParsedColumn | None, setting: S
     if parsed is not None and not declared and len(names) > max(FEW, len(column) / 2):
         raise ConfigError(
             setting,
-            f"holds {len(names)} different numbers in {len(column)} rows, too many for classes",
+            f"contains {len(names)} different numbers in {len(column)} rows, too many for classes",
             "use data.kind=regression",
         )
     notes = tuple(_class_notes(names, np.bincount(numbers), setting))
@@ -155,7 +155,7 @@ def _encode_numbers(column: "pd.Series", parsed: ParsedColumn | None, setting: S
     if parsed is None:
         raise ConfigError(
             Setting("data.kind", "regression"),
-            f"the target {column.name} holds text (such as {str(column.iloc[0])!r})",
+            f"the target {column.name} contains text (such as {str(column.iloc[0])!r})",
             "use data.kind=classification, or another data.target",
         )
     if np.ptp(parsed.values) == 0:
