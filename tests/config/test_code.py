@@ -57,7 +57,7 @@ def configs() -> dict[str, dict]:
         ("errors.py", set()),
         ("config/rules.py", set()),
         ("tracking/run.py", set()),
-        ("report/leaderboard.py", set()),
+        ("report/findings/leaderboard.py", set()),
         ("training/describe.py", set()),
         ("training/guard.py", set()),
     ],

@@ -8,14 +8,14 @@ import pytest
 from reglab.config.identity import config_hash
 from reglab.execution.expand import Job
 from reglab.execution.preflight import check_jobs
-from reglab.report.tasks import split
+from reglab.report.tasks import split_into_tasks
 from reglab.schema.errors import ConfigError
 from reglab.study.arm_checks import check_arms
 from reglab.tracking import queries
 from reglab.training import describe
 from tests.conftest import Compose
 from tests.execution.sweeps import children, store, sweep
-from tests.report.lab import Rec
+from tests.report.runs_by_hand import Rec
 from tests.study.studies import arms_of, conduct
 
 pytestmark = pytest.mark.usefixtures("store_uri")  # a database: to make one takes seconds
@@ -246,6 +246,6 @@ def test_data_are_remarked_on_once_and_files_of_one_name_are_told_apart(
     notes = capsys.readouterr().err.splitlines()
     assert sum("column 'id': whole numbers that rise" in note for note in notes) == 2
     assert sum("2 data sets of this sweep are called train" in note for note in notes) == 1
-    tasks = split([Rec(str(n), tags=describe.tags(job.config)) for n, job in enumerate(jobs)])
+    tasks = split_into_tasks([Rec(str(n), tags=describe.tags(job.config)) for n, job in enumerate(jobs)])
     assert [(task.data, len(task.records)) for task in tasks] == [("train", 2), ("train", 2)]
     assert len({task.name for task in tasks}) == 2

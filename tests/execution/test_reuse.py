@@ -70,7 +70,7 @@ def test_another_formula_of_a_method_is_trained_again_and_nothing_else(tmp_path:
         assert shell(folder, line).returncode == 0
         method = folder / "src/reglab/regularizers/l2.py"
         method.write_text(method.read_text() + "\n\nother = 1\n")
-        for unrelated in ("src/reglab/regularizers/mixup.py", "src/reglab/report/style.py", "README.md"):
+        for unrelated in ("src/reglab/regularizers/mixup.py", "src/reglab/report/charts/style.py", "README.md"):
             (folder / unrelated).write_text((folder / unrelated).read_text() + "\n# another\n")
         done = shell(folder, line)
         assert done.returncode == 0

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reglab.report import drawing
-from reglab.report.chart_curves import curves
-from reglab.report.learning import Curve, Learning, Panel
+from reglab.report.charts import drawing
+from reglab.report.charts.learning_curves import draw_curves
+from reglab.report.findings.learning_curves import ArmCurves, Curve, LearningCurves
 from reglab.report.make import make_report
 from reglab.report.question import resolve_question
 from reglab.report.records import History
-from tests.report.lab import NONE, SOURCE, UP, Rec, accuracies
+from tests.report.runs_by_hand import NONE, SOURCE, UP, Rec, accuracies
 
 
 def histories(run_ids: list[str], metrics: list[str]) -> dict[str, dict[str, History]]:
@@ -33,9 +33,9 @@ def test_processes_draw_what_one_draws(tmp_path: Path, monkeypatch: pytest.Monke
     for record in records:
         record.metrics.update({"val/accuracy": 0.5, "time/train_s": 1.0})
     question = resolve_question(records, metric="test/accuracy")
-    monkeypatch.setattr(drawing, "IN_PROCESS", 1)
+    monkeypatch.setattr(drawing, "MAX_IN_PROCESS", 1)
     several = make_report("several", question, records, histories, SOURCE, tmp_path / "several")
-    monkeypatch.setattr(drawing, "IN_PROCESS", 2)
+    monkeypatch.setattr(drawing, "MAX_IN_PROCESS", 2)
     alone = make_report("several", question, records, histories, SOURCE, tmp_path / "alone")
     assert [file.name for file in several.files] == [file.name for file in alone.files]
     assert sum(file.suffix == ".png" for file in alone.files) == 2 * 4 + 1
@@ -50,7 +50,7 @@ def _undated(file: Path) -> bytes:
 def test_a_baseline_that_has_no_panel_is_not_cut_off() -> None:
     steps, std = np.array([1, 2]), np.zeros(2)
     behind = Curve(steps, np.array([0.2, 0.9]), std)
-    panel = Panel("l2", "#0072b2", None, Curve(steps, np.array([0.5, 0.6]), std))
-    (axes,) = curves(Learning("accuracy", [panel], behind, "none", 13)).axes
+    panel = ArmCurves("l2", "l2", None, Curve(steps, np.array([0.5, 0.6]), std))
+    (axes,) = draw_curves(LearningCurves("accuracy", [panel], behind, "none", 13), {"l2": "#0072b2"}).axes
     low, high = axes.get_ylim()
     assert low < 0.2 < 0.9 < high

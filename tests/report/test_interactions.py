@@ -2,8 +2,8 @@
 
 import pytest
 
-from reglab.report.interactions import Interaction
-from tests.report.lab import Rec, accuracies, found, rec
+from reglab.report.findings.interactions import Interaction
+from tests.report.runs_by_hand import Rec, accuracies, analyze, rec
 
 NONE = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75, 0.72, 0.74]
 
@@ -19,7 +19,7 @@ BOTH = up(0.02, 0.01, 0.03, 0.00, 0.01, 0.01, 0.03, 0.01)  # mean .015; minus th
 
 
 def told(records: list[Rec], **asked: str) -> dict[str, Interaction]:
-    return {one.label: one for one in found(records, **asked).tasks[0].interactions}
+    return {one.label: one for one in analyze(records, **asked).tasks[0].interactions}
 
 
 def test_an_interaction_by_hand() -> None:
@@ -99,7 +99,7 @@ def strong(strategy: str, values: list[float], **strengths: float) -> list[Rec]:
     ]
 
 
-def test_the_chosen_rows_stand_for_their_strategies_and_other_strengths_are_told() -> None:
+def test_the_chosen_rows_stand_for_their_strategies_and_other_strengths_are_reported() -> None:
     parts = [
         *strong("none", NONE),
         *strong("l1", L1, l1=0.1),
@@ -108,7 +108,7 @@ def test_the_chosen_rows_stand_for_their_strategies_and_other_strengths_are_told
     ]
     same = told([*parts, *strong("l1+l2", BOTH, l1=0.1, l2=1)])["l1+l2"]
     assert same.difference.mean == pytest.approx(-0.015)  # against the strength of l1 that validation chose
-    assert same.alike
+    assert same.same_strengths
     other = told([*parts, *strong("l1+l2", BOTH, l1=0.5, l2=1)])["l1+l2"]
     assert other.difference.mean == same.difference.mean
-    assert not other.alike
+    assert not other.same_strengths

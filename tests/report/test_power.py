@@ -8,8 +8,18 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from reglab.report import signed_rank
-from reglab.report.power import MOST, pairs_needed, smallest_difference, t_power, t_shift
+from reglab.report.statistics.power import (
+    EFFICIENCY,
+    MAX_PAIRS,
+    MAX_SIMULATED,
+    critical_rank_sum,
+    minimum_detectable_difference,
+    pairs_needed,
+    t_power,
+    t_shift,
+    wilcoxon_power,
+    wilcoxon_shift,
+)
 
 
 @pytest.mark.parametrize("pairs", [2, 5, 10, 46])
@@ -38,48 +48,50 @@ def test_overlap_is_a_loss_of_pairs_in_the_variance_alone() -> None:
 
 def test_rank_sums_that_are_significant_are_those_of_the_tables() -> None:
     # Wilcoxon's table, two-sided: .05 from 6 pairs on
-    told = {pairs: signed_rank.critical_sum(pairs, 0.05) for pairs in range(5, 13)}
+    told = {pairs: critical_rank_sum(pairs, 0.05) for pairs in range(5, 13)}
     assert told == {5: None, 6: 0, 7: 2, 8: 3, 9: 5, 10: 8, 11: 10, 12: 13}
-    assert signed_rank.critical_sum(10, 0.01) == 3
+    assert critical_rank_sum(10, 0.01) == 3
 
 
 def test_power_of_the_signed_rank_test_by_hand() -> None:
     # Six pairs are significant only where all are above zero, seven to a rank sum of 2: none, {1} or {2} below.
-    assert signed_rank.power(1.2, 6, 0.05) == pytest.approx(stats.norm.cdf(1.2) ** 6, abs=0.015)
-    assert signed_rank.power(1.2, 5, 0.05) == 0
-    assert signed_rank.smallest_shift(5, 0.05, 0.8) is None
+    assert wilcoxon_power(1.2, 6, 0.05) == pytest.approx(stats.norm.cdf(1.2) ** 6, abs=0.015)
+    assert wilcoxon_power(1.2, 5, 0.05) == 0
+    assert wilcoxon_shift(5, 0.05, 0.8) is None
     all_above = stats.norm.ppf(0.8 ** (1 / 6))
-    assert signed_rank.smallest_shift(6, 0.05, 0.8) == pytest.approx(all_above, abs=0.03)
+    assert wilcoxon_shift(6, 0.05, 0.8) == pytest.approx(all_above, abs=0.03)
 
 
 def test_power_of_the_signed_rank_test_is_that_of_scipys() -> None:
     values = np.random.default_rng(5).normal(0.8, 1, (4000, 12))
     seen = (stats.wilcoxon(values, axis=1, method="exact").pvalue < 0.01) & (values.mean(axis=1) > 0)
-    assert signed_rank.power(0.8, 12, 0.01) == pytest.approx(seen.mean(), abs=0.025)
+    assert wilcoxon_power(0.8, 12, 0.01) == pytest.approx(seen.mean(), abs=0.025)
 
 
 def test_the_formula_for_many_pairs_meets_the_simulation_for_few() -> None:
     for alpha in (0.05, 0.05 / 6):
-        simulated = signed_rank.smallest_shift(signed_rank.SIMULATED, alpha, 0.8)
-        formula = t_shift(signed_rank.SIMULATED, alpha) / math.sqrt(signed_rank.EFFICIENCY)
+        simulated = wilcoxon_shift(MAX_SIMULATED, alpha, 0.8)
+        formula = t_shift(MAX_SIMULATED, alpha) / math.sqrt(EFFICIENCY)
         assert simulated == pytest.approx(formula, rel=0.03)
 
 
 def test_the_smallest_difference_grows_with_spread_comparisons_and_overlap_and_shrinks_with_pairs() -> None:
-    found = smallest_difference(0.01, 10, 1)
+    found = minimum_detectable_difference(0.01, 10, 1)
     assert found is not None
-    assert found == pytest.approx(smallest_difference(1.0, 10, 1) / 100)  # type: ignore[operator]
+    assert found == pytest.approx(minimum_detectable_difference(1.0, 10, 1) / 100)  # type: ignore[operator]
     assert found >= 0.01 * t_shift(10, 0.05)  # Wilcoxon's test never sees more than the t-test
-    orders = [smallest_difference(0.01, n, 6, o) or 0.0 for n, o in ((60, 0.0), (20, 0.0), (20, 0.25), (10, 0.25))]
+    orders = [
+        minimum_detectable_difference(0.01, n, 6, o) or 0.0 for n, o in ((60, 0.0), (20, 0.0), (20, 0.25), (10, 0.25))
+    ]
     assert all(a < b for a, b in itertools.pairwise(orders))
-    assert smallest_difference(0.01, 10, 6) > found  # type: ignore[operator]
+    assert minimum_detectable_difference(0.01, 10, 6) > found  # type: ignore[operator]
 
 
 def test_where_no_outcome_is_significant_no_difference_is_found() -> None:
-    assert smallest_difference(0.01, 5, 1) is None  # .0625 at best
-    assert smallest_difference(0.01, 8, 7) is None  # .0078 * 7 = .055
-    assert smallest_difference(0.01, 8, 6) is not None
-    assert smallest_difference(0.01, 1, 1) is None
+    assert minimum_detectable_difference(0.01, 5, 1) is None  # .0625 at best
+    assert minimum_detectable_difference(0.01, 8, 7) is None  # .0078 * 7 = .055
+    assert minimum_detectable_difference(0.01, 8, 6) is not None
+    assert minimum_detectable_difference(0.01, 1, 1) is None
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.01])
@@ -88,8 +100,8 @@ def test_seeds_needed_are_the_fewest(comparisons: int, overlap: float) -> None:
     for difference in (0.004, 0.006, 0.02):
         needed = pairs_needed(difference, 0.01, comparisons, overlap)
         assert needed is not None
-        assert (smallest_difference(0.01, needed, comparisons, overlap) or math.inf) <= difference + 1e-5
-        assert (smallest_difference(0.01, needed - 1, comparisons, overlap) or math.inf) > difference
+        assert (minimum_detectable_difference(0.01, needed, comparisons, overlap) or math.inf) <= difference + 1e-5
+        assert (minimum_detectable_difference(0.01, needed - 1, comparisons, overlap) or math.inf) > difference
         assert pairs_needed(-difference, 0.01, comparisons, overlap) == needed
 
 
@@ -104,4 +116,4 @@ def test_overlap_puts_small_differences_out_of_reach() -> None:
     assert pairs_needed(1.42, 1.0, 1, overlap=0.25) is not None
     assert pairs_needed(0.0, 1.0, 1) is None
     assert pairs_needed(0.01, 1.0, 1) is None  # 78,000 > 10,000
-    assert MOST == 10_000
+    assert MAX_PAIRS == 10_000

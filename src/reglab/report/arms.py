@@ -1,91 +1,187 @@
-"""Rows of a leaderboard: a strategy with the strengths that vary within it, and its runs by seed."""
+"""Arms of a task: a strategy with the strengths that vary within it, its runs by replicate, and their selection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reglab.report.records import Record, by_number, number, value
+from reglab.report.question import Question
+from reglab.report.records import Record, finite_metric, normalize_number, numeric_order
 from reglab.report.run_filter import Failure
 
-Cell = tuple[str, ...]  # (seed,) or (seed, split_seed): what two runs share that are a pair
+# (seed,) or (seed, split_seed): runs of two arms with one replicate are a pair.
+Replicate = tuple[str, ...]
 _PREFIX = "regularizer."
 
 
 @dataclass
-class Row:
-    """One line's runs. `label` is unique in its task; `strategy` is the name without strengths."""
+class Arm:
+    """The runs of a strategy with certain strengths on one task.
+
+    Attributes:
+        label: unique in the task, for example ``dropout(p=0.3)``.
+        strategy: without strengths, ``dropout``.
+        strengths: those that vary within the strategy, by ``<regularizer>.<strength>``.
+        runs: by replicate; empty if all runs failed.
+    """
 
     label: str
     strategy: str
     strengths: dict[str, str]
-    runs: dict[Cell, Record] = field(default_factory=dict)
+    runs: dict[Replicate, Record] = field(default_factory=dict)
 
-    def values(self, metric: str) -> dict[Cell, float]:
-        """The metric by cell, where it is tracked and finite."""
-        found = {cell: value(record, metric) for cell, record in self.runs.items()}
-        return {cell: v for cell, v in found.items() if v is not None}
+    def values(self, metric: str) -> dict[Replicate, float]:
+        """Return the finite values of a metric by replicate."""
+        values = {replicate: finite_metric(record, metric) for replicate, record in self.runs.items()}
+        return {replicate: value for replicate, value in values.items() if value is not None}
 
     def mean(self, metric: str) -> float | None:
-        """Mean of the metric over the runs that track it."""
+        """Return the mean of a metric over the runs that track it; None if none does."""
         values = list(self.values(metric).values())
         return sum(values) / len(values) if values else None
 
+    def tags(self, tag: str) -> list[str]:
+        """Return the values of a tag in the arm's runs, without missing and empty ones."""
+        return [record.tags[tag] for record in self.runs.values() if record.tags.get(tag)]
+
 
 @dataclass
-class Grid:
-    """All rows of one task, the cells they cover, remarks on doubles, and the strengths that vary by strategy."""
+class ArmTable:
+    """All arms of one task.
 
-    rows: list[Row]
-    cells: list[Cell]
-    doubles: list[str]
+    Attributes:
+        arms: sorted by strategy and strengths.
+        replicates: all that any arm has.
+        duplicates: sentences on runs of one arm and replicate, of which only the newest is used.
+        varying: names of the strengths that vary, by strategy.
+    """
+
+    arms: list[Arm]
+    replicates: list[Replicate]
+    duplicates: list[str]
     varying: dict[str, list[str]]
 
+    @property
+    def records(self) -> list[Record]:
+        """The runs of all arms."""
+        return [record for arm in self.arms for record in arm.runs.values()]
+
     def label(self, record: Record) -> str:
-        """The label of the row that a run belongs to."""
+        """Return the label of the arm that a run belongs to."""
         strategy = record.tags["strategy"]
-        own = strengths_of(record)
-        return label_of(strategy, {name: own.get(name, "") for name in self.varying.get(strategy, [])})
+        strengths = tracked_strengths(record)
+        return arm_label(strategy, {name: strengths.get(name, "") for name in self.varying.get(strategy, [])})
+
+    def tag_values(self, tag: str) -> list[str]:
+        """Return the distinct values of a tag."""
+        return sorted({value for arm in self.arms for value in arm.tags(tag)}, key=numeric_order)
 
 
-def grid(records: Sequence[Record], failures: Sequence[Failure] = ()) -> Grid:
-    """Rows of one task's runs, by strategy and then by strength; what only failed gets an empty row."""
+@dataclass(frozen=True)
+class Selection:
+    """The arm that represents each strategy.
+
+    Attributes:
+        chosen: label by strategy.
+        metric: what was compared; None if no strategy has several arms.
+        scores: mean of `metric` by label.
+        undecided: strategies with several arms and no validation metric: all their arms represent them.
+    """
+
+    chosen: dict[str, str]
+    metric: str | None
+    scores: dict[str, float]
+    undecided: list[str]
+
+    def represents(self, arm: Arm) -> bool:
+        """Return whether the arm represents its strategy."""
+        return self.chosen.get(arm.strategy) == arm.label or arm.strategy in self.undecided
+
+
+def group_runs(records: Sequence[Record], failures: Sequence[Failure] = ()) -> ArmTable:
+    """Return the arms of one task; an arm of which all runs failed has no runs.
+
+    Args:
+        records: the runs to compare.
+        failures: other runs of the task.
+    """
     by_split = all("split_seed" in record.tags for record in records)
-    rows: dict[str, Row] = {}
-    doubles: dict[str, list[str]] = {}
-    varying = _varying([*records, *(failure.record for failure in failures)])
+    arms: dict[str, Arm] = {}
+    duplicates: dict[str, list[str]] = {}
+    varying = _varying_strengths([*records, *(failure.record for failure in failures)])
+
+    def arm_of(record: Record) -> Arm:
+        strategy, tracked = record.tags["strategy"], tracked_strengths(record)
+        strengths = {name: tracked.get(name, "") for name in varying[strategy]}
+        label = arm_label(strategy, strengths)
+        return arms.setdefault(label, Arm(label, strategy, strengths))
+
     for record in sorted(records, key=lambda r: (r.started or 0, r.run_id)):
-        strategy = record.tags["strategy"]
-        strengths = {name: strengths_of(record).get(name, "") for name in varying[strategy]}
-        label = label_of(strategy, strengths)
-        row = rows.setdefault(label, Row(label, strategy, strengths))
-        seed = record.tags["seed"]
-        cell = (seed, record.tags["split_seed"]) if by_split else (seed,)
-        if cell in row.runs:
-            doubles.setdefault(label, []).append(seed)
-        row.runs[cell] = record  # the newest counts
+        arm, seed = arm_of(record), record.tags["seed"]
+        replicate = (seed, record.tags["split_seed"]) if by_split else (seed,)
+        if replicate in arm.runs:
+            duplicates.setdefault(arm.label, []).append(seed)
+        arm.runs[replicate] = record  # the newest replaces older ones
     for failure in failures:
-        strengths = {name: strengths_of(failure.record).get(name, "") for name in varying[failure.strategy]}
-        label = label_of(failure.strategy, strengths)
-        rows.setdefault(label, Row(label, failure.strategy, strengths))
-    ordered = sorted(rows.values(), key=lambda r: (r.strategy, [by_number(s) for s in r.strengths.values()]))
-    cells = sorted({cell for row in ordered for cell in row.runs}, key=lambda c: [by_number(part) for part in c])
-    for row in ordered:  # and not in the order in which runs began: what is resampled must not depend on it
-        row.runs = {cell: row.runs[cell] for cell in cells if cell in row.runs}
+        arm_of(failure.record)
+    ordered = sorted(arms.values(), key=lambda a: (a.strategy, [numeric_order(s) for s in a.strengths.values()]))
+    all_replicates = {replicate for arm in ordered for replicate in arm.runs}
+    replicates = sorted(all_replicates, key=lambda replicate: [numeric_order(part) for part in replicate])
+    for arm in ordered:  # not in the order of starting times: bootstrap intervals depend on the order of values
+        arm.runs = {replicate: arm.runs[replicate] for replicate in replicates if replicate in arm.runs}
     remarks = [
-        f"{label} was run more than once with the same seed ({', '.join(sorted(set(seeds), key=by_number))}) under "
-        "configurations that its tags do not tell apart; the newest run counts."
-        for label, seeds in doubles.items()
+        f"{label} was run more than once with the same seed ({', '.join(sorted(set(seeds), key=numeric_order))}) under "
+        "configurations that its tags do not distinguish; the newest run is used."
+        for label, seeds in duplicates.items()
     ]
-    return Grid(ordered, cells, remarks, varying)
+    return ArmTable(ordered, replicates, remarks, varying)
 
 
-def strengths_of(record: Record) -> dict[str, str]:
-    """Strengths by `<regularizer>.<strength>`, from the params `regularizer.<name>.<strength>`."""
-    found = {k.removeprefix(_PREFIX): number(v) for k, v in record.params.items() if k.startswith(_PREFIX)}
-    return {name: text for name, text in sorted(found.items()) if "." in name}
+def select_arms(table: ArmTable, question: Question) -> Selection:
+    """Select for each strategy the arm with the best mean of the selection metric; of ties the first.
+
+    Only arms with the most replicates of their strategy can be selected: a strength whose runs failed for some seeds
+    would be judged by the remaining ones alone.
+    """
+    by_strategy: dict[str, list[Arm]] = {}
+    for arm in table.arms:
+        if arm.runs:
+            by_strategy.setdefault(arm.strategy, []).append(arm)
+    most = {name: max(len(arm.runs) for arm in arms) for name, arms in by_strategy.items()}
+    complete = {name: [arm for arm in arms if len(arm.runs) == most[name]] for name, arms in by_strategy.items()}
+    candidates = [arm for arms in complete.values() if len(arms) > 1 for arm in arms]
+    chosen = {name: arms[0].label for name, arms in complete.items() if len(arms) == 1}
+    if not candidates:
+        return Selection(chosen, None, {}, [])
+    metric = _selection_metric(candidates, question.select_by)
+    means = {arm.label: arm.mean(metric) for arm in candidates} if metric else {}
+    scores = {label: mean for label, mean in means.items() if mean is not None}
+    undecided = []
+    sign = -1.0 if question.select_direction == "max" else 1.0
+    for name, arms in complete.items():
+        if len(arms) > 1:
+            scored = [arm.label for arm in arms if arm.label in scores]
+            if scored:
+                chosen[name] = min(scored, key=lambda label: sign * scores[label])
+            else:
+                undecided.append(name)
+    return Selection(chosen, metric, scores, undecided)
 
 
-def label_of(strategy: str, strengths: Mapping[str, str]) -> str:
-    """`dropout(p=0.3)+l2(strength=0.001)`: each regularizer followed by those of its strengths that vary."""
+def tracked_strengths(record: Record) -> dict[str, str]:
+    """Return strengths by ``<regularizer>.<strength>``, from the params ``regularizer.<name>.<strength>``."""
+    strengths = {
+        key.removeprefix(_PREFIX): normalize_number(value)
+        for key, value in record.params.items()
+        if key.startswith(_PREFIX)
+    }
+    return {name: text for name, text in sorted(strengths.items()) if "." in name}
+
+
+def arm_label(strategy: str, strengths: Mapping[str, str]) -> str:
+    """Return the strategy with its strengths after each regularizer.
+
+    >>> arm_label("dropout+l2", {"dropout.p": "0.3", "l2.strength": "0.001"})
+    'dropout(p=0.3)+l2(strength=0.001)'
+    """
     parts = []
     for name in strategy.split("+"):
         own = [f"{k.split('.', 1)[1]}={v}" for k, v in strengths.items() if v and k.split(".", 1)[0] == name]
@@ -93,19 +189,28 @@ def label_of(strategy: str, strengths: Mapping[str, str]) -> str:
     return "+".join(parts)
 
 
-def show(cell: Cell) -> str:
-    """`seed 3`, and its split where that has a number of its own."""
-    seed, *split = cell
+def format_replicate(replicate: Replicate) -> str:
+    """Return ``seed 3``, with the seed of the split if it differs: ``seed 3, split 1``."""
+    seed, *split = replicate
     return f"seed {seed}, split {split[0]}" if split and split[0] != seed else f"seed {seed}"
 
 
-def _varying(records: Sequence[Record]) -> dict[str, list[str]]:
-    """By strategy, the strengths of its own regularizers that take more than one value."""
-    told: dict[str, list[dict[str, str]]] = {}
+def _varying_strengths(records: Sequence[Record]) -> dict[str, list[str]]:
+    """Return, by strategy, the strengths of its regularizers that have more than one value."""
+    by_strategy: dict[str, list[dict[str, str]]] = {}
     for record in records:
-        told.setdefault(record.tags["strategy"], []).append(strengths_of(record))
+        by_strategy.setdefault(record.tags["strategy"], []).append(tracked_strengths(record))
     varying = {}
-    for strategy, strengths in told.items():
+    for strategy, strengths in by_strategy.items():
         names = sorted({name for one in strengths for name in one if name.split(".", 1)[0] in strategy.split("+")})
         varying[strategy] = [name for name in names if len({one.get(name, "") for one in strengths}) > 1]
     return varying
+
+
+def _selection_metric(arms: list[Arm], metrics: tuple[str, ...]) -> str | None:
+    """Return the first metric that every run tracks, else the first that most arms can be scored by; None if none."""
+    for enough in (all, any):
+        for metric in metrics:
+            if enough(len(arm.values(metric)) == len(arm.runs) for arm in arms):
+                return metric
+    return next((metric for metric in metrics if any(arm.values(metric) for arm in arms)), None)

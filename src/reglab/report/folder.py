@@ -1,4 +1,4 @@
-"""The folder of a report, checked before anything trains; it holds the report of one study, sweep or experiment."""
+"""The folder of a report: checks before anything trains, and protection of reports of other sources."""
 
 import itertools
 import os
@@ -7,21 +7,25 @@ import tempfile
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note
 
+if TYPE_CHECKING:
+    from reglab.report.findings.findings import Findings
+
 PAGE, BOARD = "report.html", "leaderboard.csv"
 _SUFFIXES = (".html", ".csv", ".png")  # of the files of a report
-SOURCE = "reglab-source"  # name of the meta element that holds the source of a page
-_LONGEST = 200  # characters of the folder's name: a draft beside it has a longer one
-_HEAD = 20_000  # characters at the start of a page, among which that element is
+SOURCE = "reglab-source"  # name of the meta element with the source of a page
+_LONGEST_NAME = 200  # characters of the folder's name: a draft beside it has a longer one
+_HEAD_LENGTH = 20_000  # characters at the start of a page that contain this element
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a report was made of: the runs of one parent, or those of an experiment.
+    """Origin of the runs of a report: one parent run, or an experiment.
 
     Attributes:
         kind: ``sweep``, ``study`` or ``experiment``.
@@ -47,6 +51,33 @@ class Source:
         return same and (self.kind != "experiment" or self.name == other.name)
 
 
+@dataclass(frozen=True)
+class Report:
+    """A report that was made.
+
+    Attributes:
+        name: heading.
+        findings: its content.
+        folder: of its files.
+        files: paths, the page last.
+    """
+
+    name: str
+    findings: "Findings"
+    folder: Path
+    files: list[Path]
+
+    @property
+    def headline(self) -> str:
+        """The answer in one or two sentences."""
+        return self.findings.headline
+
+    @property
+    def page(self) -> Path:
+        """The HTML page."""
+        return self.folder / PAGE
+
+
 def folder_of(directory: str | Path | None, name: str) -> Path:
     """Return the folder of a report.
 
@@ -59,7 +90,7 @@ def folder_of(directory: str | Path | None, name: str) -> Path:
 
 def slug(name: str) -> str:
     """Return the name with the characters that file names allow."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:_LONGEST] or "report"
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:_LONGEST_NAME] or "report"
 
 
 def check_folder(directory: str | None, name: str) -> None:
@@ -121,7 +152,7 @@ def source_of(folder: Path) -> Source | None:
     """Return the source of the report in a folder; None if there is no page, or it names no source."""
     try:
         with (folder / PAGE).open(encoding="utf-8", errors="replace") as file:
-            head = file.read(_HEAD)
+            head = file.read(_HEAD_LENGTH)
     except OSError:
         return None
     parser = _Meta()
@@ -143,18 +174,18 @@ class _Meta(HTMLParser):
 
 
 def _problem(folder: Path) -> str | None:
-    if len(folder.name) > _LONGEST:
-        return f"its name has {len(folder.name)} characters, and {_LONGEST} are the most"
+    if len(folder.name) > _LONGEST_NAME:
+        return f"its name has {len(folder.name)} characters; at most {_LONGEST_NAME} are allowed"
     try:
         if os.path.lexists(folder) and not folder.is_dir():
-            return f"{folder} is no folder"
+            return f"{folder} is not a folder"
         for file in (PAGE, BOARD):
             if (folder / file).is_dir():
                 return f"{folder / file} is a folder, and the report has a file of that name"
         for place in (folder, folder.parent):  # files are made beside it, and moved there when all are done
             there = next(path for path in (place, *place.parents) if os.path.lexists(path))
             if not there.is_dir():
-                return f"{there} is no folder"
+                return f"{there} is not a folder"
             if not there.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
                 return f"the folder {there} is read-only"
             with tempfile.TemporaryFile(dir=there):

@@ -1,48 +1,29 @@
-"""Runs in, a report on disk out."""
+"""Make a report: tracked runs in, a folder of files out."""
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reglab.filesystem import draft_folder
-from reglab.report import drawing, style, trials
-from reglab.report.charts_overall import over_tasks
-from reglab.report.findings import Findings, find
-from reglab.report.folder import BOARD, PAGE, Source, check_source, folder_of, make_room, slug
-from reglab.report.learning import learning
-from reglab.report.many_tasks import ManyTasks
+from reglab.report.charts import drawing, style
+from reglab.report.charts.chart import OverallChartData, TaskChartData
+from reglab.report.charts.drawing import RenderedChart
+from reglab.report.findings.findings import Findings, compute_findings
+from reglab.report.findings.learning_curves import learning_curves
+from reglab.report.folder import BOARD, PAGE, Report, Source, check_source, folder_of, make_room, slug
 from reglab.report.question import Question
-from reglab.report.records import Histories, Record, legible
-from reglab.report.render import csv_files, page
+from reglab.report.records import Histories, Record, escape_record
+from reglab.report.render import csv_files
+from reglab.report.render.page import render_page
 from reglab.report.run_filter import note_on_reused_runs
+from reglab.report.statistics.data_sets import DataSetComparison
 from reglab.report.study_record import StudyRecord
 from reglab.schema.errors import ConfigError, Setting
 from reglab.stopping import defer_signals
 from reglab.streams import visible
 
-TUNING = "tuning.csv"
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report's findings, and its files."""
-
-    name: str
-    findings: Findings
-    folder: Path
-    files: list[Path]
-
-    @property
-    def headline(self) -> str:
-        """The answer, in a sentence or two."""
-        return self.findings.headline
-
-    @property
-    def page(self) -> Path:
-        """The HTML page."""
-        return self.folder / PAGE
+TUNING, PAIRWISE, INTERACTIONS = "tuning.csv", "pairwise.csv", "interactions.csv"
 
 
 def make_report(
@@ -52,40 +33,42 @@ def make_report(
     histories: Histories,
     source: Source,
     folder: Path | None = None,
-    absent: Sequence[str] = (),
+    missing: Sequence[str] = (),
     study: StudyRecord | None = None,
     remarks: Sequence[str] = (),
 ) -> Report:
-    """Write `report.html`, `leaderboard.csv` (one more for each of several tasks) and the charts as PNG.
+    """Write `report.html`, `leaderboard.csv` (and one for each of several tasks) and the charts as PNG files.
 
-    Where there is something to tell, `pairwise.csv` (strategies over data sets) and `interactions.csv` too; a study's
-    report has `tuning.csv`, a row for each trial.
-
-    Each file is replaced as a whole, the page last; other files in the folder stay.
+    Further files, if there is anything to report: `pairwise.csv` (strategies over data sets), `interactions.csv`, and
+    for a study `tuning.csv` with a row for each trial. The files are replaced together, the page last; other files in
+    the folder are kept.
 
     Args:
         name: heading, and the default folder under `reports/`.
-        histories: run ids and metrics in; by metric, (step, value) pairs by run id out.
-        source: of the records, written into the page. The folder of a report of another source is renamed, not
+        question: what is compared.
+        records: tracked runs.
+        histories: reads tracked values by step.
+        source: of the records, written into the page. A folder with the report of another source is renamed, not
             overwritten.
-        folder: where to write; made where missing.
-        absent: what was declared and never run.
-        study: what was declared of the tuning, where the runs are a study's.
-        remarks: sentences on the records as a whole.
+        folder: created if it does not exist.
+        missing: labels of declared runs that were never run.
+        study: definition of the study that the runs belong to, if any.
+        remarks: sentences on the records.
 
     Raises:
-        ConfigError: the folder cannot be written, or `folder` holds the report of another source beside other files.
+        ConfigError: the folder cannot be written, or `folder` has the report of another source and other files.
     """
     check_source(folder, source)
-    name, records, absent = visible(name), [legible(record) for record in records], [visible(text) for text in absent]
-    findings = find(records, question, absent, study)
-    findings.left_out.extend(note_on_reused_runs(records, name) if study is not None else remarks)
+    name, missing = visible(name), [visible(label) for label in missing]
+    records = [escape_record(record) for record in records]
+    findings = compute_findings(records, question, missing, study)
+    findings.exclusions.extend(note_on_reused_runs(records, name) if study is not None else remarks)
     folder = folder_of(folder, name)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with draft_folder(folder) as draft:
-            names = _write(draft, name, findings, histories, source)
-            with defer_signals():  # never files of two reports
+            names = _write_files(draft, name, findings, histories, source)
+            with defer_signals():  # an interrupt must not leave files of two reports
                 make_room(folder, source)
                 folder.mkdir(exist_ok=True)
                 for file in names:
@@ -97,32 +80,52 @@ def make_report(
     return Report(name, findings, folder, [folder / file for file in names])
 
 
-def _write(draft: Path, name: str, findings: Findings, histories: Histories, source: Source) -> list[str]:
-    """Files of the report in a folder of their own; returns their names, the page last."""
-    question = findings.question
-    base = next((line.name for found in findings.tasks for line in found.lines if line.baseline), None)
-    colours = style.colours([name for found in findings.tasks for name in found.strategies], base)
+def _write_files(draft: Path, name: str, findings: Findings, histories: Histories, source: Source) -> list[str]:
+    """Write the files of a report into an empty folder; return their names, the page last."""
+    base = next((entry.name for found in findings.tasks for entry in found.entries if entry.baseline), None)
+    colours = style.strategy_colours([name for found in findings.tasks for name in found.strategies], base)
     tables = _tables(findings)
     for file, text in tables.items():
         (draft / file).write_text(text, encoding="utf-8")
-    overall = drawing.drawn(over_tasks(findings, colours), draft, "", "o")
-    sheets = (
-        drawing.Sheet(
-            found,
-            question,
-            colours,
-            learning(found, question, colours, histories),
-            draft,
-            f"{part}-" if findings.overall is not None else "",
-            f"t{number}",
+    overall_charts, task_charts = _draw_charts(draft, findings, colours, histories)
+    page = render_page(name, findings, colours, overall_charts, task_charts, source)
+    (draft / PAGE).write_text(page, encoding="utf-8")
+    shutil.copymode(__file__, draft / PAGE)
+    pictures = dict.fromkeys(chart.file for charts in (overall_charts, *task_charts) for chart in charts)
+    return [*tables, *pictures, PAGE]
+
+
+def _draw_charts(
+    draft: Path, findings: Findings, colours: Mapping[str, str], histories: Histories
+) -> tuple[list[RenderedChart], list[list[RenderedChart]]]:
+    """Draw the charts over tasks and those of each task."""
+    overall = drawing.draw_overall(OverallChartData(findings, colours), draft)
+    several = findings.overall is not None
+    drawings = (
+        drawing.TaskDrawing(
+            data=TaskChartData(found, findings.question, colours, learning_curves(found, findings.question, histories)),
+            folder=draft,
+            file_prefix=f"{part}-" if several else "",
+            id_prefix=f"t{number}",
         )
         for number, (part, found) in enumerate(zip(_file_parts(findings), findings.tasks, strict=True))
     )
-    tasks = list(drawing.of_tasks(sheets, len(findings.tasks)))
-    (draft / PAGE).write_text(page.render(name, findings, colours, overall, tasks, source), encoding="utf-8")
-    shutil.copymode(__file__, draft / PAGE)
-    pictures = [chart.file for some in (overall, *tasks) for chart in some]
-    return [*tables, *dict.fromkeys(pictures), PAGE]
+    return overall, list(drawing.draw_tasks(drawings, len(findings.tasks)))
+
+
+def _tables(findings: Findings) -> dict[str, str]:
+    """Return the CSV files by name."""
+    tables = {BOARD: csv_files.leaderboard_csv(findings.entries)}
+    if findings.overall is not None:
+        for part, found in zip(_file_parts(findings), findings.tasks, strict=True):
+            tables[f"leaderboard-{part}.csv"] = csv_files.leaderboard_csv(found.entries)
+    if isinstance(findings.over_data_sets, DataSetComparison):
+        tables[PAIRWISE] = csv_files.pairwise_csv(findings.over_data_sets)
+    if trials := [trial for found in findings.tasks if found.tuning is not None for trial in found.tuning.trials]:
+        tables[TUNING] = csv_files.tuning_csv(trials)
+    if any(found.interactions for found in findings.tasks):
+        tables[INTERACTIONS] = csv_files.interactions_csv(findings.tasks)
+    return tables
 
 
 def _file_parts(findings: Findings) -> list[str]:
@@ -135,17 +138,3 @@ def _file_parts(findings: Findings) -> list[str]:
             part, number = f"{start}-{number}", number + 1
         parts.append(part)
     return parts
-
-
-def _tables(findings: Findings) -> dict[str, str]:
-    """CSV files by name."""
-    tables = {BOARD: csv_files.to_csv(findings.lines)}
-    if findings.overall is not None:
-        for part, found in zip(_file_parts(findings), findings.tasks, strict=True):
-            tables[f"leaderboard-{part}.csv"] = csv_files.to_csv(found.lines)
-    if isinstance(findings.many, ManyTasks):
-        tables["pairwise.csv"] = csv_files.pairwise(findings.many)
-    if tuned := [trial for found in findings.tasks if found.tuning is not None for trial in found.tuning.trials]:
-        tables[TUNING] = trials.to_csv(tuned)
-    combined = csv_files.interactions(findings)
-    return tables if combined is None else tables | {"interactions.csv": combined}

@@ -1,75 +1,64 @@
-"""How numbers are written: as many decimals as the spread deserves, a true minus sign, p values that do not say 0."""
+"""Format numbers for tables and sentences: fixed decimals, a true minus sign, p values that never read 0."""
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from reglab.report.leaderboard import Line
-
-NONE = "–"
-_NOTHING = 1e-7  # MLflow keeps what was a float32: equal accuracies differ by less
+MISSING = "–"
+_ZERO = 1e-7  # MLflow stores values that were float32: equal accuracies differ by less than this
 
 
-def decimals(lines: "Sequence[Line]") -> int:
-    """Decimals that tell to a fifth at least what is told, the same for a whole table (0 to 6).
+def format_fixed(value: float | None, digits: int) -> str:
+    """Return a number with fixed decimals, `MISSING` for None.
 
-    That is the typical spread, and where it is smaller (data sets differ more than strategies do on each) the typical
-    half width of an interval of a difference.
+    >>> format_fixed(-0.5, 2)
+    '−0.50'
     """
-    spreads = [line.std for line in lines if line.std]
-    widths = [(line.diff_interval[1] - line.diff_interval[0]) / 2 for line in lines if line.diff_interval]
-    least = min((typical for some in (spreads, widths) if (typical := _middle(some))), default=None)
-    if least is not None:
-        return min(6, max(0, math.ceil(math.log10(5 / least))))
-    sizes = [abs(line.mean) for line in lines if line.mean]
-    return min(6, max(0, 3 - math.floor(math.log10(max(sizes))) - 1)) if sizes else 3
+    return MISSING if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
-def _middle(values: Sequence[float]) -> float | None:
-    positive = sorted(value for value in values if value > 0)
-    return positive[len(positive) // 2] if positive else None
+def format_signed(value: float | None, digits: int) -> str:
+    """Return a number with fixed decimals and its sign; zero has none.
 
-
-def fixed(value: float | None, digits: int) -> str:
-    """`-0.5` as `−0.50` with two digits; a dash for None."""
-    return NONE if value is None else f"{value:.{digits}f}".replace("-", "−")
-
-
-def signed(value: float | None, digits: int) -> str:
-    """As `fixed`, with a plus sign before what is positive: also where nothing else of it is left (`+0.000`)."""
+    >>> format_signed(0.0004, 3), format_signed(0.0, 3)
+    ('+0.000', '0.000')
+    """
     if value is None:
-        return NONE
+        return MISSING
     text = f"{value:+.{digits}f}"
-    return (text.lstrip("+-") if abs(value) < _NOTHING else text).replace("-", "−")
+    return (text.lstrip("+-") if abs(value) < _ZERO else text).replace("-", "−")
 
 
-def between(interval: tuple[float, float] | None, digits: int, *, sign: bool = False) -> str:
-    """`[0.81, 0.83]`, with signs where it is the interval of a difference."""
+def format_interval(interval: tuple[float, float] | None, digits: int, *, sign: bool = False) -> str:
+    """Return an interval as ``[0.81, 0.83]``; with `sign`, as that of a difference: ``[−0.01, +0.02]``."""
     if interval is None:
-        return NONE
-    low, high = ((signed if sign else fixed)(end, digits) for end in interval)
+        return MISSING
+    low, high = ((format_signed if sign else format_fixed)(end, digits) for end in interval)
     return f"[{low}, {high}]"
 
 
-def p_value(p: float | None, *, sign: bool = False) -> str:
-    """Three decimals, two digits below .01, `<0.001` below that; with `sign`, `= 0.012` or `< 0.001`."""
+def format_p(p: float | None, *, relation: bool = False) -> str:
+    """Return a p value with three decimals, with four below .01, and ``<0.001`` below that.
+
+    Args:
+        p: in [0, 1].
+        relation: whether an equals sign belongs to the text.
+
+    >>> format_p(0.0123), format_p(0.0123, relation=True), format_p(1e-5, relation=True)
+    ('0.012', '= 0.012', '< 0.001')
+    """
     if p is None:
-        return NONE
+        return MISSING
     if p < 0.001:
-        return "< 0.001" if sign else "<0.001"
+        return "< 0.001" if relation else "<0.001"
     text = f"{p:.4f}" if p < 0.01 else f"{p:.3f}"
     text = "1" if float(text) == 1 else text
-    return f"= {text}" if sign else text
+    return f"= {text}" if relation else text
 
 
-def rank(value: float | None) -> str:
-    """`2`, or `2.5` where equals share a rank or ranks are means."""
-    return NONE if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
+def format_rank(value: float | None) -> str:
+    """Return a rank: ``2``, or ``2.5`` for ties and mean ranks."""
+    return MISSING if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def seconds(value: float | None) -> str:
-    """Seconds with two or three digits."""
+def format_seconds(value: float | None) -> str:
+    """Return seconds with two or three significant digits."""
     if value is None:
-        return NONE
+        return MISSING
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

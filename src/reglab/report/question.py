@@ -1,4 +1,4 @@
-"""What a report is asked: which metric, which way is better, against what, and what may choose among strengths."""
+"""What a report compares: the metric and its direction, the baseline, and the metric that selects strengths."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -8,12 +8,21 @@ from reglab.report.records import Record
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import TESTS, check_choice, guess_direction, validation_twins
 
-_DEFAULTS = ("test/accuracy", "test/rmse", "test/perplexity")
+_DEFAULT_METRICS = ("test/accuracy", "test/rmse", "test/perplexity")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A checked question. `select_by` lists metrics in order of preference: the first one tracked chooses."""
+    """A comparison that the tracked runs can answer.
+
+    Attributes:
+        metric: what is compared, for example ``test/accuracy``.
+        direction: ``max`` or ``min``.
+        baseline: strategy or arm that the others are compared with.
+        select_by: metrics in order of preference; the first one that is tracked selects among strengths.
+        select_direction: ``max`` or ``min``, of `select_by`.
+        forced: whether a test metric selects among strengths.
+    """
 
     metric: str
     direction: str
@@ -24,7 +33,7 @@ class Question:
 
     @property
     def higher(self) -> bool:
-        """Whether a higher value of the metric is better."""
+        """Whether higher values of the metric are better."""
         return self.direction == "max"
 
 
@@ -37,43 +46,50 @@ def resolve_question(
     select_by: str | None = None,
     force: bool = False,
 ) -> Question:
-    """Fill in what was not asked, and refuse what cannot be answered from these runs.
+    """Fill in defaults from the tracked runs and check that they can answer the question.
+
+    Args:
+        records: tracked runs.
+        metric: default: the first of ``test/accuracy``, ``test/rmse`` and ``test/perplexity`` that is tracked.
+        direction: ``max`` or ``min``; default: from the metric's name.
+        baseline: a strategy.
+        select_by: default: the validation twin of the metric.
+        force: allow a test metric as `select_by`.
 
     Raises:
-        ConfigError: an unknown metric, direction or baseline, or a test metric that is to choose (unless `force`).
+        ConfigError: unknown metric, direction or baseline, or a test metric as `select_by` without `force`.
     """
     check_choice(direction=direction, select_by=select_by, force=force)
     tracked = sorted({name for record in records for name in record.metrics})
-    metric = metric or next((name for name in _DEFAULTS if name in tracked), None)
+    metric = metric or next((name for name in _DEFAULT_METRICS if name in tracked), None)
     if metric is None:
-        raise ConfigError(Setting("metric", None), f"no run tracks {', '.join(_DEFAULTS)}", _near("", tracked))
+        problem = f"no run tracks {', '.join(_DEFAULT_METRICS)}"
+        raise ConfigError(Setting("metric", None), problem, _suggest("", tracked))
     if metric not in tracked:
-        raise ConfigError(Setting("metric", metric), "no run tracks it", _near(metric, tracked))
+        raise ConfigError(Setting("metric", metric), "no run tracks it", _suggest(metric, tracked))
     direction = direction or guess_direction(metric)
     if direction is None:
-        raise ConfigError(
-            Setting("direction", None),
-            f"cannot tell which way {metric} is better",
-            "say direction=max or direction=min",
-        )
+        problem = f"the name {metric} does not show which direction is better"
+        raise ConfigError(Setting("direction", None), problem, "set direction=max or direction=min")
     _check_baseline(baseline, {record.tags["strategy"] for record in records if "strategy" in record.tags})
     if select_by is None:
         twins = validation_twins(metric)
         return Question(metric, direction, baseline, twins, guess_direction(twins[0]) or direction)
     if select_by not in tracked:
-        raise ConfigError(Setting("select_by", select_by), "no run tracks it", _near(select_by, tracked))
+        raise ConfigError(Setting("select_by", select_by), "no run tracks it", _suggest(select_by, tracked))
     forced = select_by.startswith(TESTS)
     return Question(metric, direction, baseline, (select_by,), guess_direction(select_by) or direction, forced)
 
 
 def _check_baseline(baseline: str, strategies: set[str]) -> None:
-    """`none` may be absent (then nothing is compared, and the report says so); any other name must have runs."""
-    if baseline == "none" or baseline in strategies or baseline.split("(")[0] in {s.split("(")[0] for s in strategies}:
+    """Raise if no run has the baseline; `none` may be absent, and then nothing is compared."""
+    plain = {strategy.split("(")[0] for strategy in strategies}
+    if baseline == "none" or baseline in strategies or baseline.split("(")[0] in plain:
         return
-    raise ConfigError(Setting("baseline", baseline), "no run of that strategy", _near(baseline, strategies))
+    raise ConfigError(Setting("baseline", baseline), "no run of that strategy", _suggest(baseline, strategies))
 
 
-def _near(wrong: str, known: Iterable[str]) -> str:
+def _suggest(wrong: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return "nothing is tracked"

@@ -1,4 +1,4 @@
-"""What a report reads of a tracked run."""
+"""Tracked runs as a report reads them: the record protocol, metric values, and text that is safe to display."""
 
 import hashlib
 import math
@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from reglab.streams import visible
 
-_LONGEST = 200  # characters of a name: a longer one is no name, and drawing it takes minutes
+_LONGEST_NAME = 200  # characters; charts with longer names take minutes to draw
 
 
 class Record(Protocol):
-    """One tracked run, read only (as `reglab.tracking.queries.Record`); times are seconds since 1970, or None."""
+    """A tracked run, read only (see `reglab.tracking.queries.Record`); times are seconds since 1970, or None."""
 
     @property
     def run_id(self) -> str: ...
@@ -31,7 +31,7 @@ class Record(Protocol):
 
 
 @dataclass(frozen=True)
-class _Legible:
+class _EscapedRecord:
     run_id: str
     status: str
     tags: Mapping[str, str]
@@ -41,55 +41,66 @@ class _Legible:
     ended: float | None
 
 
-def legible(record: Record) -> Record:
-    """The record with escapes for what a page, a picture or a terminal would act on instead of showing it."""
-    tags, params = legible_values(record.tags), legible_values(record.params)
-    tags |= {tag: shortened(tags[tag]) for tag in ("strategy", "data") if tag in tags}
-    if (tags, params) == (record.tags, record.params):
-        return record
-    times = (record.started, record.ended)
-    return _Legible(record.run_id, record.status, tags, params, record.metrics, *times)
-
-
-def shortened(name: str) -> str:
-    """Return a name of `_LONGEST` characters at most: of a longer one the begin, and a digest that tells it apart."""
-    if len(name) <= _LONGEST:
-        return name
-    return f"{name[: _LONGEST - 10]}… {hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def legible_values(values: Any) -> Any:
-    """JSON-able values whose texts are legible."""
-    if isinstance(values, str):
-        return visible(values)
-    if isinstance(values, Mapping):
-        return {legible_values(key): legible_values(value) for key, value in values.items()}
-    return [legible_values(value) for value in values] if isinstance(values, (list, tuple)) else values
-
-
-History = list[tuple[int, float]]
-# Run ids and metrics in; by metric, the (step, value) pairs by run id out.
+History = list[tuple[int, float]]  # (step, value) pairs
+# Run ids and metric names in; histories by metric and run id out.
 Histories = Callable[[Sequence[str], Sequence[str]], Mapping[str, Mapping[str, History]]]
 
 
-def value(record: Record, metric: str) -> float | None:
-    """The metric's last value; None where it is missing or not finite (MLflow stores infinity as 1.8e308)."""
+def escape_record(record: Record) -> Record:
+    """Return the record with control characters in tags and params escaped, and long names shortened.
+
+    A tracker may hold anything: escape sequences must not reach a terminal, a page or a chart.
+    """
+    tags, params = escape_values(record.tags), escape_values(record.params)
+    tags |= {tag: shorten_name(tags[tag]) for tag in ("strategy", "data") if tag in tags}
+    if (tags, params) == (record.tags, record.params):
+        return record
+    times = (record.started, record.ended)
+    return _EscapedRecord(record.run_id, record.status, tags, params, record.metrics, *times)
+
+
+def escape_values(values: Any) -> Any:
+    """Return JSON values with control characters in all texts escaped."""
+    if isinstance(values, str):
+        return visible(values)
+    if isinstance(values, Mapping):
+        return {escape_values(key): escape_values(value) for key, value in values.items()}
+    return [escape_values(value) for value in values] if isinstance(values, (list, tuple)) else values
+
+
+def shorten_name(name: str) -> str:
+    """Return a name of at most 200 characters; a longer one ends in a digest that keeps it unique."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 10]}… {hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def finite_metric(record: Record, metric: str) -> float | None:
+    """Return the last value of a metric; None if it is missing or not finite (MLflow stores infinity as 1.8e308)."""
     number = record.metrics.get(metric)
     if number is None or not math.isfinite(number) or abs(number) > 1e300:
         return None
     return float(number)
 
 
-def by_number(text: str) -> tuple[int, float, str]:
-    """Sort key: numbers by value, before any other text."""
+def numeric_order(text: str) -> tuple[int, float, str]:
+    """Return a sort key that orders numbers by value, before any other text.
+
+    >>> sorted(["10", "9", "a"], key=numeric_order)
+    ['9', '10', 'a']
+    """
     try:
         return 0, float(text), text
     except ValueError:
         return 1, 0.0, text
 
 
-def number(text: str) -> str:
-    """A tracked strength as people write it: `0.30000` and `3e-1` are `0.3`; anything but a number stays as it is."""
+def normalize_number(text: str) -> str:
+    """Return a tracked number in its short form; other text is returned unchanged.
+
+    >>> normalize_number("0.30000"), normalize_number("3e-1"), normalize_number("relu")
+    ('0.3', '0.3', 'relu')
+    """
     try:
         return f"{float(text):g}"
     except ValueError:

@@ -1,21 +1,24 @@
-"""Tasks: runs of one data set under one setting. Runs of unlike settings are never averaged."""
+"""Group runs into tasks: one data set under one setting. Runs of different settings are never averaged."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reglab.report.records import Record, by_number
+from reglab.report.records import Record, numeric_order
 
-# What tells settings apart where no `setting` tag does: all that people filter on but strengths and seeds.
-_STAND_IN = ("model", "optimizer", "optimizer.lr")
+# Distinguish settings of runs without the tag `setting`.
+_FALLBACK_FEATURES = ("model", "optimizer", "optimizer.lr")
 
 
 @dataclass(frozen=True)
 class Task:
-    """Runs that may be compared with each other: of one data set (`key[0]`) under one setting (`key[1]`).
+    """Runs that may be compared with each other.
 
-    `about` tells the setting by its features, `name` tells the task from the others.
+    Attributes:
+        name: unique in the report: the data set, and what distinguishes this setting from others of the same data.
+        key: (data set, setting).
+        about: the setting by feature, for example ``{"model": "MLP", "label_noise": "0.4"}``.
+        records: the runs.
     """
 
     name: str
@@ -25,94 +28,94 @@ class Task:
 
     @property
     def data(self) -> str:
+        """Name of the data set."""
         return self.key[0]
 
     @property
-    def source(self) -> tuple[str, ...]:
-        """What the data are, whatever the setting: the name, its class, the content of files, and the target."""
+    def data_identity(self) -> tuple[str, ...]:
+        """What identifies the data set in any setting: its name, class, file contents and target."""
         return (self.data, *(self.about.get(feature, "") for feature in ("data", "path", "root", "target")))
 
-    @property
-    def slug(self) -> str:
-        """The name as part of a file's name."""
-        return re.sub(r"[^A-Za-z0-9.]+", "-", self.name).strip("-.") or "task"
 
-
-def split(records: Sequence[Record]) -> list[Task]:
-    """Tasks by data set and setting, named after the data set and what differs among its settings."""
+def split_into_tasks(records: Sequence[Record]) -> list[Task]:
+    """Return the tasks of some runs, sorted by data set and setting."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        groups.setdefault(key_of(record), []).append(record)
+        groups.setdefault(task_key(record), []).append(record)
     tasks = []
-    for data, setting in sorted(groups, key=lambda key: (key[0], _sortable(groups[key][0]))):
-        rivals = {s: features(groups[d, s][0]) for d, s in groups if d == data}
-        label = _label(setting, rivals) if len(rivals) > 1 else ""
+    for data, setting in sorted(groups, key=lambda key: (key[0], _setting_order(groups[key][0]))):
+        settings = {s: setting_features(groups[d, s][0]) for d, s in groups if d == data}
+        label = _setting_label(setting, settings) if len(settings) > 1 else ""
         name = f"{data} ({label})" if label else data
-        tasks.append(Task(name, (data, setting), rivals[setting], groups[data, setting]))
+        tasks.append(Task(name, (data, setting), settings[setting], groups[data, setting]))
     return tasks
 
 
-def data_sets(tasks: Sequence[Task]) -> list[str]:
-    """Return the name of each task's data set, with a number where several data sets have one name."""
-    sources: dict[str, list[tuple[str, ...]]] = {}
+def data_set_names(tasks: Sequence[Task]) -> list[str]:
+    """Return the name of each task's data set, numbered if different data sets have the same name."""
+    identities: dict[str, list[tuple[str, ...]]] = {}
     for task in tasks:
-        own = sources.setdefault(task.data, [])
-        if task.source not in own:
-            own.append(task.source)
-    numbers = ((task, sources[task.data].index(task.source) + 1) for task in tasks)
-    return [f"{task.data} ({number})" if len(sources[task.data]) > 1 else task.data for task, number in numbers]
+        known = identities.setdefault(task.data, [])
+        if task.data_identity not in known:
+            known.append(task.data_identity)
+    numbers = ((task, identities[task.data].index(task.data_identity) + 1) for task in tasks)
+    return [f"{task.data} ({number})" if len(identities[task.data]) > 1 else task.data for task, number in numbers]
 
 
-def features(record: Record) -> dict[str, str]:
-    """What the run's setting consists of: its tag `about` (a JSON object, or text), else model, optimizer and rate."""
+def setting_features(record: Record) -> dict[str, str]:
+    """Return a run's setting by feature: its tag `about` (a JSON object or text), else model, optimizer and rate."""
     text = record.tags.get("about", "")
     try:
-        told = json.loads(text) if text else None
+        about = json.loads(text) if text else None
     except ValueError:
-        told = text
-    if isinstance(told, dict):
-        return dict(_readable(str(key), value) for key, value in told.items())
-    if told is not None:
+        about = text
+    if isinstance(about, dict):
+        return dict(_readable_feature(str(key), value) for key, value in about.items())
+    if about is not None:
         return {"": text}
-    found = {name: record.tags.get(name) or record.params.get(name) for name in _STAND_IN}
-    return {name: text for name, text in found.items() if text}
+    features = {name: record.tags.get(name) or record.params.get(name) for name in _FALLBACK_FEATURES}
+    return {name: text for name, text in features.items() if text}
 
 
-def key_of(record: Record) -> tuple[str, str]:
-    """The data set and the setting of a run."""
+def task_key(record: Record) -> tuple[str, str]:
+    """Return the (data set, setting) of a run."""
     if record.tags.get("setting"):
         return record.tags["data"], record.tags["setting"]
-    told = features(record)
-    if record.tags.get("phase") == "confirm":  # every strategy brings the learning rate that tuning gave it
-        told = {name: text for name, text in told.items() if name != "optimizer.lr"}
-    return record.tags["data"], json.dumps(told, sort_keys=True) if told else ""
+    features = setting_features(record)
+    if record.tags.get("phase") == "confirm":  # each strategy has the learning rate that its tuning selected
+        features = {name: text for name, text in features.items() if name != "optimizer.lr"}
+    return record.tags["data"], json.dumps(features, sort_keys=True) if features else ""
 
 
-def _label(setting: str, rivals: dict[str, dict[str, str]]) -> str:
-    """What this setting of a data set has that its rivals have not; its number where that does not tell it apart."""
-    own = rivals[setting]
-    names = sorted({name for other in rivals.values() for name in other})
-    differs = [name for name in names if len({other.get(name) for other in rivals.values()}) > 1]
-    # Another model brings keys of its own: `model=cnn` says it all.
-    common = [name for name in differs if all(name in other for other in rivals.values())] or differs
-    told = {name: own.get(name, "unset") for name in common}
-    label = ", ".join(f"{name}={text}" if name else text for name, text in told.items())
-    alike = any(s != setting and all(o.get(n) == own.get(n) for n in common) for s, o in rivals.items())
-    return ", ".join(filter(None, [label, f"setting {setting[:8] or 'untold'}" if alike or not label else ""]))
+def _setting_label(setting: str, settings: dict[str, dict[str, str]]) -> str:
+    """Return the features in which a setting differs from the others, and its number if they do not identify it."""
+    own = settings[setting]
+    names = sorted({name for features in settings.values() for name in features})
+    differing = [name for name in names if len({features.get(name) for features in settings.values()}) > 1]
+    # A different model has keys of its own that need not be listed: `model=CNN` is enough.
+    common = [name for name in differing if all(name in features for features in settings.values())] or differing
+    values = {name: own.get(name, "unset") for name in common}
+    label = ", ".join(f"{name}={text}" if name else text for name, text in values.items())
+    ambiguous = any(
+        other != setting and all(features.get(name) == own.get(name) for name in common)
+        for other, features in settings.items()
+    )
+    number = f"setting {setting[:8] or 'unknown'}" if ambiguous or not label else ""
+    return ", ".join(filter(None, [label, number]))
 
 
-def _readable(key: str, value: object) -> tuple[str, str]:
-    """`model._target_: reglab.models.MLP` as `model: MLP`, `data.label_noise: 0.4` as `label_noise: 0.4`."""
+def _readable_feature(key: str, value: object) -> tuple[str, str]:
+    """Return `model._target_: reglab.models.MLP` as `model: MLP`, `data.label_noise: 0.4` as `label_noise: 0.4`."""
     section, dot, rest = key.partition(".")
     text = value if isinstance(value, str) else json.dumps(value)
     if rest == "_target_":
         return section, text.rpartition(".")[2]
     if rest == "name":
         return section, text
-    if rest in ("path", "root"):  # a file's content, by its hash
+    if rest in ("path", "root"):  # the hash of the file's content
         text = text[:8]
     return (rest if dot and section in ("data", "trainer", "model") else key), text
 
 
-def _sortable(record: Record) -> list[tuple[str, tuple[int, float, str]]]:
-    return [(name, by_number(text)) for name, text in sorted(features(record).items())]
+def _setting_order(record: Record) -> list[tuple[str, tuple[int, float, str]]]:
+    return [(name, numeric_order(text)) for name, text in sorted(setting_features(record).items())]

@@ -11,9 +11,9 @@ from mlflow.entities import RunTag
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
-from reglab.report.folder import Source
+from reglab.report.folder import Report, Source
 from reglab.report.histories import history_reader
-from reglab.report.make import Report, make_report
+from reglab.report.make import make_report
 from reglab.report.question import resolve_question
 from reglab.report.render.terminal import print_report, to_markdown
 from reglab.report.run_filter import note_on_sources

@@ -1,43 +1,47 @@
-"""The report's tables as CSV text: plain numbers, and nothing where nothing can be said."""
+"""Tables of a report as CSV text: unrounded numbers, empty cells for values that cannot be computed."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 
-from reglab.report.findings import Findings
-from reglab.report.leaderboard import COLUMNS, Line
-from reglab.report.many_tasks import ManyTasks
-from reglab.report.statistics import Difference
+from reglab.report.findings.findings import TaskFindings
+from reglab.report.findings.leaderboard import Entry
+from reglab.report.statistics.data_sets import DataSetComparison
+from reglab.report.statistics.paired import Difference
+from reglab.report.trials import Trial
+from reglab.schema.search_space import value_to_json
 from reglab.wording import csv_text
 
 _TEST = ("diff_low", "diff_high", "p", "p_holm")
+_RESULTS = ("n", "mean", "std", "ci_low", "ci_high", "diff")
+LEADERBOARD = ("strategy", *_RESULTS, *_TEST, "rank", "seconds", "verdict", "reason")
 PAIRWISE = ("first", "second", "n", "rank_first", "rank_second", "diff", *_TEST)
 INTERACTIONS = ("task", "strategy", "n", "effect", "sum_of_parts", "diff", *_TEST, "verdict", "reason")
+TUNING = ("task", "strategy", "trial", "rung", "values", "score", "seeds", "seconds", "status", "chosen")
 
 
-def to_csv(lines: Sequence[Line]) -> str:
-    """The leaderboard with the columns of the contract."""
-    return csv_text(COLUMNS, (line.cells() for line in lines))
+def leaderboard_csv(entries: Sequence[Entry]) -> str:
+    """Return a leaderboard with the columns of `LEADERBOARD`."""
+    return csv_text(LEADERBOARD, map(_leaderboard_row, entries))
 
 
-def pairwise(many: ManyTasks) -> str:
-    """All strategies against each other; `n` counts data sets, `diff` is first minus second."""
-    rank = dict(zip(many.strategies, many.ranks, strict=True))
-    return csv_text(
-        PAIRWISE,
-        (
-            [
-                pair.first,
-                pair.second,
-                str(pair.difference.pairs),
-                *_numbers(rank[pair.first], rank[pair.second], pair.difference.mean),
-                *_test(pair.difference, pair.p_holm),
-            ]
-            for pair in many.pairs
-        ),
-    )
+def pairwise_csv(comparison: DataSetComparison) -> str:
+    """Return all pairs of strategies; `n` counts data sets, `diff` is first minus second."""
+    rank = dict(zip(comparison.strategies, comparison.ranks, strict=True))
+    rows = [
+        [
+            pair.first,
+            pair.second,
+            str(pair.difference.pairs),
+            *_numbers(rank[pair.first], rank[pair.second], pair.difference.mean),
+            *_test(pair.difference, pair.p_holm),
+        ]
+        for pair in comparison.pairs
+    ]
+    return csv_text(PAIRWISE, rows)
 
 
-def interactions(findings: Findings) -> str | None:
-    """Combinations of all tasks; `n` counts seeds, `diff` is effect minus sum_of_parts. None where there are none."""
+def interactions_csv(tasks: Sequence[TaskFindings]) -> str:
+    """Return the combinations of all tasks; `n` counts seeds, `diff` is effect minus sum_of_parts."""
     rows = [
         [
             found.task.name,
@@ -48,10 +52,38 @@ def interactions(findings: Findings) -> str | None:
             one.verdict,
             one.reason,
         ]
-        for found in findings.tasks
+        for found in tasks
         for one in found.interactions
     ]
-    return csv_text(INTERACTIONS, rows) if rows else None
+    return csv_text(INTERACTIONS, rows)
+
+
+def tuning_csv(trials: Iterable[Trial]) -> str:
+    """Return a row for each trial; values are JSON, in which infinity is text."""
+    rows = [
+        [
+            trial.task,
+            trial.strategy,
+            trial.number,
+            trial.rung,
+            json.dumps({key: value_to_json(value) for key, value in trial.values.items()}),
+            *_numbers(trial.score),
+            trial.seeds,
+            *_numbers(trial.seconds),
+            trial.status,
+            str(trial.chosen).lower(),
+        ]
+        for trial in trials
+    ]
+    return csv_text(TUNING, rows)
+
+
+def _leaderboard_row(entry: Entry) -> list[str]:
+    low, high = entry.interval or (None, None)
+    diff_low, diff_high = entry.diff_interval or (None, None)
+    results = _numbers(entry.mean, entry.std, low, high, entry.diff, diff_low, diff_high, entry.p, entry.p_holm)
+    numbers = [*results, *_numbers(entry.rank, entry.seconds)]
+    return [entry.strategy, str(entry.n), *numbers, entry.verdict, entry.reason]
 
 
 def _test(difference: Difference, p_holm: float) -> list[str]:

@@ -1,16 +1,16 @@
-"""The report as text: for the terminal, and as Markdown for the tracker's own page."""
+"""The report as text: for the terminal, and as Markdown for the run's note in the tracker."""
 
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reglab import streams
-from reglab.report import number_format as figures
-from reglab.report import style
-from reglab.report.leaderboard import Line
-from reglab.report.make import Report
-from reglab.report.many_tasks import ManyTasks
-from reglab.report.not_seen import sentence
+from reglab.report.charts import style
+from reglab.report.findings.detectable import describe_detectable
+from reglab.report.findings.leaderboard import Entry, decimal_places
+from reglab.report.folder import Report
+from reglab.report.number_format import format_fixed, format_interval, format_p, format_rank, format_signed
+from reglab.report.statistics.data_sets import DataSetComparison
 from reglab.streams import visible
 from reglab.wording import pluralize
 
@@ -19,166 +19,180 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_SHORT = {
+_SHORT_VERDICTS = {
     "no clear difference": "unclear",
     "too few seeds to tell": "too few seeds",
     "too few data sets to tell": "too few data sets",
 }
 _HEADS = ("n", "mean", "sd", "difference [95 %]", "p Holm", "verdict")
 _COLOURS = {"helps": "green", "hurts": "red"}
-_NAMES = 9  # columns at least for the names of a table
-_TASKS = 12  # told one by one
-_NOTE = 7500  # characters; MLflow keeps 8,000 of a tag
+_MIN_NAME_WIDTH = 9  # columns for the names of a table
+_LISTED_TASKS = 12  # whose headline is printed
+_NOTE_LENGTH = 7500  # characters; MLflow keeps 8,000 of a tag
 
 
 def print_report(report: Report, browse: str, console: "Console | None" = None) -> None:
-    """Print the leaderboard, the answer, where the report lies and the command to browse the runs with."""
+    """Print the leaderboard, the answer, the path of the page, and the command that opens the tracker's UI.
+
+    Args:
+        report: that was made.
+        browse: the command.
+        console: default: standard output.
+    """
     console = console or streams.console()
-    question = report.findings.question
-    if report.findings.lines:
-        unit = "tasks" if report.findings.overall else "seeds"
-        shown = table if fits(report.findings.lines, console.width) else stacked
-        console.print(shown(report.findings.lines, question.metric, unit, console.width))
-    console.print(f"\n{report.headline}\n", markup=False, soft_wrap=not console.is_terminal)
-    if report.findings.overall:
-        for found in report.findings.tasks[:_TASKS]:
+    findings = report.findings
+    wrap = not console.is_terminal
+    if findings.entries:
+        unit = "tasks" if findings.overall else "seeds"
+        layout = leaderboard_table if table_fits(findings.entries, console.width) else leaderboard_list
+        console.print(layout(findings.entries, findings.question.metric, unit, console.width))
+    console.print(f"\n{report.headline}\n", markup=False, soft_wrap=wrap)
+    if findings.overall:
+        for found in findings.tasks[:_LISTED_TASKS]:
             console.print(f"- {found.headline}", markup=False)
-        more = len(report.findings.tasks) - _TASKS
+        more = len(findings.tasks) - _LISTED_TASKS
         console.print(f"- {more} more tasks: see the report\n" if more > 0 else "", markup=False)
-    for text in _further(report):
-        console.print(f"{text}\n", markup=False, soft_wrap=not console.is_terminal)
-    for text in report.findings.left_out:
+    for text in _further_results(report):
+        console.print(f"{text}\n", markup=False, soft_wrap=wrap)
+    for text in findings.exclusions:
         console.print(text, markup=False)
-    weak = len(report.findings.cautions) + sum(len(found.weaknesses) for found in report.findings.tasks)
-    if weak:
-        console.print(f"{pluralize(weak, 'caveat')}: see “What weakens this” in the report.")
+    caveats = len(findings.overall_caveats) + sum(len(found.caveats) for found in findings.tasks)
+    if caveats:
+        console.print(f"{pluralize(caveats, 'caveat')}: see “Caveats” in the report.")
     console.print(f"report   {report.page}", markup=False, soft_wrap=True)
     console.print(f"browse   {browse}", markup=False, soft_wrap=True)
 
 
-def fits(lines: Sequence[Line], width: int) -> bool:
-    """Whether a table of the leaderboard leaves room for the names of the entries."""
-    return width >= _others(_rows(lines)) + _NAMES
+def table_fits(entries: Sequence[Entry], width: int) -> bool:
+    """Return whether a table of the leaderboard leaves enough columns for the names of the entries."""
+    return width >= _cells_width(_rows(entries)) + _MIN_NAME_WIDTH
 
 
-def stacked(lines: Sequence[Line], metric: str, unit: str, width: int = 40) -> "Text":
-    """Return the leaderboard for a narrow terminal: each entry on several lines, its name first."""
-    from rich.text import Text
+def leaderboard_table(entries: Sequence[Entry], metric: str, unit: str, width: int = 80) -> "Table":
+    """Return the leaderboard as a table, with long names on several lines.
 
-    shown = Text(f"{metric}\n", overflow="fold")
-    for line, (n, mean, spread, difference, p, verdict) in zip(lines, _rows(lines), strict=True):
-        colour = _COLOURS.get(line.verdict, "")
-        shown.append(f"\n{figures.rank(line.rank)}. {_marked(line)}\n", style=colour or "bold")
-        shown.append(f"  n {n}  mean {mean}  sd {spread}\n")
-        if line.diff is not None:
-            shown.append(f"  difference {difference}\n  p Holm {p}\n")
-        shown.append(f"  {verdict}\n" if verdict else "", style=colour)
-    return shown.append(f"\n{_caption(lines, unit)}")
-
-
-def _further(report: Report) -> list[str]:
-    """Return the detectable difference of each task, or, over several tasks, whether strategies differ at all."""
-    if report.findings.overall is None:
-        told = [sentence(found.not_seen, found.lines, found.splits.overlap) for found in report.findings.tasks]
-        return [text for text in told if text]
-    return [report.findings.many.sentence] if isinstance(report.findings.many, ManyTasks) else []
-
-
-def table(lines: Sequence[Line], metric: str, unit: str, width: int = 80) -> "Table":
-    """The leaderboard for a terminal `width` columns wide (80 or more); long names take several lines."""
+    Args:
+        entries: of the leaderboard.
+        metric: title.
+        unit: what `n` counts.
+        width: columns of the terminal.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    rows = _rows(lines)
-    room = max(12, width - _others(rows) - 2)
-    shown = Table(title=metric, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
-    shown.add_column("strategy", overflow="fold")
+    rows = _rows(entries)
+    name_width = max(12, width - _cells_width(rows) - 2)
+    table = Table(title=metric, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
+    table.add_column("strategy", overflow="fold")
     for name in _HEADS:
-        shown.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
-    for line, row in zip(lines, rows, strict=True):
-        names = style.wrap(_marked(line), room)
-        shown.add_row(*map(escape, (names, *row)), style=_COLOURS.get(line.verdict, ""))
-    shown.caption = _caption(lines, unit)
-    shown.caption_justify = "left"
-    return shown
+        table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
+    for entry, row in zip(entries, rows, strict=True):
+        names = style.wrap(_mark_selected(entry), name_width)
+        table.add_row(*map(escape, (names, *row)), style=_COLOURS.get(entry.verdict, ""))
+    table.caption = _caption(entries, unit)
+    table.caption_justify = "left"
+    return table
 
 
-def _marked(line: Line) -> str:
-    return f"{line.strategy}{' *' if line.contested and line.chosen and line.n else ''}"
+def leaderboard_list(entries: Sequence[Entry], metric: str, unit: str, width: int = 40) -> "Text":
+    """Return the leaderboard for a narrow terminal: each entry on several lines, its name first."""
+    from rich.text import Text
 
-
-def _caption(lines: Sequence[Line], unit: str) -> str:
-    chosen = "; * chosen to stand for its strategy" if any(line.contested for line in lines) else ""
-    notes = [f"({number}) {reason}" for reason, number in _notes(lines).items()]
-    return "\n".join([f"n counts {unit}{chosen}", *notes])
-
-
-def _notes(lines: Sequence[Line]) -> dict[str, int]:
-    """The reasons of verdicts, each with the number of its note below the table."""
-    reasons = dict.fromkeys(line.reason for line in lines if line.reason)
-    return {reason: number for number, reason in enumerate(reasons, start=1)}
-
-
-def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
-    """The cells beside the name."""
-    digits, notes = figures.decimals(lines), _notes(lines)
-    return [_cells(line, digits, notes.get(line.reason)) for line in lines]
-
-
-def _others(rows: Sequence[tuple[str, ...]]) -> int:
-    """Columns that they take."""
-    return sum(max(len(row[i]) for row in [_HEADS, *rows]) + 2 for i in range(len(_HEADS)))
-
-
-def _cells(line: Line, digits: int, note: int | None) -> tuple[str, ...]:
-    difference = figures.signed(line.diff, digits)
-    if line.diff_interval:
-        difference += f" {figures.between(line.diff_interval, digits, sign=True)}"
-    mean, spread = figures.fixed(line.mean, digits), figures.fixed(line.std, digits)
-    verdict = _SHORT.get(line.verdict, line.verdict) + (f" ({note})" if note else "")
-    return str(line.n), mean, spread, difference, figures.p_value(line.p_holm), verdict
+    text = Text(f"{metric}\n", overflow="fold")
+    for entry, (n, mean, spread, difference, p, verdict) in zip(entries, _rows(entries), strict=True):
+        colour = _COLOURS.get(entry.verdict, "")
+        text.append(f"\n{format_rank(entry.rank)}. {_mark_selected(entry)}\n", style=colour or "bold")
+        text.append(f"  n {n}  mean {mean}  sd {spread}\n")
+        if entry.diff is not None:
+            text.append(f"  difference {difference}\n  p Holm {p}\n")
+        text.append(f"  {verdict}\n" if verdict else "", style=colour)
+    return text.append(f"\n{_caption(entries, unit)}")
 
 
 def to_markdown(report: Report) -> str:
-    """Headline and leaderboard for `mlflow.note.content`, within what MLflow keeps of it."""
-    question = report.findings.question
-    unit = "tasks" if report.findings.overall else "seeds"
-    digits = figures.decimals(report.findings.lines)
+    """Return headline and leaderboard for the tag `mlflow.note.content`, within the length that MLflow keeps."""
+    findings = report.findings
+    unit = "tasks" if findings.overall else "seeds"
+    digits = decimal_places(findings.entries)
     head = [
-        _as_text(report.headline),
+        _escape_markdown(report.headline),
         "",
-        f"| rank | strategy | {unit} | {_as_text(question.metric)} | 95 % | difference | 95 % | p (Holm) | verdict |",
+        f"| rank | strategy | {unit} | {_escape_markdown(findings.question.metric)} | 95 % | difference | 95 % | p "
+        "(Holm) | verdict |",
         "| ---: | :--- | ---: | ---: | ---: | ---: | ---: | ---: | :--- |",
     ]
-    rows = [
-        " | ".join(
-            (
-                f"| {figures.rank(line.rank)}",
-                _as_text(line.strategy) + (" (chosen)" if line.contested and line.chosen and line.n else ""),
-                str(line.n),
-                _mean(line, digits),
-                figures.between(line.interval, digits),
-                figures.signed(line.diff, digits),
-                figures.between(line.diff_interval, digits, sign=True),
-                figures.p_value(line.p_holm),
-                f"{line.verdict}{f': {line.reason}' if line.reason else ''} |",
-            )
-        )
-        for line in report.findings.lines
-    ]
-    tail = ["", "The whole report: artifact `report/report.html` of this run."]
-    while rows and len("\n".join([*head, *rows, *tail])) > _NOTE:
+    rows = [_markdown_row(entry, digits) for entry in findings.entries]
+    tail = ["", "The complete report: artifact `report/report.html` of this run."]
+    while rows and len("\n".join([*head, *rows, *tail])) > _NOTE_LENGTH:
         rows.pop()
         tail[0] = "\nThe table is cut: see `report/leaderboard.csv`."
     return "\n".join([*head, *rows, *tail])
 
 
-def _as_text(text: str) -> str:
-    """Escape a text for Markdown: no link, no table, no HTML."""
+def _further_results(report: Report) -> list[str]:
+    """Return the detectable difference of a single task, or the test of all strategies over data sets."""
+    findings = report.findings
+    if findings.overall is None:
+        texts = [describe_detectable(found.detectable, found.entries, found.splits.overlap) for found in findings.tasks]
+        return [text for text in texts if text]
+    comparison = findings.over_data_sets
+    return [comparison.test_result] if isinstance(comparison, DataSetComparison) else []
+
+
+def _mark_selected(entry: Entry) -> str:
+    return f"{entry.strategy}{' *' if entry.contested and entry.chosen and entry.n else ''}"
+
+
+def _caption(entries: Sequence[Entry], unit: str) -> str:
+    selected = "; * selected among the strengths of its strategy" if any(entry.contested for entry in entries) else ""
+    notes = [f"({number}) {reason}" for reason, number in _reason_numbers(entries).items()]
+    return "\n".join([f"n counts {unit}{selected}", *notes])
+
+
+def _reason_numbers(entries: Sequence[Entry]) -> dict[str, int]:
+    """Return the reasons of verdicts, each with the number of its note below the table."""
+    reasons = dict.fromkeys(entry.reason for entry in entries if entry.reason)
+    return {reason: number for number, reason in enumerate(reasons, start=1)}
+
+
+def _rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    """Return the cells of each entry except its name."""
+    digits, numbers = decimal_places(entries), _reason_numbers(entries)
+    rows: list[tuple[str, ...]] = []
+    for entry in entries:
+        difference = format_signed(entry.diff, digits)
+        if entry.diff_interval:
+            difference += f" {format_interval(entry.diff_interval, digits, sign=True)}"
+        verdict = _SHORT_VERDICTS.get(entry.verdict, entry.verdict)
+        verdict += f" ({numbers[entry.reason]})" if entry.reason else ""
+        mean, spread = format_fixed(entry.mean, digits), format_fixed(entry.std, digits)
+        rows.append((str(entry.n), mean, spread, difference, format_p(entry.p_holm), verdict))
+    return rows
+
+
+def _cells_width(rows: Sequence[tuple[str, ...]]) -> int:
+    """Return the columns that the cells take."""
+    return sum(max(len(row[i]) for row in [_HEADS, *rows]) + 2 for i in range(len(_HEADS)))
+
+
+def _markdown_row(entry: Entry, digits: int) -> str:
+    selected = " (selected)" if entry.contested and entry.chosen and entry.n else ""
+    mean = format_fixed(entry.mean, digits)
+    cells = (
+        format_rank(entry.rank),
+        _escape_markdown(entry.strategy) + selected,
+        str(entry.n),
+        mean if entry.std is None else f"{mean} ± {format_fixed(entry.std, digits)}",
+        format_interval(entry.interval, digits),
+        format_signed(entry.diff, digits),
+        format_interval(entry.diff_interval, digits, sign=True),
+        format_p(entry.p_holm),
+        f"{entry.verdict}{f': {entry.reason}' if entry.reason else ''}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape_markdown(text: str) -> str:
+    """Return a text without links, table separators and HTML."""
     return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", visible(text))
-
-
-def _mean(line: Line, digits: int) -> str:
-    text = figures.fixed(line.mean, digits)
-    return text if line.std is None else f"{text} ± {figures.fixed(line.std, digits)}"

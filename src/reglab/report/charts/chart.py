@@ -1,0 +1,96 @@
+"""The protocol of charts: what a kind of chart declares, what it draws from, and what it returns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from reglab.report.charts.svg import HoverArea
+from reglab.report.findings.findings import Findings, TaskFindings
+from reglab.report.findings.leaderboard import Entry
+from reglab.report.findings.learning_curves import LearningCurves
+from reglab.report.number_format import format_interval, format_p, format_signed
+from reglab.report.question import Question
+from reglab.wording import pluralize
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart that was drawn.
+
+    Attributes:
+        name: stem of its PNG file, unique among the charts of a task.
+        title, caption: above the chart on the page.
+        figure: the drawing.
+        dot_texts: texts shown on hovering over the dots of a scatter, by its gid.
+        hover_areas: other areas with texts.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: "Figure"
+    dot_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    hover_areas: Sequence[HoverArea] = ()
+
+
+@dataclass(frozen=True)
+class TaskChartData:
+    """What the charts of one task are drawn from; sent to the process that draws them.
+
+    Attributes:
+        found: the findings of the task.
+        question: metric, direction and baseline.
+        colours: by strategy.
+        curves: learning curves, one for each metric.
+    """
+
+    found: TaskFindings
+    question: Question
+    colours: Mapping[str, str]
+    curves: Sequence[LearningCurves]
+
+
+@dataclass(frozen=True)
+class OverallChartData:
+    """What the charts over several tasks are drawn from: all findings, and colours by strategy."""
+
+    findings: Findings
+    colours: Mapping[str, str]
+
+
+Data = TypeVar("Data", TaskChartData, OverallChartData, contravariant=True)
+
+
+class ChartKind(Protocol[Data]):
+    """A kind of chart, listed in `registry`.
+
+    Attributes:
+        name: stem of the PNG file; kinds with several charts append to it.
+        title: heading; kinds with several charts append to it.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+
+    def applies(self, data: Data) -> bool:
+        """Return whether there is anything to draw."""
+        ...
+
+    def draw(self, data: Data) -> list[Chart]:
+        """Return the charts; called only if the kind applies."""
+        ...
+
+
+def describe_difference(entry: Entry, digits: int, suffix: str = "") -> str:
+    """Return a hover text with difference, test and verdict in three lines; `suffix` follows the strategy."""
+    return (
+        f"{entry.strategy}{suffix}: {format_signed(entry.diff, digits)} "
+        f"{format_interval(entry.diff_interval, digits, sign=True)}\n"
+        f"{pluralize(entry.pairs, 'pair')}, p {format_p(entry.p)}, after Holm’s correction {format_p(entry.p_holm)}\n"
+        f"{entry.verdict}{f': {entry.reason}' if entry.reason else ''}"
+    )

@@ -1,0 +1,97 @@
+"""Draw the charts of a report as PNG files and SVG elements; those of many tasks in parallel processes."""
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from reglab.garbage import no_garbage
+from reglab.report.charts import svg
+from reglab.report.charts.chart import Chart, OverallChartData, TaskChartData
+from reglab.report.charts.registry import OVERALL_CHARTS, TASK_CHARTS
+from reglab.stopping import raise_if_stopped
+
+MAX_IN_PROCESS = 3  # tasks: starting another process takes as long as drawing one of them
+
+
+@dataclass(frozen=True)
+class RenderedChart:
+    """A chart as an ``<svg>`` element and a PNG file.
+
+    Attributes:
+        name, title, caption: of the chart.
+        svg: the element.
+        file: name of the PNG file.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    file: str
+
+
+@dataclass(frozen=True)
+class TaskDrawing:
+    """The charts of one task to draw.
+
+    Attributes:
+        data: what they are drawn from.
+        folder: of the PNG files.
+        file_prefix: of the names of these files.
+        id_prefix: of the ids in SVG, unique on the page.
+    """
+
+    data: TaskChartData
+    folder: Path
+    file_prefix: str
+    id_prefix: str
+
+
+def draw_overall(data: OverallChartData, folder: Path) -> list[RenderedChart]:
+    """Draw the charts over several tasks."""
+    charts = (chart for kind in OVERALL_CHARTS if kind.applies(data) for chart in kind.draw(data))
+    return _render(charts, folder, "", "o")
+
+
+def draw_tasks(drawings: Iterable[TaskDrawing], count: int) -> Iterator[list[RenderedChart]]:
+    """Draw the charts of each task, in order.
+
+    Args:
+        drawings: may be lazy: the first are drawn while the next are read.
+        count: number of tasks.
+    """
+    processes = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    if count <= MAX_IN_PROCESS or processes < 2:
+        yield from map(_draw_task, drawings)
+        return
+    # Spawned, not forked: a forked process can deadlock on locks that other threads held.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_draw_task, drawings)
+
+
+def _draw_task(drawing: TaskDrawing) -> list[RenderedChart]:
+    data = drawing.data
+    with no_garbage():
+        charts = (chart for kind in TASK_CHARTS if kind.applies(data) for chart in kind.draw(data))
+        return _render(charts, drawing.folder, drawing.file_prefix, drawing.id_prefix)
+
+
+def _render(charts: Iterable[Chart], folder: Path, file_prefix: str, id_prefix: str) -> list[RenderedChart]:
+    """Write the PNG files and return the SVG elements."""
+    rendered = []
+    for chart in charts:
+        raise_if_stopped()
+        file = f"{file_prefix}{chart.name}.png"
+        svg.save_png(chart.figure, folder / file)
+        element = svg.inline_svg(
+            chart.figure,
+            f"{id_prefix}-{chart.name}",
+            f"{chart.title}. {chart.caption}",
+            chart.dot_texts,
+            chart.hover_areas,
+        )
+        rendered.append(RenderedChart(chart.name, chart.title, chart.caption, element, file))
+    return rendered

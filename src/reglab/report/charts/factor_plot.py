@@ -1,0 +1,160 @@
+"""Differences from the baseline as a function of a number in which tasks differ, for example the label noise."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reglab.report.charts import layout, style
+from reglab.report.charts.chart import Chart, OverallChartData, describe_difference
+from reglab.report.charts.svg import HoverArea, hover_areas
+from reglab.report.findings.findings import TaskFindings
+from reglab.report.findings.leaderboard import Entry, decimal_places
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_PANELS = 12
+_MIN_TASKS = 3  # two points show no trend
+_BELOW = 0.46  # inches below the panels
+_LOG_RATIO = 10.0  # of the last to the first value, above which the scale is logarithmic
+_MAX_TICKS = 5
+
+
+@dataclass(frozen=True)
+class FactorSeries:
+    """Tasks of one data set that differ in one number only.
+
+    Attributes:
+        data: name of the data set.
+        factor: name of the number, as in the names of the tasks.
+        values: of the factor, ascending.
+        tasks: one for each value.
+    """
+
+    data: str
+    factor: str
+    values: list[float]
+    tasks: list[TaskFindings]
+
+    def entries(self, strategy: str) -> list[tuple[float, Entry]]:
+        """Return (value, entry) for the tasks in which a strategy was compared with the baseline."""
+        return [
+            (value, entry)
+            for value, found in zip(self.values, self.tasks, strict=True)
+            for entry in found.entries
+            if entry.name == strategy and entry.chosen and entry.diff is not None
+        ]
+
+
+class FactorPlot:
+    """A chart for each data set with a factor."""
+
+    name = "by"
+    title = "Differences by"
+
+    def applies(self, data: OverallChartData) -> bool:
+        """Return whether three tasks or more differ in one number only."""
+        return bool(factor_series(data.findings.tasks))
+
+    def draw(self, data: OverallChartData) -> list[Chart]:
+        """Return a chart for each data set, the best strategies first."""
+        charts, findings, question = [], data.findings, data.findings.question
+        for series in factor_series(findings.tasks):
+            names = [n for n in dict.fromkeys(entry.name for entry in findings.entries) if series.entries(n)]
+            if not names:
+                continue
+            shown = names[:MAX_PANELS]
+            label = f"{question.metric}\nminus {question.baseline}"  # two lines, because panels are low
+            figure = draw_factor_plot(series, shown, data.colours, label)
+            better = "up is better" if question.higher else "down is better"
+            caption = (
+                f"On {series.data}: the mean difference from {question.baseline} over paired seeds, with its 95 % "
+                f"interval ({better}). Filled dots: the verdict of that task is “helps” or “hurts”."
+            )
+            if len(shown) < len(names):
+                caption += f" The first {len(shown)} of {len(names)} are shown."
+            digits = decimal_places([entry for found in series.tasks for entry in found.entries])
+            areas = _hover_areas(series, shown, figure, digits)
+            name, title = f"{self.name}-{series.factor}-{series.data}", f"{self.title} {series.factor}"
+            charts.append(Chart(name, title, caption, figure, hover_areas=areas))
+        return charts
+
+
+def factor_series(tasks: Sequence[TaskFindings]) -> list[FactorSeries]:
+    """Return the series of every data set with three tasks or more that differ in one numeric feature only."""
+    found = []
+    for data in dict.fromkeys(found.task.data for found in tasks):
+        own = [found for found in tasks if found.task.data == data]
+        differing = [name for name in own[0].task.about if len({one.task.about.get(name) for one in own}) > 1]
+        same_features = len({frozenset(one.task.about) for one in own}) == 1
+        if len(own) < _MIN_TASKS or not same_features or len(differing) != 1:
+            continue
+        by_value = {_parse_number(one.task.about[differing[0]]): one for one in own}
+        if None not in by_value and len(by_value) == len(own):
+            values = sorted(value for value in by_value if value is not None)
+            found.append(FactorSeries(data, differing[0], values, [by_value[value] for value in values]))
+    return found
+
+
+def draw_factor_plot(
+    series: FactorSeries, strategies: Sequence[str], colours: Mapping[str, str], label: str
+) -> "Figure":
+    """Return a panel for each strategy with its paired differences and 95 % intervals; filled dots are claimed."""
+    from matplotlib.ticker import MaxNLocator
+
+    rows = [series.entries(strategy) for strategy in strategies]
+    edges = [0.0]
+    for _, entry in (point for row in rows for point in row):
+        edges += [entry.diff or 0.0, *(entry.diff_interval or ())]
+    margin = 0.06 * (max(edges) - min(edges)) or 1.0
+    heights = min(edges) - margin, max(edges) + margin
+    y_ticks = style.ticks_between(heights, MaxNLocator(5, steps=[1, 2, 5, 10]))
+    labelled = series.values[:: -(-len(series.values) // _MAX_TICKS)]
+    at = _places(series)
+    edge = 0.08 * (max(at.values()) - min(at.values()))
+    limits = {"xlim": (min(at.values()) - edge, max(at.values()) + edge), "ylim": heights}
+    with style.chart_style():
+        own_colours = [colours[strategy] for strategy in strategies]
+        figure, panels = layout.panel_grid(strategies, own_colours, limits, below=_BELOW, tall=1.25)
+        for i, (axes, row, colour) in enumerate(zip(panels, rows, own_colours, strict=True)):
+            lowest = layout.is_lowest(i, len(strategies))
+            x_ticks = [at[value] for value in labelled] if lowest else []
+            layout.set_panel_ticks(axes, x_ticks, y_ticks, labelled=layout.is_leftmost(i))
+            if lowest:
+                axes.set_xticklabels([f"{value:g}" for value in labelled])
+            x, y = [at[value] for value, _ in row], [entry.diff or 0.0 for _, entry in row]
+            axes.axhline(0, color=style.MUTED, linewidth=1, zorder=1)
+            axes.plot(x, y, color=colour, linewidth=1.4, zorder=2)
+            axes.scatter(x, y, s=26, linewidth=1.4, zorder=4, clip_on=False, edgecolor=colour,
+                         c=[colour if entry.claimed else style.PAPER for _, entry in row])  # fmt: skip
+            bars = [(at[value], *entry.diff_interval) for value, entry in row if entry.diff_interval]
+            if bars:
+                axes.vlines(*zip(*bars, strict=True), color=colour, linewidth=1.6, zorder=3)
+        layout.label_axes(figure, series.factor, label, below=_BELOW)
+    return figure
+
+
+def _hover_areas(series: FactorSeries, strategies: Sequence[str], figure: "Figure", digits: int) -> list[HoverArea]:
+    """Return hover areas with the difference of each strategy at each value."""
+    at = _places(series)
+    areas = []
+    for strategy, axes in zip(strategies, figure.axes, strict=True):
+        row = series.entries(strategy)
+        texts = [describe_difference(entry, digits, f", {series.factor} {value:g}") for value, entry in row]
+        areas += hover_areas(axes, [at[value] for value, _ in row], texts)
+    return areas
+
+
+def _places(series: FactorSeries) -> dict[float, float]:
+    """Return the position of each value on the x axis, on a logarithmic scale for a wide range."""
+    low, high = series.values[0], series.values[-1]
+    logarithmic = low > 0 and high >= _LOG_RATIO * low
+    return {value: math.log10(value) if logarithmic else value for value in series.values}
+
+
+def _parse_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,145 @@
+"""Forest plots: paired differences from the baseline with confidence intervals, one row for each entry."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from reglab.report.charts import style
+from reglab.report.charts.chart import Chart, OverallChartData, TaskChartData, describe_difference
+from reglab.report.charts.svg import hover_areas
+from reglab.report.findings.leaderboard import Entry, decimal_places
+from reglab.report.number_format import format_interval, format_p, format_signed
+from reglab.report.question import Question
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
+
+_DIFFERENCE = "difference [95 %]"
+_HEAD, _FOOT = 0.26, 0.46  # inches above and below the rows
+_SMALL = style.SIZE - 1
+
+
+class TaskForestPlot:
+    """Differences of one task, paired by seed."""
+
+    name = "differences"
+    title = "Paired differences"
+
+    def applies(self, data: TaskChartData) -> bool:
+        """Return whether any entry was compared with the baseline."""
+        return _has_differences(data.found.entries)
+
+    def draw(self, data: TaskChartData) -> list[Chart]:
+        """Return one chart."""
+        return [_forest_chart(self.name, self.title, data.found.entries, data.question, data.colours, "seeds")]
+
+
+class OverallForestPlot:
+    """Differences over several tasks, paired by data set."""
+
+    name = "differences"
+    title = "Paired differences"
+
+    def applies(self, data: OverallChartData) -> bool:
+        """Return whether any entry was compared with the baseline."""
+        return _has_differences(data.findings.overall or [])
+
+    def draw(self, data: OverallChartData) -> list[Chart]:
+        """Return one chart."""
+        entries = data.findings.overall or []
+        return [_forest_chart(self.name, self.title, entries, data.findings.question, data.colours, "data sets")]
+
+
+def forest_plot(entries: Sequence[Entry], colours: Mapping[str, str], label: str, digits: int) -> "Figure":
+    """Return a figure with mean differences, their 95 % intervals and adjusted p; filled dots are claimed differences.
+
+    Args:
+        entries: each with a difference.
+        colours: by strategy.
+        label: of the x axis.
+        digits: decimals of the numbers.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    names = [style.wrap(entry.strategy) for entry in entries]
+    heights = [max(0.3, style.LINE * style.count_lines(name) + 0.12) for name in names]
+    left = style.text_width(names) + 0.2
+    numbers = [
+        f"{format_signed(e.diff, digits)} {format_interval(e.diff_interval, digits, sign=True)}" for e in entries
+    ]
+    right = style.text_width([*numbers, _DIFFERENCE]) * 0.9 + 0.95
+    label = textwrap.fill(label, 76)
+    foot = _FOOT + style.LINE * (style.count_lines(label) - 1)
+    height = sum(heights) + _HEAD + foot
+    with style.chart_style():
+        figure = Figure(figsize=(style.WIDTH, height))
+        width = style.WIDTH - left - right
+        box = left / style.WIDTH, foot / height, width / style.WIDTH, sum(heights) / height
+        axes = figure.add_axes(box)
+        centres = style.label_rows(axes, names, heights)
+        axes.axvline(0, color=style.MUTED, linewidth=1)
+        for entry, y, text in zip(entries, centres, numbers, strict=True):
+            _draw_interval(axes, entry, y, colours[entry.name])
+            axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", size=_SMALL)
+            axes.text(1, y, format_p(entry.p_holm), transform=_from_right(figure, axes), va="center", ha="right",
+                      size=_SMALL)  # fmt: skip
+        axes.text(1.03, -0.12, _DIFFERENCE, transform=axes.get_yaxis_transform(), color=style.MUTED, size=_SMALL,
+                  va="center")  # fmt: skip
+        axes.text(1, -0.12, "p (Holm)", transform=_from_right(figure, axes), ha="right", color=style.MUTED,
+                  size=_SMALL, va="center")  # fmt: skip
+        _include_zero(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(max(2, int(width / 0.6))))
+        axes.set_xlabel(label)
+    return figure
+
+
+def _has_differences(entries: Sequence[Entry]) -> bool:
+    return any(entry.diff is not None for entry in entries) and any(entry.baseline for entry in entries)
+
+
+def _forest_chart(
+    name: str,
+    title: str,
+    entries: Sequence[Entry],
+    question: Question,
+    colours: Mapping[str, str],
+    unit: str,
+) -> Chart:
+    """Return a forest plot of a leaderboard; `unit` is what pairs are taken over, in the plural."""
+    tested = [entry for entry in entries if entry.diff is not None]
+    base = next(entry for entry in entries if entry.baseline)
+    better = "right is better" if question.higher else "left is better"
+    label = f"{question.metric} minus that of {base.strategy}, paired by {unit[:-1]} ({better})"
+    digits = decimal_places(entries)
+    figure = forest_plot(tested, colours, label, digits)
+    caption = (
+        f"Mean difference from {base.strategy} over paired {unit}, with its 95 % interval. Filled dots: the verdict is "
+        "“helps” or “hurts”."
+    )
+    (axes,) = figure.axes
+    texts = [describe_difference(entry, digits) for entry in tested]
+    areas = hover_areas(axes, [float(y) for y in axes.get_yticks()], texts, along="y")
+    return Chart(name, title, caption, figure, hover_areas=areas)
+
+
+def _draw_interval(axes: "Axes", entry: Entry, y: float, colour: str) -> None:
+    if entry.diff_interval:
+        axes.plot(entry.diff_interval, (y, y), color=colour, linewidth=2, solid_capstyle="round")
+    axes.plot(entry.diff or 0.0, y, "o", markersize=6.5, color=colour, markeredgewidth=1.6,
+              markerfacecolor=colour if entry.claimed else style.PAPER)  # fmt: skip
+
+
+def _include_zero(axes: "Axes") -> None:
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, -0.05 * (high - low)), max(high, 0.05 * (high - low)))
+
+
+def _from_right(figure: "Figure", axes: "Axes") -> "Transform":
+    """Return a transform: x in shares of the figure less a margin, y in data coordinates."""
+    from matplotlib.transforms import Affine2D, blended_transform_factory
+
+    shift = Affine2D().translate(-0.1 / style.WIDTH, 0)
+    return blended_transform_factory(shift + figure.transFigure, axes.transData)

@@ -1,0 +1,219 @@
+"""All findings of a report, computed from tracked runs: no files, no charts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from reglab.report.arms import Arm, ArmTable, Selection, group_runs, select_arms
+from reglab.report.findings.caveats import comparison_caveats
+from reglab.report.findings.detectable import DetectableDifference, detectable_differences
+from reglab.report.findings.headline import headline_notes, overall_headline, task_headline
+from reglab.report.findings.interactions import Interaction, find_interactions
+from reglab.report.findings.leaderboard import Entry, baseline_arm, task_leaderboard
+from reglab.report.findings.overall import data_set_comparison, overall_caveats, overall_leaderboard
+from reglab.report.findings.tuning import TaskTuning, summarize_tuning, task_tuning
+from reglab.report.findings.tuning_caveats import timing_caveats, tuning_caveats
+from reglab.report.pairing import SplitDesign, check_pairing, missing_replicates, split_design
+from reglab.report.question import Question
+from reglab.report.records import Record
+from reglab.report.run_filter import Failure, FilteredRuns, filter_runs
+from reglab.report.statistics.data_sets import DataSetComparison
+from reglab.report.study_record import StudyRecord
+from reglab.report.tasks import Task, data_set_names, split_into_tasks, task_key
+from reglab.report.trials import collect_trials
+from reglab.wording import join_names
+
+
+@dataclass(frozen=True)
+class TaskFindings:
+    """The findings of one task.
+
+    Attributes:
+        task: its runs.
+        table: its arms.
+        selection: the arms that represent their strategies.
+        splits: how splits vary over seeds.
+        entries: the leaderboard, best first.
+        baseline: the arm that others are compared with; None if it has no run.
+        headline: a sentence.
+        caveats: sentences.
+        methods: sentences on splits and pairs.
+        detectable: minimum detectable differences.
+        interactions: of the combinations whose parts were run.
+        tuning: of a study, else None.
+    """
+
+    task: Task
+    table: ArmTable
+    selection: Selection
+    splits: SplitDesign
+    entries: list[Entry]
+    baseline: Arm | None
+    headline: str
+    caveats: list[str]
+    methods: list[str]
+    detectable: list[DetectableDifference]
+    interactions: list[Interaction]
+    tuning: TaskTuning | None = None
+
+    @property
+    def strategies(self) -> list[str]:
+        """All strategies, including those of which no trial could be chosen; with repetitions."""
+        tuned = self.tuning.strategies if self.tuning is not None else []
+        return [*(arm.strategy for arm in self.table.arms), *(one.strategy for one in tuned)]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The findings of a report.
+
+    Attributes:
+        question: metric, direction, baseline and selection metric.
+        tasks: one or more; empty if no run can be compared.
+        overall: the leaderboard over tasks; None for a single task.
+        answer: a sentence.
+        notes: sentences that qualify the answer: how strengths were selected, what failed.
+        failures: runs without a value.
+        overall_caveats: of the overall leaderboard.
+        exclusions: sentences on runs that were left out.
+        missing: labels of declared runs that were never run.
+        over_data_sets: tests of all strategies over data sets, or why there are none; None for a single task.
+    """
+
+    question: Question
+    tasks: list[TaskFindings]
+    overall: list[Entry] | None
+    answer: str
+    notes: str
+    failures: list[Failure]
+    overall_caveats: list[str] = field(default_factory=list)
+    exclusions: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    over_data_sets: DataSetComparison | str | None = None
+
+    @property
+    def headline(self) -> str:
+        """The answer with its notes."""
+        return f"{self.answer} {self.notes}".strip()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The leaderboard that answers the question: the overall one, or that of the only task."""
+        return self.overall if self.overall is not None else self.tasks[0].entries if self.tasks else []
+
+    @property
+    def runs(self) -> int:
+        """Number of compared runs."""
+        return sum(len(found.table.records) for found in self.tasks)
+
+
+def compute_findings(
+    records: Sequence[Record], question: Question, missing: Sequence[str] = (), study: StudyRecord | None = None
+) -> Findings:
+    """Return the findings of some runs: filter them, split them into tasks, select strengths, compare.
+
+    Args:
+        records: tracked runs.
+        question: what is compared.
+        missing: labels of declared runs that were never run.
+        study: definition of the study that the runs belong to, if any.
+    """
+    filtered = filter_runs(records, question.metric)
+    tasks = _comparable_tasks(split_into_tasks(filtered.records), filtered)
+    found = []
+    for task in tasks:
+        # Runs that failed early may lack their setting: they belong to the only task of their data set.
+        only = sum(other.data == task.data for other in tasks) == 1
+        failures = [f for f in filtered.failures if task_key(f.record) == task.key or (only and f.data == task.data)]
+        one = _task_findings(task, failures, question)
+        found.append(one if study is None else _add_tuning(one, study, records, question))
+    boards, data = [one.entries for one in found], data_set_names(tasks)
+    overall, caveats, over_data_sets = None, [], None
+    if len(found) > 1:
+        overall = overall_leaderboard(boards, question, data)
+        caveats = overall_caveats(overall, data)
+        over_data_sets = data_set_comparison(boards, data, overall, question)
+        answer = overall_headline(overall, question, boards, len(set(data)))
+    else:
+        answer = found[0].headline if found else f"No finished run has {question.metric}: nothing can be compared."
+    without_choice = [
+        f"{tuned.strategy} on {one.task.name}"
+        for one in found
+        if one.tuning
+        for tuned in one.tuning.strategies
+        if tuned.without_choice
+    ]
+    selections = [one.selection for one in found]
+    return Findings(
+        question,
+        found,
+        overall,
+        answer,
+        notes=headline_notes(question, filtered.failures, selections, len(missing), without_choice),
+        failures=filtered.failures,
+        overall_caveats=caveats,
+        exclusions=filtered.exclusions,
+        missing=list(missing),
+        over_data_sets=over_data_sets,
+    )
+
+
+def _comparable_tasks(tasks: Sequence[Task], filtered: FilteredRuns) -> list[Task]:
+    """Return the tasks with two strategies or more and exclude the others; all tasks if none has."""
+    strategies = {task.key: {record.tags["strategy"] for record in task.records} for task in tasks}
+    for failure in filtered.failures:  # a strategy that failed counts
+        for key in strategies:
+            if key == task_key(failure.record) or key[0] == failure.data:
+                strategies[key].add(failure.strategy)
+    comparable = [task for task in tasks if len(strategies[task.key]) > 1]
+    if not comparable:
+        return list(tasks)
+    for task in tasks:
+        if task not in comparable:
+            count = len(task.records)
+            filtered.exclusions.append(
+                f"{count} {'run was' if count == 1 else 'runs were'} left out: on {task.name} only "
+                f"{task.records[0].tags['strategy']} was run, and there is nothing to compare it with."
+            )
+    return comparable
+
+
+def _task_findings(task: Task, failures: Sequence[Failure], question: Question) -> TaskFindings:
+    table = group_runs(task.records, failures)
+    selection = select_arms(table, question)
+    splits = split_design(table)
+    entries = task_leaderboard(table, selection, question, splits.overlap)
+    proven, unproven = check_pairing(table)
+    methods = [splits.description]
+    if proven:
+        methods.append(f"Pairs share {join_names(proven)}: the hashes are equal across strategies for every seed.")
+    return TaskFindings(
+        task,
+        table,
+        selection,
+        splits,
+        entries,
+        baseline_arm(table, selection, question),
+        task_headline(entries, question, task.name),
+        caveats=[
+            *unproven,
+            *([splits.caveat] if splits.caveat else []),
+            *table.duplicates,
+            *missing_replicates(table),
+            *comparison_caveats(entries, table, selection, question),
+        ],
+        methods=methods,
+        detectable=detectable_differences(entries, splits.overlap),
+        interactions=find_interactions(table, selection, question, splits.overlap),
+    )
+
+
+def _add_tuning(found: TaskFindings, study: StudyRecord, records: Sequence[Record], question: Question) -> TaskFindings:
+    """Return the findings with the tuning of the task and its caveats; unchanged if it has no trials."""
+    name = study.task_name(*found.task.key)
+    trials = [trial for trial in collect_trials(study, records, question.metric) if trial.task == name]
+    if not trials:
+        return found
+    strategies = summarize_tuning(study, trials, found.entries, found.table, question)
+    timings = timing_caveats(found.entries, strategies, study)
+    tuning = task_tuning(study, strategies, reliable_timings=not timings)
+    return replace(found, tuning=tuning, caveats=[*found.caveats, *tuning_caveats(strategies, study), *timings])

@@ -1,0 +1,206 @@
+"""The leaderboard of one task: entries with paired differences from the baseline, adjusted tests and verdicts."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reglab.report.arms import Arm, ArmTable, Selection
+from reglab.report.question import Question
+from reglab.report.statistics import paired
+from reglab.report.statistics.paired import Interval
+
+_VERDICTS = {"too few": "too few seeds to tell", "unclear": "no clear difference"}
+CLAIMED = ("helps", "hurts")  # verdicts that claim a difference
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a leaderboard; values that cannot be computed are None.
+
+    Attributes:
+        strategy: label of the arm.
+        name: strategy without strengths.
+        n: number of seeds; of tasks in an overall leaderboard.
+        mean, std, interval: of the metric, with its 95 % bootstrap interval.
+        diff, diff_interval, diff_std: mean, 95 % interval and standard deviation of the paired differences.
+        pairs: number of paired differences.
+        p, p_holm: of Wilcoxon's test, and adjusted.
+        p_t, p_t_holm: of the t-test where splits overlap, and adjusted.
+        method: how `p` was computed.
+        rank: by mean, from 1.
+        seconds: mean training time of a run.
+        selected_on: mean of the metric that selected among strengths.
+        chosen: whether the arm represents its strategy.
+        contested: whether the strategy has several arms.
+        baseline: whether it is the baseline.
+        verdict: ``helps``, ``hurts``, ``no clear difference``, ``too few seeds to tell`` ...
+        reason: why the verdict is no difference, if `p_holm` and `diff_interval` do not show it; else empty.
+    """
+
+    strategy: str
+    name: str
+    n: int
+    mean: float | None = None
+    std: float | None = None
+    interval: Interval | None = None
+    diff: float | None = None
+    diff_interval: Interval | None = None
+    diff_std: float | None = None
+    pairs: int = 0
+    p: float | None = None
+    p_holm: float | None = None
+    p_t: float | None = None
+    p_t_holm: float | None = None
+    method: str = ""
+    rank: float | None = None
+    seconds: float | None = None
+    selected_on: float | None = None
+    chosen: bool = True
+    contested: bool = False
+    baseline: bool = False
+    verdict: str = ""
+    reason: str = ""
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the verdict claims a difference."""
+        return self.verdict in CLAIMED
+
+
+def task_leaderboard(table: ArmTable, selection: Selection, question: Question, overlap: float) -> list[Entry]:
+    """Return the entries of one task, best first; differences are paired with the baseline by replicate.
+
+    Args:
+        table: the arms of the task.
+        selection: the arms that represent their strategies.
+        question: metric, direction and baseline.
+        overlap: of splits (see `paired.paired_difference`).
+    """
+    base = baseline_arm(table, selection, question)
+    arms_of = [arm.strategy for arm in table.arms]
+    entries = []
+    for arm in table.arms:
+        entry = replace(
+            summarize(arm.label, arm.strategy, list(arm.values(question.metric).values())),
+            seconds=arm.mean("time/train_s"),
+            selected_on=selection.scores.get(arm.label),
+            chosen=selection.represents(arm),
+            contested=arms_of.count(arm.strategy) > 1,
+            baseline=arm is base,
+        )
+        pairs = paired_values(arm, base, question.metric) if base and arm is not base else []
+        entries.append(add_difference(entry, pairs, overlap))
+    return rank_entries(entries, question)
+
+
+def baseline_arm(table: ArmTable, selection: Selection, question: Question) -> Arm | None:
+    """Return the arm that others are compared with: the baseline, or the one selected among its strengths."""
+    arms = [arm for arm in table.arms if arm.runs and question.baseline in (arm.strategy, arm.label)]
+    return next((arm for arm in arms if selection.represents(arm) or arm.label == question.baseline), None)
+
+
+def paired_values(arm: Arm, base: Arm, metric: str) -> list[tuple[float, float]]:
+    """Return (value of the arm, value of the baseline) for the replicates that both have."""
+    own, other = arm.values(metric), base.values(metric)
+    return [(own[replicate], other[replicate]) for replicate in own if replicate in other]
+
+
+def summarize(label: str, name: str, values: Sequence[float]) -> Entry:
+    """Return an entry with mean, standard deviation (n - 1 in the denominator) and bootstrap interval."""
+    if not values:
+        return Entry(label, name, 0, chosen=False)
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Entry(label, name, len(values), float(np.mean(values)), std, paired.bootstrap_interval(values))
+
+
+def add_difference(entry: Entry, pairs: Sequence[tuple[float, float]], overlap: float) -> Entry:
+    """Return the entry with its paired difference; unchanged without pairs.
+
+    Args:
+        entry: without a difference.
+        pairs: (value, value of the baseline).
+        overlap: of splits (see `paired.paired_difference`).
+    """
+    if not pairs:
+        return entry
+    own, base = map(np.array, zip(*pairs, strict=True))
+    errors = paired.float32_errors(own) + paired.float32_errors(base)
+    difference = paired.paired_difference(own - base, errors=errors, overlap=overlap)
+    return replace(
+        entry,
+        diff=difference.mean,
+        diff_interval=difference.interval,
+        diff_std=difference.std,
+        pairs=difference.pairs,
+        p=difference.p,
+        p_t=difference.p_t if overlap else None,
+        method=difference.method,
+    )
+
+
+def rank_entries(
+    entries: Sequence[Entry], question: Question, ranks: Sequence[float | None] | None = None
+) -> list[Entry]:
+    """Return the entries with adjusted p values, verdicts and ranks, sorted by rank; those without a rank last.
+
+    Args:
+        entries: Holm's correction is over all that have a p.
+        question: whether higher is better.
+        ranks: of the entries; default: by their means.
+    """
+    comparisons = sum(entry.p is not None for entry in entries)
+    p_holm = _adjust([entry.p for entry in entries])
+    p_t_holm = _adjust([entry.p_t for entry in entries])
+    if ranks is None:
+        means = [entry.mean for entry in entries if entry.mean is not None]
+        places = iter(paired.rank_values(means, highest_first=question.higher) if means else [])
+        ranks = [None if entry.mean is None else next(places) for entry in entries]
+    ranked = [
+        _judge(replace(entry, rank=rank, p_holm=p, p_t_holm=p_t), comparisons, question.higher)
+        for entry, rank, p, p_t in zip(entries, ranks, p_holm, p_t_holm, strict=True)
+    ]
+    return sorted(ranked, key=lambda entry: (entry.rank is None, entry.rank or 0.0, entry.strategy))
+
+
+def decimal_places(entries: Sequence[Entry]) -> int:
+    """Return the number of decimals for a whole table, 0 to 6: enough to resolve a fifth of the typical spread.
+
+    The spread is the median standard deviation, or, if it is smaller (data sets differ more than strategies do on
+    each), the median half width of the intervals of differences.
+    """
+    spreads = [entry.std for entry in entries if entry.std]
+    widths = [(entry.diff_interval[1] - entry.diff_interval[0]) / 2 for entry in entries if entry.diff_interval]
+    smallest = min((median for some in (spreads, widths) if (median := _positive_median(some))), default=None)
+    if smallest is not None:
+        return min(6, max(0, math.ceil(math.log10(5 / smallest))))
+    sizes = [abs(entry.mean) for entry in entries if entry.mean]
+    return min(6, max(0, 3 - math.floor(math.log10(max(sizes))) - 1)) if sizes else 3
+
+
+def _adjust(p: Sequence[float | None]) -> list[float | None]:
+    """Return Holm's p for the values that are not None."""
+    adjusted = iter(paired.holm([value for value in p if value is not None]))
+    return [None if value is None else next(adjusted) for value in p]
+
+
+def _judge(entry: Entry, comparisons: int, higher: bool) -> Entry:
+    """Return the entry with verdict and reason."""
+    if entry.baseline:
+        return replace(entry, verdict="baseline")
+    if entry.n == 0:
+        return replace(entry, verdict="no result")
+    if entry.p_holm is None or entry.diff is None:
+        return entry
+    outcome, reason = paired.judge_difference(
+        entry.diff, entry.diff_interval, entry.p_holm, entry.p_t_holm, entry.pairs, comparisons
+    )
+    if outcome in ("positive", "negative"):
+        return replace(entry, verdict="helps" if (outcome == "positive") == higher else "hurts")
+    return replace(entry, verdict=_VERDICTS[outcome], reason=reason)
+
+
+def _positive_median(values: Sequence[float]) -> float | None:
+    positive = sorted(value for value in values if value > 0)
+    return positive[len(positive) // 2] if positive else None

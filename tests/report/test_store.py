@@ -1,0 +1,167 @@
+"""Reports of runs in a real store: made by hand with MLflow's client, of a sweep, and through the command."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from reglab.config.compose import compose
+from reglab.paths import PROJECT
+from reglab.report.histories import history_reader
+from reglab.schema.errors import ConfigError
+from reglab.study.publish import compare, publish
+from reglab.tracking import artifacts, parent, queries
+from reglab.tracking.store import Store, open_store
+from tests.report.runs_by_hand import log, tags
+
+NONE = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75]
+UP = [0.75, 0.78, 0.78, 0.77, 0.80, 0.79]
+
+
+@pytest.fixture
+def store(store_uri: str) -> Store:
+    return open_store(store_uri, "lab")
+
+
+def fill(store: Store, values: dict[str, list[float]], **more: str) -> list[dict[str, str]]:
+    """One run a value; returns them as a sweep would declare them."""
+    declared = []
+    for strategy, accuracies in values.items():
+        for seed, accuracy in enumerate(accuracies):
+            identity = f"{strategy}-{seed}"
+            curve = [accuracy - 0.2, accuracy - 0.1, accuracy]
+            log(
+                store,
+                tags(strategy, seed, config_hash=identity, setting="s", **more),
+                {"test/accuracy": accuracy, "test/ece": 0.1, "gap/loss": 0.2, "time/train_s": 1.5 + seed},
+                histories={"val/accuracy": curve, "train/accuracy": curve, "val/loss": curve, "train/loss": curve},
+            )
+            declared.append({"config_hash": identity, "setting": "s", "label": f"{strategy} seed={seed}"})
+    return declared
+
+
+def config(store: Store, folder: Path, *overrides: str) -> DictConfig:
+    return compose(
+        [f"tracking.uri={store.uri}", "tracking.experiment=lab", f"report.dir={folder}", *overrides], "report"
+    )
+
+
+def test_report_of_runs_without_a_parent(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(store, {"none": NONE, "dropout": UP})
+    folder = tmp_path / "out" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("kept")
+    compare(config(store, folder, "metric=test/accuracy", "direction=max"))
+
+    with (folder / "leaderboard.csv").open() as file:
+        first, second = csv.DictReader(file)
+    assert (first["strategy"], first["n"], first["rank"]) == ("dropout", "6", "1")
+    assert float(first["mean"]) == pytest.approx(4.67 / 6)
+    assert float(first["diff"]) == pytest.approx(0.32 / 6)
+    assert float(first["p_holm"]) == pytest.approx(0.03125)
+    assert float(first["seconds"]) == pytest.approx(4.0)
+    assert (second["strategy"], second["diff"], second["p"]) == ("none", "", "")
+    pictures = ["calibration", "cost", "curves-accuracy", "curves-loss", "differences", "gap", "seeds"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [*(f"{name}.png" for name in pictures), "leaderboard.csv", "notes.txt", "report.html"]
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]  # no draft is left
+    shown = capsys.readouterr().out
+    assert "dropout raises test/accuracy from 0.725" in shown.replace("\n", " ")
+    assert f"report   {folder}/report.html" in shown
+    assert "make ui" in shown
+
+
+def test_a_sweeps_report_covers_what_it_declared_wherever_it_ran(store: Store, tmp_path: Path) -> None:
+    first = parent.enter(store, "small", [])
+    declared = fill(store, {"none": NONE, "l1": UP}, **{"mlflow.parentRunId": first})
+    second = parent.enter(store, "large", [])
+    more = fill(store, {"l2": UP[:5]}, **{"mlflow.parentRunId": second})
+    log(store, tags("l2", 5, config_hash="l2-5", setting="s", **{"mlflow.parentRunId": second}), status="FAILED")
+    more.append({"config_hash": "l2-5", "setting": "s", "label": "l2 seed=5"})
+    more.append({"config_hash": "l2-6", "setting": "s", "label": "l2 seed=6"})
+    parent.enter(store, "large", [*declared, *more])
+    log(store, tags("stray", 0, config_hash="stray", setting="s"), {"test/accuracy": 1.0})
+
+    report = publish(store, second, folder=tmp_path / "large")
+    (report.folder / "notes.txt").touch()  # which is no report's: nothing is moved, nothing overwritten
+    for other in (lambda: publish(store, first, folder=report.folder), lambda: compare(config(store, report.folder))):
+        with pytest.raises(ConfigError, match=rf"holds the report of sweep large \(run {second}\) beside notes.txt"):
+            other()
+    assert {line.strategy: line.n for line in report.findings.entries} == {"none": 6, "l1": 6, "l2": 5}
+    assert report.findings.missing == ["l2 seed=6"]
+    assert [failure.outcome for failure in report.findings.failures] == ["failed"]
+    kept = artifacts.of(store, second)
+    assert kept.read_text("report/report.html") == report.page.read_text()
+    assert (kept.read_text("report/leaderboard.csv") or "").startswith("strategy,n,mean")
+    note = store.client.get_run(second).data.tags["mlflow.note.content"]
+    assert note.startswith(report.headline)
+    assert "| 1 | l1 | 6 | 0.778 ± 0.017 |" in note
+
+
+def test_one_question_to_the_database_equals_many(store: Store) -> None:
+    fill(store, {"none": NONE})
+    records = queries.runs(store)
+    run_ids = [record.run_id for record in records]
+    store.client.log_metric(run_ids[0], "val/loss", 9.0, timestamp=2**42, step=2)  # logged again: the later one counts
+    told = history_reader(store.client)(run_ids, ["val/loss", "none/such"])
+    at_once = told["val/loss"]
+    assert at_once == {run_id: queries.history(store.client, run_id, "val/loss") for run_id in run_ids}
+    assert at_once[run_ids[0]][1] == (2, 9.0)
+    assert told["none/such"] == {run_id: [] for run_id in run_ids}
+
+    class Remote:  # a client whose store offers no such question, as behind a server
+        get_metric_history = store.client.get_metric_history
+
+    assert history_reader(Remote())(run_ids, ["val/loss", "none/such"]) == told  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_reported_is_reported_in_one_line(store: Store, tmp_path: Path) -> None:
+    def told(*overrides: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            compare(config(store, tmp_path / "never", *overrides))
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "no run is tracked there; make one: make sweep" in told()
+    assert "tracking.experiment=labb: no such experiment; did you mean lab?" in told("tracking.experiment=labb")
+    assert "nothing was tracked there yet" in told(f"tracking.uri=sqlite:///{tmp_path}/none.db")
+    assert not (tmp_path / "none.db").exists()
+    log(store, tags("none", 0, phase="tune"), {"test/accuracy": 0.5})
+    assert "only parents and tuning runs" in told()
+    parent.enter(store, "small", [])
+    log(store, tags("none", 0), {"test/accuracy": 0.5})
+    assert "sweep=smal: no such sweep or study in experiment lab; did you mean small?" in told("sweep=smal")
+    assert "did you mean test/accuracy?" in told("metric=test/acc")
+    assert "filter=tags.data: " in told("filter=tags.data")
+    assert "no run is tracked there" in told("filter='tags.data = \"other\"'")
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_filter_narrows(store: Store, tmp_path: Path) -> None:
+    fill(store, {"none": NONE})
+    log(store, tags("none", 0, data="other"), {"test/accuracy": 0.5})
+    report = compare(config(store, tmp_path / "out", "filter='tags.data = \"other\"'"))
+    assert [(line.strategy, line.n) for line in report.findings.entries] == [("none", 1)]
+    assert "only none was run" in report.headline
+
+
+def test_the_reports_config_composes() -> None:
+    cfg = compose([], "report")
+    assert OmegaConf.select(cfg, "report.dir") is None
+    assert (cfg.baseline, cfg.force) == ("none", False)
+
+
+@pytest.mark.slow
+def test_the_command_refuses_a_wrong_question_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, str(PROJECT / "pipelines" / "report.py"), f"tracking.uri=sqlite:///{tmp_path}/none.db"]
+    for override, problem in {
+        "select_by=test/loss": "the test judges, it must not choose; take val/loss, or say force=true",
+        "metrik=test/loss": "no such key; did you mean metric?",
+    }.items():
+        done = subprocess.run([*command, override], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{override}: {problem}\n")
+    assert list(tmp_path.iterdir()) == []

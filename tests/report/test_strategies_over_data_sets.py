@@ -1,0 +1,204 @@
+"""Strategies over data sets, combinations, and what was not seen: in the findings, as files, on the page."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reglab.report.charts import style
+from reglab.report.charts.chart import OverallChartData
+from reglab.report.charts.rank_diagram import RankDiagram
+from reglab.report.findings.detectable import describe_detectable, detectable_differences
+from reglab.report.findings.findings import Findings
+from reglab.report.folder import Report
+from reglab.report.make import make_report
+from reglab.report.question import resolve_question
+from reglab.report.records import History
+from reglab.report.render.terminal import print_report
+from reglab.report.statistics.data_sets import DataSetComparison
+from reglab.report.statistics.power import minimum_detectable_difference, pairs_needed
+from tests.report.page_checks import cut_texts, wide_cards
+from tests.report.runs_by_hand import NONE, SOURCE, UP, Rec, accuracies, analyze, entries_of
+
+LONG = "stochastic_depth+label_smoothing+orthogonality+spectral_norm"
+EFFECTS = {"none": 0.0, "l1": 0.02, "dropout": 0.03, "dropout+l1": 0.04, LONG: -0.02, "a" * 60: 0.021}
+
+
+def histories(run_ids: list[str], metrics: list[str]) -> dict[str, dict[str, History]]:
+    return {metric: history(run_ids, metric) for metric in metrics}
+
+
+def history(run_ids: list[str], metric: str) -> dict[str, History]:
+    return {run_id: [] for run_id in run_ids}
+
+
+def study(data_sets: int, seeds: int = 6, effects: dict[str, float] = EFFECTS) -> list[Rec]:
+    """Effects that differ a little between data sets and seeds."""
+    rng = np.random.default_rng(0)
+    records: list[Rec] = []
+    for i in range(data_sets):
+        base = 0.7 + 0.02 * i + 0.01 * rng.normal(size=seeds)
+        values = {
+            name: (base + effect * (1 + 0.1 * rng.normal()) + 0.002 * rng.normal(size=seeds)).tolist()
+            for name, effect in effects.items()
+        }
+        records += accuracies(values, data=f"data{i}")
+    return records
+
+
+def report_of(records: list[Rec], folder: Path) -> Report:
+    return make_report("further", resolve_question(records), records, histories, SOURCE, folder)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return report_of(study(10), tmp_path_factory.mktemp("further"))
+
+
+def many(findings: Findings) -> DataSetComparison:
+    assert isinstance(findings.over_data_sets, DataSetComparison)
+    return findings.over_data_sets
+
+
+def test_strategies_are_compared_as_in_the_overall_leaderboard(report: Report) -> None:
+    told, board = many(report.findings), entries_of(report.findings)
+    assert told.data_sets == 10
+    assert dict(zip(told.strategies, told.ranks, strict=True)) == pytest.approx(
+        {name: line.rank for name, line in board.items()}
+    )
+    with_none = {p.first: p for p in told.pairs if p.second == "none"}
+    for name, pair in with_none.items():
+        assert pair.difference.p == board[name].p
+        assert pair.difference.mean == pytest.approx(board[name].diff)
+        assert pair.p_holm >= (board[name].p_holm or 0)  # fifteen pairs, of which five are with the baseline
+
+
+def test_settings_of_one_data_set_count_once() -> None:
+    records = study(5, effects={"none": 0.0, "l1": 0.02, "l2": 0.01})
+    for record in study(1, effects={"none": 0.0, "l1": -0.3, "l2": 0.01}):
+        record.tags.update(setting="other", about="other")
+        records.append(record)
+    told = many(analyze(records))
+    assert told.data_sets == 5
+    # On data0 l1 is 0.02 above none in one setting and 0.3 below in the other: the worst on average
+    assert dict(zip(told.strategies, told.ranks, strict=True)) == pytest.approx(
+        {"l1": 7 / 5, "l2": 9 / 5, "none": 14 / 5}
+    )
+
+
+def test_too_few_data_sets_or_strategies_are_reported() -> None:
+    assert analyze(study(4)).over_data_sets == (
+        "A test of all strategies and a critical-difference diagram need at least 3 strategies and 5 data sets; "
+        "6 and 4 were compared."
+    )
+    assert "2 and 5 were compared" in str(analyze(study(5, effects={"none": 0.0, "l1": 0.02})).over_data_sets)
+    assert analyze(study(1)).over_data_sets is None
+
+
+def test_bars_are_drawn_only_where_some_pair_could_be_told_apart(report: Report) -> None:
+    page = report.page.read_text()
+    assert "Bars join strategies without a significant pair (Wilcoxon’s test, Holm-corrected for 15 pairs)" in page
+    assert "Iman and Davenport’s F(5, 45) = " in page
+    few = analyze(study(5, seeds=3))  # its charts alone: to draw those of five data sets takes seconds
+    (ranks,) = RankDiagram().draw(OverallChartData(few, style.strategy_colours(list(EFFECTS), "none")))
+    assert "No bars: with 5 data sets and 15 pairs no corrected p can be below 0.938" in ranks.caption
+    assert (report.folder / "ranks.png").exists()
+
+
+def test_tables_lie_beside_the_leaderboard(report: Report, tmp_path: Path) -> None:
+    with (report.folder / "pairwise.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 15
+    best = rows[0]
+    told = many(report.findings).pairs[0]
+    assert (best["first"], best["second"], best["n"]) == (told.first, told.second, "10")
+    assert float(best["diff"]) == pytest.approx(told.difference.mean)
+    assert float(best["p_holm"]) == pytest.approx(told.p_holm)
+    assert float(best["rank_first"]) < float(best["rank_second"])
+    with (report.folder / "interactions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["task"], row["strategy"], row["n"]) for row in rows[:2]] == [
+        ("data0", "dropout+l1", "6"),
+        ("data1", "dropout+l1", "6"),
+    ]
+    assert len(rows) == 10
+    assert float(rows[0]["effect"]) - float(rows[0]["sum_of_parts"]) == pytest.approx(float(rows[0]["diff"]))
+    plain = report_of(accuracies({"none": NONE, "l1": UP}), tmp_path)
+    assert {file.name for file in plain.files if file.suffix == ".csv"} == {"leaderboard.csv"}
+
+
+def test_what_was_not_seen_is_by_the_leaderboards_own_numbers() -> None:
+    wiggle = [0.01, -0.012, 0.02, -0.015, 0.03, -0.02]
+    values = {"none": NONE, "l1": UP, "l2": [v + w for v, w in zip(NONE, wiggle, strict=True)]}
+    findings = analyze(accuracies(values))
+    told = {one.entry.strategy: one for one in findings.tasks[0].detectable}
+    spread = float(np.std(np.subtract(UP, NONE), ddof=1))
+    assert told["l1"].entry.diff_std == pytest.approx(spread)
+    assert told["l1"].smallest is None  # six seeds, two comparisons: .0625 at best
+    assert told["l1"].needed == pairs_needed(0.32 / 6, spread, 2, 0.25)
+    assert told["l1"].needed is not None
+    assert told["l1"].needed > 6
+    assert told["l2"].needed is None  # .002 of a spread of .02, with shared rows
+    more = analyze(accuracies({name: [*some, *(v + 0.001 for v in some)] for name, some in values.items()}))
+    line = entries_of(more)["l1"]
+    one = next(one for one in more.tasks[0].detectable if one.entry == line)
+    assert one.smallest == pytest.approx(minimum_detectable_difference(line.diff_std or 0, 12, 2, 0.25))
+    same = analyze(accuracies({"none": NONE, "l1": [v + 0.01 for v in NONE]}))
+    assert entries_of(same)["l1"].diff_std is not None
+    assert (
+        analyze(accuracies({"none": NONE, "l1": NONE})).tasks[0].detectable == []
+    )  # no spread, nothing to reckon with
+
+
+def test_the_sentence_says_what_would_have_been_found() -> None:
+    def said(values: dict[str, list[float]], overlap: float = 0.0) -> str:
+        board = analyze(accuracies(values)).entries
+        return describe_detectable(detectable_differences(board, overlap), board, overlap)
+
+    wiggle = [0.01, -0.01, 0.02, -0.01, 0.03, -0.01, 0.01, 0.006]
+    none = [*NONE, 0.72, 0.73]
+    unclear = {"none": none, "l1": [v + w for v, w in zip(none, wiggle, strict=True)]}
+    spread = float(np.std(wiggle, ddof=1))
+    mean = float(np.mean(wiggle))
+    smallest = minimum_detectable_difference(spread, 8, 1) or 0.0
+    assert said(unclear) == (
+        f"Minimum detectable difference with 8 paired seeds: {smallest:.3f}, at 80 % power. If the observed "
+        f"+{mean:.3f} of l1 were the true difference, {pairs_needed(mean, spread, 1)} seeds would be needed."
+    )
+    assert said(unclear, overlap=0.25).endswith("no number of seeds would be enough, because splits share rows.")
+    few = said({name: some[:5] for name, some in unclear.items()})
+    assert few.startswith("With 5 paired seeds no difference, however large, could be significant.")
+    helps = said({"none": none, "l1": [v + 0.05 + w / 10 for v, w in zip(none, wiggle, strict=True)]})
+    assert helps.endswith("at 80 % power.")
+    assert said({"none": none}) == ""
+
+
+def test_the_terminal_tells_what_was_not_seen_or_whether_strategies_differ(
+    report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_report(report, "make ui")
+    assert "The 6 strategies differ over 10 data sets: Friedman’s χ² = " in capsys.readouterr().out
+    print_report(report_of(study(1, seeds=10), tmp_path), "make ui")
+    assert "Minimum detectable difference with 10 paired seeds: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 420])
+def test_in_a_browser_nothing_is_cut(report: Report, browser: Any, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(report.page.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert cut_texts(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.locator("[data-chart=ranks] svg").count() == 1
+    assert page.locator("[data-table=pairs] tbody tr").count() == 15
+    assert page.locator("[data-table=interactions]").count() == 10
+    text = re.sub(r"\s+", " ", page.locator("[data-chart=ranks]").inner_text())
+    assert "mean rank over data sets (1 is best)" in text
+    if width > 1000:
+        assert wide_cards(page) == 0
+    page.close()

@@ -1,0 +1,101 @@
+"""Rows of trials: scores, seconds and what became of each, by hand."""
+
+import csv
+import io
+import json
+import math
+
+import pytest
+
+from reglab.report.render.csv_files import tuning_csv
+from reglab.report.trials import Trial, best_trial, collect_trials
+from reglab.schema.search_space import Range
+from tests.report.runs_by_hand import rec
+from tests.report.study_by_hand import ABOUT, LR, NORM, Lab, small
+
+
+def rows(lab: Lab) -> dict[tuple[str, int], Trial]:
+    return {(t.strategy, t.number): t for t in collect_trials(lab.study, lab.records, "test/accuracy")}
+
+
+def test_a_score_is_the_mean_over_tuning_seeds() -> None:
+    lab = Lab({"none": [LR]}, seeds=(1000, 1001))
+    lab.tune("none", 0, {"optimizer.lr": 1e-3}, [0.5, 0.7], seconds=1.5, chosen=True)
+    (found,) = rows(lab).values()
+    assert (found.task, found.status, found.seeds, found.runs, found.chosen) == (ABOUT, "finished", 2, 2, True)
+    assert found.score == pytest.approx(0.6)
+    assert found.test == pytest.approx(0.58)
+    assert found.seconds == pytest.approx(3.0)
+    assert dict(found.values) == {"optimizer.lr": 1e-3}
+
+
+def test_what_became_of_a_trial() -> None:
+    lab = Lab({"none": [LR]}, seeds=(1000, 1001))
+    for i, scores in enumerate(([0.5, "diverged"], [0.5, "FAILED"], [0.5, None], [None, None], [math.nan, 0.5])):
+        lab.tune("none", i, {"optimizer.lr": 1e-3}, scores, seconds=2.0)
+    found = rows(lab)
+    told = [(t.status, t.score, t.seeds, t.runs, t.seconds, [f.outcome for f in t.failures]) for t in found.values()]
+    assert told == [
+        ("diverged", None, 1, 2, 4.0, ["diverged"]),  # what diverged has no training time: from its start to its end
+        ("failed", None, 1, 2, 4.0, ["failed"]),
+        ("not done", None, 1, 1, 2.0, []),
+        ("not done", None, 0, 0, 0.0, []),
+        ("failed", None, 1, 2, 4.0, ["finished without a finite best/val/accuracy"]),
+    ]
+
+
+def test_the_last_rung_gives_the_score_and_all_rungs_cost() -> None:
+    lab = Lab({"none": [LR]}, definition={"pruning": {"eta": 2, "rungs": 2}})
+    lab.tune("none", 0, {}, [0.5], seconds=1.0, chosen=True)
+    lab.tune("none", 0, {}, [0.8], seconds=2.0, rung=1, chosen=True)
+    lab.tune("none", 1, {}, [0.9], seconds=1.0, pruned=True)
+    found = rows(lab)
+    assert (found["none", 0].rung, found["none", 0].score, found["none", 0].seconds) == (1, 0.8, 3.0)
+    assert (found["none", 1].status, found["none", 1].score) == ("pruned", 0.9)
+    chosen = best_trial(found.values(), minimized=False)
+    assert chosen is not None
+    assert chosen.number == 0  # a pruned one stays behind whatever it had on its own rung
+
+
+def test_the_newest_finished_run_of_an_identity_counts() -> None:
+    lab = Lab({"none": [LR]})
+    lab.tune("none", 0, {}, [0.5])
+    told = {"phase": "tune", "config_hash": "hash0"}
+    lab.records += [
+        rec("none", 1000, {"best/val/accuracy": 0.6}, started=5.0, **told),
+        rec("none", 1000, status="FAILED", started=9.0, **told),
+        rec("none", 1000, {"best/val/accuracy": 0.9}, started=7.0, rerun_of="x", **told),
+    ]
+    assert rows(lab)["none", 0].score == 0.6
+
+
+def test_the_best_is_the_first_of_equals_in_the_metrics_own_direction() -> None:
+    found = list(rows(small()).values())
+    top, bottom = best_trial(found, minimized=False), best_trial(found, minimized=True)
+    assert top is not None
+    assert bottom is not None
+    assert (top.strategy, top.number) == ("dropout", 2)
+    assert (bottom.strategy, bottom.number) == ("none", 2)
+    assert best_trial([], minimized=True) is None
+
+
+def test_infinity_survives_what_json_cannot_say() -> None:
+    lab = Lab({"max_norm": [NORM]})
+    lab.tune("max_norm", 0, {"regularizer.max_norm.max_norm": "inf"}, [0.5])
+    (found,) = rows(lab).values()
+    assert found.values["regularizer.max_norm.max_norm"] == math.inf
+    one = lab.study.space["max_norm"][0]
+    assert isinstance(one, Range)
+    assert one.off == math.inf
+    (told,) = csv.DictReader(io.StringIO(tuning_csv([found])))
+    assert json.loads(told["values"]) == {"regularizer.max_norm.max_norm": "inf"}
+
+
+def test_the_table_of_trials_as_csv() -> None:
+    lines = tuning_csv(rows(small()).values()).splitlines()
+    assert lines[0] == "task,strategy,trial,rung,values,score,seeds,seconds,status,chosen"
+    assert lines[1] == 'digits mlp,none,0,0,"{""optimizer.lr"": 0.001}",0.7,1,1,finished,true'
+    assert lines[7] == (
+        'digits mlp,l2,0,0,"{""optimizer.lr"": 0.001, ""regularizer.l2.strength"": 0.001}",,0,2,diverged,false'
+    )
+    assert len(lines) == 10

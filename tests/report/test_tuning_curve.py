@@ -1,0 +1,57 @@
+"""The expected best of fewer trials, against all subsets that there are."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from statistics import fmean
+
+import pytest
+
+from reglab.report.statistics.tuning_curve import best_so_far, expected_best
+
+SCORES = [0.61, 0.75, 0.55, 0.75, 0.81, 0.40, 0.68]
+TESTS = [0.60, 0.71, 0.57, 0.71, 0.70, 0.45, 0.72]
+
+
+def brute(scores: Sequence[float | None], judged: Sequence[float | None], best: Callable[..., int]) -> list[float]:
+    """The mean over all subsets that hold a score."""
+    found = []
+    for k in range(1, len(scores) + 1):
+        told = []
+        for subset in combinations(range(len(scores)), k):
+            known = [i for i in subset if scores[i] is not None]
+            if known:
+                told.append(judged[best(known, key=lambda i: scores[i])])
+        found.append(fmean(value for value in told if value is not None))
+    return found
+
+
+@pytest.mark.parametrize("minimized", [False, True])
+@pytest.mark.parametrize("failed", [[], [2], [0, 4, 6]])
+def test_equals_the_mean_over_all_subsets(failed: list[int], minimized: bool) -> None:
+    scores = [None if i in failed else score for i, score in enumerate(SCORES)]
+    tests = [None if i in failed else score for i, score in enumerate(TESTS)]
+    choose: Callable[..., int] = min if minimized else max
+    assert expected_best(scores, minimized=minimized) == pytest.approx(brute(scores, scores, choose), abs=1e-12)
+    assert expected_best(scores, tests, minimized=minimized) == pytest.approx(brute(scores, tests, choose), abs=1e-12)
+
+
+def test_by_hand() -> None:
+    # pairs of 1, 2, 4: the best are 2, 4, 4
+    assert expected_best([1.0, 2.0, 4.0], minimized=False) == pytest.approx([7 / 3, 10 / 3, 4])
+    assert expected_best([1.0, 2.0, 4.0], minimized=True) == pytest.approx([7 / 3, 4 / 3, 1])
+    assert expected_best([None, 2.0], minimized=False) == [2.0, 2.0]
+    assert expected_best([None, None], minimized=False) == [None, None]
+    assert expected_best([1.0, 2.0], [None, 3.0], minimized=False) == [None, None]
+
+
+def test_many_trials_stay_exact() -> None:
+    n = 400
+    found = expected_best([float(i) for i in range(1, n + 1)], minimized=False)
+    for k in (1, 7, 200, n):  # the mean of the largest of k numbers from 1 to n
+        assert found[k - 1] == pytest.approx(k * (n + 1) / (k + 1))
+
+
+def test_the_best_so_far_keeps_the_order_of_trials() -> None:
+    assert best_so_far([None, 0.5, 0.4, 0.7, None], minimized=False) == [None, 0.5, 0.5, 0.7, 0.7]
+    assert best_so_far([0.5, 0.4, 0.7], [5.0, 4.0, 7.0], minimized=True) == [5.0, 4.0, 4.0]
+    assert best_so_far([0.5, 0.5], [1.0, 2.0], minimized=False) == [1.0, 1.0]  # the first of equals, as in tuning
