@@ -78,7 +78,7 @@ def paired_difference(
 
     >>> difference = paired_difference([0.05, 0.06, 0.04, 0.06, 0.07, 0.04])
     >>> round(difference.mean, 4), [round(end, 4) for end in difference.interval], difference.p
-    (0.0533, [0.0406, 0.0661], 0.03125)
+    (0.0533, [0.0406, 0.066], 0.03125)
     """
     values = merge_ties(differences, errors)
     n, mean = len(values), float(values.mean())

@@ -1,0 +1,69 @@
+"""Imports within the report point one way, and the report knows no part of the project that trains."""
+
+import ast
+from graphlib import TopologicalSorter
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+SRC = Path(str(files("reglab"))).parent
+# Every module may import modules of its own line and of the lines above it.
+LAYERS = [
+    ["number_format", "records"],
+    ["histories", "question", "run_filter", "statistics", "study_record", "tasks"],
+    ["arms", "trials"],
+    ["pairing"],
+    ["findings"],
+    ["folder"],
+    ["charts"],
+    ["render"],
+    ["make"],
+]
+FORBIDDEN = {"study", "execution", "training", "models", "regularizers", "tasks", "data", "inference", "config", "cli"}
+
+
+def imports() -> dict[str, set[str]]:
+    """Return the modules of reglab that each module of the report imports, for types as well."""
+    modules = {".".join(file.relative_to(SRC).with_suffix("").parts): file for file in (SRC / "reglab").rglob("*.py")}
+    found = {}
+    for name, file in modules.items():
+        if not name.startswith("reglab.report.") or file.name == "__init__.py":
+            continue
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{name}: imports are absolute"
+                members = {f"{node.module}.{alias.name}" for alias in node.names}
+                names |= {member if member in modules else node.module or "" for member in members}
+        found[name] = {one for one in names if one.split(".")[0] == "reglab"}
+    return found
+
+
+IMPORTS = imports()
+
+
+def layer_of(module: str) -> int:
+    part = module.split(".")[2]
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
+
+
+def test_every_part_has_a_layer() -> None:
+    assert {module.split(".")[2] for module in IMPORTS} == {part for parts in LAYERS for part in parts}
+
+
+@pytest.mark.parametrize("module", IMPORTS)
+def test_imports_point_to_lower_layers(module: str) -> None:
+    own = [one for one in IMPORTS[module] if one.startswith("reglab.report.")]
+    assert [one for one in own if layer_of(one) > layer_of(module)] == []
+
+
+def test_there_is_no_cycle() -> None:
+    graph = {module: {one for one in names if one in IMPORTS} for module, names in IMPORTS.items()}
+    assert len(tuple(TopologicalSorter(graph).static_order())) == len(IMPORTS)
+
+
+def test_the_report_knows_nothing_that_trains() -> None:
+    assert {one for names in IMPORTS.values() for one in names if one.split(".")[1] in FORBIDDEN} == set()
