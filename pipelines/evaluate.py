@@ -1,8 +1,8 @@
-"""Evaluates a tracked network with dropout on: python pipelines/evaluate.py run_id=ID mc_dropout=50"""
+"""Evaluate a tracked network with Monte-Carlo dropout: python pipelines/evaluate.py run_id=ID mc_dropout=50"""
 
-from reglab.stopping import end_silently
+from reglab.stopping import use_default_sigint
 
-end_silently()
+use_default_sigint()
 
 from omegaconf import DictConfig
 
@@ -14,14 +14,14 @@ from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what the config alone shows to be wrong."""
+    """Raise ConfigError if the config is invalid."""
     check_keys("evaluate", cfg)
     check_run_id(cfg.run_id, "evaluate")
     resolve(cfg.tracking.uri)
 
 
 def main(cfg: DictConfig) -> None:
-    """Prints the figures, and keeps them on the run."""
+    """Print the metrics, and log them on the run."""
     announce_imports()
     from reglab.inference.evaluation import evaluate, show, track
 

@@ -1,8 +1,8 @@
-"""Logs a run's network as an MLflow model that is served without reglab: python pipelines/export.py register=NAME"""
+"""Log a run's network as an MLflow model that is served without reglab: python pipelines/export.py register=NAME"""
 
-from reglab.stopping import end_silently
+from reglab.stopping import use_default_sigint
 
-end_silently()
+use_default_sigint()
 
 from omegaconf import DictConfig
 
@@ -14,19 +14,17 @@ from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what the config alone shows to be wrong."""
+    """Raise ConfigError if the config is invalid."""
     check_keys("export", cfg)
     check_run_id(cfg.run_id)
     for key, value in {"metric": cfg.metric, "data.name": cfg.data.name}.items():
         if cfg.run_id and value is not None:
-            raise ConfigError(
-                Setting(key, value), "finds the best run, and run_id names one", "leave out one of the two"
-            )
+            raise ConfigError(Setting(key, value), "selects the best run, but run_id is set", "remove one of them")
     resolve(cfg.tracking.uri)
 
 
 def main(cfg: DictConfig) -> None:
-    """Prints the model's URI, and how to use it."""
+    """Print the URI of the model, and how to use it."""
     announce_imports()
     from reglab.inference.export import export
 

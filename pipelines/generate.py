@@ -1,10 +1,10 @@
-"""Lets a tracked decoder go on with a text: python pipelines/generate.py prompt="Call me Ishmael, he said," """
+"""Continue a text with a tracked decoder: python pipelines/generate.py prompt="Call me Ishmael, he said," """
 
 import sys
 
-from reglab.stopping import end_silently
+from reglab.stopping import use_default_sigint
 
-end_silently()
+use_default_sigint()
 
 from omegaconf import DictConfig
 
@@ -19,14 +19,14 @@ PROMPT = ""
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what the config alone shows to be wrong."""
+    """Raise ConfigError if the config is invalid."""
     check_keys("generate", cfg)
     check_run_id(cfg.run_id)
     resolve(cfg.tracking.uri, writes=False)
 
 
 def main(cfg: DictConfig) -> None:
-    """Streams the text that goes on with `PROMPT` to standard output."""
+    """Write the continuation of `PROMPT` to standard output."""
     announce_imports()
     from reglab.inference.answer import answer
 
@@ -34,10 +34,10 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    # A prompt is text, and neither Hydra's grammar nor a config's: ${HOME} and ??? mean something to these.
+    # The prompt is not passed to Hydra, whose grammar and configs interpret text such as ${HOME} and ???.
     prompts = [argument.removeprefix(_KEY) for argument in sys.argv[1:] if argument.startswith(_KEY)]
     if len(prompts) > 1:
-        note("prompt: is given twice; leave one out")
+        note("prompt: is given twice; remove one")
         sys.exit(2)
     PROMPT = "".join(prompts)
     sys.argv[1:] = [argument for argument in sys.argv[1:] if not argument.startswith(_KEY)]

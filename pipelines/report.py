@@ -1,8 +1,8 @@
-"""Compares what is tracked: python pipelines/report.py tracking.experiment=reglab metric=test/accuracy"""
+"""Compare tracked runs: python pipelines/report.py tracking.experiment=reglab metric=test/accuracy"""
 
-from reglab.stopping import end_silently
+from reglab.stopping import use_default_sigint
 
-end_silently()
+use_default_sigint()
 
 from omegaconf import DictConfig
 
@@ -16,21 +16,21 @@ from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what the config alone shows to be wrong."""
+    """Raise ConfigError if the config is invalid."""
     check_keys("report", cfg)
     check_choice(direction=cfg.direction, select_by=cfg.select_by, force=cfg.force)
     if cfg.sweep and cfg.filter:
         raise ConfigError(
-            Setting("filter", cfg.filter), "a sweep's report is of all that it declared", "leave out sweep or filter"
+            Setting("filter", cfg.filter), "a sweep's report covers all its declared runs", "remove sweep or filter"
         )
     if cfg.force and not (cfg.select_by or "").startswith(TESTS):
-        raise ConfigError(Setting("force", True), "lets a test metric choose, and select_by names none", "leave it out")
+        raise ConfigError(Setting("force", True), "allows a test metric in select_by, which has none", "remove it")
     check_folder(cfg.report.dir, cfg.sweep or cfg.tracking.experiment)
     resolve(cfg.tracking.uri, writes=False)
 
 
 def main(cfg: DictConfig) -> None:
-    """Reads the runs, writes the report, and prints the leaderboard and the answer."""
+    """Read the runs, write the report, and print the leaderboard and the answer."""
     note("loading MLflow, SciPy and matplotlib ...")
     from reglab.study.publish import compare
 

@@ -1,9 +1,9 @@
-"""Runs a tracked run again and compares the numbers: python pipelines/rerun.py run_id=ID"""
+"""Repeat a tracked run and compare the metrics: python pipelines/rerun.py run_id=ID"""
 
 from reglab.exits import ExitCode
-from reglab.stopping import end_silently
+from reglab.stopping import use_default_sigint
 
-end_silently()
+use_default_sigint()
 
 from omegaconf import DictConfig
 
@@ -15,14 +15,14 @@ from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what the config alone shows to be wrong."""
+    """Raise ConfigError if the config is invalid."""
     check_keys("rerun", cfg)
     check_run_id(cfg.run_id, "rerun")
     resolve(cfg.tracking.uri)
 
 
 def main(cfg: DictConfig) -> None:
-    """Trains it anew and ends the process with 0 where the numbers are equal, else with 1."""
+    """Repeat the run, and end the process with 0 if the metrics are equal, otherwise with 1."""
     announce_imports()
     from reglab.study.rerun import rerun
 

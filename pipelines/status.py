@@ -1,8 +1,8 @@
-"""What is done, running, failed or missing: python pipelines/status.py name=quick"""
+"""Print how many runs are done, running, failed or missing: python pipelines/status.py name=quick"""
 
-from reglab.stopping import end_silently
+from reglab.stopping import use_default_sigint
 
-end_silently()
+use_default_sigint()
 
 from omegaconf import DictConfig
 
@@ -13,13 +13,13 @@ from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what the config alone shows to be wrong."""
+    """Raise ConfigError if the config is invalid."""
     check_keys("status", cfg)
     resolve(cfg.tracking.uri, writes=False)
 
 
 def main(cfg: DictConfig) -> None:
-    """Prints a table for each task, and a line for each sweep and study."""
+    """Print a table for each task, and a line for each sweep and study."""
     note("loading MLflow ...")
     from reglab.study.status import print_status
     from reglab.tracking.store import open_existing

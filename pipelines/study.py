@@ -1,8 +1,8 @@
-"""Tunes strategies, confirms them on fresh seeds, and reports: python pipelines/study.py study=quick"""
+"""Tune strategies, confirm them on fresh seeds, and report: python pipelines/study.py study=quick"""
 
-from reglab.stopping import end_silently
+from reglab.stopping import use_default_sigint
 
-end_silently()
+use_default_sigint()
 
 from omegaconf import DictConfig
 
@@ -10,7 +10,7 @@ from reglab.cli import run_app
 
 
 def main(cfg: DictConfig) -> None:
-    """Never called: the sweeper of conf/study.yaml does it all."""
+    """Do nothing: the sweeper of conf/study.yaml runs the study."""
     raise NotImplementedError(cfg)
 
 

@@ -1,8 +1,8 @@
-"""One run, or with -m a sweep: python pipelines/train.py regularizer=dropout regularizer.dropout.p=0.3"""
+"""Train one run, or with -m a sweep: python pipelines/train.py regularizer=dropout regularizer.dropout.p=0.3"""
 
-from reglab.stopping import end_silently
+from reglab.stopping import use_default_sigint
 
-end_silently()
+use_default_sigint()
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -13,15 +13,15 @@ from reglab.streams import write_line
 
 
 def main(cfg: DictConfig) -> None:
-    """Trains the composed config, tracks it, and prints what came of it."""
+    """Train the composed config, track the run, and print its test metrics, id and link."""
     announce_imports()
     from reglab.tracking.link import run_link
     from reglab.tracking.store import open_store
     from reglab.training.run import run
 
     result = run(cfg, list(HydraConfig.get().overrides.task))
-    figures = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items() if name.startswith("test/"))
-    write_line(f"{result.strategy}  {figures or 'no test rows'}")
+    metrics = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items() if name.startswith("test/"))
+    write_line(f"{result.strategy}  {metrics or 'no test rows'}")
     write_line(f"run {result.run_id}{' (finished before: reused)' if result.reused else ''}")
     write_line(run_link(open_store(cfg.tracking.uri, cfg.tracking.experiment), result.run_id))
 

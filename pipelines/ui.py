@@ -1,8 +1,8 @@
-"""Browses the runs in MLflow's UI: python pipelines/ui.py tracking.experiment=reglab ui.port=5000"""
+"""Browse the runs in MLflow's UI: python pipelines/ui.py tracking.experiment=reglab ui.port=5000"""
 
-from reglab.stopping import end_silently
+from reglab.stopping import use_default_sigint
 
-end_silently()
+use_default_sigint()
 
 from omegaconf import DictConfig
 
@@ -13,13 +13,13 @@ from reglab.tracking.place import resolve
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what the config alone shows to be wrong."""
+    """Raise ConfigError if the config is invalid."""
     check_keys("ui", cfg)
     resolve(cfg.tracking.uri, writes=False)
 
 
 def main(cfg: DictConfig) -> None:
-    """Makes the view, serves it and prints its link, until Ctrl-C."""
+    """Create the view, serve it and print its link, until Ctrl-C."""
     note("loading MLflow ...")
     from reglab.tracking.browse import browse
 

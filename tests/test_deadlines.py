@@ -72,7 +72,7 @@ def test_other_threads_have_no_limit_and_no_exception() -> None:
 
 
 def test_a_held_signal_is_delivered_though_the_block_hangs(dribble: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "HELD_S", 0.5)
+    monkeypatch.setattr(stopping, "MAX_DEFER_S", 0.5)
 
     def hang() -> None:
         with stoppable(), defer_signals():

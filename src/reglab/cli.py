@@ -1,4 +1,4 @@
-"""What every entry point shares: Hydra's command line, errors in one line, exit codes."""
+"""The common part of all entry points: Hydra's command line, errors in one line, exit codes."""
 
 import functools
 import os
@@ -23,11 +23,15 @@ from reglab.streams import prepare as prepare_streams
 if TYPE_CHECKING:
     from reglab.config.compose import Composer
 
-HEAVY = ("torch", "pytorch_lightning", "mlflow")
+_SLOW_IMPORTS = ("torch", "pytorch_lightning", "mlflow")
 
 
 class PastHydra(BaseException):
-    """Carries an error through Hydra, which would print it in its own many lines."""
+    """Carries an error through Hydra, which would otherwise print it in several lines and end the process.
+
+    Args:
+        error: the error.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -36,7 +40,7 @@ class PastHydra(BaseException):
 
 @contextmanager
 def carry_past_hydra() -> Iterator[None]:
-    """Errors inside the block (in an app's main, or in a sweeper) reach `run_app` as they are."""
+    """Pass errors of the block (of a main function or a sweeper) through Hydra to `run_app`, as `PastHydra`."""
     try:
         with exits_are_errors():
             yield
@@ -51,16 +55,16 @@ def run_app(
     *,
     multirun: bool = False,
 ) -> NoReturn:
-    """Runs a Hydra app on the command line's overrides, from any directory, and ends the process.
+    """Run a Hydra app on the overrides of the command line, from any directory, and end the process.
+
+    The exit code is 0, 2 for an invalid config or command line, 128 + signal, or 1 for any other error. Errors are one
+    line on standard error, with a stack trace if ``HYDRA_FULL_ERROR=1`` is set.
 
     Args:
-        main: takes the composed config; import heavy libraries in it, after `announce_imports`.
-        config_name: a file in conf/, without its ending.
-        check: raises ConfigError for what the config alone shows; called before `main`.
-        multirun: the app is its sweeper, as with Hydra's flag ``-m``, and `main` is never called.
-
-    Exit codes: 0; 2 for a wrong config or command line; 128 + signal; 1 for everything else. Errors are one line on
-    standard error, with a stack trace under ``HYDRA_FULL_ERROR=1``.
+        main: takes the composed config; imports heavy libraries inside, after `announce_imports`.
+        config_name: a file in conf/, without its extension.
+        check: raises ConfigError for an invalid config; called before `main`, without heavy imports.
+        multirun: the sweeper does the work, as with Hydra's flag ``-m``, and `main` is never called.
     """
     arguments = sys.argv[1:]
     if multirun and not {"-m", "--multirun", "--cfg", "-c", "--info", "-i"} & set(arguments):
@@ -71,7 +75,7 @@ def run_app(
         prepare_streams()
         arguments = hide_typed(arguments)
         sys.argv[1:] = prepare(arguments, config_name, check)
-        _hand_over(main, config_name, check)
+        _run_hydra(main, config_name, check)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -79,32 +83,34 @@ def run_app(
             note(end.code)
     except BaseException as error:
         code = report(error.error if isinstance(error, PastHydra) else error, arguments, config_name)
-    _end(code)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    raise SystemExit(code)
 
 
 def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictConfig], None] | None = None) -> list[str]:
-    """Compose and check the config of a command line, in a fraction of a second.
+    """Compose and check the config of a command line in a fraction of a second, before Hydra does.
 
     Returns:
-        the arguments for Hydra, flags before overrides. A study's open sections take any key without ``+``. In a
-        multirun a single strength becomes a sweep of one value: only the sweeper knows which jobs have its regularizer.
+        Arguments for Hydra, flags before overrides. The sections of a study that take any key get ``+``. In a multirun
+        a single strength becomes a sweep of one value, since only the sweeper knows which jobs have its regularizer.
 
     Raises:
-        ConfigError: the config does not compose, or is wrong.
-        SystemExit: ``--help`` is answered.
+        ConfigError: the config does not compose, or is invalid.
+        SystemExit: after the text of ``--help``.
     """
     from reglab.compat.hydra import argument_parser
 
     parser = argument_parser()
-    parser.error = _wrong_flag  # type: ignore[method-assign]  # its own prints the usage of all flags
+    parser.error = _refuse_flag  # type: ignore[method-assign]  # argparse would print the usage of all flags
     args = parser.parse_intermixed_args(list(arguments))
-    arguments = _flags_first(arguments, args.overrides)  # Hydra's own parser refuses overrides after a flag
+    arguments = _flags_first(arguments, args.overrides)  # Hydra refuses overrides after a flag
     if args.help and (text := help_text(args.config_name or config_name)):
         write(text)
         raise SystemExit(0)
     shows = args.help or args.cfg or args.info
     if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
-        return arguments  # left to Hydra; the config is checked once Hydra has composed it
+        return arguments  # the config is checked after Hydra has composed it
     from omegaconf import OmegaConf, open_dict
 
     from reglab.config.command_line import check_line, check_mode, flat, idle, replaced
@@ -151,7 +157,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
 
 
 def _whole(composer: "Composer", overrides: Sequence[str]) -> DictConfig:
-    """Compose a config with Hydra's section; an error within a mapping names the key in it."""
+    """Compose a config with Hydra's section; an error about a mapping names the key in it."""
     from reglab.config.command_line import flat
 
     try:
@@ -161,7 +167,7 @@ def _whole(composer: "Composer", overrides: Sequence[str]) -> DictConfig:
             composer.whole(flat(overrides))
         except ConfigError:
             raise
-        except ValueError:  # of OmegaConf, for a key within a list
+        except ValueError:  # of OmegaConf: a key of a mapping in a list cannot be set by itself
             pass
         raise error
 
@@ -172,8 +178,8 @@ def _flags_first(arguments: Sequence[str], overrides: Sequence[str]) -> list[str
     return [*flags, *overrides]
 
 
-def _wrong_flag(message: str) -> NoReturn:
-    raise ConfigError(f"{message}; see --help")
+def _refuse_flag(message: str) -> NoReturn:
+    raise ConfigError("", message, "see --help")
 
 
 def _experiment(overrides: Sequence[str]) -> str:
@@ -187,7 +193,7 @@ def _as_sweep(override: str) -> str:
     return override if parse(override).is_sweep_override() else f"{key}=choice({value})"
 
 
-def _hand_over(main: Callable[[DictConfig], Any], config_name: str, check: Callable[[DictConfig], None] | None) -> None:
+def _run_hydra(main: Callable[[DictConfig], Any], config_name: str, check: Callable[[DictConfig], None] | None) -> None:
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
@@ -205,29 +211,35 @@ def _hand_over(main: Callable[[DictConfig], Any], config_name: str, check: Calla
 
 
 def report(error: BaseException, overrides: Sequence[str], config_name: str) -> int:
-    """Tells an error in one line on standard error, and returns the exit code it deserves."""
+    """Print an error as one line on standard error, and return the exit code.
+
+    Args:
+        error: of any kind.
+        overrides: of the command line.
+        config_name: of the app.
+    """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     if isinstance(error, Stopped):
-        return _say(f"stopped by {error}", error.exit_code, error)
+        return _print_error(f"stopped by {error}", error.exit_code, error)
     if isinstance(error, KeyboardInterrupt):
-        return _say("stopped by Ctrl-C", 130, error)
+        return _print_error("stopped by Ctrl-C", 130, error)
     if isinstance(error, ConfigError):
-        return _say(str(error), 1 if isinstance(error, StoreLost) else 2, error)
+        return _print_error(str(error), 1 if isinstance(error, StoreLost) else 2, error)
     from reglab.config.explain import explain, is_config_error
 
     if isinstance(error, Exception) and is_config_error(error):
-        return _say(explain(error, overrides, config_name), 2, error)
+        return _print_error(explain(error, overrides, config_name), 2, error)
     line = described(error)
     if getattr(error, "run_id", None) is None and os.environ.get("HYDRA_FULL_ERROR") != "1":
         line += " (HYDRA_FULL_ERROR=1 shows where)"
-    return _say(line, 1, error)
+    return _print_error(line, 1, error)
 
 
-def _say(line: str, code: int, error: BaseException) -> int:
+def _print_error(line: str, code: int, error: BaseException) -> int:
     run_id = getattr(error, "run_id", None)
     if run_id and isinstance(error, StoreLost):
-        line += f"; run {run_id} was not closed: the next start finds it"
+        line += f"; run {run_id} was not closed: the next start closes it"
     elif run_id and code == 1:
         line += f" (run {run_id} is FAILED; its error.txt holds the traceback)"
     elif run_id:
@@ -236,13 +248,7 @@ def _say(line: str, code: int, error: BaseException) -> int:
     return code
 
 
-def _end(code: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    raise SystemExit(code)
-
-
 def announce_imports() -> None:
-    """Print a line before the imports that take seconds; nothing if they are done."""
-    if any(name not in sys.modules for name in HEAVY):
+    """Print a line before imports that take seconds, unless they are done already."""
+    if any(name not in sys.modules for name in _SLOW_IMPORTS):
         note("loading torch, Lightning and MLflow ...")

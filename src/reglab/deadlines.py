@@ -1,6 +1,6 @@
-"""Waits that are announced after three seconds, and end at a limit.
+"""Time limits for blocks of code, and a line on standard error if a block takes long.
 
-One thread monitors all waits in progress. It also runs while the main thread is inside C code.
+One thread monitors all blocks in progress, also while the main thread runs C code.
 """
 
 import contextlib
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from types import FrameType
 
 ANNOUNCE_S = 3.0
-_LOOK_EVERY_S = 0.2
-_AGAIN_S = 1.0
+_POLL_S = 0.2
+_AGAIN_S = 1.0  # after which the error is raised again if the block has not ended
 _REPEAT_S = 60.0  # the same line is not written again within this time
-# Ignored by default: one that arrives too late does nothing. Python reports it to the main thread between two
-# instructions, and system calls return for it.
+# By default this signal is ignored, so that a late one has no effect. Python handles it in the main thread between two
+# instructions, and it interrupts system calls.
 _SIGNAL = getattr(signal, "SIGURG", None)
 
 
 class Overdue(BaseException):
-    """A block of `waiting` lasted longer than its limit. Not an Exception: libraries retry after those.
+    """A block of `waiting` took longer than its limit. Not an Exception: libraries catch those and try again.
 
     Args:
         seconds: the limit.
@@ -36,7 +36,7 @@ class Overdue(BaseException):
 
 @dataclass(eq=False)
 class _Wait:
-    """A block under way; times are those of `time.monotonic`."""
+    """A block in progress; times are those of `time.monotonic`."""
 
     line: str | Callable[[], str] | None
     announce_at: float
@@ -58,14 +58,17 @@ def waiting(
     limit: float | None = None,
     error: BaseException | None = None,
 ) -> Iterator[None]:
-    """Announce on standard error what the block waits for, and end the block at a limit.
+    """Print a line if the block takes long, and end the block at a limit.
 
     Args:
-        line: what it waits for, or a function that returns it when it is written; None: write nothing.
-        after: seconds before the line is written.
-        limit: seconds before `error` is raised inside the block. It reaches Python code and system calls of the main
-            thread; C code that does not handle signals ends first, and other threads have no limit.
-        error: what is raised; default `Overdue(limit)`.
+        line: printed on standard error, or a function that returns it when it is printed; None: nothing is printed.
+        after: seconds before the line is printed.
+        limit: seconds before `error` is raised inside the block. Python code and system calls of the main thread are
+            interrupted; C code that does not handle signals is not, and other threads have no limit.
+        error: default `Overdue(limit)`.
+
+    Raises:
+        Overdue: the block took longer than `limit`.
     """
     now = time.monotonic()
     wait = _Wait(line, now + after, None, None, _can_interrupt())
@@ -79,7 +82,7 @@ def waiting(
 
 
 def interrupt_later(seconds: float, error: BaseException) -> Callable[[], None]:
-    """Raise `error` in the main thread after some seconds, unless the function returned here is called before."""
+    """Raise `error` in the main thread after some seconds; return a function that cancels this."""
     wait = _Wait(None, 0.0, time.monotonic() + seconds, error, _can_interrupt())
     _begin(wait)
     return lambda: _end(wait)
@@ -106,7 +109,7 @@ def _can_interrupt() -> bool:
 
 def _watch() -> None:
     while True:
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_S)
         now = time.monotonic()
         for wait in list(_waits):
             if wait.line is not None and now >= wait.announce_at:
@@ -129,16 +132,16 @@ def _raise_due(_signum: int, _frame: FrameType | None) -> None:
     now = time.monotonic()
     for wait in list(_waits):
         if wait.due is not None and now >= wait.due and wait.error is not None:
-            wait.due = now + _AGAIN_S  # clean-up code on the way out may wait for the same
+            wait.due = now + _AGAIN_S  # code that handles the error may wait as well
             raise wait.error
 
 
-def _forget() -> None:
-    """Forget the waits of the parent process and their thread, in a forked child."""
+def _clear() -> None:
+    """Remove the waits of the parent process, whose thread a forked child does not have."""
     global _watcher
     _waits.clear()
     _watcher = None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_clear)

@@ -1,4 +1,4 @@
-"""``sys.exit``, ``os._exit`` and odd exceptions in the code of a run, made into errors that fail the run."""
+"""Turn ``sys.exit``, ``os._exit`` and other exits in the code of a run into errors that fail the run."""
 
 import os
 import sys
@@ -49,7 +49,7 @@ class Raised(RuntimeError):
 
 
 class ExitCode(SystemExit):
-    """The exit code with which a command ends by intention, for `exits_are_errors` to let through."""
+    """The exit code of a command, which `exits_are_errors` does not turn into an error."""
 
 
 @contextmanager
@@ -61,8 +61,8 @@ def exits_are_errors() -> Iterator[None]:
     the block is not affected.
 
     Raises:
-        Exited: names the line of the call; after ``sys.exit`` its cause is the SystemExit.
-        Raised: of a KeyboardInterrupt without a signal, from which Lightning makes an exit.
+        Exited: with the line of the call.
+        Raised: for a KeyboardInterrupt without a signal, which Lightning turns into an exit.
     """
     process, thread, before = os.getpid(), threading.get_ident(), os._exit
 
@@ -83,7 +83,7 @@ def exits_are_errors() -> Iterator[None]:
     except ExitCode:
         raise
     except SystemExit as end:
-        raise_if_stopped()  # Lightning makes one of a signal
+        raise_if_stopped()  # Lightning turns a signal into an exit
         if isinstance(end.__context__, KeyboardInterrupt):
             raise _raised(end.__context__) from end
         raise Exited(end.code, place=_place_of(end)) from end
@@ -93,14 +93,14 @@ def exits_are_errors() -> Iterator[None]:
 
 @contextmanager
 def all_are_errors() -> Iterator[None]:
-    """Turn exceptions inside the block that are neither an ``Exception`` nor a stop or exit into `Raised`."""
+    """Turn exceptions of the block other than ``Exception``, `Stopped` and exits into `Raised`."""
     try:
         yield
     except (Exception, SystemExit, Stopped):
         raise
-    except BaseException as odd:
+    except BaseException as error:
         raise_if_stopped()
-        raise _raised(odd) from odd
+        raise _raised(error) from error
 
 
 def _raised(error: BaseException) -> Raised:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as one exception that no ordinary handler catches; a second one ends the process at once."""
+"""Ctrl-C and SIGTERM raise one exception, which no ordinary handler catches; a second one ends the process at once."""
 
 import os
 import signal
@@ -16,10 +16,10 @@ exit_at_once = os._exit  # ends the process also inside `exits.exits_are_errors`
 
 
 class Stopped(BaseException):
-    """The user or the system asked this process to stop.
+    """The process received SIGINT or SIGTERM.
 
     Args:
-        signum: the signal that asked.
+        signum: number of the signal.
     """
 
     def __init__(self, signum: int) -> None:
@@ -28,26 +28,26 @@ class Stopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a process that a signal ended: 128 + signal."""
+        """Exit code of a process that a signal has ended, by the convention of shells: 128 + signal."""
         return 128 + self.signum
 
 
-def end_silently() -> None:
-    """From now on Ctrl-C ends the process as the system does, without a traceback: for the time of the first imports.
+def use_default_sigint() -> None:
+    """Let Ctrl-C end the process without a traceback, during the first imports of an entry point.
 
-    Where the shell had SIGINT ignored (a job in the background), it stays ignored.
+    An ignored SIGINT (of a background job in a shell) stays ignored.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def restore_keyboard_interrupt() -> None:
-    """The end of `end_silently`: Ctrl-C raises KeyboardInterrupt again."""
+    """Let Ctrl-C raise KeyboardInterrupt again, after `use_default_sigint`."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_pending: int | None = None  # the signal that was received and that no `handled` has acknowledged
+_pending: int | None = None  # signal that was received and is not acknowledged
 
 
 def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
@@ -69,7 +69,7 @@ def stoppable() -> Iterator[None]:
         return
     before = {s: signal.signal(s, _stop) for s in (signal.SIGINT, signal.SIGTERM)}
     outermost = _stop not in before.values()
-    hook, sys.unraisablehook = sys.unraisablehook, _not_stops(sys.unraisablehook)
+    hook, sys.unraisablehook = sys.unraisablehook, _without_stops(sys.unraisablehook)
     try:
         with stop_wins():
             yield
@@ -83,12 +83,12 @@ def stoppable() -> Iterator[None]:
 
 
 def raise_if_stopped() -> None:
-    """Raise `Stopped` where a signal was received and its exception was discarded; costs nothing otherwise."""
+    """Raise `Stopped` if a signal was received and its exception was discarded."""
     if _pending is not None:
         raise Stopped(_pending)
 
 
-def _not_stops(hook: Callable[..., object]) -> Callable[..., object]:
+def _without_stops(hook: Callable[..., object]) -> Callable[..., object]:
     """Return `hook` without its traceback for a discarded `Stopped`, which `raise_if_stopped` raises again."""
 
     def report(discarded: Any) -> None:
@@ -100,10 +100,10 @@ def _not_stops(hook: Callable[..., object]) -> Callable[..., object]:
 
 @contextmanager
 def stop_wins() -> Iterator[None]:
-    """Raise `Stopped` instead of an exception that leaves the block after a signal was received.
+    """Raise `Stopped` in place of another exception that leaves the block after a signal.
 
-    C code and libraries may replace the exception of a signal handler by their own: an extension module whose import is
-    interrupted raises ImportError.
+    C code and libraries may replace the exception of a signal handler: an extension module whose import is interrupted
+    raises ImportError.
     """
     try:
         yield
@@ -114,20 +114,23 @@ def stop_wins() -> Iterator[None]:
 
 
 def acknowledge_stop() -> None:
-    """Acknowledge the signal. Call it after catching `Stopped`, before an orderly end."""
+    """Acknowledge the signal, so that no further `Stopped` is raised; call it after catching `Stopped`."""
     global _pending
     _pending = None
 
 
-HELD_S = 5.0  # a signal is held back for so long at the most: a server may hang
+MAX_DEFER_S = 5.0  # a server may not answer
 
 
 @contextmanager
 def defer_signals(*, deliver: bool = True) -> Iterator[None]:
-    """Let SIGINT and SIGTERM that arrive inside the block act at its end; with `deliver=False` they are dropped.
+    """Handle SIGINT and SIGTERM that arrive in the block at its end, so that no run is left half open or half closed.
 
-    So a run is never left half opened or half closed. A block that goes on for `HELD_S` seconds after the signal is
-    left with `Stopped`. Only the main thread receives signals: in others nothing changes.
+    `Stopped` is raised in the block if it lasts `MAX_DEFER_S` seconds after the signal. In threads other than the main
+    thread, which do not receive signals, this does nothing.
+
+    Args:
+        deliver: False: ignore the signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -138,21 +141,21 @@ def defer_signals(*, deliver: bool = True) -> Iterator[None]:
     def remember(signum: int, _frame: FrameType | None) -> None:
         received.append(signum)
         if deliver and not limits:
-            limits.append(interrupt_later(HELD_S, Stopped(signum)))
+            limits.append(interrupt_later(MAX_DEFER_S, Stopped(signum)))
 
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     for s, handler in before.items():
-        if handler is not None:  # None: set by C code, and could not be restored
+        if handler is not None:  # None: set by C code, and cannot be restored
             signal.signal(s, remember)
     try:
         yield
     finally:
-        for end in limits:
-            end()
+        for cancel in limits:
+            cancel()
         for s, handler in before.items():
             if handler is not None:
                 signal.signal(s, handler)
-        if received and deliver:  # also if the block raised: the process was asked to stop
+        if received and deliver:  # also if the block has raised an exception
             handler = before[signal.Signals(received[0])]
             if callable(handler):  # not raise_signal, which would count as a second signal
                 handler(received[0], None)
@@ -160,17 +163,17 @@ def defer_signals(*, deliver: bool = True) -> Iterator[None]:
                 signal.raise_signal(received[0])
 
 
-_AGAIN_S = 1.0  # Ctrl-C reaches a whole process group, and may be passed on as well: what comes within this is one
-_LAST_S = 2.0
-_at_once: list[Callable[[], object]] = []
+_SECOND_SIGNAL_S = 1.0  # earlier ones are the same Ctrl-C: it reaches a process group, and parents may pass it on
+_MAX_ACTIONS_S = 2.0
+_actions: list[Callable[[], object]] = []
 _listening = False
 
 
 def end_at_second_signal() -> None:
-    """From now on another SIGINT or SIGTERM, a second or more after the first, ends the process at once.
+    """End the process at once when another SIGINT or SIGTERM arrives, a second or more after the first.
 
-    A thread receives them as they arrive, so that it does not matter what the main thread is doing: it may be inside
-    C code, wait for a lock or for a server. What `at_once` has registered is done first, for two seconds at most.
+    A thread receives the signals, also while the main thread runs C code or waits for a lock or a server. Actions of
+    `before_exit_at_once` are done first, for two seconds at most.
     """
     global _listening
     if _listening or threading.current_thread() is not threading.main_thread():
@@ -178,28 +181,28 @@ def end_at_second_signal() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    if hasattr(os, "register_at_fork"):  # the signals of a child are not this process's
-        os.register_at_fork(after_in_child=_deafen)
+    if hasattr(os, "register_at_fork"):  # signals of a child are not for this process
+        os.register_at_fork(after_in_child=_stop_listening)
     threading.Thread(target=_listen, args=(reader,), name="reglab-signals", daemon=True).start()
     _listening = True
 
 
 @contextmanager
 def before_exit_at_once(action: Callable[[], object]) -> Iterator[None]:
-    """Inside the block a second signal does `action` in another thread before it ends the process."""
-    _at_once.append(action)
+    """Do `action` in another thread if a second signal ends the process during the block."""
+    _actions.append(action)
     try:
         yield
     finally:
-        _at_once.remove(action)
+        _actions.remove(action)
 
 
-def _deafen() -> None:
+def _stop_listening() -> None:
     global _listening
     with suppress(ValueError):
         signal.set_wakeup_fd(-1)
     _listening = False
-    _at_once.clear()
+    _actions.clear()
 
 
 def _listen(reader: int) -> None:
@@ -211,20 +214,20 @@ def _listen(reader: int) -> None:
             now = time.monotonic()
             if first is None:
                 first = now
-            elif now - first >= _AGAIN_S:
-                _end_now(signum)
+            elif now - first >= _SECOND_SIGNAL_S:
+                _exit_now(signum)
 
 
-def _end_now(signum: int) -> NoReturn:
-    last = threading.Thread(target=_do_last, daemon=True)
+def _exit_now(signum: int) -> NoReturn:
+    last = threading.Thread(target=_run_actions, daemon=True)
     last.start()
-    last.join(_LAST_S)
+    last.join(_MAX_ACTIONS_S)
     with suppress(OSError):
         os.write(2, f"ended at once by a second {Stopped(signum)}\n".encode())
     exit_at_once(128 + signum)
 
 
-def _do_last() -> None:
-    for action in reversed(_at_once):
+def _run_actions() -> None:
+    for action in reversed(_actions):
         with suppress(Exception):
             action()

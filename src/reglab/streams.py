@@ -1,7 +1,7 @@
-"""Standard output and error that never fail: any encoding, terminal or closed pipe.
+"""Standard output and error for any encoding, terminal or closed pipe, without errors.
 
-`prepare` is called once by every entry point and worker. All that this project writes goes through `write`,
-`write_line`, `note` and `console`.
+Every entry point and worker calls `prepare` once. All output of this project goes through `write`, `write_line`,
+`note` and `console`.
 """
 
 import codecs
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 PIPED_WIDTH = 140  # columns in a file or a pipe, where nothing is cut
 _WORD = 16  # columns at least for a word of a table
-_HANDLER = "reglab-legible"
+_HANDLER = "reglab-replace"
 _LOOK_ALIKES = {"−": "-", "–": "-", "—": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "±": "+/-", "×": "x"}
-# Besides C0, DEL and C1: what turns the direction of a text, breaks its lines, or cannot be seen.
+# Besides C0, DEL and C1: characters that change the direction of a text, break its lines, or cannot be seen.
 _INVISIBLE = {0x61C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0x2060, 0xFEFF}
 _INVISIBLE |= {*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000), *range(0xE0000, 0xE0080)}
 _ESCAPES = {c: f"\\x{c:02x}" for c in (*range(0x20), *range(0x7F, 0xA0))}
@@ -32,28 +32,29 @@ _TEXT = {code: text for code, text in _NAME.items() if code not in (ord("\n"), o
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """Return a text with escapes (``\\x1b``) for what a terminal or a page would act on instead of showing it.
+    """Return a text with escapes (``\\x1b``) for control characters and characters that cannot be seen.
 
     Args:
         text: from a store, a file or a user.
-        lines: line breaks and tabs stay.
+        lines: keep line breaks and tabs.
 
     >>> visible("l1\\x1b[31m")
     'l1\\\\x1b[31m'
     """
     if text.isprintable():
-        return text  # in a moment
+        return text  # most texts
     return text.translate(_TEXT if lines else _NAME)
 
 
 class Stream:
-    """A text stream that cannot fail: what its encoding lacks is spelt, and after its reader has gone it is silent.
+    """A text stream that does not raise errors.
 
-    Known secrets are masked in all output, also in that of libraries.
+    Characters that its encoding does not have are replaced by similar ones or escapes, and output is discarded once
+    the reader of a pipe has ended. Known secrets are masked in all output, also of libraries.
 
     Args:
         stream: the stream itself.
-        name: for the note on what is lost.
+        name: ``output`` or ``error``, for the note on lost output.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -68,12 +69,12 @@ class Stream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write a text, or nothing once the stream is lost; returns its length."""
+        """Write a text, unless the stream is lost; return its length."""
         shown = redact(text)
         if not self._lost:
             try:
                 self._stream.write(shown)
-            except UnicodeEncodeError:  # of a stream that cannot be configured
+            except UnicodeEncodeError:  # the stream has no `reconfigure`
                 encoding = self._stream.encoding or "ascii"
                 self._stream.write(shown.encode(encoding, _HANDLER).decode(encoding))
             except (OSError, ValueError) as error:
@@ -81,11 +82,11 @@ class Stream:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write them."""
+        """Write several texts."""
         self.write("".join(lines))
 
     def flush(self) -> None:
-        """Flush it."""
+        """Flush the stream, unless it is lost."""
         if not self._lost:
             try:
                 self._stream.flush()
@@ -93,7 +94,7 @@ class Stream:
                 self._lose(error)
 
     def _lose(self, error: Exception) -> None:
-        """What is left in buffers goes nowhere: else it would fail once more at the end, and change the exit code."""
+        """Discard the rest of the buffer, which would otherwise fail again at exit and change the exit code."""
         self._lost = True
         try:
             null = os.open(os.devnull, os.O_WRONLY)
@@ -102,11 +103,11 @@ class Stream:
         except (OSError, ValueError):
             pass
         if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EBADF) and self._name != "error":
-            note(f"standard {self._name}: {error.strerror}; what follows is lost")
+            note(f"standard {self._name}: {error.strerror}; the rest of the output is lost")
 
 
 def prepare() -> None:
-    """Make ``sys.stdout`` and ``sys.stderr`` streams that cannot fail; a closed one becomes a silent one."""
+    """Replace ``sys.stdout`` and ``sys.stderr`` by streams that do not raise errors, also if they are closed."""
     _open_closed()
     for name, attribute in (("output", "stdout"), ("error", "stderr")):
         stream = getattr(sys, attribute)
@@ -116,12 +117,12 @@ def prepare() -> None:
 
 
 def _open_closed() -> None:
-    """Where 1 or 2 is closed, the next file that is opened, a database for one, would get what is written there."""
+    """Open closed standard descriptors: the next opened file, a database for example, would get one of them."""
     for standard in (0, 1, 2):
         try:
             os.fstat(standard)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
 
 
 def write(text: str, *, raw: bool = False) -> None:
@@ -129,14 +130,14 @@ def write(text: str, *, raw: bool = False) -> None:
 
     Args:
         text: with its line ends.
-        raw: nothing is escaped where no terminal reads it.
+        raw: write the text without escapes, unless a terminal reads it.
     """
     sys.stdout.write(text if raw and not sys.stdout.isatty() else visible(text, lines=True))
     sys.stdout.flush()
 
 
 def write_line(text: str) -> None:
-    """Write a line to standard output, in one write, so that lines of several processes do not mix."""
+    """Write a line to standard output at once, so that lines of several processes do not mix."""
     write(f"{text}\n")
 
 
@@ -147,7 +148,7 @@ def note(text: str) -> None:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Rich's console with `visible` texts; `PIPED_WIDTH` columns wide if there is no terminal."""
+    """Return rich's console with `visible` texts, `PIPED_WIDTH` columns wide if there is no terminal."""
     from rich.console import Console
 
     made = Console(stderr=stderr, highlight=False, emoji=False)
@@ -155,19 +156,19 @@ def console(*, stderr: bool = False) -> "Console":
         made.width = PIPED_WIDTH
     elif made.width < 1:  # COLUMNS=0
         made.width = shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
-    made.push_render_hook(_Hook())  # type: ignore[arg-type]  # a protocol in all but name
+    made.push_render_hook(_Hook())  # type: ignore[arg-type]  # it has the method of the class
     return made
 
 
 def show_table(table: "Table") -> None:
-    """Print a table of plain texts; on a terminal too narrow for it, each row as several lines, its name first."""
+    """Print a table of plain texts; on a narrow terminal each row as several lines, the first column first."""
     from rich.measure import Measurement
     from rich.text import Text
 
     screen = console()
     needed = Measurement.get(screen, screen.options.update(width=10_000), table).minimum
     for column in table.columns:
-        if column.overflow == "fold":  # long words may be broken, and short ones not
+        if column.overflow == "fold":  # long words may be broken, and short ones may not
             needed -= max(0, max((len(word) for cell in column.cells for word in str(cell).split()), default=0) - _WORD)
     if needed <= screen.width:
         screen.print(table)
@@ -187,7 +188,7 @@ class _Hook:
 
 
 class _Visible:
-    """A renderable of Rich whose text is `visible`, while its colours and movements stay."""
+    """A renderable of rich whose text is `visible`; its colours and cursor movements are kept."""
 
     def __init__(self, inner: "RenderableType") -> None:
         self._inner = inner
@@ -199,11 +200,11 @@ class _Visible:
             yield segment if segment.control else Segment(visible(segment.text, lines=True), segment.style)
 
 
-def _legible(error: UnicodeError) -> tuple[str, int]:
+def _replace(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
-    lacking = error.object[error.start : error.end]
-    spelt = "".join(_LOOK_ALIKES.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking)
-    return spelt, error.end
+    missing = error.object[error.start : error.end]
+    replaced = "".join(_LOOK_ALIKES.get(c) or c.encode("ascii", "backslashreplace").decode() for c in missing)
+    return replaced, error.end
 
 
-codecs.register_error(_HANDLER, _legible)
+codecs.register_error(_HANDLER, _replace)

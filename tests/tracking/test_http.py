@@ -210,7 +210,7 @@ def test_lost_server_is_said_in_one_line(
     lost.value.run_id = failed.id  # type: ignore[attr-defined]
     assert report(lost.value, [], "train") == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith(f"; run {failed.id} was not closed: the next start finds it")
+    assert line.endswith(f"; run {failed.id} was not closed: the next start closes it")
     assert not [record for record in caplog.records if record.name.startswith("reglab")]
     with pytest.raises(KeyboardInterrupt), stopped:
         raise KeyboardInterrupt
