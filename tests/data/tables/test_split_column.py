@@ -243,7 +243,7 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
             "parts",
             {},
             {"train_size": 73},
-            "data.train_size=73: only 72 rows remain besides validation (24) and test (24)",
+            "data.train_size=73: only 72 rows are left besides validation (24) and test (24)",
         ),
         (
             "time",

@@ -125,7 +125,7 @@ def check_train_size(train_size: int | None, rows: Rows) -> None:
     if train_size is not None and train_size > len(rows.train):
         raise ConfigError(
             Setting("data.train_size", train_size),
-            f"only {len(rows.train)} rows remain besides validation ({len(rows.val)}) and test ({len(rows.test)})",
+            f"only {len(rows.train)} rows are left besides validation ({len(rows.val)}) and test ({len(rows.test)})",
             "at most that, or null for all",
         )
 
