@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 from reglab.data.files import check_regular, walk
+from reglab.schema.errors import Setting
 
 _looked: dict[str, tuple[float, str]] = {}  # folder: (time at which its digest expires, digest)
 _SLOW_S, _KEEP = 0.05, 20  # seconds; a digest that took longer is kept for this many times as long
 
 
-def content(path: str | Path, key: str | None = None) -> str:
+def content(path: str | Path, setting: Setting | None = None) -> str:
     """SHA-256 of a file's bytes, or of a folder's visible files, names and bytes (hex).
 
     The digest of a file is cached until its size or time of modification changes. That of a large folder is cached for
@@ -19,7 +20,7 @@ def content(path: str | Path, key: str | None = None) -> str:
 
     Args:
         path: a file or folder.
-        key: the setting and its value, for error messages; None: the path.
+        setting: that gave the path, for error messages; None: the path alone.
 
     Raises:
         ConfigError: see `check_regular`.
@@ -27,7 +28,7 @@ def content(path: str | Path, key: str | None = None) -> str:
     path = Path(path).expanduser()
     if path.is_dir():
         return _folder(path)
-    check_regular(path, key or str(path))
+    check_regular(path, setting or str(path))
     state = path.stat()
     return _file(str(path.resolve()), state.st_size, state.st_mtime_ns)
 

@@ -17,6 +17,7 @@ from reglab.data.files import stem
 from reglab.data.settings import fold_name
 from reglab.own_code import source_file
 from reglab.own_files import is_path
+from reglab.schema.errors import Setting
 
 __all__ = [
     "RULE",
@@ -118,7 +119,7 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     for section, key, kind in _MAY_BE_PATHS:
         value = parts[section].get(key)
         if isinstance(value, str) and Path(value).expanduser().exists():
-            parts[section][key] = content(value, f"{section}.{key}={value}")
+            parts[section][key] = content(value, Setting(f"{section}.{key}", value))
         elif isinstance(value, str) and kind and (commit := hub_cache.commit(value, kind)):
             parts[section][key] = f"{value}@{commit}"
     if args := parts["model"].get("args"):
@@ -134,7 +135,7 @@ def _with_contents(value: Any, key: str) -> Any:
         return {name: _with_contents(item, f"{key}.{name}") for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_with_contents(item, key) for item in value]
-    return content(value, f"{key}={value}") if isinstance(value, str) and is_path(value) else value
+    return content(value, Setting(key, value)) if isinstance(value, str) and is_path(value) else value
 
 
 def _data(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:

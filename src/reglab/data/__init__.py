@@ -1,4 +1,9 @@
-"""Data sets, one LightningDataModule a file; imported on first use, so that configs are checked without torch."""
+"""Data sets, one LightningDataModule a file; imported on first use, so that configs are checked without torch.
+
+The other modules: `base` (the base class), `source` (a data set before it is split), `splitting`, `tables` (the base
+class of tables, parsing, encoding), `preprocessing` and `scaling` (inputs fitted on training rows), `batches`,
+`images`, `tokenizer`, `hub` (Hugging Face), `files` and `settings` (checks of a config).
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

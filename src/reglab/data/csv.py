@@ -1,4 +1,4 @@
-"""A user's own table: a CSV or Parquet file."""
+"""A user's table: a CSV or Parquet file."""
 
 from dataclasses import replace
 from functools import lru_cache

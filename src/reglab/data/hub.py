@@ -59,7 +59,7 @@ def load_parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
         _check_files(folder, path)
     try:
         with _offline():
-            found = _load_saved(folder) if _is_saved(folder) else _load_dataset(folder, path, config)
+            loaded = _load_saved(folder) if _is_saved(folder) else _load_dataset(folder, path, config)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConfigError(
@@ -67,15 +67,15 @@ def load_parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
             f"cannot be read as a data set ({lines[0]})",
             "give a folder, or a name that is in the Hugging Face cache (hf download --repo-type dataset NAME)",
         ) from error
-    return dict(found) if isinstance(found, dict) else {"train": found}
+    return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
 
 
-def test_part(names: Collection[str]) -> str | None:
+def predefined_test(names: Collection[str]) -> str | None:
     """Return the name of the predefined test; None if there is none."""
     return next((name for name in _TEST_PARTS if name in names), None) if len(names) > 1 else None
 
 
-def version(path: str | None) -> tuple[tuple[str, int], ...]:
+def file_versions(path: str | None) -> tuple[tuple[str, int], ...]:
     """Return the files of a folder with their times of modification; nothing for a name in the cache."""
     folder = _folder(path or "")
     files = [file for file in walk(folder) if file.exists()] if path and folder.is_dir() else []

@@ -67,7 +67,7 @@ class Huggingface(Tabular):
     def load(self) -> Source:
         """Return all rows, those of the predefined test at the end."""
         location = _Location(self.path, self.config, self.image, self.size)
-        return _read(location, self.roles, hub.version(self.path))
+        return _read(location, self.roles, hub.file_versions(self.path))
 
 
 class _Location(NamedTuple):
@@ -85,7 +85,7 @@ def _read(location: _Location, roles: Roles, _version: object) -> Source:
 
     setting = Setting("data.path", location.path)
     parts = hub.load_parts(location.path, location.config)
-    test = hub.test_part(parts)
+    test = hub.predefined_test(parts)
     names = sorted(parts, key=lambda name: name == test)
     try:
         rows = concatenate_datasets([parts[name] for name in names])

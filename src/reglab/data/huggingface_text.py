@@ -40,7 +40,7 @@ class HuggingfaceText(Text):
             ConfigError: no such data set or column, or one without texts.
         """
         parts = hub.load_parts(self.path, self.config)
-        test = hub.test_part(parts)
+        test = hub.predefined_test(parts)
         texts: list[str] = []
         for name in sorted(parts, key=lambda name: name == test):
             part = parts[name]

@@ -15,7 +15,7 @@ from reglab.data.source import Source
 class Mnist1d(TensorData):
     """Inputs (1, 40), standardized as published; ten classes.
 
-    The published set, regenerated from its own seed: 4,000 training rows, then 1,000 test rows, which are the test part
+    The published set, regenerated from its seed: 4,000 training rows, then 1,000 test rows, which are the test part
     if ``test_fraction`` is None. Takes about five seconds, once a process.
 
     Source: Greydanus and Kobak, Scaling Down Deep Learning with MNIST-1D, ICML 2024, arXiv:2011.14439.
