@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from reglab.config.environment_variables import recorded_variables
 from reglab.tracking.environment import environment
 
 
@@ -17,7 +18,7 @@ def setting(device: str) -> dict[str, object]:
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
         "platform": platform.platform(),
-        "environment": environment(),
+        "environment": environment(variables=recorded_variables()),
     }
 
 

@@ -15,8 +15,8 @@ from reglab.streams import write_line
 def main(cfg: DictConfig) -> None:
     """Train the composed config, track the run, and print its test metrics, id and link."""
     announce_imports()
-    from reglab.tracking.link import run_link
     from reglab.tracking.store import open_store
+    from reglab.tracking.view import run_link
     from reglab.training.run import run
 
     result = run(cfg, list(HydraConfig.get().overrides.task))

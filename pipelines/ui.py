@@ -21,7 +21,7 @@ def check(cfg: DictConfig) -> None:
 def main(cfg: DictConfig) -> None:
     """Create the view, serve it and print its link, until Ctrl-C."""
     note("loading MLflow ...")
-    from reglab.tracking.browse import browse
+    from reglab.tracking.ui import browse
 
     browse(cfg.tracking.uri, str(cfg.tracking.experiment), cfg.ui.port, cfg.ui.open)
 

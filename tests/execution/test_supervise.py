@@ -10,7 +10,7 @@ from reglab.execution import supervise
 from reglab.execution.attempt import Outcome
 from reglab.execution.expand import Plan
 from reglab.tracking.store import open_store
-from tests.tracking.test_heartbeat import ELSEWHERE, before, waited
+from tests.tracking.test_liveness import ELSEWHERE, before, waited
 from tests.tracking.test_queries import add
 
 

@@ -28,7 +28,7 @@ from reglab.inference.graph import answering, graph
 from reglab.inference.rebuilt import finished, rebuilt
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError, Diverged
-from reglab.tracking import flavors, models, parent, queries
+from reglab.tracking import mlflow_models, parent, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training import build
 from reglab.training.run import run
@@ -306,7 +306,7 @@ def test_a_model_that_cannot_be_logged_leaves_nothing(store: Store, tmp_path: Pa
     record, halves = queries.get(store, run_id), open_store(store.uri, "halves")
     assert record is not None
     with pytest.raises(Exception, match="MLmodel"):
-        models.log(halves, record, tmp_path, {})
+        mlflow_models.log(halves, record, tmp_path, {})
     assert not halves.client.search_logged_models([halves.experiment_id])
 
 
@@ -314,7 +314,7 @@ def test_a_network_that_only_a_pickle_can_keep_is_refused(tmp_path: Path) -> Non
     inputs = torch.randn(2, 3)
     program = torch.export.export(nn.Linear(3, 2), (inputs,))  # whose example inputs are still there
     with pytest.raises(ValueError, match=r"^cannot be stored without a pickle: sample inputs$"):
-        flavors.save_graph(tmp_path / "model", program, inputs.numpy(), np.zeros((2, 2), np.float32), {})
+        mlflow_models.save_graph(tmp_path / "model", program, inputs.numpy(), np.zeros((2, 2), np.float32), {})
 
 
 OWN = """

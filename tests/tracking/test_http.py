@@ -19,11 +19,11 @@ from reglab import deadlines
 from reglab.cli import report
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import end_at_second_signal, stoppable
-from reglab.tracking import artifacts, flavors, models, parent, queries, run
-from reglab.tracking.link import run_link
+from reglab.tracking import artifacts, mlflow_models, parent, queries, run
 from reglab.tracking.place import resolve
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
+from reglab.tracking.view import run_link
 from tests.conftest import fresh_store
 from tests.processes import Process
 from tests.tracking.servers import end, free_port, start
@@ -117,12 +117,12 @@ def test_a_model_over_http(remote: Store, tmp_path: Path, monkeypatch: pytest.Mo
     inputs = torch.randn(2, 3)
     program = torch.export.export(nn.Linear(3, 2), (inputs,), dynamic_shapes=({0: torch.export.Dim("rows", min=2)},))
     program.example_inputs = None
-    flavors.save_graph(tmp_path / "model", program, inputs.numpy(), inputs[:, :2].numpy(), {"answers": "two"})
-    assert models.known(remote, run.id, "w") is None
-    model_id = models.log(remote, record, tmp_path / "model", {models.WEIGHTS: "w"})
-    assert models.known(remote, run.id, "w") == model_id
-    assert models.known(remote, run.id, "v") is None
-    assert [models.register(remote, run.id, model_id, "far", "two") for _ in range(2)] == [1, 1]
+    mlflow_models.save_graph(tmp_path / "model", program, inputs.numpy(), inputs[:, :2].numpy(), {"answers": "two"})
+    assert mlflow_models.find(remote, run.id, "w") is None
+    model_id = mlflow_models.log(remote, record, tmp_path / "model", {mlflow_models.WEIGHTS: "w"})
+    assert mlflow_models.find(remote, run.id, "w") == model_id
+    assert mlflow_models.find(remote, run.id, "v") is None
+    assert [mlflow_models.register(remote, run.id, model_id, "far", "two") for _ in range(2)] == [1, 1]
     versions = json.loads(remote.client.get_logged_model(model_id).tags["mlflow.modelVersions"])
     assert [(one["name"], str(one["version"])) for one in versions] == [("far", "1")]
     assert queries.run(remote, run.id) == record

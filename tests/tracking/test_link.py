@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from reglab.config.compose import compose
-from reglab.tracking.link import DEFAULT_EXPERIMENT, UI_PORT, run_link
 from reglab.tracking.store import Store
+from reglab.tracking.view import DEFAULT_EXPERIMENT, UI_PORT, run_link
 
 
 def test_database_names_the_command_and_the_path(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

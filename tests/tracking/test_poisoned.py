@@ -81,7 +81,7 @@ def test_status_and_report_of_a_poisoned_store(
     report = compare(Composer("report").compose(wanted))
     (none,) = [line for line in report.findings.lines if line.name == "none"]
     assert none.n == 3  # the infinite one is not counted
-    view.ensure(store.client, store.experiment_id)
+    view.save(store.client, store.experiment_id)
     assert time.monotonic() - began < 60
 
 
@@ -183,7 +183,7 @@ def test_incomplete_rows_are_left_out_with_a_line(
     change(store, f"UPDATE runs SET {column} = NULL WHERE run_uuid = ?", torn)
     print_status(store, None)
     assert queries.finished(store, ["none0", "none1"])["none0"].run_id == kept
-    view.ensure(store.client, store.experiment_id)
+    view.save(store.client, store.experiment_id)
     assert capsys.readouterr().err.count(f"tracking.uri={store.uri}: damaged runs are left out") == 1
     wanted = [f"tracking.uri={store.uri}", "tracking.experiment=exp", "metric=test/accuracy"]
     report = compare(Composer("report").compose([*wanted, f"report.dir={tmp_path}/r"]))

@@ -15,11 +15,11 @@ from reglab.inference.answer import answer
 from reglab.schema.errors import ConfigError
 from reglab.study.publish import compare
 from reglab.study.status import print_status
-from reglab.tracking import browse, parent, queries
+from reglab.tracking import parent, queries, ui
 from reglab.tracking.store import Store, open_existing, open_store
 from reglab.training import origin
 from tests.study.studies import conduct
-from tests.tracking.test_heartbeat import GONE
+from tests.tracking.test_liveness import GONE
 from tests.tracking.test_poisoned import JOB
 from tests.tracking.test_queries import add
 
@@ -98,7 +98,7 @@ def test_reading_makes_no_database_and_no_folder(tmp_path: Path, made: str) -> N
     if made != "nothing":
         (tmp_path / "mlflow.db").touch()
     before = listing(tmp_path)
-    for read in (lambda: open_existing(uri, "exp"), lambda: browse.find(uri, "exp")):
+    for read in (lambda: open_existing(uri, "exp"), lambda: ui.open_writable(uri, "exp")):
         with pytest.raises(ConfigError, match="nothing was tracked there yet"):
             read()
     assert listing(tmp_path) == before

@@ -17,8 +17,8 @@ from mlflow.entities import Metric, Param
 from reglab.config.compose import compose
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError
-from reglab.tracking import browse
 from reglab.tracking.store import Store, open_store
+from reglab.tracking.ui import browse, note_limits, open_writable
 from tests.conftest import fresh_store
 
 STRATEGIES = ("none", "l1", "dropout+max_norm")
@@ -141,7 +141,7 @@ def test_the_page_lists_the_strategies_and_draws_their_charts(ui: Ui) -> None:
 
 @pytest.mark.slow
 def test_a_server_elsewhere_is_linked_not_started(ui: Ui, capsys: pytest.CaptureFixture[str]) -> None:
-    browse.browse(ui.link.partition("/#/")[0], "reglab")
+    browse(ui.link.partition("/#/")[0], "reglab")
     assert capsys.readouterr().out.strip() == ui.link
 
 
@@ -155,7 +155,7 @@ def test_sigterm_ends_it_while_it_starts_and_no_runs_are_told(empty_database: Pa
 
 def test_a_missing_experiment_is_told(store: Store) -> None:
     with pytest.raises(ConfigError, match=r"^tracking.experiment=reglap: no such experiment; did you mean reglab\?$"):
-        browse.find(store.uri, "reglap")
+        open_writable(store.uri, "reglap")
     assert store.client.get_experiment_by_name("reglap") is None
 
 
@@ -175,6 +175,6 @@ def test_means_over_several_strengths_are_told(store_uri: str, capsys: pytest.Ca
     for p in ("0.1", "0.3"):
         run = store.client.create_run(store.experiment_id, tags={"strategy": "dropout"}).info.run_id
         store.client.log_param(run, "regularizer.dropout.p", p)
-    browse.tell_runs(store)
+    note_limits(store)
     said = capsys.readouterr().err
     assert said == "a strategy's means are over all its regularizer.dropout.p: 'Group by' on the page separates them\n"

@@ -49,14 +49,14 @@ def test_a_view_survives_its_encoding(store: Store) -> None:
 
 def test_ensure_writes_once_and_again_when_the_runs_change(store: Store, add: Add) -> None:
     add("none")
-    assert view.ensure(store.client, store.experiment_id) == "reglab"
+    assert view.save(store.client, store.experiment_id) == "reglab"
     first = saved(store)
     assert view.decode(first) == view.state(store.client, store.experiment_id)
-    view.ensure(store.client, store.experiment_id)
+    view.save(store.client, store.experiment_id)
     assert saved(store) == first
 
     add("l1", data="wine")
-    view.ensure(store.client, store.experiment_id)
+    view.save(store.client, store.experiment_id)
     assert json.loads(saved(store))["createdAt"] == json.loads(first)["createdAt"]
     assert grouped_by(view.decode(first)) == ["strategy"]
     assert grouped_by(view.decode(saved(store))) == ["strategy", "data"]  # no mean over different data
@@ -84,7 +84,7 @@ def test_ensure_replaces_what_is_no_view(store: Store) -> None:
         broken % "eNqrVg==",
     ):
         store.client.set_experiment_tag(store.experiment_id, "mlflow.sharedViewState.reglab", rubbish)
-        view.ensure(store.client, store.experiment_id)
+        view.save(store.client, store.experiment_id)
         assert view.decode(saved(store))["runsHiddenMode"] == "SHOW_ALL"
 
 
@@ -94,7 +94,7 @@ def test_parents_tuning_and_reruns_are_left_out(store: Store, add: Add) -> None:
     assert view.state(store.client, store.experiment_id)["searchFilter"] == "tags.strategy != ''"
     add("l1", phase="tune")
     add("l1", rerun_of=kept)
-    runs, more = view.shown(store.client, store.experiment_id)
+    runs, more = view.first_page(store.client, store.experiment_id)
     assert [run.info.run_id for run in runs] == [kept]
     assert not more
 
@@ -126,7 +126,7 @@ def test_of_more_runs_than_a_page_the_newest_not_the_best_are_shown(store: Store
     add("none", {"test/accuracy": 1.0})
     for seed in range(view.PAGE):
         add("none", {"test/accuracy": 0.5}, seed=str(seed + 1))
-    runs, more = view.shown(store.client, store.experiment_id)
+    runs, more = view.first_page(store.client, store.experiment_id)
     assert more
     assert len(runs) == view.PAGE
     assert view.state(store.client, store.experiment_id)["orderByKey"] == "attributes.`start_time`"
@@ -150,9 +150,9 @@ def test_strengths_that_one_mean_mixes_are_known(store: Store, add: Add) -> None
         run = add(strategy)
         if strength:
             store.client.log_param(run, "regularizer.l1.strength", strength)
-    assert view.mixed_strengths(view.shown(store.client, store.experiment_id)[0]) == []
+    assert view.mixed_strengths(view.first_page(store.client, store.experiment_id)[0]) == []
     store.client.log_param(add("l1"), "regularizer.l1.strength", "0.3")
-    assert view.mixed_strengths(view.shown(store.client, store.experiment_id)[0]) == ["regularizer.l1.strength"]
+    assert view.mixed_strengths(view.first_page(store.client, store.experiment_id)[0]) == ["regularizer.l1.strength"]
 
 
 def test_the_link_opens_the_charts_and_keeps_no_password() -> None:

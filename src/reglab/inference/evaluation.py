@@ -25,7 +25,7 @@ from reglab.seeding import mix
 from reglab.streams import write_line
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts
-from reglab.tracking.link import run_link
+from reglab.tracking.view import run_link
 from reglab.training import build
 from reglab.training.modes import in_mode
 from reglab.training.origin import Origin

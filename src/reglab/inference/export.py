@@ -25,7 +25,7 @@ from reglab.masking import URI_VARIABLE, holds_secret
 from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note, write_line
 from reglab.tasks import LanguageModeling
-from reglab.tracking import artifacts, flavors, models
+from reglab.tracking import artifacts, mlflow_models
 from reglab.tracking.queries import Record
 from reglab.tracking.store import open_existing
 from reglab.training.origin import Origin
@@ -53,7 +53,7 @@ def export(cfg: DictConfig) -> str:
         model_id = _found_or_logged(made, cfg.tracking.uri)
         uri = f"models:/{model_id}"
         if cfg.register is not None:
-            version = models.register(store, record.run_id, model_id, cfg.register, about(record))
+            version = mlflow_models.register(store, record.run_id, model_id, cfg.register, about(record))
             uri = f"models:/{cfg.register}/{version}"
             write_line(f"registered: {cfg.register}, version {version}")
     write_line(f"it answers with {ANSWERS[record.tags['task']]}; more is in its metadata")
@@ -69,7 +69,7 @@ def _best(cfg: DictConfig) -> str:
 
 def _found_or_logged(made: Origin, uri: str | None) -> str:
     weights = _digest(made)
-    model_id = models.known(made.store, made.record.run_id, weights)
+    model_id = mlflow_models.find(made.store, made.record.run_id, weights)
     if model_id is not None:
         write_line(f"its model was logged before: models:/{model_id}")
         return model_id
@@ -98,8 +98,8 @@ def _logged(made: Origin, uri: str | None, weights: str) -> str:
         else:
             _save_graph(folder, made, uri)
         told = {name: record.tags[name] for name in ("strategy", "data", "model", "task") if name in record.tags}
-        tags = told | {models.WEIGHTS: weights, "mlflow.note.content": about(record)}
-        return models.log(made.store, record, folder, tags)
+        tags = told | {mlflow_models.WEIGHTS: weights, "mlflow.note.content": about(record)}
+        return mlflow_models.log(made.store, record, folder, tags)
 
 
 def _save_graph(folder: Path, made: Origin, uri: str | None) -> None:
@@ -110,7 +110,7 @@ def _save_graph(folder: Path, made: Origin, uri: str | None) -> None:
         outputs: np.ndarray = traced.module()(inputs).numpy()
     metadata = {**of_run(made.record), **of_data(found.data)}
     try:
-        flavors.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
+        mlflow_models.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
     except ValueError as error:
         raise ConfigError(
             Setting("run_id", made.record.run_id), f"cannot be exported: {error}", "give it plain tensors"
@@ -137,12 +137,12 @@ def _save_decoder(folder: Path, uri: str | None, made: Origin) -> None:
         tokenizer_object=found.vocabulary, eos_token=end, pad_token=end, clean_up_tokenization_spaces=False
     )
     metadata = {**of_run(record), **of_vocabulary(found.vocabulary), "context_length": found.context_length}
-    flavors.save_decoder(folder, model, tokenizer, metadata, _LONGEST)
+    mlflow_models.save_decoder(folder, model, tokenizer, metadata, _LONGEST)
 
 
 def _asking(record: Record) -> str:
     if record.tags["task"] == LanguageModeling.kind:
-        return f"print(model.predict([{json.dumps(flavors.PROMPT)}]))"
+        return f"print(model.predict([{json.dumps(mlflow_models.PROMPT)}]))"
     # Of a signature with float32 MLflow takes nothing else, and numpy makes float64.
     return 'rows = model.input_example  # or yours\nprint(model.predict(rows.astype("float32")))'
 

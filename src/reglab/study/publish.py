@@ -24,9 +24,9 @@ from reglab.stopping import defer_signals
 from reglab.streams import note
 from reglab.study import declaration
 from reglab.tracking import artifacts, parent, queries
-from reglab.tracking.link import ui_command
 from reglab.tracking.store import FIRST_RUNS, Store, open_existing
 from reglab.tracking.values import within_limits
+from reglab.tracking.view import ui_command
 
 
 def compare(cfg: DictConfig) -> Report:

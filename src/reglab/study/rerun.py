@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from reglab.config.environment_variables import recorded_variables
 from reglab.config.identity import code, config_hash
 from reglab.config.trusted import Typed
 from reglab.streams import write_line
 from reglab.tracking import queries
 from reglab.tracking.environment import environment
-from reglab.tracking.link import run_link
+from reglab.tracking.view import run_link
 from reglab.training import origin as origins
 from reglab.training.describe import tags
 from reglab.training.origin import Origin
@@ -67,7 +68,9 @@ def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: 
     write_line(f"{origin.record.name}: run {run_id} again")
     _print_config_differences(origin, cfg)
     set_threads(int(cfg.trainer.threads))  # the number is part of the environment
-    _print_environment_differences(origin, environment(cfg.trainer.accelerator) | {"code": code(cfg).modules})
+    _print_environment_differences(
+        origin, environment(cfg.trainer.accelerator, recorded_variables()) | {"code": code(cfg).modules}
+    )
     failure: Exception | None = None
     try:
         new_id = run(cfg, origins.as_overrides(origin)).run_id

@@ -1,4 +1,4 @@
-"""Everything that knows MLflow: where runs are kept, how one is logged, how they are found again."""
+"""Everything that knows MLflow: stores, runs and their artifacts, queries, models, the UI."""
 
 import os
 

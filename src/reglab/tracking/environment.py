@@ -1,15 +1,15 @@
-"""What a run ran on: versions, machine, commit."""
+"""The environment of a run: versions, machine, commit."""
 
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from reglab.config.environment_variables import recorded_variables
 from reglab.paths import PROJECT
 
 PACKAGES = (
@@ -42,14 +42,15 @@ _CODE = (
     "pyproject.toml",
     "requirements.lock",
     "requirements-data.lock",
-)  # what decides a run's numbers
+)  # what determines a run's numbers
 
 
-def environment(accelerator: str = "cpu") -> dict[str, Any]:
-    """JSON-able description of machine, packages, code and environment variables. No heavy import.
+def environment(accelerator: str = "cpu", variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return machine, packages, commit and environment variables as JSON keeps them, without a heavy import.
 
     Args:
-        accelerator: of the Trainer; the GPU is named where it is used.
+        accelerator: of the Trainer; the GPU is named if one is used.
+        variables: environment variables that may change the last digits.
     """
     torch = sys.modules.get("torch")
     used = torch is not None and accelerator != "cpu" and torch.cuda.is_available()
@@ -62,19 +63,19 @@ def environment(accelerator: str = "cpu") -> dict[str, Any]:
         "threads": torch.get_num_threads() if torch is not None else None,
         "gpu": gpu,
         "packages": dict(_packages()),
-        "variables": recorded_variables(),
+        "variables": dict(variables or {}),
         "git_commit": git_commit(),
         "git_dirty": git_dirty(),
     }
 
 
 def git_commit() -> str | None:
-    """The project's commit (40 hex digits), None outside a git repository."""
+    """Return the project's commit (40 hexadecimal digits); None outside a git repository."""
     return _git()[0]
 
 
 def git_dirty() -> bool | None:
-    """Whether code or configs differ from the commit (new files count), None outside a git repository."""
+    """Return whether code or configs differ from the commit (new files count); None outside a git repository."""
     return _git()[1]
 
 
@@ -82,7 +83,7 @@ def git_dirty() -> bool | None:
 def _git() -> tuple[str | None, bool | None]:
     command = ["git", "-c", f"safe.directory={PROJECT}", "status", "--porcelain=v2", "--branch", "--", *_CODE]
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             command,
             cwd=PROJECT,
             env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
@@ -93,8 +94,8 @@ def _git() -> tuple[str | None, bool | None]:
         )
     except (OSError, subprocess.SubprocessError):
         return None, None
-    head = [line.split()[-1] for line in answer.stdout.splitlines() if line.startswith("# branch.oid")]
-    dirty = any(not line.startswith("#") for line in answer.stdout.splitlines())
+    head = [line.split()[-1] for line in result.stdout.splitlines() if line.startswith("# branch.oid")]
+    dirty = any(not line.startswith("#") for line in result.stdout.splitlines())
     commit = head[0] if head and head[0] != "(initial)" and len(head[0]) >= 40 else None
     return commit, dirty
 

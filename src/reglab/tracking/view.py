@@ -1,6 +1,7 @@
-"""The ready-made view of an experiment in MLflow's UI: runs grouped by strategy, with test and validation charts.
+"""Pages of MLflow's UI: the address of a run, and the saved view with which an experiment opens.
 
-MLflow keeps a saved view as an experiment tag; its layout here is that of MLflow 3.17.
+The view groups runs by strategy, with test and validation charts. MLflow keeps a saved view as an experiment tag, whose
+format here is that of MLflow 3.17.
 """
 
 import base64
@@ -14,8 +15,14 @@ from urllib.parse import quote, urlsplit
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from reglab.masking import mask_uri
 from reglab.tracking import queries
+from reglab.tracking.place import locate
+from reglab.tracking.store import Store
+from reglab.wording import make_command
 
+UI_PORT = 5000  # as in conf/ui.yaml
+DEFAULT_EXPERIMENT = "reglab"  # as in conf/tracking/local.yaml
 KEY = "reglab"
 NAME = "Strategies compared"
 PAGE = 100  # runs that MLflow's page loads at first
@@ -29,18 +36,41 @@ _BARS = (
     *("test/balanced_accuracy", "test/bits_per_character", "test/loss"),
 )
 _CURVES = ("val/loss", "val/accuracy", "val/rmse", "val/perplexity", "train/loss")
-_EXPECTED = {  # before there is any run: those of a classification
+_EXPECTED = {  # metrics of a classification, while there is no run
     *("test/accuracy", "test/balanced_accuracy", "test/ece", "test/loss", "gap/loss"),
     *("val/loss", "val/accuracy", "train/loss"),
 }
-_HEADLINES = {"test/accuracy": False, "test/rmse": True, "test/perplexity": True}  # is the lowest value the best?
-_COLUMNS = 3  # MLflow opens its assistant beside them: of four nothing can be read
+_HEADLINES = {"test/accuracy": False, "test/rmse": True, "test/perplexity": True}  # whether low values are better
+_COLUMNS = 3  # MLflow's assistant opens beside them, where four columns would be too narrow to read
 _OPEN = ("test", "val")
 _FOLDED = ("more of test", "train", "time", "model")  # sections that a click opens
 
 
-def ensure(client: MlflowClient, experiment_id: str) -> str:
-    """Writes the view where it is missing or no longer fits the runs; returns its key."""
+def run_path(experiment_id: str, run_id: str) -> str:
+    """Return the part of the UI's address that shows a run."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def run_link(store: Store, run_id: str) -> str:
+    """Return a run's address on a server; for a database the address at which `make ui` serves it by default."""
+    path = run_path(store.experiment_id, run_id)
+    if store.uri.startswith("http"):
+        parts = urlsplit(store.uri)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}/{path}"
+    return f"http://127.0.0.1:{UI_PORT}/{path} (after: {ui_command(store)})"
+
+
+def ui_command(store: Store) -> str:
+    """Return the command that shows these runs."""
+    changed = {
+        "tracking.uri": None if store.uri == locate(None).uri else mask_uri(store.uri),
+        "tracking.experiment": None if store.experiment == DEFAULT_EXPERIMENT else store.experiment,
+    }
+    return make_command("ui", changed)
+
+
+def save(client: MlflowClient, experiment_id: str) -> str:
+    """Save the view, if it is missing or no longer fits the runs, and return its key."""
     wanted = state(client, experiment_id)
     old = client.get_experiment(experiment_id).tags.get(_TAG)
     created = now = round(time.time() * 1000)
@@ -54,13 +84,13 @@ def ensure(client: MlflowClient, experiment_id: str) -> str:
 
 
 def encode(view: dict[str, Any], created: int, updated: int) -> str:
-    """A view's state as the value of the experiment's tag; times in milliseconds since the epoch."""
+    """Return a view's state as the value of the experiment's tag; times in milliseconds since the epoch."""
     packed = base64.b64encode(zlib.compress(json.dumps(view).encode(), 9)).decode()
     return json.dumps({"name": NAME, "createdAt": created, "updatedAt": updated, "state": _HEADER + packed})
 
 
 def decode(value: str) -> dict[str, Any]:
-    """The state that `encode` was given.
+    """Return the state of a view that `encode` encoded.
 
     Raises:
         ValueError: not a saved view.
@@ -80,15 +110,15 @@ def decode(value: str) -> dict[str, Any]:
 
 
 def link(server: str, experiment_id: str, key: str = KEY) -> str:
-    """The address that opens the view on its charts, in a fresh browser too; a user and password are left out."""
+    """Return the address that opens the view on its charts, in any browser; a user and password are left out."""
     parts = urlsplit(server)
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
     question = f"workflowType=machine_learning&viewStateShareKey={quote(key)}&compareRunsMode=CHART"
     return f"{base}/#/experiments/{experiment_id}/runs?{question}"
 
 
-def shown(client: MlflowClient, experiment_id: str) -> tuple[list[Run], bool]:
-    """The runs that the view opens with, newest first, and whether there are more."""
+def first_page(client: MlflowClient, experiment_id: str) -> tuple[list[Run], bool]:
+    """Return the runs that the view opens with, newest first, and whether there are more."""
     newest = ["attributes.start_time DESC"]
     runs = queries.search(
         client, [experiment_id], _filter(client, experiment_id), max_results=PAGE + 1, order_by=newest
@@ -97,9 +127,9 @@ def shown(client: MlflowClient, experiment_id: str) -> tuple[list[Run], bool]:
 
 
 def mixed_strengths(runs: list[Run]) -> list[str]:
-    """The strengths (`regularizer.dropout.p`) of which runs of one strategy have several, so that its means mix them.
+    """Return the strengths (`regularizer.dropout.p`) that differ within a strategy, so that its means mix them.
 
-    The page could group by them as well, but then names each group by so many keys that none can be read.
+    The page could group by them as well, but would then name each group by too many keys to be readable.
     """
     values: dict[tuple[str, str], set[str]] = {}
     for run in runs:
@@ -110,11 +140,11 @@ def mixed_strengths(runs: list[Run]) -> list[str]:
 
 
 def state(client: MlflowClient, experiment_id: str) -> dict[str, Any]:
-    """What the page is to show, fitted to the experiment's runs: their metrics, data sets and models."""
-    runs, more = shown(client, experiment_id)
+    """Return the state of the page for the experiment's runs: their metrics, data sets and models."""
+    runs, more = first_page(client, experiment_id)
     metrics = {name for run in runs for name in run.data.metrics} or _EXPECTED
     groups = _groups(runs)
-    # By the headline metric the groups form a leaderboard; but of too many runs the page would load the best alone.
+    # Sorted by the headline metric, the groups form a leaderboard; of too many runs the page would load only the best.
     headline = next((name for name in _HEADLINES if name in metrics), None)
     by_metric = headline is not None and not more
     return {
@@ -135,7 +165,7 @@ def state(client: MlflowClient, experiment_id: str) -> dict[str, Any]:
 
 
 def _filter(client: MlflowClient, experiment_id: str) -> str:
-    """Parents have no strategy; tuning runs and reruns, where there are any, must not enter a mean."""
+    """Return the filter: parents have no strategy; tuning runs and reruns must not enter a mean."""
     clauses = ["tags.strategy != ''"]
     for present, clause in (
         ("tags.phase = 'tune'", "tags.phase != 'tune'"),
@@ -147,9 +177,9 @@ def _filter(client: MlflowClient, experiment_id: str) -> str:
 
 
 def _groups(runs: list[Run]) -> list[str]:
-    """The tags that make a group: the strategy; where data, model or axes differ the cell, for no mean is over both.
+    """Return the tags to group by: the strategy; or the tag `cell` if data, model or axes differ within the runs.
 
-    Several tags make names so long that the page cuts them before the strategy: only for runs without a cell.
+    Several tags would make names so long that the page cuts off the strategy: only runs without a cell need them.
     """
     cells = [run.data.tags.get("cell", "") for run in runs]
     if all(cells):
@@ -158,7 +188,7 @@ def _groups(runs: list[Run]) -> list[str]:
 
 
 def _group_id(run: Run, groups: list[str]) -> str:
-    """MLflow's id of the group that a run falls into."""
+    """Return MLflow's id of the group that a run belongs to."""
     return ",".join(f"tag.{group}.{run.data.tags.get(group) or 'null'}" for group in groups)
 
 
@@ -175,9 +205,11 @@ def _sections() -> list[dict[str, Any]]:
 
 
 def _charts(metrics: set[str]) -> list[dict[str, Any]]:
-    """Bars for what is measured once, lines over the epochs for the rest; MLflow adds the other metrics itself."""
+    """Return bars for metrics measured once, and lines over the epochs; MLflow itself adds the other metrics."""
     bars = [name for name in _BARS if name in metrics]
-    cards = [_card(name, "BAR", "test") for name in bars[:_COLUMNS]]  # one row: the curves are on the first screen, too
+    cards = [
+        _card(name, "BAR", "test") for name in bars[:_COLUMNS]
+    ]  # one row, so that the curves are on the first screen too
     cards += [_card(name, "BAR", "more of test") for name in bars[_COLUMNS:]]
     return cards + [_card(name, "LINE", "val") for name in _CURVES if name in metrics]
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save_file
 from torch import Tensor
 
+from reglab.config.environment_variables import recorded_variables
 from reglab.config.identity import code
 from reglab.masking import redact, redact_uris
 from reglab.schema.text import quote_value
@@ -22,7 +23,7 @@ def log_recipe(tracked: TrackedRun, cfg: DictConfig, overrides: Sequence[str]) -
     tracked.log_text(
         yaml.safe_dump(redact_uris(as_kept(overrides, cfg)), allow_unicode=True, width=4096), "overrides.yaml"
     )
-    described = environment(cfg.trainer.accelerator) | {"code": code(cfg).modules}
+    described = environment(cfg.trainer.accelerator, recorded_variables()) | {"code": code(cfg).modules}
     tracked.log_text(json.dumps(described, indent=2, sort_keys=True), "environment.json")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reglab.tracking.place import Place
-from reglab.tracking.server import HOST, ServerEnded, free_port, serve
+from reglab.tracking.ui import HOST, ServerEnded, free_port, serve
 
 
 def test_a_busy_port_gives_the_next_one() -> None:
