@@ -64,7 +64,7 @@ def factor(method: Regularizer, model: nn.Module, inputs: Tensor, none_ms: float
     kind, _, of = method.draws.rpartition(" ")
     drawn = {"": 0, "weights": count, "activations": _units(model, inputs)}[of]
     price = prices.normal if kind == "normal" else prices.uniform
-    apart_ms = (drawn * price + method.traffic * count * prices.moved) / 1e6
+    apart_ms = (drawn * price + method.memory_traffic * count * prices.moved) / 1e6
     flops = sum(method.flops(*weight.flatten(1).shape) for weight in weights)
     return method.passes + apart_ms / none_ms + flops / (6 * len(inputs) * count)
 

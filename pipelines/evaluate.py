@@ -7,8 +7,7 @@ use_default_sigint()
 from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
-from reglab.config.keys import check_keys
-from reglab.config.run_id import check_run_id
+from reglab.config.check_pipeline import check_keys, check_run_id
 from reglab.config.trusted import typed
 from reglab.tracking.place import resolve
 

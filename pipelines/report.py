@@ -7,10 +7,10 @@ use_default_sigint()
 from omegaconf import DictConfig
 
 from reglab.cli import run_app
-from reglab.config.keys import check_keys
+from reglab.config.check_pipeline import check_keys
 from reglab.report.folder import check_folder
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.metrics import TESTS, check_choice
+from reglab.schema.metrics import TEST_PARTS, check_choice
 from reglab.streams import note
 from reglab.tracking.place import resolve
 
@@ -23,7 +23,7 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(
             Setting("filter", cfg.filter), "a sweep's report covers all its declared runs", "remove sweep or filter"
         )
-    if cfg.force and not (cfg.select_by or "").startswith(TESTS):
+    if cfg.force and not (cfg.select_by or "").startswith(TEST_PARTS):
         raise ConfigError(Setting("force", True), "allows a test metric in select_by, which has none", "remove it")
     check_folder(cfg.report.dir, cfg.sweep or cfg.tracking.experiment)
     resolve(cfg.tracking.uri, writes=False)

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
-from reglab.config.check import check
+from reglab.config.check_run import check
 from reglab.streams import write_line
 
 

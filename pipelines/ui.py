@@ -7,7 +7,7 @@ use_default_sigint()
 from omegaconf import DictConfig
 
 from reglab.cli import run_app
-from reglab.config.keys import check_keys
+from reglab.config.check_pipeline import check_keys
 from reglab.streams import note
 from reglab.tracking.place import resolve
 

@@ -35,8 +35,8 @@ class ReglabSweeper(ExitCodeSweeper):
     def run(self, arguments: list[str], context: HydraContext, config: DictConfig) -> int:
         """Run every combination of the overrides."""
         from reglab.execution.launchers import Launch
-        from reglab.schema.rules import TRAIN
+        from reglab.schema.keys import RUN
         from reglab.study.sweep import sweep
 
-        TRAIN["workers"].check("workers", config.workers)
+        RUN["workers"].check("workers", config.workers)
         return sweep(arguments, params=self.params, launch=Launch(context, config, workers=config.workers))

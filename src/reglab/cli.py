@@ -115,7 +115,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
 
     from reglab.config.command_line import check_line, check_mode, flat, idle, replaced
     from reglab.config.compose import Composer, parse
-    from reglab.config.effect import check_effect
+    from reglab.config.dependent_keys import check_effect
     from reglab.config.selection import is_strength, opened, tidy
     from reglab.config.trusted import check_typed
 
@@ -150,7 +150,7 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         for sentence in idle(lines, app):
             note(f"note: {sentence}")
         if app == "train":
-            from reglab.config.check import check_names
+            from reglab.config.check_run import check_names
 
             check_names(lines, cfg)
     return arguments
@@ -226,10 +226,10 @@ def report(error: BaseException, overrides: Sequence[str], config_name: str) -> 
         return _print_error("stopped by Ctrl-C", 130, error)
     if isinstance(error, ConfigError):
         return _print_error(str(error), 1 if isinstance(error, StoreLost) else 2, error)
-    from reglab.config.explain import explain, is_config_error
+    from reglab.config.hydra_errors import is_config_error, translate
 
     if isinstance(error, Exception) and is_config_error(error):
-        return _print_error(explain(error, overrides, config_name), 2, error)
+        return _print_error(str(translate(error, overrides, config_name)), 2, error)
     line = described(error)
     if getattr(error, "run_id", None) is None and os.environ.get("HYDRA_FULL_ERROR") != "1":
         line += " (HYDRA_FULL_ERROR=1 shows where)"

@@ -66,7 +66,7 @@ def test_seed_moves_what_follows_it(composer):
 
 def test_an_experiment_leaves_no_strength_of_a_replaced_regularizer():
     assert dict(compose(["experiment=seed_l2", "regularizer=none"]).regularizer) == {}
-    assert set(compose(["experiment=seed_l2", "regularizer=dropout"]).regularizer) == {"dropout", "_space_"}
+    assert set(compose(["experiment=seed_l2", "regularizer=dropout"]).regularizer) == {"dropout"}
     assert compose(["experiment=seed_l2"]).regularizer.l2.strength == 2e-5
 
 

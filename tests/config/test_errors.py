@@ -3,7 +3,7 @@
 import pytest
 
 from reglab.cli import prepare
-from reglab.config.check import check
+from reglab.config.check_run import check
 from reglab.config.command_line import idle
 from reglab.schema.errors import ConfigError
 
@@ -233,7 +233,7 @@ WRONG = {
     "tracking.uri=sqlite:////nope/x.db": "tracking.uri=sqlite:////nope/x.db: the folder /nope does not exist",
     "tracking.weights=bst": "tracking.weights=bst: must be one of best, both, none; did you mean best?",
     # the sweep's report
-    "select_by=test/accuracy": "select_by=test/accuracy: the test judges, it must not choose; take val/accuracy",
+    "select_by=test/accuracy": "select_by=test/accuracy: a test metric judges and must not choose; use best/val/",
     "metric=test/acuracy": "metric=test/acuracy: not known; did you mean test/accuracy?",
     "direction=up": "direction=up: must be one of max, min, or null",
     "seed=-1": "seed=-1: must be a whole number of 0 or more",
@@ -297,7 +297,7 @@ WRONG = {
     "-m seed=0,1 workers=2 hydra/launcher=joblib hydra.launcher.n_jobs=4": "hydra.launcher.n_jobs=4: workers is typed",
     "+study.seeds=3": "study: no such key; studies are run by make study",
     "regularizer=l1 regularizer._space_.l1.strength.low=5": (
-        "regularizer._space_.l1.strength.low=5: ranges are searched by studies; set study.space.regularizer.l1.strength"
+        "regularizer._space_.l1.strength.low=5: ranges are searched"
     ),
     "data.label_noise=1e-30": "data.label_noise=1e-30: is too small to replace any label",
     "+trainer.min_epochs=5": "+trainer.min_epochs=5: training does not end early; add regularizer=early_stopping",

@@ -76,7 +76,6 @@ APART = [
     "report.dir=x",
     "data.name=other",
     "model.name=other",
-    "regularizer._space_.dropout.p.high=0.9",
 ]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from reglab.config.run_id import check_run_id
+from reglab.config.check_pipeline import check_run_id
 from reglab.schema.errors import ConfigError
 
 

@@ -4,8 +4,7 @@ import itertools
 
 import pytest
 
-from reglab.config.compose import Composer
-from reglab.config.strengths import fit_strengths
+from reglab.config.compose import Composer, fit_strengths
 from reglab.schema.errors import ConfigError
 
 

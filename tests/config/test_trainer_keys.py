@@ -5,9 +5,9 @@ import inspect
 import pytest
 
 from reglab.cli import prepare
-from reglab.config.check import check
+from reglab.config.check_run import check
 from reglab.config.environment_variables import RECORDED, check_environment, recorded_variables
-from reglab.config.trainer_keys import REFUSED, TRAINER
+from reglab.config.library_arguments import REFUSED, TRAINER
 from reglab.schema.errors import ConfigError
 
 

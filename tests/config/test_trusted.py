@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from reglab.config.check_pipeline import check_keys
 from reglab.config.compose import compose
-from reglab.config.keys import check_keys
 from reglab.config.trusted import Typed, check_overrides, check_targets, check_typed, known, take_typed, typed
 from reglab.schema.errors import ConfigError
 

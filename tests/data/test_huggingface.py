@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reglab.config.check import check
+from reglab.config.check_run import check
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 from reglab.data import Huggingface, HuggingfaceText

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from reglab.config.check import check
+from reglab.config.check_run import check
 from reglab.config.compose import Composer
 from reglab.data import Openml, openml
 from reglab.schema.errors import ConfigError

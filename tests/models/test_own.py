@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reglab.config.check import check
+from reglab.config.check_run import check
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 from reglab.config.trusted import Typed, take_typed

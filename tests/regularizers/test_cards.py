@@ -61,7 +61,7 @@ def test_the_cost_in_theory_is_never_below_the_passes(name: str) -> None:
     method = known()[name]
     assert theory(name) >= method.passes >= 0.9
     assert (theory(name, Prices(5.0, 6.0, 0.0)) > theory(name)) == bool(method.draws)
-    assert (theory(name, Prices(0.0, 0.0, 0.3)) > theory(name)) == bool(method.traffic)
+    assert (theory(name, Prices(0.0, 0.0, 0.3)) > theory(name)) == bool(method.memory_traffic)
 
 
 def test_the_cost_in_theory_by_hand() -> None:
@@ -103,15 +103,15 @@ def test_card(name: str) -> None:
 
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
     said = {row[0].strip("`"): [float(cell) for cell in row[1:]] for row in rows}
-    space = values["_space_"][name]
+    declared = known()[name].strengths()
     assert said == {
-        strength: [values[name][strength], space[strength].low, space[strength].high, off]
-        for strength, off in known()[name].off.items()
+        strength: [values[name][strength], one.search.low, one.search.high, one.off]
+        for strength, one in declared.items()
     }
 
     text = " ".join(lines)
-    logarithmic = [strength for strength in space if space[strength].get("log")]
+    logarithmic = [strength for strength, one in declared.items() if one.search.log]
     named = " and ".join(f"`{strength}`" for strength in logarithmic)
-    which = named if logarithmic != [*space] else {1: "it", 2: "both"}[len(space)] if logarithmic else ""
+    which = named if logarithmic != [*declared] else {1: "it", 2: "both"}[len(declared)] if logarithmic else ""
     told = re.findall(r"Search ([^.]*) on a logarithmic scale", text)
     assert told == [which] * bool(logarithmic)

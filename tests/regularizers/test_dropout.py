@@ -83,7 +83,7 @@ def test_feature_maps_are_dropped_unit_by_unit() -> None:
 def test_nothing_to_act_on() -> None:
     method = Dropout(p=0.5)
     assert method.attach(Linear((4,), 1)) == []
-    assert "regularizer.dropout.input_p" in method.needs
+    assert "regularizer.dropout.input_p" in method.requirement
 
 
 def test_attached_twice_it_drops_once() -> None:

@@ -18,6 +18,7 @@ import reglab.regularizers
 from reglab.paths import CONF
 from reglab.regularizers import Regularizer
 from reglab.regularizers.base import known, snake
+from reglab.schema.task_kinds import kinds_with
 from reglab.seeding import mix
 from reglab.training.fit import Fit
 from reglab.training.module import Module
@@ -121,23 +122,19 @@ def test_every_regularizer_has_a_row_and_a_config() -> None:
 def test_its_config_makes_it_within_its_bounds(row: Row) -> None:
     name, method = snake(row.cls), row.make()
     config = OmegaConf.to_container(OmegaConf.load(CONF / "regularizer" / f"{name}.yaml"))
-    assert set(config) == {name, "_space_"}
+    assert set(config) == {name}
     assert config[name].pop("_target_") == f"reglab.regularizers.{name}.{row.cls}"
-    assert set(config[name]) == set(method.off) == set(method.bounds) == set(dict(method.named_buffers()))
+    declared = method.strengths()
+    assert list(config[name]) == list(declared) == list(dict(method.named_buffers()))
     assert row.make(config[name]).name == name
-    assert set(config["_space_"]) == {name}
-    assert set(config["_space_"][name]) == set(method.bounds)
-    for strength, space in config["_space_"][name].items():
-        low, high = method.bounds[strength]
-        assert {"low", "high"} <= set(space) <= {"low", "high", "log", "int", "step"}
-        assert low <= space["low"] < space["high"] <= high
-        assert not space.get("log") or space["low"] > 0
-        assert space.get("int", False) is (strength in method.whole)
-        if "step" in space:  # from low to high by steps
-            assert space.get("int")
-            assert space["step"] >= 1
-            assert (space["high"] - space["low"]) % space["step"] == 0
-    assert set(method.effects) <= set(method.off)
+    for strength, one in declared.items():
+        assert config[name][strength] == one.default
+        assert one.minimum <= one.search.low < one.search.high <= one.maximum
+        assert not one.search.log or one.search.low > 0
+        if one.whole:
+            assert one.search.low % 1 == one.search.high % 1 == one.default % 1 == 0
+        if one.search.step is not None:
+            assert (one.search.high - one.search.low) % one.search.step == 0
 
 
 def adamw(parameters: Any) -> torch.optim.Optimizer:
@@ -153,26 +150,31 @@ def none_after_200_steps(*net: Any) -> Fit:
 @every
 def test_off_is_bit_equal_to_none(row: Row) -> None:
     off = row.fit()  # attached while on, so that what it hangs on the model is there
-    if not off.regularizers[0].off or None in off.regularizers[0].off.values():
+    declared = off.regularizers[0].strengths()
+    if not declared or None in [strength.off for strength in declared.values()]:
         pytest.skip("it declares no off value")
-    for strength, value in off.regularizers[0].off.items():
+    for strength, value in ((name, one.off) for name, one in declared.items()):
         off.regularizers[0].get_buffer(strength).fill_(value)
     train(off, row.batches(), 200, adamw)
     assert same_state(off.model, none_after_200_steps(*row[3:]).model)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.make().switch], ids=lambda row: row.cls)
+@pytest.mark.parametrize(
+    "row",
+    [row for row in ROWS if any(s.disables for s in row.make().strengths().values())],
+    ids=lambda row: row.cls,
+)
 def test_a_switch_alone_is_bit_equal_to_none(row: Row) -> None:
-    for strength in row.make().switch:
+    for strength in row.make().disabled_by():
         off = row.fit(row.others)
-        off.regularizers[0].get_buffer(strength).fill_(row.make().off[strength])
+        off.regularizers[0].get_buffer(strength).fill_(row.make().strengths()[strength].off)
         train(off, row.batches(), 20, adamw)
         assert same_state(off.model, train(row.plain(), row.batches(), 20, adamw).model)
 
 
 @every
 def test_on_is_not_none(row: Row) -> None:
-    if row.make().watches:
+    if row.make().monitors_validation:
         pytest.skip("it acts on evaluations, of which these steps have none")
     on, none = (train(fit, row.batches(), 5) for fit in (row.fit(), row.plain()))
     assert not same_state(on.model, none.model)
@@ -193,7 +195,7 @@ def test_evaluation_is_the_plain_models(row: Row) -> None:
 def test_it_says_whether_two_passes_differ(row: Row) -> None:
     model = row._replace(dropout=False).fit(row.others).model.train()
     inputs, _ = row.batches()[0]
-    assert torch.equal(model(inputs), model(inputs)) != row.make().random_forward
+    assert torch.equal(model(inputs), model(inputs)) != row.make().stochastic
 
 
 @every
@@ -224,10 +226,15 @@ def test_pairs_train_together(pair: tuple[Row, Row]) -> None:
     methods = [row.make() for row in pair]
     if any(one.name in other.conflicts for one, other in (methods, methods[::-1])):
         pytest.skip("they are declared to be in conflict")
-    shapes = {row.shape for row in pair if row.make().dims or row.residual or row.kind == LANGUAGE} or {pair[0].shape}
+    shapes = {row.shape for row in pair if row.make().input_dims or row.residual or row.kind == LANGUAGE} or {
+        pair[0].shape
+    }
     if len(shapes) > 1:
         pytest.skip("they are for different shapes of examples")
-    kinds = [(row.kind,) if row.kind == LANGUAGE else method.kinds for row, method in zip(pair, methods, strict=True)]
+    kinds = [
+        (row.kind,) if row.kind == LANGUAGE else kinds_with(method.requires_task)
+        for row, method in zip(pair, methods, strict=True)
+    ]
     kind = next((kind for kind in kinds[0] if kind in kinds[1]), None)
     if kind is None:
         pytest.skip("they are for different kinds of task")
@@ -318,7 +325,7 @@ def test_resumed_equals_uninterrupted(row: Row, tmp_path: Path) -> None:
 
     def run(epochs: int, checkpoint: str | None = None) -> pl.Trainer:
         make = lambda p: torch.optim.Adam(p, lr=0.01)  # noqa: E731
-        module = Module(row.fit(row.others), make, seed=3, heard=row.make().watches)
+        module = Module(row.fit(row.others), make, seed=3, heard=row.make().monitors_validation)
         trainer = pl.Trainer(
             accelerator="cpu",
             max_epochs=epochs,

@@ -4,7 +4,7 @@ import pytest
 
 from reglab.report.question import resolve_question
 from reglab.schema.errors import ConfigError
-from reglab.schema.metrics import guess_direction, validation_twins
+from reglab.schema.metrics import direction_of, validation_twins
 from tests.report.runs_by_hand import NONE, UP, accuracies, analyze, entries_of, rec
 
 
@@ -29,8 +29,8 @@ def test_questions_that_cannot_be_answered() -> None:
 def test_directions_and_twins() -> None:
     ups = ["test/accuracy", "test/balanced_accuracy", "test/r2"]
     downs = ["test/loss", "test/rmse", "test/ece", "test/perplexity", "gap/loss", "time/train_s"]
-    assert [guess_direction(m) for m in ups] == ["max"] * 3
-    assert [guess_direction(m) for m in downs] == ["min"] * 6
+    assert [direction_of(m) for m in ups] == ["max"] * 3
+    assert [direction_of(m) for m in downs] == ["min"] * 6
     assert validation_twins("test/accuracy") == ("best/val/accuracy", "val/accuracy")
     assert validation_twins("test/r2") == ("best/val/rmse", "val/rmse")
     assert "val/accuracy" in validation_twins("test/balanced_accuracy")

@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 from safetensors.numpy import load_file
 from sklearn.linear_model import ElasticNet, Ridge
 
-from reglab.config.check import check
+from reglab.config.check_run import check
 from reglab.training.build import build_data
 from reglab.training.run import run
 from tests.conftest import Compose

@@ -29,7 +29,7 @@ from tests.regularizers.steps import task_of
 from tests.regularizers.test_table import ROWS, Row
 
 SEED = 3
-STEPPING = [row for row in ROWS if not row.make().watches]  # what watches evaluations changes no step
+STEPPING = [row for row in ROWS if not row.make().monitors_validation]  # what watches evaluations changes no step
 
 
 class Setting(NamedTuple):

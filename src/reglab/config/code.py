@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reglab import own_code
-from reglab.config.source import Unknown, declared, home
+from reglab.schema.index import Declaration, declaration
 
 AREAS = ("compat", "data", "models", "regularizers", "tasks", "training", "seeding")
 """Packages and modules of reglab whose code determines results. Not configs, tracking, studies and reports."""
@@ -142,27 +142,21 @@ def _named(node: Any, key: str) -> Iterator[tuple[str, str]]:
 def _part(key: str, target: str, root: Path) -> _Found:
     """The code of one class: reglab's, the user's, or an installed package's, which counts by its version."""
     if target.startswith("reglab."):
-        try:
-            module = home(target)
-        except Unknown:
-            return _Found({}, frozenset())  # building it reports the error
-        found = _within(root, module)
-        data = _content_of(target)
+        about = declaration(target, key)
+        found = _within(root, about.module)
+        data = _content_of(about)
         return _Found({**found.modules, **data.modules}, found.outside | data.outside)
     if target.startswith("torch.") or own_code.find(_module(target), f"{key}={target}") is None:
         return _Found({}, frozenset({target.partition(".")[0]}))
     return _users(key, target)
 
 
-def _content_of(target: str) -> _Found:
+def _content_of(about: Declaration) -> _Found:
     """The package or module whose files are the data, as the class of a data set declares."""
     found: dict[str, str] = {}
     outside: set[str] = set()
     for variable in ("package", "module"):
-        try:
-            name = declared(target, variable)
-        except Unknown:
-            continue
+        name = about.get(variable)
         if variable == "package" and name:
             outside.add(name)
         elif name and (file := _file_of(str(name))) is not None:

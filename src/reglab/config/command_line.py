@@ -9,9 +9,9 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
 from hydra.errors import HydraException
 
 from reglab.config.compose import parse
-from reglab.config.keys import APPS
 from reglab.paths import CONF
-from reglab.schema.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.keys import PIPELINES
 from reglab.schema.suggest import nearest, no_such_option
 from reglab.schema.text import one_line, quote_value
 
@@ -47,28 +47,36 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
     for typed, override in parsed:
         key = override.key_or_group
         if override.value() == "???":
-            raise ConfigError(typed, f"a value must be given, as in {key}=VALUE")
+            raise ConfigError(Setting.of(typed), f"a value must be given, as in {key}=VALUE")
         _refuse_several(typed, override, folder)
         if key.split("@")[0] in SET_BY_A_SWEEP:
-            raise ConfigError(typed, f"sweeps, studies and reruns set {key} themselves", "leave it out")
+            raise ConfigError(Setting.of(typed), f"sweeps, studies and reruns set {key} themselves", "leave it out")
         if key.startswith("hydra.") and key.split(".")[1] not in HydraConf.__dataclass_fields__:
-            raise ConfigError(typed, "Hydra has no such key", "leave it out (--hydra-help)")
+            raise ConfigError(Setting.of(typed), "Hydra has no such key", "leave it out (--hydra-help)")
         if key == "hydra.launcher.n_jobs" and "workers" in given:
-            raise ConfigError(typed, "workers is typed too and takes precedence", "leave out one")
+            raise ConfigError(Setting.of(typed), "workers is typed too and takes precedence", "leave out one")
         if key.startswith(_SET_BY_HYDRA):
-            raise ConfigError(typed, "Hydra sets it from the command line (-m starts a sweep)", "leave it out")
+            raise ConfigError(
+                Setting.of(typed), "Hydra sets it from the command line (-m starts a sweep)", "leave it out"
+            )
         if key.startswith("hydra.job.env_"):
-            raise ConfigError(typed, "would be set after the checks, and not be tracked", "set variables in the shell")
+            raise ConfigError(
+                Setting.of(typed), "would be set after the checks, and not be tracked", "set variables in the shell"
+            )
         if key.startswith("regularizer._"):
             where = key.removeprefix("regularizer._space_.")
-            raise ConfigError(typed, "ranges are searched by studies", f"set study.space.regularizer.{where}")
+            raise ConfigError(
+                Setting.of(typed), "ranges are searched by studies", f"set study.space.regularizer.{where}"
+            )
         section, _, inner = key.partition(".")
         deleted = override.type == OverrideType.DEL and inner and section in _CLASSES
         if app == "train" and deleted and section not in others:
             raise ConfigError(
-                typed, "would use the default of the class, which the config does not show", f"set {key}=VALUE"
+                Setting.of(typed),
+                "would use the default of the class, which the config does not show",
+                f"set {key}=VALUE",
             )
-        if app in APPS:
+        if app in PIPELINES:
             _refuse_deleted(typed, override)
             _refuse_of_others(typed, key, app)
 
@@ -132,9 +140,11 @@ def check_mode(overrides: Sequence[str], app: str, *, multirun: bool) -> None:
     for typed in overrides:
         key = override.key_or_group if (override := _parsed(typed)) is not None else ""
         if not multirun and key.startswith(of_sweeps):
-            raise ConfigError(typed, "has an effect only in sweeps", remedy)
+            raise ConfigError(Setting.of(typed), "has an effect only in sweeps", remedy)
         if multirun and key.startswith("hydra.run."):
-            raise ConfigError(typed, "has an effect only in a single run", "leave it out (of sweeps: hydra.sweep.dir)")
+            raise ConfigError(
+                Setting.of(typed), "has an effect only in a single run", "leave it out (of sweeps: hydra.sweep.dir)"
+            )
 
 
 def _parsed(override: str) -> Override | None:
@@ -151,18 +161,18 @@ def _refuse_several(typed: str, override: Override, folder: Path) -> None:
     for value in _values(override):
         if isinstance(value, str) and (value.startswith("/") or ".." in value or len(value) > _LONGEST):
             options = [path.stem for path in (folder / group).glob("[!_]*.yaml")]
-            raise ConfigError(no_such_option(group, value, options))
+            raise no_such_option(Setting(group, value), options)
         if not isinstance(value, list):
             continue
         names = [str(name) for name in value]
         if group not in _SEVERAL:
             several = ",".join(names)
             remedy = f"; in a sweep (-m) several are {group}={several}" if len(names) > 1 else f": {group}={several}"
-            raise ConfigError(typed, f"must be one option, not a list{remedy}")
+            raise ConfigError(Setting.of(typed), f"must be one option, not a list{remedy}")
         if not all(isinstance(name, str) for name in value):
-            raise ConfigError(typed, f"must be a name, or a list of names as in {group}=[dropout,l2]")
+            raise ConfigError(Setting.of(typed), f"must be a name, or a list of names as in {group}=[dropout,l2]")
         if doubled := next((name for name in names if names.count(name) > 1), None):
-            raise ConfigError(typed, f"names {doubled} twice", "leave one out")
+            raise ConfigError(Setting.of(typed), f"names {doubled} twice", "leave one out")
 
 
 def _values(override: Override) -> Iterator[object]:
@@ -176,18 +186,16 @@ def _values(override: Override) -> Iterator[object]:
 def _refuse_deleted(typed: str, override: Override) -> None:
     key = override.key_or_group
     if override.type == OverrideType.DEL and not key.startswith(("hydra", "study.common", "study.space")):
-        raise ConfigError(typed, f"{key} is needed", "leave this out")
+        raise ConfigError(Setting.of(typed), f"{key} is needed", "leave this out")
 
 
 def _refuse_of_others(typed: str, key: str, app: str) -> None:
     """Refuse keys of a shared section that this app never reads."""
-    own = APPS[app]
+    own = PIPELINES[app]
     if app == "generate" and key.startswith("data."):
-        raise ConfigError(typed, "generate reads no data, and the run keeps its tokenizer", "leave it out")
+        raise ConfigError(Setting.of(typed), "generate reads no data, and the run keeps its tokenizer", "leave it out")
     if key.startswith("tracking.") and key not in own:
         here = [one.partition(".")[2] for one in own if one.startswith("tracking.")]
         near = nearest(key.partition(".")[2], here)
-        raise ConfigError(
-            f"{typed}: no such key"
-            + (f"; did you mean tracking.{near}?" if near else f" (keys of tracking: {', '.join(here)})")
-        )
+        hint = f"; did you mean tracking.{near}?" if near else f" (keys of tracking: {', '.join(here)})"
+        raise ConfigError(Setting.of(typed), f"no such key{hint}")

@@ -2,21 +2,25 @@
 
 import functools
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from reglab.config.explain import explain, is_config_error
-from reglab.config.raw import raw
-from reglab.config.selection import selected, tidy
+from reglab.config.hydra_errors import is_config_error, translate
+from reglab.config.selection import regularizer_of, selected, tidy
 from reglab.paths import CONF
-from reglab.schema.errors import ConfigError
+from reglab.schema.errors import Setting
+from reglab.schema.suggest import not_in_strategy
 
 
 @functools.lru_cache(maxsize=4096)
@@ -79,7 +83,7 @@ class Composer:
         except Exception as error:
             if not is_config_error(error):
                 raise
-            raise ConfigError(explain(error, overrides, self._config_name, self._folder)) from error
+            raise translate(error, overrides, self._config_name, self._folder, self._composed_by_hydra) from error
 
     def _edited(self, overrides: Sequence[str]) -> DictConfig:
         parsed = [parse(override) for override in overrides if not override.lstrip("+~").startswith("hydra")]
@@ -126,8 +130,68 @@ class Composer:
         return cfg
 
     def _with_hydra(self, overrides: Sequence[str]) -> DictConfig:
-        return raw(overrides, self._config_name, self._folder, self._loader)
+        return composed_by_hydra(overrides, self._config_name, self._folder, self._loader)
+
+    def _composed_by_hydra(self, overrides: Sequence[str]) -> DictConfig:
+        return composed_by_hydra(overrides, self._config_name, self._folder)
 
 
 def _is_simple(override: Override) -> bool:
     return override.type == OverrideType.CHANGE and override.package is None and not override.is_sweep_override()
+
+
+def composed_by_hydra(
+    overrides: Sequence[str] = (), config_name: str = "train", folder: Path = CONF, loader: ConfigLoader | None = None
+) -> DictConfig:
+    """Compose one run's config, with Hydra's section and Hydra's errors.
+
+    Args:
+        overrides: as on the command line, without sweeps.
+        config_name: a file of the config tree, without its ending.
+        folder: the config tree.
+        loader: Hydra's own, inside an app (it knows ``--config-dir``); `folder` is not used then.
+    """
+    if loader is not None:
+        return loader.load_configuration(config_name, list(overrides), RunMode.RUN)
+    with _outside_app(), initialize_config_dir(str(folder), job_name=config_name, version_base="1.3"):
+        return hydra_compose(config_name, overrides=list(overrides), return_hydra_config=True)
+
+
+@contextmanager
+def _outside_app() -> Iterator[None]:
+    """Let Hydra compose another config while one of its apps runs."""
+    app = GlobalHydra.instance()
+    running, app.hydra = app.hydra, None
+    try:
+        yield
+    finally:
+        app.hydra = running
+
+
+def fit_strengths(jobs: Sequence[Sequence[str]], composer: Composer, defaults: Collection[str] = ()) -> list[list[str]]:
+    """Return the jobs of a sweep, each without the strengths of regularizers that its strategy does not have.
+
+    ``regularizer=none,dropout regularizer.dropout.p=.1,.3`` expands to four jobs and means three: `none` once, and two
+    of dropout. Jobs that become equal are kept once, at the place of the first.
+
+    Args:
+        jobs: overrides of each job.
+        composer: finds the strategy that group choices (or an experiment) select.
+        defaults: keys that came from a config and not from the command line; these need not fit any job.
+
+    Raises:
+        ConfigError: a strength that no job can use.
+    """
+    names = [composer.strategy_names(job) for job in jobs]
+    known = set().union(*names) if names else set()
+    fitted: dict[tuple[str, ...], None] = {}
+    for job, own in zip(jobs, names, strict=True):
+        kept = []
+        for override in job:
+            name = regularizer_of(override)
+            if name is None or name in own:
+                kept.append(override)
+            elif name not in known and override.lstrip("+").split("=")[0] not in defaults:
+                raise not_in_strategy(Setting.of(override), "no strategy of this sweep has it", name)
+        fitted[tuple(kept)] = None
+    return [list(job) for job in fitted]

@@ -10,8 +10,8 @@ Lightning's cluster plugins; threads (``OMP_NUM_THREADS``, ``MKL_NUM_THREADS``),
 import os
 from collections.abc import Mapping
 
-from reglab.config.trainer_keys import TRAINER
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.keys import TRAINER
 
 TRAINER_PREFIX = "PL_TRAINER_"
 

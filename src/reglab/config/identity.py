@@ -1,8 +1,10 @@
 """The identity of a run: the hash of everything its result depends on, as docs/identity.md defines it."""
 
+import functools
 import hashlib
 import json
 import math
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab import hub_cache
 from reglab.config.code import Code, code_of
-from reglab.config.digest import content
-from reglab.config.order import strategy
-from reglab.data.files import stem
+from reglab.config.selection import strategy
+from reglab.data.files import check_regular, stem, walk
 from reglab.data.settings import fold_name
 from reglab.own_code import source_file
 from reglab.own_files import is_path
@@ -23,6 +24,7 @@ __all__ = [
     "RULE",
     "code",
     "config_hash",
+    "content",
     "data_name",
     "recipe_hash",
     "science",
@@ -198,3 +200,47 @@ def _canonical(value: Any) -> Any:
             return str(value)
         return int(value) if value.is_integer() else value
     return value
+
+
+_looked: dict[str, tuple[float, str]] = {}  # folder: (time at which its digest expires, digest)
+_SLOW_S, _KEEP = 0.05, 20  # seconds; a digest that took longer is kept for this many times as long
+
+
+def content(path: str | Path, setting: Setting | None = None) -> str:
+    """Return the SHA-256 of a file's bytes, or of a folder's visible files, names and bytes (hex).
+
+    The digest of a file is cached until its size or time of modification changes. That of a large folder is cached for
+    twenty times as long as it took to compute, so that a study does not read the folder for each config.
+
+    Args:
+        path: a file or folder.
+        setting: that gave the path, for error messages; None: the path alone.
+
+    Raises:
+        ConfigError: see `check_regular`.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    check_regular(path, setting or str(path))
+    state = path.stat()
+    return _file(str(path.resolve()), state.st_size, state.st_mtime_ns)
+
+
+def _folder(path: Path) -> str:
+    key, began = str(path.resolve()), time.monotonic()
+    if key in _looked and began < _looked[key][0]:
+        return _looked[key][1]
+    whole = hashlib.sha256()
+    for file in sorted(walk(path)):
+        whole.update(f"{file.relative_to(path).as_posix()}\0{content(file)}\0".encode())
+    took = time.monotonic() - began
+    if took > _SLOW_S:
+        _looked[key] = (began + _KEEP * took, whole.hexdigest())
+    return whole.hexdigest()
+
+
+@functools.lru_cache(maxsize=1 << 17)  # files of a folder of images
+def _file(path: str, size: int, modified_ns: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,28 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
+from reglab.schema.constraints import Constraint, Integer, OneOf, is_number
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.rules import Rule, is_number, one_of, whole
+from reglab.schema.strength import Strength
 from reglab.schema.suggest import did_you_mean
 
-KEYS: dict[str, dict[str, Rule | None]] = {
+KEYS: dict[str, dict[str, Constraint | None]] = {
     "constant": {},
-    "linear": {"start": None, "epochs": whole(2)},  # the start follows the strength's own range
-    "early": {"until": whole(1)},
-    "late": {"since": whole(1)},
+    "linear": {"start": None, "epochs": Integer(2)},  # the start follows the strength's own range
+    "early": {"until": Integer(1)},
+    "late": {"since": Integer(1)},
 }
 
 
-def check_schedule(
-    name: str, node: Mapping[str, Any], strengths: Mapping[str, Rule], off: Mapping[str, float | None]
-) -> None:
+def check_schedule(name: str, node: Mapping[str, Any], strengths: Mapping[str, Strength]) -> None:
     """Checks ``regularizer.<name>.schedule``, a mapping of strengths to ``{kind: late, since: 5}`` and the like.
 
     Args:
         name: of the regularizer.
         node: its config.
-        strengths: the rule that each of its strengths follows.
-        off: the value at which each is no regularizer.
+        strengths: its declared strengths.
 
     Raises:
         ConfigError: an unknown strength, kind or key, or a value out of range.
@@ -46,7 +44,7 @@ def check_schedule(
         if not isinstance(settings, Mapping):
             raise ConfigError(Setting(f"{here}.{key}", settings), f"must be a kind with its settings, as in {_EXAMPLE}")
         kind = settings.get("kind")
-        one_of(*KEYS).check(f"{here}.{key}.kind", kind)
+        OneOf(*KEYS).check(f"{here}.{key}.kind", kind)
         _check_keys(f"{here}.{key}", settings, KEYS[str(kind)])
         if kind == "linear":
             strengths[key].check(f"{here}.{key}.start", settings["start"])
@@ -54,7 +52,7 @@ def check_schedule(
                 raise ConfigError(
                     f"{here}.{key}", "an infinite strength has no steps in between", "give finite numbers"
                 )
-        elif kind != "constant" and off.get(key) is None:
+        elif kind != "constant" and strengths[key].off is None:
             raise ConfigError(Setting(f"{here}.{key}.kind", kind), f"{name} cannot be switched off", "use linear")
 
 
@@ -62,7 +60,7 @@ _SETTINGS = {"kind"}.union(*KEYS.values())
 _EXAMPLE = "{kind:late,since:5}"
 
 
-def _check_keys(here: str, settings: Mapping[str, Any], rules: Mapping[str, Rule | None]) -> None:
+def _check_keys(here: str, settings: Mapping[str, Any], rules: Mapping[str, Constraint | None]) -> None:
     for key in settings:
         if key != "kind" and key not in rules:
             raise ConfigError(f"{here}.{key}", f"no such key{did_you_mean(str(key), rules)} (keys: {', '.join(rules)})")

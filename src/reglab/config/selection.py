@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from reglab.schema.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.index import declaration
 
 _EMPTY = re.compile(r"[\w.]+=\s*\{\s*\}\s*")
 
@@ -27,14 +28,16 @@ def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
     """Takes out, in place, the strengths that an experiment file sets for a regularizer that was replaced.
 
     ``experiment=seed_l2 regularizer=none`` leaves a strength of l2 behind. One that the user typed stays: it is an
-    error that `reglab.config.check` tells.
+    error that `reglab.config.check_run` tells.
 
     Raises:
         ConfigError: the user deletes a part of a strategy, whose name would then say what is not there.
     """
     for override in overrides:
         if override.startswith("~regularizer."):
-            raise ConfigError(override, "takes a part out of a strategy", "choose one without it, as regularizer=none")
+            raise ConfigError(
+                Setting.of(override), "takes a part out of a strategy", "choose one without it, as regularizer=none"
+            )
     nodes = cfg.get("regularizer")
     if not OmegaConf.is_dict(nodes):
         return
@@ -62,7 +65,9 @@ def opened(override: str) -> str:
     if _EMPTY.fullmatch(override):
         key = override.split("=")[0]
         raise ConfigError(
-            override, f"is empty, which leaves {key} as it is", f"name what it is to hold, or say {key}=null"
+            Setting.of(override),
+            f"is empty, which leaves {key} as it is",
+            f"name what it is to hold, or say {key}=null",
         )
     return f"++{override}"
 
@@ -71,3 +76,30 @@ def is_strength(override: str) -> bool:
     """Whether an override sets ``regularizer.<name>.<strength>``."""
     key = override.lstrip("+").split("=")[0]
     return key.startswith("regularizer.") and key.count(".") >= 2 and not key.startswith("regularizer._")
+
+
+def regularizer_of(override: str) -> str | None:
+    """Return the regularizer whose strength an override sets; None if it sets none."""
+    return override.lstrip("+").split("=")[0].split(".")[1] if is_strength(override) else None
+
+
+def strategy(cfg: DictConfig) -> str:
+    """Return the name of a config's strategy: its regularizers in the order in which they act, ``dropout+max_norm``.
+
+    Raises:
+        ConfigError: a regularizer's class cannot be found, or does not declare its `order`.
+    """
+    ordered = sorted((_order(name, str(cfg.regularizer[name]._target_)), name) for name in selected(cfg))
+    return "+".join(name for _, name in ordered) or "none"
+
+
+def _order(name: str, target: str) -> float:
+    key = f"regularizer.{name}._target_"
+    place = declaration(target, key).get("order")
+    if place is None:
+        raise ConfigError(
+            Setting(key, target),
+            "does not declare when it acts",
+            "set its class variable order to a constant of reglab.regularizers._order",
+        )
+    return float(place)

@@ -5,7 +5,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,6 +17,7 @@ from reglab.data.scaling import mean_and_scale, to_float32
 from reglab.data.settings import DEFAULT_FRACTION, check_common_settings, check_label_noise
 from reglab.data.source import FittedInputs, Part, Source, absent_class_caveats, pooled_part_caveats
 from reglab.data.splitting.random import RandomSplit, Rows, SplitSettings
+from reglab.schema.constraints import SEED, Constraints
 from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix
 from reglab.wording import least_share
@@ -72,6 +73,8 @@ class TensorData(pl.LightningDataModule):
     target_scale: float = 1.0
     split_hash: str
     order_hash: str
+
+    constraints: ClassVar[Constraints] = {"seed": SEED, "split_seed": SEED}
 
     def __init__(
         self,

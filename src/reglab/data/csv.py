@@ -3,13 +3,14 @@
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from reglab.data.files import check_file, stem
 from reglab.data.source import Source
 from reglab.data.tables.features import leave_out
 from reglab.data.tables.reading import read_table
 from reglab.data.tables.tabular import Origin, Roles, Tabular, table_source
+from reglab.schema.constraints import PATH, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
 
 
@@ -29,6 +30,8 @@ class Csv(Tabular):
     """
 
     dims = 1
+
+    constraints: ClassVar[Constraints] = {"path": Nullable(PATH)}
 
     def __init__(self, *, path: str | None, target: str | None, name: str | None = None, **columns: Any) -> None:
         check_file(path)

@@ -14,6 +14,7 @@ from reglab.data.images import ImageFile, decode_images, equal_file_caveats
 from reglab.data.source import Source
 from reglab.data.tables.tabular import Origin, Roles, Tabular, table_source
 from reglab.data.tables.target import Target
+from reglab.schema.constraints import IMAGE_SIZE, PATH, Constraints, Nullable, Text
 from reglab.schema.errors import ConfigError, Setting
 from reglab.wording import join_names, join_options
 
@@ -48,6 +49,13 @@ class Huggingface(Tabular):
 
     may_be_a_name: ClassVar = True
     """The path may be a name in the Hugging Face cache."""
+
+    constraints: ClassVar[Constraints] = {
+        "path": Nullable(PATH),
+        "config": Nullable(Text()),
+        "image": Nullable(Text()),
+        "size": IMAGE_SIZE,
+    }
 
     def __init__(
         self,

@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 from reglab.data import hub
 from reglab.data.files import stem
 from reglab.data.text import Text
+from reglab.schema import constraints as limits
+from reglab.schema.constraints import PATH, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
 
 
@@ -20,6 +22,12 @@ class HuggingfaceText(Text):
     """
 
     may_be_a_name: ClassVar = True
+
+    constraints: ClassVar[Constraints] = {
+        "path": Nullable(PATH),
+        "config": Nullable(limits.Text()),
+        "column": limits.Text(),
+    }
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ import math
 import struct
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ import torch
 from reglab.data.base import TensorData
 from reglab.data.files import check_regular, memory_bytes, stem
 from reglab.data.source import Source
+from reglab.schema.constraints import PATH, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
 
 _UNSIGNED_BYTES = 0x08  # type of the numbers in the files
@@ -35,6 +36,8 @@ class Idx(TensorData):
 
     kind = "classification"
     dims = 3
+
+    constraints: ClassVar[Constraints] = {"root": Nullable(PATH)}
 
     def __init__(self, *, root: str | None = None, name: str | None = None, **common: Any) -> None:
         super().__init__(name=name or stem(root or ""), **common)

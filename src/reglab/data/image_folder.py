@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -12,6 +12,7 @@ from reglab.data.files import check_regular, is_visible, stem, walk
 from reglab.data.images import IMAGE_SUFFIXES, ImageFile, decode_images, equal_file_caveats
 from reglab.data.source import Source
 from reglab.data.tables.cells import SPELLING, spelling_pairs
+from reglab.schema.constraints import IMAGE_SIZE, PATH, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
 from reglab.wording import join_options, pluralize
 
@@ -46,6 +47,8 @@ class ImageFolder(TensorData):
 
     kind = "classification"
     dims = 3
+
+    constraints: ClassVar[Constraints] = {"root": Nullable(PATH), "size": IMAGE_SIZE}
 
     def __init__(
         self, *, root: str | None = None, size: Sequence[int] | None = None, name: str | None = None, **common: Any

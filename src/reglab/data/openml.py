@@ -10,12 +10,13 @@ from dataclasses import replace
 from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.error import HTTPError, URLError
 
 from reglab.data.settings import check_openml
 from reglab.data.source import Source
 from reglab.data.tables.tabular import Origin, Roles, Tabular, check_column, table_source
+from reglab.schema.constraints import PATH, Constraints, Integer, Nullable
 from reglab.schema.errors import ConfigError, Setting
 from reglab.wording import join_names, join_options
 
@@ -60,6 +61,12 @@ class Openml(Tabular):
     """
 
     dims = 1
+
+    constraints: ClassVar[Constraints] = {
+        "id": Nullable(Integer(1)),
+        "version": Nullable(Integer(1), "the active one"),
+        "cache": Nullable(PATH),
+    }
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from reglab.data.base import TensorData
 from reglab.data.files import check_file, stem
 from reglab.data.source import IGNORED, Source
 from reglab.data.splitting.random import Rows
+from reglab.schema.constraints import PATH, Constraints, Described, Integer, NameOrPath, Nullable
 from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix
 
@@ -50,6 +51,16 @@ class Text(TensorData):
     dims = 1
     suffixes: ClassVar = ()
     """Suffixes that the file may have; empty: any."""
+
+    constraints: ClassVar[Constraints] = {
+        "path": Nullable(PATH),
+        "tokenizer": Described(
+            NameOrPath(("characters", "bpe")),
+            "characters, bpe, the path of a tokenizer.json or of the folder that holds it, or a model's name",
+        ),
+        "vocab_size": Integer(257, 1_000_000),
+        "context_length": Integer(1),
+    }
 
     def __init__(
         self,

@@ -12,11 +12,10 @@ from hydra.core.override_parser.types import Override, OverrideType, Quote, Quot
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.check import checked
-from reglab.config.compose import Composer
+from reglab.config.check_run import checked
+from reglab.config.compose import Composer, fit_strengths
 from reglab.config.identity import config_hash, data_name, setting_hash, strategy, strategy_code
 from reglab.config.selection import is_strength
-from reglab.config.strengths import fit_strengths
 from reglab.deadlines import waiting
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean

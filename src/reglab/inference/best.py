@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reglab.inference.one_text import of_the_last
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.metrics import guess_direction, validation_twins
+from reglab.schema.metrics import direction_of, validation_twins
 from reglab.schema.suggest import did_you_mean
 from reglab.tasks import LanguageModeling
 from reglab.tracking import queries
@@ -106,7 +106,7 @@ def _best(records: list[Record], metric: str | None, data: str) -> Best:
             told, left = of_the_last(told, tokens=True)
             others = tuple(sorted({*others, *left}))
         if told:
-            sign = -1.0 if guess_direction(twin) == "max" else 1.0
+            sign = -1.0 if direction_of(twin) == "max" else 1.0
             return Best(min(told, key=lambda record: sign * record.metrics[twin]), twin, others)
     raise ConfigError(
         f"run_id=null: no finished run on {data} has {candidates[0]}, which would choose the best; give run_id"

@@ -64,7 +64,7 @@ def passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int, shown: 
         ConfigError: nothing in this strategy and model makes passes differ.
     """
     model, vocabulary, end = decoder.model, decoder.vocabulary, decoder.end
-    cfg = only(decoder.cfg, lambda method: method.random_forward)  # what makes two passes differ
+    cfg = only(decoder.cfg, lambda method: method.stochastic)  # what makes two passes differ
     build.build_regularizers(cfg, model, "language modeling", (decoder.context_length,))
     if not list(cfg.regularizer) and not random_layers(model):
         raise ConfigError(

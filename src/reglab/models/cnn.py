@@ -10,7 +10,9 @@ from torch.nn import functional as F
 from reglab.models import layers
 from reglab.models.convolutions import CONV, POOL, check, flat
 from reglab.models.padding import unpadded
+from reglab.schema.constraints import Constraints
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class CNN(nn.Sequential):
@@ -32,9 +34,15 @@ class CNN(nn.Sequential):
         ConfigError: see `convolutions.check`; or layer normalization of padded signals.
     """
 
-    kinds: ClassVar = ("classification", "regression")
-    offers: ClassVar = {"activations": "channels", "maps": "channels"}
-    dims: ClassVar = (2, 3)
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
+    provides: ClassVar = {"activations": "channels", "maps": "channels"}
+    input_dims: ClassVar = (2, 3)
+    constraints: ClassVar[Constraints] = {
+        "channels": layers.CHANNELS,
+        "kernel_size": layers.KERNEL_SIZE,
+        "activation": layers.ACTIVATION,
+        "norm": layers.NORM,
+    }
 
     def __init__(
         self,

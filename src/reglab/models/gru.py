@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from reglab.models import layers
 from reglab.models.padding import last_real, unpadded
+from reglab.schema.constraints import Constraints
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Recurrent(nn.GRU):
@@ -40,9 +42,10 @@ class GRU(nn.Module):
         ConfigError: the data's examples are no sequences, or no layer is named.
     """
 
-    kinds: ClassVar = ("classification", "regression")
-    offers: ClassVar = {"activations": "hidden_sizes"}
-    dims: ClassVar = (2,)
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
+    provides: ClassVar = {"activations": "hidden_sizes"}
+    input_dims: ClassVar = (2,)
+    constraints: ClassVar[Constraints] = {"hidden_sizes": layers.SIZES}
 
     def __init__(
         self,

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from reglab import hub_cache
 from reglab.models._decoder import answers_with_logits
+from reglab.schema.constraints import Constraints, Described, KeysWithValues, Nullable, OneOf, Text
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import TOKENS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,8 +31,13 @@ class HFCausalLM:
             or wrong arguments of `lora`.
     """
 
-    kinds: ClassVar = ("language modeling",)
-    dims: ClassVar = (1,)
+    requires_task: ClassVar = (TOKENS,)
+    input_dims: ClassVar = (1,)
+    constraints: ClassVar[Constraints] = {
+        "path": Described(Text(4000), "a folder with a model, or a name in the Hugging Face cache"),
+        "lora": Nullable(Described(KeysWithValues(), "arguments of peft's LoraConfig, as in {r:8}")),
+        "dtype": OneOf("float32", "bfloat16"),
+    }
 
     def __new__(  # type: ignore[misc]
         cls,

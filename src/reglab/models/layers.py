@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from reglab.schema.constraints import DEEPEST, Integer, ListOf, OneOf
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -25,6 +27,15 @@ NORMS: dict[str, dict[int, type[nn.Module]]] = {  # by the number of dimensions 
     "batch": {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d},
     "layer": {0: nn.LayerNorm, 1: _ChannelLayerNorm, 2: _ChannelLayerNorm},
 }
+
+
+ACTIVATION = OneOf(*ACTIVATIONS)
+NORM = OneOf("none", *NORMS)
+SIZES = ListOf(Integer(1), maximum=DEEPEST)
+CHANNELS = ListOf(Integer(1), minimum=1, maximum=DEEPEST)
+KERNEL_SIZE = Integer(1, odd=True)
+DEPTH = Integer(1, DEEPEST)
+"""Constraints on keys that several networks have."""
 
 
 def activation(name: str) -> nn.Module:

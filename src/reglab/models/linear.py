@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import nn
 
 from reglab.models.layers import output
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Linear(nn.Sequential):
@@ -17,8 +18,8 @@ class Linear(nn.Sequential):
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
     """
 
-    kinds: ClassVar = ("classification", "regression")
-    offers: ClassVar[dict[str, str]] = {}
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
+    provides: ClassVar[dict[str, str]] = {}
 
     def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(OrderedDict([("flatten", nn.Flatten()), *output(math.prod(input_shape), outputs)]))

@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
+from reglab.models import layers
 from reglab.models._decoder import answers_with_logits
+from reglab.schema.constraints import DEEPEST, POSITIVE, Boolean, Constraints, Integer
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import TOKENS
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -32,9 +35,16 @@ class Llama:
         ConfigError: sizes that do not divide one another, or an activation that the library does not know.
     """
 
-    kinds: ClassVar = ("language modeling",)
-    dims: ClassVar = (1,)
-    offers: ClassVar = {"activations": "layers", "blocks": "layers", "embeddings": "hidden_size"}
+    requires_task: ClassVar = (TOKENS,)
+    input_dims: ClassVar = (1,)
+    provides: ClassVar = {"activations": "layers", "blocks": "layers", "embeddings": "hidden_size"}
+    constraints: ClassVar[Constraints] = {
+        **{key: Integer(1) for key in ("hidden_size", "heads", "key_value_heads", "intermediate_size")},
+        "layers": Integer(1, DEEPEST),
+        "activation": layers.ACTIVATION,
+        "tie_embeddings": Boolean(),
+        "rope_theta": POSITIVE,
+    }
 
     def __new__(  # type: ignore[misc]
         cls,

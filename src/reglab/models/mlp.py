@@ -8,6 +8,8 @@ from typing import ClassVar
 from torch import nn
 
 from reglab.models import layers
+from reglab.schema.constraints import Constraints
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class MLP(nn.Sequential):
@@ -21,8 +23,13 @@ class MLP(nn.Sequential):
         norm: ``none``, ``batch`` or ``layer``, before the activation.
     """
 
-    kinds: ClassVar = ("classification", "regression")
-    offers: ClassVar = {"activations": "hidden_sizes"}
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
+    provides: ClassVar = {"activations": "hidden_sizes"}
+    constraints: ClassVar[Constraints] = {
+        "hidden_sizes": layers.SIZES,
+        "activation": layers.ACTIVATION,
+        "norm": layers.NORM,
+    }
 
     def __init__(
         self,

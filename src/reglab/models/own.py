@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
 from reglab.own_code import described, load, module_and_class, unforeseen
+from reglab.schema.constraints import Constraints, Described, KeysWithValues, Nullable, Text
 from reglab.schema.errors import ConfigError, Setting
 
 KEY = "model.target"
@@ -30,6 +31,11 @@ class Own:
     Raises:
         ConfigError: no such module or class, one that is no ``nn.Module``, or arguments that it does not take.
     """
+
+    constraints: ClassVar[Constraints] = {
+        "target": Nullable(Text()),
+        "args": Nullable(Described(KeysWithValues(), "arguments by name, as in {width:64}")),
+    }
 
     def __new__(  # type: ignore[misc]
         cls,

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from reglab.models import layers
 from reglab.models.convolutions import CONV, POOL, check, flat
+from reglab.schema.constraints import Constraints
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Residual(nn.Module):
@@ -57,9 +59,16 @@ class ResidualCNN(nn.Sequential):
         ConfigError: see `convolutions.check`.
     """
 
-    kinds: ClassVar = ("classification", "regression")
-    offers: ClassVar = {"activations": "channels", "maps": "channels", "branches": "blocks"}
-    dims: ClassVar = (2, 3)
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
+    provides: ClassVar = {"activations": "channels", "maps": "channels", "branches": "blocks"}
+    input_dims: ClassVar = (2, 3)
+    constraints: ClassVar[Constraints] = {
+        "channels": layers.CHANNELS,
+        "blocks": layers.DEPTH,
+        "kernel_size": layers.KERNEL_SIZE,
+        "activation": layers.ACTIVATION,
+        "norm": layers.NORM,
+    }
 
     def __init__(
         self,

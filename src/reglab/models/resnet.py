@@ -7,7 +7,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from reglab.models import layers
+from reglab.schema.constraints import DEEPEST, Constraints, Integer, ListOf, OneOf
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class BasicBlock(nn.Module):
@@ -64,9 +66,16 @@ class ResNet(nn.Sequential):
         ConfigError: no images, or not as many depths as channels.
     """
 
-    kinds: ClassVar = ("classification", "regression")
-    offers: ClassVar = {"activations": "channels", "maps": "channels", "branches": "channels"}
-    dims: ClassVar = (3,)
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
+    provides: ClassVar = {"activations": "channels", "maps": "channels", "branches": "channels"}
+    input_dims: ClassVar = (3,)
+    constraints: ClassVar[Constraints] = {
+        "channels": layers.CHANNELS,
+        "depths": ListOf(Integer(1, DEEPEST), 1, DEEPEST),
+        "stem": OneOf("small", "large"),
+        "activation": layers.ACTIVATION,
+        "norm": layers.NORM,
+    }
 
     def __init__(
         self,

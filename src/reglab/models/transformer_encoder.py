@@ -8,7 +8,9 @@ from torch.nn import functional as F
 from reglab.models import layers
 from reglab.models.padding import mean_of_real, unpadded
 from reglab.models.tokens import FeatureTokens, ImageTokens, SignalTokens
+from reglab.schema.constraints import Constraints, Integer
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Attention(nn.Module):
@@ -87,9 +89,17 @@ class TransformerEncoder(nn.Module):
         ConfigError: sizes that do not divide one another.
     """
 
-    kinds: ClassVar = ("classification", "regression")
-    offers: ClassVar = {"activations": "blocks", "blocks": "blocks", "branches": "blocks"}
-    dims: ClassVar = (1, 2, 3)
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
+    provides: ClassVar = {"activations": "blocks", "blocks": "blocks", "branches": "blocks"}
+    input_dims: ClassVar = (1, 2, 3)
+    constraints: ClassVar[Constraints] = {
+        "width": Integer(1),
+        "blocks": layers.DEPTH,
+        "heads": Integer(1),
+        "feed_forward_units": Integer(1),
+        "patch_size": Integer(1),
+        "activation": layers.ACTIVATION,
+    }
 
     def __init__(
         self,

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from reglab.regularizers._hooks import hidden_activations, map_activations, moved, values_of, with_values
 from reglab.regularizers._order import DROPOUT
-from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import Strength
 
 _ENTRIES = 8  # of an axis that are tested to find the axis of channels
 
@@ -17,14 +18,11 @@ _ENTRIES = 8  # of an axis that are tested to find the axis of channels
 class ActivationNoise(Regularizer):
     """Changes the outputs of hidden activations in training, anew at each pass; in evaluation they stay as they are."""
 
-    off: ClassVar = {"p": 0.0}
-    bounds: ClassVar = {"p": (0.0, BELOW_1)}
-    effects: ClassVar = {"p": "noisy activations"}
-    acts: ClassVar = DROPOUT
-    random_forward: ClassVar = True
-    acts_on: ClassVar = "activations"
-    needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
-    p: Tensor
+    order: ClassVar = DROPOUT
+    stochastic: ClassVar = True
+    requires: ClassVar = "activations"
+    requirement: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
+    p: ClassVar[Strength]
     _handles: Sequence[Any] = ()
 
     def layers(self, model: nn.Module) -> dict[str, nn.Module]:
@@ -53,12 +51,12 @@ class MapNoise(ActivationNoise):
     before the activation (channels last) are refused by name.
     """
 
-    dims: ClassVar = (2, 3)
-    acts_on: ClassVar = "maps"
-    needs: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
+    input_dims: ClassVar = (2, 3)
+    requires: ClassVar = "maps"
+    requirement: ClassVar = "it needs activation modules (nn.ReLU, ...) after convolutions, as in model=cnn"
 
-    def __init__(self, **strengths: float) -> None:
-        super().__init__(**strengths)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._unmeasured: dict[nn.Module, tuple[str, nn.Module]] = {}  # activations: name and convolution
         self._maps: dict[nn.Module, Tensor] = {}  # of convolutions in this pass
 

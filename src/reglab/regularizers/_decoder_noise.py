@@ -8,17 +8,17 @@ from torch import Tensor, nn
 from reglab.regularizers._decoders import embeddings
 from reglab.regularizers._hooks import moved, values_of, with_values
 from reglab.regularizers._order import DROPOUT
-from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers.base import Regularizer
+from reglab.schema.strength import Strength
+from reglab.schema.task_kinds import TOKENS
 
 
 class DecoderNoise(Regularizer):
     """Changes what parts of a Transformer say in training, anew at each pass; in evaluation they stay as they are."""
 
-    off: ClassVar = {"p": 0.0}
-    bounds: ClassVar = {"p": (0.0, BELOW_1)}
-    acts: ClassVar = DROPOUT
-    random_forward: ClassVar = True
-    p: Tensor
+    order: ClassVar = DROPOUT
+    stochastic: ClassVar = True
+    p: ClassVar[Strength]
     _handles: Sequence[Any] = ()
 
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:
@@ -41,9 +41,9 @@ class DecoderNoise(Regularizer):
 class EmbeddingNoise(DecoderNoise):
     """The same for what the embedding says of the tokens."""
 
-    kinds: ClassVar = ("language modeling",)
-    acts_on: ClassVar = "embeddings"
-    needs: ClassVar = "it needs an embedding of tokens, as model=llama has it"
+    requires_task: ClassVar = (TOKENS,)
+    requires: ClassVar = "embeddings"
+    requirement: ClassVar = "it needs an embedding of tokens, as model=llama has it"
 
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:
         return embeddings(model)

@@ -134,8 +134,8 @@ class UnitWise(Regularizer):
         ConfigError: from `attach`, where the layout of a trainable weight is not known.
     """
 
-    def __init__(self, **strengths: float) -> None:
-        super().__init__(**strengths)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._layouts: dict[str, Layout | str | None] = {}
 
     def attach(self, model: nn.Module) -> list[str]:

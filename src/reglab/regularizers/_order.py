@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reglab.regularizers.base import Regularizer
 
-# Places in a training step, in the order in which they come; `Regularizer.acts` is one of them.
+# Places in a training step, in the order in which they come; `Regularizer.order` is one of them.
 TRANSFORM = 0
 MIX = 1  # pairs of examples, after each was changed on its own: labels must stay the shares of what is seen
 ADVERSARY = 2  # against the batch that would be trained on
@@ -31,4 +31,4 @@ STOPPING = 16
 
 def in_order(regularizers: Iterable[Regularizer]) -> list[Regularizer]:
     """The regularizers in the order in which they act; by name within one place."""
-    return sorted(regularizers, key=lambda regularizer: (regularizer.acts, regularizer.name))
+    return sorted(regularizers, key=lambda regularizer: (regularizer.order, regularizer.name))

@@ -10,6 +10,7 @@ from reglab.regularizers._order import PENALTY
 from reglab.regularizers._said import Activation, Said
 from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import coefficient
 
 SHARE = 0.05  # the mean activation that units are drawn to
 
@@ -41,18 +42,15 @@ class ActivityKL(Regularizer):
         strength: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    effects: ClassVar = {"strength": "sparse activations"}
-    acts: ClassVar = PENALTY
-    acts_on: ClassVar = "activations"
-    counts_places: ClassVar = True
-    activation: ClassVar = "sigmoid"
-    needs: ClassVar = "it needs sigmoid modules between layers (nn.Sigmoid, model.activation=sigmoid)"
-    strength: Tensor
+    strength = coefficient(0.001, 1e-5, 0.1, effect="sparse activations")
+    order: ClassVar = PENALTY
+    requires: ClassVar = "activations"
+    supports_padding: ClassVar = False
+    required_activation: ClassVar = "sigmoid"
+    requirement: ClassVar = "it needs sigmoid modules between layers (nn.Sigmoid, model.activation=sigmoid)"
 
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._said = Said(self.name)
         self._axes: dict[nn.Module, int] = {}
 

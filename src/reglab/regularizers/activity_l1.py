@@ -9,6 +9,7 @@ from reglab.regularizers._hooks import hidden_activations
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers._said import Said
 from reglab.regularizers.base import Regularizer, Step
+from reglab.schema.strength import coefficient
 
 
 def absolute_activity(activations: list[Tensor], rows: int) -> Tensor:
@@ -30,17 +31,14 @@ class ActivityL1(Regularizer):
         strength: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    effects: ClassVar = {"strength": "sparse activations"}
-    acts: ClassVar = PENALTY
-    acts_on: ClassVar = "activations"
-    counts_places: ClassVar = True
-    needs: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
-    strength: Tensor
+    strength = coefficient(0.0001, 1e-6, 0.01, effect="sparse activations")
+    order: ClassVar = PENALTY
+    requires: ClassVar = "activations"
+    supports_padding: ClassVar = False
+    requirement: ClassVar = "it needs activation modules (nn.ReLU, ...) between layers"
 
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._said = Said(self.name)
 
     def attach(self, model: nn.Module) -> list[str]:

@@ -10,6 +10,8 @@ from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import ADVERSARY
 from reglab.regularizers.base import Batch, Regularizer, Step
 from reglab.regularizers.jacobian import input_gradient
+from reglab.schema.strength import Search, Strength, coefficient
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 STRIDE = 2.5  # of all steps together, in units of epsilon: enough to reach any side of the box from any other
 
@@ -47,20 +49,15 @@ class Adversarial(Regularizer):
         steps: a whole number of at least 1; 1 is the fast gradient sign method.
     """
 
-    off: ClassVar = {"epsilon": 0.0, "steps": 1.0}
-    switch: ClassVar = ("epsilon",)
-    bounds: ClassVar = {"epsilon": (0.0, float("inf")), "steps": (1.0, 1000.0)}
-    whole: ClassVar = ("steps",)
-    acts: ClassVar = ADVERSARY
-    kinds: ClassVar = ("classification", "regression")
-    effects: ClassVar = {"epsilon": "adversarial examples"}
+    epsilon = coefficient(0.1, 0.01, 0.3, disables=True, effect="adversarial examples")
+    steps = Strength(1.0, Search(1.0, 5.0), minimum=1.0, maximum=1000.0, off=1.0, whole=True)
+    order: ClassVar = ADVERSARY
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
     passes: ClassVar = 5 / 3  # one step's forward pass and its way back to the inputs alone
     stackable: ClassVar = "runs of a stack would all have to take the same number of steps"
-    epsilon: Tensor
-    steps: Tensor
 
-    def __init__(self, epsilon: float, steps: float = 1.0) -> None:
-        super().__init__(epsilon=epsilon, steps=steps)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._norms: list[Any] = []
 
     def attach(self, model: nn.Module) -> list[str]:

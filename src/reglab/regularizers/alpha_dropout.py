@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from reglab.regularizers._activation_noise import ActivationNoise
 from reglab.regularizers.dropout import kept
+from reglab.schema.strength import probability
 
 # -scale · alpha of SELU: what it says to a very negative number, and what a dropped unit is set to.
 SATURATED = -1.7580993408473766
@@ -40,11 +41,9 @@ class AlphaDropout(ActivationNoise):
         p: at least 0 and below 1; 0 is off.
     """
 
+    p = probability(0.1, 0.05, 0.2, effect="noisy activations")
     draws: ClassVar = "activations"
-    needs: ClassVar = "it needs activation modules between layers, nn.SELU (model.activation=selu)"
-
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
+    requirement: ClassVar = "it needs activation modules between layers, nn.SELU (model.activation=selu)"
 
     def attach(self, model: nn.Module) -> list[str]:
         kinds = {type(layer).__name__ for layer in self.layers(model).values() if not isinstance(layer, nn.SELU)}

@@ -2,11 +2,12 @@
 
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from reglab.regularizers._decoders import attentions
 from reglab.regularizers._order import DROPOUT
-from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers.base import Regularizer
+from reglab.schema.strength import probability
 
 _HOLDERS = ("attention_dropout", "attn_dropout", "dropout", "dropout_p")
 
@@ -23,20 +24,17 @@ class AttentionDropout(Regularizer):
         p: at least 0 and below 1; 0 is off.
     """
 
-    off: ClassVar = {"p": 0.0}
-    bounds: ClassVar = {"p": (0.0, BELOW_1)}
-    acts: ClassVar = DROPOUT
-    random_forward: ClassVar = True
+    p = probability(0.1, 0.05, 0.3, effect="noisy attention")
+    order: ClassVar = DROPOUT
+    stochastic: ClassVar = True
     stackable: ClassVar = "kernels of attention take the probability as a plain number"
-    effects: ClassVar = {"p": "noisy attention"}
-    acts_on: ClassVar = "blocks"
-    needs: ClassVar = (
+    requires: ClassVar = "blocks"
+    requirement: ClassVar = (
         "it needs attention with a dropout of its own, as model=transformer_encoder and model=llama have it"
     )
-    p: Tensor
 
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._handles: list[Any] = []
         self._holders: dict[nn.Module, tuple[nn.Module, str, float]] = {}  # of each: where its probability is, and was
 

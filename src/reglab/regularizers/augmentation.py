@@ -3,11 +3,13 @@
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from reglab.regularizers._order import TRANSFORM
 from reglab.regularizers._resampling import view, viewed
-from reglab.regularizers.base import BELOW_1, Batch, Regularizer, Step
+from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.schema.strength import Search, Strength, probability
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Augmentation(Regularizer):
@@ -27,19 +29,14 @@ class Augmentation(Regularizer):
             below 1; 0 is off.
     """
 
-    off: ClassVar = {"flip": 0.0, "crop": 0.0, "shift": 0.0, "scale": 0.0}
-    bounds: ClassVar = {"flip": (0.0, 1.0), "crop": (0.0, BELOW_1), "shift": (0.0, 1.0), "scale": (0.0, BELOW_1)}
-    acts: ClassVar = TRANSFORM
-    kinds: ClassVar = ("classification", "regression")
-    dims: ClassVar = (2, 3)
-    counts_places: ClassVar = True
-    flip: Tensor
-    crop: Tensor
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, flip: float = 0.0, crop: float = 0.0, shift: float = 0.0, scale: float = 0.0) -> None:
-        super().__init__(flip=flip, crop=crop, shift=shift, scale=scale)
+    flip = Strength(0.0, Search(0.0, 0.5), maximum=1.0)
+    crop = probability(0.0, 0.0, 0.3)
+    shift = Strength(0.1, Search(0.0, 0.2), maximum=1.0)
+    scale = probability(0.1, 0.0, 0.3)
+    order: ClassVar = TRANSFORM
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
+    input_dims: ClassVar = (2, 3)
+    supports_padding: ClassVar = False
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["batch"]

@@ -1,5 +1,6 @@
 """What every regularizer is, and what it sees of a training step."""
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -10,15 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from reglab.compat.torch import NormBase, parameter_dict
-from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import Strength
+
+_POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 Batch = tuple[Tensor, Tensor]
 Weights = dict[str, Tensor]
-
-# Ends of a range that is open there. Literals, for the config's check reads them from the source. The smallest normal
-# number and not the next one: torch.set_flush_denormal makes those in between equal to 0.
-ABOVE_0 = 2.2250738585072014e-308
-BELOW_1 = 0.9999999999999999
 
 NORMALIZATIONS = (
     NormBase,
@@ -116,74 +114,90 @@ class Step:
 class Regularizer(nn.Module):
     """One method with its strengths. Every hook does nothing unless a method overrides it.
 
-    Hooks compute with tensors alone (strengths are 0-dim buffers; no branch on a value, no ``.item()``), so that a
-    stack of runs with different strengths trains under ``torch.func.vmap``.
+    A subclass declares each strength as a class variable (`reglab.schema.strength.Strength`) and sets those of the
+    variables below that apply; `order` is required. On an object a strength is a 0-dim buffer. Hooks compute with
+    tensors alone (no branch on a value, no ``.item()``), so that a stack of runs with different strengths trains under
+    ``torch.func.vmap``.
 
     Args:
-        strengths: a number for each name in `bounds`.
+        values: strengths in the order of their declaration.
+        strengths: strengths by name; one that is not given has its declared default.
 
     Raises:
         ConfigError: a strength is not a number, lies outside its bounds, or is not whole where it has to be.
+
+    Example:
+        >>> from reglab.regularizers import L1
+        >>> L1(1e-3).strength
+        tensor(0.0010)
     """
 
-    off: ClassVar[dict[str, float | None]] = {}
-    """Strength to the value at which it is exactly no regularizer; None where there is no such value."""
-    switch: ClassVar[tuple[str, ...]] = ()
-    """Strengths of which one at its off value is enough for no regularizer, whatever the others are; empty: all have to
-    be at theirs."""
-    bounds: ClassVar[dict[str, tuple[float, float]]] = {}
-    """Strength to (lowest, highest), both allowed; infinity only where it is the off value."""
-    acts: ClassVar[float]
-    """Place in the order of `reglab.regularizers._order`."""
+    order: ClassVar[float]
+    """Place in the order in which regularizers act, a constant of `reglab.regularizers._order`."""
     stackable: ClassVar[bool | str] = True
     """Whether it runs under vmap, or the reason why not."""
-    kinds: ClassVar[tuple[str, ...]] = ("classification", "regression", "language modeling")
-    """Task kinds it fits. Tokens are numbers of words: what reckons with inputs does not fit language modeling."""
-    whole: ClassVar[tuple[str, ...]] = ()
-    """Strengths that are whole numbers."""
-    passes: ClassVar[float] = 1.0
-    """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model; beside
-    them stand `flops`, `draws` and `traffic`."""
-    draws: ClassVar[str] = ""
-    """What it draws a random number for at each step: ``activations`` or ``weights``, with ``normal`` before it where
-    these are normal; empty: fewer, or none."""
-    traffic: ClassVar[float] = 0.0
-    """How many numbers it has to read or write for each weight, beside the passes; activations are far fewer."""
-    dims: ClassVar[tuple[int, ...]] = ()
+    requires_task: ClassVar[tuple[str, ...]] = ()
+    """Features that the kind of task must have, constants of `reglab.schema.task_kinds`."""
+    requires: ClassVar[str] = ""
+    """What the model must provide, a word of `reglab.models`; empty: layers with weights, or nothing."""
+    requirement: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
+    """What the model must have, in words, for the error if `attach` matches nothing."""
+    required_activation: ClassVar[str] = ""
+    """The only ``model.activation`` that it can act on; empty: any."""
+    input_dims: ClassVar[tuple[int, ...]] = ()
     """Dimensions of one example that it can act on: (3,) for images, (2,) for signals of channels; empty: any."""
-    counts_places: ClassVar[bool] = False
-    """Whether it takes every place for a real one, adding them up or moving them: then no example may end early."""
+    supports_padding: ClassVar[bool] = True
+    """Whether it can act on sequences of different lengths. One that adds up or moves positions cannot."""
+    supports_accumulation: ClassVar[bool] = True
+    """Whether a step may be made of several batches, whose gradients are accumulated."""
     conflicts: ClassVar[dict[str, str]] = {}
     """Name of a regularizer that it cannot be combined with to the reason; one of the two declares it."""
-    effects: ClassVar[dict[str, str]] = {}
-    """Strength to the effect it asks for; one effect asked for twice is reported."""
-    random_forward: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
     """Whether it makes two training passes over one batch differ."""
     compares_passes: ClassVar[bool] = False
-    """Whether it compares passes, and so needs the model or another regularizer to make them differ."""
-    acts_on: ClassVar[str] = ""
-    """What the model must offer, a word of `reglab.models`; empty: layers with weights, or nothing."""
-    or_on_inputs: ClassVar[str] = ""
-    """Strength with which it acts on inputs as well: where that is on, any model will do."""
-    activation: ClassVar[str] = ""
-    """The only ``model.activation`` that it can act on; empty: any."""
-    watches: ClassVar[bool] = False
-    """Whether it acts on ``val/loss``: it needs validation rows, and its callbacks find figures in the Trainer."""
-    accumulates: ClassVar[bool] = True
-    """Whether a step may be made of several batches, whose gradients are accumulated."""
-    probe: ClassVar[dict[str, float]] = {}
-    """Strengths at which its first step differs from one without it, where those of a run need not: a bound that is not
-    reached, a step that comes later. `reglab.training.guard` measures at them that the method acts; for a strength not
-    named it takes one well within `bounds`."""
-    needs: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
-    """What the model must have, said where `attach` matches nothing."""
+    """Whether it compares two passes, and so needs the model or another regularizer to make them differ."""
+    monitors_validation: ClassVar[bool] = False
+    """Whether it acts on ``val/loss``: it needs validation rows, and its callbacks find metrics in the Trainer."""
+    passes: ClassVar[float] = 1.0
+    """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model; `flops`,
+    `draws` and `memory_traffic` are added to it."""
+    draws: ClassVar[str] = ""
+    """What each step draws one random number for: ``activations`` or ``weights``, after ``normal`` if the numbers are
+    normal; empty: fewer, or none."""
+    memory_traffic: ClassVar[float] = 0.0
+    """Numbers that it reads or writes for each weight, beside the passes; activations are far fewer."""
 
-    def __init__(self, **strengths: float) -> None:
+    def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__()
         self.hooks: list[Any] = []
         """Forward hooks that attaching it added, see `reglab.regularizers._hooks.attached`."""
-        for strength, value in strengths.items():
-            self.register_buffer(strength, self._checked(strength, value), persistent=False)
+        declared = self.strengths()
+        given = inspect.signature(type(self)).bind_partial(*values, **strengths).arguments
+        for name, strength in declared.items():
+            self.register_buffer(name, self._tensor(strength, given.get(name, strength.default)), persistent=False)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what help() and editors show
+            [
+                inspect.Parameter(name, _POSITIONAL, default=strength.default, annotation=float)
+                for name, strength in cls.strengths().items()
+            ]
+        )
+
+    @classmethod
+    def strengths(cls) -> dict[str, Strength]:
+        """Return the declared strengths by name, in the order of their declaration."""
+        bases = reversed(cls.__mro__)
+        names = dict.fromkeys(name for base in bases for name, v in vars(base).items() if isinstance(v, Strength))
+        return {name: found for name in names if isinstance(found := getattr(cls, name), Strength)}
+
+    @classmethod
+    def disabled_by(cls) -> dict[str, Strength]:
+        """Return the strengths that disable the method: each alone if they declare `disables`, else all together."""
+        able = {name: strength for name, strength in cls.strengths().items() if strength.off is not None}
+        alone = {name: strength for name, strength in able.items() if strength.disables}
+        return alone or able
 
     @property
     def name(self) -> str:
@@ -244,25 +258,13 @@ class Regularizer(nn.Module):
         """
         return 0.0
 
-    def _checked(self, strength: str, value: float) -> Tensor:
-        low, high = self.bounds[strength]
+    def _tensor(self, strength: Strength, value: float) -> Tensor:
         try:
-            tensor = torch.tensor(float(value))
+            number = value if isinstance(value, int | float) else float(value)
         except (TypeError, ValueError):
-            tensor = torch.tensor(math.nan)
-        stored = tensor.item()  # a float32 rounds .99999999 to 1
-        if not low <= stored <= high or (math.isinf(stored) and stored != self.off.get(strength)):
-            raise ConfigError(Setting(f"regularizer.{self.name}.{strength}", value), f"must be {within(low, high)}")
-        if strength in self.whole and math.isfinite(stored) and stored % 1:
-            raise ConfigError(Setting(f"regularizer.{self.name}.{strength}", value), "must be a whole number")
-        return tensor
-
-
-def within(low: float, high: float) -> str:
-    """A range in words: ``at least 0 and below 1``."""
-    lower = "above 0" if low == ABOVE_0 else f"at least {low:g}"
-    upper = "finite" if high == math.inf else "below 1" if high == BELOW_1 else f"at most {high:g}"
-    return f"{lower} and {upper}"
+            number = math.nan
+        strength.check(f"regularizer.{self.name}.{strength.name}", number)
+        return torch.tensor(float(number))
 
 
 def snake(name: str) -> str:

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers._shares import log_shares
 from reglab.regularizers.base import Regularizer, Step
+from reglab.schema.strength import coefficient
+from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def mean_entropy(outputs: Tensor) -> Tensor:
@@ -31,15 +33,9 @@ class ConfidencePenalty(Regularizer):
         beta: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"beta": 0.0}
-    bounds: ClassVar = {"beta": (0.0, float("inf"))}
-    acts: ClassVar = PENALTY
-    kinds: ClassVar = ("classification", "language modeling")
-    effects: ClassVar = {"beta": "less sure outputs"}
-    beta: Tensor
-
-    def __init__(self, beta: float) -> None:
-        super().__init__(beta=beta)
+    beta = coefficient(0.1, 0.01, 0.5, effect="less sure outputs")
+    order: ClassVar = PENALTY
+    requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["loss"]

@@ -9,6 +9,8 @@ from reglab.regularizers._boxes import boxes, random_centers
 from reglab.regularizers._mixing import beta_draws, blended, shared
 from reglab.regularizers._order import MIX
 from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.schema.strength import coefficient
+from reglab.schema.task_kinds import NUMERIC_INPUTS, SOFTMAX_OUTPUTS
 
 
 def box_sides(images: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,17 +48,11 @@ class Cutmix(Regularizer):
         alpha: at least 0; 0 is off: every image keeps all of itself.
     """
 
-    off: ClassVar = {"alpha": 0.0}
-    bounds: ClassVar = {"alpha": (0.0, float("inf"))}
-    acts: ClassVar = MIX
-    kinds: ClassVar = ("classification",)
-    dims: ClassVar = (3,)
+    alpha = coefficient(1.0, 0.2, 2.0, effect="cutmix")
+    order: ClassVar = MIX
+    requires_task: ClassVar = (NUMERIC_INPUTS, SOFTMAX_OUTPUTS)
+    input_dims: ClassVar = (3,)
     conflicts: ClassVar = {"mixup": "both mix pairs of examples, and an image would be made of four"}
-    effects: ClassVar = {"alpha": "cutmix"}
-    alpha: Tensor
-
-    def __init__(self, alpha: float) -> None:
-        super().__init__(alpha=alpha)
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["batch"]

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from reglab.regularizers._boxes import boxes, random_centers
 from reglab.regularizers._order import TRANSFORM
 from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.schema.strength import Search, Strength
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 def cut_out(images: Tensor, centers: tuple[Tensor, Tensor], size: Tensor) -> Tensor:
@@ -32,18 +34,10 @@ class Cutout(Regularizer):
         size: side of the square in pixels, a whole number of at least 0; 0 is off.
     """
 
-    off: ClassVar = {"size": 0.0}
-    bounds: ClassVar = {"size": (0.0, float("inf"))}
-    probe: ClassVar = {"size": 1e4}
-    whole: ClassVar = ("size",)
-    acts: ClassVar = TRANSFORM
-    kinds: ClassVar = ("classification", "regression")
-    dims: ClassVar = (3,)
-    effects: ClassVar = {"size": "cutout"}
-    size: Tensor
-
-    def __init__(self, size: float) -> None:
-        super().__init__(size=size)
+    size = Strength(4.0, Search(2.0, 8.0), whole=True, effect="cutout", probe=10000.0)
+    order: ClassVar = TRANSFORM
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
+    input_dims: ClassVar = (3,)
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["batch"]

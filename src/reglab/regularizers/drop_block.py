@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from reglab.regularizers._activation_noise import MapNoise
-from reglab.regularizers.base import BELOW_1
+from reglab.schema.strength import Search, Strength, probability
 
 
 def thinned_blocks(maps: Tensor, draws: Tensor, p: Tensor, block_size: Tensor) -> Tensor:
@@ -49,15 +49,9 @@ class DropBlock(MapNoise):
         block_size: whole number, at least 1, side of a block in positions of the map; 1 is dropout number by number.
     """
 
-    off: ClassVar = {"p": 0.0, "block_size": 1.0}
-    bounds: ClassVar = {"p": (0.0, BELOW_1), "block_size": (1.0, float("inf"))}
-    whole: ClassVar = ("block_size",)
-    switch: ClassVar = ("p",)
+    p = probability(0.1, 0.05, 0.2, disables=True, effect="noisy activations")
+    block_size = Strength(3.0, Search(3.0, 7.0, step=2.0), minimum=1.0, off=1.0, whole=True)
     draws: ClassVar = "activations"
-    block_size: Tensor
-
-    def __init__(self, p: float, block_size: float) -> None:
-        super().__init__(p=p, block_size=block_size)
 
     def noisy(self, values: Tensor) -> Tensor:
         draws = torch.rand(values.shape, device=values.device)

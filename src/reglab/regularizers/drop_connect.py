@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers._swapped_weights import WeightSwap
-from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers.base import Regularizer
 from reglab.regularizers.dropout import dropped
+from reglab.schema.strength import probability
 
 
 class DropConnect(Regularizer):
@@ -20,17 +21,14 @@ class DropConnect(Regularizer):
         p: probability to drop a weight, at least 0 and below 1; 0 is off.
     """
 
-    off: ClassVar = {"p": 0.0}
-    bounds: ClassVar = {"p": (0.0, BELOW_1)}
-    traffic: ClassVar = 7.0  # draws out and in, w in, product out; gradient and mask in, gradient out
+    p = probability(0.2, 0.1, 0.5, effect="noisy weights")
+    memory_traffic: ClassVar = 7.0  # draws out and in, w in, product out; gradient and mask in, gradient out
     draws: ClassVar = "weights"
-    acts: ClassVar = DROPOUT
-    random_forward: ClassVar = True
-    effects: ClassVar = {"p": "noisy weights"}
-    p: Tensor
+    order: ClassVar = DROPOUT
+    stochastic: ClassVar = True
 
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._swap = WeightSwap(self._changed, self.name)
 
     def attach(self, model: nn.Module) -> list[str]:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers._activation_noise import ActivationNoise
-from reglab.regularizers.base import BELOW_1
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import probability
 
 
 def kept(draws: Tensor, p: Tensor) -> Tensor:
@@ -53,18 +53,12 @@ class Dropout(ActivationNoise):
         input_p: at least 0 and below 1; 0 is off and draws nothing.
     """
 
-    off: ClassVar = {"p": 0.0, "input_p": 0.0}
-    bounds: ClassVar = {"p": (0.0, BELOW_1), "input_p": (0.0, BELOW_1)}
-    effects: ClassVar = {"p": "noisy activations", "input_p": "noisy inputs"}
+    p = probability(0.5, 0.1, 0.6, effect="noisy activations")
+    input_p = probability(0.0, 0.0, 0.2, effect="noisy inputs", on_inputs=True)
     draws: ClassVar = "activations"
-    or_on_inputs: ClassVar = "input_p"
-    needs: ClassVar = (
+    requirement: ClassVar = (
         "it needs activation modules (nn.ReLU, ...) between layers; without them set regularizer.dropout.input_p"
     )
-    input_p: Tensor
-
-    def __init__(self, p: float, input_p: float = 0.0) -> None:
-        super().__init__(p=p, input_p=input_p)
 
     def attach(self, model: nn.Module) -> list[str]:
         layers = super().attach(model)

@@ -1,14 +1,15 @@
 """Early stopping: training ends when validation has not improved for some time."""
 
+import math
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping as LightningsEarlyStopping
-from torch import Tensor
 
 from reglab.regularizers._order import STOPPING
 from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import Search, Strength
 
 
 class EarlyStopping(Regularizer):
@@ -21,17 +22,10 @@ class EarlyStopping(Regularizer):
         patience: a whole number of evaluations, at least 1; infinity is off.
     """
 
-    off: ClassVar = {"patience": float("inf")}
-    bounds: ClassVar = {"patience": (1.0, float("inf"))}
-    whole: ClassVar = ("patience",)
-    acts: ClassVar = STOPPING
-    effects: ClassVar = {"patience": "early stopping"}
-    watches: ClassVar = True
+    patience = Strength(10.0, Search(5.0, 20.0), minimum=1.0, off=math.inf, whole=True, effect="early stopping")
+    order: ClassVar = STOPPING
+    monitors_validation: ClassVar = True
     stackable: ClassVar = "it is a callback of the Trainer, and the runs of a stack would end at different steps"
-    patience: Tensor
-
-    def __init__(self, patience: float) -> None:
-        super().__init__(patience=patience)
 
     def acts_within(self, steps: int, evaluations: int) -> bool:
         return float(self.patience) + 1 < evaluations  # one that improves, then so many; after the last it is over

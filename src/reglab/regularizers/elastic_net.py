@@ -8,6 +8,7 @@ from reglab.regularizers._order import PROX
 from reglab.regularizers.base import Regularizer, Step, Weights
 from reglab.regularizers.l1 import absolute_sum, soft_threshold
 from reglab.regularizers.l2 import l2_penalty
+from reglab.schema.strength import coefficient
 
 
 class ElasticNet(Regularizer):
@@ -21,16 +22,10 @@ class ElasticNet(Regularizer):
         l2: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"l1": 0.0, "l2": 0.0}
-    bounds: ClassVar = {"l1": (0.0, float("inf")), "l2": (0.0, float("inf"))}
-    traffic: ClassVar = 6.0  # both of its parts
-    acts: ClassVar = PROX
-    effects: ClassVar = {"l1": "soft-thresholded weights", "l2": "shrunken weights"}
-    l1: Tensor
-    l2: Tensor
-
-    def __init__(self, l1: float, l2: float) -> None:
-        super().__init__(l1=l1, l2=l2)
+    l1 = coefficient(0.0001, 1e-6, 0.01, effect="soft-thresholded weights")
+    l2 = coefficient(0.001, 1e-6, 0.1, effect="shrunken weights")
+    memory_traffic: ClassVar = 6.0  # both of its parts
+    order: ClassVar = PROX
 
     def penalty(self, weights: Weights) -> Tensor:
         return self.l1 * absolute_sum(weights) + l2_penalty(weights, self.l2)

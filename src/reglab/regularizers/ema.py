@@ -3,11 +3,11 @@
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
-from torch import Tensor
 
 from reglab.regularizers._averaging import Averaging
 from reglab.regularizers._order import AVERAGE
-from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers.base import Regularizer
+from reglab.schema.strength import probability
 
 
 def newest_share(decay: float, steps: int) -> float:
@@ -37,16 +37,10 @@ class EMA(Regularizer):
         decay: at least 0 and below 1; 0 is off.
     """
 
-    off: ClassVar = {"decay": 0.0}
-    bounds: ClassVar = {"decay": (0.0, BELOW_1)}
-    traffic: ClassVar = 3.0  # w and mean in, mean out
-    acts: ClassVar = AVERAGE
-    effects: ClassVar = {"decay": "averaged weights"}
+    decay = probability(0.99, 0.99, 0.9999, effect="averaged weights")
+    memory_traffic: ClassVar = 3.0  # w and mean in, mean out
+    order: ClassVar = AVERAGE
     stackable: ClassVar = "it is a callback of the Trainer, which watches one run"
-    decay: Tensor
-
-    def __init__(self, decay: float) -> None:
-        super().__init__(decay=decay)
 
     def callbacks(self) -> list[Any]:
         return [ExponentialAverage(self)]
@@ -66,7 +60,7 @@ class ExponentialAverage(Averaging):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reads the decay; while it is off, there is no mean, and so no statistics are recomputed either."""
         self._decay = float(self._method.decay)
-        if self._decay == self._method.off["decay"]:
+        if self._decay == EMA.decay.off:
             self.forget()
 
     def share(self, step: int) -> float | None:

@@ -1,11 +1,10 @@
 """Embedding dropout: numbers of the embedded tokens are left out."""
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from reglab.regularizers._decoder_noise import EmbeddingNoise
 from reglab.regularizers.dropout import dropped
+from reglab.schema.strength import probability
 
 
 class EmbeddingDropout(EmbeddingNoise):
@@ -17,10 +16,7 @@ class EmbeddingDropout(EmbeddingNoise):
         p: at least 0 and below 1; 0 is off.
     """
 
-    effects: ClassVar = {"p": "noisy embeddings"}
-
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
+    p = probability(0.1, 0.05, 0.5, effect="noisy embeddings")
 
     def noisy(self, values: Tensor) -> Tensor:
         return dropped(values, self.p)

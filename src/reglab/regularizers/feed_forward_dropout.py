@@ -7,6 +7,7 @@ from torch import nn
 from reglab.regularizers._decoder_noise import DecoderNoise
 from reglab.regularizers._decoders import last_layers
 from reglab.regularizers.dropout import dropped
+from reglab.schema.strength import probability
 
 
 class FeedForwardDropout(DecoderNoise):
@@ -19,14 +20,11 @@ class FeedForwardDropout(DecoderNoise):
         p: at least 0 and below 1; 0 is off.
     """
 
-    effects: ClassVar = {"p": "noisy activations"}
-    acts_on: ClassVar = "blocks"
-    needs: ClassVar = (
+    p = probability(0.1, 0.05, 0.5, effect="noisy activations")
+    requires: ClassVar = "blocks"
+    requirement: ClassVar = (
         "it needs feed-forward layers of two weight matrices or more, as model=transformer_encoder and model=llama have"
     )
-
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
 
     def attach(self, model: nn.Module) -> list[str]:
         for handle in self._handles:

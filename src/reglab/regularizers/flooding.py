@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from reglab.regularizers._order import FLOOD
 from reglab.regularizers.base import Regularizer, Step
+from reglab.schema.strength import coefficient
 
 
 def flooded(loss: Tensor, level: Tensor) -> Tensor:
@@ -31,15 +32,8 @@ class Flooding(Regularizer):
         level: at least 0, in units of the loss; 0 is off.
     """
 
-    off: ClassVar = {"level": 0.0}
-    bounds: ClassVar = {"level": (0.0, float("inf"))}
-    probe: ClassVar = {"level": 1e4}
-    acts: ClassVar = FLOOD
-    effects: ClassVar = {"level": "flooding"}
-    level: Tensor
-
-    def __init__(self, level: float) -> None:
-        super().__init__(level=level)
+    level = coefficient(0.1, 0.01, 0.3, effect="flooding", probe=10000.0)
+    order: ClassVar = FLOOD
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["loss"]

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from reglab.regularizers._order import LOSS
 from reglab.regularizers._shares import log_shares, of_targets
 from reglab.regularizers.base import Regularizer, Step
+from reglab.schema.strength import Search, Strength
+from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def focal_excess(outputs: Tensor, targets: Tensor, gamma: Tensor) -> Tensor:
@@ -36,18 +38,12 @@ class Focal(Regularizer):
         gamma: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"gamma": 0.0}
-    bounds: ClassVar = {"gamma": (0.0, float("inf"))}
-    acts: ClassVar = LOSS
-    kinds: ClassVar = ("classification", "language modeling")
+    gamma = Strength(2.0, Search(0.5, 5.0), effect="focal loss")
+    order: ClassVar = LOSS
+    requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
     conflicts: ClassVar = {
         "label_smoothing": "label smoothing moves a share of the plain cross entropy, which focal has weighted down"
     }
-    effects: ClassVar = {"gamma": "focal loss"}
-    gamma: Tensor
-
-    def __init__(self, gamma: float) -> None:
-        super().__init__(gamma=gamma)
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["loss"]

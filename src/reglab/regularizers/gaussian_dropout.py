@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from reglab.regularizers._activation_noise import ActivationNoise
+from reglab.schema.strength import probability
 
 
 def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
@@ -30,10 +31,8 @@ class GaussianDropout(ActivationNoise):
         p: at least 0 and below 1, the p of the dropout that has the same mean and variance; 0 is off.
     """
 
+    p = probability(0.5, 0.1, 0.6, effect="noisy activations")
     draws: ClassVar = "normal activations"
-
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
 
     def noisy(self, values: Tensor) -> Tensor:
         return blurred(values, torch.randn(values.shape, device=values.device), self.p)

@@ -1,5 +1,6 @@
 """Gradient clipping: a gradient that is too long is shortened."""
 
+import math
 from typing import ClassVar
 
 from torch import Tensor
@@ -8,7 +9,9 @@ from torch.optim import Optimizer
 
 from reglab.regularizers._order import GRADIENT
 from reglab.regularizers._wrapper import BeforeUpdate, Wrapper
-from reglab.regularizers.base import ABOVE_0, Regularizer
+from reglab.regularizers.base import Regularizer
+from reglab.schema.constraints import ABOVE_0
+from reglab.schema.strength import Search, Strength
 
 
 def clip(parameters: list[Tensor], max_norm: float) -> Tensor:
@@ -31,17 +34,12 @@ class GradientClipping(Regularizer):
         max_norm: above 0; infinity is off.
     """
 
-    off: ClassVar = {"max_norm": float("inf")}
-    bounds: ClassVar = {"max_norm": (ABOVE_0, float("inf"))}
-    probe: ClassVar = {"max_norm": 1e-6}
-    traffic: ClassVar = 3.0  # gradient in for its norm, in and out
-    acts: ClassVar = GRADIENT
-    effects: ClassVar = {"max_norm": "gradient clipping"}
+    max_norm = Strength(
+        1.0, Search(0.1, 10.0, log=True), minimum=ABOVE_0, off=math.inf, effect="gradient clipping", probe=1e-6
+    )
+    memory_traffic: ClassVar = 3.0  # gradient in for its norm, in and out
+    order: ClassVar = GRADIENT
     stackable: ClassVar = "it wraps the optimizer, and the norm would be that of all runs of a stack together"
-    max_norm: Tensor
-
-    def __init__(self, max_norm: float) -> None:
-        super().__init__(max_norm=max_norm)
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
         # Parameters are read at each step, since groups may be added.

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from reglab.regularizers._order import GRADIENT
 from reglab.regularizers._wrapper import BeforeUpdate
 from reglab.regularizers.base import Regularizer
+from reglab.schema.strength import coefficient
 
 EXPONENT = 0.55  # the one that the paper found best
 
@@ -32,17 +33,11 @@ class GradientNoise(Regularizer):
         eta: variance at the first step, at least 0; 0 is off.
     """
 
-    off: ClassVar = {"eta": 0.0}
-    bounds: ClassVar = {"eta": (0.0, float("inf"))}
-    traffic: ClassVar = 4.0  # noise out and in, gradient in and out
+    eta = coefficient(0.01, 1e-6, 1.0, effect="gradient noise")
+    memory_traffic: ClassVar = 4.0  # noise out and in, gradient in and out
     draws: ClassVar = "normal weights"
-    acts: ClassVar = GRADIENT
-    effects: ClassVar = {"eta": "gradient noise"}
+    order: ClassVar = GRADIENT
     stackable: ClassVar = "it wraps the optimizer, which knows one strength and not one for each run of a stack"
-    eta: Tensor
-
-    def __init__(self, eta: float) -> None:
-        super().__init__(eta=eta)
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
         return NoisyGradients(optimizer, self)

@@ -9,6 +9,7 @@ from torch import Tensor
 from reglab.regularizers._layouts import UnitWise
 from reglab.regularizers._order import GROUP_PROX
 from reglab.regularizers.base import Weights
+from reglab.schema.strength import coefficient
 
 
 def row_lengths(weight: Tensor) -> Tensor:
@@ -47,15 +48,9 @@ class GroupLasso(UnitWise):
         strength: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    traffic: ClassVar = 3.0  # w in for norms, in and out for scaling
-    acts: ClassVar = GROUP_PROX
-    effects: ClassVar = {"strength": "group lasso"}
-    strength: Tensor
-
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
+    strength = coefficient(0.0001, 1e-6, 0.01, effect="group lasso")
+    memory_traffic: ClassVar = 3.0  # w in for norms, in and out for scaling
+    order: ClassVar = GROUP_PROX
 
     def penalty(self, weights: Weights) -> Tensor:
         return self.strength * group_sum({name: layout.by_unit(w) for name, w, layout in self.laid_out(weights)})

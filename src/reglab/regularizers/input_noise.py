@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from reglab.regularizers._order import TRANSFORM
 from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.schema.strength import coefficient
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 def noisy(values: Tensor, draws: Tensor, std: Tensor) -> Tensor:
@@ -31,15 +33,9 @@ class InputNoise(Regularizer):
         std: at least 0, in units of the inputs: after standardization that is 1 = their own spread; 0 is off.
     """
 
-    off: ClassVar = {"std": 0.0}
-    bounds: ClassVar = {"std": (0.0, float("inf"))}
-    effects: ClassVar = {"std": "noisy inputs"}
-    acts: ClassVar = TRANSFORM
-    kinds: ClassVar = ("classification", "regression")
-    std: Tensor
-
-    def __init__(self, std: float) -> None:
-        super().__init__(std=std)
+    std = coefficient(0.1, 0.001, 0.3, effect="noisy inputs")
+    order: ClassVar = TRANSFORM
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["inputs"]

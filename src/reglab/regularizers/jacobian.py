@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Batch, Regularizer, Step
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import coefficient
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 def squared_jacobian(outputs: Tensor, inputs: Tensor, draws: Tensor) -> Tensor:
@@ -66,17 +68,11 @@ class Jacobian(Regularizer):
         strength: at least 0; 0 is off, bit for bit, at the same cost.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    acts: ClassVar = PENALTY
-    kinds: ClassVar = ("classification", "regression")
-    effects: ClassVar = {"strength": "jacobian penalty"}
+    strength = coefficient(0.01, 0.001, 1.0, effect="jacobian penalty")
+    order: ClassVar = PENALTY
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
     passes: ClassVar = 2.0  # the slopes, and the way back through them as well
     stackable: ClassVar = "it differentiates the training pass itself, which autograd does not do inside of vmap"
-    strength: Tensor
-
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["inputs"]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from reglab.regularizers._order import PROX
 from reglab.regularizers.base import Regularizer, Weights
+from reglab.schema.strength import coefficient
 
 
 def absolute_sum(weights: Weights) -> Tensor:
@@ -63,15 +64,9 @@ class L1(Regularizer):
         strength: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    traffic: ClassVar = 2.0  # w in and out
-    acts: ClassVar = PROX
-    effects: ClassVar = {"strength": "soft-thresholded weights"}
-    strength: Tensor
-
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
+    strength = coefficient(0.0001, 1e-6, 0.01, effect="soft-thresholded weights")
+    memory_traffic: ClassVar = 2.0  # w in and out
+    order: ClassVar = PROX
 
     def penalty(self, weights: Weights) -> Tensor:
         return self.strength * absolute_sum(weights)

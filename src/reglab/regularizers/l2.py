@@ -7,6 +7,7 @@ from torch import Tensor
 from reglab.regularizers._half_squares import half_squares
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Regularizer, Step, Weights
+from reglab.schema.strength import coefficient
 
 
 def l2_penalty(weights: Weights, strength: Tensor) -> Tensor:
@@ -24,15 +25,9 @@ class L2(Regularizer):
         strength: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    traffic: ClassVar = 4.0  # w in for its value; w and its gradient in, gradient out
-    acts: ClassVar = PENALTY
-    effects: ClassVar = {"strength": "shrunken weights"}
-    strength: Tensor
-
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
+    strength = coefficient(0.001, 1e-6, 0.1, effect="shrunken weights")
+    memory_traffic: ClassVar = 4.0  # w in for its value; w and its gradient in, gradient out
+    order: ClassVar = PENALTY
 
     def penalty(self, weights: Weights) -> Tensor:
         return l2_penalty(weights, self.strength)

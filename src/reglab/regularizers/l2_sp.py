@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from reglab.regularizers._half_squares import half_squares
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Regularizer, Step, Weights, penalized
+from reglab.schema.strength import coefficient
 
 
 def l2_sp_penalty(weights: Weights, starts: Weights, strength: Tensor) -> Tensor:
@@ -33,15 +34,12 @@ class L2SP(Regularizer):
         strength: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    traffic: ClassVar = 6.0  # w and start in for its value; both and the gradient in, gradient out
-    acts: ClassVar = PENALTY
-    effects: ClassVar = {"strength": "pull to the start"}
-    strength: Tensor
+    strength = coefficient(0.001, 1e-6, 0.1, effect="pull to the start")
+    memory_traffic: ClassVar = 6.0  # w and start in for its value; both and the gradient in, gradient out
+    order: ClassVar = PENALTY
 
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._names: list[str] = []
 
     def attach(self, model: nn.Module) -> list[str]:

@@ -6,7 +6,9 @@ from torch import Tensor, nn
 
 from reglab.regularizers._order import LOSS
 from reglab.regularizers._shares import log_shares, of_targets
-from reglab.regularizers.base import BELOW_1, Regularizer, Step
+from reglab.regularizers.base import Regularizer, Step
+from reglab.schema.strength import probability
+from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def spread_excess(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -31,15 +33,9 @@ class LabelSmoothing(Regularizer):
         epsilon: at least 0 and below 1; 0 is off.
     """
 
-    off: ClassVar = {"epsilon": 0.0}
-    bounds: ClassVar = {"epsilon": (0.0, BELOW_1)}
-    acts: ClassVar = LOSS
-    kinds: ClassVar = ("classification", "language modeling")
-    effects: ClassVar = {"epsilon": "less sure outputs"}
-    epsilon: Tensor
-
-    def __init__(self, epsilon: float) -> None:
-        super().__init__(epsilon=epsilon)
+    epsilon = probability(0.1, 0.05, 0.2, effect="less sure outputs")
+    order: ClassVar = LOSS
+    requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["loss"]

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Regularizer, Step
+from reglab.schema.strength import coefficient
+from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def squared_log_z(outputs: Tensor) -> Tensor:
@@ -29,15 +31,9 @@ class LogitPenalty(Regularizer):
         strength: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    acts: ClassVar = PENALTY
-    kinds: ClassVar = ("classification", "language modeling")
-    effects: ClassVar = {"strength": "logit penalty"}
-    strength: Tensor
-
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
+    strength = coefficient(0.0001, 1e-6, 0.01, effect="logit penalty")
+    order: ClassVar = PENALTY
+    requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["loss"]

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from reglab.regularizers._order import AVERAGE
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
+from reglab.schema.strength import Search, Strength
 
 
 def toward(slow: Tensor, fast: Tensor, alpha: Tensor) -> Tensor:
@@ -31,20 +32,13 @@ class Lookahead(Regularizer):
         k: a whole number of at least 1; at its off value of 1 with alpha below 1 it still slows the weights down.
     """
 
-    off: ClassVar = {"alpha": 1.0, "k": 1.0}
-    switch: ClassVar = ("alpha",)
-    bounds: ClassVar = {"alpha": (0.01, 1.0), "k": (1.0, float("inf"))}
-    whole: ClassVar = ("k",)
-    probe: ClassVar = {"k": 1.0}
-    effects: ClassVar = {"alpha": "averaged weights"}
-    traffic: ClassVar = 0.8  # both in and out, every fifth step
-    acts: ClassVar = AVERAGE
+    alpha = Strength(
+        0.5, Search(0.2, 0.9), minimum=0.01, maximum=1.0, off=1.0, disables=True, effect="averaged weights"
+    )
+    k = Strength(5.0, Search(2.0, 10.0), minimum=1.0, off=1.0, whole=True, probe=1.0)
+    memory_traffic: ClassVar = 0.8  # both in and out, every fifth step
+    order: ClassVar = AVERAGE
     stackable: ClassVar = "it wraps the optimizer, and runs with different k would not meet at one step"
-    alpha: Tensor
-    k: Tensor
-
-    def __init__(self, alpha: float, k: float) -> None:
-        super().__init__(alpha=alpha, k=k)
 
     def acts_within(self, steps: int, evaluations: int) -> bool:
         return float(self.k) <= steps

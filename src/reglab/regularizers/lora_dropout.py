@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from reglab.regularizers._decoder_noise import DecoderNoise
 from reglab.regularizers.dropout import dropped
+from reglab.schema.strength import probability
+from reglab.schema.task_kinds import TOKENS
 
 
 class LoraDropout(DecoderNoise):
@@ -18,13 +20,10 @@ class LoraDropout(DecoderNoise):
         p: at least 0 and below 1; 0 is off.
     """
 
-    kinds: ClassVar = ("language modeling",)
-    effects: ClassVar = {"p": "noisy adapters"}
-    acts_on: ClassVar = "adapters"
-    needs: ClassVar = "it needs low-rank adapters, as model=hf_causal_lm has them with model.lora={r:8}"
-
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
+    p = probability(0.1, 0.02, 0.3, effect="noisy adapters")
+    requires_task: ClassVar = (TOKENS,)
+    requires: ClassVar = "adapters"
+    requirement: ClassVar = "it needs low-rank adapters, as model=hf_causal_lm has them with model.lora={r:8}"
 
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:
         return {name: module for name, module in model.named_modules() if name.split(".")[-2:-1] == ["lora_dropout"]}

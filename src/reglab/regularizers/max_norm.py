@@ -1,5 +1,6 @@
 """Max-norm: no unit's incoming weights grow beyond a length."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -7,8 +8,10 @@ from torch import Tensor
 
 from reglab.regularizers._layouts import UnitWise
 from reglab.regularizers._order import PROJECTION
-from reglab.regularizers.base import ABOVE_0, Weights
+from reglab.regularizers.base import Weights
 from reglab.regularizers.group_lasso import row_lengths
+from reglab.schema.constraints import ABOVE_0
+from reglab.schema.strength import Search, Strength
 
 
 def capped_rows(weight: Tensor, max_norm: Tensor) -> Tensor:
@@ -37,16 +40,9 @@ class MaxNorm(UnitWise):
         max_norm: above 0; infinity is off.
     """
 
-    off: ClassVar = {"max_norm": float("inf")}
-    bounds: ClassVar = {"max_norm": (ABOVE_0, float("inf"))}
-    probe: ClassVar = {"max_norm": 1e-3}
-    traffic: ClassVar = 3.0  # w in for norms, in and out for scaling
-    acts: ClassVar = PROJECTION
-    effects: ClassVar = {"max_norm": "max norm"}
-    max_norm: Tensor
-
-    def __init__(self, max_norm: float) -> None:
-        super().__init__(max_norm=max_norm)
+    max_norm = Strength(3.0, Search(1.0, 5.0), minimum=ABOVE_0, off=math.inf, effect="max norm", probe=0.001)
+    memory_traffic: ClassVar = 3.0  # w in for norms, in and out for scaling
+    order: ClassVar = PROJECTION
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
         return {

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from reglab.regularizers._mixing import beta_draws, blended, shared
 from reglab.regularizers._order import MIX
 from reglab.regularizers.base import Batch, Regularizer, Step
+from reglab.schema.strength import coefficient
+from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 def mixed(batch: Batch, partners: Tensor, share: Tensor) -> Batch:
@@ -32,15 +34,9 @@ class Mixup(Regularizer):
         alpha: at least 0; 0 is off: every row keeps all of itself.
     """
 
-    off: ClassVar = {"alpha": 0.0}
-    bounds: ClassVar = {"alpha": (0.0, float("inf"))}
-    acts: ClassVar = MIX
-    kinds: ClassVar = ("classification", "regression")
-    effects: ClassVar = {"alpha": "mixup"}
-    alpha: Tensor
-
-    def __init__(self, alpha: float) -> None:
-        super().__init__(alpha=alpha)
+    alpha = coefficient(0.2, 0.1, 1.0, effect="mixup")
+    order: ClassVar = MIX
+    requires_task: ClassVar = (NUMERIC_INPUTS,)
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["batch"]

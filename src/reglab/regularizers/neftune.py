@@ -1,12 +1,12 @@
 """NEFTune: uniform noise on the embedded tokens."""
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from reglab.regularizers._decoder_noise import EmbeddingNoise
+from reglab.schema.strength import coefficient
 
 
 def with_uniform_noise(embedded: Tensor, draws: Tensor, alpha: Tensor) -> Tensor:
@@ -31,13 +31,7 @@ class Neftune(EmbeddingNoise):
         alpha: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"alpha": 0.0}
-    bounds: ClassVar = {"alpha": (0.0, float("inf"))}
-    effects: ClassVar = {"alpha": "noisy embeddings"}
-    alpha: Tensor
-
-    def __init__(self, alpha: float) -> None:
-        super().__init__(alpha=alpha)
+    alpha = coefficient(5.0, 1.0, 15.0, effect="noisy embeddings")
 
     def noisy(self, values: Tensor) -> Tensor:
         draws = torch.rand(values.shape, dtype=values.dtype, device=values.device)

@@ -8,6 +8,7 @@ from torch import Tensor
 from reglab.regularizers._layouts import UnitWise
 from reglab.regularizers._order import GROUP_PROX
 from reglab.regularizers.base import Weights
+from reglab.schema.strength import coefficient
 
 
 def singular_sum(weights: Weights) -> Tensor:
@@ -56,20 +57,14 @@ class NuclearNorm(UnitWise):
         strength: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    traffic: ClassVar = 3.0  # w and its gradient in, gradient out
-    acts: ClassVar = GROUP_PROX
+    strength = coefficient(0.001, 1e-5, 0.1, effect="nuclear norm")
+    memory_traffic: ClassVar = 3.0  # w and its gradient in, gradient out
+    order: ClassVar = GROUP_PROX
     conflicts: ClassVar = {
         "l1": "its step comes after that of l1 and would fill the exact zeros with rounding errors",
         "elastic_net": "its step comes after that of elastic_net and would fill the exact zeros with rounding errors",
         "group_lasso": "its step comes after that of group_lasso and would fill the exact zeros with rounding errors",
     }
-    effects: ClassVar = {"strength": "nuclear norm"}
-    strength: Tensor
-
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
 
     def penalty(self, weights: Weights) -> Tensor:
         sums = [layout.each(singular_values, weight).sum() for _, weight, layout in self.laid_out(weights)]

@@ -8,6 +8,7 @@ from torch import Tensor
 from reglab.regularizers._layouts import UnitWise
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Step, Weights
+from reglab.schema.strength import coefficient
 
 
 class Gram(torch.autograd.Function):
@@ -63,15 +64,9 @@ class Orthogonal(UnitWise):
         strength: at least 0; 0 is off.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    traffic: ClassVar = 3.0  # w and its gradient in, gradient out
-    acts: ClassVar = PENALTY
-    effects: ClassVar = {"strength": "orthogonality"}
-    strength: Tensor
-
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
+    strength = coefficient(0.001, 1e-6, 0.01, effect="orthogonality")
+    memory_traffic: ClassVar = 3.0  # w and its gradient in, gradient out
+    order: ClassVar = PENALTY
 
     def penalty(self, weights: Weights) -> Tensor:
         sums = [layout.each(distance_to_orthogonal, weight).sum() for _, weight, layout in self.laid_out(weights)]

@@ -8,6 +8,8 @@ from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import SECOND_OPINION
 from reglab.regularizers._shares import log_shares
 from reglab.regularizers.base import Regularizer, Step
+from reglab.schema.strength import coefficient
+from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def disagreement(outputs: Tensor, others: Tensor) -> Tensor:
@@ -34,18 +36,15 @@ class RDrop(Regularizer):
         alpha: at least 0; 0 is off and takes one pass.
     """
 
-    off: ClassVar = {"alpha": 0.0}
-    bounds: ClassVar = {"alpha": (0.0, float("inf"))}
-    acts: ClassVar = SECOND_OPINION
-    kinds: ClassVar = ("classification", "language modeling")
-    effects: ClassVar = {"alpha": "agreement of passes"}
+    alpha = coefficient(1.0, 0.5, 5.0, effect="agreement of passes")
+    order: ClassVar = SECOND_OPINION
+    requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
     passes: ClassVar = 2.0
     compares_passes: ClassVar = True
     stackable: ClassVar = "at alpha = 0 it takes one pass, which runs of a stack would have to do all or none"
-    alpha: Tensor
 
-    def __init__(self, alpha: float) -> None:
-        super().__init__(alpha=alpha)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._norms: list[Any] = []
 
     def attach(self, model: nn.Module) -> list[str]:

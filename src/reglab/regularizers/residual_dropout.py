@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from reglab.regularizers._decoder_noise import DecoderNoise
 from reglab.regularizers._decoders import attentions, feed_forwards
 from reglab.regularizers.dropout import dropped
+from reglab.schema.strength import probability
 
 
 class ResidualDropout(DecoderNoise):
@@ -18,14 +19,11 @@ class ResidualDropout(DecoderNoise):
         p: at least 0 and below 1; 0 is off.
     """
 
-    effects: ClassVar = {"p": "noisy residual stream"}
-    acts_on: ClassVar = "blocks"
-    needs: ClassVar = (
+    p = probability(0.1, 0.05, 0.5, effect="noisy residual stream")
+    requires: ClassVar = "blocks"
+    requirement: ClassVar = (
         "it needs attention and feed-forward layers, as model=transformer_encoder and model=llama have them"
     )
-
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
 
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:
         return {**attentions(model), **feed_forwards(model)}

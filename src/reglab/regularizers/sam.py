@@ -8,12 +8,13 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from reglab.compat.torch import NormBase
-from reglab.config.fitting import one_batch_a_step
 from reglab.regularizers._norms import batch_norms, kept_statistics
 from reglab.regularizers._order import SECOND_PASS
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
+from reglab.schema.compatibility import one_batch_a_step
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import coefficient
 
 
 def ascent(gradients: list[Tensor], rho: Tensor) -> list[Tensor]:
@@ -38,18 +39,15 @@ class SAM(Regularizer):
         rho: at least 0; 0 is off, bit for bit, though it still costs two passes.
     """
 
-    off: ClassVar = {"rho": 0.0}
-    bounds: ClassVar = {"rho": (0.0, float("inf"))}
-    acts: ClassVar = SECOND_PASS
-    effects: ClassVar = {"rho": "flat minima"}
-    traffic: ClassVar = 6.0  # gradient in for its norm; gradient and w in, w out; and back
+    rho = coefficient(0.05, 0.01, 0.2, effect="flat minima")
+    order: ClassVar = SECOND_PASS
+    memory_traffic: ClassVar = 6.0  # gradient in for its norm; gradient and w in, w out; and back
     passes: ClassVar = 2.0
-    accumulates: ClassVar = False
+    supports_accumulation: ClassVar = False
     stackable: ClassVar = "it wraps the optimizer and goes through the closure twice"
-    rho: Tensor
 
-    def __init__(self, rho: float) -> None:
-        super().__init__(rho=rho)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._norms: list[NormBase] = []
 
     def attach(self, model: nn.Module) -> list[str]:
@@ -96,7 +94,7 @@ class SharpnessAware(Wrapper):
         with torch.enable_grad(), torch.random.fork_rng(devices):  # the second pass is to draw the same masks
             closure()
         if not self._zeroed:
-            raise ConfigError(one_batch_a_step("sam"))
+            raise one_batch_a_step("sam")
         moved = [parameter for parameter in self.parameters if parameter.grad is not None]
         gradients = self.gradients(self._method.name)
         before = [parameter.detach().clone() for parameter in moved]

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from reglab.regularizers._activation_noise import MapNoise
 from reglab.regularizers.dropout import thinned
+from reglab.schema.strength import probability
 
 
 def thinned_channels(maps: Tensor, draws: Tensor, p: Tensor) -> Tensor:
@@ -28,8 +29,7 @@ class SpatialDropout(MapNoise):
         p: at least 0 and below 1; 0 is off.
     """
 
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
+    p = probability(0.2, 0.05, 0.5, effect="noisy activations")
 
     def noisy(self, values: Tensor) -> Tensor:
         return thinned_channels(values, torch.rand(values.shape[:2], device=values.device), self.p)

@@ -62,8 +62,10 @@ class SpectralNorm(UnitWise):
     maps of their own; the groups of a convolution are blocks of one matrix, whose largest value is that of them all.
     """
 
-    traffic: ClassVar = 8.0  # w in for two products, in and out for the division; w, gradient in, gradient in, out
-    acts: ClassVar = DIVISION  # inside SAM, whose two passes make one gradient; after all that changes weights
+    memory_traffic: ClassVar = (
+        8.0  # w in for two products, in and out for the division; w, gradient in, gradient in, out
+    )
+    order: ClassVar = DIVISION  # inside SAM, whose two passes make one gradient; after all that changes weights
     conflicts: ClassVar = {
         "max_norm": "a largest singular value of 1 holds rows to 1, and dividing by it would undo a lower limit",
         "weight_decay": "dividing by the largest singular value undoes it",

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from reglab.regularizers._hooks import batch_first, moved, rows_axes, values_of, with_values
 from reglab.regularizers._order import DROPOUT
-from reglab.regularizers.base import BELOW_1, Regularizer
+from reglab.regularizers.base import Regularizer
 from reglab.regularizers.dropout import thinned
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import probability
 
 
 def dropped_branch(branch: Tensor, p: Tensor) -> Tensor:
@@ -36,18 +37,15 @@ class StochasticDepth(Regularizer):
         p: of the last block, at least 0 and below 1; 0 is off.
     """
 
-    off: ClassVar = {"p": 0.0}
-    bounds: ClassVar = {"p": (0.0, BELOW_1)}
+    p = probability(0.2, 0.05, 0.5, effect="dropped branches")
     passes: ClassVar = 0.9  # p / 2 of all branches need no computing; here they get it, as batch norm asks for all rows
-    effects: ClassVar = {"p": "dropped branches"}
-    acts: ClassVar = DROPOUT
-    random_forward: ClassVar = True
-    acts_on: ClassVar = "branches"
-    needs: ClassVar = "it needs residual blocks, as model=residual_cnn has them"
-    p: Tensor
+    order: ClassVar = DROPOUT
+    stochastic: ClassVar = True
+    requires: ClassVar = "branches"
+    requirement: ClassVar = "it needs residual blocks, as model=residual_cnn has them"
 
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._handles: list[Any] = []
         self._depths: dict[nn.Module, float] = {}  # of branches: from 0, which none has, to 1
 

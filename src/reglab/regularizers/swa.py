@@ -4,12 +4,12 @@ import math
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
-from torch import Tensor
 
 from reglab.regularizers._averaging import Averaging
 from reglab.regularizers._order import AVERAGE
 from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import Search, Strength
 
 
 def skipped(start: float, steps: int) -> int:
@@ -35,16 +35,10 @@ class SWA(Regularizer):
         start: share of the training's steps before the averaging, from 0 to 1; 1 is off.
     """
 
-    off: ClassVar = {"start": 1.0}
-    bounds: ClassVar = {"start": (0.0, 1.0)}
-    acts: ClassVar = AVERAGE
+    start = Strength(0.75, Search(0.5, 0.95), maximum=1.0, off=1.0, effect="averaged weights")
+    order: ClassVar = AVERAGE
     conflicts: ClassVar = {"ema": "both put a mean in the place of the weights"}
-    effects: ClassVar = {"start": "averaged weights"}
     stackable: ClassVar = "it is a callback of the Trainer, which watches one run"
-    start: Tensor
-
-    def __init__(self, start: float) -> None:
-        super().__init__(start=start)
 
     def callbacks(self) -> list[Any]:
         return [LateAverage(self)]
@@ -84,7 +78,7 @@ class LateAverage(Averaging):
         """Reads the start; where it is off, what was averaged before is no mean of late weights any more."""
         start = float(self._method.start)
         self._skipped = skipped(start, self._total)
-        if start == self._method.off["start"]:
+        if start == SWA.start.off:
             self.forget()
 
     def share(self, step: int) -> float | None:

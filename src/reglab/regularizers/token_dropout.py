@@ -1,12 +1,11 @@
 """Token dropout: whole tokens are left out of what a decoder reads."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from reglab.regularizers._decoder_noise import EmbeddingNoise
 from reglab.regularizers.dropout import thinned
+from reglab.schema.strength import probability
 
 
 def thinned_tokens(embedded: Tensor, draws: Tensor, p: Tensor) -> Tensor:
@@ -30,10 +29,7 @@ class TokenDropout(EmbeddingNoise):
         p: at least 0 and below 1; 0 is off.
     """
 
-    effects: ClassVar = {"p": "dropped tokens"}
-
-    def __init__(self, p: float) -> None:
-        super().__init__(p=p)
+    p = probability(0.1, 0.02, 0.3, effect="dropped tokens")
 
     def noisy(self, values: Tensor) -> Tensor:
         return thinned_tokens(values, torch.rand(values.shape[:2], device=values.device), self.p)

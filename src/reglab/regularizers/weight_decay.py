@@ -6,6 +6,7 @@ from torch import Tensor
 
 from reglab.regularizers._order import DECAY
 from reglab.regularizers.base import Regularizer, Weights
+from reglab.schema.strength import coefficient
 
 
 def decayed(weights: Weights, lr: float, strength: Tensor) -> Weights:
@@ -24,15 +25,9 @@ class WeightDecay(Regularizer):
         strength: at least 0; 0 is off. The optimizer's own ``weight_decay`` stays at 0.
     """
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    traffic: ClassVar = 2.0  # w in and out
-    acts: ClassVar = DECAY
-    effects: ClassVar = {"strength": "shrunken weights"}
-    strength: Tensor
-
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
+    strength = coefficient(0.01, 0.0001, 0.3, effect="shrunken weights")
+    memory_traffic: ClassVar = 2.0  # w in and out
+    order: ClassVar = DECAY
 
     def before_step(self, weights: Weights, lr: float) -> Weights:
         return decayed(weights, lr, self.strength)

@@ -9,6 +9,7 @@ from reglab.regularizers._order import DROPOUT
 from reglab.regularizers._swapped_weights import WeightSwap
 from reglab.regularizers.base import Regularizer
 from reglab.regularizers.input_noise import noisy
+from reglab.schema.strength import coefficient
 
 
 class WeightNoise(Regularizer):
@@ -21,17 +22,14 @@ class WeightNoise(Regularizer):
         std: in the units of the weights, at least 0; 0 is off.
     """
 
-    off: ClassVar = {"std": 0.0}
-    bounds: ClassVar = {"std": (0.0, float("inf"))}
-    traffic: ClassVar = 4.0  # noise out and in, w in, sum out
+    std = coefficient(0.02, 0.001, 0.3, effect="noisy weights")
+    memory_traffic: ClassVar = 4.0  # noise out and in, w in, sum out
     draws: ClassVar = "normal weights"
-    acts: ClassVar = DROPOUT
-    random_forward: ClassVar = True
-    effects: ClassVar = {"std": "noisy weights"}
-    std: Tensor
+    order: ClassVar = DROPOUT
+    stochastic: ClassVar = True
 
-    def __init__(self, std: float) -> None:
-        super().__init__(std=std)
+    def __init__(self, *values: float, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
         self._swap = WeightSwap(self._changed, self.name)
 
     def attach(self, model: nn.Module) -> list[str]:

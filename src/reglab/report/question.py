@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reglab.report.records import Record
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.metrics import TESTS, check_choice, guess_direction, validation_twins
+from reglab.schema.metrics import TEST_PARTS, check_choice, direction_of, validation_twins
 
 _DEFAULT_METRICS = ("test/accuracy", "test/rmse", "test/perplexity")
 
@@ -67,18 +67,18 @@ def resolve_question(
         raise ConfigError(Setting("metric", None), problem, _suggest("", tracked))
     if metric not in tracked:
         raise ConfigError(Setting("metric", metric), "no run tracks it", _suggest(metric, tracked))
-    direction = direction or guess_direction(metric)
+    direction = direction or direction_of(metric)
     if direction is None:
         problem = f"the name {metric} does not show which direction is better"
         raise ConfigError(Setting("direction", None), problem, "set direction=max or direction=min")
     _check_baseline(baseline, {record.tags["strategy"] for record in records if "strategy" in record.tags})
     if select_by is None:
         twins = validation_twins(metric)
-        return Question(metric, direction, baseline, twins, guess_direction(twins[0]) or direction)
+        return Question(metric, direction, baseline, twins, direction_of(twins[0]) or direction)
     if select_by not in tracked:
         raise ConfigError(Setting("select_by", select_by), "no run tracks it", _suggest(select_by, tracked))
-    forced = select_by.startswith(TESTS)
-    return Question(metric, direction, baseline, (select_by,), guess_direction(select_by) or direction, forced)
+    forced = select_by.startswith(TEST_PARTS)
+    return Question(metric, direction, baseline, (select_by,), direction_of(select_by) or direction, forced)
 
 
 def _check_baseline(baseline: str, strategies: set[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from reglab.report.records import escape_values
 from reglab.samplers import get_sampler
-from reglab.schema.metrics import guess_direction
+from reglab.schema.metrics import direction_of
 from reglab.schema.search_space import Dimension, Value, dimension_from_json
 
 Job = Mapping[str, Any]
@@ -74,7 +74,7 @@ def parse_study_record(definition: Mapping[str, Any], jobs: Sequence[Job]) -> St
     return StudyRecord(
         space={name: tuple(map(dimension_from_json, space.values())) for name, space in definition["space"].items()},
         select_by=select_by,
-        minimized=(guess_direction(select_by[0]) or definition["direction"]) == "min",
+        minimized=(direction_of(select_by[0]) or definition["direction"]) == "min",
         trials=definition["trials"],
         max_seconds=definition["max_seconds"],
         tuning_seeds=tuple(definition["tuning_seeds"]),

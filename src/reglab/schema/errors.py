@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from reglab.schema.text import format_value, one_line
 
+_NO_VALUE = object()  # of an override such as ~data.path
+
 
 class Setting(NamedTuple):
     """A key with the value that it was given.
@@ -17,8 +19,18 @@ class Setting(NamedTuple):
     key: str
     value: object
 
+    @classmethod
+    def of(cls, override: str) -> "Setting":
+        """Return the key and the text of the value of an override, as typed.
+
+        >>> Setting.of("data.path=a=b.csv")
+        Setting(key='data.path', value='a=b.csv')
+        """
+        key, equals, value = override.partition("=")
+        return cls(key, value if equals else _NO_VALUE)
+
     def __str__(self) -> str:
-        return f"{self.key}={format_value(self.value)}"
+        return self.key if self.value is _NO_VALUE else f"{self.key}={format_value(self.value)}"
 
 
 class ConfigError(ValueError):
@@ -46,7 +58,7 @@ class ConfigError(ValueError):
     @property
     def key(self) -> str:
         """The key, with its sections: ``data.path``."""
-        return self.where.key if isinstance(self.where, Setting) else self.where
+        return (self.where.key if isinstance(self.where, Setting) else self.where).lstrip("+~")
 
     @property
     def value(self) -> object:

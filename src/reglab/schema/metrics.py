@@ -1,58 +1,155 @@
-"""Names of metrics: which way is better, which validation metric stands for a test metric, what may choose."""
+"""Metrics: the only list of them, with direction, kinds of tasks and where they are measured.
+
+A tracked name has the part of the data before the metric: ``val/accuracy``. ``best/val/accuracy`` is that of the epoch
+whose weights are tested. How a metric of predictions is computed stands beside the loss of its kind of task, in
+`reglab.tasks`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import CLASSIFICATION, LANGUAGE_MODELING, REGRESSION, TASK_KINDS
 
-_UP = ("accuracy", "r2", "auc", "auroc", "f1", "precision", "recall", "score")
-_DOWN = ("loss", "rmse", "mse", "mae", "ece", "error", "perplexity", "nll", "gap", "time", "seconds", "penalty", "bits")
-TESTS = ("test/", "gap/")
-_KINDS = {
-    **dict.fromkeys(("accuracy", "balanced_accuracy", "ece"), "classification"),
-    **dict.fromkeys(("rmse", "r2"), "regression"),
-    **dict.fromkeys(("perplexity", "bits_per_character"), "language modeling"),
-}
-# Where a test metric has no validation metric of its own name, these stand in for it.
-_STAND_IN = {"balanced_accuracy": "accuracy", "r2": "rmse", "ece": "loss"}
+TEST_PARTS = ("test/", "gap/")
+"""Beginnings of the names of metrics that the test part gives; these judge and must not choose."""
+_EPOCH_PARTS = ("test", "val", "train")
 
 
-def check_choice(*, direction: str | None, select_by: str | None, force: bool | None) -> None:
-    """Refuse what no runs could make right.
+@dataclass(frozen=True)
+class Metric:
+    """Declaration of a metric.
 
     Args:
-        direction: of the metric.
-        select_by: the metric that chooses among strengths.
-        force: let a test metric choose; None where that cannot be asked for.
-
-    Raises:
-        ConfigError: a direction that is none, or a test metric that is to choose (unless `force`).
+        name: without the part of the data.
+        direction: ``max`` or ``min``.
+        task_kinds: names of the kinds of tasks that have it; empty: all.
+        every_epoch: whether it is measured on training and validation rows in every epoch. Otherwise it is measured
+            on the test rows, and on the validation rows for the tested weights.
+        twin: metric that takes its place where it was not measured on the validation rows.
     """
-    if direction not in (None, "max", "min"):
-        raise ConfigError(Setting("direction", direction), "max or min")
-    if select_by is not None and select_by.startswith(TESTS) and not force:
-        way_out = "" if force is None else ", or say force=true"
-        twin = validation_twins(select_by)[-1]
-        raise ConfigError(
-            Setting("select_by", select_by), "the test judges, it must not choose", f"take {twin}{way_out}"
-        )
+
+    name: str
+    direction: str
+    task_kinds: tuple[str, ...] = ()
+    every_epoch: bool = False
+    twin: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its tracked names, those of the tested weights apart."""
+        return tuple(f"{part}/{self.name}" for part in _EPOCH_PARTS) if self.every_epoch else (f"test/{self.name}",)
 
 
-def kind_of(metric: str) -> str | None:
-    """The kind of task that alone has the metric; None for those that all have."""
-    return _KINDS.get(metric.rsplit("/", 1)[-1])
+_ALL = (
+    Metric("loss", "min", every_epoch=True),
+    Metric("accuracy", "max", (CLASSIFICATION.name,), every_epoch=True),
+    Metric("rmse", "min", (REGRESSION.name,), every_epoch=True),
+    Metric("perplexity", "min", (LANGUAGE_MODELING.name,), every_epoch=True),
+    Metric("bits_per_character", "min", (LANGUAGE_MODELING.name,), every_epoch=True),
+    Metric("balanced_accuracy", "max", (CLASSIFICATION.name,), twin="accuracy"),
+    Metric("ece", "min", (CLASSIFICATION.name,), twin="loss"),
+    Metric("r2", "max", (REGRESSION.name,), twin="rmse"),
+)
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ALL}
+"""Metrics of predictions by name."""
+RUN_METRICS: Mapping[str, str] = {
+    "gap/loss": "min",
+    "time/train_s": "min",
+    "time/step_ms": "min",
+    "time/epochs": "min",
+    "model/parameters": "min",
+    "model/zero_fraction": "max",
+    "train/penalty": "min",
+}
+"""Direction of the tracked figures of a run that are no metrics of predictions, by tracked name."""
+
+COMPARABLE = (*(name for metric in METRICS.values() for name in metric.names), *RUN_METRICS)
+"""Tracked names that runs can be compared by, and chosen by unless the test part gives them."""
+CHOOSING = (*COMPARABLE, *(f"best/val/{name}" for name in METRICS))
+"""Tracked names that ``select_by`` accepts."""
+HEADLINES = tuple(dict.fromkeys(f"test/{kind.metric}" for kind in TASK_KINDS.values()))
+"""The metric that runs of each kind of task are compared by if none is named."""
+
+# Words in the names of metrics that others have tracked.
+_HIGHER = ("accuracy", "r2", "auc", "auroc", "f1", "precision", "recall", "score", "likelihood")
+_LOWER = (
+    "loss",
+    "rmse",
+    "mse",
+    "mae",
+    "ece",
+    "error",
+    "perplexity",
+    "nll",
+    "gap",
+    "time",
+    "seconds",
+    "penalty",
+    "bits",
+)
 
 
-def guess_direction(metric: str) -> str | None:
-    """`max` or `min` from the metric's name (`test/balanced_accuracy`: max), None where the name does not tell."""
+def direction_of(metric: str) -> str | None:
+    """Return ``max`` or ``min`` for a tracked name; None if neither the list nor the words of the name show it.
+
+    >>> direction_of("test/balanced_accuracy"), direction_of("my_loss"), direction_of("answer")
+    ('max', 'min', None)
+    """
+    if metric in RUN_METRICS:
+        return RUN_METRICS[metric]
+    if (declared := METRICS.get(base_name(metric))) is not None:
+        return declared.direction
     words = metric.lower().replace("/", "_").split("_")
-    if any(word in _DOWN for word in words):
+    if any(word in _LOWER for word in words):
         return "min"
-    return "max" if any(word in _UP for word in words) else None
+    return "max" if any(word in _HIGHER for word in words) else None
+
+
+def base_name(metric: str) -> str:
+    """Return a tracked name without the part of the data: ``accuracy`` of ``best/val/accuracy``."""
+    return metric.rsplit("/", 1)[-1]
+
+
+def kinds_of(metric: str) -> tuple[str, ...]:
+    """Return the kinds of tasks that have a metric; empty: all, or it is not a metric of ours."""
+    declared = METRICS.get(base_name(metric))
+    return declared.task_kinds if declared is not None else ()
 
 
 def validation_twins(metric: str) -> tuple[str, ...]:
-    """The validation metrics that may stand for a test metric: that of the best weights, then the last epoch's."""
+    """Return the validation metrics that may take the place of a test metric, in the order of preference.
+
+    Those of the tested weights come before those of the last epoch.
+
+    >>> validation_twins("test/r2")
+    ('best/val/rmse', 'val/rmse')
+    """
     measured = metric.startswith(("test/", "val/", "best/val/"))
-    name = metric.rsplit("/", 1)[-1] if measured else "loss"
-    names = (name, _STAND_IN[name]) if name in _STAND_IN else (name,)
-    # A stand-in may run the other way (r2 and rmse), so only names of one direction stand together.
-    same = [n for n in names if guess_direction(n) == guess_direction(names[-1])]
-    return tuple(f"{prefix}{n}" for n in same for prefix in ("best/val/", "val/"))
+    name = base_name(metric) if measured else "loss"
+    declared = METRICS.get(name)
+    names = (name, declared.twin) if declared is not None and declared.twin else (name,)
+    # A twin may run the other way (r2 and rmse); only metrics of one direction can stand together.
+    same = [one for one in names if direction_of(one) == direction_of(names[-1])]
+    return tuple(f"{prefix}{one}" for one in same for prefix in ("best/val/", "val/"))
+
+
+def check_choice(*, direction: str | None, select_by: str | None, force: bool | None) -> None:
+    """Refuse a direction that is none, and a test metric that chooses.
+
+    Args:
+        direction: of the compared metric.
+        select_by: the metric that chooses among strengths.
+        force: whether a test metric may choose; None if that cannot be requested.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    if direction not in (None, "max", "min"):
+        raise ConfigError(Setting("direction", direction), "must be max or min")
+    if select_by is not None and select_by.startswith(TEST_PARTS) and not force:
+        alternative = "" if force is None else ", or set force=true"
+        twins = " or ".join(validation_twins(select_by))
+        raise ConfigError(
+            Setting("select_by", select_by), "a test metric judges and must not choose", f"use {twins}{alternative}"
+        )

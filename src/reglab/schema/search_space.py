@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from reglab.schema.constraints import ListOf, Satisfies, is_number
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.rules import Rule, is_number, list_of
 from reglab.schema.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def is_dimension_json(fields: object) -> bool:
     if not isinstance(fields, Mapping) or not isinstance(fields.get("key"), str):
         return False
     if "options" in fields:
-        return set(fields) == {"key", "options"} and list_of(Rule(_is_scalar, ""), least=1).fits(fields["options"])
+        return set(fields) == {"key", "options"} and ListOf(Satisfies(_is_scalar, ""), 1).accepts(fields["options"])
     optional = [fields[name] for name in _NUMBERS[2:] if fields.get(name) is not None]
     return (
         {"low", "high"} <= set(fields) <= {"key", *_NUMBERS, *_FLAGS}

@@ -1,40 +1,40 @@
-"""Near misses: what someone probably meant to type."""
+"""Suggestions for mistyped names, and the errors that make them."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from omegaconf import OmegaConf
-
-from reglab.paths import CONF
+from reglab.schema.errors import ConfigError, Setting
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word closest to `word`, or None where none is close."""
+    """Return the known word closest to a word; None if none is close."""
     found = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return found[0] if found else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean dropout?"``, or nothing where no known word is close."""
+    """Return ``; did you mean dropout?``; empty if no known word is close."""
     near = nearest(word, known)
     return f"; did you mean {near}?" if near else ""
 
 
-def no_such_option(key: str, value: object, known: Iterable[str]) -> str:
-    """One line for a choice that does not exist: names the key, what it got, the near miss and all choices."""
+def no_such_option(where: Setting, known: Iterable[str]) -> ConfigError:
+    """Return the error for a choice that does not exist, with the nearest and all choices."""
     options = sorted(known)
-    return f"{key}={value}: no such option{did_you_mean(str(value), options)} (choose from {', '.join(options)})"
+    hint = did_you_mean(str(where.value), options)
+    return ConfigError(where, f"no such option{hint} (choose from {', '.join(options)})")
 
 
-def not_in_strategy(override: str, why: str, name: str) -> str:
-    """One line for a strength whose regularizer is not chosen."""
-    return f"{override}: {why}; add regularizer={name}"
+def not_in_strategy(where: Setting | str, problem: str, name: str) -> ConfigError:
+    """Return the error for a strength whose regularizer is not chosen."""
+    return ConfigError(where, problem, f"add regularizer={name}")
 
 
-def no_value(override: str, name: str) -> str:
-    """One line for a value in the place of a regularizer's section."""
-    file = CONF / "regularizer" / f"{name}.yaml"
-    own = OmegaConf.to_container(OmegaConf.load(file)) if file.is_file() else {}
-    keys = [key for key in own[name] if key != "_target_"] if isinstance(own, dict) and name in own else []
-    remedy = " or ".join(f"regularizer.{name}.{key}" for key in keys) or "its keys"
-    return f"{override}: is a section and no value; set {remedy}"
+def is_section(where: Setting | str, keys: Iterable[str]) -> ConfigError:
+    """Return the error for a value that is set where a section has keys.
+
+    Args:
+        where: the setting.
+        keys: of the section, whole; empty: unknown.
+    """
+    return ConfigError(where, "is a section and no value", f"set {' or '.join(keys) or 'its keys'}")

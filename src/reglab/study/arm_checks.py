@@ -16,12 +16,13 @@ from reglab.data.base import TensorData
 from reglab.data.splitting.random import Rows
 from reglab.execution.preflight import RunBuilder, print_data_remarks
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.metrics import kind_of
+from reglab.schema.metrics import kinds_of
 from reglab.streams import note
 from reglab.study.arms import Arm
 from reglab.study.definition import Study
 from reglab.training import build
 from reglab.training.trainer import check_accelerator
+from reglab.wording import join_names
 
 _SHARED_SPLIT = "study.common.data.split_seed=0"
 
@@ -67,8 +68,8 @@ def _load_checked(study: Study, config: DictConfig) -> TensorData:
         source = data.load()
         data.use(source)
     for key, metric in (("metric", study.metric), ("select_by", study.select_by[0])):
-        if (wanted := kind_of(metric)) not in (None, data.kind):
-            problem = f"is for {wanted}, and {data.name} is a {data.kind} task"
+        if (kinds := kinds_of(metric)) and data.kind not in kinds:
+            problem = f"is for {join_names(kinds)}, and {data.name} is a {data.kind} task"
             raise ConfigError(Setting(f"study.{key}", metric), problem)
     if not source.fresh:
         _check_splits(study, data, [data.draw(source, seed) for seed in _split_seeds(study, config)])

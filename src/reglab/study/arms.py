@@ -12,9 +12,9 @@ from reglab.config.compose import Composer
 from reglab.config.digest import content
 from reglab.config.identity import config_hash, data_name
 from reglab.config.identity import strategy as strategy_of
-from reglab.config.source import Unknown, declared
 from reglab.execution.expand import Job
 from reglab.paths import CONF
+from reglab.schema.compatibility import declared
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.search_space import Dimension, Values, parse_dimension
 from reglab.schema.suggest import did_you_mean
@@ -128,8 +128,9 @@ def _space(study: Study, config: DictConfig) -> Iterator[Dimension]:
     specs: dict[str, Any] = {}
     regularizers = OmegaConf.to_container(config.regularizer, resolve=True)
     assert isinstance(regularizers, dict)
-    for name, strengths in (regularizers.get("_space_") or {}).items():
-        specs |= {f"regularizer.{name}.{key}": spec for key, spec in (strengths or {}).items()}
+    for name, node in ((str(key), value) for key, value in regularizers.items()):
+        strengths = declared(f"regularizer.{name}", node).strengths
+        specs |= {f"regularizer.{name}.{key}": strength.search.to_spec() for key, strength in strengths.items()}
     for key, spec in study.space.items():
         if not key.startswith("regularizer."):
             specs = {key: spec, **specs}
@@ -147,11 +148,12 @@ def _declared(key: str, nodes: Mapping[Any, Any]) -> tuple[float | None, bool]:
     if not key.startswith("regularizer."):
         return None, False
     _, name, strength = key.split(".", 2)
-    try:
-        off, switch, whole = (declared(str(nodes[name]["_target_"]), what) for what in ("off", "switch", "whole"))
-    except Unknown:
+    strengths = declared(f"regularizer.{name}", nodes[name]).strengths
+    if strength not in strengths:
         return None, False
-    return (off.get(strength) if not switch or strength in switch else None), strength in whole
+    one = strengths[strength]
+    alone = any(other.disables for other in strengths.values())
+    return (one.off if one.disables or not alone else None), one.whole
 
 
 def _task_name(config: DictConfig) -> str:

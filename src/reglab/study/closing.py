@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from reglab.config.fitting import kind
 from reglab.deadlines import Overdue, waiting
 from reglab.execution import workers
 from reglab.execution.attempt import Outcome
+from reglab.schema.compatibility import task_kind
 from reglab.schema.errors import ConfigError, Setting, StoreLost
-from reglab.schema.metrics import TESTS, kind_of
+from reglab.schema.metrics import TEST_PARTS, kinds_of
 from reglab.schema.suggest import did_you_mean
 from reglab.stopping import Stopped, defer_signals, raise_if_stopped, stop_wins
 from reglab.streams import note, write_line
@@ -25,7 +25,7 @@ from reglab.wording import join_names
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
 
-_FRACTIONS = {"test_fraction": TESTS, "val_fraction": ("val/", "best/val/")}  # of rows, for metrics by prefix
+_FRACTIONS = {"test_fraction": TEST_PARTS, "val_fraction": ("val/", "best/val/")}  # of rows, for metrics by prefix
 
 
 def check_metric(metric: str | None, configs: Sequence[DictConfig], key: str = "metric") -> None:
@@ -41,10 +41,10 @@ def check_metric(metric: str | None, configs: Sequence[DictConfig], key: str = "
     """
     if metric is None:
         return
-    kinds = {kind(cfg.data) for cfg in configs}
-    wanted = kind_of(metric)
-    if wanted and None not in kinds and wanted not in kinds:
-        problem = f"is for {wanted}, and these runs are {join_names(sorted(map(str, kinds)))}"
+    kinds = {task_kind(cfg.data) for cfg in configs}
+    having = kinds_of(metric)
+    if having and None not in kinds and kinds.isdisjoint(having):
+        problem = f"is for {join_names(having)}, and these runs are {join_names(sorted(map(str, kinds)))}"
         raise ConfigError(Setting(key, metric), problem, "remove it, or choose another")
     for fraction, prefixes in _FRACTIONS.items():
         if metric.startswith(prefixes) and all(cfg.data.get(fraction) == 0 for cfg in configs):

@@ -8,9 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from reglab.config.keys import FIRST_TUNING_SEED, STUDY
+from reglab.schema.constraints import (
+    Constraint,
+    Integer,
+    KeysWithValues,
+    ListOf,
+    Nullable,
+    OneOf,
+    Satisfies,
+    Text,
+    check_values,
+)
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.rules import Rule, apply, list_of, mapping, one_of, or_null, text, whole
+from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
 from reglab.schema.search_space import dimension_to_json, is_dimension_json
 from reglab.study.arms import Arm
 from reglab.study.definition import Study
@@ -22,15 +32,19 @@ FILE = "study.json"
 _MAY_CHANGE = ("seeds",)  # more seeds make a study more precise; it stays the same study
 _MAX_DIFFERENCES = 4  # in a message
 # Keys that reports read, with their rules: a file in a store may contain anything.
-_RULES: dict[str, Rule] = {
+_RULES: dict[str, Constraint] = {
     **{key: STUDY[f"study.{key}"] for key in ("metric", "trials", "max_seconds", "sampler", "search_seed", "baseline")},
-    "direction": one_of("max", "min"),
-    "select_by": list_of(text(), least=1),
-    "tuning_seeds": list_of(whole(FIRST_TUNING_SEED)),
-    "pruning": or_null(Rule(lambda v: mapping().fits(v) and set(v) == {"eta", "rungs"}, "{eta:3,rungs:3}")),
-    "pruning.eta": whole(2),
-    "pruning.rungs": whole(1),
-    "space": Rule(lambda v: mapping().fits(v) and all(map(_is_space, v.values())), "ranges by strategy and key"),
+    "direction": OneOf("max", "min"),
+    "select_by": ListOf(Text(), 1),
+    "tuning_seeds": ListOf(Integer(FIRST_TUNING_SEED)),
+    "pruning": Nullable(
+        Satisfies(lambda v: KeysWithValues().accepts(v) and set(v) == {"eta", "rungs"}, "{eta:3,rungs:3}")
+    ),
+    "pruning.eta": Integer(2),
+    "pruning.rungs": Integer(1),
+    "space": Satisfies(
+        lambda v: KeysWithValues().accepts(v) and all(map(_is_space, v.values())), "ranges by strategy and key"
+    ),
 }
 
 
@@ -83,7 +97,7 @@ def read_declaration(store: "Store", parent: str) -> dict[str, Any] | None:
         for key in _RULES:
             if key.split(".")[0] not in definition:
                 raise ConfigError(key, "missing")
-        apply(_RULES, definition)
+        check_values(_RULES, definition)
     except ConfigError as error:
         raise files.damaged(FILE, error) from error
     return definition

@@ -9,12 +9,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.explain import of_the_study
-from reglab.config.keys import FIRST_TUNING_SEED, STUDY, check_known, resolved
+from reglab.config.check_pipeline import check_known, resolved
+from reglab.config.hydra_errors import key_of_runs
 from reglab.samplers import get_sampler
+from reglab.schema.constraints import Integer, check_values
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.metrics import check_choice, guess_direction, validation_twins
-from reglab.schema.rules import apply, whole
+from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
+from reglab.schema.metrics import check_choice, direction_of, validation_twins
 from reglab.schema.suggest import did_you_mean, no_such_option
 from reglab.schema.text import format_value, quote_value
 
@@ -94,7 +95,7 @@ class Study:
     @property
     def minimize(self) -> bool:
         """Whether a lower value of the selection metric is better."""
-        return (guess_direction(self.select_by[0]) or self.direction) == "min"
+        return (direction_of(self.select_by[0]) or self.direction) == "min"
 
     @property
     def sequential(self) -> bool:
@@ -138,7 +139,9 @@ def check_options(cfg: DictConfig) -> None:
     known = {key.partition(".")[0] for key in STUDY}
     for key, value in _flat({key: value for key, value in plain.items() if key not in known}):
         line = f"+{key}={format_value(value)}"
-        raise ConfigError(of_the_study(line) or f"{line}: no such key{did_you_mean(key, known) or '; remove it'}")
+        raise key_of_runs(line) or ConfigError(
+            Setting.of(line), f"no such key{did_you_mean(key, known) or '; remove it'}"
+        )
     check_known(STUDY, plain, leave=("study",))
 
 
@@ -154,12 +157,12 @@ def read_study(node: DictConfig, seeds: int | None, regularizers: Sequence[str])
         ConfigError: the section is invalid.
     """
     plain = _plain(node)
-    apply({key: rule for key, rule in STUDY.items() if key.startswith("study.")}, {"study": plain})
+    check_values({key: rule for key, rule in STUDY.items() if key.startswith("study.")}, {"study": plain})
     if seeds is not None:
         STUDY["seeds"].check("seeds", seeds)
         plain["seeds"] = seeds
     metric, select_by = plain["metric"], plain["select_by"]
-    direction = plain["direction"] or guess_direction(metric)
+    direction = plain["direction"] or direction_of(metric)
     if direction is None:
         raise ConfigError(Setting("study.direction", None), f"the direction of {metric} is not known", "set max or min")
     check_choice(direction=direction, select_by=select_by, force=None)
@@ -214,7 +217,7 @@ def _strategy(given: str | list[str], known: Sequence[str]) -> str:
     where = Setting("study.strategies", given)
     for name in names:
         if name not in known:
-            raise ConfigError(no_such_option("study.strategies", name, known))
+            raise no_such_option(Setting("study.strategies", name), known)
     if len(set(names)) < len(names):
         raise ConfigError(where, "names a regularizer twice", "remove one")
     if len(names) > 1 and "none" in names:
@@ -290,7 +293,9 @@ def _pruning(given: Any, sampler: str) -> Pruning | None:
     where = Setting("study.pruning", given)
     if not isinstance(given, Mapping) or set(given) != {"eta", "rungs"}:
         raise ConfigError(where, "must be null, or as in {eta:3,rungs:3}")
-    apply({"study.pruning.eta": whole(2, 1000), "study.pruning.rungs": whole(2, 20)}, {"study": {"pruning": given}})
+    check_values(
+        {"study.pruning.eta": Integer(2, 1000), "study.pruning.rungs": Integer(2, 20)}, {"study": {"pruning": given}}
+    )
     if problem := get_sampler(sampler).no_pruning:
         raise ConfigError(where, problem, "set it to null")
     return Pruning(given["eta"], given["rungs"])

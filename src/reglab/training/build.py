@@ -13,7 +13,6 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from reglab.config.fitting import nothing_to_act_on, passes_are_equal, wrong_examples
 from reglab.data.base import TensorData
 from reglab.own_code import load
 from reglab.own_files import check_reads
@@ -23,6 +22,7 @@ from reglab.regularizers._order import in_order
 from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule, schedule
 from reglab.regularizers.base import Regularizer
+from reglab.schema.compatibility import check_task, nothing_to_act_on, passes_are_equal, wrong_examples
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.text import format_value
 from reglab.seeding import seeded
@@ -191,20 +191,16 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
     ]
     ordered = in_order(methods)
     for regularizer in ordered:
-        if kind not in regularizer.kinds:
-            raise ConfigError(
-                Setting("regularizer", regularizer.name),
-                f"is for {' and '.join(regularizer.kinds)}, and this data is a {kind} task",
-                "leave it out",
-            )
-        if regularizer.dims and len(input_shape) not in regularizer.dims:
+        where = Setting("regularizer", regularizer.name)
+        check_task(where, regularizer.requires_task, kind, "this data", "leave it out")
+        if regularizer.input_dims and len(input_shape) not in regularizer.input_dims:
             got = f"this data's examples have the shape {input_shape}"
-            raise ConfigError(wrong_examples(f"regularizer={regularizer.name}", regularizer.dims, got, "leave it out"))
+            raise wrong_examples(where, regularizer.input_dims, got, "leave it out")
         _switched_on(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
         with seeded(int(cfg.get("seed", 0)), "attach", regularizer.name):
             found = attached(regularizer, model)
         if not found:
-            raise ConfigError(nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.needs))
+            raise nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.requirement)
     _check_passes_differ(ordered, model)
     return ordered
 
@@ -250,15 +246,18 @@ def check_effects(fit: Fit, data: TensorData, most: float = math.inf) -> list[st
 
 def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) -> None:
     comparing = [regularizer.name for regularizer in regularizers if regularizer.compares_passes]
-    if comparing and not any(r.random_forward for r in regularizers) and not random_layers(model):
-        raise ConfigError(passes_are_equal(comparing[0]))
+    if comparing and not any(r.stochastic for r in regularizers) and not random_layers(model):
+        raise passes_are_equal(comparing[0])
 
 
 def build_schedules(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> dict[tuple[Regularizer, str], Schedule]:
     """The schedules of the strengths that have one."""
     return {
         (regularizer, strength): schedule(
-            float(node[strength]), regularizer.off[strength], settings, whole=strength in regularizer.whole
+            float(node[strength]),
+            regularizer.strengths()[strength].off,
+            settings,
+            whole=regularizer.strengths()[strength].whole,
         )
         for regularizer, node in ((r, plain(cfg.regularizer)[r.name]) for r in regularizers)
         for strength, settings in (node.get("schedule") or {}).items()
@@ -270,7 +269,7 @@ def _switched_on(regularizer: Regularizer, schedules: Mapping[str, Any]) -> None
     for strength, settings in schedules.items():
         if settings["kind"] == "linear":
             buffer = regularizer.get_buffer(strength)
-            if float(buffer) == regularizer.off[strength]:
+            if float(buffer) == regularizer.strengths()[strength].off:
                 buffer.fill_(settings["start"])
 
 

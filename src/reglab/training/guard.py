@@ -6,6 +6,7 @@ same weights and random numbers. All state is restored afterwards.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def check_effects(step: MeasuredStep) -> list[str]:
 
     "Without" is at the off values of its strengths, which is bit for bit no regularizer; a regularizer without off
     values is disabled. The step is measured at the strengths of the run and, if nothing differs, at
-    `Regularizer.probe`, so that a bound that is not reached is accepted. Not measured are regularizers that are off,
+    `Strength.probe`, so that a bound that is not reached is accepted. Not measured are regularizers that are off,
     and those that act through callbacks. The state of the modules and the global generators are restored.
 
     Returns:
@@ -164,8 +165,11 @@ class _Guard:
         probes = _probes(regularizer)
         if any(self._differs(regularizer, {}, _Try(whole)) for whole in (False, True)):
             return True
-        unbounded = [s for s, (_, high) in regularizer.bounds.items() if high == float("inf") and s in probes]
-        if unbounded and not regularizer.probe and not self._differs(regularizer, {}, _Try(True, elsewhere=True)):
+        unbounded = [
+            s for s, declared in regularizer.strengths().items() if declared.maximum == math.inf and s in probes
+        ]
+        has_probe = any(declared.probe is not None for declared in regularizer.strengths().values())
+        if unbounded and not has_probe and not self._differs(regularizer, {}, _Try(True, elsewhere=True)):
             values = ", ".join(f"{s}={float(regularizer.get_buffer(s)):g}" for s in unbounded)
             self._faint.append(
                 f"{regularizer.name}: a step with {values} equals one without it, for its effect is smaller than the "
@@ -223,14 +227,14 @@ class _Guard:
         return prints([*losses, *gradients, *parameters])
 
     def _without(self, regularizer: Regularizer) -> AbstractContextManager[None]:
-        off = {strength: value for strength, value in regularizer.off.items() if value is not None}
+        off = {name: declared.off for name, declared in regularizer.strengths().items() if declared.off is not None}
         return _at(regularizer, off) if off else _muted(regularizer)
 
     def refusal(self, regularizer: Regularizer) -> str:
         """One line for a method without effect."""
         reason, remedy = self._reason(regularizer)
         if not type(regularizer).__module__.startswith("reglab."):
-            remedy += "; if it acts only under a condition, declare strengths that meet it as `probe` of its class"
+            remedy += "; if it acts only under a condition, declare a value that meets it as `probe` of its strength"
         return (
             f"regularizer={regularizer.name}: no effect on the first batch (loss, gradients and weights equal those "
             f"without it): {reason}; {remedy}"
@@ -291,16 +295,16 @@ def _some(places: Iterable[str]) -> str:
 def _probes(regularizer: Regularizer) -> dict[str, float]:
     """Strengths at which the method has to show, of those that are on."""
     found = {}
-    for strength, (low, high) in regularizer.bounds.items():
-        value, off = float(regularizer.get_buffer(strength)), regularizer.off.get(strength)
-        if strength in regularizer.probe:
-            found[strength] = regularizer.probe[strength]
-        elif off is None or value == off:
+    for name, declared in regularizer.strengths().items():
+        value, low, high = float(regularizer.get_buffer(name)), declared.minimum, declared.maximum
+        if declared.probe is not None:
+            found[name] = declared.probe
+        elif declared.off is None or value == declared.off:
             continue
-        elif high == float("inf"):
-            found[strength] = max(value, low + 1.0) if off == low else min(value, low + 1e-3)
+        elif high == math.inf:
+            found[name] = max(value, low + 1.0) if declared.off == low else min(value, low + 1e-3)
         else:
-            found[strength] = (low + high) / 2
+            found[name] = (low + high) / 2
     return found
 
 

@@ -29,9 +29,9 @@ def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer], model:
     """
     asked: dict[str, list[str]] = defaultdict(list)
     for regularizer in regularizers:
-        for strength, effect in regularizer.effects.items():
-            if not _is_off(regularizer, strength):
-                asked[effect].append(f"{regularizer.name}.{strength}")
+        for name, strength in regularizer.strengths().items():
+            if strength.effect and not _is_off(regularizer, name):
+                asked[strength.effect].append(f"{regularizer.name}.{name}")
     if cfg.optimizer.get("weight_decay"):
         asked["shrunken weights"].append("optimizer.weight_decay")
     if cfg.trainer.get("gradient_clip_val"):
@@ -189,7 +189,7 @@ def _some(names: Collection[str]) -> str:
 def no_effect(
     regularizers: Iterable[Regularizer], schedules: Mapping[tuple[Regularizer, str], Schedule], epochs: int
 ) -> list[str]:
-    """One sentence for each regularizer that is off in every epoch: one of `switch`, or else all of its strengths.
+    """One sentence for each regularizer that is off in every epoch: see `Regularizer.disabled_by`.
 
     Args:
         regularizers: of the run.
@@ -199,8 +199,10 @@ def no_effect(
     sentences = []
     for regularizer in regularizers:
         own = {strength: values for (owner, strength), values in schedules.items() if owner is regularizer}
-        if regularizer.off and all(_off_in(epoch, regularizer, own) for epoch in range(1, (epochs if own else 1) + 1)):
-            off = " and ".join(f"{name}={regularizer.off[name]:g}" for name in regularizer.switch or regularizer.off)
+        if regularizer.disabled_by() and all(
+            _off_in(epoch, regularizer, own) for epoch in range(1, (epochs if own else 1) + 1)
+        ):
+            off = " and ".join(f"{name}={strength.off:g}" for name, strength in regularizer.disabled_by().items())
             when = f" in every epoch (trainer.max_epochs={epochs})" if own else ""
             sentences.append(f"{regularizer.name}: no effect, for {off} is off{when}")
     return sentences
@@ -224,7 +226,7 @@ def too_short(regularizers: Iterable[Regularizer], steps: int, evaluations: int)
 
 def is_off(regularizer: Regularizer) -> bool:
     """Whether all its present strengths are at their off values."""
-    return bool(regularizer.off) and _off_in(1, regularizer, {})
+    return bool(regularizer.disabled_by()) and _off_in(1, regularizer, {})
 
 
 def not_finite(metrics: Mapping[str, float]) -> list[str]:
@@ -255,11 +257,12 @@ def not_averaged(callbacks: Iterable[Any], step: int) -> list[str]:
 def _off_in(epoch: int, regularizer: Regularizer, schedules: Mapping[str, Schedule]) -> bool:
     def is_off(strength: str) -> bool:
         if strength in schedules:
-            return schedules[strength](epoch) == regularizer.off[strength]
+            return schedules[strength](epoch) == regularizer.strengths()[strength].off
         return _is_off(regularizer, strength)
 
-    return any(map(is_off, regularizer.switch)) if regularizer.switch else all(map(is_off, regularizer.off))
+    found = regularizer.disabled_by()
+    return any(map(is_off, found)) if any(s.disables for s in found.values()) else all(map(is_off, found))
 
 
 def _is_off(regularizer: Regularizer, strength: str) -> bool:
-    return float(getattr(regularizer, strength)) == regularizer.off[strength]
+    return float(getattr(regularizer, strength)) == regularizer.strengths()[strength].off

@@ -9,10 +9,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.check import check
+from reglab.config.check_run import check
 from reglab.config.compose import compose
-from reglab.config.digest import content
-from reglab.config.identity import code, setting
+from reglab.config.identity import code, content, setting
 from reglab.config.trusted import Typed, check_overrides, check_targets, take_typed
 from reglab.masking import mask_uri
 from reglab.own_code import source_file

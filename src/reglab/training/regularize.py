@@ -11,11 +11,11 @@ from torch.utils.hooks import RemovableHandle
 
 from reglab.compat import lightning
 from reglab.compat.torch import forward_hooks
-from reglab.config.fitting import in_conflict
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import attached, is_compiled
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer, penalized
+from reglab.schema.compatibility import in_conflict
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.schema.text import one_line
@@ -87,7 +87,7 @@ class Regularize(pl.Callback):
         for regularizer in self.regularizers:
             if overrides(regularizer, "transform_batch"):
                 raise ConfigError(refusal(regularizer, "has to change the batch"))
-            if regularizer.watches:
+            if regularizer.monitors_validation:
                 raise ConfigError(refusal(regularizer, "watches validation: take Lightning's own callback"))
             if overrides(regularizer, "callbacks"):
                 raise ConfigError(refusal(regularizer, "is a callback itself: give Trainer its callbacks()"))
@@ -190,7 +190,7 @@ class Regularize(pl.Callback):
             own = len(_hooks_of(self._model, itself=True))
             before_it = {key for _, key in _hooks_of(pl_module)}
             if not attached(regularizer, self._model):
-                raise ConfigError(refusal(regularizer, f"found nothing to act on; {regularizer.needs}"))
+                raise ConfigError(refusal(regularizer, f"found nothing to act on; {regularizer.requirement}"))
             if len(_hooks_of(self._model, itself=True)) > own:
                 self._waiting.append(regularizer)
             if ranks is not None:
@@ -212,7 +212,7 @@ class Regularize(pl.Callback):
             f"{regularizer.name}.{name}": buffer
             for regularizer in self.regularizers
             for name, buffer in regularizer.named_buffers()
-            if name not in regularizer.bounds
+            if name not in regularizer.strengths()
         }
 
     def on_save_checkpoint(
@@ -404,7 +404,7 @@ def _check_together(regularizers: list[Regularizer]) -> None:
             raise ConfigError(Setting("regularizer", regularizer.name), "given twice", "leave one out")
         for other, why in regularizer.conflicts.items():
             if other in names:
-                raise ConfigError(in_conflict(regularizer.name, other, why))
+                raise in_conflict(regularizer.name, other, why)
 
 
 _Hooks = list[tuple[dict[int, Any], int]]

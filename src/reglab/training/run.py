@@ -153,7 +153,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     _note(tracked, "no_effect", idle, aloud=aloud)
     parts = ("val", "train") if data.val_rows else ("train",)
     methods = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
-    module = build.build_module(cfg, fit, parts, heard=any(r.watches for r in fit.regularizers))
+    module = build.build_module(cfg, fit, parts, heard=any(r.monitors_validation for r in fit.regularizers))
     watch = Watch(tracked.log_metrics)
     bar = [EpochBar(describe.run_name(cfg))] if cfg.trainer.progress else []
     settings = {key: value for key, value in build.plain(cfg.trainer).items() if key not in _LIMITED}

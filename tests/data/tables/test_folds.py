@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reglab.config.check import check
+from reglab.config.check_run import check
 from reglab.config.compose import Composer
 from reglab.config.identity import config_hash, setting_hash
 from reglab.data import Csv

@@ -295,7 +295,7 @@ def test_unusable_split_columns_are_refused(
 def test_a_split_column_without_a_method_is_refused_by_the_config_alone(
     tmp_path: Path, overrides: list[str], message: str
 ) -> None:
-    from reglab.config.check import check
+    from reglab.config.check_run import check
 
     (tmp_path / "table.csv").write_text("never read")
     cfg = Composer().compose(["data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=label", *overrides])

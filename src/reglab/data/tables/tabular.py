@@ -3,21 +3,23 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from reglab.data.base import TensorData
-from reglab.data.settings import check_folds, check_split_column, fold_name
+from reglab.data.settings import SPLIT_METHODS, check_folds, check_split_column, fold_name
 from reglab.data.source import Source
 from reglab.data.tables.caveats import feature_caveats
 from reglab.data.tables.cells import as_text
 from reglab.data.tables.features import TableFeatures, spelling_notes
 from reglab.data.tables.split_column import read_splitter
 from reglab.data.tables.target import KINDS, Target, encode_target
+from reglab.schema.constraints import Boolean, ColumnName, Constraints, Described, Fold, ListOf, Nullable, OneOf, Text
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
+from reglab.schema.task_kinds import TABLE_KINDS
 from reglab.wording import join_options
 
 if TYPE_CHECKING:
@@ -71,6 +73,23 @@ class Tabular(TensorData):
         ConfigError: an unknown kind or split method, a split column without a method, or what `check_folds` refuses;
             in ``setup``: cells that cannot be used.
     """
+
+    constraints: ClassVar[Constraints] = {
+        "target": Nullable(ColumnName()),
+        "kind": OneOf("auto", *TABLE_KINDS),
+        "standardize": Boolean(),
+        "ignore": Nullable(
+            Described(
+                ListOf(Text()),
+                "a list of columns, as in [name,ticket] (in study.tasks, where a list is an axis, [[name,ticket]])",
+            ),
+            "none",
+        ),
+        "split_column": Nullable(ColumnName()),
+        "split_by": Nullable(OneOf(*SPLIT_METHODS), "at random"),
+        "test_fold": Nullable(Fold()),
+        "val_fold": Nullable(Fold(), "rows drawn from the other folds"),
+    }
 
     def __init__(
         self,

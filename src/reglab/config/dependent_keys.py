@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.source import Unknown, declared
+from reglab.schema.compatibility import declared
 from reglab.schema.errors import ConfigError
 from reglab.tracking.place import locate
 
@@ -42,14 +42,11 @@ def _unless(has_effect: Callable[[Plain], Any], reason: str) -> Reason:
 
 
 def _ends_early(plain: Plain) -> bool:
-    return any(_watches(node) for node in plain["regularizer"].values() if isinstance(node, Mapping))
-
-
-def _watches(node: Plain) -> bool:
-    try:
-        return bool(declared(str(node.get("_target_")), "watches"))
-    except Unknown:
-        return "_target_" in node  # a user's own class may end training early
+    return any(
+        declared(f"regularizer.{name}", node).get("monitors_validation")
+        for name, node in plain["regularizer"].items()
+        if isinstance(node, Mapping) and "_target_" in node
+    )
 
 
 def _hidden(plain: Plain) -> bool:

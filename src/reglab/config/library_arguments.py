@@ -1,56 +1,15 @@
-"""Keys of `trainer`, `optimizer` and `scheduler`: what each may be, and which of the libraries' arguments are refused.
+"""Arguments of Lightning's Trainer and of torch's optimizers and schedulers that are refused, and why.
 
-Every argument of Lightning's Trainer is in `TRAINER` or in `REFUSED`.
+Every argument of the Trainer is in `REFUSED` or in `reglab.schema.keys.TRAINER`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from reglab.schema.constraints import Real
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.rules import YES_NO, Rule, number, one_of, or_null, positive, whole
+from reglab.schema.keys import TRAINER
 from reglab.schema.text import format_value
-
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
-MOST_THREADS = 1024  # OpenMP ends the process if it cannot start more
-
-_BATCHES = Rule(
-    lambda v: v is None or (isinstance(v, int | float) and not isinstance(v, bool) and _is_limit(v)),
-    "a whole number of batches, a share above 0 and at most 1, or null (all)",
-)
-
-
-def _is_limit(value: int | float) -> bool:
-    return value >= 1 if isinstance(value, int) else 0 < value <= 1
-
-
-TRAINER: dict[str, Rule] = {
-    "accelerator": one_of("cpu", "gpu", "cuda", "auto"),
-    "max_epochs": whole(1),
-    "max_steps": Rule(
-        lambda v: isinstance(v, int) and not isinstance(v, bool) and (v >= 1 or v == -1),
-        "a whole number of 1 or more, or -1 (no limit)",
-    ),
-    "min_epochs": or_null(whole(1)),
-    "min_steps": or_null(whole(1)),
-    "check_val_every_n_epoch": whole(1),
-    "accumulate_grad_batches": whole(1),
-    "precision": one_of(*PRECISIONS),
-    "threads": Rule(
-        lambda v: isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= MOST_THREADS,
-        f"a whole number from 1 to {MOST_THREADS}",
-    ),
-    "progress": YES_NO,
-    "limit_train_batches": _BATCHES,
-    "limit_val_batches": _BATCHES,
-    "limit_test_batches": _BATCHES,
-    "gradient_clip_val": or_null(positive()),
-    "gradient_clip_algorithm": one_of("norm", "value"),
-    "deterministic": YES_NO,
-    "benchmark": YES_NO,
-    "detect_anomaly": YES_NO,
-    "inference_mode": YES_NO,
-}
-"""Keys of `trainer` that act. All but `threads` and `progress` are arguments of Lightning's Trainer."""
 
 _ONE_DEVICE = "a run trains on one device in one process; leave it out (workers=N trains N runs of a sweep at once)"
 _TRACKED = "MLflow keeps figures, weights and configs; leave it out"
@@ -115,7 +74,6 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         )
 
 
-_FALSE = Rule(lambda v: v in (False, None), "false")
 _REFUSED_OPTIMIZER = {
     "maximize": "training minimizes the loss",
     "capturable": "for CUDA graphs, which are not used",
@@ -130,10 +88,10 @@ def check_optimizer(optimizer: Mapping[str, Any]) -> None:
         ConfigError: names the key, the value and the remedy.
     """
     for key, why in _REFUSED_OPTIMIZER.items():
-        if not _FALSE.fits(optimizer.get(key)):
+        if optimizer.get(key) not in (False, None):
             raise ConfigError(Setting(f"optimizer.{key}", optimizer[key]), why, "leave it out")
     if "dampening" in optimizer:
-        number().check("optimizer.dampening", optimizer["dampening"])
+        Real().check("optimizer.dampening", optimizer["dampening"])
     momentum, dampening = optimizer.get("momentum") or 0, optimizer.get("dampening") or 0
     if dampening and not momentum:
         raise ConfigError(Setting("optimizer.dampening", dampening), "has no effect without momentum", "set it, too")

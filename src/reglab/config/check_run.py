@@ -1,4 +1,4 @@
-"""Everything wrong that a config shows by itself, before torch is imported, data are read or a run is opened."""
+"""Check the config of a run, before torch is imported, data are read or a run is opened."""
 
 import functools
 import os
@@ -9,16 +9,13 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from reglab.config.check_pipeline import check_sections
 from reglab.config.command_line import flat
 from reglab.config.environment_variables import check_environment
-from reglab.config.explain import explain
-from reglab.config.fitting import check_accumulation, check_data, check_model, check_passes, in_conflict, kind
-from reglab.config.keys import check_sections
-from reglab.config.order import strategy
+from reglab.config.hydra_errors import keys_of_regularizer, translate
+from reglab.config.library_arguments import REFUSED, check_optimizer, check_scheduler, check_trainer
 from reglab.config.schedules import check_schedule
-from reglab.config.selection import selected
-from reglab.config.source import Unknown, declared, parameters
-from reglab.config.trainer_keys import REFUSED, TRAINER, check_optimizer, check_scheduler, check_trainer
+from reglab.config.selection import selected, strategy
 from reglab.data import hub
 from reglab.data.files import TABLE_SUFFIXES, check_file, check_folder, package_folder
 from reglab.data.settings import (
@@ -30,21 +27,31 @@ from reglab.data.settings import (
 )
 from reglab.own_code import source_file
 from reglab.paths import CONF
+from reglab.schema.compatibility import (
+    check_accumulation,
+    check_conflicts,
+    check_data,
+    check_model,
+    check_passes,
+    declared,
+    task_kind,
+)
+from reglab.schema.constraints import ClassPath, Constraint, Label, Nullable, check_values
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.keys import RUN, TRAINER
 from reglab.schema.metrics import check_choice
-from reglab.schema.rules import CLASS, TRAIN, apply, as_float32, label, or_null, strength
-from reglab.schema.suggest import did_you_mean, no_value, not_in_strategy
-from reglab.schema.text import format_value
+from reglab.schema.suggest import did_you_mean, is_section, not_in_strategy
+from reglab.schema.task_kinds import LANGUAGE_MODELING
 from reglab.tracking.place import resolve
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
 # Keys that the config holds for people and the classes do not take, or take without saying so.
 _NOT_PASSED = {"_target_", "name"}
-_TOP = {key.split(".")[0] for key in TRAIN} | set(_SECTIONS)
+_TOP = {key.split(".")[0] for key in RUN} | set(_SECTIONS)
 # Keys that are read without a default; arguments of classes have one.
 _NEEDED = [
     key
-    for key in TRAIN
+    for key in RUN
     if key.split(".")[0] not in ("data", "model", "optimizer", "scheduler")
     and key not in (f"tracking.{k}" for k in ("sweep", "study", "rerun_of"))
 ]
@@ -77,16 +84,19 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     check_names(overrides, plain)
     _precision(plain["trainer"])
     check_trainer(plain["trainer"])
-    apply(TRAIN, plain)
+    check_values(RUN, plain)
+    check_values(_of_classes(plain), plain)
     check_optimizer(plain["optimizer"])
     check_scheduler(plain["scheduler"], plain["optimizer"])
     _data(plain["data"])
-    remedy = "use model=llama" if kind(plain["data"]) == "language modeling" else "use model=mlp"
+    kind = task_kind(plain["data"])
+    remedy = "use model=llama" if kind == LANGUAGE_MODELING.name else "use model=mlp"
     if "target" in plain["model"]:
         source_file(plain["model"]["target"], "model.target")
     if "name" in plain["model"]:
-        label().check("model.name", plain["model"]["name"])
-    check_data(f"model={plain['model'].get('name')}", plain["model"], plain["data"], remedy)
+        Label().check("model.name", plain["model"]["name"])
+    model = Setting("model", plain["model"].get("name"))
+    check_data(model, plain["model"], plain["data"], remedy)
     _regularizers(cfg, plain)
     check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)
     _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
@@ -138,17 +148,31 @@ def _fixed_names(section: str) -> dict[str, tuple[str, str]]:
     return {option: (target, name) for option, (target, name) in found.items() if target not in given}
 
 
+def _of_classes(plain: Mapping[str, Any]) -> dict[str, Constraint]:
+    """Return the constraints that the classes of data, model and regularizers declare, by whole key."""
+    sections = {section: plain[section] for section in ("data", "model")}
+    sections |= {
+        f"regularizer.{name}": node for name, node in plain["regularizer"].items() if isinstance(node, Mapping)
+    }
+    return {
+        f"{section}.{key}": constraint
+        for section, node in sections.items()
+        if "_target_" in node
+        for key, constraint in declared(section, node).constraints.items()
+    }
+
+
 def _resolved(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(explain(error, overrides)) from error
+        raise translate(error, overrides) from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
 
 def _complete(plain: Mapping[str, Any]) -> None:
-    check_sections(TRAIN, {key: plain[key] for key in plain if key not in _SECTIONS or plain[key] is not None})
+    check_sections(RUN, {key: plain[key] for key in plain if key not in _SECTIONS or plain[key] is not None})
     for section in _SECTIONS:
         if not isinstance(plain.get(section), dict):
             raise ConfigError(section, "missing", f"choose one of conf/{section}, as in {section}={_EXAMPLE[section]}")
@@ -161,7 +185,7 @@ def _complete(plain: Mapping[str, Any]) -> None:
         if section not in plain or (inner and inner not in plain[section]):
             raise ConfigError(key, "missing", f"leave out ~{key}")
     for section in ("report", "sweep"):
-        _refuse_unknown(section, plain[section], {key.partition(".")[2] for key in TRAIN if key.startswith(section)})
+        _refuse_unknown(section, plain[section], {key.partition(".")[2] for key in RUN if key.startswith(section)})
     for section in ("data", "model", "optimizer"):
         if not plain[section].get("_target_"):
             raise ConfigError(f"{section}._target_", "missing", "it names the class to use")
@@ -178,11 +202,9 @@ def _complete(plain: Mapping[str, Any]) -> None:
 
 def _known_keys(where: str, node: Mapping[str, Any], given: Set[str] = frozenset()) -> None:
     """Refuses keys that the class does not take: what a ``+`` before a misspelt key makes."""
-    try:
-        taken = parameters(str(node["_target_"])) - given
-    except Unknown:
-        return  # its constructor will tell
-    _refuse_unknown(where, node, taken | _NOT_PASSED)
+    taken = declared(where, node).parameters
+    if taken is not None:  # else its constructor takes any
+        _refuse_unknown(where, node, (taken - given) | _NOT_PASSED)
 
 
 def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> None:
@@ -194,35 +216,28 @@ def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> Non
 
 
 def _data(data: Mapping[str, Any]) -> None:
-    if package := _said(data, "package", None):
+    about = declared("data", data)
+    if package := about.get("package"):
         package_folder(package, Setting("data", data.get("name")))
     common = ("train_size", "label_noise", "val_fraction", "test_fraction", "batch_size")
     if all(key in data for key in common):
         check_common_settings(*(data[key] for key in common))
-    from_hub = _said(data, "may_be_a_name", False)
+    from_hub = about.get("may_be_a_name", False)
     if "path" in data and not from_hub:
-        check_file(data["path"], suffixes=_said(data, "suffixes", TABLE_SUFFIXES))
+        check_file(data["path"], suffixes=about.get("suffixes", TABLE_SUFFIXES))
     elif "path" in data:
         hub.check_path(data["path"])
     if {"id", "version"} <= data.keys():
         check_openml(data.get("name"), data["id"], data["version"], data.get("cache"))
     if "root" in data:
         check_folder(data["root"])
-    or_null(label(), "that of the file").check("data.name", data.get("name"))
+    Nullable(Label(), "that of the file").check("data.name", data.get("name"))
     tells_target = from_hub or "path" not in data  # by its name
     if "target" in data and data["target"] in (None, "") and not tells_target:
         raise ConfigError(Setting("data.target", None), "name the column to predict, as in data.target=COLUMN")
     check_split_column(data.get("split_column"), data.get("split_by"), data.get("target"))
     check_folds(*(data.get(key) for key in ("split_by", "test_fold", "val_fold", "test_fraction")))
-    check_label_noise(data.get("label_noise") or 0.0, kind(data), data.get("name") or "this data")
-
-
-def _said(data: Mapping[str, Any], variable: str, otherwise: Any) -> Any:
-    """What the class of the data declares, or something else where it does not say."""
-    try:
-        return declared(str(data["_target_"]), variable)
-    except Unknown:
-        return otherwise
+    check_label_noise(data.get("label_noise") or 0.0, task_kind(data), data.get("name") or "this data")
 
 
 def _precision(trainer: Mapping[str, Any]) -> None:
@@ -244,50 +259,22 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         if name.startswith("_"):
             continue
         if not isinstance(node, Mapping):
-            raise ConfigError(no_value(f"regularizer.{name}={format_value(node)}", name))
+            raise is_section(Setting(f"regularizer.{name}", node), keys_of_regularizer(name))
         if name not in chosen:
-            given = next(
-                (f"regularizer.{name}.{k}={format_value(v)}" for k, v in (node or {}).items()), f"regularizer.{name}"
-            )
-            raise ConfigError(not_in_strategy(given, f"the strategy is {strategy(cfg)}", name))
-        CLASS.check(f"regularizer.{name}._target_", node["_target_"])
+            given = next((Setting(f"regularizer.{name}.{k}", v) for k, v in node.items()), f"regularizer.{name}")
+            raise not_in_strategy(given, f"the strategy is {strategy(cfg)}", name)
+        ClassPath().check(f"regularizer.{name}._target_", node["_target_"])
         _known_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
-        _strengths(name, node)
-        check_data(f"regularizer={name}", node, plain["data"], "leave it out")
-        check_model(name, node, plain["model"])
-    _no_conflicts(chosen, nodes)
+        about, where = declared(f"regularizer.{name}", node), Setting("regularizer", name)
+        for key in sorted(about.strengths.keys() & node.keys()):
+            about.strengths[key].check(f"regularizer.{name}.{key}", node[key])
+        check_schedule(name, node, about.strengths)
+        check_data(where, node, plain["data"], "leave it out")
+        check_model(where, node, plain["model"])
     methods = {name: nodes[name] for name in sorted(chosen)}
+    check_conflicts(methods)
     check_passes(methods, plain["model"])
     check_accumulation(methods, plain["trainer"])
-
-
-def _strengths(name: str, node: Mapping[str, Any]) -> None:
-    target = str(node["_target_"])
-    try:
-        bounds, off, whole = (declared(target, what) for what in ("bounds", "off", "whole"))
-    except Unknown:
-        return
-    rules = {key: strength(low, high, off.get(key), whole=key in whole) for key, (low, high) in bounds.items()}
-    for key in set(rules) & set(node):
-        here = f"regularizer.{name}.{key}"
-        if node[key] in (".inf", "-.inf"):
-            raise ConfigError(Setting(here, node[key]), "on the command line infinity is inf")
-        rules[key].check(here, node[key])
-        stored = as_float32(node[key])
-        if not rules[key].fits(stored) or (stored == 0 and node[key] != 0):
-            raise ConfigError(Setting(here, node[key]), f"is {stored:g} as a float32, and must be {rules[key].must}")
-    check_schedule(name, node, rules, off)
-
-
-def _no_conflicts(chosen: Set[str], nodes: Mapping[str, Any]) -> None:
-    for name in sorted(chosen):
-        try:
-            conflicts = declared(str(nodes[name]["_target_"]), "conflicts")
-        except Unknown:
-            continue
-        for other, reason in conflicts.items():
-            if other in chosen:
-                raise ConfigError(in_conflict(name, other, reason))
 
 
 @functools.lru_cache(maxsize=64)

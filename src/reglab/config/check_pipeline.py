@@ -1,0 +1,109 @@
+"""Check the configs of studies and of the pipelines that read tracked runs; those of runs: `check_run`."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from reglab.config.hydra_errors import translate
+from reglab.schema.constraints import Constraints, check_values
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.keys import PIPELINES
+from reglab.schema.suggest import did_you_mean, is_section
+
+# In the section that all apps share; on the command line an app accepts only its own keys.
+_SHARED = ("tracking.weights", "tracking.parent", "tracking.phase", "tracking.experiment")
+
+
+def check_keys(app: str, cfg: DictConfig) -> None:
+    """Check the config of an app.
+
+    Args:
+        app: one of `PIPELINES`.
+        cfg: composed, without Hydra's section.
+
+    Raises:
+        ConfigError: an unknown key, a missing key, or an invalid value.
+    """
+    check_known(PIPELINES[app], resolved(cfg, app))
+
+
+def resolved(cfg: DictConfig, app: str) -> dict[str, Any]:
+    """Return a config as plain values.
+
+    Raises:
+        ConfigError: an interpolation of an unknown key, or a missing mandatory value.
+    """
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise translate(error, (), app) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def check_known(rules: Constraints, plain: Mapping[str, Any], leave: Collection[str] = ()) -> None:
+    """Refuse keys without a rule, keys that are missing, and values that do not fit.
+
+    Args:
+        rules: of all keys.
+        plain: a resolved config.
+        leave: sections that are checked elsewhere.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    check_sections(rules, plain)
+    left = tuple(f"{section}." for section in leave)
+    there = dict(leaves(plain, rules))
+    for key in there:
+        if key not in rules and key not in _SHARED and not key.startswith(left):
+            raise ConfigError(key, f"no such key{did_you_mean(key, rules) or ' (keys: ' + ', '.join(rules) + ')'}")
+    for key in rules:
+        if key not in there and not key.startswith(left):
+            raise ConfigError(key, "missing", f"leave out ~{key}")
+    check_values({key: rule for key, rule in rules.items() if not key.startswith(left)}, plain)
+
+
+def check_sections(rules: Constraints, plain: Mapping[Any, Any]) -> None:
+    """Refuse a value where a section is required.
+
+    Raises:
+        ConfigError: names the section, and a key of it.
+    """
+    for key in rules:
+        section, _, inner = key.partition(".")
+        if inner and section in plain and not isinstance(plain[section], Mapping):
+            raise is_section(Setting(section, plain[section]), [key])
+
+
+def leaves(node: Mapping[Any, Any], rules: Constraints, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys with their values; the value of a key that has a rule is not flattened."""
+    for key, value in node.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, Mapping) and dotted not in rules and value:
+            yield from leaves(value, rules, f"{dotted}.")
+        else:
+            yield dotted, value
+
+
+def check_run_id(value: Any, target: str | None = None) -> None:
+    """Refuses what is no id.
+
+    Args:
+        value: of the key ``run_id``; None where no run was named.
+        target: of make, which needs a run; None: it finds one itself.
+
+    Raises:
+        ConfigError: none was given, or one of digits alone (and an e, perhaps), which Hydra reads as a number.
+    """
+    if value in (None, ""):
+        if target is not None:
+            raise ConfigError(
+                Setting("run_id", None),
+                f"give the id of a tracked run, as in make {target} RUN_ID=ID",
+                "make train prints it",
+            )
+    elif not isinstance(value, str):
+        raise ConfigError(Setting("run_id", value), "was read as a number", "quote it twice: run_id=\"'ID'\"")

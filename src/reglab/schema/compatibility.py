@@ -1,0 +1,225 @@
+"""Checks that regularizers, model and data fit each other, as far as the config and the declarations of classes show.
+
+The rest is found once data and model are built (`reglab.training.build`), and raised as the same errors.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.index import Declaration, declaration
+from reglab.schema.task_kinds import TASK_KINDS, TOKENS, kinds_with
+from reglab.wording import join_names
+
+EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
+
+Node = Mapping[Any, Any]
+
+
+def declared(section: str, node: Node) -> Declaration:
+    """Return the declaration of the class of a section, such as ``regularizer.l1``.
+
+    Raises:
+        ConfigError: there is no such class.
+    """
+    return declaration(str(node["_target_"]), f"{section}._target_")
+
+
+def task_kind(data: Node) -> str | None:
+    """Return the kind of task of a config's `data`; None if only the loaded data shows it."""
+    kind: str | None = declared("data", data).get("kind")
+    return kind or (data["kind"] if data.get("kind") in TASK_KINDS else None)
+
+
+def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
+    """Refuse a regularizer or model that does not fit the kind of task, or the shape of the examples.
+
+    Args:
+        where: such as ``regularizer=cutmix`` or ``model=cnn``.
+        node: its section of the config.
+        data: that of the data.
+        remedy: for the error.
+
+    Raises:
+        ConfigError: names the setting and the data.
+    """
+    name = str(data.get("name") or "this data")
+    about = declared(where.key if where.key == "model" else f"{where.key}.{where.value}", node)
+    kind, of_data = task_kind(data), declared("data", data)
+    check_task(where, about.get("requires_task", ()), kind, name, remedy)
+    if data.get("val_fraction") == 0 and about.get("monitors_validation"):
+        raise ConfigError(
+            where,
+            "acts on val/loss, and data.val_fraction=0 leaves no validation rows",
+            "raise it, as in data.val_fraction=0.2",
+        )
+    if of_data.get("padded"):
+        if not about.get("supports_padding", True):
+            raise no_padding(where, name)
+        if where.key == "model" and about.parameters is not None and "padded" not in about.parameters:
+            raise no_padding_in_model(where, name)
+    for key in _on_inputs(about):
+        if kind is not None and TOKENS in TASK_KINDS[kind].features and node.get(key):
+            raise no_tokens(f"{where.key}.{where.value}.{key}")
+    dims, accepted = of_data.get("dims"), about.get("input_dims")
+    if dims and accepted and dims not in accepted:
+        has = "texts (tokens,)" if kind is not None and TOKENS in TASK_KINDS[kind].features else EXAMPLES[dims]
+        raise wrong_examples(where, accepted, f"{name} has {has}", remedy)
+
+
+def check_task(where: Setting, required: Iterable[str], kind: str | None, name: str, remedy: str) -> None:
+    """Refuse a class whose required features the kind of task does not have.
+
+    Args:
+        where: the setting.
+        required: constants of `reglab.schema.task_kinds`.
+        kind: of the task; None: not known yet, which passes.
+        name: of the data.
+        remedy: for the error.
+
+    Raises:
+        ConfigError: names the kinds that have them.
+    """
+    if kind is not None and not set(required) <= TASK_KINDS[kind].features:
+        kinds = join_names(kinds_with(required))
+        raise ConfigError(where, f"is for {kinds}, and {name} is a {kind} task", remedy)
+
+
+def check_model(where: Setting, node: Node, model: Node) -> None:
+    """Refuse a regularizer that finds nothing to act on in the model.
+
+    Args:
+        where: ``regularizer=NAME``.
+        node: its section of the config.
+        model: that of the model.
+
+    Raises:
+        ConfigError: names what the model would have to have.
+    """
+    about = declared(f"{where.key}.{where.value}", node)
+    required, provided = about.get("requires"), declared("model", model).get("provides")
+    if not required or provided is None or any(_is_used(node, key) for key in _on_inputs(about)):
+        return
+    if required not in provided or not model.get(provided[required], True):
+        raise nothing_to_act_on(str(where.value), model, about.get("requirement"))
+    activation = about.get("required_activation")
+    if activation and model.get("activation", activation) != activation:
+        raise ConfigError(
+            where,
+            f"is for {activation}, and this model has {model['activation']}",
+            f"set model.activation={activation}",
+        )
+
+
+def check_passes(nodes: Mapping[str, Node], model: Node) -> None:
+    """Refuse a method that compares two passes if nothing in them is random.
+
+    Args:
+        nodes: sections of the strategy's regularizers, by name.
+        model: that of the model; a foreign one may have noise itself.
+
+    Raises:
+        ConfigError: names the method, and what to add.
+    """
+    foreign = not str(model["_target_"]).startswith("reglab.")
+    has_dropout = any("drop" in key and model[key] for key in model)
+    abouts = {name: declared(f"regularizer.{name}", node) for name, node in nodes.items()}
+    random = any(about.get("stochastic", True) and is_on(about, nodes[name]) for name, about in abouts.items())
+    for name, about in abouts.items():
+        if not (foreign or has_dropout or random) and about.get("compares_passes"):
+            raise passes_are_equal(name)
+
+
+def check_conflicts(nodes: Mapping[str, Node]) -> None:
+    """Refuse two regularizers of which one declares that it cannot be combined with the other.
+
+    Args:
+        nodes: sections of the strategy's regularizers, by name.
+
+    Raises:
+        ConfigError: names both.
+    """
+    for name in sorted(nodes):
+        for other, reason in declared(f"regularizer.{name}", nodes[name]).get("conflicts", {}).items():
+            if other in nodes:
+                raise in_conflict(name, other, reason)
+
+
+def check_accumulation(nodes: Mapping[str, Node], trainer: Node) -> None:
+    """Refuse a method that goes through a step's batch twice if a step has several batches.
+
+    Raises:
+        ConfigError: names the method.
+    """
+    for name, node in nodes.items():
+        several = (trainer.get("accumulate_grad_batches") or 1) > 1
+        if several and not declared(f"regularizer.{name}", node).get("supports_accumulation", True):
+            raise one_batch_a_step(name)
+
+
+def is_on(about: Declaration, node: Node) -> bool:
+    """Return whether a regularizer's strengths are not all at their off values, or have a schedule."""
+    off = {name: strength.off for name, strength in about.strengths.items() if strength.off is not None}
+    return not off or bool(node.get("schedule")) or any(node.get(key) != value for key, value in off.items())
+
+
+def _on_inputs(about: Declaration) -> list[str]:
+    return [name for name, strength in about.strengths.items() if strength.on_inputs]
+
+
+def _is_used(node: Node, key: str) -> bool:
+    scheduled = (node.get("schedule") or {}).get(key) or {}
+    return bool(node.get(key) or scheduled.get("start"))
+
+
+def no_padding(where: Setting, name: str) -> ConfigError:
+    """Return the error for a regularizer that cannot act on sequences of different lengths."""
+    return ConfigError(
+        where, f"does not support padding, and {name} has sequences of different lengths", "leave it out"
+    )
+
+
+def no_padding_in_model(where: Setting, name: str) -> ConfigError:
+    """Return the error for a model that cannot read sequences of different lengths."""
+    return ConfigError(
+        where,
+        f"does not support padding, and {name} has sequences of different lengths",
+        "use model=gru, cnn or transformer_encoder",
+    )
+
+
+def no_tokens(key: str) -> ConfigError:
+    """Return the error for a strength that perturbs inputs if these are tokens."""
+    return ConfigError(key, "token ids cannot be perturbed", "leave it at its off value")
+
+
+def passes_are_equal(name: str) -> ConfigError:
+    """Return the error for a method that compares two passes if nothing in them is random."""
+    return ConfigError(
+        Setting("regularizer", name),
+        "nothing makes two passes over a batch differ",
+        f"add dropout: regularizer=[dropout,{name}]",
+    )
+
+
+def in_conflict(name: str, other: str, reason: str) -> ConfigError:
+    """Return the error for two regularizers that cannot be combined."""
+    return ConfigError(Setting("regularizer", f"[{name},{other}]"), reason, "choose one of them")
+
+
+def one_batch_a_step(name: str) -> ConfigError:
+    """Return the error for a method that needs all of a step's examples in one batch."""
+    return ConfigError(
+        Setting("regularizer", name), "a second pass needs the whole batch", "take accumulate_grad_batches=1"
+    )
+
+
+def wrong_examples(where: Setting, dims: Iterable[int], got: str, remedy: str) -> ConfigError:
+    """Return the error for examples of a shape that a regularizer or model does not support."""
+    return ConfigError(where, f"is for {' or '.join(EXAMPLES[number] for number in dims)}, and {got}", remedy)
+
+
+def nothing_to_act_on(name: str, model: Node, requirement: str) -> ConfigError:
+    """Return the error for a regularizer without an effect on the model."""
+    which = f"model={model['name']}" if model.get("name") else "this model"
+    return ConfigError(Setting("regularizer", name), f"found nothing to act on in {which}", requirement)

@@ -1,0 +1,478 @@
+"""Constraints on the value of a key: what it accepts, and how an error describes it.
+
+Constraints are plain data, so that the index of declarations (`reglab.schema.index`) can hold them.
+"""
+
+import math
+import struct
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import did_you_mean
+from reglab.schema.text import is_printable
+
+# Ends of a range that is open there. The smallest normal number and not the next one, because torch can be set to
+# treat those in between as 0 (torch.set_flush_denormal).
+ABOVE_0 = sys.float_info.min
+BELOW_1 = math.nextafter(1.0, 0.0)
+
+INT32_MAX = 2**31 - 1
+_LONGEST_LIST = 10_000
+_MANY_OPTIONS = 12  # an error lists at most so many
+
+
+class Constraint(ABC):
+    """The values that a key accepts."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """The accepted values in words, after "must be"."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The accepted names, for suggestions; empty if the values are not names."""
+        return ()
+
+    @abstractmethod
+    def accepts(self, value: Any) -> bool:
+        """Return whether the value is accepted. Never raises."""
+
+    def check(self, key: str, value: Any) -> None:
+        """Raise ConfigError if the value is not accepted.
+
+        >>> Integer(1).check("trainer.max_epochs", 0)
+        Traceback (most recent call last):
+        reglab.schema.errors.ConfigError: trainer.max_epochs=0: must be a whole number of 1 or more
+        """
+        if self.accepts(value):
+            return
+        hint = did_you_mean(str(value)[:80], self.options) if self.options else ""
+        if is_finite(value) and value and as_float32(value) in (0, math.inf, -math.inf):
+            hint = f" (as a float32 it is {as_float32(value):g})"
+        if hint and len(self.options) > _MANY_OPTIONS:
+            raise ConfigError(Setting(key, value), f"not known{hint}")
+        raise ConfigError(Setting(key, value), f"must be {self.description}{hint}")
+
+
+@dataclass(frozen=True)
+class Integer(Constraint):
+    """A whole number.
+
+    Args:
+        minimum: smallest, inclusive.
+        maximum: largest, inclusive; None: the largest of 32 bits.
+        odd: odd numbers only.
+    """
+
+    minimum: int
+    maximum: int | None = None
+    odd: bool = False
+
+    @property
+    def description(self) -> str:
+        kind = "an odd whole number" if self.odd else "a whole number"
+        return f"{kind} of {self.minimum} or more" + (f", at most {self.maximum}" if self.maximum is not None else "")
+
+    def accepts(self, value: Any) -> bool:
+        highest = INT32_MAX if self.maximum is None else self.maximum
+        return is_integer(value) and self.minimum <= value <= highest and (value % 2 == 1 or not self.odd)
+
+
+@dataclass(frozen=True)
+class Real(Constraint):
+    """A finite number that as a float32 is finite too, and 0 only if it is 0.
+
+    Args:
+        minimum, maximum: inclusive; for an open end give `ABOVE_0` or `BELOW_1`.
+    """
+
+    minimum: float = -math.inf
+    maximum: float = math.inf
+
+    @property
+    def description(self) -> str:
+        return f"a finite number{describe_range(self.minimum, self.maximum)}"
+
+    def accepts(self, value: Any) -> bool:
+        if not is_finite(value) or not self.minimum <= value <= self.maximum:
+            return False
+        return math.isfinite(as_float32(value)) and (as_float32(value) != 0 or value == 0)
+
+
+class OneOf(Constraint):
+    """One of some words."""
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return self._options
+
+    @property
+    def description(self) -> str:
+        return f"one of {', '.join(self.options)}"
+
+    def accepts(self, value: Any) -> bool:
+        return value in self.options
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OneOf) and self.options == other.options
+
+    def __hash__(self) -> int:
+        return hash(self.options)
+
+
+@dataclass(frozen=True)
+class Boolean(Constraint):
+    """True or false."""
+
+    @property
+    def description(self) -> str:
+        return "true or false"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Nullable(Constraint):
+    """Null, or a value that another constraint accepts.
+
+    Args:
+        inner: the other constraint.
+        meaning: of null, for the description.
+    """
+
+    inner: Constraint
+    meaning: str = ""
+
+    @property
+    def description(self) -> str:
+        return f"{self.inner.description}, or null" + (f" ({self.meaning})" if self.meaning else "")
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return self.inner.options
+
+    def accepts(self, value: Any) -> bool:
+        return value is None or self.inner.accepts(value)
+
+
+@dataclass(frozen=True)
+class ListOf(Constraint):
+    """A list whose items another constraint accepts.
+
+    Args:
+        item: constraint of each item.
+        minimum: fewest items.
+        maximum: most items; None: 10,000.
+    """
+
+    item: Constraint
+    minimum: int = 0
+    maximum: int | None = None
+
+    @property
+    def description(self) -> str:
+        head = f"a list of {self.minimum} or more" if self.minimum else "a list"
+        end = "" if self.maximum is None else f"; at most {self.maximum} of them"
+        return f"{head}, each {self.item.description}{end}"
+
+    def accepts(self, value: Any) -> bool:
+        highest = self.maximum or _LONGEST_LIST
+        return (
+            isinstance(value, list)
+            and self.minimum <= len(value) <= highest
+            and all(self.item.accepts(item) for item in value)
+        )
+
+
+@dataclass(frozen=True)
+class Text(Constraint):
+    """One line of printable text that is not blank.
+
+    Args:
+        maximum: most characters.
+    """
+
+    maximum: int = 250
+
+    @property
+    def description(self) -> str:
+        return (
+            f"text (a number in quotes, twice) of at most {self.maximum} characters, none of them a control character"
+        )
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, str) and bool(value.strip()) and len(value) <= self.maximum and is_printable(value)
+
+
+@dataclass(frozen=True)
+class Label(Constraint):
+    """Text that names something; no URI, because its password would be stored with the name."""
+
+    @property
+    def description(self) -> str:
+        return f"{Text().description}, and not a URI, which tracking.uri takes"
+
+    def accepts(self, value: Any) -> bool:
+        return Text().accepts(value) and "://" not in value
+
+
+@dataclass(frozen=True)
+class ColumnName(Constraint):
+    """The name of a column: text, or a number, as which the command line reads digits."""
+
+    @property
+    def description(self) -> str:
+        return "a name of at most 250 characters"
+
+    def accepts(self, value: Any) -> bool:
+        return Text().accepts(value) or is_finite(value)
+
+
+@dataclass(frozen=True)
+class Fold(Constraint):
+    """The name of a fold: a number, a word or a boolean."""
+
+    @property
+    def description(self) -> str:
+        return "a number or a word"
+
+    def accepts(self, value: Any) -> bool:
+        return is_number(value) or isinstance(value, bool) or (isinstance(value, str) and bool(value.strip()))
+
+
+@dataclass(frozen=True)
+class KeysWithValues(Constraint):
+    """A mapping."""
+
+    @property
+    def description(self) -> str:
+        return "keys with values, as in {key:value}"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, Mapping)
+
+
+@dataclass(frozen=True)
+class NameOrPath(Constraint):
+    """One of some words, an existing file or folder, or a name on the Hugging Face hub (``organization/model``).
+
+    Args:
+        names: the words.
+    """
+
+    names: tuple[str, ...]
+
+    @property
+    def description(self) -> str:
+        return f"{', '.join(self.names)}, the path of a file or folder, or a name on the hub (organization/name)"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return self.names
+
+    def accepts(self, value: Any) -> bool:
+        if value in self.names:
+            return True
+        if not Text(4000).accepts(value):
+            return False
+        on_hub = value.count("/") == 1 and not value.startswith(("/", ".", "~"))
+        return on_hub or Path(value).expanduser().exists()
+
+
+@dataclass(frozen=True)
+class Described(Constraint):
+    """Another constraint with its own description.
+
+    Args:
+        inner: the other constraint.
+        words: the accepted values in words.
+    """
+
+    inner: Constraint
+    words: str
+
+    @property
+    def description(self) -> str:
+        return self.words
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return self.inner.options
+
+    def accepts(self, value: Any) -> bool:
+        return self.inner.accepts(value)
+
+
+@dataclass(frozen=True)
+class ClassPath(Constraint):
+    """A class with its module."""
+
+    @property
+    def description(self) -> str:
+        return "a class with its module, as in torch.optim.SGD"
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, str) and "." in value and all(part.isidentifier() for part in value.split("."))
+
+
+@dataclass(frozen=True)
+class Satisfies(Constraint):
+    """Values that a function accepts. For keys of pipelines alone: the index cannot hold a function.
+
+    Args:
+        test: from a value to whether it is accepted.
+        words: the accepted values in words.
+        names: accepted names, for suggestions.
+    """
+
+    test: Callable[[Any], bool]
+    words: str
+    names: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        return self.words
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return self.names
+
+    def accepts(self, value: Any) -> bool:
+        return self.test(value)
+
+
+Constraints = Mapping[str, Constraint]
+"""Constraints by key."""
+
+
+def check_values(constraints: Constraints, values: Mapping[str, Any]) -> None:
+    """Check each key that is present; keys without a constraint pass.
+
+    Args:
+        constraints: by dotted key.
+        values: nested, as a config has them.
+
+    Raises:
+        ConfigError: of the first value that is not accepted.
+    """
+    for key, constraint in constraints.items():
+        node: Any = values
+        for part in key.split("."):
+            if not isinstance(node, Mapping) or part not in node:
+                break
+            node = node[part]
+        else:
+            constraint.check(key, node)
+
+
+def describe_range(low: float, high: float) -> str:
+    """Return `` at least 0 and below 1``; empty without ends.
+
+    >>> describe_range(ABOVE_0, 1.0)
+    ' above 0 and at most 1'
+    """
+    parts = []
+    if low > -math.inf:
+        parts.append("above 0" if low == ABOVE_0 else f"at least {low:g}")
+    if high < math.inf:
+        parts.append("below 1" if high == BELOW_1 else f"at most {high:g}")
+    return f" {' and '.join(parts)}" if parts else ""
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite or infinite number; not for booleans and NaN."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether a value is a number in the range of a float."""
+    return is_number(value) and abs(value) <= sys.float_info.max
+
+
+def is_integer(value: Any) -> bool:
+    """Return whether a value is an int; not for booleans."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def as_float32(value: float) -> float:
+    """Return the number that torch holds.
+
+    >>> as_float32(0.99999999), as_float32(1e39), as_float32(1e-46)
+    (1.0, inf, 0.0)
+    """
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+# What several declarations use.
+SEED = Integer(0, 2**63 - 1)  # the range of torch's generators
+WORKERS = Integer(1, 1024)
+PATH = Text(4000)  # Linux takes shorter file names
+POSITIVE = Real(ABOVE_0)
+DEEPEST = 1000  # layers of a network
+_MOST_PIXELS = 4096  # of a side
+IMAGE_SIZE = Nullable(
+    Described(ListOf(Integer(1, _MOST_PIXELS), 2, 2), f"[height,width] in pixels, each at most {_MOST_PIXELS}")
+)
+
+
+def to_json(constraint: Constraint) -> dict[str, Any]:
+    """Return a constraint as JSON can hold it: the name of its class, and its fields.
+
+    >>> to_json(Nullable(Integer(1)))
+    {'type': 'Nullable', 'inner': {'type': 'Integer', 'minimum': 1}}
+    """
+    if isinstance(constraint, OneOf):
+        return {"type": "OneOf", "options": list(constraint.options)}
+    name = type(constraint).__name__
+    if name not in _TYPES:
+        raise TypeError(f"{name}: the index cannot hold it; declare {', '.join(_TYPES)} or OneOf")
+    found: dict[str, Any] = {"type": name}
+    for field in fields(constraint):  # type: ignore[arg-type]  # all but OneOf are dataclasses
+        value = getattr(constraint, field.name)
+        if value != field.default:
+            found[field.name] = to_json(value) if isinstance(value, Constraint) else value
+    return found
+
+
+def from_json(plain: Mapping[str, Any]) -> Constraint:
+    """Return the constraint that `to_json` wrote."""
+    values = {key: value for key, value in plain.items() if key != "type"}
+    if plain["type"] == "OneOf":
+        return OneOf(*values["options"])
+    built = {key: from_json(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    built = {key: tuple(value) if isinstance(value, list) else value for key, value in built.items()}
+    constraint: Constraint = _TYPES[plain["type"]](**built)
+    return constraint
+
+
+_TYPES: dict[str, Any] = {
+    cls.__name__: cls
+    for cls in (
+        Boolean,
+        ClassPath,
+        ColumnName,
+        Described,
+        Fold,
+        Integer,
+        KeysWithValues,
+        Label,
+        ListOf,
+        NameOrPath,
+        Nullable,
+        Real,
+        Text,
+    )
+}

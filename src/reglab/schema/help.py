@@ -1,0 +1,123 @@
+"""Help on the keys of each pipeline: what ``--help`` prints, and the names under which people look for them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Help:
+    """Help on a key.
+
+    Args:
+        text: what it sets, with its default in parentheses.
+        synonyms: what people type instead.
+        example: its value in the list, as in ``dry_run=true``.
+    """
+
+    text: str
+    synonyms: tuple[str, ...] = ()
+    example: str = ""
+
+
+_URI = {"tracking.uri": Help("the tracking store (null: mlflow.db in the project)")}
+_EXPERIMENT = {"tracking.experiment": Help("the experiment with the runs (reglab)"), **_URI}
+_ANY_EXPERIMENT = {"tracking.experiment": Help("of the run (null: any)"), **_URI}
+_BEST_OF = {"tracking.experiment": Help("the experiment to search for the best run (reglab)"), **_URI}
+_AGAIN = "the run's own, read only if you name it again; its content is compared"
+_FILES = {f"data.{key}": Help(_AGAIN) for key in ("path", "root", "tokenizer", "cache")}
+_CONFIRMED = {
+    "model.target": Help("my_net.Net, if the run has your own network: allows to run its code"),
+    "model.args": Help("its arguments, if they name files"),
+    "model.path": Help("the folder of a pretrained decoder, if the run started from one"),
+}
+_CODE = {"code": Help("changed: accept other code than the run was trained with")}
+
+HELP: dict[str, dict[str, Help]] = {
+    "train": {
+        "regularizer.<name>.<strength>": Help("strength of a chosen regularizer"),
+        "seed": Help("split, initial weights, batch order, label noise (0)"),
+        "data.train_size": Help("training rows kept (null: all)"),
+        "data.label_noise": Help("share of training rows with a wrong label (0)"),
+        "data.batch_size": Help("rows of a training batch (64; null: full batch)"),
+        "model.hidden_sizes": Help("units of each hidden layer ([128,128])"),
+        "optimizer.lr": Help("learning rate (1e-3)", ("learning_rate",)),
+        "trainer.max_epochs": Help("passes over the training rows", ("passes", "epochs")),
+        **_URI,
+    },
+    "study": {
+        "dry_run": Help("check data and models, print the plan, and train nothing", example="true"),
+        "workers": Help("processes that train at once (null: as many as there are cores)", ("processes",)),
+        "seeds": Help("confirmation seeds; a larger number later adds only the missing ones"),
+        "study.strategies": Help("the compared strategies, as in [none,l2,dropout+l2]"),
+        "study.trials": Help("points of its search space that each strategy tries"),
+        "study.space": Help("search ranges, as in study.space.optimizer.lr.high=1e-2"),
+        "study.common": Help("overrides of all runs, as in study.common.trainer.max_epochs=30"),
+        "study.metric": Help("the compared metric (test/accuracy)"),
+        "study.version": Help("another number makes another study of the same name"),
+        **_URI,
+    },
+    "report": {
+        "metric": Help("the compared metric (null: that of the kind of task, such as test/accuracy)"),
+        "direction": Help("max or min (null: the metric's)"),
+        "baseline": Help("the strategy that others are compared with (none)"),
+        "sweep": Help("the runs that a sweep or study declared (null: all of the experiment)"),
+        "filter": Help("MLflow's filter language, for runs without a sweep"),
+        "select_by": Help("the metric that chooses among strengths (null: the metric's validation twin)"),
+        "force": Help("true: a test metric may choose, and the headline says so"),
+        "report.dir": Help("folder of the report (null: reports/<sweep or experiment>)"),
+        **_EXPERIMENT,
+    },
+    "status": {"name": Help("one sweep or study (null: all of the experiment)"), **_EXPERIMENT},
+    "rerun": {"run_id": Help("the tracked run"), **_CONFIRMED, **_FILES, **_CODE, **_ANY_EXPERIMENT},
+    "evaluate": {
+        "run_id": Help("a finished run with dropout, of a classification or regression"),
+        "mc_dropout": Help("passes over the test part with dropout on (50)", ("passes",)),
+        "seed": Help("of their masks (0)"),
+        **_CONFIRMED,
+        **_FILES,
+        **_CODE,
+        **_ANY_EXPERIMENT,
+    },
+    "export": {
+        "run_id": Help("a finished run (null: the best of the experiment)"),
+        "register": Help("a name in MLflow's registry (null: the model is logged on its run only)"),
+        "metric": Help("the metric whose validation twin chooses the best run (null: that of the kind of task)"),
+        "data.name": Help("the data set of the best run, if the experiment has several"),
+        **_CONFIRMED,
+        **_FILES,
+        **_CODE,
+        **_BEST_OF,
+    },
+    "generate": {
+        "prompt": Help("the beginning of the text; everything after the = is taken literally"),
+        "run_id": Help("a tracked decoder (null: the best of the experiment on the text trained last)"),
+        "max_new_tokens": Help("most tokens to generate (200)"),
+        "temperature": Help("0: always the most likely token; 1: drawn from the model's distribution"),
+        "top_k": Help("draw among this many most likely tokens (null: all)"),
+        "top_p": Help("draw among the most likely tokens of this total probability (null: all)"),
+        "generation.seed": Help("of the drawn tokens"),
+        "cache": Help("keep keys and values of earlier tokens (true)"),
+        "train_mode": Help("true: several passes with dropout on, and the spread of the next token"),
+        "passes": Help("how many of them (8)"),
+        "threads": Help("of torch (1)"),
+        **_CONFIRMED,
+        **_CODE,
+        **_BEST_OF,
+    },
+    "ui": {
+        "ui.port": Help("on 127.0.0.1; another one if it is taken (5000)"),
+        "ui.open": Help("true: opens the page in your browser (false)"),
+        **_EXPERIMENT,
+    },
+}
+"""Help on keys by pipeline. Those of train and study are the most used ones, the others are complete."""
+
+PARTIAL = ("train", "study")
+"""Pipelines whose list leaves keys out."""
+
+
+def list_of_keys(pipeline: str) -> str:
+    """Return the section on keys of a pipeline's ``--help``."""
+    entries = {key + (f"={one.example}" if one.example else ""): one.text for key, one in HELP[pipeline].items()}
+    width = max(map(len, entries)) + 2
+    lines = [f"  {key:<{width}}{text}" for key, text in entries.items()]
+    return "\n".join(["Keys of most use" if pipeline in PARTIAL else "Keys", *lines])

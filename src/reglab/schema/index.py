@@ -1,0 +1,245 @@
+"""Index of declarations: what each class that a config can name declares, without importing torch.
+
+`index.json` is written by ``make index`` from the classes themselves and checked in. An entry counts only while the
+files of its class are those that it was written from. A class without a valid entry, such as a user's own, is imported
+and asked, which takes seconds and is always right.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reglab.paths import CONF
+from reglab.schema.constraints import ClassPath, Constraint, from_json, to_json
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.strength import Strength
+
+FILE = Path(__file__).with_name("index.json")
+TRAITS = (
+    # regularizers
+    "order",
+    "requires_task",
+    "requires",
+    "requirement",
+    "required_activation",
+    "input_dims",
+    "supports_padding",
+    "supports_accumulation",
+    "conflicts",
+    "stochastic",
+    "compares_passes",
+    "monitors_validation",
+    # models
+    "provides",
+    # data
+    "kind",
+    "dims",
+    "padded",
+    "package",
+    "module",
+    "suffixes",
+    "may_be_a_name",
+)
+"""Class variables that are declarations, of regularizers, models and data sets."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a class declares.
+
+    Args:
+        target: the class with its module, as a config names it.
+        module: that defines it.
+        parameters: keyword names that its constructor takes; None: any.
+        constraints: on the values of parameters, by name.
+        strengths: of a regularizer, by name.
+        traits: other class variables, those of `TRAITS` that it has.
+    """
+
+    target: str
+    module: str
+    parameters: frozenset[str] | None
+    constraints: Mapping[str, Constraint] = field(default_factory=dict)
+    strengths: Mapping[str, Strength] = field(default_factory=dict)
+    traits: Mapping[str, Any] = field(default_factory=dict)
+
+    def get(self, trait: str, default: Any = None) -> Any:
+        """Return a class variable, or the default if the class does not have it."""
+        return self.traits.get(trait, default)
+
+
+def declaration(target: str, key: str) -> Declaration:
+    """Return what a class declares, from the index or from the class.
+
+    Args:
+        target: the class with its module.
+        key: that names it, for errors.
+
+    Raises:
+        ConfigError: there is no such class, or its module cannot be imported.
+
+    Example:
+        >>> declaration("reglab.regularizers.l1.L1", "regularizer.l1._target_").strengths["strength"].default
+        0.0001
+    """
+    ClassPath().check(key, target)
+    entry = _entries().get(target)
+    if entry is not None and _is_current(entry):
+        return _read(target)
+    return _asked(target, key)
+
+
+@functools.cache
+def _asked(target: str, key: str) -> Declaration:
+    return describe(find_class(target, key), target)
+
+
+def find_class(target: str, key: str) -> type:
+    """Import a class.
+
+    Raises:
+        ConfigError: there is no such class, or its module cannot be imported.
+    """
+    module, _, name = target.rpartition(".")
+    where = Setting(key, target)
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError as error:
+        raise ConfigError(where, f"its module cannot be imported ({error})", "check the name") from error
+    if not inspect.isclass(found):
+        raise ConfigError(where, f"{module} has no class {name}", "check the name")
+    return found
+
+
+def describe(found: type, target: str) -> Declaration:
+    """Return what a class declares.
+
+    Args:
+        found: the class.
+        target: its name in configs.
+    """
+    constraints: dict[str, Constraint] = {}
+    for base in reversed(found.__mro__):
+        constraints |= vars(base).get("constraints", {})
+    strengths = found.strengths() if hasattr(found, "strengths") else {}  # of a regularizer
+    traits = {name: getattr(found, name) for name in TRAITS if hasattr(found, name)}
+    return Declaration(target, found.__module__, _parameters(found), constraints, strengths, traits)
+
+
+def _parameters(found: type) -> frozenset[str] | None:
+    """Return the keyword names that a constructor takes, those that it hands to its base classes included."""
+    if (declared := vars(found).get("__signature__")) is not None:
+        return frozenset(declared.parameters)
+    names: set[str] = set()
+    for base in found.__mro__:
+        maker = vars(base).get("__init__") or vars(base).get("__new__")
+        if maker is None or base is object:
+            continue
+        parameters = list(inspect.signature(maker).parameters.values())[1:]
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return frozenset(names)
+    return None
+
+
+@functools.cache
+def _entries() -> dict[str, Any]:
+    entries: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+    return entries
+
+
+@functools.cache
+def _read(target: str) -> Declaration:
+    entry = _entries()[target]
+    traits = {name: tuple(value) if isinstance(value, list) else value for name, value in entry["traits"].items()}
+    return Declaration(
+        target,
+        entry["module"],
+        None if entry["parameters"] is None else frozenset(entry["parameters"]),
+        {name: from_json(plain) for name, plain in entry["constraints"].items()},
+        {name: Strength.from_json(plain) for name, plain in entry["strengths"].items()},
+        traits,
+    )
+
+
+def _is_current(entry: Mapping[str, Any]) -> bool:
+    return all(_version_of(module) == version for module, version in entry["sources"].items())
+
+
+@functools.cache
+def _version_of(module: str) -> str:
+    """Return the digest of a module of reglab, or the version of another package."""
+    package = module.partition(".")[0]
+    if package != "reglab":
+        return importlib.metadata.version(package).partition("+")[0]
+    file = _file_of(module)
+    text = file.read_bytes().replace(b"\r\n", b"\n") if file is not None else b""
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _file_of(module: str) -> Path | None:
+    """Return the file of a module of reglab, without importing it."""
+    path = Path(__file__).parents[1].joinpath(*module.split(".")[1:])
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def written(targets: Iterable[str]) -> str:
+    """Return the text of `FILE` for some classes, which are imported.
+
+    Args:
+        targets: classes with their modules.
+    """
+    entries = {target: _entry(target) for target in sorted(set(targets))}
+    return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+
+
+def _entry(target: str) -> dict[str, Any]:
+    found = find_class(target, "_target_")
+    about = describe(found, target)
+    modules = {base.__module__ for base in found.__mro__ if base.__module__.startswith("reglab.")}
+    return {
+        "module": about.module,
+        "parameters": None if about.parameters is None else sorted(about.parameters),
+        "constraints": {name: to_json(constraint) for name, constraint in about.constraints.items()},
+        "strengths": {name: strength.to_json() for name, strength in about.strengths.items()},
+        "traits": dict(about.traits),
+        "sources": {name: _version_of(name) for name in sorted(modules or {found.__module__.partition(".")[0]})},
+    }
+
+
+def shipped_targets(conf: Path) -> Iterator[str]:
+    """Yield the classes that the files of a config tree name, and torch's optimizers and schedulers."""
+    for file in sorted(conf.rglob("*.yaml")):
+        yield from _targets(yaml.safe_load(file.read_text(encoding="utf-8")))
+    for module in ("torch.optim", "torch.optim.lr_scheduler"):
+        package = import_module(module)
+        yield from (f"{module}.{name}" for name in package.__all__ if inspect.isclass(getattr(package, name)))
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if isinstance(target := node.get("_target_"), str):
+            yield target
+        for child in node.values():
+            yield from _targets(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _targets(child)
+
+
+def main() -> None:
+    """Write the index."""
+    FILE.write_text(written(shipped_targets(CONF)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

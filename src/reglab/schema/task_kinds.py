@@ -1,0 +1,79 @@
+"""Kinds of tasks: the only list of them. `reglab.tasks` holds their losses, `reglab.schema.metrics` their metrics."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Features of a kind of task, which models and regularizers require (`requires_task`).
+NUMERIC_INPUTS = "numeric inputs"
+"""Inputs are numbers, which can be perturbed and averaged."""
+TOKENS = "tokens"
+"""Inputs are token ids; each position has outputs of its own."""
+SOFTMAX_OUTPUTS = "softmax outputs"
+"""Outputs are logits of one distribution over classes, for each example or position."""
+CLASS_LABELS = "class labels"
+"""Each example has one class, so that splits can be stratified and labels replaced."""
+NUMBER_TARGETS = "number targets"
+"""The target is one number, which may be standardized."""
+LABEL_SETS = "label sets"
+"""Each example has any number of labels: a 0 or 1 for each of several columns."""
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    """Declaration of a kind of task.
+
+    Args:
+        name: as in tags, configs and messages.
+        features: of the constants above.
+        task: class of `reglab.tasks`, with its module.
+        metric: measured on each part of the data, and the default ``metric`` of comparisons on the test part.
+        choose_by: metric on the validation part that chooses the best run of an experiment.
+        outputs: what an exported model returns, in words.
+    """
+
+    name: str
+    features: frozenset[str]
+    task: str
+    metric: str
+    choose_by: str
+    outputs: str
+
+
+CLASSIFICATION = TaskKind(
+    "classification",
+    frozenset({NUMERIC_INPUTS, SOFTMAX_OUTPUTS, CLASS_LABELS}),
+    task="reglab.tasks.classification.Classification",
+    metric="accuracy",
+    choose_by="accuracy",
+    outputs="probabilities of the classes",
+)
+REGRESSION = TaskKind(
+    "regression",
+    frozenset({NUMERIC_INPUTS, NUMBER_TARGETS}),
+    task="reglab.tasks.regression.Regression",
+    metric="rmse",
+    choose_by="rmse",
+    outputs="the target in its own units",
+)
+LANGUAGE_MODELING = TaskKind(
+    "language modeling",
+    frozenset({TOKENS, SOFTMAX_OUTPUTS}),
+    task="reglab.tasks.language_modeling.LanguageModeling",
+    metric="perplexity",
+    choose_by="bits_per_character",
+    outputs="logits of the next token",
+)
+TASK_KINDS = {kind.name: kind for kind in (CLASSIFICATION, REGRESSION, LANGUAGE_MODELING)}
+"""All kinds by name."""
+TABLE_KINDS = tuple(kind.name for kind in TASK_KINDS.values() if NUMERIC_INPUTS in kind.features)
+"""Kinds that a table or image data set may have (``data.kind``)."""
+
+
+def kinds_with(features: Iterable[str]) -> list[str]:
+    """Return the names of the kinds that have all of some features.
+
+    >>> kinds_with([TOKENS])
+    ['language modeling']
+    """
+    required = set(features)
+    return [kind.name for kind in TASK_KINDS.values() if required <= kind.features]

@@ -1,0 +1,147 @@
+"""The index equals what the classes declare, is never trusted when stale, and asks the class of what it lacks."""
+
+import inspect
+import json
+import subprocess
+import sys
+from itertools import combinations
+
+import pytest
+import torch
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from reglab import regularizers
+from reglab.config.compose import Composer
+from reglab.config.selection import strategy
+from reglab.models import layers
+from reglab.paths import CONF
+from reglab.schema import constraints, index
+from reglab.schema.constraints import (
+    Boolean,
+    Described,
+    Integer,
+    ListOf,
+    NameOrPath,
+    Nullable,
+    OneOf,
+    Real,
+    Text,
+    from_json,
+    to_json,
+)
+from reglab.schema.errors import ConfigError
+from reglab.schema.index import declaration, describe
+from reglab.schema.strength import Search, Strength
+
+NAMES = sorted(path.stem for path in (CONF / "regularizer").glob("*.yaml") if path.stem != "none")
+TARGETS = sorted(set(index.shipped_targets(CONF)))
+
+
+def test_the_checked_in_index_is_current():
+    assert index.FILE.read_text(encoding="utf-8") == index.written(TARGETS), "run make index"
+
+
+@pytest.mark.parametrize("target", [one for one in TARGETS if one.startswith("reglab.")])
+def test_an_entry_equals_what_the_class_declares(target):
+    read, asked = declaration(target, "key"), describe(get_class(target), target)
+    assert read == asked
+    own = [name for name in index.TRAITS if hasattr(get_class(target), name)]
+    assert set(own) == set(read.traits)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_has_the_declared_strengths_with_their_defaults(name):
+    node = OmegaConf.to_container(Composer().compose([f"regularizer={name}"]).regularizer[name])
+    declared = declaration(node.pop("_target_"), "key").strengths
+    assert node == {strength: one.default for strength, one in declared.items()}
+    for one in declared.values():
+        assert one.accepts(one.default)
+        assert one.accepts(one.search.low)
+        assert one.accepts(one.search.high)
+        assert one.off is None or one.accepts(one.off)
+
+
+def test_a_strategy_is_named_in_the_order_of_its_regularizers():
+    whole = Composer().compose([f"regularizer=[{','.join(NAMES)}]"])
+    for pair in combinations(NAMES, 2):
+        cfg = OmegaConf.create({"regularizer": {name: whole.regularizer[name] for name in pair}})
+        methods = [get_class(node.pop("_target_"))(**node) for node in OmegaConf.to_container(cfg.regularizer).values()]
+        assert strategy(cfg) == "+".join(method.name for method in regularizers.in_order(methods))
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_the_arguments_of_torchs_optimizers_are_known(name):
+    known = declaration(f"torch.optim.{name}", "key").parameters
+    assert known == set(inspect.signature(getattr(torch.optim, name)).parameters)
+
+
+def test_inherited_keywords_are_followed():
+    known = declaration("reglab.data.SeedNoise", "key").parameters
+    assert {"test_fraction", "split_seed", "batch_size", "name"} <= known
+
+
+@pytest.mark.parametrize("target", ["nowhere.Class", "reglab.models.Nothing", "torch.no_module_here.X", "math.pi"])
+def test_a_class_that_does_not_exist_is_an_error(target):
+    with pytest.raises(ConfigError) as caught:
+        declaration(target, "model._target_")
+    assert (caught.value.key, caught.value.value) == ("model._target_", target)
+
+
+def test_a_class_that_the_index_lacks_is_asked():
+    """By its own module's name, which no shipped config has."""
+    target = "reglab.regularizers._activation_noise.ActivationNoise"
+    assert target not in json.loads(index.FILE.read_text(encoding="utf-8"))
+    assert declaration(target, "key").get("requires") == "activations"
+
+
+def test_a_stale_entry_is_not_trusted(monkeypatch, tmp_path):
+    entries = json.loads(index.FILE.read_text(encoding="utf-8"))
+    entry = entries["reglab.regularizers.l1.L1"]
+    entry["strengths"]["strength"]["default"] = 7.0
+    for changed, default in ((False, 7.0), (True, 1e-4)):
+        if changed:
+            entry["sources"]["reglab.regularizers.l1"] = "0" * 16
+        (tmp_path / "index.json").write_text(json.dumps(entries))
+        monkeypatch.setattr(index, "FILE", tmp_path / "index.json")
+        for cached in (index._entries, index._read):
+            cached.cache_clear()
+        assert declaration("reglab.regularizers.l1.L1", "key").strengths["strength"].default == default
+    for cached in (index._entries, index._read):
+        cached.cache_clear()
+
+
+def test_the_index_is_read_without_torch():
+    code = "import sys; from reglab.schema.index import declaration; declaration('reglab.models.MLP', 'k')"
+    done = subprocess.run([sys.executable, "-c", f"{code}; print('torch' in sys.modules)"], capture_output=True)
+    assert done.stdout.strip() == b"False"
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        Integer(1),
+        Integer(1, 7, odd=True),
+        Real(constraints.ABOVE_0, constraints.BELOW_1),
+        OneOf("a", "b"),
+        Nullable(Described(ListOf(Integer(1, 4096), 2, 2), "[height,width]"), "as they are"),
+        NameOrPath(("characters", "bpe")),
+        Boolean(),
+        Text(4000),
+        layers.NORM,
+    ],
+)
+def test_constraints_survive_json(constraint):
+    read = from_json(json.loads(json.dumps(to_json(constraint))))
+    assert read == constraint
+    assert read.description == constraint.description
+
+
+def test_strengths_survive_json():
+    strength = Strength(1.0, Search(0.1, 5.0, log=True), minimum=constraints.ABOVE_0, off=float("inf"), probe=1e-3)
+    assert Strength.from_json(json.loads(json.dumps(strength.to_json()))) == strength
+
+
+def test_a_function_cannot_be_part_of_the_index():
+    with pytest.raises(TypeError, match="Satisfies"):
+        to_json(constraints.Satisfies(bool, "anything"))
