@@ -45,7 +45,7 @@ def test_a_missing_folder(tmp_path):
 def test_folders_and_unknown_suffixes(tmp_path):
     assert "is a folder; give one file in it" in refusal(tmp_path)
     (tmp_path / "wine.xlsx").touch()
-    assert "unknown suffix; known are .csv" in refusal(tmp_path / "wine.xlsx")
+    assert "unknown suffix; give one of .csv" in refusal(tmp_path / "wine.xlsx")
 
 
 @pytest.mark.parametrize(("path", "name"), [("a/wine.csv", "wine"), ("wine.v2.CSV.gz", "wine.v2"), ("w.parquet", "w")])

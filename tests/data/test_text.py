@@ -102,7 +102,10 @@ def test_python_docs_are_there() -> None:
             {"context_length": 200},
             "data.context_length=200: the training part of some has 80 tokens; at least 201 are needed",
         ),
-        ({"train_size": 10}, "data.train_size=10: the training part of some has 9 windows of 8 tokens; at most that"),
+        (
+            {"train_size": 10},
+            "data.train_size=10: the training part of some has only 9 windows of 8 tokens; set at most that",
+        ),
         ({"label_noise": 0.1}, "data.label_noise=0.1: some is a language modeling task"),
         ({"test_fraction": None}, "data.test_fraction=null: no predefined test"),
         (

@@ -49,7 +49,7 @@ def check_file(path: str | None, key: str = "data.path", suffixes: Sequence[str]
         raise _no_such_file(file, Setting(key, path), suffixes)
     check_regular(file, Setting(key, path))
     if suffixes and table_suffix(path) is None:
-        raise ConfigError(Setting(key, path), "unknown suffix", f"known are {', '.join(TABLE_SUFFIXES)}")
+        raise ConfigError(Setting(key, path), "unknown suffix", f"give one of {', '.join(TABLE_SUFFIXES)}")
 
 
 def check_folder(path: str | None, key: str = "data.root") -> None:
@@ -216,7 +216,7 @@ def _expand(path: str, key: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ConfigError(Setting(key, path), "there is no such user", "write the folder out") from None
+        raise ConfigError(Setting(key, path), "no such user", "write the path without ~") from None
 
 
 def _broken_link(path: Path, where: Setting | str, subject: str = "") -> ConfigError:

@@ -125,8 +125,8 @@ class Text(TensorData):
         if self.train_size is not None and self.train_size > train:
             raise ConfigError(
                 Setting("data.train_size", self.train_size),
-                f"the training part of {self.name} has {train} windows of {self.context_length} tokens",
-                "at most that, or null for all",
+                f"the training part of {self.name} has only {train} windows of {self.context_length} tokens",
+                "set at most that, or null for all",
             )
         rest = np.arange(train, len(source.targets))
         return Rows(order[: self.train_size], rest[:val], rest[val:])

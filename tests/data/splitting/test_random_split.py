@@ -77,7 +77,7 @@ def test_held_out_rows_are_the_test_part_on_request():
     ("changed", "message"),
     [
         ({"train_size": 61}, r"data.train_size=61: only 60 rows .*validation \(20\) and test \(20\)"),
-        ({"test_fraction": 0.001}, r"data.test_fraction=0.001: is less than one row of 100; at least 0.01, or 0"),
+        ({"test_fraction": 0.001}, r"data.test_fraction=0.001: is less than one row of 100; set at least 0.01, or 0"),
         ({"val_fraction": 0.001}, r"data.val_fraction=0.001: is less than one row of 100"),
         (
             {"val_fraction": 0.5, "test_fraction": 0.499},

@@ -151,7 +151,9 @@ class PartSplit:
             rows[part], train = draw_rows(np.sort(train), settings.classes, count, generator)
         val, test = (rows[part] if fractions[part] != 0 else rows[part][:0] for part in ("val", "test"))
         if not len(train):
-            raise ConfigError(Setting("data.val_fraction", settings.val_fraction), "leaves no training row", "lower it")
+            raise ConfigError(
+                Setting("data.val_fraction", settings.val_fraction), "leaves no training row", "decrease it"
+            )
         remedy = "name a training row of it, or drop the class"
         check_train(settings.classes, train, settings.class_names, self.setting, remedy)
         check_train_size(settings.train_size, Rows(train, val, test))

@@ -126,7 +126,7 @@ def check_train_size(train_size: int | None, rows: Rows) -> None:
         raise ConfigError(
             Setting("data.train_size", train_size),
             f"only {len(rows.train)} rows are left besides validation ({len(rows.val)}) and test ({len(rows.test)})",
-            "at most that, or null for all",
+            "set at most that, or null for all",
         )
 
 
@@ -146,7 +146,7 @@ def count_rows(key: str, fraction: float, rows: int) -> int:
         raise ConfigError(
             Setting(f"data.{key}", fraction),
             f"is less than one row of {rows}",
-            f"at least {least_share(rows):g}, or 0 to skip it",
+            f"set at least {least_share(rows):g}, or 0 to skip it",
         )
     return count
 

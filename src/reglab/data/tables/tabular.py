@@ -181,7 +181,7 @@ def _check_roles(table: "pd.DataFrame", roles: Roles, origin: Origin) -> None:
     for role, name in (("target", roles.target), ("split column", roles.split_column)):
         if name in roles.ignore:
             raise ConfigError(
-                Setting("data.ignore", f"[{name}]"),
+                Setting("data.ignore", [name]),
                 f"is the {role}, which is not a feature",
                 "leave it out of the list",
             )
