@@ -1,14 +1,16 @@
-"""What a sweep prints of runs that it waits for, and when it gives them up."""
+"""Supervision of runs: waiting for those of other processes, and what follows from a dead worker."""
 
 import re
 import threading
+from collections import Counter
 
 import pytest
 
 from reglab.config.compose import compose
 from reglab.execution import supervise
 from reglab.execution.attempt import Outcome
-from reglab.execution.expand import Plan
+from reglab.execution.expand import Job, Plan
+from reglab.tracking.queries import Record
 from reglab.tracking.store import open_store
 from tests.tracking.test_liveness import ELSEWHERE, before, waited
 from tests.tracking.test_queries import add
@@ -44,3 +46,27 @@ def test_each_line_names_the_run_its_owner_and_what_remains(store_uri: str, monk
     assert all(match and int(match[2]) >= 100 and 299 <= int(match[2]) + int(match[3]) <= 301 for match in waits)
     assert said[-1] == f"run {falls_silent} (seed=1) was not finished by its process: trained here"
     assert store.client.get_run(falls_silent).info.status == "KILLED"
+
+
+def record(run_id: str, status: str, **tags: str) -> Record:
+    return Record(run_id, status, tags, {}, {}, 0.0, 1.0)
+
+
+def test_after_a_death_tracked_outcomes_count_and_the_others_are_tried_alone() -> None:
+    jobs = [Job((), compose([]), identity, identity) for identity in ("done", "failed", "killed", "memory", "unopened")]
+    tracked = {
+        "done": record("1", "FINISHED"),
+        "failed": record("2", "FAILED", error="broken"),
+        "killed": record("3", "KILLED"),
+        "memory": record("4", "FAILED", out_of_memory="true"),
+    }
+    deaths: Counter[str] = Counter()
+    alone: set[str] = set()
+    outcomes = supervise._outcomes_after_death(jobs, tracked, deaths, alone)
+    assert {identity: outcome.error for identity, outcome in outcomes.items()} == {"done": None, "failed": "broken"}
+    assert alone == {"killed", "memory"}
+    assert deaths == {"killed": 1}
+    outcomes = supervise._outcomes_after_death(jobs[2:4], tracked, deaths, alone)
+    assert outcomes["killed"].error is not None
+    assert "2 times" in outcomes["killed"].error
+    assert outcomes["memory"].run_id == "4"
