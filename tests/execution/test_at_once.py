@@ -159,7 +159,7 @@ def test_a_single_run_is_refused_where_another_process_trains_it(folder: Path) -
     with pytest.raises(InProgress) as caught:
         run(cfg)
     assert str(caught.value) == (
-        f"resume=true: run {theirs} of another process is training this config; wait, or say resume=false"
+        f"resume=true: run {theirs} of another process is training this config; wait, or set resume=false"
     )
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # it crosses processes
     assert len(children(folder)) == 1

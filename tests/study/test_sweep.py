@@ -44,7 +44,7 @@ def test_a_sweep_grows_and_runs_only_what_is_missing(folder: Path, capsys: pytes
     runs = children(folder)
     commit = runs[0].tags["git_commit"][:7]
     assert f"3 of 6 runs were finished before (commit {commit}" in out
-    assert "): reused (resume=false trains all anew)" in out
+    assert "): reused (resume=false trains all again)" in out
     assert "[4/6] none seed=1" in out
     assert len(runs) == 6
     assert first < {record.run_id for record in runs}
@@ -191,7 +191,7 @@ def test_a_sweep_that_was_started_before_says_what_its_report_covers(
     sweep(folder, "regularizer=none,l1")
     assert "started before" not in capsys.readouterr().out
     sweep(folder, "regularizer=l2")
-    assert "digits-mlp was started before: its report covers the 2 other runs declared then, too" in (
+    assert "digits-mlp was started before: its report also covers the 2 other runs declared then" in (
         capsys.readouterr().out
     )
     sweep(folder, "regularizer=none,l1,l2")

@@ -7,10 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.check import check, checked
+from reglab.config.check_run import check, checked
 from reglab.config.compose import Composer
-from reglab.config.digest import content
-from reglab.config.identity import config_hash, data_name
+from reglab.config.identity import config_hash, content, data_name
 from reglab.config.identity import strategy as strategy_of
 from reglab.execution.expand import Job
 from reglab.paths import CONF

@@ -122,11 +122,9 @@ class Study:
         try:
             yield
         except ConfigError as error:
-            setting = str(error.where).partition(": ")[0]
-            key = setting.partition("=")[0]
-            if key not in shared and setting not in self.common:
+            if error.key not in shared and str(error.where) not in self.common:
                 raise
-            raise error.in_section("study.common").with_remedy(f"or remove it by ~study.common.{key}") from error
+            raise error.in_section("study.common").with_remedy(f"or remove it by ~study.common.{error.key}") from error
 
 
 def check_options(cfg: DictConfig) -> None:
