@@ -13,12 +13,12 @@ from omegaconf import DictConfig
 from reglab.config.help import help_text
 from reglab.exits import exits_are_errors
 from reglab.masking import hide_typed
-from reglab.own_code import described
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, end_at_second_signal, restore_keyboard_interrupt
 from reglab.streams import note, write
 from reglab.streams import prepare as prepare_streams
+from reglab.user_code.importing import describe_error
 
 if TYPE_CHECKING:
     from reglab.config.compose import Composer
@@ -230,7 +230,7 @@ def report(error: BaseException, overrides: Sequence[str], config_name: str) -> 
 
     if isinstance(error, Exception) and is_config_error(error):
         return _print_error(str(translate(error, overrides, config_name)), 2, error)
-    line = described(error)
+    line = describe_error(error)
     if getattr(error, "run_id", None) is None and os.environ.get("HYDRA_FULL_ERROR") != "1":
         line += " (HYDRA_FULL_ERROR=1 shows where)"
     return _print_error(line, 1, error)

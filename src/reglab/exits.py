@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
-from reglab.own_code import users_line
 from reglab.stopping import Stopped, exit_at_once, raise_if_stopped
+from reglab.user_code.importing import user_line
 
 
 class Exited(RuntimeError):
@@ -109,7 +109,7 @@ def _raised(error: BaseException) -> Raised:
 
 
 def _place_of(end: BaseException) -> str:
-    if place := users_line(end):
+    if place := user_line(end):
         return place
     *_, (frame, line) = traceback.walk_tb(end.__traceback__)
     return _place(frame, line)

@@ -11,10 +11,11 @@ import socket
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -39,6 +40,39 @@ def special_kind(mode: int) -> str:
     'a folder'
     """
     return "" if stat.S_ISREG(mode) else _SPECIAL.get(stat.S_IFMT(mode), "no regular file")
+
+
+def is_path(text: str) -> bool:
+    """Return whether a text names an existing file or folder."""
+    try:
+        return bool(text) and Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a null byte, or no home
+        return False
+
+
+def map_paths(value: Any, convert: Callable[[str, str], Any], key: str = "") -> Any:
+    """Replace each text in nested mappings and lists that names an existing file or folder.
+
+    Args:
+        value: plain values.
+        convert: called with the path and its dotted key, returns the replacement.
+        key: of the value.
+
+    >>> map_paths({"folder": ".", "size": [1, "a"]}, lambda path, key: f"{key} is a path")
+    {'folder': 'folder is a path', 'size': [1, 'a']}
+    """
+    if isinstance(value, Mapping):
+        return {name: map_paths(item, convert, f"{key}.{name}" if key else str(name)) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [map_paths(item, convert, key) for item in value]
+    return convert(value, key) if isinstance(value, str) and is_path(value) else value
+
+
+def existing_paths(value: Any) -> list[str]:
+    """Return the texts in nested mappings and lists that name an existing file or folder."""
+    found: list[str] = []
+    map_paths(value, lambda path, _: found.append(path))
+    return found
 
 
 @contextmanager

@@ -25,7 +25,6 @@ from reglab.data.settings import (
     check_openml,
     check_split_column,
 )
-from reglab.own_code import source_file
 from reglab.paths import CONF
 from reglab.schema.compatibility import (
     check_accumulation,
@@ -43,6 +42,7 @@ from reglab.schema.metrics import check_choice
 from reglab.schema.suggest import did_you_mean, is_section, not_in_strategy
 from reglab.schema.task_kinds import LANGUAGE_MODELING
 from reglab.tracking.place import resolve
+from reglab.user_code.finding import source_file
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
 # Keys that the config holds for people and the classes do not take, or take without saying so.

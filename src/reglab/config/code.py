@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reglab import own_code
+from reglab.schema.errors import Setting
 from reglab.schema.index import Declaration, declaration
+from reglab.user_code import finding
 
 AREAS = ("compat", "data", "models", "regularizers", "tasks", "training", "seeding")
 """Packages and modules of reglab whose code determines results. Not configs, tracking, studies and reports."""
@@ -72,7 +73,7 @@ def code_of(plain: Mapping[str, Any], root: Path = _ROOT) -> Code:
     """
     targets = tuple((name, tuple(found)) for name, found in _targets(plain))
     named = [(key, target) for _, found in targets for key, target in found]
-    own = any(own_code.find(_module(target), f"{key}={target}") for key, target in _unusual(named))
+    own = any(finding.find(_module(target), Setting(key, target)) for key, target in _unusual(named))
     return _code_of(targets, root) if own else _remembered(targets, root)
 
 
@@ -146,7 +147,7 @@ def _part(key: str, target: str, root: Path) -> _Found:
         found = _within(root, about.module)
         data = _content_of(about)
         return _Found({**found.modules, **data.modules}, found.outside | data.outside)
-    if target.startswith("torch.") or own_code.find(_module(target), f"{key}={target}") is None:
+    if target.startswith("torch.") or finding.find(_module(target), Setting(key, target)) is None:
         return _Found({}, frozenset({target.partition(".")[0]}))
     return _users(key, target)
 
@@ -170,7 +171,7 @@ def _file_of(module: str) -> Path | None:
 
 
 def _users(key: str, target: str) -> _Found:
-    modules, outside = own_code.closure(_module(target), f"{key}={target}")
+    modules, outside = finding.closure(_module(target), Setting(key, target))
     digests = {name: _content(found.file) for name, found in modules.items() if found.file is not None}
     return _Found(digests, outside)
 
@@ -202,7 +203,7 @@ def _within(root: Path, module: str) -> _Found:
 def _imports(name: str, file: Path) -> list[tuple[str, tuple[str, ...]]]:
     code = importlib.machinery.SourceFileLoader(name, str(file)).get_code(name)  # Python's own cached bytecode
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    return list(own_code.imports(code, package)) if code is not None else []
+    return list(finding.imports(code, package)) if code is not None else []
 
 
 def _own_file(root: Path, module: str) -> Path | None:

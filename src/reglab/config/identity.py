@@ -16,9 +16,9 @@ from reglab.config.code import Code, code_of
 from reglab.config.selection import strategy
 from reglab.data.files import check_regular, stem, walk
 from reglab.data.settings import fold_name
-from reglab.own_code import source_file
-from reglab.own_files import is_path
+from reglab.filesystem import map_paths
 from reglab.schema.errors import Setting
+from reglab.user_code.finding import source_file
 
 __all__ = [
     "RULE",
@@ -125,19 +125,10 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, str) and kind and (commit := hub_cache.commit(value, kind)):
             parts[section][key] = f"{value}@{commit}"
     if args := parts["model"].get("args"):
-        parts["model"]["args"] = _with_contents(args, "model.args")
+        parts["model"]["args"] = map_paths(args, lambda path, key: content(path, Setting(key, path)), "model.args")
     canonical = _canonical(parts)
     assert isinstance(canonical, dict)
     return canonical
-
-
-def _with_contents(value: Any, key: str) -> Any:
-    """Replace each text that names an existing file or folder by the hash of its content."""
-    if isinstance(value, Mapping):
-        return {name: _with_contents(item, f"{key}.{name}") for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_contents(item, key) for item in value]
-    return content(value, Setting(key, value)) if isinstance(value, str) and is_path(value) else value
 
 
 def _data(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.own_files import is_path
+from reglab.filesystem import is_path
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.text import quote_value

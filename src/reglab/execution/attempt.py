@@ -10,11 +10,11 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash
 from reglab.config.selection import tidy
-from reglab.own_code import described
 from reglab.schema.errors import Changed, ConfigError, InProgress, StoreLost, is_out_of_memory
 from reglab.stopping import Stopped, exit_at_once
 from reglab.streams import write_line
 from reglab.tracking.place import place_error
+from reglab.user_code.importing import describe_error
 from reglab.wording import shorten
 
 _MAX_LINE = 1000
@@ -121,7 +121,7 @@ def first_line(error: BaseException) -> str:
     """
     if isinstance(error, ConfigError):
         return (str(error).strip().splitlines() or [""])[0][:_MAX_LINE]
-    return described(error)[:_MAX_LINE]
+    return describe_error(error)[:_MAX_LINE]
 
 
 @dataclass(frozen=True)

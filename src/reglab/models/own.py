@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from reglab.own_code import described, load, module_and_class, unforeseen
 from reglab.schema.constraints import Constraints, Described, KeysWithValues, Nullable, Text
 from reglab.schema.errors import ConfigError, Setting
+from reglab.user_code.finding import module_and_class
+from reglab.user_code.importing import describe_error, load, unforeseen
 
 KEY = "model.target"
 
@@ -59,7 +60,7 @@ class Own:
                 remedy = "give what it needs, as in model.args={width:64}"
             raise ConfigError(
                 Setting(KEY, target),
-                f"cannot be made for examples of the shape {input_shape} ({described(error)})",
+                f"cannot be made for examples of the shape {input_shape} ({describe_error(error)})",
                 remedy,
             ) from error
         if not isinstance(made, nn.Module):

@@ -13,7 +13,6 @@ from mlflow.exceptions import MlflowException
 
 from reglab.deadlines import Overdue, waiting
 from reglab.masking import redact
-from reglab.own_code import described
 from reglab.schema.errors import ConfigError, Diverged, StoreLost, is_out_of_memory
 from reglab.stopping import Stopped, before_exit_at_once, defer_signals
 from reglab.tracking.artifacts import Artifacts
@@ -22,6 +21,7 @@ from reglab.tracking.liveness import BEAT_EVERY_S, HEARTBEAT_TAG, OWNER_TAG, Hea
 from reglab.tracking.place import place_error
 from reglab.tracking.store import Store
 from reglab.tracking.values import Buffer, cut_name, within_limits
+from reglab.user_code.importing import describe_error
 
 PARENT_TAG = "mlflow.parentRunId"
 OUT_OF_MEMORY = "out_of_memory"  # tag of a run that failed for lack of memory
@@ -190,4 +190,4 @@ def standard_tags() -> dict[str, str]:
 
 def _one_line(error: BaseException) -> str:
     """Return an error's type and first line, at most 500 characters, after the line of user code that raised it."""
-    return redact(described(error))[:500]
+    return redact(describe_error(error))[:500]

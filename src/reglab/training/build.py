@@ -14,8 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from reglab.data.base import TensorData
-from reglab.own_code import load
-from reglab.own_files import check_reads
 from reglab.regularizers._dispatch import check_gradients
 from reglab.regularizers._hooks import attached
 from reglab.regularizers._order import in_order
@@ -33,6 +31,8 @@ from reglab.training.initial import completed, is_complete
 from reglab.training.modes import set_training
 from reglab.training.module import Module
 from reglab.training.notes import baseline_notes, output_notes, row_notes, weight_notes
+from reglab.user_code.importing import load
+from reglab.user_code.reads import check_reads
 
 
 def build_data(cfg: DictConfig) -> TensorData:
@@ -92,7 +92,7 @@ def reads_checked(cfg: DictConfig) -> AbstractContextManager[None]:
     if "target" not in cfg.model:
         return nullcontext()
     named = [plain(cfg.model).get("args"), plain(cfg.data)]
-    return check_reads(f"model.target={cfg.model.target}", named)
+    return check_reads(Setting("model.target", cfg.model.target), named)
 
 
 def is_users(cfg: DictConfig) -> bool:

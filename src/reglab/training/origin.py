@@ -14,7 +14,6 @@ from reglab.config.compose import compose
 from reglab.config.identity import code, content, setting
 from reglab.config.trusted import Typed, check_overrides, check_targets, take_typed
 from reglab.masking import mask_uri
-from reglab.own_code import source_file
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.schema.text import quote_value
@@ -23,6 +22,7 @@ from reglab.tracking import artifacts, queries
 from reglab.tracking.environment import git_commit, git_dirty
 from reglab.tracking.place import Place, place_error, resolve
 from reglab.tracking.store import Store, connected, open_store
+from reglab.user_code.finding import source_file
 from reglab.wording import mlflow_command
 
 _FILES = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))  # they count by their content

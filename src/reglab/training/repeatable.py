@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reglab.own_code import described, loaded
 from reglab.schema.errors import ConfigError
 from reglab.seeding import seeded
 from reglab.training.modes import in_mode
 from reglab.training.snapshot import Snapshot
+from reglab.user_code.importing import describe_error, loaded
 
 ROUNDING = 10.0  # times the difference of two equal steps: less is the rounding of kernels that are not deterministic
 UNSEEDED = 1e-3  # relative difference of two equal steps that no rounding explains
@@ -76,7 +76,7 @@ def _check_inference(key: str, model: nn.Module, inputs: Tensor) -> None:
         except Exception as error:
             raise ConfigError(
                 key,
-                f"its forward fails in torch.inference_mode, in which it is tested ({described(error)})",
+                f"its forward fails in torch.inference_mode, in which it is tested ({describe_error(error)})",
                 "add +trainer.inference_mode=false",
             ) from error
 

@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from reglab.config.identity import config_hash, strategy
 from reglab.exits import all_are_errors, exits_are_errors
 from reglab.models.own import check_foreseen
-from reglab.own_code import unforeseen
 from reglab.schema.errors import Changed, InProgress
 from reglab.stopping import defer_signals, stop_wins, stoppable
 from reglab.streams import note
@@ -27,6 +26,7 @@ from reglab.training.notes import double_counting, no_effect, not_averaged, not_
 from reglab.training.trainer import make_trainer, set_threads
 from reglab.training.trial import check_fit
 from reglab.training.weights import trained
+from reglab.user_code.importing import unforeseen
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from reglab.data import tokenizer
 from reglab.data.base import TensorData
-from reglab.own_code import described
 from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import restored_generators, seeded
 from reglab.training import describe
@@ -17,6 +16,7 @@ from reglab.training.build import is_users, reads_checked
 from reglab.training.modes import in_mode
 from reglab.training.repeatable import check_repeatable
 from reglab.training.snapshot import Snapshot
+from reglab.user_code.importing import describe_error
 from reglab.wording import pluralize, shorten
 
 
@@ -52,7 +52,7 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
             with suppress(Exception):  # that all batches have two rows or more is possible
                 alone = model(inputs[:1])
     except (Exception, SystemExit) as error:
-        reason = shorten(described(error), 200)
+        reason = shorten(describe_error(error), 200)
         raise ConfigError(
             key,
             f"cannot read examples of the shape {data.input_shape} ({reason})",

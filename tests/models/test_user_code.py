@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from reglab import own_code
 from reglab.config.code import code_of
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
@@ -21,6 +20,7 @@ from reglab.tracking.store import open_store
 from reglab.training.build import build_data, build_model
 from reglab.training.run import run
 from reglab.training.trial import check_fit
+from reglab.user_code import finding, importing
 
 NET = """
 import math
@@ -39,7 +39,7 @@ class Net(nn.Module):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    own_code.forget()  # before a test changes sys.path, which is put back after it
+    importing.forget()  # before a test changes sys.path, which is put back after it
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -140,7 +140,7 @@ def test_a_name_of_another_module_is_to_be_changed(folder: Path, name: str, whos
     with pytest.raises(
         ConfigError, match=rf"^model.target={name}.Net: {name}.py in .* has the name of {whose}.*rename it$"
     ):
-        own_code.source_file(f"{name}.Net", "model.target")
+        finding.source_file(f"{name}.Net", "model.target")
     write(folder, f"import {name}")
     with pytest.raises(ConfigError, match=rf"^model.target=net.Net: {name}.py in .*; rename it$"):
         digest()

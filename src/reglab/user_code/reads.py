@@ -1,17 +1,18 @@
-"""Files and environment variables that a user's own network reads: each must be part of the identity of a run, or its
-change goes unnoticed."""
+"""Files and environment variables that a user's network reads: refused unless they are part of a run's identity."""
 
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from reglab.own_code import forget, modules, own_folders
-from reglab.schema.errors import ConfigError
+from reglab.filesystem import existing_paths
+from reglab.schema.errors import ConfigError, Setting
+from reglab.user_code.finding import user_folders
+from reglab.user_code.importing import forget, modules
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr")
 _CACHES = ("site-packages", "dist-packages", "__pycache__")
@@ -34,7 +35,7 @@ _hooked = False
 
 
 @contextmanager
-def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
+def check_reads(where: Setting | str, values: Iterable[Any]) -> Iterator[None]:
     """Refuse a block that opens a file for reading, unless a value names the file or its folder.
 
     The user's modules must not read environment variables either. Files of the system, of Python and of installed
@@ -42,7 +43,7 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
     code (``torch.jit.load``, ``safetensors``), another thread or another process opens is not seen.
 
     Args:
-        key: of the network, for the message.
+        where: the setting that names the network, for messages.
         values: of the config, nested: existing paths among them are part of the identity.
 
     Raises:
@@ -50,7 +51,7 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
 
     Example::
 
-        with check_reads("model.target=net.Net", [{"file": "weights.txt"}]):
+        with check_reads(Setting("model.target", "net.Net"), [{"file": "weights.txt"}]):
             network = Net(file="weights.txt")
     """
     global _hooked
@@ -68,17 +69,17 @@ def check_reads(key: str, values: Iterable[Any]) -> Iterator[None]:
     for name in variables:
         forget()
         raise ConfigError(
-            key,
+            where,
             f"reads the environment variable {name}, which would not be part of a run's identity",
             "give its value as an argument of the constructor, by model.args",
         )
-    named = [os.path.realpath(Path(text).expanduser()) for text in paths(values)]
+    named = [os.path.realpath(Path(text).expanduser()) for text in existing_paths(list(values))]
     code = _modules()
     for file in read:
         if file not in code and not _is_within(file, named) and not _is_apart(file):
             forget()  # a module that reads when it is imported must do so again
             raise ConfigError(
-                key,
+                where,
                 f"reads {_shown(file)}, whose content would not be part of a run's identity",
                 f"name it in model.args, as in model.args={{file:{_shown(file)}}}, and open the name that the "
                 "constructor receives",
@@ -105,32 +106,12 @@ def _variables_read() -> Iterator[dict[str, None]]:
 
 
 def _reads_for_user(frame: FrameType | None) -> bool:
-    """Whether the code below ``os.environ.get`` and the like is the user's; ``setdefault`` writes."""
+    """Return whether the code below ``os.environ.get`` and the like is the user's; ``setdefault`` writes."""
     while frame is not None and frame.f_globals.get("__name__") in ("os", "_collections_abc", "collections.abc"):
         if frame.f_code.co_name == "setdefault":
             return False
         frame = frame.f_back
     return frame is not None and frame.f_globals.get("__name__") in modules()
-
-
-def paths(value: Any) -> Iterator[str]:
-    """Yield the texts in nested mappings and lists that name an existing file or folder."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, str):
-        if is_path(value):
-            yield value
-    elif isinstance(value, Iterable):
-        for item in value:
-            yield from paths(item)
-
-
-def is_path(text: str) -> bool:
-    """Whether a text names an existing file or folder."""
-    try:
-        return bool(text) and Path(text).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # too long, a null byte, or no home
-        return False
 
 
 def _note_open(event: str, args: tuple[Any, ...]) -> None:
@@ -162,12 +143,12 @@ def _is_within(file: str, folders: Iterable[str]) -> bool:
 
 
 def _is_apart(file: str) -> bool:
-    """Whether a file belongs to the system, to Python, to an installed package or to a cache, or is none."""
-    own = next((folder for folder in map(os.path.realpath, own_folders()) if _is_within(file, [folder])), os.sep)
+    """Return whether a file belongs to the system, to Python, to an installed package or to a cache, or is none."""
+    own = next((folder for folder in map(os.path.realpath, user_folders()) if _is_within(file, [folder])), os.sep)
     parts = Path(file).relative_to(own).parts  # a project may be in a hidden folder
     if any(p in _CACHES or p.startswith(_CACHE_PREFIXES) or p.endswith(_CACHE_SUFFIXES) for p in parts):
         return True
-    here = os.path.realpath(Path(__file__).parent)
+    here = os.path.realpath(Path(__file__).parents[1])
     return _is_within(file, [*_SYSTEM, sys.prefix, sys.base_prefix, here]) or not os.path.isfile(file)
 
 

@@ -1,0 +1,298 @@
+"""Find the modules of a user's network and all that they import, without running them.
+
+Modules are found by the import instructions in their bytecode. `reglab.user_code.importing` imports them from exactly
+these files, so that the code that runs is the code of the run's identity.
+"""
+
+import functools
+import importlib.machinery
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from modulefinder import ModuleFinder
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+from reglab.paths import PROJECT
+from reglab.schema.errors import ConfigError, Setting
+
+_PACKAGES = {"site-packages", "dist-packages"}
+_STANDARD = Path(os.__file__).resolve().parent
+_REGLAB = Path(__file__).resolve().parents[2]
+
+
+class Module(NamedTuple):
+    """A module of the user's.
+
+    Attributes:
+        file: its file; None for a folder without ``__init__.py``.
+        folders: searched for its submodules; empty if it is not a package.
+    """
+
+    file: Path | None
+    folders: tuple[str, ...]
+
+
+Modules = Mapping[str, Module]
+
+
+def module_and_class(target: str | None, key: str) -> tuple[str, str]:
+    """Split the name of a class into module and class.
+
+    Args:
+        target: ``my_net.Net``.
+        key: the setting that has it, ``model.target``.
+
+    Raises:
+        ConfigError: it is not a module and a class.
+    """
+    module, _, name = (target or "").rpartition(".")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        file = Path(f"{'/'.join(module.split('.'))}.py")
+        if module and file.is_file():
+            named = "".join(c if c.isalnum() or c == "_" else "_" for c in file.stem)
+            named = named if named.isidentifier() else f"_{named}"
+            raise ConfigError(
+                Setting(key, target),
+                f"{file} cannot be imported under that name",
+                f"rename it, as in {named}.py for {key}={named}.{name}",
+            )
+        raise ConfigError(
+            Setting(key, "null" if target is None else target),
+            f"give a class with its module, as in {key}=my_net.Net for the class Net in my_net.py",
+        )
+    return module, name
+
+
+def source_file(target: str | None, key: str) -> Path:
+    """Return the file of a class's module: in the working folder, else wherever Python finds it.
+
+    Raises:
+        ConfigError: there is none, or it has the name of another module.
+    """
+    module, _ = module_and_class(target, key)
+    found = find(module, Setting(key, target)) or _installed(module)
+    if found is not None and found.file is not None:
+        return found.file
+    inner = Path(*module.split("."))
+    raise ConfigError(
+        Setting(key, target),
+        f"there is no {inner.with_suffix('.py')} in {Path.cwd()}, nor where Python looks (PYTHONPATH)",
+        "check its name",
+    )
+
+
+def user_folders() -> list[str]:
+    """Return the folders of a user's own modules: the working folder, then the user's entries of ``sys.path``.
+
+    Folders named in ``PYTHONPATH`` are among them, and those of packages installed in development mode.
+    """
+    found = dict.fromkeys([os.getcwd(), *(os.path.abspath(entry) for entry in sys.path)])
+    return [folder for folder in found if os.path.isdir(folder) and not _belongs_elsewhere(folder)]
+
+
+@functools.lru_cache(maxsize=256)
+def _belongs_elsewhere(folder: str) -> bool:
+    path = Path(folder).resolve()
+    if _PACKAGES & set(path.parts) or path in (_REGLAB, PROJECT / "pipelines"):
+        return True
+    return path.is_relative_to(_STANDARD) or path.suffix == ".zip"
+
+
+def find(name: str, where: Setting | str) -> Module | None:
+    """Find a module in the user's own folders; None if there is none of that name.
+
+    Args:
+        name: with its packages, ``nets.mine``.
+        where: the setting that names it, for messages.
+
+    Raises:
+        ConfigError: Python's own module or an installed one has the same name, so that either could be imported.
+    """
+    top, *rest = name.split(".")
+    if top in ("reglab", ""):
+        return None
+    found = _in(top, user_folders())
+    if found is None:
+        return None
+    others = [entry for entry in sys.path if _PACKAGES & set(Path(entry).parts)]
+    standard = top in sys.stdlib_module_names
+    other = None if standard else _in(top, others)
+    if standard or (other is not None and other.file is not None):
+        if found.file is None:
+            return None  # a folder of that name is no package if there is a real one
+        whose = "one of Python's own modules" if standard else "an installed package"
+        shown = f"{top}/" if found.folders else f"{top}.py"
+        raise ConfigError(where, f"{shown} in {found.file.parent} has the name of {whose}", "rename it")
+    for part in rest:
+        found = _in(part, found.folders)
+        if found is None:
+            return None
+    return found
+
+
+def _installed(name: str) -> Module | None:
+    found: Module | None = Module(None, tuple(entry for entry in sys.path if entry))
+    for part in name.split("."):
+        found = _in(part, found.folders) if found is not None else None
+    return found
+
+
+def _in(name: str, folders: Sequence[str]) -> Module | None:
+    spec = importlib.machinery.PathFinder.find_spec(name, list(folders))
+    if spec is None:
+        return None
+    file = Path(spec.origin) if spec.origin and spec.has_location else None
+    inner = tuple(spec.submodule_search_locations or ())
+    return Module(file, inner) if file is not None or inner else None
+
+
+def imports(code: CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the modules that bytecode imports, by absolute name, each with the names that it imports from it.
+
+    Imports inside functions, classes and conditions are included; names that a program computes are not.
+
+    Args:
+        code: of a module.
+        package: the package of the module; its own name if it is a package.
+    """
+    scan: Any = ModuleFinder(path=[]).scan_opcodes
+    for kind, found in scan(code):
+        if kind == "absolute_import":
+            names, name = found
+            yield name, tuple(names or ())
+        elif kind == "relative_import":
+            level, names, name = found
+            base = package.split(".")[: len(package.split(".")) - level + 1]
+            if base:
+                yield ".".join([*base, *([name] if name else [])]), tuple(names or ())
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from imports(inner, package)
+
+
+def closure(name: str, where: Setting | str) -> tuple[dict[str, Module], frozenset[str]]:
+    """Return a module with all that it imports from the user's own folders, and the packages outside of them.
+
+    Args:
+        name: of the module.
+        where: the setting that names it, for messages.
+
+    Returns:
+        Modules by name, including their packages; and the top-level names of all other imports.
+
+    Raises:
+        ConfigError: a module has the name of an installed one, or a file that Python cannot read.
+    """
+    searched = (name, tuple(user_folders()))
+    known = _closures.get(searched)
+    if known is None or known[1] != _stamps(known[0][0], searched[1]):
+        found = _find_all(name, where)
+        _closures[searched] = known = (found, _stamps(found[0], searched[1]))
+    return known[0]
+
+
+_Closure = tuple[dict[str, Module], frozenset[str]]
+_closures: dict[tuple[str, tuple[str, ...]], tuple[_Closure, list[int]]] = {}
+
+
+def found_files() -> list[Path]:
+    """Return the files of all modules that were found in this process."""
+    return [module.file for (found, _), _ in _closures.values() for module in found.values() if module.file is not None]
+
+
+def _stamps(modules: Modules, folders: Iterable[str]) -> list[int]:
+    """Return times and sizes that change if a file does, or if one is added or removed beside them."""
+    files = (module.file for module in modules.values() if module.file is not None)
+    inner = (folder for module in modules.values() for folder in module.folders)
+    stamps: list[int] = []
+    paths: list[str | Path] = [*files, *inner, *folders]
+    for path in paths:
+        try:
+            state = os.stat(path)
+        except OSError:
+            stamps.append(-1)
+        else:
+            stamps += (state.st_mtime_ns, state.st_size)
+    return stamps
+
+
+def _find_all(name: str, where: Setting | str) -> _Closure:
+    importlib.machinery.PathFinder.invalidate_caches()
+    modules: dict[str, Module] = {}
+    outside: set[str] = set()
+    todo = [name]
+    while todo:
+        for one in _with_packages(todo.pop()):
+            if one in modules:
+                continue
+            found = find(one, where)
+            if found is None:
+                if "." not in one:
+                    outside.add(one)
+                break
+            modules[one] = found
+            if found.file is None or found.file.suffix != ".py":
+                continue
+            package = one if found.folders else one.rpartition(".")[0]
+            code = _compile(found.file, where)
+            if by_path := _BY_PATH & _names(code):
+                raise ConfigError(
+                    where,
+                    f"{found.file.name} runs a file by its path ({min(by_path)}), whose code would not be part of "
+                    "a run's identity",
+                    "import it as a module",
+                )
+            for other, taken in imports(code, package):
+                todo.append(other)
+                if "*" in taken and (package_found := find(other, where)) is not None:
+                    todo += [f"{other}.{inner}" for inner in _inside(package_found)]
+                todo += [f"{other}.{inner}" for inner in taken if inner != "*"]
+    return modules, frozenset(outside)
+
+
+_BY_PATH = {"spec_from_file_location", "SourceFileLoader", "run_path"}  # of importlib and runpy
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (_names(const) for const in code.co_consts if isinstance(const, CodeType))
+    return set(code.co_names).union(*inner)
+
+
+def _with_packages(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[: number + 1]) for number in range(len(parts))]
+
+
+def _inside(package: Module) -> set[str]:
+    """Return the names of a package's modules: ``from package import *`` imports those in its ``__all__``."""
+    files = (file for folder in package.folders for file in Path(folder).glob("*.py"))
+    return {file.stem for file in files} - {"__init__"}
+
+
+def _compile(file: Path, where: Setting | str) -> CodeType:
+    state = file.stat()
+    try:
+        return _code(str(file), state.st_mtime_ns, state.st_size)
+    except SyntaxError as error:
+        raise ConfigError(where, f"{file.name}:{error.lineno}: {type(error).__name__}: {error.msg}") from error
+    except ValueError as error:
+        raise ConfigError(where, f"{file.name}: {error}") from error
+
+
+@functools.lru_cache(maxsize=4096)
+def _code(file: str, modified_ns: int, size: int) -> CodeType:
+    return compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
+
+
+def is_user_file(file: str) -> bool:
+    """Return whether a module's file is the user's own: not of reglab, Python or an installed package."""
+    return not _belongs_elsewhere_file(file)
+
+
+@functools.lru_cache(maxsize=4096)
+def _belongs_elsewhere_file(file: str) -> bool:
+    path = Path(file).resolve()
+    inside = path.is_relative_to(_REGLAB) or path.is_relative_to(_STANDARD)
+    return inside or bool(_PACKAGES & set(path.parts)) or not path.is_file()
