@@ -68,8 +68,8 @@ def test_a_folder_is_cleared_for_another_source_and_refused_where_other_files_wo
         page(folder, source)
         make_room(folder, source)  # its own
     assert capsys.readouterr().err.splitlines() == [
-        f"{folder} held the report of {sources[0]}: moved to {folder}-11111111",
-        f"{folder} held the report of {sources[1]}: moved to {folder}-22222222",
+        f"{folder} contained the report of {sources[0]}: renamed to {folder}-11111111",
+        f"{folder} contained the report of {sources[1]}: renamed to {folder}-22222222",
     ]
     others = (None, sources[1], Source("experiment", "1" * 32, "a name"))
     for source in (sources[0], *others):
@@ -77,16 +77,16 @@ def test_a_folder_is_cleared_for_another_source_and_refused_where_other_files_wo
     (folder / "chart.png").touch()
     (folder / "mine.txt").touch()
     check_source(folder, sources[0])
-    held = rf"^report.dir={folder}: holds the report of study a name \(run 1+\)"
+    held = rf"^report.dir={folder}: contains the report of study a name \(run 1+\)"
     for source in others:
-        with pytest.raises(ConfigError, match=rf"{held} beside mine.txt"):
+        with pytest.raises(ConfigError, match=rf"{held}, and also mine.txt"):
             check_source(folder, source)
         check_source(None, source)
     (folder / "mine.txt").unlink()
     monkeypatch.chdir(folder)
-    with pytest.raises(ConfigError, match=rf"{held} in the working directory"):
+    with pytest.raises(ConfigError, match=rf"{held}, and is the working directory"):
         check_source(folder, others[1])
     (folder / PAGE).write_text("<html>")
     check_source(folder, None)
     make_room(folder, sources[1])
-    assert capsys.readouterr().err == f"{folder / PAGE} does not say which runs it was made of: replaced\n"
+    assert capsys.readouterr().err.startswith(f"{folder / PAGE} does not name its runs")

@@ -11,7 +11,7 @@ SRC = Path(str(files("reglab"))).parent
 # Every module may import modules of its own line and of the lines above it.
 LAYERS = [
     ["number_format", "records"],
-    ["histories", "question", "run_filter", "statistics", "study_record", "tasks"],
+    ["question", "run_filter", "statistics", "study_record", "tasks"],
     ["arms", "trials"],
     ["pairing"],
     ["findings"],

@@ -10,10 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.compose import compose
 from reglab.paths import PROJECT
-from reglab.report.histories import history_reader
 from reglab.schema.errors import ConfigError
 from reglab.study.publish import compare, publish
 from reglab.tracking import artifacts, parent, queries
+from reglab.tracking.histories import history_reader
 from reglab.tracking.store import Store, open_store
 from tests.report.runs_by_hand import log, tags
 
@@ -89,7 +89,9 @@ def test_a_sweeps_report_covers_what_it_declared_wherever_it_ran(store: Store, t
     report = publish(store, second, folder=tmp_path / "large")
     (report.folder / "notes.txt").touch()  # which is no report's: nothing is moved, nothing overwritten
     for other in (lambda: publish(store, first, folder=report.folder), lambda: compare(config(store, report.folder))):
-        with pytest.raises(ConfigError, match=rf"holds the report of sweep large \(run {second}\) beside notes.txt"):
+        with pytest.raises(
+            ConfigError, match=rf"contains the report of sweep large \(run {second}\), and also notes.txt"
+        ):
             other()
     assert {line.strategy: line.n for line in report.findings.entries} == {"none": 6, "l1": 6, "l2": 5}
     assert report.findings.missing == ["l2 seed=6"]

@@ -68,7 +68,7 @@ def test_runs_of_other_sweeps_are_reused_and_reported(folder: Path) -> None:
     notes.touch()
     with pytest.raises(ConfigError) as told:
         sweep(folder, *asked)
-    held = f"report.dir={folder}/report: holds the report of sweep first (run {parent(folder).run_id}) beside notes.txt"
+    held = f"report.dir={folder}/report: contains the report of sweep first (run {parent(folder).run_id})"
     assert str(told.value).startswith(held)
     assert (folder / "report" / "report.html").read_bytes() == kept
     assert len(children(folder)) == 1
@@ -173,7 +173,7 @@ def test_a_report_that_cannot_be_made_is_told_and_the_runs_are_kept(
         ),
         (["baseline=l2", "regularizer=none,l1"], "baseline=l2: no strategy of this sweep (there are l1, none)"),
         (["report.dir=/proc/report"], "report.dir=/proc/report: the folder /proc is read-only"),
-        (["report.dir=/dev/null"], "report.dir=/dev/null: /dev/null is no folder"),
+        (["report.dir=/dev/null"], "report.dir=/dev/null: /dev/null is not a folder"),
     ],
 )
 def test_a_question_that_no_run_can_answer_is_refused_before_training(

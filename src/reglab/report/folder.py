@@ -105,18 +105,18 @@ def check_folder(directory: str | None, name: str) -> None:
     """
     folder = folder_of(directory, name)
     if problem := _problem(folder):
-        raise ConfigError(Setting("report.dir", directory or "null"), problem, "name another folder")
+        raise ConfigError(Setting("report.dir", directory), problem, "name another folder")
 
 
 def check_source(directory: str | Path | None, source: Source | None) -> None:
-    """Refuse a ``report.dir`` that holds the report of another source, and that `make_room` must not rename.
+    """Refuse a ``report.dir`` that contains the report of another source and that `make_room` must not rename.
 
     Args:
         directory: ``report.dir``; None: the default folder, which is not checked.
         source: of the report to be written; None if its parent run does not exist yet.
 
     Raises:
-        ConfigError: the folder also holds other files, or the working directory is in it.
+        ConfigError: the folder also has other files, or the working directory is in it.
     """
     if not directory:
         return
@@ -125,17 +125,19 @@ def check_source(directory: str | Path | None, source: Source | None) -> None:
     if there is None or (source is not None and there.is_same(source)):
         return
     others = sorted(path.name for path in folder.iterdir() if path.suffix not in _SUFFIXES or not path.is_file())
-    if others or Path.cwd().is_relative_to(folder.resolve()):
-        beside = f"beside {others[0]}" if others else "in the working directory"
-        raise ConfigError(
-            Setting("report.dir", directory), f"holds the report of {there} {beside}", "name another folder"
-        )
+    if others:
+        problem = f"contains the report of {there}, and also {others[0]}"
+    elif Path.cwd().is_relative_to(folder.resolve()):
+        problem = f"contains the report of {there}, and is the working directory"
+    else:
+        return
+    raise ConfigError(Setting("report.dir", directory), problem, "name another folder")
 
 
 def make_room(folder: Path, source: Source) -> None:
-    """Rename a folder that holds the report of another source, and print the new name.
+    """Rename a folder that contains the report of another source, and print the new name.
 
-    For a page that names no source (of an earlier version, or not of reglab) a note says that it is replaced.
+    A page without a source (of an earlier version, or of another program) is replaced, with a note.
     """
     there = source_of(folder)
     if there is not None and not there.is_same(source):
@@ -143,9 +145,9 @@ def make_room(folder: Path, source: Source) -> None:
         start = f"{folder.name}-{slug(there.id)[:8]}"
         free = next(path for end in names if not os.path.lexists(path := folder.with_name(start + end)))
         folder.rename(free)
-        note(f"{folder} held the report of {there}: moved to {free}")
+        note(f"{folder} contained the report of {there}: renamed to {free}")
     elif there is None and (folder / PAGE).exists():
-        note(f"{folder / PAGE} does not say which runs it was made of: replaced")
+        note(f"{folder / PAGE} does not name its runs: replaced")
 
 
 def source_of(folder: Path) -> Source | None:

@@ -11,7 +11,7 @@ _PROOFS = {"split_hash": "the split", "init_hash": "the initial weights", "order
 
 @dataclass(frozen=True)
 class SplitDesign:
-    """How the splits of a task vary over seeds.
+    """Variation of the splits of a task over seeds.
 
     Attributes:
         overlap: tested rows over all other rows where splits vary over one finite data set, else 0; a term of the

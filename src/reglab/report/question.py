@@ -1,4 +1,4 @@
-"""What a report compares: the metric and its direction, the baseline, and the metric that selects strengths."""
+"""The comparison of a report: metric and direction, baseline, and the metric that selects strengths."""
 
 import difflib
 from collections.abc import Iterable, Sequence

@@ -12,7 +12,6 @@ from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
 from reglab.report.folder import Report, Source
-from reglab.report.histories import history_reader
 from reglab.report.make import make_report
 from reglab.report.question import resolve_question
 from reglab.report.render.terminal import print_report, to_markdown
@@ -24,6 +23,7 @@ from reglab.stopping import defer_signals
 from reglab.streams import note
 from reglab.study import declaration
 from reglab.tracking import artifacts, parent, queries
+from reglab.tracking.histories import history_reader
 from reglab.tracking.store import FIRST_RUNS, Store, open_existing
 from reglab.tracking.values import within_limits
 from reglab.tracking.view import ui_command

@@ -1,4 +1,4 @@
-"""The protocol of charts: what a kind of chart declares, what it draws from, and what it returns."""
+"""The protocol of charts: the declaration of a kind of chart, its data, and the chart that it returns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class TaskChartData:
-    """What the charts of one task are drawn from; sent to the process that draws them.
+    """Data of the charts of one task; sent to the process that draws them.
 
     Attributes:
         found: the findings of the task.
@@ -55,7 +55,7 @@ class TaskChartData:
 
 @dataclass(frozen=True)
 class OverallChartData:
-    """What the charts over several tasks are drawn from: all findings, and colours by strategy."""
+    """Data of the charts over several tasks: all findings, and colours by strategy."""
 
     findings: Findings
     colours: Mapping[str, str]

@@ -10,7 +10,7 @@ from reglab.report.statistics.power import MAX_PAIRS, minimum_detectable_differe
 
 @dataclass(frozen=True)
 class DetectableDifference:
-    """What one comparison with the baseline can detect.
+    """Sensitivity of one comparison with the baseline.
 
     Attributes:
         entry: the comparison.

@@ -1,4 +1,4 @@
-"""Tuning of one task: what each strategy's tuning chose and cost, equal compute, and importances."""
+"""Tuning of one task: chosen trials and cost of each strategy, equal compute, and importances."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class StrategyTuning:
 
 @dataclass(frozen=True)
 class EqualComputeChoice:
-    """What one strategy's tuning would have chosen within a time budget.
+    """The choice of one strategy's tuning within a time budget.
 
     Attributes:
         strategy: as tagged.

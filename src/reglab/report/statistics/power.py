@@ -1,7 +1,7 @@
 """Power of a paired comparison: minimum detectable difference, and the number of pairs that a difference needs.
 
 A claim needs Wilcoxon's signed-rank test and, where splits overlap, the corrected resampled t-test, both after Holm's
-correction. The level alpha / comparisons (Bonferroni) stands for Holm's first step; differences are assumed normal.
+correction. The level alpha / comparisons (Bonferroni) replaces Holm's first step; differences are assumed normal.
 """
 
 import math
