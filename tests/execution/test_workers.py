@@ -22,6 +22,7 @@ def sleep() -> None:
 
 
 def test_all_are_ended_and_a_fork_server_serves_on() -> None:
+    workers.end_descendants()  # those of earlier tests
     forked = Process(sleep)
     assert forked.stdout.readline() == "here\n"
     started = subprocess.Popen(["sleep", "60"])
