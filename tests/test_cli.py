@@ -9,7 +9,7 @@ import time
 import pytest
 from omegaconf import OmegaConf
 
-from reglab.cli import PastHydra, announce_imports, carry_past_hydra, report
+from reglab.cli import PastHydra, announce_imports, carry_past_hydra, report_error
 from reglab.config.compose import Composer
 from reglab.config.help import help_text
 from reglab.paths import CONF, PROJECT
@@ -20,7 +20,7 @@ from reglab.stopping import Stopped
 
 
 def told(error, capsys):
-    code = report(error, [], "train")
+    code = report_error(error, [], "train")
     return code, capsys.readouterr().err
 
 

@@ -66,8 +66,8 @@ def test_text_of_a_decoder_is_raw_in_files_and_escaped_on_a_terminal(
 ENDS = """
 import sys
 from reglab import streams
-streams.prepare()
-streams.prepare()
+streams.make_streams_safe()
+streams.make_streams_safe()
 for number in range(3000):
     streams.write_line(f"line {number} – Ω")
     streams.note(f"note {number} – Ω")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from reglab.config.help import help_text
 from reglab.exits import exits_are_errors
@@ -16,8 +16,7 @@ from reglab.masking import hide_typed
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, end_at_second_signal, restore_keyboard_interrupt
-from reglab.streams import note, write
-from reglab.streams import prepare as prepare_streams
+from reglab.streams import make_streams_safe, note, write
 from reglab.user_code.importing import describe_error
 
 if TYPE_CHECKING:
@@ -72,9 +71,9 @@ def run_app(
     try:
         restore_keyboard_interrupt()
         end_at_second_signal()
-        prepare_streams()
+        make_streams_safe()
         arguments = hide_typed(arguments)
-        sys.argv[1:] = prepare(arguments, config_name, check)
+        sys.argv[1:] = prepare_arguments(arguments, config_name, check)
         _run_hydra(main, config_name, check)
         code = 0
     except SystemExit as end:
@@ -82,14 +81,21 @@ def run_app(
         if isinstance(end.code, str):
             note(end.code)
     except BaseException as error:
-        code = report(error.error if isinstance(error, PastHydra) else error, arguments, config_name)
+        code = report_error(error.error if isinstance(error, PastHydra) else error, arguments, config_name)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     raise SystemExit(code)
 
 
-def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictConfig], None] | None = None) -> list[str]:
+def prepare_arguments(
+    arguments: Sequence[str], config_name: str, check: Callable[[DictConfig], None] | None = None
+) -> list[str]:
     """Compose and check the config of a command line in a fraction of a second, before Hydra does.
+
+    Args:
+        arguments: of the command line.
+        config_name: of the app.
+        check: see `run_app`.
 
     Returns:
         Arguments for Hydra, flags before overrides. The sections of a study that take any key get ``+``. In a multirun
@@ -99,64 +105,84 @@ def prepare(arguments: Sequence[str], config_name: str, check: Callable[[DictCon
         ConfigError: the config does not compose, or is invalid.
         SystemExit: after the text of ``--help``.
     """
+    # Imported here, as in the functions below, so that --help need not wait for Hydra.
     from reglab.compat.hydra import argument_parser
 
     parser = argument_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]  # argparse would print the usage of all flags
     args = parser.parse_intermixed_args(list(arguments))
     arguments = _flags_first(arguments, args.overrides)  # Hydra refuses overrides after a flag
-    if args.help and (text := help_text(args.config_name or config_name)):
+    app = args.config_name or config_name
+    if args.help and (text := help_text(app)):
         write(text)
         raise SystemExit(0)
-    shows = args.help or args.cfg or args.info
     if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
         return arguments  # the config is checked after Hydra has composed it
-    from omegaconf import OmegaConf, open_dict
 
-    from reglab.config.command_line import check_line, check_mode, flat, idle, replaced
-    from reglab.config.compose import Composer, parse
-    from reglab.config.dependent_keys import check_effect
-    from reglab.config.selection import is_strength, opened, tidy
+    from reglab.config.command_line import check_line, flat, replaced
+    from reglab.config.selection import is_strength, opened
     from reglab.config.trusted import check_typed
 
     check_typed(args.overrides)
-    arguments, args.overrides = ([opened(one) for one in some] for some in (arguments, args.overrides))
-    app = args.config_name or config_name
-    lines = flat(args.overrides)
-    check_line(lines, app)
-    for sentence in replaced(lines):
-        note(f"note: {sentence}")
-    composer = Composer(app)
-    if args.multirun and (args.cfg or args.info):
-        raise ConfigError(f"--{'cfg' if args.cfg else 'info'}", "shows the config of one run", "leave out -m")
+    arguments, overrides = ([opened(one) for one in some] for some in (arguments, args.overrides))
+    check_line(flat(overrides), app)
+    for line in replaced(flat(overrides)):
+        note(f"note: {line}")
     if args.multirun:
-        check_mode(lines, app, multirun=True)
-        plain = [o for o in args.overrides if not parse(o).is_sweep_override() and not is_strength(o)]
-        cfg = _whole(composer, plain)
-        if app == "study":
-            check_effect(app, lines, cfg)
+        if args.cfg or args.info:
+            raise ConfigError(f"--{'cfg' if args.cfg else 'info'}", "shows the config of one run", "leave out -m")
+        _check_multirun(overrides, app)
         return [_as_sweep(argument) if is_strength(argument) else argument for argument in arguments]
-    cfg = _whole(composer, args.overrides)
-    if not shows:
-        if OmegaConf.select(cfg, "hydra.sweeper.params"):
-            raise ConfigError(_experiment(args.overrides), "is a sweep, which needs -m")
-        with open_dict(cfg):
-            del cfg["hydra"]
-        tidy(cfg, args.overrides)
-        if check is not None:
-            check(cfg)
-        check_effect(app, lines, cfg)
-        check_mode(lines, app, multirun=False)
-        for sentence in idle(lines, app):
-            note(f"note: {sentence}")
-        if app == "train":
-            from reglab.config.check_run import check_names
-
-            check_names(lines, cfg)
+    shows_only = args.help or args.cfg or args.info
+    _check_single_run(overrides, app, None if shows_only else check, compose_only=shows_only)
     return arguments
 
 
-def _whole(composer: "Composer", overrides: Sequence[str]) -> DictConfig:
+def _check_multirun(overrides: Sequence[str], app: str) -> None:
+    """Check the part of a multirun's config that its jobs share; the sweeper checks each job."""
+    from reglab.config.command_line import check_mode, flat
+    from reglab.config.compose import Composer, parse
+    from reglab.config.dependent_keys import check_effect
+    from reglab.config.selection import is_strength
+
+    check_mode(flat(overrides), app, multirun=True)
+    shared = [one for one in overrides if not parse(one).is_sweep_override() and not is_strength(one)]
+    cfg = _compose_with_hydra(Composer(app), shared)
+    if app == "study":
+        check_effect(app, flat(overrides), cfg)
+
+
+def _check_single_run(
+    overrides: Sequence[str], app: str, check: Callable[[DictConfig], None] | None, *, compose_only: bool
+) -> None:
+    """Compose the config of a single run and, unless it is only to be shown, check it."""
+    from reglab.config.command_line import check_mode, flat, idle
+    from reglab.config.compose import Composer
+    from reglab.config.dependent_keys import check_effect
+    from reglab.config.selection import tidy
+
+    cfg = _compose_with_hydra(Composer(app), overrides)
+    if compose_only:
+        return
+    if OmegaConf.select(cfg, "hydra.sweeper.params"):
+        raise ConfigError(_experiment(overrides), "is a sweep, which needs -m")
+    with open_dict(cfg):
+        del cfg["hydra"]
+    tidy(cfg, overrides)
+    if check is not None:
+        check(cfg)
+    lines = flat(overrides)
+    check_effect(app, lines, cfg)
+    check_mode(lines, app, multirun=False)
+    for line in idle(lines, app):
+        note(f"note: {line}")
+    if app == "train":
+        from reglab.config.check_run import check_names
+
+        check_names(lines, cfg)
+
+
+def _compose_with_hydra(composer: "Composer", overrides: Sequence[str]) -> DictConfig:
     """Compose a config with Hydra's section; an error about a mapping names the key in it."""
     from reglab.config.command_line import flat
 
@@ -173,6 +199,7 @@ def _whole(composer: "Composer", overrides: Sequence[str]) -> DictConfig:
 
 
 def _flags_first(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Return the arguments with the overrides, in their order, at the end."""
     left = list(overrides)
     flags = [argument for argument in arguments if not (left and argument == left[0] and left.pop(0))]
     return [*flags, *overrides]
@@ -183,10 +210,12 @@ def _refuse_flag(message: str) -> NoReturn:
 
 
 def _experiment(overrides: Sequence[str]) -> str:
+    """Return the override that selects an experiment with a sweep."""
     return next((o for o in overrides if o.startswith("experiment=")), "hydra.sweeper.params")
 
 
 def _as_sweep(override: str) -> str:
+    """Return an override as a sweep, of one value if it is none yet."""
     from reglab.config.compose import parse
 
     key, _, value = override.partition("=")
@@ -210,7 +239,7 @@ def _run_hydra(main: Callable[[DictConfig], Any], config_name: str, check: Calla
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
 
 
-def report(error: BaseException, overrides: Sequence[str], config_name: str) -> int:
+def report_error(error: BaseException, overrides: Sequence[str], config_name: str) -> int:
     """Print an error as one line on standard error, and return the exit code.
 
     Args:

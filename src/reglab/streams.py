@@ -1,6 +1,6 @@
 """Standard output and error for any encoding, terminal or closed pipe, without errors.
 
-Every entry point and worker calls `prepare` once. All output of this project goes through `write`, `write_line`,
+Every entry point and worker calls `make_streams_safe` once. All output of this project goes through `write`, `write_line`,
 `note` and `console`.
 """
 
@@ -106,7 +106,7 @@ class Stream:
             note(f"standard {self._name}: {error.strerror}; the rest of the output is lost")
 
 
-def prepare() -> None:
+def make_streams_safe() -> None:
     """Replace ``sys.stdout`` and ``sys.stderr`` by streams that do not raise errors, also if they are closed."""
     _open_closed()
     for name, attribute in (("output", "stdout"), ("error", "stderr")):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reglab.cli import prepare
+from reglab.cli import prepare_arguments
 from reglab.config.check_run import check
 from reglab.config.command_line import idle
 from reglab.schema.errors import ConfigError
@@ -327,7 +327,7 @@ WRONG = {
 @pytest.mark.parametrize("typed", WRONG, ids=str)
 def test_a_wrong_config_is_one_line(typed):
     with pytest.raises(ConfigError) as caught:
-        prepare(typed.split(), "train", check)
+        prepare_arguments(typed.split(), "train", check)
     assert str(caught.value).startswith(WRONG[typed])
     assert "\n" not in str(caught.value)
 
@@ -353,22 +353,22 @@ WITHOUT_EFFECT = {
 def test_what_has_no_effect_beside_the_other_keys_is_refused(typed):
     app, *words = typed.split()
     with pytest.raises(ConfigError) as caught:
-        prepare(words, app)
+        prepare_arguments(words, app)
     assert str(caught.value).startswith(WITHOUT_EFFECT[typed])
 
 
 def test_it_is_taken_where_it_has_an_effect():
-    prepare(["train_mode=true", "passes=8", "generation.seed=1"], "generate")
-    prepare(["temperature=1", "generation.seed=1", "tracking.experiment=a"], "generate")
-    prepare(["+trainer.min_epochs=2", "regularizer=early_stopping"], "train", check)
-    assert prepare(["data=wine", "-m", "seed=0,1"], "train", check) == ["-m", "data=wine", "seed=0,1"]
+    prepare_arguments(["train_mode=true", "passes=8", "generation.seed=1"], "generate")
+    prepare_arguments(["temperature=1", "generation.seed=1", "tracking.experiment=a"], "generate")
+    prepare_arguments(["+trainer.min_epochs=2", "regularizer=early_stopping"], "train", check)
+    assert prepare_arguments(["data=wine", "-m", "seed=0,1"], "train", check) == ["-m", "data=wine", "seed=0,1"]
 
 
 def test_another_app_tells_its_own_keys():
     with pytest.raises(ConfigError, match=r"^data=mnist5k: no such key \(keys: baseline, direction, filter, .*\)$"):
-        prepare(["data=mnist5k"], "report")
+        prepare_arguments(["data=mnist5k"], "report")
     with pytest.raises(ConfigError, match=r"^metrics=3: no such key; did you mean metric\?$"):
-        prepare(["metrics=3"], "report")
+        prepare_arguments(["metrics=3"], "report")
 
 
 # Of what a composed config holds an app reads the keys of its --help, found by name or by what is said of them there.
@@ -400,7 +400,7 @@ ASIDE = {
 def test_an_app_suggests_what_it_reads(typed):
     app, override = typed.split()
     with pytest.raises(ConfigError) as caught:
-        prepare([override], app)
+        prepare_arguments([override], app)
     assert str(caught.value) == ASIDE[typed]
 
 
@@ -435,30 +435,30 @@ RIGHT = [
 def test_a_right_config_passes_as_it_is(typed):
     words = typed.split()
     flags = words[words.index("--cfg") :][:2] if "--cfg" in words else []
-    assert prepare(words, "train", check) == [*flags, *(word for word in words if word not in flags)]
+    assert prepare_arguments(words, "train", check) == [*flags, *(word for word in words if word not in flags)]
 
 
 def test_of_a_key_that_is_given_twice_the_first_value_is_named(capsys):
-    assert prepare(["seed=1", "data=wine", "seed=2"], "train", check) == ["seed=1", "data=wine", "seed=2"]
+    assert prepare_arguments(["seed=1", "data=wine", "seed=2"], "train", check) == ["seed=1", "data=wine", "seed=2"]
     assert capsys.readouterr().err == "note: seed=1 is replaced by seed=2, which comes later\n"
-    prepare(["seed=1", "seed=1"], "train", check)
+    prepare_arguments(["seed=1", "seed=1"], "train", check)
     assert capsys.readouterr().err == ""
-    prepare(["optimizer={lr:1e-3}", "optimizer.lr=1e-2"], "train", check)
+    prepare_arguments(["optimizer={lr:1e-3}", "optimizer.lr=1e-2"], "train", check)
     assert "optimizer.lr=0.001 is replaced by optimizer.lr=1e-2" in capsys.readouterr().err
 
 
 def test_in_a_sweep_a_single_strength_waits_for_its_strategy():
     typed = ["-m", "experiment=compare", "regularizer.l1.strength=1e-3", "regularizer.l2.strength=1,2", "seed=0"]
     handed = ["-m", "experiment=compare", "regularizer.l1.strength=choice(1e-3)", *typed[3:]]
-    assert prepare(typed, "train", check) == handed
+    assert prepare_arguments(typed, "train", check) == handed
 
 
 def test_a_file_is_suggested(tmp_path):
     (tmp_path / "wine.csv").write_text("x,y\n1,2\n")
     with pytest.raises(ConfigError, match=r"no such file; did you mean .*wine.csv\?"):
-        prepare(["data=csv", f"data.path={tmp_path}/wien.csv", "data.target=y"], "train", check)
+        prepare_arguments(["data=csv", f"data.path={tmp_path}/wien.csv", "data.target=y"], "train", check)
     with pytest.raises(ConfigError, match=r"data.target=null: name the column"):
-        prepare(["data=csv", f"data.path={tmp_path}/wine.csv"], "train", check)
+        prepare_arguments(["data=csv", f"data.path={tmp_path}/wine.csv"], "train", check)
 
 
 def test_a_folder_of_reports_is_noted_in_a_single_run() -> None:

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from reglab.cli import prepare
+from reglab.cli import prepare_arguments
 from reglab.config.check_run import check
 from reglab.config.environment_variables import RECORDED, check_environment, recorded_variables
 from reglab.config.library_arguments import REFUSED, TRAINER
@@ -13,7 +13,7 @@ from reglab.schema.errors import ConfigError
 
 def refusal(*typed: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        prepare(list(typed), "train", check)
+        prepare_arguments(list(typed), "train", check)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

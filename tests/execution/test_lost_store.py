@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reglab.cli import report
+from reglab.cli import report_error
 from reglab.schema.errors import StoreLost
 from reglab.stopping import Stopped
 from reglab.study.closing import ParentRun, closing
@@ -81,7 +81,7 @@ def test_it_is_told_in_one_line(lost: Lost) -> None:
     assert re.match(rf"tracking.uri={lost.address}: ({dying})", said), said
     assert said.endswith("(the same command then does what is not finished)")
     assert "\n" not in said
-    assert report(lost.error, [], "study") == 1
+    assert report_error(lost.error, [], "study") == 1
 
 
 def test_a_server_that_dies_between_runs_is_told_alike(lost: Lost) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reglab.cli import prepare
+from reglab.cli import prepare_arguments
 from reglab.config.compose import Composer
 from reglab.config.selection import opened
 from reglab.schema.errors import ConfigError
@@ -246,9 +246,9 @@ def test_what_is_shared_is_told_unless_every_task_says_it_itself() -> None:
 
 def test_the_open_sections_of_a_study_take_keys_without_a_plus() -> None:
     typed = ["study=quick", "study.common.optimizer=sgd", "study.space.regularizer.l2.strength={low:1,high:2}"]
-    made = Composer("study").compose(prepare(["--multirun", *typed], "study")[1:])
+    made = Composer("study").compose(prepare_arguments(["--multirun", *typed], "study")[1:])
     assert made.study.common.optimizer == "sgd"
     assert made.study.common.trainer.max_epochs == 20
     assert made.study.space.regularizer.l2.strength == {"low": 1, "high": 2}
     with pytest.raises(ConfigError, match=r"^study.commn.x=3: no such key; did you mean study.common\?$"):
-        prepare(["--multirun", "study=quick", "study.commn.x=3"], "study")
+        prepare_arguments(["--multirun", "study=quick", "study.commn.x=3"], "study")

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from torch import nn
 
 from reglab import deadlines
-from reglab.cli import report
+from reglab.cli import report_error
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import end_at_second_signal, stoppable
 from reglab.tracking import artifacts, mlflow_models, parent, queries, run
@@ -208,7 +208,7 @@ def test_lost_server_is_said_in_one_line(
         failed.log_text("weights", "weights.txt")
     assert isinstance(lost.value.__cause__, MlflowException)
     lost.value.run_id = failed.id  # type: ignore[attr-defined]
-    assert report(lost.value, [], "train") == 1
+    assert report_error(lost.value, [], "train") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith(f"; run {failed.id} was not closed: the next start closes it")
     assert not [record for record in caplog.records if record.name.startswith("reglab")]

@@ -51,7 +51,7 @@ def end_with_parent(parent: int) -> None:
     Args:
         parent: process id of the sweep, which need not be the direct parent of the worker.
     """
-    streams.prepare()
+    streams.make_streams_safe()
     try:
         process = psutil.Process(parent)
         process.create_time()  # cached, so that another process with the same id is recognized
