@@ -1,7 +1,7 @@
 """Standard output and error for any encoding, terminal or closed pipe, without errors.
 
-Every entry point and worker calls `make_streams_safe` once. All output of this project goes through `write`, `write_line`,
-`note` and `console`.
+Every entry point and worker calls `make_streams_safe` once. All output of this project goes through `write`,
+`write_line`, `note` and `console`.
 """
 
 import codecs
