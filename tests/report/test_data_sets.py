@@ -144,3 +144,40 @@ def test_groups_are_networkx_cliques() -> None:
         assert {frozenset(group) for group in groups} == cliques
         assert len(groups) == len(cliques)
         assert all(group == sorted(group) for group in groups)
+
+
+def test_bars_are_those_of_the_diagram_of_scikit_posthocs() -> None:
+    import matplotlib.pyplot as plt
+    from scikit_posthocs import critical_difference_diagram, posthoc_wilcoxon
+
+    names = list("abcde")
+    values = np.random.default_rng(2).normal(size=(12, 5)) + np.array([0, 0.2, 0.8, 1.5, 3])
+    found = compare_over_data_sets(names, values, higher=True)
+    p = posthoc_wilcoxon(
+        pd.DataFrame(values, columns=names).melt(), val_col="value", group_col="variable", p_adjust="holm"
+    )
+    _, axes = plt.subplots()
+    drawn = critical_difference_diagram(dict(zip(found.strategies, found.ranks, strict=True)), p, ax=axes)
+    plt.close()
+    ranks = dict(zip(found.strategies, found.ranks, strict=True))
+    bars = {tuple(sorted(map(float, line.get_xdata()))) for bar in drawn["crossbars"] for line in np.ravel(bar)}
+    ends = {(ranks[clique[0]], ranks[clique[-1]]) for clique in found.cliques}
+    assert len(bars) == len(ends)
+    for bar, end in zip(sorted(bars), sorted(ends), strict=True):
+        assert (bar[0], bar[-1]) == pytest.approx(end)
+
+
+def test_scikit_posthocs_does_not_see_ties_of_float32_metrics() -> None:
+    """Accuracies are tracked as float32: the same difference of two pairs of counts is not the same number."""
+    from scikit_posthocs import posthoc_wilcoxon
+
+    rng = np.random.default_rng(0)
+    right = rng.integers(780, 800, (14, 1)) + rng.integers(-2, 4, (14, 3))  # correct rows of 1000
+    values = (right.astype(np.float32) / np.float32(1000)).astype(float)
+    found = compare_over_data_sets(list("abc"), values, higher=True)
+    exact = compare_over_data_sets(list("abc"), right.astype(float), higher=True)
+    p = {(pair.first, pair.second): pair.difference.p for pair in found.pairs}
+    assert p == pytest.approx({(pair.first, pair.second): pair.difference.p for pair in exact.pairs})
+    frame = pd.DataFrame(values, columns=list("abc")).melt()
+    theirs = posthoc_wilcoxon(frame, val_col="value", group_col="variable")
+    assert any(abs(theirs.loc[first, second] - own) > 0.1 for (first, second), own in p.items())

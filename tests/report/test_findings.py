@@ -26,7 +26,7 @@ def test_leaderboard_by_hand() -> None:
     base = entries_of(findings)["none"]
     assert (base.diff, base.p, base.rank, base.verdict) == (None, None, 2, "baseline")
     assert findings.headline.startswith(
-        "On digits, dropout raises test/accuracy from 0.725 (none) to 0.778: by 0.053 (95 % interval +0.033 to +0.073"
+        "On digits, dropout raises test/accuracy from 0.725 (none) to 0.778, by 0.053 (95 % interval +0.033 to +0.073"
     )
 
 

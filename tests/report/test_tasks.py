@@ -102,8 +102,8 @@ def test_settings_of_one_data_set_are_no_repetitions() -> None:
     assert line.diff == pytest.approx(0.045)
     assert line.verdict == "too few data sets to tell"
     assert findings.headline == (
-        "By task: l1 helps on 8 of 8 tasks. To generalize beyond these tasks 1 data set is too few: the corrected "
-        "p cannot fall below 1."
+        "By task: l1 helps on 8 of 8 tasks. 1 data set is too few to generalize "
+        "beyond these tasks: the corrected p cannot fall below 1."
     )
     assert any("settings of one data set (digits)" in text for text in findings.overall_caveats)
 
@@ -118,8 +118,8 @@ def test_a_strategy_that_some_tasks_lack_has_no_rank() -> None:
     assert [line.strategy for line in findings.entries] == ["l2", "none", "l1"]
     assert (board["l2"].rank, board["none"].rank, board["l1"].rank) == (1.0, 2.0, None)
     assert findings.headline == (
-        "By task: l2 helps on 2 of 3 tasks. To generalize beyond these tasks 3 data sets are too few: the "
-        "corrected p cannot fall below 0.500."
+        "By task: l2 helps on 2 of 3 tasks. 3 data sets are too few to generalize beyond these tasks: the corrected p "
+        "cannot fall below 0.500."
     )
     assert any("l1 was run on 1 of 3 tasks" in text for text in findings.overall_caveats)
 
@@ -132,8 +132,8 @@ def test_task_by_task_every_verdict_is_counted() -> None:
         values = {name: [v + by[name][i] for v in seeds] for name in by}
         records += accuracies({"none": seeds, **values}, data="digits", setting=str(i), about=str(i))
     assert analyze(records).headline == (
-        "By task: l1 and l2 help on 3 of 3 tasks, sam on 1; sam hurts on 1 of 3 tasks. To generalize beyond "
-        "these tasks 1 data set is too few: the corrected p cannot fall below 1."
+        "By task: l1 and l2 help on 3 of 3 tasks, sam on 1; sam hurts on 1 of 3 tasks. 1 data set is too few to "
+        "generalize beyond these tasks: the corrected p cannot fall below 1."
     )
 
 

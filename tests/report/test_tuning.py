@@ -76,7 +76,7 @@ def test_an_edge_that_is_off_or_the_off_value_is_none() -> None:
 def test_how_it_was_done() -> None:
     told = " ".join(describe_tuning(small().study))
     for part in (
-        "Tuning: 4 trials for each strategy and task, with 1 run for each trial (seed 1000). "
+        "Tuning: 4 trials for each strategy and task, with 1 run for each trial (seeds: 1000). "
         "The trial with the best mean best/val/accuracy was chosen (the first of ties) and run on 2 fresh seeds (0",
         "Search: quasi-random (search seed 0).",
         "Search space: lr 0.0001 to 0.01 (log); dropout.p 0 to 0.8 (off at 0)",

@@ -56,7 +56,7 @@ class TuningCurveChart:
         assert tuning is not None
         study, curves = tuning.study, tuning_curves(tuning, data.colours)
         best = "expected best" if study.exchangeable else "best so far"
-        labels = f"{best} {study.select_by[0]}", f"{data.question.metric} of it"
+        labels = f"{best} {study.select_by[0]}", f"{data.question.metric} of this trial"
         figure = draw_tuning_curves(curves, *labels)
         areas = tuning_hover_areas(curves, figure)
         return [Chart(self.name, self.title, _caption(study), figure, hover_areas=areas)]

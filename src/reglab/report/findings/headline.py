@@ -36,7 +36,7 @@ def overall_headline(
     verdicts = "; ".join(filter(None, [helping or f"no strategy is shown to beat {question.baseline}", hurting]))
     few = f"{pluralize(data_sets, 'data set')} {'is' if data_sets == 1 else 'are'} too few"
     return (
-        f"By task: {verdicts}. To generalize beyond these tasks {few}: the corrected p cannot fall below "
+        f"By task: {verdicts}. {few} to generalize beyond these tasks: the corrected p cannot fall below "
         f"{_smallest_corrected_p(tested)}."
     )
 
@@ -123,7 +123,7 @@ def _improvement(helping: Sequence[Entry], base: Entry, question: Question, pair
     best, others = helping[0], helping[1:]
     text = f"{best.strategy} {'raises' if question.higher else 'lowers'} {question.metric}"
     if best.pairs == best.n == base.n:  # else the means are of other runs than the pairs
-        text += f" from {format_fixed(base.mean, digits)} ({base.strategy}) to {format_fixed(best.mean, digits)}:"
+        text += f" from {format_fixed(base.mean, digits)} ({base.strategy}) to {format_fixed(best.mean, digits)},"
     else:
         text += f" against {base.strategy}"
     size = format_fixed(abs(best.diff or 0.0), digits)

@@ -85,8 +85,8 @@ def describe_tuning(study: StudyRecord) -> list[str]:
     limit = f", or {study.max_seconds:g} s of training if that is reached first" if study.max_seconds else ""
     text = [
         f"Tuning: {pluralize(study.trials, 'trial')} for each strategy and task{limit}, with "
-        f"{pluralize(len(study.tuning_seeds), 'run')} for each trial (seed {_seed_range(study.tuning_seeds)}). The "
-        f"trial with the best mean {study.select_by[0]} was chosen (the first of ties) and run on "
+        f"{pluralize(len(study.tuning_seeds), 'run')} for each trial (seeds: {_seed_range(study.tuning_seeds)}). "
+        f"The trial with the best mean {study.select_by[0]} was chosen (the first of ties) and run on "
         f"{pluralize(len(study.seeds), 'fresh seed')} ({_seed_range(study.seeds)}); only these runs are compared."
     ]
     text.append(get_sampler(study.sampler).describe(study.search_seed))

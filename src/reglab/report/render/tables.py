@@ -86,7 +86,7 @@ def detectable_rows(found: Sequence[DetectableDifference], digits: int) -> list[
             "entry": one.entry,
             "diff": format_signed(one.entry.diff, digits),
             "spread": format_fixed(one.entry.diff_std, digits),
-            "smallest": format_fixed(one.smallest, digits) if one.smallest is not None else "none",
+            "smallest": format_fixed(one.smallest, digits) if one.smallest is not None else "out of reach",
             "needed": _format_needed(one),
         }
         for one in found

@@ -6,7 +6,7 @@ the others.
 
 scikit-posthocs computes the same tests of pairs and draws the diagram. It is only an oracle of the tests: it brings
 seaborn and pandas, adds 1.4 s to the import of scipy.stats, and does not merge ties that float32 metrics hide (see
-`paired.merge_ties`), so that its p values of tracked accuracies differ.
+`paired.merge_ties`): its p of tracked accuracies can differ by more than 0.1.
 """
 
 import itertools
