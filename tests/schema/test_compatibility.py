@@ -3,10 +3,10 @@
 import pytest
 from omegaconf import OmegaConf
 
-from reglab.config.compose import Composer
+from reglab.config.compose import Composer, compose
 from reglab.paths import CONF
 from reglab.regularizers.base import known
-from reglab.schema.compatibility import check_data, check_model, check_passes
+from reglab.schema.compatibility import check_data, check_metric, check_model, check_passes
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import kinds_with
 from reglab.training.build import build_regularizers
@@ -93,3 +93,25 @@ def test_sequences_of_different_lengths_need_a_model_that_supports_padding(confi
         refused = error_of(check_data, chosen(name), configs[0][name], data, "")
         assert (refused.key, refused.value) == ("regularizer", name)
         assert "padding" in refused.problem
+
+
+def test_a_metric_must_be_of_the_task_kind_of_a_run() -> None:
+    classification, regression = compose(["data=digits"]).data, compose(["data=diabetes"]).data
+    check_metric(Setting("metric", "test/loss"), [classification, regression])
+    check_metric(Setting("metric", "test/rmse"), [classification, regression])
+    with pytest.raises(ConfigError) as refused:
+        check_metric(Setting("study.metric", "test/rmse"), [classification])
+    assert (refused.value.key, refused.value.value) == ("study.metric", "test/rmse")
+    assert "regression" in refused.value.problem
+    assert "classification" in refused.value.problem
+
+
+@pytest.mark.parametrize(
+    ("metric", "fraction"), [("test/accuracy", "test_fraction"), ("best/val/loss", "val_fraction")]
+)
+def test_a_metric_needs_rows(metric: str, fraction: str) -> None:
+    without, with_rows = compose(["data=digits", f"data.{fraction}=0"]).data, compose(["data=digits"]).data
+    check_metric(Setting("metric", metric), [without, with_rows])
+    with pytest.raises(ConfigError, match=f"data.{fraction}=0") as refused:
+        check_metric(Setting("metric", metric), [without])
+    assert refused.value.key == "metric"

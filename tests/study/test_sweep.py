@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reglab.schema.errors import ConfigError
+from reglab.study.sweep import check_baseline
 from reglab.tracking import liveness, queries
 from reglab.tracking import parent as parents
 from reglab.tracking.environment import git_commit
@@ -224,3 +225,12 @@ def test_a_signal_ends_the_sweep_with_every_status_right(
     assert f"stopped by {name}: 1 of 3 runs are finished; the same command goes on" in capsys.readouterr().out
     assert [record.status for record in children(folder)] == ["FINISHED", "KILLED"]
     assert parent(folder).status == "KILLED"
+
+
+def test_a_baseline_is_a_strategy_or_an_entry_of_the_leaderboard() -> None:
+    strategies = {"l2", "dropout(p=0.3)"}
+    for baseline in ("none", "l2", "dropout", "dropout(p=0.3)"):
+        check_baseline(baseline, strategies)
+    with pytest.raises(ConfigError, match="did you mean dropout") as refused:
+        check_baseline("dropuot", strategies)
+    assert refused.value.key == "baseline"

@@ -3,15 +3,17 @@
 The rest is found once data and model are built (`reglab.training.build`), and raised as the same errors.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.index import Declaration, declaration
+from reglab.schema.metrics import TEST_PARTS, kinds_of
 from reglab.schema.task_kinds import TASK_KINDS, TOKENS, kinds_with
 from reglab.wording import join_names
 
 EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
+_PARTS = {"test_fraction": TEST_PARTS, "val_fraction": ("val/", "best/val/")}  # metrics by the fraction they need
 
 Node = Mapping[Any, Any]
 
@@ -83,6 +85,27 @@ def check_task(where: Setting, required: Iterable[str], kind: str | None, name: 
     if kind is not None and not set(required) <= TASK_KINDS[kind].features:
         kinds = join_names(kinds_with(required))
         raise ConfigError(where, f"is for {kinds}, and {name} is a {kind} task", remedy)
+
+
+def check_metric(where: Setting, data: Sequence[Node]) -> None:
+    """Refuse a metric that none of some runs tracks.
+
+    Args:
+        where: such as ``metric=test/rmse``.
+        data: sections of the runs' configs.
+
+    Raises:
+        ConfigError: a metric of another kind of task, or of a part without rows.
+    """
+    metric = str(where.value)
+    kinds = {task_kind(node) for node in data}
+    having = kinds_of(metric)
+    if having and None not in kinds and kinds.isdisjoint(having):
+        problem = f"is for {join_names(having)}, and these runs are {join_names(sorted(map(str, kinds)))}"
+        raise ConfigError(where, problem, "remove it, or choose another")
+    for fraction, prefixes in _PARTS.items():
+        if metric.startswith(prefixes) and all(node.get(fraction) == 0 for node in data):
+            raise ConfigError(where, f"data.{fraction}=0 leaves no rows to measure it on", "raise it")
 
 
 def check_model(where: Setting, node: Node, model: Node) -> None:

@@ -13,12 +13,11 @@ from reglab.config.identity import config_hash, content, data_name
 from reglab.config.identity import strategy as strategy_of
 from reglab.execution.expand import Job
 from reglab.paths import CONF
-from reglab.schema.compatibility import declared
+from reglab.schema.compatibility import check_metric, declared
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.search_space import Dimension, Values, parse_dimension
 from reglab.schema.suggest import did_you_mean
 from reglab.schema.text import format_value, quote_value
-from reglab.study.closing import check_metric
 from reglab.study.definition import Study
 
 _ALMOST_1 = 1 - 2**-32
@@ -102,8 +101,8 @@ def _arm(study: Study, composer: Composer, task: int, common: tuple[str, ...], s
     overrides = (*common, f"regularizer={names[0] if len(names) == 1 else format_value(names)}")
     config = composer.compose(list(overrides))
     check(config, list(overrides))
-    check_metric(study.metric, [config], "study.metric")
-    check_metric(study.select_by[0], [config], "study.select_by")
+    check_metric(Setting("study.metric", study.metric), [config.data])
+    check_metric(Setting("study.select_by", study.select_by[0]), [config.data])
     space = tuple(_space(study, config))
     for override in overrides:
         key, _, value = override.partition("=")

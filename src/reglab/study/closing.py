@@ -1,70 +1,20 @@
-"""The end of a sweep or study: its parent run is closed, the report made, failures listed.
+"""The end of a sweep or study: its parent run is closed, the report made, failures listed."""
 
-Checks before the first run refuse what the closing report could not answer.
-"""
-
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
 from reglab.deadlines import Overdue, waiting
 from reglab.execution import workers
 from reglab.execution.attempt import Outcome
-from reglab.schema.compatibility import task_kind
-from reglab.schema.errors import ConfigError, Setting, StoreLost
-from reglab.schema.metrics import TEST_PARTS, kinds_of
-from reglab.schema.suggest import did_you_mean
+from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, defer_signals, raise_if_stopped, stop_wins
 from reglab.streams import note, write_line
-from reglab.wording import join_names
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
-
-_FRACTIONS = {"test_fraction": TEST_PARTS, "val_fraction": ("val/", "best/val/")}  # of rows, for metrics by prefix
-
-
-def check_metric(metric: str | None, configs: Sequence[DictConfig], key: str = "metric") -> None:
-    """Check that, by their configs, some run tracks a metric.
-
-    Args:
-        metric: by its tracked name; None for the default one.
-        configs: of the runs.
-        key: that names the metric, for the message.
-
-    Raises:
-        ConfigError: a metric of another task kind, or of a part without rows.
-    """
-    if metric is None:
-        return
-    kinds = {task_kind(cfg.data) for cfg in configs}
-    having = kinds_of(metric)
-    if having and None not in kinds and kinds.isdisjoint(having):
-        problem = f"is for {join_names(having)}, and these runs are {join_names(sorted(map(str, kinds)))}"
-        raise ConfigError(Setting(key, metric), problem, "remove it, or choose another")
-    for fraction, prefixes in _FRACTIONS.items():
-        if metric.startswith(prefixes) and all(cfg.data.get(fraction) == 0 for cfg in configs):
-            raise ConfigError(Setting(key, metric), f"data.{fraction}=0 leaves no rows to measure it on", "raise it")
-
-
-def check_baseline(baseline: str, strategies: Collection[str]) -> None:
-    """Check that a run has the baseline; `none` may be absent, and then the report compares nothing.
-
-    Args:
-        baseline: a strategy, or an entry of the leaderboard such as ``dropout(p=0.3)``.
-        strategies: of the sweep, with those of earlier starts.
-
-    Raises:
-        ConfigError: it is none of the strategies.
-    """
-    plain = {name.split("(")[0] for name in strategies}
-    if baseline != "none" and baseline.split("(")[0] not in plain:
-        hint = did_you_mean(baseline, plain) or f" (there are {', '.join(sorted(plain))})"
-        raise ConfigError(Setting("baseline", baseline), f"no strategy of this sweep{hint}")
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from reglab.config.compose import Composer
@@ -12,9 +12,12 @@ from reglab.execution.launchers import Launch
 from reglab.execution.reuse import pending
 from reglab.execution.supervise import train_all
 from reglab.report.folder import Source, check_folder, check_source
+from reglab.schema.compatibility import check_metric
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import did_you_mean
 from reglab.stopping import Stopped, acknowledge_stop, stoppable
 from reglab.streams import write_line
-from reglab.study.closing import ParentRun, check_baseline, check_metric, closing, make_closing_report, print_unfinished
+from reglab.study.closing import ParentRun, closing, make_closing_report, print_unfinished
 from reglab.wording import pluralize
 
 
@@ -38,7 +41,8 @@ def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch
         jobs = expand(arguments, params, Composer(launch.config_name, loader=launch.loader), launch.loader)
         plan = make_plan(jobs)
         check_folder(plan.cfg.report.dir, plan.name)
-        check_metric(plan.cfg.metric, [job.config for job in jobs])
+        if plan.cfg.metric is not None:
+            check_metric(Setting("metric", plan.cfg.metric), [job.config.data for job in jobs])
         loading = "" if "torch" in sys.modules else "; loading torch, Lightning and MLflow (up to 10 s) ..."
         write_line(f"{plan.name}: {_describe(plan)}{loading}")
         return _run(plan, launch)
@@ -105,6 +109,22 @@ def _reported_strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[st
             "code (sweep.name=NAME starts another)"
         )
     return {str(job.get("strategy")) for job in reported}
+
+
+def check_baseline(baseline: str, strategies: Collection[str]) -> None:
+    """Check that a run has the baseline; `none` may be absent, and then the report compares nothing.
+
+    Args:
+        baseline: a strategy, or an entry of the leaderboard such as ``dropout(p=0.3)``.
+        strategies: of the sweep, with those of earlier starts.
+
+    Raises:
+        ConfigError: it is none of the strategies.
+    """
+    plain = {name.split("(")[0] for name in strategies}
+    if baseline != "none" and baseline.split("(")[0] not in plain:
+        hint = did_you_mean(baseline, plain) or f" (there are {', '.join(sorted(plain))})"
+        raise ConfigError(Setting("baseline", baseline), f"no strategy of this sweep{hint}")
 
 
 def _describe(plan: Plan) -> str:
