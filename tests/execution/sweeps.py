@@ -20,26 +20,21 @@ TINY = ["data=digits", "model.hidden_sizes=[8]", "trainer.max_epochs=1", "tracki
 
 
 @contextmanager
-def composed(overrides: Sequence[str]) -> Iterator[tuple[Any, HydraContext]]:
-    """The config of a multirun and what Hydra hands to a sweeper with it."""
-    with initialize_config_dir(str(CONF), job_name="train", version_base="1.3"):
+def composed(overrides: Sequence[str], config_name: str = "train") -> Iterator[tuple[Any, HydraContext]]:
+    """The config of a multirun, and the context that Hydra gives a sweeper with it."""
+    with initialize_config_dir(str(CONF), job_name=config_name, version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        config = loader.load_configuration("train", list(overrides), RunMode.MULTIRUN)
+        config = loader.load_configuration(config_name, list(overrides), RunMode.MULTIRUN)
         yield config, HydraContext(loader, Callbacks(config))
 
 
-def places(folder: Path) -> list[str]:
-    """Overrides that keep everything a sweep writes in a folder."""
-    return [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"report.dir={folder}/report"]
-
-
-def sweep(folder: Path, *overrides: str, base: Sequence[str] = TINY) -> int:
-    """Runs a sweep of tiny runs in this process, as Hydra would with -m; its exit code.
+def run_sweeper(overrides: Sequence[str], config_name: str = "train") -> int:
+    """Run the sweeper of a multirun in this process, as Hydra does; return its exit code.
 
     Raises:
         ConfigError: as it would reach the command line.
     """
-    with composed([*base, *places(folder), *overrides]) as (config, context):
+    with composed(overrides, config_name) as (config, context):
         sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=_never, config=config)
         try:
             sweeper.sweep(list(config.hydra.overrides.task))
@@ -48,6 +43,16 @@ def sweep(folder: Path, *overrides: str, base: Sequence[str] = TINY) -> int:
         except PastHydra as carried:
             raise carried.error from None
     return 0
+
+
+def places(folder: Path) -> list[str]:
+    """Overrides that keep everything a sweep writes in a folder."""
+    return [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"report.dir={folder}/report"]
+
+
+def sweep(folder: Path, *overrides: str, base: Sequence[str] = TINY) -> int:
+    """Run a sweep of tiny runs; see `run_sweeper`."""
+    return run_sweeper([*base, *places(folder), *overrides])
 
 
 def store(folder: Path) -> Store:

@@ -20,7 +20,7 @@ from reglab.tracking import store as stores
 from reglab.tracking.store import Store, open_store
 from tests.conftest import fresh_store
 from tests.execution.sweeps import children, store
-from tests.study.studies import board, conduct
+from tests.study.studies import board, run_tiny_study
 from tests.tracking.servers import end, free_port, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -64,7 +64,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
         killer = threading.Thread(target=kill_it, daemon=True)
         killer.start()
         with pytest.raises(StoreLost) as told:
-            conduct(folder, f"tracking.uri={address}", *STUDY)
+            run_tiny_study(folder, f"tracking.uri={address}", *STUDY)
         killer.join()
         with closing_connection(sqlite3.connect(folder / "mlflow.db")) as database:  # as the server kept them
             for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
@@ -103,8 +103,8 @@ def test_a_signal_does_not_wait_for_a_server_that_is_gone(lost: Lost) -> None:
 def test_the_study_goes_on_with_what_is_left(lost: Lost, capsys: pytest.CaptureFixture[str]) -> None:
     before = {run.run_id for run in children(lost.folder) if run.status == "FINISHED"}
     assert 2 <= len(before) < 8
-    assert conduct(lost.folder, *STUDY) == 0  # on the database that was served: to start it again takes long
-    assert f"{len(before)} of about 8 runs were over before: reused" in capsys.readouterr().out
+    assert run_tiny_study(lost.folder, *STUDY) == 0  # on the database that was served: to start it again takes long
+    assert f"{len(before)} of about 8 runs were done before: reused" in capsys.readouterr().out
     done = [run for run in children(lost.folder) if run.status == "FINISHED"]
     assert before < {run.run_id for run in done}
     assert len(done) == len({run.tags["config_hash"] for run in done}) == 8

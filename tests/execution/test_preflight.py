@@ -16,7 +16,7 @@ from reglab.training import describe
 from tests.conftest import Compose
 from tests.execution.sweeps import children, store, sweep
 from tests.report.runs_by_hand import Rec
-from tests.study.studies import arms_of, conduct
+from tests.study.studies import arms_of, run_tiny_study
 
 pytestmark = pytest.mark.usefixtures("store_uri")  # a database: to make one takes seconds
 
@@ -86,7 +86,7 @@ def test_what_data_show_is_told_before_anything_trains(
     tmp_path: Path, overrides: list[str], kind: str, message: str
 ) -> None:
     with pytest.raises(ConfigError) as told:
-        conduct(tmp_path, table(tmp_path, 40, kind), SMALL, *overrides)
+        run_tiny_study(tmp_path, table(tmp_path, 40, kind), SMALL, *overrides)
     assert str(told.value).startswith(message)
     assert queries.runs(store(tmp_path)) == []  # no parent either
 

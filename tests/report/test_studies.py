@@ -14,7 +14,7 @@ from reglab.tracking import artifacts, parent, queries
 from reglab.tracking.store import Store, open_store
 from tests.report.runs_by_hand import log
 from tests.report.study_by_hand import P, small
-from tests.study.studies import conduct
+from tests.study.studies import run_tiny_study
 
 
 def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_pruned_study_from_end_to_end(tmp_path: Path) -> None:
 
 def study(folder: Path, *overrides: str) -> tuple[list[dict[str, str]], Store]:
     """Runs a tiny study; the rows of its tuning.csv, and its store."""
-    assert conduct(folder, "study.tuning_seeds=2", "study.seeds=2", *overrides) == 0
+    assert run_tiny_study(folder, "study.tuning_seeds=2", "study.seeds=2", *overrides) == 0
     rows = list(csv.DictReader((folder / "report" / "tuning.csv").open()))
     return rows, open_store(f"sqlite:///{folder}/mlflow.db", "reglab")
 

@@ -2,22 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from hydra import initialize_config_dir
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from reglab.cli import PastHydra
 from reglab.config.compose import Composer
 from reglab.paths import CONF
 from reglab.study.arms import Arm, make_arms
 from reglab.study.definition import Study
 from reglab.study.definition import read_study as read
-from tests.execution.sweeps import places
+from tests.execution.sweeps import places, run_sweeper
 
 # Digits, one epoch of a small net: tenths of a second a run.
 TINY = [
@@ -53,32 +46,12 @@ def arms_of(*overrides: str) -> tuple[Study, list[Arm], Composer]:
     return study, make_arms(study, composer), composer
 
 
-def conduct(folder: Path, *overrides: str) -> int:
-    """Conducts a tiny study in this process, as Hydra would; its exit code.
-
-    Raises:
-        ConfigError: as it would reach the command line.
-    """
-    typed = [*TINY, *places(folder), *overrides]
-    with initialize_config_dir(str(CONF), job_name="study", version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        cfg = loader.load_configuration("study", typed, RunMode.MULTIRUN)
-        context = HydraContext(loader, Callbacks(cfg))
-        sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=_never, config=cfg)
-        try:
-            sweeper.sweep(list(cfg.hydra.overrides.task))
-        except SystemExit as end:
-            return int(str(end.code))
-        except PastHydra as carried:
-            raise carried.error from None
-    return 0
+def run_tiny_study(folder: Path, *overrides: str) -> int:
+    """Run a tiny study; see `run_sweeper`."""
+    return run_sweeper([*TINY, *places(folder), *overrides], "study")
 
 
 def board(folder: Path, columns: Sequence[int] = tuple(range(12))) -> list[list[str]]:
     """The leaderboard, without seconds."""
     lines = (folder / "report" / "leaderboard.csv").read_text().splitlines()
     return [[line.split(",")[i] for i in columns] for line in lines]
-
-
-def _never(_config: Any) -> None:
-    raise AssertionError("the sweeper places runs itself")

@@ -11,7 +11,7 @@ from reglab.study.publish import compare
 from reglab.tracking import artifacts, parent, queries
 from tests.conftest import fresh_store
 from tests.execution.sweeps import children, places, store
-from tests.study.studies import board, conduct
+from tests.study.studies import board, run_tiny_study
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Pa
     """A study that was conducted."""
     folder = tmp_path_factory.mktemp("study")
     fresh_store(empty_database, folder)
-    assert conduct(folder) == 0
+    assert run_tiny_study(folder) == 0
     return folder
 
 
@@ -64,25 +64,25 @@ def test_the_parent_keeps_what_was_declared(folder: Path) -> None:
 
 def test_a_second_start_trains_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, told = len(children(folder)), board(folder)
-    assert conduct(folder) == 0
+    assert run_tiny_study(folder) == 0
     assert len(children(folder)) == before
     assert board(folder) == told
-    assert "10 of about 10 runs were over before: reused" in capsys.readouterr().out
+    assert "10 of about 10 runs were done before: reused" in capsys.readouterr().out
 
 
 def test_more_seeds_add_the_missing_ones_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = len(children(folder))
-    assert conduct(folder, "seeds=5") == 0
+    assert run_tiny_study(folder, "seeds=5") == 0
     assert len(children(folder)) == before + 4
     assert {row[1] for row in board(folder)[1:]} == {"5"}
 
 
 def test_fewer_seeds_drop_none_in_silence(folder: Path) -> None:
-    assert conduct(folder, "seeds=4") == 0
+    assert run_tiny_study(folder, "seeds=4") == 0
     assert {row[1] for row in board(folder)[1:]} == {"4"}
     page = (folder / "report" / "report.html").read_text()
     assert "2 confirmation runs were left out: an earlier start of this study declared them" in page
-    assert conduct(folder, "seeds=5") == 0
+    assert run_tiny_study(folder, "seeds=5") == 0
 
 
 def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
         with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged \(.*\); restore the file, or"):
             compare(cfg)
     with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged"):
-        conduct(folder)
+        run_tiny_study(folder)
     kept.write_text(whole, "study.json")
 
 
@@ -135,60 +135,59 @@ def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsy
 
 def test_another_definition_needs_another_version(folder: Path) -> None:
     before = len(children(folder))
-    with pytest.raises(ConfigError) as told:
-        conduct(folder, "study.trials=3")
-    assert str(told.value) == (
-        "study.name=tiny: was declared otherwise (study.trials was 2 and is 3); set study.version=2, or another "
-        "study.name (runs that are the same are reused)"
-    )
-    with pytest.raises(ConfigError) as told:
-        conduct(folder, "study.strategies=[none,l2]", "study.common.data.train_size=200")
-    assert str(told.value).startswith(
-        "study.name=tiny: was declared otherwise (study.common is now without data.train_size=100 and with "
-        "data.train_size=200; study.strategies is now without dropout and with l2); set study.version=2"
-    )
+    with pytest.raises(ConfigError) as refused:
+        run_tiny_study(folder, "study.trials=3")
+    assert (refused.value.key, refused.value.value) == ("study.name", "tiny")
+    assert "study.trials was 2 and is 3" in refused.value.problem
+    assert "study.version=2" in refused.value.remedy
+    with pytest.raises(ConfigError) as refused:
+        run_tiny_study(folder, "study.strategies=[none,l2]", "study.common.data.train_size=200")
+    assert (
+        "study.common is now without data.train_size=100 and with data.train_size=200; "
+        "study.strategies is now without dropout and with l2"
+    ) in refused.value.problem
     assert len(children(folder)) == before
-    assert conduct(folder, "study.trials=3", "study.version=2", "dry_run=true") == 0
+    assert run_tiny_study(folder, "study.trials=3", "study.version=2", "dry_run=true") == 0
 
 
 def test_a_dry_run_says_what_is_done_and_writes_nothing(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert conduct(folder, "seeds=7", "study.version=2", "dry_run=true") == 0
-    told = capsys.readouterr().out
-    assert "runs to do by 1 worker: about" in told
+    assert run_tiny_study(folder, "seeds=7", "study.version=2", "dry_run=true") == 0
+    out = capsys.readouterr().out
+    assert "runs to do by 1 worker: about" in out
     assert parent.find(store(folder), "tiny-v2", "study") is None
-    assert conduct(tmp_path, "dry_run=true") == 0
-    told = capsys.readouterr().out
-    assert "10 runs to do by 1 worker: no run of the kind is tracked yet" in told
-    assert "held fixed by study.common: data.train_size=100 data.label_noise=0.4 data.batch_size=50 model" in told
+    assert run_tiny_study(tmp_path, "dry_run=true") == 0
+    out = capsys.readouterr().out
+    assert "10 runs to do by 1 worker: time unknown" in out
+    assert "held fixed by study.common: data.train_size=100 data.label_noise=0.4 data.batch_size=50 model" in out
     assert queries.runs(store(tmp_path)) == []
     with pytest.raises(ConfigError, match=r"trainer\.limit_train_batches=0\.01: leaves none of 2 batches"):
-        conduct(tmp_path, "dry_run=true", "+study.common.trainer.limit_train_batches=.01")
+        run_tiny_study(tmp_path, "dry_run=true", "+study.common.trainer.limit_train_batches=.01")
 
 
 @pytest.mark.usefixtures("store_uri")
 def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wild = ["study.name=wild", "study.space.optimizer.lr={low:1e30,high:1e35}", "+study.common.optimizer=sgd"]
     wild += ["study.strategies=[none,dropout]", "study.seeds=1"]
-    code = conduct(tmp_path, *wild)
-    told = capsys.readouterr().out
+    code = run_tiny_study(tmp_path, *wild)
+    out = capsys.readouterr().out
     assert {run.tags.get("diverged") for run in children(tmp_path)} == {"true"}
     assert code == 1  # nothing could be confirmed
-    assert "none on digits mlp, train_size 100" in told
-    assert "all 2 trials failed, so there is nothing to confirm" in told
-    assert "what diverged is not tried again" in told
-    assert "the same command tries again" not in told
-    assert conduct(tmp_path, *wild) == 1
+    assert "none on digits mlp, train_size 100" in out
+    assert "all 2 trials failed, so there is nothing to confirm" in out
+    assert "diverged runs are not tried again" in out
+    assert "the same command tries again" not in out
+    assert run_tiny_study(tmp_path, *wild) == 1
     assert len(children(tmp_path)) == 4  # another try would diverge again
 
 
 @pytest.mark.usefixtures("store_uri")
 def test_a_strategy_that_was_lost_is_told_in_the_headline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wild = ["+study.space.regularizer.l2.strength={low:1e25,high:1e35,log:true}", "+study.common.optimizer=sgd"]
-    assert conduct(tmp_path, "study.strategies=[none,l2]", "study.trials=1", *wild) == 1
-    told = capsys.readouterr().out
-    assert "No trial of l2 on digits gave a score: it is not compared." in " ".join(told.split())
+    assert run_tiny_study(tmp_path, "study.strategies=[none,l2]", "study.trials=1", *wild) == 1
+    out = capsys.readouterr().out
+    assert "No trial of l2 on digits has a score: it is not compared." in " ".join(out.split())
     assert {run.tags["strategy"] for run in children(tmp_path) if run.status == "FINISHED"} == {"none"}
 
 
@@ -198,21 +197,23 @@ def test_a_table_that_changed_makes_another_study(tmp_path: Path) -> None:
     table.write_text("x,y\n" + "".join(f"{row % 7},{'ab'[row % 2]}\n" for row in range(40)))
     task = f"study.tasks=[{{data:csv,data.path:'{table}',data.target:y,data.label_noise:0}}]"
     tiny = [task, "study.common.data.train_size=null", "study.trials=1", "study.seeds=1"]
-    assert conduct(tmp_path, *tiny) == 0
+    assert run_tiny_study(tmp_path, *tiny) == 0
     table.write_text(table.read_text() + "3,a\n")
-    with pytest.raises(ConfigError, match=r"was declared otherwise \(study.files.table mlp was \w{16} and is \w{16}\)"):
-        conduct(tmp_path, *tiny)
+    with pytest.raises(ConfigError, match=r"\(study.files.table mlp was \w{16} and is \w{16}\)"):
+        run_tiny_study(tmp_path, *tiny)
 
 
 @pytest.mark.usefixtures("store_uri")
 @pytest.mark.parametrize("sampling", ["study.sampler=tpe", "study.pruning={eta:2,rungs:2}", "study.max_seconds=0.001"])
 def test_other_searches_run_too(tmp_path: Path, sampling: str) -> None:
-    assert conduct(tmp_path, sampling, "study.trials=3", "study.seeds=1", "study.common.trainer.max_epochs=2") == 0
+    assert (
+        run_tiny_study(tmp_path, sampling, "study.trials=3", "study.seeds=1", "study.common.trainer.max_epochs=2") == 0
+    )
     tuned = [run for run in children(tmp_path) if run.tags["phase"] == "tune"]
     assert len(tuned) == {"tpe": 6, "{eta:2,rungs:2}": 10, "0.001": 2}[sampling.partition("=")[2]]
 
 
 def test_a_wrong_study_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        conduct(tmp_path, "study.trials=0")
+        run_tiny_study(tmp_path, "study.trials=0")
     assert not (tmp_path / "mlflow.db").exists()

@@ -12,7 +12,7 @@ from reglab.tracking import queries
 from tests.conftest import fresh_store
 from tests.execution.sweeps import children, parent, places, store
 from tests.processes import Process
-from tests.study.studies import TINY, board, conduct
+from tests.study.studies import TINY, board, run_tiny_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.usefixtures("store_uri")]
 STUDY = ["study.common.trainer.max_epochs=8", "study.trials=3", "study.seeds=3"]
@@ -65,7 +65,7 @@ def test_a_study_that_was_killed_and_stopped_goes_on(
     assert 7 <= len(done) < 12
 
     capsys.readouterr()
-    assert conduct(tmp_path, *STUDY) == 0
+    assert run_tiny_study(tmp_path, *STUDY) == 0
     assert f"{len(done)} of about 12 runs were done before: reused" in capsys.readouterr().out
     finished = [run for run in children(tmp_path) if run.status == "FINISHED"]
     assert done < {run.run_id for run in finished}
@@ -76,5 +76,5 @@ def test_a_study_that_was_killed_and_stopped_goes_on(
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
     fresh_store(empty_database, undisturbed)
-    assert conduct(undisturbed, *STUDY) == 0  # by one process, in peace
+    assert run_tiny_study(undisturbed, *STUDY) == 0  # by one process, in peace
     assert board(tmp_path) == board(undisturbed)  # to the last digit

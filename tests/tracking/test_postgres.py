@@ -17,7 +17,7 @@ from reglab.tracking.place import resolve
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_existing, open_store
 from tests.processes import Process
-from tests.study.studies import conduct
+from tests.study.studies import run_tiny_study
 from tests.tracking.postgres import Postgres, running
 from tests.tracking.servers import free_port
 from tests.tracking.test_store import first_use
@@ -143,11 +143,11 @@ def in_time(did: Callable[[], object], server: Postgres, name: str, runs: int) -
 
 
 def start(folder: str, call_s: str, *study: str) -> None:
-    """Conducts a study with shorter waits; prints the error if the store is lost."""
+    """Run a study with shorter waits; prints the error if the store is lost."""
     client._RESTART_S = reachability._CONNECT_S = 2.0
     client._CALL_S = float(call_s)
     try:
-        sys.exit(conduct(Path(folder), *study))
+        sys.exit(run_tiny_study(Path(folder), *study))
     except StoreLost as error:
         sys.exit(str(error))
 

@@ -18,7 +18,7 @@ from reglab.study.status import print_status
 from reglab.tracking import parent, queries, ui
 from reglab.tracking.store import Store, open_existing, open_store
 from reglab.training import origin
-from tests.study.studies import conduct
+from tests.study.studies import run_tiny_study
 from tests.tracking.test_liveness import GONE
 from tests.tracking.test_poisoned import JOB
 from tests.tracking.test_queries import add
@@ -120,6 +120,6 @@ def test_commands_that_read_leave_an_empty_folder_empty(tmp_path: Path, capsys: 
     for read in reads:
         with pytest.raises(ConfigError, match="nothing was tracked there yet"):
             read()
-    assert conduct(tmp_path, "dry_run=true") == 0
+    assert run_tiny_study(tmp_path, "dry_run=true") == 0
     assert "10 runs to do" in capsys.readouterr().out
     assert listing(tmp_path) == []
