@@ -1,4 +1,4 @@
-"""A browser to read pages with."""
+"""A browser for pages."""
 
 from collections.abc import Iterator
 from pathlib import Path

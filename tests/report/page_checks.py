@@ -1,4 +1,4 @@
-"""What a browser shows of a page."""
+"""Checks of a page in a browser."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Runs made by hand: written to a real store by MLflow's own client, or plain records for what needs no store."""
+"""Runs written by hand: logged to a real store by MLflow's client, or plain records without a store."""
 
 import itertools
 import time
@@ -67,12 +67,12 @@ def accuracies(by_strategy: Mapping[str, Sequence[float]], **more: str) -> list[
 
 
 def analyze(records: Sequence[Rec], **asked: Any) -> Findings:
-    """What the report finds; asked for test/accuracy unless told."""
+    """Return the findings on the runs, by default for test/accuracy."""
     return compute_findings(records, resolve_question(records, **{"metric": "test/accuracy", **asked}))
 
 
 def entries_of(findings: Findings) -> dict[str, Entry]:
-    """The leaderboard's rows by strategy."""
+    """Return the entries of the leaderboard by label."""
     return {line.strategy: line for line in findings.entries}
 
 

@@ -1,4 +1,4 @@
-"""Studies made by hand: what was declared, and records of its runs that never saw a store."""
+"""Studies written by hand: their definition, and records of their runs without a store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -79,7 +79,7 @@ class Lab:
 
     @property
     def study(self) -> StudyRecord:
-        """What the parent run would tell."""
+        """Return the study as its parent run records it."""
         told = {
             "space": {name: {one["key"]: one for one in space} for name, space in self.space.items()},
             "select_by": ["best/val/accuracy", "val/accuracy"],
@@ -95,12 +95,12 @@ class Lab:
         return parse_study_record({**told, **self.definition}, self.jobs)
 
     def task(self, metric: str = "test/accuracy") -> TaskFindings:
-        """What the report finds on the only task."""
+        """Return the findings on its only task."""
         (found,) = compute_findings(self.records, resolve_question(self.records, metric=metric), study=self.study).tasks
         return found
 
     def tuning(self, metric: str = "test/accuracy") -> TaskTuning:
-        """What the report of its only task says of its tuning."""
+        """Return the findings on the tuning of its only task."""
         told = self.task(metric).tuning
         assert told is not None
         return told

@@ -127,7 +127,7 @@ def test_groups_are_all_that_no_pair_forbids() -> None:
     assert with_pairs("abc", "ac").cliques == [["a", "b"], ["b", "c"]]
     assert with_pairs("abc", "ab", "ac", "bc").cliques == []
     assert with_pairs("abcd", "ad", "bd", "cd").cliques == [["a", "b", "c"]]
-    # b stands between a and c in rank, and differs from both: one bar joins a and c all the same
+    # b ranks between a and c and differs from both; one bar joins a and c
     assert with_pairs("abc", "ab", "bc").cliques == [["a", "c"]]
 
 

@@ -1,4 +1,4 @@
-"""Charts of many tasks are drawn in several processes, and are the same charts."""
+"""Charts of many tasks are drawn in several processes, with the same result."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Tasks that differ in one number: what a strategy brings along it."""
+"""Tasks that differ in one number, and the plot of differences against it."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def test_every_data_set_has_a_chart_of_its_own() -> None:
     ]
 
 
-def test_a_panel_shows_and_tells_each_difference() -> None:
+def test_a_panel_shows_each_difference() -> None:
     findings = noises(0.0, 0.1, 0.4)
     (chart,) = draw(findings)
     assert "up is better" in chart.caption
@@ -88,7 +88,7 @@ def test_a_panel_shows_and_tells_each_difference() -> None:
     assert all(low < edge < high for line in row for edge in line.diff_interval or ())
 
 
-def test_far_values_lie_on_a_logarithmic_scale() -> None:
+def test_a_wide_range_has_a_logarithmic_scale() -> None:
     sizes = analyze([rec for size in (100, 1000, 10_000) for rec in runs("digits", "data.train_size", size, 0.1)])
     (chart,) = draw(sizes)
     assert list(chart.figure.axes[0].lines[1].get_xdata()) == pytest.approx([2, 3, 4])

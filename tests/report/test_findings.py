@@ -69,7 +69,7 @@ def test_too_few_seeds_to_tell() -> None:
     assert "with 5 paired seeds and 1 comparison the corrected p cannot fall below 0.062" in findings.headline
 
 
-def test_the_best_rival_comes_first_level_or_closest() -> None:
+def test_the_best_rival_ranks_first_ties_or_comes_closest() -> None:
     base = [0.80, 0.81, 0.82, 0.79, 0.80, 0.81, 0.80, 0.82]
     wiggle = [0.01, -0.01, 0.02, -0.02, 0.03, -0.03, 0.004, -0.004]
     for shift, says in ((0.001, "ranks first (+"), (0.0, "ties with the baseline (0."), (-0.001, "comes closest (−")):
@@ -84,13 +84,13 @@ def test_the_headline_names_means_of_the_same_runs_as_the_pairs() -> None:
     assert "dropout raises test/accuracy against none by 0.02" in findings.headline  # and not from .686 to .729
 
 
-def test_where_all_else_failed_that_is_said() -> None:
+def test_a_baseline_whose_rivals_failed_has_nothing_to_compare() -> None:
     failed = [rec("l1", seed, status="FAILED") for seed in range(3)]
     findings = analyze([*accuracies({"none": NONE}), *failed])
     assert "no run of l1 has a result: there is nothing to compare none with" in findings.headline
 
 
-def test_no_baseline_compares_nothing_but_says_so() -> None:
+def test_without_a_baseline_nothing_is_tested() -> None:
     findings = analyze(accuracies({"l1": NONE, "l2": UP}))
     assert all(line.p is None for line in findings.entries)
     assert "there is no run of none, so no difference can be tested" in findings.headline

@@ -1,4 +1,4 @@
-"""Whether a report can be written is known before anything trains, and looking leaves nothing behind."""
+"""Report folders are checked before anything trains, without leaving files."""
 
 from pathlib import Path
 

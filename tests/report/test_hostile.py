@@ -1,4 +1,4 @@
-"""Names that a terminal, a page, a spreadsheet or Markdown would act on, and terminals of a few columns."""
+"""Names with control characters, HTML, formulas and Markdown; narrow terminals."""
 
 import csv
 import re

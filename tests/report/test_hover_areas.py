@@ -1,4 +1,4 @@
-"""What hovering over curves and rows tells, and where."""
+"""Hover areas of charts: their texts and positions."""
 
 import re
 
@@ -16,7 +16,7 @@ from reglab.report.findings.learning_curves import ArmCurves, Curve, LearningCur
 from tests.report.runs_by_hand import NONE, UP, accuracies, analyze
 
 
-def test_strips_fill_the_axes_and_lie_around_their_places() -> None:
+def test_hover_areas_fill_the_axes_around_their_places() -> None:
     axes = Figure(figsize=(4, 2)).add_axes((0.25, 0.25, 0.5, 0.5), xlim=(0, 10), ylim=(3, 0))
     across = svg.hover_areas(axes, [2, 4, 9], ["a", "b", "c"])
     assert [area.text for area in across] == ["a", "b", "c"]
@@ -35,7 +35,7 @@ def test_of_many_places_the_last_is_kept(count: int, kept: list[int]) -> None:
     assert len(svg.spread_indices(range(1000))) <= svg.MAX_AREAS
 
 
-def test_a_panel_tells_its_curves_and_the_baseline_step_by_step() -> None:
+def test_hover_areas_of_learning_curves_show_each_step() -> None:
     base = Curve(np.array([1, 2]), np.array([0.5, 0.6]), np.array([0.01, 0.02]))
     own = Curve(np.array([1, 2]), np.array([0.55, 0.71234]), np.array([0.03, 0.04]))
     train = Curve(np.array([2]), np.array([0.9]), np.array([0.0]))
@@ -66,7 +66,7 @@ def test_a_panel_tells_its_curves_and_the_baseline_step_by_step() -> None:
     assert (y, h) == pytest.approx(((1 - bottom - tall) * height, tall * height), abs=0.1)
 
 
-def test_a_row_of_the_forest_tells_what_it_comes_to() -> None:
+def test_hover_areas_of_a_forest_plot_show_difference_and_verdict() -> None:
     findings = analyze(accuracies({"none": NONE, "l1": UP}))
     colours = {"l1": "#0072b2", "none": "#555555"}
     (chart,) = TaskForestPlot().draw(TaskChartData(findings.tasks[0], findings.question, colours, []))
@@ -76,7 +76,7 @@ def test_a_row_of_the_forest_tells_what_it_comes_to() -> None:
     assert area.box[2] == 1
 
 
-def test_the_growth_tells_every_strategy_at_a_budget() -> None:
+def test_hover_areas_of_tuning_curves_show_all_strategies() -> None:
     lines = [
         TuningCurve("none", "#555555", [0.5, 0.6], [0.4, None], 1.0),
         TuningCurve("sam", "#0072b2", [0.7, 0.8], [0.6, 0.7], 2.0),

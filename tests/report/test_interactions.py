@@ -1,4 +1,4 @@
-"""Combinations against the sum of their parts, by hand."""
+"""Interactions of combined regularizers, by hand."""
 
 import pytest
 
@@ -81,7 +81,7 @@ def test_five_seeds_are_too_few() -> None:
     assert (one.difference.p, one.verdict) == (0.0625, "too few seeds to tell")
 
 
-def test_without_all_parts_or_none_nothing_is_said() -> None:
+def test_without_all_parts_or_none_there_is_no_interaction() -> None:
     assert told(accuracies({"none": NONE, "l1": L1, "l1+l2": BOTH})) == {}
     assert told(accuracies({"l1": L1, "l2": L2, "l1+l2": BOTH})) == {}
 
@@ -99,7 +99,7 @@ def strong(strategy: str, values: list[float], **strengths: float) -> list[Rec]:
     ]
 
 
-def test_the_chosen_rows_stand_for_their_strategies_and_other_strengths_are_reported() -> None:
+def test_selected_arms_are_used_and_different_strengths_are_marked() -> None:
     parts = [
         *strong("none", NONE),
         *strong("l1", L1, l1=0.1),

@@ -1,4 +1,4 @@
-"""Imports within the report point one way, and the report knows no part of the project that trains."""
+"""Imports within the report point one way, and the report does not import the parts that train."""
 
 import ast
 from graphlib import TopologicalSorter

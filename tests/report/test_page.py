@@ -1,4 +1,4 @@
-"""The page and the pictures: self-contained, and in a real browser nothing is cut."""
+"""The page is self-contained and complete, and nothing is cut in a real browser."""
 
 import dataclasses
 import re
@@ -77,7 +77,7 @@ def test_wrong_labels_are_reported_beside_the_gap_and_the_curves(tmp_path: Path)
         )
 
 
-def test_the_page_tells_in_order(report: Report) -> None:
+def test_the_sections_of_the_page_are_in_order(report: Report) -> None:
     page = re.sub(r"<wbr>", "", report.page.read_text())
     heads = [
         'class="answer"',

@@ -1,4 +1,4 @@
-"""Statistics against values by hand and against scipy."""
+"""Intervals, tests and corrections against values by hand, scipy and statsmodels."""
 
 import itertools
 import math
@@ -149,7 +149,7 @@ def test_one_value_that_exploded_ties_no_others() -> None:
     assert told.p == wilcoxon(ranked)[0] < 0.01
 
 
-def test_a_claim_needs_every_test_that_is_asked() -> None:
+def test_a_claim_needs_all_tests() -> None:
     assert is_significant(0.04, (0.1, 0.2), None)
     assert is_significant(0.04, (-0.2, -0.1), 0.049)
     assert not is_significant(0.05, (0.1, 0.2), None)

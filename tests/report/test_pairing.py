@@ -1,4 +1,4 @@
-"""What is paired with what, and which interval that gives."""
+"""Pairs of runs, and the intervals that the overlap of splits requires."""
 
 import csv
 import dataclasses
@@ -102,7 +102,7 @@ def test_where_seeds_share_rows_the_t_test_is_corrected_for_all_comparisons_too(
 
 
 def assert_shown(findings: Findings, line: Entry) -> None:
-    """The reason stands beside the verdict in the CSV file, on the page, in the terminal and in the tracker."""
+    """Check that the reason follows the verdict in the CSV file, on the page, in the terminal and in the note."""
     (row,) = (
         row
         for row in csv.DictReader(io.StringIO(leaderboard_csv(findings.entries)))

@@ -1,4 +1,4 @@
-"""What could have been found: against statsmodels, scipy's test itself, and values by hand."""
+"""Power and detectable differences against statsmodels, scipy's test and values by hand."""
 
 import itertools
 import math

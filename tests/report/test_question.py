@@ -1,4 +1,4 @@
-"""What can be asked, and what it means."""
+"""Defaults and checks of the compared metric, direction, baseline and selection metric."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where trials lie in the charts, and which of their values mattered."""
+"""Response plots: places, ticks and limits; importances of searched values."""
 
 import math
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ def test_headings_fit_over_their_panels(count: int) -> None:
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "bits_per_character"])
-def test_what_stands_beside_one_row_of_panels_is_not_cut(metric: str) -> None:
+def test_the_label_of_one_row_of_panels_is_not_cut(metric: str) -> None:
     lab = Lab({"none": [LR_SPEC]}, definition={"select_by": [f"best/val/{metric}"]})
     for i, rate in enumerate((1e-3, 2e-4)):
         lab.tune("none", i, {"optimizer.lr": rate}, [0.7 + i / 10], chosen=i == 1, metric=metric)

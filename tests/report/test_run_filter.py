@@ -1,4 +1,4 @@
-"""Which runs count, and what is said of those that do not."""
+"""The runs that are compared, and the sentences on those that are not."""
 
 import pytest
 

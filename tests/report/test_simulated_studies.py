@@ -1,4 +1,4 @@
-"""What intervals, verdicts and power promise, against what simulated studies keep."""
+"""Coverage, error rates and power in simulated studies."""
 
 import math
 

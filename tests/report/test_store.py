@@ -1,4 +1,4 @@
-"""Reports of runs in a real store: made by hand with MLflow's client, of a sweep, and through the command."""
+"""Reports of runs in a real store: logged by MLflow's client, by a sweep, and through the command."""
 
 import csv
 import subprocess

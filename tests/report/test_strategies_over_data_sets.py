@@ -1,4 +1,4 @@
-"""Strategies over data sets, combinations, and what was not seen: in the findings, as files, on the page."""
+"""Strategies over data sets, interactions and detectable differences: in findings, files and page."""
 
 import csv
 import re
@@ -98,7 +98,7 @@ def test_too_few_data_sets_or_strategies_are_reported() -> None:
     assert analyze(study(1)).over_data_sets is None
 
 
-def test_bars_are_drawn_only_where_some_pair_could_be_told_apart(report: Report) -> None:
+def test_bars_are_drawn_only_if_a_pair_can_be_significant(report: Report) -> None:
     page = report.page.read_text()
     assert "Bars join strategies without a significant pair (Wilcoxon’s test, Holm-corrected for 15 pairs)" in page
     assert "Iman and Davenport’s F(5, 45) = " in page
@@ -108,7 +108,7 @@ def test_bars_are_drawn_only_where_some_pair_could_be_told_apart(report: Report)
     assert (report.folder / "ranks.png").exists()
 
 
-def test_tables_lie_beside_the_leaderboard(report: Report, tmp_path: Path) -> None:
+def test_csv_files_of_pairs_and_interactions(report: Report, tmp_path: Path) -> None:
     with (report.folder / "pairwise.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 15
@@ -130,7 +130,7 @@ def test_tables_lie_beside_the_leaderboard(report: Report, tmp_path: Path) -> No
     assert {file.name for file in plain.files if file.suffix == ".csv"} == {"leaderboard.csv"}
 
 
-def test_what_was_not_seen_is_by_the_leaderboards_own_numbers() -> None:
+def test_detectable_differences_use_the_numbers_of_the_leaderboard() -> None:
     wiggle = [0.01, -0.012, 0.02, -0.015, 0.03, -0.02]
     values = {"none": NONE, "l1": UP, "l2": [v + w for v, w in zip(NONE, wiggle, strict=True)]}
     findings = analyze(accuracies(values))
@@ -153,7 +153,7 @@ def test_what_was_not_seen_is_by_the_leaderboards_own_numbers() -> None:
     )  # no spread, nothing to reckon with
 
 
-def test_the_sentence_says_what_would_have_been_found() -> None:
+def test_description_of_detectable_differences() -> None:
     def said(values: dict[str, list[float]], overlap: float = 0.0) -> str:
         board = analyze(accuracies(values)).entries
         return describe_detectable(detectable_differences(board, overlap), board, overlap)
@@ -176,7 +176,7 @@ def test_the_sentence_says_what_would_have_been_found() -> None:
     assert said({"none": none}) == ""
 
 
-def test_the_terminal_tells_what_was_not_seen_or_whether_strategies_differ(
+def test_the_terminal_shows_detectable_differences_or_the_test_of_all_strategies(
     report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_report(report, "make ui")

@@ -1,4 +1,4 @@
-"""Several strengths of a strategy: their names, and the one that validation chooses."""
+"""Arms of one strategy with several strengths: their labels, and the selection by validation."""
 
 import pytest
 

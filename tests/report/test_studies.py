@@ -1,4 +1,4 @@
-"""The report of a study in a real store: made by hand, and of tiny studies from end to end."""
+"""The report of a study in a real store: written by hand, and of tiny studies from end to end."""
 
 import csv
 import json

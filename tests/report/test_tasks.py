@@ -1,4 +1,4 @@
-"""Several tasks: told apart, and put together."""
+"""Tasks: their names, and the leaderboard over several."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def test_two_data_sets_of_one_name_are_two_data_sets(feature: str) -> None:
     assert board("t", "t") == board("a", "b")
 
 
-def test_a_name_of_megabytes_is_shortened_and_told_from_others() -> None:
+def test_a_name_of_megabytes_is_shortened_and_unique() -> None:
     long = "B" * 2_000_000
     names = [escape_record(rec(name, 0, {"test/accuracy": 0.5})).tags["strategy"] for name in (long, f"{long}C", "l1")]
     assert [len(name) for name in names] == [200, 200, 2]
@@ -124,7 +124,7 @@ def test_a_strategy_that_some_tasks_lack_has_no_rank() -> None:
     assert any("l1 was run on 1 of 3 tasks" in text for text in findings.overall_caveats)
 
 
-def test_task_by_task_every_verdict_is_counted() -> None:
+def test_verdicts_are_counted_over_tasks() -> None:
     seeds = [0.70 + i / 1000 for i in range(12)]
     by = {"l1": (0.1, 0.1, 0.1), "l2": (0.1, 0.1, 0.1), "sam": (0.1, 0.0, -0.1), "ema": (0.0, 0.0, 0.0)}
     records: list[Rec] = []
@@ -137,7 +137,7 @@ def test_task_by_task_every_verdict_is_counted() -> None:
     )
 
 
-def test_means_over_tasks_differ_by_what_the_difference_says() -> None:
+def test_means_over_tasks_differ_by_the_difference() -> None:
     """Two settings of one data set count once, in the mean as in the difference."""
     records: list[Rec] = []
     for data, setting, up in (("a", "1", 0.02), ("a", "2", 0.04), ("b", "3", 0.09)):

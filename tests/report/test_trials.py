@@ -1,4 +1,4 @@
-"""Rows of trials: scores, seconds and what became of each, by hand."""
+"""Trials: scores, seconds and outcomes, by hand."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a report says of a study's tuning: choices, edges and rules, by hand."""
+"""Findings on a study's tuning: choices, edges and methods, by hand."""
 
 import math
 
@@ -15,7 +15,7 @@ def test_a_sweep_has_no_tuning() -> None:
     assert analyze(accuracies({"none": NONE, "l1": UP})).tasks[0].tuning is None
 
 
-def test_what_tuning_took_and_chose() -> None:
+def test_cost_and_choice_of_a_tuning() -> None:
     rows = {row.strategy: row for row in small().tuning().strategies}
     assert list(rows) == ["dropout", "l2", "none"]  # as on the leaderboard
     dropout, l2 = rows["dropout"], rows["l2"]
@@ -38,7 +38,7 @@ def test_optimism_is_positive_where_validation_looks_better_whichever_way_is_bet
     assert [row.optimism for row in lab.tuning("test/loss").strategies] == pytest.approx([0.15, 0.15])
 
 
-def test_optimism_is_not_told_of_unlike_quantities() -> None:
+def test_optimism_needs_the_same_quantity() -> None:
     lab = small()
     lab.definition["select_by"] = ["best/val/accuracy"]
     for record in lab.records:
@@ -46,7 +46,7 @@ def test_optimism_is_not_told_of_unlike_quantities() -> None:
     assert [row.optimism for row in lab.tuning("test/loss").strategies] == [None, None, None]
 
 
-def test_the_edge_and_what_gave_no_score_weaken() -> None:
+def test_caveats_on_edges_and_missing_scores() -> None:
     weak = small().task().caveats
     assert (
         "dropout: the chosen value is at the edge of its range (lr=0.0099, searched from 0.0001 to 0.01); "
@@ -73,7 +73,7 @@ def test_an_edge_that_is_off_or_the_off_value_is_none() -> None:
     assert edge_of_range(Choice("k", (1, 2)), 1) is None
 
 
-def test_how_it_was_done() -> None:
+def test_methods_of_the_tuning() -> None:
     told = " ".join(describe_tuning(small().study))
     for part in (
         "Tuning: 4 trials for each strategy and task, with 1 run for each trial (seeds: 1000). "

@@ -1,4 +1,4 @@
-"""What a report says of a study's budgets, in trials and in seconds, by hand."""
+"""Findings on tuning budgets in trials and in seconds, by hand."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_equal_compute_by_hand() -> None:
     ]
 
 
-def test_equal_compute_bears_noisy_timings() -> None:
+def test_equal_compute_tolerates_noisy_timings() -> None:
     lab = Lab({"none": [LR], "dropout": [LR, P]})
     for i in range(2):
         lab.tune("none", i, {}, [0.5 + i / 10], seconds=1.0)
@@ -49,13 +49,13 @@ def test_equal_compute_bears_noisy_timings() -> None:
 
 
 @pytest.mark.parametrize("definition", [{"sampler": "tpe"}, {"pruning": {"eta": 2, "rungs": 2}}])
-def test_no_equal_compute_where_the_order_of_trials_is_no_chance(definition: dict[str, object]) -> None:
+def test_no_equal_compute_without_exchangeable_trials(definition: dict[str, object]) -> None:
     lab = small()
     lab.definition = definition
     assert lab.tuning().equal_compute is None
 
 
-def test_timings_that_other_work_disturbed_are_reported_and_compare_nothing() -> None:
+def test_unequal_slowdowns_disable_equal_compute() -> None:
     def lab(fresh: float) -> Lab:
         made = Lab({"none": [LR], "dropout": [LR, P]})
         made.tune("none", 0, {"optimizer.lr": 1e-3}, [0.8], chosen=True, seconds=4.0)
@@ -71,7 +71,7 @@ def test_timings_that_other_work_disturbed_are_reported_and_compare_nothing() ->
     assert lab(3.9).tuning().equal_compute is not None
 
 
-def test_a_trial_that_was_held_up_is_reported_and_compares_nothing() -> None:
+def test_a_stalled_trial_disables_equal_compute() -> None:
     def lab(longest: float) -> Lab:
         made = Lab({"none": [LR], "dropout": [LR, P]})
         for strategy in ("none", "dropout"):

@@ -1,4 +1,4 @@
-"""The expected best of fewer trials, against all subsets that there are."""
+"""Expected best of fewer trials, against all subsets."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""What a report's page shows of a study's tuning."""
+"""The section of the page on a study's tuning."""
 
 import re
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_which_value_mattered_is_reported_from_sixteen_trials_on(tmp_path: Path)
     assert row is not None
 
 
-def test_each_task_tells_its_own_trials(tmp_path: Path) -> None:
+def test_each_task_has_its_own_trials(tmp_path: Path) -> None:
     lab = small()
     lab.task_name, lab.data = "wine mlp", "wine"
     for strategy in ("none", "dropout"):
