@@ -116,7 +116,7 @@ def draw_factor_plot(
     limits = {"xlim": (min(at.values()) - edge, max(at.values()) + edge), "ylim": heights}
     with style.chart_style():
         own_colours = [colours[strategy] for strategy in strategies]
-        figure, panels = layout.panel_grid(strategies, own_colours, limits, below=_BELOW, tall=1.25)
+        figure, panels = layout.panel_grid(strategies, own_colours, limits, bottom_margin=_BELOW, panel_height=1.25)
         for i, (axes, row, colour) in enumerate(zip(panels, rows, own_colours, strict=True)):
             lowest = layout.is_lowest(i, len(strategies))
             x_ticks = [at[value] for value in labelled] if lowest else []
@@ -131,7 +131,7 @@ def draw_factor_plot(
             bars = [(at[value], *entry.diff_interval) for value, entry in row if entry.diff_interval]
             if bars:
                 axes.vlines(*zip(*bars, strict=True), color=colour, linewidth=1.6, zorder=3)
-        layout.label_axes(figure, series.factor, label, below=_BELOW)
+        layout.label_axes(figure, series.factor, label, bottom_margin=_BELOW)
     return figure
 
 

@@ -18,12 +18,12 @@ def panel_grid(
     colours: Sequence[str],
     limits: Mapping[str, Any],
     *,
-    above: float = 0.0,
-    tall: float = 1.3,
-    under: float = 0.0,
-    below: float = 0.0,
-    gap: float = 0.16,
-    widest: float = 3.2,
+    top_margin: float = 0.0,
+    panel_height: float = 1.3,
+    row_gap: float = 0.0,
+    bottom_margin: float = 0.0,
+    column_gap: float = 0.16,
+    max_width: float = 3.2,
 ) -> "tuple[Figure, list[Axes]]":
     """Return a figure with a panel for each name, and the panels; call it within `style.chart_style`.
 
@@ -33,26 +33,27 @@ def panel_grid(
         names: headings, wrapped to fit.
         colours: of the headings.
         limits: ``xlim`` and ``ylim`` that all panels share.
-        above: space above all panels.
-        tall: height of a panel.
-        under: space below each row of panels.
-        below: space below all panels.
-        gap: space between columns.
-        widest: maximal width of a panel.
+        top_margin: space above all panels.
+        panel_height: height of a panel.
+        row_gap: space below each row of panels.
+        bottom_margin: space below all panels.
+        column_gap: space between columns.
+        max_width: maximal width of a panel.
     """
     from matplotlib.figure import Figure
 
     columns = min(COLUMNS, len(names))
-    width = min((style.WIDTH - LEFT - RIGHT - gap * (columns - 1)) / columns, widest)
+    width = min((style.WIDTH - LEFT - RIGHT - column_gap * (columns - 1)) / columns, max_width)
     headings = [style.wrap_heading(name, width) for name in names]
     rows = [headings[i : i + columns] for i in range(0, len(headings), columns)]
     heads = [style.LINE * max(map(style.count_lines, row)) + 0.1 for row in rows]
-    height = above + sum(heads) + len(rows) * (tall + under) + below
+    height = top_margin + sum(heads) + len(rows) * (panel_height + row_gap) + bottom_margin
     figure = Figure(figsize=(style.WIDTH, height))
     for i, (heading, colour) in enumerate(zip(headings, colours, strict=True)):
         row, column = divmod(i, columns)
-        x, top = LEFT + column * (width + gap), above + sum(heads[: row + 1]) + row * (tall + under)
-        box = x / style.WIDTH, 1 - (top + tall) / height, width / style.WIDTH, tall / height
+        x = LEFT + column * (width + column_gap)
+        top = top_margin + sum(heads[: row + 1]) + row * (panel_height + row_gap)
+        box = x / style.WIDTH, 1 - (top + panel_height) / height, width / style.WIDTH, panel_height / height
         axes = figure.add_axes(box, **limits)
         axes.set_title(heading, color=colour, weight="bold", loc="left", pad=3)
     return figure, figure.axes
@@ -91,17 +92,18 @@ def is_lowest(number: int, count: int) -> bool:
     return number + COLUMNS >= count
 
 
-def label_axes(figure: "Figure", x: str, y: str, *, above: float = 0.0, below: float = 0.0) -> None:
+def label_axes(figure: "Figure", x: str, y: str, *, top_margin: float = 0.0, bottom_margin: float = 0.0) -> None:
     """Label the axes that all panels share: `x` below their middle, `y` at their left.
 
     Args:
         figure: of `panel_grid`.
         x, y: labels.
-        above, below: as passed to `panel_grid`.
+        top_margin, bottom_margin: as passed to `panel_grid`.
     """
     height = float(figure.get_size_inches()[1])
     boxes = [axes.get_position() for axes in figure.axes]
     middle = (min(box.x0 for box in boxes) + max(box.x1 for box in boxes)) / 2
     figure.text(middle, 0.1 / height, x, ha="center", va="bottom")
     edge = 0.02 if "\n" in y else 0.1
-    figure.text(edge / style.WIDTH, (below + height - above) / 2 / height, y, rotation=90, ha="left", va="center")
+    centre = (bottom_margin + height - top_margin) / 2 / height
+    figure.text(edge / style.WIDTH, centre, y, rotation=90, ha="left", va="center")

@@ -53,7 +53,7 @@ def draw_curves(curves: LearningCurves, colours: Mapping[str, str]) -> "Figure":
     with style.chart_style():
         names, arm_colours = [arm.label for arm in curves.arms], [colours[arm.strategy] for arm in curves.arms]
         limits = {"xlim": x_limits, "ylim": y_limits}
-        figure, panels = layout.panel_grid(names, arm_colours, limits, above=_LEGEND, below=_FOOT)
+        figure, panels = layout.panel_grid(names, arm_colours, limits, top_margin=_LEGEND, bottom_margin=_FOOT)
         for i, (arm, colour, axes) in enumerate(zip(curves.arms, arm_colours, panels, strict=True)):
             x = x_ticks if layout.is_lowest(i, count) else []
             layout.set_panel_ticks(axes, x, y_ticks, labelled=layout.is_leftmost(i))
@@ -71,7 +71,7 @@ def draw_curves(curves: LearningCurves, colours: Mapping[str, str]) -> "Figure":
             keys.append(Line2D([], [], color=style.BASELINE, linewidth=1.1, label=label))
         figure.legend(handles=keys, loc="upper left", bbox_to_anchor=(layout.LEFT / style.WIDTH, 1), ncols=3,
                       frameon=False, borderpad=0.2, borderaxespad=0.2, handlelength=2.2, columnspacing=1.6)  # fmt: skip
-        layout.label_axes(figure, _step_name(curves.arms), curves.name, above=_LEGEND, below=_FOOT)
+        layout.label_axes(figure, _step_name(curves.arms), curves.name, top_margin=_LEGEND, bottom_margin=_FOOT)
     return figure
 
 

@@ -108,7 +108,14 @@ def draw_response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "F
     with style.chart_style():
         names, colours = [panel.title for panel in panels], [panel.colour for panel in panels]
         figure, drawn = layout.panel_grid(
-            names, colours, {"ylim": (low, high)}, tall=1.15, under=0.42, below=0.02, gap=0.2, widest=2.6
+            names,
+            colours,
+            {"ylim": (low, high)},
+            panel_height=1.15,
+            row_gap=0.42,
+            bottom_margin=0.02,
+            column_gap=0.2,
+            max_width=2.6,
         )
         for i, (panel, axes) in enumerate(zip(panels, drawn, strict=True)):
             _draw_panel(axes, panel, i, (low, high))
