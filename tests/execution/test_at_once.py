@@ -137,7 +137,9 @@ def another_hosts(folder: Path, beat: float) -> str:
     return done.run_id
 
 
-def test_a_run_of_another_host_that_fails_is_told_as_failed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_of_another_host_that_fails_is_reported_as_failed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     theirs = another_hosts(folder, beat=10)
 
     def fail() -> None:

@@ -1,4 +1,4 @@
-"""One attempt at a run: errors become outcomes, and a lost store and other processes are told apart."""
+"""One attempt at a run: errors become outcomes, and a lost store and other processes are recognized."""
 
 import pytest
 from omegaconf import DictConfig

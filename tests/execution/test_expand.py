@@ -100,7 +100,7 @@ def test_a_strength_that_no_job_can_use_is_refused_with_the_remedy() -> None:
         jobs("regularizer=none,l2", "regularizer.dropout.p=choice(0.5)", "seed=0,1")
 
 
-def test_a_misspelt_strength_is_told_with_the_near_miss() -> None:
+def test_a_misspelt_strength_is_refused_with_a_suggestion() -> None:
     with pytest.raises(ConfigError, match=r"regularizer.drpout.p=0.5: .*did you mean dropout"):
         jobs("regularizer=none,dropout", "regularizer.drpout.p=0.5")
     with pytest.raises(ConfigError, match=r"regularizer.l1.strenght=0.5: .*did you mean regularizer.l1.strength"):
@@ -133,7 +133,7 @@ def test_a_sweep_is_named_after_its_data_and_model() -> None:
     assert make_plan(jobs("sweep.name=mine")).name == "mine"
 
 
-def test_a_child_is_told_as_config_wherever_it_is_composed() -> None:
+def test_settings_of_a_child_are_the_same_as_config_and_as_overrides() -> None:
     (job,) = jobs("regularizer=dropout", "sweep.name='it\\'s, \\\"mine\\\"'")
     settings = make_plan([job]).child_settings("0123")
     child = with_settings(job.config, settings)

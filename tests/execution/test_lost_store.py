@@ -63,7 +63,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
 
         killer = threading.Thread(target=kill_it, daemon=True)
         killer.start()
-        with pytest.raises(StoreLost) as told:
+        with pytest.raises(StoreLost) as lost:
             run_tiny_study(folder, f"tracking.uri={address}", *STUDY)
         killer.join()
         with closing_connection(sqlite3.connect(folder / "mlflow.db")) as database:  # as the server kept them
@@ -72,10 +72,10 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
                 database.execute(moved, (f"{folder}/mlartifacts/",))
             database.commit()
         stores._opened.clear()  # with the former location
-        yield Lost(folder, address, served, sweep, told.value)
+        yield Lost(folder, address, served, sweep, lost.value)
 
 
-def test_it_is_told_in_one_line(lost: Lost) -> None:
+def test_it_is_reported_in_one_line(lost: Lost) -> None:
     said = str(lost.error)
     dying = r"unreachable \([^)]+\); start the server|no answer within"  # refused, or reset while it still dies
     assert re.match(rf"tracking.uri={lost.address}: ({dying})", said), said
@@ -84,7 +84,7 @@ def test_it_is_told_in_one_line(lost: Lost) -> None:
     assert report_error(lost.error, [], "study") == 1
 
 
-def test_a_server_that_dies_between_runs_is_told_alike(lost: Lost) -> None:
+def test_a_server_that_dies_between_runs_is_reported_alike(lost: Lost) -> None:
     def declare() -> None:
         with closing(lost.served, ParentRun("some", "sweep", lost.sweep)):
             parent.declare(lost.served, lost.sweep, [])

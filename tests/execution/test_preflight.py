@@ -1,4 +1,4 @@
-"""What only data show is told before anything trains."""
+"""Checks before training that need data and models."""
 
 import sys
 from pathlib import Path
@@ -36,10 +36,10 @@ def test_more_seeds_than_splits_are_refused(tmp_path: Path) -> None:
     # Eight rows of two classes, a test part and a validation part of two, one of each class: 4 · 4 · 3 · 3 splits.
     task = table(tmp_path, 8)
     check_arms(*arms_of(task, SMALL, "study.seeds=3"))
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         check_arms(*arms_of(task, SMALL, "study.seeds=144"))
-    assert (told.value.key, told.value.value) == ("study.seeds", 144)
-    assert "8 rows of table are too few for 145 seeds" in told.value.problem
+    assert (refused.value.key, refused.value.value) == ("study.seeds", 144)
+    assert "8 rows of table are too few for 145 seeds" in refused.value.problem
     one = "+study.common.data.split_seed=0"
     check_arms(*arms_of(task, SMALL, one, "study.seeds=144"))  # one split for all, on purpose
 
@@ -51,11 +51,11 @@ def test_a_split_that_is_the_same_for_every_seed_has_to_be_meant(tmp_path: Path)
         f"study.tasks=[{{data:csv,data.path:{file},data.target:y,data.batch_size:4,data.label_noise:0,"
         "data.split_column:year,data.split_by:time}]"
     )
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         check_arms(*arms_of(task, SMALL))
-    assert (told.value.key, told.value.value) == ("study.seeds", 3)
-    assert "split alike for every seed" in told.value.problem
-    assert "study.common.data.split_seed=0" in told.value.remedy
+    assert (refused.value.key, refused.value.value) == ("study.seeds", 3)
+    assert "split alike for every seed" in refused.value.problem
+    assert "study.common.data.split_seed=0" in refused.value.remedy
     check_arms(*arms_of(task, SMALL, "+study.common.data.split_seed=0"))
 
 
@@ -82,12 +82,12 @@ def test_rows_without_end_are_never_too_few() -> None:
         ),
     ],
 )
-def test_what_data_show_is_told_before_anything_trains(
+def test_a_study_that_does_not_fit_its_data_is_refused_before_training(
     tmp_path: Path, overrides: list[str], kind: str, message: str
 ) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         run_tiny_study(tmp_path, table(tmp_path, 40, kind), SMALL, *overrides)
-    assert str(told.value).startswith(message)
+    assert str(refused.value).startswith(message)
     assert queries.runs(store(tmp_path)) == []  # no parent either
 
 
@@ -111,12 +111,12 @@ LAST = "data.batch_size=4: of 21 training rows one is left for the last batch, a
          ["trainer.min_steps=9: training ends after 1 step", "trainer.limit_val_batches=0.01: leaves none of 1 "]),
     ],
 )  # fmt: skip
-def test_what_a_sweeps_data_show_is_told_once_before_anything_is_tracked(
+def test_problems_of_a_sweep_with_its_data_are_reported_once_before_tracking(
     tmp_path: Path, asked: list[str], lines: list[str]
 ) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         sweep(tmp_path, *rows(tmp_path, 40), "regularizer=none,l1", "seed=0,1", *asked)
-    assert [line[: len(start)] for line, start in zip(str(told.value).splitlines(), lines, strict=True)] == lines
+    assert [line[: len(start)] for line, start in zip(str(refused.value).splitlines(), lines, strict=True)] == lines
     assert queries.runs(store(tmp_path)) == []
 
 
@@ -148,7 +148,7 @@ def own(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, refused: int =
 
 
 @pytest.mark.slow
-def test_a_sweep_rehearses_each_model_once_and_only_what_is_still_to_be_trained(
+def test_a_sweep_builds_each_model_once_and_only_for_runs_to_be_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, made = own(tmp_path, monkeypatch, "Counted"), tmp_path / "counted.made"
@@ -230,7 +230,7 @@ def test_a_network_that_ends_its_process_is_a_problem_of_its_own(
     assert "softmax" in capsys.readouterr().err  # remarks come back from the fork
 
 
-def test_data_are_remarked_on_once_and_files_of_one_name_are_told_apart(
+def test_remarks_on_data_are_printed_once_and_files_of_one_name_are_distinguished(
     tmp_path: Path, compose_cfg: Compose, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = []

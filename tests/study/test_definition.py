@@ -55,15 +55,15 @@ def test_without_a_space_each_strategy_searches_its_own_strengths_alone(typed: s
 
 @pytest.mark.parametrize("key", ["study.space", "study.space.optimizer.lr", "study.common"])
 def test_an_empty_section_is_refused_which_would_change_nothing(key: str) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         opened(f"{key}={{}}")
-    assert str(told.value) == (
+    assert str(refused.value) == (
         f"{key}={{}}: is empty, which leaves {key} as it is; name what it is to hold, or say {key}=null"
     )
     assert opened(f"{key}={{a:1}}") == f"++{key}={{a:1}}"
 
 
-def test_a_key_that_was_taken_out_is_told() -> None:
+def test_a_removed_key_is_missing() -> None:
     with pytest.raises(ConfigError, match=r"^study\.trials: missing; set \+study\.trials=\.\.\.$"):
         read_study("~study.trials")
 
@@ -82,7 +82,7 @@ def test_a_study_may_change_a_space() -> None:
     assert "regularizer.dropout.input_p" not in [one.key for one in dropout.space]
 
 
-def test_tasks_that_read_alike_are_told_apart() -> None:
+def test_task_names_are_distinct() -> None:
     _, found, _ = arms_of("study.tasks=[{data:digits,data.batch_size:[32,64]}]")
     assert len({arm.task_name for arm in found}) == 2
 
@@ -236,7 +236,7 @@ def test_what_a_study_shares_is_taken_out_as_its_message_says() -> None:
     assert "model.hidden_sizes" not in " ".join(arm.overrides)
 
 
-def test_what_is_shared_is_told_unless_every_task_says_it_itself() -> None:
+def test_fixed_settings_are_those_that_no_task_replaces() -> None:
     tasks = "study.tasks=[{data:digits,data.train_size:[50,200]},{data:wine,data.train_size:50,trainer.max_epochs:2}]"
     shared = ("data.label_noise=0.4", "data.batch_size=50", "model.hidden_sizes=[8]")
     assert read_study(tasks).fixed == (*shared, "trainer.max_epochs=1")

@@ -119,8 +119,8 @@ def test_another_default_is_shown_and_run(store: Store, tmp_path: Path, capsys: 
 def test_other_packages_are_shown(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     first = trained(store)
     files = artifacts.of(store, first)
-    told = files.read_text("environment.json") or ""
-    files.write_text(told.replace('"reglab": "', '"reglab": "0.0.'), "environment.json")
+    environment = files.read_text("environment.json") or ""
+    files.write_text(environment.replace('"reglab": "', '"reglab": "0.0.'), "environment.json")
     capsys.readouterr()
     assert rerun(store.uri, first) is True
     out = capsys.readouterr().out

@@ -102,9 +102,9 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
     kept = json.loads(queries.runs(store)[0].tags["code"])
     store.client.set_tag(first, "code", json.dumps({**kept, "regularizer.l2": "0" * 16}))
     files = artifacts.of(store, first)
-    told = json.loads(files.read_text("environment.json") or "")
-    told["code"]["reglab.regularizers.l2"] = "0" * 16
-    files.write_text(json.dumps(told), "environment.json")
+    environment = json.loads(files.read_text("environment.json") or "")
+    environment["code"]["reglab.regularizers.l2"] = "0" * 16
+    files.write_text(json.dumps(environment), "environment.json")
     said = refused(store, first)
     assert said.startswith(f"run_id={first}: was trained with other code: reglab.regularizers.l2 (commit then ")
     assert said.endswith("; put it back, or accept the present code by code=changed")

@@ -1,4 +1,4 @@
-"""What is done, running, failed and missing, told from a real store."""
+"""What is done, running, failed and missing, from a real store."""
 
 from collections import Counter
 
@@ -42,7 +42,7 @@ def run(store: Store, identity: str, error: Exception | None = None, under: str 
         pass
 
 
-def test_every_state_is_told(store: Store) -> None:
+def test_every_state_is_counted(store: Store) -> None:
     made = parent.enter(store, "quick", [], kind="study")
     parent.declare(
         store, made, [*JOBS, {"config_hash": None, "strategy": "l2", "task": "digits mlp", "phase": "confirm"}]
@@ -54,8 +54,8 @@ def test_every_state_is_told(store: Store) -> None:
     run(store, "dropout1000", ValueError("the loss is not finite"), diverged="true")
     run(store, "dropout0", rerun_of="another")
     TrackedRun.open(store, name="alive", tags={"config_hash": "dropout1"}, params={})
-    told = {(arm.strategy, arm.phase): arm.states for arm in experiment_status(store)[0]}
-    assert told == {
+    counts = {(arm.strategy, arm.phase): arm.states for arm in experiment_status(store)[0]}
+    assert counts == {
         ("none", "tune"): Counter(done=1),
         ("none", "confirm"): Counter(done=1, failed=1),
         ("dropout", "tune"): Counter(diverged=1),
@@ -67,7 +67,7 @@ def test_every_state_is_told(store: Store) -> None:
     ]
 
 
-def test_a_sweep_is_told_by_data(store: Store) -> None:
+def test_arms_of_a_sweep_are_named_after_its_data(store: Store) -> None:
     jobs = [{"config_hash": "a", "strategy": "none", "data": "digits", "setting": "s", "seed": "0", "label": "none"}]
     parent.enter(store, "first", jobs)
     run(store, "a", ValueError("the loss is not finite"), diverged="true")
@@ -89,7 +89,7 @@ def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
     assert "first: 1 of 1 done\nfirst: 2 more runs" in capsys.readouterr().out
 
 
-def test_without_any_and_under_a_wrong_name_the_remedy_is_told(store: Store) -> None:
+def test_an_unknown_name_is_refused_with_the_remedy(store: Store) -> None:
     with pytest.raises(ConfigError, match="experiment=reglab: no sweep or study there; make one: make compare"):
         print_status(store, None)
     parent.enter(store, "quick", JOBS, kind="study")

@@ -63,10 +63,10 @@ def test_the_parent_keeps_what_was_declared(folder: Path) -> None:
 
 
 def test_a_second_start_trains_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before, told = len(children(folder)), board(folder)
+    before, leaderboard = len(children(folder)), board(folder)
     assert run_tiny_study(folder) == 0
     assert len(children(folder)) == before
-    assert board(folder) == told
+    assert board(folder) == leaderboard
     assert "10 of about 10 runs were done before: reused" in capsys.readouterr().out
 
 
@@ -86,10 +86,10 @@ def test_fewer_seeds_drop_none_in_silence(folder: Path) -> None:
 
 
 def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
-    told = board(folder)
+    leaderboard = board(folder)
     cfg = Composer("report").compose(["sweep=tiny", *places(folder)])
     report = compare(cfg)
-    assert board(folder) == told
+    assert board(folder) == leaderboard
     assert (folder / "report" / "tuning.csv").exists()
     assert report.findings.question.metric == "test/accuracy"
     with pytest.raises(ConfigError, match="sweep=tinny: no such sweep or study in experiment reglab"):
@@ -120,7 +120,7 @@ def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsy
     kept = artifacts.of(store(folder), run_id or "").dir
     assert kept is not None
     before = (kept / "report" / "report.html").stat().st_mtime_ns
-    told, page = board(folder), folder / "report" / "report.html"
+    leaderboard, page = board(folder), folder / "report" / "report.html"
     page.unlink()
     (folder / "mlflow.db").chmod(0o444)
     try:
@@ -128,7 +128,7 @@ def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsy
     finally:
         (folder / "mlflow.db").chmod(0o644)
     assert f"the report is not kept on run {run_id} (the store is read-only)" in capsys.readouterr().err
-    assert board(folder) == told
+    assert board(folder) == leaderboard
     assert page.exists()
     assert (kept / "report" / "report.html").stat().st_mtime_ns == before
 
@@ -183,7 +183,7 @@ def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.usefixtures("store_uri")
-def test_a_strategy_that_was_lost_is_told_in_the_headline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_headline_names_a_strategy_without_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wild = ["+study.space.regularizer.l2.strength={low:1e25,high:1e35,log:true}", "+study.common.optimizer=sgd"]
     assert run_tiny_study(tmp_path, "study.strategies=[none,l2]", "study.trials=1", *wild) == 1
     out = capsys.readouterr().out

@@ -67,10 +67,10 @@ def test_runs_of_other_sweeps_are_reused_and_reported(folder: Path) -> None:
     moved = folder / f"report-{parent(folder).run_id[:8]}"
     notes = folder / "report" / "notes.txt"
     notes.touch()
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as refused:
         sweep(folder, *asked)
     held = f"report.dir={folder}/report: contains the report of sweep first (run {parent(folder).run_id})"
-    assert str(told.value).startswith(held)
+    assert str(refused.value).startswith(held)
     assert (folder / "report" / "report.html").read_bytes() == kept
     assert len(children(folder)) == 1
     notes.unlink()
@@ -80,7 +80,7 @@ def test_runs_of_other_sweeps_are_reused_and_reported(folder: Path) -> None:
     assert leaderboard(folder) == {"none": 2, "l1": 2}
 
 
-def test_resume_false_trains_all_anew_with_equal_numbers(folder: Path) -> None:
+def test_resume_false_trains_all_again_with_equal_numbers(folder: Path) -> None:
     assert sweep(folder, "regularizer=dropout") == 0
     assert sweep(folder, "regularizer=dropout", "resume=false") == 0
     before, after = (
@@ -110,7 +110,7 @@ def test_what_a_dead_process_or_a_silent_host_left_running_is_killed_and_done_ag
     assert [(run.tags["seed"], run.status) for run in finished] == [("0", "FINISHED"), ("1", "FINISHED")]
 
 
-def test_runs_of_other_code_are_reused_but_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reused_runs_are_printed_with_their_commit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep(folder, "seed=0") == 0
     (run,) = children(folder)
     store(folder).client.set_tag(run.run_id, "git_commit", "0123456789abcdef")
@@ -148,7 +148,7 @@ def test_a_wrong_config_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_report_that_cannot_be_made_is_told_and_the_runs_are_kept(
+def test_if_no_report_can_be_made_the_reason_is_printed_and_the_runs_are_kept(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = folder / "table.csv"  # only its rows tell that it is a classification

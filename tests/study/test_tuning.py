@@ -153,7 +153,7 @@ def test_confirmation_runs_hold_the_chosen_values_and_fresh_seeds() -> None:
     assert [job.config.seed for job in again.missing("confirm")] == [1, 2]
 
 
-def test_a_run_is_composed_once_however_often_progress_is_told():
+def test_a_run_is_composed_once_for_all_updates_of_progress():
     study, found, composer = arms_of()
     first, again = (study_progress(study, found, composer, {}).jobs for _ in range(2))
     assert len(first) == 4
