@@ -1,18 +1,28 @@
-"""Ranges and choices: what a place in [0, 1) means."""
+"""Ranges and choices: their quantiles, their config and their JSON."""
 
+import json
 import math
 
 import pytest
 
 from reglab.samplers.quasi_random import point
-from reglab.schema.search_space import OFF_PROBABILITY, Choice, Range
+from reglab.schema.errors import ConfigError
+from reglab.schema.search_space import (
+    OFF_PROBABILITY,
+    Choice,
+    Range,
+    dimension_from_json,
+    dimension_to_json,
+    is_dimension_json,
+    parse_dimension,
+)
 
 LAST = 1 - 2**-32
 
 
 def test_a_plain_range_is_even() -> None:
     one = Range("k", 0.0, 2.0)
-    assert [one.quantile(place) for place in (0.0, 0.25, 0.5)] == [0.0, 0.5, 1.0]
+    assert [one.quantile(share) for share in (0.0, 0.25, 0.5)] == [0.0, 0.5, 1.0]
     assert one.quantile(LAST) == 2.0
 
 
@@ -68,3 +78,60 @@ def test_spaces_that_share_a_key_share_its_values() -> None:
     for index in range(20):
         both = point(0, (rate, p, strength), index)
         assert both == {**point(0, (rate, p), index), **point(0, (rate, strength), index)}
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        Range("k", 1.0, 5.0, log=True, off=math.inf),
+        Range("k", 2, 8, whole=True, step=2),
+        Choice("k", (1, None, "a", True, math.inf)),
+    ],
+)
+def test_a_dimension_is_read_from_json_as_it_was_written(one: Range | Choice) -> None:
+    fields = json.loads(json.dumps(dimension_to_json(one), allow_nan=False))
+    assert is_dimension_json(fields)
+    assert dimension_from_json(fields) == one
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        None,
+        {"key": 3, "low": 0, "high": 1},
+        {"key": "k", "low": 0},
+        {"key": "k", "low": None, "high": 1},
+        {"key": "k", "low": 0, "high": 1, "log": "yes"},
+        {"key": "k", "low": 0, "high": 1, "more": 1},
+        {"key": "k", "options": []},
+        {"key": "k", "options": [[1]]},
+    ],
+)
+def test_damaged_json_is_no_dimension(fields: object) -> None:
+    assert not is_dimension_json(fields)
+
+
+@pytest.mark.parametrize(
+    ("spec", "key"),
+    [
+        (3, "study.space.k"),
+        ({"low": 1, "high": 1}, "study.space.k"),
+        ({"low": 0, "high": 1, "log": True}, "study.space.k.low"),
+        ({"low": 0, "high": math.inf}, "study.space.k.high"),
+        ({"low": 0, "high": 1, "step": 2}, "study.space.k.step"),
+        ({"low": 1, "high": 2, "step": 0.5, "log": True}, "study.space.k.step"),
+        ({"low": 0, "high": 1, "log": 1}, "study.space.k.log"),
+        ({"low": 0, "high": 1, "lwo": 1}, "study.space.k.lwo"),
+        ({"choices": []}, "study.space.k.choices"),
+        ({"choices": [[1]]}, "study.space.k.choices"),
+    ],
+)
+def test_a_wrong_spec_names_its_key(spec: object, key: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_dimension("k", spec)
+    assert refused.value.key == key
+
+
+def test_a_spec_of_whole_numbers_keeps_its_off_value() -> None:
+    assert parse_dimension("k", {"low": 1, "high": 9, "int": True}, off=0) == Range("k", 1, 9, whole=True, off=0)
+    assert parse_dimension("k", {"choices": [1, 2]}) == Choice("k", (1, 2))

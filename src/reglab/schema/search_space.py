@@ -199,8 +199,9 @@ def value_from_json(value: Any) -> Value:
 
 def dimension_to_json(dimension: Dimension) -> dict[str, Any]:
     """Return the fields of a dimension as JSON holds them."""
-    fields = asdict(dimension)
-    return {name: list(v) if isinstance(v, tuple) else value_to_json(v) for name, v in fields.items()}
+    if isinstance(dimension, Choice):
+        return {"key": dimension.key, "options": [value_to_json(option) for option in dimension.options]}
+    return {name: value_to_json(value) for name, value in asdict(dimension).items()}
 
 
 def dimension_from_json(fields: Mapping[str, Any]) -> Dimension:
@@ -210,7 +211,7 @@ def dimension_from_json(fields: Mapping[str, Any]) -> Dimension:
     Choice(key='optimizer.nesterov', options=(True, False))
     """
     if "options" in fields:
-        return Choice(fields["key"], tuple(fields["options"]))
+        return Choice(fields["key"], tuple(map(value_from_json, fields["options"])))
     arguments: dict[str, Any] = {name: value_from_json(value) for name, value in fields.items()}
     return Range(**arguments)
 
