@@ -22,11 +22,11 @@ def check(cfg: DictConfig) -> None:
 def main(cfg: DictConfig) -> None:
     """Print the metrics, and log them on the run."""
     announce_imports()
-    from reglab.inference.evaluation import evaluate, show, track
+    from reglab.inference.evaluation import evaluate, log, print_table
 
     found = evaluate(cfg.tracking.uri, cfg.run_id, cfg.mc_dropout, cfg.seed, typed(cfg), cfg.tracking.experiment)
-    track(found)
-    show(found)
+    log(found)
+    print_table(found)
 
 
 if __name__ == "__main__":

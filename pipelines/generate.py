@@ -27,9 +27,9 @@ def check(cfg: DictConfig) -> None:
 def main(cfg: DictConfig) -> None:
     """Write the continuation of `PROMPT` to standard output."""
     announce_imports()
-    from reglab.inference.answer import answer
+    from reglab.inference.generation import print_generated
 
-    answer(cfg, PROMPT)
+    print_generated(cfg, PROMPT)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reglab.inference.evaluation import evaluate
-from reglab.inference.trained import decoder
+from reglab.inference.loading import load_decoder
 from reglab.schema.errors import ConfigError
 from reglab.study.rerun import rerun
 from reglab.tracking import artifacts, queries
@@ -48,7 +48,7 @@ def damaged(store: Store, run_id: str, path: str, content: bytes) -> Iterator[No
 
 def reader(path: str) -> Callable[[Store, str], object]:
     if path in ("weights/best.safetensors", "tokenizer.json"):
-        return lambda store, run_id: decoder(store.uri, run_id)
+        return lambda store, run_id: load_decoder(store.uri, run_id)
     return lambda store, run_id: rerun(store.uri, run_id)
 
 

@@ -11,7 +11,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.metrics import balanced_accuracy_score, r2_score
 
 from reglab.config.compose import compose
-from reglab.inference.evaluation import evaluate, show, track
+from reglab.inference.evaluation import evaluate, log, print_table
 from reglab.schema.errors import ConfigError
 from reglab.study.rerun import compared_metrics
 from reglab.tracking import artifacts, queries
@@ -36,7 +36,7 @@ def test_inference_is_what_was_tracked_and_passes_say_more(
 ) -> None:
     run_id = trained(store, f"data={data}", "regularizer=[dropout,l2]", "regularizer.dropout.input_p=0.1")
     found = evaluate(store.uri, run_id, 20, seed=0)
-    plain, passes = found.plain, found.drawn
+    plain, passes = found.plain, found.sampled
     tracked = queries.get(store, run_id)
     assert tracked is not None
     measured = {"loss", "accuracy", "balanced_accuracy", "ece"} if data == "wine" else {"loss", "rmse", "r2"}
@@ -44,8 +44,8 @@ def test_inference_is_what_was_tracked_and_passes_say_more(
     told = {"entropy"} if data == "wine" else {"noise", "coverage_90", "log_likelihood"}
     assert set(plain) == measured | told
     assert set(passes) == set(plain) | {"mutual_information" if data == "wine" else "spread"}  # one pass has none
-    assert evaluate(store.uri, run_id, 20, seed=0).drawn == passes
-    assert evaluate(store.uri, run_id, 20, seed=1).drawn != passes
+    assert evaluate(store.uri, run_id, 20, seed=0).sampled == passes
+    assert evaluate(store.uri, run_id, 20, seed=1).sampled != passes
     if data == "wine":
         assert 0 < passes["mutual_information"] < passes["entropy"]
         right = [said == true for said, true in zip(found.rows["predicted"], found.rows["target"], strict=True)]
@@ -63,7 +63,7 @@ def test_inference_is_what_was_tracked_and_passes_say_more(
         assert plain["noise"] == pytest.approx(tracked.metrics["best/val/rmse"], rel=1e-3)
         density = stats.norm.logpdf(plain["rmse"], scale=plain["noise"])  # its mean over rows is that of their mean
         assert plain["log_likelihood"] == pytest.approx(density, rel=1e-5)
-    show(found)
+    print_table(found)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["test", "inference", "20", "passes"]
     assert {line.split()[0]: line.split()[1:] for line in lines[1:-2]} == {
@@ -77,14 +77,14 @@ def test_what_was_found_is_kept_on_the_run_which_stays_as_it_was(store: Store) -
     before = queries.get(store, run_id)
     found = evaluate(store.uri, run_id, 5, seed=3)
     for _ in range(2):  # a second time replaces it
-        track(found)
+        log(found)
     after = queries.get(store, run_id)
     assert before is not None
     assert after is not None
     assert (after.status, after.ended, after.tags) == (before.status, before.ended, before.tags)
     kept = {name: value for name, value in after.metrics.items() if name.startswith("mc_dropout/")}
     assert {name: value for name, value in after.metrics.items() if name not in kept} == before.metrics
-    assert kept == {f"mc_dropout/{name}": value for name, value in {**found.drawn, "passes": 5, "seed": 3}.items()}
+    assert kept == {f"mc_dropout/{name}": value for name, value in {**found.sampled, "passes": 5, "seed": 3}.items()}
     assert compared_metrics(after) == compared_metrics(before)  # a rerun need not repeat them
     table = pd.read_csv(StringIO(artifacts.of(store, run_id).read_text("mc_dropout.csv") or ""))
     assert list(table) == ["row", "target", "predicted", "spread", "deviation"]
@@ -95,7 +95,7 @@ def test_what_was_found_is_kept_on_the_run_which_stays_as_it_was(store: Store) -
 
 def test_a_transformers_own_dropouts_count(store: Store) -> None:
     run_id = trained(store, "data=wine", "model=transformer_encoder", "regularizer=attention_dropout")
-    assert evaluate(store.uri, run_id, 10, seed=0).drawn["mutual_information"] > 0
+    assert evaluate(store.uri, run_id, 10, seed=0).sampled["mutual_information"] > 0
 
 
 def test_what_drops_nothing_is_refused(store: Store) -> None:

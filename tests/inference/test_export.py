@@ -24,8 +24,8 @@ from torch.export import ExportedProgram
 from reglab.config.compose import compose
 from reglab.config.trusted import Typed
 from reglab.inference.export import export
-from reglab.inference.graph import answering, graph
-from reglab.inference.rebuilt import finished, rebuilt
+from reglab.inference.graph import trace, with_outputs
+from reglab.inference.loading import finished_run, rebuild
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError, Diverged
 from reglab.tracking import mlflow_models, parent, queries
@@ -89,7 +89,7 @@ def rows(name: str, count: int) -> np.ndarray:
 
 def expected(store: Store, run_id: str, inputs: np.ndarray) -> np.ndarray:
     """What the rebuilt network says, brought to answers by hand."""
-    found = rebuilt(finished(store.uri, run_id), store.uri)
+    found = rebuild(finished_run(store.uri, run_id), store.uri)
     with torch.no_grad():
         said = found.model(torch.from_numpy(inputs))
     if found.data.kind == "classification":
@@ -115,7 +115,7 @@ def test_answers_are_those_of_the_network_for_any_number_of_rows(
 
 def test_a_regression_answers_in_the_targets_own_units(store: Store, exported: dict[str, tuple[str, Path]]) -> None:
     run_id, folder = exported["amounts"]
-    data = rebuilt(finished(store.uri, run_id), store.uri).data
+    data = rebuild(finished_run(store.uri, run_id), store.uri).data
     columns = load_diabetes(scaled=False).data[data.parts.test]
     features = json.loads((folder / "inputs.json").read_text())
     inputs = np.stack([(c - one["mean"]) / one["scale"] for c, one in zip(columns.T, features, strict=True)], axis=1)
@@ -353,8 +353,8 @@ def test_a_users_own_network(
     def made(name: str) -> tuple[nn.Module, ExportedProgram]:
         cfg = compose(["data=wine", "model=torch", f"model.target=own_export.{name}"])
         data = build.build_data(cfg)
-        model = answering(build.build_model(cfg, data), data)
-        return model, graph(model, data.train.inputs[:2], "run_id=x")
+        model = with_outputs(build.build_model(cfg, data), data)
+        return model, trace(model, data.train.inputs[:2], "run_id=x")
 
     model, traced = made("Dropping")
     inputs = torch.randn(5, 13)
@@ -379,11 +379,11 @@ def test_own_code_leaves_no_trace_and_is_refused_where_it_has_changed(
     assert pickles(found) == []
     assert traces(found, str(tmp_path)) == []
     assert not [file for file in found if ".pt2:" in file and b"own_changed" in found[file]]
-    made = finished(store.uri, run_id, Typed({"model.target": "own_changed.Dropping"}))
-    rebuilt(made, store.uri)
+    made = finished_run(store.uri, run_id, Typed({"model.target": "own_changed.Dropping"}))
+    rebuild(made, store.uri)
     code.write_text(OWN + "# another")
     with pytest.raises(ConfigError, match=rf"^run_id={run_id}: was trained with other code: own_changed \(commit"):
-        rebuilt(made, store.uri)
+        rebuild(made, store.uri)
 
 
 WITHOUT_REGLAB = """

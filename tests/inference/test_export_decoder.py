@@ -18,8 +18,8 @@ from reglab.config.compose import compose
 from reglab.config.trusted import Typed
 from reglab.data.tokenizer import END, end_token
 from reglab.inference.export import export
-from reglab.inference.generation import Choice, encoded, generated, text_of
-from reglab.inference.trained import decoder
+from reglab.inference.generation import Choice, encode, generate, text_of
+from reglab.inference.loading import load_decoder
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
 from tests.conftest import fresh_store
@@ -62,8 +62,8 @@ def llama(tokenizer: str) -> list[str]:
 
 def written(store: Store, run_id: str, prompt: str, typed: Typed | None = None) -> str:
     """What the run itself goes on with, greedily, for a dozen tokens."""
-    found = decoder(store.uri, run_id, typed)
-    new = generated(found.model, encoded(found.vocabulary, prompt), Choice(12), found.end)  # type: ignore[arg-type]
+    found = load_decoder(store.uri, run_id, typed)
+    new = generate(found.model, encode(found.vocabulary, prompt), Choice(12), found.end)  # type: ignore[arg-type]
     return text_of(found.vocabulary, new[0].tolist())
 
 
@@ -103,11 +103,11 @@ def test_unknown_characters_are_read_as_its_metadata_say(store: Store) -> None:
     run_id, folder = exported(store, *llama("characters"))
     said = get_model_info(str(folder)).metadata["unknown"]
     assert said == "a character that was not in the text is read as <unk>, of which nothing was learnt"
-    found = decoder(store.uri, run_id)
+    found = load_decoder(store.uri, run_id)
     prompt = f"{PROMPTS[0]}\N{SNOWMAN}"
     numbers = found.vocabulary.encode(prompt).ids
     assert numbers[-1] == found.vocabulary.token_to_id("<unk>")
-    new = generated(found.model, torch.tensor([numbers]), Choice(12), found.end)  # type: ignore[arg-type]
+    new = generate(found.model, torch.tensor([numbers]), Choice(12), found.end)  # type: ignore[arg-type]
     text = text_of(found.vocabulary, new[0].tolist()).strip()
     assert mlflow.pyfunc.load_model(str(folder)).predict([prompt], params=SHORT) == [text]
 
@@ -173,7 +173,9 @@ def test_adapters_are_folded_into_the_weights(store: Store, tmp_path: Path) -> N
     untrained: Any = AutoModelForCausalLM.from_pretrained(other)
     with torch.no_grad():
         said = plain(tokens).logits
-        torch.testing.assert_close(said, decoder(store.uri, run_id, mine).model.eval()(tokens), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            said, load_decoder(store.uri, run_id, mine).model.eval()(tokens), atol=1e-5, rtol=1e-5
+        )
         assert not torch.allclose(said, untrained(tokens).logits, atol=1e-2)
     assert not [name for name in plain.state_dict() if "lora" in name]
     kept = "".join(path.read_text() for path in folder.rglob("*") if path.suffix == ".json" or path.name == "MLmodel")

@@ -9,14 +9,14 @@ from scipy import stats
 from torch import nn
 
 from reglab.inference.mc_dropout import (
-    drawn,
+    class_rows,
+    class_uncertainty,
     dropout_on,
+    fit_noise,
     log_mean,
-    noise_of,
-    of_classes,
-    of_numbers,
-    rows_of_classes,
-    rows_of_numbers,
+    regression_rows,
+    regression_uncertainty,
+    sample,
 )
 from reglab.models import MLP
 from reglab.regularizers import Dropout
@@ -38,16 +38,16 @@ def test_dropout_alone_is_in_training_mode() -> None:
             next(n for n, m in model.named_modules() if isinstance(m, nn.Dropout)),
         }
         assert not model.norm_0.training
-        passes = drawn(model, inputs, 5, seed=0)
+        passes = sample(model, inputs, 5, seed=0)
         assert passes.shape == (5, 6, 3)
         assert not torch.equal(passes[0], passes[1])
-        assert torch.equal(passes, drawn(model, inputs, 5, seed=0))
+        assert torch.equal(passes, sample(model, inputs, 5, seed=0))
     assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())  # as it was before
     plain = model.eval()(inputs)
     with dropout_on(model, []):
         model[-1].training = False
-        assert torch.equal(drawn(model, inputs, 1, seed=0)[0], plain)
+        assert torch.equal(sample(model, inputs, 1, seed=0)[0], plain)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_layers_of_torch_that_drop_by_themselves_do(layer: nn.Module, named: set
         plain = model.eval()(inputs)
     with dropout_on(model, []) as found:
         assert {name.removeprefix("layer").removeprefix(".") for name in found} >= named
-        passes = drawn(model, inputs, 4, seed=0)
+        passes = sample(model, inputs, 4, seed=0)
     assert torch.backends.mha.get_fastpath_enabled() is fast
     dropped = bool(layer.dropout.p if isinstance(layer, nn.TransformerEncoderLayer) else layer.dropout)
     assert torch.equal(passes[0], passes[1]) is not dropped
@@ -90,7 +90,7 @@ def test_the_mean_over_masks_of_a_linear_model_is_its_plain_answer() -> None:
     places = Dropout(0.0, input_p=0.3).attach(model)
     inputs, passes = torch.randn(3, 5), 40_000
     with dropout_on(model, places):
-        values = drawn(model, inputs, passes, seed=1)
+        values = sample(model, inputs, passes, seed=1)
     weights = model[0].weight.detach()[0]
     variance = (inputs * weights).square().sum(-1) * 0.3 / 0.7  # of each mask a p / (1 - p) share of the square
     errors = (values.mean(0) - model.eval()(inputs).detach()).abs()
@@ -101,23 +101,23 @@ def test_the_mean_over_masks_of_a_linear_model_is_its_plain_answer() -> None:
 def test_classes_by_hand() -> None:
     """Two passes, two rows: sure and unanimous; sure and opposed."""
     p = torch.tensor([[[0.9, 0.1], [0.9, 0.1]], [[0.9, 0.1], [0.1, 0.9]]])
-    figures = of_classes(p.log())
+    figures = class_uncertainty(p.log())
     one = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
     torch.testing.assert_close(log_mean(p.log()).exp(), torch.tensor([[0.9, 0.1], [0.5, 0.5]], dtype=torch.float64))
     assert figures["entropy"] == pytest.approx((one + math.log(2)) / 2)
     assert figures["mutual_information"] == pytest.approx((math.log(2) - one) / 2)
-    assert of_classes(p[:1].log()) == {"entropy": pytest.approx(one)}  # one pass disagrees with none
+    assert class_uncertainty(p[:1].log()) == {"entropy": pytest.approx(one)}  # one pass disagrees with none
 
 
 def test_numbers_are_scipys_mixtures_of_normals() -> None:
     generator = np.random.default_rng(0)
     values, targets = generator.normal(size=(7, 30)), generator.normal(size=30)
-    figures = of_numbers(torch.from_numpy(values), torch.from_numpy(targets), noise=0.6, scale=10.0)
+    figures = regression_uncertainty(torch.from_numpy(values), torch.from_numpy(targets), noise=0.6, scale=10.0)
     density = stats.norm.pdf(10 * targets, loc=10 * values, scale=6.0).mean(0)
     assert figures["log_likelihood"] == pytest.approx(np.log(density).mean())
     assert figures["spread"] == pytest.approx(10 * np.sqrt(values.var(0, ddof=1).mean()))
     assert figures["noise"] == pytest.approx(6.0)
-    alone = of_numbers(torch.from_numpy(values[:1]), torch.from_numpy(targets), noise=0.6, scale=10.0)
+    alone = regression_uncertainty(torch.from_numpy(values[:1]), torch.from_numpy(targets), noise=0.6, scale=10.0)
     assert set(alone) == {"noise", "coverage_90", "log_likelihood"}  # of one pass there is no spread
     assert alone["log_likelihood"] == pytest.approx(stats.norm.logpdf(10 * targets, 10 * values[0], 6.0).mean())
 
@@ -126,7 +126,7 @@ def test_noise_is_the_likeliest() -> None:
     generator = np.random.default_rng(1)
     truth = generator.normal(size=4000)
     targets = torch.from_numpy(truth + 0.5 * generator.normal(size=4000))
-    assert noise_of(torch.from_numpy(truth).expand(3, -1), targets) == pytest.approx(
+    assert fit_noise(torch.from_numpy(truth).expand(3, -1), targets) == pytest.approx(
         float((targets - torch.from_numpy(truth)).square().mean().sqrt()), rel=1e-3
     )
 
@@ -135,23 +135,23 @@ def test_calibration_of_numbers_is_scipys() -> None:
     generator = np.random.default_rng(0)
     values, noise = generator.normal(size=(8, 500)), 0.7
     targets = values[generator.integers(8, size=500), np.arange(500)] + generator.normal(0, noise, 500)
-    found = of_numbers(torch.from_numpy(values), torch.from_numpy(targets), noise)["coverage_90"]
+    found = regression_uncertainty(torch.from_numpy(values), torch.from_numpy(targets), noise)["coverage_90"]
     below = stats.norm.cdf(targets, values, noise).mean(0)
     assert found == ((below >= 0.05) & (below <= 0.95)).mean()
     assert found == pytest.approx(0.9, abs=0.04)  # targets drawn from the very distribution
-    surely = of_numbers(torch.from_numpy(values), torch.from_numpy(targets) + 10, noise)["coverage_90"]
+    surely = regression_uncertainty(torch.from_numpy(values), torch.from_numpy(targets) + 10, noise)["coverage_90"]
     assert surely == 0
 
 
 def test_row_by_row() -> None:
     p = torch.tensor([[[0.9, 0.1], [0.9, 0.1]], [[0.9, 0.1], [0.1, 0.9]]])
-    rows = rows_of_classes(p.log())
+    rows = class_rows(p.log())
     assert rows["predicted"].tolist()[0] == 0
     torch.testing.assert_close(rows["probability"], torch.tensor([0.9, 0.5], dtype=torch.float64))
     own, both = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1)), math.log(2)
     torch.testing.assert_close(rows["entropy"], torch.tensor([own, both], dtype=torch.float64))
     torch.testing.assert_close(rows["mutual_information"], torch.tensor([0, both - own], dtype=torch.float64))
-    numbers = rows_of_numbers(torch.tensor([[1.0, 2.0], [3.0, 2.0]]), noise=1.0, mean=10.0, scale=2.0)
+    numbers = regression_rows(torch.tensor([[1.0, 2.0], [3.0, 2.0]]), noise=1.0, mean=10.0, scale=2.0)
     torch.testing.assert_close(numbers["predicted"], torch.tensor([14.0, 14.0], dtype=torch.float64))
     torch.testing.assert_close(numbers["spread"], torch.tensor([2 * 2**0.5, 0], dtype=torch.float64))
     torch.testing.assert_close(numbers["deviation"], torch.tensor([2 * 3**0.5, 2], dtype=torch.float64))
@@ -178,7 +178,7 @@ def test_uncertainty_is_that_of_probabilities_in_float64(name: str, dtype: torch
     logits = logits.to(dtype)
     p = logits.double().softmax(-1).numpy()
     total, within = stats.entropy(p.mean(0), axis=-1), stats.entropy(p, axis=-1).mean(0)
-    rows, found = rows_of_classes(logits), of_classes(logits)
+    rows, found = class_rows(logits), class_uncertainty(logits)
     assert rows["entropy"].numpy() == pytest.approx(total, rel=1e-11, abs=1e-13)
     assert rows["mutual_information"].numpy() == pytest.approx(np.maximum(total - within, 0), rel=1e-9, abs=1e-12)
     assert rows["probability"].numpy() == pytest.approx(p.mean(0).max(-1), rel=1e-12)
@@ -192,16 +192,18 @@ def test_likelihood_and_coverage_of_targets_of_any_scale(mean: float, std: float
     targets = mean + std * draws.normal(size=40)
     passes = targets + 0.3 * std * draws.normal(size=(6, 40))
     noise, scale = 0.5 * std, 3.0
-    found = of_numbers(torch.from_numpy(passes), torch.from_numpy(targets), noise, scale)
+    found = regression_uncertainty(torch.from_numpy(passes), torch.from_numpy(targets), noise, scale)
     mixture = stats.norm(passes, noise)
     likelihood = np.log(mixture.pdf(targets).mean(0)).mean() - math.log(scale)
     covered = np.abs(mixture.cdf(targets).mean(0) - 0.5) <= 0.45
     assert found["log_likelihood"] == pytest.approx(likelihood, rel=1e-9)
     assert found["coverage_90"] == covered.mean()
     assert found["spread"] == pytest.approx(math.sqrt(passes.var(0, ddof=1).mean()) * scale, rel=1e-7)
-    likeliest = noise_of(torch.from_numpy(passes), torch.from_numpy(targets))
+    likeliest = fit_noise(torch.from_numpy(passes), torch.from_numpy(targets))
     at = [
-        of_numbers(torch.from_numpy(passes), torch.from_numpy(targets), likeliest * factor)["log_likelihood"]
+        regression_uncertainty(torch.from_numpy(passes), torch.from_numpy(targets), likeliest * factor)[
+            "log_likelihood"
+        ]
         for factor in (0.99, 1.0, 1.01)
     ]
     assert at[1] == max(at)

@@ -11,11 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from reglab.config.compose import compose
-from reglab.inference.answer import answer
-from reglab.inference.best import best_decoder, best_run
-from reglab.inference.generation import Choice, encoded, generated, text_of
-from reglab.inference.passes import passes
-from reglab.inference.trained import decoder
+from reglab.inference.best_run import best_decoder, best_run
+from reglab.inference.generation import Choice, dropout_passes, encode, generate, print_generated, text_of
+from reglab.inference.loading import load_decoder
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError
 from reglab.tracking import artifacts
@@ -52,7 +50,7 @@ def plain(store: Store) -> str:
 
 
 def test_a_run_comes_back_with_its_weights_and_tokenizer(store: Store, noisy: str) -> None:
-    found = decoder(store.uri, noisy)
+    found = load_decoder(store.uri, noisy)
     with artifacts.of(store, noisy).file("weights/best.safetensors") as file:
         assert file is not None
         weights = load_file(file)
@@ -64,7 +62,7 @@ def test_a_run_comes_back_with_its_weights_and_tokenizer(store: Store, noisy: st
 
 
 def test_tied_embeddings_come_back_tied(store: Store, plain: str) -> None:
-    model: Any = decoder(store.uri, plain).model
+    model: Any = load_decoder(store.uri, plain).model
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
@@ -119,11 +117,11 @@ def test_the_best_is_of_the_text_trained_last(store: Store, tmp_path: Path, caps
         best_run(texts)
 
     where = [f"tracking.uri={store.uri}", "tracking.experiment=texts", "max_new_tokens=2"]
-    answer(compose(where, "generate"), "ab")
+    print_generated(compose(where, "generate"), "ab")
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"run {again}: ")]
     assert line.startswith(f"run {again}: none on poem llama, ")
     assert line.endswith(found.note)
-    answer(compose([*where, f"run_id={easy}"], "generate"), "ab")
+    print_generated(compose([*where, f"run_id={easy}"], "generate"), "ab")
     assert "trained last" not in capsys.readouterr().err
 
 
@@ -141,11 +139,11 @@ def test_by_tokens_only_runs_of_one_tokenizer_are_compared(store: Store, tmp_pat
 
 
 def test_passes_with_dropout_spread_and_without_there_are_none(store: Store, noisy: str, plain: str) -> None:
-    found = decoder(store.uri, noisy)
-    prompt = encoded(found.vocabulary, "The statement")
+    found = load_decoder(store.uri, noisy)
+    prompt = encode(found.vocabulary, "The statement")
     choice = Choice(10)
-    text = text_of(found.vocabulary, generated(found.model, prompt, choice, 0)[0].tolist())  # type: ignore[arg-type]
-    told = passes(found, prompt, choice, 6)
+    text = text_of(found.vocabulary, generate(found.model, prompt, choice, 0)[0].tolist())  # type: ignore[arg-type]
+    told = dropout_passes(found, prompt, choice, 6)
     assert told.plain == text
     assert len(told.texts) == 6
     assert len(set(told.texts)) > 1
@@ -153,10 +151,10 @@ def test_passes_with_dropout_spread_and_without_there_are_none(store: Store, noi
     assert first.low < first.mean < first.high
     assert first.sd > 0
     assert [row.plain for row in told.spread] == sorted((row.plain for row in told.spread), reverse=True)
-    assert text_of(found.vocabulary, generated(found.model, prompt, choice, 0)[0].tolist()) == text  # type: ignore[arg-type]
-    still = decoder(store.uri, plain)
+    assert text_of(found.vocabulary, generate(found.model, prompt, choice, 0)[0].tolist()) == text  # type: ignore[arg-type]
+    still = load_decoder(store.uri, plain)
     with pytest.raises(ConfigError, match=r"^train_mode=true: the strategy none draws nothing"):
-        passes(still, prompt, choice, 2)
+        dropout_passes(still, prompt, choice, 2)
 
 
 def test_what_is_no_decoder_is_refused(store: Store) -> None:
@@ -164,10 +162,10 @@ def test_what_is_no_decoder_is_refused(store: Store) -> None:
     other.append(f"tracking.uri={store.uri}")
     wine = run(compose(other), other).run_id
     with pytest.raises(ConfigError, match=rf"^run_id={wine}: is classification, and text comes from a language model"):
-        decoder(store.uri, wine)
+        load_decoder(store.uri, wine)
     bare = trained(store, "tracking.weights=none")
     with pytest.raises(ConfigError, match=rf"^run_id={bare}: kept no weights \(tracking.weights=none\)"):
-        decoder(store.uri, bare)
+        load_decoder(store.uri, bare)
 
 
 def test_a_tokenizer_of_another_run_is_refused(store: Store) -> None:
@@ -177,13 +175,13 @@ def test_a_tokenizer_of_another_run_is_refused(store: Store) -> None:
     assert folders[1] is not None
     shutil.copy(folders[1] / "tokenizer.json", folders[0] / "tokenizer.json")
     with pytest.raises(ConfigError, match=rf"^run_id={first}: its weights do not fit llama with the 300 tokens of its"):
-        decoder(store.uri, first)
+        load_decoder(store.uri, first)
     (folders[0] / "tokenizer.json").write_text("{}")
     with pytest.raises(ConfigError, match=rf"^run_id={first}: tokenizer.json is not a tokenizer"):
-        decoder(store.uri, first)
+        load_decoder(store.uri, first)
     (folders[0] / "tokenizer.json").unlink()
     with pytest.raises(ConfigError, match=rf"^run_id={first}: has no tokenizer.json"):
-        decoder(store.uri, first)
+        load_decoder(store.uri, first)
 
 
 @pytest.mark.slow

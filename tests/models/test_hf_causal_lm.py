@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 from reglab.config.trusted import Typed
-from reglab.inference.trained import decoder
+from reglab.inference.loading import load_decoder
 from reglab.models.hf_causal_lm import HFCausalLM
 from reglab.regularizers import LoraDropout
 from reglab.schema.errors import ConfigError
@@ -105,9 +105,9 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
     assert kept
     assert all("lora_" in name for name in kept)
     with pytest.raises(ConfigError, match=r"model.path=.*: files that only the tracking store names are not read"):
-        decoder(store_uri, run_id)
+        load_decoder(store_uri, run_id)
     mine = Typed({"model.path": str(saved)})
-    model = decoder(store_uri, run_id, mine).model.state_dict()
+    model = load_decoder(store_uri, run_id, mine).model.state_dict()
     assert all(torch.equal(model[name], weight) for name, weight in kept.items())
     weights = load_file(saved / "model.safetensors")
     assert torch.equal(model["model.embed_tokens.weight"], weights["model.embed_tokens.weight"])
@@ -115,7 +115,7 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
     (saved / "generation_config.json").write_text("{}")
     assert config_hash(compose(line)) != before  # a model enters by its content
     with pytest.raises(ConfigError, match=r"model.path=.*: content has changed"):
-        decoder(store_uri, run_id, mine)
+        load_decoder(store_uri, run_id, mine)
 
 
 def test_text_in_other_tokens_than_the_models_is_refused(saved: Path, store_uri: str) -> None:

@@ -14,7 +14,7 @@ from reglab.config.identity import config_hash
 from reglab.config.trusted import Typed, take_typed
 from reglab.data import SpokenDigits
 from reglab.data.source import Source
-from reglab.inference.rebuilt import Rebuilt, finished, rebuilt
+from reglab.inference.loading import Rebuilt, finished_run, rebuild
 from reglab.models.own import Own
 from reglab.models.padding import unpadded
 from reglab.schema.errors import ConfigError
@@ -152,7 +152,7 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
 
 
 def finished_and_rebuilt(uri: str, run_id: str, typed: Typed | None = None) -> Rebuilt:
-    return rebuilt(finished(uri, run_id, typed), uri)
+    return rebuild(finished_run(uri, run_id, typed), uri)
 
 
 def test_one_that_does_not_see_where_sequences_end_is_refused(tmp_path: Path, request: pytest.FixtureRequest) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reglab.config.compose import Composer
-from reglab.inference.answer import answer
+from reglab.inference.generation import print_generated
 from reglab.schema.errors import ConfigError
 from reglab.study.publish import compare
 from reglab.study.status import print_status
@@ -114,7 +114,7 @@ def test_commands_that_read_leave_an_empty_folder_empty(tmp_path: Path, capsys: 
     uri = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
     reads: list[Callable[[], object]] = [
         lambda: compare(Composer("report").compose([uri])),
-        lambda: answer(Composer("generate").compose([uri]), "x"),
+        lambda: print_generated(Composer("generate").compose([uri]), "x"),
         lambda: origin.find(uri.partition("=")[2], "0" * 32),
     ]
     for read in reads:

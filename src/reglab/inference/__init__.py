@@ -1,1 +1,1 @@
-"""What a tracked model is used for: text from a prompt, figures with dropout on, a model that others serve."""
+"""Uses of a tracked network: generation of text, Monte-Carlo dropout, export to MLflow."""

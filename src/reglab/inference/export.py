@@ -1,6 +1,7 @@
-"""What `pipelines/export.py` does: a tracked network as a model of MLflow, which loads and serves without reglab."""
+"""Export a tracked network as a model of MLflow, which loads and serves without reglab."""
 
 import hashlib
+import inspect
 import json
 import shlex
 import sys
@@ -11,16 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 from omegaconf import DictConfig
+from tokenizers import Tokenizer
+from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast
-from transformers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from reglab.config.trusted import typed
-from reglab.inference.adapters import merge_adapters
-from reglab.inference.best import best_run
-from reglab.inference.graph import answering, examples, graph
-from reglab.inference.metadata import ANSWERS, FEATURES, about, of_data, of_run, of_vocabulary
-from reglab.inference.rebuilt import BEST, finished, rebuilt
-from reglab.inference.trained import decoder
+from reglab.data.base import TensorData
+from reglab.data.tokenizer import UNKNOWN
+from reglab.inference.best_run import best_run
+from reglab.inference.graph import examples, trace, with_outputs
+from reglab.inference.loading import BEST, finished_run, load_decoder, rebuild
 from reglab.masking import URI_VARIABLE, holds_secret
 from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note, write_line
@@ -32,32 +34,43 @@ from reglab.training.origin import Origin
 
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
 _PORT = 5001  # MLflow's own default is that of the UI
+ANSWERS = {
+    "classification": "probabilities of the classes",
+    "regression": "the target in its own units",
+    LanguageModeling.kind: "the text that goes on with a prompt, without the prompt",
+}
+FEATURES = "inputs.json"  # beside the model: the column of each input
+_ENTRIES = (
+    f"one for each entry of {FEATURES}, in order: (x - mean) / scale, where x is the value of the column, or missing "
+    "if it has none (0 where scale is null); of an entry with a value: 1 if the column has it, else 0"
+)
+_QUALITY = ("best/val/accuracy", "best/val/rmse", "best/val/bits_per_character", "best/val/loss")
 
 
 def export(cfg: DictConfig) -> str:
-    """Logs the model of a run on it, unless it has it, registers it on request, and says how to use it.
+    """Log the model of a run with it, unless it was logged before; register it on request; print how to use it.
 
     Args:
         cfg: ``conf/export.yaml``, checked.
 
     Returns:
-        the model's URI, by its registered name if it has one.
+        The model's URI, by its registered name if it has one.
 
     Raises:
-        ConfigError: no such run or none that can be chosen, one without weights, or a model that cannot be traced.
+        ConfigError: no such run, or none can be chosen; a run without weights; or a model that cannot be traced.
     """
-    made = finished(cfg.tracking.uri, cfg.run_id or _best(cfg), typed(cfg))
-    store, record = made.store, made.record
+    run = finished_run(cfg.tracking.uri, cfg.run_id or _best(cfg), typed(cfg))
+    store, record = run.store, run.record
     write_line(f"run {record.run_id}: {about(record)}")
-    with store.model_lock():  # of two that ask at the same moment, the second finds the model of the first
-        model_id = _found_or_logged(made, cfg.tracking.uri)
+    with store.model_lock():  # of two processes that export at the same time, the second finds the model of the first
+        model_id = _find_or_log(run, cfg.tracking.uri)
         uri = f"models:/{model_id}"
         if cfg.register is not None:
             version = mlflow_models.register(store, record.run_id, model_id, cfg.register, about(record))
             uri = f"models:/{cfg.register}/{version}"
             write_line(f"registered: {cfg.register}, version {version}")
     write_line(f"it answers with {ANSWERS[record.tags['task']]}; more is in its metadata")
-    _say_use(store.uri, uri, _asking(record))
+    _print_use(store.uri, uri, _example_call(record))
     return uri
 
 
@@ -67,96 +80,161 @@ def _best(cfg: DictConfig) -> str:
     return found.record.run_id
 
 
-def _found_or_logged(made: Origin, uri: str | None) -> str:
-    weights = _digest(made)
-    model_id = mlflow_models.find(made.store, made.record.run_id, weights)
+def _find_or_log(run: Origin, uri: str | None) -> str:
+    weights = _digest(run)
+    model_id = mlflow_models.find(run.store, run.record.run_id, weights)
     if model_id is not None:
         write_line(f"its model was logged before: models:/{model_id}")
         return model_id
-    model_id = _logged(made, uri, weights)
+    model_id = _log(run, uri, weights)
     write_line(f"logged its model: models:/{model_id}")
     return model_id
 
 
-def _digest(made: Origin) -> str:
+def _digest(run: Origin) -> str:
     """SHA-256 of the best weights, 16 hexadecimal digits."""
-    run_id = made.record.run_id
-    with artifacts.of(made.store, run_id).file(BEST) as file:
+    run_id = run.record.run_id
+    with artifacts.of(run.store, run_id).file(BEST) as file:
         if file is None:
             raise ConfigError(Setting("run_id", run_id), "kept no weights (tracking.weights=none)", "give another run")
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
-def _logged(made: Origin, uri: str | None, weights: str) -> str:
-    """Made whole in a folder aside, so that a model that cannot be made leaves nothing in the store."""
-    record = made.record
+def _log(run: Origin, uri: str | None, weights: str) -> str:
+    """Make the model in a temporary folder and log it, so that a failure leaves nothing in the store."""
+    record = run.record
     with tempfile.TemporaryDirectory(prefix="reglab-export-") as temporary:
         folder = Path(temporary, "model")
         if record.tags.get("task") == LanguageModeling.kind:
-            _save_decoder(folder, uri, made)
+            _save_decoder(folder, uri, run)
         else:
-            _save_graph(folder, made, uri)
-        told = {name: record.tags[name] for name in ("strategy", "data", "model", "task") if name in record.tags}
-        tags = told | {mlflow_models.WEIGHTS: weights, "mlflow.note.content": about(record)}
-        return mlflow_models.log(made.store, record, folder, tags)
+            _save_graph(folder, run, uri)
+        known = {name: record.tags[name] for name in ("strategy", "data", "model", "task") if name in record.tags}
+        tags = known | {mlflow_models.WEIGHTS: weights, "mlflow.note.content": about(record)}
+        return mlflow_models.log(run.store, record, folder, tags)
 
 
-def _save_graph(folder: Path, made: Origin, uri: str | None) -> None:
-    found = rebuilt(made, uri)
+def _save_graph(folder: Path, run: Origin, uri: str | None) -> None:
+    found = rebuild(run, uri)
     inputs = examples(found.data)
-    traced = graph(answering(found.model, found.data), inputs, f"run_id={made.record.run_id}")
+    traced = trace(with_outputs(found.model, found.data), inputs, Setting("run_id", run.record.run_id))
     with torch.no_grad():
         outputs: np.ndarray = traced.module()(inputs).numpy()
-    metadata = {**of_run(made.record), **of_data(found.data)}
+    metadata = {**run_metadata(run.record), **data_metadata(found.data)}
     try:
         mlflow_models.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
     except ValueError as error:
         raise ConfigError(
-            Setting("run_id", made.record.run_id), f"cannot be exported: {error}", "give it plain tensors"
+            Setting("run_id", run.record.run_id), f"cannot be exported: {error}", "give it plain tensors"
         ) from error
     if features := found.data.features():
         (folder / FEATURES).write_text(json.dumps(features, indent=1), encoding="utf-8")
 
 
-def _save_decoder(folder: Path, uri: str | None, made: Origin) -> None:
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    record = made.record
-    found = decoder(uri, record.run_id, made.typed)
+def _save_decoder(folder: Path, uri: str | None, run: Origin) -> None:
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    record = run.record
+    found = load_decoder(uri, record.run_id, run.typed)
     model: Any = found.model
-    merge_adapters(model, f"run_id={record.run_id}")
+    merge_adapters(model, Setting("run_id", record.run_id))
     model.config.use_cache = True
     model.name_or_path = model.config.name_or_path = ""  # a folder here, which MLflow would look for on a hub
     end = found.vocabulary.id_to_token(found.end)
-    # An empty prompt is the end of the text before, and any other is taken as it is, as in generation of our own.
+    # An empty prompt is the token that ends a text, and any other has no such token added, as in `generation.encode`.
     ends = {"bos_token_id": found.end, "eos_token_id": found.end, "pad_token_id": found.end}
     model.generation_config = GenerationConfig(max_new_tokens=_LONGEST, do_sample=False, use_cache=True, **ends)
     found.vocabulary.post_processor = None
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=found.vocabulary, eos_token=end, pad_token=end, clean_up_tokenization_spaces=False
     )
-    metadata = {**of_run(record), **of_vocabulary(found.vocabulary), "context_length": found.context_length}
+    metadata = {**run_metadata(record), **vocabulary_metadata(found.vocabulary), "context_length": found.context_length}
     mlflow_models.save_decoder(folder, model, tokenizer, metadata, _LONGEST)
 
 
-def _asking(record: Record) -> str:
+def _example_call(record: Record) -> str:
     if record.tags["task"] == LanguageModeling.kind:
         return f"print(model.predict([{json.dumps(mlflow_models.PROMPT)}]))"
-    # Of a signature with float32 MLflow takes nothing else, and numpy makes float64.
+    # With a signature of float32 MLflow accepts nothing else, and numpy's default is float64.
     return 'rows = model.input_example  # or yours\nprint(model.predict(rows.astype("float32")))'
 
 
-def _say_use(store_uri: str, uri: str, asking: str) -> None:
-    """Print both commands, ready to paste; a store whose URI has a secret has to be named by the environment."""
+def _print_use(store_uri: str, uri: str, asking: str) -> None:
+    """Print the commands that use the model; a store whose URI has a secret is named by an environment variable."""
     secret = holds_secret(store_uri)
     place = "" if secret else f"mlflow.set_tracking_uri({json.dumps(store_uri)})\n"
     if secret:
         note(f"the tracking URI has a secret, which is not shown: set {URI_VARIABLE} before the next commands")
     write_line(f"in Python:\nimport mlflow\n{place}model = mlflow.pyfunc.load_model({json.dumps(uri)})\n{asking}")
-    # It starts a server by its bare name, which has to be found where mlflow is.
+    # MLflow starts a server by name, which must be found beside mlflow.
     path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     where = "" if secret else f" {URI_VARIABLE}={shlex.quote(store_uri)}"
     write_line(
         f"over HTTP:\n{path}{where} mlflow models serve -m {shlex.quote(uri)} --env-manager local --port {_PORT}"
     )
+
+
+def merge_adapters(model: nn.Module, where: Setting) -> None:
+    """Merge low-rank adapters into the weights beside which they were trained, equal up to rounding.
+
+    Args:
+        model: changed in place; a model without adapters stays unchanged.
+        where: the run, for messages.
+
+    Raises:
+        ConfigError: adapters of a kind that cannot be merged.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, AuxiliaryTrainingWrapper):
+            raise ConfigError(
+                where,
+                f"its adapters also train {name} as a whole, which cannot be merged into the weights",
+                "give a run without modules_to_save in model.lora",
+            )
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            parent, _, own = name.rpartition(".")
+            setattr(model.get_submodule(parent), own, module.get_base_layer())
+
+
+def about(record: Record) -> str:
+    """Return a run in one line: strategy, data, model and its quality in validation."""
+    tags = record.tags
+    quality = next((f", {name} {record.metrics[name]:.4g}" for name in _QUALITY if name in record.metrics), "")
+    return f"{tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{quality}"
+
+
+def run_metadata(record: Record) -> dict[str, Any]:
+    """Return the metadata of a model that come from its run, as plain values."""
+    tags = record.tags
+    names = ("strategy", "data", "model", "seed", "config_hash", "git_commit")
+    return {
+        "description": about(record),
+        "run_id": record.run_id,
+        **{name: tags[name] for name in names if name in tags},
+        "kind": tags["task"],  # "task" is a word of MLflow's own
+        "answers": ANSWERS[tags["task"]],
+        "metrics": {name: record.metrics[name] for name in _QUALITY if name in record.metrics},
+    }
+
+
+def vocabulary_metadata(vocabulary: Tokenizer) -> dict[str, str]:
+    """Return the metadata on characters that a decoder's tokenizer does not have."""
+    if vocabulary.token_to_id(UNKNOWN) is None:
+        return {}
+    return {"unknown": f"a character that was not in the text is read as {UNKNOWN}, of which nothing was learnt"}
+
+
+def data_metadata(data: TensorData) -> dict[str, Any]:
+    """Return the metadata on inputs and outputs; inputs are described by the docstring of the data's class."""
+    text = inspect.cleandoc(type(data).__doc__ or "").partition("\n\n")[0]
+    inputs = {"shape": list(data.input_shape), "dtype": "float32", "as": " ".join(text.split())}
+    if data.features():
+        inputs["features"] = _ENTRIES
+    if data.kind == "classification":
+        return {"inputs": inputs, "classes": list(data.class_names or map(str, range(data.outputs)))}
+    return {"inputs": inputs, "target": {"mean": data.target_mean, "scale": data.target_scale}}

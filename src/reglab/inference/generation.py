@@ -1,33 +1,44 @@
-"""Text from a prompt: tokens, decoder, next token, until the text ends or is long enough."""
+"""Generate text from a prompt with a tracked decoder, also several times with dropout on."""
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation.streamers import BaseStreamer
+from transformers.utils import logging as transformers_logging
 
+from reglab.config.trusted import typed
 from reglab.data.tokenizer import UNKNOWN, end_token
-from reglab.schema.errors import ConfigError
+from reglab.inference.best_run import best_decoder
+from reglab.inference.loading import Decoder, keep_regularizers, load_decoder
+from reglab.regularizers._random_layers import random_layers
+from reglab.schema.errors import ConfigError, Setting
+from reglab.streams import note, write
+from reglab.tracking.store import open_existing
+from reglab.training import build
 from reglab.training.modes import in_mode
+from reglab.training.trainer import set_threads
 
 
 @dataclass(frozen=True)
 class Choice:
-    """How the next token is chosen, and when to stop.
+    """Settings of decoding: how the next token is chosen, and when to stop.
 
     Attributes:
-        max_new_tokens: at the most.
-        temperature: logits are divided by it before one is drawn; 0: always the likeliest (greedy).
-        top_k: draw among so many of the likeliest; None: all.
-        top_p: draw among the fewest whose probabilities add up to it (Holtzman et al. 2020, "The Curious Case of Neural
-            Text Degeneration"); None: all.
-        seed: of the draws.
-        cache: keep keys and values of earlier tokens; without it each token computes them all anew.
+        max_new_tokens: maximum number of new tokens.
+        temperature: divides the logits before sampling; 0: the most probable token (greedy).
+        top_k: sample among so many of the most probable tokens; None: all.
+        top_p: sample among the fewest tokens whose probabilities add up to it (Holtzman et al. 2020, "The Curious Case
+            of Neural Text Degeneration"); None: all.
+        seed: of the sampling.
+        cache: keep keys and values of earlier tokens; without it they are computed again for each token.
     """
 
     max_new_tokens: int = 200
@@ -38,66 +49,66 @@ class Choice:
     cache: bool = True
 
     def settings(self, end: int) -> GenerationConfig:
-        """The same for the transformers library; `end` is the token that ends a text."""
-        drawn: dict[str, Any] = {"do_sample": False}
+        """Return the settings for the transformers library; `end` is the token that ends a text."""
+        sampling: dict[str, Any] = {"do_sample": False}
         if self.temperature > 0:
             # The library's own default of top_k is 50.
             top = {"top_k": self.top_k or 0, "top_p": 1.0 if self.top_p is None else self.top_p}
-            drawn = {"do_sample": True, "temperature": self.temperature, **top}
+            sampling = {"do_sample": True, "temperature": self.temperature, **top}
         return GenerationConfig(
-            max_new_tokens=self.max_new_tokens, eos_token_id=end, pad_token_id=end, use_cache=self.cache, **drawn
+            max_new_tokens=self.max_new_tokens, eos_token_id=end, pad_token_id=end, use_cache=self.cache, **sampling
         )
 
 
-def encoded(vocabulary: Tokenizer, prompt: str) -> Tensor:
-    """The prompt's tokens, int64 (1, length); an empty prompt is the end of the text before.
+def encode(vocabulary: Tokenizer, prompt: str) -> Tensor:
+    """Return the prompt's tokens, int64 (1, length); an empty prompt is the token that ends a text.
 
     Raises:
-        ConfigError: characters that the tokenizer does not know.
+        ConfigError: the tokenizer does not know a character.
     """
     numbers = vocabulary.encode(prompt, add_special_tokens=False).ids or [end_token(vocabulary)]
     unknown = vocabulary.token_to_id(UNKNOWN)
     if unknown is not None and unknown in numbers:
         known = vocabulary.get_vocab()
-        strange = ", ".join(repr(character) for character in dict.fromkeys(prompt) if character not in known)
+        missing = ", ".join(repr(character) for character in dict.fromkeys(prompt) if character not in known)
         raise ConfigError(
             "prompt",
-            f"this model has never seen {strange}",
+            f"this model has never seen {missing}",
             "leave it out, or train with data.tokenizer=bpe, to which no text is unknown",
         )
     return torch.tensor([numbers])
 
 
-def generated(
+def generate(
     model: PreTrainedModel,
     prompts: Tensor,
     choice: Choice,
     end: int,
     *,
-    heard: Callable[[int], None] | None = None,
+    on_token: Callable[[int], None] | None = None,
     training: bool = False,
 ) -> Tensor:
-    """The new tokens of each prompt, int64 (prompts, new): rows that end sooner are filled up with `end`.
+    """Return the new tokens of each prompt, int64 (prompts, new); rows that end sooner are padded with `end`.
 
-    The model is in evaluation mode meanwhile, whatever it was in, and comes back as it was; so does torch's generator.
+    The model's mode and torch's random state are restored afterwards.
 
     Args:
         model: a decoder.
         prompts: int64 (prompts, length), of one length.
         choice: of the next token.
         end: the token that ends a text.
-        heard: is called with each new token as it comes; for one prompt alone.
+        on_token: called with each new token as it is generated; for a single prompt.
         training: in training mode, so that dropout acts.
     """
     prompts = prompts.to(model.device)
     with in_mode(model, training=training), torch.random.fork_rng(devices=_devices(model)), torch.no_grad():
         torch.manual_seed(choice.seed)
-        generate: Any = model.generate
-        whole: Tensor = generate(
+        decode: Any = model.generate
+        whole: Tensor = decode(
             inputs=prompts,
             attention_mask=torch.ones_like(prompts),
             generation_config=choice.settings(end),
-            streamer=None if heard is None else _Heard(heard),
+            streamer=None if on_token is None else _Streamer(on_token),
         )
     return whole[:, prompts.shape[1] :]
 
@@ -106,29 +117,29 @@ def _devices(model: nn.Module) -> list[torch.device]:
     return [device for device in {weight.device for weight in model.parameters()} if device.type != "cpu"]
 
 
-class _Heard(BaseStreamer):
-    """Hands on every token but those of the prompt, which come first and together."""
+class _Streamer(BaseStreamer):
+    """Passes on each new token; the tokens of the prompt come first, in one call, and are left out."""
 
-    def __init__(self, heard: Callable[[int], None]) -> None:
-        self._heard = heard
+    def __init__(self, on_token: Callable[[int], None]) -> None:
+        self._on_token = on_token
         self._prompt = True
 
     def put(self, value: Tensor) -> None:
         if not self._prompt:
             for number in value.flatten().tolist():
-                self._heard(number)
+                self._on_token(number)
         self._prompt = False
 
     def end(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no token is held back."""
 
 
 class Writer:
-    """Turns tokens into text as they come; a character of several tokens waits for its last one.
+    """Decode tokens to text one by one; a character of several tokens is written with its last one.
 
     Args:
         vocabulary: the tokenizer.
-        write: takes each piece of text.
+        write: called with each piece of text.
     """
 
     def __init__(self, vocabulary: Tokenizer, write: Callable[[str], object]) -> None:
@@ -137,14 +148,167 @@ class Writer:
         self._stream = DecodeStream(skip_special_tokens=True)
 
     def __call__(self, number: int) -> None:
-        """The next token."""
+        """Decode the next token."""
         if piece := self._stream.step(self._vocabulary, number):
             self._write(piece)
 
 
 def text_of(vocabulary: Tokenizer, numbers: Sequence[int]) -> str:
-    """The text of tokens, without the end of a text and what comes after it."""
+    """Return the text of tokens, up to the token that ends a text."""
     end = end_token(vocabulary)
     until = next((place for place, number in enumerate(numbers) if number == end), len(numbers))
     text: str = vocabulary.decode(list(numbers[:until]))
     return text
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The probability of one next token.
+
+    Attributes:
+        token: its text.
+        plain: in evaluation mode.
+        mean: over passes in training mode.
+        sd: standard deviation over these.
+        low: smallest of these.
+        high: largest of these.
+    """
+
+    token: str
+    plain: float
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Texts of one prompt, in evaluation mode and several times in training mode.
+
+    Attributes:
+        plain: the text in evaluation mode.
+        texts: the texts in training mode.
+        spread: of the next token's probabilities, the most probable tokens (in evaluation mode) first.
+    """
+
+    plain: str
+    texts: tuple[str, ...]
+    spread: tuple[Spread, ...]
+
+
+def dropout_passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int, shown: int = 5) -> Passes:
+    """Generate several times in training mode, with the regularizers of the run that are stochastic.
+
+    Args:
+        decoder: from `load_decoder`; the regularizers are attached to it.
+        prompt: tokens, int64 (1, length).
+        choice: of the next token; the seed of pass i is ``choice.seed + i``.
+        count: passes in training mode, at least 2.
+        shown: number of tokens whose probabilities are returned.
+
+    Raises:
+        ConfigError: nothing in this strategy and model makes passes differ.
+    """
+    model, vocabulary, end = decoder.model, decoder.vocabulary, decoder.end
+    cfg = keep_regularizers(decoder.cfg, lambda method: method.stochastic)
+    build.build_regularizers(cfg, model, "language modeling", (decoder.context_length,))
+    if not list(cfg.regularizer) and not random_layers(model):
+        raise ConfigError(
+            Setting("train_mode", True),
+            f"the strategy {decoder.record.tags.get('strategy')} draws nothing, so that all passes are one",
+            "give a run with dropout, such as regularizer=residual_dropout",
+        )
+    plain = _next_token(decoder, prompt, None)
+    each = torch.stack([_next_token(decoder, prompt, choice.seed + i) for i in range(count)])
+    top = plain.topk(min(shown, len(plain))).indices.tolist()
+    spread = [
+        Spread(
+            vocabulary.decode([number], skip_special_tokens=False),
+            float(plain[number]),
+            float(each[:, number].mean()),
+            float(each[:, number].std()),
+            float(each[:, number].min()),
+            float(each[:, number].max()),
+        )
+        for number in top
+    ]
+
+    def text(training: bool, seed: int) -> str:
+        new = generate(model, prompt, replace(choice, seed=seed), end, training=training)  # type: ignore[arg-type]
+        return text_of(vocabulary, new[0].tolist())
+
+    texts = tuple(text(True, choice.seed + i) for i in range(count))
+    return Passes(text(False, choice.seed), texts, tuple(spread))
+
+
+def _next_token(decoder: Decoder, prompt: Tensor, seed: int | None) -> Tensor:
+    """Return the probabilities of the next token (tokens,), float64; with a seed in training mode."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), in_mode(decoder.model, training=seed is not None):
+        torch.manual_seed(seed or 0)
+        logits: Tensor = decoder.model(prompt)[0, -1]
+    return logits.double().softmax(-1)
+
+
+def print_generated(cfg: DictConfig, prompt: str) -> None:
+    """Print the text that continues a prompt, token by token; notes on the model go to standard error.
+
+    Args:
+        cfg: ``conf/generate.yaml``, checked.
+        prompt: the prompt, in place of that of the config.
+
+    Raises:
+        ConfigError: no such run, or not of a decoder, or a prompt that its tokenizer cannot encode.
+    """
+    transformers_logging.set_verbosity_error()  # its warning on long texts is replaced by a note
+    chosen = None if cfg.run_id else best_decoder(open_existing(cfg.tracking.uri, cfg.tracking.experiment))
+    found = load_decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id, typed(cfg))
+    set_threads(cfg.threads)
+    choice = Choice(
+        max_new_tokens=cfg.max_new_tokens,
+        temperature=float(cfg.temperature),
+        top_k=cfg.top_k,
+        top_p=cfg.top_p,
+        seed=cfg.generation.seed,
+        cache=cfg.cache,
+    )
+    tokens = encode(found.vocabulary, prompt)
+    _note_model(found, chosen.note if chosen else "")
+    if cfg.train_mode:
+        _print_passes(dropout_passes(found, tokens, choice, cfg.passes), prompt)
+        return
+    began = time.perf_counter()
+    _write(prompt)
+    new = generate(found.model, tokens, choice, found.end, on_token=Writer(found.vocabulary, _write))  # type: ignore[arg-type]
+    _write("\n")
+    seconds, ended = time.perf_counter() - began, int(new[0, -1]) == found.end
+    note(f"{new.shape[1]} tokens in {seconds:.2f} s; {'the text ended' if ended else 'max_new_tokens ended it'}")
+    if tokens.shape[1] + new.shape[1] > found.context_length:
+        note(
+            f"note: the text is longer than the {found.context_length} tokens of a window in training "
+            "(data.context_length)"
+        )
+
+
+def _note_model(found: Decoder, choice: str) -> None:
+    tags = found.record.tags
+    bits = found.record.metrics.get("best/val/bits_per_character")
+    quality = "" if bits is None else f", {bits:.3f} bits per character of validation"
+    note(
+        f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{quality}{choice}"
+    )
+
+
+def _print_passes(found: Passes, prompt: str) -> None:
+    _write(f"in inference: {prompt}{found.plain}\n")
+    for number, text in enumerate(found.texts, start=1):
+        _write(f"\npass {number} with dropout on: {prompt}{text}\n")
+    head = f"{'next token':<14}{'inference':>11}{'mean':>9}{'sd':>9}{'smallest':>10}{'largest':>9}"
+    _write(f"\nprobability of the next token, over {len(found.texts)} passes with dropout on\n{head}\n")
+    for row in found.spread:
+        values = f"{row.plain:>11.3f}{row.mean:>9.3f}{row.sd:>9.3f}{row.low:>10.3f}{row.high:>9.3f}"
+        _write(f"{row.token!r:<14}{values}\n")
+
+
+def _write(text: str) -> None:
+    write(text, raw=True)

@@ -1,4 +1,4 @@
-"""Monte-Carlo dropout: passes with dropout on, taken as draws of what the network may think.
+"""Monte-Carlo dropout: passes with dropout on as samples of the predictive distribution.
 
 Gal and Ghahramani 2016, "Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning".
 """
@@ -17,33 +17,33 @@ from reglab.training.modes import in_mode
 
 @contextmanager
 def dropout_on(model: nn.Module, places: Iterable[str]) -> Iterator[list[str]]:
-    """Evaluation mode, but for layers that drop and modules at which a regularizer does: those are in training mode.
+    """Set evaluation mode, and training mode for dropout layers and modules at which a regularizer drops.
 
-    Layers that drop are dropout layers, and torch's attention and recurrent layers where their ``dropout`` is above 0:
-    training mode means nothing else to them. Batch normalization keeps its running statistics. Yields the names of the
-    modules in training mode.
+    Dropout layers include torch's attention and recurrent layers if their ``dropout`` is above 0: training mode has no
+    other effect on them. Batch normalization uses its running statistics. Yields the names of the modules in training
+    mode.
 
     Args:
         model: with its regularizers attached.
         places: names of modules; ``inputs`` is the model itself.
     """
-    own = {name: module for name, module in model.named_modules() if _drops(module)}
+    own = {name: module for name, module in model.named_modules() if _is_dropout(module)}
     named = {name: model if name == "inputs" else model.get_submodule(name) for name in places}
-    with in_mode(model, training=False), _each_layer_called():
+    with in_mode(model, training=False), _without_fast_path():
         for module in (*own.values(), *named.values()):
             module.training = True
         yield [*own, *named]
 
 
-def _drops(module: nn.Module) -> bool:
+def _is_dropout(module: nn.Module) -> bool:
     if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
         return bool(module.dropout)
     return isinstance(module, DropoutNd)
 
 
 @contextmanager
-def _each_layer_called() -> Iterator[None]:
-    """An encoder layer of torch in evaluation mode is one fused kernel, which passes by its dropout layers."""
+def _without_fast_path() -> Iterator[None]:
+    """Disable the fused kernel of torch's encoder layers in evaluation mode, which skips their dropout layers."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -53,30 +53,30 @@ def _each_layer_called() -> Iterator[None]:
 
 
 @torch.no_grad()
-def drawn(model: nn.Module, inputs: Tensor, passes: int, seed: int) -> Tensor:
-    """What the model says in several passes in the modes that its modules are in: (passes, rows, ...)."""
+def sample(model: nn.Module, inputs: Tensor, passes: int, seed: int) -> Tensor:
+    """Return the outputs of several passes in the present modes of the modules: (passes, rows, ...)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return torch.stack([model(inputs) for _ in range(passes)])
 
 
-def of_classes(logits: Tensor) -> dict[str, float]:
-    """What passes say of their own uncertainty, in nats, as the mean over rows.
+def class_uncertainty(logits: Tensor) -> dict[str, float]:
+    """Return the uncertainty of the passes in nats, as the mean over rows.
 
-    ``entropy`` of their mean probabilities (total uncertainty) and, of several, ``mutual_information``: that entropy
-    minus the mean entropy of the passes, which is what they disagree on (Houlsby et al. 2011, "Bayesian Active Learning
-    for Classification and Preference Learning").
+    ``entropy`` of the mean probabilities (total uncertainty) and, for several passes, ``mutual_information``: that
+    entropy minus the mean entropy of the passes, the part due to disagreement between them (Houlsby et al. 2011,
+    "Bayesian Active Learning for Classification and Preference Learning").
 
     Args:
         logits: (passes, rows, classes).
     """
-    rows = rows_of_classes(logits)
-    told = ("entropy", "mutual_information") if len(logits) > 1 else ("entropy",)
-    return {name: float(rows[name].mean()) for name in told}
+    rows = class_rows(logits)
+    names = ("entropy", "mutual_information") if len(logits) > 1 else ("entropy",)
+    return {name: float(rows[name].mean()) for name in names}
 
 
 def log_mean(logits: Tensor) -> Tensor:
-    """Logarithms of the passes' mean probabilities, (rows, classes) of (passes, rows, classes): logits of that mean."""
+    """Return the logarithms of the passes' mean probabilities: (passes, rows, classes) to (rows, classes)."""
     return logits.double().log_softmax(-1).logsumexp(0) - math.log(len(logits))
 
 
@@ -84,18 +84,18 @@ def _entropy(log_p: Tensor) -> Tensor:
     return torch.special.entr(log_p.exp()).sum(-1)  # 0 of a probability of 0
 
 
-def of_numbers(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0) -> dict[str, float]:
-    """How sure the passes of a regression are, and how rightly, in the target's own units.
+def regression_uncertainty(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0) -> dict[str, float]:
+    """Return uncertainty and calibration of the passes of a regression, in the target's own units.
 
-    ``noise`` (standard deviation of what no pass explains), ``coverage_90`` (share of the targets inside the central
-    90 % of 1/S Σ N(pass, noise²); .9 where that is calibrated), ``log_likelihood`` (the mean over rows of
+    ``noise`` (standard deviation of the residuals), ``coverage_90`` (share of the targets inside the central 90 % of
+    1/S Σ N(pass, noise²); .9 if that is calibrated), ``log_likelihood`` (the mean over rows of
     log 1/S Σ N(target; pass, noise²), in nats) and, of several passes, ``spread`` (root of their mean variance).
 
     Args:
         values: (passes, rows).
         targets: (rows,).
-        noise: standard deviation, above 0, see `noise_of`.
-        scale: by which targets were divided for the training.
+        noise: standard deviation, above 0, see `fit_noise`.
+        scale: divisor of the targets in training.
     """
     values, targets = values.double(), targets.double()
     figures = {
@@ -106,10 +106,14 @@ def of_numbers(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0
     return figures | ({"spread": float(values.var(0).mean().sqrt()) * scale} if len(values) > 1 else {})
 
 
-def noise_of(values: Tensor, targets: Tensor) -> float:
-    """The standard deviation under which `targets` are the likeliest given the passes, both as in `of_numbers`.
+def fit_noise(values: Tensor, targets: Tensor) -> float:
+    """Return the maximum-likelihood standard deviation of the noise, for validation rows.
 
-    To be found on validation rows. The search is between a thousandth and thrice the error of the mean.
+    The search is between a thousandth and three times the root mean squared error of the mean.
+
+    Args:
+        values: (passes, rows).
+        targets: (rows,).
     """
     values, targets = values.double(), targets.double()
     error = float((values.mean(0) - targets).square().mean().sqrt()) or 1.0
@@ -119,12 +123,12 @@ def noise_of(values: Tensor, targets: Tensor) -> float:
 
 
 def _distribution(values: Tensor, targets: Tensor, noise: float) -> Tensor:
-    """The probability of a smaller value than each target, (rows,): uniform where passes and noise are right."""
+    """Return the predictive distribution function at each target, (rows,): uniform if it is calibrated."""
     return torch.special.ndtr((targets - values) / noise).mean(0)
 
 
-def rows_of_classes(logits: Tensor) -> dict[str, Tensor]:
-    """Row by row: the likeliest class of the mean, its probability, entropy and mutual information; see `of_classes`.
+def class_rows(logits: Tensor) -> dict[str, Tensor]:
+    """Return for each row the most probable class, its probability, entropy and mutual information.
 
     Args:
         logits: (passes, rows, classes).
@@ -137,18 +141,20 @@ def rows_of_classes(logits: Tensor) -> dict[str, Tensor]:
         "predicted": predicted,
         "probability": probability,
         "entropy": entropy,
-        "mutual_information": (entropy - within).clamp_min(0),  # which it is but for rounding
+        "mutual_information": (entropy - within).clamp_min(0),  # rounding can make it negative
     }
 
 
-def rows_of_numbers(values: Tensor, noise: float, mean: float, scale: float) -> dict[str, Tensor]:
-    """Row by row: the mean of the passes, their spread and the deviation of both with the noise, in the target's units.
+def regression_rows(values: Tensor, noise: float, mean: float, scale: float) -> dict[str, Tensor]:
+    """Return for each row the mean of the passes, their spread, and their deviation together with the noise.
+
+    All are in the target's own units.
 
     Args:
         values: (passes, rows).
-        noise: see `of_numbers`.
-        mean: that was subtracted from targets for the training.
-        scale: by which they were divided.
+        noise: see `regression_uncertainty`.
+        mean: subtracted from the targets in training.
+        scale: divisor of the targets in training.
     """
     values = values.double()
     variance = values.var(0)

@@ -1,0 +1,156 @@
+"""Choose the best run of an experiment by validation, never by the test.
+
+Language models are compared only if they were validated on the same text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.metrics import direction_of, validation_twins
+from reglab.schema.suggest import did_you_mean
+from reglab.tasks import LanguageModeling
+from reglab.tracking import queries
+from reglab.tracking.queries import Record
+from reglab.tracking.store import Store
+from reglab.tracking.values import json_object
+
+_METRICS = {
+    "classification": "test/accuracy",
+    "regression": "test/rmse",
+    LanguageModeling.kind: "test/bits_per_character",
+}
+
+
+_TOKENS = {"data.tokenizer", "data.vocab_size"}
+# Settings of training on a text: validation is on the same characters whatever they are.
+_TRAINING = {"data.context_length", "data.train_size", "data.batch_size", "data.label_noise"}
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best of the runs that can be compared.
+
+    Attributes:
+        record: the run, of equally good ones the earliest.
+        metric: the validation metric by which it was chosen.
+        others: of a language model the names of other texts, whose runs were left out.
+    """
+
+    record: Record
+    metric: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """A note on runs that were left out; empty if there are none."""
+        if not self.others:
+            return ""
+        return f"; the best on the text trained last (run_id= takes one of another: {_some(self.others)})"
+
+
+def best_decoder(store: Store) -> Best:
+    """Return the best finished language model of the latest text, by the metric of `best_run`.
+
+    Raises:
+        ConfigError: the experiment has none, or none that was validated.
+    """
+    finished = queries.runs(store, status="FINISHED", tags={"task": LanguageModeling.kind})
+    if not finished:
+        raise ConfigError(
+            Setting("run_id", None),
+            f"the experiment {store.experiment} has no finished language model",
+            'make one: make train ARGS="experiment=decoder"',
+        )
+    return _best(finished, None, finished[-1].tags["data"])
+
+
+def best_run(store: Store, metric: str | None = None, data: str | None = None) -> Best:
+    """Return the best finished run; of runs on text, of the latest text.
+
+    Args:
+        store: the experiment.
+        metric: its validation twin decides; None: accuracy of classes, rmse of numbers, bits per character of text.
+        data: the data set's name; None: the experiment has a single one.
+
+    Raises:
+        ConfigError: nothing finished, several data sets and none named, or no run that was validated by the metric.
+    """
+    finished = [r for r in queries.runs(store, status="FINISHED") if r.tags.get("phase") != "parent"]
+    names = sorted({record.tags["data"] for record in finished if "data" in record.tags})
+    if not names:
+        raise ConfigError(
+            Setting("run_id", None),
+            f"the experiment {store.experiment} has no finished run",
+            "make one: make train, or name another tracking.experiment",
+        )
+    if data is not None and data not in names:
+        raise ConfigError(
+            Setting("data.name", data),
+            f"the experiment {store.experiment} has no finished run on "
+            f"it{did_you_mean(data, names) or f' (it has {_some(names)})'}",
+        )
+    if data is None and len(names) > 1:
+        raise ConfigError(
+            Setting("run_id", None),
+            f"the experiment {store.experiment} has runs on {_some(names)}, and none is the best across data sets",
+            f"choose one, as in data.name={names[0]}, or give run_id",
+        )
+    here = [record for record in finished if record.tags.get("data") == (data or names[0])]
+    return _best(here, metric, data or names[0])
+
+
+def _best(records: list[Record], metric: str | None, data: str) -> Best:
+    kind = records[-1].tags.get("task", "")
+    candidates = validation_twins(metric or _METRICS.get(kind, "test/loss"))
+    candidates += () if metric else validation_twins("test/loss")
+    judged = [record for record in records if any(twin in record.metrics for twin in candidates)]
+    others: tuple[str, ...] = ()
+    if judged and kind == LanguageModeling.kind:
+        judged, others = on_latest_text(judged)
+    for twin in candidates:
+        measured = [record for record in judged if twin in record.metrics]
+        if measured and kind == LanguageModeling.kind and not twin.endswith("/bits_per_character"):
+            measured, left = on_latest_text(measured, tokens=True)
+            others = tuple(sorted({*others, *left}))
+        if measured:
+            sign = -1.0 if direction_of(twin) == "max" else 1.0
+            return Best(min(measured, key=lambda record: sign * record.metrics[twin]), twin, others)
+    raise ConfigError(
+        f"run_id=null: no finished run on {data} has {candidates[0]}, which would choose the best; give run_id"
+        + (f", or another metric than {metric}" if metric else "")
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+
+
+def on_latest_text(decoders: Sequence[Record], *, tokens: bool = False) -> tuple[list[Record], tuple[str, ...]]:
+    """Return the runs that were validated on the text of the latest run, and the names of the other texts.
+
+    Args:
+        decoders: finished runs, at least one.
+        tokens: require the same tokenizer too: for metrics per token.
+    """
+    last = max(decoders, key=lambda record: record.ended or record.started)
+    text = _text(last, tokens)
+    same = [record for record in decoders if _text(record, tokens) == text]
+    others = {_name_of_text(record, last, tokens) for record in decoders if record not in same}
+    return same, tuple(sorted(others))
+
+
+def _text(record: Record, tokens: bool) -> dict[str, object]:
+    """Return the settings that identify a run's text, a file by its content; without the tag, the data set's name."""
+    about = json_object(record.tags.get("about"))
+    ignored = _TRAINING if tokens else _TRAINING | _TOKENS
+    text = {key: value for key, value in about.items() if key.startswith("data.") and key not in ignored}
+    return text or {"data.name": record.tags.get("data")}
+
+
+def _name_of_text(other: Record, last: Record, tokens: bool) -> str:
+    name = str(other.tags.get("data"))
+    if name != last.tags.get("data"):
+        return name
+    one, two = _text(other, tokens), _text(last, tokens)
+    return f"{name} with other {', '.join(sorted(k for k in one.keys() | two.keys() if one.get(k) != two.get(k)))}"
