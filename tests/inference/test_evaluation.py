@@ -100,10 +100,10 @@ def test_a_transformers_own_dropouts_count(store: Store) -> None:
 
 def test_what_drops_nothing_is_refused(store: Store) -> None:
     still = trained(store, "data=wine", "regularizer=l2")
-    with pytest.raises(ConfigError, match=rf"^run_id={still}: the strategy l2 does not drop, and its model has no"):
+    with pytest.raises(ConfigError, match=rf"^run_id={still}: the strategy l2 has no dropout, and neither has"):
         evaluate(store.uri, still, 5, seed=0)
     off = trained(store, "data=wine", "regularizer=dropout", "regularizer.dropout.p=0")
-    with pytest.raises(ConfigError, match=rf"^run_id={off}: all 5 passes say the same, so that nothing was dropped"):
+    with pytest.raises(ConfigError, match=rf"^run_id={off}: all 5 passes are equal, so that nothing was dropped"):
         evaluate(store.uri, off, 5, seed=0)
     bare = trained(store, "data=wine", "regularizer=dropout", "tracking.weights=none")
     with pytest.raises(ConfigError, match=rf"^run_id={bare}: kept no weights"):

@@ -242,7 +242,7 @@ def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytes
     again = export(asked(store, "one", run_id=run_id))
     assert again != first
     said = capsys.readouterr()
-    assert f"{first} of run {run_id} is not whole (missing or of another size: data/model.pt2): not used" in said.err
+    assert f"{first} of run {run_id} is not complete (missing or of another size: data/model.pt2): not used" in said.err
     assert f"logged its model: {again}\n" in said.out
     (folder_of(store, first) / "data" / "model.pt2").unlink()
     assert export(asked(store, "one", run_id=run_id)) == again
@@ -269,7 +269,7 @@ def test_validation_chooses_the_best(store: Store) -> None:
     uri = export(asked(store, "rates"))
     assert store.client.get_logged_model(uri.removeprefix("models:/")).source_run_id == ids[1]
     trained(store, "data=diabetes", experiment="rates")
-    with pytest.raises(ConfigError, match=r"^run_id=null: .* holds runs on diabetes, wine, .*, as in data.name=diabet"):
+    with pytest.raises(ConfigError, match=r"^run_id=null: .* has runs on diabetes, wine, .*, as in data.name=diabet"):
         export(asked(store, "rates"))
     assert export(asked(store, "rates", **{"data.name": "wine", "metric": "test/loss"})) == uri
     with pytest.raises(ConfigError, match=r"^data.name=wein: .* did you mean wine\?$"):
@@ -289,9 +289,9 @@ def test_what_has_no_model_is_refused(store: Store) -> None:
     with pytest.raises(Diverged):
         trained(store, "data=wine", "optimizer=sgd", "optimizer.lr=1e30", experiment="bad")
     (failed,) = queries.runs(open_store(store.uri, "bad"))
-    with pytest.raises(ConfigError, match=rf"^run_id={failed.run_id}: is FAILED, so no trained model is left"):
+    with pytest.raises(ConfigError, match=rf"^run_id={failed.run_id}: is FAILED, so there is no trained model"):
         export(asked(store, run_id=failed.run_id))
-    with pytest.raises(ConfigError, match=r"^run_id=null: the experiment bad holds no finished run; make one"):
+    with pytest.raises(ConfigError, match=r"^run_id=null: the experiment bad has no finished run; make one"):
         export(asked(store, "bad"))
     bare = trained(store, "data=wine", "tracking.weights=none", experiment="bare")
     with pytest.raises(ConfigError, match=rf"^run_id={bare}: kept no weights"):
@@ -354,13 +354,13 @@ def test_a_users_own_network(
         cfg = compose(["data=wine", "model=torch", f"model.target=own_export.{name}"])
         data = build.build_data(cfg)
         model = with_outputs(build.build_model(cfg, data), data)
-        return model, trace(model, data.train.inputs[:2], "run_id=x")
+        return model, trace(model, data.train.inputs[:2], Setting("run_id", "x"))
 
     model, traced = made("Dropping")
     inputs = torch.randn(5, 13)
     torch.testing.assert_close(traced.module()(inputs), model(inputs))
     assert not [node for node in traced.graph.nodes if "dropout" in str(node.target)]
-    with pytest.raises(ConfigError, match=r"^run_id=x: the model drops in evaluation mode too"):
+    with pytest.raises(ConfigError, match=r"^run_id=x: dropout acts in evaluation mode too"):
         made("Always")
     with pytest.raises(ConfigError, match=r"^run_id=x: torch.export cannot trace the model \(\w+: [^\n]+\); its forwa"):
         made("Branching")

@@ -1,4 +1,4 @@
-"""Decoders of tracked runs as MLflow models: a prompt in, the text that follows out, adapters folded in."""
+"""Decoders of tracked runs as MLflow models: a prompt in, the text that follows out, adapters merged."""
 
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,7 @@ def test_a_prompt_gets_no_token_before_it(store: Store, tmp_path: Path) -> None:
     assert reader(PROMPTS[0]).input_ids == vocabulary.encode(PROMPTS[0], add_special_tokens=False).ids
 
 
-def test_adapters_are_folded_into_the_weights(store: Store, tmp_path: Path) -> None:
+def test_adapters_are_merged_into_the_weights(store: Store, tmp_path: Path) -> None:
     other = tmp_path / "decoder"
     other.mkdir()
     save_decoder(other)

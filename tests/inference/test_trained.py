@@ -71,7 +71,7 @@ def test_without_a_name_the_best_run_is_taken(store: Store, noisy: str, plain: s
     found = best_decoder(store)
     assert found.record.run_id == min(runs, key=lambda run_id: runs[run_id]["best/val/bits_per_character"])
     assert (found.metric, found.others, found.note) == ("best/val/bits_per_character", (), "")
-    with pytest.raises(ConfigError, match=r"^run_id=null: the experiment other holds no finished language model"):
+    with pytest.raises(ConfigError, match=r"^run_id=null: the experiment other has no finished language model"):
         best_decoder(open_store(store.uri, "other"))
 
 
@@ -113,7 +113,7 @@ def test_the_best_is_of_the_text_trained_last(store: Store, tmp_path: Path, caps
     assert found.record.run_id == again
     assert "poem with other data.path" in found.others
     assert best_run(texts, data="poem").record.run_id == again  # what export takes
-    with pytest.raises(ConfigError, match=r"^run_id=null: the experiment texts holds runs on news, poem, and none is"):
+    with pytest.raises(ConfigError, match=r"^run_id=null: the experiment texts has runs on news, poem, and none is"):
         best_run(texts)
 
     where = [f"tracking.uri={store.uri}", "tracking.experiment=texts", "max_new_tokens=2"]
