@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from requests import Response
 from sqlalchemy import create_engine, text
@@ -72,3 +73,17 @@ def test_a_session_of_the_database_of_a_client(store_uri: str) -> None:
 
 def test_a_server_has_no_sessions(server: str) -> None:
     assert mlflow.session_maker(MlflowClient(server)) is None
+
+
+def test_tables_of_another_version_are_recognized(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'old.db'}"
+    SqlAlchemyStore(uri, str(tmp_path)).engine.dispose()
+    other = create_engine(uri)
+    with other.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0123456789ab'"))
+    with pytest.raises(MlflowException) as caught:
+        SqlAlchemyStore(uri, str(tmp_path))
+    assert mlflow.is_schema_mismatch(caught.value)
+    with pytest.raises(MlflowException) as caught:
+        MlflowClient(uri).get_run("missing")
+    assert not mlflow.is_schema_mismatch(caught.value)

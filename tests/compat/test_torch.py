@@ -20,6 +20,7 @@ from reglab.compat.torch import (
     unscales_gradients,
     version,
 )
+from reglab.schema.errors import is_out_of_memory
 
 
 def layers(*beginnings: str) -> set[type]:
@@ -120,3 +121,9 @@ def test_fused_optimizers_unscale_gradients_themselves() -> None:
 
 def test_the_grad_scaler_asks_for_that_attribute() -> None:
     assert "_step_supports_amp_scaling" in inspect.getsource(torch.amp.GradScaler.step)
+
+
+def test_a_lack_of_memory_on_the_cpu_is_recognized() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
