@@ -27,7 +27,7 @@ from reglab.inference.export import export
 from reglab.inference.graph import trace, with_outputs
 from reglab.inference.loading import finished_run, rebuild
 from reglab.paths import PROJECT
-from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.errors import ConfigError, Diverged, Setting
 from reglab.tracking import mlflow_models, parent, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training import build
