@@ -1,0 +1,1 @@
+"""The results of a report as data and sentences; `findings.compute_findings` puts them together."""
