@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.check_run import checked
 from reglab.config.compose import Composer, fit_strengths
+from reglab.config.hydra_errors import translate
 from reglab.config.identity import config_hash, data_name, setting_hash, strategy, strategy_code
 from reglab.config.selection import is_strength
 from reglab.deadlines import waiting
@@ -89,7 +90,7 @@ def parse(arguments: Sequence[str], params: Mapping[str, Any], loader: ConfigLoa
         of_params = [f"{key}={_hydra_text(value)}" for key, value in params.items()]
         overrides = parser.parse_overrides([*of_params, *arguments])
     except HydraException as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
+        raise translate(error, arguments) from error
     return list({(override.key_or_group, override.package): override for override in overrides}.values())
 
 

@@ -48,7 +48,7 @@ def check_jobs(jobs: Sequence[Job]) -> None:
     for with_data in _group_by(jobs, lambda job: setting(job.config)["data"]):
         with _collect(problems):
             data = build.whole_data(with_data[0].config)
-            print_data_remarks(data)
+            print_data_notes(data)
             for with_trainer in _group_by(with_data, lambda job: build.plain(job.config.trainer)):
                 with _collect(problems):
                     _check_trainer(with_trainer[0].config, data)
@@ -75,10 +75,10 @@ def _print_shared_names(jobs: Sequence[Job]) -> None:
             )
 
 
-def print_data_remarks(data: TensorData) -> None:
-    """Print the remarks of a data set."""
-    for remark in data.notes:
-        note(f"note: {data.name}: {remark}")
+def print_data_notes(data: TensorData) -> None:
+    """Print the notes of a data set."""
+    for text in data.notes:
+        note(f"note: {data.name}: {text}")
 
 
 def _model_and_strategy(job: Job) -> Any:
@@ -134,7 +134,7 @@ class RunBuilder:
         self._forked.close()
 
     def build(self, number: int) -> list[str]:
-        """Build the parts of a run, and return the remarks with which such runs are tagged.
+        """Build the parts of a run, and return the notes with which such runs are tagged.
 
         Args:
             number: of the config, from 0.
@@ -165,16 +165,16 @@ class RunBuilder:
             raise self._deaths[network] from died
         if "error" in answer:
             raise ConfigError.from_json(answer["error"])
-        remarks: list[str] | None = answer.get("remarks")
+        notes: list[str] | None = answer.get("notes")
         # After another exception the parts are built here, so that it is raised with its traceback.
-        return _build(config, self._data) if remarks is None else remarks
+        return _build(config, self._data) if notes is None else notes
 
     def _build_in_fork(self, number: int) -> dict[str, Any]:
-        """Return the remarks, or the fields of a ConfigError; nothing after another exception."""
+        """Return the notes, or the fields of a ConfigError; nothing after another exception."""
         torch.set_num_threads(1)  # the other threads of torch's pool do not exist in a fork
         try:
             with exits_are_errors():
-                return {"remarks": _build(self._configs[number], self._data)}
+                return {"notes": _build(self._configs[number], self._data)}
         except ConfigError as error:
             return {"error": error.to_json()}
         except BaseException:
@@ -185,9 +185,9 @@ class RunBuilder:
 def _build(config: DictConfig, data: TensorData) -> list[str]:
     model = build.build_model(config, data)
     check_fit(config, model, data)
-    regularizers, remarks = build.remarked(config, model, data)
+    regularizers, notes = build.remarked(config, model, data)
     try:
         effects = build.check_effects(Fit(model, build.build_task(data), regularizers), data, most=_MAX_EFFECT_COST)
     except ConfigError as error:
         raise error.with_note(f"model={config.model.name}") from error
-    return [*remarks, *effects, *double_counting(config, regularizers, model)]
+    return [*notes, *effects, *double_counting(config, regularizers, model)]

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from reglab.config.compose import Composer
 from reglab.data.base import TensorData
 from reglab.data.splitting.random import Rows
-from reglab.execution.preflight import RunBuilder, print_data_remarks
+from reglab.execution.preflight import RunBuilder, print_data_notes
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import kinds_of
 from reglab.streams import note
@@ -28,7 +28,7 @@ _SHARED_SPLIT = "study.common.data.split_seed=0"
 
 
 def check_arms(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
-    """Load the data of each task, build the model and the regularizers of each arm, and print remarks on them.
+    """Load the data of each task, build the model and the regularizers of each arm, and print notes on them.
 
     Args:
         study: with its seeds.
@@ -47,17 +47,17 @@ def check_arms(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
 def _check_task(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
     configs = [composer.compose([*arm.overrides, f"seed={study.seeds[0]}"]) for arm in arms]
     data = _load_checked(study, configs[0])
-    print_data_remarks(data)
+    print_data_notes(data)
     with RunBuilder(configs, data) as builder:
         for number, arm in enumerate(arms):
             try:
-                remarks = builder.build(number)
+                notes = builder.build(number)
             except ConfigError as error:
                 if error.key == "regularizer":
                     raise error.with_remedy(f"or remove {arm.strategy} from study.strategies") from error
                 raise
-            for remark in remarks:
-                note(f"note: {arm.strategy} on {arm.task_name}: {remark}")
+            for text in notes:
+                note(f"note: {arm.strategy} on {arm.task_name}: {text}")
 
 
 def _load_checked(study: Study, config: DictConfig) -> TensorData:
