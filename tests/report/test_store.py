@@ -160,10 +160,10 @@ def test_the_reports_config_composes() -> None:
 @pytest.mark.slow
 def test_the_command_refuses_a_wrong_question_at_once(tmp_path: Path) -> None:
     command = [sys.executable, str(PROJECT / "pipelines" / "report.py"), f"tracking.uri=sqlite:///{tmp_path}/none.db"]
-    for override, problem in {
-        "select_by=test/loss": "the test judges, it must not choose; take val/loss, or say force=true",
-        "metrik=test/loss": "no such key; did you mean metric?",
-    }.items():
+    for override, remedy in {"select_by=test/loss": "val/loss", "metrik=test/loss": "metric"}.items():
         done = subprocess.run([*command, override], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{override}: {problem}\n")
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"{override}: ")
+        assert remedy in line.removeprefix(override)
     assert list(tmp_path.iterdir()) == []
