@@ -1,17 +1,17 @@
-"""Models of the Hugging Face hub that are on this machine: in a folder, or in the cache. The hub is never asked."""
+"""Models and data sets of the Hugging Face hub on this machine: in a folder or in the cache, without network."""
 
 from pathlib import Path
 
 
 def is_place(path: str) -> bool:
-    """Whether it is written as a place on this machine (``/...``, ``./...``, ``~/...``) and so cannot be a name."""
+    """Return whether a text is a path on this machine (``/...``, ``./...``, ``~/...``), and so cannot be a name."""
     return path.startswith(("/", ".", "~")) or path.count("/") > 1
 
 
 def local(path: str) -> Path | None:
-    """The file or folder of that path, or where the cache has the model of that name; None where there is neither.
+    """Return the file or folder of a path, or of a model's name in the cache; None if there is neither.
 
-    The library itself would ask the hub first, and wait where there is no network.
+    The library itself would query the hub first, and wait if there is no network.
     """
     place = Path(path).expanduser()
     if place.exists() or is_place(path):

@@ -27,7 +27,6 @@ _TOKEN_IN_TEXT = re.compile(r"(\bhttps?://)[^\s:/?#@'\"]+@", re.IGNORECASE)
 _QUERY_IN_TEXT = re.compile(rf"([?&][\w.-]*(?:{_NAMES})[\w.-]*=)[^&;?#\s'\"]+", re.IGNORECASE)
 _OVERRIDE = re.compile(r"(\+{0,2}tracking\.uri)=(.*)", re.DOTALL)
 _SECTION = re.compile(r"(\+{0,2}tracking)=(\s*\{.*)", re.DOTALL)
-_SEVERAL = "tracking.uri: names several stores, and a command has one; give one URI"
 _DATABASES = ("postgres", "mysql", "mariadb", "mssql", "oracle", "sqlite")
 # Of a URI's query only these values are shown.
 _SHOWN = {"mode", "cache", "timeout", "uri", "vfs", "nolock", "immutable", "sslmode", "ssl_mode", "sslrootcert", "host"}
@@ -51,7 +50,7 @@ def mask_uri(uri: str) -> str:
 
 
 def holds_secret(uri: str) -> bool:
-    """Whether `mask_uri` changes the URI."""
+    """Return whether `mask_uri` changes the URI."""
     return mask_uri(uri) != uri
 
 
@@ -71,9 +70,9 @@ def remember(uri: str) -> None:
         # A parser of the URI would quote its parts.
         plain = {secret, unquote(secret), unquote_plus(secret), *re.split("[/?#@:&=]", secret)}
         forms = {form for text in plain for form in (text, quote(text, safe=""), quote_plus(text))}
-        plain = {text for text in plain if _telling(text)} | ({f"{before[0]}:{before[1]}"} if before else set())
+        plain = {text for text in plain if _is_distinctive(text)} | ({f"{before[0]}:{before[1]}"} if before else set())
         forms |= {base64.b64encode(text.encode(errors="surrogateescape")).decode() for text in plain}
-        _known.update({form: MASK for form in forms if _telling(form)})
+        _known.update({form: MASK for form in forms if _is_distinctive(form)})
 
 
 def redact(text: str) -> str:
@@ -92,7 +91,7 @@ def redact(text: str) -> str:
 
 
 def redact_uris(overrides: Iterable[str]) -> list[str]:
-    """Return overrides with the secrets of a ``tracking.uri`` masked."""
+    """Return overrides with the secrets of ``tracking.uri`` masked."""
     found = []
     for override in overrides:
         typed = _OVERRIDE.fullmatch(override)
@@ -150,7 +149,7 @@ def _typed_uri(argument: str) -> str | None:
     if _SECTION.fullmatch(argument):
         inside = _parsed(argument)
         if isinstance(inside, list) and any(redact(one) != one for one in inside):
-            raise ConfigError(_SEVERAL)
+            raise _several_stores()
         uri = inside.get("uri") if isinstance(inside, Mapping) else None
         return uri if isinstance(uri, str) else None
     if (override := _OVERRIDE.fullmatch(argument)) is None:
@@ -160,9 +159,13 @@ def _typed_uri(argument: str) -> str | None:
         several = _parsed(argument)
         if isinstance(several, list) and (listed or sum("://" in one for one in several) > 1):  # not one with a comma
             if any(map(holds_secret, several)):
-                raise ConfigError(_SEVERAL)
+                raise _several_stores()
             return None
     return _unquoted(override[2])
+
+
+def _several_stores() -> ConfigError:
+    return ConfigError("tracking.uri", "names several stores, and a command has one", "give one URI")
 
 
 def _parsed(argument: str) -> Any:
@@ -244,8 +247,8 @@ def _found(uri: str) -> Iterator[tuple[int, int]]:
             at += len(item) + 1
 
 
-def _telling(secret: str) -> bool:
-    """Whether a secret is unlikely to occur by chance in a text as a word or a number, so that it can be masked."""
+def _is_distinctive(secret: str) -> bool:
+    """Return whether a secret is unlikely to occur in a text by chance, as a word or a number, so that it can be masked."""
     if secret.replace(".", "").isdigit():
         return False
     return len(secret) >= 8 or (len(secret) >= 4 and not secret.isalpha())
@@ -253,5 +256,5 @@ def _telling(secret: str) -> bool:
 
 def _of_environment() -> Iterator[str]:
     for name, value in os.environ.items():
-        if _VARIABLE.search(name) and _telling(value) and not value.startswith(("/", "~")):
+        if _VARIABLE.search(name) and _is_distinctive(value) and not value.startswith(("/", "~")):
             yield value

@@ -17,7 +17,11 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:+@%-]+( [A-Za-z0-9_./:+@%-]+)*")
 
 
 def pluralize(number: int, one: str, more: str = "") -> str:
-    """``1 run``, ``2 runs``, ``2 strategies`` (of ``strategy``, ``strategies``)."""
+    """Return a number with its noun in singular or plural.
+
+    >>> pluralize(1, "run"), pluralize(2, "run"), pluralize(2, "strategy", "strategies")
+    ('1 run', '2 runs', '2 strategies')
+    """
     return f"{number} {one if number == 1 else more or one + 's'}"
 
 
@@ -41,12 +45,20 @@ def least_share(count: int) -> float:
 
 
 def join_options(names: Sequence[str]) -> str:
-    """Names there are to choose from: ``a, b, c``; of more than ten the first and the last four."""
+    """Return options separated by commas; of more than ten the first and the last four.
+
+    >>> join_options(["a", "b", "c"])
+    'a, b, c'
+    """
     return ", ".join(names if len(names) <= 10 else [*names[:4], "...", *names[-4:]])
 
 
 def join_names(names: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return names as an enumeration.
+
+    >>> join_names(["a"]), join_names(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -72,7 +84,7 @@ def format_override(key: str, value: object) -> str:
 
 
 def _other_type(text: str) -> bool:
-    """Whether Hydra would read the bare text as something else: null, a number, a boolean."""
+    """Return whether Hydra would read the unquoted text as null, a number or a boolean."""
     try:
         float(text)
     except ValueError:
@@ -81,7 +93,7 @@ def _other_type(text: str) -> bool:
 
 
 def make_command(target: str, overrides: Mapping[str, object] | None = None, **variables: str) -> str:
-    """A command to paste into a shell: ``make report ARGS="metric=test/loss"``.
+    """Return a command of the Makefile to paste into a shell: ``make report ARGS="metric=test/loss"``.
 
     Args:
         target: of the Makefile.
@@ -99,7 +111,7 @@ def make_command(target: str, overrides: Mapping[str, object] | None = None, **v
 
 
 def mlflow_command(uri: str, *words: str) -> str:
-    """A command of MLflow to paste into a shell, for the store at a URI, whose secrets are masked."""
+    """Return a command of MLflow to paste into a shell, for the store at a URI, whose secrets are masked."""
     return f"MLFLOW_TRACKING_URI={shlex.quote(mask_uri(uri))} {shlex.join(('mlflow', *words))}"
 
 
@@ -111,11 +123,11 @@ def _in_quotes(text: str) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as CSV, with which no spreadsheet does anything but show it.
+    """Return a table as CSV that a spreadsheet shows as text: no cell is run as a formula.
 
     Args:
         columns: names.
-        rows: numbers, and texts: those that a spreadsheet would take for a formula get a ``'`` in front, and control
+        rows: numbers, and texts: those that a spreadsheet would read as a formula begin with ``'``, and control
             characters are escaped. None is an empty cell.
 
     >>> csv_text(["name", "x"], [["=1+1", -0.5]])
