@@ -248,7 +248,7 @@ def _found(uri: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_distinctive(secret: str) -> bool:
-    """Return whether a secret is unlikely to occur in a text by chance, as a word or a number, so that it can be masked."""
+    """Return whether a secret is unlikely to occur in a text by chance, as a word or a number would."""
     if secret.replace(".", "").isdigit():
         return False
     return len(secret) >= 8 or (len(secret) >= 4 and not secret.isalpha())
