@@ -1,5 +1,6 @@
 """Train one run, or with -m a sweep: python pipelines/train.py regularizer=dropout regularizer.dropout.p=0.3"""
 
+from reglab.schema.metrics import METRICS
 from reglab.stopping import use_default_sigint
 
 use_default_sigint()
@@ -20,7 +21,8 @@ def main(cfg: DictConfig) -> None:
     from reglab.training.run import run
 
     result = run(cfg, list(HydraConfig.get().overrides.task))
-    metrics = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items() if name.startswith("test/"))
+    names = [f"test/{metric.name}" for metric in METRICS.values() if metric.summary]
+    metrics = "  ".join(f"{name} {result.metrics[name]:.4f}" for name in names if name in result.metrics)
     write_line(f"{result.strategy}  {metrics or 'no test rows'}")
     write_line(f"run {result.run_id}{' (finished before: reused)' if result.reused else ''}")
     write_line(run_link(open_store(cfg.tracking.uri, cfg.tracking.experiment), result.run_id))

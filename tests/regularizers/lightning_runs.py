@@ -36,9 +36,7 @@ def fitted(
 ) -> tuple[Module, pl.Trainer]:
     """A classifier after epochs of four batches (or of the loader), evaluated after each on two other ones."""
     fit = fit_of(network(**(net or {})), task_of("classification"), regularizers)
-    module = module_class(
-        fit, make, scheduler, seed=3, heard=any(method.monitors_validation for method in regularizers)
-    )
+    module = module_class(fit, make, scheduler, seed=3, monitored=["val/loss"])
     callbacks = [*extra, *(callback for regularizer in regularizers for callback in regularizer.callbacks())]
     trainer = make_trainer({"accelerator": "cpu", "max_epochs": epochs, **settings}, callbacks)
     batches = [batch_of("classification", seed=i) for i in range(6)]

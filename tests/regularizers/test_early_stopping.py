@@ -91,7 +91,7 @@ def test_gradient_descent_that_is_stopped_is_a_filter(double: None) -> None:
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
     fit = fit_of(model, task_of("regression"), [method])
-    module = Module(fit, lambda parameters: torch.optim.SGD(parameters, lr=lr), heard=True)
+    module = Module(fit, lambda parameters: torch.optim.SGD(parameters, lr=lr), monitored=["val/loss"])
     trainer = make_trainer({"accelerator": "cpu", "max_epochs": 100}, method.callbacks())
     train, val = (DataLoader([batch], batch_size=None) for batch in ((inputs, targets), validation))
     trainer.fit(module, train, [val, train])
@@ -209,3 +209,11 @@ def test_without_validation_it_is_refused() -> None:
         ConfigError, match=r"^regularizer=early_stopping: acts on val/loss, .*; raise data.val_fraction"
     ):
         fitted(EarlyStopping(2), module_class=Blind)
+
+
+def test_it_can_monitor_another_metric(tmp_path) -> None:
+    """By accuracy, which is higher the better: the callback has the metric's direction."""
+    method = EarlyStopping(2, monitor="val/accuracy")
+    (callback,) = method.callbacks()
+    assert (callback.monitor, callback.mode) == ("val/accuracy", "max")
+    assert EarlyStopping().callbacks()[0].mode == "min"

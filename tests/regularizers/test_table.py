@@ -125,7 +125,10 @@ def test_its_config_makes_it_within_its_bounds(row: Row) -> None:
     assert set(config) == {name}
     assert config[name].pop("_target_") == f"reglab.regularizers.{name}.{row.cls}"
     declared = method.strengths()
-    assert list(config[name]) == list(declared) == list(dict(method.named_buffers()))
+    options = [key for key, value in config[name].items() if value is None]
+    assert options == list(method.constraints)
+    assert list(config[name]) == [*declared, *options]
+    assert list(declared) == list(dict(method.named_buffers()))
     assert row.make(config[name]).name == name
     for strength, one in declared.items():
         assert config[name][strength] == one.default
@@ -325,7 +328,8 @@ def test_resumed_equals_uninterrupted(row: Row, tmp_path: Path) -> None:
 
     def run(epochs: int, checkpoint: str | None = None) -> pl.Trainer:
         make = lambda p: torch.optim.Adam(p, lr=0.01)  # noqa: E731
-        module = Module(row.fit(row.others), make, seed=3, heard=row.make().monitors_validation)
+        monitored = ["val/loss"] if row.make().monitors_validation else ()
+        module = Module(row.fit(row.others), make, seed=3, monitored=monitored)
         trainer = pl.Trainer(
             accelerator="cpu",
             max_epochs=epochs,

@@ -17,4 +17,4 @@ def test_figures_are_scikit_learns_in_the_targets_own_units() -> None:
 
 
 def test_one_row_has_no_r2() -> None:
-    assert set(Regression().figures(torch.ones(1), torch.zeros(1), full=True)) == {"loss", "rmse"}
+    assert set(Regression().figures(torch.ones(1), torch.zeros(1), full=True)) == {"loss", "rmse", "mae"}

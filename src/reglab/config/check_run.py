@@ -28,10 +28,12 @@ from reglab.data.settings import (
 from reglab.paths import CONF
 from reglab.schema.compatibility import (
     check_accumulation,
+    check_class_weights,
     check_conflicts,
     check_data,
     check_model,
     check_passes,
+    check_task_options,
     declared,
     task_kind,
 )
@@ -95,6 +97,7 @@ def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
         source_file(plain["model"]["target"], "model.target")
     if "name" in plain["model"]:
         Label().check("model.name", plain["model"]["name"])
+    check_task_options(plain["task"], kind, str(plain["data"].get("name") or "this data"))
     model = Setting("model", plain["model"].get("name"))
     check_data(model, plain["model"], plain["data"], remedy)
     _regularizers(cfg, plain)
@@ -150,7 +153,7 @@ def _fixed_names(section: str) -> dict[str, tuple[str, str]]:
 
 def _of_classes(plain: Mapping[str, Any]) -> dict[str, Constraint]:
     """Return the constraints that the classes of data, model and regularizers declare, by whole key."""
-    sections = {section: plain[section] for section in ("data", "model")}
+    sections = {section: plain[section] for section in ("data", "model", "scheduler")}
     sections |= {
         f"regularizer.{name}": node for name, node in plain["regularizer"].items() if isinstance(node, Mapping)
     }
@@ -184,7 +187,7 @@ def _complete(plain: Mapping[str, Any]) -> None:
         section, _, inner = key.partition(".")
         if section not in plain or (inner and inner not in plain[section]):
             raise ConfigError(key, "missing", f"leave out ~{key}")
-    for section in ("report", "sweep"):
+    for section in ("report", "sweep", "task"):
         _refuse_unknown(section, plain[section], {key.partition(".")[2] for key in RUN if key.startswith(section)})
     for section in ("data", "model", "optimizer"):
         if not plain[section].get("_target_"):
@@ -273,6 +276,7 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         check_model(where, node, plain["model"])
     methods = {name: nodes[name] for name in sorted(chosen)}
     check_conflicts(methods)
+    check_class_weights(plain["task"], methods)
     check_passes(methods, plain["model"])
     check_accumulation(methods, plain["trainer"])
 

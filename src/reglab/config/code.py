@@ -21,7 +21,7 @@ from reglab.schema.errors import Setting
 from reglab.schema.index import Declaration, declaration
 from reglab.user_code import finding
 
-AREAS = ("compat", "data", "models", "regularizers", "tasks", "training", "seeding")
+AREAS = ("compat", "data", "models", "regularizers", "schedulers", "tasks", "training", "seeding")
 """Packages and modules of reglab whose code determines results. Not configs, tracking, studies and reports."""
 CORE = "reglab.training.run"
 """The training core is this module and all that it imports within `AREAS`."""

@@ -118,6 +118,10 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
     parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
     parts["data"] = _data(cfg)
+    for name, node in parts["regularizer"].items():  # null is the default of a key that a class got later
+        parts["regularizer"][name] = {key: value for key, value in node.items() if value is not None}
+    if options := {key: value for key, value in _plain(cfg.get("task")).items() if value is not None}:
+        parts["task"] = options
     for section, key, kind in _MAY_BE_PATHS:
         value = parts[section].get(key)
         if isinstance(value, str) and Path(value).expanduser().exists():

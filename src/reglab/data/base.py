@@ -19,6 +19,7 @@ from reglab.data.source import FittedInputs, Part, Source, absent_class_caveats,
 from reglab.data.splitting.random import RandomSplit, Rows, SplitSettings
 from reglab.schema.constraints import SEED, Constraints
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import CLASSIFICATION, REGRESSION
 from reglab.seeding import mix
 from reglab.wording import least_share
 
@@ -44,7 +45,7 @@ class TensorData(pl.LightningDataModule):
         kind: of the task. These and the following are set in ``setup``.
         input_shape: of one example.
         outputs: number of classes, or 1.
-        class_names: in order; empty: their numbers.
+        class_names: of the classes or labels, in order; empty: their numbers.
         rows: of the whole data set, those that ``train_size`` leaves out included; infinite if every split seed draws
             new rows.
         train: training rows. Also ``val`` and ``test``.
@@ -118,7 +119,7 @@ class TensorData(pl.LightningDataModule):
             ConfigError: the data cannot be split with these settings.
         """
         targets = source.targets.numpy()
-        classes = targets if source.kind == "classification" else None
+        classes = targets if source.kind == CLASSIFICATION.name else None
         splitter = source.splitter or RandomSplit(len(targets), source.held_out)
         sizes = (self.train_size, self.val_fraction, self.test_fraction)
         return splitter.split(SplitSettings(split_seed, *sizes, classes, source.class_names))
@@ -143,8 +144,8 @@ class TensorData(pl.LightningDataModule):
         )
         self.input_shape = tuple(inputs.shape[1:])
         self.dims = len(self.input_shape)
-        self.outputs = source.classes or 1
-        self.class_names = source.class_names
+        self.outputs = source.classes or len(source.labels) or 1
+        self.class_names = source.class_names or source.labels
         self.notes = (*source.notes, *self._part_caveats(source))
         self.order_hash = self._hash_order()
         self._ready = True
@@ -156,7 +157,7 @@ class TensorData(pl.LightningDataModule):
         if self._fitted_inputs is not None:
             yield from self._fitted_inputs.caveats(self.parts)
         yield from pooled_part_caveats(source, self.test_fraction)
-        if source.kind == "classification":
+        if source.kind == CLASSIFICATION.name:
             yield from absent_class_caveats(source.targets.numpy(), source.class_names, self.parts)
 
     def _with_label_noise(self, targets: np.ndarray, classes: int | None) -> np.ndarray:
@@ -168,7 +169,7 @@ class TensorData(pl.LightningDataModule):
         return noisy
 
     def _scale_target(self, targets: np.ndarray, source: Source) -> Tensor:
-        if source.kind != "regression":
+        if source.kind != REGRESSION.name:
             return torch.from_numpy(targets)
         values = targets.astype(np.float64)
         if source.standardize_target:

@@ -1,5 +1,6 @@
 """A user's table: a CSV or Parquet file."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from reglab.data.source import Source
 from reglab.data.tables.features import leave_out
 from reglab.data.tables.reading import read_table
 from reglab.data.tables.tabular import Origin, Roles, Tabular, table_source
-from reglab.schema.constraints import PATH, Constraints, Nullable
+from reglab.schema.constraints import PATH, ColumnNames, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
 
 
@@ -21,7 +22,7 @@ class Csv(Tabular):
 
     Args:
         path: the file (.csv, .csv.gz, .tsv, .tsv.gz, .parquet, .pq), with a header.
-        target: name of the target column, required.
+        target: name of the target column, or a list of the columns of a multi-label classification; required.
         name: of the data set; None: the file's stem.
         columns: see `Tabular`.
 
@@ -31,12 +32,14 @@ class Csv(Tabular):
 
     dims = 1
 
-    constraints: ClassVar[Constraints] = {"path": Nullable(PATH)}
+    constraints: ClassVar[Constraints] = {"path": Nullable(PATH), "target": Nullable(ColumnNames())}
 
-    def __init__(self, *, path: str | None, target: str | None, name: str | None = None, **columns: Any) -> None:
+    def __init__(
+        self, *, path: str | None, target: str | Sequence[str] | None, name: str | None = None, **columns: Any
+    ) -> None:
         check_file(path)
         assert path is not None
-        if target is None or target == "":
+        if target is None or target in ("", []):
             raise ConfigError(Setting("data.target", target), "required", "name the target column: data.target=COLUMN")
         super().__init__(name=name or stem(path), target=target, **columns)
         self.path = path
@@ -52,7 +55,7 @@ def _read(path: str, roles: Roles, version: tuple[int, int]) -> Source:
     table, notes, indices = read_table(path)
     table.columns = table.columns.astype(str)
     source = table_source(table, roles, Origin(Setting("data.path", path)))
-    others = (roles.target, roles.split_column, *roles.ignore)
+    others = (*roles.targets, roles.split_column, *roles.ignore)
     index_notes = [
         f"column {name!r}: was the table's index and is a feature; if it is not one, {leave_out(name)}"
         for name in indices

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
+from reglab.schema.task_kinds import CLASS_LABELS, TASK_KINDS
 
 DEFAULT_FRACTION = 0.2  # of the rows for validation, and for the test
 SPLIT_METHODS = ("groups", "parts", "folds", "time")
@@ -70,7 +71,7 @@ def check_label_noise(label_noise: float, kind: str | None, name: str) -> None:
         kind: of the task; None: not known yet.
         name: of the data set, for the message.
     """
-    if label_noise and kind not in (None, "classification"):
+    if label_noise and kind is not None and CLASS_LABELS not in TASK_KINDS[kind].features:
         raise ConfigError(
             Setting("data.label_noise", label_noise),
             f"replaces class labels, and {name} is a {kind} task",

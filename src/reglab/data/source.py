@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from reglab.data.splitting.random import Rows, Splitter
+from reglab.schema.task_kinds import CLASSIFICATION, LANGUAGE_MODELING, MULTILABEL, REGRESSION
 from reglab.wording import join_names, join_options
 
 IGNORED = -100  # a target that is not counted, as in torch's cross entropy
@@ -45,6 +46,7 @@ class Source:
         parts: names of the predefined parts, the predefined test last; empty if there are none.
         fresh: every split seed draws new rows, as if from an endless data set.
         class_names: in order; empty: their numbers.
+        labels: names of the labels of a multi-label classification, whose targets are 0 or 1, float32 (n, labels).
         splitter: splits the rows; None: `RandomSplit`.
         sequence: each row is a sequence of tokens with a target at each position: language modeling.
         notes: sentences that a reader of the results should know of the data.
@@ -58,6 +60,7 @@ class Source:
     parts: tuple[str, ...] = ()
     fresh: bool = False
     class_names: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     splitter: Splitter | None = None
     sequence: bool = False
     notes: tuple[str, ...] = ()
@@ -66,13 +69,20 @@ class Source:
     def kind(self) -> str:
         """The kind of task."""
         if self.sequence:
-            return "language modeling"
-        return "regression" if self.classes is None else "classification"
+            return LANGUAGE_MODELING.name
+        if self.labels:
+            return MULTILABEL.name
+        return REGRESSION.name if self.classes is None else CLASSIFICATION.name
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one part: inputs float32 (n, *shape), targets int64 or float32 (n,); tokens are int64 (n, length)."""
+    """Rows of one part.
+
+    Args:
+        inputs: float32 (n, *shape), or tokens int64 (n, length).
+        targets: int64 or float32 (n,), labels float32 (n, labels), or tokens int64 (n, length).
+    """
 
     inputs: Tensor
     targets: Tensor

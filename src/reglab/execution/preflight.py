@@ -187,7 +187,9 @@ def _build(config: DictConfig, data: TensorData) -> list[str]:
     check_fit(config, model, data)
     regularizers, notes = build.remarked(config, model, data)
     try:
-        effects = build.check_effects(Fit(model, build.build_task(data), regularizers), data, most=_MAX_EFFECT_COST)
+        effects = build.check_effects(
+            Fit(model, build.build_task(config, data), regularizers), data, most=_MAX_EFFECT_COST
+        )
     except ConfigError as error:
         raise error.with_note(f"model={config.model.name}") from error
     return [*notes, *effects, *double_counting(config, regularizers, model)]

@@ -21,7 +21,7 @@ from reglab.regularizers.attention_dropout import AttentionDropout
 from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix
 from reglab.streams import write_line
-from reglab.tasks import LanguageModeling
+from reglab.tasks import LanguageModeling, Task
 from reglab.tracking import artifacts
 from reglab.tracking.values import now_ms
 from reglab.tracking.view import run_link
@@ -99,7 +99,9 @@ def evaluate(
         raise ConfigError(
             key, f"all {passes} passes are equal, so that nothing was dropped", "give a run whose dropout is above 0"
         )
-    plain, sampled = _figures(data, one, targets, one_known), _figures(data, each, targets, each_known)
+    task = build.build_task(cfg, data)
+    plain = _figures(task, data, one, targets, one_known)
+    sampled = _figures(task, data, each, targets, each_known)
     if data.kind == "classification":
         rows = mc_dropout.class_rows(each)
     else:
@@ -108,10 +110,11 @@ def evaluate(
     return Evaluation(run, passes, seed, plain, sampled, _table(data, targets, rows))
 
 
-def _figures(data: TensorData, outputs: Tensor, targets: Tensor, known: tuple[Tensor, Tensor]) -> Figures:
+def _figures(task: Task, data: TensorData, outputs: Tensor, targets: Tensor, known: tuple[Tensor, Tensor]) -> Figures:
     """Return the task's metrics of the mean prediction, and its uncertainty.
 
     Args:
+        task: of the run.
         data: of the run.
         outputs: (passes, rows, ...) of the test part.
         targets: of the test part, (rows,).
@@ -124,7 +127,7 @@ def _figures(data: TensorData, outputs: Tensor, targets: Tensor, known: tuple[Te
         own = mc_dropout.regression_uncertainty(outputs, targets, mc_dropout.fit_noise(*known), data.target_scale)
     if len(outputs) == 1:
         mean = outputs[0]  # equal to the tracked test, to the last bit
-    scores = build.build_task(data).figures(mean, targets, full=True)
+    scores = task.figures(mean, targets, full=True)
     return {name: float(value) for name, value in scores.items()} | own
 
 

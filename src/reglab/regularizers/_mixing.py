@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reglab.schema.task_kinds import CLASS_LABELS
+
 TRIES = 8  # each is accepted with a probability above .95
 
 
@@ -42,7 +44,7 @@ def shared(targets: Tensor, task: Any, dtype: torch.dtype) -> Tensor:
 
     Shares of classes and the numbers of a regression are so already, and come back as they are.
     """
-    if task.kind != "classification" or targets.is_floating_point():
+    if CLASS_LABELS not in task.about.features or targets.is_floating_point():
         return targets
     return (targets.unsqueeze(-1) == torch.arange(task.classes, device=targets.device)).to(dtype)
 

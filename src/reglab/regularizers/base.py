@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.compat.torch import NormBase, parameter_dict
+from reglab.schema.constraints import Constraints
 from reglab.schema.strength import Strength
 
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -152,12 +153,19 @@ class Regularizer(nn.Module):
     """Whether a step may be made of several batches, whose gradients are accumulated."""
     conflicts: ClassVar[dict[str, str]] = {}
     """Name of a regularizer that it cannot be combined with to the reason; one of the two declares it."""
+    changes_cross_entropy: ClassVar[bool] = False
+    """Whether it replaces a part of the unweighted cross entropy, so that it cannot be combined with class weights."""
     stochastic: ClassVar[bool] = False
     """Whether it makes two training passes over one batch differ."""
     compares_passes: ClassVar[bool] = False
     """Whether it compares two passes, and so needs the model or another regularizer to make them differ."""
     monitors_validation: ClassVar[bool] = False
-    """Whether it acts on ``val/loss``: it needs validation rows, and its callbacks find metrics in the Trainer."""
+    """Whether it acts on a validation metric: it needs validation rows, and its callbacks find `monitor` in the
+    Trainer's metrics."""
+    monitor: str = "val/loss"
+    """Tracked name of the validation metric that it acts on."""
+    constraints: ClassVar[Constraints] = {}
+    """Constraints on the keys of its config that are no strengths; null is the default of each."""
     passes: ClassVar[float] = 1.0
     """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model; `flops`,
     `draws` and `memory_traffic` are added to it."""
@@ -183,6 +191,7 @@ class Regularizer(nn.Module):
                 inspect.Parameter(name, _POSITIONAL, default=strength.default, annotation=float)
                 for name, strength in cls.strengths().items()
             ]
+            + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in cls.constraints]
         )
 
     @classmethod

@@ -8,24 +8,33 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningsEarlyStopping
 
 from reglab.regularizers._order import STOPPING
 from reglab.regularizers.base import Regularizer
+from reglab.schema.constraints import Constraints, Nullable, OneOf
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.metrics import METRICS, direction_of
 from reglab.schema.strength import Search, Strength
 
 
 class EarlyStopping(Regularizer):
-    """Ends training after `patience` evaluations in a row without a lower ``val/loss``; an equal one is not lower.
+    """Ends training after `patience` evaluations in a row without a better ``val/loss``; an equal one is not better.
 
     Prechelt 1998, "Early Stopping - But When?". The best weights, those of the lowest ``val/loss``, are kept under
     every strategy; this one saves the rest of the training, and looks at validation labels for it.
 
     Args:
         patience: a whole number of evaluations, at least 1; infinity is off.
+        monitor: tracked name of the validation metric; None: ``val/loss``.
     """
 
     patience = Strength(10.0, Search(5.0, 20.0), minimum=1.0, off=math.inf, whole=True, effect="early stopping")
     order: ClassVar = STOPPING
     monitors_validation: ClassVar = True
     stackable: ClassVar = "it is a callback of the Trainer, and the runs of a stack would end at different steps"
+
+    constraints: ClassVar[Constraints] = {"monitor": Nullable(OneOf(*(f"val/{name}" for name in METRICS)), "val/loss")}
+
+    def __init__(self, *values: float, monitor: str | None = None, **strengths: float) -> None:
+        super().__init__(*values, **strengths)
+        self.monitor = monitor or "val/loss"
 
     def acts_within(self, steps: int, evaluations: int) -> bool:
         return float(self.patience) + 1 < evaluations  # one that improves, then so many; after the last it is over
@@ -41,7 +50,12 @@ class Patience(LightningsEarlyStopping):
     """
 
     def __init__(self, method: EarlyStopping) -> None:
-        super().__init__("val/loss", check_finite=False, check_on_train_epoch_end=False)
+        super().__init__(
+            method.monitor,
+            mode=direction_of(method.monitor) or "min",
+            check_finite=False,
+            check_on_train_epoch_end=False,
+        )
         self._method = method
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -40,6 +40,7 @@ class Focal(Regularizer):
 
     gamma = Strength(2.0, Search(0.5, 5.0), effect="focal loss")
     order: ClassVar = LOSS
+    changes_cross_entropy: ClassVar = True
     requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
     conflicts: ClassVar = {
         "label_smoothing": "label smoothing moves a share of the plain cross entropy, which focal has weighted down"

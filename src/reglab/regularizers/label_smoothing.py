@@ -35,6 +35,7 @@ class LabelSmoothing(Regularizer):
 
     epsilon = probability(0.1, 0.05, 0.2, effect="less sure outputs")
     order: ClassVar = LOSS
+    changes_cross_entropy: ClassVar = True
     requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
 
     def attach(self, model: nn.Module) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.index import Declaration, declaration
 from reglab.schema.metrics import TEST_PARTS, kinds_of
-from reglab.schema.task_kinds import TASK_KINDS, TOKENS, kinds_with
+from reglab.schema.task_kinds import MULTILABEL, TASK_KINDS, TOKENS, kinds_with
 from reglab.wording import join_names
 
 EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
@@ -29,6 +29,8 @@ def declared(section: str, node: Node) -> Declaration:
 
 def task_kind(data: Node) -> str | None:
     """Return the kind of task of a config's `data`; None if only the loaded data shows it."""
+    if isinstance(data.get("target"), list):
+        return MULTILABEL.name
     kind: str | None = declared("data", data).get("kind")
     return kind or (data["kind"] if data.get("kind") in TASK_KINDS else None)
 
@@ -52,9 +54,10 @@ def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
     if data.get("val_fraction") == 0 and about.get("monitors_validation"):
         raise ConfigError(
             where,
-            "acts on val/loss, and data.val_fraction=0 leaves no validation rows",
+            f"acts on {node.get('monitor') or 'val/loss'}, and data.val_fraction=0 leaves no validation rows",
             "raise it, as in data.val_fraction=0.2",
         )
+    check_monitor(where, node.get("monitor"), kind, name)
     if of_data.get("padded"):
         if not about.get("supports_padding", True):
             raise no_padding(where, name)
@@ -67,6 +70,24 @@ def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
     if dims and accepted and dims not in accepted:
         has = "texts (tokens,)" if kind is not None and TOKENS in TASK_KINDS[kind].features else EXAMPLES[dims]
         raise wrong_examples(where, accepted, f"{name} has {has}", remedy)
+
+
+def check_monitor(where: Setting, monitor: str | None, kind: str | None, name: str) -> None:
+    """Refuse a monitored metric that the kind of task does not have.
+
+    Args:
+        where: ``regularizer=NAME``.
+        monitor: tracked name; None: the loss.
+        kind: of the task; None: not known yet, which passes.
+        name: of the data.
+
+    Raises:
+        ConfigError: names the metric and the kinds that have it.
+    """
+    kinds = kinds_of(monitor) if monitor else ()
+    if kinds and kind is not None and kind not in kinds:
+        key = Setting(f"{where.key}.{where.value}.monitor", monitor)
+        raise ConfigError(key, f"is for {join_names(kinds)}, and {name} is a {kind} task", "choose another metric")
 
 
 def check_task(where: Setting, required: Iterable[str], kind: str | None, name: str, remedy: str) -> None:
@@ -106,6 +127,45 @@ def check_metric(where: Setting, data: Sequence[Node]) -> None:
     for fraction, prefixes in _PARTS.items():
         if metric.startswith(prefixes) and all(node.get(fraction) == 0 for node in data):
             raise ConfigError(where, f"data.{fraction}=0 leaves no rows to measure it on", "raise it")
+
+
+def check_task_options(options: Node, kind: str | None, name: str) -> None:
+    """Refuse an option of the task that its kind does not have.
+
+    Args:
+        options: the section `task`; null is the default.
+        kind: of the task; None: not known yet, which passes.
+        name: of the data.
+
+    Raises:
+        ConfigError: names the option, and the kinds that have it.
+    """
+    for key, value in options.items():
+        if value is None:
+            continue
+        having = [one.name for one in TASK_KINDS.values() if key in one.options]
+        if kind is not None and kind not in having:
+            where = Setting(f"task.{key}", value)
+            raise ConfigError(where, f"is for {join_names(having)}, and {name} is a {kind} task", "leave it out")
+    if options.get("huber_delta") is not None and options.get("loss") != "huber":
+        raise ConfigError(
+            Setting("task.huber_delta", options["huber_delta"]), "is for the Huber loss", "set task.loss=huber"
+        )
+
+
+def check_class_weights(options: Node, nodes: Mapping[str, Node]) -> None:
+    """Refuse class weights together with a regularizer that changes the unweighted cross entropy.
+
+    Raises:
+        ConfigError: names the regularizer.
+    """
+    for name, node in nodes.items() if options.get("class_weights") is not None else ():
+        if declared(f"regularizer.{name}", node).get("changes_cross_entropy"):
+            raise ConfigError(
+                Setting("regularizer", name),
+                "changes the unweighted cross entropy, and task.class_weights weights it",
+                "leave out one of them",
+            )
 
 
 def check_model(where: Setting, node: Node, model: Node) -> None:

@@ -239,6 +239,20 @@ class ColumnName(Constraint):
 
 
 @dataclass(frozen=True)
+class ColumnNames(Constraint):
+    """The name of a column, or a list of two or more different ones."""
+
+    @property
+    def description(self) -> str:
+        return "a name of at most 250 characters, or a list of two or more, all different"
+
+    def accepts(self, value: Any) -> bool:
+        if not isinstance(value, list):
+            return ColumnName().accepts(value)
+        return ListOf(ColumnName(), 2).accepts(value) and len(set(map(str, value))) == len(value)
+
+
+@dataclass(frozen=True)
 class Fold(Constraint):
     """The name of a fold: a number, a word or a boolean."""
 
@@ -464,6 +478,7 @@ _TYPES: dict[str, Any] = {
         Boolean,
         ClassPath,
         ColumnName,
+        ColumnNames,
         Described,
         Fold,
         Integer,

@@ -35,6 +35,7 @@ TRAITS = (
     "supports_padding",
     "supports_accumulation",
     "conflicts",
+    "changes_cross_entropy",
     "stochastic",
     "compares_passes",
     "monitors_validation",

@@ -27,6 +27,7 @@ from reglab.schema.constraints import (
     is_number,
 )
 from reglab.schema.metrics import CHOOSING, COMPARABLE
+from reglab.schema.task_kinds import TASK_OPTIONS
 
 DIRECTION = Nullable(OneOf("max", "min"))
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
@@ -44,6 +45,7 @@ RUN: dict[str, Constraint] = {
     "metric": Nullable(OneOf(*COMPARABLE)),
     "direction": DIRECTION,
     "select_by": Nullable(OneOf(*CHOOSING)),
+    **{f"task.{key}": Nullable(constraint) for key, constraint in TASK_OPTIONS.items()},
     "data._target_": ClassPath(),
     "model._target_": ClassPath(),
     "model.name": Nullable(Label()),  # of a user's network: its target

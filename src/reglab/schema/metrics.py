@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import CLASSIFICATION, LANGUAGE_MODELING, REGRESSION, TASK_KINDS
+from reglab.schema.task_kinds import CLASSIFICATION, LANGUAGE_MODELING, MULTILABEL, REGRESSION, TASK_KINDS
 
 TEST_PARTS = ("test/", "gap/")
 """Beginnings of the names of metrics that the test part gives; these judge and must not choose."""
@@ -27,6 +27,7 @@ class Metric:
         every_epoch: whether it is measured on training and validation rows in every epoch. Otherwise it is measured
             on the test rows, and on the validation rows for the tested weights.
         twin: metric that takes its place where it was not measured on the validation rows.
+        summary: whether the line that a single run prints has it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Metric:
     task_kinds: tuple[str, ...] = ()
     every_epoch: bool = False
     twin: str = ""
+    summary: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -41,15 +43,23 @@ class Metric:
         return tuple(f"{part}/{self.name}" for part in _EPOCH_PARTS) if self.every_epoch else (f"test/{self.name}",)
 
 
+_CLASSES = (CLASSIFICATION.name, MULTILABEL.name)
 _ALL = (
-    Metric("loss", "min", every_epoch=True),
-    Metric("accuracy", "max", (CLASSIFICATION.name,), every_epoch=True),
-    Metric("rmse", "min", (REGRESSION.name,), every_epoch=True),
-    Metric("perplexity", "min", (LANGUAGE_MODELING.name,), every_epoch=True),
-    Metric("bits_per_character", "min", (LANGUAGE_MODELING.name,), every_epoch=True),
-    Metric("balanced_accuracy", "max", (CLASSIFICATION.name,), twin="accuracy"),
-    Metric("ece", "min", (CLASSIFICATION.name,), twin="loss"),
-    Metric("r2", "max", (REGRESSION.name,), twin="rmse"),
+    Metric("loss", "min", every_epoch=True, summary=True),
+    Metric("accuracy", "max", _CLASSES, every_epoch=True, summary=True),
+    Metric("rmse", "min", (REGRESSION.name,), every_epoch=True, summary=True),
+    Metric("perplexity", "min", (LANGUAGE_MODELING.name,), every_epoch=True, summary=True),
+    Metric("bits_per_character", "min", (LANGUAGE_MODELING.name,), every_epoch=True, summary=True),
+    Metric("balanced_accuracy", "max", (CLASSIFICATION.name,), twin="accuracy", summary=True),
+    Metric("ece", "min", (CLASSIFICATION.name,), twin="loss", summary=True),
+    Metric("exact_match", "max", (MULTILABEL.name,), twin="accuracy", summary=True),
+    Metric("f1_macro", "max", _CLASSES, twin="accuracy"),
+    Metric("auroc", "max", _CLASSES, twin="accuracy"),
+    Metric("average_precision", "max", _CLASSES, twin="accuracy"),
+    Metric("log_likelihood", "max", _CLASSES),
+    Metric("brier", "min", _CLASSES, twin="loss"),
+    Metric("mae", "min", (REGRESSION.name,), twin="rmse"),
+    Metric("r2", "max", (REGRESSION.name,), twin="rmse", summary=True),
 )
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ALL}
 """Metrics of predictions by name."""
@@ -106,9 +116,19 @@ def direction_of(metric: str) -> str | None:
     return "max" if any(word in _HIGHER for word in words) else None
 
 
+def metrics_of(kind: str) -> list[Metric]:
+    """Return the metrics of a kind of task, in the order of the list."""
+    return [metric for metric in METRICS.values() if kind in (metric.task_kinds or (kind,))]
+
+
 def base_name(metric: str) -> str:
-    """Return a tracked name without the part of the data: ``accuracy`` of ``best/val/accuracy``."""
-    return metric.rsplit("/", 1)[-1]
+    """Return a tracked name without the part of the data, and without the label of a multi-label task.
+
+    >>> base_name("best/val/accuracy"), base_name("test/auroc/happy")
+    ('accuracy', 'auroc')
+    """
+    parts = metric.removeprefix("best/").split("/")
+    return parts[1] if len(parts) > 1 and parts[0] in _EPOCH_PARTS else parts[-1]
 
 
 def kinds_of(metric: str) -> tuple[str, ...]:

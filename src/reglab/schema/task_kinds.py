@@ -1,7 +1,9 @@
 """Kinds of tasks: the only list of them. `reglab.tasks` holds their losses, `reglab.schema.metrics` their metrics."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reglab.schema.constraints import POSITIVE, Constraint, ListOf, OneOf, Satisfies
 
 # Features of a kind of task, which models and regularizers require (`requires_task`).
 NUMERIC_INPUTS = "numeric inputs"
@@ -29,6 +31,7 @@ class TaskKind:
         metric: measured on each part of the data, and the default ``metric`` of comparisons on the test part.
         choose_by: metric on the validation part that chooses the best run of an experiment.
         outputs: what an exported model returns, in words.
+        options: keys of the config's section `task` that the kind has; null is the default.
     """
 
     name: str
@@ -37,6 +40,7 @@ class TaskKind:
     metric: str
     choose_by: str
     outputs: str
+    options: Mapping[str, Constraint] = field(default_factory=dict)
 
 
 CLASSIFICATION = TaskKind(
@@ -46,6 +50,12 @@ CLASSIFICATION = TaskKind(
     metric="accuracy",
     choose_by="accuracy",
     outputs="probabilities of the classes",
+    options={
+        "class_weights": Satisfies(
+            lambda v: v == "balanced" or ListOf(POSITIVE, 2).accepts(v),
+            "balanced, or a list of a number above 0 for each class",
+        )
+    },
 )
 REGRESSION = TaskKind(
     "regression",
@@ -54,6 +64,15 @@ REGRESSION = TaskKind(
     metric="rmse",
     choose_by="rmse",
     outputs="the target in its own units",
+    options={"loss": OneOf("squared", "absolute", "huber"), "huber_delta": POSITIVE},
+)
+MULTILABEL = TaskKind(
+    "multi-label classification",
+    frozenset({NUMERIC_INPUTS, LABEL_SETS}),
+    task="reglab.tasks.multilabel.Multilabel",
+    metric="accuracy",
+    choose_by="accuracy",
+    outputs="probabilities of the labels",
 )
 LANGUAGE_MODELING = TaskKind(
     "language modeling",
@@ -63,8 +82,10 @@ LANGUAGE_MODELING = TaskKind(
     choose_by="bits_per_character",
     outputs="logits of the next token",
 )
-TASK_KINDS = {kind.name: kind for kind in (CLASSIFICATION, REGRESSION, LANGUAGE_MODELING)}
+TASK_KINDS = {kind.name: kind for kind in (CLASSIFICATION, REGRESSION, MULTILABEL, LANGUAGE_MODELING)}
 """All kinds by name."""
+TASK_OPTIONS = {key: one for kind in TASK_KINDS.values() for key, one in kind.options.items()}
+"""Constraints on the keys of the section `task`."""
 TABLE_KINDS = tuple(kind.name for kind in TASK_KINDS.values() if NUMERIC_INPUTS in kind.features)
 """Kinds that a table or image data set may have (``data.kind``)."""
 

@@ -19,7 +19,7 @@ from reglab.schema.metrics import check_choice, direction_of, validation_twins
 from reglab.schema.suggest import did_you_mean, no_such_option
 from reglab.schema.text import format_value, quote_value
 
-_RUN_SECTIONS = ("data", "model", "optimizer", "scheduler", "trainer", "experiment")  # may be in study.common
+_RUN_SECTIONS = ("data", "model", "task", "optimizer", "scheduler", "trainer", "experiment")  # may be in study.common
 _SEARCHED_SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 
 

@@ -20,7 +20,7 @@ from reglab.training.run import run
 from reglab.training.trainer import set_threads
 
 ABSENT = "-"
-_IDENTITY_SECTIONS = ("seed", "data", "model", "regularizer", "optimizer", "scheduler", "trainer")
+_IDENTITY_SECTIONS = ("seed", "data", "model", "task", "regularizer", "optimizer", "scheduler", "trainer")
 _NOT_COMPARED = ("time/", "mc_dropout/")
 _COMPARED_COUNTS = ("time/epochs",)
 _PROOF_TAGS = ("split_hash", "init_hash", "order_hash", "diverged_step")

@@ -1,41 +1,75 @@
-"""What a kind of task has to say: its loss and its figures."""
+"""The protocol of tasks: the loss of a kind of task, and its metrics."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from reglab.schema.metrics import metrics_of
+from reglab.schema.task_kinds import TaskKind
+
 
 class Task(ABC):
-    """A kind of task: the mean loss of a batch, and the figures of a whole part of the data."""
+    """The mean loss of a batch, and the metrics of a whole part of the data.
 
+    To add a kind of task, declare it in `reglab.schema.task_kinds` and implement this class in a module of its own. A
+    metric that `reglab.schema.metrics` declares for the kind is computed by the method of its name, which is called
+    with the float64 outputs and the targets of a part, and returns a float64 scalar, or None if the part has none.
+    """
+
+    about: ClassVar[TaskKind]
     kind: ClassVar[str]
+    """Name of the kind of task, of `about`."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.kind = cls.about.name
+
+    @classmethod
+    @abstractmethod
+    def of(cls, data: Any, **options: Any) -> "Task":
+        """Return the task of a data set that is set up.
+
+        Args:
+            data: a `reglab.data.TensorData`.
+            options: those that `TaskKind.options` declares, of the config's section `task`; None: the default.
+        """
 
     @abstractmethod
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of a batch, a scalar; runs under ``torch.func.vmap``."""
+        """Return the mean loss of a batch, a scalar; runs under ``torch.func.vmap``."""
 
     def kept(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """What evaluation keeps of a batch until the part is whole, rows first: what `figures` is given of all.
+        """Return what evaluation keeps of a batch until the part is complete, rows first; `figures` is given all.
 
-        A copy in float64, so that a network may write into its outputs again.
+        A copy in float64, so that a network may overwrite its outputs.
         """
         return exact(outputs.detach(), copy=True), targets
 
-    @abstractmethod
-    def figures(self, outputs: Tensor, targets: Tensor, *, full: bool) -> dict[str, Tensor]:
-        """Return float64 scalars by name for a whole part of the data, computed in float64 for any model precision.
+    def figures(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Collection[str] = ()) -> dict[str, Tensor]:
+        """Return the metrics of a whole part of the data by name, float64 scalars for any precision of the model.
 
         Args:
-            outputs: what `kept` gave of what the model says, (rows, classes) or (rows,).
-            targets: what it gave of what is true, (rows,).
-            full: the costlier figures too, which are wanted once and not every epoch.
+            outputs: of `kept`, (rows, ...).
+            targets: of `kept`, (rows, ...).
+            full: all metrics; otherwise those that are measured in every epoch.
+            more: names of further metrics that are wanted.
         """
+        outputs = exact(outputs)
+        targets = targets.to(outputs.device)
+        wanted = [one.name for one in metrics_of(self.kind) if full or one.every_epoch or one.name in more]
+        found = {name: getattr(self, name)(outputs, targets) for name in wanted}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the criterion of all rows."""
+        return self.criterion(outputs, targets)
 
 
 def exact(values: Tensor, *, copy: bool = False) -> Tensor:
-    """Return the values in float64, on the CPU where their device has no such numbers.
+    """Return the values in float64, on the CPU if their device has no such numbers.
 
     Sums and differences of squares in float32 lose all digits if values are far from 0.
     """

@@ -1,13 +1,17 @@
-"""Classification: cross entropy, accuracy, balanced accuracy, calibration error."""
+"""Classification: cross entropy, and metrics of predicted classes and probabilities."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_stat_scores
 
-from reglab.tasks.base import Task, exact
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import CLASSIFICATION, TaskKind
+from reglab.tasks.base import Task
+from reglab.tasks.ranking import mean_over_columns
 
 
 class Classification(Task):
@@ -15,48 +19,89 @@ class Classification(Task):
 
     Args:
         classes: C.
+        class_weights: weight of the loss of each class, (C,), which average 1 over the training rows; None: all 1.
     """
 
-    kind: ClassVar[str] = "classification"
+    about: ClassVar[TaskKind] = CLASSIFICATION
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, class_weights: Tensor | None = None) -> None:
         self.classes = classes
+        self.class_weights = class_weights
+
+    @classmethod
+    def of(cls, data: Any, **options: Any) -> "Classification":
+        """Return the task of a data set; `class_weights` is an option, see `class_weights_of`."""
+        weights = options.pop("class_weights", None)
+        return cls(data.outputs, None if weights is None else class_weights_of(data, weights), **options)
 
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross entropy; targets are class numbers (rows,) or shares of classes (rows, C)."""
-        return F.cross_entropy(outputs, targets)
+        """Return the mean cross entropy over rows, each times the weight of its class.
 
-    def figures(self, outputs: Tensor, targets: Tensor, *, full: bool) -> dict[str, Tensor]:
-        """``loss`` and ``accuracy``; with `full` also ``balanced_accuracy`` and ``ece``."""
-        outputs = exact(outputs)
-        targets = targets.to(outputs.device)
+        Args:
+            outputs: logits (rows, C).
+            targets: class numbers (rows,) or probabilities of classes (rows, C).
+        """
+        if self.class_weights is None:
+            return F.cross_entropy(outputs, targets)
+        weights = self.class_weights.to(outputs)
+        if targets.is_floating_point():
+            return -(outputs.log_softmax(-1) * targets * weights).sum(-1).mean()
+        return (F.cross_entropy(outputs, targets, reduction="none") * weights[targets]).mean()
+
+    def accuracy(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the share of rows whose most probable class is right."""
+        return (outputs.argmax(-1) == targets).double().mean()
+
+    def balanced_accuracy(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean recall over the classes that occur in the targets, as scikit-learn does.
+
+        torchmetrics' macro accuracy counts a class that is predicted but absent from the targets as a recall of 0,
+        which a small test part makes common.
+        """
+        right, _, _, _, support = self._counts(outputs, targets)
+        return (right[support > 0] / support[support > 0]).mean()
+
+    def f1_macro(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean F1 score over the classes that occur in targets or predictions, as scikit-learn does.
+
+        From the counts, because torchmetrics rounds the score to float32.
+        """
+        right, false_positive, _, missed, _ = self._counts(outputs, targets)
+        total = 2 * right + false_positive + missed
+        return (2 * right[total > 0] / total[total > 0]).mean()
+
+    def auroc(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Return the mean area under the ROC curve of each class against the others; None if no class has both."""
+        return mean_over_columns("roc_auc_score", outputs.softmax(-1), F.one_hot(targets, self.classes))
+
+    def average_precision(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Return the mean average precision of each class against the others; None if no class has both."""
+        return mean_over_columns("average_precision_score", outputs.softmax(-1), F.one_hot(targets, self.classes))
+
+    def log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean log-probability of the right class, in nats; at most 0."""
+        return -F.cross_entropy(outputs, targets)
+
+    def brier(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over rows of Σ (p - y)² over classes, from 0 to 2 (Brier 1950)."""
+        return (outputs.softmax(-1) - F.one_hot(targets, self.classes)).square().sum(-1).mean()
+
+    def ece(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the expected calibration error over 15 bins of confidence."""
+        return calibration_error(outputs, targets)
+
+    def _counts(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        """Return true positives, false positives, true negatives, false negatives and support, each (C,)."""
         predicted = outputs.argmax(-1)
-        figures = {
-            "loss": F.cross_entropy(outputs, targets),
-            "accuracy": (predicted == targets).double().mean(),
-        }
-        if full:
-            figures["balanced_accuracy"] = balanced_accuracy(predicted, targets, self.classes)
-            figures["ece"] = calibration_error(outputs, targets)
-        return figures
-
-
-def balanced_accuracy(predicted: Tensor, targets: Tensor, classes: int) -> Tensor:
-    """The mean recall over the classes that occur in `targets`, both (rows,) class numbers; float64.
-
-    As scikit-learn's ``balanced_accuracy_score``. torchmetrics' macro accuracy counts a class that is predicted but
-    absent from the targets as a recall of 0, which a small test part makes common.
-    """
-    counts = multiclass_stat_scores(predicted, targets, classes, average=None, validate_args=False).double()
-    right, there = counts[:, 0], counts[:, -1]
-    return (right[there > 0] / there[there > 0]).mean()
+        counts = multiclass_stat_scores(predicted, targets, self.classes, average=None, validate_args=False)
+        return counts.double().unbind(-1)
 
 
 def calibration_error(outputs: Tensor, targets: Tensor, bins: int = 15) -> Tensor:
-    """Expected calibration error in the L1 norm over equal bins of confidence, from 0 to 1, a scalar.
+    """Return the expected calibration error in the L1 norm over equal bins of confidence, from 0 to 1, a scalar.
 
     A bin includes its lower edge, the last bin also 1. Guo et al. 2017, "On Calibration of Modern Neural Networks".
-    torchmetrics' own, and its accuracies, are rounded to float32.
+    torchmetrics rounds its own to float32.
 
     Args:
         outputs: logits, float64 (rows, classes).
@@ -67,3 +112,27 @@ def calibration_error(outputs: Tensor, targets: Tensor, bins: int = 15) -> Tenso
     bin_of = (confidence.nan_to_num() * bins).long().clamp(max=bins - 1)
     excess = confidence - (predicted == targets).double()
     return torch.zeros(bins).to(excess).index_add_(0, bin_of, excess).abs().sum() / len(targets)
+
+
+def class_weights_of(data: Any, weights: str | Sequence[float]) -> Tensor:
+    """Return the weight of the loss of each class, (C,), scaled so that they average 1 over the training rows.
+
+    Args:
+        data: with class numbers as training targets.
+        weights: ``balanced`` (the inverse frequency of each class), or a positive number for each class.
+
+    Raises:
+        ConfigError: another number of weights than of classes.
+    """
+    counts = torch.bincount(data.train.targets.long().cpu(), minlength=data.outputs).double()
+    if weights == "balanced":
+        each = torch.where(counts > 0, 1 / counts.clamp_min(1), 0)
+    elif len(weights) != data.outputs:
+        raise ConfigError(
+            Setting("task.class_weights", list(weights)),
+            f"{len(weights)} weights, and {data.name} has {data.outputs} classes",
+            "give one for each class, or balanced",
+        )
+    else:
+        each = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
+    return (each * counts.sum() / (each * counts).sum()).float()

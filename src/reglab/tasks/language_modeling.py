@@ -1,12 +1,13 @@
 """Language modeling: cross entropy of the next token, perplexity, bits per character."""
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reglab.schema.task_kinds import LANGUAGE_MODELING, TaskKind
 from reglab.tasks.base import Task, exact
 
 
@@ -14,14 +15,19 @@ class LanguageModeling(Task):
     """The next token at every place, from logits (rows, length, tokens); a target of -100 does not count.
 
     Args:
-        characters: how many characters each token stands for, int64 (tokens,); None: unknown, and no bits per
-            character are told.
+        characters: how many characters each token stands for, int64 (tokens,); None: unknown, so that there are no
+            bits per character.
     """
 
-    kind: ClassVar[str] = "language modeling"
+    about: ClassVar[TaskKind] = LANGUAGE_MODELING
 
     def __init__(self, characters: Tensor | None = None) -> None:
         self.characters = characters
+
+    @classmethod
+    def of(cls, data: Any, **options: Any) -> "LanguageModeling":
+        """Return the task of a data set; there are no options."""
+        return cls(data.characters, **options)
 
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross entropy in nats over the places (rows, length) whose target counts."""
@@ -41,20 +47,24 @@ class LanguageModeling(Task):
             characters = self.characters.to(targets.device)[targets.clamp_min(0)] * counts
         return nats.sum(-1), torch.stack([counts.sum(-1), characters.sum(-1)], -1)
 
-    def figures(self, outputs: Tensor, targets: Tensor, *, full: bool) -> dict[str, Tensor]:
-        """``loss`` (nats a token), ``perplexity`` (its exponential) and ``bits_per_character``.
-
-        Bits per character are the cross entropy of the whole text over its length, and so the same measure for every
-        tokenizer: nats / log 2 / characters. A part without characters has none.
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross entropy of a token, in nats.
 
         Args:
-            outputs: summed cross entropies (rows,), of `kept`.
-            targets: tokens and characters (rows, 2), of `kept`.
+            outputs: summed cross entropies (rows,), of `kept`; so for the other metrics.
+            targets: numbers of tokens and characters (rows, 2), of `kept`.
         """
-        nats = outputs.sum()
-        tokens, characters = targets.sum(0).unbind()
-        loss = nats / tokens
-        figures = {"loss": loss, "perplexity": loss.exp()}
-        if self.characters is not None:
-            figures["bits_per_character"] = nats / math.log(2) / characters
-        return figures
+        return outputs.sum() / targets.sum(0)[0]
+
+    def perplexity(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the exponential of `loss`."""
+        return self.loss(outputs, targets).exp()
+
+    def bits_per_character(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Return the cross entropy of the whole text over its length, in bits; None if the characters are unknown.
+
+        It is the same measure for every tokenizer: nats / log 2 / characters.
+        """
+        if self.characters is None:
+            return None
+        return outputs.sum() / math.log(2) / targets.sum(0)[1]

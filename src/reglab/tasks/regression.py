@@ -1,11 +1,12 @@
-"""Regression: squared error, root mean squared error, R²."""
+"""Regression: squared, absolute or Huber loss, and metrics in the target's own units."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reglab.schema.task_kinds import REGRESSION, TaskKind
 from reglab.tasks.base import Task, exact
 
 
@@ -13,43 +14,54 @@ class Regression(Task):
     """One number a row.
 
     Args:
-        scale: standard deviation by which the targets were divided; ``rmse`` is in the target's own units.
+        scale: standard deviation by which the targets were divided; `rmse` and `mae` are in the target's own units.
+        loss: ``squared``, ``absolute`` or ``huber``.
+        huber_delta: error, in units of the scaled targets, at which the Huber loss turns from squared to absolute.
     """
 
-    kind: ClassVar[str] = "regression"
+    about: ClassVar[TaskKind] = REGRESSION
 
-    def __init__(self, scale: float = 1.0) -> None:
+    def __init__(self, scale: float = 1.0, loss: str = "squared", huber_delta: float = 1.0) -> None:
         self.scale = scale
+        self.loss_name = loss
+        self.huber_delta = huber_delta
+
+    @classmethod
+    def of(cls, data: Any, **options: Any) -> "Regression":
+        """Return the task of a data set; `loss` and `huber_delta` are options."""
+        return cls(data.target_scale, **options)
 
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean squared error of (rows,) against (rows,)."""
+        """Return the mean loss of (rows,) against (rows,)."""
+        if self.loss_name == "absolute":
+            return F.l1_loss(outputs, targets)
+        if self.loss_name == "huber":
+            return F.huber_loss(outputs, targets, delta=self.huber_delta)
         return F.mse_loss(outputs, targets)
 
-    def figures(self, outputs: Tensor, targets: Tensor, *, full: bool) -> dict[str, Tensor]:
-        """``loss`` (mean squared error of standardized targets) and ``rmse``; with `full` also ``r2``.
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the criterion of all rows, on scaled targets."""
+        return self.criterion(outputs, exact(targets))
 
-        ``r2`` needs two rows; it is left out below that.
+    def rmse(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the root mean squared error, in the target's own units."""
+        return F.mse_loss(outputs, exact(targets)).sqrt() * self.scale
+
+    def mae(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean absolute error, in the target's own units."""
+        return F.l1_loss(outputs, exact(targets)) * self.scale
+
+    def r2(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Return the coefficient of determination against the mean of these targets, at most 1; None below two rows.
+
+        As scikit-learn's ``r2_score``: for targets that are all equal it is 1 if every output is exact, else 0.
+        torchmetrics returns 1 if the squared errors add up to less than 1e-4, and cancels for targets far from 0.
         """
-        outputs, targets = exact(outputs), exact(targets)
-        loss = F.mse_loss(outputs, targets)
-        figures = {"loss": loss, "rmse": loss.sqrt() * self.scale}
-        if full and len(targets) > 1:
-            figures["r2"] = r2(outputs, targets)
-        return figures
-
-
-def r2(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Coefficient of determination against the mean of these targets, at most 1, a scalar.
-
-    As scikit-learn's ``r2_score``: of targets that are all equal it is 1 where every output is exact, else 0.
-    torchmetrics gives 1 where the squared errors add up to less than 1e-4, and cancels for targets far from 0.
-
-    Args:
-        outputs: float64 (rows,).
-        targets: float64 (rows,), at least two.
-    """
-    centered = targets - targets[0]  # of equal targets exactly 0, which their distances to a rounded mean need not be
-    total = (centered - centered.mean()).square().sum()
-    residual = (targets - outputs).square().sum()
-    constant = torch.where(residual > 0, 0.0, 1.0).to(total)
-    return torch.where(total > 0, 1 - residual / total, constant)
+        targets = exact(targets)
+        if len(targets) < 2:
+            return None
+        centered = targets - targets[0]  # exactly 0 for equal targets; distances to a rounded mean need not be
+        total = (centered - centered.mean()).square().sum()
+        residual = (targets - outputs).square().sum()
+        constant = torch.where(residual > 0, 0.0, 1.0).to(total)
+        return torch.where(total > 0, 1 - residual / total, constant)

@@ -20,11 +20,19 @@ from reglab.regularizers._order import in_order
 from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule, schedule
 from reglab.regularizers.base import Regularizer
-from reglab.schema.compatibility import check_task, nothing_to_act_on, passes_are_equal, wrong_examples
+from reglab.schema.compatibility import (
+    check_monitor,
+    check_task,
+    check_task_options,
+    nothing_to_act_on,
+    passes_are_equal,
+    wrong_examples,
+)
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import NUMBER_TARGETS, TASK_KINDS, TOKENS
 from reglab.schema.text import format_value
 from reglab.seeding import seeded
-from reglab.tasks import Classification, LanguageModeling, Regression, Task
+from reglab.tasks import Task, task_of
 from reglab.training import guard
 from reglab.training.fit import Fit
 from reglab.training.initial import completed, is_complete
@@ -60,13 +68,15 @@ def limit(cfg: DictConfig, data: TensorData) -> None:
     data.limit(**{part: cfg.trainer.get(f"limit_{part}_batches") for part in ("train", "val", "test")})
 
 
-def build_task(data: TensorData) -> Task:
-    """Loss and figures for the kind of data."""
-    if data.kind == "classification":
-        return Classification(data.outputs)
-    if data.kind == "language modeling":
-        return LanguageModeling(data.characters)
-    return Regression(data.target_scale)
+def build_task(cfg: DictConfig, data: TensorData) -> Task:
+    """Return the task of a run, with the options of the config's section `task`.
+
+    Raises:
+        ConfigError: an option that the kind of task does not have.
+    """
+    options = plain(cfg.task) if cfg.get("task") else {}
+    check_task_options(options, data.kind, str(data.name))
+    return task_of(data, **{key: value for key, value in options.items() if value is not None})
 
 
 def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
@@ -193,6 +203,7 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
     for regularizer in ordered:
         where = Setting("regularizer", regularizer.name)
         check_task(where, regularizer.requires_task, kind, "this data", "leave it out")
+        check_monitor(where, regularizer.monitor, kind, "this data")
         if regularizer.input_dims and len(input_shape) not in regularizer.input_dims:
             got = f"this data's examples have the shape {input_shape}"
             raise wrong_examples(where, regularizer.input_dims, got, "leave it out")
@@ -210,7 +221,9 @@ def remarked(cfg: DictConfig, model: nn.Module, data: TensorData) -> tuple[list[
     baseline = baseline_notes(model)
     if is_users(cfg):
         baseline += weight_notes(model, data.train.inputs[:2]) + row_notes(model, data.train.inputs[:8])
-        baseline += output_notes(model, data.train.inputs[:8]) if data.kind != "regression" else []
+        baseline += (
+            output_notes(model, data.train.inputs[:8]) if NUMBER_TARGETS not in TASK_KINDS[data.kind].features else []
+        )
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
         regularizers = build_regularizers(cfg, model, data.kind, data.input_shape)
@@ -233,7 +246,7 @@ def check_effects(fit: Fit, data: TensorData, most: float = math.inf) -> list[st
         ConfigError: a regularizer without effect.
     """
     batch = next(iter(data.train_dataloader()))
-    places = data.input_shape[0] if data.kind == "language modeling" else 1
+    places = data.input_shape[0] if TOKENS in TASK_KINDS[data.kind].features else 1
     a_row = 6.0 * places * sum(parameter.numel() for parameter in fit.model.parameters())
     rows = max(2, min(8, int(1e10 / a_row)))
     if rows * a_row > most:
@@ -276,15 +289,15 @@ def _switched_on(regularizer: Regularizer, schedules: Mapping[str, Any]) -> None
 _NOT_STRENGTHS = ("_target_", "schedule")
 
 
-def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...], *, heard: bool = False) -> Module:
-    """The LightningModule with its optimizer and scheduler; for `parts` and `heard` see `Module`."""
+def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...]) -> Module:
+    """The LightningModule with its optimizer and scheduler; for `parts` see `Module`."""
     return Module(
         fit,
         optimizer=_maker(cfg.optimizer),
         scheduler=_scheduler(cfg.scheduler),
         seed=int(cfg.seed),
         parts=parts,
-        heard=heard,
+        monitored=[r.monitor for r in fit.regularizers if r.monitors_validation],  # type: ignore[misc]
     )
 
 

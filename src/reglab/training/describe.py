@@ -86,7 +86,11 @@ def params(cfg: DictConfig) -> dict[str, Any]:
     }
     for name, node in plain(cfg.regularizer).items():
         if not name.startswith("_"):
-            named |= {f"regularizer.{name}.{key}": value for key, value in _leaves(node) if key[0] != "_"}
+            named |= {
+                f"regularizer.{name}.{key}": value
+                for key, value in _leaves(node)
+                if key[0] != "_" and value is not None
+            }
     return named
 
 

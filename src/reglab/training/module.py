@@ -1,7 +1,7 @@
 """The LightningModule: seeds, steps, evaluation, best weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,6 +11,7 @@ from torch import Tensor
 from reglab.compat.lightning import HOOK_NAME, load_loader_states
 from reglab.regularizers._dispatch import Dispatch, effective_rates
 from reglab.schema.errors import Diverged
+from reglab.schema.metrics import base_name
 from reglab.seeding import drawn_outside_torch, mix, seed_outside_torch
 from reglab.training.fit import Fit
 from reglab.training.weights import load_trained, trained
@@ -31,7 +32,8 @@ class Module(pl.LightningModule):
             and are set at each step only once a first step of an epoch has drawn from them.
         parts: names of the validation loaders, in their order: ``("val", "train")``, or ``("train",)`` where there
             are no validation rows. The best weights are those of the lowest ``val/loss``; without it, the last.
-        heard: some callback reads ``trainer.callback_metrics`` (early stopping does); it costs 7 ms an epoch.
+        monitored: tracked names of the validation metrics that callbacks read in ``trainer.callback_metrics`` (early
+            stopping does); that costs 7 ms an epoch, so that without a name none are there.
     """
 
     def __init__(
@@ -41,10 +43,10 @@ class Module(pl.LightningModule):
         scheduler: SchedulerFactory | None = None,
         seed: int = 0,
         parts: tuple[str, ...] = ("val", "train"),
-        heard: bool = False,
+        monitored: Collection[str] = (),
     ) -> None:
         super().__init__()
-        self.heard = heard
+        self.monitored = frozenset(monitored)
         self.fit = fit
         self.seed = seed
         self.parts = parts
@@ -61,6 +63,8 @@ class Module(pl.LightningModule):
         self.best_figures: Figures = {}
         self.best_step = 0  # after which the best weights were evaluated
         self.evaluated_step = -1
+        self.tested_parts: tuple[str, ...] = ("test", "train")
+        """Names of the test loaders, in their order; ``val`` for metrics that are not measured in every epoch."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning sets this string some 50 times a step, and nn.Module.__setattr__ would cost 7 % of a small one.
@@ -184,7 +188,7 @@ class Module(pl.LightningModule):
             self.figures["train/added_loss"] = float(torch.stack(self._added).mean())
             self._added.clear()
         self.evaluated_step = self.trainer.global_step
-        if self.heard:
+        if self.monitored:
             self.log_dict(self.figures, logger=False)
         self._keep_best()
 
@@ -207,18 +211,24 @@ class Module(pl.LightningModule):
             load_trained(self.fit.model, self.best)
 
     def on_test_start(self) -> None:
-        """Test rows, and training rows again, for the gap of the weights that are tested."""
-        self._outputs = [[], []]
+        """Test rows, and training and validation rows again, for metrics of the tested weights."""
+        self._outputs = [[] for _ in self.tested_parts]
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collects outputs."""
         self._keep(batch, dataloader_idx)
 
     def on_test_epoch_end(self) -> None:
-        """The figures of the one test, with the gap: test loss minus training loss."""
-        train = self._evaluate(("", "train"), full=False)["train/loss"]
-        self.figures = self._evaluate(("test",), full=True)
-        self.figures["gap/loss"] = self.figures["test/loss"] - train
+        """Compute the metrics of the test, the gap (test loss minus training loss), and the rest of the validation's.
+
+        Those that were measured in the epoch of the tested weights are not measured again.
+        """
+        found = self._evaluate(self.tested_parts, full=True)
+        self.figures = {name: value for name, value in found.items() if name.startswith("test/")}
+        if self.figures:
+            self.figures["gap/loss"] = self.figures["test/loss"] - found["train/loss"]
+        unmeasured = (name for name in found if name.startswith("val/") and name not in self.best_figures)
+        self.figures |= {f"best/{name}": found[name] for name in unmeasured}
 
     def _evaluate(self, parts: tuple[str, ...], *, full: bool) -> Figures:
         names, values = [], []
@@ -226,7 +236,10 @@ class Module(pl.LightningModule):
             if not part or not pairs:
                 continue
             outputs, targets = pairs[0] if len(pairs) == 1 else map(torch.cat, zip(*pairs, strict=True))
-            for name, value in self.fit.task.figures(outputs, targets, full=full).items():
+            more = {base_name(name) for name in self.monitored} if part == "val" else ()
+            for name, value in self.fit.task.figures(
+                outputs, targets, full=full and part != "train", more=more
+            ).items():
                 names.append(f"{part}/{name}")
                 values.append(value)
         # One transfer from the device for all of them.

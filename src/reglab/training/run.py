@@ -144,7 +144,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     if changed := set_threads(int(cfg.trainer.threads)):  # at import or in a constructor: the next run would differ
         remarks.append(f"the code of data or model sets {', '.join(changed)} for the whole process; it was set back")
     aloud = not cfg.tracking.get("study")  # a study has told it once for all runs of a kind
-    fit = Fit(model, build.build_task(data), regularizers)
+    fit = Fit(model, build.build_task(cfg, data), regularizers)
     schedules = build.build_schedules(cfg, fit.regularizers)  # type: ignore[arg-type]
     _note(tracked, "double_counting", double_counting(cfg, fit.regularizers, model), aloud=aloud)  # type: ignore[arg-type]
     idle = no_effect(fit.regularizers, schedules, cfg.trainer.max_epochs)  # type: ignore[arg-type]
@@ -153,7 +153,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     _note(tracked, "no_effect", idle, aloud=aloud)
     parts = ("val", "train") if data.val_rows else ("train",)
     methods = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
-    module = build.build_module(cfg, fit, parts, heard=any(r.monitors_validation for r in fit.regularizers))
+    module = build.build_module(cfg, fit, parts)
     watch = Watch(tracked.log_metrics)
     bar = [EpochBar(describe.run_name(cfg))] if cfg.trainer.progress else []
     settings = {key: value for key, value in build.plain(cfg.trainer).items() if key not in _LIMITED}
@@ -175,8 +175,12 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
         metrics["best/step"] = float(module.best_step)
     tested = module.best_step if module.best is not None else trainer.global_step
     _note(tracked, "not_averaged", not_averaged(methods, tested), aloud=aloud)
-    if data.test_rows:
-        trainer.test(module, [data.test_dataloader(), data.train_eval_dataloader()], verbose=False)
+    loaders = {"test": data.test_dataloader(), "train": data.train_eval_dataloader()} if data.test_rows else {}
+    if module.best is not None:
+        loaders["val"] = data.val_dataloader()[0]
+    if loaders:
+        module.tested_parts = tuple(loaders)
+        trainer.test(module, list(loaders.values()), verbose=False)
         metrics |= module.figures
     metrics |= {"time/train_s": watch.train_s, "time/step_ms": watch.step_ms, "time/epochs": watch.epochs}
     batch = trainer.precision_plugin.convert_input(next(iter(data.train_eval_dataloader())))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from reglab.data import tokenizer
 from reglab.data.base import TensorData
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import NUMBER_TARGETS, TASK_KINDS, TOKENS
 from reglab.seeding import restored_generators, seeded
 from reglab.training import describe
 from reglab.training.build import is_users, reads_checked
@@ -66,8 +67,9 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
             "pass the mode on (def train(self, mode=True): return super().train(mode)), and do not call "
             "train() in forward",
         )
-    places = data.input_shape if data.kind == "language modeling" else ()
-    wanted = (len(inputs), *places, *((data.outputs,) if data.kind != "regression" else ()))
+    features = TASK_KINDS[data.kind].features
+    places = data.input_shape if TOKENS in features else ()
+    wanted = (len(inputs), *places, *((data.outputs,) if NUMBER_TARGETS not in features else ()))
     got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     if not isinstance(outputs, Tensor) or got != wanted:
         remedy = "; end it with squeeze(-1)" if got == (*wanted, 1) else ""

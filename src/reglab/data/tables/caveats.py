@@ -6,6 +6,7 @@ import numpy as np
 
 from reglab.data.tables.features import TableFeatures, leave_out, name_columns
 from reglab.data.tables.target import Target
+from reglab.schema.task_kinds import REGRESSION
 
 _LEAST_ROWS = 20  # below, coincidences are likely
 _DISTINCT = 0.95  # share of rows with a unique value, from which on whole numbers look like an identifier
@@ -33,7 +34,8 @@ def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
     if len(target.values) < _LEAST_ROWS:
         return
     found: dict[str, list[str]] = {}
-    repeats = _repeated_rows(features, target)
+    targets = list(target.values.reshape(len(target.values), -1).T)  # one, or one for each label
+    repeats = _repeated_rows(features, targets)
     once = ~repeats
     if repeats.any():
         yield (
@@ -42,9 +44,9 @@ def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
         )
     for name, values in (features.numbers | features.codes).items():
         numeric = name in features.numbers
-        if target.kind == "classification" and _determines(values[once], target.values[once]):
+        if target.kind != REGRESSION.name and any(_determines(values[once], one[once]) for one in targets):
             found.setdefault("each value occurs with only one class, which leaks the target", []).append(name)
-        elif numeric and target.kind == "regression" and _is_linear(values, target.values):
+        elif numeric and target.kind == REGRESSION.name and _is_linear(values, target.values):
             found.setdefault("the target itself, or a linear function of it", []).append(name)
         elif numeric and (what := _identifier(values)):
             found.setdefault(f"{what}; a model can learn the order of the file from it", []).append(name)
@@ -63,7 +65,7 @@ def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
         yield f"{name_columns([repr(name) for name in names])}: {what}; if that is not a real feature, {remedy}"
 
 
-def _repeated_rows(features: TableFeatures, target: Target) -> np.ndarray:
+def _repeated_rows(features: TableFeatures, targets: list[np.ndarray]) -> np.ndarray:
     """Return which rows repeat an earlier one, bool (rows,).
 
     All are False if few of the different rows are repeated, or if equal rows may be a coincidence: no numeric column
@@ -71,7 +73,7 @@ def _repeated_rows(features: TableFeatures, target: Target) -> np.ndarray:
     """
     import pandas as pd
 
-    rows = pd.DataFrame(dict(enumerate([*features.numbers.values(), *features.codes.values(), target.values])))
+    rows = pd.DataFrame(dict(enumerate([*features.numbers.values(), *features.codes.values(), *targets])))
     repeats: np.ndarray = rows.duplicated().to_numpy()
     different = int((~repeats).sum())
     repeated = different - int((~rows.duplicated(keep=False)).sum())

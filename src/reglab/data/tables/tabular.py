@@ -15,11 +15,10 @@ from reglab.data.tables.caveats import feature_caveats
 from reglab.data.tables.cells import as_text
 from reglab.data.tables.features import TableFeatures, spelling_notes
 from reglab.data.tables.split_column import read_splitter
-from reglab.data.tables.target import KINDS, Target, encode_target
+from reglab.data.tables.target import Target, encode_labels, encode_target
 from reglab.schema.constraints import Boolean, ColumnName, Constraints, Described, Fold, ListOf, Nullable, OneOf, Text
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.suggest import did_you_mean
-from reglab.schema.task_kinds import TABLE_KINDS
+from reglab.schema.task_kinds import MULTILABEL, REGRESSION, TABLE_KINDS
 from reglab.wording import join_options
 
 if TYPE_CHECKING:
@@ -50,6 +49,12 @@ class Roles:
     split_by: str | None = None
     test_fold: str | None = None
     val_fold: str | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target column or the columns of the labels; empty if the target is not known yet."""
+        return self.labels or (() if self.target is None else (self.target,))
 
 
 class Tabular(TensorData):
@@ -58,8 +63,9 @@ class Tabular(TensorData):
     Inputs (features,), see `TableFeatures`.
 
     Args:
-        target: name of the target column; all others are features, except ``split_column`` and those to ignore.
-        kind: ``classification``, ``regression`` or ``auto``, see `encode_target`.
+        target: name of the target column, or names of the columns of a multi-label classification (see
+            `encode_labels`); all others are features, except ``split_column`` and those to ignore.
+        kind: of the task, or ``auto``, see `encode_target`.
         standardize: features, and the target of a regression, have mean 0 and variance 1 over the training rows.
         ignore: columns that are not features; None: none.
         split_column: name of the column that splits the rows; None: a random split.
@@ -94,7 +100,7 @@ class Tabular(TensorData):
     def __init__(
         self,
         *,
-        target: str | None,
+        target: str | Sequence[str] | None,
         kind: str = "auto",
         standardize: bool = True,
         ignore: Sequence[str] | None = None,
@@ -104,20 +110,26 @@ class Tabular(TensorData):
         val_fold: str | float | None = None,
         **common: Any,
     ) -> None:
-        if kind not in KINDS:
-            hint = did_you_mean(str(kind), KINDS)
-            raise ConfigError(Setting("data.kind", kind), f"must be one of {', '.join(KINDS)}{hint}")
-        check_split_column(split_column, split_by, target)
+        Tabular.constraints["kind"].check("data.kind", kind)
+        labels = () if target is None or isinstance(target, str | int | float) else tuple(map(str, target))
+        if labels and kind not in ("auto", MULTILABEL.name):
+            raise ConfigError(Setting("data.kind", kind), "has one target, and data.target names several", "name one")
+        if kind == MULTILABEL.name and not labels:
+            raise ConfigError(Setting("data.target", target), "is one column", "name two or more, as in [a,b]")
+        for name in labels or (None if target is None else str(target),):
+            check_split_column(split_column, split_by, name)
         super().__init__(**common)
         check_folds(split_by, test_fold, val_fold, self.test_fraction)
         self.roles = Roles(
-            None if target is None else str(target),
+            None if target is None or labels else str(target),
             kind,
             standardize,
             tuple(str(name) for name in ignore or ()),
             None if split_column is None else str(split_column),
             split_by,
-            *(None if fold is None else fold_name(fold) for fold in (test_fold, val_fold)),
+            None if test_fold is None else fold_name(test_fold),
+            None if val_fold is None else fold_name(val_fold),
+            labels,
         )
 
 
@@ -147,38 +159,42 @@ def table_source(
     split = None
     if roles.split_column is not None and roles.split_by is not None:
         split = read_splitter(table[roles.split_column], roles.split_by, roles.test_fold, roles.val_fold)
-    target = target or encode_target(table[roles.target], roles.kind)
+    if target is None:
+        labels = table[list(roles.labels)] if roles.labels else None
+        target = encode_target(table[roles.target], roles.kind) if labels is None else encode_labels(labels)
+    is_labels = target.kind == MULTILABEL.name
     notes = list(target.notes)
     if roles.split_column is not None and roles.split_by in ("groups", "folds"):
         written = sorted(as_text(table[roles.split_column]).unique())
         notes += spelling_notes(f"data.split_column={roles.split_column}", written, roles.split_by)
     if inputs is None:
-        others = {roles.target, roles.split_column, *roles.ignore}
+        others = {*roles.targets, roles.split_column, *roles.ignore}
         columns = table[[column for column in table.columns if column not in others]]
         features = TableFeatures(columns, origin.setting, roles.standardize)
         notes += [*features.notes, *feature_caveats(features, target)]
     return Source(
         features if inputs is None else inputs,
         torch.from_numpy(target.values),
-        classes=len(target.names) or None,
-        standardize_target=roles.standardize and target.kind == "regression",
+        classes=None if is_labels else len(target.names) or None,
+        standardize_target=roles.standardize and target.kind == REGRESSION.name,
         held_out=held_out,
-        class_names=target.names,
+        class_names=() if is_labels else target.names,
+        labels=target.names if is_labels else (),
         splitter=split,
         notes=tuple(notes),
     )
 
 
 def _check_roles(table: "pd.DataFrame", roles: Roles, origin: Origin) -> None:
-    columns = [("data.target", roles.target), ("data.split_column", roles.split_column)]
+    columns = [*(("data.target", name) for name in roles.targets), ("data.split_column", roles.split_column)]
     for key, name in (*columns, *(("data.ignore", name) for name in roles.ignore)):
         if name is not None:
             check_column(key, name, table, origin)
-    if roles.split_column == roles.target:
+    if roles.split_column in roles.targets:
         raise ConfigError(
-            Setting("data.split_column", roles.target), "is the target", "name a column that is not predicted"
+            Setting("data.split_column", roles.split_column), "is the target", "name a column that is not predicted"
         )
-    for role, name in (("target", roles.target), ("split column", roles.split_column)):
+    for role, name in (*(("target", name) for name in roles.targets), ("split column", roles.split_column)):
         if name in roles.ignore:
             raise ConfigError(
                 Setting("data.ignore", [name]),

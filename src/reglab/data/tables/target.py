@@ -1,4 +1,4 @@
-"""Encode the target column of a table as classes or numbers."""
+"""Encode the target of a table as classes, numbers or labels."""
 
 import re
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ import numpy as np
 from reglab.data.tables.cells import SPELLING, ColumnLabel, as_text, is_missing_word, spelling_pairs
 from reglab.data.tables.numbers import EXACT, FEW, ParsedColumn, check_same_number, parse_numbers
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import CLASSIFICATION, MULTILABEL, REGRESSION
+from reglab.wording import join_options
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = ("auto", "classification", "regression")
 _MANY, _ROWS_EACH = 200, 10  # up to so many whole numbers, each in so many rows, may be classes: it is reported
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # read alike by Decimal and float
 
@@ -25,9 +26,9 @@ class Target:
     """An encoded target.
 
     Attributes:
-        kind: classification or regression.
-        values: classes int64 (n,) from 0, or numbers float64 (n,).
-        names: of the classes, in order; empty for a regression.
+        kind: of the task.
+        values: classes int64 (n,) from 0, numbers float64 (n,), or labels float32 (n, labels).
+        names: of the classes or labels, in order; empty for a regression.
         notes: sentences on how the target was read.
     """
 
@@ -58,9 +59,9 @@ def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
     setting = Setting("data.target", str(column.name))
     label = ColumnLabel(setting, "the column")
     declared = isinstance(column.dtype, pd.CategoricalDtype)
-    kind = "classification" if declared and kind == "auto" else kind
+    kind = CLASSIFICATION.name if declared and kind == "auto" else kind
     plain = column.astype(object) if declared else column
-    parsed = parse_numbers(plain, label, strict=kind != "classification", exact=False)
+    parsed = parse_numbers(plain, label, strict=kind != CLASSIFICATION.name, exact=False)
     parsed = parsed and parsed.resolve(label)
     missing = as_text(plain).isna().to_numpy() if parsed is None else np.isnan(parsed.values)
     if missing.any():
@@ -75,11 +76,37 @@ def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
     automatic = kind == "auto"
     if automatic:
         classes = parsed is None or parsed.boolean or _few_whole_numbers(parsed.values, plain)
-        kind = "classification" if classes else "regression"
-    if kind == "regression":
+        kind = CLASSIFICATION.name if classes else REGRESSION.name
+    if kind == REGRESSION.name:
         parse_numbers(plain, label)  # raises for different numbers that are equal as float64
         return _encode_numbers(plain, parsed, setting, automatic=automatic)
     return _encode_classes(plain, parsed, setting, declared=declared)
+
+
+def encode_labels(columns: "pd.DataFrame") -> Target:
+    """Return several columns as the labels of a multi-label classification.
+
+    Args:
+        columns: one a label, each with 0 and 1, or with false and true, in every row.
+
+    Raises:
+        ConfigError: missing values, other values, or a label that all rows have or none has.
+    """
+    values: list[np.ndarray] = []
+    notes: list[str] = []
+    for name in columns.columns:
+        encoded = encode_target(columns[name])
+        if [one.lower() for one in encoded.names] not in (["0", "1"], ["false", "true"]):
+            values_of = f"the values {join_options(encoded.names)}" if encoded.names else "numbers other than 0 and 1"
+            raise ConfigError(
+                Setting("data.target", str(name)),
+                f"is one of several labels, and has {values_of}",
+                "write 0 and 1, or name one target",
+            )
+        values.append(encoded.values)
+        notes += encoded.notes
+    names = tuple(str(name) for name in columns.columns)
+    return Target(MULTILABEL.name, np.stack(values, 1).astype(np.float32), names, tuple(notes))
 
 
 def _few_whole_numbers(values: np.ndarray, column: "pd.Series") -> bool:
@@ -112,7 +139,7 @@ def _encode_classes(column: "pd.Series", parsed: ParsedColumn | None, setting: S
             "use data.kind=regression",
         )
     notes = tuple(_class_notes(names, np.bincount(numbers), setting))
-    return Target("classification", numbers.astype(np.int64), names, notes)
+    return Target(CLASSIFICATION.name, numbers.astype(np.int64), names, notes)
 
 
 def _class_names(cells: list[str], are_numbers: bool, setting: Setting) -> tuple[tuple[str, ...], list[int]]:
@@ -154,7 +181,7 @@ def _class_notes(names: tuple[str, ...], counts: np.ndarray, setting: Setting) -
 def _encode_numbers(column: "pd.Series", parsed: ParsedColumn | None, setting: Setting, *, automatic: bool) -> Target:
     if parsed is None:
         raise ConfigError(
-            Setting("data.kind", "regression"),
+            Setting("data.kind", REGRESSION.name),
             f"the target {column.name} contains text (such as {str(column.iloc[0])!r})",
             "use data.kind=classification, or another data.target",
         )
@@ -169,4 +196,4 @@ def _encode_numbers(column: "pd.Series", parsed: ParsedColumn | None, setting: S
             f"{setting}: {distinct} different whole numbers are read as a regression; if they are classes, set "
             "data.kind=classification"
         )
-    return Target("regression", parsed.values, notes=tuple(notes))
+    return Target(REGRESSION.name, parsed.values, notes=tuple(notes))

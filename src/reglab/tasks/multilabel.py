@@ -1,0 +1,87 @@
+"""Multi-label classification: binary cross entropy, and metrics averaged over the labels."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from reglab.schema.task_kinds import MULTILABEL, TaskKind
+from reglab.tasks.base import Task, exact
+from reglab.tasks.ranking import by_column, mean_over_columns
+
+
+class Multilabel(Task):
+    """Any number of L labels for each row, from logits (rows, L).
+
+    Args:
+        labels: names of the labels, L.
+    """
+
+    about: ClassVar[TaskKind] = MULTILABEL
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+
+    @classmethod
+    def of(cls, data: Any, **options: Any) -> "Multilabel":
+        """Return the task of a data set; there are no options."""
+        return cls(tuple(data.class_names), **options)
+
+    def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean binary cross entropy over rows and labels.
+
+        Args:
+            outputs: logits (rows, L).
+            targets: 0 to 1, (rows, L).
+        """
+        return F.binary_cross_entropy_with_logits(outputs, targets)
+
+    def figures(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Any = ()) -> dict[str, Tensor]:
+        """Return the metrics of a part; with `full` also F1 and AUROC of each label, as ``f1_macro/LABEL``."""
+        found = super().figures(outputs, targets, full=full, more=more)
+        if full:
+            outputs, targets = exact(outputs), exact(targets)
+            each = {"f1_macro": list(_f1(outputs, targets)), "auroc": by_column("roc_auc_score", outputs, targets)}
+            for name, values in each.items():
+                pairs = zip(self.labels, values, strict=True)
+                found |= {f"{name}/{label}": value for label, value in pairs if value is not None}
+        return found
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the criterion of all rows."""
+        return self.criterion(outputs, exact(targets))
+
+    def accuracy(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the share of labels that are predicted right, over all rows (1 - Hamming loss)."""
+        return ((outputs > 0) == (targets > 0.5)).double().mean()
+
+    def exact_match(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the share of rows of which all labels are predicted right."""
+        return ((outputs > 0) == (targets > 0.5)).all(-1).double().mean()
+
+    def f1_macro(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean F1 score over labels; that of a label that neither occurs nor is predicted is 0."""
+        return _f1(outputs, targets).mean()
+
+    def auroc(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Return the mean area under the ROC curve over labels that some rows have and others have not."""
+        return mean_over_columns("roc_auc_score", outputs, targets)
+
+    def average_precision(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Return the mean average precision over labels that some rows have and others have not."""
+        return mean_over_columns("average_precision_score", outputs, targets)
+
+    def log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over rows of the summed log-probability of all labels, in nats; at most 0."""
+        return -F.binary_cross_entropy_with_logits(outputs, exact(targets), reduction="none").sum(-1).mean()
+
+    def brier(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over rows of Σ (p - y)² over labels."""
+        return (outputs.sigmoid() - targets).square().sum(-1).mean()
+
+
+def _f1(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the F1 score of each label, float64 (L,), 0 where there is nothing to count; as scikit-learn does."""
+    predicted, true = outputs > 0, targets > 0.5
+    right = (predicted & true).double().sum(0)
+    return 2 * right / (predicted.double().sum(0) + true.double().sum(0)).clamp_min(1)

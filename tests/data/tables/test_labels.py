@@ -1,0 +1,84 @@
+"""Several target columns are the labels of a multi-label classification."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from reglab.config.check_run import check
+from reglab.config.compose import Composer
+from reglab.data import Csv
+from reglab.schema.errors import ConfigError
+from reglab.tasks import Multilabel, task_of
+
+AXES = {"seed": 0, "split_seed": 0}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    draws = np.random.default_rng(0)
+    inputs = draws.normal(size=(80, 3))
+    labels = (inputs + draws.normal(size=(80, 3)) > 0.3).astype(int)
+    columns = {f"x{i}": inputs[:, i] for i in range(3)}
+    columns |= {"happy": labels[:, 0], "loud": labels[:, 1].astype(bool), "fast": labels[:, 2]}
+    pd.DataFrame(columns).to_csv(tmp_path / "songs.csv", index=False)
+    return tmp_path / "songs.csv"
+
+
+def test_labels_are_targets_of_zeros_and_ones(table: Path) -> None:
+    data = Csv(path=str(table), target=["happy", "loud"], ignore=["fast"], **AXES)
+    data.setup()
+    read = pd.read_csv(table)
+    assert data.kind == "multi-label classification"
+    assert (data.outputs, data.class_names, data.input_shape) == (2, ("happy", "loud"), (3,))
+    expected = read[["happy", "loud"]].to_numpy(dtype=np.float32)
+    for part, rows in ((data.train, data.parts.train), (data.test, data.parts.test)):
+        assert torch.equal(part.targets, torch.from_numpy(expected[rows]))
+    task = task_of(data)
+    assert isinstance(task, Multilabel)
+    assert task.labels == ("happy", "loud")
+
+
+def test_label_sets_split_the_rows_as_a_regression_does(table: Path) -> None:
+    """At random, since there are no classes to stratify by."""
+    several = Csv(path=str(table), target=["happy", "fast"], **AXES)
+    one = Csv(path=str(table), target="x0", **AXES)
+    for data in (several, one):
+        data.setup()
+    assert np.array_equal(several.parts.test, one.parts.test)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "word"),
+    [
+        ({"target": ["happy", "x0"]}, "data.target", "0 and 1"),
+        ({"target": ["happy", "nope"]}, "data.target", "no such column"),
+        ({"target": ["happy", "loud"], "kind": "regression"}, "data.kind", "several"),
+        ({"target": "happy", "kind": "multi-label classification"}, "data.target", "one column"),
+        ({"target": ["happy", "loud"], "split_column": "loud", "split_by": "groups"}, "data.split_column", "target"),
+        ({"target": ["happy", "loud"], "ignore": ["loud"]}, "data.ignore", "target"),
+        ({"target": ["happy", "loud"], "label_noise": 0.1}, "data.label_noise", "class labels"),
+    ],
+)
+def test_what_cannot_be_labels_is_refused(table: Path, settings: dict, key: str, word: str) -> None:
+    with pytest.raises(ConfigError, match=word) as caught:
+        Csv(path=str(table), **AXES, **settings).setup()
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["regularizer=label_smoothing"], "regularizer"),
+        (["model=llama"], "model"),
+        (["task.loss=huber"], "task.loss"),
+        (["data.label_noise=0.2"], "data.label_noise"),
+    ],
+)
+def test_the_config_alone_shows_what_does_not_fit(table: Path, overrides: list[str], key: str) -> None:
+    typed = ["data=csv", f"data.path={table}", "data.target=[happy,loud]", *overrides]
+    with pytest.raises(ConfigError) as caught:
+        check(Composer().compose(typed))
+    assert caught.value.key == key
