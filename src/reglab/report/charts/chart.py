@@ -65,17 +65,20 @@ Data = TypeVar("Data", TaskChartData, OverallChartData, contravariant=True)
 
 
 class ChartKind(Protocol[Data]):
-    """A kind of chart, listed in `registry`.
+    """A kind of chart.
 
     Attributes:
         name: stem of the PNG file; kinds with several charts append to it.
         title: heading; kinds with several charts append to it.
+        place: order on the page.
     """
 
     @property
     def name(self) -> str: ...
     @property
     def title(self) -> str: ...
+    @property
+    def place(self) -> int: ...
 
     def applies(self, data: Data) -> bool:
         """Return whether there is anything to draw."""
@@ -84,6 +87,24 @@ class ChartKind(Protocol[Data]):
     def draw(self, data: Data) -> list[Chart]:
         """Return the charts; called only if the kind applies."""
         ...
+
+
+TASK_KINDS: list[ChartKind[TaskChartData]] = []
+OVERALL_KINDS: list[ChartKind[OverallChartData]] = []
+TaskKind = TypeVar("TaskKind", bound=ChartKind[TaskChartData])
+OverallKind = TypeVar("OverallKind", bound=ChartKind[OverallChartData])
+
+
+def task_chart(kind: type[TaskKind]) -> type[TaskKind]:
+    """Register a kind of chart of one task, as a decorator."""
+    TASK_KINDS.append(kind())
+    return kind
+
+
+def overall_chart(kind: type[OverallKind]) -> type[OverallKind]:
+    """Register a kind of chart over several tasks, as a decorator."""
+    OVERALL_KINDS.append(kind())
+    return kind
 
 
 def describe_difference(entry: Entry, digits: int, suffix: str = "") -> str:

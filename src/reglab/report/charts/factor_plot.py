@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reglab.report.charts import layout, style
-from reglab.report.charts.chart import Chart, OverallChartData, describe_difference
+from reglab.report.charts.chart import Chart, OverallChartData, describe_difference, overall_chart
 from reglab.report.charts.svg import HoverArea, hover_areas
 from reglab.report.findings.findings import TaskFindings
 from reglab.report.findings.leaderboard import Entry, decimal_places
@@ -47,11 +47,13 @@ class FactorSeries:
         ]
 
 
+@overall_chart
 class FactorPlot:
     """A chart for each data set with a factor."""
 
     name = "by"
     title = "Differences by"
+    place = 10
 
     def applies(self, data: OverallChartData) -> bool:
         """Return whether three tasks or more differ in one number only."""

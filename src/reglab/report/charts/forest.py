@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from reglab.report.charts import style
-from reglab.report.charts.chart import Chart, OverallChartData, TaskChartData, describe_difference
+from reglab.report.charts.chart import (
+    Chart,
+    OverallChartData,
+    TaskChartData,
+    describe_difference,
+    overall_chart,
+    task_chart,
+)
 from reglab.report.charts.svg import hover_areas
 from reglab.report.findings.leaderboard import Entry, decimal_places
 from reglab.report.number_format import format_interval, format_p, format_signed
@@ -21,11 +28,13 @@ _HEAD, _FOOT = 0.26, 0.46  # inches above and below the rows
 _SMALL = style.SIZE - 1
 
 
+@task_chart
 class TaskForestPlot:
     """Differences of one task, paired by seed."""
 
     name = "differences"
     title = "Paired differences"
+    place = 10
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether any entry was compared with the baseline."""
@@ -36,11 +45,13 @@ class TaskForestPlot:
         return [_forest_chart(self.name, self.title, data.found.entries, data.question, data.colours, "seeds")]
 
 
+@overall_chart
 class OverallForestPlot:
     """Differences over several tasks, paired by data set."""
 
     name = "differences"
     title = "Paired differences"
+    place = 20
 
     def applies(self, data: OverallChartData) -> bool:
         """Return whether any entry was compared with the baseline."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reglab.report.charts import layout, style
-from reglab.report.charts.chart import Chart, TaskChartData
+from reglab.report.charts.chart import Chart, TaskChartData, task_chart
 from reglab.report.charts.strips import label_noise_note
 from reglab.report.charts.svg import HoverArea, hover_areas, spread_indices
 from reglab.report.findings.learning_curves import ArmCurves, Curve, LearningCurves
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 _LEGEND, _FOOT = 0.28, 0.46  # inches above and below the panels
 
 
+@task_chart
 class LearningCurvesChart:
     """A chart for the reported metric and one for the loss."""
 
     name = "curves"
     title = "Learning curves"
+    place = 40
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether any metric was tracked at several steps."""

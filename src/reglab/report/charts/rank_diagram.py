@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from reglab.report.charts import style
-from reglab.report.charts.chart import Chart, OverallChartData
+from reglab.report.charts.chart import Chart, OverallChartData, overall_chart
 from reglab.report.number_format import format_p
 from reglab.report.statistics.data_sets import DataSetComparison
 from reglab.report.statistics.paired import smallest_p
@@ -19,11 +19,13 @@ _BAR, _GAP = 0.12, 0.16  # inches between bars, and around them
 _LABEL = "mean rank over data sets (1 is best)"
 
 
+@overall_chart
 class RankDiagram:
     """The diagram of all strategies over data sets."""
 
     name = "ranks"
     title = "Mean ranks"
+    place = 30
 
     def applies(self, data: OverallChartData) -> bool:
         """Return whether there are enough strategies and data sets."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reglab.report.charts import layout, style
-from reglab.report.charts.chart import Chart, TaskChartData
+from reglab.report.charts.chart import Chart, TaskChartData, task_chart
 from reglab.report.findings.tuning import StrategyTuning, TaskTuning
 from reglab.report.study_record import format_values, short_key
 from reglab.report.trials import Trial
@@ -61,11 +61,13 @@ class Panel:
     chosen: int | None
 
 
+@task_chart
 class ResponseChart:
     """Responses of all strategies to all searched values of a study."""
 
     name = "response"
     title = "Response to the searched values"
+    place = 30
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether any trial with a search space has a score."""

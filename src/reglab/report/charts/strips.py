@@ -1,7 +1,7 @@
 """Strip charts: one value of every run as a dot, a row for each entry: results, generalization gap, calibration, cost.
 
-A new strip chart is a subclass of `StripChart` that declares `name`, `title`, `label` and `caption`, and returns the
-value of a run.
+A new strip chart is a subclass of `StripChart` that declares `name`, `title` and `place`, and returns its label, its
+caption and the value of a run.
 """
 
 import textwrap
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reglab.report.arms import Arm, format_replicate
 from reglab.report.charts import style
-from reglab.report.charts.chart import Chart, TaskChartData
+from reglab.report.charts.chart import Chart, TaskChartData, task_chart
 from reglab.report.findings.findings import TaskFindings
 from reglab.report.findings.leaderboard import Entry
 from reglab.report.records import Record, finite_metric
@@ -50,6 +50,7 @@ class StripChart(ABC):
 
     name: str
     title: str
+    place: int
     from_zero = False  # whether the axis starts at zero
 
     @abstractmethod
@@ -95,11 +96,13 @@ class StripChart(ABC):
         return Strip(entry.strategy, data.colours[entry.name], values, texts, mean, self.interval(entry, values))
 
 
+@task_chart
 class SeedsChart(StripChart):
     """The reported metric of every run."""
 
     name = "seeds"
     title = "Results by seed"
+    place = 20
 
     def value(self, record: Record, data: TaskChartData) -> float | None:
         return finite_metric(record, data.question.metric)
@@ -120,11 +123,13 @@ class SeedsChart(StripChart):
         return entry.interval
 
 
+@task_chart
 class GapChart(StripChart):
     """The difference of test loss and training loss."""
 
     name = "gap"
     title = "Generalization gap"
+    place = 50
 
     def value(self, record: Record, data: TaskChartData) -> float | None:
         if (gap := finite_metric(record, "gap/loss")) is not None:
@@ -145,11 +150,13 @@ class GapChart(StripChart):
         return 0.0, "no gap"
 
 
+@task_chart
 class CalibrationChart(StripChart):
     """The expected calibration error."""
 
     name = "calibration"
     title = "Calibration"
+    place = 60
     from_zero = True
 
     def value(self, record: Record, data: TaskChartData) -> float | None:
@@ -162,11 +169,13 @@ class CalibrationChart(StripChart):
         return "Difference of confidence and accuracy on the test set, averaged over bins of confidence."
 
 
+@task_chart
 class CostChart(StripChart):
     """The training time."""
 
     name = "cost"
     title = "Cost"
+    place = 70
     from_zero = True
 
     def value(self, record: Record, data: TaskChartData) -> float | None:

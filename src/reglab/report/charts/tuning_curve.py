@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reglab.report.charts import style
-from reglab.report.charts.chart import Chart, TaskChartData
+from reglab.report.charts.chart import Chart, TaskChartData, task_chart
 from reglab.report.charts.svg import MAX_AREAS, HoverArea, hover_areas, spread_indices
 from reglab.report.findings.tuning import TaskTuning
 from reglab.report.statistics.tuning_curve import best_so_far, expected_best
@@ -39,11 +39,13 @@ class TuningCurve:
     seconds: float
 
 
+@task_chart
 class TuningCurveChart:
     """Tuning curves of all strategies with two trials or more."""
 
     name = "growth"  # name of the PNG file in stores and report folders
     title = "Tuning curves"
+    place = 80
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether there are scores of one training length: not with pruning."""
