@@ -76,7 +76,8 @@ fix: $(READY) ## format, and mend what the linter can
 bench: $(READY) ## ratios against a bare PyTorch loop
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-index: $(READY) ## write docs/regularizers/README.md anew
+index: $(READY) ## write the index of declarations, and docs/regularizers/README.md
+	@$(BIN)/python -m reglab.schema.index
 	@$(BIN)/python docs/index.py
 
 lock: ## write requirements.lock anew from what .venv holds, but for requirements-data.lock
