@@ -1,11 +1,9 @@
 """Private parts of joblib and of Hydra's joblib launcher."""
 
-from multiprocessing import resource_tracker
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
-from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
 from omegaconf import DictConfig, OmegaConf
 
 
@@ -27,5 +25,10 @@ def start_resource_trackers() -> None:
 
     Starting one unblocks SIGINT in this process.
     """
+    # Imported here because joblib loads NumPy, and configs are checked without it.
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
+
     for tracker in (resource_tracker, loky_resource_tracker):
         tracker.ensure_running()
