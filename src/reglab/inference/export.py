@@ -41,8 +41,8 @@ ANSWERS = {
 }
 FEATURES = "inputs.json"  # beside the model: the column of each input
 _ENTRIES = (
-    f"one for each entry of {FEATURES}, in order: (x - mean) / scale, where x is the value of the column, or missing "
-    "if it has none (0 where scale is null); of an entry with a value: 1 if the column has it, else 0"
+    f"one for each entry of {FEATURES}, in order: (x - mean) / scale, where x is what the column holds, or missing "
+    "where it holds nothing (0 where scale is null); of an entry with a value: 1 where the column holds it, else 0"
 )
 _QUALITY = ("best/val/accuracy", "best/val/rmse", "best/val/bits_per_character", "best/val/loss")
 
