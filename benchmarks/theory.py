@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers import Regularizer, penalized
-from reglab.regularizers._hooks import hidden_activations
+from reglab.regularizers._layers import hidden_activations
 
 _NUMBERS = 1 << 22  # more than caches hold
 

@@ -95,7 +95,7 @@ def test_the_size_of_the_batch_does_not_matter(double: None, cls: Any, activatio
 
 
 @both
-def test_dropout_beside_it_does_not_change_what_units_said(double: None, cls: Any, activation: str) -> None:
+def test_dropout_beside_it_does_not_change_recorded_activations(double: None, cls: Any, activation: str) -> None:
     model, task, batch = network(activation=activation), task_of("classification"), batch_of("classification")
     method = cls(1.0)
     fit_of(model, task, [method, Dropout(p=0.5)])
@@ -210,7 +210,7 @@ def test_copies_are_made_only_where_they_are_needed(cls: Any, activation: str) -
     fit.model.activation_0.register_forward_hook(lambda layer, inputs, output: seen.append(output.data_ptr()))
     for copied in (True, False, False):
         fit.model(batch[0])
-        (kept, _) = fit.regularizers[0]._said.take()
+        (kept, _) = fit.regularizers[0]._recorder.pop()
         assert (kept.values.data_ptr() != seen.pop()) is copied
 
 

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from reglab.regularizers import Cutmix, Step
-from reglab.regularizers._boxes import boxes
+from reglab.regularizers._batch_transforms import box_masks
 from reglab.regularizers.cutmix import box_sides, pasted
 from tests.regularizers.steps import CLASSES, batch_of, network, task_of
 
@@ -34,7 +34,7 @@ def test_a_clipped_box_counts_what_is_left_of_it() -> None:
     centers = torch.tensor([4, 0]), torch.tensor([5, 0])
     sides = box_sides(images, torch.tensor([0.75, 0.75]))
     assert [side.tolist() for side in sides] == [[4, 4], [5, 5]]  # half of 8 and of 10: a quarter of the area
-    mask = boxes(images, centers, sides)
+    mask = box_masks(images, centers, sides)
     out, targets = pasted((images, F.one_hot(labels, 2).double()), torch.tensor([1, 0]), mask)
     assert (out != images).sum((2, 3)).tolist() == [[20, 20], [6, 6]]
     torch.testing.assert_close(targets, torch.tensor([[0.75, 0.25], [6 / 80, 74 / 80]]))
@@ -45,7 +45,7 @@ def test_a_share_of_1_is_the_identity() -> None:
     soft = F.one_hot(labels, CLASSES).double()
     rows = len(images)
     centers = torch.randint(8, (rows,)), torch.randint(10, (rows,))
-    mask = boxes(images, centers, box_sides(images, torch.ones(rows)))
+    mask = box_masks(images, centers, box_sides(images, torch.ones(rows)))
     out = pasted((images, soft), torch.randperm(rows), mask)
     assert torch.equal(out[0], images)
     assert torch.equal(out[1], soft)
@@ -53,7 +53,7 @@ def test_a_share_of_1_is_the_identity() -> None:
 
 def test_a_share_of_0_in_the_middle_is_the_partner() -> None:
     images, labels = constant_images(2)
-    mask = boxes(images, (torch.tensor([4, 4]), torch.tensor([5, 5])), box_sides(images, torch.zeros(2)))
+    mask = box_masks(images, (torch.tensor([4, 4]), torch.tensor([5, 5])), box_sides(images, torch.zeros(2)))
     out = pasted((images, F.one_hot(labels, 2).double()), torch.tensor([1, 0]), mask)
     assert torch.equal(out[0], images.flip(0))
     assert torch.equal(out[1], torch.tensor([[0.0, 1.0], [1.0, 0.0]]))

@@ -5,7 +5,8 @@ import torch
 from scipy import stats
 from torch.func import vmap
 
-from reglab.regularizers._mixing import beta_draws, blended, shared
+from reglab.regularizers._batch_transforms import beta_draws, blend
+from reglab.regularizers._class_probabilities import as_probabilities
 from tests.regularizers.steps import task_of
 
 
@@ -49,17 +50,17 @@ def test_a_stack_draws_what_each_would_alone(double: None) -> None:
 
 def test_shared_targets() -> None:
     numbers = torch.tensor([2, 0])
-    shares = shared(numbers, task_of("classification"), torch.float64)
+    shares = as_probabilities(numbers, task_of("classification"), torch.float64)
     assert torch.equal(shares, torch.tensor([[0, 0, 1], [1, 0, 0]], dtype=torch.float64))
-    assert shared(shares, task_of("classification"), torch.float32) is shares
+    assert as_probabilities(shares, task_of("classification"), torch.float32) is shares
     values = torch.tensor([0.5, 3.0])
-    assert shared(values, task_of("regression"), torch.float32) is values
+    assert as_probabilities(values, task_of("regression"), torch.float32) is values
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 def test_blended(dtype: torch.dtype) -> None:
     values, others = torch.randn(2, 3, 2, 4, dtype=dtype)
-    out = blended(values, others, torch.tensor([1.0, 0.25, 0.0]))
+    out = blend(values, others, torch.tensor([1.0, 0.25, 0.0]))
     assert out.dtype == dtype
     assert torch.equal(out[0], values[0])
     assert torch.equal(out[2], others[2])
@@ -70,7 +71,7 @@ def test_a_mixture_of_signals_lasts_as_long_as_its_row() -> None:
     nan = torch.nan
     long, short = torch.tensor([[[1.0, 2, 3]]]), torch.tensor([[[5.0, nan, nan]]])
     share = torch.tensor([0.75])
-    torch.testing.assert_close(blended(long, short, share), torch.tensor([[[2.0, 2, 3]]]))
-    torch.testing.assert_close(blended(short, long, share), torch.tensor([[[4.0, nan, nan]]]), equal_nan=True)
+    torch.testing.assert_close(blend(long, short, share), torch.tensor([[[2.0, 2, 3]]]))
+    torch.testing.assert_close(blend(short, long, share), torch.tensor([[[4.0, nan, nan]]]), equal_nan=True)
     whole = torch.tensor([1.0])
-    assert torch.equal(blended(long, short, whole), long)
+    assert torch.equal(blend(long, short, whole), long)

@@ -3,7 +3,8 @@ import torch
 from torch.nn import functional as F
 
 from reglab.regularizers import LabelSmoothing, Mixup, Step
-from reglab.regularizers._mixing import beta_draws, shared
+from reglab.regularizers._batch_transforms import beta_draws
+from reglab.regularizers._class_probabilities import as_probabilities
 from reglab.regularizers.mixup import mixed
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
 
@@ -15,7 +16,7 @@ def test_the_cross_entropy_of_mixed_labels_is_mixed() -> None:
     task = task_of("classification")
     inputs, targets = batch_of("classification")
     partners, share = torch.randperm(len(inputs)), torch.rand(len(inputs))
-    batch = mixed((inputs, shared(targets, task, inputs.dtype)), partners, share)
+    batch = mixed((inputs, as_probabilities(targets, task, inputs.dtype)), partners, share)
     exact_inputs = torch.stack([s * x + (1 - s) * inputs[j] for s, x, j in zip(share, inputs, partners, strict=True)])
     torch.testing.assert_close(batch[0], exact_inputs, rtol=1e-14, atol=1e-15)
     outputs = network()(batch[0])
@@ -27,7 +28,7 @@ def test_the_cross_entropy_of_mixed_labels_is_mixed() -> None:
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_a_share_of_1_is_the_identity(kind: str) -> None:
     inputs, targets = batch_of(kind)
-    soft = shared(targets, task_of(kind), inputs.dtype)
+    soft = as_probabilities(targets, task_of(kind), inputs.dtype)
     out = mixed((inputs, soft), torch.randperm(len(inputs)), torch.ones(len(inputs)))
     assert torch.equal(out[0], inputs)
     assert torch.equal(out[1], soft)
@@ -41,7 +42,7 @@ def test_the_method_draws_partners_and_a_share_for_each_row(kind: str) -> None:
     out = method.transform_batch(batch, step)
     torch.manual_seed(5)
     partners, share = torch.randperm(24), beta_draws(torch.tensor(0.4), 24)
-    exact = mixed((batch[0], shared(batch[1], task, torch.float64)), partners, share)
+    exact = mixed((batch[0], as_probabilities(batch[1], task, torch.float64)), partners, share)
     assert torch.equal(out[0], exact[0])
     assert torch.equal(out[1], exact[1])
     assert len(share.unique()) == 24

@@ -11,7 +11,7 @@ from sklearn.linear_model import Lasso, Ridge
 
 from reglab.models import Linear
 from reglab.regularizers import L1, L2, ElasticNet, Regularizer, WeightDecay
-from reglab.regularizers._half_squares import HalfSquares, half_squares
+from reglab.regularizers._autograd import HalfSquares, half_squares
 from reglab.regularizers.l1 import soft_threshold
 from reglab.tasks import Regression
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train

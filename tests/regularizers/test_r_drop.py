@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reglab.regularizers import DropConnect, Dropout, Flooding, LabelSmoothing, Mixup, RDrop
-from reglab.regularizers._random_layers import random_layers
+from reglab.regularizers._layers import random_layers
 from reglab.regularizers.r_drop import disagreement
 from reglab.schema.errors import ConfigError
 from reglab.training.build import build_regularizers

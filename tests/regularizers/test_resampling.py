@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from reglab.regularizers._resampling import View, view, viewed
+from reglab.regularizers._batch_transforms import View, apply_view, view_from_draws
 
 SHAPE = (2, 8, 11)
 
@@ -22,10 +22,10 @@ def test_a_shift_by_whole_pixels_is_a_slice_with_zeros(down: int, right: int) ->
     expected = torch.zeros_like(images)
     rows, columns = slice(max(down, 0), 8 + min(down, 0)), slice(max(right, 0), 11 + min(right, 0))
     expected[:, :, rows, columns] = images[:, :, max(-down, 0) : 8 - max(down, 0), max(-right, 0) : 11 - max(right, 0)]
-    assert torch.equal(viewed(images, view_of(3, 2, offsets=(-down, -right))), expected)
+    assert torch.equal(apply_view(images, view_of(3, 2, offsets=(-down, -right))), expected)
     assert torch.equal(
-        viewed(images[:, :, 0], view_of(3, 1, offsets=(-right,))),
-        viewed(images, view_of(3, 2, offsets=(0, -right)))[:, :, 0],
+        apply_view(images[:, :, 0], view_of(3, 1, offsets=(-right,))),
+        apply_view(images, view_of(3, 2, offsets=(0, -right)))[:, :, 0],
     )
 
 
@@ -35,14 +35,14 @@ def test_each_example_has_its_own_view() -> None:
     expected = images.clone()
     expected[1] = images[1].flip(-1)
     expected[2, :, :, 2:], expected[2, :, :, :2] = images[2, :, :, :-2], 0
-    assert torch.equal(viewed(images, own), expected)
+    assert torch.equal(apply_view(images, own), expected)
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.3, 2.0])
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_scaled_ramp_is_the_ramp_of_the_new_slope(double: None, factor: float, mirror: bool) -> None:
     columns = torch.arange(11.0)
-    out = viewed((3 + columns).expand(1, 1, 8, 11), view_of(1, 2, mirror, 1 / factor))[0, 0, 3:5]
+    out = apply_view((3 + columns).expand(1, 1, 8, 11), view_of(1, 2, mirror, 1 / factor))[0, 0, 3:5]
     there = 5 + (columns - 5) / factor * (-1 if mirror else 1)
     inside = (there >= 0) & (there <= 10)
     torch.testing.assert_close(out[:, inside], (3 + there[inside]).expand(2, -1), rtol=1e-13, atol=0)
@@ -62,7 +62,7 @@ def test_it_is_kornias_random_affine_with_its_parameters(double: None, scale: fl
     given = random.generate_parameters(images.shape)
     moves, factor = given["translations"].double(), given["scale"][:, 0].double()
     offsets = tuple(-moves[:, axis] / factor for axis in (1, 0))
-    ours = viewed(images, View(torch.zeros(6, dtype=torch.bool), 1 / factor, offsets))
+    ours = apply_view(images, View(torch.zeros(6, dtype=torch.bool), 1 / factor, offsets))
     # kornia draws its parameters, and makes its matrix, in float32
     torch.testing.assert_close(ours, random(images, params=given), rtol=0, atol=1e-5)
 
@@ -80,7 +80,7 @@ def test_it_is_kornias_warp_with_the_same_matrix(double: None) -> None:
         back[:, i, i] = towards * zoom
         back[:, i, 2] = middle + towards * (offset - middle * zoom)
     theirs = warp_affine(images, back.inverse()[:, :2], (8, 11), padding_mode="zeros", align_corners=True)
-    torch.testing.assert_close(viewed(images, View(mirror, zoom, offsets)), theirs, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(apply_view(images, View(mirror, zoom, offsets)), theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_a_crop_is_kornias_crop_of_the_same_box(double: None) -> None:
@@ -94,7 +94,7 @@ def test_a_crop_is_kornias_crop_of_the_same_box(double: None) -> None:
         )
         box = torch.tensor([[[left, top], [right, top], [right, bottom], [left, bottom]]])
         theirs = crop_and_resize(images, box, SHAPE[1:], align_corners=True)
-        ours = viewed(images, view_of(1, 2, zoom=1 - cut, offsets=offsets))
+        ours = apply_view(images, view_of(1, 2, zoom=1 - cut, offsets=offsets))
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
@@ -104,8 +104,8 @@ def test_all_at_once_is_one_after_the_other(double: None) -> None:
     sides, draws = (41, 51), torch.rand(7, 20)
     ramps = torch.stack(torch.meshgrid(torch.arange(41.0), torch.arange(51.0), indexing="ij")).expand(20, -1, -1, -1)
     strengths = dict(zip(("flip", "scale", "shift", "crop"), torch.tensor([0.5, 0.2, 0.1, 0.3]), strict=True))
-    at_once, in_turn = viewed(ramps, view(draws, sides, **strengths)), ramps
+    at_once, in_turn = apply_view(ramps, view_from_draws(draws, sides, **strengths)), ramps
     for name, strength in strengths.items():
         alone = {other: strength if other == name else torch.tensor(0.0) for other in strengths}
-        in_turn = viewed(in_turn, view(draws, sides, **alone))
+        in_turn = apply_view(in_turn, view_from_draws(draws, sides, **alone))
     torch.testing.assert_close(at_once[:, :, 15:26, 18:33], in_turn[:, :, 15:26, 18:33], rtol=1e-12, atol=0)

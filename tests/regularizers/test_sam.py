@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers import SAM, Dropout
-from reglab.regularizers._norms import kept_statistics
+from reglab.regularizers._norms import frozen_statistics
 from reglab.regularizers.sam import SharpnessAware, ascent
 from reglab.schema.errors import ConfigError
 from reglab.training.module import Module
@@ -65,11 +65,11 @@ def test_batch_norm_counts_the_first_pass_alone() -> None:
 
 def test_the_second_pass_normalizes_by_the_batch() -> None:
     norm, values = nn.BatchNorm1d(3), torch.randn(9, 3) * 5 + 2
-    with kept_statistics([norm]):
+    with frozen_statistics([norm]):
         kept = norm(values)
     assert torch.equal(kept, norm(values))
     norm.eval()
-    with kept_statistics([norm]):
+    with frozen_statistics([norm]):
         assert torch.equal(norm(values), nn.functional.batch_norm(values, norm.running_mean, norm.running_var))
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from reglab.models import CNN, MLP
 from reglab.regularizers import DropBlock, SpatialDropout
-from reglab.regularizers._hooks import map_activations
+from reglab.regularizers._layers import map_activations
 from reglab.regularizers.spatial_dropout import thinned_channels
 from reglab.schema.errors import ConfigError
 from tests.regularizers.steps import fit_of, task_of

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from reglab.models import MLP
-from reglab.regularizers._half_squares import half_squares, length
+from reglab.regularizers._autograd import euclidean_norm, half_squares
 from reglab.tasks import Classification, Regression
 from reglab.training.effects import effects, sharpness
 
@@ -63,7 +63,7 @@ def test_a_flat_loss_has_no_sharpness() -> None:
 def test_ten_million_weights_are_added_up_exactly(shape: tuple[int, ...]) -> None:
     weight = torch.full(shape, 0.01)
     exact = 10_000_000 * float(weight.flatten()[0].double()) ** 2
-    assert float(length(weight)) == pytest.approx(exact**0.5, rel=1e-4)
+    assert float(euclidean_norm(weight)) == pytest.approx(exact**0.5, rel=1e-4)
     assert float(half_squares({"weight": weight})) == pytest.approx(exact / 2, rel=1e-4)
 
 

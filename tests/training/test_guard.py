@@ -30,7 +30,7 @@ from reglab.regularizers import (
     WeightDecay,
     in_order,
 )
-from reglab.regularizers._hooks import attached
+from reglab.regularizers._hooks import attach
 from reglab.schema.errors import ConfigError
 from reglab.tasks import Classification
 from reglab.training.fit import Fit
@@ -42,7 +42,7 @@ from tests.regularizers.test_table import ROWS, Row
 def fit_with(model: nn.Module, *methods: Regularizer) -> Fit:
     ordered = in_order(methods)
     for method in ordered:
-        assert attached(method, model)
+        assert attach(method, model)
     return Fit(model, Classification(CLASSES), ordered)
 
 
@@ -75,7 +75,7 @@ class Net(nn.Module):
 def test_every_method_passes_and_trains_as_if_it_had_not_been_measured(row: Row) -> None:
     def made() -> Fit:
         model, method = row.network(norm="batch"), row.make()
-        attached(method, model)
+        attach(method, model)
         return Fit(model, task_of(row.kind), [method])
 
     measured, other = made(), made()

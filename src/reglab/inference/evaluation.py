@@ -15,8 +15,7 @@ from reglab.data.base import TensorData
 from reglab.data.batches import Batches
 from reglab.inference import mc_dropout
 from reglab.inference.loading import finished_run, keep_regularizers, rebuild
-from reglab.regularizers._activation_noise import ActivationNoise
-from reglab.regularizers._decoder_noise import DecoderNoise
+from reglab.regularizers._activation_noise import ActivationNoise, DecoderNoise
 from reglab.regularizers.attention_dropout import AttentionDropout
 from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import mix

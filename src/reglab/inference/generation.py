@@ -18,7 +18,7 @@ from reglab.config.trusted import typed
 from reglab.data.tokenizer import UNKNOWN, end_token
 from reglab.inference.best_run import best_decoder
 from reglab.inference.loading import Decoder, keep_regularizers, load_decoder
-from reglab.regularizers._random_layers import random_layers
+from reglab.regularizers._layers import random_layers
 from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note, write
 from reglab.tracking.store import open_existing

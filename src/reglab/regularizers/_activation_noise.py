@@ -1,4 +1,4 @@
-"""What methods that make hidden activations noisy have in common."""
+"""Base classes of methods that add noise to outputs of layers in training."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._hooks import hidden_activations, map_activations, moved, values_of, with_values
+from reglab.regularizers._hooks import output_values, replace_hooks, replace_values
+from reglab.regularizers._layers import embeddings, hidden_activations, map_activations
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import Strength
+from reglab.schema.task_kinds import TOKENS
 
 _ENTRIES = 8  # of an axis that are tested to find the axis of channels
 
@@ -35,13 +37,13 @@ class ActivationNoise(Regularizer):
 
     def attach(self, model: nn.Module) -> list[str]:
         layers = self.layers(model)
-        self._handles = moved(self._handles, layers.values(), self._in_training)
+        self._handles = replace_hooks(self._handles, layers.values(), self._in_training)
         return list(layers)
 
     def _in_training(self, layer: nn.Module, inputs: Any, output: Any) -> Any:
         if not layer.training:
             return output
-        return with_values(output, self.noisy(values_of(output, type(layer).__name__)))
+        return replace_values(output, self.noisy(output_values(output, type(layer).__name__)))
 
 
 class MapNoise(ActivationNoise):
@@ -127,3 +129,41 @@ def _holds_channels(values: Tensor, axis: int, maps: Tensor) -> bool:
             return False
         seen = True
     return seen
+
+
+class DecoderNoise(Regularizer):
+    """Changes what parts of a Transformer say in training, anew at each pass; in evaluation they stay as they are."""
+
+    order: ClassVar = DROPOUT
+    stochastic: ClassVar = True
+    p: ClassVar[Strength]
+    _handles: Sequence[Any] = ()
+
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        """The parts whose outputs are changed, by name."""
+        raise NotImplementedError
+
+    def noisy(self, values: Tensor) -> Tensor:
+        """What a part's output (rows, length, units) becomes."""
+        raise NotImplementedError
+
+    def attach(self, model: nn.Module) -> list[str]:
+        parts = self.parts(model)
+        self._handles = replace_hooks(self._handles, parts.values(), self._in_training)
+        return list(parts)
+
+    def _in_training(self, part: nn.Module, inputs: Any, output: Any) -> Any:
+        return (
+            replace_values(output, self.noisy(output_values(output, type(part).__name__))) if part.training else output
+        )
+
+
+class EmbeddingNoise(DecoderNoise):
+    """The same for what the embedding says of the tokens."""
+
+    requires_task: ClassVar = (TOKENS,)
+    requires: ClassVar = "embeddings"
+    requirement: ClassVar = "it needs an embedding of tokens, as model=llama has it"
+
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        return embeddings(model)

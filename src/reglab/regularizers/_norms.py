@@ -22,7 +22,7 @@ def running_statistics(model: nn.Module) -> list[Tensor]:
 
 
 @contextmanager
-def kept_statistics(norms: Iterable[NormBase]) -> Iterator[None]:
+def frozen_statistics(norms: Iterable[NormBase]) -> Iterator[None]:
     """Training passes in here normalize by the batch as ever and leave running statistics and counts as they are."""
     tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
     for norm in tracking:

@@ -5,9 +5,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._hooks import hidden_activations, rows_axes
+from reglab.regularizers._layers import batch_axes, hidden_activations
 from reglab.regularizers._order import PENALTY
-from reglab.regularizers._said import Activation, Said
+from reglab.regularizers._recorder import Activation, ActivationRecorder
 from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import coefficient
@@ -51,7 +51,7 @@ class ActivityKL(Regularizer):
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__(*values, **strengths)
-        self._said = Said(self.name)
+        self._recorder = ActivationRecorder(self.name)
         self._axes: dict[nn.Module, int] = {}
 
     def attach(self, model: nn.Module) -> list[str]:
@@ -62,13 +62,13 @@ class ActivityKL(Regularizer):
                 f"is for sigmoid, whose activations lie between 0 and 1, and this model has {', '.join(others)}",
                 "set model.activation=sigmoid, or choose regularizer=activity_l1",
             )
-        self._said.attach(model, layers)
-        self._axes = rows_axes(model)
+        self._recorder.attach(model, layers)
+        self._axes = batch_axes(model)
         return list(layers)
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
         rows = len(step.inputs)
-        outputs = [self._examples_first(activation, rows) for activation in self._said.take()]
+        outputs = [self._examples_first(activation, rows) for activation in self._recorder.pop()]
         return loss + self.strength * activity_divergence(outputs) if outputs else loss  # nothing in evaluation
 
     def _examples_first(self, activation: Activation, rows: int) -> Tensor:

@@ -5,9 +5,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._hooks import hidden_activations
+from reglab.regularizers._layers import hidden_activations
 from reglab.regularizers._order import PENALTY
-from reglab.regularizers._said import Said
+from reglab.regularizers._recorder import ActivationRecorder
 from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.strength import coefficient
 
@@ -39,14 +39,14 @@ class ActivityL1(Regularizer):
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__(*values, **strengths)
-        self._said = Said(self.name)
+        self._recorder = ActivationRecorder(self.name)
 
     def attach(self, model: nn.Module) -> list[str]:
         layers = hidden_activations(model)
-        self._said.attach(model, layers)
+        self._recorder.attach(model, layers)
         return list(layers)
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
         rows = len(step.inputs)
-        outputs = [activation.values for activation in self._said.take()]
+        outputs = [activation.values for activation in self._recorder.pop()]
         return loss + self.strength * absolute_activity(outputs, rows) if outputs else loss  # nothing in evaluation

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._norms import batch_norms, kept_statistics
+from reglab.regularizers._autograd import input_gradient
+from reglab.regularizers._norms import batch_norms, frozen_statistics
 from reglab.regularizers._order import ADVERSARY
 from reglab.regularizers.base import Batch, Regularizer, Step
-from reglab.regularizers.jacobian import input_gradient
 from reglab.schema.strength import Search, Strength, coefficient
 from reglab.schema.task_kinds import NUMERIC_INPUTS
 
@@ -76,5 +76,5 @@ class Adversarial(Regularizer):
             # The sum over rows: in float16 a mean's gradients become 0, which have no sign.
             return input_gradient(loss * len(at), at, self.name)
 
-        with kept_statistics(self._norms):
+        with frozen_statistics(self._norms):
             return attacked(inputs, gradient, self.epsilon, int(self.steps)), targets

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from reglab.regularizers._decoders import attentions
+from reglab.regularizers._layers import attentions
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import Regularizer
 from reglab.schema.strength import probability

@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from reglab.regularizers._batch_transforms import apply_view, view_from_draws
 from reglab.regularizers._order import TRANSFORM
-from reglab.regularizers._resampling import view, viewed
 from reglab.regularizers.base import Batch, Regularizer, Step
 from reglab.schema.strength import Search, Strength, probability
 from reglab.schema.task_kinds import NUMERIC_INPUTS
@@ -45,4 +45,4 @@ class Augmentation(Regularizer):
         inputs, targets = batch
         rows, _, *sides = inputs.shape
         draws = torch.rand(3 + 2 * len(sides), rows, device=inputs.device)
-        return viewed(inputs, view(draws, sides, self.flip, self.crop, self.shift, self.scale)), targets
+        return apply_view(inputs, view_from_draws(draws, sides, self.flip, self.crop, self.shift, self.scale)), targets

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from reglab.regularizers._class_probabilities import log_probabilities
 from reglab.regularizers._order import PENALTY
-from reglab.regularizers._shares import log_shares
 from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.strength import coefficient
 from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
@@ -19,7 +19,7 @@ def mean_entropy(outputs: Tensor) -> Tensor:
     Args:
         outputs: logits (..., classes).
     """
-    log_p = log_shares(outputs)
+    log_p = log_probabilities(outputs)
     return -(log_p.exp() * log_p).sum(-1).mean()
 
 

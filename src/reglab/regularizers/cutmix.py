@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._boxes import boxes, random_centers
-from reglab.regularizers._mixing import beta_draws, blended, shared
+from reglab.regularizers._batch_transforms import beta_draws, blend, box_masks, random_centers
+from reglab.regularizers._class_probabilities import as_probabilities
 from reglab.regularizers._order import MIX
 from reglab.regularizers.base import Batch, Regularizer, Step
 from reglab.schema.strength import coefficient
@@ -34,7 +34,7 @@ def pasted(batch: Batch, partners: Tensor, mask: Tensor) -> Batch:
     """
     images, targets = batch
     kept = 1 - mask.flatten(1).to(targets.dtype).mean(1)
-    return torch.where(mask, images[partners], images), blended(targets, targets[partners], kept)
+    return torch.where(mask, images[partners], images), blend(targets, targets[partners], kept)
 
 
 class Cutmix(Regularizer):
@@ -61,5 +61,5 @@ class Cutmix(Regularizer):
         images, targets = batch
         partners = torch.randperm(len(images), device=images.device)
         sides = box_sides(images, beta_draws(self.alpha, len(images)))
-        mask = boxes(images, random_centers(images), sides)
-        return pasted((images, shared(targets, step.task, images.dtype)), partners, mask)
+        mask = box_masks(images, random_centers(images), sides)
+        return pasted((images, as_probabilities(targets, step.task, images.dtype)), partners, mask)

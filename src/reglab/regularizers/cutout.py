@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._boxes import boxes, random_centers
+from reglab.regularizers._batch_transforms import box_masks, random_centers
 from reglab.regularizers._order import TRANSFORM
 from reglab.regularizers.base import Batch, Regularizer, Step
 from reglab.schema.strength import Search, Strength
@@ -20,7 +20,7 @@ def cut_out(images: Tensor, centers: tuple[Tensor, Tensor], size: Tensor) -> Ten
         centers: row and column of each square's middle, (rows,) each.
         size: 0-dim, whole number, at least 0; 0 gives the images back, bit for bit.
     """
-    return torch.where(boxes(images, centers, (size, size)), 0, images)
+    return torch.where(box_masks(images, centers, (size, size)), 0, images)
 
 
 class Cutout(Regularizer):

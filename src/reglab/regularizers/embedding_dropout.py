@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from reglab.regularizers._decoder_noise import EmbeddingNoise
+from reglab.regularizers._activation_noise import EmbeddingNoise
 from reglab.regularizers.dropout import dropped
 from reglab.schema.strength import probability
 

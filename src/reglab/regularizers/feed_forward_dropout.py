@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from reglab.regularizers._decoder_noise import DecoderNoise
-from reglab.regularizers._decoders import last_layers
+from reglab.regularizers._activation_noise import DecoderNoise
+from reglab.regularizers._layers import last_layers
 from reglab.regularizers.dropout import dropped
 from reglab.schema.strength import probability
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reglab.regularizers._class_probabilities import expected_at_targets, log_probabilities
 from reglab.regularizers._order import LOSS
-from reglab.regularizers._shares import log_shares, of_targets
 from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.strength import Search, Strength
 from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
@@ -22,10 +22,10 @@ def focal_excess(outputs: Tensor, targets: Tensor, gamma: Tensor) -> Tensor:
         targets: class numbers (...), or shares of classes (..., classes) that sum to 1.
         gamma: 0-dim, at least 0; 0 gives exactly 0, and gradients of exactly 0.
     """
-    log_p = log_shares(outputs)
+    log_p = log_probabilities(outputs)
     # Where p is 1 the clamp cuts the gradient: below gamma = 1 that of a power of 0 is infinite.
     wrong = (1 - log_p.exp()).clamp_min(torch.finfo(log_p.dtype).tiny)
-    return of_targets((1 - wrong**gamma) * log_p, targets).mean()
+    return expected_at_targets((1 - wrong**gamma) * log_p, targets).mean()
 
 
 class Focal(Regularizer):

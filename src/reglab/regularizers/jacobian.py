@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reglab.regularizers._autograd import input_gradient
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Batch, Regularizer, Step
-from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import coefficient
 from reglab.schema.task_kinds import NUMERIC_INPUTS
 
@@ -29,34 +29,6 @@ def squared_jacobian(outputs: Tensor, inputs: Tensor, draws: Tensor) -> Tensor:
     scaled = (directions * directions.shape[-1] ** 0.5).reshape(outputs.shape).to(outputs.dtype)
     slopes = input_gradient(outputs, inputs, "jacobian", scaled, create_graph=True)
     return slopes.square().sum() / len(inputs)
-
-
-def input_gradient(
-    values: Tensor, inputs: Tensor, name: str, directions: Tensor | None = None, *, create_graph: bool = False
-) -> Tensor:
-    """Return ``torch.autograd.grad`` of values by the inputs of a model, of the shape of the inputs.
-
-    Args:
-        values: of any shape; a scalar without `directions`.
-        inputs: a tensor that requires gradients.
-        name: of the regularizer, for the message.
-        directions: of the shape of `values`.
-        create_graph: whether the gradient can be differentiated.
-
-    Raises:
-        ConfigError: the values do not depend on the inputs.
-    """
-    slopes: Tensor | None = None
-    if values.requires_grad:
-        (slopes,) = torch.autograd.grad(values, inputs, directions, create_graph=create_graph, allow_unused=True)
-    if slopes is None:
-        raise ConfigError(
-            Setting("regularizer", name),
-            "needs gradients with respect to the inputs, and the outputs of the model have none: its "
-            "forward uses torch.no_grad() or detach(), or converts the inputs to integers",
-            "to freeze layers use requires_grad_(False) instead, or choose another regularizer",
-        )
-    return slopes
 
 
 class Jacobian(Regularizer):

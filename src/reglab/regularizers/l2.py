@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from reglab.regularizers._half_squares import half_squares
+from reglab.regularizers._autograd import half_squares
 from reglab.regularizers._order import PENALTY
 from reglab.regularizers.base import Regularizer, Step, Weights
 from reglab.schema.strength import coefficient

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from reglab.regularizers._class_probabilities import expected_at_targets, log_probabilities
 from reglab.regularizers._order import LOSS
-from reglab.regularizers._shares import log_shares, of_targets
 from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.strength import probability
 from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
@@ -20,8 +20,8 @@ def spread_excess(outputs: Tensor, targets: Tensor) -> Tensor:
         outputs: logits (..., classes).
         targets: class numbers (...), or shares of classes (..., classes) that sum to 1.
     """
-    log_p = log_shares(outputs)
-    return (of_targets(log_p, targets) - log_p.mean(-1)).mean()
+    log_p = log_probabilities(outputs)
+    return (expected_at_targets(log_p, targets) - log_p.mean(-1)).mean()
 
 
 class LabelSmoothing(Regularizer):

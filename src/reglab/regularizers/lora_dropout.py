@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from reglab.regularizers._decoder_noise import DecoderNoise
+from reglab.regularizers._activation_noise import DecoderNoise
 from reglab.regularizers.dropout import dropped
 from reglab.schema.strength import probability
 from reglab.schema.task_kinds import TOKENS

@@ -5,7 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._mixing import beta_draws, blended, shared
+from reglab.regularizers._batch_transforms import beta_draws, blend
+from reglab.regularizers._class_probabilities import as_probabilities
 from reglab.regularizers._order import MIX
 from reglab.regularizers.base import Batch, Regularizer, Step
 from reglab.schema.strength import coefficient
@@ -21,7 +22,7 @@ def mixed(batch: Batch, partners: Tensor, share: Tensor) -> Batch:
         share: (rows,), from 0 to 1; 1 is the identity.
     """
     inputs, targets = batch
-    return blended(inputs, inputs[partners], share), blended(targets, targets[partners], share)
+    return blend(inputs, inputs[partners], share), blend(targets, targets[partners], share)
 
 
 class Mixup(Regularizer):
@@ -45,4 +46,6 @@ class Mixup(Regularizer):
         inputs, targets = batch
         rows = len(inputs)
         partners = torch.randperm(rows, device=inputs.device)
-        return mixed((inputs, shared(targets, step.task, inputs.dtype)), partners, beta_draws(self.alpha, rows))
+        return mixed(
+            (inputs, as_probabilities(targets, step.task, inputs.dtype)), partners, beta_draws(self.alpha, rows)
+        )

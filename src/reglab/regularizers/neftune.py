@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from reglab.regularizers._decoder_noise import EmbeddingNoise
+from reglab.regularizers._activation_noise import EmbeddingNoise
 from reglab.schema.strength import coefficient
 
 

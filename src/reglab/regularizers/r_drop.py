@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from reglab.regularizers._norms import batch_norms, kept_statistics
+from reglab.regularizers._class_probabilities import log_probabilities
+from reglab.regularizers._norms import batch_norms, frozen_statistics
 from reglab.regularizers._order import SECOND_OPINION
-from reglab.regularizers._shares import log_shares
 from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.strength import coefficient
 from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
@@ -21,7 +21,7 @@ def disagreement(outputs: Tensor, others: Tensor) -> Tensor:
         outputs: logits (..., classes), of p.
         others: of the same shape, of q.
     """
-    log_p, log_q = log_shares(outputs), log_shares(others)
+    log_p, log_q = log_probabilities(outputs), log_probabilities(others)
     return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1).mean() / 2
 
 
@@ -56,7 +56,7 @@ class RDrop(Regularizer):
         if not self.alpha:
             return loss
         second = Step(step.model, step.task, step.batch)
-        with kept_statistics(self._norms):
+        with frozen_statistics(self._norms):
             other = step.criterion(second.forward(), step.targets)
         for regularizer in step.acted:
             other = regularizer.loss(other, second)

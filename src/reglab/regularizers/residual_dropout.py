@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from reglab.regularizers._decoder_noise import DecoderNoise
-from reglab.regularizers._decoders import attentions, feed_forwards
+from reglab.regularizers._activation_noise import DecoderNoise
+from reglab.regularizers._layers import attentions, feed_forwards
 from reglab.regularizers.dropout import dropped
 from reglab.schema.strength import probability
 

@@ -8,7 +8,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from reglab.compat.torch import NormBase
-from reglab.regularizers._norms import batch_norms, kept_statistics
+from reglab.regularizers._norms import batch_norms, frozen_statistics
 from reglab.regularizers._order import SECOND_PASS
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
@@ -104,7 +104,7 @@ class SharpnessAware(Wrapper):
 
         def second() -> Any:
             try:
-                with kept_statistics(self._norms):
+                with frozen_statistics(self._norms):
                     return closure()
             finally:
                 with torch.no_grad():  # copies, for w + e - e is not w

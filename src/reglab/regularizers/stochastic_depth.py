@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._hooks import batch_first, moved, rows_axes, values_of, with_values
+from reglab.regularizers._hooks import output_values, replace_hooks, replace_values
+from reglab.regularizers._layers import batch_axes, batch_first
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import Regularizer
 from reglab.regularizers.dropout import thinned
@@ -53,7 +54,7 @@ class StochasticDepth(Regularizer):
         blocks = {
             name: m.branch for name, m in model.named_modules() if isinstance(getattr(m, "branch", None), nn.Module)
         }
-        around = rows_axes(model)
+        around = batch_axes(model)
         for name, branch in blocks.items():
             if around.get(branch) == 1 or any(batch_first(part) is False for part in branch.modules()):
                 raise ConfigError(
@@ -63,11 +64,11 @@ class StochasticDepth(Regularizer):
                     "set batch_first=True",
                 )
         self._depths = {branch: block / len(blocks) for block, branch in enumerate(blocks.values(), start=1)}
-        self._handles = moved(self._handles, self._depths, self._drop)
+        self._handles = replace_hooks(self._handles, self._depths, self._drop)
         return list(blocks)
 
     def _drop(self, branch: nn.Module, inputs: Any, output: Any) -> Any:
         if not branch.training:
             return output
-        values = values_of(output, type(branch).__name__)
-        return with_values(output, dropped_branch(values, self.p * self._depths[branch]))
+        values = output_values(output, type(branch).__name__)
+        return replace_values(output, dropped_branch(values, self.p * self._depths[branch]))

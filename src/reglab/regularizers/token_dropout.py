@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from reglab.regularizers._decoder_noise import EmbeddingNoise
+from reglab.regularizers._activation_noise import EmbeddingNoise
 from reglab.regularizers.dropout import thinned
 from reglab.schema.strength import probability
 

@@ -15,9 +15,9 @@ from torch import nn
 
 from reglab.data.base import TensorData
 from reglab.regularizers._dispatch import check_gradients
-from reglab.regularizers._hooks import attached
+from reglab.regularizers._hooks import attach
+from reglab.regularizers._layers import random_layers
 from reglab.regularizers._order import in_order
-from reglab.regularizers._random_layers import random_layers
 from reglab.regularizers._schedules import Schedule, schedule
 from reglab.regularizers.base import Regularizer
 from reglab.schema.compatibility import (
@@ -209,7 +209,7 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
             raise wrong_examples(where, regularizer.input_dims, got, "leave it out")
         _switched_on(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
         with seeded(int(cfg.get("seed", 0)), "attach", regularizer.name):
-            found = attached(regularizer, model)
+            found = attach(regularizer, model)
         if not found:
             raise nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.requirement)
     _check_passes_differ(ordered, model)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from reglab.regularizers._half_squares import length
+from reglab.regularizers._autograd import euclidean_norm
 from reglab.regularizers.base import penalized
 from reglab.tasks import Task
 from reglab.tasks.base import exact
@@ -26,7 +26,7 @@ def effects(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor]) -> dict[
     weights = {name: weight.detach() for name, weight in penalized(model).items()}
     entries = sum(weight.numel() for weight in weights.values())
     zeros = sum(int((weight == 0).sum()) for weight in weights.values())
-    norms = {f"model/norm/{name}": float(length(weight)) for name, weight in weights.items()}
+    norms = {f"model/norm/{name}": float(euclidean_norm(weight)) for name, weight in weights.items()}
     return {
         "model/parameters": float(sum(p.numel() for p in model.parameters())),
         "model/zero_fraction": zeros / entries if entries else 0.0,
@@ -52,7 +52,7 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
     with in_mode(model, training=False), torch.enable_grad():
         loss = criterion(model(inputs))
         ups = _gradients(loss, parameters)
-        whole = length(torch.stack([length(up) for up in ups]))
+        whole = euclidean_norm(torch.stack([euclidean_norm(up) for up in ups]))
         before = [p.detach().clone() for p in parameters]
         with torch.no_grad():
             for parameter, up in zip(parameters, ups, strict=True):

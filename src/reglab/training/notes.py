@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from reglab.regularizers._random_layers import random_layers
+from reglab.regularizers._layers import random_layers
 from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
 from reglab.regularizers.swa import LateAverage

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 from reglab.compat import lightning
 from reglab.compat.torch import forward_hooks
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
-from reglab.regularizers._hooks import attached, is_compiled
+from reglab.regularizers._hooks import attach, is_compiled
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer, penalized
 from reglab.schema.compatibility import in_conflict
@@ -189,7 +189,7 @@ class Regularize(pl.Callback):
             regularizer.to(pl_module.device)
             own = len(_hooks_of(self._model, itself=True))
             before_it = {key for _, key in _hooks_of(pl_module)}
-            if not attached(regularizer, self._model):
+            if not attach(regularizer, self._model):
                 raise ConfigError(refusal(regularizer, f"found nothing to act on; {regularizer.requirement}"))
             if len(_hooks_of(self._model, itself=True)) > own:
                 self._waiting.append(regularizer)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.compat.torch import version as version_of
-from reglab.regularizers._hooks import values_of
+from reglab.regularizers._hooks import output_values
 from reglab.schema.errors import ConfigError, Setting
 
 
@@ -19,14 +19,14 @@ class Activation(NamedTuple):
     values: Tensor
 
 
-class _Kept(NamedTuple):
+class _Record(NamedTuple):
     layer: nn.Module
     values: Tensor  # of the layer, or a copy
     original: Tensor
     version: int  # of the original, which every change in place counts up
 
 
-class Said:
+class ActivationRecorder:
     """Outputs of layers, kept from a training pass of the model until they are taken.
 
     Only the latest pass counts if a method makes several in one step. Passes in eval mode or without gradients are
@@ -44,7 +44,7 @@ class Said:
         self._name = name
         self._trains = False  # a training pass of the model goes on
         self._over = False  # the latest pass of the model has ended: what layers compute now belongs to no pass
-        self._kept: list[_Kept] = []
+        self._kept: list[_Record] = []
         self._handles: list[Any] = []
         self._names: dict[nn.Module, str] = {}
         self._uncopied: set[nn.Module] = set()  # layers whose outputs are not changed later
@@ -62,7 +62,7 @@ class Said:
         # In front of other hooks: an activation is the output of its layer, before dropout.
         self._handles += [layer.register_forward_hook(self._keep, prepend=True) for layer in layers.values()]
 
-    def take(self) -> list[Activation]:
+    def pop(self) -> list[Activation]:
         """Return the outputs in the order of the pass, and release them with the pass's memory.
 
         Raises:
@@ -97,9 +97,9 @@ class Said:
         if self._over:
             return
         if _trains(layer):
-            original = values_of(output, self._names[layer])
+            original = output_values(output, self._names[layer])
             values = original if layer in self._uncopied else original.clone()
-            self._kept.append(_Kept(layer, values, original, version_of(original)))
+            self._kept.append(_Record(layer, values, original, version_of(original)))
         elif self._trains and layer.training:
             raise ConfigError(
                 Setting("regularizer", self._name),

@@ -1,0 +1,158 @@
+"""Random transforms of batches: mixtures of examples, boxes in images, resampled views of images and signals."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+TRIES = 8  # each is accepted with a probability above .95
+
+
+def beta_draws(alpha: Tensor, rows: int) -> Tensor:
+    """Draws of Beta(alpha, alpha) from the global generator; 1 where alpha is 0.
+
+    As G / (G + G') with two Gamma(alpha) variables (Marsaglia and Tsang 2000, "A Simple Method for Generating Gamma
+    Variables"). Under vmap torch's own Gamma refuses ``randomness="same"`` for a stack of alphas; here what is drawn
+    does not depend on alpha. In logarithms, for at a small alpha both variables underflow, and their share would be ½.
+
+    Args:
+        alpha: 0-dim, at least 0; below 1e-6 as 1e-6, where all draws are 0 or 1.
+        rows: number of draws.
+
+    Returns:
+        (rows,), from 0 to 1, on alpha's device.
+    """
+    like: dict[str, Any] = {"device": alpha.device, "dtype": alpha.dtype}
+    positive = alpha.clamp_min(1e-6)
+    d = positive + 2 / 3  # of Gamma(alpha + 1), from which U^(1 / alpha) leads to Gamma(alpha)
+    # The last try is the middle, which is always accepted: in one of 10^10 draws it is needed.
+    normal = torch.cat([torch.randn(2, rows, TRIES, **like), torch.zeros(2, rows, 1, **like)], -1)
+    height = 1 - torch.rand(2, rows, TRIES + 1, **like)
+    cube = (1 + normal / (9 * d).sqrt()) ** 3
+    # The logarithm of a negative number is not a number, which no comparison accepts.
+    accepted = height.log() <= normal.square() / 2 + d * (1 - cube + cube.log())
+    first = accepted & (accepted.cumsum(-1) == 1)
+    gamma = d * torch.where(first, cube, 0).sum(-1)
+    log_gamma = gamma.log() + (1 - torch.rand(2, rows, **like)).log() / positive
+    return torch.where(alpha > 0, (log_gamma[0] - log_gamma[1]).sigmoid(), 1)
+
+
+def blend(values: Tensor, others: Tensor, share: Tensor) -> Tensor:
+    """share · values + (1 - share) · others, row by row; a share of 1 gives the values back, bit for bit.
+
+    Signals (rows, channels, length) may end, NaN from there on: where the other has ended a row goes on alone, and
+    where it has ended itself so has the mixture.
+
+    Args:
+        values: (rows, ...), as `others`.
+        share: (rows,), from 0 to 1.
+    """
+    if values.ndim == 3:
+        others = torch.where(others.isnan(), values, others)
+    share = share.reshape(-1, *[1] * (values.ndim - 1))
+    return (share * values + (1 - share) * others).to(values.dtype)
+
+
+def random_centers(images: Tensor) -> tuple[Tensor, Tensor]:
+    """A pixel for each image (rows, channels, height, width), uniformly: (rows,) of rows, (rows,) of columns."""
+    rows, _, height, width = images.shape
+    down = torch.randint(height, (rows,), device=images.device)
+    return down, torch.randint(width, (rows,), device=images.device)
+
+
+def box_masks(images: Tensor, centers: tuple[Tensor, Tensor], sides: tuple[Tensor, Tensor]) -> Tensor:
+    """Whether a pixel is in its image's box, which is clipped where it reaches over an edge.
+
+    Args:
+        images: (rows, channels, height, width).
+        centers: row and column of each box's middle pixel, (rows,) each.
+        sides: whole numbers of pixels, height and width of each box, 0-dim or (rows,); the middle of an even side is
+            the pixel after it.
+
+    Returns:
+        (rows, 1, height, width) of bool.
+    """
+    height, width = images.shape[-2:]
+    down = _in_interval(height, centers[0], sides[0])[:, :, None]
+    across = _in_interval(width, centers[1], sides[1])[:, None, :]
+    return (down & across).unsqueeze(1)
+
+
+def _in_interval(length: int, center: Tensor, side: Tensor) -> Tensor:
+    pixels = torch.arange(length, device=center.device)
+    start = (center - (side / 2).floor()).unsqueeze(-1)
+    return (pixels >= start) & (pixels < start + side.unsqueeze(-1))
+
+
+class View(NamedTuple):
+    """Where each example's new positions come from, along every axis the same map from the middle.
+
+    Attributes:
+        mirror: (rows,) of bool, along the last axis.
+        zoom: (rows,), positions of the example that one step in the view goes; below 1 enlarges.
+        offsets: for each axis (rows,), positions from the example's middle to that of the view.
+    """
+
+    mirror: Tensor
+    zoom: Tensor
+    offsets: tuple[Tensor, ...]
+
+
+def apply_view(inputs: Tensor, view: View) -> Tensor:
+    """The examples as the view shows them, 0 where it reaches beyond them; linear between positions.
+
+    Every axis is resampled on its own, for nothing is rotated; together that is bilinear. ``grid_sample`` does the same
+    with positions from -1 to 1, whose rounding blurs what moves by whole positions. Here these are exact, and a view
+    that changes nothing gives the examples back, bit for bit.
+
+    Args:
+        inputs: (rows, channels, *positions), finite.
+        view: for as many rows and axes.
+    """
+    last = inputs.ndim - 1
+    for axis, offset in enumerate(view.offsets, start=2):
+        side = inputs.shape[axis]
+        middle = (side - 1) / 2
+        steps = torch.arange(side, device=inputs.device) - middle
+        there = steps * view.zoom.unsqueeze(-1) + offset.unsqueeze(-1)
+        there = torch.where(view.mirror.unsqueeze(-1), -there, there) if axis == last else there
+        inputs = _interpolated(inputs, middle + there, axis)
+    return inputs
+
+
+def _interpolated(values: Tensor, places: Tensor, axis: int) -> Tensor:
+    """Values along an axis at places of their own for each row, (rows, side): a weighted sum of two neighbours."""
+    below = places.floor()
+    share = places - below
+    total = _weighted(values, below, 1 - share, axis) + _weighted(values, below + 1, share, axis)
+    return total.to(values.dtype)
+
+
+def _weighted(values: Tensor, places: Tensor, weights: Tensor, axis: int) -> Tensor:
+    side = values.shape[axis]
+    shape = [len(values) if i == 0 else side if i == axis else 1 for i in range(values.ndim)]
+    weights = torch.where((places >= 0) & (places < side), weights, 0)
+    at = places.clamp(0, side - 1).long()
+    return weights.reshape(shape) * values.gather(axis, at.reshape(shape).expand(values.shape))
+
+
+def view_from_draws(
+    draws: Tensor, sides: Sequence[int], flip: Tensor, crop: Tensor, shift: Tensor, scale: Tensor
+) -> View:
+    """The view that uniform draws choose: mirrored, then scaled, then shifted, then cropped.
+
+    Args:
+        draws: (3 + 2 * axes, rows), in [0, 1).
+        sides: positions along each axis.
+        flip, crop, shift, scale: 0-dim, as `Augmentation` has them.
+    """
+    mirror = draws[0] < flip
+    cut = crop * draws[1]
+    factor = 1 + scale * (2 * draws[2] - 1)
+    places, shifts = (2 * draws[3:] - 1).split(len(sides))
+    offsets = tuple(
+        (cut * place * ((side - 1) / 2) - shift * side * move) / factor
+        for place, move, side in zip(places, shifts, sides, strict=True)
+    )
+    return View(mirror, (1 - cut) / factor, offsets)
