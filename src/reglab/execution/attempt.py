@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from reglab.config.identity import config_hash
 from reglab.config.selection import tidy
 from reglab.schema.errors import Changed, ConfigError, InProgress, StoreLost, is_out_of_memory
+from reglab.schema.metrics import HEADLINES, base_name
 from reglab.stopping import Stopped, exit_at_once
 from reglab.streams import write_line
 from reglab.tracking.place import place_error
@@ -19,7 +20,7 @@ from reglab.wording import shorten
 
 _MAX_LINE = 1000
 # One of these is printed with a run, the first that it has.
-_SHOWN_METRICS = ("test/accuracy", "test/rmse", "best/val/accuracy", "best/val/rmse", "test/loss")
+_SHOWN_METRICS = (*HEADLINES, *(f"best/val/{base_name(name)}" for name in HEADLINES), "test/loss")
 _MEMORY_REMEDY = "use a smaller data.batch_size or model, or fewer workers"
 
 

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import direction_of, validation_twins
 from reglab.schema.suggest import did_you_mean
+from reglab.schema.task_kinds import TASK_KINDS
 from reglab.tasks import LanguageModeling
 from reglab.tracking import queries
 from reglab.tracking.queries import Record
 from reglab.tracking.store import Store
 from reglab.tracking.values import json_object
 
-_METRICS = {
-    "classification": "test/accuracy",
-    "regression": "test/rmse",
-    LanguageModeling.kind: "test/bits_per_character",
-}
+_METRICS = {kind.name: f"test/{kind.choose_by}" for kind in TASK_KINDS.values()}
 
 
 _TOKENS = {"data.tokenizer", "data.vocab_size"}

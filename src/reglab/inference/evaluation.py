@@ -18,6 +18,7 @@ from reglab.inference.loading import finished_run, keep_regularizers, rebuild
 from reglab.regularizers._activation_noise import ActivationNoise, DecoderNoise
 from reglab.regularizers.attention_dropout import AttentionDropout
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import CLASSIFICATION, MULTILABEL
 from reglab.seeding import mix
 from reglab.streams import write_line
 from reglab.tasks import LanguageModeling, Task
@@ -73,6 +74,8 @@ def evaluate(
     run, key = finished_run(uri, run_id, typed, experiment), Setting("run_id", run_id)
     if (kind := run.record.tags.get("task")) == LanguageModeling.kind:
         raise ConfigError(key, f"is {kind}", "make generate shows its passes with dropout on (train_mode=true)")
+    if kind == MULTILABEL.name:
+        raise ConfigError(key, f"is a {kind} task", "give a run of a classification or regression")
     found = rebuild(run, uri)
     cfg, data, model = found.cfg, found.data, found.model
     if not data.test_rows:
@@ -101,7 +104,7 @@ def evaluate(
     task = build.build_task(cfg, data)
     plain = _figures(task, data, one, targets, one_known)
     sampled = _figures(task, data, each, targets, each_known)
-    if data.kind == "classification":
+    if data.kind == CLASSIFICATION.name:
         rows = mc_dropout.class_rows(each)
     else:
         noise = sampled["noise"] / data.target_scale
@@ -119,7 +122,7 @@ def _figures(task: Task, data: TensorData, outputs: Tensor, targets: Tensor, kno
         targets: of the test part, (rows,).
         known: outputs and targets of validation, or of training without validation.
     """
-    if data.kind == "classification":
+    if data.kind == CLASSIFICATION.name:
         mean, own = mc_dropout.log_mean(outputs), mc_dropout.class_uncertainty(outputs)
     else:
         mean = outputs.double().mean(0)
@@ -134,7 +137,7 @@ def _table(data: TensorData, targets: Tensor, rows: Mapping[str, Tensor]) -> dic
     """Return the columns of the table: classes by their names, numbers in their own units."""
     columns = {"target": targets.double() * data.target_scale + data.target_mean, **rows}
     table: dict[str, list[Any]] = {name: values.tolist() for name, values in columns.items()}
-    if data.kind == "classification":
+    if data.kind == CLASSIFICATION.name:
         names: Sequence[Any] = data.class_names or range(data.outputs)
         table |= {name: [names[int(number)] for number in table[name]] for name in ("target", "predicted")}
     return {"row": data.parts.test.tolist(), **table}

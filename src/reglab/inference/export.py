@@ -25,6 +25,7 @@ from reglab.inference.graph import examples, trace, with_outputs
 from reglab.inference.loading import BEST, finished_run, load_decoder, rebuild
 from reglab.masking import URI_VARIABLE, holds_secret
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import CLASSIFICATION, MULTILABEL, TASK_KINDS
 from reglab.streams import note, write_line
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts, mlflow_models
@@ -34,17 +35,12 @@ from reglab.training.origin import Origin
 
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
 _PORT = 5001  # MLflow's own default is that of the UI
-ANSWERS = {
-    "classification": "probabilities of the classes",
-    "regression": "the target in its own units",
-    LanguageModeling.kind: "the text that goes on with a prompt, without the prompt",
-}
 FEATURES = "inputs.json"  # beside the model: the column of each input
 _ENTRIES = (
     f"one for each entry of {FEATURES}, in order: (x - mean) / scale, where x is what the column holds, or missing "
     "where it holds nothing (0 where scale is null); of an entry with a value: 1 where the column holds it, else 0"
 )
-_QUALITY = ("best/val/accuracy", "best/val/rmse", "best/val/bits_per_character", "best/val/loss")
+_QUALITY = (*dict.fromkeys(f"best/val/{kind.choose_by}" for kind in TASK_KINDS.values()), "best/val/loss")
 
 
 def export(cfg: DictConfig) -> str:
@@ -69,7 +65,7 @@ def export(cfg: DictConfig) -> str:
             version = mlflow_models.register(store, record.run_id, model_id, cfg.register, about(record))
             uri = f"models:/{cfg.register}/{version}"
             write_line(f"registered: {cfg.register}, version {version}")
-    write_line(f"it answers with {ANSWERS[record.tags['task']]}; more is in its metadata")
+    write_line(f"it answers with {TASK_KINDS[record.tags['task'].outputs]}; more is in its metadata")
     _print_use(store.uri, uri, _example_call(record))
     return uri
 
@@ -217,7 +213,7 @@ def run_metadata(record: Record) -> dict[str, Any]:
         "run_id": record.run_id,
         **{name: tags[name] for name in names if name in tags},
         "kind": tags["task"],  # "task" is a word of MLflow's own
-        "answers": ANSWERS[tags["task"]],
+        "answers": TASK_KINDS[tags["task"].outputs],
         "metrics": {name: record.metrics[name] for name in _QUALITY if name in record.metrics},
     }
 
@@ -235,6 +231,8 @@ def data_metadata(data: TensorData) -> dict[str, Any]:
     inputs = {"shape": list(data.input_shape), "dtype": "float32", "as": " ".join(text.split())}
     if data.features():
         inputs["features"] = _ENTRIES
-    if data.kind == "classification":
+    if data.kind == CLASSIFICATION.name:
         return {"inputs": inputs, "classes": list(data.class_names or map(str, range(data.outputs)))}
+    if data.kind == MULTILABEL.name:
+        return {"inputs": inputs, "labels": list(data.class_names)}
     return {"inputs": inputs, "target": {"mean": data.target_mean, "scale": data.target_scale}}

@@ -12,6 +12,7 @@ from torch.export import Dim, ExportedProgram, export
 
 from reglab.data.base import TensorData
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import LABEL_SETS, SOFTMAX_OUTPUTS, TASK_KINDS
 
 # Metadata of nodes with file names and classes of the machine that exported them.
 _ORIGINS = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
@@ -50,8 +51,11 @@ class Amounts(nn.Module):
 
 def with_outputs(model: nn.Module, data: TensorData) -> nn.Module:
     """Return the network with probabilities or the target's own units as outputs, in evaluation mode."""
-    if data.kind == "classification":
+    features = TASK_KINDS[data.kind].features
+    if SOFTMAX_OUTPUTS in features:
         return Probabilities(model).eval()
+    if LABEL_SETS in features:
+        return nn.Sequential(model, nn.Sigmoid()).eval()
     return Amounts(model, data.target_mean, data.target_scale).eval()
 
 

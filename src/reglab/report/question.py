@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from reglab.report.records import Record
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.metrics import TEST_PARTS, check_choice, direction_of, validation_twins
-
-_DEFAULT_METRICS = ("test/accuracy", "test/rmse", "test/perplexity")
+from reglab.schema.metrics import HEADLINES, TEST_PARTS, check_choice, direction_of, validation_twins
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def resolve_question(
 
     Args:
         records: tracked runs.
-        metric: default: the first of ``test/accuracy``, ``test/rmse`` and ``test/perplexity`` that is tracked.
+        metric: default: the first of `reglab.schema.metrics.HEADLINES` that is tracked.
         direction: ``max`` or ``min``; default: from the metric's name.
         baseline: a strategy.
         select_by: default: the validation twin of the metric.
@@ -61,9 +59,9 @@ def resolve_question(
     """
     check_choice(direction=direction, select_by=select_by, force=force)
     tracked = sorted({name for record in records for name in record.metrics})
-    metric = metric or next((name for name in _DEFAULT_METRICS if name in tracked), None)
+    metric = metric or next((name for name in HEADLINES if name in tracked), None)
     if metric is None:
-        problem = f"no run tracks {', '.join(_DEFAULT_METRICS)}"
+        problem = f"no run tracks {', '.join(HEADLINES)}"
         raise ConfigError(Setting("metric", None), problem, _suggest("", tracked))
     if metric not in tracked:
         raise ConfigError(Setting("metric", metric), "no run tracks it", _suggest(metric, tracked))

@@ -80,7 +80,7 @@ LANGUAGE_MODELING = TaskKind(
     task="reglab.tasks.language_modeling.LanguageModeling",
     metric="perplexity",
     choose_by="bits_per_character",
-    outputs="logits of the next token",
+    outputs="the text that goes on with a prompt, without the prompt",
 )
 TASK_KINDS = {kind.name: kind for kind in (CLASSIFICATION, REGRESSION, MULTILABEL, LANGUAGE_MODELING)}
 """All kinds by name."""

@@ -16,6 +16,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from reglab.masking import mask_uri
+from reglab.schema.metrics import HEADLINES, METRICS, base_name, direction_of, metrics_of
+from reglab.schema.task_kinds import CLASSIFICATION
 from reglab.tracking import queries
 from reglab.tracking.place import locate
 from reglab.tracking.store import Store
@@ -30,17 +32,14 @@ PAGE = 100  # runs that MLflow's page loads at first
 _TAG = f"mlflow.sharedViewState.{KEY}"
 _HEADER = "deflate;"
 _LARGEST = 2**20  # characters of a view, packed and unpacked
-_TEST = ("accuracy", "rmse", "perplexity", "bits_per_character", "balanced_accuracy", "ece", "r2", "loss")
-_BARS = (
-    *("test/accuracy", "test/rmse", "test/perplexity", "test/ece", "test/r2", "gap/loss"),
-    *("test/balanced_accuracy", "test/bits_per_character", "test/loss"),
-)
-_CURVES = ("val/loss", "val/accuracy", "val/rmse", "val/perplexity", "train/loss")
+_OTHERS = tuple(f"test/{one.name}" for one in METRICS.values() if one.summary and one.name != "loss")
+_TEST = tuple(dict.fromkeys((*HEADLINES, *_OTHERS, "test/loss")))
+_BARS = (*_TEST[:-1], "gap/loss", "test/loss")
+_CURVES = ("val/loss", *(f"val/{base_name(name)}" for name in HEADLINES), "train/loss")
 _EXPECTED = {  # metrics of a classification, while there is no run
-    *("test/accuracy", "test/balanced_accuracy", "test/ece", "test/loss", "gap/loss"),
-    *("val/loss", "val/accuracy", "train/loss"),
+    *(f"test/{one.name}" for one in metrics_of(CLASSIFICATION.name) if one.summary),
+    *("gap/loss", "val/loss", "val/accuracy", "train/loss"),
 }
-_HEADLINES = {"test/accuracy": False, "test/rmse": True, "test/perplexity": True}  # whether low values are better
 _COLUMNS = 3  # MLflow's assistant opens beside them, where four columns would be too narrow to read
 _OPEN = ("test", "val")
 _FOLDED = ("more of test", "train", "time", "model")  # sections that a click opens
@@ -145,13 +144,13 @@ def state(client: MlflowClient, experiment_id: str) -> dict[str, Any]:
     metrics = {name for run in runs for name in run.data.metrics} or _EXPECTED
     groups = _groups(runs)
     # Sorted by the headline metric, the groups form a leaderboard; of too many runs the page would load only the best.
-    headline = next((name for name in _HEADLINES if name in metrics), None)
+    headline = next((name for name in HEADLINES if name in metrics), None)
     by_metric = headline is not None and not more
     return {
         "searchFilter": _filter(client, experiment_id),
         # In backticks: a plain attributes.start_time makes the page fetch the parents as well.
         "orderByKey": f"metrics.`{headline}`" if by_metric else "attributes.`start_time`",
-        "orderByAsc": by_metric and _HEADLINES[str(headline)],
+        "orderByAsc": by_metric and direction_of(str(headline)) == "min",
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": g} for g in groups]},
         "groupsExpanded": {_group_id(run, groups): False for run in runs},
         "useGroupedValuesInCharts": True,
@@ -194,7 +193,7 @@ def _group_id(run: Run, groups: list[str]) -> str:
 
 def _columns(metrics: set[str]) -> list[str]:
     tags = [f"tags.`{name}`" for name in ("strategy", "data", "model", "seed")]
-    return [*tags, *(f"metrics.`test/{name}`" for name in _TEST if f"test/{name}" in metrics)]
+    return [*tags, *(f"metrics.`{name}`" for name in _TEST if name in metrics)]
 
 
 def _sections() -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from rich.table import Column
 
 from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
+from reglab.schema.metrics import HEADLINES, base_name
 from reglab.stopping import raise_if_stopped
 from reglab.streams import console
 from reglab.training.module import Figures, Module
@@ -149,4 +150,4 @@ class EpochBar(pl.Callback):
             self._bar = None
 
 
-_SHOWN = ("loss", "accuracy", "rmse")
+_SHOWN = ("loss", *(base_name(name) for name in HEADLINES))

@@ -9,6 +9,7 @@ from reglab.report.arms import Arm
 from reglab.report.findings.findings import TaskFindings
 from reglab.report.question import Question
 from reglab.report.records import Histories, History
+from reglab.schema.metrics import HEADLINES, base_name
 
 MAX_ARMS = 12  # shown
 
@@ -84,8 +85,8 @@ def learning_curves(found: TaskFindings, question: Question, histories: Historie
         shown.append(found.baseline)
     names = {question.metric.rsplit("/", 1)[-1], "loss"}
     tracked = {name for arm in shown for record in arm.runs.values() for name in record.metrics}
-    if "val/accuracy" in tracked and not any(f"val/{n}" in tracked for n in names - {"loss"}):
-        names.add("accuracy")
+    if not any(f"val/{name}" in tracked for name in names - {"loss"}):  # measured once, not in every epoch
+        names |= {base_name(metric) for metric in HEADLINES if f"val/{base_name(metric)}" in tracked}
     baseline = found.baseline.label if found.baseline is not None else ""
     metrics = [metric for name in sorted(names) for metric in (f"train/{name}", f"val/{name}") if metric in tracked]
     curves = _read_curves(shown, metrics, histories)
