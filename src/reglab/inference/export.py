@@ -65,7 +65,7 @@ def export(cfg: DictConfig) -> str:
             version = mlflow_models.register(store, record.run_id, model_id, cfg.register, about(record))
             uri = f"models:/{cfg.register}/{version}"
             write_line(f"registered: {cfg.register}, version {version}")
-    write_line(f"it answers with {TASK_KINDS[record.tags['task'].outputs]}; more is in its metadata")
+    write_line(f"it answers with {TASK_KINDS[record.tags['task']].outputs}; more is in its metadata")
     _print_use(store.uri, uri, _example_call(record))
     return uri
 
@@ -213,7 +213,7 @@ def run_metadata(record: Record) -> dict[str, Any]:
         "run_id": record.run_id,
         **{name: tags[name] for name in names if name in tags},
         "kind": tags["task"],  # "task" is a word of MLflow's own
-        "answers": TASK_KINDS[tags["task"].outputs],
+        "answers": TASK_KINDS[tags["task"]].outputs,
         "metrics": {name: record.metrics[name] for name in _QUALITY if name in record.metrics},
     }
 
