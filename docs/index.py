@@ -1,4 +1,4 @@
-"""Writes docs/regularizers/README.md from the cards, the configs and the measured costs: make index"""
+"""Write docs/regularizers/README.md and the table of docs/metrics.md from the declarations: make index"""
 
 import json
 import re
@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 
 from reglab.paths import CONF, PROJECT
+from reglab.schema.index import declaration
+from reglab.schema.metrics import METRICS
 
 CARDS = PROJECT / "docs" / "regularizers"
 COSTS = CARDS / "costs.json"
 INDEX = CARDS / "README.md"
+METRICS_PAGE = PROJECT / "docs" / "metrics.md"
 HEAD = """# Regularizers
 
 Written by `make index` from the cards, the configs and the newest figures of `make bench`. The cost is that of a
@@ -30,14 +33,30 @@ parts of a decoder is not counted.
 
 
 def main() -> None:
-    """Takes the newest figures, where there are new ones, and writes the index."""
+    """Take the newest figures, if there are new ones, and write both pages."""
     results = sorted((PROJECT / "benchmarks" / "results").glob("*-cpu.json"))
     found = [json.loads(path.read_text()) for path in results]
     if newest := next((result for result in reversed(found) if "to_none_large" in result), None):
         lines = [f"  {json.dumps(name)}: {json.dumps(told)}" for name, told in sorted(costs(newest).items())]
         COSTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     INDEX.write_text(index(json.loads(COSTS.read_text())))
-    sys.stdout.write(f"{INDEX.relative_to(PROJECT)}\n")
+    METRICS_PAGE.write_text(with_metrics(METRICS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.stdout.write(f"{INDEX.relative_to(PROJECT)}\n{METRICS_PAGE.relative_to(PROJECT)}\n")
+
+
+def with_metrics(page: str) -> str:
+    """Return the page on metrics with the table of all declared ones."""
+    before, start, rest = page.partition(TABLE_START)
+    _, end, after = rest.partition(TABLE_END)
+    rows = ["| metric | better | kinds of tasks | measured |", "| --- | --- | --- | --- |"]
+    for metric in METRICS.values():
+        better = {"max": "higher", "min": "lower"}[metric.direction]
+        measured = "in every epoch, and at the end" if metric.every_epoch else "at the end"
+        rows.append(f"| `{metric.name}` | {better} | {', '.join(metric.task_kinds) or 'all'} | {measured} |")
+    return "\n".join([before + start, *rows, end + after])
+
+
+TABLE_START, TABLE_END = "<!-- metrics -->", "<!-- end -->"
 
 
 def costs(result: dict[str, dict[str, Any]]) -> dict[str, list[float | str]]:
@@ -59,10 +78,9 @@ def _row(card: Path, costs: dict[str, list[float | str]]) -> tuple[str, ...]:
     name = card.stem
     does = card.read_text(encoding="utf-8").split("## What it does\n")[1].split("\n## ")[0]
     first = re.split(r"(?<=[.:])\s", " ".join(does.split()), maxsplit=1)[0].rstrip(":.")
-    config = OmegaConf.load(CONF / "regularizer" / f"{name}.yaml")
-    node = OmegaConf.to_container(config[name])  # type: ignore[index]
-    assert isinstance(node, dict)
-    strengths = ", ".join(f"`{key!s}` {value:g}" for key, value in node.items() if key != "_target_")
+    config = yaml.safe_load((CONF / "regularizer" / f"{name}.yaml").read_text(encoding="utf-8"))
+    declared = declaration(config[name]["_target_"], f"regularizer.{name}._target_").strengths
+    strengths = ", ".join(f"`{key}` {strength.default:g}" for key, strength in declared.items())
     ratio, theory, net = costs.get(name, ["", "", "large"])
     cost, expected = (f"{value:.2f}" if isinstance(value, float) else "–" for value in (ratio, theory))
     return f"[{name}]({name}.md)", first, strengths or "–", cost + _MARKS[str(net)], expected
