@@ -26,7 +26,7 @@ _SLOW_IMPORTS = ("torch", "pytorch_lightning", "mlflow")
 
 
 class PastHydra(BaseException):
-    """Carries an error through Hydra, which would otherwise print it in several lines and end the process.
+    """Carry an error through Hydra, which would otherwise print it in several lines and end the process.
 
     Args:
         error: the error.
@@ -119,14 +119,14 @@ def prepare_arguments(
     if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
         return arguments  # the config is checked after Hydra has composed it
 
-    from reglab.config.command_line import check_line, flat, replaced
-    from reglab.config.selection import is_strength, opened
+    from reglab.config.command_line import check_line, notes_on_replaced, split_mappings
+    from reglab.config.selection import is_strength, open_study_section
     from reglab.config.trusted import check_typed
 
     check_typed(args.overrides)
-    arguments, overrides = ([opened(one) for one in some] for some in (arguments, args.overrides))
-    check_line(flat(overrides), app)
-    for line in replaced(flat(overrides)):
+    arguments, overrides = ([open_study_section(one) for one in some] for some in (arguments, args.overrides))
+    check_line(split_mappings(overrides), app)
+    for line in notes_on_replaced(split_mappings(overrides)):
         note(f"note: {line}")
     if args.multirun:
         if args.cfg or args.info:
@@ -140,26 +140,26 @@ def prepare_arguments(
 
 def _check_multirun(overrides: Sequence[str], app: str) -> None:
     """Check the part of a multirun's config that its jobs share; the sweeper checks each job."""
-    from reglab.config.command_line import check_mode, flat
+    from reglab.config.command_line import check_mode, split_mappings
     from reglab.config.compose import Composer, parse
     from reglab.config.dependent_keys import check_effect
     from reglab.config.selection import is_strength
 
-    check_mode(flat(overrides), app, multirun=True)
+    check_mode(split_mappings(overrides), app, multirun=True)
     shared = [one for one in overrides if not parse(one).is_sweep_override() and not is_strength(one)]
     cfg = _compose_with_hydra(Composer(app), shared)
     if app == "study":
-        check_effect(app, flat(overrides), cfg)
+        check_effect(app, split_mappings(overrides), cfg)
 
 
 def _check_single_run(
     overrides: Sequence[str], app: str, check: Callable[[DictConfig], None] | None, *, compose_only: bool
 ) -> None:
     """Compose the config of a single run and, unless it is only to be shown, check it."""
-    from reglab.config.command_line import check_mode, flat, idle
+    from reglab.config.command_line import check_mode, notes_on_ineffective, split_mappings
     from reglab.config.compose import Composer
     from reglab.config.dependent_keys import check_effect
-    from reglab.config.selection import tidy
+    from reglab.config.selection import remove_stray_strengths
 
     cfg = _compose_with_hydra(Composer(app), overrides)
     if compose_only:
@@ -168,13 +168,13 @@ def _check_single_run(
         raise ConfigError(_experiment(overrides), "is a sweep, which needs -m")
     with open_dict(cfg):
         del cfg["hydra"]
-    tidy(cfg, overrides)
+    remove_stray_strengths(cfg, overrides)
     if check is not None:
         check(cfg)
-    lines = flat(overrides)
+    lines = split_mappings(overrides)
     check_effect(app, lines, cfg)
     check_mode(lines, app, multirun=False)
-    for line in idle(lines, app):
+    for line in notes_on_ineffective(lines, app):
         note(f"note: {line}")
     if app == "train":
         from reglab.config.check_run import check_names
@@ -184,13 +184,13 @@ def _check_single_run(
 
 def _compose_with_hydra(composer: "Composer", overrides: Sequence[str]) -> DictConfig:
     """Compose a config with Hydra's section; an error about a mapping names the key in it."""
-    from reglab.config.command_line import flat
+    from reglab.config.command_line import split_mappings
 
     try:
         return composer.whole(overrides)
     except ConfigError as error:
         try:
-            composer.whole(flat(overrides))
+            composer.whole(split_mappings(overrides))
         except ConfigError:
             raise
         except ValueError:  # of OmegaConf: a key of a mapping in a list cannot be set by itself
@@ -226,12 +226,12 @@ def _run_hydra(main: Callable[[DictConfig], Any], config_name: str, check: Calla
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    from reglab.config.selection import tidy
+    from reglab.config.selection import remove_stray_strengths
 
     @functools.wraps(main)
     def job(cfg: DictConfig) -> Any:
         with carry_past_hydra():
-            tidy(cfg, list(HydraConfig.get().overrides.task))
+            remove_stray_strengths(cfg, list(HydraConfig.get().overrides.task))
             if check is not None:
                 check(cfg)
             return main(cfg)

@@ -4,7 +4,7 @@ import pytest
 
 from reglab.cli import prepare_arguments
 from reglab.config.check_run import check
-from reglab.config.command_line import idle
+from reglab.config.command_line import notes_on_ineffective
 from reglab.schema.errors import ConfigError
 
 # What is typed, and what the one line must be (its beginning).
@@ -463,5 +463,5 @@ def test_a_file_is_suggested(tmp_path):
 
 def test_a_folder_of_reports_is_noted_in_a_single_run() -> None:
     line = ["seed=1", "report.dir=x"]
-    assert idle(line, "train") == ["report.dir=x has an effect only in sweeps"]
-    assert idle(line, "report") == idle(line[:1], "train") == []
+    assert notes_on_ineffective(line, "train") == ["report.dir=x has an effect only in sweeps"]
+    assert notes_on_ineffective(line, "report") == notes_on_ineffective(line[:1], "train") == []

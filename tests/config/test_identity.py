@@ -11,8 +11,8 @@ from reglab.config.identity import (
     RULE,
     config_hash,
     data_name,
+    identity_parts,
     recipe_hash,
-    science,
     setting,
     setting_hash,
     strategy,
@@ -107,7 +107,7 @@ def test_the_order_of_keys_and_the_way_numbers_are_written_do_not_count(composer
 
 def test_an_infinite_strength_has_an_identity(composer):
     off = composer.compose(["regularizer=max_norm", "regularizer.max_norm.max_norm=inf"])
-    assert science(off)["regularizer"]["max_norm"]["max_norm"] == "inf"
+    assert identity_parts(off)["regularizer"]["max_norm"]["max_norm"] == "inf"
     assert config_hash(off) != config_hash(composer.compose(["regularizer=max_norm"]))
 
 
@@ -167,7 +167,9 @@ def test_a_file_enters_by_its_content(composer, tmp_path):
 def test_a_table_without_a_split_column_is_what_it_was_before_there_were_any(composer, tmp_path):
     (tmp_path / "one.csv").write_text("x,y\n1,2\n")
     csv = ["data=csv", f"data.path={tmp_path / 'one.csv'}", "data.target=y"]
-    assert not {"split_column", "split_by", "test_fold", "val_fold"} & set(science(composer.compose(csv))["data"])
+    assert not {"split_column", "split_by", "test_fold", "val_fold"} & set(
+        identity_parts(composer.compose(csv))["data"]
+    )
     by_time = config_hash(composer.compose([*csv, "data.split_column=x", "data.split_by=time"]))
     by_group = config_hash(composer.compose([*csv, "data.split_column=x", "data.split_by=groups"]))
     assert len({by_time, by_group, config_hash(composer.compose(csv))}) == 3
@@ -227,5 +229,5 @@ def test_a_name_in_the_cache_of_the_hub_counts_by_its_commit(composer, tmp_path,
     for commit in ("a" * 40, "b" * 40):
         (tmp_path / "models--some--decoder" / "refs" / "main").write_text(commit)
         found.add(config_hash(cfg))
-        assert science(cfg)["model"]["path"] == f"some/decoder@{commit}"
+        assert identity_parts(cfg)["model"]["path"] == f"some/decoder@{commit}"
     assert len({*found, absent}) == 3

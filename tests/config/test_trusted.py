@@ -6,7 +6,7 @@ import pytest
 
 from reglab.config.check_pipeline import check_keys
 from reglab.config.compose import compose
-from reglab.config.trusted import Typed, check_overrides, check_targets, check_typed, known, take_typed, typed
+from reglab.config.trusted import Typed, apply_typed, check_overrides, check_targets, check_typed, known, typed
 from reglab.schema.errors import ConfigError
 
 REFUSED = "what only the tracking store names is not run; give the class a YAML of its own in conf/"
@@ -88,17 +88,17 @@ def test_files_are_read_where_they_are_typed_again(tmp_path: Path) -> None:
     (tmp_path / "here.csv").write_text("x,y\n1,2\n")
     run = ["data=csv", "data.path=/there/a b.csv", "data.target=km/h", "data.ignore=[a/b]"]
     with pytest.raises(ConfigError) as caught:
-        take_typed(compose(run), Typed())
+        apply_typed(compose(run), Typed())
     told = "data.path='/there/a b.csv'"
     assert str(caught.value) == (
         f"{told}: files that only the tracking store names are not read; if it is your own, name it too: {told}"
     )
     cfg = compose(run)
-    take_typed(cfg, Typed({"data.path": str(tmp_path / "here.csv")}))
+    apply_typed(cfg, Typed({"data.path": str(tmp_path / "here.csv")}))
     assert cfg.data.path == str(tmp_path / "here.csv")
     with pytest.raises(ConfigError, match=r"^data.root=x: the run has none; leave it out, or give a run that has it"):
-        take_typed(compose(run), Typed({"data.root": "x"}))
-    take_typed(compose(run), Typed(), reads=("model",))  # where its data are not read
+        apply_typed(compose(run), Typed({"data.root": "x"}))
+    apply_typed(compose(run), Typed(), reads=("model",))  # where its data are not read
 
 
 @pytest.mark.parametrize(
@@ -115,25 +115,25 @@ def test_files_are_read_where_they_are_typed_again(tmp_path: Path) -> None:
 def test_each_file_and_folder_counts(run: list[str], told: str) -> None:
     values = {"model.target": "my.Net"} if "model=torch" in run else {}
     with pytest.raises(ConfigError) as caught:
-        take_typed(compose(run), Typed(values))
+        apply_typed(compose(run), Typed(values))
     assert str(caught.value).endswith(f"name it too: {told}")
 
 
 def test_arguments_of_a_network_that_name_files_are_typed_again() -> None:
     run = ["model=torch", "model.target=my.Net", "model.args={weights:/etc/passwd,width:3}"]
     with pytest.raises(ConfigError) as caught:
-        take_typed(compose(run), Typed({"model.target": "my.Net"}))
+        apply_typed(compose(run), Typed({"model.target": "my.Net"}))
     assert "name it too: model.args=" in str(caught.value)
     again = compose([*run[:2], run[2].replace("passwd", "shadow")])
     args = {"weights": "/etc/passwd", "width": 3}
-    take_typed(compose(run), Typed({"model.target": "my.Net", "model.args": args}))
+    apply_typed(compose(run), Typed({"model.target": "my.Net", "model.args": args}))
     with pytest.raises(ConfigError, match=r"^model.args=.*: the run has "):
-        take_typed(again, Typed({"model.target": "my.Net", "model.args": args}))
+        apply_typed(again, Typed({"model.target": "my.Net", "model.args": args}))
 
 
 def test_texts_made_from_the_run_and_files_of_the_config_tree_need_no_word() -> None:
     for run in (["data=python_docs", "data.tokenizer=bpe", "model=llama"], ["data=mnist1d"], ["data=khan"]):
-        take_typed(compose(run), Typed())
+        apply_typed(compose(run), Typed())
 
 
 def test_pipelines_know_what_was_typed() -> None:

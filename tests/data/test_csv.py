@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from reglab.config.compose import compose
-from reglab.config.identity import science
+from reglab.config.identity import identity_parts
 from reglab.data import Csv
 from reglab.data.tables.target import encode_target
 from reglab.schema.errors import ConfigError
@@ -204,6 +204,6 @@ def test_columns_can_be_left_out(tmp_path):
 def test_a_run_of_the_time_before_ignore_keeps_its_identity(tmp_path):
     (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n")
     cfg = compose(["data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=c"])
-    assert "ignore" not in science(cfg)["data"]
+    assert "ignore" not in identity_parts(cfg)["data"]
     cfg.data.ignore = ["b"]
-    assert science(cfg)["data"]["ignore"] == ["b"]
+    assert identity_parts(cfg)["data"]["ignore"] == ["b"]

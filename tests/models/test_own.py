@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from reglab.config.check_run import check
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
-from reglab.config.trusted import Typed, take_typed
+from reglab.config.trusted import Typed, apply_typed
 from reglab.data import SpokenDigits
 from reglab.data.source import Source
 from reglab.inference.loading import Rebuilt, finished_run, rebuild
@@ -148,7 +148,7 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
     assert json.loads(found.tags["about"])["code.model"] in told
     plain = compose([*given, "model=mlp"][2:])
     with pytest.raises(ConfigError, match=rf"^model.target={own}: the run has none; leave it out, or give a run that"):
-        take_typed(plain, typed)
+        apply_typed(plain, typed)
 
 
 def finished_and_rebuilt(uri: str, run_id: str, typed: Typed | None = None) -> Rebuilt:

@@ -10,7 +10,7 @@ import torch
 from reglab.config.code import code_of
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
-from reglab.config.trusted import Typed, take_typed
+from reglab.config.trusted import Typed, apply_typed
 from reglab.execution.attempt import attempt
 from reglab.models.own import Own
 from reglab.schema.errors import ConfigError
@@ -232,7 +232,7 @@ def test_a_file_named_in_the_arguments_counts_by_its_content(folder: Path) -> No
     (folder / "w.txt").write_text("2")
     assert config_hash(named) != before
     with pytest.raises(ConfigError, match=r"^model.args=.*w.txt.*name it too"):
-        take_typed(named, Typed({"model.target": "net.Net"}))
+        apply_typed(named, Typed({"model.target": "net.Net"}))
 
 
 def test_what_is_imported_late_is_noted_and_what_changes_meanwhile_refused(folder: Path, store_uri: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from reglab.cli import prepare_arguments
 from reglab.config.compose import Composer
-from reglab.config.selection import opened
+from reglab.config.selection import open_study_section
 from reglab.schema.errors import ConfigError
 from reglab.schema.search_space import Choice, Range
 from reglab.study.definition import check_options
@@ -56,11 +56,11 @@ def test_without_a_space_each_strategy_searches_its_own_strengths_alone(typed: s
 @pytest.mark.parametrize("key", ["study.space", "study.space.optimizer.lr", "study.common"])
 def test_an_empty_section_is_refused_which_would_change_nothing(key: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        opened(f"{key}={{}}")
+        open_study_section(f"{key}={{}}")
     assert str(refused.value) == (
         f"{key}={{}}: is empty, which leaves {key} as it is; name what it is to hold, or say {key}=null"
     )
-    assert opened(f"{key}={{a:1}}") == f"++{key}={{a:1}}"
+    assert open_study_section(f"{key}={{a:1}}") == f"++{key}={{a:1}}"
 
 
 def test_a_removed_key_is_missing() -> None:

@@ -26,10 +26,10 @@ def check_keys(app: str, cfg: DictConfig) -> None:
     Raises:
         ConfigError: an unknown key, a missing key, or an invalid value.
     """
-    check_known(PIPELINES[app], resolved(cfg, app))
+    check_known(PIPELINES[app], resolve_config(cfg, app))
 
 
-def resolved(cfg: DictConfig, app: str) -> dict[str, Any]:
+def resolve_config(cfg: DictConfig, app: str) -> dict[str, Any]:
     """Return a config as plain values.
 
     Raises:
@@ -56,7 +56,7 @@ def check_known(rules: Constraints, plain: Mapping[str, Any], leave: Collection[
     """
     check_sections(rules, plain)
     left = tuple(f"{section}." for section in leave)
-    there = dict(leaves(plain, rules))
+    there = dict(flatten(plain, rules))
     for key in there:
         if key not in rules and key not in _SHARED and not key.startswith(left):
             raise ConfigError(key, f"no such key{did_you_mean(key, rules) or ' (keys: ' + ', '.join(rules) + ')'}")
@@ -78,18 +78,18 @@ def check_sections(rules: Constraints, plain: Mapping[Any, Any]) -> None:
             raise is_section(Setting(section, plain[section]), [key])
 
 
-def leaves(node: Mapping[Any, Any], rules: Constraints, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(node: Mapping[Any, Any], rules: Constraints, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield dotted keys with their values; the value of a key that has a rule is not flattened."""
     for key, value in node.items():
         dotted = f"{prefix}{key}"
         if isinstance(value, Mapping) and dotted not in rules and value:
-            yield from leaves(value, rules, f"{dotted}.")
+            yield from flatten(value, rules, f"{dotted}.")
         else:
             yield dotted, value
 
 
 def check_run_id(value: Any, target: str | None = None) -> None:
-    """Refuses what is no id.
+    """Raise unless a value is the id of a run, or is null and a run is not required.
 
     Args:
         value: of the key ``run_id``; None where no run was named.

@@ -10,12 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.check_pipeline import check_sections
-from reglab.config.command_line import flat
+from reglab.config.command_line import split_mappings
 from reglab.config.environment_variables import check_environment
 from reglab.config.hydra_errors import keys_of_regularizer, translate
 from reglab.config.library_arguments import REFUSED, check_optimizer, check_scheduler, check_trainer
-from reglab.config.schedules import check_schedule
-from reglab.config.selection import selected, strategy
+from reglab.config.schedules import check_schedules
+from reglab.config.selection import selected_regularizers, strategy
 from reglab.data import hub
 from reglab.data.files import TABLE_SUFFIXES, check_file, check_folder, package_folder
 from reglab.data.settings import (
@@ -63,22 +63,22 @@ _EXAMPLE = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu",
 
 
 def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
-    """Checks one run's config; see `checked`."""
-    checked(cfg, overrides)
+    """Check the config of a run; see `checked`."""
+    check_and_resolve(cfg, overrides)
 
 
-def checked(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Checks one run's config, and gives what it was resolved to, which takes a millisecond.
+def check_and_resolve(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Check the config of a run, and return it resolved, since resolving takes a millisecond.
 
     Args:
         cfg: composed.
-        overrides: that it was composed from, for messages.
+        overrides: from which it was composed, for messages.
 
     Returns:
-        the config as plain values, resolved.
+        The config as plain values.
 
     Raises:
-        ConfigError: one line that names the key, what it got and the remedy.
+        ConfigError: the first setting that cannot be used.
     """
     check_environment()
     plain = _resolved(cfg, overrides)
@@ -116,7 +116,7 @@ def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: names the override.
     """
-    overrides = flat(overrides)
+    overrides = split_mappings(overrides)
     keys = [override.lstrip("+").partition("=")[0] for override in overrides]
     for override, key in zip(overrides, keys, strict=True):
         section, _, inner = key.partition(".")
@@ -204,7 +204,7 @@ def _complete(plain: Mapping[str, Any]) -> None:
 
 
 def _known_keys(where: str, node: Mapping[str, Any], given: Set[str] = frozenset()) -> None:
-    """Refuses keys that the class does not take: what a ``+`` before a misspelt key makes."""
+    """Refuse keys that the class does not take, such as a misspelt key after a ``+``."""
     taken = declared(where, node).parameters
     if taken is not None:  # else its constructor takes any
         _refuse_unknown(where, node, (taken - given) | _NOT_PASSED)
@@ -257,7 +257,7 @@ def _precision(trainer: Mapping[str, Any]) -> None:
 
 def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
     nodes = plain["regularizer"]
-    chosen = selected(cfg)
+    chosen = selected_regularizers(cfg)
     for name, node in nodes.items():
         if name.startswith("_"):
             continue
@@ -271,7 +271,7 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         about, where = declared(f"regularizer.{name}", node), Setting("regularizer", name)
         for key in sorted(about.strengths.keys() & node.keys()):
             about.strengths[key].check(f"regularizer.{name}.{key}", node[key])
-        check_schedule(name, node, about.strengths)
+        check_schedules(name, node, about.strengths)
         check_data(where, node, plain["data"], "leave it out")
         check_model(where, node, plain["model"])
     methods = {name: nodes[name] for name in sorted(chosen)}

@@ -1,4 +1,4 @@
-"""Checks of overrides that would have no effect: each is refused by name."""
+"""Check overrides that would have no effect."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -81,7 +81,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
             _refuse_of_others(typed, key, app)
 
 
-def flat(overrides: Sequence[str]) -> list[str]:
+def split_mappings(overrides: Sequence[str]) -> list[str]:
     """Split each mapping into one override per key: ``tracking={uri:A}`` becomes ``tracking.uri=A``."""
     found: list[str] = []
     for given in overrides:
@@ -102,7 +102,7 @@ def _leaves(key: str, node: Mapping[Any, Any]) -> Iterator[str]:
             yield f"{key}.{name}={quote_value(value)}"
 
 
-def replaced(overrides: Sequence[str]) -> list[str]:
+def notes_on_replaced(overrides: Sequence[str]) -> list[str]:
     """Return one sentence for each override that a later one of the same key replaces."""
     sentences: list[str] = []
     seen: dict[tuple[str, str | None], str] = {}
@@ -117,7 +117,7 @@ def replaced(overrides: Sequence[str]) -> list[str]:
     return sentences
 
 
-def idle(overrides: Sequence[str], app: str) -> list[str]:
+def notes_on_ineffective(overrides: Sequence[str], app: str) -> list[str]:
     """Return one sentence for each override of a single run that is accepted there and acts only in sweeps."""
     if app != "train":
         return []

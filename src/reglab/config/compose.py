@@ -1,4 +1,4 @@
-"""One run's config from its overrides: composed by Hydra, or, in sweeps, edited from a composed one."""
+"""Compose the config of a run from its overrides: by Hydra or, in sweeps, by edits of a composed config."""
 
 import functools
 import pickle
@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.hydra_errors import is_config_error, translate
-from reglab.config.selection import regularizer_of, selected, tidy
+from reglab.config.selection import regularizer_of, remove_stray_strengths, selected_regularizers
 from reglab.paths import CONF
 from reglab.schema.errors import Setting
 from reglab.schema.suggest import not_in_strategy
@@ -25,12 +25,12 @@ from reglab.schema.suggest import not_in_strategy
 
 @functools.lru_cache(maxsize=4096)
 def parse(override: str) -> Override:
-    """What Hydra's grammar reads in one override (parsing costs about a millisecond: remembered)."""
+    """Return one override as Hydra's grammar reads it; cached, because parsing takes about a millisecond."""
     return OverridesParser.create().parse_overrides([override])[0]
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train", folder: Path = CONF) -> DictConfig:
-    """One run's config.
+    """Return the config of a run.
 
     Args:
         overrides: as on the command line, without sweeps.
@@ -44,7 +44,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train", folder: P
 
 
 class Composer:
-    """Composes many configs that differ little: once for each set of group choices (about 70 ms), edits for the rest.
+    """Compose many configs that differ little: once for each set of group choices (about 70 ms), edits for the rest.
 
     Args:
         config_name: a file of the config tree, without its ending.
@@ -60,21 +60,23 @@ class Composer:
         self._dumped: dict[tuple[str, ...], bytes] = {}
 
     def compose(self, overrides: Sequence[str] = ()) -> DictConfig:
-        """The config of one job; equal to what Hydra composes, less its own section and without stray strengths."""
+        """Return the config of one job: what Hydra composes, without Hydra's section and without stray strengths."""
         with self._explained(overrides):
             cfg = self._edited(overrides)
-        tidy(cfg, overrides)
+        remove_stray_strengths(cfg, overrides)
         return cfg
 
     def whole(self, overrides: Sequence[str] = ()) -> DictConfig:
-        """As Hydra composes it, with its own section."""
+        """Return the config with Hydra's section."""
         with self._explained(overrides):
             return self._with_hydra(overrides)
 
     def strategy_names(self, overrides: Sequence[str] = ()) -> set[str]:
-        """The regularizers that a job's group choices select; its strengths need not fit."""
+        """Return the regularizers that a job's group choices select; its strengths need not fit."""
         with self._explained(overrides):
-            return selected(self._base([override for override in overrides if self._chooses(parse(override))]))
+            return selected_regularizers(
+                self._base([override for override in overrides if self._chooses(parse(override))])
+            )
 
     @contextmanager
     def _explained(self, overrides: Sequence[str]) -> Iterator[None]:
@@ -96,7 +98,7 @@ class Composer:
             for override in edits:
                 OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException:
-            return self._full(lines)  # says it in Hydra's words, as a single run would
+            return self._full(lines)  # Hydra raises the error of a single run
         return cfg
 
     def _chooses(self, override: Override) -> bool:

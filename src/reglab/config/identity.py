@@ -1,4 +1,4 @@
-"""The identity of a run: the hash of everything its result depends on, as docs/identity.md defines it."""
+"""Identities of runs: hashes of everything that a result depends on, as docs/identity.md defines them."""
 
 import functools
 import hashlib
@@ -26,8 +26,8 @@ __all__ = [
     "config_hash",
     "content",
     "data_name",
+    "identity_parts",
     "recipe_hash",
-    "science",
     "setting",
     "setting_hash",
     "strategy",
@@ -56,12 +56,12 @@ _SEEDS = ("seed", "split_seed")
 
 
 def config_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
-    """The identity of a run: 16 hexadecimal digits that every scientific key moves and no other does.
+    """Return the identity of a run: 16 hexadecimal digits that every scientific key moves and no other does.
 
     Args:
         cfg: composed, or as plain values, resolved (what `checked` returns).
     """
-    return _hash(science(cfg))
+    return _hash(identity_parts(cfg))
 
 
 def recipe_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
@@ -73,13 +73,14 @@ def recipe_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
 
 
 def setting_hash(cfg: DictConfig, tuned: Iterable[str] = ()) -> str:
-    """The identity of what strategies are compared in: the same without regularizers, seeds and what is tuned."""
+    """Return the identity without regularizers, seeds and tuned keys: runs that can be compared have the same."""
     return _hash(setting(cfg, tuned))
 
 
-def science(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """What a result depends on, as plain values: data, model, regularizers, optimizer, schedule, epochs, seeds; the
-    code of all these, and the libraries they use.
+def identity_parts(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that a result depends on, as plain values.
+
+    Data, model, regularizers, optimizer, schedule, epochs, seeds; the code of all these, and the libraries they use.
 
     A file enters by its content and not by its path. Names are labels, search ranges belong to no run, and neither
     enters; nor do devices, tracking, sweep and report.
@@ -110,7 +111,7 @@ def strategy_code(cfg: DictConfig | Mapping[str, Any]) -> str:
 
 
 def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """The part of `science` that the config and its files give."""
+    """The part of `identity_parts` that the config and its files give."""
     parts: dict[str, Any] = {"seed": cfg["seed"]}
     for section in _SECTIONS:
         plain = _plain(cfg.get(section))
@@ -136,9 +137,9 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _data(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """Without the label, the folder of downloads, and keys that are younger than runs, where null."""
+    """Return the section without label, folder of downloads, and null keys that earlier runs did not have."""
     plain = _plain(cfg.get("data"))
-    label = "version" not in plain or plain.get("id") is not None  # else it says which data set of OpenML is meant
+    label = "version" not in plain or plain.get("id") is not None  # else it identifies a data set of OpenML
     apart = {"cache"} | ({"name"} if label else set()) | {key for key in _LATER if plain.get(key) is None}
     known = plain if label else {**plain, "name": str(plain.get("name")).lower()}  # as OpenML takes it
     kept = {str(key): value for key, value in known.items() if key not in apart}
@@ -152,14 +153,14 @@ def _plain(node: Any) -> dict[Any, Any]:
 
 
 def _share(key: str, value: Any) -> Any:
-    """1.0 as a share of the batches is all of them, and 1 is one batch: here the two must not become the same."""
+    """Return a limit of batches such that 1.0 (all of them) and 1 (one batch) differ."""
     counts = key.startswith(("limit_", "overfit_", "val_check_"))
     return f"share {value}" if counts and isinstance(value, float) else value
 
 
 def setting(cfg: DictConfig, tuned: Iterable[str] = ()) -> dict[str, Any]:
-    """What a comparison of strategies holds fixed: `science` without regularizers, seeds and keys that are tuned."""
-    parts = {key: value for key, value in science(cfg).items() if key not in ("regularizer", "seed")}
+    """Return `identity_parts` without regularizers, seeds and tuned keys: equal for all strategies compared."""
+    parts = {key: value for key, value in identity_parts(cfg).items() if key not in ("regularizer", "seed")}
     parts["code"] = {name: digest for name, digest in parts["code"].items() if name != "regularizer"}
     parts["data"] = {key: value for key, value in parts["data"].items() if key not in _SEEDS}
     for section, _, key in (name.partition(".") for name in tuned):
@@ -169,7 +170,7 @@ def setting(cfg: DictConfig, tuned: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def data_name(cfg: DictConfig) -> str:
-    """The data set's name; for a file without one, the file's stem; for a number of OpenML, ``openml-61``."""
+    """Return the data set's name; for a file without one, the file's stem; for a number of OpenML, ``openml-61``."""
     if cfg.data.get("name"):
         return str(cfg.data.name)
     for key in _PATHS:
@@ -185,7 +186,7 @@ def _hash(parts: Mapping[str, Any]) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    """The same for what means the same: 1 and 1.0, any order of keys; infinity as a word, since JSON has none."""
+    """Return equal values for equal settings: 1 and 1.0, any order of keys; infinity as text, which JSON lacks."""
     if isinstance(value, Mapping):
         return {str(key): _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

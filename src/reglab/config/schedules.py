@@ -1,4 +1,4 @@
-"""Schedules of strengths, as far as a config shows them to be wrong."""
+"""Check schedules of strengths."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +16,8 @@ KEYS: dict[str, dict[str, Constraint | None]] = {
 }
 
 
-def check_schedule(name: str, node: Mapping[str, Any], strengths: Mapping[str, Strength]) -> None:
-    """Checks ``regularizer.<name>.schedule``, a mapping of strengths to ``{kind: late, since: 5}`` and the like.
+def check_schedules(name: str, node: Mapping[str, Any], strengths: Mapping[str, Strength]) -> None:
+    """Check ``regularizer.<name>.schedule``, a mapping of strengths to ``{kind: late, since: 5}`` and the like.
 
     Args:
         name: of the regularizer.

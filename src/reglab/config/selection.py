@@ -1,4 +1,4 @@
-"""Which regularizers a config selects, and strengths of those that it does not."""
+"""Regularizers that a config selects, the name of its strategy, and strengths without a regularizer."""
 
 import re
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from reglab.schema.index import declaration
 _EMPTY = re.compile(r"[\w.]+=\s*\{\s*\}\s*")
 
 
-def selected(cfg: DictConfig) -> set[str]:
-    """Names of the regularizers that a config selects (a section without ``_target_`` only holds strengths)."""
+def selected_regularizers(cfg: DictConfig) -> set[str]:
+    """Return the names of the regularizers that a config selects: those of sections with ``_target_``."""
     nodes = cfg.get("regularizer")
     if not isinstance(nodes, DictConfig):
         return set()
@@ -24,14 +24,14 @@ def selected(cfg: DictConfig) -> set[str]:
     }
 
 
-def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
-    """Takes out, in place, the strengths that an experiment file sets for a regularizer that was replaced.
+def remove_stray_strengths(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
+    """Remove, in place, the strengths that an experiment file sets for a regularizer that was replaced.
 
-    ``experiment=seed_l2 regularizer=none`` leaves a strength of l2 behind. One that the user typed stays: it is an
-    error that `reglab.config.check_run` tells.
+    ``experiment=seed_l2 regularizer=none`` leaves a strength of l2 behind. One that the user typed stays, and
+    `reglab.config.check_run` refuses it.
 
     Raises:
-        ConfigError: the user deletes a part of a strategy, whose name would then say what is not there.
+        ConfigError: the user deletes a part of a strategy, whose name would still contain it.
     """
     for override in overrides:
         if override.startswith("~regularizer."):
@@ -44,17 +44,17 @@ def tidy(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
     typed = {override.lstrip("+").split("=")[0].split(".")[1] for override in overrides if is_strength(override)}
     for name in [str(key) for key in nodes]:
         strengths = _is_section(nodes, name)  # anything else was typed where a section is required
-        if strengths and not name.startswith("_") and name not in typed and name not in selected(cfg):
+        if strengths and not name.startswith("_") and name not in typed and name not in selected_regularizers(cfg):
             with open_dict(nodes):
                 del nodes[name]
 
 
 def _is_section(nodes: DictConfig, name: Any) -> bool:
-    """Whether it is a section, without resolving interpolations."""
+    """Return whether a node is a section, without resolving interpolations."""
     return not OmegaConf.is_interpolation(nodes, name) and isinstance(nodes.get(name), DictConfig)
 
 
-def opened(override: str) -> str:
+def open_study_section(override: str) -> str:
     """``++study.common.optimizer=sgd`` for what is typed without: a study shares and searches whatever runs have.
 
     Raises:
@@ -67,13 +67,13 @@ def opened(override: str) -> str:
         raise ConfigError(
             Setting.of(override),
             f"is empty, which leaves {key} as it is",
-            f"name what it is to hold, or say {key}=null",
+            f"give it keys, or set {key}=null",
         )
     return f"++{override}"
 
 
 def is_strength(override: str) -> bool:
-    """Whether an override sets ``regularizer.<name>.<strength>``."""
+    """Return whether an override sets ``regularizer.<name>.<strength>``."""
     key = override.lstrip("+").split("=")[0]
     return key.startswith("regularizer.") and key.count(".") >= 2 and not key.startswith("regularizer._")
 
@@ -89,7 +89,7 @@ def strategy(cfg: DictConfig) -> str:
     Raises:
         ConfigError: a regularizer's class cannot be found, or does not declare its `order`.
     """
-    ordered = sorted((_order(name, str(cfg.regularizer[name]._target_)), name) for name in selected(cfg))
+    ordered = sorted((_order(name, str(cfg.regularizer[name]._target_)), name) for name in selected_regularizers(cfg))
     return "+".join(name for _, name in ordered) or "none"
 
 

@@ -1,5 +1,8 @@
-"""Checks of what a tracked run names. Others may be able to write to a tracking store, so a class, file or variable
-that only the store names is never used. docs/identity.md lists what has to be typed again."""
+"""Check the classes, files and variables that a tracked run names.
+
+Others may be able to write to a tracking store, so one that only the store names is never used. docs/identity.md lists
+the settings that have to be typed again.
+"""
 
 import functools
 import re
@@ -110,7 +113,7 @@ def _check_override(override: str) -> None:
 
 
 def _leads_elsewhere(override: Override) -> bool:
-    """Whether a choice of a group is written as a path that leaves the config tree."""
+    """Return whether a choice of a group is written as a path that leaves the config tree."""
     if "." in override.key_or_group:
         return False
     names = [name.replace("\\", "/") for name in _strings(override.value())]
@@ -145,7 +148,7 @@ def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
             raise ConfigError(Setting(key, target), _REFUSED)
 
 
-def take_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "model"), folder: Path = CONF) -> None:
+def apply_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "model"), folder: Path = CONF) -> None:
     """Replace the files that the run names by those that were typed. Refuse the user's own network, files and folders
     that were not typed.
 
@@ -196,7 +199,7 @@ def _untyped(plain: Any, typed: Typed, reads: Sequence[str], folder: Path) -> It
 
 
 def _is_place(key: str, value: Any) -> bool:
-    """Whether a value names a file or folder, by its key or its form."""
+    """Return whether a value names a file or folder, by its key or its form."""
     names = [part for part in key.split(".") if not part.isdigit()]
     if not isinstance(value, str) or names[-1] in (_TARGET, *_TEXTS) or value in _MADE.get(key, ()):
         return False

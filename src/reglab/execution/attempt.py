@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash
-from reglab.config.selection import tidy
+from reglab.config.selection import remove_stray_strengths
 from reglab.schema.errors import Changed, ConfigError, InProgress, StoreLost, is_out_of_memory
 from reglab.schema.metrics import HEADLINES, base_name
 from reglab.stopping import Stopped, exit_at_once
@@ -151,7 +151,7 @@ class WorkerTask:
         Raises:
             FirstFailure: the run failed, and `fail_fast` is set.
         """
-        tidy(cfg)
+        remove_stray_strengths(cfg)
         identity = config_hash(cfg)
         if identity not in self.jobs:
             raise Changed

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override, OverrideType, Quote, Quot
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.check_run import checked
+from reglab.config.check_run import check_and_resolve
 from reglab.config.compose import Composer, fit_strengths
 from reglab.config.hydra_errors import translate
 from reglab.config.identity import config_hash, data_name, setting_hash, strategy, strategy_code
@@ -69,7 +69,7 @@ def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Compos
     with waiting(f"composing and checking {pluralize(len(lines), 'run')} ..."):
         for line in lines:
             config = composer.compose(line)
-            identity = config_hash(checked(config, line))
+            identity = config_hash(check_and_resolve(config, line))
             jobs.setdefault(identity, Job(tuple(line), config, identity, label(config, line, swept)))
     return by_seed(list(jobs.values()))
 

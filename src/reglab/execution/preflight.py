@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from reglab.config.identity import data_name, science, setting
+from reglab.config.identity import data_name, identity_parts, setting
 from reglab.data.base import TensorData
 from reglab.deadlines import waiting
 from reglab.execution.expand import Job
@@ -82,7 +82,7 @@ def print_data_notes(data: TensorData) -> None:
 
 
 def _model_and_strategy(job: Job) -> Any:
-    parts = science(job.config)
+    parts = identity_parts(job.config)
     return parts["model"], parts["regularizer"]
 
 

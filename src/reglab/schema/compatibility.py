@@ -1,4 +1,4 @@
-"""Checks that regularizers, model and data fit each other, as far as the config and the declarations of classes show.
+"""Check that regularizers, model and data fit each other, as far as the config and the declarations of classes show.
 
 The rest is found once data and model are built (`reglab.training.build`), and raised as the same errors.
 """

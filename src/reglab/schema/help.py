@@ -62,7 +62,7 @@ HELP: dict[str, dict[str, Help]] = {
         "sweep": Help("the runs that a sweep or study declared (null: all of the experiment)"),
         "filter": Help("MLflow's filter language, for runs without a sweep"),
         "select_by": Help("the metric that chooses among strengths (null: the metric's validation twin)"),
-        "force": Help("true: a test metric may choose, and the headline says so"),
+        "force": Help("true: a test metric may choose, which the headline mentions"),
         "report.dir": Help("folder of the report (null: reports/<sweep or experiment>)"),
         **_EXPERIMENT,
     },

@@ -2,7 +2,7 @@
 
 `index.json` is written by ``make index`` from the classes themselves and checked in. An entry counts only while the
 files of its class are those that it was written from. A class without a valid entry, such as a user's own, is imported
-and asked, which takes seconds and is always right.
+and described, which takes seconds and is always right.
 """
 
 import functools
@@ -55,7 +55,7 @@ TRAITS = (
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a class declares.
+    """The declarations of a class.
 
     Args:
         target: the class with its module, as a config names it.
@@ -96,11 +96,11 @@ def declaration(target: str, key: str) -> Declaration:
     entry = _entries().get(target)
     if entry is not None and _is_current(entry):
         return _read(target)
-    return _asked(target, key)
+    return _described(target, key)
 
 
 @functools.cache
-def _asked(target: str, key: str) -> Declaration:
+def _described(target: str, key: str) -> Declaration:
     return describe(find_class(target, key), target)
 
 

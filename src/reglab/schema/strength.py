@@ -49,8 +49,8 @@ class Strength:
         off: value at which the method is exactly no regularizer; None if there is none.
         whole: whole numbers only.
         disables: whether its off value alone disables the method, whatever the other strengths are. If no strength of
-            a method says so, all have to be off.
-        effect: what the strength asks for, in words. One effect requested twice is reported.
+            a method declares it, all have to be off.
+        effect: of the strength, in words. One effect requested twice is reported.
         on_inputs: whether it makes the method act on the model's inputs, so that any model will do.
         probe: value at which the first training step differs from one without the method, where ordinary values need
             not (a bound that is not reached); None: `reglab.training.guard` takes one well within the bounds.

@@ -10,7 +10,7 @@ _BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  #
 
 
 def is_printable(text: str) -> bool:
-    """Whether no character of a text is a control character, half of a pair, or turns the direction of a line."""
+    """Return whether a text has no control characters, lone surrogates or characters that change the direction."""
     return not any(_is_control(character) for character in text)
 
 
@@ -31,7 +31,7 @@ _WORDS = ("true", "false", "null", "nan", "inf")
 
 
 def format_value(value: Any) -> str:
-    """A value as it is typed on the command line."""
+    """Return a value as it is typed on the command line."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, list):
@@ -42,7 +42,7 @@ def format_value(value: Any) -> str:
 
 
 def quote_value(value: Any) -> str:
-    """A value as Hydra's grammar reads it back: text in quotes wherever it could be read as something else."""
+    """Return a value such that Hydra's grammar reads it back: text is quoted if it could be read otherwise."""
     if isinstance(value, list):
         return f"[{','.join(quote_value(item) for item in value)}]"
     if isinstance(value, Mapping):

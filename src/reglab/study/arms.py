@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.check_run import check, checked
+from reglab.config.check_run import check, check_and_resolve
 from reglab.config.compose import Composer
 from reglab.config.identity import config_hash, content, data_name
 from reglab.config.identity import strategy as strategy_of
@@ -71,7 +71,7 @@ class Arm:
         key = (composer, label, *overrides)
         if key not in self._jobs:
             config = composer.compose(overrides)
-            identity = config_hash(checked(config, overrides))
+            identity = config_hash(check_and_resolve(config, overrides))
             self._jobs[key] = Job(tuple(overrides), config, identity, f"{label} seed={seed}")
         return self._jobs[key]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reglab.config.check_pipeline import check_known, resolved
+from reglab.config.check_pipeline import check_known, resolve_config
 from reglab.config.hydra_errors import key_of_runs
 from reglab.samplers import get_sampler
 from reglab.schema.constraints import Integer, check_values
@@ -133,7 +133,7 @@ def check_options(cfg: DictConfig) -> None:
     Raises:
         ConfigError: an unknown key, a missing key, or an invalid value.
     """
-    plain = resolved(cfg, "study")
+    plain = resolve_config(cfg, "study")
     known = {key.partition(".")[0] for key in STUDY}
     for key, value in _flat({key: value for key, value in plain.items() if key not in known}):
         line = f"+{key}={format_value(value)}"
@@ -197,7 +197,7 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     if not node.get("name"):
         plus = "" if "name" in node else "+"
         raise ConfigError("study.name", "missing", f"set {plus}study.name=NAME")
-    named = resolved(node, "study")
+    named = resolve_config(node, "study")
     known = {key.removeprefix("study.") for key in STUDY if key.startswith("study.")}
     for key in named:
         if key not in known:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from reglab.config.check_run import check
 from reglab.config.compose import compose
 from reglab.config.identity import code, content, setting
-from reglab.config.trusted import Typed, check_overrides, check_targets, take_typed
+from reglab.config.trusted import Typed, apply_typed, check_overrides, check_targets
 from reglab.masking import mask_uri
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
@@ -106,7 +106,7 @@ def composed(origin: Origin, reads: Sequence[str] = ("data", "model")) -> DictCo
     check_overrides(origin.overrides)
     cfg = compose(origin.overrides)
     check_targets(cfg)
-    take_typed(cfg, origin.typed, reads)
+    apply_typed(cfg, origin.typed, reads)
     if "data.path" in origin.typed.values and cfg.data.get("name", "") is None:
         cfg.data.name = str(origin.record.tags.get("data"))  # not that of the file, which may have moved
     return cfg
