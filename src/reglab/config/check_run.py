@@ -63,7 +63,7 @@ _EXAMPLE = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu",
 
 
 def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
-    """Check the config of a run; see `checked`."""
+    """Check the config of a run; see `check_and_resolve`."""
     check_and_resolve(cfg, overrides)
 
 

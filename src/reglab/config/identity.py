@@ -59,7 +59,7 @@ def config_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
     """Return the identity of a run: 16 hexadecimal digits that every scientific key moves and no other does.
 
     Args:
-        cfg: composed, or as plain values, resolved (what `checked` returns).
+        cfg: composed, or as plain values, resolved (of `check_and_resolve`).
     """
     return _hash(identity_parts(cfg))
 

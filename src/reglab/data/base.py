@@ -57,6 +57,8 @@ class TensorData(pl.LightningDataModule):
         order_hash: of the batches of two epochs.
     """
 
+    inputs_description: ClassVar[str] = ""
+    """Shape and scale of the inputs, in a sentence for the metadata of exported models."""
     kind: str
     dims: int
     padded: bool = False

@@ -1,6 +1,7 @@
 """Breast cancer in Wisconsin: a table of 569 rows (UCI, through scikit-learn)."""
 
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 
@@ -10,10 +11,14 @@ from reglab.data.source import Source
 
 
 class BreastCancer(TensorData):
-    """Inputs (30,), standardized on the training rows; two classes (0 malignant, 1 benign).
+    """Breast cancer in Wisconsin: a table of 569 rows (UCI, through scikit-learn).
 
     Source: Wolberg, Mangasarian, Street and Street, Breast Cancer Wisconsin (Diagnostic), UCI, 1995.
     """
+
+    inputs_description: ClassVar = (
+        "Inputs (30,), standardized on the training rows; two classes (0 malignant, 1 benign)."
+    )
 
     kind = "classification"
     dims = 1

@@ -16,7 +16,7 @@ from reglab.schema.errors import ConfigError, Setting
 
 
 class Csv(Tabular):
-    """Numbers and categories of a file's columns.
+    """A user's table: a CSV or Parquet file.
 
     See `Tabular`.
 
@@ -29,6 +29,8 @@ class Csv(Tabular):
     Raises:
         ConfigError: the file, the target or the kind is missing or unknown; in ``setup``: a table that cannot be used.
     """
+
+    inputs_description: ClassVar = "Numbers and categories of a file's columns."
 
     dims = 1
 

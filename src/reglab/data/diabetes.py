@@ -1,6 +1,7 @@
 """Diabetes progression: a table of 442 patients (through scikit-learn)."""
 
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 
@@ -10,10 +11,14 @@ from reglab.data.source import Source
 
 
 class Diabetes(TensorData):
-    """Inputs (10,) and the target (disease progression after a year, 25 to 346) standardized on the training rows.
+    """Diabetes progression: a table of 442 patients (through scikit-learn).
 
     Source: Efron, Hastie, Johnstone and Tibshirani, Least Angle Regression, Annals of Statistics, 2004.
     """
+
+    inputs_description: ClassVar = (
+        "Inputs (10,) and the target (disease progression after a year, 25 to 346) standardized on the training rows."
+    )
 
     kind = "regression"
     dims = 1

@@ -1,6 +1,7 @@
 """Handwritten digits, 1,797 images of 8 x 8 (UCI, through scikit-learn)."""
 
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 
@@ -9,10 +10,12 @@ from reglab.data.source import Source
 
 
 class Digits(TensorData):
-    """Inputs (1, 8, 8) from 0 to 1, ten classes.
+    """Handwritten digits, 1,797 images of 8 x 8 (UCI, through scikit-learn).
 
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
     """
+
+    inputs_description: ClassVar = "Inputs (1, 8, 8) from 0 to 1, ten classes."
 
     kind = "classification"
     dims = 3

@@ -26,7 +26,7 @@ _TARGET_NAMES = ("label", "labels", "target")  # of the target column, if none i
 
 
 class Huggingface(Tabular):
-    """Images (channels, height, width) from 0 to 1 if there is a column of images, else numbers and categories.
+    """A data set of the Hugging Face hub: images with labels, or a table.
 
     See `Tabular`.
 
@@ -46,6 +46,10 @@ class Huggingface(Tabular):
     Raises:
         ConfigError: see `Tabular`; in ``setup``: no such data set or column, or cells that cannot be used.
     """
+
+    inputs_description: ClassVar = (
+        "Images (channels, height, width) from 0 to 1 if there is a column of images, else numbers and categories."
+    )
 
     may_be_a_name: ClassVar = True
     """The path may be a name in the Hugging Face cache."""

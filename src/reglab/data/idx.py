@@ -21,7 +21,7 @@ _KINDS = {"images": "idx3", "labels": "idx1"}
 
 
 class Idx(TensorData):
-    """Inputs (1, height, width) from 0 to 1; classes are the labels that occur, in their order.
+    """A user's images in the file format of MNIST: MNIST, Fashion-MNIST, EMNIST, KMNIST.
 
     The folder contains ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, and may contain predefined test
     rows, ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, which are the test if ``test_fraction`` is None.
@@ -33,6 +33,10 @@ class Idx(TensorData):
         name: None: the folder's name.
         common: see `TensorData`.
     """
+
+    inputs_description: ClassVar = (
+        "Inputs (1, height, width) from 0 to 1; classes are the labels that occur, in their order."
+    )
 
     kind = "classification"
     dims = 3

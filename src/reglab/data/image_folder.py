@@ -25,7 +25,7 @@ _PARTS = {
 
 
 class ImageFolder(TensorData):
-    """Inputs (channels, height, width) from 0 to 1: one channel if all images are gray, else red, green and blue.
+    """A user's images, a folder for each class.
 
     The folder contains one folder for each class, with images at any depth; or ``train`` and ``test`` with such
     folders. Images in ``test`` are then the predefined test, used if ``test_fraction`` is None. Images in ``val`` are
@@ -44,6 +44,10 @@ class ImageFolder(TensorData):
     Raises:
         ConfigError: in ``setup``: no classes, no images, one that cannot be read, or several sizes without `size`.
     """
+
+    inputs_description: ClassVar = (
+        "Inputs (channels, height, width) from 0 to 1: one channel if all images are gray, else red, green and blue."
+    )
 
     kind = "classification"
     dims = 3

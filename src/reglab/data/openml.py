@@ -35,7 +35,7 @@ _EXPECTED_WARNINGS = re.compile("A network error|Invalid cache|target_column=") 
 
 
 class Openml(Tabular):
-    """Numbers and categories of the columns of a data set of OpenML, downloaded once.
+    """A table of OpenML, where most tabular benchmarks are: by name and version.
 
     See `Tabular`.
 
@@ -59,6 +59,8 @@ class Openml(Tabular):
         ConfigError: neither name nor number, or both a number and a version; in ``setup``: no such data set, no answer
             from OpenML, sparse data, no default target, or a table that cannot be used.
     """
+
+    inputs_description: ClassVar = "Numbers and categories of the columns of a data set of OpenML, downloaded once."
 
     dims = 1
 

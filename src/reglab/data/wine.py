@@ -1,6 +1,7 @@
 """Wines of three growers: a table of 178 rows (UCI, through scikit-learn)."""
 
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 
@@ -10,10 +11,14 @@ from reglab.data.source import Source
 
 
 class Wine(TensorData):
-    """Inputs (13,), chemical measures standardized on the training rows; three classes, the growers.
+    """Wines of three growers: a table of 178 rows (UCI, through scikit-learn).
 
     Source: Aeberhard and Forina, Wine, UCI, 1992.
     """
+
+    inputs_description: ClassVar = (
+        "Inputs (13,), chemical measures standardized on the training rows; three classes, the growers."
+    )
 
     kind = "classification"
     dims = 1

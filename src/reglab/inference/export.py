@@ -1,7 +1,6 @@
 """Export a tracked network as a model of MLflow, which loads and serves without reglab."""
 
 import hashlib
-import inspect
 import json
 import shlex
 import sys
@@ -226,9 +225,8 @@ def vocabulary_metadata(vocabulary: Tokenizer) -> dict[str, str]:
 
 
 def data_metadata(data: TensorData) -> dict[str, Any]:
-    """Return the metadata on inputs and outputs; inputs are described by the docstring of the data's class."""
-    text = inspect.cleandoc(type(data).__doc__ or "").partition("\n\n")[0]
-    inputs = {"shape": list(data.input_shape), "dtype": "float32", "as": " ".join(text.split())}
+    """Return the metadata on inputs and outputs."""
+    inputs = {"shape": list(data.input_shape), "dtype": "float32", "as": data.inputs_description}
     if data.features():
         inputs["features"] = _ENTRIES
     if data.kind == CLASSIFICATION.name:
