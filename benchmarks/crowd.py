@@ -21,7 +21,7 @@ from reglab.study.definition import read_study
 from reglab.study.progress import PHASES, study_progress
 from reglab.study.tuning import Result
 from reglab.tracking.store import open_store
-from reglab.training import describe
+from reglab.training import run_record
 
 EPOCHS = 20
 Labels = tuple[str, dict[str, str], dict[str, Any]]
@@ -123,4 +123,4 @@ def _labels(cfg: DictConfig, **told: str) -> Labels:
     """Name, tags and params of a run whose study or sweep tells it these."""
     with open_dict(cfg.tracking):
         cfg.tracking.update(told)
-    return describe.run_name(cfg), describe.tags(cfg), describe.params(cfg)
+    return run_record.run_name(cfg), run_record.tags(cfg), run_record.params(cfg)

@@ -9,15 +9,15 @@ from hydra import compose, initialize_config_dir
 
 from benchmarks import steps
 from reglab.paths import CONF
-from reglab.training import build, guard
-from reglab.training.fit import Fit
+from reglab.training import build, effect_guard
+from reglab.training.module import Fit
 
 METHODS = {  # one each that shows in the loss, in the weights after the step and in a second pass
     steps.SMALL: ["dropout", "l2", "max_norm", "sam"],
     steps.IMAGES: ["dropout", "l2", "max_norm", "sam"],
     steps.DECODER: ["residual_dropout", "l2", "max_norm", "sam"],
 }
-ROWS = {steps.SMALL: 8, steps.IMAGES: 8, steps.DECODER: 2}  # as `build.check_effects` takes them
+ROWS = {steps.SMALL: 8, steps.IMAGES: 8, steps.DECODER: 2}  # as `effect_guard.check_effects_on_data` takes them
 
 
 def measure(rounds: int, device: torch.device, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
@@ -31,12 +31,12 @@ def measure(rounds: int, device: torch.device, say: Callable[[str], None]) -> di
                 cfg = compose("train", [f"regularizer={name}"])
             model = net.model().to(device)
             regularizers = build.build_regularizers(cfg, model, net.kind, net.shape)
-            step = guard.step_of(Fit(model, net.task(), regularizers), batch, ROWS[net])
-            guard.check_effects(step)
+            step = effect_guard.first_step(Fit(model, net.task(), regularizers), batch, ROWS[net])
+            effect_guard.check_effects(step)
             seconds = []
             for _ in range(rounds):
                 began = time.perf_counter()
-                guard.check_effects(step)
+                effect_guard.check_effects(step)
                 seconds.append(time.perf_counter() - began)
             found[net.name][name] = 1000 * statistics.median(seconds)
         say(f"  effect guard, {net.name} net")

@@ -59,9 +59,9 @@ def main(seed: int, seconds: float, overrides: Sequence[str]) -> None:
     clock = Clock()
     for owner, name in (
         (run, "open_store"),
-        (run, "_claimed"),
-        (run.files, "log_recipe"),
-        (run.files, "log_weights"),
+        (run, "_reuse_or_open"),
+        (run.run_record, "log_recipe"),
+        (run.run_record, "log_weights"),
         (TrackedRun, "log_metrics"),
         (TrackedRun, "set_tags"),
         (TrackedRun, "__exit__"),

@@ -15,6 +15,7 @@ from reglab.compat.torch import (
     buffer_dict,
     forward_hooks,
     is_compiled,
+    is_size_overflow,
     lerp_,
     parameter_dict,
     unscales_gradients,
@@ -127,3 +128,15 @@ def test_a_lack_of_memory_on_the_cpu_is_recognized() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
+
+
+def test_sizes_beyond_64_bits_are_recognized() -> None:
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**62, 8, device="meta")
+    assert is_size_overflow(error.value)
+
+
+def test_other_errors_are_no_size_overflow() -> None:
+    with pytest.raises(RuntimeError) as error:
+        torch.zeros(2) + torch.zeros(3)
+    assert not is_size_overflow(error.value)

@@ -52,14 +52,14 @@ def configs() -> dict[str, dict]:
         ("models/llama.py", {"text"}),
         ("tasks/classification.py", EVERY),
         ("training/module.py", EVERY),
-        ("training/fit.py", EVERY),
+        ("training/weights.py", EVERY),
         ("seeding.py", EVERY),
         ("errors.py", set()),
         ("config/rules.py", set()),
         ("tracking/run.py", set()),
         ("report/findings/leaderboard.py", set()),
-        ("training/describe.py", set()),
-        ("training/guard.py", set()),
+        ("training/run_record.py", set()),
+        ("training/effect_guard.py", set()),
     ],
 )
 def test_a_file_of_reglab_moves_the_runs_that_use_it(

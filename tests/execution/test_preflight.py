@@ -12,7 +12,7 @@ from reglab.report.tasks import split_into_tasks
 from reglab.schema.errors import ConfigError
 from reglab.study.arm_checks import check_arms
 from reglab.tracking import queries
-from reglab.training import describe
+from reglab.training import run_record
 from tests.conftest import Compose
 from tests.execution.sweeps import children, store, sweep
 from tests.report.runs_by_hand import Rec
@@ -246,6 +246,6 @@ def test_remarks_on_data_are_printed_once_and_files_of_one_name_are_distinguishe
     notes = capsys.readouterr().err.splitlines()
     assert sum("column 'id': whole numbers that rise" in note for note in notes) == 2
     assert sum("2 data sets of this sweep are called train" in note for note in notes) == 1
-    tasks = split_into_tasks([Rec(str(n), tags=describe.tags(job.config)) for n, job in enumerate(jobs)])
+    tasks = split_into_tasks([Rec(str(n), tags=run_record.tags(job.config)) for n, job in enumerate(jobs)])
     assert [(task.data, len(task.records)) for task in tasks] == [("train", 2), ("train", 2)]
     assert len({task.name for task in tasks}) == 2

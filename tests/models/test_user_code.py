@@ -18,8 +18,8 @@ from reglab.tracking import queries
 from reglab.tracking.run import _one_line
 from reglab.tracking.store import open_store
 from reglab.training.build import build_data, build_model
+from reglab.training.model_data_checks import check_fit
 from reglab.training.run import run
-from reglab.training.trial import check_fit
 from reglab.user_code import finding, importing
 
 NET = """

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from reglab.models import Linear
 from reglab.regularizers import EMA, EarlyStopping
 from reglab.schema.errors import ConfigError, Diverged
-from reglab.training.callbacks import EpochBar, Watch
+from reglab.training.callbacks import EpochBar, EvaluationReporter
 from reglab.training.module import Figures, Module
 from reglab.training.run import run
 from reglab.training.trainer import make_trainer
@@ -178,7 +178,7 @@ def test_bar_and_stopwatch_of_a_training_that_ends_early() -> None:
         def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             bars.append(bar._bar)  # type: ignore[arg-type]
 
-    bar, watch = EpochBar("run"), Watch(lambda figures, epoch: None)
+    bar, watch = EpochBar("run"), EvaluationReporter(lambda figures, epoch: None)
     told = telling([1.0, 2.0, 2.0, 2.0])
     fitted(EarlyStopping(1), epochs=4, module_class=told, extra=[watch, Look(), bar])
     (task,) = bars[0].tasks

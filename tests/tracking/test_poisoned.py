@@ -18,7 +18,7 @@ from reglab.study.status import print_status
 from reglab.tracking import artifacts, liveness, parent, queries, view
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
-from reglab.training import origin
+from reglab.training import original_run
 from tests.tracking.test_queries import add
 
 JOB = {"config_hash": "a", "setting": "s", "strategy": "none", "data": "digits", "seed": "0", "label": "none seed=0"}
@@ -189,7 +189,7 @@ def test_incomplete_rows_are_left_out_with_a_line(
     report = compare(Composer("report").compose([*wanted, f"report.dir={tmp_path}/r"]))
     assert [line.n for line in report.findings.lines] == [1]
     with pytest.raises(ConfigError, match=f"^run_id={torn}: cannot be read from sqlite"):
-        origin.find(store.uri, torn)
+        original_run.find(store.uri, torn)
 
 
 def test_a_run_without_its_folder_has_no_files(store: Store) -> None:

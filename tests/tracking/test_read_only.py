@@ -17,7 +17,7 @@ from reglab.study.publish import compare
 from reglab.study.status import print_status
 from reglab.tracking import parent, queries, ui
 from reglab.tracking.store import Store, open_existing, open_store
-from reglab.training import origin
+from reglab.training import original_run
 from tests.study.studies import run_tiny_study
 from tests.tracking.test_liveness import GONE
 from tests.tracking.test_poisoned import JOB
@@ -115,7 +115,7 @@ def test_commands_that_read_leave_an_empty_folder_empty(tmp_path: Path, capsys: 
     reads: list[Callable[[], object]] = [
         lambda: compare(Composer("report").compose([uri])),
         lambda: print_generated(Composer("generate").compose([uri]), "x"),
-        lambda: origin.find(uri.partition("=")[2], "0" * 32),
+        lambda: original_run.find(uri.partition("=")[2], "0" * 32),
     ]
     for read in reads:
         with pytest.raises(ConfigError, match="nothing was tracked there yet"):

@@ -12,8 +12,8 @@ from reglab.regularizers import SAM, Adversarial, Jacobian, RDrop, Regularizer
 from reglab.schema.errors import ConfigError
 from reglab.tasks import Classification
 from reglab.training.build import build_data, build_model
-from reglab.training.effects import effects
 from reglab.training.run import run
+from reglab.training.weights import weight_metrics
 from tests.conftest import Compose
 from tests.regularizers.steps import fit_of, same_state, train
 from tests.regularizers.test_table import Row, every
@@ -49,7 +49,7 @@ def test_a_network_that_changes_its_inputs_in_place_trains_as_one_that_does_not(
         fit = fit_of(build_model(cfg, data), Classification(3), METHODS[name]())
         batch = next(iter(data.train_dataloader()))  # all rows, which are not copied
         train(fit, [batch], 3)
-        figures = effects(fit.model, fit.task, batch)
+        figures = weight_metrics(fit.model, fit.task, batch)
         with torch.no_grad():
             said = [fit.model.eval()(inputs) for loader in data.val_dataloader() for inputs, _ in loader for _ in "ab"]
         assert torch.equal(said[0], said[1])

@@ -133,20 +133,20 @@ def test_sam_takes_two_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "why"),
+    ("method", "reason"),
     [
         (Mixup(alpha=0.2), "it has to change the batch"),
         (EMA(decay=0.9), "it is a callback itself"),
         (LabelSmoothing(epsilon=0.1), "it has to see the model's outputs"),
         (ActivityL1(strength=0.1), "it has to see the inputs"),
         (Flooding(level=0.5), "it has to change the loss itself"),
-        (DropConnect(p=0.5), "it acts on calls of the module, and training_step calls only parts of it"),
+        (DropConnect(p=0.5), "it acts on calls of the module, and training_step calls only submodules of it"),
         (Dropout(p=0.0, input_p=0.5), "it acts on calls of the module"),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_what_needs_more_than_a_callback_has_is_refused(method: Regularizer, why: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: cannot work as a callback, for {why}"):
+def test_what_needs_more_than_a_callback_has_is_refused(method: Regularizer, reason: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: cannot work as a callback, because {reason}"):
         trained(Foreign(), [method])
 
 

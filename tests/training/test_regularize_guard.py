@@ -16,7 +16,7 @@ from reglab import L2, SAM, Dropout, MaxNorm, Regularize
 from reglab.regularizers import DropConnect, GradientClipping, GradientNoise, Orthogonal, Regularizer, SpectralNorm
 from reglab.schema.errors import ConfigError
 from reglab.training import regularize
-from reglab.training.modes import parts_in_eval
+from reglab.training.train_eval_mode import parts_in_eval
 
 
 class Logging(pl.LightningModule):

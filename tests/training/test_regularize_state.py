@@ -181,10 +181,10 @@ def test_conflicts_are_refused(methods: list[Regularizer], message: str) -> None
     [
         (L1(strength=0.1), "", "regularizers=l1: "),
         ("l1", "", "regularizers=l1: "),
-        (None, "", "regularizers=None: "),
+        (None, "", "regularizers=null: "),
         ([L1], "", "regularizers: the class L1 "),
         (["l1"], "", "regularizers: 'l1' "),
-        ([L1(strength=0.1)], ["net"], "module=['net']: "),
+        ([L1(strength=0.1)], ["net"], "module=[net]: "),
     ],
 )
 def test_arguments_of_other_types_are_refused_by_name(methods: Any, module: Any, key: str) -> None:
@@ -195,7 +195,7 @@ def test_arguments_of_other_types_are_refused_by_name(methods: Any, module: Any,
 
 def test_two_callbacks_are_refused() -> None:
     module = Foreign()
-    with pytest.raises(ConfigError, match=r"^Regularize: callbacks has it twice"):
+    with pytest.raises(ConfigError, match=r"^Regularize: is in callbacks twice"):
         trained(module, [Dropout(p=0.5)], callbacks=[Regularize([L1(strength=0.1)], "net")])
     assert hooks(module) == 0
 

@@ -14,8 +14,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, m
 from reglab.models import MLP, Linear
 from reglab.schema.errors import ConfigError, Diverged
 from reglab.training.build import build_data
-from reglab.training.describe import tags
 from reglab.training.run import run
+from reglab.training.run_record import tags
 from tests.conftest import Compose
 
 SMALL = ("model.hidden_sizes=[16]", "trainer.max_epochs=3", "optimizer.lr=0.01")

@@ -79,3 +79,11 @@ def unscales_gradients(optimizer: Optimizer) -> bool:
     Fused optimizers declare it by this attribute.
     """
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+
+
+def is_size_overflow(error: BaseException) -> bool:
+    """Return whether an error means that the number of bytes of a tensor exceeds 64 bits.
+
+    torch raises a plain RuntimeError for sizes whose product overflows, which only its message tells apart from others.
+    """
+    return isinstance(error, OverflowError) or (type(error) is RuntimeError and "overflow" in str(error).lower())

@@ -28,13 +28,12 @@ CORE = "reglab.training.run"
 APART = frozenset(
     {
         "reglab.data.settings",  # checks of settings, and their messages
-        "reglab.training.describe",  # names and tags
-        "reglab.training.files",  # what is written to the tracker
-        "reglab.training.guard",  # refuses what has no effect
-        "reglab.training.notes",  # sentences about a run
-        "reglab.training.origin",  # finds tracked runs
+        "reglab.training.run_record",  # names, tags and files in the tracker
+        "reglab.training.effect_guard",  # refuses what has no effect
+        "reglab.training.run_caveats",  # messages about a run
+        "reglab.training.original_run",  # finds tracked runs
         "reglab.training.snapshot",  # restores the state after trial passes
-        "reglab.training.trial",  # refuses what cannot be trained
+        "reglab.training.model_data_checks",  # refuses what cannot be trained
     }
 )
 """Modules within `AREAS` that do not affect results."""

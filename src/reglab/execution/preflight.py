@@ -22,13 +22,14 @@ from reglab.exits import all_are_errors, exits_are_errors
 from reglab.schema.errors import ConfigError, ConfigErrors, Setting
 from reglab.streams import note
 from reglab.training import build
-from reglab.training.fit import Fit
-from reglab.training.notes import double_counting
+from reglab.training.effect_guard import check_effects_on_data
+from reglab.training.model_data_checks import check_fit, check_steps
+from reglab.training.module import Fit
+from reglab.training.run_caveats import double_counting_caveats
 from reglab.training.trainer import check_accelerator
-from reglab.training.trial import check_fit, check_steps
 
 _ANNOUNCE_S = 30.0  # importing large libraries for a network takes 10 s
-_MAX_EFFECT_COST = 1e11  # operations of the check that each regularizer has an effect
+_MAX_EFFECT_FLOPS = 1e11  # operations of the check that each regularizer has an effect
 
 
 def check_jobs(jobs: Sequence[Job]) -> None:
@@ -185,11 +186,11 @@ class RunBuilder:
 def _build(config: DictConfig, data: TensorData) -> list[str]:
     model = build.build_model(config, data)
     check_fit(config, model, data)
-    regularizers, notes = build.remarked(config, model, data)
+    regularizers, notes = build.build_with_caveats(config, model, data)
     try:
-        effects = build.check_effects(
-            Fit(model, build.build_task(config, data), regularizers), data, most=_MAX_EFFECT_COST
+        effects = check_effects_on_data(
+            Fit(model, build.build_task(config, data), regularizers), data, max_flops=_MAX_EFFECT_FLOPS
         )
     except ConfigError as error:
         raise error.with_note(f"model={config.model.name}") from error
-    return [*notes, *effects, *double_counting(config, regularizers, model)]
+    return [*notes, *effects, *double_counting_caveats(config, regularizers, model)]

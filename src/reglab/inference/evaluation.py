@@ -26,8 +26,8 @@ from reglab.tracking import artifacts
 from reglab.tracking.values import now_ms
 from reglab.tracking.view import run_link
 from reglab.training import build
-from reglab.training.modes import in_mode
-from reglab.training.origin import Origin
+from reglab.training.original_run import Origin
+from reglab.training.train_eval_mode import in_mode
 from reglab.wording import csv_text
 
 Figures = dict[str, float]

@@ -30,7 +30,7 @@ from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts, mlflow_models
 from reglab.tracking.queries import Record
 from reglab.tracking.store import open_existing
-from reglab.training.origin import Origin
+from reglab.training.original_run import Origin
 
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
 _PORT = 5001  # MLflow's own default is that of the UI

@@ -23,7 +23,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note, write
 from reglab.tracking.store import open_existing
 from reglab.training import build
-from reglab.training.modes import in_mode
+from reglab.training.train_eval_mode import in_mode
 from reglab.training.trainer import set_threads
 
 

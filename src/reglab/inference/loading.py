@@ -16,10 +16,10 @@ from reglab.regularizers.base import Regularizer, known
 from reglab.schema.errors import ConfigError, Setting
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts, queries
-from reglab.training import build, origin
-from reglab.training.origin import Origin
+from reglab.training import build, original_run
+from reglab.training.original_run import Origin
 from reglab.training.trainer import set_threads
-from reglab.training.weights import load_trained
+from reglab.training.weights import load_trainable_state
 
 BEST = "weights/best.safetensors"
 
@@ -47,7 +47,7 @@ def finished_run(uri: str | None, run_id: str, typed: Typed | None = None, exper
     Raises:
         ConfigError: no such run, a parent, one that has not ended, or one that failed.
     """
-    run = origin.find(uri, run_id, typed, experiment)
+    run = original_run.find(uri, run_id, typed, experiment)
     if run.record.status != "FINISHED":
         raise ConfigError(
             Setting("run_id", run_id), f"is {run.record.status}, so there is no trained model", "give a FINISHED run"
@@ -66,13 +66,13 @@ def rebuild(run: Origin, uri: str | None) -> Rebuilt:
         ConfigError: its overrides do not compose any more, its data or its own code are missing or have changed, or it
             kept no weights.
     """
-    cfg = origin.recomposed(run, uri)
+    cfg = original_run.recomposed(run, uri)
     set_threads(int(cfg.trainer.threads))
     weights = load_best_weights(run, cfg)
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)
     try:
-        load_trained(model, weights)
+        load_trainable_state(model, weights)
     except RuntimeError as error:
         raise ConfigError(
             Setting("run_id", run.record.run_id),
@@ -139,11 +139,13 @@ def load_decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> De
         kind = run.record.tags.get("task") or "of no known task"
         raise ConfigError(key, f"is {kind}, and text comes from a language model", "give a run with model=llama")
     try:
-        cfg = origin.composed(run, reads=("model",))  # the text was tokenized with the tokenizer that the run kept
+        cfg = original_run.composed(
+            run, reads=("model",)
+        )  # the text was tokenized with the tokenizer that the run kept
     except ConfigError as error:
         raise ConfigError(key, error) from error
-    origin.check_files(run, cfg, reads=("model",))
-    origin.check_code(run, cfg)
+    original_run.check_files(run, cfg, reads=("model",))
+    original_run.check_code(run, cfg)
     files = artifacts.of(run.store, run_id)
     text = files.read_text("tokenizer.json")
     if text is None:
@@ -153,7 +155,7 @@ def load_decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> De
     model = build.sized_model(cfg, (length,), vocabulary.get_vocab_size())
     weights = load_best_weights(run, cfg)
     try:
-        load_trained(model, weights)
+        load_trainable_state(model, weights)
     except RuntimeError as error:
         raise ConfigError(
             key,

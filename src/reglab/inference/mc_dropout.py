@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from reglab.compat.torch import DropoutNd
-from reglab.training.modes import in_mode
+from reglab.training.train_eval_mode import in_mode
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class Strength:
         effect: of the strength, in words. One effect requested twice is reported.
         on_inputs: whether it makes the method act on the model's inputs, so that any model will do.
         probe: value at which the first training step differs from one without the method, where ordinary values need
-            not (a bound that is not reached); None: `reglab.training.guard` takes one well within the bounds.
+            not (a bound that is not reached); None: `reglab.training.effect_guard` takes one well within the bounds.
 
     Example:
         >>> class L1(Regularizer):  # doctest: +SKIP

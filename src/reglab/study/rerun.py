@@ -13,10 +13,10 @@ from reglab.streams import write_line
 from reglab.tracking import queries
 from reglab.tracking.environment import environment
 from reglab.tracking.view import run_link
-from reglab.training import origin as origins
-from reglab.training.describe import tags
-from reglab.training.origin import Origin
+from reglab.training import original_run
+from reglab.training.original_run import Origin
 from reglab.training.run import run
+from reglab.training.run_record import tags
 from reglab.training.trainer import set_threads
 
 ABSENT = "-"
@@ -63,8 +63,8 @@ def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: 
         ConfigError: the run cannot be repeated; nothing was trained.
         Exception: the new run failed, and the first one did not, or failed differently.
     """
-    origin = origins.find(uri, run_id, typed, experiment)
-    cfg = origins.recomposed(origin, uri)
+    origin = original_run.find(uri, run_id, typed, experiment)
+    cfg = original_run.recomposed(origin, uri)
     write_line(f"{origin.record.name}: run {run_id} again")
     _print_config_differences(origin, cfg)
     set_threads(int(cfg.trainer.threads))  # the number is part of the environment
@@ -73,7 +73,7 @@ def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: 
     )
     failure: Exception | None = None
     try:
-        new_id = run(cfg, origins.as_overrides(origin)).run_id
+        new_id = run(cfg, original_run.as_overrides(origin)).run_id
     except Exception as error:
         if not hasattr(error, "run_id"):
             raise

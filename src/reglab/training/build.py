@@ -1,7 +1,6 @@
-"""From a composed config to the objects that train."""
+"""Objects of a run, built from its config: data, task, model, regularizers, schedules and Lightning module."""
 
 import inspect
-import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +12,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from reglab.compat.torch import is_size_overflow
 from reglab.data.base import TensorData
 from reglab.regularizers._dispatch import check_gradients
 from reglab.regularizers._hooks import attach
@@ -29,22 +29,19 @@ from reglab.schema.compatibility import (
     wrong_examples,
 )
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import NUMBER_TARGETS, TASK_KINDS, TOKENS
-from reglab.schema.text import format_value
+from reglab.schema.task_kinds import NUMBER_TARGETS, TASK_KINDS
 from reglab.seeding import seeded
 from reglab.tasks import Task, task_of
-from reglab.training import guard
-from reglab.training.fit import Fit
-from reglab.training.initial import completed, is_complete
-from reglab.training.modes import set_training
-from reglab.training.module import Module
-from reglab.training.notes import baseline_notes, output_notes, row_notes, weight_notes
+from reglab.training.initial_weights import has_all_weights, initialize_lazy_weights
+from reglab.training.module import Fit, Module
+from reglab.training.run_caveats import batch_caveats, model_caveats, output_caveats, parameter_caveats
+from reglab.training.train_eval_mode import set_training
 from reglab.user_code.importing import load
 from reglab.user_code.reads import check_reads
 
 
 def build_data(cfg: DictConfig) -> TensorData:
-    """The data of a run, loaded, split and limited to the batches that `trainer` asks for."""
+    """Load and split the data of a run, with the limits of `trainer`."""
     data = whole_data(cfg)
     limit(cfg, data)
     return data
@@ -64,7 +61,7 @@ def drawing_data(cfg: DictConfig) -> AbstractContextManager[None]:
 
 
 def limit(cfg: DictConfig, data: TensorData) -> None:
-    """Apply the limits of `trainer` to data that is set up; see `TensorData.limit`."""
+    """Apply the limits of `trainer` to loaded data; see `TensorData.limit`."""
     data.limit(**{part: cfg.trainer.get(f"limit_{part}_batches") for part in ("train", "val", "test")})
 
 
@@ -83,8 +80,8 @@ def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
     """Build the network in training mode, sized by the data; its initial weights depend only on the seed.
 
     Raises:
-        ConfigError: two networks of a user's class differ in their initial weights, or it has lazy layers that no pass
-            gives a shape, or it reads a file that is not part of the identity.
+        ConfigError: two networks of a user's class differ in their initial weights, have lazy layers that no pass
+            initializes, or read a file that is not part of the identity.
     """
 
     def make() -> nn.Module:
@@ -92,28 +89,35 @@ def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
 
     with reads_checked(cfg):
         network = make()
-        if is_users(cfg) or not is_complete(network):
-            return completed(network, make, data.train.inputs[:2], cfg)
+        if is_users(cfg) or not has_all_weights(network):
+            return initialize_lazy_weights(network, make, data.train.inputs[:2], cfg)
         return network
 
 
 def reads_checked(cfg: DictConfig) -> AbstractContextManager[None]:
-    """Refuse files that a user's own network reads and that are not part of the identity; see `check_reads`."""
+    """Return a context in which a user's network may read only files of the run's identity; see `check_reads`."""
     if "target" not in cfg.model:
         return nullcontext()
-    named = [plain(cfg.model).get("args"), plain(cfg.data)]
-    return check_reads(Setting("model.target", cfg.model.target), named)
+    sections = [plain(cfg.model).get("args"), plain(cfg.data)]
+    return check_reads(Setting("model.target", cfg.model.target), sections)
 
 
 def is_users(cfg: DictConfig) -> bool:
-    """Whether the network is a user's own class."""
+    """Return whether the network is a class of the user."""
     return "target" in cfg.model or not str(cfg.model._target_).startswith("reglab.")
 
 
 def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, padded: bool = False) -> nn.Module:
-    """The same where the sizes are known and the data not needed; `padded`: sequences of different lengths.
+    """Build the network from the sizes of the data alone; lazy layers of a user's network stay uninitialized.
 
-    Lazy layers of a user's network have no weights yet.
+    Args:
+        cfg: config of a run.
+        input_shape: shape of an example.
+        outputs: number of outputs.
+        padded: whether the sequences have different lengths.
+
+    Raises:
+        ConfigError: it needs more memory than the machine has, or its constructor changes a global setting of torch.
     """
     keys = {key: value for key, value in plain(cfg.model).items() if key not in ("_target_", "name")}
     model = get_class(cfg.model._target_)
@@ -121,13 +125,13 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
         keys["padded"] = True
     if not is_users(cfg):
         _check_size(cfg, lambda: model(input_shape=input_shape, outputs=outputs, **keys))
-    if keys.get("target"):  # before the seed acts: what a file draws or seeds at import is no part of the weights
+    if keys.get("target"):  # first: random numbers drawn at import must not affect the weights
         with seeded("import"):
             load(str(keys["target"]), "model.target")
     with seeded(int(cfg.seed), "init"):
-        given, dtype = torch.default_generator.initial_seed(), torch.get_default_dtype()
+        seed, dtype = torch.default_generator.initial_seed(), torch.get_default_dtype()
         network: nn.Module = model(input_shape=input_shape, outputs=outputs, **keys)
-        if torch.default_generator.initial_seed() != given:
+        if torch.default_generator.initial_seed() != seed:
             raise ConfigError(
                 Setting("model", cfg.model.name),
                 "its constructor seeds torch (torch.manual_seed, seed_everything), so that every seed would "
@@ -145,23 +149,23 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
     return network
 
 
-_SMALL = 1024  # units of a layer: a thousand such layers take less than 16 GiB
-_COPIES = 3  # of the weights, at least: themselves, their gradients, and the best ones
+_UNCHECKED_UNITS = 1024  # units of a layer: a thousand such layers take less than 16 GiB
+_COPIES = 3  # weights, gradients and best weights
 
 
 def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
-    """Refuse a network of reglab that needs more than this machine's memory; build it on the meta device.
+    """Check the memory of a network of reglab, built on the meta device, against that of this machine.
 
     Raises:
-        ConfigError: names the key of the model with the largest number.
+        ConfigError: it needs more; names the key of the model with the largest number.
     """
-    if cfg.model.get("path"):  # loaded, and so as large as its file
+    if cfg.model.get("path"):  # pretrained weights: the file determines the size
         return
     numbers = {key: max(_numbers(value), default=0) for key, value in plain(cfg.model).items()}
     key = max(numbers, key=lambda name: numbers[name])
-    if numbers[key] <= _SMALL:
+    if numbers[key] <= _UNCHECKED_UNITS:
         return
-    here = f"model.{key}={format_value(plain(cfg.model)[key])}"
+    where = Setting(f"model.{key}", plain(cfg.model)[key])
     try:
         with torch.device("meta"):
             network = make()
@@ -169,15 +173,15 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
     except ConfigError:
         raise
     except (RuntimeError, OverflowError) as error:
-        if "overflow" in str(error).lower() or isinstance(error, OverflowError):
-            raise ConfigError(here, "more weights than can be counted", "choose smaller numbers") from error
+        if is_size_overflow(error):
+            raise ConfigError(where, "more weights than can be counted", "choose smaller numbers") from error
         return  # the real build reports the same error
-    there = psutil.virtual_memory().total
-    if needed > there:
+    available = psutil.virtual_memory().total
+    if needed > available:
         raise ConfigError(
-            here,
+            where,
             f"weights, gradients and a copy of the weights take {needed / 2**30:.3g} GiB, and this "
-            f"machine has {there / 2**30:.3g} GiB",
+            f"machine has {available / 2**30:.3g} GiB",
             "choose smaller numbers",
         )
 
@@ -188,11 +192,11 @@ def _numbers(value: Any) -> list[int]:
 
 
 def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape: tuple[int, ...]) -> list[Regularizer]:
-    """The strategy's regularizers in their order, attached to the model.
+    """Build the regularizers of the strategy, ordered and attached to the model.
 
     Raises:
-        ConfigError: one does not fit the kind of task or the shape of its examples, found nothing to act on, or
-            compares passes that nothing makes differ.
+        ConfigError: a regularizer does not support the task or the shape of its examples, has nothing to act on, or
+            compares two passes that are equal.
     """
     methods: Iterable[Regularizer] = [
         get_class(node["_target_"])(**{key: value for key, value in node.items() if key not in _NOT_STRENGTHS})
@@ -205,56 +209,33 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
         check_task(where, regularizer.requires_task, kind, "this data", "leave it out")
         check_monitor(where, regularizer.monitor, kind, "this data")
         if regularizer.input_dims and len(input_shape) not in regularizer.input_dims:
-            got = f"this data's examples have the shape {input_shape}"
-            raise wrong_examples(where, regularizer.input_dims, got, "leave it out")
-        _switched_on(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
+            actual = f"this data's examples have the shape {input_shape}"
+            raise wrong_examples(where, regularizer.input_dims, actual, "leave it out")
+        _set_active_strengths(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
         with seeded(int(cfg.get("seed", 0)), "attach", regularizer.name):
-            found = attach(regularizer, model)
-        if not found:
+            is_attached = attach(regularizer, model)
+        if not is_attached:
             raise nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.requirement)
     _check_passes_differ(ordered, model)
     return ordered
 
 
-def remarked(cfg: DictConfig, model: nn.Module, data: TensorData) -> tuple[list[Regularizer], list[str]]:
-    """`build_regularizers` for a model and its data, and remarks: of the model, and of regularizers on the two."""
-    baseline = baseline_notes(model)
+def build_with_caveats(cfg: DictConfig, model: nn.Module, data: TensorData) -> tuple[list[Regularizer], list[str]]:
+    """Return `build_regularizers` for a model and its data, and caveats about the model and the regularizers on both.
+
+    Raises:
+        ConfigError: as `build_regularizers`, or the optimizer cannot be combined with a regularizer.
+    """
+    caveats = model_caveats(model)
     if is_users(cfg):
-        baseline += weight_notes(model, data.train.inputs[:2]) + row_notes(model, data.train.inputs[:8])
-        baseline += (
-            output_notes(model, data.train.inputs[:8]) if NUMBER_TARGETS not in TASK_KINDS[data.kind].features else []
-        )
-    with warnings.catch_warnings(record=True) as remarks:
+        caveats += parameter_caveats(model, data.train.inputs[:2]) + batch_caveats(model, data.train.inputs[:8])
+        if NUMBER_TARGETS not in TASK_KINDS[data.kind].features:
+            caveats += output_caveats(model, data.train.inputs[:8])
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         regularizers = build_regularizers(cfg, model, data.kind, data.input_shape)
     check_gradients(get_class(cfg.optimizer._target_), regularizers)
-    return regularizers, [*baseline, *(str(remark.message) for remark in remarks)]
-
-
-def check_effects(fit: Fit, data: TensorData, most: float = math.inf) -> list[str]:
-    """Measure on rows of the first training batch that each regularizer acts; see `reglab.training.guard`.
-
-    Args:
-        fit: on the device where its first step is taken.
-        data: with training rows.
-        most: floating-point operations of a pass; with more nothing is measured. A large model is seen by its run.
-
-    Returns:
-        Remarks.
-
-    Raises:
-        ConfigError: a regularizer without effect.
-    """
-    batch = next(iter(data.train_dataloader()))
-    places = data.input_shape[0] if TOKENS in TASK_KINDS[data.kind].features else 1
-    a_row = 6.0 * places * sum(parameter.numel() for parameter in fit.model.parameters())
-    rows = max(2, min(8, int(1e10 / a_row)))
-    if rows * a_row > most:
-        return []
-    try:
-        return guard.check_effects(guard.step_of(fit, batch, rows))
-    except guard.UnmeasurableError as error:
-        return [guard.unmeasured(error)]
+    return regularizers, [*caveats, *(str(warning.message) for warning in caught)]
 
 
 def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) -> None:
@@ -264,7 +245,7 @@ def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) 
 
 
 def build_schedules(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> dict[tuple[Regularizer, str], Schedule]:
-    """The schedules of the strengths that have one."""
+    """Build the schedules of the strengths that have one."""
     return {
         (regularizer, strength): schedule(
             float(node[strength]),
@@ -277,8 +258,8 @@ def build_schedules(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> dic
     }
 
 
-def _switched_on(regularizer: Regularizer, schedules: Mapping[str, Any]) -> None:
-    """Before it is attached: a strength that ends at its off value must find what it acts on while it is not there."""
+def _set_active_strengths(regularizer: Regularizer, schedules: Mapping[str, Any]) -> None:
+    """Set strengths whose schedule ends at the off value to its start, so that attaching finds modules to act on."""
     for strength, settings in schedules.items():
         if settings["kind"] == "linear":
             buffer = regularizer.get_buffer(strength)
@@ -290,31 +271,31 @@ _NOT_STRENGTHS = ("_target_", "schedule")
 
 
 def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...]) -> Module:
-    """The LightningModule with its optimizer and scheduler; for `parts` see `Module`."""
+    """Build the LightningModule with its optimizer and scheduler; for `parts` see `Module`."""
     return Module(
         fit,
-        optimizer=_maker(cfg.optimizer),
-        scheduler=_scheduler(cfg.scheduler),
+        optimizer=_optimizer_factory(cfg.optimizer),
+        scheduler=_scheduler_factory(cfg.scheduler),
         seed=int(cfg.seed),
         parts=parts,
         monitored=[r.monitor for r in fit.regularizers if r.monitors_validation],  # type: ignore[misc]
     )
 
 
-def _maker(node: DictConfig) -> Callable[[Any], torch.optim.Optimizer]:
+def _optimizer_factory(node: DictConfig) -> Callable[[Any], torch.optim.Optimizer]:
     keys = {key: value for key, value in plain(node).items() if key not in ("_target_", "name")}
     optimizer = get_class(node._target_)
     return lambda parameters: optimizer(parameters, **keys)
 
 
-def _scheduler(node: DictConfig) -> Callable[[torch.optim.Optimizer, int], Any] | None:
+def _scheduler_factory(node: DictConfig) -> Callable[[torch.optim.Optimizer, int], Any] | None:
     if not node.get("_target_"):
         return None
     keys = {key: value for key, value in plain(node).items() if key not in ("_target_", "name")}
     scheduler = get_class(node._target_)
 
     def make(optimizer: torch.optim.Optimizer, steps: int) -> Any:
-        # A schedule that wants its length gets that of the whole training.
+        # A scheduler with a parameter for its length gets the number of steps of the training.
         known = inspect.signature(scheduler).parameters
         length = {key: steps for key in ("T_max", "total_steps") if key in known}
         return scheduler(optimizer, **{**length, **keys})
@@ -323,7 +304,7 @@ def _scheduler(node: DictConfig) -> Callable[[torch.optim.Optimizer, int], Any] 
 
 
 def plain(node: DictConfig) -> Mapping[str, Any]:
-    """A resolved section as a plain dict."""
+    """Return a section as a plain dict, with interpolations resolved."""
     container = OmegaConf.to_container(node, resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

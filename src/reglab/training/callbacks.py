@@ -1,4 +1,4 @@
-"""Lightning callbacks: the stopwatch, the tracker's figures, the progress bar."""
+"""Lightning callbacks of a run: reporting and timing, scheduled strengths, progress bar."""
 
 import math
 import time
@@ -18,11 +18,11 @@ from reglab.streams import console
 from reglab.training.module import Figures, Module
 
 
-class Watch(pl.Callback):
-    """Hands the figures of every evaluation on, and times training steps apart from evaluation.
+class EvaluationReporter(pl.Callback):
+    """Report the metrics of each evaluation, and measure the time of training without evaluation.
 
     Args:
-        report: takes the figures and the number of the epoch they follow, from 1.
+        report: called with the metrics and the number of finished epochs.
     """
 
     def __init__(self, report: Callable[[Figures, int], None]) -> None:
@@ -30,72 +30,73 @@ class Watch(pl.Callback):
         self.train_s = 0.0
         self.steps = 0
         self.epochs = 0.0
-        self._since = 0.0
+        self._start = 0.0
         self._evaluation_s = 0.0
 
     @property
     def step_ms(self) -> float:
-        """Milliseconds a training step, evaluation apart; 0 before the first."""
+        """Milliseconds per training step, without evaluation; 0 before the first step."""
         return 1000 * self.train_s / self.steps if self.steps else 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Starts the clock."""
-        self._since = _now(pl_module)
+        """Start the timer."""
+        self._start = _now(pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stops it."""
-        self.train_s = _now(pl_module) - self._since - self._evaluation_s
+        """Stop the timer."""
+        self.train_s = _now(pl_module) - self._start - self._evaluation_s
         self.steps = trainer.global_step
         self.epochs = self.steps / math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Evaluation begins."""
-        self._evaluation_began = _now(pl_module)
+        """Record the start of an evaluation."""
+        self._evaluation_start = _now(pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Evaluation is over: its figures go to the tracker."""
+        """Report the metrics of an evaluation."""
         raise_if_stopped()
         assert isinstance(pl_module, Module)
         epoch = trainer.current_epoch + (trainer.state.fn == "fit")
         self._report(pl_module.figures, epoch)
         if trainer.state.fn == "fit":
-            self._evaluation_s += _now(pl_module) - self._evaluation_began
+            self._evaluation_s += _now(pl_module) - self._evaluation_start
 
 
 def _now(module: pl.LightningModule) -> float:
+    """Return the time in seconds, after all work of the module's GPU."""
     if module.device.type == "cuda":
         torch.cuda.synchronize(module.device)
     return time.perf_counter()
 
 
 class Strengths(pl.Callback):
-    """Moves scheduled strengths at the start of each epoch, and has them tracked as ``strength/<name>.<strength>``.
+    """Set scheduled strengths at the start of each epoch, and track them as ``strength/<name>.<strength>``.
 
     Args:
-        schedules: of each regularizer and name of a strength.
+        schedules: by regularizer and name of the strength.
     """
 
     def __init__(self, schedules: Mapping[tuple[Regularizer, str], Schedule]) -> None:
         self._schedules = schedules
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Resumed inside an epoch, no epoch starts."""
+        """Set the strengths of a training that is resumed within an epoch."""
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Sets the values of this epoch."""
+        """Set the strengths of this epoch."""
         for (regularizer, strength), value in self._schedules.items():
             regularizer.get_buffer(strength).fill_(value(trainer.current_epoch + 1))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Adds the values to the figures of the epoch; this callback comes before `Watch`."""
+        """Add the strengths to the metrics of the epoch; this callback precedes `EvaluationReporter`."""
         assert isinstance(pl_module, Module)
         for regularizer, strength in self._schedules:
             pl_module.figures[f"strength/{regularizer.name}.{strength}"] = float(regularizer.get_buffer(strength))
 
 
 class EpochBar(pl.Callback):
-    """A progress bar by steps, with the figures of the last epoch, on standard error where that is a terminal."""
+    """Progress bar of steps with the metrics of the last epoch, on standard error if it is a terminal."""
 
     def __init__(self, description: str) -> None:
         self.description = description
@@ -103,10 +104,10 @@ class EpochBar(pl.Callback):
         self._shown = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draws the bar."""
+        """Display the bar."""
         shown = console(stderr=True)
         self._bar = Progress(
-            # What is long gives way first: 80 columns hold the rest.
+            # A long description is shortened, so that the rest fits into 80 columns.
             TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
             BarColumn(bar_width=12),
             TextColumn("{task.completed:.0f}/{task.total:.0f}", table_column=Column(no_wrap=True)),
@@ -120,27 +121,27 @@ class EpochBar(pl.Callback):
         self._task = self._bar.add_task(self.description, total=int(trainer.estimated_stepping_batches), figures="")
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Moves it, ten times a second at most."""
+        """Update the bar, at most ten times a second."""
         now = time.perf_counter()
         if self._bar is not None and now - self._shown > 0.1:
             self._shown = now
             self._bar.update(self._task, completed=trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Shows the epoch's figures."""
+        """Display the metrics of the epoch."""
         if self._bar is not None and isinstance(pl_module, Module):
             part = pl_module.parts[0]
             shown = [f"{part}/{n} {value:.4f}" for n in _SHOWN if (value := pl_module.figures.get(f"{part}/{n}"))]
             self._bar.update(self._task, completed=trainer.global_step, figures="  ".join(shown))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leaves the full bar on the screen, where training ended early too."""
+        """Display a full bar, also after early stopping."""
         if self._bar is not None:
             self._bar.update(self._task, total=trainer.global_step)
         self._close(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leaves it as far as it came."""
+        """Close the bar at its present position."""
         self._close(trainer)
 
     def _close(self, trainer: pl.Trainer) -> None:

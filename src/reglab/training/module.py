@@ -1,39 +1,81 @@
-"""The LightningModule: seeds, steps, evaluation, best weights."""
+"""Lightning module of a run: the loss of a batch, seeded steps, evaluation, and the best weights."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reglab.compat.lightning import HOOK_NAME, load_loader_states
-from reglab.regularizers._dispatch import Dispatch, effective_rates
+from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
+from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.errors import Diverged
 from reglab.schema.metrics import base_name
 from reglab.seeding import drawn_outside_torch, mix, seed_outside_torch
-from reglab.training.fit import Fit
-from reglab.training.weights import load_trained, trained
+from reglab.tasks import Task
+from reglab.training.weights import load_trainable_state, trainable_state
+
+
+class Fit(nn.Module):
+    """Model with its task and regularizers, which returns the regularized loss of a batch.
+
+    Several of them with stacked parameters run under ``torch.func.vmap``.
+
+    Args:
+        model: network whose parameters are trained.
+        task: task with its loss.
+        regularizers: in the order in which they act; already attached to the model.
+    """
+
+    def __init__(self, model: nn.Module, task: Task, regularizers: Iterable[Regularizer] = ()) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.regularizers = nn.ModuleList(regularizers)
+        # Hooks that a regularizer does not override are not called, so that they take no time.
+        self._transforms = self._with("transform_batch")
+        self._losses = self._with("loss")
+
+    def _with(self, hook: str) -> list[int]:
+        return [i for i, r in enumerate(self.regularizers) if overrides(r, hook)]
+
+    def forward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the loss to minimize of a batch (inputs, targets), a scalar."""
+        return self.losses(batch)[0]
+
+    def losses(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the loss to minimize of a batch (inputs, targets), and the task's loss without penalties; scalars."""
+        step = Step(self.model, self.task, batch)
+        # By index, because functional_call replaces the modules.
+        for i in self._transforms:
+            step.batch = self.regularizers[i].transform_batch(step.batch, step)  # type: ignore[operator]
+        loss = own = self.task.criterion(step.forward(), step.batch[1])
+        for i in self._losses:
+            loss = self.regularizers[i].loss(loss, step)  # type: ignore[operator]
+            step.acted.append(self.regularizers[i])
+        return loss, own
+
 
 Figures = dict[str, float]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], Any]
 
 
 class Module(pl.LightningModule):
-    """Trains a `Fit` and watches it in eval mode.
+    """LightningModule that trains a `Fit`, evaluates it and keeps the best weights.
 
     Args:
-        fit: what is trained.
-        optimizer: parameters to optimizer.
-        scheduler: (optimizer, number of steps) to a scheduler that is stepped after every step, or None.
-        seed: of the global generators, used by the regularizers and the model: every optimization step starts from
-            (seed, step), independent of earlier draws. Those of NumPy and Python take 10 us
-            and are set at each step only once a first step of an epoch has drawn from them.
-        parts: names of the validation loaders, in their order: ``("val", "train")``, or ``("train",)`` where there
-            are no validation rows. The best weights are those of the lowest ``val/loss``; without it, the last.
-        monitored: tracked names of the validation metrics that callbacks read in ``trainer.callback_metrics`` (early
-            stopping does); that costs 7 ms an epoch, so that without a name none are there.
+        fit: model with its task and regularizers.
+        optimizer: returns the optimizer of parameters.
+        scheduler: returns the scheduler of an optimizer and a number of steps; it is stepped after every step.
+        seed: seed of the global generators, which the regularizers and the model use: each optimization step is
+            seeded from (seed, step), independent of earlier draws. Seeding NumPy and Python takes 10 us, so they are
+            seeded at each step only after a first step of an epoch has drawn from them.
+        parts: names of the validation loaders in order: ``("val", "train")``, or ``("train",)`` without validation
+            rows. The best weights are those with the lowest ``val/loss``; without it, the last.
+        monitored: tracked names of validation metrics that callbacks read in ``trainer.callback_metrics``, as early
+            stopping does. Logging them takes 7 ms an epoch; without a name no metric is logged.
     """
 
     def __init__(
@@ -53,7 +95,7 @@ class Module(pl.LightningModule):
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
         self._dispatch = Dispatch(fit.regularizers, fit.model)
         self._outputs: list[list[tuple[Tensor, Tensor]]] = []
-        self._losses: list[tuple[int, Tensor]] = []  # of steps not looked at yet
+        self._losses: list[tuple[int, Tensor]] = []  # of steps not checked yet
         self._added: list[Tensor] = []  # by regularizers to the loss, in each step since the last evaluation
         self._generators = [torch.default_generator]
         self._outside = False  # whether steps draw from the generators of NumPy or Python
@@ -64,7 +106,7 @@ class Module(pl.LightningModule):
         self.best_step = 0  # after which the best weights were evaluated
         self.evaluated_step = -1
         self.tested_parts: tuple[str, ...] = ("test", "train")
-        """Names of the test loaders, in their order; ``val`` for metrics that are not measured in every epoch."""
+        """Names of the test loaders in order; ``val`` for metrics that are not measured in every epoch."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning sets this string some 50 times a step, and nn.Module.__setattr__ would cost 7 % of a small one.
@@ -74,51 +116,51 @@ class Module(pl.LightningModule):
             super().__setattr__(name, value)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """What the model says."""
+        """Return the outputs of the model."""
         outputs: Tensor = self.fit.model(inputs)
         return outputs
 
     # training
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Nothing to do: the data was placed on the device as a whole."""
+        """Return the batch: the whole data set is on the device already."""
         return batch
 
     def configure_optimizers(self) -> Any:
-        """The optimizer, with its scheduler by the step."""
+        """Return the optimizer, with its scheduler per step."""
         optimizer = self.wrapped(self._make_optimizer(self.fit.model.parameters()))
         if self._make_scheduler is None:
             return optimizer
-        # To count them Lightning sets the loader up, before it knows of a checkpoint: see `on_train_start`.
+        # Counting the steps makes Lightning set up the loader before it loads a checkpoint: see `on_train_start`.
         scheduler = self._make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """The loader goes to its place in the checkpoint: Lightning leaves that out for one that was set up before.
+        """Restore the position of the loader from a checkpoint.
 
-        Without a scheduler it is there already, and nothing is left to load.
+        Lightning restores no loader that was set up before, as for a scheduler; otherwise nothing is left to load.
         """
         load_loader_states(self.trainer)
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """The optimizer with what regularizers put around it."""
+        """Return the optimizer, wrapped by regularizers that act around it."""
         return self._dispatch.wrapped(optimizer)
 
     def on_fit_start(self) -> None:
-        """The generators that steps reseed: the CPU's, and the device's where that is another."""
+        """Select the generators that each step seeds: those of the CPU and of the GPU."""
         self._generators = [torch.default_generator]
         if self.device.type == "cuda":
             self._generators.append(torch.cuda.default_generators[self.device.index or 0])
         self._first_step = True
 
     def on_train_epoch_start(self) -> None:
-        """Check once an epoch for draws outside of torch."""
+        """Request a check for draws outside of torch in the first step of the epoch."""
         self._first_step = True
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """One loss. Runs inside the optimizer's closure, so that a second pass of a step sees the same masks."""
+        """Return the loss of a batch, seeded so that a second pass of the optimizer's closure has the same masks."""
         step, part = self.trainer.global_step, batch_idx % self.trainer.accumulate_grad_batches
-        seed = mix(self.seed, step, part) if part else mix(self.seed, step)  # batches of one step draw their own masks
+        seed = mix(self.seed, step, part) if part else mix(self.seed, step)  # batches of one step have different masks
         for generator in self._generators:
             generator.manual_seed(seed)
         if self._outside or self._first_step:
@@ -135,7 +177,7 @@ class Module(pl.LightningModule):
         return self._mean_of_window(loss, batch_idx) if self.trainer.accumulate_grad_batches > 1 else loss
 
     def _mean_of_window(self, loss: Tensor, batch_idx: int) -> Tensor:
-        """Correct what Lightning divides by `accumulate_grad_batches`, also where an epoch ends with fewer batches."""
+        """Scale the loss so that division by `accumulate_grad_batches` gives a mean in a shorter window too."""
         window = self.trainer.accumulate_grad_batches
         left = self.trainer.num_training_batches - batch_idx // window * window
         return loss * (window / left) if 0 < left < window else loss
@@ -143,12 +185,12 @@ class Module(pl.LightningModule):
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
     ) -> None:
-        """One step of the `wrapped` optimizer, with what regularizers do to the weights after it."""
+        """Take a step of the `wrapped` optimizer, and apply regularizers that act on the weights after it."""
         optimizer.step(closure=optimizer_closure)
         self._dispatch.after_step(effective_rates(optimizer))
 
     def on_train_epoch_end(self) -> None:
-        """Raises `Diverged` at the first step of the epoch whose loss was not finite."""
+        """Raise `Diverged` for the first step of the epoch whose loss is not finite."""
         self._check_losses()
 
     def _check_losses(self) -> None:
@@ -156,29 +198,29 @@ class Module(pl.LightningModule):
             return
         steps, losses = zip(*self._losses, strict=True)
         bad = ~torch.stack(losses).isfinite()
-        self._losses.clear()  # kept on the device until here: no step waits for it
+        self._losses.clear()  # kept on the device until here, so that no step synchronizes
         if bad.any():
             raise Diverged(steps[int(bad.int().argmax())])
 
     # evaluation
 
     def on_validation_start(self) -> None:
-        """Training that has diverged is not evaluated."""
+        """Raise `Diverged` instead of evaluating if a loss is not finite."""
         self._check_losses()
         self._outputs = [[] for _ in self.parts]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Collects outputs; Lightning has put the model in eval mode."""
+        """Collect outputs; Lightning has set the model to eval mode."""
         self._keep(batch, dataloader_idx)
 
     def _keep(self, batch: tuple[Tensor, Tensor], part: int) -> None:
         self._outputs[part].append(self.fit.task.kept(self.fit.model(batch[0]), batch[1]))
 
     def on_validation_epoch_end(self) -> None:
-        """Figures of every part, and a copy of the weights where ``val/loss`` is the lowest so far.
+        """Compute the metrics of each part, and copy the weights if ``val/loss`` is the lowest so far.
 
         Raises:
-            Diverged: the loss of the training rows is not finite, as the next step would have shown.
+            Diverged: the loss of the training rows is not finite.
         """
         self.figures = self._evaluate(self.parts, full=False)
         if not math.isfinite(self.figures["train/loss"]):
@@ -198,7 +240,7 @@ class Module(pl.LightningModule):
             return
         self.best_figures = dict(self.figures)
         self.best_step = self.trainer.global_step
-        state = trained(self.fit.model)
+        state = trainable_state(self.fit.model)
         if self.best is None:
             self.best = {name: tensor.detach().clone() for name, tensor in state.items()}
         else:
@@ -206,22 +248,22 @@ class Module(pl.LightningModule):
                 self.best[name].copy_(tensor)
 
     def restore_best(self) -> None:
-        """Puts the best weights back into the model; without validation the last ones stay."""
+        """Load the best weights into the model; without validation keep the last ones."""
         if self.best is not None:
-            load_trained(self.fit.model, self.best)
+            load_trainable_state(self.fit.model, self.best)
 
     def on_test_start(self) -> None:
-        """Test rows, and training and validation rows again, for metrics of the tested weights."""
+        """Prepare the evaluation of test rows, and of training and validation rows with the tested weights."""
         self._outputs = [[] for _ in self.tested_parts]
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Collects outputs."""
+        """Collect outputs."""
         self._keep(batch, dataloader_idx)
 
     def on_test_epoch_end(self) -> None:
-        """Compute the metrics of the test, the gap (test loss minus training loss), and the rest of the validation's.
+        """Compute test metrics, the gap (test loss minus training loss), and the remaining validation metrics.
 
-        Those that were measured in the epoch of the tested weights are not measured again.
+        Metrics measured in the epoch of the tested weights are not measured again.
         """
         found = self._evaluate(self.tested_parts, full=True)
         self.figures = {name: value for name, value in found.items() if name.startswith("test/")}
@@ -248,7 +290,7 @@ class Module(pl.LightningModule):
     # checkpoints: plain tensors and numbers, so that they load without unpickling
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The best weights so far travel with the checkpoint."""
+        """Add the best weights so far to a checkpoint."""
         checkpoint["reglab"] = {
             "best": self.best,
             "best_figures": self.best_figures,
@@ -256,7 +298,7 @@ class Module(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """And come back from it."""
+        """Restore the best weights from a checkpoint."""
         self.best = checkpoint["reglab"]["best"]
         self.best_figures = checkpoint["reglab"]["best_figures"]
         self.best_step = checkpoint["reglab"]["best_step"]

@@ -1,4 +1,4 @@
-"""The state of modules, restored after passes that are not part of training."""
+"""Snapshot of the state of modules, restored after passes that are not part of training."""
 
 import random
 from collections import OrderedDict, defaultdict, deque
@@ -14,11 +14,14 @@ from reglab.compat.torch import buffer_dict, parameter_dict
 
 
 class Snapshot:
-    """The state of modules, restored before each step and at the end.
+    """State of modules, restored by `restore` and at the end of a ``with`` block.
 
-    Restored are trainable parameters and all buffers, gradients and modes. Of other attributes of modules these are
-    restored: numbers, references, contents of lists, dictionaries, sets and tensors, and random generators. Deeper
-    nesting and state outside the modules are not covered.
+    Covers trainable parameters, buffers, gradients and modes. Of other attributes of modules it covers numbers,
+    references, the contents of lists, dictionaries, sets and tensors, and random generators. Deeper nesting and state
+    outside the modules are not covered.
+
+    Args:
+        state: modules, with their submodules.
     """
 
     def __init__(self, state: Sequence[nn.Module]) -> None:
@@ -31,8 +34,8 @@ class Snapshot:
         self._held = [(vars(module), dict(vars(module))) for module in modules]
         known = {id(tensor) for tensor, _ in self._values}
         found = [value for _, own in self._held for value in own.values()]
-        kept = {id(value): _kept(value) for value in found if id(value) not in known}
-        self._contents = [put_back for put_back in kept.values() if put_back is not None]
+        kept = {id(value): _restorer(value) for value in found if id(value) not in known}
+        self._contents = [restore for restore in kept.values() if restore is not None]
 
     def __enter__(self) -> "Snapshot":
         return self
@@ -44,7 +47,7 @@ class Snapshot:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Puts everything back, gradients as none at all."""
+        """Restore the state, with gradients set to None."""
         for tensor, value in self._values:
             tensor.copy_(value)
         for parameter in self._gradients:
@@ -53,17 +56,17 @@ class Snapshot:
             if len(own) != len(before) or any(own.get(name) is not value for name, value in before.items()):
                 own.clear()
                 own.update(before)
-        for put_back in self._contents:
-            put_back()
+        for restore in self._contents:
+            restore()
 
 
-def _kept(value: Any) -> Callable[[], object] | None:
-    """What puts the contents of an object back, for the kinds that steps change in place."""
+def _restorer(value: Any) -> Callable[[], object] | None:
+    """Return a function that restores the contents of an object; None for types that steps do not change in place."""
     if isinstance(value, Tensor):
         if isinstance(value, nn.Parameter) or not value.is_leaf:
             return None
         copy = value.detach().clone()
-        strided = value.layout is torch.strided  # torch.equal takes no others
+        strided = value.layout is torch.strided  # torch.equal supports no other layout
         return lambda: None if strided and torch.equal(value, copy) else value.copy_(copy)
     if type(value) in (dict, OrderedDict, defaultdict, set):
         pairs = value.copy()

@@ -1,6 +1,7 @@
-"""The Lightning Trainer of a run, quiet and without what small nets would pay for."""
+"""Lightning Trainer of a run, without output and overhead per step, and the global settings of torch."""
 
 import logging
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import DictConfig
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.profilers import PassThroughProfiler
 
@@ -16,8 +18,8 @@ from reglab.config.environment_variables import TRAINER_PREFIX
 from reglab.schema.errors import ConfigError, Setting
 
 
-class _Silent(PassThroughProfiler):
-    """Profiles nothing, without making a context manager for each of the 25 things a step is made of."""
+class _NoProfiler(PassThroughProfiler):
+    """Profiler that does nothing and reuses one context manager for the 25 actions of a step."""
 
     _nothing = nullcontext()
 
@@ -29,22 +31,23 @@ _OWN = {"threads", "progress", "name"}  # keys of conf/trainer that are not the 
 
 
 def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
-    """A Trainer that logs and saves nothing by itself, and reads no settings from the environment.
+    """Return a Trainer that neither logs nor saves anything and ignores environment variables.
 
-    It trains in this process alone, whatever cluster (Slurm, torchrun, ...) the process was started on: Lightning would
-    take the ranks from the environment.
+    It trains in this process alone, also on a cluster (Slurm, torchrun, ...), where Lightning would read ranks from the
+    environment.
 
     Args:
-        settings: the config's `trainer` section; what is not reglab's own goes to ``pl.Trainer`` as it is.
-        callbacks: the run's own and the regularizers'.
+        settings: section `trainer` of the config; keys other than `threads`, `progress` and `name` are passed to
+            ``pl.Trainer``.
+        callbacks: of the run and its regularizers.
 
     Raises:
-        ConfigError: a GPU is asked for where none is.
+        ConfigError: the settings require a GPU, and none is available.
     """
     check_accelerator(settings)
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # Batches are indexed tensors, not a DataLoader: advice about workers and log intervals is not for them.
+    # Batches are indexed tensors, not a DataLoader: warnings about workers and log intervals do not apply.
     warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
     with _without_variables(TRAINER_PREFIX):
         return pl.Trainer(
@@ -52,7 +55,7 @@ def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> p
             devices=1,
             plugins=[LightningEnvironment()],
             logger=False,
-            profiler=_Silent(),
+            profiler=_NoProfiler(),
             callbacks=callbacks,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -62,10 +65,10 @@ def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> p
 
 
 def check_accelerator(settings: Mapping[str, Any]) -> None:
-    """Refuse a `trainer` section that asks for a GPU if torch can use none.
+    """Check that a GPU is available if the section `trainer` requires one.
 
     Raises:
-        ConfigError: names the key.
+        ConfigError: no GPU is available.
     """
     if settings.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
         raise ConfigError(
@@ -73,9 +76,21 @@ def check_accelerator(settings: Mapping[str, Any]) -> None:
         )
 
 
+def max_steps_and_evaluations(cfg: DictConfig, batches: int) -> tuple[int, int]:
+    """Return the largest numbers of steps and of evaluations that the section `trainer` allows.
+
+    Args:
+        cfg: config of a run.
+        batches: training batches of an epoch.
+    """
+    epochs, most = int(cfg.trainer.max_epochs), int(cfg.trainer.get("max_steps") or -1)
+    steps = epochs * math.ceil(batches / int(cfg.trainer.get("accumulate_grad_batches") or 1))
+    return steps if most < 0 else min(most, steps), epochs // int(cfg.trainer.get("check_val_every_n_epoch") or 1)
+
+
 @contextmanager
 def _without_variables(prefix: str) -> Iterator[None]:
-    """Hides environment variables: Lightning's Trainer takes each argument that it is not given from PL_TRAINER_*."""
+    """Remove environment variables within the block: Lightning reads default arguments of Trainer from PL_TRAINER_*."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(prefix)}
     try:
         yield
@@ -86,7 +101,7 @@ def _without_variables(prefix: str) -> Iterator[None]:
 def _matmul_precision() -> str:
     try:
         return torch.get_float32_matmul_precision()
-    except RuntimeError:  # set by both of torch's ways
+    except RuntimeError:  # it was set by both the old and the new API
         return "mixed"
 
 
@@ -111,14 +126,11 @@ _FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]] = {
 
 
 def set_threads(threads: int) -> list[str]:
-    """Set torch's global settings that results depend on, whatever an earlier run, a caller or a user's module set.
+    """Set the global settings of torch that results depend on, and return descriptions of those that were different.
 
-    The number of threads (it changes the last bits); new tensors in float32, computed in full precision; kernels that
-    are not chosen by timing. Denormal numbers are taken as zero: weights that a penalty shrinks for long become
-    denormal, and then every step takes several times as long.
-
-    Returns:
-        What was another, in words.
+    These are the number of threads (it affects the last bits), float32 as the default dtype, full precision of matrix
+    products, and kernels that are not chosen by timing. Denormal numbers are flushed to zero: weights that a penalty
+    shrinks for long become denormal, and steps would take several times as long.
     """
     changed = [name for name, (now, _, value) in _FLAGS.items() if now() != value]
     for name in changed:

@@ -13,7 +13,7 @@ from reglab.config.identity import config_hash, setting_hash
 from reglab.data import Csv
 from reglab.data.settings import fold_name
 from reglab.schema.errors import ConfigError
-from reglab.training.describe import cell
+from reglab.training.run_record import arm_label
 from tests.data.errors import check_error
 
 N = 60
@@ -156,4 +156,4 @@ def test_another_test_fold_is_another_run_and_another_task(tmp_path: Path) -> No
     one, same, other = (composed(tmp_path, *folds, f"data.test_fold={fold}") for fold in ("0", "'0'", "1"))
     assert config_hash(one) == config_hash(same) != config_hash(other)
     assert setting_hash(one) == setting_hash(same) != setting_hash(other)  # never averaged as seeds of one task
-    assert cell(one).endswith(", test_fold 0")
+    assert arm_label(one).endswith(", test_fold 0")

@@ -1,4 +1,4 @@
-"""Initial weights that depend only on the seed, with a hash as proof."""
+"""Initial weights: their hash, and checks that those of a user's network depend only on the seed."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from torch.nn.parameter import is_lazy
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import seeded
-from reglab.training.modes import in_mode
+from reglab.training.train_eval_mode import in_mode
 
 
 def init_hash(model: nn.Module) -> str:
-    """SHA-256 over the initial parameters and buffers, by name: 16 hexadecimal digits."""
+    """Return the SHA-256 of the initial parameters and buffers with their names, 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -24,77 +24,79 @@ def init_hash(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def is_complete(network: nn.Module) -> bool:
-    """Whether no lazy layer waits for its first pass."""
+def has_all_weights(network: nn.Module) -> bool:
+    """Return whether no lazy layer is uninitialized."""
     return not any(map(is_lazy, _state(network).values()))
 
 
-def completed(network: nn.Module, make: Callable[[], nn.Module], inputs: Tensor, cfg: DictConfig) -> nn.Module:
-    """Give a user's network all its weights, those that only a first pass makes included.
+def initialize_lazy_weights(
+    network: nn.Module, make: Callable[[], nn.Module], inputs: Tensor, cfg: DictConfig
+) -> nn.Module:
+    """Initialize the weights of a user's network that are created by its first pass, and return the network.
 
-    Lazy layers, and layers that ``forward`` creates when it is first called, draw their weights in a pass over `inputs`
-    that the seed rules as it does the constructor. Whether there are any shows on a second network, so that all others
-    see no pass at all. Both must start from the same weights. A network that changes its inputs in place is given
-    copies of them in every pass: they are rows of the data set, or what a second pass over the batch reads.
+    Lazy layers, and layers that ``forward`` creates when it is first called, draw their weights in a seeded pass over
+    `inputs`. A second network detects such layers, so that networks without them are not called. Both must start from
+    the same weights. A network that changes its inputs in place receives copies of them in every pass, because inputs
+    are rows of the data set and may be read again by a second pass over the batch.
 
     Args:
-        network: as `make` has built it.
+        network: network returned by `make`.
         make: builds the network from the seed.
         inputs: a few training rows (rows, ...).
-        cfg: names the network and the seed.
+        cfg: config with the name of the network and the seed.
 
     Raises:
-        ConfigError: the two networks differ, or lazy layers are left that no pass gives a shape.
+        ConfigError: the two networks differ, or no pass initializes a lazy layer.
     """
     second = make()
     _check_equal(network, second, cfg)
     before = _layout(second)
     try:
         _first_pass(second, inputs, cfg)
-        if _layout(second) == before and is_complete(second):
-            return _given_copies(network) if _changes(second, inputs, cfg) else network
+        if _layout(second) == before and has_all_weights(second):
+            return _copy_inputs(network) if _changes_inputs(second, inputs, cfg) else network
         _first_pass(network, inputs, cfg)
-    except Exception:  # `reglab.training.trial` makes the same pass and reports what is wrong with it
+    except Exception:  # `reglab.training.model_data_checks` reports errors of the same pass
         return network
     if lazy := [name for name, value in _state(network).items() if is_lazy(value)]:
         raise ConfigError(
             Setting("model", cfg.model.name),
-            f"no pass over examples gives the lazy layers of {', '.join(lazy[:3])} a shape",
+            f"no pass over examples initializes the lazy layers of {', '.join(lazy[:3])}",
             "call them in forward, or leave them out",
         )
     _check_equal(network, second, cfg)
-    return _given_copies(network) if _changes(second, inputs, cfg) else network
+    return _copy_inputs(network) if _changes_inputs(second, inputs, cfg) else network
 
 
-def _changes(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> bool:
-    """Whether a pass in either mode changes its inputs in place."""
+def _changes_inputs(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> bool:
+    """Return whether a pass in either mode changes its inputs in place."""
     for training in (False, True):
         given = inputs.clone()
-        # One that cannot read two rows in this mode is reported by its first pass in training.
-        ruled, mode = seeded(int(cfg.seed), "first pass"), in_mode(network, training=training)
-        with suppress(Exception), ruled, mode, torch.no_grad():
+        # An error in this mode is raised again by the first pass of training.
+        seed, mode = seeded(int(cfg.seed), "first pass"), in_mode(network, training=training)
+        with suppress(Exception), seed, mode, torch.no_grad():
             network(given)
         if not _equal(given, inputs):
             return True
     return False
 
 
-def _given_copies(network: nn.Module) -> nn.Module:
-    network.register_forward_pre_hook(_copied)
+def _copy_inputs(network: nn.Module) -> nn.Module:
+    network.register_forward_pre_hook(_cloned)
     return network
 
 
-def _copied(network: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _cloned(network: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(value.clone() if isinstance(value, Tensor) else value for value in inputs)
 
 
 def _first_pass(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> None:
-    """One pass in eval mode, and one in training mode where lazy layers are left; what was there keeps its value."""
+    """Run a pass in eval mode, and one in training mode if lazy layers are left; present weights keep their values."""
     values = {name: value.detach().clone() for name, value in _state(network).items() if not is_lazy(value)}
     for training in (False, True):
         with seeded(int(cfg.seed), "first pass"), in_mode(network, training=training), torch.no_grad():
             network(inputs.clone())
-        if is_complete(network):
+        if has_all_weights(network):
             break
     with torch.no_grad():
         for name, value in _state(network).items():

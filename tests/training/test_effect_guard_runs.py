@@ -12,11 +12,11 @@ from reglab.schema.errors import ConfigError
 from reglab.study.arm_checks import check_arms
 from reglab.tracking import queries
 from reglab.tracking.store import open_store
-from reglab.training.build import build_data, build_model, build_task, check_effects, remarked
-from reglab.training.fit import Fit
-from reglab.training.repeatable import evaluation_differs
+from reglab.training.build import build_data, build_model, build_task, build_with_caveats, check_effects_on_data
+from reglab.training.model_data_checks import check_fit
+from reglab.training.module import Fit
+from reglab.training.repeatability import evaluation_differs
 from reglab.training.run import run
-from reglab.training.trial import check_fit
 from tests.conftest import Compose
 from tests.execution.sweeps import children, sweep
 from tests.study.studies import arms_of
@@ -42,8 +42,8 @@ def test_hooks_reach_what_was_compiled_and_called_before(compose_cfg: Compose, n
     data = build_data(cfg)
     model = build_model(cfg, data)
     check_fit(cfg, model, data)
-    regularizers, _ = remarked(cfg, model, data)
-    assert check_effects(Fit(model, build_task(data), regularizers), data) == []
+    regularizers, _ = build_with_caveats(cfg, model, data)
+    assert check_effects_on_data(Fit(model, build_task(data), regularizers), data) == []
     torch._dynamo.reset()
 
 
@@ -123,7 +123,7 @@ def test_what_a_network_does_in_its_passes(compose_cfg: Compose, does: str, prob
 def test_weights_that_are_no_parameters_are_remarked(compose_cfg: Compose, does: str, shape: str) -> None:
     cfg = compose_cfg("model=torch", NETWORKS + "Doing", f"model.args={{does:'{does}'}}", "data=wine")
     data = build_data(cfg)
-    remarks = [r for r in remarked(cfg, build_model(cfg, data), data)[1] if "no parameters of it" in r]
+    remarks = [r for r in build_with_caveats(cfg, build_model(cfg, data), data)[1] if "no parameters of it" in r]
     assert len(remarks) == bool(shape)
     assert all(shape in remark for remark in remarks)
 
@@ -147,7 +147,7 @@ def test_outputs_that_are_no_logits_of_a_row_are_remarked(compose_cfg: Compose, 
     data = build_data(cfg)
     model = build_model(cfg, data)
     before = [value.clone() for value in model.state_dict().values()]
-    remarks = remarked(cfg, model, data)[1]
+    remarks = build_with_caveats(cfg, model, data)[1]
     assert len(remarks) == bool(words)
     assert all(word in remark for remark in remarks for word in words)
     assert all(map(torch.equal, before, model.state_dict().values()))
@@ -160,9 +160,9 @@ def test_penalties_are_refused_under_an_optimizer_for_sparse_gradients(compose_c
     for method in ("l2", "elastic_net", "orthogonal"):
         cfg = compose_cfg(*sparse, f"regularizer={method}")
         with pytest.raises(ConfigError, match=rf"^regularizer={method}: adds dense gradients, .*SparseAdam"):
-            remarked(cfg, build_model(cfg, data), data)
+            build_with_caveats(cfg, build_model(cfg, data), data)
     cfg = compose_cfg(*sparse, "regularizer=max_norm")
-    remarked(cfg, build_model(cfg, data), data)
+    build_with_caveats(cfg, build_model(cfg, data), data)
 
 
 class Kernel(nn.Linear):

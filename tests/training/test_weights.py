@@ -9,7 +9,7 @@ from torch import nn
 from reglab.models import MLP
 from reglab.regularizers._autograd import euclidean_norm, half_squares
 from reglab.tasks import Classification, Regression
-from reglab.training.effects import effects, sharpness
+from reglab.training.weights import sharpness, weight_metrics
 
 
 @pytest.mark.filterwarnings("error")
@@ -18,7 +18,7 @@ def test_lengths_and_zeros_by_hand() -> None:
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
         model[2].weight.copy_(torch.tensor([[0.0, 2.0]]))
-    found = effects(model, Regression(), (torch.randn(5, 2), torch.randn(5)))
+    found = weight_metrics(model, Regression(), (torch.randn(5, 2), torch.randn(5)))
     assert found["model/norm/0.weight"] == 5.0
     assert found["model/norm/2.weight"] == 2.0
     assert found["model/zero_fraction"] == 0.5
@@ -43,8 +43,8 @@ def test_nothing_is_changed_by_looking() -> None:
     model.norm_0.eval()  # a mode of its own
     before = copy.deepcopy(model.state_dict())
     batch = torch.randn(9, 6), torch.randint(3, (9,))
-    first = effects(model, Classification(3), batch)
-    assert effects(model, Classification(3), batch) == first
+    first = weight_metrics(model, Classification(3), batch)
+    assert weight_metrics(model, Classification(3), batch) == first
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert model.training
     assert not model.norm_0.training

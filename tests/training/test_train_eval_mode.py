@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from reglab.training.modes import parts_in_eval, set_training
+from reglab.training.train_eval_mode import parts_in_eval, set_training
 
 
 def net(**parts: nn.Module) -> nn.ModuleDict:

@@ -33,8 +33,8 @@ from reglab.regularizers import (
 from reglab.regularizers._hooks import attach
 from reglab.schema.errors import ConfigError
 from reglab.tasks import Classification
-from reglab.training.fit import Fit
-from reglab.training.guard import UnmeasurableError, check_effects, step_of
+from reglab.training.effect_guard import UnmeasurableError, check_effects, first_step
+from reglab.training.module import Fit
 from tests.regularizers.steps import CLASSES, FEATURES, batch_of, same_state, task_of, train
 from tests.regularizers.test_table import ROWS, Row
 
@@ -47,7 +47,7 @@ def fit_with(model: nn.Module, *methods: Regularizer) -> Fit:
 
 
 def checked(model: nn.Module, *methods: Regularizer) -> list[str]:
-    return check_effects(step_of(fit_with(model, *methods), batch_of("classification")))
+    return check_effects(first_step(fit_with(model, *methods), batch_of("classification")))
 
 
 def refused(model: nn.Module, *methods: Regularizer) -> str:
@@ -82,7 +82,7 @@ def test_every_method_passes_and_trains_as_if_it_had_not_been_measured(row: Row)
     torch.manual_seed(5)
     np.random.seed(5)
     random.seed(5)
-    assert check_effects(step_of(measured, row.batches()[0])) == []
+    assert check_effects(first_step(measured, row.batches()[0])) == []
     drawn = torch.rand(1).item(), np.random.rand(), random.random()
     torch.manual_seed(5)
     np.random.seed(5)
@@ -113,7 +113,7 @@ def test_every_method_passes_and_trains_as_if_it_had_not_been_measured(row: Row)
     ids=lambda methods: "+".join(method.name for method in methods),
 )
 def test_the_path_is_measured_and_not_the_condition(methods: list[Regularizer]) -> None:
-    assert all("smaller than the rounding" in remark for remark in checked(Net(), *methods))
+    assert all("smaller than rounding" in remark for remark in checked(Net(), *methods))
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ def test_what_is_off_is_not_measured() -> None:
     [
         (lambda net, x: F.relu(x), "forward never calls act"),
         (lambda net, x: net.act.eval()(x), "forward runs act in eval mode"),
-        (lambda net, x: F.relu(x) + 0 * net.act(x), "what it changes at act does not reach the loss"),
+        (lambda net, x: F.relu(x) + 0 * net.act(x), "its changes at act do not reach the loss"),
         (lambda net, x: net.act(x).sign(), None),
-        (lambda net, x: (net.act(x), F.relu(x))[1], "what it changes at act does not reach the loss"),
+        (lambda net, x: (net.act(x), F.relu(x))[1], "its changes at act do not reach the loss"),
     ],
     ids=["functional", "eval", "times 0", "acts", "thrown away"],
 )
@@ -175,7 +175,7 @@ def test_a_replaced_submodule_is_noticed() -> None:
     fit = fit_with(model, Dropout(p=0.5))
     model.act = nn.ReLU()
     with pytest.raises(ConfigError, match="forward never calls act"):
-        check_effects(step_of(fit, batch_of("classification")))
+        check_effects(first_step(fit, batch_of("classification")))
 
 
 def test_a_branch_that_is_never_taken_is_remarked() -> None:
@@ -284,7 +284,7 @@ def test_state_beside_the_weights_is_put_back() -> None:
     for model in (measured, other):
         model.last.weight.grad = torch.ones_like(model.last.weight)
     fits = [fit_with(model, Dropout(p=0.5), MaxNorm(max_norm=5.0)) for model in (measured, other)]
-    assert check_effects(step_of(fits[0], batch_of("classification"))) == []
+    assert check_effects(first_step(fits[0], batch_of("classification"))) == []
     assert (measured.calls, measured.seen, measured.by_name) == (0, [1.0], {"a": 1})
     assert measured.mean.eq(0).all()
     assert measured.last.weight.grad is not None
@@ -327,7 +327,7 @@ def test_attention_that_ignores_its_probability_is_noticed() -> None:
     through = lambda net, x: net.parts[0](x)  # noqa: E731
     assert checked(Net(through, Attention(used=True)), AttentionDropout(p=0.5)) == []
     said = refused(Net(through, Attention(used=False)), AttentionDropout(p=0.5))
-    assert "what it changes at parts.0 does not reach the loss" in said
+    assert "its changes at parts.0 do not reach the loss" in said
 
 
 def test_attention_and_encoder_layers_of_torch_have_their_effects() -> None:

@@ -1,4 +1,7 @@
-"""What a reader of the results ought to know of a strategy: an effect asked for twice, or not at all."""
+"""Caveats about a run: combined or missing effects of its strategy, and properties of its model.
+
+Each function returns messages, one a caveat; a run records them in tags and prints them.
+"""
 
 import math
 from collections import defaultdict
@@ -15,56 +18,61 @@ from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
 from reglab.regularizers.swa import LateAverage
 from reglab.seeding import restored_generators
-from reglab.training.modes import in_mode, parts_in_eval
-from reglab.training.repeatable import tensors_of
+from reglab.training.repeatability import tensors_of
 from reglab.training.snapshot import Snapshot
+from reglab.training.train_eval_mode import in_mode, parts_in_eval
 
 
-def double_counting(cfg: DictConfig, regularizers: Iterable[Regularizer], model: nn.Module) -> list[str]:
-    """One sentence for each effect that more than one setting asks for; strengths at their off value do not count.
+def double_counting_caveats(cfg: DictConfig, regularizers: Iterable[Regularizer], model: nn.Module) -> list[str]:
+    """Report each effect that more than one setting causes; strengths at their off values do not count.
 
     An optimizer's ``weight_decay`` is L2 for SGD and Adam and decoupled decay for AdamW; both shrink weights as the
-    regularizers `l2` and `weight_decay` do, so these count as one effect. So does a dropout layer of the model's own
-    beside one of the regularizers that make activations noisy.
+    regularizers `l2` and `weight_decay` do, so these count as one effect. Dropout layers of the model and regularizers
+    that make activations noisy also count as one.
+
+    Args:
+        cfg: config of the run.
+        regularizers: of the run, at their present strengths.
+        model: with its own layers.
     """
-    asked: dict[str, list[str]] = defaultdict(list)
+    sources: dict[str, list[str]] = defaultdict(list)
     for regularizer in regularizers:
         for name, strength in regularizer.strengths().items():
             if strength.effect and not _is_off(regularizer, name):
-                asked[strength.effect].append(f"{regularizer.name}.{name}")
+                sources[strength.effect].append(f"{regularizer.name}.{name}")
     if cfg.optimizer.get("weight_decay"):
-        asked["shrunken weights"].append("optimizer.weight_decay")
+        sources["shrunken weights"].append("optimizer.weight_decay")
     if cfg.trainer.get("gradient_clip_val"):
-        asked["gradient clipping"].append("trainer.gradient_clip_val")
+        sources["gradient clipping"].append("trainer.gradient_clip_val")
     if random_layers(model):
-        asked["noisy activations"].append("the model's own dropout")
-    return [f"{effect}: asked for by {' and '.join(by)}" for effect, by in asked.items() if len(by) > 1]
+        sources["noisy activations"].append("the model's own dropout")
+    return [f"{effect}: asked for by {' and '.join(by)}" for effect, by in sources.items() if len(by) > 1]
 
 
-def baseline_notes(model: nn.Module) -> list[str]:
-    """Report what a model has under every strategy: its own dropout, and parts that stay in eval mode.
+def model_caveats(model: nn.Module) -> list[str]:
+    """Report properties of a model under every strategy: dropout layers, modules in eval mode, unregistered layers.
 
     Args:
         model: in training mode, without regularizers.
     """
-    notes = []
+    caveats = []
     if own := random_layers(model):
-        notes.append(
+        caveats.append(
             f"the model's own dropout acts under every strategy, none included: {_some(own)} "
             f"({', '.join(dict.fromkeys(own.values()))})"
         )
     if frozen := [name for name, _ in parts_in_eval(model)]:
-        notes.append(f"these parts of the model stay in eval mode in training, under every strategy: {_some(frozen)}")
+        caveats.append(f"these parts of the model stay in eval mode in training, under every strategy: {_some(frozen)}")
     if hidden := _unregistered(model):
-        notes.append(
-            f"layers in a plain list or dictionary are neither trained nor regularized: {_some(hidden)}; hold them in "
-            "nn.ModuleList or nn.ModuleDict"
+        caveats.append(
+            f"layers in a plain list or dictionary are neither trained nor regularized: {_some(hidden)}; register them "
+            "with nn.ModuleList or nn.ModuleDict"
         )
-    return notes
+    return caveats
 
 
 def _unregistered(model: nn.Module) -> list[str]:
-    """Names of attributes with modules that have parameters and are no part of the model."""
+    """Return the names of attributes that hold modules with parameters outside of the model's submodules."""
     known = set(model.modules())
     found = []
     for name, module in model.named_modules():
@@ -78,8 +86,10 @@ def _unregistered(model: nn.Module) -> list[str]:
 
 
 @torch.no_grad()
-def output_notes(model: nn.Module, inputs: Tensor) -> list[str]:
-    """Report a classifier whose outputs are no logits: its loss applies a softmax to probabilities, or to sigmoids.
+def output_caveats(model: nn.Module, inputs: Tensor) -> list[str]:
+    """Report a classifier whose outputs are probabilities or sigmoids instead of logits.
+
+    The loss applies a softmax to the outputs.
 
     Args:
         model: returns one number for each class, in the last dimension.
@@ -88,48 +98,49 @@ def output_notes(model: nn.Module, inputs: Tensor) -> list[str]:
     modes: dict[str, list[str]] = {"softmax": [], "sigmoid": []}
     for mode in ("eval", "training"):
         with Snapshot([model]), in_mode(model, training=mode == "training"), restored_generators(), suppress(Exception):
-            outputs = model(inputs.clone()).double()  # a pass in training mode that fails does so in training, too
+            outputs = model(inputs.clone()).double()  # an error in training mode is raised again in training
             if not _within_0_and_1(outputs):
                 continue
             if torch.allclose(outputs.sum(-1), torch.ones_like(outputs[..., 0]), rtol=0, atol=1e-3):
                 modes["softmax"].append(mode)
                 continue
-            for parameter in model.parameters():  # logits may lie there by chance, but not with any weights
+            for parameter in model.parameters():  # logits may be in [0, 1] by chance, but not for all weights
                 if parameter.requires_grad:
                     parameter.add_(10 * torch.randn_like(parameter))
             if _within_0_and_1(model(inputs.clone()).double()):
                 modes["sigmoid"].append(mode)
-    where = {act: f" in {own[0]} mode" if len(own) == 1 else "" for act, own in modes.items() if own}
-    notes = {
-        "softmax": "are probabilities (at least 0, with a sum of 1), and the loss applies a softmax to them once more",
+    suffixes = {act: f" in {own[0]} mode" if len(own) == 1 else "" for act, own in modes.items() if own}
+    descriptions = {
+        "softmax": "are probabilities (at least 0, with a sum of 1), and the loss applies a second softmax to them",
         "sigmoid": "lie between 0 and 1, as those of a sigmoid, and the loss applies a softmax to them",
     }
     return [
-        f"the outputs of the model{mode} {notes[act]}, so that it cannot come close to 0; return logits, without {act}"
-        for act, mode in where.items()
+        f"the outputs of the model{mode} {descriptions[act]}, so that it cannot get close to 0; "
+        f"return logits, without {act}"
+        for act, mode in suffixes.items()
     ]
 
 
 @torch.enable_grad()
-def weight_notes(model: nn.Module, inputs: Tensor) -> list[str]:
-    """Report trainable tensors that outputs depend on and that are no parameters of the model: nothing trains them.
+def parameter_caveats(model: nn.Module, inputs: Tensor) -> list[str]:
+    """Report trainable tensors on which outputs depend and that are not parameters of the model, so are not trained.
 
     Args:
         model: in any mode.
         inputs: a few examples (rows, ...).
     """
-    if _unregistered(model):  # reported by their names
+    if _unregistered(model):  # `model_caveats` reports their names
         return []
     parameters = set(model.parameters())
     with Snapshot([model]), in_mode(model, training=True), restored_generators(), suppress(Exception):
         first, second = (_leaves(model(inputs.clone())) for _ in range(2))
-        kept = [leaf for leaf in first & second if leaf not in parameters]  # others are made in forward
+        kept = [leaf for leaf in first & second if leaf not in parameters]  # others are created in forward
         if kept:
             shapes = ", ".join(str(tuple(leaf.shape)) for leaf in kept[:3])
             return [
                 f"the outputs of the model depend on trainable tensors (of shape {shapes}) that are no parameters of "
-                "it, so that they are neither trained nor regularized; hold them in nn.Parameter, nn.ParameterList or "
-                "nn.ModuleList, as attributes of a module"
+                "it, so that they are neither trained nor regularized; register them as nn.Parameter, nn.ParameterList "
+                "or nn.ModuleList, as attributes of a module"
             ]
     return []
 
@@ -154,7 +165,7 @@ def _within_0_and_1(outputs: Tensor) -> bool:
 
 
 @torch.no_grad()
-def row_notes(model: nn.Module, inputs: Tensor) -> list[str]:
+def batch_caveats(model: nn.Module, inputs: Tensor) -> list[str]:
     """Report a network whose outputs in eval mode for a row depend on the other rows of its batch.
 
     Args:
@@ -186,38 +197,38 @@ def _some(names: Collection[str]) -> str:
     return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
 
 
-def no_effect(
+def off_caveats(
     regularizers: Iterable[Regularizer], schedules: Mapping[tuple[Regularizer, str], Schedule], epochs: int
 ) -> list[str]:
-    """One sentence for each regularizer that is off in every epoch: see `Regularizer.disabled_by`.
+    """Report regularizers that are off in every epoch; see `Regularizer.disabled_by`.
 
     Args:
         regularizers: of the run.
-        schedules: of their strengths, where they have one.
-        epochs: the most that the run trains.
+        schedules: schedules of their strengths.
+        epochs: maximum number of epochs.
     """
-    sentences = []
+    caveats = []
     for regularizer in regularizers:
-        own = {strength: values for (owner, strength), values in schedules.items() if owner is regularizer}
+        scheduled = {strength: values for (owner, strength), values in schedules.items() if owner is regularizer}
         if regularizer.disabled_by() and all(
-            _off_in(epoch, regularizer, own) for epoch in range(1, (epochs if own else 1) + 1)
+            _off_in(epoch, regularizer, scheduled) for epoch in range(1, (epochs if scheduled else 1) + 1)
         ):
             off = " and ".join(f"{name}={strength.off:g}" for name, strength in regularizer.disabled_by().items())
-            when = f" in every epoch (trainer.max_epochs={epochs})" if own else ""
-            sentences.append(f"{regularizer.name}: no effect, for {off} is off{when}")
-    return sentences
+            when = f" in every epoch (trainer.max_epochs={epochs})" if scheduled else ""
+            caveats.append(f"{regularizer.name}: no effect, because {off} is off{when}")
+    return caveats
 
 
-def too_short(regularizers: Iterable[Regularizer], steps: int, evaluations: int) -> list[str]:
-    """One sentence for each regularizer that is on, and acts later than training ends.
+def too_short_caveats(regularizers: Iterable[Regularizer], steps: int, evaluations: int) -> list[str]:
+    """Report regularizers that are on and would act only after the end of training.
 
     Args:
         regularizers: of the run.
-        steps: the most that the run takes.
-        evaluations: the most that it has.
+        steps: maximum number of steps.
+        evaluations: maximum number of evaluations.
     """
     return [
-        f"{regularizer.name}: no effect, for training ends before it acts, after at most {steps} steps and "
+        f"{regularizer.name}: no effect, because training ends before it acts, after at most {steps} steps and "
         f"{evaluations} evaluations"
         for regularizer in regularizers
         if not is_off(regularizer) and not regularizer.acts_within(steps, evaluations)
@@ -225,26 +236,26 @@ def too_short(regularizers: Iterable[Regularizer], steps: int, evaluations: int)
 
 
 def is_off(regularizer: Regularizer) -> bool:
-    """Whether all its present strengths are at their off values."""
+    """Return whether the present strengths of a regularizer disable it."""
     return bool(regularizer.disabled_by()) and _off_in(1, regularizer, {})
 
 
-def not_finite(metrics: Mapping[str, float]) -> list[str]:
-    """Return one sentence where figures are infinite or NaN: MLflow's pages break on them, so they are not tracked.
+def non_finite_caveats(metrics: Mapping[str, float]) -> list[str]:
+    """Report metrics that are infinite or NaN; they are not tracked, because pages of MLflow cannot display them.
 
     Args:
-        metrics: the final figures of a run, by tracked name.
+        metrics: final metrics of a run, by tracked name.
     """
     lost = [name for name, value in metrics.items() if not math.isfinite(value)]
     return [f"not finite, and so not tracked: {', '.join(lost)}"] if lost else []
 
 
-def not_averaged(callbacks: Iterable[Any], step: int) -> list[str]:
-    """One sentence where the weights that are tested are from before the mean that was asked for.
+def averaging_caveats(callbacks: Iterable[Any], step: int) -> list[str]:
+    """Report tested weights from before the start of weight averaging.
 
     Args:
         callbacks: of the run's regularizers.
-        step: after which the tested weights were evaluated.
+        step: step after which the tested weights were evaluated.
     """
     return [
         f"swa: the tested weights are those after step {step}, and the averaging "
@@ -255,13 +266,16 @@ def not_averaged(callbacks: Iterable[Any], step: int) -> list[str]:
 
 
 def _off_in(epoch: int, regularizer: Regularizer, schedules: Mapping[str, Schedule]) -> bool:
-    def is_off(strength: str) -> bool:
+    """Return whether a regularizer is disabled in an epoch."""
+
+    def strength_is_off(strength: str) -> bool:
         if strength in schedules:
             return schedules[strength](epoch) == regularizer.strengths()[strength].off
         return _is_off(regularizer, strength)
 
-    found = regularizer.disabled_by()
-    return any(map(is_off, found)) if any(s.disables for s in found.values()) else all(map(is_off, found))
+    strengths = regularizer.disabled_by()
+    combine = any if any(strength.disables for strength in strengths.values()) else all
+    return combine(map(strength_is_off, strengths))
 
 
 def _is_off(regularizer: Regularizer, strength: str) -> bool:

@@ -1,8 +1,8 @@
-"""Random draws of regularizers under several ranks (DistributedDataParallel).
+"""Random draws of regularizers in distributed training (DistributedDataParallel).
 
-Every rank trains a replica on different examples. Noise on weights and gradients must be equal on all ranks, or the
+Each rank trains a replica on different examples. Noise on weights and gradients must be equal on all ranks, or the
 replicas diverge. Noise on examples must differ, or the ranks share their masks. The global generators of the ranks may
-be equal or not, depending on the user's seeds, so neither is drawn from them.
+or may not be equal, depending on the user's seeds, so noise is not drawn from them directly.
 """
 
 from collections.abc import Callable
@@ -21,53 +21,54 @@ Call = Callable[..., Any]
 
 
 def check_strategy(strategy: Any) -> None:
-    """Refuse strategies that keep parts of the weights on each rank.
+    """Check that a strategy of Lightning keeps all weights on each rank.
 
     Raises:
-        ConfigError: names the strategy and the remedy.
+        ConfigError: the strategy splits them.
     """
     if not isinstance(strategy, SingleDeviceStrategy | DDPStrategy) or isinstance(strategy, DeepSpeedStrategy):
         name = type(strategy).__name__
         raise ConfigError("Regularize", f"needs whole weights on each rank, which {name} splits", "use strategy='ddp'")
 
 
-class Ranks:
-    """Draws under several ranks.
+class DistributedDraws:
+    """Seeded draws of the regularizers on one of several ranks.
 
     Args:
-        rank: of this process, from 0.
-        device: of its replica.
+        rank: number of this process, from 0.
+        device: device of its replica.
     """
 
     def __init__(self, rank: int, device: torch.device) -> None:
         self._rank, self._device = rank, device
 
-    def hook(self, regularizer: Regularizer, hook: Call) -> Call:
-        """Return a forward hook whose draws agree on all ranks or differ, as the regularizer needs it."""
+    def wrap_hook(self, regularizer: Regularizer, hook: Call) -> Call:
+        """Return a forward hook with draws that are equal on all ranks for weights, and differ otherwise."""
 
-        def drawn(module: nn.Module, *rest: Any) -> Any:
-            # In evaluation nothing is drawn, and ranks may have different numbers of batches.
+        def wrapped(module: nn.Module, *rest: Any) -> Any:
+            # Nothing is drawn in evaluation, in which ranks may have different numbers of batches.
             return (
                 self._draw(hook, "weights" in regularizer.draws, module, *rest)
                 if module.training
                 else hook(module, *rest)
             )
 
-        return drawn
+        return wrapped
 
-    def optimizer(self, regularizers: list[Regularizer], optimizer: torch.optim.Optimizer) -> None:
-        """Make the draws of wrapped optimizers agree: all of them are for gradients."""
+    def wrap_updates(self, regularizers: list[Regularizer], optimizer: torch.optim.Optimizer) -> None:
+        """Make the draws of wrapped optimizers equal on all ranks: they are for gradients."""
         while isinstance(optimizer, Wrapper):
             if isinstance(optimizer, BeforeUpdate) and any("weights" in r.draws for r in regularizers):
                 optimizer.around(lambda change: lambda: self._draw(change, True))
             optimizer = optimizer.base
 
-    def _draw(self, call: Call, agreed: bool, *inputs: Any) -> Any:
+    def _draw(self, call: Call, shared: bool, *inputs: Any) -> Any:
+        """Call a function with generators that are seeded equally on all ranks or differently."""
         # From the global generator: activation checkpointing and the second pass of SAM repeat its draws.
         seed = torch.randint(2**62, (1,))
-        if agreed:
+        if shared:
             seed = self._of_first_rank(seed)
-        number = int(seed) if agreed else mix(int(seed), self._rank)
+        number = int(seed) if shared else mix(int(seed), self._rank)
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(number)
             return call(*inputs)

@@ -12,11 +12,11 @@ from reglab.data.base import TensorData
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import NUMBER_TARGETS, TASK_KINDS, TOKENS
 from reglab.seeding import restored_generators, seeded
-from reglab.training import describe
 from reglab.training.build import is_users, reads_checked
-from reglab.training.modes import in_mode
-from reglab.training.repeatable import check_repeatable
+from reglab.training.repeatability import check_repeatable
 from reglab.training.snapshot import Snapshot
+from reglab.training.train_eval_mode import in_mode
+from reglab.training.trainer import max_steps_and_evaluations
 from reglab.user_code.importing import describe_error
 from reglab.wording import pluralize, shorten
 
@@ -151,7 +151,7 @@ def check_steps(cfg: DictConfig, data: TensorData) -> None:
     least = cfg.trainer.get("min_steps")
     if least is None:
         return
-    steps, _ = describe.longest(cfg, len(data.train_dataloader()))
+    steps, _ = max_steps_and_evaluations(cfg, len(data.train_dataloader()))
     if least > steps:
         raise ConfigError(
             Setting("trainer.min_steps", least),

@@ -10,12 +10,12 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, SingleDeviceStrategy
 
 from reglab.schema.errors import ConfigError
-from reglab.training.ranks import check_strategy
+from reglab.training.distributed_draws import check_strategy
 
 
 @pytest.mark.slow
 def test_two_ranks_draw_what_must_agree_alike_and_what_must_differ_apart(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("ranks_script.py")
+    script = Path(__file__).with_name("distributed_script.py")
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -14,7 +14,7 @@ from reglab.schema.errors import ConfigError
 from reglab.seeding import restored_generators, seeded
 from reglab.study.rerun import rerun
 from reglab.training.build import build_data, build_model
-from reglab.training.initial import init_hash
+from reglab.training.initial_weights import init_hash
 from reglab.training.run import run
 from tests.conftest import Compose
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from reglab.models import MLP
 from reglab.regularizers import L2, EarlyStopping, Lookahead, Regularizer
-from reglab.training.notes import baseline_notes, too_short
 from reglab.training.run import run
+from reglab.training.run_caveats import model_caveats, too_short_caveats
 from tests.conftest import Compose
 
 _FALLING = "+regularizer.l2.schedule.strength={kind:linear,start:0.1,epochs:2}"
@@ -34,7 +34,7 @@ class NotFinite(MLP):
 
 
 def test_test_figures_that_are_not_finite_are_reported(compose_cfg: Compose, store_uri: str) -> None:
-    keys = ["data=wine", "data.test_fraction=0.3", "model._target_=tests.training.test_notes.NotFinite"]
+    keys = ["data=wine", "data.test_fraction=0.3", "model._target_=tests.training.test_run_caveats.NotFinite"]
     tracked = MlflowClient(store_uri).get_run(run(compose_cfg(*keys, "trainer.max_epochs=1")).run_id)
     assert tracked.data.tags["test_rows"] == "53"
     assert "test/loss" not in tracked.data.metrics
@@ -52,7 +52,7 @@ def test_test_figures_that_are_not_finite_are_reported(compose_cfg: Compose, sto
             "noisy activations: asked for by dropout.p and gaussian_dropout.p",
         ),
         (
-            ["regularizer=dropout", "model._target_=tests.training.test_notes.OwnDropout"],
+            ["regularizer=dropout", "model._target_=tests.training.test_run_caveats.OwnDropout"],
             "noisy activations: asked for by dropout.p and the model's own dropout",
         ),
         (
@@ -61,7 +61,7 @@ def test_test_figures_that_are_not_finite_are_reported(compose_cfg: Compose, sto
         ),
         (["regularizer=[l1,elastic_net]"], "soft-thresholded weights: asked for by elastic_net.l1 and l1.strength"),
         (["regularizer=[l1,elastic_net]", "regularizer.elastic_net.l1=0"], None),
-        (["regularizer=none", "model._target_=tests.training.test_notes.OwnDropout"], None),
+        (["regularizer=none", "model._target_=tests.training.test_run_caveats.OwnDropout"], None),
         (["regularizer=none", "optimizer.weight_decay=0.1"], None),
         (
             ["regularizer=gradient_clipping", "trainer.gradient_clip_val=1"],
@@ -97,7 +97,9 @@ class Loaded(MLP):
 def test_dropout_of_the_model_and_what_stays_in_eval_mode_are_reported(
     compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = run(compose_cfg("trainer=fast", "regularizer=none", "model._target_=tests.training.test_notes.Loaded"))
+    result = run(
+        compose_cfg("trainer=fast", "regularizer=none", "model._target_=tests.training.test_run_caveats.Loaded")
+    )
     own, frozen = MlflowClient(store_uri).get_run(result.run_id).data.tags["remark"].split("; ")
     assert own.endswith(": thin (p=0.1)")
     assert "eval mode" in frozen
@@ -128,22 +130,22 @@ def test_what_data_make_suspicious_is_told_and_tagged(
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["regularizer=[l2,dropout]", "regularizer.l2.strength=0"], "l2: no effect, for strength=0 is off"),
+        (["regularizer=[l2,dropout]", "regularizer.l2.strength=0"], "l2: no effect, because strength=0 is off"),
         (
             ["regularizer=max_norm", "regularizer.max_norm.max_norm=inf"],
-            "max_norm: no effect, for max_norm=inf is off",
+            "max_norm: no effect, because max_norm=inf is off",
         ),
         (["regularizer=elastic_net", "regularizer.elastic_net.l1=0"], None),
-        (["regularizer=lookahead", "regularizer.lookahead.alpha=1"], "lookahead: no effect, for alpha=1 is off"),
+        (["regularizer=lookahead", "regularizer.lookahead.alpha=1"], "lookahead: no effect, because alpha=1 is off"),
         (["regularizer=lookahead", "regularizer.lookahead.k=1"], None),
         (
             ["regularizer=drop_block", "model=cnn", "regularizer.drop_block.p=0"],
-            "drop_block: no effect, for p=0 is off",
+            "drop_block: no effect, because p=0 is off",
         ),
         (["regularizer=drop_block", "model=cnn", "regularizer.drop_block.block_size=1"], None),
         (
             ["regularizer=adversarial", "regularizer.adversarial.epsilon=0", "regularizer.adversarial.steps=3"],
-            "adversarial: no effect, for epsilon=0 is off",
+            "adversarial: no effect, because epsilon=0 is off",
         ),
         (
             ["regularizer=l2", "regularizer.l2.strength=0", _FALLING],
@@ -151,14 +153,14 @@ def test_what_data_make_suspicious_is_told_and_tagged(
         ),
         (
             ["regularizer=l2", "+regularizer.l2.schedule.strength={kind:late,since:5}"],
-            "l2: no effect, for strength=0 is off in every epoch (trainer.max_epochs=1)",
+            "l2: no effect, because strength=0 is off in every epoch (trainer.max_epochs=1)",
         ),
         (["regularizer=l2", "+regularizer.l2.schedule.strength={kind:late,since:1}"], None),
         (["regularizer=l2", "+regularizer.l2.schedule.strength={kind:late,since:2}", "trainer.max_epochs=2"], None),
         (["regularizer=l2", "+regularizer.l2.schedule.strength={kind:early,until:1}"], None),
         (
             ["regularizer=l2", "+regularizer.l2.schedule.strength={kind:linear,start:0,epochs:3}"],
-            "l2: no effect, for strength=0 is off in every epoch (trainer.max_epochs=1)",
+            "l2: no effect, because strength=0 is off in every epoch (trainer.max_epochs=1)",
         ),
     ],
 )
@@ -215,13 +217,13 @@ def test_the_best_weights_of_an_overfitted_run_are_from_before_the_mean(compose_
 def test_what_acts_later_than_training_ends_is_reported(
     method: Regularizer, steps: int, evaluations: int, acts: bool
 ) -> None:
-    assert bool(too_short([method], steps, evaluations)) is not acts
+    assert bool(too_short_caveats([method], steps, evaluations)) is not acts
 
 
 def test_it_is_tagged_before_training(compose_cfg: Compose, store_uri: str) -> None:
     result = run(compose_cfg("trainer=fast", "regularizer=lookahead", "regularizer.lookahead.k=1000"))
     tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
-    assert tags["no_effect"].startswith("lookahead: no effect, for training ends before it acts")
+    assert tags["no_effect"].startswith("lookahead: no effect, because training ends before it acts")
 
 
 def test_layers_in_a_plain_list_are_named() -> None:
@@ -232,6 +234,6 @@ def test_layers_in_a_plain_list_are_named() -> None:
             self.layers = [nn.Linear(2, 2), self.last]
             self.known = {"last": self.last, "act": nn.ReLU()}
 
-    (note,) = baseline_notes(Net())
-    assert "layers; hold them in nn.ModuleList" in note
+    (note,) = model_caveats(Net())
+    assert "layers; register them with nn.ModuleList" in note
     assert "known" not in note

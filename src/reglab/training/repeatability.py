@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from reglab.schema.errors import ConfigError
 from reglab.seeding import seeded
-from reglab.training.modes import in_mode
 from reglab.training.snapshot import Snapshot
+from reglab.training.train_eval_mode import in_mode
 from reglab.user_code.importing import describe_error, loaded
 
 ROUNDING = 10.0  # times the difference of two equal steps: less is the rounding of kernels that are not deterministic
@@ -55,8 +55,8 @@ def _check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
         outputs = []
         for network in (first, second):
             with in_mode(network, training=False):
-                outputs.append(prints(tensors_of(network(inputs.clone()))))
-    if second is not model and distance(*outputs) > 100 * _eps(inputs):
+                outputs.append(fingerprint(tensors_of(network(inputs.clone()))))
+    if second is not model and relative_difference(*outputs) > 100 * _eps(inputs):
         raise ConfigError(
             key,
             "a pass in eval mode changes what later ones return, so results would depend on how often "
@@ -130,7 +130,7 @@ def _check_training(key: str, model: nn.Module, inputs: Tensor) -> None:
         network = _fresh(model, snapshot)
         before = dict(network.named_parameters())
         with seeded(seed, "training"), in_mode(network, training=True):
-            outputs = prints(tensors_of(network(inputs.clone())))
+            outputs = fingerprint(tensors_of(network(inputs.clone())))
             ends.append(_global_states())
         now = dict(network.named_parameters())
         replaced.extend(name for name in {**before, **now} if now.get(name) is not before.get(name))
@@ -139,7 +139,7 @@ def _check_training(key: str, model: nn.Module, inputs: Tensor) -> None:
     remedy = "draw from the global generators of torch, numpy or random, which the seed sets"
     before = _states()
     with Snapshot([model]) as snapshot:
-        differ = distance(taken(0), taken(0)) > 100 * _eps(inputs)
+        differ = relative_difference(taken(0), taken(0)) > 100 * _eps(inputs)
         taken(1)
     if replaced:
         raise ConfigError(
@@ -178,12 +178,14 @@ def evaluation_differs(model: nn.Module, outputs: Callable[[], Any]) -> bool:
     def taken(seed: int) -> Tensor:
         snapshot.restore()
         with seeded(seed, "evaluation"), in_mode(model, training=False):
-            return prints(tensors_of(outputs()))
+            return fingerprint(tensors_of(outputs()))
 
     with Snapshot([model]) as snapshot:
         first = taken(0)
-        rounding = distance(taken(0), first)
-        return rounding > UNSEEDED or any(distance(taken(seed), first) > ROUNDING * rounding for seed in (1, 2, 3))
+        rounding = relative_difference(taken(0), first)
+        return rounding > UNSEEDED or any(
+            relative_difference(taken(seed), first) > ROUNDING * rounding for seed in (1, 2, 3)
+        )
 
 
 def tensors_of(outputs: Any) -> list[Tensor]:
@@ -194,7 +196,7 @@ def tensors_of(outputs: Any) -> list[Tensor]:
     return [tensor for value in values for tensor in tensors_of(value)]
 
 
-def prints(tensors: Sequence[Tensor]) -> Tensor:
+def fingerprint(tensors: Sequence[Tensor]) -> Tensor:
     """Of each tensor the sum, a sum weighted by place and the length, float64 (tensors, 3): equal where they are."""
     rows = []
     for tensor in tensors:
@@ -205,7 +207,7 @@ def prints(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack(rows)
 
 
-def distance(one: Tensor, other: Tensor) -> float:
+def relative_difference(one: Tensor, other: Tensor) -> float:
     """Largest difference of two steps' prints, in units of their tensors' lengths; 0 where all are equal."""
     if one.shape != other.shape:
         return float("inf")

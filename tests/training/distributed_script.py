@@ -1,4 +1,4 @@
-"""Trains with `Regularize` on two ranks, for `test_ranks`: weights and what was drawn, a file for each rank."""
+"""Training with `Regularize` on two ranks, for `test_distributed_draws`: a file of weights and draws per rank."""
 
 import logging
 import sys

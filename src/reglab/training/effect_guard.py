@@ -1,0 +1,365 @@
+"""Effect guard: raise an error for a regularizer without effect on a training step.
+
+An attached regularizer may have no effect: a forward pass may never call the layers with its hooks, may call them in
+eval mode, or may discard their outputs. Before training, the same step is therefore run with and without each
+regularizer, from the same weights and random numbers. All state is restored afterwards.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from reglab.data.base import TensorData
+from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
+from reglab.regularizers._hooks import is_compiled
+from reglab.regularizers.base import Regularizer
+from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import TASK_KINDS, TOKENS
+from reglab.seeding import seeded
+from reglab.training.measured_step import MeasuredStep, UnmeasurableError, first_step
+from reglab.training.module import Fit
+from reglab.training.repeatability import (
+    ROUNDING,
+    UNSEEDED,
+    evaluation_differs,
+    fingerprint,
+    relative_difference,
+)
+from reglab.training.run_caveats import is_off
+from reglab.training.snapshot import Snapshot
+from reglab.training.train_eval_mode import parts_in_eval
+
+RATE = 0.1  # learning rate of measured steps: effects proportional to it are visible in single precision
+SEEDS = 3  # number of seeds with which a regularizer is measured at its probe strengths
+
+_STEP_HOOKS = ("transform_batch", "loss", "before_step", "after_step", "wrap_optimizer")
+
+
+def check_effects(step: MeasuredStep) -> list[str]:
+    """Raise an error for a regularizer that changes neither the loss nor the gradients nor the weights of a step.
+
+    The step without the regularizer has its strengths at their off values, which is bit for bit no regularizer; a
+    regularizer without off values is disabled. The step is measured at the strengths of the run and, if nothing
+    differs, at `Strength.probe`, so that a bound that is not reached is accepted. Regularizers that are off and those
+    that act through callbacks are not measured. The state of the modules and the global generators are restored.
+
+    Returns:
+        Caveats: effects below rounding, and modules on which a regularizer has no effect.
+
+    Raises:
+        NoEffectError: names the regularizer, the reason and a remedy.
+        UnmeasurableError: the steps do not show whether there is an effect.
+    """
+    measured = [r for r in step.regularizers if not is_off(r) and not overrides(r, "callbacks")]
+    if not measured:
+        return []
+    with Snapshot(step.state) as snapshot, torch.enable_grad():
+        guard = _Guard(step, snapshot)
+        for regularizer in measured:
+            if not guard.acts(regularizer):
+                raise guard.error(regularizer)
+        return guard.caveats(measured)
+
+
+def check_effects_on_data(fit: Fit, data: TensorData, max_flops: float = math.inf) -> list[str]:
+    """Apply `check_effects` to the first step of a model, on rows of the first training batch.
+
+    Args:
+        fit: model with its regularizers, on the device of training.
+        data: data set with training rows.
+        max_flops: floating-point operations of a pass; a more expensive model is not measured.
+
+    Returns:
+        Caveats.
+
+    Raises:
+        NoEffectError: a regularizer has no effect.
+    """
+    batch = next(iter(data.train_dataloader()))
+    positions = data.input_shape[0] if TOKENS in TASK_KINDS[data.kind].features else 1
+    row_flops = 6.0 * positions * sum(parameter.numel() for parameter in fit.model.parameters())
+    rows = max(2, min(8, int(1e10 / row_flops)))
+    if rows * row_flops > max_flops:
+        return []
+    try:
+        return check_effects(first_step(fit, batch, rows))
+    except UnmeasurableError as error:
+        return [unmeasured_caveat(error)]
+
+
+class NoEffectError(ConfigError):
+    """A regularizer has no effect."""
+
+
+def unmeasured_caveat(reason: object) -> str:
+    """Return the caveat about effects that could not be measured."""
+    return f"the effect of regularizers was not measured: {reason}"
+
+
+class _Measurement(NamedTuple):
+    """Conditions of a measurement.
+
+    Attributes:
+        whole_step: measure a whole step, not only the loss.
+        perturbed: perturb the weights before the step.
+        seed: of the random numbers.
+    """
+
+    whole_step: bool
+    perturbed: bool = False
+    seed: int = 0
+
+
+def noisy_parts(step: MeasuredStep) -> list[str]:
+    """Return the names of the modules that a step calls and whose outputs in eval mode are random.
+
+    Only the model itself is tested if it is called, otherwise its children.
+    """
+    calls: dict[str, tuple[nn.Module, Any, Any]] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda part, inputs, options: calls.setdefault(name, (part, inputs, options)) and None
+
+    parts = [("", step.model), *step.model.named_children()]
+    handles = [part.register_forward_pre_hook(keep(name), with_kwargs=True) for name, part in parts]
+    try:
+        with Snapshot(step.state), seeded(0, "guard"), torch.no_grad():
+            step.loss()
+    finally:
+        for handle in handles:
+            handle.remove()
+    called = {"": calls[""]} if "" in calls else calls
+
+    def differs(part: nn.Module, inputs: Any, options: Any) -> bool:
+        try:
+            with step.precision():
+                return evaluation_differs(part, lambda: part(*copy.deepcopy(inputs), **copy.deepcopy(options)))
+        except Exception:  # it cannot be called with these inputs in eval mode; validation reports errors
+            return False
+
+    return [name for name, call in called.items() if differs(*call)]
+
+
+class _Guard:
+    """Measurements of one training step."""
+
+    def __init__(self, step: MeasuredStep, snapshot: Snapshot) -> None:
+        self._step = step
+        self._snapshot = snapshot
+        self._below_rounding: list[str] = []
+        self._compiled = is_compiled(step.model)
+
+    def acts(self, regularizer: Regularizer) -> bool:
+        """Return whether a step with the regularizer differs from one without it.
+
+        The loss is compared first, as it is cheapest, and the probe strengths last.
+        """
+        probes = _probes(regularizer)
+        if any(self._differs(regularizer, {}, _Measurement(whole)) for whole in (False, True)):
+            return True
+        unbounded = [
+            s for s, declared in regularizer.strengths().items() if declared.maximum == math.inf and s in probes
+        ]
+        has_probe = any(declared.probe is not None for declared in regularizer.strengths().values())
+        if unbounded and not has_probe and not self._differs(regularizer, {}, _Measurement(True, perturbed=True)):
+            values = ", ".join(f"{s}={float(regularizer.get_buffer(s)):g}" for s in unbounded)
+            self._below_rounding.append(
+                f"{regularizer.name}: a step with {values} equals one without it, because its effect is smaller than "
+                "rounding; raise it, or leave the regularizer out"
+            )
+        # Perturbed weights show effects that are 0 at the initial weights, such as a penalty on the distance from them.
+        measurements = [_Measurement(True, perturbed, seed) for perturbed in (False, True) for seed in range(SEEDS)]
+        return any(self._differs(regularizer, probes, measurement) for measurement in measurements)
+
+    def _differs(self, regularizer: Regularizer, strengths: Mapping[str, float], measurement: _Measurement) -> bool:
+        on = self._measure(lambda: _with_strengths(regularizer, strengths), measurement)
+        off = self._measure(lambda: self._without(regularizer), measurement)
+        if not off[0].isfinite().all():
+            raise UnmeasurableError("the loss of the batch is not finite", this_batch=True)
+        difference = relative_difference(on, off)
+        if difference == 0:
+            return False
+        rounding = relative_difference(self._measure(lambda: self._without(regularizer), measurement), off)
+        if rounding > UNSEEDED:
+            raise UnmeasurableError(
+                "two training steps with the same random numbers differ, so the model uses an unseeded generator "
+                "(np.random.default_rng() without a seed is one)"
+            )
+        return difference > ROUNDING * rounding
+
+    def _measure(self, changed: Callable[[], AbstractContextManager[None]], measurement: _Measurement) -> Tensor:
+        """Return a fingerprint of the loss and, after a whole step, of gradients and weights."""
+        self._snapshot.restore()
+        if measurement.perturbed:
+            with seeded(measurement.seed, "elsewhere"), torch.no_grad():
+                for parameter in (p for group in self._step.groups for p in group):
+                    parameter.add_(torch.randn_like(parameter), alpha=0.01)
+        with changed(), seeded(measurement.seed, "guard"):
+            return self._whole_step() if measurement.whole_step else fingerprint([self._step.loss().detach()])
+
+    def _whole_step(self) -> Tensor:
+        step = self._step
+        plain = torch.optim.SGD([{"params": list(group)} for group in step.groups], lr=RATE, foreach=False)
+        dispatch = Dispatch(step.regularizers, step.model)
+        optimizer = dispatch.wrapped(plain)
+        losses: list[Tensor] = []
+
+        def closure() -> Any:
+            optimizer.zero_grad()
+            loss = step.loss()
+            loss.backward()
+            step.after_backward()
+            losses.append(loss.detach())
+            return loss
+
+        optimizer.step(closure)
+        dispatch.after_step(effective_rates(optimizer))
+        parameters = [parameter for group in plain.param_groups for parameter in group["params"]]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        return fingerprint([*losses, *gradients, *parameters])
+
+    def _without(self, regularizer: Regularizer) -> AbstractContextManager[None]:
+        off = {name: declared.off for name, declared in regularizer.strengths().items() if declared.off is not None}
+        return _with_strengths(regularizer, off) if off else _disabled(regularizer)
+
+    def error(self, regularizer: Regularizer) -> NoEffectError:
+        """Return the error for a regularizer without effect."""
+        reason, remedy = self._reason(regularizer)
+        if not type(regularizer).__module__.startswith("reglab."):
+            remedy += "; if it acts only under a condition, declare a value that meets it as `probe` of its strength"
+        return NoEffectError(
+            Setting("regularizer", regularizer.name),
+            f"no effect on the first batch (loss, gradients and weights equal those without it): {reason}",
+            remedy,
+        )
+
+    def _reason(self, regularizer: Regularizer) -> tuple[str, str]:
+        """Return the reason why a regularizer has no effect, and a remedy."""
+        alternative = "or leave it out"
+        if regularizer.hooks:
+            called = self._calls([regularizer])
+            places = _some(hook.place for hook in regularizer.hooks)
+            if not called:
+                return f"forward never calls {places}, which it is attached to", f"call them as modules, {alternative}"
+            if not any(called.values()):
+                inside = [name for name, _ in parts_in_eval(self._step.model)]
+                where = f", as {_some(inside)} is" if inside else ""
+                return (
+                    f"forward runs {_some(called)} in eval mode{where}",
+                    f"call train() on the modules to train, {alternative}",
+                )
+            return (
+                f"its changes at {_some(called)} do not reach the loss",
+                f"use the outputs of these modules, {alternative}",
+            )
+        if not any(overrides(regularizer, hook) for hook in _STEP_HOOKS):
+            return "its class overrides no hook of a step, and attaching it adds none", "override one"
+        owned = {id(p) for group in self._step.groups for p in group}
+        weights = regularizer.weights(self._step.model)
+        if not any(id(weight) in owned for weight in weights.values()):
+            return "none of the weights it acts on are trained", f"train some, {alternative}"
+        return "a step at its off value is the same", "leave it out"
+
+    def _calls(self, regularizers: Iterable[Regularizer]) -> dict[str, bool]:
+        """Return the called modules with hooks, each with whether any call is in training mode."""
+        called: dict[str, bool] = {}
+        self._snapshot.restore()
+        with _each_hook(regularizers, lambda hook, act: _recording(hook.place, act, called)), seeded(0, "guard"):
+            self._step.loss()
+        return called
+
+    def caveats(self, regularizers: Sequence[Regularizer]) -> list[str]:
+        """Return caveats about effects below rounding, and about modules that are never called in training mode."""
+        hooked = [regularizer for regularizer in regularizers if regularizer.hooks]
+        if not hooked or self._compiled:  # compiled modules do not call hooks that are replaced later
+            return self._below_rounding
+        called = self._calls(hooked)
+        caveats = self._below_rounding
+        for regularizer in hooked:
+            places = list(dict.fromkeys(hook.place for hook in regularizer.hooks))
+            uncalled = [place for place in places if not called.get(place)]
+            if uncalled and len(uncalled) < len(places):
+                caveats.append(
+                    f"{regularizer.name}: no effect at {len(uncalled)} of the {len(places)} modules it is attached to, "
+                    f"which forward does not call in training mode ({_some(uncalled)})"
+                )
+        return caveats
+
+
+def _some(places: Iterable[str]) -> str:
+    names = [place or "the whole model" for place in dict.fromkeys(places)]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _probes(regularizer: Regularizer) -> dict[str, float]:
+    """Return strengths at which an effect must be visible, of those that are on."""
+    found = {}
+    for name, declared in regularizer.strengths().items():
+        value, low, high = float(regularizer.get_buffer(name)), declared.minimum, declared.maximum
+        if declared.probe is not None:
+            found[name] = declared.probe
+        elif declared.off is None or value == declared.off:
+            continue
+        elif high == math.inf:
+            found[name] = max(value, low + 1.0) if declared.off == low else min(value, low + 1e-3)
+        else:
+            found[name] = (low + high) / 2
+    return found
+
+
+@contextmanager
+def _with_strengths(regularizer: Regularizer, strengths: Mapping[str, float]) -> Iterator[None]:
+    """Set strengths within the block."""
+    before = {name: float(regularizer.get_buffer(name)) for name in strengths}
+    try:
+        for name, value in strengths.items():
+            regularizer.get_buffer(name).fill_(value)
+        yield
+    finally:
+        for name, value in before.items():
+            regularizer.get_buffer(name).fill_(value)
+
+
+@contextmanager
+def _disabled(regularizer: Regularizer) -> Iterator[None]:
+    """Disable a regularizer: its hooks on the model do nothing, and its methods are those of the base class."""
+    attributes = vars(regularizer)
+    replaced = {hook: getattr(Regularizer, hook).__get__(regularizer) for hook in _STEP_HOOKS}
+    try:
+        attributes.update(replaced)
+        with _each_hook([regularizer], lambda hook, act: lambda *inputs, **options: None):
+            torch.compiler.reset()  # compiled modules and functions keep the hooks of their compilation
+            yield
+    finally:
+        for hook in replaced:
+            attributes.pop(hook, None)
+        torch.compiler.reset()
+
+
+@contextmanager
+def _each_hook(regularizers: Iterable[Regularizer], make: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Replace the regularizers' hooks on the model by other functions, in the same order."""
+    hooks = [hook for regularizer in regularizers for hook in regularizer.hooks if hook.key in hook.hooks]
+    before = [hook.hooks[hook.key] for hook in hooks]
+    try:
+        for hook, act in zip(hooks, before, strict=True):
+            hook.hooks[hook.key] = make(hook, act)
+        yield
+    finally:
+        for hook, act in zip(hooks, before, strict=True):
+            hook.hooks[hook.key] = act
+
+
+def _recording(place: str, act: Callable[..., Any], called: dict[str, bool]) -> Callable[..., Any]:
+    """Return a hook that records its call in `called` and then acts."""
+
+    def record(module: nn.Module, *inputs: Any, **options: Any) -> Any:
+        called[place] = called.get(place, False) or module.training
+        return act(module, *inputs, **options)
+
+    return record
