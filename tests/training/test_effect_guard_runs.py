@@ -12,7 +12,8 @@ from reglab.schema.errors import ConfigError
 from reglab.study.arm_checks import check_arms
 from reglab.tracking import queries
 from reglab.tracking.store import open_store
-from reglab.training.build import build_data, build_model, build_task, build_with_caveats, check_effects_on_data
+from reglab.training.build import build_data, build_model, build_task, build_with_caveats
+from reglab.training.effect_guard import check_effects_on_data
 from reglab.training.model_data_checks import check_fit
 from reglab.training.module import Fit
 from reglab.training.repeatability import evaluation_differs

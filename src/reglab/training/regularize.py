@@ -39,7 +39,8 @@ class Regularize(pl.Callback):
 
     ``Trainer(callbacks=[Regularize([Dropout(p=0.5), L1(strength=1e-4)])])``. Regularizers that act on layers, on
     weights and around the optimizer work as in runs of reglab, once a step, with accumulated gradients and with
-    clipping. Regularizers that change the batch, or depend on outputs and labels, raise an error: a callback has neither.
+    clipping. Regularizers that change the batch, or depend on outputs and labels, raise an error: a callback has
+    neither.
 
     Args:
         regularizers: in any order; they act in the order of runs of reglab.
