@@ -44,7 +44,7 @@ def test_hooks_reach_what_was_compiled_and_called_before(compose_cfg: Compose, n
     model = build_model(cfg, data)
     check_fit(cfg, model, data)
     regularizers, _ = build_with_caveats(cfg, model, data)
-    assert check_effects_on_data(Fit(model, build_task(data), regularizers), data) == []
+    assert check_effects_on_data(Fit(model, build_task(cfg, data), regularizers), data) == []
     torch._dynamo.reset()
 
 
