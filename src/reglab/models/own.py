@@ -52,11 +52,12 @@ class Own:
         given: dict[str, Any] = {"input_shape": input_shape, "outputs": outputs}
         if padded:
             given["padded"] = True
+        given = {key: value for key, value in given.items() if takes_all or key in taken}
         try:
-            made = network(**{key: value for key, value in given.items() if takes_all or key in taken}, **(args or {}))
+            made = network(**given, **(args or {}))
         except (Exception, SystemExit) as error:
             remedy = "correct it, or choose other data"
-            if isinstance(error, TypeError) and "argument" in str(error):
+            if not _accepts(network, {**given, **(args or {})}):
                 remedy = "give what it needs, as in model.args={width:64}"
             raise ConfigError(
                 Setting(KEY, target),
@@ -67,6 +68,14 @@ class Own:
             raise ConfigError(Setting(KEY, target), f"makes a {type(made).__name__}", "give a class of torch.nn.Module")
         check_foreseen(target)
         return made
+
+
+def _accepts(network: Any, arguments: Mapping[str, Any]) -> bool:
+    try:
+        inspect.signature(network).bind(**arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def check_foreseen(target: str | None) -> None:
