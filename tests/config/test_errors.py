@@ -92,7 +92,7 @@ WRONG = {
     ),
     "model=cnn regularizer=stochastic_depth": (
         "regularizer=stochastic_depth: found nothing to act on in model=cnn; it needs residual blocks, "
-        "as model=residual_cnn has them"
+        "as in model=residual_cnn"
     ),
     "regularizer=activity_kl": (
         "regularizer=activity_kl: is for sigmoid, and this model has relu; set model.activation=sigmoid"
@@ -145,8 +145,8 @@ WRONG = {
         "regularizer.max_norm.schedule.max_norm: an infinite strength has no steps in between"
     ),
     "regularizer=[max_norm,spectral_norm]": (
-        "regularizer=[spectral_norm,max_norm]: a largest singular value of 1 holds rows to 1, and dividing by it would "
-        "undo a lower limit; choose one of them"
+        "regularizer=[spectral_norm,max_norm]: a largest singular value of 1 limits the norms of rows to 1, and the "
+        "division undoes a lower limit; choose one of them"
     ),
     "regularizer=[spectral_norm,weight_decay]": (
         "regularizer=[spectral_norm,weight_decay]: dividing by the largest singular value undoes it; choose one of them"
@@ -160,7 +160,7 @@ WRONG = {
     "regularizer=spectral_norm +regularizer.spectral_norm.schedule=late": (
         "regularizer.spectral_norm.schedule: spectral_norm has no strengths; leave it out"
     ),
-    "regularizer=[ema,swa]": "regularizer=[swa,ema]: both put a mean in the place of the weights; choose one of them",
+    "regularizer=[ema,swa]": "regularizer=[swa,ema]: both replace the weights by an average; choose one of them",
     "regularizer=swa regularizer.swa.start=1.5": (
         "regularizer.swa.start=1.5: must be a finite number at least 0 and at most 1"
     ),

@@ -12,7 +12,7 @@ from reglab.models import Linear
 from reglab.regularizers import ActivityKL, ActivityL1, Dropout, Regularizer, Step
 from reglab.regularizers.activity_kl import activity_divergence
 from reglab.regularizers.activity_l1 import absolute_activity
-from reglab.schema.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.tasks import Regression
 from reglab.training.module import Fit
 from tests.regularizers.steps import batch_of, fit_of, network, task_of, train
@@ -148,10 +148,9 @@ def test_nothing_to_act_on(cls: type[Regularizer], activation: str) -> None:
 def test_kl_refuses_other_activations() -> None:
     with pytest.raises(ConfigError) as error:
         ActivityKL(0.1).attach(nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Tanh(), nn.ReLU(), nn.Linear(2, 1)))
-    assert str(error.value) == (
-        "regularizer=activity_kl: is for sigmoid, whose activations lie between 0 and 1, and this model has "
-        "ReLU, Tanh; set model.activation=sigmoid, or choose regularizer=activity_l1"
-    )
+    assert error.value.where == Setting("regularizer", "activity_kl")
+    assert error.value.problem.endswith("this model has ReLU, Tanh")
+    assert "model.activation=sigmoid" in error.value.remedy
 
 
 class InPlace(nn.Module):
@@ -262,7 +261,7 @@ def test_kl_refuses_a_layer_whose_outputs_do_not_begin_with_examples() -> None:
             return self.last(self.act(self.first(values.transpose(0, 1))).mean(0))
 
     fit = fit_of(Net(), task_of("classification"), [ActivityKL(0.7)])
-    with pytest.raises(ConfigError, match=r"act gives the shape \(7, 5, 4\)"):
+    with pytest.raises(ConfigError, match=r"act returned shape \(7, 5, 4\)"):
         fit((torch.randn(5, 7, 3), torch.randint(0, 3, (5,))))
 
 

@@ -105,9 +105,9 @@ def test_channels_that_come_last_are_refused_by_name(make: Any, side: int, norm:
     for _ in range(2):
         assert fit(batch).isfinite()
     copy.deepcopy(fit)
-    assert fit.regularizers[0]._unmeasured == {}
+    assert fit.regularizers[0]._unchecked == {}
     fit = fit_of(Permuted(True, side, norm, in_place), task_of("classification"), [make()])
-    with pytest.raises(ConfigError, match=r"axis 1 of act, of the shape \(4, \d, \d, \d\)"):
+    with pytest.raises(ConfigError, match=r"axis 1 of act, of shape \(4, \d, \d, \d\)"):
         fit(batch)
 
 

@@ -1,6 +1,7 @@
-"""Regularizers, one a file: a pure function, then a thin class that hangs it on the steps of training.
+"""Regularizers, one a file: a pure function, and a thin class that applies it in the steps of training.
 
-Every file without a leading underscore is imported, and its classes are names of this package: a new file is enough.
+All files without a leading underscore are imported, and their `Regularizer` classes are exported by this package. To
+add a regularizer, add a file.
 """
 
 from importlib import import_module
@@ -16,13 +17,17 @@ __all__ = ["Regularizer", "Step", "in_order", "penalized"]
 
 
 def _methods(module: ModuleType) -> dict[str, Any]:
-    found = {name: value for name, value in vars(module).items() if isclass(value)}
-    own = {name: value for name, value in found.items() if value.__module__ == module.__name__}
-    return {name: value for name, value in own.items() if issubclass(value, Regularizer) and value is not Regularizer}
+    """Return the regularizers that a module defines, by class name."""
+    classes = {name: value for name, value in vars(module).items() if isclass(value)}
+    return {
+        name: value
+        for name, value in classes.items()
+        if value.__module__ == module.__name__ and issubclass(value, Regularizer) and value is not Regularizer
+    }
 
 
 for _file in iter_modules(__path__):
     if not _file.name.startswith("_"):
-        _found = _methods(import_module(f"{__name__}.{_file.name}"))
-        globals().update(_found)
-        __all__ += _found
+        _classes = _methods(import_module(f"{__name__}.{_file.name}"))
+        globals().update(_classes)
+        __all__ += _classes

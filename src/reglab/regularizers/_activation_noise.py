@@ -14,11 +14,11 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import Strength
 from reglab.schema.task_kinds import TOKENS
 
-_ENTRIES = 8  # of an axis that are tested to find the axis of channels
+_ENTRIES = 8  # tested along an axis to detect the axis of channels
 
 
 class ActivationNoise(Regularizer):
-    """Changes the outputs of hidden activations in training, anew at each pass; in evaluation they stay as they are."""
+    """Add noise to the outputs of hidden activations in training, with new draws in each pass; none in evaluation."""
 
     order: ClassVar = DROPOUT
     stochastic: ClassVar = True
@@ -28,11 +28,11 @@ class ActivationNoise(Regularizer):
     _handles: Sequence[Any] = ()
 
     def layers(self, model: nn.Module) -> dict[str, nn.Module]:
-        """The layers whose outputs are changed, by name."""
+        """Return the layers whose outputs are changed, by name."""
         return hidden_activations(model)
 
     def noisy(self, values: Tensor) -> Tensor:
-        """What a layer's output (rows, ...) becomes."""
+        """Return a layer's output (rows, ...) with noise."""
         raise NotImplementedError
 
     def attach(self, model: nn.Module) -> list[str]:
@@ -47,10 +47,10 @@ class ActivationNoise(Regularizer):
 
 
 class MapNoise(ActivationNoise):
-    """The same for the maps of convolutions: (rows, channels, *positions).
+    """Add noise to the feature maps of convolutions (rows, channels, *positions), as `ActivationNoise`.
 
-    The first training passes measure that axis 1 of each activation is the channels. Maps that a network permutes
-    before the activation (channels last) are refused by name.
+    The first training passes check that axis 1 of each activation is the axis of channels. Feature maps that the
+    network permutes before the activation (channels last) raise a ConfigError with the name of the activation.
     """
 
     input_dims: ClassVar = (2, 3)
@@ -59,66 +59,66 @@ class MapNoise(ActivationNoise):
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__(*values, **strengths)
-        self._unmeasured: dict[nn.Module, tuple[str, nn.Module]] = {}  # activations: name and convolution
-        self._maps: dict[nn.Module, Tensor] = {}  # of convolutions in this pass
+        self._unchecked: dict[nn.Module, tuple[str, nn.Module]] = {}  # activation to its name and its convolution
+        self._maps: dict[nn.Module, Tensor] = {}  # outputs of convolutions in this pass
 
     def layers(self, model: nn.Module) -> dict[str, nn.Module]:
         return {name: layer for name, (layer, _) in map_activations(model).items()}
 
     def attach(self, model: nn.Module) -> list[str]:
-        found = map_activations(model)
-        self._unmeasured = {layer: (name, convolution) for name, (layer, convolution) in found.items()}
+        activations = map_activations(model)
+        self._unchecked = {layer: (name, convolution) for name, (layer, convolution) in activations.items()}
         self._maps = {}
         names = super().attach(model)
-        convolutions = dict.fromkeys(convolution for _, convolution in self._unmeasured.values())
-        self._handles = [*self._handles, *(layer.register_forward_hook(self._keep) for layer in convolutions)]
+        convolutions = dict.fromkeys(convolution for _, convolution in self._unchecked.values())
+        self._handles = [*self._handles, *(layer.register_forward_hook(self._record) for layer in convolutions)]
         return names
 
-    def _keep(self, convolution: nn.Module, inputs: Any, output: Tensor) -> None:
-        if self._unmeasured and convolution.training:
+    def _record(self, convolution: nn.Module, inputs: Any, output: Tensor) -> None:
+        if self._unchecked and convolution.training:
             self._maps[convolution] = output
 
     def _in_training(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         if output.ndim < 3:  # of a module that linear layers share with convolutions
             return output
-        if layer.training and layer in self._unmeasured:
-            name, convolution = self._unmeasured[layer]
-            found = channels_first(self._maps.pop(convolution, None), output)
-            if found is False:
+        if layer.training and layer in self._unchecked:
+            name, convolution = self._unchecked[layer]
+            first = channels_first(self._maps.pop(convolution, None), output)
+            if first is False:
                 raise ConfigError(
                     Setting("regularizer", self.name),
-                    f"drops parts of maps (rows, channels, *positions), and axis 1 of {name}, of the shape "
-                    f"{tuple(output.shape)}, is not the channels",
+                    f"needs feature maps (rows, channels, *positions); axis 1 of {name}, of shape "
+                    f"{tuple(output.shape)}, is not the axis of channels",
                     "permute after the activation",
                 )
-            if found:
-                del self._unmeasured[layer]
+            if first:
+                del self._unchecked[layer]
         return super()._in_training(layer, inputs, output)
 
 
 def channels_first(maps: Tensor | None, values: Tensor) -> bool | None:
-    """Whether axis 1 of an activation is the channels of the maps that it comes from; None: undecided.
+    """Return whether axis 1 of an activation is the axis of channels; None if it cannot be decided.
 
-    Measured by gradients: channel i of the activation depends most on channel i of the maps, also after a normalization
-    that mixes all channels.
+    Decided by gradients: channel i of the activation depends most on channel i of the feature maps, also after a
+    normalization that mixes all channels.
 
     Args:
-        maps: of a convolution, (rows, channels, *positions).
-        values: of an activation after it.
+        maps: output of a convolution, (rows, channels, *positions).
+        values: output of an activation after it.
     """
     if maps is None or maps.ndim < 3 or not values.requires_grad:
         return None
     try:
-        if _holds_channels(values, 1, maps):
+        if _is_channel_axis(values, 1, maps):
             return True
-        return False if _holds_channels(values, values.ndim - 1, maps) else None
+        return False if _is_channel_axis(values, values.ndim - 1, maps) else None
     except RuntimeError:  # inside of vmap
         return None
 
 
-def _holds_channels(values: Tensor, axis: int, maps: Tensor) -> bool:
-    """Whether all of the first entries that depend on the maps at all depend most on their own channel."""
-    seen = False
+def _is_channel_axis(values: Tensor, axis: int, maps: Tensor) -> bool:
+    """Return whether each of the first entries along the axis depends most on the channel of the same number."""
+    tested = False
     for number in range(min(values.shape[axis], _ENTRIES)):
         entry = values.select(axis, number)
         signs = torch.rand(entry.shape, generator=torch.Generator().manual_seed(number)).round().mul(2).sub(1)
@@ -127,12 +127,12 @@ def _holds_channels(values: Tensor, axis: int, maps: Tensor) -> bool:
             continue
         if int(slopes.float().square().transpose(0, 1).flatten(1).sum(1).argmax()) != number:
             return False
-        seen = True
-    return seen
+        tested = True
+    return tested
 
 
 class DecoderNoise(Regularizer):
-    """Changes what parts of a Transformer say in training, anew at each pass; in evaluation they stay as they are."""
+    """Add noise to the outputs of parts of a Transformer in training, with new draws in each pass."""
 
     order: ClassVar = DROPOUT
     stochastic: ClassVar = True
@@ -140,11 +140,11 @@ class DecoderNoise(Regularizer):
     _handles: Sequence[Any] = ()
 
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:
-        """The parts whose outputs are changed, by name."""
+        """Return the parts whose outputs are changed, by name."""
         raise NotImplementedError
 
     def noisy(self, values: Tensor) -> Tensor:
-        """What a part's output (rows, length, units) becomes."""
+        """Return a part's output (rows, length, units) with noise."""
         raise NotImplementedError
 
     def attach(self, model: nn.Module) -> list[str]:
@@ -159,11 +159,11 @@ class DecoderNoise(Regularizer):
 
 
 class EmbeddingNoise(DecoderNoise):
-    """The same for what the embedding says of the tokens."""
+    """Add noise to the embedded tokens, as `DecoderNoise`."""
 
     requires_task: ClassVar = (TOKENS,)
     requires: ClassVar = "embeddings"
-    requirement: ClassVar = "it needs an embedding of tokens, as model=llama has it"
+    requirement: ClassVar = "it needs an embedding of tokens, as in model=llama"
 
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:
         return embeddings(model)

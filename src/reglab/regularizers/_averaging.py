@@ -1,4 +1,4 @@
-"""A mean of the weights, kept beside them, that is evaluated and saved in their place."""
+"""Base class of methods that evaluate and save an average of the weights."""
 
 import copy
 import math
@@ -18,50 +18,50 @@ from reglab.schema.errors import ConfigError, Setting
 
 
 class Averaging(pl.Callback):
-    """Keeps the mean, and puts it in the place of the weights while they are looked at and when training is over.
+    """Average the weights; the average replaces them in validation and at the end of training.
 
-    Training goes on with the weights themselves, as if there were no mean. Checkpoints hold the weights in training
-    and, as this callback's state, the mean. As long as no step is in it, the weights are what is looked at.
+    Training continues with the weights themselves. Checkpoints contain the weights and, as this callback's state, the
+    average. Before the first step is averaged, the weights are evaluated.
 
-    Running statistics of normalizations belong to the weights that they were taken under: for the mean they are made
-    anew from the training rows. Averaged with the weights they would not fit: they come some steps late, and begin
-    with values of no weights at all, which a mean over a short training keeps.
+    Running statistics of normalizations depend on the weights under which they were computed, so they are recomputed
+    from the training rows for the average. Averaging them as well would be wrong: they lag some steps behind the
+    weights, and their initial values, which belong to no weights, would remain in the average of a short training.
 
-    It works on any LightningModule: its parameters are averaged, and where it has running statistics it is called with
-    the inputs of the training batches, ``module(inputs)``.
+    Works on any LightningModule: its parameters are averaged, and if it has running statistics it is called with the
+    inputs of the training batches, ``module(inputs)``.
 
     Args:
-        method: the regularizer that it belongs to.
+        method: the regularizer that adds this callback.
     """
 
     def __init__(self, method: Regularizer) -> None:
         self._name = method.name
         self.average: list[Tensor] = []
-        self.steps = 0  # in the mean
+        self.steps = 0  # averaged so far
         self._weights: list[Tensor] = []
-        self._seen = 0  # the Trainer's step that was looked at last
-        self._held: list[tuple[Tensor, Tensor]] = []  # what is another now, with its value in training
+        self._seen = 0  # latest step of the Trainer that was processed
+        self._replaced: list[tuple[Tensor, Tensor]] = []  # parameters and buffers, with their values in training
         self._statistics: list[Tensor] = []
-        self._statistics_of = 0  # the steps in the mean that they belong to
+        self._statistics_of = 0  # number of averaged steps for which the statistics were computed
 
     def share(self, step: int) -> float | None:
-        """The share of the weights after this step (from 1) in the mean with them; None where they are not in it."""
+        """Return the weight of the parameters after this step (from 1) in the new average; None to leave them out."""
         raise NotImplementedError
 
     def forget(self) -> None:
-        """Goes back to where no step is in the mean."""
+        """Discard the average."""
         self.average, self.steps, self._statistics_of = [], 0, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The mean of a checkpoint goes to the weights' device; the weights come back from an earlier end.
+        """Move the average of a checkpoint to the device of the weights, and restore the weights after an earlier fit.
 
         Raises:
-            ConfigError: there are running statistics to recompute, and the module cannot be called.
+            ConfigError: there are running statistics to recompute, but the module defines no forward.
         """
         if running_statistics(pl_module) and type(pl_module).forward is pl.LightningModule.forward:
             raise ConfigError(
                 Setting("regularizer", self._name),
-                "has to call the module for new statistics of its batch normalization",
+                "recomputes the statistics of batch normalization, and the module has no forward",
                 "give it a forward(inputs)",
             )
         self._seen = trainer.global_step
@@ -76,17 +76,17 @@ class Averaging(pl.Callback):
         self.average = [mean.to(own.device) for mean, own in zip(self.average, self._weights, strict=False)]
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
-        """Refuses a batch in which inputs for new statistics would not be found.
+        """Check that the inputs for recomputed statistics can be read from the batch.
 
         Raises:
-            ConfigError: it is neither a tensor nor has one in front.
+            ConfigError: the batch is neither a tensor nor a sequence that begins with one.
         """
         if index == 0 and running_statistics(pl_module):
             self._inputs(batch)
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Takes the weights of a step in, after what other regularizers did to them."""
+        """Add the weights of a step to the average, after the changes by other regularizers."""
         if trainer.global_step == self._seen:  # gradients of several batches make one step
             return
         self._seen = trainer.global_step
@@ -104,36 +104,36 @@ class Averaging(pl.Callback):
             self.average = [own.detach().clone() for own in self._weights]
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validation, and the choice of the best weights in it, sees the mean."""
+        """Replace the weights by the average for validation and for the choice of the best weights."""
         self._show_mean(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Training goes on with the weights."""
+        """Restore the weights for training."""
         if trainer.state.fn == "fit":
             self._show_weights()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The mean is what training leaves behind."""
+        """Leave the average in place of the weights."""
         self._show_mean(trainer, pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Also where a finished training was resumed: Lightning has then left all of it out, its start and end too."""
+        """Leave the average in place also after resuming a finished training, where no other hook is called."""
         if not self._weights:
             self._begin(pl_module)
         self._show_mean(trainer, pl_module)
 
     @torch.no_grad()
     def _show_mean(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._held or not self.average or not self._weights:  # the last: Lightning tries validation beforehand
+        if self._replaced or not self.average or not self._weights:  # no weights yet: the sanity check of validation
             return
         statistics = running_statistics(pl_module)
-        self._held = [(own, own.detach().clone()) for own in [*self._weights, *statistics]]
+        self._replaced = [(own, own.detach().clone()) for own in [*self._weights, *statistics]]
         for own, mean in zip(self._weights, self.average, strict=True):
             own.copy_(mean)
         if not statistics:
             return
         if self._statistics_of != self.steps:
-            # What a loader draws to shuffle comes from the global generator, which is the regularizers'.
+            # Shuffling draws from the global generator, whose state the regularizers use.
             with torch.random.fork_rng(devices=[]), trainer.precision_plugin.forward_context():
                 recompute_statistics(pl_module, self._training_inputs(trainer))
             self._statistics = [own.clone() for own in statistics]
@@ -143,20 +143,20 @@ class Averaging(pl.Callback):
 
     @torch.no_grad()
     def _show_weights(self) -> None:
-        for own, value in self._held:
+        for own, value in self._replaced:
             own.copy_(value)
-        self._held = []
+        self._replaced = []
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Any) -> None:
-        """What training goes on with, if the mean is in its place."""
-        held = {id(own): value for own, value in self._held}
+        """Save the weights in training if the average is in their place."""
+        replaced = {id(own): value for own, value in self._replaced}
         for named in (pl_module.named_parameters, pl_module.named_buffers):
             for name, own in named(remove_duplicate=False):
-                if id(own) in held:
-                    checkpoint["state_dict"][name] = held[id(own)]
+                if id(own) in replaced:
+                    checkpoint["state_dict"][name] = replaced[id(own)]
 
     def state_dict(self) -> dict[str, Any]:
-        """The mean in the order of the parameters, the number of steps in it, and the statistics made for it last."""
+        """Return the average in the order of the parameters, its number of steps, and its latest statistics."""
         return {
             "average": self.average,
             "steps": self.steps,
@@ -165,14 +165,14 @@ class Averaging(pl.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Load the state that `state_dict` returned."""
         self.average, self.steps = [mean.clone() for mean in state_dict["average"]], state_dict["steps"]
-        # The order of the rows that made them is over, and in another one they would differ in the last bits.
+        # Recomputed from rows in another order they would differ in the last bits.
         self._statistics = [known.clone() for known in state_dict["statistics"]]
         self._statistics_of = state_dict["statistics_of"]
 
     def _training_inputs(self, trainer: pl.Trainer) -> Iterator[Tensor]:
-        """One epoch's, from a copy of the loader: a pass over itself would move the order of the next epoch."""
+        """Yield the inputs of one epoch, from a copy of the loader so that the order of the next epoch is kept."""
         batches = trainer.num_training_batches
         loader: Any = copy.copy(trainer.train_dataloader)
         for batch in islice(loader, None if math.isinf(batches) else int(batches)):
@@ -183,8 +183,7 @@ class Averaging(pl.Callback):
         if not isinstance(inputs, Tensor):
             raise ConfigError(
                 Setting("regularizer", self._name),
-                "has to find the inputs for new statistics of batch normalization, and a training batch is a "
-                f"{type(batch).__name__}",
+                f"recomputes the statistics of batch normalization, and a training batch is a {type(batch).__name__}",
                 "make it (inputs, ...)",
             )
         return inputs

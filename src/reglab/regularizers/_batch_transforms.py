@@ -6,18 +6,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-TRIES = 8  # each is accepted with a probability above .95
+TRIES = 8  # proposals for each draw, each accepted with a probability above .95
 
 
 def beta_draws(alpha: Tensor, rows: int) -> Tensor:
-    """Draws of Beta(alpha, alpha) from the global generator; 1 where alpha is 0.
+    """Draw from Beta(alpha, alpha) with the global generator; 1 if alpha is 0.
 
-    As G / (G + G') with two Gamma(alpha) variables (Marsaglia and Tsang 2000, "A Simple Method for Generating Gamma
-    Variables"). Under vmap torch's own Gamma refuses ``randomness="same"`` for a stack of alphas; here what is drawn
-    does not depend on alpha. In logarithms, for at a small alpha both variables underflow, and their share would be ½.
+    Computed as G / (G + G') with two Gamma(alpha) variables (Marsaglia and Tsang 2000, "A Simple Method for Generating
+    Gamma Variables"). The random numbers do not depend on alpha, since under vmap torch's Gamma does not support
+    ``randomness="same"`` for a stack of alphas. Logarithms avoid the underflow of both variables at a small alpha,
+    where their ratio would be ½.
 
     Args:
-        alpha: 0-dim, at least 0; below 1e-6 as 1e-6, where all draws are 0 or 1.
+        alpha: 0-dim, at least 0; clamped to at least 1e-6, where all draws are 0 or 1.
         rows: number of draws.
 
     Returns:
@@ -25,12 +26,12 @@ def beta_draws(alpha: Tensor, rows: int) -> Tensor:
     """
     like: dict[str, Any] = {"device": alpha.device, "dtype": alpha.dtype}
     positive = alpha.clamp_min(1e-6)
-    d = positive + 2 / 3  # of Gamma(alpha + 1), from which U^(1 / alpha) leads to Gamma(alpha)
-    # The last try is the middle, which is always accepted: in one of 10^10 draws it is needed.
+    d = positive + 2 / 3  # of Gamma(alpha + 1), which times U^(1 / alpha) is Gamma(alpha)
+    # The last proposal is 0, which is always accepted; one of 10^10 draws needs it.
     normal = torch.cat([torch.randn(2, rows, TRIES, **like), torch.zeros(2, rows, 1, **like)], -1)
     height = 1 - torch.rand(2, rows, TRIES + 1, **like)
     cube = (1 + normal / (9 * d).sqrt()) ** 3
-    # The logarithm of a negative number is not a number, which no comparison accepts.
+    # The logarithm of a negative number is NaN, for which the comparison is false.
     accepted = height.log() <= normal.square() / 2 + d * (1 - cube + cube.log())
     first = accepted & (accepted.cumsum(-1) == 1)
     gamma = d * torch.where(first, cube, 0).sum(-1)
@@ -39,10 +40,10 @@ def beta_draws(alpha: Tensor, rows: int) -> Tensor:
 
 
 def blend(values: Tensor, others: Tensor, share: Tensor) -> Tensor:
-    """share · values + (1 - share) · others, row by row; a share of 1 gives the values back, bit for bit.
+    """Return share · values + (1 - share) · others for each row; a share of 1 returns the values bit for bit.
 
-    Signals (rows, channels, length) may end, NaN from there on: where the other has ended a row goes on alone, and
-    where it has ended itself so has the mixture.
+    Signals (rows, channels, length) may be padded with NaN: after the end of the other signal the values are kept
+    unchanged, and after the end of the signal itself the result is NaN.
 
     Args:
         values: (rows, ...), as `others`.
@@ -55,20 +56,20 @@ def blend(values: Tensor, others: Tensor, share: Tensor) -> Tensor:
 
 
 def random_centers(images: Tensor) -> tuple[Tensor, Tensor]:
-    """A pixel for each image (rows, channels, height, width), uniformly: (rows,) of rows, (rows,) of columns."""
+    """Draw a uniform pixel for each image (rows, channels, height, width): its row and its column, (rows,) each."""
     rows, _, height, width = images.shape
     down = torch.randint(height, (rows,), device=images.device)
     return down, torch.randint(width, (rows,), device=images.device)
 
 
 def box_masks(images: Tensor, centers: tuple[Tensor, Tensor], sides: tuple[Tensor, Tensor]) -> Tensor:
-    """Whether a pixel is in its image's box, which is clipped where it reaches over an edge.
+    """Return masks that are true for the pixels in each image's box, clipped at the edges.
 
     Args:
         images: (rows, channels, height, width).
-        centers: row and column of each box's middle pixel, (rows,) each.
-        sides: whole numbers of pixels, height and width of each box, 0-dim or (rows,); the middle of an even side is
-            the pixel after it.
+        centers: row and column of each box's center pixel, (rows,) each.
+        sides: height and width of each box in whole pixels, 0-dim or (rows,), as tensors so that no shape depends on
+            them; the center of an even side is the pixel after the middle.
 
     Returns:
         (rows, 1, height, width) of bool.
@@ -86,12 +87,12 @@ def _in_interval(length: int, center: Tensor, side: Tensor) -> Tensor:
 
 
 class View(NamedTuple):
-    """Where each example's new positions come from, along every axis the same map from the middle.
+    """Affine map from positions of the output to positions of each example, relative to the center.
 
     Attributes:
-        mirror: (rows,) of bool, along the last axis.
-        zoom: (rows,), positions of the example that one step in the view goes; below 1 enlarges.
-        offsets: for each axis (rows,), positions from the example's middle to that of the view.
+        mirror: (rows,) of bool; reflects the last axis.
+        zoom: (rows,), distance in the example between neighbouring positions of the output; below 1 enlarges.
+        offsets: for each axis (rows,), center of the view relative to the center of the example, in positions.
     """
 
     mirror: Tensor
@@ -100,15 +101,14 @@ class View(NamedTuple):
 
 
 def apply_view(inputs: Tensor, view: View) -> Tensor:
-    """The examples as the view shows them, 0 where it reaches beyond them; linear between positions.
+    """Resample the examples by linear interpolation, with 0 outside.
 
-    Every axis is resampled on its own, for nothing is rotated; together that is bilinear. ``grid_sample`` does the same
-    with positions from -1 to 1, whose rounding blurs what moves by whole positions. Here these are exact, and a view
-    that changes nothing gives the examples back, bit for bit.
+    Each axis is resampled separately, which together is bilinear. Unlike ``grid_sample``, whose positions from -1 to 1
+    are rounded, shifts by whole positions are exact, and the identity returns the examples unchanged, bit for bit.
 
     Args:
         inputs: (rows, channels, *positions), finite.
-        view: for as many rows and axes.
+        view: of the same number of rows and axes.
     """
     last = inputs.ndim - 1
     for axis, offset in enumerate(view.offsets, start=2):
@@ -122,7 +122,7 @@ def apply_view(inputs: Tensor, view: View) -> Tensor:
 
 
 def _interpolated(values: Tensor, places: Tensor, axis: int) -> Tensor:
-    """Values along an axis at places of their own for each row, (rows, side): a weighted sum of two neighbours."""
+    """Return the values at positions (rows, side) along an axis: a weighted sum of two neighbours."""
     below = places.floor()
     share = places - below
     total = _weighted(values, below, 1 - share, axis) + _weighted(values, below + 1, share, axis)
@@ -140,12 +140,12 @@ def _weighted(values: Tensor, places: Tensor, weights: Tensor, axis: int) -> Ten
 def view_from_draws(
     draws: Tensor, sides: Sequence[int], flip: Tensor, crop: Tensor, shift: Tensor, scale: Tensor
 ) -> View:
-    """The view that uniform draws choose: mirrored, then scaled, then shifted, then cropped.
+    """Return the view for uniform draws: mirrored, then scaled, shifted and cropped.
 
     Args:
         draws: (3 + 2 * axes, rows), in [0, 1).
         sides: positions along each axis.
-        flip, crop, shift, scale: 0-dim, as `Augmentation` has them.
+        flip, crop, shift, scale: 0-dim, see `Augmentation`.
     """
     mirror = draws[0] < flip
     cut = crop * draws[1]

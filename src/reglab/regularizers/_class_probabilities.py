@@ -9,16 +9,16 @@ from reglab.schema.task_kinds import CLASS_LABELS
 
 
 def log_probabilities(outputs: Tensor) -> Tensor:
-    """log p of logits (..., classes), in float32 at least: under autocast bfloat16 would round p to 1 at .998."""
+    """Return the log-softmax of logits (..., classes), in at least float32: bfloat16 would round a p of .998 to 1."""
     return outputs.log_softmax(-1, dtype=torch.promote_types(outputs.dtype, torch.float32))
 
 
 def expected_at_targets(values: Tensor, targets: Tensor) -> Tensor:
-    """The value of each row's target class; of shares of classes, the values' mean under them.
+    """Return the value of each row's target class; for class probabilities, the expected value.
 
     Args:
         values: (..., classes), finite.
-        targets: class numbers (...), or shares of classes (..., classes).
+        targets: class indices (...), or class probabilities (..., classes).
 
     Returns:
         (...).
@@ -29,9 +29,9 @@ def expected_at_targets(values: Tensor, targets: Tensor) -> Tensor:
 
 
 def as_probabilities(targets: Tensor, task: Any, dtype: torch.dtype) -> Tensor:
-    """Targets of which a mixture has a meaning: class numbers (rows,) as shares of classes (rows, classes).
+    """Return targets that can be mixed: class indices (rows,) as one-hot probabilities (rows, classes).
 
-    Shares of classes and the numbers of a regression are so already, and come back as they are.
+    Class probabilities and regression targets are returned unchanged.
     """
     if CLASS_LABELS not in task.about.features or targets.is_floating_point():
         return targets

@@ -1,4 +1,4 @@
-"""Hands the weights to the regularizers at their moments: around the optimizer, and after it."""
+"""Calls of the hooks of regularizers on weights: before, around and after the step of the optimizer."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
 
 Rates = Sequence[tuple[set[int], float]]
-"""Of each parameter group the identities of its parameters, and how far its steps go."""
+"""For each parameter group the ids of its parameters, and its step size."""
 
 
 def overrides(regularizer: nn.Module, hook: str) -> bool:
-    """Whether the regularizer's class has its own version of a hook."""
+    """Return whether the class of the regularizer overrides a hook of `Regularizer`."""
     return getattr(type(regularizer), hook) is not getattr(Regularizer, hook)
 
 
@@ -35,14 +35,14 @@ class Dispatch:
         self._after = [r for r in self._all if overrides(r, "after_step")]
         self._penalties = [r for r in self._all if overrides(r, "penalty")]
         self._updates: Updates | None = None
-        self._seen = 0  # of the updates
+        self._seen = 0  # updates counted so far
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """The optimizer with what regularizers put around it: the one that acts first is the outermost."""
+        """Return the optimizer with the wrappers of the regularizers; the wrapper of the first one is the outermost."""
         check_gradients(type(optimizer), self._all)
         plain = optimizer
         self._updates = Updates(plain)
-        if self._before:  # innermost: right before the update, once, however many passes a step has
+        if self._before:  # innermost: once per update, also if a step has several passes
             optimizer = BeforeUpdate(plain, lambda: self._change(self._before, "before_step", _rates(plain, _lr)))
         for regularizer in reversed(self._all):
             optimizer = regularizer.wrap_optimizer(optimizer)
@@ -50,18 +50,18 @@ class Dispatch:
             names = ", ".join(regularizer.name for regularizer in self._all)
             raise ConfigError(
                 Setting("optimizer", "LBFGS"),
-                f"takes several passes a step, and so does not fit {names}",
-                "choose another",
+                f"takes several passes per step, which {names} does not support",
+                "choose another optimizer",
             )
         if optimizer is plain and unscales_gradients(plain):
-            return Wrapper(plain)  # a GradScaler would leave gradients scaled, and infinite ones to the update itself
+            return Wrapper(plain)  # else a GradScaler would leave unscaling to the update
         return optimizer
 
     def after_step(self, rates: Rates) -> None:
-        """What comes after the optimizer; nothing where the step was skipped.
+        """Call the hooks after a step of the optimizer; do nothing if a GradScaler skipped the step.
 
         Args:
-            rates: see `effective_rates`, as they were in that step.
+            rates: `effective_rates` in that step.
         """
         updates = self._updates
         if self._after and (updates is None or not updates.known or updates.count != self._seen):
@@ -70,7 +70,7 @@ class Dispatch:
 
     @torch.no_grad()
     def penalty(self) -> float:
-        """The sum of the penalties on the weights as they are."""
+        """Return the sum of the penalties on the current weights."""
         total = 0.0
         for regularizer in self._penalties:
             penalty: Tensor | None = regularizer.penalty(regularizer.weights(self._model))
@@ -81,7 +81,7 @@ class Dispatch:
     def _change(self, regularizers: list[Any], hook: str, rates: Rates) -> None:
         for regularizer in regularizers:
             weights = regularizer.weights(self._model)
-            for owned, lr in rates:  # weights of no group are nobody's to change
+            for owned, lr in rates:  # weights outside of all groups are not changed
                 group = {name: weight for name, weight in weights.items() if id(weight) in owned}
                 for name, new in getattr(regularizer, hook)(group, lr).items() if group else ():
                     if new is not group[name]:
@@ -89,29 +89,29 @@ class Dispatch:
 
 
 def check_gradients(optimizer: type[torch.optim.Optimizer], regularizers: Iterable[Any]) -> None:
-    """Refuse penalties under an optimizer for sparse gradients alone.
+    """Check that no penalty is combined with an optimizer that supports sparse gradients only.
 
     Args:
         optimizer: class of the optimizer.
         regularizers: of the training.
 
     Raises:
-        ConfigError: names the first of them.
+        ConfigError: names the first penalty.
     """
     penalties = [r for r in regularizers if overrides(r, "penalty") and overrides(r, "loss")]
     if penalties and issubclass(optimizer, torch.optim.SparseAdam):
         raise ConfigError(
             Setting("regularizer", penalties[0].name),
-            f"adds dense gradients, and optimizer={optimizer.__name__} takes sparse ones alone",
-            "choose another optimizer (torch.optim.SGD takes both), or a method that acts after the step "
+            f"adds dense gradients; optimizer={optimizer.__name__} supports sparse gradients only",
+            "choose another optimizer (torch.optim.SGD supports both), or a method that acts after the step "
             "(l1, weight_decay, max_norm)",
         )
 
 
 def effective_rates(optimizer: Any) -> Rates:
-    """The step of each group along a constant gradient: with it a proximal step has the minimum of its penalty.
+    """Return the step size of each group along a constant gradient, the right scale for proximal steps.
 
-    lr for most; lr / (1 - momentum) for SGD with momentum, whose updates add up to that (with dampening, less).
+    lr for most optimizers; lr · (1 - dampening) / (1 - momentum) for SGD with momentum.
     """
     return _rates(optimizer, _effective_lr)
 

@@ -1,4 +1,4 @@
-"""Forward hooks that a method hangs on a model's layers, and what it may hang them on."""
+"""Forward hooks on the layers of a model, and access to the values in layer outputs."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from reglab.schema.errors import ConfigError
 
 
 class Hook(NamedTuple):
-    """A forward hook of a module: the module's name, the dictionary of the hook, and its key there."""
+    """A forward hook of a module: the module's name, the dictionary that contains the hook, and its key."""
 
     place: str
     hooks: dict[int, Any]
@@ -20,7 +20,7 @@ class Hook(NamedTuple):
 
 
 def hooks_of(model: nn.Module) -> list[Hook]:
-    """Return every forward hook of a model and of its parts, before and after the pass."""
+    """Return all forward hooks and forward pre-hooks of a model and its submodules."""
     return [
         Hook(name, hooks, key)
         for name, part in model.named_modules()
@@ -30,11 +30,11 @@ def hooks_of(model: nn.Module) -> list[Hook]:
 
 
 def attach(regularizer: Any, model: nn.Module) -> list[str]:
-    """Attach a regularizer and keep in its `hooks` those that it added; return the names of what it acts on."""
+    """Attach a regularizer, set its `hooks` to the hooks that it added, and return the names of what it acts on."""
     known = {hook.key for hook in hooks_of(model)}
     names: list[str] = regularizer.attach(model)
     regularizer.hooks = [hook for hook in hooks_of(model) if hook.key not in known]
-    torch.compiler.reset()  # modules and functions that were compiled before would go on without the new hooks
+    torch.compiler.reset()  # else compiled modules and functions would run without the new hooks
     return names
 
 
@@ -44,13 +44,13 @@ def is_compiled(model: nn.Module) -> bool:
 
 
 def replace_hooks(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..., Tensor]) -> list[Any]:
-    """The hook on every layer, and the handles of an earlier attachment removed; returns the new handles.
+    """Remove the hooks of an earlier attachment and register a forward hook on each layer; return the new handles.
 
     Args:
-        handles: what an earlier call returned, or nothing.
-        layers: each gets the hook once.
-        hook: (layer, inputs, output) to the output to go on with. A bound method, so that a deep copy of model and
-            regularizer together reads its own strengths.
+        handles: returned by an earlier call, or empty.
+        layers: without repetition.
+        hook: (layer, inputs, output) to the new output. A bound method, so that a deep copy of model and regularizer
+            together reads the strengths of the copy.
     """
     for handle in handles:
         handle.remove()
@@ -58,14 +58,14 @@ def replace_hooks(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Cal
 
 
 def output_values(output: Any, name: str) -> Tensor:
-    """Return the first tensor of a layer's output, which has the values of recurrent layers and attention.
+    """Return the first tensor of a layer's output: its values, also for recurrent layers and attention.
 
     Args:
         output: a tensor, a packed sequence, or a tuple that begins with one of them.
-        name: of the layer.
+        name: of the layer, for the message.
 
     Raises:
-        ConfigError: something else.
+        ConfigError: the output has another type.
     """
     if isinstance(output, Tensor):
         return output
@@ -75,13 +75,13 @@ def output_values(output: Any, name: str) -> Tensor:
         return output_values(output[0], name)
     raise ConfigError(
         "model",
-        f"{name} returns a {type(output).__name__}, in which no regularizer finds its values",
+        f"{name} returns a {type(output).__name__}, whose values regularizers cannot change",
         "return a tensor, or a tuple that begins with it",
     )
 
 
 def replace_values(output: Any, values: Tensor) -> Any:
-    """The same output with other values."""
+    """Return a layer's output with its first tensor replaced by `values`; see `output_values`."""
     if isinstance(output, Tensor):
         return values
     if isinstance(output, PackedSequence):

@@ -9,7 +9,7 @@ from reglab.compat import torch as private
 from reglab.compat.torch import DropoutNd, parameter_dict
 from reglab.regularizers.base import NORMALIZATIONS
 
-_LIBRARY = "transformers.activations"  # whose classes are of many names, and none is imported here
+_LIBRARY = "transformers.activations"  # module of activation classes, not imported here
 _ATTENTION = ("Attention",)  # endings of class names
 _FEED_FORWARD = ("MLP", "FeedForward", "FFN")
 
@@ -32,7 +32,7 @@ ACTIVATIONS = (
 
 
 def batch_first(module: nn.Module) -> bool | None:
-    """What a layer declares of its outputs: (batch, length, ...) or (length, batch, ...); None: nothing."""
+    """Return the `batch_first` that a layer declares; None if it declares none."""
     if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
         module = module.self_attn
     declared = getattr(module, "batch_first", None)
@@ -40,9 +40,9 @@ def batch_first(module: nn.Module) -> bool | None:
 
 
 def batch_axes(model: nn.Module) -> dict[nn.Module, int]:
-    """The axis of the examples in the outputs of modules that are, or lie in, a layer that declares `batch_first`."""
+    """Return the axis of examples in the outputs of all modules inside a layer that declares `batch_first`."""
     found: dict[nn.Module, int] = {}
-    for outer in model.modules():  # from the outside in: what lies nearer decides
+    for outer in model.modules():  # from the outside in: the innermost declaration applies
         declared = batch_first(outer)
         if declared is not None:
             found |= dict.fromkeys(outer.modules(), 0 if declared else 1)
@@ -50,10 +50,10 @@ def batch_axes(model: nn.Module) -> dict[nn.Module, int]:
 
 
 def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
-    """Activation modules by name, without the one that the model ends on: that is the output.
+    """Return activation modules by name, except one at the end of the model, which computes the output.
 
-    A chain ends on its last module, anything else on its last part with weights: a LightningModule on its network,
-    and not on the loss and the metrics that it holds beside it.
+    The end of an nn.Sequential is its last module, that of another module its last child with parameters: for a
+    LightningModule the network, and not its loss or metrics.
     """
     last: nn.Module | None = model
     while isinstance(last, nn.Module) and any(last.children()):
@@ -65,15 +65,16 @@ def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _is_activation(module: nn.Module) -> bool:
-    """Known as one, or saying so of itself: a layer may end on an activation, as a recurrent one does."""
+    """Return whether a module is a known activation or declares ``is_activation = True``, as recurrent layers here."""
     own = getattr(module, "is_activation", False)
     return isinstance(module, ACTIVATIONS) or type(module).__module__ == _LIBRARY or own is True
 
 
 def map_activations(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
-    """Hidden activations of convolutions by name, each with the convolution: the last layer with weights before it.
+    """Return hidden activations of convolutions by name, each with its convolution.
 
-    "Before" is the order in which the model holds its layers. Normalizations in between do not count.
+    An activation belongs to a convolution that is the last layer with weights before it, apart from normalizations, in
+    the order of ``model.named_modules()``.
     """
     hidden, before = hidden_activations(model), None
     found: dict[str, tuple[nn.Module, nn.Module]] = {}
@@ -88,23 +89,23 @@ def map_activations(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
 
 
 def _has_weights(layer: nn.Module) -> bool:
-    """Return a layer's weights without gains and biases; those of a parametrization belong to the layer around it."""
+    """Return whether a layer has weights; those of a parametrization belong to the layer around it."""
     weights = (weight for weight in private.parameter_dict(layer).values() if weight is not None)
     return not isinstance(layer, (*NORMALIZATIONS, ParametrizationList)) and any(weight.ndim > 1 for weight in weights)
 
 
 def attentions(model: nn.Module) -> dict[str, nn.Module]:
-    """Self-attention of every block, by name."""
+    """Return the self-attention of every block, by name, from class names such as ``LlamaAttention``."""
     return _outermost(model, _ATTENTION)
 
 
 def feed_forwards(model: nn.Module) -> dict[str, nn.Module]:
-    """The feed-forward layers of every block, by name."""
+    """Return the feed-forward layers of every block, by name, from class names such as ``LlamaMLP``."""
     return _outermost(model, _FEED_FORWARD)
 
 
 def last_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Of every block's feed-forward layers the last one with a weight matrix, by name: its inputs are hidden units."""
+    """Return the last layer with a weight matrix of every feed-forward block, by name: its inputs are hidden units."""
     found = {}
     for name, block in feed_forwards(model).items():
         layers = [(f"{name}.{inner}", layer) for inner, layer in block.named_modules() if _has_matrix(layer)]
@@ -114,12 +115,13 @@ def last_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def embeddings(model: nn.Module) -> dict[str, nn.Module]:
-    """The embedding of tokens, by name: what the model itself says it is, else its first embedding."""
-    own: Any = getattr(model, "get_input_embeddings", None)
-    said = own() if callable(own) else None
+    """Return the embedding of tokens, by name: ``model.get_input_embeddings()``, or else the first nn.Embedding."""
+    getter: Any = getattr(model, "get_input_embeddings", None)
+    declared = getter() if callable(getter) else None
     modules: list[tuple[str, nn.Module]] = list(model.named_modules())
-    found = (pair for pair in modules if pair[1] is said or (said is None and isinstance(pair[1], nn.Embedding)))
-    return dict(list(found)[:1])
+    if declared is None:
+        return dict([pair for pair in modules if isinstance(pair[1], nn.Embedding)][:1])
+    return dict([pair for pair in modules if pair[1] is declared][:1])
 
 
 def _outermost(model: nn.Module, endings: tuple[str, ...]) -> dict[str, nn.Module]:

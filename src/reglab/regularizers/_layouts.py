@@ -1,8 +1,8 @@
-"""The layout of each layer's weights: the axis of the output units, and the matrices that one tensor stacks.
+"""Layouts of weights: the axis of the output units, and the matrices that are stacked in one tensor.
 
-The one declaration that every method by unit or by matrix reads (`UnitWise`). A layer of another kind declares its own:
+All methods that work by output unit or by matrix (`UnitWise`) use these layouts. Other layers declare their layout:
 ``unit_axes = {"weight": 1}`` on the class or on the layer gives the axis of a parameter's output units, None leaves the
-parameter out of these methods. Where nothing is declared, they refuse the layer by name.
+parameter out. An undeclared layout raises a ConfigError that names the parameter.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ class Layout:
     Attributes:
         axis: of the output units; with several blocks 0 or 1.
         blocks: maps of one size that are stacked along axis 0.
-        joint: whether the blocks are one block-diagonal matrix (groups of a convolution), rather than separate
+        joint: whether the blocks are one block-diagonal matrix (groups of a convolution) rather than separate
             matrices (gates of a recurrent layer; queries, keys and values).
     """
 
@@ -34,7 +34,7 @@ class Layout:
     joint: bool = False
 
     def by_unit(self, weight: Tensor) -> Tensor:
-        """Return the weight as (output units, ...), a row for each unit's incoming weights; a view if possible."""
+        """Return the weight as (output units, ...), one row of incoming weights per unit; a view if possible."""
         if self.axis == 0:
             return weight
         if self.blocks == 1:
@@ -42,7 +42,7 @@ class Layout:
         return weight.unflatten(0, (self.blocks, -1)).transpose(1, 2).flatten(0, 1)
 
     def back(self, rows: Tensor) -> Tensor:
-        """The inverse of `by_unit`."""
+        """Return the weight from the result of `by_unit`."""
         if self.axis and self.blocks == 1:
             return rows.movedim(0, self.axis)
         return self.by_unit(rows)
@@ -53,11 +53,11 @@ class Layout:
         return rows if self.blocks == 1 else rows.unflatten(0, (self.blocks, -1))
 
     def stacked(self, maps: Tensor) -> Tensor:
-        """The inverse of `maps`."""
+        """Return the weight from the result of `maps`."""
         return self.back(maps if self.blocks == 1 else maps.flatten(0, 1))
 
     def each(self, function: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
-        """What the function of one map (output units, ...) gives; of several blocks, stacked along a new axis 0."""
+        """Apply a function of one map (output units, ...); results of several blocks are stacked on a new axis 0."""
         maps = self.maps(weight)
         return function(maps) if self.blocks == 1 else torch.vmap(function)(maps)
 
@@ -66,9 +66,10 @@ ROWS = Layout()
 
 
 def layouts(model: nn.Module) -> dict[str, Layout | str | None]:
-    """The layout of every penalized weight, trainable or not, by its name; None: left out; a text: why it is unknown.
+    """Return the layout of every penalized weight, trainable or not, by name.
 
-    A weight that several layers share has one layout if all of them agree.
+    None: the weight is left out. A string: the reason for which the layout is unknown, as for a weight that is shared
+    by layers with different layouts.
     """
     found: dict[str, Layout | str | None] = {}
     first: dict[int, tuple[str, str]] = {}
@@ -87,7 +88,7 @@ def _layout(layer: nn.Module, name: str, weight: Tensor) -> Layout | str | None:
     if weight.is_complex():
         return "it is complex"
     if isinstance(layer, ParametrizationList):
-        return "it is the parameter of a parametrization, and not the weight itself"
+        return "it is a parameter of a parametrization, not the weight itself"
     declared: Any = getattr(layer, "unit_axes", {})
     if name in declared:
         return None if declared[name] is None else Layout(int(declared[name]) % weight.ndim)
@@ -95,11 +96,11 @@ def _layout(layer: nn.Module, name: str, weight: Tensor) -> Layout | str | None:
 
 
 def _known(layer: nn.Module) -> dict[str, Layout]:
-    """Of the parameters of a layer that torch, or the transformers library, has."""
+    """Return the layouts of the parameters of a layer of torch or the transformers library."""
     match layer:
         case nn.Linear() | nn.Bilinear():
             return {"weight": ROWS}
-        case nn.Embedding() | nn.EmbeddingBag():  # a row is the vector of a token, as for their own max_norm
+        case nn.Embedding() | nn.EmbeddingBag():  # a row is the vector of a token, as in their max_norm argument
             return {"weight": ROWS}
         case ConvTransposeNd():  # (in channels, out channels / groups, ...)
             return {"weight": Layout(1, layer.groups, joint=True)}
@@ -112,7 +113,7 @@ def _known(layer: nn.Module) -> dict[str, Layout]:
                 "k_proj_weight": ROWS,
                 "v_proj_weight": ROWS,
             }
-        case nn.RNNBase() | nn.RNNCellBase():  # a row is what one gate of one unit reads
+        case nn.RNNBase() | nn.RNNCellBase():  # a row has the incoming weights of one gate of one unit
             names = {name for name, _ in layer.named_parameters(recurse=False)}
             gates = {
                 name: Layout(0, len(getattr(layer, name)) // layer.hidden_size)
@@ -128,10 +129,10 @@ def _known(layer: nn.Module) -> dict[str, Layout]:
 
 
 class UnitWise(Regularizer):
-    """A method that works by output units, or on the matrices of their incoming weights.
+    """Base class of methods that work by output unit, or on matrices (output units, inputs).
 
     Raises:
-        ConfigError: from `attach`, where the layout of a trainable weight is not known.
+        ConfigError: from `attach`, if the layout of a trainable weight is unknown.
     """
 
     def __init__(self, *values: float, **strengths: float) -> None:
@@ -146,14 +147,14 @@ class UnitWise(Regularizer):
         return {name: weight for name, weight, _ in self.laid_out(penalized(model))}
 
     def laid_out(self, weights: Weights) -> Iterator[tuple[str, Tensor, Layout]]:
-        """Name, weight and layout of all that are not left out.
+        """Yield name, weight and layout of all weights that are not left out.
 
         Args:
-            weights: by name; `penalized` ones, or those of the model that the method is attached to. Others are taken
-                as (output units, ...).
+            weights: by name; from `penalized`, or of the model to which the method is attached. Unknown names have the
+                layout (output units, ...).
 
         Raises:
-            ConfigError: a layout is not known.
+            ConfigError: a layout is unknown.
         """
         known = self._layouts
         if isinstance(weights, Penalized) and not weights.keys() <= known.keys():
@@ -163,7 +164,7 @@ class UnitWise(Regularizer):
             if isinstance(layout, str):
                 raise ConfigError(
                     Setting("regularizer", self.name),
-                    f"works by output units, and those of {name} are unknown ({layout})",
+                    f"works by output unit, and the axis of output units of {name} is unknown ({layout})",
                     f"declare their axis on the layer, as in unit_axes = {{{name.rpartition('.')[2]!r}: 0}}, None "
                     "to leave it out, or choose another regularizer",
                 )

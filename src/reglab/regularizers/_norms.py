@@ -1,4 +1,4 @@
-"""Running statistics of normalizations: where they are, passes that leave them alone, and how they are made anew."""
+"""Running statistics of normalizations: find, freeze and recompute them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,19 +11,19 @@ from reglab.compat.torch import NormBase
 
 
 def batch_norms(model: nn.Module) -> list[NormBase]:
-    """The normalizations that keep running statistics."""
+    """Return the normalizations that have running statistics."""
     return [norm for norm in model.modules() if isinstance(norm, NormBase) and norm.running_mean is not None]
 
 
 def running_statistics(model: nn.Module) -> list[Tensor]:
-    """Running means and variances, (channels,) each, of the normalizations that keep them."""
+    """Return running means and variances, (channels,) each, of all normalizations that have them."""
     pairs = [(norm.running_mean, norm.running_var) for norm in batch_norms(model)]
     return [statistic for pair in pairs for statistic in pair if statistic is not None]
 
 
 @contextmanager
 def frozen_statistics(norms: Iterable[NormBase]) -> Iterator[None]:
-    """Training passes in here normalize by the batch as ever and leave running statistics and counts as they are."""
+    """Normalize by the statistics of the batch without updating running statistics and counts."""
     tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
     for norm in tracking:
         norm.track_running_stats = False
@@ -36,14 +36,14 @@ def frozen_statistics(norms: Iterable[NormBase]) -> Iterator[None]:
 
 @torch.no_grad()
 def recompute_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Sets running means and variances to those of these inputs, each batch counting by its rows; counters stay.
+    """Set running means and variances to those of the inputs; batches are weighted by their rows.
 
-    Layer for layer what the model says when it normalizes by the batch, as in training, and does everything else as in
-    evaluation: what acts in training alone (dropout, noise) has no part in it and draws nothing. Otherwise as
-    ``torch.optim.swa_utils.update_bn``, which draws masks and counts a last, smaller batch like a whole one.
+    Normalizations run in training mode, all other modules in eval mode, so that dropout and noise are off and no random
+    number is drawn; ``torch.optim.swa_utils.update_bn`` draws masks, and gives a smaller last batch the weight of a
+    whole one. Counters of batches are not changed.
 
     Args:
-        model: left in the modes in which it was.
+        model: its modes are restored.
         batches: inputs (rows, ...), each on the model's device.
     """
     norms = batch_norms(model)
@@ -54,7 +54,7 @@ def recompute_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
     def weigh(norm: Any, inputs: tuple[Tensor, ...]) -> None:
         values = inputs[0].numel()
         seen[norm] += values
-        norm.momentum = values / seen[norm]  # the first batch replaces what was there
+        norm.momentum = values / seen[norm]  # 1 for the first batch, which replaces the earlier statistics
 
     handles = [norm.register_forward_pre_hook(weigh) for norm in norms]
     try:

@@ -4,32 +4,32 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Schedule = Callable[[int], float]
-"""Epoch, from 1, to the strength's value."""
+"""Function from the epoch, from 1, to the value of the strength."""
 
 
 def linear(value: float, start: float, epochs: int) -> Schedule:
-    """From `start` in the first epoch in equal steps to `value` in epoch `epochs`, and from then on."""
+    """Return a linear schedule from `start` in epoch 1 to `value` in epoch `epochs`, constant afterwards."""
     return lambda epoch: value if epoch >= epochs else start + (value - start) * (epoch - 1) / (epochs - 1)
 
 
 def early(value: float, off: float, until: int) -> Schedule:
-    """`value` up to the epoch `until`, that included; then off."""
+    """Return a schedule with `value` up to and including epoch `until`, then `off`."""
     return lambda epoch: value if epoch <= until else off
 
 
 def late(value: float, off: float, since: int) -> Schedule:
-    """Off before the epoch `since`; `value` from then on."""
+    """Return a schedule with `off` before epoch `since`, then `value`."""
     return lambda epoch: value if epoch >= since else off
 
 
 def schedule(value: float, off: float | None, settings: Mapping[str, Any], *, whole: bool = False) -> Schedule:
-    """The schedule of a strength from its config.
+    """Return the schedule of a strength from its config.
 
     Args:
         value: of the strength.
-        off: its off value; None where it has none, which only `linear` can do without.
-        settings: ``kind`` and what it needs; see `reglab.config.schedules`.
-        whole: only whole numbers mean something; values in between are rounded.
+        off: its off value; None if it has none, which ``linear`` and ``constant`` allow.
+        settings: ``kind`` and the arguments of that kind; see `reglab.config.schedules`.
+        whole: round values to whole numbers.
     """
     keys = {key: number for key, number in settings.items() if key != "kind"}
     if settings["kind"] == "constant":
@@ -37,5 +37,5 @@ def schedule(value: float, off: float | None, settings: Mapping[str, Any], *, wh
     if settings["kind"] == "linear":
         steps = linear(value, **keys)
         return (lambda epoch: float(round(steps(epoch)))) if whole else steps
-    assert off is not None, "reglab.config.schedules has refused it"
+    assert off is not None, "checked by reglab.config.schedules"
     return (early if settings["kind"] == "early" else late)(value, off, **keys)

@@ -1,4 +1,4 @@
-"""Weights that are replaced for the length of a forward pass, and of its backward pass."""
+"""Replacement of weights during a forward pass and its backward pass."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,18 +15,18 @@ from reglab.schema.errors import ConfigError, Setting
 
 
 class WeightSwap:
-    """Lets a model compute with changed weights in training, and puts its own back after every forward pass.
+    """Replace the weights of a model by changed ones in training passes, and restore them after each pass.
 
-    While gradients of that pass are computed, the same changed weights are in place again: under activation
-    checkpointing (``torch.utils.checkpoint``) the backward pass computes parts of the forward pass once more.
+    The changed weights are in place during the backward pass too, since activation checkpointing
+    (``torch.utils.checkpoint``) recomputes parts of the forward pass there.
 
-    The hooks are on the whole model and not on its layers: weights that two layers share change once, and a layer that
-    reads another's weights without calling it (nn.MultiheadAttention does) sees the change too. Gradients reach a
-    weight through its change; penalties, optimizers and state dicts see the weight itself.
+    The hooks are on the whole model, not on its layers: a weight that layers share is changed once, and layers that
+    read weights of others without calling them (nn.MultiheadAttention) use the changed weights too. Gradients are
+    propagated through the change to the weight; penalties, optimizers and state dicts use the weight itself.
 
     Args:
-        change: from a weight to what the model is to compute with in its place, of the same shape. Called for each
-            penalized weight at each forward pass in training mode.
+        change: function from a weight to the changed weight of the same shape, called for each penalized weight in
+            each forward pass in training mode.
         name: of the regularizer, for messages.
     """
 
@@ -37,7 +37,7 @@ class WeightSwap:
         self._handles: list[Any] = []
 
     def attach(self, model: nn.Module) -> list[str]:
-        """Hangs the hooks on the model, in place of those of an earlier call; returns the names of the weights.
+        """Register the hooks on the model, in place of those of an earlier call; return the names of the weights.
 
         Raises:
             ConfigError: a layer computes its weight from a trainable parameter (weight normalization).
@@ -46,8 +46,7 @@ class WeightSwap:
             if parameter.requires_grad and _gives_weight(layer, name):
                 raise ConfigError(
                     Setting("regularizer", self._name),
-                    f"changes weights, and {prefix}.{name} is none: it is a parameter from which the layer "
-                    "computes its weight",
+                    f"changes weights, and {prefix}.{name} is a parameter from which the layer computes its weight",
                     "remove the parametrization (torch.nn.utils.parametrize.remove_parametrizations), or choose "
                     "another regularizer",
                 )
@@ -55,15 +54,15 @@ class WeightSwap:
             handle.remove()
         self._handles = [
             model.register_forward_pre_hook(self._swap),
-            # In front of the hooks that are there: of two swaps, the one that came last gives back first.
-            model.register_forward_hook(self._put_back, prepend=True, always_call=True),
+            # In front of existing hooks: of two swaps, the later one restores its weights first.
+            model.register_forward_hook(self._restore, prepend=True, always_call=True),
         ]
         return list(penalized(model))
 
     def _swap(self, model: nn.Module, inputs: Any) -> None:
         if not model.training:
             return
-        _end_backward()  # where one was interrupted, or calls the model once more
+        _end_backward()  # of a backward pass that was interrupted, or that calls the model
         changed: dict[int, Any] = {id(weight): self._change(weight) for weight in penalized(model).values()}
         for layer in model.modules():
             for name, weight in parameter_dict(layer).items():
@@ -71,23 +70,23 @@ class WeightSwap:
                     self._own.append((layer, name, weight))
                     parameter_dict(layer)[name] = changed[id(weight)]
 
-    def _put_back(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
+    def _restore(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
         if not self._own:
             return
         changed = []
-        # From the end, so that what Ctrl-C left in the middle of a pass is undone by the next one.
+        # In reverse order, so that replacements of an interrupted pass are undone as well.
         while self._own:
             layer, name, weight = self._own.pop()
             changed.append(_Change(layer, name, weight, parameter_dict(layer)[name]))
             parameter_dict(layer)[name] = weight
-        if torch.compiler.is_compiling():  # a compiled backward pass reads what it needs from its own graph
+        if torch.compiler.is_compiling():  # a compiled backward pass does not read the parameters
             return
         for output in _differentiable(outputs):
             output.register_hook(lambda _: _put_in_place(changed))
 
 
 def _gives_weight(layer: nn.Module, name: str) -> bool:
-    """Whether a layer computes its weight from this parameter, by a parametrization or by their older hooks."""
+    """Return whether a layer computes its weight from this parameter, by a parametrization or the older hooks."""
     if isinstance(layer, ParametrizationList):
         return True
     older = [hook for hook in forward_hooks(layer)[0].values() if isinstance(hook, WeightNorm | SpectralNorm)]
@@ -95,7 +94,7 @@ def _gives_weight(layer: nn.Module, name: str) -> bool:
 
 
 class _Change(NamedTuple):
-    """A parameter of a layer in one pass: what it was, and what it was replaced by."""
+    """A parameter of a layer in one pass: its value before and after the replacement."""
 
     layer: nn.Module
     name: str
@@ -103,20 +102,20 @@ class _Change(NamedTuple):
     after: Any
 
 
-# In place during a backward pass, by layer and name: the parameter that is hidden, and the latest change.
+# During a backward pass, by layer and name: the replaced parameter, and the latest change.
 _in_backward: dict[tuple[int, str], tuple[Any, _Change]] = {}
 
 
 def _put_in_place(changed: list[_Change]) -> None:
-    """Show the weights of a pass until the backward pass ends; runs when the gradient reaches the pass's outputs.
+    """Put the changed weights of a pass in place until the backward pass ends.
 
-    Of several passes in one step the later one comes first: autograd goes through the graph from its end.
+    Called when the gradient reaches the outputs of the pass; of several passes in one step, the latest comes first.
     """
     for change in changed:
         key = (id(change.layer), change.name)
         parameter, now = _in_backward.get(key, (parameter_dict(change.layer)[change.name], None))
         if now is not None and now.before is change.after:
-            continue  # another swap changed the same pass's weight further
+            continue  # another swap changed the weight of the same pass afterwards
         _in_backward[key] = (parameter, change)
         parameter_dict(change.layer)[change.name] = change.after
     after_backward(_end_backward)

@@ -1,4 +1,4 @@
-"""Optimizers around an optimizer, for methods that change its gradients or its steps."""
+"""Wrappers of optimizers, for methods that change gradients or steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,25 +13,25 @@ Closure = Callable[[], Any]
 
 
 class Wrapper(Optimizer):
-    """An optimizer that leaves everything to another one; a method overrides `step`.
+    """Base class of optimizers that delegate to another one; a subclass overrides `step`.
 
-    A real ``torch.optim.Optimizer``, as Lightning and the schedulers want it. It has no parameter groups and no state
-    of its own: what is set on them through the wrapper is set on the base.
+    A ``torch.optim.Optimizer``, as Lightning and schedulers require. Parameter groups and state are those of the base,
+    which assignments through the wrapper change.
 
     Args:
-        base: the optimizer to use, which may be a wrapper too.
+        base: the optimizer to wrap, which may be a wrapper too.
     """
 
     base: Optimizer
-    # A GradScaler leaves unscaling to fused optimizers, and here the gradients are needed before the update.
+    # A GradScaler leaves unscaling to fused optimizers, but wrappers read the gradients before the update.
     _step_supports_amp_scaling = False
 
     def __init__(self, base: Optimizer) -> None:
-        # Without Optimizer.__init__, so that groups and state are missing here and `__getattr__` finds the base's.
+        # Without Optimizer.__init__, so that `__getattr__` returns groups and state of the base.
         self.base = base
 
     def __getattr__(self, name: str) -> Any:
-        if name == "base":  # a copy in the making
+        if name == "base":  # in a copy that is not initialized yet
             raise AttributeError(name)
         return getattr(self.base, name)
 
@@ -43,7 +43,7 @@ class Wrapper(Optimizer):
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The base's, also when they are replaced as a whole, as Lightning's `BaseFinetuning` does it."""
+        """Parameter groups of the base. Lightning's `BaseFinetuning` assigns them as a whole."""
         return self.base.param_groups
 
     @param_groups.setter
@@ -52,7 +52,7 @@ class Wrapper(Optimizer):
 
     @property
     def parameters(self) -> list[Tensor]:
-        """All parameters of all groups."""
+        """Parameters of all groups."""
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
     def gradients(self, name: str) -> list[Tensor]:
@@ -62,50 +62,50 @@ class Wrapper(Optimizer):
             name: of the regularizer that uses them, for the message.
 
         Raises:
-            ConfigError: one is sparse; changing only its stored rows would be a different method.
+            ConfigError: a gradient is sparse; changing only its stored rows would be a different method.
         """
         return [dense(parameter.grad, name) for parameter in self.parameters if parameter.grad is not None]
 
     def step(self, closure: Closure | None = None) -> Any:
-        """One step of the base."""
+        """Take a step of the base."""
         return self.base.step() if closure is None else self.base.step(closure)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """The base's."""
+        """Reset the gradients of the base."""
         self.base.zero_grad(set_to_none)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """To the base."""
+        """Add a parameter group to the base."""
         self.base.add_param_group(param_group)
 
     def own_state(self) -> dict[str, Any]:
-        """What a checkpoint has to hold besides the base's state: tensors and numbers."""
+        """Return the state of the wrapper for checkpoints: tensors and numbers."""
         return {}
 
     def load_own_state(self, state: dict[str, Any]) -> None:
-        """Takes back what `own_state` gave."""
+        """Load the state that `own_state` returned."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The base's, with `own_state` under the name of the class."""
+        """Return the state of the base, with `own_state` under the name of the class."""
         own = self.own_state()
         return {**self.base.state_dict(), **({type(self).__name__: own} if own else {})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes back what `state_dict` gave; a plain optimizer's has nothing for the wrapper."""
+        """Load the state that `state_dict` returned; that of an optimizer without wrapper is accepted."""
         self.base.load_state_dict(state_dict)
         if own := state_dict.get(type(self).__name__):
             self.load_own_state(own)
 
 
 def dense(gradient: Tensor, name: str) -> Tensor:
-    """Return the gradient.
+    """Return the gradient if it is dense.
 
     Args:
         gradient: of any shape.
-        name: of the regularizer that changes it.
+        name: of the regularizer that changes it, for the message.
 
     Raises:
-        ConfigError: it is sparse.
+        ConfigError: the gradient is sparse.
     """
     if gradient.layout is not torch.strided:
         raise ConfigError(
@@ -117,30 +117,30 @@ def dense(gradient: Tensor, name: str) -> Tensor:
 
 
 class Updates:
-    """Counts the updates of an optimizer: steps that a GradScaler skips, for infinite gradients, are none.
+    """Count the updates of an optimizer, without steps that a GradScaler skips for infinite gradients.
 
     Args:
-        optimizer: a wrapper counts those of its base.
+        optimizer: for a wrapper the updates of its base are counted.
     """
 
     def __init__(self, optimizer: Any) -> None:
         self.count = 0
         register = getattr(optimizer, "register_step_post_hook", None)
-        self.known = register is not None  # else each step counts for one
+        self.known = register is not None  # False: updates cannot be counted
         if register is not None:
             register(self._add)
 
     def _add(self, optimizer: Any, *_: Any) -> None:
-        skipped = getattr(optimizer, "found_inf", None)  # set where a fused optimizer decides itself
+        skipped = getattr(optimizer, "found_inf", None)  # set on fused optimizers, which skip the update themselves
         self.count += skipped is None or not bool(skipped)
 
 
 class BeforeUpdate(Wrapper):
-    """Calls `change` between the gradient and the base's step; of several the outermost comes first.
+    """Call `change` after the gradients are computed and before the update; the outermost of several comes first.
 
     Args:
-        base: the optimizer to use.
-        change: changes gradients or weights in place; runs without autograd.
+        base: the optimizer to wrap.
+        change: changes gradients or weights in place; called without autograd.
     """
 
     def __init__(self, base: Optimizer, change: Callable[[], None]) -> None:
@@ -148,11 +148,11 @@ class BeforeUpdate(Wrapper):
         self._change = change
 
     def around(self, wrap: Callable[[Callable[[], None]], Callable[[], None]]) -> None:
-        """Replace the change by what `wrap` makes of it."""
+        """Replace the change by `wrap(change)`."""
         self._change = wrap(self._change)
 
     def step(self, closure: Closure | None = None) -> Any:
-        """One step; without a closure the gradients are there already."""
+        """Take a step; without a closure the gradients are already computed."""
         if closure is None:
             with torch.no_grad():
                 self._change()

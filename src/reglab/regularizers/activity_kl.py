@@ -1,4 +1,4 @@
-"""KL penalty on activations: each sigmoid unit is to speak for a small share of the examples."""
+"""KL penalty on activations: the mean activation of each sigmoid unit is pulled to a small value."""
 
 from typing import ClassVar
 
@@ -12,19 +12,19 @@ from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import coefficient
 
-SHARE = 0.05  # the mean activation that units are drawn to
+SHARE = 0.05  # target of the mean activation
 
 
 def activity_divergence(activations: list[Tensor], share: float = SHARE) -> Tensor:
-    """Σ KL(share ‖ mean activation over the examples) over the units of all layers, a scalar, at least 0.
+    """Return Σ KL(share ‖ mean activation over the examples) over the units of all layers, a scalar, at least 0.
 
-    KL is that of two Bernoulli variables: share · log(share / mean) + (1 - share) · log((1 - share) / (1 - mean)).
-    A mean that rounding made 0 or 1 counts as the number next to it, so that the sum is finite. Lee, Ekanadham and Ng
+    KL of two Bernoulli variables: share · log(share / mean) + (1 - share) · log((1 - share) / (1 - mean)). Means are
+    clamped to keep the distance of the machine epsilon from 0 and 1, so that the sum is finite. Lee, Ekanadham and Ng
     2008, "Sparse Deep Belief Net Model for Visual Area V2"; in this form Ng 2011, "Sparse Autoencoder".
 
     Args:
         activations: of each layer, (rows, *units), in [0, 1].
-        share: above 0 and below 1.
+        share: target of the means, above 0 and below 1.
     """
     return torch.stack([_divergence(layer.mean(0), share) for layer in activations]).sum()
 
@@ -36,7 +36,7 @@ def _divergence(means: Tensor, share: float) -> Tensor:
 
 
 class ActivityKL(Regularizer):
-    """Adds strength · `activity_divergence` of all hidden activations to the loss; they must be sigmoids.
+    """Add strength · `activity_divergence` of all hidden activations, which must be sigmoids, to the loss.
 
     Args:
         strength: at least 0; 0 is off.
@@ -59,7 +59,7 @@ class ActivityKL(Regularizer):
         if others := sorted({type(layer).__name__ for layer in layers.values() if not isinstance(layer, nn.Sigmoid)}):
             raise ConfigError(
                 Setting("regularizer", "activity_kl"),
-                f"is for sigmoid, whose activations lie between 0 and 1, and this model has {', '.join(others)}",
+                f"is for sigmoid activations, between 0 and 1, and this model has {', '.join(others)}",
                 "set model.activation=sigmoid, or choose regularizer=activity_l1",
             )
         self._recorder.attach(model, layers)
@@ -72,14 +72,14 @@ class ActivityKL(Regularizer):
         return loss + self.strength * activity_divergence(outputs) if outputs else loss  # nothing in evaluation
 
     def _examples_first(self, activation: Activation, rows: int) -> Tensor:
-        """The values as (rows, *units); each place of a sequence counts as units of its own."""
+        """Return the values as (rows, *units); each position of a sequence has separate units."""
         name, layer, values = activation
         axis = self._axes.get(layer, 0)
         if axis >= values.ndim or values.shape[axis] != rows:
             raise ConfigError(
                 Setting("regularizer", "activity_kl"),
-                f"takes means over the {rows} examples of a batch, and {name} gives the shape "
-                f"{tuple(values.shape)}, whose axis {axis} does not hold them",
-                "let it give (batch, ...), or choose regularizer=activity_l1",
+                f"needs outputs of shape (batch, ...) for means over the {rows} examples; {name} returned shape "
+                f"{tuple(values.shape)}, whose axis {axis} is not the batch",
+                "return (batch, ...), or choose regularizer=activity_l1",
             )
         return values.movedim(axis, 0)

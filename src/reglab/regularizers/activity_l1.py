@@ -1,4 +1,4 @@
-"""L1 penalty on activations: few hidden units speak for an example."""
+"""L1 penalty on activations, for sparse hidden units."""
 
 from typing import ClassVar
 
@@ -13,19 +13,19 @@ from reglab.schema.strength import coefficient
 
 
 def absolute_activity(activations: list[Tensor], rows: int) -> Tensor:
-    """Σ |h| over the units of all layers, as the mean over examples: a scalar that the size of the batch leaves alone.
+    """Return the mean over examples of Σ |h| over the units of all layers, a scalar.
 
     Glorot, Bordes and Bengio 2011, "Deep Sparse Rectifier Neural Networks".
 
     Args:
         activations: of each layer, of any shape.
-        rows: examples in them.
+        rows: number of examples.
     """
     return torch.stack([layer.abs().sum() / rows for layer in activations]).sum()
 
 
 class ActivityL1(Regularizer):
-    """Adds strength · Σ |h| over all hidden activations, the mean over examples, to the loss.
+    """Add strength · `absolute_activity` of all hidden activations to the loss.
 
     Args:
         strength: at least 0; 0 is off.

@@ -1,4 +1,4 @@
-"""Adversarial training: every example is moved, within a small box, to where the network does badly."""
+"""Adversarial training: examples are perturbed, within a small box, to increase their loss."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -13,20 +13,20 @@ from reglab.regularizers.base import Batch, Regularizer, Step
 from reglab.schema.strength import Search, Strength, coefficient
 from reglab.schema.task_kinds import NUMERIC_INPUTS
 
-STRIDE = 2.5  # of all steps together, in units of epsilon: enough to reach any side of the box from any other
+STRIDE = 2.5  # length of all steps together in units of epsilon, enough to cross the box
 
 
 def attacked(inputs: Tensor, gradient: Callable[[Tensor], Tensor], epsilon: Tensor, steps: int) -> Tensor:
-    """Inputs after `steps` steps uphill by the sign of the gradient, each entry at most epsilon from where it was.
+    """Return the inputs after `steps` ascent steps by the sign of the gradient, each entry changed by at most epsilon.
 
     One step moves each entry by epsilon: the fast gradient sign method (Goodfellow, Shlens and Szegedy 2015,
-    "Explaining and Harnessing Adversarial Examples"), which on a linear model finds the worst there is. More are
+    "Explaining and Harnessing Adversarial Examples"), which is the worst case on a linear model. More steps are
     projected gradient ascent with steps of 2.5 epsilon / steps from the inputs themselves (Madry et al. 2018, "Towards
     Deep Learning Models Resistant to Adversarial Attacks", who start at a random point).
 
     Args:
         inputs: any shape, floating point.
-        gradient: from inputs to the loss's gradient by them; of it the signs count.
+        gradient: function from inputs to the gradient of the loss by the inputs; only its signs are used.
         epsilon: 0-dim, at least 0, in units of the inputs.
         steps: at least 1.
     """
@@ -38,14 +38,14 @@ def attacked(inputs: Tensor, gradient: Callable[[Tensor], Tensor], epsilon: Tens
 
 
 class Adversarial(Regularizer):
-    """Trains on `attacked` examples in place of the batch's own; evaluation sees clean ones.
+    """Train on `attacked` examples; evaluate on unchanged ones.
 
-    The attack climbs the task's loss on the labels as they are trained on, mixed ones too. Each of its passes draws
-    the masks that the training pass will draw: it works against the very network that is trained, and the global
-    generator is left as if there had been none. Running statistics of batch normalization stay as they are.
+    The attack increases the loss of the task for the training labels, also mixed ones. Its passes draw the same masks
+    as the training pass, and the state of the global generator is restored after them. Running statistics of batch
+    normalization are not changed.
 
     Args:
-        epsilon: at least 0, in units of the inputs: after standardization 1 = their own spread; 0 is off.
+        epsilon: at least 0, in units of the inputs (standard deviations of standardized inputs); 0 is off.
         steps: a whole number of at least 1; 1 is the fast gradient sign method.
     """
 
@@ -53,8 +53,8 @@ class Adversarial(Regularizer):
     steps = Strength(1.0, Search(1.0, 5.0), minimum=1.0, maximum=1000.0, off=1.0, whole=True)
     order: ClassVar = ADVERSARY
     requires_task: ClassVar = (NUMERIC_INPUTS,)
-    passes: ClassVar = 5 / 3  # one step's forward pass and its way back to the inputs alone
-    stackable: ClassVar = "runs of a stack would all have to take the same number of steps"
+    passes: ClassVar = 5 / 3  # a forward pass, and a backward pass to the inputs only, for one step
+    stackable: ClassVar = "runs of a stack would need the same number of steps"
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__(*values, **strengths)
@@ -73,7 +73,7 @@ class Adversarial(Regularizer):
             at = at.detach().requires_grad_()
             with torch.random.fork_rng([at.device] if at.is_cuda else []):
                 loss = step.criterion(step.model(at), targets)
-            # The sum over rows: in float16 a mean's gradients become 0, which have no sign.
+            # The sum over rows, as gradients of a mean underflow to 0 in float16.
             return input_gradient(loss * len(at), at, self.name)
 
         with frozen_statistics(self._norms):

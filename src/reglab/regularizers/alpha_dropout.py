@@ -1,4 +1,4 @@
-"""Alpha dropout: for SELU networks, which keeps mean 0 and variance 1."""
+"""Alpha dropout for SELU networks, which preserves mean 0 and variance 1."""
 
 import warnings
 from typing import ClassVar
@@ -10,14 +10,14 @@ from reglab.regularizers._activation_noise import ActivationNoise
 from reglab.regularizers.dropout import kept
 from reglab.schema.strength import probability
 
-# -scale · alpha of SELU: what it says to a very negative number, and what a dropped unit is set to.
+# -scale · alpha of SELU: its limit for very negative inputs, and the value of dropped units.
 SATURATED = -1.7580993408473766
 
 
 def alpha_dropped(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
-    """Values whose draw is below p are set to `SATURATED`; then all are scaled and shifted to keep two moments.
+    """Set values whose draw is below p to `SATURATED`, then scale and shift all to preserve mean 0 and variance 1.
 
-    With uniform draws values of mean 0 and variance 1 have these afterwards. At p = 0 they come back, bit for bit.
+    The moments are preserved for uniform draws. At p = 0 the values are returned unchanged, bit for bit.
     Klambauer et al. 2017, "Self-Normalizing Neural Networks".
 
     Args:
@@ -32,10 +32,9 @@ def alpha_dropped(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
 
 
 class AlphaDropout(ActivationNoise):
-    """Alpha dropout after every hidden activation, anew at each training step; nothing in evaluation.
+    """Alpha dropout after every hidden activation, with new draws in each training pass; off in evaluation.
 
-    Warns once where the model has activations other than SELU: there a dropped unit says what no unit of theirs does,
-    and the moments that it keeps are not theirs.
+    Warns if the model has activations other than SELU, whose moments are not preserved.
 
     Args:
         p: at least 0 and below 1; 0 is off.

@@ -1,4 +1,4 @@
-"""Attention dropout: places that a token would look at are left out."""
+"""Attention dropout: attention weights are set to zero at random."""
 
 from typing import Any, ClassVar
 
@@ -9,15 +9,15 @@ from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import Regularizer
 from reglab.schema.strength import probability
 
-_HOLDERS = ("attention_dropout", "attn_dropout", "dropout", "dropout_p")
+_NAMES = ("attention_dropout", "attn_dropout", "dropout", "dropout_p")
 
 
 class AttentionDropout(Regularizer):
-    """Dropout with probability p on the weights of attention, after the softmax.
+    """Dropout with probability p on attention weights, after the softmax.
 
-    The model's own attention does it, whatever kernel that is: before each pass in training it is told the
-    probability, where it has a place for one (a number, or a dropout layer, called ``attention_dropout``,
-    ``attn_dropout`` or ``dropout``). At p = 0 it keeps what the model came with. Vaswani et al. 2017, "Attention Is All
+    Applied by the attention of the model, with any kernel: before each training pass its dropout probability is set (a
+    number or a dropout layer called ``attention_dropout``, ``attn_dropout``, ``dropout`` or ``dropout_p``). At p = 0
+    the original probability is kept. Vaswani et al. 2017, "Attention Is All
     You Need"; ``attention_dropout`` in the transformers library.
 
     Args:
@@ -30,29 +30,31 @@ class AttentionDropout(Regularizer):
     stackable: ClassVar = "kernels of attention take the probability as a plain number"
     requires: ClassVar = "blocks"
     requirement: ClassVar = (
-        "it needs attention with a dropout of its own, as model=transformer_encoder and model=llama have it"
+        "it needs attention with a dropout probability, as in model=transformer_encoder and model=llama"
     )
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__(*values, **strengths)
         self._handles: list[Any] = []
-        self._holders: dict[nn.Module, tuple[nn.Module, str, float]] = {}  # of each: where its probability is, and was
+        # Attention module to the module and the attribute of its probability, and the original value.
+        self._settings: dict[nn.Module, tuple[nn.Module, str, float]] = {}
 
     def attach(self, model: nn.Module) -> list[str]:
         for handle in self._handles:
             handle.remove()
-        found = {name: (attention, _holder(attention)) for name, attention in attentions(model).items()}
-        self._holders = {attention: holder for attention, holder in found.values() if holder is not None}
-        self._handles = [attention.register_forward_pre_hook(self._tell) for attention in self._holders]
-        return [name for name, (_, holder) in found.items() if holder is not None]
+        settings = {name: (attention, _probability_of(attention)) for name, attention in attentions(model).items()}
+        self._settings = {attention: setting for attention, setting in settings.values() if setting is not None}
+        self._handles = [attention.register_forward_pre_hook(self._set_probability) for attention in self._settings]
+        return [name for name, (_, setting) in settings.items() if setting is not None]
 
-    def _tell(self, attention: nn.Module, inputs: tuple[Any, ...]) -> None:
-        holder, name, own = self._holders[attention]
-        setattr(holder, name, (float(self.p) if attention.training else 0.0) or own)
+    def _set_probability(self, attention: nn.Module, inputs: tuple[Any, ...]) -> None:
+        module, name, original = self._settings[attention]
+        setattr(module, name, (float(self.p) if attention.training else 0.0) or original)
 
 
-def _holder(attention: nn.Module) -> tuple[nn.Module, str, float] | None:
-    for name in _HOLDERS:
+def _probability_of(attention: nn.Module) -> tuple[nn.Module, str, float] | None:
+    """Return the module and the name of the dropout probability of an attention module, and its value."""
+    for name in _NAMES:
         value = getattr(attention, name, None)
         if isinstance(value, nn.Dropout):
             return value, "p", value.p

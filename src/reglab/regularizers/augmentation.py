@@ -1,4 +1,4 @@
-"""Augmentation: images and signals are mirrored, cropped, shifted and scaled at random."""
+"""Augmentation: random mirroring, cropping, shifting and scaling of images and signals."""
 
 from typing import ClassVar
 
@@ -13,19 +13,19 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Augmentation(Regularizer):
-    """Shows each example of a training batch mirrored, scaled, shifted and cropped, anew at each step.
+    """Mirror, scale, shift and crop each example of a training batch at random.
 
-    All four are one map of positions, and so one resampling, linear in between. Targets stay as they are. Simard,
-    Steinkraus and Platt 2003, "Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis";
-    Krizhevsky, Sutskever and Hinton 2012, "ImageNet Classification with Deep Convolutional Neural Networks".
+    All four are one affine map of positions and one resampling with linear interpolation. Targets are unchanged.
+    Simard, Steinkraus and Platt 2003, "Best Practices for Convolutional Neural Networks Applied to Visual Document
+    Analysis"; Krizhevsky, Sutskever and Hinton 2012, "ImageNet Classification with Deep Convolutional Neural Networks".
 
     Args:
         flip: probability of mirroring images left to right and signals in time, from 0 to 1; 0 is off.
-        crop: largest share of the sides that is cut away, at least 0 and below 1, as much of height as of width; the
-            rest lies at a random place and is enlarged to the size it had; 0 is off.
-        shift: largest move along each axis in shares of the side, from 0 to 1, in both directions; zeros come in; 0 is
-            off.
-        scale: the size is multiplied by a factor between 1 - scale and 1 + scale, about the middle; at least 0 and
+        crop: largest share of the sides that is cut off, at least 0 and below 1, equal for height and width; the rest
+            is at a random position and is enlarged to the original size; 0 is off.
+        shift: largest shift along each axis as a share of the side, from 0 to 1, in both directions, filled with
+            zeros; 0 is off.
+        scale: the size is multiplied by a factor between 1 - scale and 1 + scale, about the center; at least 0 and
             below 1; 0 is off.
     """
 

@@ -1,4 +1,4 @@
-"""What every regularizer is, and what it sees of a training step."""
+"""Base class of regularizers, and the training step that their hooks receive."""
 
 import inspect
 import math
@@ -28,7 +28,7 @@ NORMALIZATIONS = (
 
 
 class Penalized(dict[str, Tensor]):
-    """Weights by name, with their model, whose layers determine the layout of each weight."""
+    """Weights by name, and the model whose layers determine their layouts."""
 
     def __init__(self, weights: Weights, model: nn.Module) -> None:
         super().__init__(weights)
@@ -38,7 +38,7 @@ class Penalized(dict[str, Tensor]):
 def weights_of(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor]]:
     """Yield layer name, layer, parameter name and parameter for every candidate of `penalized`.
 
-    A weight that several layers share comes once for each of them.
+    A weight that several layers share is yielded once for each of them.
     """
     for prefix, module in model.named_modules():
         if isinstance(module, NORMALIZATIONS):
@@ -49,16 +49,19 @@ def weights_of(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor]]
 
 
 def penalized(model: nn.Module, *, frozen: bool = False) -> Weights:
-    """The weights that penalties and constraints act on, by their names in the state dict.
+    """Return the weights on which penalties and constraints act, by their names in the state dict.
 
-    Trainable parameters of two or more dimensions (Linear, Conv, Embedding, ...), without biases and without the
-    gains of normalizations. Shared weights come once, under their first name. With `frozen` also those that are not
-    trainable now.
+    Trainable parameters of two or more dimensions (Linear, Conv, Embedding, ...), without biases and without gains of
+    normalizations. Shared weights are included once, under their first name.
+
+    Args:
+        model: any module.
+        frozen: include weights that are not trainable.
     """
     found: Weights = {}
     seen: set[int] = set()
     for prefix, _, name, weight in weights_of(model):
-        # Under functional_call plain tensors stand in for the parameters, and under vmap they hide requires_grad.
+        # functional_call replaces parameters by plain tensors, which have no requires_grad under vmap.
         if id(weight) in seen or (isinstance(weight, nn.Parameter) and not (weight.requires_grad or frozen)):
             continue
         seen.add(id(weight))
@@ -67,7 +70,7 @@ def penalized(model: nn.Module, *, frozen: bool = False) -> Weights:
 
 
 class Step:
-    """One training batch as a regularizer sees it.
+    """One training step: model, task, batch and outputs.
 
     Args:
         model: in training mode.
@@ -75,8 +78,8 @@ class Step:
         batch: (inputs, targets); `transform_batch` replaces it before the forward pass.
 
     Attributes:
-        outputs: what the model said, None before `forward`.
-        acted: regularizers whose `loss` made the loss so far, for a method that needs the same of another pass.
+        outputs: outputs of the model, None before `forward`.
+        acted: regularizers whose `loss` has been applied, for methods that apply them to another pass.
     """
 
     def __init__(self, model: nn.Module, task: Any, batch: Batch) -> None:
@@ -88,44 +91,44 @@ class Step:
 
     @property
     def inputs(self) -> Tensor:
-        """(rows, *input shape)."""
+        """Inputs of the batch, (rows, *input shape)."""
         return self.batch[0]
 
     @property
     def targets(self) -> Tensor:
-        """Class numbers or numbers (rows,), or shares of classes (rows, classes)."""
+        """Class indices or numbers (rows,), or class probabilities (rows, classes)."""
         return self.batch[1]
 
     @property
     def criterion(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The task's mean loss of (outputs, targets), a scalar."""
+        """Function from (outputs, targets) to the mean loss of the task, a scalar."""
         return self.task.criterion
 
     @cached_property
     def weights(self) -> Weights:
-        """The penalized weights of the model, by name."""
+        """Penalized weights of the model, by name."""
         return penalized(self.model)
 
     def forward(self) -> Tensor:
-        """The model's outputs for the batch, which are kept."""
+        """Return the outputs of the model for the batch, and store them in `outputs`."""
         self.outputs = self.model(self.inputs)
         return self.outputs
 
 
 class Regularizer(nn.Module):
-    """One method with its strengths. Every hook does nothing unless a method overrides it.
+    """Base class of regularizers: one method with its strengths. Hooks do nothing unless a subclass overrides them.
 
     A subclass declares each strength as a class variable (`reglab.schema.strength.Strength`) and sets those of the
-    variables below that apply; `order` is required. On an object a strength is a 0-dim buffer. Hooks compute with
-    tensors alone (no branch on a value, no ``.item()``), so that a stack of runs with different strengths trains under
-    ``torch.func.vmap``.
+    variables below that apply; `order` is required. In an instance a strength is a 0-dim buffer. Hooks compute with
+    tensors only (no branch on a value, no ``.item()``), so that a stack of runs with different strengths can be trained
+    under ``torch.func.vmap``.
 
     Args:
         values: strengths in the order of their declaration.
-        strengths: strengths by name; one that is not given has its declared default.
+        strengths: strengths by name; others have their declared defaults.
 
     Raises:
-        ConfigError: a strength is not a number, lies outside its bounds, or is not whole where it has to be.
+        ConfigError: a strength is not a number, is outside its bounds, or is not a whole number as declared.
 
     Example:
         >>> from reglab.regularizers import L1
@@ -134,51 +137,51 @@ class Regularizer(nn.Module):
     """
 
     order: ClassVar[float]
-    """Place in the order in which regularizers act, a constant of `reglab.regularizers._order`."""
+    """Position in the order in which regularizers act, a constant of `reglab.regularizers._order`."""
     stackable: ClassVar[bool | str] = True
     """Whether it runs under vmap, or the reason why not."""
     requires_task: ClassVar[tuple[str, ...]] = ()
     """Features that the kind of task must have, constants of `reglab.schema.task_kinds`."""
     requires: ClassVar[str] = ""
-    """What the model must provide, a word of `reglab.models`; empty: layers with weights, or nothing."""
+    """Feature that the model must provide, see `reglab.models`; empty: layers with weights, or nothing."""
     requirement: ClassVar[str] = "it needs a layer with trainable weights (nn.Linear, nn.Conv2d, ...)"
-    """What the model must have, in words, for the error if `attach` matches nothing."""
+    """Requirement on the model as a sentence, for the error if `attach` matches nothing."""
     required_activation: ClassVar[str] = ""
-    """The only ``model.activation`` that it can act on; empty: any."""
+    """The only supported ``model.activation``; empty: any."""
     input_dims: ClassVar[tuple[int, ...]] = ()
-    """Dimensions of one example that it can act on: (3,) for images, (2,) for signals of channels; empty: any."""
+    """Supported numbers of dimensions of one example: (3,) for images, (2,) for signals of channels; empty: any."""
     supports_padding: ClassVar[bool] = True
-    """Whether it can act on sequences of different lengths. One that adds up or moves positions cannot."""
+    """Whether it supports padded sequences. Methods that sum over positions or move them do not."""
     supports_accumulation: ClassVar[bool] = True
-    """Whether a step may be made of several batches, whose gradients are accumulated."""
+    """Whether gradients of several batches may be accumulated in a step."""
     conflicts: ClassVar[dict[str, str]] = {}
-    """Name of a regularizer that it cannot be combined with to the reason; one of the two declares it."""
+    """Names of regularizers with which it cannot be combined, with the reason; one of the two declares the conflict."""
     changes_cross_entropy: ClassVar[bool] = False
-    """Whether it replaces a part of the unweighted cross entropy, so that it cannot be combined with class weights."""
+    """Whether it changes the unweighted cross entropy, so that it cannot be combined with class weights."""
     stochastic: ClassVar[bool] = False
-    """Whether it makes two training passes over one batch differ."""
+    """Whether two training passes over the same batch differ."""
     compares_passes: ClassVar[bool] = False
-    """Whether it compares two passes, and so needs the model or another regularizer to make them differ."""
+    """Whether it compares two passes, which the model or another regularizer must make differ."""
     monitors_validation: ClassVar[bool] = False
-    """Whether it acts on a validation metric: it needs validation rows, and its callbacks find `monitor` in the
-    Trainer's metrics."""
+    """Whether it acts on a validation metric: it needs validation rows, and its callbacks read `monitor` from the
+    metrics of the Trainer."""
     monitor: str = "val/loss"
-    """Tracked name of the validation metric that it acts on."""
+    """Tracked name of the validation metric on which it acts."""
     constraints: ClassVar[Constraints] = {}
-    """Constraints on the keys of its config that are no strengths; null is the default of each."""
+    """Constraints on the keys of its config that are not strengths; the default of each key is null."""
     passes: ClassVar[float] = 1.0
     """Theoretical cost of a step, at the default strengths, in forward and backward passes of the plain model; `flops`,
     `draws` and `memory_traffic` are added to it."""
     draws: ClassVar[str] = ""
-    """What each step draws one random number for: ``activations`` or ``weights``, after ``normal`` if the numbers are
-    normal; empty: fewer, or none."""
+    """Values for which a step draws one random number each: ``activations`` or ``weights``, with the prefix ``normal``
+    for normal numbers; empty: fewer numbers, or none."""
     memory_traffic: ClassVar[float] = 0.0
-    """Numbers that it reads or writes for each weight, beside the passes; activations are far fewer."""
+    """Numbers read or written for each weight in a step, in addition to the passes."""
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__()
         self.hooks: list[Any] = []
-        """Forward hooks that attaching it added, see `reglab.regularizers._hooks.attached`."""
+        """Forward hooks that `attach` added, see `reglab.regularizers._hooks.attach`."""
         declared = self.strengths()
         given = inspect.signature(type(self)).bind_partial(*values, **strengths).arguments
         for name, strength in declared.items():
@@ -186,7 +189,7 @@ class Regularizer(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what help() and editors show
+        cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # shown by help() and editors
             [
                 inspect.Parameter(name, _POSITIONAL, default=strength.default, annotation=float)
                 for name, strength in cls.strengths().items()
@@ -203,67 +206,76 @@ class Regularizer(nn.Module):
 
     @classmethod
     def disabled_by(cls) -> dict[str, Strength]:
-        """Return the strengths that disable the method: each alone if they declare `disables`, else all together."""
+        """Return the strengths that disable the method: any one of those that declare `disables`, else all together."""
         able = {name: strength for name, strength in cls.strengths().items() if strength.off is not None}
         alone = {name: strength for name, strength in able.items() if strength.disables}
         return alone or able
 
     @property
     def name(self) -> str:
-        """Its name in configs: the class name in snake case."""
+        """Name in configs: the class name in snake case."""
         return snake(type(self).__name__)
 
     def attach(self, model: nn.Module) -> list[str]:
-        """Called once before training; returns the names of what it acts on. Nothing matched is refused."""
+        """Prepare for a model before training, and return the names of the layers or weights on which the method acts.
+
+        An empty list is an error.
+        """
         return list(self.weights(model))
 
     def weights(self, model: nn.Module) -> Weights:
-        """The weights that `penalty`, `before_step` and `after_step` are given."""
+        """Return the weights that `penalty`, `before_step` and `after_step` receive."""
         return penalized(model)
 
     def transform_batch(self, batch: Batch, step: Step) -> Batch:
-        """The batch to train on, made from (inputs, targets) on their device."""
+        """Return the batch to train on, from (inputs, targets), on the same device."""
         return batch
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
-        """The loss to minimize, made from the scalar that the task and earlier regularizers gave."""
+        """Return the loss to minimize, from the scalar loss of the task and earlier regularizers."""
         return loss
 
     def penalty(self, weights: Weights) -> Tensor | None:
-        """The penalty on the weights as a scalar, for logging; None where there is none."""
+        """Return the penalty on the weights as a scalar, for logging; None if the method has none."""
         return None
 
     def before_step(self, weights: Weights, lr: float) -> Weights:
-        """New weights, between the gradient and the optimizer's update. Pure: `weights` stay as they are."""
-        return weights
-
-    def after_step(self, weights: Weights, lr: float) -> Weights:
-        """New weights after the optimizer's update. Pure: `weights` stay as they are.
+        """Return new weights before the update of the optimizer; do not change `weights` in place.
 
         Args:
             weights: by name.
-            lr: how far the optimizer moves along a constant unit gradient: the learning rate, and
+            lr: learning rate.
+        """
+        return weights
+
+    def after_step(self, weights: Weights, lr: float) -> Weights:
+        """Return new weights after the update of the optimizer; do not change `weights` in place.
+
+        Args:
+            weights: by name.
+            lr: step size of the optimizer along a constant unit gradient: the learning rate, and
                 lr / (1 - momentum) under SGD with momentum.
         """
         return weights
 
     def wrap_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """The optimizer to use."""
+        """Return the optimizer, or a wrapper of it."""
         return optimizer
 
     def callbacks(self) -> list[Any]:
-        """Lightning callbacks for the Trainer. What has some is trusted to act in them, and not measured in a step."""
+        """Return Lightning callbacks for the Trainer; the effect of a method that has some is not measured."""
         return []
 
     def acts_within(self, steps: int, evaluations: int) -> bool:
-        """Whether a training of at most so many steps and evaluations is long enough for it to act."""
+        """Return whether a training of at most so many steps and evaluations is long enough for an effect."""
         return True
 
     @classmethod
     def flops(cls, rows: int, columns: int) -> float:
-        """Floating-point operations that a step spends on one weight matrix beside its passes, from its shape.
+        """Return the floating-point operations per step on a weight matrix of this shape, in addition to the passes.
 
-        For what grows faster than the matrix: a few for each weight are lost beside six for each weight and example.
+        Only terms that grow faster than the matrix: a few operations per weight are negligible beside the six per
+        weight and example of a pass.
         """
         return 0.0
 
@@ -277,17 +289,17 @@ class Regularizer(nn.Module):
 
 
 def snake(name: str) -> str:
-    """``ElasticNet`` to ``elastic_net``, ``L2SP`` to ``l2_sp``."""
+    """Convert a class name to snake case: ``ElasticNet`` to ``elastic_net``, ``L2SP`` to ``l2_sp``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def known() -> dict[str, type[Regularizer]]:
-    """Config name to class, of every regularizer imported so far."""
+    """Return the classes of all regularizers imported so far, by name in configs."""
     found: dict[str, type[Regularizer]] = {}
     todo = [Regularizer]
     while todo:
         for method in todo.pop().__subclasses__():
-            if not method.__module__.rpartition(".")[2].startswith("_"):  # what several have in common is none itself
+            if not method.__module__.rpartition(".")[2].startswith("_"):  # base classes are in private modules
                 found[snake(method.__name__)] = method
             todo.append(method)
     return found

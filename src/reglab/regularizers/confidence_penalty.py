@@ -1,4 +1,4 @@
-"""Confidence penalty: the loss falls by a share of the entropy of what the network says."""
+"""Confidence penalty: a multiple of the entropy of the outputs is subtracted from the loss."""
 
 from typing import ClassVar
 
@@ -12,9 +12,9 @@ from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def mean_entropy(outputs: Tensor) -> Tensor:
-    """Mean over rows of -Σ p log p in nats, a scalar from 0 to log(classes).
+    """Return the mean over rows of -Σ p log p in nats, a scalar from 0 to log(classes).
 
-    From log p and never the log of p, which is minus infinity where p has become 0.
+    Computed from the log-softmax, since the logarithm of a p that underflowed to 0 is minus infinity.
 
     Args:
         outputs: logits (..., classes).
@@ -24,10 +24,10 @@ def mean_entropy(outputs: Tensor) -> Tensor:
 
 
 class ConfidencePenalty(Regularizer):
-    """Takes beta times the mean entropy of the outputs off the loss, so that being sure costs something.
+    """Subtract beta times the mean entropy of the outputs from the loss, which penalizes confident outputs.
 
-    Pereyra et al. 2017, "Regularizing Neural Networks by Penalizing Confident Output Distributions". It looks at
-    outputs alone, so that labels may be class numbers or shares of classes.
+    Pereyra et al. 2017, "Regularizing Neural Networks by Penalizing Confident Output Distributions". Independent of
+    the labels.
 
     Args:
         beta: at least 0; 0 is off.

@@ -1,4 +1,4 @@
-"""CutMix: a box of every training image is filled with that of another, and the label takes its share."""
+"""CutMix: a box of each training image is replaced by that of another, and labels are mixed by area."""
 
 from typing import ClassVar
 
@@ -14,22 +14,24 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS, SOFTMAX_OUTPUTS
 
 
 def box_sides(images: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Height and width in whole pixels of boxes in the image's proportions that leave at least the share free.
+    """Return height and width in whole pixels of boxes with the proportions of the image and an area of 1 - share.
+
+    Rounded down.
 
     Args:
         images: (rows, channels, height, width).
-        share: (rows,), from 0 to 1.
+        share: share of the area outside of the box, (rows,), from 0 to 1.
     """
     ratio = (1 - share).sqrt()
     return (images.shape[-2] * ratio).floor(), (images.shape[-1] * ratio).floor()
 
 
 def pasted(batch: Batch, partners: Tensor, mask: Tensor) -> Batch:
-    """Every image takes its partner's pixels under the mask, and its label the partner's by their share of the area.
+    """Replace the pixels under the mask by those of a partner image, and mix the labels by area.
 
     Args:
-        batch: images (rows, channels, height, width) and shares of classes (rows, classes).
-        partners: (rows,) row numbers.
+        batch: images (rows, channels, height, width) and class probabilities (rows, classes).
+        partners: (rows,) row indices.
         mask: (rows, 1, height, width) of bool.
     """
     images, targets = batch
@@ -38,21 +40,20 @@ def pasted(batch: Batch, partners: Tensor, mask: Tensor) -> Batch:
 
 
 class Cutmix(Regularizer):
-    """Pastes a box of a random partner from the batch into each image, of an area drawn from Beta(alpha, alpha).
+    """Paste a box of a random partner from the batch into each image, of an area drawn from Beta(alpha, alpha).
 
-    The label's shares are those of the pixels that are seen: a box that reaches over an edge is clipped, and its area
-    counted anew (Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
-    Features"). One box and one partner for each image.
+    Labels are mixed by the area of the box after clipping at the edges (Yun et al. 2019, "CutMix: Regularization
+    Strategy to Train Strong Classifiers with Localizable Features"). One box and one partner for each image.
 
     Args:
-        alpha: at least 0; 0 is off: every image keeps all of itself.
+        alpha: at least 0; 0 is off.
     """
 
     alpha = coefficient(1.0, 0.2, 2.0, effect="cutmix")
     order: ClassVar = MIX
     requires_task: ClassVar = (NUMERIC_INPUTS, SOFTMAX_OUTPUTS)
     input_dims: ClassVar = (3,)
-    conflicts: ClassVar = {"mixup": "both mix pairs of examples, and an image would be made of four"}
+    conflicts: ClassVar = {"mixup": "both mix pairs of examples, so that each image would be a mixture of four"}
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["batch"]

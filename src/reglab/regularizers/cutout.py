@@ -1,4 +1,4 @@
-"""Cutout: a square of every training image is blanked."""
+"""Cutout: a random square of each training image is set to zero."""
 
 from typing import ClassVar
 
@@ -13,22 +13,22 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 def cut_out(images: Tensor, centers: tuple[Tensor, Tensor], size: Tensor) -> Tensor:
-    """Images with a square of size · size pixels set to 0 in all channels, clipped at the edges.
+    """Set a square of size · size pixels to 0 in all channels of each image, clipped at the edges.
 
     Args:
         images: (rows, channels, height, width).
-        centers: row and column of each square's middle, (rows,) each.
-        size: 0-dim, whole number, at least 0; 0 gives the images back, bit for bit.
+        centers: row and column of each square's center, (rows,) each.
+        size: 0-dim, whole number, at least 0; 0 returns the images unchanged, bit for bit.
     """
     return torch.where(box_masks(images, centers, (size, size)), 0, images)
 
 
 class Cutout(Regularizer):
-    """Blanks a square around a random pixel of each image, anew at each step.
+    """Set a square around a random pixel of each training image to zero.
 
-    The middle may be any pixel, so that squares near an edge are partly outside: the paper found it to matter (DeVries
-    and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout"). 0 is the background of
-    images from 0 to 1, and the mean of standardized ones.
+    The center may be any pixel, so that squares near an edge are partly outside, as in the paper (DeVries and Taylor
+    2017, "Improved Regularization of Convolutional Neural Networks with Cutout"). 0 is the background of images from 0
+    to 1, and the mean of standardized images.
 
     Args:
         size: side of the square in pixels, a whole number of at least 0; 0 is off.

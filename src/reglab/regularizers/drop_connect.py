@@ -1,4 +1,4 @@
-"""DropConnect: every weight is left out with a probability, anew at each training step."""
+"""DropConnect: weights are set to zero at random in training passes."""
 
 from typing import ClassVar
 
@@ -12,9 +12,9 @@ from reglab.schema.strength import probability
 
 
 class DropConnect(Regularizer):
-    """Training passes see `dropped` weights, w · mask / (1 - p), by one mask a pass for all its examples.
+    """Use the weights w · mask / (1 - p) in training passes, with one mask per pass for all examples.
 
-    Their mean is w, which is what evaluation computes with and what is saved (Wan et al. 2013, "Regularization of
+    Their mean is w, which evaluation uses and checkpoints contain (Wan et al. 2013, "Regularization of
     Neural Networks using DropConnect", who draw a mask for each example and sample in evaluation as well).
 
     Args:

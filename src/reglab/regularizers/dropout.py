@@ -1,4 +1,4 @@
-"""Dropout: every unit is left out with a probability, anew at each training step."""
+"""Dropout: units are set to zero at random in training."""
 
 from typing import Any, ClassVar
 
@@ -11,9 +11,9 @@ from reglab.schema.strength import probability
 
 
 def kept(draws: Tensor, p: Tensor) -> Tensor:
-    """1 where a draw is at least p, else 0.
+    """Return 1 where a draw is at least p, else 0.
 
-    By rounding down, for comparing and converting to numbers would take three times as long.
+    Computed by rounding down, since comparing and converting takes three times as long.
 
     Args:
         draws: in [0, 1), of any shape.
@@ -23,10 +23,10 @@ def kept(draws: Tensor, p: Tensor) -> Tensor:
 
 
 def thinned(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
-    """Values whose draw is below p become zero, the others values / (1 - p).
+    """Set values whose draw is below p to zero, and divide the others by 1 - p.
 
-    With uniform draws the mean stays and the variance is values² · p / (1 - p). At p = 0 the values come back, bit
-    for bit.
+    For uniform draws the mean is preserved and the variance is values² · p / (1 - p). At p = 0 the values are returned
+    unchanged, bit for bit.
 
     Args:
         values: any shape.
@@ -34,19 +34,19 @@ def thinned(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
         p: 0-dim, at least 0 and below 1.
     """
     mask = kept(draws, p).div_(1 - p)
-    return (values * mask).to(values.dtype)  # bfloat16 would round 1 / (1 - p), and so shift the mean
+    return (values * mask).to(values.dtype)  # in bfloat16 the rounding of 1 / (1 - p) would shift the mean
 
 
 def dropped(values: Tensor, p: Tensor) -> Tensor:
-    """`thinned` by one draw a value from the global generator."""
+    """Return `thinned` values, with one draw per value from the global generator."""
     return thinned(values, torch.rand(values.shape, device=values.device), p)
 
 
 class Dropout(ActivationNoise):
     """Dropout after every hidden activation with probability p, and on the model's inputs with `input_p`.
 
-    By forward hooks, which act in training mode only: the model keeps its layers and the keys of its state dict
-    (Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting").
+    Applied by forward hooks in training mode, so that layers and state dict keys do not change (Srivastava et al. 2014,
+    "Dropout: A Simple Way to Prevent Neural Networks from Overfitting").
 
     Args:
         p: at least 0 and below 1; 0 is off.
@@ -76,7 +76,7 @@ class Dropout(ActivationNoise):
         if not inputs or not isinstance(inputs[0], Tensor) or not inputs[0].is_floating_point():
             raise ConfigError(
                 Setting("regularizer.dropout.input_p", f"{float(self.input_p):g}"),
-                "needs one tensor of numbers as input",
+                "needs one floating-point tensor as input",
                 "set it to 0, or choose regularizer=token_dropout for a decoder",
             )
         return (dropped(inputs[0], self.input_p), *inputs[1:])

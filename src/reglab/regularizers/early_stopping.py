@@ -1,4 +1,4 @@
-"""Early stopping: training ends when validation has not improved for some time."""
+"""Early stopping: training ends when a validation metric has not improved for some evaluations."""
 
 import math
 from typing import Any, ClassVar
@@ -15,10 +15,10 @@ from reglab.schema.strength import Search, Strength
 
 
 class EarlyStopping(Regularizer):
-    """Ends training after `patience` evaluations in a row without a better ``val/loss``; an equal one is not better.
+    """End training after `patience` consecutive evaluations without a better ``val/loss``; equal is not better.
 
-    Prechelt 1998, "Early Stopping - But When?". The best weights, those of the lowest ``val/loss``, are kept under
-    every strategy; this one saves the rest of the training, and looks at validation labels for it.
+    Prechelt 1998, "Early Stopping - But When?". The weights with the lowest ``val/loss`` are selected under every
+    strategy; this one saves the rest of the training, at the cost of using validation labels.
 
     Args:
         patience: a whole number of evaluations, at least 1; infinity is off.
@@ -37,16 +37,18 @@ class EarlyStopping(Regularizer):
         self.monitor = monitor or "val/loss"
 
     def acts_within(self, steps: int, evaluations: int) -> bool:
-        return float(self.patience) + 1 < evaluations  # one that improves, then so many; after the last it is over
+        return (
+            float(self.patience) + 1 < evaluations
+        )  # one evaluation that improves, then `patience`, and one more that is saved
 
     def callbacks(self) -> list[Any]:
         return [Patience(self)]
 
 
 class Patience(LightningsEarlyStopping):
-    """Lightning's, by evaluations and with the method's patience.
+    """Lightning's EarlyStopping on evaluations, with the patience of the method.
 
-    What is not finite is left to `reglab.training.Module`, which says at which step a loss stopped being so.
+    Losses that are not finite are reported by `reglab.training.Module`, with the step.
     """
 
     def __init__(self, method: EarlyStopping) -> None:
@@ -59,10 +61,10 @@ class Patience(LightningsEarlyStopping):
         self._method = method
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A training that had ended is not resumed.
+        """Stop if the patience was exhausted before training was resumed.
 
         Raises:
-            ConfigError: what is evaluated are training rows alone.
+            ConfigError: there are no validation rows.
         """
         if getattr(pl_module, "parts", None) == ("train",):
             raise ConfigError(
@@ -74,6 +76,6 @@ class Patience(LightningsEarlyStopping):
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Counts an evaluation; the patience is what the config and its schedule say, not what a checkpoint holds."""
+        """Count an evaluation, with the patience of the config and its schedule instead of that in a checkpoint."""
         self.patience = float(self._method.patience)  # type: ignore[assignment]
         super().on_validation_end(trainer, pl_module)

@@ -12,10 +12,10 @@ from reglab.schema.strength import coefficient
 
 
 class ElasticNet(Regularizer):
-    """l1 · Σ |w| by its proximal step, and l2 / 2 · Σ w² on the loss.
+    """Apply the proximal step of l1 · Σ |w| after the optimizer, and add l2 / 2 · Σ w² to the loss.
 
-    Zou and Hastie 2005, "Regularization and Variable Selection via the Elastic Net"; the same as `L1` and `L2`
-    together, as one method to search.
+    Zou and Hastie 2005, "Regularization and Variable Selection via the Elastic Net"; equal to `L1` and
+    `L2` together, as one method.
 
     Args:
         l1: at least 0; 0 is off.

@@ -1,4 +1,4 @@
-"""Exponential moving average: what is evaluated and kept is a running mean of the weights."""
+"""Exponential moving average of the weights, for evaluation and for the saved model."""
 
 from typing import Any, ClassVar
 
@@ -11,16 +11,16 @@ from reglab.schema.strength import probability
 
 
 def newest_share(decay: float, steps: int) -> float:
-    """The share of the newest weights in the mean, where those of each step count `decay` times the ones after it.
+    """Return the share of the newest weights in the bias-corrected exponential moving average.
 
-    With m = 0 at the start and m ← decay · m + (1 - decay) · w after each step, the mean is m / (1 - decay^steps): the
-    initial weights have no share in it, however few the steps are (Polyak and Juditsky 1992, "Acceleration of
-    Stochastic Approximation by Averaging"; the correction is that of Kingma and Ba 2015, "Adam"). As a recursion:
-    mean ← mean + newest_share · (w - mean).
+    With m = 0 at the start and m ← decay · m + (1 - decay) · w after each step, the average is m / (1 - decay^steps),
+    to which the initial weights do not contribute (Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation
+    by Averaging"; the correction is that of Kingma and Ba 2015, "Adam"). As a recursion: average ← average +
+    newest_share · (w - average).
 
     Args:
         decay: at least 0 and below 1; at 0 the share is exactly 1.
-        steps: at least 1, the newest included.
+        steps: number of averaged steps including the newest, at least 1.
 
     Returns:
         Above 0 and at most 1.
@@ -29,9 +29,9 @@ def newest_share(decay: float, steps: int) -> float:
 
 
 class EMA(Regularizer):
-    """Validation, best weights, saved weights and the test use the mean; training goes on with the weights themselves.
+    """Use the average for validation, the choice of the best weights, saving and the test; train with the weights.
 
-    Running statistics of normalizations are recomputed for it, see `Averaging`.
+    Running statistics of normalizations are recomputed for the average, see `Averaging`.
 
     Args:
         decay: at least 0 and below 1; 0 is off.
@@ -40,17 +40,17 @@ class EMA(Regularizer):
     decay = probability(0.99, 0.99, 0.9999, effect="averaged weights")
     memory_traffic: ClassVar = 3.0  # w and mean in, mean out
     order: ClassVar = AVERAGE
-    stackable: ClassVar = "it is a callback of the Trainer, which watches one run"
+    stackable: ClassVar = "it is a callback of the Trainer, which trains one run"
 
     def callbacks(self) -> list[Any]:
         return [ExponentialAverage(self)]
 
 
 class ExponentialAverage(Averaging):
-    """The mean of all steps so far, the late ones first.
+    """Exponential moving average of the weights after all steps.
 
     Args:
-        method: its decay is read at the start of each epoch: reading it at each step would make a GPU wait.
+        method: its decay is read at the start of each epoch, since reading it in each step would synchronize the GPU.
     """
 
     def __init__(self, method: EMA) -> None:
@@ -58,7 +58,7 @@ class ExponentialAverage(Averaging):
         self._method = method
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Reads the decay; while it is off, there is no mean, and so no statistics are recomputed either."""
+        """Read the decay; while it is off there is no average."""
         self._decay = float(self._method.decay)
         if self._decay == EMA.decay.off:
             self.forget()

@@ -1,4 +1,4 @@
-"""Embedding dropout: numbers of the embedded tokens are left out."""
+"""Embedding dropout: elements of token embeddings are set to zero at random."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from reglab.schema.strength import probability
 
 
 class EmbeddingDropout(EmbeddingNoise):
-    """Dropout with probability p on what the embedding says of the tokens, number by number.
+    """Elementwise dropout with probability p on token embeddings.
 
     Vaswani et al. 2017, "Attention Is All You Need", section 5.4; the ``embd_pdrop`` of GPT-2.
 

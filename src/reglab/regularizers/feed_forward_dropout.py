@@ -1,4 +1,4 @@
-"""Feed-forward dropout: hidden units of the feed-forward layers are left out."""
+"""Feed-forward dropout: hidden units of feed-forward layers are set to zero at random."""
 
 from typing import Any, ClassVar
 
@@ -11,9 +11,9 @@ from reglab.schema.strength import probability
 
 
 class FeedForwardDropout(DecoderNoise):
-    """Dropout with probability p on the hidden units of every block's feed-forward layers, before the last of these.
+    """Dropout with probability p on the hidden units of every feed-forward block, before its last layer.
 
-    With SwiGLU that is the product of gate and value, as Llama has it. The ``relu_dropout`` of tensor2tensor's
+    With SwiGLU these are the products of gate and value, as in Llama. The ``relu_dropout`` of tensor2tensor's
     Transformer; Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
 
     Args:
@@ -23,7 +23,7 @@ class FeedForwardDropout(DecoderNoise):
     p = probability(0.1, 0.05, 0.5, effect="noisy activations")
     requires: ClassVar = "blocks"
     requirement: ClassVar = (
-        "it needs feed-forward layers of two weight matrices or more, as model=transformer_encoder and model=llama have"
+        "it needs feed-forward layers with two weight matrices or more, as in model=transformer_encoder and model=llama"
     )
 
     def attach(self, model: nn.Module) -> list[str]:

@@ -1,4 +1,4 @@
-"""Flooding: the training loss is kept from falling below a level."""
+"""Flooding: gradient ascent while the training loss is below a level."""
 
 from typing import ClassVar
 
@@ -11,22 +11,22 @@ from reglab.schema.strength import coefficient
 
 
 def flooded(loss: Tensor, level: Tensor) -> Tensor:
-    """|loss - level| + level, a scalar: below the level the gradient's sign is turned.
+    """Return |loss - level| + level, a scalar, whose gradient has the opposite sign below the level.
 
     Args:
         loss: a scalar.
-        level: 0-dim, at least 0; 0 gives the loss back, bit for bit, with its gradient.
+        level: 0-dim, at least 0; 0 returns the loss unchanged, bit for bit, with its gradient.
     """
-    # Without the absolute value a loss above the level is not rounded, and a loss of 0 keeps its gradient at level 0.
+    # torch.where instead of the absolute value: a loss above the level is not rounded, and keeps its gradient at 0.
     return torch.where((loss < level) & (level > 0), 2 * level - loss, loss)
 
 
 class Flooding(Regularizer):
-    """Turns descent into ascent while the batch's loss is below `level`, so that it hovers there.
+    """Reverse the gradient of the loss while the loss of the batch is below `level`, so that it stays near the level.
 
-    It acts on what outputs and labels give (the cross entropy or squared error, label smoothing, the focal loss, mixed
-    labels) and before penalties, whose pull is never turned around. The level is met by the mean loss of each batch, as
-    in the paper (Ishida et al. 2020, "Do We Need Zero Training Loss After Achieving Zero Training Error?").
+    Acts on the loss of outputs and labels (cross entropy or squared error, label smoothing, focal loss, mixed labels)
+    before penalties are added, whose gradients are never reversed. The level is compared with the mean loss of each
+    batch, as in the paper (Ishida et al. 2020, "Do We Need Zero Training Loss After Achieving Zero Training Error?").
 
     Args:
         level: at least 0, in units of the loss; 0 is off.

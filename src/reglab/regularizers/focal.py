@@ -1,4 +1,4 @@
-"""Focal loss: examples that the network already gets right count less."""
+"""Focal loss: examples that are already classified well get a smaller weight."""
 
 from typing import ClassVar
 
@@ -13,23 +13,23 @@ from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def focal_excess(outputs: Tensor, targets: Tensor, gamma: Tensor) -> Tensor:
-    """Mean focal loss minus mean cross entropy, a scalar: the mean of ((1 - p)^gamma - 1) · -log p of the targets.
+    """Return mean focal loss minus mean cross entropy: the mean of ((1 - p)^gamma - 1) · -log p, a scalar.
 
-    Of shares of classes it is the mean under them, so that mixed labels have the mixed focal losses of both.
+    For class probabilities the expected value, so that mixed labels have the mixture of both focal losses.
 
     Args:
         outputs: logits (..., classes).
-        targets: class numbers (...), or shares of classes (..., classes) that sum to 1.
+        targets: class indices (...), or class probabilities (..., classes).
         gamma: 0-dim, at least 0; 0 gives exactly 0, and gradients of exactly 0.
     """
     log_p = log_probabilities(outputs)
-    # Where p is 1 the clamp cuts the gradient: below gamma = 1 that of a power of 0 is infinite.
+    # The clamp removes the gradient where p is 1, which is infinite for a gamma below 1.
     wrong = (1 - log_p.exp()).clamp_min(torch.finfo(log_p.dtype).tiny)
     return expected_at_targets((1 - wrong**gamma) * log_p, targets).mean()
 
 
 class Focal(Regularizer):
-    """(1 - p)^gamma · -log p of the right class in place of the cross entropy, in training only.
+    """Replace the cross entropy by (1 - p)^gamma · -log p of the target class, in training only.
 
     Lin et al. 2017, "Focal Loss for Dense Object Detection"; for calibration: Mukhoti et al. 2020, "Calibrating Deep
     Neural Networks using Focal Loss".
@@ -42,9 +42,7 @@ class Focal(Regularizer):
     order: ClassVar = LOSS
     changes_cross_entropy: ClassVar = True
     requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
-    conflicts: ClassVar = {
-        "label_smoothing": "label smoothing moves a share of the plain cross entropy, which focal has weighted down"
-    }
+    conflicts: ClassVar = {"label_smoothing": "label smoothing changes the plain cross entropy, which focal replaces"}
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["loss"]

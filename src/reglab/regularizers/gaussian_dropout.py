@@ -1,4 +1,4 @@
-"""Gaussian dropout: every unit is multiplied by normal noise of mean 1."""
+"""Gaussian dropout: units are multiplied by normal noise of mean 1."""
 
 from typing import ClassVar
 
@@ -10,9 +10,9 @@ from reglab.schema.strength import probability
 
 
 def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
-    """values · (1 + √(p / (1 - p)) · draw): with standard normal draws the mean and the variance of dropout.
+    """Return values · (1 + √(p / (1 - p)) · draws), which have the mean and variance of dropout for normal draws.
 
-    The mean stays and the variance is values² · p / (1 - p). At p = 0 the values come back, bit for bit.
+    The mean is preserved and the variance is values² · p / (1 - p). At p = 0 the values are returned bit for bit.
     Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", section 10.
 
     Args:
@@ -21,14 +21,14 @@ def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
         p: 0-dim, at least 0 and below 1.
     """
     factor = ((p / (1 - p)).sqrt() * draws).add_(1)
-    return (values * factor).to(values.dtype)  # the noise itself is not rounded to bfloat16
+    return (values * factor).to(values.dtype)  # the noise is not rounded to bfloat16
 
 
 class GaussianDropout(ActivationNoise):
-    """Multiplies every hidden activation by N(1, p / (1 - p)), anew at each training step; nothing in evaluation.
+    """Multiply hidden activations by N(1, p / (1 - p)) in training; off in evaluation.
 
     Args:
-        p: at least 0 and below 1, the p of the dropout that has the same mean and variance; 0 is off.
+        p: at least 0 and below 1, the p of dropout with the same mean and variance; 0 is off.
     """
 
     p = probability(0.5, 0.1, 0.6, effect="noisy activations")

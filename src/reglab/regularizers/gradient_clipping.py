@@ -1,4 +1,4 @@
-"""Gradient clipping: a gradient that is too long is shortened."""
+"""Gradient clipping: gradients are scaled down to a maximum norm."""
 
 import math
 from typing import ClassVar
@@ -15,20 +15,20 @@ from reglab.schema.strength import Search, Strength
 
 
 def clip(parameters: list[Tensor], max_norm: float) -> Tensor:
-    """Scales all gradients by min(1, max_norm / ‖g‖), in place; returns ‖g‖ as it was, a scalar.
+    """Scale all gradients by min(1, max_norm / ‖g‖) in place, and return ‖g‖ before scaling, a scalar.
 
     ‖g‖ is the Euclidean norm of all gradients as one vector. Pascanu et al. 2013, "On the Difficulty of Training
     Recurrent Neural Networks".
 
     Args:
-        parameters: of any shapes; those without a gradient are left out.
-        max_norm: above 0; infinity leaves the gradients as they are, bit for bit.
+        parameters: of any shapes; those without a gradient are ignored.
+        max_norm: above 0; infinity does not change the gradients.
     """
     return clip_grad_norm_(parameters, max_norm)
 
 
 class GradientClipping(Regularizer):
-    """The gradient of all parameters together is at most `max_norm` long.
+    """Limit the Euclidean norm of the gradient of all parameters to `max_norm`.
 
     Args:
         max_norm: above 0; infinity is off.
@@ -39,12 +39,12 @@ class GradientClipping(Regularizer):
     )
     memory_traffic: ClassVar = 3.0  # gradient in for its norm, in and out
     order: ClassVar = GRADIENT
-    stackable: ClassVar = "it wraps the optimizer, and the norm would be that of all runs of a stack together"
+    stackable: ClassVar = "it wraps the optimizer, and the norm would be that of all runs of a stack"
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
         # Parameters are read at each step, since groups may be added.
         def change() -> None:
-            wrapper.gradients(self.name)  # refuses sparse ones
+            wrapper.gradients(self.name)  # raises a ConfigError for sparse gradients
             clip(wrapper.parameters, float(self.max_norm))
 
         wrapper: Wrapper = BeforeUpdate(optimizer, change)

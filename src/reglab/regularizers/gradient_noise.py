@@ -1,4 +1,4 @@
-"""Gradient noise: normal noise on the gradients, less with every step."""
+"""Gradient noise: normal noise on the gradients, with a decreasing variance."""
 
 from typing import Any, ClassVar
 
@@ -11,11 +11,11 @@ from reglab.regularizers._wrapper import BeforeUpdate
 from reglab.regularizers.base import Regularizer
 from reglab.schema.strength import coefficient
 
-EXPONENT = 0.55  # the one that the paper found best
+EXPONENT = 0.55  # best value in the paper
 
 
 def noise_std(eta: Tensor, step: int) -> Tensor:
-    """Standard deviation √(eta / (1 + step)^0.55) of the noise, 0-dim.
+    """Return the standard deviation √(eta / (1 + step)^0.55) of the noise, 0-dim.
 
     Neelakantan et al. 2015, "Adding Gradient Noise Improves Learning for Very Deep Networks".
 
@@ -27,7 +27,7 @@ def noise_std(eta: Tensor, step: int) -> Tensor:
 
 
 class GradientNoise(Regularizer):
-    """Adds N(0, eta / (1 + t)^0.55) to every gradient right before the optimizer's update, t being the step from 0.
+    """Add N(0, eta / (1 + t)^0.55) to all gradients before the update in step t, from 0.
 
     Args:
         eta: variance at the first step, at least 0; 0 is off.
@@ -37,14 +37,14 @@ class GradientNoise(Regularizer):
     memory_traffic: ClassVar = 4.0  # noise out and in, gradient in and out
     draws: ClassVar = "normal weights"
     order: ClassVar = GRADIENT
-    stackable: ClassVar = "it wraps the optimizer, which knows one strength and not one for each run of a stack"
+    stackable: ClassVar = "it wraps the optimizer, which has one strength for all runs of a stack"
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
         return NoisyGradients(optimizer, self)
 
 
 class NoisyGradients(BeforeUpdate):
-    """The optimizer with noise on its gradients; the number of the step travels in its state dict."""
+    """Optimizer wrapper that adds noise to the gradients; its state dict contains the number of the step."""
 
     def __init__(self, base: Optimizer, method: GradientNoise) -> None:
         super().__init__(base, self._add_noise)
@@ -57,15 +57,15 @@ class NoisyGradients(BeforeUpdate):
             gradient.add_(torch.randn_like(gradient).mul_(std))
 
     def step(self, closure: Any = None) -> Any:
-        """One step, counted once however often the closure is called."""
+        """Take a step, counted once also if the closure is called several times."""
         loss = super().step(closure)
         self.steps += 1
         return loss
 
     def own_state(self) -> dict[str, Any]:
-        """How many steps were taken."""
+        """Return the number of steps taken."""
         return {"steps": self.steps}
 
     def load_own_state(self, state: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Load the number of steps taken."""
         self.steps = state["steps"]

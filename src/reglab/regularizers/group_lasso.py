@@ -1,4 +1,4 @@
-"""Group lasso: whole units shrink until they are exactly zero."""
+"""Group lasso: the weights of whole units shrink to exactly zero."""
 
 import math
 from typing import ClassVar
@@ -13,36 +13,36 @@ from reglab.schema.strength import coefficient
 
 
 def row_lengths(weight: Tensor) -> Tensor:
-    """Euclidean length of each row, or filter, of a weight (output units, ...): (output units, 1, ...)."""
+    """Return the Euclidean norm of each row or filter of a weight (output units, ...), as (output units, 1, ...)."""
     return torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.ndim)), keepdim=True)
 
 
 def group_sum(weights: Weights) -> Tensor:
-    """Σ √g ‖row‖ over the rows of all tensors (output units, ...), g the size of a row; a scalar."""
+    """Return Σ √g ‖row‖ over the rows of all tensors (output units, ...), with g the size of a row; a scalar."""
     return torch.stack([math.sqrt(w[0].numel()) * row_lengths(w).sum() for w in weights.values()]).sum()
 
 
 def shrunk_rows(weight: Tensor, threshold: Tensor) -> Tensor:
-    """row · max(1 - t / ‖row‖, 0) with t = threshold · √(size of a row): the proximal operator of t · ‖row‖.
+    """Return row · max(1 - t / ‖row‖, 0) with t = threshold · √(size of a row): the proximal operator of t · ‖row‖.
 
     Args:
-        weight: (output units, ...): a row holds one unit's incoming weights, or one filter.
-        threshold: 0-dim, at least 0; 0 gives the weights back, bit for bit.
+        weight: (output units, ...); a row has the incoming weights of one unit, or one filter.
+        threshold: 0-dim, at least 0; 0 returns the weights unchanged, bit for bit.
     """
     length = math.sqrt(weight[0].numel()) * threshold
-    # t / max(‖row‖, t) is exactly 1 where the row is shorter than t; the smallest number keeps 0 / 0 out.
+    # t / max(‖row‖, t) is exactly 1 where the row is shorter than t; the clamp avoids 0 / 0.
     share = length / torch.maximum(row_lengths(weight), length).clamp_min(torch.finfo(weight.dtype).tiny)
     return weight * (1 - share)
 
 
 class GroupLasso(UnitWise):
-    """strength · Σ √g ‖row‖ by its proximal step alone, after the optimizer: rows become zero as a whole.
+    """Apply the proximal step of strength · Σ √g ‖row‖ after the optimizer, which sets whole rows to zero.
 
-    A row holds the incoming weights of one output unit, or one filter (`Layout` says where each layer has them; the
-    vector of each token of an embedding), and g is its size. The penalty is not in the
-    loss as well, for a subgradient never gives exact zeros. Under an adaptive optimizer the step is taken in the plain
-    metric (Yuan and Lin 2006, "Model Selection and Estimation in Regression with Grouped Variables"; for networks
-    Scardapane et al. 2017, "Group Sparse Regularization for Deep Neural Networks").
+    A row has the g incoming weights of one output unit, one filter, or the vector of one token of an embedding, see
+    `Layout`. The penalty is not added to the loss, because its subgradient would not give exact zeros. The step uses
+    the Euclidean metric also under adaptive optimizers (Yuan and Lin 2006, "Model Selection and Estimation in
+    Regression with Grouped Variables"; for networks Scardapane et al. 2017, "Group Sparse Regularization for Deep
+    Neural Networks").
 
     Args:
         strength: at least 0; 0 is off.

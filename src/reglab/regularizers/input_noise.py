@@ -1,4 +1,4 @@
-"""Input noise: every input of a training batch gets normal noise."""
+"""Input noise: normal noise on the inputs of training batches."""
 
 from typing import ClassVar
 
@@ -12,10 +12,10 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 def noisy(values: Tensor, draws: Tensor, std: Tensor) -> Tensor:
-    """values + std · draws. At std = 0 the values come back, bit for bit.
+    """Return values + std · draws; at std = 0 the values unchanged, bit for bit.
 
-    On the inputs of a linear model draws of mean 0 and variance 1 raise the expected sum of squared errors of m rows by
-    m · std² · Σ w²: ridge with λ = m · std² (Bishop 1995, "Training with Noise is Equivalent to Tikhonov
+    On the inputs of a linear model, draws of mean 0 and variance 1 increase the expected sum of squared errors of m
+    rows by m · std² · Σ w²: ridge with λ = m · std² (Bishop 1995, "Training with Noise is Equivalent to Tikhonov
     Regularization").
 
     Args:
@@ -27,10 +27,10 @@ def noisy(values: Tensor, draws: Tensor, std: Tensor) -> Tensor:
 
 
 class InputNoise(Regularizer):
-    """Adds N(0, std²) to the inputs of each training batch, anew at each step; evaluation sees the clean ones.
+    """Add N(0, std²) to the inputs of each training batch; evaluation uses clean inputs.
 
     Args:
-        std: at least 0, in units of the inputs: after standardization that is 1 = their own spread; 0 is off.
+        std: at least 0, in units of the inputs (standard deviations of standardized inputs); 0 is off.
     """
 
     std = coefficient(0.1, 0.001, 0.3, effect="noisy inputs")
@@ -42,6 +42,6 @@ class InputNoise(Regularizer):
 
     def transform_batch(self, batch: Batch, step: Step) -> Batch:
         inputs, targets = batch
-        # In the inputs' own dtype: numbers of tokens, which noise would turn into others, are refused by it.
+        # In the dtype of the inputs, so that randn raises an error for token ids.
         draws = torch.randn(inputs.shape, dtype=inputs.dtype, device=inputs.device)
         return noisy(inputs, draws, self.std), targets

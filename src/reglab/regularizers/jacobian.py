@@ -1,4 +1,4 @@
-"""Jacobian penalty: small changes of an input are to change the outputs little."""
+"""Jacobian penalty: squared derivatives of the outputs by the inputs."""
 
 from typing import ClassVar
 
@@ -14,16 +14,16 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 def squared_jacobian(outputs: Tensor, inputs: Tensor, draws: Tensor) -> Tensor:
-    """An estimate of the mean over rows of ‖∂outputs/∂inputs‖²_F, a scalar that can be differentiated in its turn.
+    """Return an estimate of the mean over rows of ‖∂outputs/∂inputs‖²_F, a differentiable scalar.
 
-    The outputs of each row are projected on a direction u of length 1, and C · ‖∂(u · outputs)/∂inputs‖² is averaged.
-    With directions that are uniform on the sphere, independent between rows, it has the right mean; with one output it
-    is exact. So Hoffman, Roberts and Yaida 2019, "Robust Learning with Jacobian Regularization".
+    The outputs of each row are projected on a unit vector u, and C · ‖∂(u · outputs)/∂inputs‖² is averaged. The
+    estimate is unbiased for independent directions that are uniform on the sphere, and exact for one output. Hoffman,
+    Roberts and Yaida 2019, "Robust Learning with Jacobian Regularization".
 
     Args:
-        outputs: (rows, C), or (rows,) where C is 1; computed from `inputs` by autograd.
+        outputs: (rows, C), or (rows,) for C = 1; computed from `inputs` by autograd.
         inputs: (rows, ...), a tensor that requires gradients.
-        draws: of the shape of `outputs`; of each row only the direction counts. Standard normal ones are uniform.
+        draws: directions, normalized for each row, of the shape of `outputs`; standard normal draws are uniform.
     """
     directions = F.normalize(draws.reshape(len(draws), -1), dim=-1)
     scaled = (directions * directions.shape[-1] ** 0.5).reshape(outputs.shape).to(outputs.dtype)
@@ -32,19 +32,19 @@ def squared_jacobian(outputs: Tensor, inputs: Tensor, draws: Tensor) -> Tensor:
 
 
 class Jacobian(Regularizer):
-    """Adds strength / 2 · ‖∂f/∂x‖²_F, the mean over examples, by one random projection of each example's outputs.
+    """Add strength / 2 · ‖∂f/∂x‖²_F, the mean over examples, estimated by one random projection per example.
 
-    x is what enters the model (mixed, noisy) and f what it says in the training pass itself, with its masks.
+    x are the inputs of the model after noise and mixing, and f the outputs of the training pass, with its masks.
 
     Args:
-        strength: at least 0; 0 is off, bit for bit, at the same cost.
+        strength: at least 0; 0 is off, at the same cost.
     """
 
     strength = coefficient(0.01, 0.001, 1.0, effect="jacobian penalty")
     order: ClassVar = PENALTY
     requires_task: ClassVar = (NUMERIC_INPUTS,)
-    passes: ClassVar = 2.0  # the slopes, and the way back through them as well
-    stackable: ClassVar = "it differentiates the training pass itself, which autograd does not do inside of vmap"
+    passes: ClassVar = 2.0  # the gradient by the inputs, and its backward pass
+    stackable: ClassVar = "it differentiates the training pass, which autograd does not support under vmap"
 
     def attach(self, model: nn.Module) -> list[str]:
         return ["inputs"]

@@ -1,4 +1,4 @@
-"""L1 penalty (lasso): weights shrink by a constant until they are exactly zero."""
+"""L1 penalty (lasso) by soft-thresholding: weights shrink by a constant to exactly zero."""
 
 from typing import Any, ClassVar
 
@@ -11,17 +11,17 @@ from reglab.schema.strength import coefficient
 
 
 def absolute_sum(weights: Weights) -> Tensor:
-    """Σ |w| over all tensors, a scalar."""
+    """Return Σ |w| over all tensors, a scalar."""
     return torch.stack([weight.abs().sum() for weight in weights.values()]).sum()
 
 
 class _SoftThreshold(torch.autograd.Function):
-    """torch's softshrink, which takes a plain number alone; where thresholds are stacked, the same of a tensor."""
+    """``softshrink`` with a tensor as threshold, also under vmap."""
 
     @staticmethod
     def forward(weight: Tensor, threshold: Tensor) -> Tensor:
-        # One pass over the memory of the weights where clamp and subtraction are four. On a GPU one would have to wait
-        # for the plain number.
+        # softshrink reads the weights once, clamp and subtraction four times. Its threshold is a number, which would
+        # synchronize a GPU.
         if not threshold.is_cpu:
             return _clamped(weight, threshold)
         return torch.nn.functional.softshrink(weight, threshold.item())
@@ -36,27 +36,29 @@ class _SoftThreshold(torch.autograd.Function):
 
 
 def _clamped(weight: Tensor, threshold: Tensor) -> Tensor:
-    # Where |w| is smaller that is w - w, an exact zero. All in the memory of the first clamp: of large weights the
-    # system's new pages cost more than the arithmetic.
+    # w - w, an exact zero, where |w| is below the threshold. In place, since allocating memory for large weights takes
+    # longer than the arithmetic.
     return weight.clamp_min(-threshold).clamp_max_(threshold).neg_().add_(weight)
 
 
 def soft_threshold(weight: Tensor, threshold: Tensor) -> Tensor:
-    """sign(w) · max(|w| - threshold, 0), elementwise: the proximal operator of threshold · |w|. Not differentiable.
+    """Return sign(w) · max(|w| - threshold, 0), elementwise: the proximal operator of threshold · |w|.
+
+    Not differentiable.
 
     Args:
         weight: any shape.
-        threshold: 0-dim, at least 0; 0 gives the weights back, bit for bit.
+        threshold: 0-dim, at least 0; 0 returns the weights unchanged, bit for bit.
     """
     thresholded: Tensor = _SoftThreshold.apply(weight, threshold)
     return thresholded
 
 
 class L1(Regularizer):
-    """strength · Σ |w| by its proximal step alone: a soft threshold of lr · strength after the optimizer.
+    """Apply the proximal step of strength · Σ |w| after the optimizer: a soft threshold of lr · strength.
 
-    The penalty is not in the loss as well, for a subgradient never gives exact zeros. Under an adaptive optimizer the
-    step is taken in the plain metric, every weight by the same lr · strength (Tibshirani 1996, "Regression Shrinkage
+    The penalty is not added to the loss, because its subgradient would not give exact zeros. The threshold is the same
+    for all weights, also under adaptive optimizers (Tibshirani 1996, "Regression Shrinkage
     and Selection via the Lasso"; Duchi and Singer 2009, "Efficient Online and Batch Learning Using Forward Backward
     Splitting").
 

@@ -1,4 +1,4 @@
-"""L2 penalty (ridge, Tikhonov): half the squared weights on the loss."""
+"""L2 penalty (ridge, Tikhonov): half the sum of squared weights is added to the loss."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from reglab.schema.strength import coefficient
 
 
 def l2_penalty(weights: Weights, strength: Tensor) -> Tensor:
-    """strength / 2 · Σ w², a scalar; its gradient is strength · w.
+    """Return strength / 2 · Σ w², a scalar; its gradient is strength · w.
 
     Hoerl and Kennard 1970, "Ridge Regression: Biased Estimation for Nonorthogonal Problems".
     """
@@ -19,7 +19,7 @@ def l2_penalty(weights: Weights, strength: Tensor) -> Tensor:
 
 
 class L2(Regularizer):
-    """Adds strength / 2 · Σ w² to the mean loss; under plain SGD the same as `WeightDecay`, under Adam not.
+    """Add strength / 2 · Σ w² to the mean loss; equal to `WeightDecay` under SGD without momentum, not under Adam.
 
     Args:
         strength: at least 0; 0 is off.

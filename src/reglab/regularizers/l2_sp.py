@@ -1,4 +1,4 @@
-"""L2-SP: weights are pulled back to where training began."""
+"""L2-SP: half the squared distance of the weights from the starting point is added to the loss."""
 
 from typing import ClassVar
 
@@ -11,11 +11,11 @@ from reglab.schema.strength import coefficient
 
 
 def l2_sp_penalty(weights: Weights, starts: Weights, strength: Tensor) -> Tensor:
-    """strength / 2 · Σ (w - start)², a scalar; its gradient is strength · (w - start).
+    """Return strength / 2 · Σ (w - start)², a scalar; its gradient is strength · (w - start).
 
     Args:
         weights: by name.
-        starts: by name, of the same shapes; a weight without one (a new head) is pulled to 0.
+        starts: by name, of the same shapes; 0 for a weight without one (a new head).
         strength: 0-dim.
     """
     moved = {name: weight - starts[name] if name in starts else weight for name, weight in weights.items()}
@@ -23,12 +23,12 @@ def l2_sp_penalty(weights: Weights, starts: Weights, strength: Tensor) -> Tensor
 
 
 class L2SP(Regularizer):
-    """Adds strength / 2 · Σ (w - start)² to the mean loss; start is what each weight held when it was attached.
+    """Add strength / 2 · Σ (w - start)² to the mean loss, where start is the weight when attached.
 
     Li, Grandvalet and Davoine 2018, "Explicit Inductive Bias for Transfer Learning with Convolutional Networks".
 
-    The starts are buffers here and not in any state dict or checkpoint. A resumed run has them all the same: it builds
-    the model anew from its seed and attaches before the checkpoint's weights are loaded over the initial ones.
+    The starts are buffers that are not in state dicts or checkpoints. A resumed run has the same starts, because it
+    builds the model from its seed and attaches the method before it loads the weights of the checkpoint.
 
     Args:
         strength: at least 0; 0 is off.
@@ -43,15 +43,15 @@ class L2SP(Regularizer):
         self._names: list[str] = []
 
     def attach(self, model: nn.Module) -> list[str]:
-        weights = penalized(model, frozen=True)  # what is thawed later began here, too
+        weights = penalized(model, frozen=True)  # also weights that are unfrozen later
         self._names = list(weights)
         for i, weight in enumerate(weights.values()):
-            # A copy: the optimizer, and the loading of a checkpoint, write into the weight itself.
+            # A copy, as the optimizer and the loading of a checkpoint change the weight in place.
             self.register_buffer(f"start_{i}", weight.detach().clone(), persistent=False)
         return list(self.weights(model))
 
     def starts(self) -> Weights:
-        """Where each weight began, by its name in the model."""
+        """Return the starting point of each weight, by its name in the model."""
         return {name: self.get_buffer(f"start_{i}") for i, name in enumerate(self._names)}
 
     def penalty(self, weights: Weights) -> Tensor:

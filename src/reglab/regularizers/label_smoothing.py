@@ -1,4 +1,4 @@
-"""Label smoothing: a share of every label is spread evenly over the classes."""
+"""Label smoothing: labels are mixed with the uniform distribution over the classes."""
 
 from typing import ClassVar
 
@@ -12,20 +12,20 @@ from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def spread_excess(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean over rows of (mean over classes of -log p) minus the cross entropy, a scalar.
+    """Return the mean over rows of (mean over classes of -log p) minus the cross entropy, a scalar.
 
     The smoothed cross entropy is the cross entropy plus epsilon times this.
 
     Args:
         outputs: logits (..., classes).
-        targets: class numbers (...), or shares of classes (..., classes) that sum to 1.
+        targets: class indices (...), or class probabilities (..., classes).
     """
     log_p = log_probabilities(outputs)
     return (expected_at_targets(log_p, targets) - log_p.mean(-1)).mean()
 
 
 class LabelSmoothing(Regularizer):
-    """(1 - epsilon) · NLL + epsilon · mean over classes of NLL, in training only.
+    """Replace the cross entropy by (1 - epsilon) · NLL + epsilon · mean over classes of NLL, in training only.
 
     Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision".
 

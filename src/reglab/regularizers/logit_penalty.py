@@ -1,4 +1,4 @@
-"""Logit penalty (z-loss): the logits' common level is held where Σ exp(logit) is 1."""
+"""Logit penalty (z-loss): the log-sum-exp of the logits is pulled to 0."""
 
 from typing import ClassVar
 
@@ -12,17 +12,17 @@ from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def squared_log_z(outputs: Tensor) -> Tensor:
-    """Mean over rows of log² Z, with Z = Σ exp(logit) over the classes; a scalar of at least 0.
+    """Return the mean over rows of log² Z, with Z = Σ exp(logit) over the classes; a scalar of at least 0.
 
     Args:
-        outputs: logits (..., classes), taken in float32 at least: bfloat16 would round log Z to three digits.
+        outputs: logits (..., classes), converted to at least float32, since bfloat16 has three digits.
     """
     exact = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
     return exact.logsumexp(-1).square().mean()
 
 
 class LogitPenalty(Regularizer):
-    """Adds strength · log² Z to the loss, which the softmax itself does not see: it takes any common level.
+    """Add strength · log² Z to the loss; the softmax is independent of Z.
 
     Chowdhery et al. 2022, "PaLM: Scaling Language Modeling with Pathways"; before it de Brébisson and Vincent 2016,
     "The Z-loss".

@@ -1,4 +1,4 @@
-"""LoRA dropout: what low-rank adapters read is thinned."""
+"""LoRA dropout: inputs of low-rank adapters are set to zero at random."""
 
 from typing import ClassVar
 
@@ -11,9 +11,9 @@ from reglab.schema.task_kinds import TOKENS
 
 
 class LoraDropout(DecoderNoise):
-    """Dropout with probability p on the inputs of low-rank adapters, and of nothing else.
+    """Dropout with probability p on the inputs of low-rank adapters.
 
-    It acts where peft's layers have a place for it (``lora_dropout``, of which ``LoraConfig`` makes an identity at 0).
+    Acts on the ``lora_dropout`` modules of peft's layers, which are identities for ``lora_dropout=0``.
     Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
 
     Args:
@@ -23,7 +23,7 @@ class LoraDropout(DecoderNoise):
     p = probability(0.1, 0.02, 0.3, effect="noisy adapters")
     requires_task: ClassVar = (TOKENS,)
     requires: ClassVar = "adapters"
-    requirement: ClassVar = "it needs low-rank adapters, as model=hf_causal_lm has them with model.lora={r:8}"
+    requirement: ClassVar = "it needs low-rank adapters, as in model=hf_causal_lm with model.lora={r:8}"
 
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:
         return {name: module for name, module in model.named_modules() if name.split(".")[-2:-1] == ["lora_dropout"]}

@@ -1,4 +1,4 @@
-"""Max-norm: no unit's incoming weights grow beyond a length."""
+"""Max-norm: the norm of the incoming weights of each unit is limited."""
 
 import math
 from typing import ClassVar
@@ -15,22 +15,22 @@ from reglab.schema.strength import Search, Strength
 
 
 def capped_rows(weight: Tensor, max_norm: Tensor) -> Tensor:
-    """Rows of a Euclidean length above `max_norm` scaled down to it, the others as they were.
+    """Scale rows with a Euclidean norm above `max_norm` down to it.
 
-    As ``torch.renorm(weight, 2, 0, max_norm)``, which takes no tensor for the length.
+    As ``torch.renorm(weight, 2, 0, max_norm)``, which does not support a tensor as maximum.
 
     Args:
-        weight: (output units, ...): a row holds one unit's incoming weights, or one filter.
-        max_norm: 0-dim, above 0; infinity gives the weights back, bit for bit.
+        weight: (output units, ...); a row has the incoming weights of one unit, or one filter.
+        max_norm: 0-dim, above 0; infinity returns the weights unchanged, bit for bit.
     """
     lengths = row_lengths(weight)
-    # The small term keeps a scaled row from being longer by a rounding error and shrinking again at the next step.
+    # Without the small term a scaled row could be longer by a rounding error and be scaled again in the next step.
     scale = torch.where(lengths > max_norm, max_norm / (lengths + 1e-7), 1.0)
     return weight * scale
 
 
 class MaxNorm(UnitWise):
-    """Projects the incoming weights of every unit into a ball of radius `max_norm` after each step.
+    """Project the incoming weights of each unit onto the ball of radius `max_norm` after each step.
 
     The axis of units depends on the layer (`Layout`); the units of an embedding are its token vectors.
 

@@ -1,4 +1,4 @@
-"""Mixup: the network trains on mixtures of two examples and of their labels."""
+"""Mixup: training on mixtures of two examples and of their labels."""
 
 from typing import ClassVar
 
@@ -14,11 +14,11 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 def mixed(batch: Batch, partners: Tensor, share: Tensor) -> Batch:
-    """Every row becomes share · itself + (1 - share) · its partner, in inputs and targets alike.
+    """Return share · row + (1 - share) · partner for inputs and targets of each row.
 
     Args:
-        batch: inputs (rows, ...) and targets that can be mixed: numbers (rows,) or shares of classes (rows, classes).
-        partners: (rows,) row numbers.
+        batch: inputs (rows, ...) and targets: numbers (rows,) or class probabilities (rows, classes).
+        partners: (rows,) row indices.
         share: (rows,), from 0 to 1; 1 is the identity.
     """
     inputs, targets = batch
@@ -26,13 +26,13 @@ def mixed(batch: Batch, partners: Tensor, share: Tensor) -> Batch:
 
 
 class Mixup(Regularizer):
-    """Mixes each row with a random partner of its batch, by a share from Beta(alpha, alpha) drawn for each row.
+    """Mix each row with a random partner of its batch, with a share from Beta(alpha, alpha) drawn for each row.
 
-    Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", whose formula has a share for each pair (its code
-    draws one for each batch). Class numbers become shares of classes, numbers of a regression are mixed as they are.
+    Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", whose formula has a share for each pair (their code
+    draws one per batch). Class indices are mixed as one-hot probabilities.
 
     Args:
-        alpha: at least 0; 0 is off: every row keeps all of itself.
+        alpha: at least 0; 0 is off.
     """
 
     alpha = coefficient(0.2, 0.1, 1.0, effect="mixup")

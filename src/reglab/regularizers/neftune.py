@@ -10,9 +10,9 @@ from reglab.schema.strength import coefficient
 
 
 def with_uniform_noise(embedded: Tensor, draws: Tensor, alpha: Tensor) -> Tensor:
-    """embedded + alpha / √(length · units) · (2 · draws - 1); at alpha = 0 nothing changes.
+    """Return embedded + alpha / √(length · units) · (2 · draws - 1); at alpha = 0 the values are unchanged.
 
-    The noise of a row has the expected Euclidean length alpha / √3, however long the text and wide the embedding.
+    The noise of a row has the expected Euclidean norm alpha / √3, for any length and width.
 
     Args:
         embedded: (rows, length, units).
@@ -23,7 +23,7 @@ def with_uniform_noise(embedded: Tensor, draws: Tensor, alpha: Tensor) -> Tensor
 
 
 class Neftune(EmbeddingNoise):
-    """Adds uniform noise of scale alpha / √(length · units) to what the embedding says, in training alone.
+    """Add uniform noise of scale alpha / √(length · units) to token embeddings in training.
 
     Jain et al. 2023, "NEFTune: Noisy Embeddings Improve Instruction Finetuning", arXiv:2310.05914.
 

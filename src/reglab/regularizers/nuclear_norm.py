@@ -1,4 +1,4 @@
-"""Nuclear norm: each weight matrix loses its small singular values and comes to a low rank."""
+"""Nuclear norm: singular values of weight matrices shrink to zero, which gives matrices of low rank."""
 
 from typing import ClassVar
 
@@ -12,44 +12,44 @@ from reglab.schema.strength import coefficient
 
 
 def singular_sum(weights: Weights) -> Tensor:
-    """Σ of the singular values of all tensors (output units, ...), each flattened to a matrix; a scalar."""
+    """Return the sum of the singular values of all tensors (output units, ...), flattened to matrices; a scalar."""
     return torch.stack([singular_values(weight).sum() for weight in weights.values()]).sum()
 
 
 def singular_values(weight: Tensor) -> Tensor:
-    """The singular values of a tensor (output units, ...) as a matrix, largest first."""
+    """Return the singular values of a tensor (output units, ...) as a matrix, largest first."""
     return torch.linalg.svdvals(_matrix(weight))
 
 
 def thresholded_spectrum(weight: Tensor, threshold: Tensor) -> Tensor:
-    """Singular values σ become max(σ - threshold, 0): the proximal operator of threshold · Σ σ.
+    """Replace singular values σ by max(σ - threshold, 0): the proximal operator of threshold · Σ σ.
 
     Args:
         weight: (output units, ...), flattened to (output units, inputs): a filter is a row.
-        threshold: 0-dim, at least 0; 0 gives the weights back, bit for bit.
+        threshold: 0-dim, at least 0; 0 returns the weights unchanged, bit for bit.
     """
     matrix = _matrix(weight)
-    # A diverged weight stays visible in what is taken from it; LAPACK would raise an error of its own.
+    # LAPACK would raise an error for NaN; they remain in the matrix from which the result is computed.
     left, values, right = torch.linalg.svd(torch.nan_to_num(matrix, 0.0, 0.0, 0.0), full_matrices=False)
-    # What is taken off, and not what is kept, is multiplied out: the rounding error of a step is as small as the step.
+    # Computing the change, not the result, from the factors keeps the rounding error proportional to the step.
     with torch.autocast(weight.device.type, enabled=False):
-        taken = (left * values.clamp_max(threshold)) @ right
-    return (matrix - taken).reshape(weight.shape).to(weight.dtype)
+        change = (left * values.clamp_max(threshold)) @ right
+    return (matrix - change).reshape(weight.shape).to(weight.dtype)
 
 
 def _matrix(weight: Tensor) -> Tensor:
-    """(output units, inputs), in float32 at least: LAPACK knows no shorter numbers."""
+    """Return the weight as (output units, inputs) in at least float32, as LAPACK requires."""
     return weight.flatten(1).to(torch.promote_types(weight.dtype, torch.float32))
 
 
 class NuclearNorm(UnitWise):
-    """strength · Σ singular values by its proximal step alone: all of them shrink by lr · strength after the optimizer.
+    """Apply the proximal step of strength · Σ singular values after the optimizer: they shrink by lr · strength.
 
-    A matrix holds the weights of one map, see `Layout`: each group of a convolution, each gate of a recurrent layer and
+    A matrix has the weights of one map, see `Layout`: each group of a convolution, each gate of a recurrent layer and
     each of queries, keys and values is one.
 
-    The penalty is not in the loss as well, for a subgradient never brings a singular value to rest at zero, and would
-    need the same decomposition. Under an adaptive optimizer the step is taken in the plain metric (Fazel, Hindi and
+    The penalty is not added to the loss, because its subgradient would not give exact zeros and needs the same
+    decomposition. The step uses the Euclidean metric also under adaptive optimizers (Fazel, Hindi and
     Boyd 2001, "A Rank Minimization Heuristic with Application to Minimum Order System Approximation"; Cai, Candès and
     Shen 2010, "A Singular Value Thresholding Algorithm for Matrix Completion").
 
@@ -80,5 +80,5 @@ class NuclearNorm(UnitWise):
     @classmethod
     def flops(cls, rows: int, columns: int) -> float:
         short, long = sorted((rows, columns))
-        # The decomposition (Golub and Van Loan, "Matrix Computations"), and the product that is taken off.
+        # The decomposition (Golub and Van Loan, "Matrix Computations") and the product.
         return 6.0 * long * short**2 + 20.0 * short**3 + 2.0 * long * short**2

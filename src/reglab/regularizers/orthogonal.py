@@ -1,4 +1,4 @@
-"""Orthogonality: the rows (or columns) of each weight matrix are pulled to be orthonormal."""
+"""Orthogonality: rows (or columns) of weight matrices are pulled towards orthonormality."""
 
 from typing import Any, ClassVar
 
@@ -12,9 +12,9 @@ from reglab.schema.strength import coefficient
 
 
 class Gram(torch.autograd.Function):
-    """W Wᵀ of a matrix, in its own precision: autocast's bfloat16 cannot tell a product from I within 1 / 256.
+    """W Wᵀ of a matrix without autocast, as bfloat16 has a precision of 1 / 256 around 1.
 
-    Its gradient takes one product, (G + Gᵀ) W, where autograd would take two.
+    The backward pass takes one matrix product, (G + Gᵀ) W, where autograd would take two.
     """
 
     generate_vmap_rule = True
@@ -36,10 +36,9 @@ class Gram(torch.autograd.Function):
 
 
 def distance_to_orthogonal(weight: Tensor) -> Tensor:
-    """‖W Wᵀ - I‖² (squared Frobenius norm) of a matrix with at most as many rows as columns, else ‖Wᵀ W - I‖².
+    """Return ‖W Wᵀ - I‖² (squared Frobenius norm) of a matrix with at most as many rows as columns, else ‖Wᵀ W - I‖².
 
-    On the larger side the product could never be I, for its rank is that of the smaller one; the gradient would be the
-    same, and the product larger.
+    The product on the larger side is never I, because of its rank; its gradient would be the same at a higher cost.
 
     Args:
         weight: (output units, ...), flattened to (output units, inputs): a filter is a row.
@@ -52,9 +51,9 @@ def distance_to_orthogonal(weight: Tensor) -> Tensor:
 
 
 class Orthogonal(UnitWise):
-    """Adds strength · Σ ‖Wᵀ W - I‖² to the mean loss, on the smaller side of each weight matrix.
+    """Add strength · Σ ‖Wᵀ W - I‖² to the mean loss, on the smaller side of each weight matrix.
 
-    A matrix holds the weights of one map, see `Layout`: each group of a convolution, each gate of a recurrent layer and
+    A matrix has the weights of one map, see `Layout`: each group of a convolution, each gate of a recurrent layer and
     each of queries, keys and values is one.
 
     Bansal, Chen and Wang 2018, "Can We Gain More from Orthogonality Regularizations in Training Deep Networks?" (their

@@ -1,4 +1,4 @@
-"""R-Drop: two passes with different masks are to give one answer."""
+"""R-Drop: the divergence between two passes with different dropout masks is penalized."""
 
 from typing import Any, ClassVar
 
@@ -13,9 +13,9 @@ from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
 
 
 def disagreement(outputs: Tensor, others: Tensor) -> Tensor:
-    """Mean over rows of ½ (KL(p‖q) + KL(q‖p)) in nats, a scalar of at least 0; exactly 0 where both are equal.
+    """Return the mean over rows of ½ (KL(p‖q) + KL(q‖p)) in nats, a scalar of at least 0; exactly 0 if both are equal.
 
-    In one sum, ½ Σ (p - q)(log p - log q), none of whose terms is below 0.
+    Computed as ½ Σ (p - q)(log p - log q), whose terms are not negative.
 
     Args:
         outputs: logits (..., classes), of p.
@@ -26,11 +26,11 @@ def disagreement(outputs: Tensor, others: Tensor) -> Tensor:
 
 
 class RDrop(Regularizer):
-    """The mean loss of two passes plus alpha times their `disagreement`.
+    """Replace the loss by the mean loss of two passes plus alpha times their `disagreement`.
 
-    Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks", who add up the two losses: their alpha is
-    twice this one. Both losses are what earlier regularizers (label smoothing, the focal loss) make of them. Batch
-    normalization keeps the running statistics of the first pass alone.
+    Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks", who add the two losses, so that their alpha is
+    twice this one. Earlier regularizers (label smoothing, focal loss) are applied to both losses. Running statistics of
+    batch normalization are updated by the first pass only.
 
     Args:
         alpha: at least 0; 0 is off and takes one pass.
@@ -41,7 +41,7 @@ class RDrop(Regularizer):
     requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
     passes: ClassVar = 2.0
     compares_passes: ClassVar = True
-    stackable: ClassVar = "at alpha = 0 it takes one pass, which runs of a stack would have to do all or none"
+    stackable: ClassVar = "at alpha = 0 it takes one pass, and runs of a stack take the same number of passes"
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__(*values, **strengths)

@@ -1,4 +1,4 @@
-"""Residual dropout: what a block adds to the residual stream is thinned."""
+"""Residual dropout: outputs of blocks are set to zero at random before they are added to the residual stream."""
 
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ class ResidualDropout(DecoderNoise):
     p = probability(0.1, 0.05, 0.5, effect="noisy residual stream")
     requires: ClassVar = "blocks"
     requirement: ClassVar = (
-        "it needs attention and feed-forward layers, as model=transformer_encoder and model=llama have them"
+        "it needs attention and feed-forward layers, as in model=transformer_encoder and model=llama"
     )
 
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:

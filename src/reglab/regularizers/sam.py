@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization: the gradient is taken where the loss near the weights is highest."""
+"""Sharpness-aware minimization: the gradient is computed where the loss near the weights is highest."""
 
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from reglab.schema.strength import coefficient
 
 
 def ascent(gradients: list[Tensor], rho: Tensor) -> list[Tensor]:
-    """rho · g / ‖g‖ for each tensor, ‖g‖ being the Euclidean norm of all of them as one vector.
+    """Return rho · g / ‖g‖ for each tensor, with ‖g‖ the Euclidean norm of all of them as one vector.
 
     Foret et al. 2021, "Sharpness-Aware Minimization for Efficiently Improving Generalization".
 
@@ -31,12 +31,12 @@ def ascent(gradients: list[Tensor], rho: Tensor) -> list[Tensor]:
 
 
 class SAM(Regularizer):
-    """Each step takes its gradient at w + rho · g / ‖g‖ and goes from w with it: two passes, with the same masks.
+    """Update w with the gradient at w + rho · g / ‖g‖: two passes per step, with the same masks.
 
-    Batch normalization keeps the running statistics of the first pass alone, which is at the weights themselves.
+    Running statistics of batch normalization are updated by the first pass only, at w.
 
     Args:
-        rho: at least 0; 0 is off, bit for bit, though it still costs two passes.
+        rho: at least 0; 0 is off, at the cost of two passes.
     """
 
     rho = coefficient(0.05, 0.01, 0.2, effect="flat minima")
@@ -44,7 +44,7 @@ class SAM(Regularizer):
     memory_traffic: ClassVar = 6.0  # gradient in for its norm; gradient and w in, w out; and back
     passes: ClassVar = 2.0
     supports_accumulation: ClassVar = False
-    stackable: ClassVar = "it wraps the optimizer and goes through the closure twice"
+    stackable: ClassVar = "it wraps the optimizer and calls the closure twice"
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__(*values, **strengths)
@@ -59,15 +59,15 @@ class SAM(Regularizer):
 
 
 class SharpnessAware(Wrapper):
-    """The optimizer with gradients from the second pass.
+    """Optimizer wrapper with gradients of the second pass.
 
     Args:
-        base: its closure is the second pass, after which the weights are back.
-        method: with the buffer rho.
-        norms: batch normalizations whose running statistics the second pass leaves alone.
+        base: the optimizer to wrap.
+        method: read for its buffer rho.
+        norms: batch normalizations whose running statistics the second pass does not update.
 
     Raises:
-        ConfigError: from `step`, where the closure cannot be called twice for the gradient of one batch.
+        ConfigError: from `step`, if the closure cannot be called twice for the gradient of one batch.
     """
 
     def __init__(self, base: Optimizer, method: SAM, norms: list[NormBase]) -> None:
@@ -77,12 +77,12 @@ class SharpnessAware(Wrapper):
         self._zeroed = False
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """The base's; that the closure calls it is what makes a second pass possible."""
+        """Reset the gradients of the base; a closure that does not call this method cannot be called twice."""
         self._zeroed = True
         super().zero_grad(set_to_none)
 
     def step(self, closure: Closure | None = None) -> Any:
-        """One step: the closure here, then in the base at the weights uphill."""
+        """Call the closure at the weights, then take a step of the base with the closure at the perturbed weights."""
         if closure is None:  # as a GradScaler calls it
             raise ConfigError(
                 Setting("regularizer", "sam"),
@@ -91,7 +91,7 @@ class SharpnessAware(Wrapper):
             )
         self._zeroed = False
         devices = {parameter.device for parameter in self.parameters if parameter.is_cuda}
-        with torch.enable_grad(), torch.random.fork_rng(devices):  # the second pass is to draw the same masks
+        with torch.enable_grad(), torch.random.fork_rng(devices):  # so that the second pass draws the same masks
             closure()
         if not self._zeroed:
             raise one_batch_a_step("sam")
@@ -107,7 +107,7 @@ class SharpnessAware(Wrapper):
                 with frozen_statistics(self._norms):
                     return closure()
             finally:
-                with torch.no_grad():  # copies, for w + e - e is not w
+                with torch.no_grad():  # from copies, as w + e - e is not w in floating point
                     for parameter, weight in zip(moved, before, strict=True):
                         parameter.copy_(weight)
 

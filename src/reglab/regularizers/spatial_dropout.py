@@ -1,4 +1,4 @@
-"""Spatial dropout: whole channels of feature maps are left out."""
+"""Spatial dropout: whole channels of feature maps are set to zero at random."""
 
 import torch
 from torch import Tensor
@@ -9,10 +9,10 @@ from reglab.schema.strength import probability
 
 
 def thinned_channels(maps: Tensor, draws: Tensor, p: Tensor) -> Tensor:
-    """Channels whose draw is below p become zero throughout, the others maps / (1 - p).
+    """Set channels whose draw is below p to zero, and divide the others by 1 - p.
 
-    With uniform draws the mean stays. At p = 0 the maps come back, bit for bit. Tompson et al. 2015, "Efficient Object
-    Localization Using Convolutional Networks".
+    For uniform draws the mean is preserved. At p = 0 the maps are returned unchanged, bit for bit. Tompson et al. 2015,
+    "Efficient Object Localization Using Convolutional Networks".
 
     Args:
         maps: (rows, channels, *positions).
@@ -23,7 +23,7 @@ def thinned_channels(maps: Tensor, draws: Tensor, p: Tensor) -> Tensor:
 
 
 class SpatialDropout(MapNoise):
-    """Drops each channel of each example with probability p after every hidden activation of a convolution.
+    """Drop each channel of each example with probability p after every hidden activation of a convolution.
 
     Args:
         p: at least 0 and below 1; 0 is off.

@@ -1,4 +1,4 @@
-"""Spectral norm: every weight matrix is divided by its largest singular value."""
+"""Spectral norm: weight matrices are divided by their largest singular value."""
 
 from typing import Any, ClassVar
 
@@ -15,10 +15,10 @@ FIRST_ITERATIONS = 100
 
 
 def iterated(weight: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One power iteration towards the largest singular value: that value, 0-dim, and its left and right vectors.
+    """Return the largest singular value (0-dim) and its left and right vectors after one more power iteration.
 
-    The value is leftᵀ W right of the new vectors, which approaches the largest one from below. Where it is 0, as for
-    zero weights, the old vectors come back, for from zero vectors no iteration would find its way.
+    The value leftᵀ W right approaches the largest singular value from below. If it is 0, as for zero weights, the old
+    vectors are returned, since iterations cannot continue from zero vectors.
 
     Args:
         weight: (output units, ...), flattened to (output units, inputs): a filter is a row.
@@ -26,7 +26,7 @@ def iterated(weight: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tenso
         right: (inputs,), of length 1.
     """
     matrix = weight.flatten(1)
-    with torch.autocast(weight.device.type, enabled=False):  # bfloat16 would get the value within 1 / 256 only
+    with torch.autocast(weight.device.type, enabled=False):  # bfloat16 has a precision of 1 / 256
         image = matrix @ right
         length = torch.linalg.vector_norm(image)
         left = torch.where(length > 0, image / length, left)
@@ -36,10 +36,10 @@ def iterated(weight: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tenso
 
 
 def along(gradient: Tensor, weight: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """The gradient of L(W / σ(W)), where that of L is given and σ(W) = leftᵀ W right is 1: G - ⟨G, W⟩ · left rightᵀ.
+    """Return the gradient of L(W / σ(W)) for σ(W) = leftᵀ W right = 1: G - ⟨G, W⟩ · left rightᵀ.
 
     Args:
-        gradient: of L at the weight, of its shape; overwritten by what is returned.
+        gradient: G, the gradient of L at the weight, of its shape; overwritten by the result.
         weight: (output units, ...).
         left: (output units,), of length 1.
         right: (inputs,), of length 1.
@@ -51,23 +51,23 @@ def along(gradient: Tensor, weight: Tensor, left: Tensor, right: Tensor) -> Tens
 
 
 class SpectralNorm(UnitWise):
-    """Training is over W / σ₁(W) of every weight matrix, in training and in evaluation, and that is what is saved.
+    """Divide each weight matrix by its largest singular value σ₁, when attached and after each step.
 
-    The model holds the divided matrix itself: it is divided when attached and after each step, and each step takes the
-    gradient through the division, without which it need not lead downhill. This is Miyato et al. 2018, "Spectral
-    Normalization for Generative Adversarial Networks", with one power iteration a step, except that they keep an
-    undivided W, whose growth shrinks the steps (by σ² under SGD).
+    The parameters are the divided matrices, in training, in evaluation and in saved models. Gradients are those through
+    the division, without which a step may increase the loss. This is Miyato et al. 2018, "Spectral
+    Normalization for Generative Adversarial Networks", with one power iteration per step, except that they keep
+    an undivided W, whose growth shrinks the steps (by σ² under SGD).
 
-    A matrix holds the weights of one map, see `Layout`. Gates of a recurrent layer and queries, keys and values are
-    maps of their own; the groups of a convolution are blocks of one matrix, whose largest value is that of them all.
+    A matrix has the weights of one map, see `Layout`. Gates of a recurrent layer and queries, keys and values are
+    separate matrices; the groups of a convolution are blocks of one matrix.
     """
 
     memory_traffic: ClassVar = (
         8.0  # w in for two products, in and out for the division; w, gradient in, gradient in, out
     )
-    order: ClassVar = DIVISION  # inside SAM, whose two passes make one gradient; after all that changes weights
+    order: ClassVar = DIVISION  # inside SAM, which computes one gradient from two passes; after all changes of weights
     conflicts: ClassVar = {
-        "max_norm": "a largest singular value of 1 holds rows to 1, and dividing by it would undo a lower limit",
+        "max_norm": "a largest singular value of 1 limits the norms of rows to 1, and the division undoes a lower limit",
         "weight_decay": "dividing by the largest singular value undoes it",
     }
     stackable: ClassVar = "it keeps singular vectors from step to step, beside the optimizer"
@@ -75,11 +75,11 @@ class SpectralNorm(UnitWise):
     def __init__(self) -> None:
         super().__init__()
         self._model: tuple[nn.Module, ...] = ()
-        self._numbers: dict[str, int] = {}  # of the vectors of a weight, for names of buffers have no dots
+        self._numbers: dict[str, int] = {}  # weight name to the number in its buffer names, which cannot contain dots
 
     @torch.no_grad()
     def attach(self, model: nn.Module) -> list[str]:
-        self._model = (model,)  # in a tuple: it is no part of this module
+        self._model = (model,)  # in a tuple, so that it is not registered as a submodule
         self._numbers.clear()
         names = super().attach(model)
         for name, weight, layout in self.laid_out(penalized(model)):
@@ -87,25 +87,25 @@ class SpectralNorm(UnitWise):
         return names
 
     def vectors(self, name: str) -> tuple[Tensor, Tensor]:
-        """The left and the right singular vector of a weight, (output units,) and (inputs,), or of each block."""
+        """Return the left and right singular vectors of a weight, (output units,) and (inputs,), or of each block."""
         number = self._numbers[name]
         return self.get_buffer(f"left_{number}"), self.get_buffer(f"right_{number}")
 
     def all_vectors(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """The `vectors` of all weights so far, by name."""
+        """Return the `vectors` of all weights so far, by name."""
         return {name: self.vectors(name) for name in self._numbers}
 
     def keep(self, name: str, left: Tensor, right: Tensor) -> None:
-        """Makes these the `vectors` of the weight, on its device."""
+        """Store the `vectors` of the weight, on its device."""
         weight = self._model[0].get_parameter(name)
         number = self._numbers.setdefault(name, len(self._numbers))
         self.register_buffer(f"left_{number}", left.to(weight, copy=True), persistent=False)
         self.register_buffer(f"right_{number}", right.to(weight, copy=True), persistent=False)
 
     def take_along(self) -> None:
-        """Makes the gradients of the divided weights those of the loss of W / σ₁(W)."""
+        """Replace the gradients at the divided weights by those through the division."""
         for name, weight, layout in self.laid_out(penalized(*self._model)):
-            if name not in self._numbers or weight.grad is None:  # not yet, where it was frozen until now
+            if name not in self._numbers or weight.grad is None:  # a weight that was frozen until now
                 continue
             dense(weight.grad, self.name)
             if layout.axis == 0 and layout.blocks == 1:
@@ -120,12 +120,12 @@ class SpectralNorm(UnitWise):
         return AlongDivided(optimizer, self)
 
     def _divided(self, name: str, weight: Tensor, layout: Layout) -> Tensor:
-        """By the largest singular value after one more iteration, or after the first ones of a weight that is new."""
+        """Return the weight divided by its largest singular value, after one power iteration or `FIRST_ITERATIONS`."""
         maps = layout.maps(weight)
         step = iterated if layout.blocks == 1 else torch.vmap(iterated)
         new = name not in self._numbers
         if new:
-            self.keep(name, *_anything(maps.flatten(1 if layout.blocks == 1 else 2)))
+            self.keep(name, *_initial_vectors(maps.flatten(1 if layout.blocks == 1 else 2)))
         left, right = self.vectors(name)
         for _ in range(FIRST_ITERATIONS if new else 1):
             value, new_left, new_right = step(maps, left, right)
@@ -137,7 +137,7 @@ class SpectralNorm(UnitWise):
 
 
 def _along_blocks(gradient: Tensor, weight: Tensor, layout: Layout, left: Tensor, right: Tensor) -> Tensor:
-    """As `along`, of a weight in any layout: each block, or all as one block-diagonal matrix; a new tensor."""
+    """Return `along` for a weight in any layout, as a new tensor: for each block, or for the block-diagonal matrix."""
     slopes, maps = layout.maps(gradient), layout.maps(weight)
     blocks = maps if layout.blocks > 1 else maps.unsqueeze(0)
     matrices = blocks.flatten(2)  # (blocks, output units, inputs)
@@ -152,10 +152,10 @@ def _along_blocks(gradient: Tensor, weight: Tensor, layout: Layout, left: Tensor
     return layout.stacked(slopes - change.reshape(slopes.shape))
 
 
-def _anything(matrices: Tensor) -> list[Tensor]:
-    """Vectors to begin with: any would do, unless they are at right angles to what is sought.
+def _initial_vectors(matrices: Tensor) -> list[Tensor]:
+    """Return random unit vectors to start the power iteration, from a generator with a fixed seed.
 
-    Not from the global generator, for nobody else's numbers are to move.
+    Not from the global generator, whose draws other methods use.
 
     Args:
         matrices: (output units, inputs), or several of them.
@@ -167,17 +167,17 @@ def _anything(matrices: Tensor) -> list[Tensor]:
 
 
 class AlongDivided(BeforeUpdate):
-    """The optimizer with gradients through the division; the singular vectors travel in its state dict."""
+    """Optimizer wrapper with gradients through the division; its state dict contains the singular vectors."""
 
     def __init__(self, base: Optimizer, method: SpectralNorm) -> None:
         super().__init__(base, method.take_along)
         self._method = method
 
     def own_state(self) -> dict[str, Any]:
-        """The singular vectors: with others a resumed run would divide by a slightly different value."""
+        """Return the singular vectors, without which a resumed run would divide by slightly different values."""
         return {"vectors": self._method.all_vectors()}
 
     def load_own_state(self, state: dict[str, Any]) -> None:
-        """Goes on with them."""
+        """Load the singular vectors."""
         for name, (left, right) in state["vectors"].items():
             self._method.keep(name, left, right)

@@ -1,4 +1,4 @@
-"""Stochastic depth: residual branches are left out, example by example, the deeper the more often."""
+"""Stochastic depth: residual branches are dropped for single examples, deeper ones more often."""
 
 from typing import Any, ClassVar
 
@@ -15,12 +15,12 @@ from reglab.schema.strength import probability
 
 
 def dropped_branch(branch: Tensor, p: Tensor) -> Tensor:
-    """The branch (batch, ...) of a share p of the examples becomes zero, that of the others is divided by 1 - p.
+    """Set the branch (batch, ...) of each example to zero with probability p, and divide the others by 1 - p.
 
-    The mean stays; at p = 0 the branch comes back, bit for bit.
+    The mean is preserved; at p = 0 the branch is returned unchanged, bit for bit.
 
     Args:
-        branch: what is added to the shortcut.
+        branch: output of the branch, which is added to the shortcut.
         p: 0-dim, at least 0 and below 1.
     """
     draws = torch.rand((len(branch), *[1] * (branch.ndim - 1)), device=branch.device)
@@ -28,27 +28,27 @@ def dropped_branch(branch: Tensor, p: Tensor) -> Tensor:
 
 
 class StochasticDepth(Regularizer):
-    """Drops the residual branch of block l of L with probability p · l / L, for each example on its own.
+    """Drop the residual branch of block l of L with probability p · l / L, independently for each example.
 
-    Acts on modules that have a child named ``branch``, whose output they add to a shortcut, in training mode only
-    (Huang, Sun, Liu, Sedra and Weinberger 2016, "Deep Networks with Stochastic Depth"; dividing by the rate of survival
-    in training leaves evaluation alone).
+    Acts on modules with a child named ``branch``, whose output they add to a shortcut, in training mode only (Huang,
+    Sun, Liu, Sedra and Weinberger 2016, "Deep Networks with Stochastic Depth"; dividing by 1 - p in training replaces
+    the scaling in evaluation).
 
     Args:
         p: of the last block, at least 0 and below 1; 0 is off.
     """
 
     p = probability(0.2, 0.05, 0.5, effect="dropped branches")
-    passes: ClassVar = 0.9  # p / 2 of all branches need no computing; here they get it, as batch norm asks for all rows
+    passes: ClassVar = 0.9  # in theory: p / 2 of the branches are dropped; here they are computed for batch norm
     order: ClassVar = DROPOUT
     stochastic: ClassVar = True
     requires: ClassVar = "branches"
-    requirement: ClassVar = "it needs residual blocks, as model=residual_cnn has them"
+    requirement: ClassVar = "it needs residual blocks, as in model=residual_cnn"
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__(*values, **strengths)
         self._handles: list[Any] = []
-        self._depths: dict[nn.Module, float] = {}  # of branches: from 0, which none has, to 1
+        self._depths: dict[nn.Module, float] = {}  # branch to its depth, above 0 and at most 1
 
     def attach(self, model: nn.Module) -> list[str]:
         blocks = {

@@ -1,4 +1,4 @@
-"""Stochastic weight averaging: what is evaluated and kept is the mean of the late weights."""
+"""Stochastic weight averaging: the mean of late weights is evaluated and saved."""
 
 import math
 from typing import Any, ClassVar
@@ -13,23 +13,22 @@ from reglab.schema.strength import Search, Strength
 
 
 def skipped(start: float, steps: int) -> int:
-    """How many of a training's steps come before the averaging: start · steps, rounded to the nearest.
+    """Return the number of steps before the averaging: start · steps, rounded to the nearest integer.
 
     Args:
-        start: a share, from 0 (the weights after every step are averaged) to 1 (none are).
-        steps: of the whole training.
+        start: share of the steps, from 0 (all steps are averaged) to 1 (none is).
+        steps: number of steps of the training.
     """
     return math.floor(start * steps + 0.5)
 
 
 class SWA(Regularizer):
-    """Late in training validation and the best weights, and at its end what is saved and tested, are means of weights.
+    """Evaluate, save and test the arithmetic mean of the weights after every late step.
 
-    Arithmetic means, of the weights after every late step. Izmailov et al. 2018, "Averaging Weights Leads to Wider
-    Optima and Better Generalization", take one set of weights an epoch, as torch and Lightning do; steps are the same
-    path, seen more closely, and mean the same whether a training is one epoch long, has one batch an epoch, or ends
-    inside an epoch. Before the first late step everything sees the weights themselves. Running statistics of
-    normalizations are recomputed for the mean, see `Averaging`.
+    Izmailov et al. 2018, "Averaging Weights Leads to Wider
+    Optima and Better Generalization", average one set of weights per epoch, as torch and Lightning do; averaging
+    each step also works for trainings of one epoch, or that end inside an epoch. Before the first late step the weights
+    themselves are evaluated. Running statistics of normalizations are recomputed for the mean, see `Averaging`.
 
     Args:
         start: share of the training's steps before the averaging, from 0 to 1; 1 is off.
@@ -37,15 +36,15 @@ class SWA(Regularizer):
 
     start = Strength(0.75, Search(0.5, 0.95), maximum=1.0, off=1.0, effect="averaged weights")
     order: ClassVar = AVERAGE
-    conflicts: ClassVar = {"ema": "both put a mean in the place of the weights"}
-    stackable: ClassVar = "it is a callback of the Trainer, which watches one run"
+    conflicts: ClassVar = {"ema": "both replace the weights by an average"}
+    stackable: ClassVar = "it is a callback of the Trainer, which trains one run"
 
     def callbacks(self) -> list[Any]:
         return [LateAverage(self)]
 
 
 class LateAverage(Averaging):
-    """The mean of the late steps.
+    """Arithmetic mean of the weights after late steps.
 
     Args:
         method: its start is read at the start of each epoch.
@@ -54,28 +53,30 @@ class LateAverage(Averaging):
     def __init__(self, method: SWA) -> None:
         super().__init__(method)
         self._method = method
-        self._total = 0  # steps of the training that the mean is late in
-        self.first = 0  # the first step in it
+        self._total = 0  # steps of the training
+        self.first = 0  # first averaged step
         self._skipped = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A mean that was late in a shorter training is given up where it would be early in this one.
+        """Discard a mean from a shorter training if its steps are not late in this one.
 
         Raises:
-            ConfigError: the training has no length.
+            ConfigError: the number of steps is unknown.
         """
         total = trainer.estimated_stepping_batches
         if math.isinf(total) or total < 0:
             raise ConfigError(
-                Setting("regularizer", "swa"), "starts at a share of the training", "give it a length (max_epochs)"
+                Setting("regularizer", "swa"),
+                "start is a share of the training, whose length is unknown",
+                "set max_epochs",
             )
-        another, self._total = self._total != total, int(total)
+        changed, self._total = self._total != total, int(total)
         super().on_train_start(trainer, pl_module)
-        if another and self.first <= self._skipped:
+        if changed and self.first <= self._skipped:
             self.forget()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Reads the start; where it is off, what was averaged before is no mean of late weights any more."""
+        """Read the start; if it is off, discard the mean."""
         start = float(self._method.start)
         self._skipped = skipped(start, self._total)
         if start == SWA.start.off:
@@ -89,10 +90,10 @@ class LateAverage(Averaging):
         return 1 / (self.steps + 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """The mean, with its place in the training."""
+        """Return the mean, its first step and the number of steps of the training."""
         return {**super().state_dict(), "first": self.first, "total": self._total}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Load the state that `state_dict` returned."""
         super().load_state_dict(state_dict)
         self.first, self._total = state_dict["first"], state_dict["total"]

@@ -1,4 +1,4 @@
-"""Token dropout: whole tokens are left out of what a decoder reads."""
+"""Token dropout: embeddings of whole tokens are set to zero at random."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from reglab.schema.strength import probability
 
 
 def thinned_tokens(embedded: Tensor, draws: Tensor, p: Tensor) -> Tensor:
-    """Tokens whose draw is below p become zero throughout, the others embedded / (1 - p); at p = 0 nothing changes.
+    """Set tokens whose draw is below p to zero, and divide the others by 1 - p; at p = 0 return the values unchanged.
 
     Args:
         embedded: (rows, length, units).
@@ -20,10 +20,10 @@ def thinned_tokens(embedded: Tensor, draws: Tensor, p: Tensor) -> Tensor:
 
 
 class TokenDropout(EmbeddingNoise):
-    """Leaves each token of the input out with probability p: its embedding becomes zero; targets stay.
+    """Set the embedding of each input token to zero with probability p; targets are unchanged.
 
     Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text Classification" (word dropout); in
-    decoders Bowman et al. 2016, "Generating Sentences from a Continuous Space", who put an unknown word there.
+    decoders Bowman et al. 2016, "Generating Sentences from a Continuous Space", who replace them by an unknown word.
 
     Args:
         p: at least 0 and below 1; 0 is off.

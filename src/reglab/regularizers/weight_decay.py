@@ -1,4 +1,4 @@
-"""Decoupled weight decay: weights shrink in proportion, whatever the optimizer does with gradients."""
+"""Decoupled weight decay: weights shrink in proportion, independently of the gradients."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from reglab.schema.strength import coefficient
 
 
 def decayed(weights: Weights, lr: float, strength: Tensor) -> Weights:
-    """(1 - lr · strength) · w of every tensor.
+    """Return (1 - lr · strength) · w for every tensor.
 
     Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization".
     """
@@ -19,10 +19,10 @@ def decayed(weights: Weights, lr: float, strength: Tensor) -> Weights:
 
 
 class WeightDecay(Regularizer):
-    """w ← (1 - lr · strength) · w right before the optimizer's update, as AdamW does it, but on weights alone.
+    """Multiply weights by 1 - lr · strength before the update, as AdamW, but without biases and gains.
 
     Args:
-        strength: at least 0; 0 is off. The optimizer's own ``weight_decay`` stays at 0.
+        strength: at least 0; 0 is off. The ``weight_decay`` of the optimizer should be 0.
     """
 
     strength = coefficient(0.01, 0.0001, 0.3, effect="shrunken weights")

@@ -1,4 +1,4 @@
-"""Weight noise: the model computes with weights that are a little off, anew at each training step."""
+"""Weight noise: normal noise on the weights in training passes."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from reglab.schema.strength import coefficient
 
 
 class WeightNoise(Regularizer):
-    """Training passes see w + N(0, std²), drawn once a pass for all its examples; w itself never holds the noise.
+    """Use the weights w + N(0, std²) in training passes, drawn once per pass for all examples; w is not changed.
 
     Murray and Edwards 1994, "Enhanced MLP Performance and Fault Tolerance Resulting from Synaptic Weight Noise During
     Training"; An 1996, "The Effects of Adding Noise During Backpropagation Training on a Generalization Performance".
