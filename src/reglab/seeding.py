@@ -1,18 +1,17 @@
-"""Random streams from one seed: independent numbers for each purpose, and the global generators for a block."""
+"""Independent random seeds derived from one seed, and seeding of the global generators."""
 
 import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_BITS = 63  # what torch.Generator.manual_seed takes without sign trouble
+_BITS = 63  # torch.Generator.manual_seed takes signed 64-bit integers
 
 
 def mix(*parts: int | str) -> int:
-    """A number in [0, 2**63) that depends on every part: ``mix(seed, "order", epoch)``.
+    """Return a seed in [0, 2**63) from all parts by BLAKE2b, as in ``mix(seed, "order", epoch)``.
 
-    Streams named by different parts are independent for all practical purposes (BLAKE2b), so that drawing more from
-    one moves no other.
+    Streams with different parts are independent for all practical purposes: more draws from one do not change others.
     """
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> (64 - _BITS)
@@ -23,7 +22,7 @@ def seeded(*parts: int | str) -> Iterator[None]:
     """Start the global generators of torch, NumPy and Python from ``mix(*parts)``; restore them after the block.
 
     Args:
-        parts: as of `mix`. GPU generators take part once CUDA is in use.
+        parts: see `mix`. Generators of GPUs are seeded if CUDA is initialized.
     """
     import torch
 

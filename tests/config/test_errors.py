@@ -145,7 +145,7 @@ WRONG = {
         "regularizer.max_norm.schedule.max_norm: an infinite strength has no steps in between"
     ),
     "regularizer=[max_norm,spectral_norm]": (
-        "regularizer=[spectral_norm,max_norm]: a largest singular value of 1 limits the norms of rows to 1, and the "
+        "regularizer=[spectral_norm,max_norm]: a largest singular value of 1 limits rows to norm 1, and the "
         "division undoes a lower limit; choose one of them"
     ),
     "regularizer=[spectral_norm,weight_decay]": (

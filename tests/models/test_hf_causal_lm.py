@@ -76,15 +76,15 @@ def test_lora_dropout_thins_what_adapters_read_in_training_alone(saved: Path) ->
         ({"path": None}, "model.path=null: give a folder with a model"),
         (
             {"outputs": TOKENS + 1},
-            "model.path={path}: knows 300 tokens, and the data's tokenizer has 301",
+            "model.path={path}: has 300 tokens, and the tokenizer of the data has 301",
         ),
         (
             {"input_shape": (33,)},
-            "data.context_length=33: the model reads 32 tokens at most (model.path=",
+            "data.context_length=33: the context of the model has at most 32 tokens (model.path=",
         ),
         ({"lora": {"rank": 2}}, "model.lora: LoraConfig.__init__() got an unexpected keyword argument 'rank'; give "),
         ({"lora": {"r": 2, "target_modules": ["nope"]}}, "model.lora: Target modules {{'nope'}} not found"),
-        ({"dtype": "bfloat16"}, "model.dtype=bfloat16: its 8 significant bits lose small steps"),
+        ({"dtype": "bfloat16"}, "model.dtype=bfloat16: has 8 significant bits"),
     ],
     ids=["missing", "null", "tokens", "context", "argument", "modules", "dtype"],
 )

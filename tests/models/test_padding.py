@@ -84,5 +84,5 @@ def test_where_no_signal_ends_early_it_makes_no_difference(model: Callable[..., 
 
 
 def test_a_normalization_that_would_hear_padding_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^model.norm=layer: would count what comes after the end"):
+    with pytest.raises(ConfigError, match=r"^model.norm=layer: would include padded positions"):
         CNN((CHANNELS, LONGEST), 3, norm="layer", padded=True)

@@ -49,5 +49,5 @@ def test_every_stage_but_the_first_halves_the_sides(norm: str) -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"model=resnet: needs images.*\(1, 40\); use model=residual_cnn"):
         ResNet((1, 40), 2)
-    with pytest.raises(ConfigError, match=r"model.depths=\[2\]: model.channels=\[4, 8\] names 2 stages"):
+    with pytest.raises(ConfigError, match=r"model.depths=\[2\]: model.channels=\[4, 8\] has 2 stages"):
         ResNet((1, 8, 8), 2, channels=[4, 8], depths=[2])

@@ -82,5 +82,5 @@ def test_attention_dropout_acts_in_training_alone() -> None:
 def test_sizes_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"model.heads=5: model.width=64 must be a multiple"):
         TransformerEncoder((4,), 2, heads=5)
-    with pytest.raises(ConfigError, match=r"model.patch_size=3: images of 8 x 8 cannot be cut"):
+    with pytest.raises(ConfigError, match=r"model.patch_size=3: does not divide images of 8 x 8"):
         TransformerEncoder((1, 8, 8), 2, patch_size=3)

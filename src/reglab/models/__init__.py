@@ -1,11 +1,16 @@
-"""Networks, one a file; each takes the input shape and the number of outputs from the data.
+"""Networks, one a file. Constructors take the input shape and the number of outputs from the data.
 
-A class may say what a config can be checked with: ``dims``, how many dimensions its examples may have, and ``offers``,
-what regularizers find in it (``activations`` between layers, ``maps``: those of convolutions, ``branches`` of residual
-blocks, ``blocks`` of attention and feed-forward layers, ``embeddings`` of tokens), each with the key that takes it away
-where it is empty, and ``kinds`` of tasks. One that reads sequences of different lengths, each as far as it goes, takes
-``padded``. Where nothing is said, building the model tells. Decoders stay in their own modules: what they import is
-needed by no other model.
+Class variables that are used to check a config before the model is built, all optional:
+
+- ``input_dims``: supported numbers of dimensions of one example.
+- ``requires_task``: required features of the task, constants of `reglab.schema.task_kinds`.
+- ``provides``: features on which regularizers act (``activations`` between layers, ``maps`` of convolutions,
+  ``branches`` of residual blocks, ``blocks`` of attention and feed-forward layers, ``embeddings`` of tokens), each with
+  the key of the config that removes the feature if its value is empty or 0.
+- ``constraints``: constraints on the keys of the config.
+
+A constructor that takes ``padded`` supports sequences of different lengths. Decoders are not imported here, because
+they import the transformers library.
 """
 
 from reglab.models.cnn import CNN

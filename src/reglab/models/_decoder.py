@@ -1,4 +1,4 @@
-"""What decoders of the transformers library need to be trained like any other network."""
+"""Adapter for decoders of the transformers library."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -9,10 +9,10 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def answers_with_logits(model: Model) -> Model:
-    """The same model, which says logits (rows, length, tokens) where it is called with tokens (rows, length) alone.
+    """Make the model return logits (rows, length, tokens) when called with tokens (rows, length) only; return it.
 
-    By a hook, so that the model keeps its class, the keys of its state dict and its own ways: called with keywords, as
-    its ``generate`` does, it answers with an object as before.
+    Implemented by a hook, which keeps the class and the state dict keys. Called with keyword arguments, as by
+    ``generate``, the model returns an output object as before.
     """
     model.register_forward_hook(_logits, with_kwargs=True)
     return model

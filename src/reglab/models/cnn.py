@@ -1,4 +1,4 @@
-"""A small convolutional network for images or for 1-D signals, chosen by the data's shape."""
+"""Small convolutional network for images or 1-D signals, depending on the shape of the data."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class CNN(nn.Sequential):
-    """Blocks of convolution ("same" padding), normalization, activation and max-pooling by 2, then a linear map.
+    """Blocks of convolution ("same" padding), normalization, activation and max-pooling by 2, then a linear layer.
 
-    After the end of a signal, where they are `padded`, every block has zeros: no place there is ever heard. Batch
-    normalization counts them, as it does in most code.
+    Padded positions of signals are set to zero in every block, so that they do not influence the output in eval mode.
+    The statistics of batch normalization include them.
 
     Args:
         input_shape: (channels, height, width) or (channels, length).
@@ -28,7 +28,7 @@ class CNN(nn.Sequential):
         kernel_size: odd width of the kernels.
         activation: a name in `layers.ACTIVATIONS`.
         norm: ``none``, ``batch`` or ``layer``, before the activation.
-        padded: whether signals may end before the longest does, NaN from there on.
+        padded: whether signals have different lengths and are padded with NaN.
 
     Raises:
         ConfigError: see `convolutions.check`; or layer normalization of padded signals.
@@ -58,7 +58,7 @@ class CNN(nn.Sequential):
         if padded and norm == "layer":
             raise ConfigError(
                 Setting("model.norm", "layer"),
-                "would count what comes after the end of a sequence, and this data has sequences of different lengths",
+                "would include padded positions, and this data has sequences of different lengths",
                 "use none or batch",
             )
         chain: list[tuple[str, nn.Module]] = []
@@ -73,10 +73,10 @@ class CNN(nn.Sequential):
         self.padded = padded
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(rows, *input_shape) to (rows, outputs), or (rows,) for a regression."""
+        """Return outputs (rows, outputs), or (rows,) for regression, of inputs (rows, *input_shape)."""
         if not self.padded:
-            said: Tensor = super().forward(inputs)
-            return said
+            outputs: Tensor = super().forward(inputs)
+            return outputs
         values, real = unpadded(inputs)
         for name, layer in self.named_children():
             values = layer(values)

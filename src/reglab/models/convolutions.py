@@ -1,4 +1,4 @@
-"""What convolutional networks share: layers by the data's shape, and the shapes that they can take."""
+"""Layers of convolutional networks by number of dimensions, and checks of input shapes."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ POOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 
 
 def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int], kernel_size: int = 1) -> int:
-    """The number of dimensions to convolve over: 1 for (channels, length), 2 for (channels, height, width).
+    """Return the number of dimensions of the convolutions: 1 for (channels, length), 2 for (channels, height, width).
 
     Raises:
-        ConfigError: the data has no channels, a kernel reaches beyond the sides from every place, or a
-            side becomes empty by halving it once for each of `channels`.
+        ConfigError: the examples are neither images nor signals, the kernel is larger than needed to cover the input
+            from any position, or a side is 0 after one halving for each of `channels`.
     """
     dims = len(input_shape) - 1
     if dims not in CONV:
@@ -42,7 +42,7 @@ def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int], ker
 
 
 def flat(input_shape: tuple[int, ...], channels: Sequence[int]) -> int:
-    """Features that are left once every side was halved (rounded down) for each of `channels`."""
+    """Return the number of features after halving each side, rounded down, once for each of `channels`."""
     features = channels[-1]
     for side in input_shape[1:]:
         features *= side >> len(channels)

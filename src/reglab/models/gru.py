@@ -1,4 +1,4 @@
-"""A recurrent network for sequences."""
+"""Recurrent network for sequences."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,32 +14,36 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Recurrent(nn.GRU):
-    """One layer of gated recurrent units whose outputs (rows, length, units) count as hidden activations.
+    """Layer of gated recurrent units whose outputs (rows, length, units) are treated as hidden activations.
 
-    So dropout acts between layers and not inside the recurrence (Zaremba, Sutskever and Vinyals 2014, "Recurrent Neural
-    Network Regularization").
+    Dropout therefore acts between layers and not inside the recurrence (Zaremba, Sutskever and Vinyals 2014, "Recurrent
+    Neural Network Regularization").
     """
 
     is_activation = True
 
     def forward(self, values: Tensor, real: Tensor | None) -> Tensor:  # type: ignore[override]
-        """(rows, length, features) to (rows, length, units), zeros where places (rows, length) are not `real`."""
+        """Return states (rows, length, units) of inputs (rows, length, features).
+
+        `real` (rows, length) is false at padded positions, where the states are 0; None: no position is padded.
+        """
         states, _ = super().forward(values)
         return states if real is None else states.masked_fill(~real.unsqueeze(-1), 0)
 
 
 class GRU(nn.Module):
-    """Layers of gated recurrent units that read a sequence from its begin; the state at its last place is the answer.
+    """Layers of gated recurrent units, and a linear layer of the state at the last position of each sequence.
 
     Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation".
+
     Args:
         input_shape: (channels, length).
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
         hidden_sizes: units of each layer.
-        padded: whether signals may end before the longest does, NaN from there on.
+        padded: whether signals have different lengths and are padded with NaN.
 
     Raises:
-        ConfigError: the data's examples are no sequences, or no layer is named.
+        ConfigError: the examples are not sequences, or `hidden_sizes` is empty.
     """
 
     requires_task: ClassVar = (NUMERIC_INPUTS,)
@@ -73,10 +77,10 @@ class GRU(nn.Module):
             self.head.add_module(name, layer)
 
     def forward(self, signals: Tensor) -> Tensor:
-        """(rows, channels, length) to (rows, outputs), or (rows,) for a regression."""
+        """Return outputs (rows, outputs), or (rows,) for regression, of signals (rows, channels, length)."""
         values, real = unpadded(signals) if self.padded else (signals, None)
         values = values.transpose(1, 2)
         for layer in self.recurrent:
             values = layer(values, real)
-        said: Tensor = self.head(values[:, -1] if real is None else last_real(values, real))
-        return said
+        outputs: Tensor = self.head(values[:, -1] if real is None else last_real(values, real))
+        return outputs

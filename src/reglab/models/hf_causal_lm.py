@@ -1,4 +1,4 @@
-"""A decoder that others have trained, from a folder or the cache of the Hugging Face hub."""
+"""Pretrained decoders from a folder or the cache of the Hugging Face Hub."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class HFCausalLM:
-    """Loads a causal language model of the transformers library; nothing is downloaded, and nothing unpickled.
+    """Load a causal language model of the transformers library, without downloads and without pickle.
 
-    With `lora` its own weights are frozen and low-rank adapters are trained beside them (Hu et al. 2022, "LoRA:
+    With `lora` the weights of the model are frozen and low-rank adapters are trained (Hu et al. 2022, "LoRA:
     Low-Rank Adaptation of Large Language Models").
 
     Args:
         input_shape: (length,) of a window.
-        outputs: tokens of the data's vocabulary, which must be the model's own: ``data.tokenizer`` is its folder.
+        outputs: number of tokens in the vocabulary of the data, which must be that of the model (``data.tokenizer``).
         path: a folder with ``config.json`` and weights as safetensors, or a name that is in the cache.
         lora: arguments of peft's ``LoraConfig`` such as ``{r: 8, lora_alpha: 16}``; None: all weights are trained.
         dtype: of the weights: ``float32``, or ``bfloat16`` for frozen ones.
@@ -50,28 +50,28 @@ class HFCausalLM:
         if dtype != "float32" and lora is None:
             raise ConfigError(
                 Setting("model.dtype", dtype),
-                "its 8 significant bits lose small steps",
-                "leave it at float32, or train adapters beside such weights: model.lora={r:8}",
+                "has 8 significant bits, to which small updates are rounded away",
+                "set float32, or train adapters with model.lora={r:8}",
             )
         model = _loaded(path, dtype)
-        known = model.get_input_embeddings().weight.shape[0]
-        if known < outputs:
+        tokens = model.get_input_embeddings().weight.shape[0]
+        if tokens < outputs:
             raise ConfigError(
                 Setting("model.path", path),
-                f"knows {known} tokens, and the data's tokenizer has {outputs}",
-                f"give the model's own: data.tokenizer={path}",
+                f"has {tokens} tokens, and the tokenizer of the data has {outputs}",
+                f"set data.tokenizer={path}",
             )
         longest = getattr(model.config, "max_position_embeddings", None)
         if longest is not None and longest < input_shape[0]:
             raise ConfigError(
                 Setting("data.context_length", input_shape[0]),
-                f"the model reads {longest} tokens at most (model.path={path})",
+                f"the context of the model has at most {longest} tokens (model.path={path})",
                 "lower it",
             )
-        model.config.use_cache = False  # of keys and values, which training has no use for
+        model.config.use_cache = False  # the cache of keys and values is not used in training
         if lora is not None:
             _adapt(model, lora)
-        model.train()  # from_pretrained gives it in eval mode, in which dropout is off and hooks of methods do nothing
+        model.train()  # from_pretrained returns a model in eval mode
         return answers_with_logits(model)
 
 
@@ -113,5 +113,5 @@ def _adapt(model: Any, lora: Mapping[str, Any]) -> None:
         first = str(error).strip().splitlines()[0]
         raise ConfigError("model.lora", first, "give arguments of peft's LoraConfig, as in {r:8}") from error
     for weight in model.parameters():
-        if weight.requires_grad:  # adapters beside bfloat16 weights are no bfloat16: they would lose small steps
+        if weight.requires_grad:  # adapters are float32 also beside bfloat16 weights
             weight.data = weight.data.float()

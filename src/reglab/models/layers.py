@@ -1,4 +1,4 @@
-"""The parts that the networks share: activations, normalizations, the output layer."""
+"""Layers that several networks use: activations, normalizations, the output layer, and constraints on their keys."""
 
 from torch import nn
 
@@ -17,7 +17,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class _ChannelLayerNorm(nn.GroupNorm):
-    """Layer normalization of feature maps: over channels and positions of one example, a gain a channel."""
+    """Layer normalization of feature maps over channels and positions of one example, with a gain for each channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(1, channels)
@@ -39,12 +39,12 @@ DEPTH = Integer(1, DEEPEST)
 
 
 def activation(name: str) -> nn.Module:
-    """A new activation module; `name` is one of `ACTIVATIONS`."""
+    """Return a new activation module; `name` is a key of `ACTIVATIONS`."""
     return ACTIVATIONS[name]()
 
 
 def norm(name: str, features: int, dims: int = 0) -> list[nn.Module]:
-    """The normalization as a list to be spread into a chain: empty for ``none``.
+    """Return a list with the normalization layer, empty for ``none``.
 
     Args:
         name: ``none``, ``batch`` or ``layer``.
@@ -55,7 +55,7 @@ def norm(name: str, features: int, dims: int = 0) -> list[nn.Module]:
 
 
 def output(features: int, outputs: int) -> list[tuple[str, nn.Module]]:
-    """The last layer: (batch, outputs), or (batch,) where one number is predicted."""
+    """Return the named output layers, for outputs of shape (batch, outputs), or (batch,) for one output."""
     layers: list[tuple[str, nn.Module]] = [("output", nn.Linear(features, outputs))]
     if outputs == 1:
         layers.append(("squeeze", nn.Flatten(-2)))

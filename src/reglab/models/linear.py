@@ -1,4 +1,4 @@
-"""A linear model: least squares or logistic regression."""
+"""Linear model: least squares or logistic regression."""
 
 import math
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Linear(nn.Sequential):
-    """Inputs (batch, *input_shape), flattened, to outputs by one affine map.
+    """Affine map of the flattened inputs (batch, *input_shape) to the outputs.
 
     Args:
         input_shape: shape of one example.

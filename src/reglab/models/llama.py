@@ -1,4 +1,4 @@
-"""A decoder-only Transformer as Llama has it: the class of the transformers library, with weights of its own."""
+"""Decoder-only Transformer: Llama of the transformers library with random weights."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,26 +13,25 @@ if TYPE_CHECKING:
 
 
 class Llama:
-    """Makes a ``transformers.LlamaForCausalLM`` with random weights; nothing is downloaded.
+    """Create a ``transformers.LlamaForCausalLM`` with random weights, without downloads.
 
     Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models": RMSNorm before each block, rotary
-    positions, SwiGLU; grouped-query attention as in Llama 2 and 3. It has no dropout of its own: that is what
-    regularizers bring.
+    positions, SwiGLU; grouped-query attention as in Llama 2 and 3. It has no dropout; regularizers add it.
 
     Args:
-        input_shape: (length,) of a window; positions are rotary, so that longer texts can be read, too.
-        outputs: tokens of the vocabulary.
+        input_shape: (length,) of a window; because positions are rotary, longer texts are supported too.
+        outputs: number of tokens in the vocabulary.
         hidden_size: width of the residual stream.
         layers: number of decoder blocks.
         heads: of attention; `hidden_size` is a multiple.
         key_value_heads: heads of keys and values; `heads` is a multiple.
         intermediate_size: units of the feed-forward layers.
-        activation: of their gate; ``silu`` makes them SwiGLU.
-        tie_embeddings: whether the output layer has the weights of the embedding.
+        activation: of their gate; SwiGLU for ``silu``.
+        tie_embeddings: whether the output layer shares the weights of the embedding.
         rope_theta: base of the rotary positions.
 
     Raises:
-        ConfigError: sizes that do not divide one another, or an activation that the library does not know.
+        ConfigError: sizes are not multiples as required, or the library does not have the activation.
     """
 
     requires_task: ClassVar = (TOKENS,)
@@ -73,7 +72,7 @@ class Llama:
             )
         if activation not in ACT2FN:
             raise ConfigError(
-                Setting("model.activation", activation), "a Llama has none of it", "choose silu, gelu or relu"
+                Setting("model.activation", activation), "not available for Llama", "choose silu, gelu or relu"
             )
         config = LlamaConfig(
             vocab_size=outputs,
@@ -86,7 +85,7 @@ class Llama:
             max_position_embeddings=input_shape[0],
             tie_word_embeddings=tie_embeddings,
             rope_parameters={"rope_type": "default", "rope_theta": rope_theta},
-            use_cache=False,  # of keys and values, which training has no use for
+            use_cache=False,  # the cache of keys and values is not used in training
             bos_token_id=None,
             eos_token_id=None,
             pad_token_id=None,

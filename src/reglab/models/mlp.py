@@ -1,4 +1,4 @@
-"""A multi-layer perceptron."""
+"""Multi-layer perceptron."""
 
 import math
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class MLP(nn.Sequential):
-    """Inputs (batch, *input_shape), flattened, through hidden layers of linear map, normalization and activation.
+    """Hidden layers of linear map, normalization and activation on flattened inputs (batch, *input_shape).
 
     Args:
         input_shape: shape of one example.

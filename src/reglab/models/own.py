@@ -1,4 +1,4 @@
-"""A user's own network, from a module of theirs."""
+"""Networks from a module of the user."""
 
 import inspect
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ KEY = "model.target"
 
 
 class Own:
-    """Makes an object of a class that is named by its module: ``my_net.Net`` is the class ``Net`` of ``my_net.py``.
+    """Create an instance of a user's class: ``my_net.Net`` is the class ``Net`` of ``my_net.py``.
 
-    The module is looked for in the folder that the command runs in, then where Python looks; its text and that of all
-    it imports from there are a part of a run's identity. Imports in constructors and forward passes work as well. The
-    class is given `args`, and `input_shape`, `outputs` and `padded` where it takes them.
-    What it says is taken as logits (rows, classes), or for a regression as numbers (rows,).
+    The module is searched for in the working directory, then in ``sys.path``. Its text and that of all modules that it
+    imports from there are part of the identity of a run, also of imports in constructors and forward passes. The
+    constructor receives `args`, and `input_shape`, `outputs` and `padded` if it takes them. Outputs are logits
+    (rows, classes), or numbers (rows,) for regression.
 
     Args:
         input_shape: shape of one example.
         outputs: number of classes, or 1 for a regression.
         target: the class, with its module.
         args: further arguments of its constructor.
-        padded: whether signals may end before the longest does, NaN from there on.
+        padded: whether signals have different lengths and are padded with NaN.
 
     Raises:
-        ConfigError: no such module or class, one that is no ``nn.Module``, or arguments that it does not take.
+        ConfigError: the class does not exist or is not an ``nn.Module``, or the constructor fails.
     """
 
     constraints: ClassVar[Constraints] = {
@@ -79,10 +79,10 @@ def _accepts(network: Any, arguments: Mapping[str, Any]) -> bool:
 
 
 def check_foreseen(target: str | None) -> None:
-    """Refuse code that is in no run's identity, since its module was imported by a name that a program computed.
+    """Check that all imported modules are part of the identity of the run.
 
     Raises:
-        ConfigError: names the modules.
+        ConfigError: modules were imported by a computed name.
     """
     if names := unforeseen():
         raise ConfigError(

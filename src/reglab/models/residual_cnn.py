@@ -1,4 +1,4 @@
-"""A small convolutional network of residual blocks, for images or for 1-D signals."""
+"""Small convolutional network of residual blocks for images or 1-D signals."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Residual(nn.Module):
-    """activation(shortcut(x) + branch(x)); the shortcut is the identity where channels stay the same.
+    """Residual block activation(shortcut(x) + branch(x)); the shortcut is the identity for equal channels.
 
     He, Zhang, Ren and Sun 2016, "Deep Residual Learning for Image Recognition".
 
     Args:
         dims: 1 for (batch, channels, length), 2 for (batch, channels, height, width).
-        inputs: channels that come in.
-        channels: that go out.
+        inputs: number of input channels.
+        channels: number of output channels.
         kernel_size: odd width of the kernels.
         activation: a name in `layers.ACTIVATIONS`.
         norm: ``none``, ``batch`` or ``layer``, after each convolution of the branch.
@@ -38,19 +38,19 @@ class Residual(nn.Module):
         self.activation = layers.activation(activation)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(batch, inputs, ...) to (batch, channels, ...), with the same sides."""
+        """Return outputs (batch, channels, ...) of inputs (batch, inputs, ...), with the same sides."""
         total: Tensor = self.activation(self.shortcut(inputs) + self.branch(inputs))
         return total
 
 
 class ResidualCNN(nn.Sequential):
-    """Residual blocks, each stage halved by max-pooling, then a linear map.
+    """Stages of residual blocks, each followed by max-pooling by 2, then a linear layer.
 
     Args:
         input_shape: (channels, height, width) or (channels, length).
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
         channels: of each stage.
-        blocks: residual blocks a stage.
+        blocks: residual blocks per stage.
         kernel_size: odd width of the kernels.
         activation: a name in `layers.ACTIVATIONS`.
         norm: ``none``, ``batch`` or ``layer``.

@@ -1,4 +1,4 @@
-"""A residual network for images."""
+"""Residual network for images (ResNet-18 by default)."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,12 +13,14 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class BasicBlock(nn.Module):
-    """activation(shortcut(x) + branch(x)) with two 3 x 3 convolutions; a stride or new channels need a projection.
+    """Residual block activation(shortcut(x) + branch(x)) with two 3 x 3 convolutions.
+
+    The shortcut is a projection if the stride is not 1 or the number of channels changes, else the identity.
 
     Args:
-        inputs: channels that come in.
-        channels: that go out.
-        stride: by which both sides shrink.
+        inputs: number of input channels.
+        channels: number of output channels.
+        stride: factor by which both sides shrink.
         activation: a name in `layers.ACTIVATIONS`.
         norm: ``none``, ``batch`` or ``layer``, after each convolution.
     """
@@ -41,17 +43,17 @@ class BasicBlock(nn.Module):
         self.activation = layers.activation(activation)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(rows, inputs, height, width) to (rows, channels, height / stride, width / stride), rounded up."""
+        """Return (rows, channels, height / stride, width / stride), rounded up, of (rows, inputs, height, width)."""
         total: Tensor = self.activation(self.shortcut(images) + self.branch(images))
         return total
 
 
 class ResNet(nn.Sequential):
-    """A stem, stages of basic blocks, the mean over all positions, and a linear map; ResNet-18 by default.
+    """Stem, stages of basic blocks, mean over all positions and linear layer; ResNet-18 by default.
 
-    He, Zhang, Ren and Sun 2016, "Deep Residual Learning for Image Recognition". The small stem, one convolution of
-    3 x 3, is theirs for CIFAR-10; the large one, 7 x 7 with stride 2 and pooling, that for ImageNet. The first block of
-    each stage but the first halves both sides. Weights start as in that paper's follow-up (He et al. 2015, by fan-out).
+    He, Zhang, Ren and Sun 2016, "Deep Residual Learning for Image Recognition". The small stem, a 3 x 3 convolution, is
+    that for CIFAR-10; the large one, 7 x 7 with stride 2 and pooling, that for ImageNet. The first block of each stage
+    but the first halves both sides. Weights are initialized as in He et al. 2015, by fan-out.
 
     Args:
         input_shape: (channels, height, width).
@@ -63,7 +65,7 @@ class ResNet(nn.Sequential):
         norm: ``none``, ``batch`` or ``layer``.
 
     Raises:
-        ConfigError: no images, or not as many depths as channels.
+        ConfigError: the data are not images, or `depths` and `channels` differ in length.
     """
 
     requires_task: ClassVar = (NUMERIC_INPUTS,)
@@ -96,8 +98,8 @@ class ResNet(nn.Sequential):
         if len(depths) != len(channels) or not channels:
             raise ConfigError(
                 Setting("model.depths", list(depths)),
-                f"model.channels={list(channels)} names {len(channels)} stages",
-                "give each a number of blocks",
+                f"model.channels={list(channels)} has {len(channels)} stages",
+                "set a number of blocks for each stage",
             )
         size, stride = (3, 1) if stem == "small" else (7, 2)
         chain: list[tuple[str, nn.Module]] = [

@@ -1,4 +1,4 @@
-"""Tokens that a Transformer encoder reads: of patches, of places, of features."""
+"""Embeddings of image patches, signal positions and table features as tokens of a Transformer encoder."""
 
 from typing import ClassVar
 
@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from reglab.schema.errors import ConfigError, Setting
 
-SPREAD = 0.02  # standard deviation of positions at the start, as in the paper on images
+SPREAD = 0.02  # initial standard deviation of position embeddings, as in the paper on images
 
 
 class _Placed(nn.Module):
-    """Tokens (rows, places, width) with a learned position added to each."""
+    """Base class of modules that return tokens (rows, places, width), with learned positions added."""
 
-    unit_axes: ClassVar = {"positions": 0}  # a row is the vector of a place, as in an embedding
+    unit_axes: ClassVar = {"positions": 0}  # a row is the vector of a position, as in an embedding
 
     def __init__(self, places: int, width: int) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class _Placed(nn.Module):
 
 
 class ImageTokens(_Placed):
-    """A token for each square patch of (rows, channels, height, width), row by row.
+    """One token for each square patch of images (rows, channels, height, width), in row-major order.
 
     Args:
         input_shape: (channels, height, width).
@@ -29,7 +29,7 @@ class ImageTokens(_Placed):
         patch_size: side of a patch in pixels.
 
     Raises:
-        ConfigError: a side of the images is no multiple of the patch.
+        ConfigError: a side of the images is not a multiple of the patch size.
     """
 
     def __init__(self, input_shape: tuple[int, ...], width: int, patch_size: int) -> None:
@@ -37,22 +37,22 @@ class ImageTokens(_Placed):
         if any(side % patch_size for side in sides):
             raise ConfigError(
                 Setting("model.patch_size", patch_size),
-                f"images of {sides[0]} x {sides[1]} cannot be cut into such patches",
+                f"does not divide images of {sides[0]} x {sides[1]} into patches",
                 "choose a size that divides both sides",
             )
         super().__init__(sides[0] // patch_size * (sides[1] // patch_size), width)
         self.patches = nn.Conv2d(channels, width, patch_size, stride=patch_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(rows, channels, height, width) to (rows, patches, width)."""
+        """Return tokens (rows, patches, width) of images (rows, channels, height, width)."""
         return self.patches(images).flatten(2).transpose(1, 2) + self.positions
 
 
 class SignalTokens(_Placed):
-    """A token for each place of (rows, channels, length).
+    """One token for each position of signals (rows, channels, length).
 
     Args:
-        input_shape: (channels, length); shorter signals can be read, too.
+        input_shape: (channels, length); shorter signals are supported.
         width: of a token.
     """
 
@@ -61,13 +61,13 @@ class SignalTokens(_Placed):
         self.places = nn.Linear(input_shape[0], width)
 
     def forward(self, signals: Tensor) -> Tensor:
-        """(rows, channels, length) to (rows, length, width)."""
-        said: Tensor = self.places(signals.transpose(1, 2)) + self.positions[: signals.shape[-1]]
-        return said
+        """Return tokens (rows, length, width) of signals (rows, channels, length)."""
+        tokens: Tensor = self.places(signals.transpose(1, 2)) + self.positions[: signals.shape[-1]]
+        return tokens
 
 
 class FeatureTokens(_Placed):
-    """A token for each feature of (rows, features): its value times a direction of its own, plus its position.
+    """One token for each feature of (rows, features): its value times a learned direction, plus a learned position.
 
     Args:
         input_shape: (features,).
@@ -81,5 +81,5 @@ class FeatureTokens(_Placed):
         self.directions = nn.Parameter(torch.randn(input_shape[0], width) / width**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(rows, features) to (rows, features, width)."""
+        """Return tokens (rows, features, width) of features (rows, features)."""
         return features.unsqueeze(-1) * self.directions + self.positions

@@ -1,4 +1,4 @@
-"""A Transformer encoder for images, signals and tables."""
+"""Transformer encoder for images, signals and tables."""
 
 from typing import ClassVar
 
@@ -14,47 +14,50 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 
 
 class Attention(nn.Module):
-    """Self-attention of several heads; places that are not real are not looked at.
+    """Multi-head self-attention with a padding mask.
 
-    PyTorch's own layers take other kernels in evaluation, unless a hook hangs on them: a run's figures would depend on
-    whether its strategy has hooks.
+    Used in place of nn.MultiheadAttention, which takes other kernels in evaluation unless it has hooks, so that results
+    would depend on whether a strategy has hooks.
 
     Args:
         width: of the residual stream.
-        heads: `width` is a multiple.
+        heads: divides `width`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = 0.0  # of the attention's weights: the regularizer attention_dropout says how much
+        self.dropout = 0.0  # of attention weights; set by the regularizer attention_dropout
         self.queries_keys_values = nn.Linear(width, 3 * width)
         self.mixed = nn.Linear(width, width)
 
     def forward(self, values: Tensor, seen: Tensor | None) -> Tensor:
-        """(rows, places, width) to the same; `seen` is a mask (rows, 1, 1, places), None: all places are."""
+        """Return outputs of the shape of values (rows, positions, width).
+
+        `seen` (rows, 1, 1, positions) is false at padded positions, which are not attended to; None: no padding.
+        """
         parts = self.queries_keys_values(values).chunk(3, -1)
-        queries, keys, held = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        queries, keys, contents = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         dropout = self.dropout if self.training else 0.0
-        read = F.scaled_dot_product_attention(queries, keys, held, attn_mask=seen, dropout_p=dropout)
+        read = F.scaled_dot_product_attention(queries, keys, contents, attn_mask=seen, dropout_p=dropout)
         mixed: Tensor = self.mixed(read.transpose(1, 2).flatten(2))
         return mixed
 
 
 class FeedForward(nn.Sequential):
-    """Two linear maps with an activation between them, place by place."""
+    """Two linear layers with an activation between them, applied to each position."""
 
     def __init__(self, width: int, units: int, activation: str) -> None:
         super().__init__(nn.Linear(width, units), layers.activation(activation), nn.Linear(units, width))
 
     def forward(self, values: Tensor, seen: Tensor | None) -> Tensor:  # type: ignore[override]
-        """(rows, places, width) to the same; what is `seen` does not matter."""
-        said: Tensor = super().forward(values)
-        return said
+        """Return outputs of the shape of values (rows, positions, width); `seen` is not used."""
+        outputs: Tensor = super().forward(values)
+        return outputs
 
 
 class Residual(nn.Module):
-    """values + branch(norm(values)): normalized first, it trains without a warm-up (Xiong et al. 2020)."""
+    """Pre-norm residual block values + branch(norm(values)), which needs no warm-up (Xiong et al. 2020)."""
 
     def __init__(self, width: int, branch: nn.Module) -> None:
         super().__init__()
@@ -62,31 +65,31 @@ class Residual(nn.Module):
         self.branch = branch
 
     def forward(self, values: Tensor, seen: Tensor | None) -> Tensor:
-        """(rows, places, width) to the same."""
+        """Return outputs of the shape of values (rows, positions, width)."""
         total: Tensor = values + self.branch(self.norm(values), seen)
         return total
 
 
 class TransformerEncoder(nn.Module):
-    """Patches of an image, places of a signal or features of a table as tokens; blocks; their mean is the answer.
+    """Transformer encoder on image patches, signal positions or table features, and a linear layer of the mean token.
 
     Vaswani et al. 2017, "Attention Is All You Need"; images as in Dosovitskiy et al. 2021, "An Image is Worth 16x16
-    Words"; tables as in Gorishniy et al. 2021, "Revisiting Deep Learning Models for Tabular Data". The mean is taken
-    over all tokens that are real.
+    Words"; tables as in Gorishniy et al. 2021, "Revisiting Deep Learning Models for Tabular Data". The mean is over
+    all unpadded tokens.
 
     Args:
         input_shape: (channels, height, width), (channels, length) or (features,).
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
         width: of the residual stream.
         blocks: of attention and feed-forward layers.
-        heads: of attention; `width` is a multiple.
+        heads: number of attention heads; divides `width`.
         feed_forward_units: units of the feed-forward layers.
-        patch_size: side of an image's patches; signals and tables have a token for each place or feature.
+        patch_size: side of an image's patches; signals and tables have a token for each position or feature.
         activation: a name in `layers.ACTIVATIONS`.
-        padded: whether signals may end before the longest does, NaN from there on.
+        padded: whether signals have different lengths and are padded with NaN.
 
     Raises:
-        ConfigError: sizes that do not divide one another.
+        ConfigError: `heads` does not divide `width`, or `patch_size` does not divide a side.
     """
 
     requires_task: ClassVar = (NUMERIC_INPUTS,)
@@ -132,7 +135,7 @@ class TransformerEncoder(nn.Module):
             self.head.add_module(name, layer)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(rows, *input_shape) to (rows, outputs), or (rows,) for a regression."""
+        """Return outputs (rows, outputs), or (rows,) for regression, of inputs (rows, *input_shape)."""
         real, seen = None, None
         if self.padded:
             inputs, real = unpadded(inputs)
@@ -141,5 +144,5 @@ class TransformerEncoder(nn.Module):
         for block in self.blocks:
             values = block(values, seen)
         values = self.norm(values)
-        said: Tensor = self.head(values.mean(1) if real is None else mean_of_real(values, real))
-        return said
+        outputs: Tensor = self.head(values.mean(1) if real is None else mean_of_real(values, real))
+        return outputs

@@ -67,7 +67,7 @@ class SpectralNorm(UnitWise):
     )
     order: ClassVar = DIVISION  # inside SAM, which computes one gradient from two passes; after all changes of weights
     conflicts: ClassVar = {
-        "max_norm": "a largest singular value of 1 limits the norms of rows to 1, and the division undoes a lower limit",
+        "max_norm": "a largest singular value of 1 limits rows to norm 1, and the division undoes a lower limit",
         "weight_decay": "dividing by the largest singular value undoes it",
     }
     stackable: ClassVar = "it keeps singular vectors from step to step, beside the optimizer"

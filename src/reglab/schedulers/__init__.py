@@ -1,1 +1,1 @@
-"""Schedules of the learning rate beyond those of torch, one a file."""
+"""Learning rate schedulers in addition to those of torch, one a file."""

@@ -35,8 +35,8 @@ class LinearWarmup(LambdaLR):
     Goyal et al. 2017, "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour".
 
     Args:
-        optimizer: whose rates are scheduled.
-        total_steps: of the training.
+        optimizer: the optimizer whose learning rates are scheduled.
+        total_steps: number of steps of the training.
         warmup: share of the steps, at least 0 and below 1.
         decay: ``none``, ``linear`` or ``cosine``.
     """
