@@ -236,8 +236,8 @@ class Rotated(nn.Linear):
 @pytest.mark.parametrize(
     ("network", "problem"),
     [
-        (nn.Linear(5, 3), r"cannot read examples of the shape \(13,\) \(RuntimeError: .*; mend its forward"),
-        (nn.Linear(13, 3, dtype=torch.cfloat), r"cannot read examples .*; mend its forward"),
+        (nn.Linear(5, 3), r"cannot read examples of the shape \(13,\) \(RuntimeError: .*; correct its forward"),
+        (nn.Linear(13, 3, dtype=torch.cfloat), r"cannot read examples .*; correct its forward"),
         (Rotated(), r"returned complex numbers; end it with \.real or \.abs\(\)$"),
         (nn.Linear(13, 4), r"returned shape \(2, 4\) for 2 examples; expected shape \(2, 3\)$"),
     ],

@@ -107,7 +107,7 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
     files.write_text(json.dumps(environment), "environment.json")
     said = refused(store, first)
     assert said.startswith(f"run_id={first}: was trained with other code: reglab.regularizers.l2 (commit then ")
-    assert said.endswith("; put it back, or accept the present code by code=changed")
+    assert said.endswith("; restore it, or accept the present code by code=changed")
     for damaged in ("[1]", "{}", "{"):
         store.client.set_tag(first, "code", damaged)
         assert refused(store, first).startswith(f"run_id={first}: its tag code is missing or damaged")

@@ -1,4 +1,4 @@
-"""Whether a model fits its data, as far as only the two together show, before anything is trained."""
+"""Checks of a model on its data, before training."""
 
 import copy
 from contextlib import suppress
@@ -22,46 +22,46 @@ from reglab.wording import pluralize, shorten
 
 
 def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
-    """Refuse a model that cannot read the examples, answers in another shape, cannot learn, or has other tokens.
-
-    Also refuse a `trainer.min_steps` that its epochs do not reach.
+    """Check the outputs, gradients, repeatability and tokenizer of a model on its data, and `trainer.min_steps`.
 
     Raises:
-        ConfigError: names the key.
+        ConfigError: the model cannot read the examples, returns another shape, has no gradients, is not repeatable or
+            uses another tokenizer; or `trainer.min_steps` exceeds the steps of its epochs.
     """
+    where = Setting("model", cfg.model.name)
     with reads_checked(cfg):
         if "target" in cfg.model:
-            _check_own(f"model={cfg.model.name}", model, data)
+            _check_outputs(where, model, data)
         if is_users(cfg):
-            _check_trainable(f"model={cfg.model.name}", model, data)
+            _check_trainable(where, model, data)
             inference = cfg.trainer.get("inference_mode") is not False
-            check_repeatable(f"model={cfg.model.name}", model, data.train.inputs[:8], inference=inference)
+            check_repeatable(where, model, data.train.inputs[:8], inference=inference)
     _check_tokenizer(cfg, data)
     _check_last_batch(model, data)
     check_steps(cfg, data)
 
 
 @torch.no_grad()
-def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
-    """Refuse outputs of another shape than the task needs, in a pass over two rows in eval mode."""
+def _check_outputs(where: Setting, model: nn.Module, data: TensorData) -> None:
+    """Check the outputs of a pass over two rows in eval mode against the shape that the task needs."""
     inputs = data.train.inputs[:2]
     alone: object = None
     try:
         with Snapshot([model]), in_mode(model, training=False), restored_generators():
             outputs: object = model(inputs)
             still = [name or "the network" for name, part in model.named_modules() if part.training]
-            with suppress(Exception):  # that all batches have two rows or more is possible
+            with suppress(Exception):  # all batches may have two rows or more
                 alone = model(inputs[:1])
     except (Exception, SystemExit) as error:
         reason = shorten(describe_error(error), 200)
         raise ConfigError(
-            key,
+            where,
             f"cannot read examples of the shape {data.input_shape} ({reason})",
-            "mend its forward, or choose other data",
+            "correct its forward, or choose other data",
         ) from error
     if still:
         raise ConfigError(
-            key,
+            where,
             f"after eval() {', '.join(still[:3])} is in training mode, so that regularizers would act in "
             "validation and test",
             "pass the mode on (def train(self, mode=True): return super().train(mode)), and do not call "
@@ -74,26 +74,26 @@ def _check_own(key: str, model: nn.Module, data: TensorData) -> None:
     if not isinstance(outputs, Tensor) or got != wanted:
         remedy = "; end it with squeeze(-1)" if got == (*wanted, 1) else ""
         returned = f"shape {got}" if isinstance(outputs, Tensor) else got
-        raise ConfigError(key, f"returned {returned} for {len(inputs)} examples", f"expected shape {wanted}{remedy}")
+        raise ConfigError(where, f"returned {returned} for {len(inputs)} examples", f"expected shape {wanted}{remedy}")
     if outputs.is_complex():
-        raise ConfigError(key, "returned complex numbers", "end it with .real or .abs()")
+        raise ConfigError(where, "returned complex numbers", "end it with .real or .abs()")
     if isinstance(alone, Tensor) and alone.shape != outputs[:1].shape:
         raise ConfigError(
-            key,
+            where,
             f"returned shape {tuple(alone.shape)} for a batch of 1 example; expected shape {tuple(outputs[:1].shape)}",
             "squeeze the last dimension alone (squeeze(-1))",
         )
     if data.padded and outputs.isnan().any():
         raise ConfigError(
-            key,
+            where,
             f"returned NaN: {data.name} has sequences of different lengths, with NaN after their end",
             "begin its forward with reglab.models.padding.unpadded, or use model=gru",
         )
 
 
 @torch.enable_grad()
-def _check_trainable(key: str, model: nn.Module, data: TensorData) -> None:
-    """Refuse a user's network without a gradient for any of its weights; a pass that fails is refused elsewhere."""
+def _check_trainable(where: Setting, model: nn.Module, data: TensorData) -> None:
+    """Check that a user's network has a gradient for some weight; other checks report exceptions of the pass."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         with Snapshot([model]) as snapshot, in_mode(model, training=True), seeded(0, "trial"):
@@ -108,7 +108,7 @@ def _check_trainable(key: str, model: nn.Module, data: TensorData) -> None:
         return
     if not learns:
         raise ConfigError(
-            key,
+            where,
             "its output does not depend on any trainable weight, so nothing would be trained",
             "set requires_grad=True for some parameters, and use neither detach() nor torch.no_grad() on "
             "the way to the output",
@@ -116,18 +116,18 @@ def _check_trainable(key: str, model: nn.Module, data: TensorData) -> None:
 
 
 def _check_tokenizer(cfg: DictConfig, data: TensorData) -> None:
-    """In other tokens than a model was trained on, its embeddings would be of other words."""
+    """Check that the data has the token ids of a pretrained model, on which its embeddings depend."""
     path, vocabulary = cfg.model.get("path"), getattr(data, "vocabulary", None)
     if path and vocabulary is not None and not tokenizer.matches_model(vocabulary, str(path)):
         raise ConfigError(
             Setting("data.tokenizer", cfg.data.tokenizer),
-            f"gives tokens other numbers than model.path={path} knows them by",
-            f"give the model's own: data.tokenizer={path}",
+            f"has other token ids than model.path={path}",
+            f"use the model's tokenizer: data.tokenizer={path}",
         )
 
 
 def _check_last_batch(model: nn.Module, data: TensorData) -> None:
-    """A last batch of one row is none that batch normalization of units can train on."""
+    """Check that the model can train on a last batch of one row, which batch normalization of units cannot."""
     size = data.batch_size or data.train_rows
     if (data.train_rows % size or size) != 1:
         return
@@ -143,18 +143,18 @@ def _check_last_batch(model: nn.Module, data: TensorData) -> None:
 
 
 def check_steps(cfg: DictConfig, data: TensorData) -> None:
-    """Refuse a `trainer.min_steps` beyond the end of training: Lightning ends at `max_epochs` in any case.
+    """Check `trainer.min_steps` against the end of training: Lightning stops at `max_epochs` in any case.
 
     Raises:
-        ConfigError: names the key.
+        ConfigError: training has fewer steps.
     """
-    least = cfg.trainer.get("min_steps")
-    if least is None:
+    min_steps = cfg.trainer.get("min_steps")
+    if min_steps is None:
         return
     steps, _ = max_steps_and_evaluations(cfg, len(data.train_dataloader()))
-    if least > steps:
+    if min_steps > steps:
         raise ConfigError(
-            Setting("trainer.min_steps", least),
+            Setting("trainer.min_steps", min_steps),
             f"training ends after {pluralize(steps, 'step')} with trainer.max_epochs={cfg.trainer.max_epochs}",
-            "raise that",
+            "raise trainer.max_epochs or lower trainer.min_steps",
         )

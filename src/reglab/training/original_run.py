@@ -1,4 +1,4 @@
-"""A tracked run that is to be run again, or used: what it was made from, and its config composed anew."""
+"""Original run of a rerun, an evaluation or an export: its tracked files, its config, and checks of data and code."""
 
 import re
 from collections.abc import Sequence
@@ -25,21 +25,26 @@ from reglab.tracking.store import Store, connected, open_store
 from reglab.user_code.finding import source_file
 from reglab.wording import mlflow_command
 
-_FILES = (("data", "path"), ("data", "root"), ("data", "tokenizer"), ("model", "path"))  # they count by their content
-_SHOWN = 4  # changed modules by name
+_FILES = (
+    ("data", "path"),
+    ("data", "root"),
+    ("data", "tokenizer"),
+    ("model", "path"),
+)  # settings whose files count by content
+_SHOWN = 4  # number of changed modules in a message
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A run as it was tracked.
+    """A tracked run.
 
     Attributes:
-        store: the experiment that holds it.
+        store: store and experiment of the run.
         record: the run.
-        overrides: what composed it.
-        config: its ``config.yaml``, as plain values; empty where it has none.
-        environment: its ``environment.json``; empty where it has none.
-        typed: the settings that the user has typed.
+        overrides: overrides of its config.
+        config: its ``config.yaml``, as plain values; empty if it has none.
+        environment: its ``environment.json``; empty if it has none.
+        typed: settings that the user has typed.
     """
 
     store: Store
@@ -51,20 +56,20 @@ class Origin:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Its setting by dotted key; empty if it has none."""
+        """Values of the tag `about` by dotted key; empty if it has none."""
         return queries.about(self.store, self.record)
 
     @property
     def code(self) -> dict[str, Any]:
-        """A digest for each part of its code; empty if it was tracked under rule 1."""
+        """Digests of the parts of its code; empty if it was tracked under rule 1."""
         return queries.code(self.store, self.record)
 
 
 def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> Origin:
-    """The run of that id, in an experiment or, with None, in whichever; see `Origin`.
+    """Return the run with an id, in an experiment or, with None, in any.
 
     Raises:
-        ConfigError: no such run, or one that cannot be run again: a parent, one that has not ended, not made by reglab.
+        ConfigError: there is no such run, or it cannot be run again: a parent, an unfinished run, not made by reglab.
     """
     store = _store_of(resolve(uri, writes=False), uri, run_id)
     if experiment not in (None, store.experiment):
@@ -78,7 +83,7 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
     if record is None:
         restore = mlflow_command(store.uri, "runs", "restore", "--run-id", run_id)
         raise ConfigError(Setting("run_id", run_id), "was deleted", f"restore it: {restore}")
-    _refuse_what_has_no_result(store, record)
+    _check_has_result(store, record)
     files = artifacts.of(store, run_id)
     overrides = files.read_yaml("overrides.yaml", list)
     if overrides is not None and not all(isinstance(override, str) for override in overrides):
@@ -93,15 +98,14 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
 
 
 def composed(origin: Origin, reads: Sequence[str] = ("data", "model")) -> DictConfig:
-    """The config that the project's own tree composes from the run's overrides, without foreign classes and files.
+    """Compose the config of a run from its overrides and the present YAML files, without untrusted classes and files.
 
     Args:
         origin: the run.
         reads: sections whose files will be read.
 
     Raises:
-        ConfigError: the overrides do not compose any more, name a foreign class, or a class or file that was not typed
-            again; the code is another now.
+        ConfigError: the overrides do not compose any more, or name a class or file that the user has not typed.
     """
     check_overrides(origin.overrides)
     cfg = compose(origin.overrides)
@@ -113,18 +117,18 @@ def composed(origin: Origin, reads: Sequence[str] = ("data", "model")) -> DictCo
 
 
 def recomposed(origin: Origin, uri: str | None) -> DictConfig:
-    """The config that the project's own tree composes from the run's overrides, checked, to be tracked as its rerun.
+    """Compose and check the config of a rerun.
 
-    It keeps the run's phase, so that the rerun of a tuning run is not taken for a confirmation, and has no parent,
-    sweep or study: what these declared is done.
+    It has the phase of the run, so that the rerun of a tuning run does not count as a confirmation, and no parent,
+    sweep or study, which are finished.
 
     Args:
         origin: the run.
         uri: of its store, as the user gave it.
 
     Raises:
-        ConfigError: the overrides do not compose any more, name a foreign class or file, or the data or the code are
-            gone or others.
+        ConfigError: the overrides do not compose any more or name an untrusted class or file, or data or code have
+            changed.
     """
     run_id = origin.record.run_id
     try:
@@ -149,7 +153,7 @@ def _phase(origin: Origin) -> str:
 
 
 def _tuned(origin: Origin) -> str | None:
-    """Keys that a study tuned, as text that no config takes for anything else."""
+    """Return the keys that a study tuned, if the text has only names, dots and commas."""
     tracking = origin.config.get("tracking")
     tuned = tracking.get("tuned") if isinstance(tracking, dict) else None
     return tuned if isinstance(tuned, str) and re.fullmatch(r"[\w.,]*", tuned) else None
@@ -162,7 +166,7 @@ def as_overrides(origin: Origin) -> list[str]:
 
 
 def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data", "model")) -> None:
-    """Refuse a run whose files and folders have another content now.
+    """Check that files and folders of a run have the same content.
 
     Args:
         origin: the run.
@@ -182,17 +186,15 @@ def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data",
             continue
         if before is None and name not in origin.typed.values:
             continue
-        where = f"run_id={origin.record.run_id}: {name}={cfg[section][key]}: "
+        where, file = Setting("run_id", origin.record.run_id), Setting(name, cfg[section][key])
         if before is None:
-            raise ConfigError(f"{where}the content that the run read is not recorded; give another run")
-        raise ConfigError(
-            f"{where}content has changed (SHA-256 then {str(before)[:12]}, now {here[:12]}); restore what it was "
-            "trained on"
-        )
+            raise ConfigError(where, f"{file}: the content that the run read is not recorded", "give another run")
+        problem = f"{file}: content has changed (SHA-256 then {str(before)[:12]}, now {here[:12]})"
+        raise ConfigError(where, problem, "restore what it was trained on")
 
 
 def check_code(origin: Origin, cfg: DictConfig) -> None:
-    """Refuse a run whose code is another now, unless ``code=changed`` was typed.
+    """Check that the code of a run is the same, unless ``code=changed`` was typed.
 
     Raises:
         ConfigError: names the modules that differ, or the parts, and the commits; or the run's tag `code` cannot be
@@ -212,7 +214,7 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
     if not then:  # rule 1 recorded only that of a user's own file
         before = origin.about.get("model.code")
         if before and before != content(source_file(cfg.model.get("target"), "model.target")):
-            _refuse_code(origin, f"model.target={cfg.model.get('target')}")
+            _raise_code_changed(origin, f"model.target={cfg.model.get('target')}")
         return
     parts = sorted(part for part in then.keys() | now.parts.keys() if then.get(part) != now.parts.get(part))
     if not parts:
@@ -223,10 +225,12 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
     kept = modules if isinstance(modules, dict) else {}
     changed = sorted(name for name in kept.keys() | now.modules.keys() if kept.get(name) != now.modules.get(name))
     names = changed if kept and changed else parts
-    _refuse_code(origin, ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""))
+    _raise_code_changed(
+        origin, ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else "")
+    )
 
 
-def _refuse_code(origin: Origin, what: str) -> None:
+def _raise_code_changed(origin: Origin, what: str) -> None:
     if origin.typed.changed:
         return
     tags = origin.record.tags
@@ -235,7 +239,7 @@ def _refuse_code(origin: Origin, what: str) -> None:
     raise ConfigError(
         Setting("run_id", origin.record.run_id),
         f"was trained with other code: {what} (commit then {then}, now {now})",
-        "put it back, or accept the present code by code=changed",
+        "restore it, or accept the present code by code=changed",
     )
 
 
@@ -265,11 +269,11 @@ def _near(client: MlflowClient, run_id: str) -> str:
     return f"; did you mean {begun[0]}?" if len(begun) == 1 else did_you_mean(run_id, ids) or "; make train prints ids"
 
 
-def _refuse_what_has_no_result(store: Store, record: queries.Record) -> None:
-    key = f"run_id={record.run_id}"
+def _check_has_result(store: Store, record: queries.Record) -> None:
+    where = Setting("run_id", record.run_id)
     if record.tags.get("phase") == "parent":
         children = queries.runs(store, tags={"mlflow.parentRunId": record.run_id})
         such = f", such as {children[0].run_id}" if children else ""
-        raise ConfigError(key, f"is the parent {record.name}, which trained nothing", f"give one of its runs{such}")
+        raise ConfigError(where, f"is the parent {record.name}, which trained nothing", f"give one of its runs{such}")
     if record.status not in ("FINISHED", "FAILED"):
-        raise ConfigError(key, f"is {record.status}, so there are no final figures to compare", "give a FINISHED run")
+        raise ConfigError(where, f"is {record.status}, so there are no final figures to compare", "give a FINISHED run")

@@ -1,4 +1,4 @@
-"""Whether the passes of a network can be repeated: same rows, same state and same random numbers give same outputs."""
+"""Checks that passes of a network are repeatable: equal rows, state and random numbers give equal outputs."""
 
 import copy
 import random
@@ -9,43 +9,43 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reglab.schema.errors import ConfigError
+from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import seeded
 from reglab.training.snapshot import Snapshot
 from reglab.training.train_eval_mode import in_mode
 from reglab.user_code.importing import describe_error, loaded
 
-ROUNDING = 10.0  # times the difference of two equal steps: less is the rounding of kernels that are not deterministic
-UNSEEDED = 1e-3  # relative difference of two equal steps that no rounding explains
+ROUNDING = 10.0  # factor of the difference of two equal steps, below which nondeterministic kernels explain it
+UNSEEDED = 1e-3  # relative difference of two equal steps that rounding does not explain
 
 
-def check_repeatable(key: str, model: nn.Module, inputs: Tensor, *, inference: bool = True) -> None:
-    """Refuse a network whose passes over the same rows cannot be repeated; its state is restored.
+def check_repeatable(where: Setting, model: nn.Module, inputs: Tensor, *, inference: bool = True) -> None:
+    """Raise an error for a network whose passes over the same rows are not repeatable; its state is restored.
 
-    In eval mode passes must be equal whatever the random numbers, and leave no trace. In training mode they must be
-    equal for equal random numbers, draw from the global generators alone, not seed them, and keep the parameters.
+    In eval mode passes must be equal for all random numbers and not change the state. In training mode they must be
+    equal for equal random numbers, draw only from the global generators, not seed them, and keep the parameters.
 
     Args:
-        key: names the network.
+        where: setting of the network.
         model: in any mode.
         inputs: a few examples (rows, ...).
-        inference: whether it is tested in ``torch.inference_mode``.
+        inference: test it in ``torch.inference_mode`` too.
 
     Raises:
         ConfigError: names the remedy.
     """
-    _check_evaluation(key, model, inputs)
+    _check_evaluation(where, model, inputs)
     if inference:
-        _check_inference(key, model, inputs)
-    _check_training(key, model, inputs)
+        _check_inference(where, model, inputs)
+    _check_training(where, model, inputs)
 
 
-def _check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
+def _check_evaluation(where: Setting, model: nn.Module, inputs: Tensor) -> None:
     if evaluation_differs(model, lambda: model(inputs)):
         raise ConfigError(
-            key,
-            "two passes in eval mode over the same rows differ, so validation and test would be figures "
-            "of one random draw",
+            where,
+            "two passes in eval mode over the same rows differ, so validation and test metrics would be "
+            "those of one random draw",
             "draw only in training mode, as F.dropout(x, p, training=self.training) and nn.Dropout do",
         )
     with Snapshot([model]) as snapshot, torch.no_grad(), seeded(0, "evaluation"):
@@ -58,31 +58,31 @@ def _check_evaluation(key: str, model: nn.Module, inputs: Tensor) -> None:
                 outputs.append(fingerprint(tensors_of(network(inputs.clone()))))
     if second is not model and relative_difference(*outputs) > 100 * _eps(inputs):
         raise ConfigError(
-            key,
+            where,
             "a pass in eval mode changes what later ones return, so results would depend on how often "
             "the network is evaluated",
             "change its state only in training mode (if self.training)",
         )
 
 
-def _check_inference(key: str, model: nn.Module, inputs: Tensor) -> None:
+def _check_inference(where: Setting, model: nn.Module, inputs: Tensor) -> None:
     with Snapshot([model]) as snapshot, seeded(0, "evaluation"):
         network = _fresh(model, snapshot)
-        if network is model:  # tensors that it keeps would be of no use in training
+        if network is model:  # inference tensors that it stores could not be used in training
             return
         try:
             with in_mode(network, training=False), torch.inference_mode():
                 network(inputs.clone())
         except Exception as error:
             raise ConfigError(
-                key,
+                where,
                 f"its forward fails in torch.inference_mode, in which it is tested ({describe_error(error)})",
                 "add +trainer.inference_mode=false",
             ) from error
 
 
 def _fresh(model: nn.Module, snapshot: Snapshot) -> nn.Module:
-    """Return a copy of the model as it was, with all that it holds; itself, restored, if it cannot be copied."""
+    """Return a copy of the model in its original state, or the restored model itself if it cannot be copied."""
     snapshot.restore()
     try:
         return copy.deepcopy(model)
@@ -95,7 +95,7 @@ def _eps(inputs: Tensor) -> float:
 
 
 def _states() -> dict[str, str]:
-    """Return the states of the random generators that the user's modules of Python hold."""
+    """Return the states of random generators in variables of the user's Python modules."""
     return {
         f"{module.__name__}.{name}": repr(_state(value))
         for module in loaded()
@@ -122,11 +122,11 @@ def _state(generator: Any) -> object:
 
 
 @torch.enable_grad()
-def _check_training(key: str, model: nn.Module, inputs: Tensor) -> None:
+def _check_training(where: Setting, model: nn.Module, inputs: Tensor) -> None:
     ends: list[dict[str, int]] = []  # of the global generators
     replaced: list[str] = []
 
-    def taken(seed: int) -> Tensor:
+    def run_pass(seed: int) -> Tensor:
         network = _fresh(model, snapshot)
         before = dict(network.named_parameters())
         with seeded(seed, "training"), in_mode(network, training=True):
@@ -139,27 +139,27 @@ def _check_training(key: str, model: nn.Module, inputs: Tensor) -> None:
     remedy = "draw from the global generators of torch, numpy or random, which the seed sets"
     before = _states()
     with Snapshot([model]) as snapshot:
-        differ = relative_difference(taken(0), taken(0)) > 100 * _eps(inputs)
-        taken(1)
+        differ = relative_difference(run_pass(0), run_pass(0)) > 100 * _eps(inputs)
+        run_pass(1)
     if replaced:
         raise ConfigError(
-            key,
+            where,
             f"its forward replaces the parameter {replaced[0]} in training, and the optimizer does not "
             "train the new one",
             "create it in the constructor, and change its values by copy_ under torch.no_grad()",
         )
     if seeds := [name for name, state in ends[0].items() if state == ends[-1][name]]:
         raise ConfigError(
-            key,
+            where,
             f"its forward seeds the generator of {seeds[0]} in training, so that each step and each seed "
             "of a run draws the same numbers",
             "remove the call",
         )
     if drawn := [name for name, state in _states().items() if state != before.get(name)]:
-        raise ConfigError(key, f"draws from {drawn[0]} in training, which no seed sets for a run", remedy)
+        raise ConfigError(where, f"draws from {drawn[0]} in training, which no seed sets for a run", remedy)
     if differ:
         raise ConfigError(
-            key,
+            where,
             "two passes in training mode over the same rows with the same random numbers differ, so no "
             "run could be repeated",
             f"{remedy}, and keep in the network what one pass leaves for the next",
@@ -168,23 +168,23 @@ def _check_training(key: str, model: nn.Module, inputs: Tensor) -> None:
 
 @torch.no_grad()
 def evaluation_differs(model: nn.Module, outputs: Callable[[], Any]) -> bool:
-    """Whether outputs in eval mode depend on random numbers, beyond the rounding of equal passes.
+    """Return whether outputs in eval mode depend on random numbers, beyond the rounding of equal passes.
 
     Args:
         model: set to eval mode for the passes.
-        outputs: a pass of it; tensors, or tuples of them.
+        outputs: runs a pass and returns tensors, or tuples of them.
     """
 
-    def taken(seed: int) -> Tensor:
+    def run_pass(seed: int) -> Tensor:
         snapshot.restore()
         with seeded(seed, "evaluation"), in_mode(model, training=False):
             return fingerprint(tensors_of(outputs()))
 
     with Snapshot([model]) as snapshot:
-        first = taken(0)
-        rounding = relative_difference(taken(0), first)
+        first = run_pass(0)
+        rounding = relative_difference(run_pass(0), first)
         return rounding > UNSEEDED or any(
-            relative_difference(taken(seed), first) > ROUNDING * rounding for seed in (1, 2, 3)
+            relative_difference(run_pass(seed), first) > ROUNDING * rounding for seed in (1, 2, 3)
         )
 
 
@@ -197,7 +197,7 @@ def tensors_of(outputs: Any) -> list[Tensor]:
 
 
 def fingerprint(tensors: Sequence[Tensor]) -> Tensor:
-    """Of each tensor the sum, a sum weighted by place and the length, float64 (tensors, 3): equal where they are."""
+    """Return sum, position-weighted sum and scaled norm of each tensor, float64 (tensors, 3)."""
     rows = []
     for tensor in tensors:
         dense = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
@@ -208,7 +208,7 @@ def fingerprint(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def relative_difference(one: Tensor, other: Tensor) -> float:
-    """Largest difference of two steps' prints, in units of their tensors' lengths; 0 where all are equal."""
+    """Return the largest difference of two fingerprints relative to the norms of their tensors; 0 if all are equal."""
     if one.shape != other.shape:
         return float("inf")
     scale = (one[:, 2:].abs() + other[:, 2:].abs()).clamp_min(torch.finfo(one.dtype).tiny)
