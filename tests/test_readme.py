@@ -114,12 +114,12 @@ def test_the_callback_of_the_readme_runs(project: Path) -> None:
 OWN_REGULARIZER = """
 from reglab.regularizers.base import Regularizer, Weights
 from reglab.regularizers._order import PROJECTION
+from reglab.schema.strength import Search, Strength
 
 
 class Rounded(Regularizer):
-    off = {"digits": float("inf")}
-    bounds = {"digits": (0.0, float("inf"))}
-    acts = PROJECTION
+    digits = Strength(1.0, Search(1.0, 3.0), off=float("inf"))
+    order = PROJECTION
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
         scale = 10.0**self.digits

@@ -103,12 +103,10 @@ def test_the_libraries_that_a_run_uses_count_by_their_minor_version(configs: dic
         return found.versions
 
     base = {name: minor(name) for name in ("torch", "numpy", "torchmetrics")}
-    base["pytorch_lightning"] = minor("pytorch-lightning")
-    assert versions("none") == base | {"sklearn": minor("scikit-learn")}
+    base |= {"pytorch_lightning": minor("pytorch-lightning"), "sklearn": minor("scikit-learn")}
+    assert versions("none") == base
     assert versions("text") == base | {name: minor(name) for name in ("tokenizers", "transformers")}
-    assert versions("csv") == base | {name: minor(name) for name in ("pandas", "pyarrow")} | {
-        "sklearn": minor("scikit-learn")
-    }
+    assert versions("csv") == base | {name: minor(name) for name in ("pandas", "pyarrow")}
     mnist1d = OmegaConf.to_container(Composer().compose(["data=mnist1d"]), resolve=True)
     assert code_of(mnist1d).versions["mnist1d"] == version("mnist1d")  # type: ignore[arg-type]
 

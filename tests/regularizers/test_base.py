@@ -95,7 +95,7 @@ def test_names() -> None:
 
 def test_a_regularizer_that_overrides_nothing_does_nothing() -> None:
     class Idle(Regularizer):
-        acts = 0
+        order = 0
 
     method, model = Idle(), network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -32,6 +32,7 @@ from reglab.regularizers import (
 )
 from reglab.regularizers._hooks import attach
 from reglab.schema.errors import ConfigError
+from reglab.schema.strength import Search, Strength, coefficient
 from reglab.tasks import Classification
 from reglab.training.effect_guard import UnmeasurableError, check_effects, first_step
 from reglab.training.module import Fit
@@ -208,14 +209,9 @@ def test_weights_that_are_not_trained_are_named() -> None:
 class Hinge(Regularizer):
     """A user's method: a penalty on weights beyond a length that its strengths do not hold."""
 
-    off: ClassVar = {"strength": 0.0}
-    bounds: ClassVar = {"strength": (0.0, float("inf"))}
-    acts: ClassVar = 7
+    strength = coefficient(1.0, 0.1, 10.0)
+    order: ClassVar = 7
     limit: ClassVar = 1e6
-    strength: Tensor
-
-    def __init__(self, strength: float) -> None:
-        super().__init__(strength=strength)
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
         return loss + self.strength * sum((w.norm() - self.limit).relu() for w in step.weights.values())
@@ -229,12 +225,7 @@ class Misspelled(Hinge):
 
 
 class WithProbe(Hinge):
-    bounds: ClassVar = {"strength": (0.0, float("inf")), "length": (0.0, float("inf"))}
-    probe: ClassVar = {"length": 0.0}
-    length: Tensor
-
-    def __init__(self, strength: float, length: float) -> None:
-        Regularizer.__init__(self, strength=strength, length=length)
+    length = Strength(1e6, Search(0.0, 1e6), off=None, probe=0.0)
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:
         return loss + self.strength * sum((w.norm() - self.length).relu() for w in step.weights.values())
@@ -243,7 +234,7 @@ class WithProbe(Hinge):
 class Lambda(Regularizer):
     """A user's method without strengths, by a closure."""
 
-    acts: ClassVar = 3
+    order: ClassVar = 3
 
     def attach(self, model: nn.Module) -> list[str]:
         model.get_submodule("act").register_forward_hook(lambda layer, inputs, output: output * 2)

@@ -104,7 +104,7 @@ def test_the_effective_step_of_sgd_with_momentum() -> None:
 
 def test_a_step_draws_the_same_masks_whatever_was_drawn_before(data: Digits) -> None:
     class Draws(Regularizer):
-        acts = 0
+        order = 0
 
         def transform_batch(self, batch: tuple[Tensor, Tensor], step: Any) -> tuple[Tensor, Tensor]:
             torch.rand(len(batch[0]))
@@ -129,7 +129,7 @@ def test_batches_of_one_step_draw_their_own_masks(data: Digits) -> None:
     drawn: list[Tensor] = []
 
     class Draws(Regularizer):
-        acts = 0
+        order = 0
 
         def transform_batch(self, batch: tuple[Tensor, Tensor], step: Any) -> tuple[Tensor, Tensor]:
             drawn.append(torch.rand(1))

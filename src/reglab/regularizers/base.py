@@ -183,6 +183,11 @@ class Regularizer(nn.Module):
         self.hooks: list[Any] = []
         """Forward hooks that `attach` added, see `reglab.regularizers._hooks.attach`."""
         declared = self.strengths()
+        if unknown := [name for name in strengths if name not in declared]:
+            raise TypeError(
+                f"{type(self).__name__} declares no strength {unknown[0]}; declare it as a class variable, as in "
+                f"{unknown[0]} = Strength(default=..., search=Search(low, high))"
+            )
         given = inspect.signature(type(self)).bind_partial(*values, **strengths).arguments
         for name, strength in declared.items():
             self.register_buffer(name, self._tensor(strength, given.get(name, strength.default)), persistent=False)
