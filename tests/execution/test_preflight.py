@@ -72,7 +72,7 @@ def test_rows_without_end_are_never_too_few() -> None:
             "numbers",
             "regularizer=label_smoothing: is for classification and language modeling",
         ),
-        (["study.metric=test/accuracy"], "numbers", "study.metric=test/accuracy: is for classification and multi-label classification, and"),
+        (["study.metric=test/accuracy"], "numbers", "study.metric=test/accuracy: is for classification and multi-"),
         (["study.metric=test/rmse"], "classes", "study.metric=test/rmse: is for regression, and table is"),
         (["study.common.data.train_size=900"], "classes", "study.common.data.train_size=900: only 24 rows"),
         (
