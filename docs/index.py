@@ -37,7 +37,7 @@ def main() -> None:
     results = sorted((PROJECT / "benchmarks" / "results").glob("*-cpu.json"))
     found = [json.loads(path.read_text()) for path in results]
     if newest := next((result for result in reversed(found) if "to_none_large" in result), None):
-        lines = [f"  {json.dumps(name)}: {json.dumps(told)}" for name, told in sorted(costs(newest).items())]
+        lines = [f"  {json.dumps(name)}: {json.dumps(figures)}" for name, figures in sorted(costs(newest).items())]
         COSTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     INDEX.write_text(index(json.loads(COSTS.read_text())))
     METRICS_PAGE.write_text(with_metrics(METRICS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")

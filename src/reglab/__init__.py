@@ -1,6 +1,6 @@
 """A lab for comparing regularization strategies.
 
-For a project of one's own: ``from reglab import Regularize, Dropout, L1``. Names are imported when they are asked for,
+For your own project: ``from reglab import Regularize, Dropout, L1``. Names are imported when they are first used,
 since torch and Lightning take seconds.
 """
 
