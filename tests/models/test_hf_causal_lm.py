@@ -121,5 +121,5 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
 def test_text_in_other_tokens_than_the_models_is_refused(saved: Path, store_uri: str) -> None:
     given = ["data=python_docs", "model=hf_causal_lm", f"model.path={saved}", *SMALL, *QUIET]
     given += [f"tracking.uri={store_uri}", "data.tokenizer=bpe", "data.vocab_size=280"]
-    with pytest.raises(ConfigError, match=r"^data.tokenizer=bpe: gives tokens other numbers than model.path=.*; give"):
+    with pytest.raises(ConfigError, match=r"^data.tokenizer=bpe: has other token ids than model.path=.*; use"):
         run(compose(given), given)

@@ -16,7 +16,8 @@ SIDES = pytest.mark.parametrize("sides", [(15, 21), (31,)], ids=["image", "signa
 
 def augmented(inputs: Tensor, **strengths: float) -> Tensor:
     batch = inputs, torch.zeros(len(inputs), dtype=torch.long)
-    outputs, targets = Augmentation(**strengths).transform_batch(batch, Step(None, task_of("classification"), batch))
+    alone = {**dict.fromkeys(Augmentation.strengths(), 0.0), **strengths}
+    outputs, targets = Augmentation(**alone).transform_batch(batch, Step(None, task_of("classification"), batch))
     assert targets is batch[1]
     return outputs
 
