@@ -35,7 +35,7 @@ def configs() -> dict[str, dict]:
     ("file", "moved"),
     [
         ("regularizers/l2.py", {"l2", "both"}),
-        ("regularizers/_shares.py", {"focal", "smooth"}),
+        ("regularizers/_class_probabilities.py", {"focal", "smooth"}),
         ("regularizers/_activation_noise.py", {"both"}),
         ("regularizers/mixup.py", set()),
         ("regularizers/__init__.py", set()),
