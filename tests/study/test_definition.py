@@ -57,9 +57,8 @@ def test_without_a_space_each_strategy_searches_its_own_strengths_alone(typed: s
 def test_an_empty_section_is_refused_which_would_change_nothing(key: str) -> None:
     with pytest.raises(ConfigError) as refused:
         open_study_section(f"{key}={{}}")
-    assert str(refused.value) == (
-        f"{key}={{}}: is empty, which leaves {key} as it is; name what it is to hold, or say {key}=null"
-    )
+    assert (refused.value.key, refused.value.value) == (key, "{}")
+    assert f"{key}=null" in refused.value.remedy
     assert open_study_section(f"{key}={{a:1}}") == f"++{key}={{a:1}}"
 
 
