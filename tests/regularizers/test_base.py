@@ -17,7 +17,8 @@ from reglab.regularizers import (
     in_order,
     penalized,
 )
-from reglab.regularizers.base import ABOVE_0, BELOW_1, snake
+from reglab.regularizers.base import snake
+from reglab.schema.constraints import ABOVE_0, BELOW_1
 from reglab.schema.errors import ConfigError
 from tests.regularizers.steps import batch_of, network, task_of
 
@@ -51,17 +52,26 @@ def test_a_step_shows_what_a_method_needs() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Dropout(p=1.5), "regularizer.dropout.p=1.5: must be at least 0 and below 1"),
-        (lambda: Dropout(p=1), "regularizer.dropout.p=1: must be at least 0 and below 1"),
-        (lambda: Dropout(p=0.99999999), "regularizer.dropout.p=0.99999999: must be at least 0 and below 1"),
-        (lambda: Dropout(p=0.5, input_p=-0.1), "regularizer.dropout.input_p=-0.1: must be at least 0 and below 1"),
-        (lambda: L2(-1e-3), "regularizer.l2.strength=-0.001: must be at least 0"),
-        (lambda: L2(math.inf), "regularizer.l2.strength=inf: must be at least 0 and finite"),
-        (lambda: L1(math.nan), "regularizer.l1.strength=nan: must be at least 0 and finite"),
-        (lambda: L1("big"), "regularizer.l1.strength=big: must be at least 0 and finite"),
-        (lambda: L1(None), "regularizer.l1.strength=None: must be at least 0 and finite"),
-        (lambda: MaxNorm(0), "regularizer.max_norm.max_norm=0: must be above 0"),
-        (lambda: LabelSmoothing(1.0), "regularizer.label_smoothing.epsilon=1.0: must be at least 0 and below 1"),
+        (lambda: Dropout(p=1.5), "regularizer.dropout.p=1.5: must be a finite number at least 0 and below 1"),
+        (lambda: Dropout(p=1), "regularizer.dropout.p=1: must be a finite number at least 0 and below 1"),
+        (
+            lambda: Dropout(p=0.99999999),
+            "regularizer.dropout.p=0.99999999: is 1 as a float32, and must be a finite number at least 0 and below 1",
+        ),
+        (
+            lambda: Dropout(p=0.5, input_p=-0.1),
+            "regularizer.dropout.input_p=-0.1: must be a finite number at least 0 and below 1",
+        ),
+        (lambda: L2(-1e-3), "regularizer.l2.strength=-0.001: must be a finite number at least 0"),
+        (lambda: L2(math.inf), "regularizer.l2.strength=inf: must be a finite number at least 0"),
+        (lambda: L1(math.nan), "regularizer.l1.strength=nan: must be a finite number at least 0"),
+        (lambda: L1("big"), "regularizer.l1.strength=big: must be a finite number at least 0"),
+        (lambda: L1(None), "regularizer.l1.strength=null: must be a finite number at least 0"),
+        (lambda: MaxNorm(0), "regularizer.max_norm.max_norm=0: must be a number above 0"),
+        (
+            lambda: LabelSmoothing(1.0),
+            "regularizer.label_smoothing.epsilon=1.0: must be a finite number at least 0 and below 1",
+        ),
     ],
 )
 @pytest.mark.parametrize("flush", [False, True], ids=["denormals", "flushed"])  # runs flush: bounds must not move

@@ -79,7 +79,7 @@ def test_status_and_report_of_a_poisoned_store(
         f"report.dir={tmp_path}/r",
     ]
     report = compare(Composer("report").compose(wanted))
-    (none,) = [line for line in report.findings.lines if line.name == "none"]
+    (none,) = [line for line in report.findings.entries if line.name == "none"]
     assert none.n == 3  # the infinite one is not counted
     view.save(store.client, store.experiment_id)
     assert time.monotonic() - began < 60
@@ -146,7 +146,7 @@ def test_artifacts_elsewhere_are_neither_read_nor_written(
     assert f"run_id={made}: its artifacts are at" in capsys.readouterr().err
     wanted = [f"tracking.uri={store.uri}", "tracking.experiment=exp", "metric=test/accuracy"]
     report = compare(Composer("report").compose([*wanted, f"report.dir={tmp_path}/r"]))
-    assert [line.n for line in report.findings.lines] == [1]
+    assert [line.n for line in report.findings.entries] == [1]
     planted = store.client.create_experiment("planted", f"{scheme}{victim}")
     with pytest.raises(ConfigError, match=r"^tracking.uri=.*take a new tracking.experiment"):
         TrackedRun.open(open_store(store.uri, "planted"), name="x", tags={}, params={})
@@ -187,7 +187,7 @@ def test_incomplete_rows_are_left_out_with_a_line(
     assert capsys.readouterr().err.count(f"tracking.uri={store.uri}: damaged runs are left out") == 1
     wanted = [f"tracking.uri={store.uri}", "tracking.experiment=exp", "metric=test/accuracy"]
     report = compare(Composer("report").compose([*wanted, f"report.dir={tmp_path}/r"]))
-    assert [line.n for line in report.findings.lines] == [1]
+    assert [line.n for line in report.findings.entries] == [1]
     with pytest.raises(ConfigError, match=f"^run_id={torn}: cannot be read from sqlite"):
         original_run.find(store.uri, torn)
 

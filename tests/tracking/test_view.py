@@ -104,7 +104,7 @@ def test_charts_follow_the_kind_of_task(store: Store, add: Add) -> None:
     once = {"test/loss": 1.0, "gap/loss": 0.1}
     number = add("none", epochs | once | {"val/rmse": 1.0, "test/rmse": 1.0, "test/r2": 0.5})
     state = view.state(store.client, store.experiment_id)
-    assert cards(state, "test") == [(name, "BAR") for name in ("test/rmse", "test/r2", "gap/loss")]
+    assert cards(state, "test") == [(name, "BAR") for name in ("test/rmse", "gap/loss", "test/r2")]
     assert cards(state, "val") == [("val/loss", "LINE"), ("val/rmse", "LINE"), ("train/loss", "LINE")]
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`test/rmse`", True)
 
@@ -112,8 +112,8 @@ def test_charts_follow_the_kind_of_task(store: Store, add: Add) -> None:
     names = {"val/accuracy": 0.5, "test/accuracy": 0.5, "test/balanced_accuracy": 0.5, "test/ece": 0.1}
     add("none", epochs | once | names)
     state = view.state(store.client, store.experiment_id)
-    assert cards(state, "test") == [(name, "BAR") for name in ("test/accuracy", "test/ece", "gap/loss")]
-    assert cards(state, "more of test") == [("test/balanced_accuracy", "BAR"), ("test/loss", "BAR")]
+    assert cards(state, "test") == [(name, "BAR") for name in ("test/accuracy", "gap/loss", "test/balanced_accuracy")]
+    assert cards(state, "more of test") == [("test/ece", "BAR"), ("test/loss", "BAR")]
     assert cards(state, "val") == [("val/loss", "LINE"), ("val/accuracy", "LINE"), ("train/loss", "LINE")]
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`test/accuracy`", False)
     assert state["selectedColumns"] == [

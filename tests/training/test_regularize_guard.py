@@ -402,7 +402,7 @@ class Sparse(Bags):
 
 
 def test_penalties_are_refused_under_an_optimizer_for_sparse_gradients() -> None:
-    with pytest.raises(ConfigError, match=r"^regularizer=l2: adds dense gradients, .*SparseAdam"):
+    with pytest.raises(ConfigError, match=r"^regularizer=l2: adds dense gradients; .*SparseAdam"):
         fitted(Sparse(), [L2(strength=0.1)])
     assert warned(Sparse(), [MaxNorm(max_norm=0.1)])[0] == []
 

@@ -1,7 +1,6 @@
 """Base class of regularizers, and the training step that their hooks receive."""
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -285,10 +284,9 @@ class Regularizer(nn.Module):
         return 0.0
 
     def _tensor(self, strength: Strength, value: float) -> Tensor:
-        try:
+        number: Any = value
+        if hasattr(value, "__float__"):  # of a tensor or of NumPy
             number = value if isinstance(value, int | float) else float(value)
-        except (TypeError, ValueError):
-            number = math.nan
         strength.check(f"regularizer.{self.name}.{strength.name}", number)
         return torch.tensor(float(number))
 

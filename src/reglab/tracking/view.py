@@ -34,7 +34,7 @@ _HEADER = "deflate;"
 _LARGEST = 2**20  # characters of a view, packed and unpacked
 _OTHERS = tuple(f"test/{one.name}" for one in METRICS.values() if one.summary and one.name != "loss")
 _TEST = tuple(dict.fromkeys((*HEADLINES, *_OTHERS, "test/loss")))
-_BARS = (*_TEST[:-1], "gap/loss", "test/loss")
+_BARS = tuple(dict.fromkeys((*HEADLINES, "gap/loss", *_TEST)))
 _CURVES = ("val/loss", *(f"val/{base_name(name)}" for name in HEADLINES), "train/loss")
 _EXPECTED = {  # metrics of a classification, while there is no run
     *(f"test/{one.name}" for one in metrics_of(CLASSIFICATION.name) if one.summary),
