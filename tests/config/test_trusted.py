@@ -9,7 +9,7 @@ from reglab.config.compose import compose
 from reglab.config.trusted import Typed, apply_typed, check_overrides, check_targets, check_typed, known, typed
 from reglab.schema.errors import ConfigError
 
-REFUSED = "what only the tracking store names is not run; give the class a YAML of its own in conf/"
+REFUSED = "what only the tracking store names is not run; add a YAML for the class to conf/"
 
 
 def test_what_the_config_tree_names_is_trusted() -> None:

@@ -121,7 +121,7 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
 def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path) -> None:
     first = trained(store)
     files = artifacts.of(store, first)
-    refusal = "what only the tracking store names is not run; give the class a YAML of its own in conf/"
+    refusal = "what only the tracking store names is not run; add a YAML for the class to conf/"
     for override in (
         "model._target_=os.system",
         "+model.extra={_target_:os.system}",

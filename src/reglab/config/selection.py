@@ -66,7 +66,7 @@ def open_study_section(override: str) -> str:
         key = override.split("=")[0]
         raise ConfigError(
             Setting.of(override),
-            f"is empty, which leaves {key} as it is",
+            f"is empty, which leaves {key} unchanged",
             f"give it keys, or set {key}=null",
         )
     return f"++{override}"

@@ -23,7 +23,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.text import quote_value
 
 _TARGET = "_target_"
-_REFUSED = "what only the tracking store names is not run; give the class a YAML of its own in conf/"
+_REFUSED = "what only the tracking store names is not run; add a YAML for the class to conf/"
 _RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 _MOST, _LONGEST = 1000, 10_000  # overrides of a run, characters of one
 # Keys of code and files: the user of a tracked run types them again.

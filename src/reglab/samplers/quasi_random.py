@@ -1,4 +1,4 @@
-"""Quasi-random search: each key has a low-discrepancy sequence of its own, the same in every search space."""
+"""Quasi-random search: each key has its low-discrepancy sequence, the same in every search space."""
 
 import functools
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from reglab.schema.constraints import POSITIVE, Constraint, ListOf, OneOf, Satis
 NUMERIC_INPUTS = "numeric inputs"
 """Inputs are numbers, which can be perturbed and averaged."""
 TOKENS = "tokens"
-"""Inputs are token ids; each position has outputs of its own."""
+"""Inputs are token ids; each position has its outputs."""
 SOFTMAX_OUTPUTS = "softmax outputs"
 """Outputs are logits of one distribution over classes, for each example or position."""
 CLASS_LABELS = "class labels"

@@ -133,7 +133,7 @@ def is_in_progress(record: Record) -> bool:
 def full_tag(store: Store, record: Record, tag: str) -> str | None:
     """Return the whole value of a tag, also if it is cut (see `values.within_limits`); None if there is none.
 
-    A cut value is returned as it is, with a note, if the run's file with the whole value cannot be read.
+    A cut value is returned cut, with a note, if the run's file with the whole value cannot be read.
     """
     value = record.tags.get(tag)
     found = artifact_of_cut_tag(tag, value) if value else None

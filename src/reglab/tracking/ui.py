@@ -178,7 +178,7 @@ def _start(place: Place, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]"
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        start_new_session=True,  # a group of its own, which can be ended as a whole
+        start_new_session=True,  # a separate process group, which can be ended as a whole
     )
 
 
