@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from benchmarks import steps
 from reglab.paths import CONF
 from reglab.training import build, effect_guard
-from reglab.training.module import Fit
+from reglab.training.fit import Fit
 
 METHODS = {  # one each that shows in the loss, in the weights after the step and in a second pass
     steps.SMALL: ["dropout", "l2", "max_norm", "sam"],

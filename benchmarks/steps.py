@@ -26,7 +26,7 @@ from reglab.paths import CONF
 from reglab.schema.errors import ConfigError
 from reglab.tasks import Classification, LanguageModeling, Task
 from reglab.training import build
-from reglab.training.module import Fit
+from reglab.training.fit import Fit
 from reglab.training.trainer import make_trainer
 
 REGULARIZERS = sorted(path.stem for path in Path(CONF, "regularizer").glob("*.yaml") if path.stem != "none")

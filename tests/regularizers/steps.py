@@ -14,7 +14,8 @@ from reglab.models import CNN, MLP, ResidualCNN
 from reglab.regularizers import Regularizer, in_order
 from reglab.seeding import mix
 from reglab.tasks import Classification, LanguageModeling, Regression, Task
-from reglab.training.module import Fit, Module
+from reglab.training.fit import Fit
+from reglab.training.module import Module
 from tests.regularizers.decoder import LENGTH, TOKENS, TinyDecoder
 
 Batch = tuple[Tensor, Tensor]

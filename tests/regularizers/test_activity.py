@@ -14,7 +14,7 @@ from reglab.regularizers.activity_kl import activity_divergence
 from reglab.regularizers.activity_l1 import absolute_activity
 from reglab.schema.errors import ConfigError, Setting
 from reglab.tasks import Regression
-from reglab.training.module import Fit
+from reglab.training.fit import Fit
 from tests.regularizers.steps import batch_of, fit_of, network, task_of, train
 
 METHODS: list[tuple[type[Any], str]] = [(ActivityL1, "tanh"), (ActivityKL, "sigmoid")]

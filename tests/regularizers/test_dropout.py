@@ -10,7 +10,7 @@ from reglab.regularizers import Dropout
 from reglab.regularizers.dropout import dropped, thinned
 from reglab.schema.errors import ConfigError
 from reglab.tasks import Regression
-from reglab.training.module import Fit
+from reglab.training.fit import Fit
 from tests.regularizers.steps import batch_of, network, same_state, task_of
 
 

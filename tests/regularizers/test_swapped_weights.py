@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from reglab.regularizers import L2, DropConnect, Regularizer, WeightNoise
-from reglab.training.module import Fit
+from reglab.training.fit import Fit
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of
 from tests.regularizers.swaps import attached
 

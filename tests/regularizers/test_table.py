@@ -20,7 +20,8 @@ from reglab.regularizers import Regularizer
 from reglab.regularizers.base import known, snake
 from reglab.schema.task_kinds import kinds_with
 from reglab.seeding import mix
-from reglab.training.module import Fit, Module
+from reglab.training.fit import Fit
+from reglab.training.module import Module
 from tests.regularizers.steps import FEATURES, LANGUAGE, batch_of, fit_of, network, same_state, task_of, train
 
 

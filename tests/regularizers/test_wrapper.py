@@ -19,7 +19,8 @@ from reglab.regularizers import (
     WeightDecay,
 )
 from reglab.regularizers._wrapper import BeforeUpdate, Wrapper
-from reglab.training.module import Fit, Module
+from reglab.training.fit import Fit
+from reglab.training.module import Module
 from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
 

@@ -35,7 +35,7 @@ from reglab.schema.errors import ConfigError
 from reglab.schema.strength import Search, Strength, coefficient
 from reglab.tasks import Classification
 from reglab.training.effect_guard import UnmeasurableError, check_effects, first_step
-from reglab.training.module import Fit
+from reglab.training.fit import Fit
 from tests.regularizers.steps import CLASSES, FEATURES, batch_of, same_state, task_of, train
 from tests.regularizers.test_table import ROWS, Row
 

@@ -14,8 +14,8 @@ from reglab.tracking import queries
 from reglab.tracking.store import open_store
 from reglab.training.build import build_data, build_model, build_task, build_with_caveats
 from reglab.training.effect_guard import check_effects_on_data
+from reglab.training.fit import Fit
 from reglab.training.model_data_checks import check_fit
-from reglab.training.module import Fit
 from reglab.training.repeatability import evaluation_differs
 from reglab.training.run import run
 from tests.conftest import Compose

@@ -14,7 +14,8 @@ from reglab.regularizers import L1, Dropout, MaxNorm, WeightDecay
 from reglab.regularizers._dispatch import effective_rates
 from reglab.regularizers.base import Regularizer
 from reglab.tasks import Classification
-from reglab.training.module import Fit, Module
+from reglab.training.fit import Fit
+from reglab.training.module import Module
 from reglab.training.trainer import make_trainer
 
 CPU: dict[str, Any] = {"accelerator": "cpu", "max_epochs": 2, "precision": "32-true"}

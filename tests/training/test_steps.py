@@ -23,7 +23,8 @@ from reglab.regularizers.ema import newest_share
 from reglab.regularizers.swa import skipped
 from reglab.schema.errors import ConfigError
 from reglab.seeding import mix
-from reglab.training.module import Fit, Module
+from reglab.training.fit import Fit
+from reglab.training.module import Module
 from tests.regularizers.steps import task_of
 from tests.regularizers.test_table import ROWS, Row
 

@@ -23,8 +23,8 @@ from reglab.schema.errors import ConfigError, ConfigErrors, Setting
 from reglab.streams import note
 from reglab.training import build
 from reglab.training.effect_guard import check_effects_on_data
+from reglab.training.fit import Fit
 from reglab.training.model_data_checks import check_fit, check_steps
-from reglab.training.module import Fit
 from reglab.training.run_caveats import double_counting_caveats
 from reglab.training.trainer import check_accelerator
 

@@ -32,8 +32,9 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import NUMBER_TARGETS, TASK_KINDS
 from reglab.seeding import seeded
 from reglab.tasks import Task, task_of
+from reglab.training.fit import Fit
 from reglab.training.initial_weights import has_all_weights, initialize_lazy_weights
-from reglab.training.module import Fit, Module
+from reglab.training.module import Module
 from reglab.training.run_caveats import batch_caveats, model_caveats, output_caveats, parameter_caveats
 from reglab.training.train_eval_mode import set_training
 from reglab.user_code.importing import load

@@ -21,8 +21,8 @@ from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import TASK_KINDS, TOKENS
 from reglab.seeding import seeded
+from reglab.training.fit import Fit
 from reglab.training.measured_step import MeasuredStep, UnmeasurableError, first_step
-from reglab.training.module import Fit
 from reglab.training.repeatability import (
     ROUNDING,
     UNSEEDED,

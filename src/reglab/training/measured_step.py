@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
 
-from reglab.training.module import Fit
+from reglab.training.fit import Fit
 from reglab.training.repeatability import tensors_of
 
 

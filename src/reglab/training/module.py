@@ -1,62 +1,20 @@
 """Lightning module of a run: the loss of a batch, seeded steps, evaluation, and the best weights."""
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reglab.compat.lightning import HOOK_NAME, load_loader_states
-from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
-from reglab.regularizers.base import Regularizer, Step
+from reglab.regularizers._dispatch import Dispatch, effective_rates
 from reglab.schema.errors import Diverged
 from reglab.schema.metrics import base_name
 from reglab.seeding import drawn_outside_torch, mix, seed_outside_torch
-from reglab.tasks import Task
+from reglab.training.fit import Fit
 from reglab.training.weights import load_trainable_state, trainable_state
-
-
-class Fit(nn.Module):
-    """Model with its task and regularizers, which returns the regularized loss of a batch.
-
-    Several of them with stacked parameters run under ``torch.func.vmap``.
-
-    Args:
-        model: network whose parameters are trained.
-        task: task with its loss.
-        regularizers: in the order in which they act; already attached to the model.
-    """
-
-    def __init__(self, model: nn.Module, task: Task, regularizers: Iterable[Regularizer] = ()) -> None:
-        super().__init__()
-        self.model = model
-        self.task = task
-        self.regularizers = nn.ModuleList(regularizers)
-        # Hooks that a regularizer does not override are not called, so that they take no time.
-        self._transforms = self._with("transform_batch")
-        self._losses = self._with("loss")
-
-    def _with(self, hook: str) -> list[int]:
-        return [i for i, r in enumerate(self.regularizers) if overrides(r, hook)]
-
-    def forward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the loss to minimize of a batch (inputs, targets), a scalar."""
-        return self.losses(batch)[0]
-
-    def losses(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the loss to minimize of a batch (inputs, targets), and the task's loss without penalties; scalars."""
-        step = Step(self.model, self.task, batch)
-        # By index, because functional_call replaces the modules.
-        for i in self._transforms:
-            step.batch = self.regularizers[i].transform_batch(step.batch, step)  # type: ignore[operator]
-        loss = own = self.task.criterion(step.forward(), step.batch[1])
-        for i in self._losses:
-            loss = self.regularizers[i].loss(loss, step)  # type: ignore[operator]
-            step.acted.append(self.regularizers[i])
-        return loss, own
-
 
 Figures = dict[str, float]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], Any]

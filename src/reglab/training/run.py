@@ -20,9 +20,9 @@ from reglab.tracking.store import Store, open_store
 from reglab.training import build, run_record
 from reglab.training.callbacks import EpochBar, EvaluationReporter, Strengths
 from reglab.training.effect_guard import check_effects_on_data
+from reglab.training.fit import Fit
 from reglab.training.initial_weights import init_hash
 from reglab.training.model_data_checks import check_fit
-from reglab.training.module import Fit
 from reglab.training.run_caveats import (
     averaging_caveats,
     double_counting_caveats,
