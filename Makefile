@@ -40,7 +40,7 @@ sweep: $(READY) ## a multirun: make sweep ARGS="regularizer=none,l1 seed=0,1,2"
 study: $(READY) ## tune, confirm, report: make study ARGS="study=label_noise"
 	@$(BIN)/python pipelines/study.py $(ARGS)
 
-status: $(READY) ## what of sweeps and studies is done, running, failed, missing
+status: $(READY) ## runs of sweeps and studies that are done, running, failed or missing
 	@$(BIN)/python pipelines/status.py $(ARGS)
 
 report: $(READY) ## compare what is tracked: make report ARGS="metric=test/accuracy"
@@ -49,10 +49,10 @@ report: $(READY) ## compare what is tracked: make report ARGS="metric=test/accur
 rerun: $(READY) ## run a tracked run again and compare the numbers: make rerun RUN_ID=...
 	@$(BIN)/python pipelines/rerun.py $(if $(RUN_ID),"run_id='$(RUN_ID)'") $(ARGS)
 
-evaluate: $(READY) ## dropout as uncertainty: make evaluate RUN_ID=... ARGS="mc_dropout=50"
+evaluate: $(READY) ## uncertainty by Monte-Carlo dropout: make evaluate RUN_ID=... ARGS="mc_dropout=50"
 	@$(BIN)/python pipelines/evaluate.py $(if $(RUN_ID),"run_id='$(RUN_ID)'") $(ARGS)
 
-export: $(READY) ## a model to serve, without reglab: make export RUN_ID=... ARGS="register=NAME"
+export: $(READY) ## a model that is served without reglab: make export RUN_ID=... ARGS="register=NAME"
 	@$(BIN)/python pipelines/export.py $(if $(RUN_ID),"run_id='$(RUN_ID)'") $(ARGS)
 
 generate: $(READY) ## text from a tracked decoder: make generate PROMPT="Call me Ishmael, he said,"
@@ -69,16 +69,16 @@ lint: $(READY) ## style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-fix: $(READY) ## format, and mend what the linter can
+fix: $(READY) ## format, and correct what the linter can correct
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY) ## ratios against a bare PyTorch loop
+bench: $(READY) ## step costs relative to a bare PyTorch loop
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-index: $(READY) ## write the index of declarations, and docs/regularizers/README.md
+index: $(READY) ## write the index of declarations and the generated parts of docs/
 	@$(BIN)/python -m reglab.schema.index
-	@$(BIN)/python docs/index.py
+	@$(BIN)/python -m docs.index
 
-lock: ## write requirements.lock anew from what .venv holds, but for requirements-data.lock
+lock: ## write requirements.lock from the packages in .venv, without those of requirements-data.lock
 	@{ echo "# What make setup installs, exactly. Made by: make lock"; $(BIN)/pip freeze --exclude-editable --all --exclude pip $$(sed -n 's/==.*//p' requirements-data.lock | sed 's/^/--exclude /') | sed 's/+cpu$$//'; } > requirements.lock

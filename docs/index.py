@@ -1,4 +1,4 @@
-"""Write docs/regularizers/README.md and the table of docs/metrics.md from the declarations: make index"""
+"""Write docs/regularizers/README.md and the tables of other pages from the declarations: make index"""
 
 import json
 import re
@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from docs import reference
 from reglab.paths import CONF, PROJECT
 from reglab.schema.index import declaration
 from reglab.schema.metrics import METRICS
@@ -33,30 +34,30 @@ parts of a decoder is not counted.
 
 
 def main() -> None:
-    """Take the newest figures, if there are new ones, and write both pages."""
+    """Take the newest figures, if there are new ones, and write the pages."""
     results = sorted((PROJECT / "benchmarks" / "results").glob("*-cpu.json"))
     found = [json.loads(path.read_text()) for path in results]
     if newest := next((result for result in reversed(found) if "to_none_large" in result), None):
         lines = [f"  {json.dumps(name)}: {json.dumps(figures)}" for name, figures in sorted(costs(newest).items())]
         COSTS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    INDEX.write_text(index(json.loads(COSTS.read_text())))
-    METRICS_PAGE.write_text(with_metrics(METRICS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    sys.stdout.write(f"{INDEX.relative_to(PROJECT)}\n{METRICS_PAGE.relative_to(PROJECT)}\n")
+    pages = {
+        INDEX: index(json.loads(COSTS.read_text())),
+        METRICS_PAGE: with_metrics(METRICS_PAGE.read_text(encoding="utf-8")),
+        reference.PAGE: reference.page(reference.PAGE.read_text(encoding="utf-8")),
+    }
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{path.relative_to(PROJECT)}\n")
 
 
 def with_metrics(page: str) -> str:
     """Return the page on metrics with the table of all declared ones."""
-    before, start, rest = page.partition(TABLE_START)
-    _, end, after = rest.partition(TABLE_END)
     rows = ["| metric | better | kinds of tasks | measured |", "| --- | --- | --- | --- |"]
     for metric in METRICS.values():
         better = {"max": "higher", "min": "lower"}[metric.direction]
         measured = "in every epoch, and at the end" if metric.every_epoch else "at the end"
         rows.append(f"| `{metric.name}` | {better} | {', '.join(metric.task_kinds) or 'all'} | {measured} |")
-    return "\n".join([before + start, *rows, end + after])
-
-
-TABLE_START, TABLE_END = "<!-- metrics -->", "<!-- end -->"
+    return reference.fill(page, "metrics", rows)
 
 
 def costs(result: dict[str, dict[str, Any]]) -> dict[str, list[float | str]]:

@@ -186,8 +186,3 @@ def test_help_is_there(project: Path) -> None:
     assert all(
         target in targets for target in ("compare", "train", "sweep", "report", "rerun", "ui", "test", "lint", "bench")
     )
-
-
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!http)[^)]+)\)", README))))
-def test_a_link_leads_somewhere(path: str) -> None:
-    assert (PROJECT / path).exists()
