@@ -51,21 +51,23 @@ def network(
 ) -> MLP | CNN | ResidualCNN | TinyDecoder:
     """A small net for examples of the shape: an MLP for tables, a CNN for images and signals, `residual` or not.
 
-    For language modeling it is a decoder, whatever the shape. With `dropout` it has a layer of its own for that, before
-    its last one (an MLP and a decoder, that is).
+    For language modeling it is a decoder, whatever the shape. With `dropout` it has a dropout layer before its last
+    layer.
     """
     torch.manual_seed(seed)
     if kind == LANGUAGE:
         return TinyDecoder(options.get("activation", "relu"), dropout=dropout)
     outputs = CLASSES if kind == "classification" else 1
+    model: MLP | CNN | ResidualCNN
     if len(shape) == 1:
-        mlp = MLP(shape, outputs, **{"hidden_sizes": [8, 7], **options})
-        if dropout:
-            mlp.output = nn.Sequential(OrderedDict(dropout=nn.Dropout(0.3), linear=mlp.output))
-        return mlp
-    if residual:
-        return ResidualCNN(shape, outputs, **{"channels": [4, 5], "norm": "none", **options})
-    return CNN(shape, outputs, **{"channels": [4, 5], **options})
+        model = MLP(shape, outputs, **{"hidden_sizes": [8, 7], **options})
+    elif residual:
+        model = ResidualCNN(shape, outputs, **{"channels": [4, 5], "norm": "none", **options})
+    else:
+        model = CNN(shape, outputs, **{"channels": [4, 5], **options})
+    if dropout:
+        model.output = nn.Sequential(OrderedDict(dropout=nn.Dropout(0.3), linear=model.output))
+    return model
 
 
 def fit_of(model: nn.Module, task: Task, regularizers: Iterable[Regularizer] = ()) -> Fit:
@@ -81,7 +83,7 @@ def train(
     steps: int,
     optimizer: Callable[[Any], torch.optim.Optimizer] | None = None,
 ) -> Fit:
-    """Takes the steps; SGD with lr 0.1 unless told. The global generator starts each step from its number."""
+    """Take the steps, by default of SGD with lr 0.1. Each step seeds the global generator with its number."""
     fit.train()
     make = optimizer or (lambda parameters: torch.optim.SGD(parameters, lr=0.1))
     module = Module(fit, optimizer=make)
@@ -117,6 +119,6 @@ def train(
 
 
 def same_state(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two models hold equal tensors under equal names, bit for bit."""
+    """Return whether two models have equal tensors under equal names, bit for bit."""
     first, second = one.state_dict(), other.state_dict()
     return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,6 @@ import reglab.regularizers
 from reglab.paths import CONF
 from reglab.regularizers import Regularizer
 from reglab.regularizers.base import known, snake
-from reglab.schema.task_kinds import kinds_with
 from reglab.seeding import mix
 from reglab.training.fit import Fit
 from reglab.training.module import Module
@@ -66,7 +64,7 @@ ROWS = [
     Row("ConfidencePenalty", {"beta": 0.1}, {"beta": 0.5}),
     Row("Focal", {"gamma": 0.5}, {"gamma": 3.0}),
     Row("LogitPenalty", {"strength": 1e-2}, {"strength": 0.1}),
-    Row("Flooding", {"level": 2.0}, {"level": 1.0}),
+    Row("Flooding", {"level": 4.0}, {"level": 1.0}),
     Row("Mixup", {"alpha": 0.2}, {"alpha": 2.0}),
     Row("Cutout", {"size": 3.0}, {"size": 5.0}, shape=(2, 8, 8)),
     Row(
@@ -218,37 +216,6 @@ def test_it_trains_in_mixed_precision(row: Row) -> None:
         loss = fit(row.batches()[0])
     assert loss.dtype == torch.float32
     assert loss.isfinite()
-    assert all(p.isfinite().all() for p in fit.model.parameters())
-
-
-@pytest.mark.filterwarnings("ignore:regularizer=alpha_dropout")  # beside activity_kl, which insists on sigmoids
-@pytest.mark.parametrize(
-    "pair", list(itertools.combinations(ROWS, 2)), ids=lambda pair: "+".join(row.cls for row in pair)
-)
-def test_pairs_train_together(pair: tuple[Row, Row]) -> None:
-    methods = [row.make() for row in pair]
-    if any(one.name in other.conflicts for one, other in (methods, methods[::-1])):
-        pytest.skip("they are declared to be in conflict")
-    shapes = {row.shape for row in pair if row.make().input_dims or row.residual or row.kind == LANGUAGE} or {
-        pair[0].shape
-    }
-    if len(shapes) > 1:
-        pytest.skip("they are for different shapes of examples")
-    kinds = [
-        (row.kind,) if row.kind == LANGUAGE else kinds_with(method.requires_task)
-        for row, method in zip(pair, methods, strict=True)
-    ]
-    kind = next((kind for kind in kinds[0] if kind in kinds[1]), None)
-    if kind is None:
-        pytest.skip("they are for different kinds of task")
-    if kind == LANGUAGE:  # tokens are no numbers of which some could be dropped
-        methods = [row.make({k: v for k, v in row.strengths.items() if k != "input_p"}) for row in pair]
-    activations = [row.activation for row in pair]
-    insisted = [name for name in ("sigmoid", "selu") if name in activations]  # where others are refused, or warned of
-    residual, dropout = (any(has) for has in zip(*(row[-2:] for row in pair), strict=True))
-    on = Row("", {}, {}, kind, [*insisted, *activations][0], shapes.pop(), residual, dropout)
-    fit = fit_of(on.network(), task_of(kind), methods)
-    train(fit, on.batches(), 2)
     assert all(p.isfinite().all() for p in fit.model.parameters())
 
 
