@@ -8,7 +8,7 @@ import pytest
 from reglab.config.identity import config_hash
 from reglab.execution.expand import Job
 from reglab.execution.preflight import check_jobs
-from reglab.report.tasks import split_into_tasks
+from reglab.report.records import split_into_tasks
 from reglab.schema.errors import ConfigError
 from reglab.study.arm_checks import check_arms
 from reglab.tracking import queries

@@ -7,7 +7,7 @@ from typing import Any
 from reglab.report.findings.findings import TaskFindings, compute_findings
 from reglab.report.findings.tuning import TaskTuning
 from reglab.report.question import resolve_question
-from reglab.report.study_record import StudyRecord, parse_study_record
+from reglab.report.trials import StudyRecord, parse_study_record
 from tests.report.runs_by_hand import Rec, rec
 
 LR = {"key": "optimizer.lr", "low": 1e-4, "high": 1e-2, "log": True, "whole": False, "step": None, "off": None}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from reglab.report.charts.chart import ChartKind, TaskChartData
-from reglab.report.charts.registry import OVERALL_CHARTS, TASK_CHARTS
+from reglab.report.charts.drawing import OVERALL_CHARTS, TASK_CHARTS
 from reglab.report.charts.strips import CalibrationChart, CostChart, GapChart, SeedsChart, StripChart
 from reglab.report.findings.learning_curves import learning_curves
 from reglab.report.question import resolve_question

@@ -11,9 +11,8 @@ SRC = Path(str(files("reglab"))).parent
 # Every module may import modules of its own line and of the lines above it.
 LAYERS = [
     ["number_format", "records"],
-    ["question", "run_filter", "statistics", "study_record", "tasks"],
+    ["question", "run_filter", "statistics"],
     ["arms", "trials"],
-    ["pairing"],
     ["findings"],
     ["folder"],
     ["charts"],

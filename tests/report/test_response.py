@@ -17,8 +17,7 @@ from reglab.report.charts.response import (
 )
 from reglab.report.findings.tuning import importances
 from reglab.report.question import resolve_question
-from reglab.report.study_record import format_values
-from reglab.report.trials import Trial
+from reglab.report.trials import Trial, format_values
 from reglab.samplers.quasi_random import point
 from reglab.schema.search_space import Choice, Range, Value
 from tests.report.study_by_hand import LR as LR_SPEC

@@ -2,8 +2,7 @@
 
 import pytest
 
-from reglab.report.findings.failures import StrategyFailures, failures_by_strategy
-from reglab.report.findings.findings import Findings
+from reglab.report.findings.findings import Findings, StrategyFailures, failures_by_strategy
 from reglab.report.render.csv_files import leaderboard_csv
 from reglab.report.run_filter import note_on_reused_runs, note_on_sources
 from tests.report.runs_by_hand import NONE, UP, Rec, accuracies, analyze, entries_of, rec

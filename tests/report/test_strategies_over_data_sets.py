@@ -11,8 +11,8 @@ import pytest
 from reglab.report.charts import style
 from reglab.report.charts.chart import OverallChartData
 from reglab.report.charts.rank_diagram import RankDiagram
-from reglab.report.findings.detectable import describe_detectable, detectable_differences
 from reglab.report.findings.findings import Findings
+from reglab.report.findings.leaderboard import describe_detectable, detectable_differences
 from reglab.report.folder import Report
 from reglab.report.make import make_report
 from reglab.report.question import resolve_question

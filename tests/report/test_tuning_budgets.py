@@ -2,8 +2,7 @@
 
 import pytest
 
-from reglab.report.findings.tuning import equal_compute
-from reglab.report.findings.tuning_caveats import unequal_budgets
+from reglab.report.findings.tuning import equal_compute, unequal_budgets
 from tests.report.study_by_hand import LR, Lab, P, small
 
 

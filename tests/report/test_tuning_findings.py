@@ -5,7 +5,7 @@ import math
 import pytest
 
 from reglab.report.findings.methods import describe_tuning
-from reglab.report.findings.tuning_caveats import edge_of_range
+from reglab.report.findings.tuning import edge_of_range
 from reglab.schema.search_space import Choice, Range
 from tests.report.runs_by_hand import NONE, UP, accuracies, analyze
 from tests.report.study_by_hand import LR, Lab, P, small

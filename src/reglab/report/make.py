@@ -18,7 +18,7 @@ from reglab.report.render import csv_files
 from reglab.report.render.page import render_page
 from reglab.report.run_filter import note_on_reused_runs
 from reglab.report.statistics.data_sets import DataSetComparison
-from reglab.report.study_record import StudyRecord
+from reglab.report.trials import StudyRecord
 from reglab.schema.errors import ConfigError, Setting
 from reglab.stopping import defer_signals
 from reglab.streams import visible

@@ -16,7 +16,7 @@ from reglab.report.make import make_report
 from reglab.report.question import resolve_question
 from reglab.report.render.terminal import print_report, to_markdown
 from reglab.report.run_filter import note_on_sources
-from reglab.report.study_record import StudyRecord, parse_study_record
+from reglab.report.trials import StudyRecord, parse_study_record
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.stopping import defer_signals

@@ -1,4 +1,4 @@
-"""Draw the charts of a report as PNG files and SVG elements; those of many tasks in parallel processes."""
+"""All kinds of charts, drawn as PNG files and SVG elements; those of many tasks in parallel processes."""
 
 import multiprocessing
 import os
@@ -8,11 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reglab.garbage import no_garbage
-from reglab.report.charts import svg
-from reglab.report.charts.chart import Chart, OverallChartData, TaskChartData
-from reglab.report.charts.registry import OVERALL_CHARTS, TASK_CHARTS
+from reglab.report.charts import (  # noqa: F401  # the modules of all charts: each registers its class
+    factor_plot,
+    forest,
+    learning_curves,
+    rank_diagram,
+    response,
+    strips,
+    svg,
+    tuning_curve,
+)
+from reglab.report.charts.chart import OVERALL_KINDS, TASK_KINDS, Chart, OverallChartData, TaskChartData
 from reglab.stopping import raise_if_stopped
 
+TASK_CHARTS = sorted(TASK_KINDS, key=lambda kind: kind.place)
+OVERALL_CHARTS = sorted(OVERALL_KINDS, key=lambda kind: kind.place)
 MAX_IN_PROCESS = 3  # tasks: starting another process takes as long as drawing one of them
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reglab.report.charts import layout, style
+from reglab.report.charts import style
 from reglab.report.charts.chart import Chart, OverallChartData, describe_difference, overall_chart
 from reglab.report.charts.svg import HoverArea, hover_areas
 from reglab.report.findings.findings import TaskFindings
@@ -118,11 +118,11 @@ def draw_factor_plot(
     limits = {"xlim": (min(at.values()) - edge, max(at.values()) + edge), "ylim": heights}
     with style.chart_style():
         own_colours = [colours[strategy] for strategy in strategies]
-        figure, panels = layout.panel_grid(strategies, own_colours, limits, bottom_margin=_BELOW, panel_height=1.25)
+        figure, panels = style.panel_grid(strategies, own_colours, limits, bottom_margin=_BELOW, panel_height=1.25)
         for i, (axes, row, colour) in enumerate(zip(panels, rows, own_colours, strict=True)):
-            lowest = layout.is_lowest(i, len(strategies))
+            lowest = style.is_lowest(i, len(strategies))
             x_ticks = [at[value] for value in labelled] if lowest else []
-            layout.set_panel_ticks(axes, x_ticks, y_ticks, labelled=layout.is_leftmost(i))
+            style.set_panel_ticks(axes, x_ticks, y_ticks, labelled=style.is_leftmost(i))
             if lowest:
                 axes.set_xticklabels([f"{value:g}" for value in labelled])
             x, y = [at[value] for value, _ in row], [entry.diff or 0.0 for _, entry in row]
@@ -133,7 +133,7 @@ def draw_factor_plot(
             bars = [(at[value], *entry.diff_interval) for value, entry in row if entry.diff_interval]
             if bars:
                 axes.vlines(*zip(*bars, strict=True), color=colour, linewidth=1.6, zorder=3)
-        layout.label_axes(figure, series.factor, label, bottom_margin=_BELOW)
+        style.label_axes(figure, series.factor, label, bottom_margin=_BELOW)
     return figure
 
 

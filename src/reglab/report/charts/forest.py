@@ -1,6 +1,5 @@
 """Forest plots: paired differences from the baseline with confidence intervals, one row for each entry."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Transform
 
 _DIFFERENCE = "difference [95 %]"
-_HEAD, _FOOT = 0.26, 0.46  # inches above and below the rows
+_HEAD = 0.26  # inches above the rows
 _SMALL = style.SIZE - 1
 
 
@@ -72,25 +71,15 @@ def forest_plot(entries: Sequence[Entry], colours: Mapping[str, str], label: str
         label: of the x axis.
         digits: decimals of the numbers.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    names = [style.wrap(entry.strategy) for entry in entries]
-    heights = [max(0.3, style.LINE * style.count_lines(name) + 0.12) for name in names]
-    left = style.text_width(names) + 0.2
     numbers = [
         f"{format_signed(e.diff, digits)} {format_interval(e.diff_interval, digits, sign=True)}" for e in entries
     ]
     right = style.text_width([*numbers, _DIFFERENCE]) * 0.9 + 0.95
-    label = textwrap.fill(label, 76)
-    foot = _FOOT + style.LINE * (style.count_lines(label) - 1)
-    height = sum(heights) + _HEAD + foot
     with style.chart_style():
-        figure = Figure(figsize=(style.WIDTH, height))
-        width = style.WIDTH - left - right
-        box = left / style.WIDTH, foot / height, width / style.WIDTH, sum(heights) / height
-        axes = figure.add_axes(box)
-        centres = style.label_rows(axes, names, heights)
+        names = [entry.strategy for entry in entries]
+        figure, axes, centres = style.row_chart(names, label, row_height=0.3, head=_HEAD, right=right)
         axes.axvline(0, color=style.MUTED, linewidth=1)
         for entry, y, text in zip(entries, centres, numbers, strict=True):
             _draw_interval(axes, entry, y, colours[entry.name])
@@ -102,8 +91,7 @@ def forest_plot(entries: Sequence[Entry], colours: Mapping[str, str], label: str
         axes.text(1, -0.12, "p (Holm)", transform=_from_right(figure, axes), ha="right", color=style.MUTED,
                   size=_SMALL, va="center")  # fmt: skip
         _include_zero(axes)
-        axes.xaxis.set_major_locator(MaxNLocator(max(2, int(width / 0.6))))
-        axes.set_xlabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(max(2, int(axes.get_position().width * style.WIDTH / 0.6))))
     return figure
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reglab.report.charts import layout, style
+from reglab.report.charts import style
 from reglab.report.charts.chart import Chart, TaskChartData, task_chart
 from reglab.report.charts.strips import label_noise_note
 from reglab.report.charts.svg import HoverArea, hover_areas, spread_indices
@@ -55,10 +55,10 @@ def draw_curves(curves: LearningCurves, colours: Mapping[str, str]) -> "Figure":
     with style.chart_style():
         names, arm_colours = [arm.label for arm in curves.arms], [colours[arm.strategy] for arm in curves.arms]
         limits = {"xlim": x_limits, "ylim": y_limits}
-        figure, panels = layout.panel_grid(names, arm_colours, limits, top_margin=_LEGEND, bottom_margin=_FOOT)
+        figure, panels = style.panel_grid(names, arm_colours, limits, top_margin=_LEGEND, bottom_margin=_FOOT)
         for i, (arm, colour, axes) in enumerate(zip(curves.arms, arm_colours, panels, strict=True)):
-            x = x_ticks if layout.is_lowest(i, count) else []
-            layout.set_panel_ticks(axes, x, y_ticks, labelled=layout.is_leftmost(i))
+            x = x_ticks if style.is_lowest(i, count) else []
+            style.set_panel_ticks(axes, x, y_ticks, labelled=style.is_leftmost(i))
             if baseline is not None and arm.val is not baseline:
                 axes.plot(baseline.steps, baseline.mean, color=style.BASELINE, linewidth=1.1, alpha=0.8)
             for curve, dashes in ((arm.train, (3, 1.5)), (arm.val, (None, None))):
@@ -71,9 +71,9 @@ def draw_curves(curves: LearningCurves, colours: Mapping[str, str]) -> "Figure":
         if baseline is not None and count > 1:
             label = f"validation of {curves.baseline_label}"
             keys.append(Line2D([], [], color=style.BASELINE, linewidth=1.1, label=label))
-        figure.legend(handles=keys, loc="upper left", bbox_to_anchor=(layout.LEFT / style.WIDTH, 1), ncols=3,
+        figure.legend(handles=keys, loc="upper left", bbox_to_anchor=(style.LEFT / style.WIDTH, 1), ncols=3,
                       frameon=False, borderpad=0.2, borderaxespad=0.2, handlelength=2.2, columnspacing=1.6)  # fmt: skip
-        layout.label_axes(figure, _step_name(curves.arms), curves.name, top_margin=_LEGEND, bottom_margin=_FOOT)
+        style.label_axes(figure, _step_name(curves.arms), curves.name, top_margin=_LEGEND, bottom_margin=_FOOT)
     return figure
 
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reglab.report.charts import layout, style
+from reglab.report.charts import style
 from reglab.report.charts.chart import Chart, TaskChartData, task_chart
 from reglab.report.findings.tuning import StrategyTuning, TaskTuning
-from reglab.report.study_record import format_values, short_key
-from reglab.report.trials import Trial
+from reglab.report.trials import Trial, format_values, short_key
 from reglab.schema.search_space import Choice, Dimension, Value
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def draw_response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "F
     scores = style.ticks_between((low, high), MaxNLocator(4, steps=[1, 2, 5, 10]))
     with style.chart_style():
         names, colours = [panel.title for panel in panels], [panel.colour for panel in panels]
-        figure, drawn = layout.panel_grid(
+        figure, drawn = style.panel_grid(
             names,
             colours,
             {"ylim": (low, high)},
@@ -122,7 +121,7 @@ def draw_response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "F
         for i, (panel, axes) in enumerate(zip(panels, drawn, strict=True)):
             _draw_panel(axes, panel, i, (low, high))
             places, texts = zip(*_ticks_with_off(panel), strict=True)
-            layout.set_panel_ticks(axes, places, scores, labelled=layout.is_leftmost(i))
+            style.set_panel_ticks(axes, places, scores, labelled=style.is_leftmost(i))
             axes.set_xticklabels(texts)
         figure.text(0.1 / style.WIDTH, 0.5, label, rotation=90, ha="left", va="center")
     return figure

@@ -4,7 +4,6 @@ A new strip chart is a subclass of `StripChart` that declares `name`, `title` an
 caption and the value of a run.
 """
 
-import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from reglab.report.statistics.paired import Interval, bootstrap_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_HEAD, _FOOT, _RIGHT = 0.26, 0.46, 0.2  # inches around the rows
+_HEAD, _RIGHT = 0.26, 0.2  # inches around the rows
 _MAX_REFERENCE = 30  # characters of the baseline's name above its line
 
 
@@ -208,21 +207,11 @@ def strip_chart(
         reference: place and name of a vertical line.
         from_zero: whether the axis starts at zero.
     """
-    from matplotlib.figure import Figure
-
-    names = [style.wrap(strip.name) for strip in strips]
-    heights = [max(0.36, style.LINE * style.count_lines(name) + 0.12) for name in names]
-    left = style.text_width(names) + 0.2
     head = _HEAD if reference else 0.06
-    label = textwrap.fill(label, 76)
-    foot = _FOOT + style.LINE * (style.count_lines(label) - 1)
-    height = sum(heights) + head + foot
     with style.chart_style():
-        figure = Figure(figsize=(style.WIDTH, height))
-        width = style.WIDTH - left - _RIGHT
-        box = left / style.WIDTH, foot / height, width / style.WIDTH, sum(heights) / height
-        axes = figure.add_axes(box)
-        centres = style.label_rows(axes, names, heights)
+        figure, axes, centres = style.row_chart(
+            [strip.name for strip in strips], label, row_height=0.36, head=head, right=_RIGHT
+        )
         if reference is not None:
             place, name = reference
             axes.axvline(place, color=style.MUTED, linewidth=0.9, dashes=(4, 3))
@@ -236,7 +225,6 @@ def strip_chart(
                          edgecolor=style.PAPER, gid=f"dots{i}", zorder=3)  # fmt: skip
             if strip.mean is not None and count > 1:
                 axes.plot((strip.mean, strip.mean), (y - 0.12, y + 0.12), color=style.INK, linewidth=1.6, zorder=4)
-        axes.set_xlabel(label)
         axes.margins(x=0.04)
         if from_zero:
             axes.set_xlim(left=0)

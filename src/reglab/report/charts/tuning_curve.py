@@ -11,7 +11,7 @@ from reglab.report.charts.chart import Chart, TaskChartData, task_chart
 from reglab.report.charts.svg import MAX_AREAS, HoverArea, hover_areas, spread_indices
 from reglab.report.findings.tuning import TaskTuning
 from reglab.report.statistics.tuning_curve import best_so_far, expected_best
-from reglab.report.study_record import StudyRecord
+from reglab.report.trials import StudyRecord
 from reglab.wording import pluralize
 
 if TYPE_CHECKING:

@@ -1,25 +1,38 @@
 """All findings of a report, computed from tracked runs: no files, no charts."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from reglab.report.arms import Arm, ArmTable, Selection, group_runs, select_arms
+from reglab.report.arms import (
+    Arm,
+    ArmTable,
+    Selection,
+    SplitDesign,
+    check_pairing,
+    group_runs,
+    missing_replicates,
+    select_arms,
+    split_design,
+)
 from reglab.report.findings.caveats import comparison_caveats
-from reglab.report.findings.detectable import DetectableDifference, detectable_differences
 from reglab.report.findings.headline import headline_notes, overall_headline, task_headline
 from reglab.report.findings.interactions import Interaction, find_interactions
-from reglab.report.findings.leaderboard import Entry, baseline_arm, task_leaderboard
+from reglab.report.findings.leaderboard import (
+    DetectableDifference,
+    Entry,
+    baseline_arm,
+    detectable_differences,
+    task_leaderboard,
+)
 from reglab.report.findings.overall import data_set_comparison, overall_caveats, overall_leaderboard
-from reglab.report.findings.tuning import TaskTuning, summarize_tuning, task_tuning
-from reglab.report.findings.tuning_caveats import timing_caveats, tuning_caveats
-from reglab.report.pairing import SplitDesign, check_pairing, missing_replicates, split_design
+from reglab.report.findings.tuning import TaskTuning, summarize_tuning, task_tuning, timing_caveats, tuning_caveats
+from reglab.report.number_format import MISSING
 from reglab.report.question import Question
-from reglab.report.records import Record
+from reglab.report.records import Record, Task, data_set_names, numeric_order, split_into_tasks, task_key
 from reglab.report.run_filter import Failure, FilteredRuns, filter_runs
 from reglab.report.statistics.data_sets import DataSetComparison
-from reglab.report.study_record import StudyRecord
-from reglab.report.tasks import Task, data_set_names, split_into_tasks, task_key
-from reglab.report.trials import collect_trials
+from reglab.report.trials import StudyRecord, collect_trials
 from reglab.wording import join_names
 
 
@@ -217,3 +230,68 @@ def _add_tuning(found: TaskFindings, study: StudyRecord, records: Sequence[Recor
     timings = timing_caveats(found.entries, strategies, study)
     tuning = task_tuning(study, strategies, reliable_timings=not timings)
     return replace(found, tuning=tuning, caveats=[*found.caveats, *tuning_caveats(strategies, study), *timings])
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run without a result: its arm or trial, data set, seed, outcome (``diverged at step 40``) and id."""
+
+    label: str
+    data: str
+    seed: str
+    outcome: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class StrategyFailures:
+    """Number of runs of a strategy, without those of the tuning, and of failures by outcome."""
+
+    strategy: str
+    runs: int
+    failed: Mapping[str, int]
+
+
+def failed_runs(findings: Findings) -> list[FailedRun]:
+    """Return all runs without a result, including those of the tuning, sorted by label, data set and seed."""
+    tables = {found.task.data: found.table for found in findings.tasks}
+    failed = [
+        FailedRun(
+            tables[f.data].label(f.record) if f.data in tables else f.strategy,
+            f.data,
+            f.seed,
+            f.outcome,
+            f.record.run_id,
+        )
+        for f in findings.failures
+    ]
+    failed += [
+        FailedRun(
+            f"{trial.strategy}, tuning trial {trial.number}",
+            found.task.data,
+            failure.record.tags.get("seed", MISSING),
+            failure.outcome,
+            failure.record.run_id,
+        )
+        for found in findings.tasks
+        if found.tuning is not None
+        for trial in found.tuning.trials
+        for failure in trial.failures
+    ]
+    return sorted(failed, key=lambda run: (run.label, run.data, numeric_order(run.seed)))
+
+
+def failures_by_strategy(findings: Findings) -> list[StrategyFailures]:
+    """Return the failures of each strategy by outcome; empty if no run failed. Tuning runs are not counted."""
+    kinds = Counter((failure.strategy, failure.outcome_kind) for failure in findings.failures)
+    if not kinds:
+        return []
+    compared = Counter(arm.strategy for found in findings.tasks for arm in found.table.arms for _ in arm.runs)
+    lost = Counter(failure.strategy for failure in findings.failures)
+    outcomes = sorted({outcome for _, outcome in kinds})
+    return [
+        StrategyFailures(
+            strategy, compared[strategy] + lost[strategy], {outcome: kinds[strategy, outcome] for outcome in outcomes}
+        )
+        for strategy in sorted({*compared, *lost})
+    ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from reglab.report.findings.findings import Findings
 from reglab.report.statistics.data_sets import DataSetComparison
 from reglab.report.statistics.paired import RESAMPLES
-from reglab.report.study_record import StudyRecord, short_key
+from reglab.report.trials import StudyRecord, short_key
 from reglab.samplers import get_sampler
 from reglab.schema.search_space import OFF_PROBABILITY, Choice, Range
 from reglab.wording import join_names, pluralize

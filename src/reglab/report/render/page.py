@@ -11,17 +11,15 @@ from typing import Any
 from reglab.report.arms import format_replicate
 from reglab.report.charts import style, svg
 from reglab.report.charts.drawing import RenderedChart
-from reglab.report.findings.detectable import describe_detectable
-from reglab.report.findings.failures import failed_runs, failures_by_strategy
-from reglab.report.findings.findings import Findings, TaskFindings
-from reglab.report.findings.leaderboard import decimal_places
+from reglab.report.findings.findings import Findings, TaskFindings, failed_runs, failures_by_strategy
+from reglab.report.findings.leaderboard import decimal_places, describe_detectable
 from reglab.report.findings.methods import describe_methods, describe_task_methods
 from reglab.report.folder import SOURCE, Source
 from reglab.report.number_format import MISSING
 from reglab.report.question import Question
 from reglab.report.records import finite_metric, numeric_order
 from reglab.report.render import tables
-from reglab.report.render.tuning_section import render_tuning
+from reglab.report.render.tables import render_tuning
 from reglab.report.statistics.data_sets import DataSetComparison
 
 _TEMPLATE = "page.html"

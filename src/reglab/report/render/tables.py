@@ -1,11 +1,12 @@
 """Tables of the page: values formatted as they are shown."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
-from reglab.report.findings.detectable import DetectableDifference
 from reglab.report.findings.interactions import Interaction
-from reglab.report.findings.leaderboard import Entry, decimal_places
+from reglab.report.findings.leaderboard import DetectableDifference, Entry, decimal_places
+from reglab.report.findings.tuning import StrategyTuning, TaskTuning
 from reglab.report.number_format import (
     MISSING,
     format_fixed,
@@ -15,7 +16,14 @@ from reglab.report.number_format import (
     format_seconds,
     format_signed,
 )
+from reglab.report.question import Question
 from reglab.report.statistics.data_sets import Pair
+from reglab.report.trials import NO_SCORE, Trial, format_values, short_key
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TEMPLATE = "tuning_section.html"
 
 
 def leaderboard_table(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -98,3 +106,102 @@ def _format_needed(one: DetectableDifference) -> str:
     if one.entry.claimed:
         return MISSING
     return f"{one.needed:,}" if one.needed is not None else "out of reach"
+
+
+def render_tuning(environment: "Environment", tuning: TaskTuning | None, question: Question, digits: int) -> str:
+    """Return the section as HTML; empty without tuning.
+
+    Args:
+        environment: of the page.
+        tuning: of one task.
+        question: the reported metric.
+        digits: decimals of scores, as in the task's leaderboard.
+    """
+    if tuning is None:
+        return ""
+    template = environment.from_string(files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8"))
+    outcomes = [s for s in ("pruned", *NO_SCORE) if any(strategy.count(s) for strategy in tuning.strategies)]
+    return template.render(
+        select_by=tuning.study.select_by[0],
+        question=question,
+        baseline=tuning.study.baseline,
+        has_optimism=any(strategy.optimism is not None for strategy in tuning.strategies),
+        chosen=[_chosen_row(strategy, tuning, digits) for strategy in tuning.strategies],
+        outcomes=outcomes,
+        costs=[_cost_row(strategy, tuning, outcomes) for strategy in tuning.strategies],
+        equal_compute=_equal_compute_table(tuning, digits),
+        importances=[(name, _format_shares(shares)) for name, shares in tuning.importances.items()],
+    )
+
+
+def _chosen_row(strategy: StrategyTuning, tuning: TaskTuning, digits: int) -> dict[str, Any]:
+    trial = strategy.chosen
+    return {
+        "strategy": strategy.strategy,
+        "trial": MISSING if trial is None else str(trial.number),
+        "configuration": MISSING if trial is None else _format_trial(trial, tuning),
+        "tuning": _format_score(trial, digits),
+        "validation": format_fixed(strategy.validation, digits),
+        "test": format_fixed(strategy.test, digits),
+        "optimism": format_signed(strategy.optimism, digits),
+    }
+
+
+def _cost_row(strategy: StrategyTuning, tuning: TaskTuning, outcomes: list[str]) -> dict[str, Any]:
+    base = next((one.run_seconds for one in tuning.strategies if one.strategy == tuning.study.baseline), None)
+    own = strategy.run_seconds
+    return {
+        "strategy": strategy.strategy,
+        "trials": strategy.started,
+        "runs": strategy.runs,
+        "seconds": format_seconds(strategy.seconds),
+        "run_seconds": format_seconds(own),
+        "ratio": f"× {own / base:.2f}" if own and base else MISSING,
+        "outcomes": [strategy.count(status) for status in outcomes],
+    }
+
+
+def _equal_compute_table(tuning: TaskTuning, digits: int) -> dict[str, Any] | None:
+    if tuning.equal_compute is None:
+        return None
+    budget, choices = tuning.equal_compute
+    tuned = [strategy for strategy in tuning.strategies if tuning.study.is_tuned(strategy.strategy)]
+    chosen = {strategy.strategy: strategy.chosen for strategy in tuning.strategies}
+    return {
+        "seconds": format_seconds(budget),
+        "cheapest": min(tuned, key=lambda strategy: strategy.seconds).strategy,
+        "rows": [
+            {
+                "strategy": choice.strategy,
+                "trials": choice.count,
+                "of": choice.of,
+                "best": _format_score(choice.best, digits),
+                "best_of_all": _format_score(chosen.get(choice.strategy), digits),
+                "choice": _format_choice(choice.best, differs=choice.differs),
+            }
+            for choice in choices
+        ],
+    }
+
+
+def _format_choice(best: Trial | None, *, differs: bool) -> str:
+    if best is None or best.score is None:
+        return "none"
+    return f"different (trial {best.number})" if differs else "the same"
+
+
+def _format_trial(trial: Trial, tuning: TaskTuning) -> str:
+    off = {one.key: getattr(one, "off", None) for one in tuning.study.space.get(trial.strategy, ())}
+    parts = [
+        format_values({key: value}) + (" (off)" if off.get(key) is not None and value == off[key] else "")
+        for key, value in trial.values.items()
+    ]
+    return ", ".join(parts) or "no search space"
+
+
+def _format_shares(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{short_key(key)} {100 * share:.0f} %" for key, share in shares.items())
+
+
+def _format_score(trial: Trial | None, digits: int) -> str:
+    return format_fixed(trial.score if trial else None, digits)

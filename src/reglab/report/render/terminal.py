@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from reglab import streams
 from reglab.report.charts import style
-from reglab.report.findings.detectable import describe_detectable
-from reglab.report.findings.leaderboard import Entry, decimal_places
+from reglab.report.findings.leaderboard import Entry, decimal_places, describe_detectable
 from reglab.report.folder import Report
 from reglab.report.number_format import format_fixed, format_interval, format_p, format_rank, format_signed
 from reglab.report.statistics.data_sets import DataSetComparison
