@@ -10,8 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from reglab.cli import PastHydra, announce_imports, carry_past_hydra, report_error
+from reglab.config.command_line import help_text
 from reglab.config.compose import Composer
-from reglab.config.help import help_text
 from reglab.paths import CONF, PROJECT
 from reglab.schema.errors import ConfigError, Diverged
 from reglab.schema.help import HELP, PARTIAL

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from reglab.config.help import help_text
+from reglab.config.command_line import help_text
 from reglab.exits import exits_are_errors
 from reglab.masking import hide_typed
 from reglab.paths import CONF

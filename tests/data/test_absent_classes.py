@@ -6,7 +6,7 @@ import torch
 
 from reglab.data.base import TensorData
 from reglab.data.source import Source
-from reglab.data.tables.split_column import read_splitter
+from reglab.data.tables.target import read_splitter
 from reglab.schema.errors import ConfigError
 
 N = 100

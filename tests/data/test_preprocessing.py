@@ -6,8 +6,7 @@ import torch
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
-from reglab.data.preprocessing import StandardizedColumns
-from reglab.data.scaling import to_float32
+from reglab.data.preprocessing import StandardizedColumns, to_float32
 from reglab.schema.errors import ConfigError
 
 TRAIN = np.arange(0, 40)

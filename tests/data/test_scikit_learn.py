@@ -10,8 +10,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit, TimeSeriesSplit
 from sklearn.preprocessing import StandardScaler
 
-from reglab.data.preprocessing import OneHotCategories, StandardizedColumns
-from reglab.data.scaling import mean_and_scale
+from reglab.data.preprocessing import OneHotCategories, StandardizedColumns, mean_and_scale
 from reglab.data.splitting.methods import GroupSplit, TimeSplit
 from reglab.data.splitting.random import RandomSplit, SplitSettings
 

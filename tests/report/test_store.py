@@ -13,7 +13,7 @@ from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError
 from reglab.study.publish import compare, publish
 from reglab.tracking import artifacts, parent, queries
-from reglab.tracking.histories import history_reader
+from reglab.tracking.queries import history_reader
 from reglab.tracking.store import Store, open_store
 from tests.report.runs_by_hand import log, tags
 

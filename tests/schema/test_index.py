@@ -17,22 +17,11 @@ from reglab.config.selection import strategy
 from reglab.models import layers
 from reglab.paths import CONF
 from reglab.schema import constraints, index
-from reglab.schema.constraints import (
-    Boolean,
-    Described,
-    Integer,
-    ListOf,
-    NameOrPath,
-    Nullable,
-    OneOf,
-    Real,
-    Text,
-    from_json,
-    to_json,
-)
+from reglab.schema.constraints import Boolean, Described, Integer, ListOf, Nullable, OneOf, Real
 from reglab.schema.errors import ConfigError
-from reglab.schema.index import declaration, describe
+from reglab.schema.index import constraint_from_json, constraint_to_json, declaration, describe
 from reglab.schema.strength import Search, Strength
+from reglab.schema.text_constraints import NameOrPath, Text
 
 NAMES = sorted(path.stem for path in (CONF / "regularizer").glob("*.yaml") if path.stem != "none")
 TARGETS = sorted(set(index.shipped_targets(CONF)))
@@ -134,7 +123,7 @@ def test_the_index_is_read_without_torch():
     ],
 )
 def test_constraints_survive_json(constraint):
-    read = from_json(json.loads(json.dumps(to_json(constraint))))
+    read = constraint_from_json(json.loads(json.dumps(constraint_to_json(constraint))))
     assert read == constraint
     assert read.description == constraint.description
 
@@ -146,4 +135,4 @@ def test_strengths_survive_json():
 
 def test_a_function_cannot_be_part_of_the_index():
     with pytest.raises(TypeError, match="Satisfies"):
-        to_json(constraints.Satisfies(bool, "anything"))
+        constraint_to_json(constraints.Satisfies(bool, "anything"))

@@ -37,12 +37,13 @@ from reglab.schema.compatibility import (
     declared,
     task_kind,
 )
-from reglab.schema.constraints import ClassPath, Constraint, Label, Nullable, check_values
+from reglab.schema.constraints import Constraint, Nullable, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import RUN, TRAINER
 from reglab.schema.metrics import check_choice
 from reglab.schema.suggest import did_you_mean, is_section, not_in_strategy
 from reglab.schema.task_kinds import LANGUAGE_MODELING
+from reglab.schema.text_constraints import ClassPath, Label
 from reglab.tracking.place import resolve
 from reglab.user_code.finding import source_file
 

@@ -1,9 +1,10 @@
-"""Check overrides that would have no effect."""
+"""The command line of a pipeline: the text of ``--help``, and checks of overrides that would have no effect."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.conf import HydraConf
 from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
 from hydra.errors import HydraException
@@ -11,6 +12,7 @@ from hydra.errors import HydraException
 from reglab.config.compose import parse
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.help import HELP, list_of_keys
 from reglab.schema.keys import PIPELINES
 from reglab.schema.suggest import nearest, no_such_option
 from reglab.schema.text import one_line, quote_value
@@ -199,3 +201,30 @@ def _refuse_of_others(typed: str, key: str, app: str) -> None:
         near = nearest(key.partition(".")[2], here)
         hint = f"; did you mean tracking.{near}?" if near else f" (keys of tracking: {', '.join(here)})"
         raise ConfigError(Setting.of(typed), f"no such key{hint}")
+
+
+def help_text(config_name: str, folder: Path = CONF) -> str | None:
+    """Return the text of ``--help``; None if the config has no template in ``hydra.help``, which leaves it to Hydra.
+
+    ``$KEYS`` in a template stands for `reglab.schema.help`, ``$APP_CONFIG_GROUPS`` for the groups of the config tree.
+    """
+    path = folder / f"{config_name}.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    words: dict[str, Any] = ((config or {}).get("hydra") or {}).get("help") or {}
+    if "template" not in words:
+        return None
+    text: str = words["template"].replace("$APP_CONFIG_GROUPS", _groups(config_name, folder))
+    if config_name in HELP:
+        text = text.replace("$KEYS", list_of_keys(config_name))
+    for name in ("app_name", "header", "footer"):
+        text = text.replace(f"${{hydra.help.{name}}}", str(words.get(name, "")))
+    return text
+
+
+def _groups(config_name: str, folder: Path) -> str:
+    left_out = {"hydra"} if config_name == "study" else {"hydra", "study"}
+    lines = []
+    for group in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in left_out):
+        options = sorted(option.stem for option in group.glob("[!_]*.yaml"))
+        lines.append(f"  {group.name}: {', '.join(options)}\n")
+    return "".join(lines)

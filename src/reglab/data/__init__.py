@@ -3,7 +3,7 @@
 A module is imported when its class is first used, so that configs are checked without torch.
 
 The other modules: `base` (the base class), `source` (a data set before it is split), `splitting`, `tables` (the base
-class of tables, parsing, encoding), `preprocessing` and `scaling` (inputs fitted on training rows), `batches`,
+class of tables, parsing, encoding), `preprocessing` (inputs fitted on training rows), `batches`,
 `images`, `tokenizer`, `hub` (Hugging Face), `files` and `settings` (checks of a config).
 """
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reglab.data.batches import Batches
-from reglab.data.scaling import mean_and_scale, to_float32
+from reglab.data.preprocessing import mean_and_scale, to_float32
 from reglab.data.settings import DEFAULT_FRACTION, check_common_settings, check_label_noise
 from reglab.data.source import FittedInputs, Part, Source, absent_class_caveats, pooled_part_caveats
 from reglab.data.splitting.random import RandomSplit, Rows, SplitSettings

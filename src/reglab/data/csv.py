@@ -11,8 +11,9 @@ from reglab.data.source import Source
 from reglab.data.tables.features import leave_out
 from reglab.data.tables.reading import read_table
 from reglab.data.tables.tabular import Origin, Roles, Tabular, table_source
-from reglab.schema.constraints import PATH, ColumnNames, Constraints, Nullable
+from reglab.schema.constraints import Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text_constraints import PATH, ColumnNames
 
 
 class Csv(Tabular):

@@ -14,8 +14,9 @@ from reglab.data.images import ImageFile, decode_images, equal_file_caveats
 from reglab.data.source import Source
 from reglab.data.tables.tabular import Origin, Roles, Tabular, table_source
 from reglab.data.tables.target import Target
-from reglab.schema.constraints import IMAGE_SIZE, PATH, Constraints, Nullable, Text
+from reglab.schema.constraints import IMAGE_SIZE, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text_constraints import PATH, Text
 from reglab.wording import join_names, join_options
 
 if TYPE_CHECKING:

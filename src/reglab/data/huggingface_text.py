@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 from reglab.data import hub
 from reglab.data.files import stem
 from reglab.data.text import Text
-from reglab.schema import constraints as limits
-from reglab.schema.constraints import PATH, Constraints, Nullable
+from reglab.schema import text_constraints as limits
+from reglab.schema.constraints import Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text_constraints import PATH
 
 
 class HuggingfaceText(Text):

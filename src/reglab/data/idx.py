@@ -13,8 +13,9 @@ import torch
 from reglab.data.base import TensorData
 from reglab.data.files import check_regular, memory_bytes, stem
 from reglab.data.source import Source
-from reglab.schema.constraints import PATH, Constraints, Nullable
+from reglab.schema.constraints import Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text_constraints import PATH
 
 _UNSIGNED_BYTES = 0x08  # type of the numbers in the files
 _KINDS = {"images": "idx3", "labels": "idx1"}

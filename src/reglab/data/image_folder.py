@@ -12,8 +12,9 @@ from reglab.data.files import check_regular, is_visible, stem, walk
 from reglab.data.images import IMAGE_SUFFIXES, ImageFile, decode_images, equal_file_caveats
 from reglab.data.source import Source
 from reglab.data.tables.cells import SPELLING, spelling_pairs
-from reglab.schema.constraints import IMAGE_SIZE, PATH, Constraints, Nullable
+from reglab.schema.constraints import IMAGE_SIZE, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text_constraints import PATH
 from reglab.wording import join_options, pluralize
 
 # Folders that are parts rather than classes, in upper or lower case: the part.

@@ -15,8 +15,9 @@ from reglab.data.base import TensorData
 from reglab.data.files import check_file, stem
 from reglab.data.source import IGNORED, Source
 from reglab.data.splitting.random import Rows
-from reglab.schema.constraints import PATH, Constraints, Described, Integer, NameOrPath, Nullable
+from reglab.schema.constraints import Constraints, Described, Integer, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text_constraints import PATH, NameOrPath
 from reglab.seeding import mix
 
 _PARTS = ("training", "validation", "test")

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from reglab import hub_cache
 from reglab.models._decoder import answers_with_logits
-from reglab.schema.constraints import Constraints, Described, KeysWithValues, Nullable, OneOf, Text
+from reglab.schema.constraints import Constraints, Described, Nullable, OneOf
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import TOKENS
+from reglab.schema.text_constraints import KeysWithValues, Text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

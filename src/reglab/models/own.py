@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from reglab.schema.constraints import Constraints, Described, KeysWithValues, Nullable, Text
+from reglab.schema.constraints import Constraints, Described, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text_constraints import KeysWithValues, Text
 from reglab.user_code.finding import module_and_class
 from reglab.user_code.importing import describe_error, load, unforeseen
 

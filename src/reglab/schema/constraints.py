@@ -8,13 +8,11 @@ import struct
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
-from reglab.schema.text import is_printable
 
 # Ends of a range that is open there. The smallest normal number and not the next one, because torch can be set to
 # treat those in between as 0 (torch.set_flush_denormal).
@@ -195,115 +193,6 @@ class ListOf(Constraint):
 
 
 @dataclass(frozen=True)
-class Text(Constraint):
-    """One line of printable text that is not blank.
-
-    Args:
-        maximum: most characters.
-    """
-
-    maximum: int = 250
-
-    @property
-    def description(self) -> str:
-        return (
-            f"text (a number in quotes, twice) of at most {self.maximum} characters, none of them a control character"
-        )
-
-    def accepts(self, value: Any) -> bool:
-        return isinstance(value, str) and bool(value.strip()) and len(value) <= self.maximum and is_printable(value)
-
-
-@dataclass(frozen=True)
-class Label(Constraint):
-    """Text that names something; no URI, because its password would be stored with the name."""
-
-    @property
-    def description(self) -> str:
-        return f"{Text().description}, and not a URI, which tracking.uri takes"
-
-    def accepts(self, value: Any) -> bool:
-        return Text().accepts(value) and "://" not in value
-
-
-@dataclass(frozen=True)
-class ColumnName(Constraint):
-    """The name of a column: text, or a number, as which the command line reads digits."""
-
-    @property
-    def description(self) -> str:
-        return "a name of at most 250 characters"
-
-    def accepts(self, value: Any) -> bool:
-        return Text().accepts(value) or is_finite(value)
-
-
-@dataclass(frozen=True)
-class ColumnNames(Constraint):
-    """The name of a column, or a list of two or more different ones."""
-
-    @property
-    def description(self) -> str:
-        return "a name of at most 250 characters, or a list of two or more, all different"
-
-    def accepts(self, value: Any) -> bool:
-        if not isinstance(value, list):
-            return ColumnName().accepts(value)
-        return ListOf(ColumnName(), 2).accepts(value) and len(set(map(str, value))) == len(value)
-
-
-@dataclass(frozen=True)
-class Fold(Constraint):
-    """The name of a fold: a number, a word or a boolean."""
-
-    @property
-    def description(self) -> str:
-        return "a number or a word"
-
-    def accepts(self, value: Any) -> bool:
-        return is_number(value) or isinstance(value, bool) or (isinstance(value, str) and bool(value.strip()))
-
-
-@dataclass(frozen=True)
-class KeysWithValues(Constraint):
-    """A mapping."""
-
-    @property
-    def description(self) -> str:
-        return "keys with values, as in {key:value}"
-
-    def accepts(self, value: Any) -> bool:
-        return isinstance(value, Mapping)
-
-
-@dataclass(frozen=True)
-class NameOrPath(Constraint):
-    """One of some words, an existing file or folder, or a name on the Hugging Face hub (``organization/model``).
-
-    Args:
-        names: the words.
-    """
-
-    names: tuple[str, ...]
-
-    @property
-    def description(self) -> str:
-        return f"{', '.join(self.names)}, the path of a file or folder, or a name on the hub (organization/name)"
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        return self.names
-
-    def accepts(self, value: Any) -> bool:
-        if value in self.names:
-            return True
-        if not Text(4000).accepts(value):
-            return False
-        on_hub = value.count("/") == 1 and not value.startswith(("/", ".", "~"))
-        return on_hub or Path(value).expanduser().exists()
-
-
-@dataclass(frozen=True)
 class Described(Constraint):
     """Another constraint with its own description.
 
@@ -325,18 +214,6 @@ class Described(Constraint):
 
     def accepts(self, value: Any) -> bool:
         return self.inner.accepts(value)
-
-
-@dataclass(frozen=True)
-class ClassPath(Constraint):
-    """A class with its module."""
-
-    @property
-    def description(self) -> str:
-        return "a class with its module, as in torch.optim.SGD"
-
-    def accepts(self, value: Any) -> bool:
-        return isinstance(value, str) and "." in value and all(part.isidentifier() for part in value.split("."))
 
 
 @dataclass(frozen=True)
@@ -433,61 +310,9 @@ def as_float32(value: float) -> float:
 # What several declarations use.
 SEED = Integer(0, 2**63 - 1)  # the range of torch's generators
 WORKERS = Integer(1, 1024)
-PATH = Text(4000)  # Linux takes shorter file names
 POSITIVE = Real(ABOVE_0)
 DEEPEST = 1000  # layers of a network
 _MOST_PIXELS = 4096  # of a side
 IMAGE_SIZE = Nullable(
     Described(ListOf(Integer(1, _MOST_PIXELS), 2, 2), f"[height,width] in pixels, each at most {_MOST_PIXELS}")
 )
-
-
-def to_json(constraint: Constraint) -> dict[str, Any]:
-    """Return a constraint as JSON can hold it: the name of its class, and its fields.
-
-    >>> to_json(Nullable(Integer(1)))
-    {'type': 'Nullable', 'inner': {'type': 'Integer', 'minimum': 1}}
-    """
-    if isinstance(constraint, OneOf):
-        return {"type": "OneOf", "options": list(constraint.options)}
-    name = type(constraint).__name__
-    if name not in _TYPES:
-        raise TypeError(f"{name}: the index cannot hold it; declare {', '.join(_TYPES)} or OneOf")
-    found: dict[str, Any] = {"type": name}
-    for field in fields(constraint):  # type: ignore[arg-type]  # all but OneOf are dataclasses
-        value = getattr(constraint, field.name)
-        if value != field.default:
-            found[field.name] = to_json(value) if isinstance(value, Constraint) else value
-    return found
-
-
-def from_json(plain: Mapping[str, Any]) -> Constraint:
-    """Return the constraint that `to_json` wrote."""
-    values = {key: value for key, value in plain.items() if key != "type"}
-    if plain["type"] == "OneOf":
-        return OneOf(*values["options"])
-    built = {key: from_json(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-    built = {key: tuple(value) if isinstance(value, list) else value for key, value in built.items()}
-    constraint: Constraint = _TYPES[plain["type"]](**built)
-    return constraint
-
-
-_TYPES: dict[str, Any] = {
-    cls.__name__: cls
-    for cls in (
-        Boolean,
-        ClassPath,
-        ColumnName,
-        ColumnNames,
-        Described,
-        Fold,
-        Integer,
-        KeysWithValues,
-        Label,
-        ListOf,
-        NameOrPath,
-        Nullable,
-        Real,
-        Text,
-    )
-}

@@ -11,7 +11,7 @@ import importlib.metadata
 import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from typing import Any
 import yaml
 
 from reglab.paths import CONF
-from reglab.schema.constraints import ClassPath, Constraint, from_json, to_json
+from reglab.schema import constraints, text_constraints
+from reglab.schema.constraints import Constraint, OneOf, Satisfies
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import Strength
+from reglab.schema.text_constraints import ClassPath
 
 FILE = Path(__file__).with_name("index.json")
 TRAITS = (
@@ -51,6 +53,12 @@ TRAITS = (
     "may_be_a_name",
 )
 """Class variables that are declarations, of regularizers, models and data sets."""
+_CONSTRAINTS: dict[str, Any] = {
+    name: cls
+    for module in (constraints, text_constraints)
+    for name, cls in vars(module).items()
+    if is_dataclass(cls) and isinstance(cls, type) and issubclass(cls, Constraint) and cls is not Satisfies
+}
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ def _read(target: str) -> Declaration:
         target,
         entry["module"],
         None if entry["parameters"] is None else frozenset(entry["parameters"]),
-        {name: from_json(plain) for name, plain in entry["constraints"].items()},
+        {name: constraint_from_json(plain) for name, plain in entry["constraints"].items()},
         {name: Strength.from_json(plain) for name, plain in entry["strengths"].items()},
         traits,
     )
@@ -210,11 +218,42 @@ def _entry(target: str) -> dict[str, Any]:
     return {
         "module": about.module,
         "parameters": None if about.parameters is None else sorted(about.parameters),
-        "constraints": {name: to_json(constraint) for name, constraint in about.constraints.items()},
+        "constraints": {name: constraint_to_json(constraint) for name, constraint in about.constraints.items()},
         "strengths": {name: strength.to_json() for name, strength in about.strengths.items()},
         "traits": dict(about.traits),
         "sources": {name: _version_of(name) for name in sorted(modules or {found.__module__.partition(".")[0]})},
     }
+
+
+def constraint_to_json(constraint: Constraint) -> dict[str, Any]:
+    """Return a constraint as JSON can hold it: the name of its class, and its fields.
+
+    >>> from reglab.schema.constraints import Integer, Nullable
+    >>> constraint_to_json(Nullable(Integer(1)))
+    {'type': 'Nullable', 'inner': {'type': 'Integer', 'minimum': 1}}
+    """
+    if isinstance(constraint, OneOf):
+        return {"type": "OneOf", "options": list(constraint.options)}
+    name = type(constraint).__name__
+    if name not in _CONSTRAINTS:
+        raise TypeError(f"{name}: the index cannot hold it; declare {', '.join(_CONSTRAINTS)} or OneOf")
+    found: dict[str, Any] = {"type": name}
+    for one in fields(constraint):  # type: ignore[arg-type]  # all but OneOf are dataclasses
+        value = getattr(constraint, one.name)
+        if value != one.default:
+            found[one.name] = constraint_to_json(value) if isinstance(value, Constraint) else value
+    return found
+
+
+def constraint_from_json(plain: Mapping[str, Any]) -> Constraint:
+    """Return the constraint that `constraint_to_json` wrote."""
+    values = {key: value for key, value in plain.items() if key != "type"}
+    if plain["type"] == "OneOf":
+        return OneOf(*values["options"])
+    built = {key: constraint_from_json(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    built = {key: tuple(value) if isinstance(value, list) else value for key, value in built.items()}
+    constraint: Constraint = _CONSTRAINTS[plain["type"]](**built)
+    return constraint
 
 
 def shipped_targets(conf: Path) -> Iterator[str]:

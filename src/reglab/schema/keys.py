@@ -6,28 +6,24 @@ Keys of a data set, model or regularizer are declared on its class, and found by
 from reglab.samplers import sampler_names
 from reglab.schema.constraints import (
     BELOW_1,
-    PATH,
     POSITIVE,
     SEED,
     WORKERS,
     Boolean,
-    ClassPath,
     Constraint,
     Described,
     Integer,
-    KeysWithValues,
-    Label,
     ListOf,
     Nullable,
     OneOf,
     Real,
     Satisfies,
-    Text,
     is_integer,
     is_number,
 )
 from reglab.schema.metrics import CHOOSING, COMPARABLE
 from reglab.schema.task_kinds import TASK_OPTIONS
+from reglab.schema.text_constraints import PATH, ClassPath, KeysWithValues, Label, Text
 
 DIRECTION = Nullable(OneOf("max", "min"))
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")

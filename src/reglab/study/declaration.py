@@ -8,20 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from reglab.schema.constraints import (
-    Constraint,
-    Integer,
-    KeysWithValues,
-    ListOf,
-    Nullable,
-    OneOf,
-    Satisfies,
-    Text,
-    check_values,
-)
+from reglab.schema.constraints import Constraint, Integer, ListOf, Nullable, OneOf, Satisfies, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
 from reglab.schema.search_space import dimension_to_json, is_dimension_json
+from reglab.schema.text_constraints import KeysWithValues, Text
 from reglab.study.arms import Arm
 from reglab.study.definition import Study
 

@@ -23,7 +23,7 @@ from reglab.stopping import defer_signals
 from reglab.streams import note
 from reglab.study import declaration
 from reglab.tracking import artifacts, parent, queries
-from reglab.tracking.histories import history_reader
+from reglab.tracking.queries import history_reader
 from reglab.tracking.store import FIRST_RUNS, Store, open_existing
 from reglab.tracking.values import within_limits
 from reglab.tracking.view import ui_command

@@ -10,8 +10,7 @@ from torchmetrics.functional.classification import multiclass_stat_scores
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import CLASSIFICATION, TaskKind
-from reglab.tasks.base import Task
-from reglab.tasks.ranking import mean_over_columns
+from reglab.tasks.base import Task, mean_over_columns
 
 
 class Classification(Task):

@@ -6,8 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reglab.schema.task_kinds import MULTILABEL, TaskKind
-from reglab.tasks.base import Task, exact
-from reglab.tasks.ranking import by_column, mean_over_columns
+from reglab.tasks.base import Task, by_column, exact, mean_over_columns
 
 
 class Multilabel(Task):

@@ -14,11 +14,11 @@ from reglab.data.source import Source
 from reglab.data.tables.caveats import feature_caveats
 from reglab.data.tables.cells import as_text
 from reglab.data.tables.features import TableFeatures, spelling_notes
-from reglab.data.tables.split_column import read_splitter
-from reglab.data.tables.target import Target, encode_labels, encode_target
-from reglab.schema.constraints import Boolean, ColumnName, Constraints, Described, Fold, ListOf, Nullable, OneOf, Text
+from reglab.data.tables.target import Target, encode_labels, encode_target, read_splitter
+from reglab.schema.constraints import Boolean, Constraints, Described, ListOf, Nullable, OneOf
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import MULTILABEL, REGRESSION, TABLE_KINDS
+from reglab.schema.text_constraints import ColumnName, Fold, Text
 from reglab.wording import join_options
 
 if TYPE_CHECKING:
