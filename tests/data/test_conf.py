@@ -1,14 +1,19 @@
 """Every data config builds its class, and a config is checked without heavy imports."""
 
 import ast
+import inspect
 import subprocess
 import sys
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+import reglab.data
+from reglab.data.base import TensorData
 from reglab.paths import CONF, PROJECT
 
 NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if not path.stem.startswith("_"))
@@ -24,11 +29,15 @@ def composed(name, *overrides):
     return cfg.data
 
 
-def test_all_are_here():
-    tables = ["breast_cancer", "diabetes", "seed_noise", "wine"]
-    others = ["digits", "mnist1d", "mnist5k", "python_docs", "spoken_digits"]
-    genes = ["khan", "nci60"]
-    assert sorted([*tables, *genes, *others, "csv", "text", "idx", "image_folder", "openml", *HUB]) == NAMES
+def test_every_data_set_has_a_config():
+    targets = {OmegaConf.load(CONF / "data" / f"{name}.yaml")._target_.rpartition(".")[2]: name for name in NAMES}
+    found = {}
+    for module in iter_modules(reglab.data.__path__):
+        for name, value in vars(import_module(f"reglab.data.{module.name}")).items():
+            own = inspect.isclass(value) and value.__module__ == f"reglab.data.{module.name}"
+            if own and issubclass(value, TensorData) and not inspect.isabstract(value):
+                found[name] = module.name
+    assert targets == found
 
 
 @pytest.mark.parametrize("name", NAMES)
