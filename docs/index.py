@@ -20,13 +20,18 @@ INDEX = CARDS / "README.md"
 METRICS_PAGE = PROJECT / "docs" / "metrics.md"
 HEAD = """# Regularizers
 
-Written by `make index` from the cards, the configs and the newest figures of `make bench`. The cost is that of a
-training step relative to `none`, on the large net of [benchmarks](../benchmarks.md) (784-1024-1024-2048-10, batch 256),
-where a method needs it with sigmoids (marked †) or with dropout layers (‡), on a residual net for images (*) or on a
-decoder (§). Beside it is what it would be in theory: passes through the net, the floating-point operations that the
-method spends on whole weight matrices, and, at the prices measured in the same run, the random numbers that it draws
-for each activation or weight, and the numbers that it has to read and write for each weight. What is drawn for the
-parts of a decoder is not counted.
+```bash
+make train ARGS="regularizer=[dropout,l2] regularizer.dropout.p=0.3"
+```
+
+Written by `make index` from the cards, the configs and the newest results of `make bench`.
+
+- **cost**: time of a training step relative to `none`, on the large net of [benchmarks](../benchmarks.md)
+  (784-1024-1024-2048-10, batch 256). Methods that need it are measured with sigmoids (†), with dropout layers (‡), on a
+  residual net for images (*) or on a decoder (§).
+- **in theory**: passes through the net, floating-point operations on whole weight matrices, random numbers for each
+  activation or weight, and reads and writes of weights, at the times measured in the same run. Random numbers for the
+  parts of a decoder are not counted.
 
 | | what it does | strengths | cost | in theory |
 | --- | --- | --- | ---: | ---: |

@@ -8,7 +8,7 @@ import yaml
 
 from reglab.paths import CONF, PROJECT
 from reglab.report.render import csv_files
-from reglab.schema.constraints import Constraint
+from reglab.schema.constraints import Constraint, Label, Nullable, Text
 from reglab.schema.help import HELP
 from reglab.schema.index import Declaration, declaration
 from reglab.schema.keys import PIPELINES, RUN, STUDY, TRAINER
@@ -310,6 +310,9 @@ def _value(constraint: Constraint) -> str:
         return f"a validation [metric](#metrics){null}"
     if any("/" in option for option in constraint.options):
         return f"a [metric](#metrics){null}"
+    inner = constraint.inner if isinstance(constraint, Nullable) else constraint
+    if isinstance(inner, Text | Label):  # an error also describes the characters that are accepted
+        return constraint.description.replace(inner.description, "text")
     return constraint.description
 
 
