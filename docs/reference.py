@@ -8,13 +8,14 @@ import yaml
 
 from reglab.paths import CONF, PROJECT
 from reglab.report.render import csv_files
-from reglab.schema.constraints import Constraint, Label, Nullable, Text
+from reglab.schema.constraints import Constraint, Nullable
 from reglab.schema.help import HELP
 from reglab.schema.index import Declaration, declaration
 from reglab.schema.keys import PIPELINES, RUN, STUDY, TRAINER
 from reglab.schema.metrics import METRICS, RUN_METRICS
 from reglab.schema.search_space import value_to_json
 from reglab.schema.strength import Strength
+from reglab.schema.text_constraints import Label, Text
 
 PAGE = PROJECT / "docs" / "reference.md"
 END = "<!-- end -->"
