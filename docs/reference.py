@@ -252,7 +252,7 @@ def _class_keys(group: str) -> Iterator[tuple[str, ...]]:
         for key, constraint in declared.constraints.items():
             if key not in config:
                 continue
-            found.setdefault((key, constraint.description), []).append(name)
+            found.setdefault((key, _value(constraint)), []).append(name)
     for (key, value), names in found.items():
         of = "all" if len(names) == options else ", ".join(f"`{name}`" for name in names)
         yield f"`{group}.{key}`", of, value, CLASS_KEYS[group][key]

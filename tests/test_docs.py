@@ -168,6 +168,8 @@ def test_files_exist(page: str) -> None:
 def test_modules_and_their_members_exist(page: str) -> None:
     for code in code_of(TEXTS[page]):
         for dotted in re.findall(r"(?<![\w./:-])reglab(?:\.\w+)+", code):
+            if "NAME" in dotted:
+                continue
             parts = dotted.split(".")
             module: Any = reglab
             for number, part in enumerate(parts[1:], 2):
