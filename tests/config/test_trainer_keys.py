@@ -9,13 +9,13 @@ from reglab.config.check_run import check
 from reglab.config.environment_variables import RECORDED, check_environment, recorded_variables
 from reglab.config.library_arguments import REFUSED, TRAINER
 from reglab.schema.errors import ConfigError
+from tests.errors import check_error, config_error
 
 
-def refusal(*typed: str) -> str:
+def refusal(*typed: str) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         prepare_arguments(list(typed), "train", check)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return caught.value
 
 
 def test_every_argument_of_lightnings_trainer_is_declared_once() -> None:
@@ -29,25 +29,26 @@ def test_every_argument_of_lightnings_trainer_is_declared_once() -> None:
 @pytest.mark.parametrize("key", sorted(REFUSED))
 @pytest.mark.parametrize("value", ["1", "null", "{}"])
 def test_what_a_run_does_not_take_is_refused_with_a_remedy(key: str, value: str) -> None:
-    message = refusal(f"+trainer.{key}={value}")
-    assert message.startswith(f"trainer.{key}={value}: ")
-    assert "; " in message
+    error = refusal(f"+trainer.{key}={value}")
+    assert (error.key, str(error.where)) == (f"trainer.{key}", f"trainer.{key}={value}")
+    assert error.problem
+    assert error.remedy
 
 
 @pytest.mark.parametrize(
-    ("typed", "begin"),
+    ("typed", "expected"),
     [
         ("trainer.gradient_clip_algorithm=value", "trainer.gradient_clip_algorithm=value: nothing is clipped"),
-        ("+trainer.min_epochs=30", "trainer.min_epochs=30: training ends with trainer.max_epochs=20"),
-        ("+trainer.min_steps=30 trainer.max_steps=3", "trainer.min_steps=30: training ends with trainer.max_steps=3"),
+        ("+trainer.min_epochs=30", "trainer.min_epochs=30: trainer.max_epochs=20"),
+        ("+trainer.min_steps=30 trainer.max_steps=3", "trainer.min_steps=30: trainer.max_steps=3"),
         ("trainer.deterministic=true +trainer.benchmark=true", "trainer.benchmark=true: is ignored"),
-        ("trainer.threads=1000000", "trainer.threads=1000000: must be a whole number from 1 to 1024"),
+        ("trainer.threads=1000000", "trainer.threads=1000000: from 1 to 1024"),
         ("trainer.limit_test_batches=0", "trainer.limit_test_batches=0: must be"),
         ("trainer.limit_train_batches=1.5", "trainer.limit_train_batches=1.5: must be"),
         ("+optimizer.maximize=true", "optimizer.maximize=true: training minimizes"),
         ("+optimizer.capturable=true", "optimizer.capturable=true: "),
         ("+optimizer.differentiable=1", "optimizer.differentiable=1: "),
-        ("optimizer=sgd +optimizer.dampening=.5", "optimizer.dampening=0.5: has no effect without momentum"),
+        ("optimizer=sgd +optimizer.dampening=.5", "optimizer.dampening=0.5: without momentum"),
         ("optimizer=sgd +optimizer.dampening=x", "optimizer.dampening=x: must be a finite number"),
         ("optimizer=sgd optimizer.nesterov=true", "optimizer.nesterov=true: needs optimizer.momentum"),
         ("+optimizer.foreach=true +optimizer.fused=true", "optimizer.foreach=true: "),
@@ -60,17 +61,17 @@ def test_what_a_run_does_not_take_is_refused_with_a_remedy(key: str, value: str)
         (
             "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.OneCycleLR ~scheduler.eta_min "
             "+scheduler.max_lr=.1",
-            "scheduler.max_lr=0.1: OneCycleLR uses it instead of optimizer.lr=0.001; set scheduler.max_lr=${",
+            "scheduler.max_lr=0.1: optimizer.lr=0.001 ... scheduler.max_lr=${optimizer.lr}",
         ),
         (
             "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.OneCycleLR ~scheduler.eta_min "
             "+scheduler.max_lr=${optimizer.lr}",
-            "scheduler.cycle_momentum: missing; by default OneCycleLR replaces",
+            "scheduler.cycle_momentum: missing ... OneCycleLR",
         ),
     ],
 )
-def test_what_would_be_ignored_is_refused(typed: str, begin: str) -> None:
-    assert refusal(*typed.split()).startswith(begin)
+def test_what_would_be_ignored_is_refused(typed: str, expected: str) -> None:
+    check_error(refusal(*typed.split()), expected)
 
 
 @pytest.mark.parametrize(
@@ -86,13 +87,13 @@ def test_variables_that_change_numbers_are_refused(
     name: str, value: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    message = refusal("trainer=fast")
-    assert message.startswith(f"{name}={value}: ")
-    assert remedy in message
+    error = refusal("trainer=fast")
+    assert str(error.where) == f"{name}={value}"
+    assert remedy in error.remedy
 
 
 def test_one_of_several_processes_is_refused_and_an_allocation_is_not() -> None:
-    with pytest.raises(ConfigError, match=r"^WORLD_SIZE=2: a run trains in one process"):
+    with config_error("WORLD_SIZE=2: one process"):
         check_environment({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"})
     check_environment({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", "PL_TRAINER_MAX_TIME": ""})
     check_environment({"SLURM_NTASKS": "2", "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "work", "SLURM_PROCID": "0"})

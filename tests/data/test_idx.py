@@ -12,7 +12,7 @@ import torch
 from reglab.data import Idx
 from reglab.data.idx import parse_idx
 from reglab.schema.errors import ConfigError
-from tests.data.errors import check_error
+from tests.errors import check_error
 
 NO_FILE = "train-images-idx3-ubyte is not in MNIST's format ("
 
@@ -102,7 +102,7 @@ def test_unusable_files_are_refused(folder: Path, name: str, content: bytes | No
         (folder / name).write_bytes(content)
     with pytest.raises(ConfigError) as refused:
         ready(folder)
-    check_error(refused.value, f"data.root={folder}", problem)
+    check_error(refused.value, f"data.root={folder}: {problem}")
 
 
 def test_another_type_of_numbers_is_refused() -> None:

@@ -20,8 +20,8 @@ from reglab.config.check_run import check
 from reglab.config.compose import Composer
 from reglab.data import Openml, openml
 from reglab.schema.errors import ConfigError
-from tests.data.errors import check_error
 from tests.data.openml_responses import API, FLOWERS, Response, save_openml
+from tests.errors import check_error
 
 URLS = {
     "_SEARCH_NAME": f"{API}/list/data_name/{{}}/limit/2",
@@ -38,11 +38,10 @@ def ready(folder: Path, **options: Any) -> Openml:
     return data
 
 
-def refusal(folder: Path, **options: Any) -> str:
+def refusal(folder: Path, **options: Any) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         ready(folder, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return caught.value
 
 
 def changed(**fields: Any) -> Response:
@@ -134,7 +133,7 @@ def test_declared_categories_are_classes_however_many(tmp_path: Path, offline: N
         (
             changed(versions=(1, 3)),
             {"name": "iris"},
-            "data.name=iris: OpenML has several active versions, such as 1 and 3",
+            "data.name=iris: versions ... 1 and 3",
         ),
         (
             changed(format="Sparse_ARFF"),
@@ -144,38 +143,37 @@ def test_declared_categories_are_classes_however_many(tmp_path: Path, offline: N
         (
             changed(targets=()),
             {},
-            "data.target=null: OpenML has no default target for iris; name one of length, petals, seen",
+            "data.target=null: no default target ... length, petals, seen",
         ),
         (
             changed(targets=("class", "petals")),
             {},
-            "data.target=null: OpenML has 2 default targets (petals, class); name one, and leave the others out, as in "
-            "data.target=petals data.ignore=[class]",
+            "data.target=null: 2 default targets (petals, class) ... data.target=petals data.ignore=[class]",
         ),
         (
             changed(targets=("class", "length"), rows=[(1, *row[1:]) for row in FLOWERS.rows]),
             {},
-            "data.name=iris: cannot be used (Can only handle homogeneous multi-target datasets",
+            "data.name=iris: cannot be used ... multi-target",
         ),
-        (FLOWERS, {"target": "clas"}, "data.target=clas: no such column in iris; did you mean class?"),
-        (FLOWERS, {"target": "zz"}, "data.target=zz: no such column in iris; it has length, petals, seen, class"),
-        (FLOWERS, {"target": "length"}, "data.target=length: 7 rows have no value; name another column"),
-        (FLOWERS, {"ignore": ["sen"]}, "data.ignore=sen: no such column in iris; did you mean seen?"),
+        (FLOWERS, {"target": "clas"}, "data.target=clas: did you mean class?"),
+        (FLOWERS, {"target": "zz"}, "data.target=zz: no such column ... length, petals, seen, class"),
+        (FLOWERS, {"target": "length"}, "data.target=length: 7 rows have no value"),
+        (FLOWERS, {"ignore": ["sen"]}, "data.ignore=sen: did you mean seen?"),
         (
             FLOWERS,
             {"ignore": ["class"]},
-            "data.ignore=[class]: is the target, which is not a feature; leave it out",
+            "data.ignore=[class]: is the target",
         ),
         (
             FLOWERS,
             {"split_column": "plt", "split_by": "time"},
-            "data.split_column=plt: no such column in iris; it has",
+            "data.split_column=plt: no such column",
         ),
-        (FLOWERS, {"split_column": "class", "split_by": "groups"}, "data.split_column=class: is the target; name a"),
+        (FLOWERS, {"split_column": "class", "split_by": "groups"}, "data.split_column=class: is the target"),
         (
             changed(ignored=("length",)),
             {"split_column": "length", "split_by": "time"},
-            "data.split_column=length: 7 rows have no value; name another column",
+            "data.split_column=length: 7 rows have no value",
         ),
         (
             changed(
@@ -185,8 +183,7 @@ def test_declared_categories_are_classes_however_many(tmp_path: Path, offline: N
                 ignored=(),
             ),
             {},
-            "data.name=iris: column 'x' contains 120 different texts in 120 rows (such as 'n0'), an identifier or "
-            "numbers in an unknown notation; leave it out, as in data.ignore=[x], or",
+            "data.name=iris: column 'x' ... 120 different texts in 120 rows (such as 'n0') ... data.ignore=[x]",
         ),
     ],
 )
@@ -194,19 +191,16 @@ def test_unusable_tables_of_openml_are_refused(
     tmp_path: Path, offline: None, response: Response, options: dict[str, Any], message: str
 ) -> None:
     save_openml(tmp_path, response)
-    assert refusal(tmp_path, **options).startswith(message)
+    check_error(refusal(tmp_path, **options), message)
 
 
 def test_a_missing_copy_without_a_network_is_refused_quickly(tmp_path: Path, offline: None) -> None:
     before = time.monotonic()
-    message = refusal(tmp_path)
+    error = refusal(tmp_path)
     assert time.monotonic() - before < 10
-    assert message.startswith(
-        f"data.name=iris: has no complete copy in the cache ({tmp_path}), and OpenML cannot be reached ("
-    )
-    assert "refused" in message
-    assert message.endswith("or give the folder that has a copy, as in data.cache=FOLDER")
-    assert refusal(tmp_path, id=61).startswith("data.id=61: has no complete copy in the cache")
+    check_error(error, f"data.name=iris: no complete copy ... ({tmp_path}) ... cannot be reached ... refused")
+    assert "data.cache=FOLDER" in error.remedy
+    check_error(refusal(tmp_path, id=61), "data.id=61: no complete copy")
 
 
 def test_the_cache_is_scikit_learns_own_unless_given(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +211,7 @@ def test_the_cache_is_scikit_learns_own_unless_given(cache: Path, monkeypatch: p
 def test_a_spoilt_copy_is_not_used(cache: Path) -> None:
     copy = next(cache.rglob("*.arff.gz"))
     copy.write_bytes(gzip.compress(b"@DATA\n1,2\n"))
-    assert refusal(cache).startswith("data.name=iris: ")
+    assert str(refusal(cache).where) == "data.name=iris"
 
 
 class Site:
@@ -270,21 +264,21 @@ def test_it_is_downloaded_once(tmp_path: Path, site: Site) -> None:
 
 def test_unknown_names_versions_and_numbers_are_refused(tmp_path: Path, site: Site) -> None:
     site.pages = FLOWERS.pages(site.host)
-    look = "look for it on https://www.openml.org/search?type=data"
-    assert refusal(tmp_path, name="irish") == f"data.name=irish: OpenML has no such data set; {look}"
-    assert refusal(tmp_path, name="iris", version=7) == f"data.name=iris: OpenML has no version 7 of it; {look}"
-    assert refusal(tmp_path, id=7) == f"data.id=7: OpenML has no such data set; {look}"
+    search = "https://www.openml.org/search?type=data"
+    check_error(refusal(tmp_path, name="irish"), f"data.name=irish: no such data set ... {search}")
+    check_error(refusal(tmp_path, name="iris", version=7), f"data.name=iris: no version 7 ... {search}")
+    check_error(refusal(tmp_path, id=7), f"data.id=7: no such data set ... {search}")
 
 
 def test_a_server_in_trouble(tmp_path: Path, site: Site) -> None:
     site.status = 503
-    assert refusal(tmp_path) == "data.name=iris: OpenML responds 503 (Service Unavailable); try again later"
+    check_error(refusal(tmp_path), "data.name=iris: 503 (Service Unavailable) ... later")
 
 
 def test_a_silent_server_does_not_hang(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.silent.set()
     monkeypatch.setattr(openml, "_TIMEOUT_S", 0.2)
-    assert "OpenML cannot be reached (timed out)" in refusal(tmp_path)
+    check_error(refusal(tmp_path), "data.name=iris: cannot be reached (timed out)")
     assert socket.getdefaulttimeout() is None
 
 
@@ -315,29 +309,27 @@ def test_the_responses_stored_in_scikit_learn_are_read(tmp_path: Path, offline: 
     data = ready(tmp_path)
     assert (data.input_shape, data.rows) == ((4,), 150)
     assert data.class_names == ("Iris-setosa", "Iris-versicolor", "Iris-virginica")
-    several = refusal(tmp_path, name="iris")
-    assert several.startswith("data.name=iris: OpenML has several active versions, such as 1 and 3, ")
-    assert several.endswith("choose one, as in data.version=1")
+    check_error(refusal(tmp_path, name="iris"), "data.name=iris: versions ... 1 and 3 ... data.version=1")
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ([], "data.name=null: name a data set of OpenML, as in data.name=iris data.version=1, or give its number"),
+        ([], "data.name=null: name ... number"),
         (["data.name=61"], "data.name=61: is a number; set data.id=61"),
         (["data.name='a b'"], "data.name=a b: is not a name on OpenML"),
-        (["data.id=0"], "data.id=0: must be a whole number of 1 or more, or null"),
+        (["data.id=0"], "data.id=0: whole number of 1 or more"),
         (
             ["data.id=61", "data.version=1"],
-            "data.version=1: data.id=61 has only one version; leave one",
+            "data.version=1: data.id=61",
         ),
         (
             ["data.name=iris", "data.version=active"],
-            "data.version=active: must be a whole number of 1 or more, or null",
+            "data.version=active: whole number of 1 or more",
         ),
-        (["data.name=iris", "data.ignore=seen"], "data.ignore=seen: must be a list of columns, as in [name,t"),
+        (["data.name=iris", "data.ignore=seen"], "data.ignore=seen: list of columns"),
         (["data.name=iris", "data.cache=FILE"], "data.cache=FILE: must be a folder"),
-        (["data.name=iris", "data.split_by=time"], "data.split_column=null: data.split_by=time needs a column"),
+        (["data.name=iris", "data.split_by=time"], "data.split_column=null: data.split_by=time"),
     ],
 )
 def test_wrong_settings_are_refused_by_the_config_alone(tmp_path: Path, overrides: list[str], message: str) -> None:
@@ -345,4 +337,4 @@ def test_wrong_settings_are_refused_by_the_config_alone(tmp_path: Path, override
     typed = [override.replace("FILE", str(tmp_path / "file")) for override in overrides]
     with pytest.raises(ConfigError) as caught:
         check(Composer().compose(["data=openml", *typed]))
-    check_error(caught.value, *message.replace("FILE", str(tmp_path / "file")).split(": ", 1))
+    check_error(caught.value, message.replace("FILE", str(tmp_path / "file")))

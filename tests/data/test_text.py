@@ -11,7 +11,7 @@ from reglab.data import PythonDocs, Text
 from reglab.data.source import IGNORED
 from reglab.data.text import split_documents
 from reglab.schema.errors import ConfigError
-from tests.data.errors import check_error
+from tests.errors import check_error
 
 DIGITS = "".join(str(i % 10) for i in range(100))
 
@@ -100,24 +100,24 @@ def test_python_docs_are_there() -> None:
     [
         (
             {"context_length": 200},
-            "data.context_length=200: the training part of some has 80 tokens; at least 201 are needed",
+            "data.context_length=200: training part ... 80 tokens ... 201",
         ),
         (
             {"train_size": 10},
-            "data.train_size=10: the training part of some has only 9 windows of 8 tokens; set at most that",
+            "data.train_size=10: 9 windows of 8 tokens",
         ),
-        ({"label_noise": 0.1}, "data.label_noise=0.1: some is a language modeling task"),
+        ({"label_noise": 0.1}, "data.label_noise=0.1: language modeling"),
         ({"test_fraction": None}, "data.test_fraction=null: no predefined test"),
         (
             {"val_fraction": 0.01},
-            "data.context_length=8: the validation part of some has 1 tokens; at least 2 are needed",
+            "data.context_length=8: validation part ... 1 tokens",
         ),
     ],
 )
 def test_unusable_texts_are_refused(tmp_path: Path, given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError) as refused:
         text(tmp_path, **given)
-    check_error(refused.value, *problem.split(": ", 1))
+    check_error(refused.value, problem)
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

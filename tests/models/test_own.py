@@ -24,6 +24,7 @@ from reglab.tracking.store import open_store
 from reglab.training.build import build_data, build_model
 from reglab.training.model_data_checks import check_fit
 from reglab.training.run import run
+from tests.errors import config_error
 
 CODE = """
 from torch import nn
@@ -78,25 +79,24 @@ def test_a_class_gets_what_it_takes(request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize(
     ("target", "problem"),
     [
-        (None, "model.target=null: give a class with its module, as in model.target=my_net.Net"),
+        (None, "model.target=null: give a class with its module"),
         ("Net", "model.target=Net: give a class with its module"),
         ("a b.Net", "model.target=a b.Net: give a class with its module"),
-        ("not.there.Net", "model.target=not.there.Net: there is no not/there.py in "),
-        ("{module}.Nett", "model.target={module}.Nett: the module {module} has no class Nett; check its name"),
-        ("{module}.a_function", "model.target={module}.a_function: the module {module} has no class a_function"),
-        ("{module}.NoNet", "model.target={module}.NoNet: makes a NoNet; give a class of torch.nn.Module"),
+        ("not.there.Net", "model.target=not.there.Net: there is no not/there.py"),
+        ("{module}.Nett", "model.target={module}.Nett: no class Nett"),
+        ("{module}.a_function", "model.target={module}.a_function: no class a_function"),
+        ("{module}.NoNet", "model.target={module}.NoNet: NoNet ... torch.nn.Module"),
     ],
     ids=["null", "bare", "space", "missing", "misspelt", "function", "object"],
 )
 def test_what_is_no_network_is_refused(request: pytest.FixtureRequest, target: str | None, problem: str) -> None:
     given = None if target is None else target.format(module=module(request))
-    with pytest.raises(ConfigError) as refused:
+    with config_error(problem.format(module=module(request))):
         Own((4,), 3, target=given)
-    assert str(refused.value).startswith(problem.format(module=module(request)))
 
 
-def test_an_argument_that_it_does_not_take_is_told(request: pytest.FixtureRequest) -> None:
-    with pytest.raises(ConfigError, match=r"Net.__init__\(\) got an unexpected keyword argument 'depth'\); give"):
+def test_an_unknown_argument_is_named(request: pytest.FixtureRequest) -> None:
+    with pytest.raises(ConfigError, match="keyword argument 'depth'"):
         Own((4,), 3, target=f"{module(request)}.Net", args={"depth": 2})
 
 
@@ -126,11 +126,9 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
     own = f"{module(request)}.Net"
     assert found.tags["model"] == own
     for act in (rerun, finished_and_rebuilt):
-        with pytest.raises(
-            ConfigError, match=rf"model.target={own}: code that only the tracking store names is not run; if it"
-        ):
+        with pytest.raises(ConfigError, match=rf"model.target={own}: .* only the tracking store names"):
             act(store_uri, found.run_id)
-        with pytest.raises(ConfigError, match=rf"model.target=os.system: the run has {own}; name that, or give"):
+        with pytest.raises(ConfigError, match=rf"model.target=os.system: the run has {own}"):
             act(store_uri, found.run_id, Typed({"model.target": "os.system"}))
     typed = Typed({"model.target": own})
     assert rerun(store_uri, found.run_id, typed) is True
@@ -139,15 +137,13 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
         file.write("# another\n")
     capsys.readouterr()
     for act in (rerun, finished_and_rebuilt):
-        with pytest.raises(
-            ConfigError, match=rf"^run_id=\w+: was trained with other code: {module(request)} \(commit then"
-        ):
+        with config_error(f"run_id={found.run_id}: other code: {module(request)}"):
             act(store_uri, found.run_id, typed)
     rerun(store_uri, found.run_id, Typed(typed.values, changed=True))
-    (told,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("code.model")]
-    assert json.loads(found.tags["about"])["code.model"] in told
+    (line_of_code,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("code.model")]
+    assert json.loads(found.tags["about"])["code.model"] in line_of_code
     plain = compose([*given, "model=mlp"][2:])
-    with pytest.raises(ConfigError, match=rf"^model.target={own}: the run has none; leave it out, or give a run that"):
+    with config_error(f"model.target={own}: the run has none"):
         apply_typed(plain, typed)
 
 
@@ -159,7 +155,7 @@ def test_one_that_does_not_see_where_sequences_end_is_refused(tmp_path: Path, re
     data = SpokenDigits(name="speech", seed=0, split_seed=0)
     data.use(Source(torch.tensor([[[1.0, 2.0]], [[3.0, torch.nan]]] * 20), torch.arange(40) // 2 % 2, classes=2))
     cfg = compose(line(module(request), "data=digits"))
-    with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: returned NaN: speech has sequences of different"):
+    with config_error(f"model={module(request)}.Net: NaN ... speech ... different lengths"):
         check_fit(cfg, Flat(), data)
     check_fit(cfg, Flat(seeing=True), data)
 
@@ -207,7 +203,7 @@ NOT_TRAINABLE = {
 @pytest.mark.parametrize("kind", NOT_TRAINABLE)
 def test_a_network_of_which_nothing_would_be_trained_is_refused(kind: str, request: pytest.FixtureRequest) -> None:
     cfg = compose(line(module(request)))
-    with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: its output does not depend on any trainable weight"):
+    with config_error(f"model={module(request)}.Net: any trainable weight"):
         check_fit(cfg, NOT_TRAINABLE[kind](), build_data(cfg))
 
 
@@ -236,21 +232,21 @@ class Rotated(nn.Linear):
 @pytest.mark.parametrize(
     ("network", "problem"),
     [
-        (nn.Linear(5, 3), r"cannot read examples of the shape \(13,\) \(RuntimeError: .*; correct its forward"),
-        (nn.Linear(13, 3, dtype=torch.cfloat), r"cannot read examples .*; correct its forward"),
-        (Rotated(), r"returned complex numbers; end it with \.real or \.abs\(\)$"),
-        (nn.Linear(13, 4), r"returned shape \(2, 4\) for 2 examples; expected shape \(2, 3\)$"),
+        (nn.Linear(5, 3), "shape (13,) ... RuntimeError ... forward"),
+        (nn.Linear(13, 3, dtype=torch.cfloat), "cannot read ... forward"),
+        (Rotated(), "complex numbers ... .real or .abs()"),
+        (nn.Linear(13, 4), "shape (2, 4) ... expected shape (2, 3)"),
     ],
 )
-def test_what_a_pass_shows_to_be_wrong_is_told(
+def test_wrong_outputs_of_a_network_are_refused(
     request: pytest.FixtureRequest, network: nn.Module, problem: str
 ) -> None:
     cfg = compose(line(module(request)))
-    with pytest.raises(ConfigError, match=r"^model=own_\w+.Net: " + problem):
+    with config_error(f"model={module(request)}.Net: {problem}"):
         check_fit(cfg, network, build_data(cfg))
 
 
-def test_its_arguments_are_typed_as_keys(request: pytest.FixtureRequest) -> None:
+def test_arguments_of_a_network_are_set_as_keys(request: pytest.FixtureRequest) -> None:
     cfg = compose(line(module(request), "model.args={width:5}"))
     check(cfg)
     made = build_model(cfg, build_data(cfg))

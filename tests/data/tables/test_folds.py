@@ -14,7 +14,7 @@ from reglab.data import Csv
 from reglab.data.settings import fold_name
 from reglab.schema.errors import ConfigError
 from reglab.training.run_record import arm_label
-from tests.data.errors import check_error
+from tests.errors import check_error
 
 N = 60
 FOLD = np.resize([0, 1, 2, 3, 4], N)
@@ -86,29 +86,29 @@ def test_folds_may_be_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "options", "message"),
     [
-        ({}, {"test_fold": 5}, "data.test_fold=5: no such fold in data.split_column=fold; it has 0, 1, 2, 3, 4"),
-        ({}, {"test_fold": 1, "val_fold": "x"}, "data.val_fold=x: no such fold in data.split_column=fold; it has 0, 1"),
+        ({}, {"test_fold": 5}, "data.test_fold=5: data.split_column=fold ... 0, 1, 2, 3, 4"),
+        ({}, {"test_fold": 1, "val_fold": "x"}, "data.val_fold=x: data.split_column=fold ... 0, 1"),
         (
             {"fold": WORDS},
             {"test_fold": "rom"},
-            "data.test_fold=rom: no such fold in data.split_column=fold; it has Lima, Oslo, Rome; did you mean Rome?",
+            "data.test_fold=rom: Lima, Oslo, Rome ... did you mean Rome?",
         ),
         (
             {"fold": np.arange(N)},
             {"test_fold": 60},
-            "data.test_fold=60: no such fold in data.split_column=fold; it has 0, 1, 2, 3, ..., 56, 57, 58, 59",
+            "data.test_fold=60: 0, 1, 2, 3, ..., 56, 57, 58, 59",
         ),
         (
             {"fold": FOLD % 2},
             {"test_fold": 0, "val_fold": 1},
-            "data.split_column=fold: has no fold besides 0 and 1, so none is left for training; give a column",
+            "data.split_column=fold: no fold besides 0 and 1",
         ),
         ({}, {}, "data.test_fold=null: required with data.split_by=folds"),
         ({}, {"test_fold": 3, "val_fold": "3.0"}, "data.val_fold=3.0: is also the test fold"),
         (
             {"label": np.where(FOLD == 1, "rare", "a")},
             {"test_fold": 1, "val_fold": 0},
-            "data.split_column=fold: class rare (12 rows) has no training row",
+            "data.split_column=fold: class rare (12 rows)",
         ),
         ({"fold": np.where(FOLD == 1, np.nan, FOLD)}, {"test_fold": 2}, "data.split_column=fold: 12 of 60 rows have"),
     ],
@@ -118,7 +118,7 @@ def test_unusable_split_columns_are_refused(
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         ready(tmp_path, TABLE.assign(**changed), **options)
-    check_error(caught.value, *message.split(": ", 1))
+    check_error(caught.value, message)
 
 
 def composed(folder: Path, *overrides: str) -> Any:
@@ -129,10 +129,10 @@ def composed(folder: Path, *overrides: str) -> Any:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["data.test_fold=3"], "data.test_fold=3: needs data.split_by=folds (it is null) with data.split_column"),
+        (["data.test_fold=3"], "data.test_fold=3: data.split_by=folds ... null"),
         (
             ["data.val_fold=a", "data.split_column=day", "data.split_by=time"],
-            "data.val_fold=a: needs data.split_by=folds (it is time)",
+            "data.val_fold=a: data.split_by=folds ... time",
         ),
         (["data.split_by=folds", "data.split_column=day"], "data.test_fold=null: required with data.split_by=folds"),
         (
@@ -148,7 +148,7 @@ def composed(folder: Path, *overrides: str) -> Any:
 def test_wrong_settings_are_refused_by_the_config_alone(tmp_path: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(composed(tmp_path, *overrides))
-    check_error(caught.value, *message.split(": ", 1))
+    check_error(caught.value, message)
 
 
 def test_another_test_fold_is_another_run_and_another_task(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from reglab.data.base import TensorData
 from reglab.data.splitting.methods import GroupSplit, TimeSplit
 from reglab.data.splitting.random import Rows, SplitSettings
 from reglab.schema.errors import ConfigError
-from tests.data.errors import check_error
+from tests.errors import check_error
 
 N = 120
 RNG = np.random.default_rng(0)
@@ -190,74 +190,74 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
     ("by", "changed", "options", "message"),
     [
         ("groups", {}, {"split_column": "pateint"}, "data.split_column=pateint: no such column in "),
-        ("groups", {}, {"split_column": "label"}, "data.split_column=label: is the target; name a column that is not"),
-        ("groups", {"patient": "p"}, {}, "data.split_column=patient: its 120 rows are of one group (p), too few for 3"),
+        ("groups", {}, {"split_column": "label"}, "data.split_column=label: is the target"),
+        ("groups", {"patient": "p"}, {}, "data.split_column=patient: one group (p)"),
         (
             "groups",
             {"patient": np.resize(["p", "q"], N)},
             {},
-            "data.split_column=patient: its 120 rows are of 2 groups, too few for 3 parts; name a column with",
+            "data.split_column=patient: 2 groups ... 3 parts",
         ),
         (
             "groups",
             {"patient": TABLE["patient"].where(TABLE.index > 2)},
             {},
-            "data.split_column=patient: 3 of 120 rows have no value, the first is data row 1; fill them in or remove",
+            "data.split_column=patient: 3 of 120 rows ... data row 1",
         ),
         (
             "groups",
             {"label": ["rare"] + ["a", "b"] * 59 + ["a"], "patient": ["only"] + [f"p{i % 9}" for i in range(N - 1)]},
             {"split_seed": 4, "val_fraction": 0.49, "test_fraction": 0.5},
-            "data.split_column=patient: has no training row; lower the fractions",
+            "data.split_column=patient: no training row",
         ),
         ("groups", {}, {"train_size": 100}, "data.train_size=100: only "),
         (
             "groups",
             {},
             {"test_fraction": None},
-            "data.test_fraction=null: data.split_column=patient splits all rows; give",
+            "data.test_fraction=null: data.split_column=patient",
         ),
         (
             "parts",
             {"part": "trian"},
             {},
-            "data.split_column=part: 'trian' in data row 1 is not the name of a part; did you mean train?",
+            "data.split_column=part: 'trian' in data row 1 ... did you mean train?",
         ),
         (
             "parts",
             {"part": np.resize([0, 1, 2], N)},
             {},
-            "data.split_column=part: '0' in data row 1 is not the name of a part; write train, val or test",
+            "data.split_column=part: '0' in data row 1 ... train, val or test",
         ),
-        ("parts", {"part": "test"}, {}, "data.split_column=part: names no training row; write train in the rows to"),
+        ("parts", {"part": "test"}, {}, "data.split_column=part: no training row ... train"),
         ("parts", {"part": "train"}, {"test_fraction": None}, "data.test_fraction=null: no predefined test rows"),
         (
             "parts",
             {"label": TABLE["part"]},
             {},
-            "data.split_column=part: class Valid (24 rows) has no training row; name a training row",
+            "data.split_column=part: class Valid (24 rows)",
         ),
-        ("parts", {}, {"val_fraction": 0.3}, "data.val_fraction=0.3: data.split_column=part names the validation rows"),
-        ("parts", {}, {"test_fraction": 0.3}, "data.test_fraction=0.3: data.split_column=part names the test rows"),
+        ("parts", {}, {"val_fraction": 0.3}, "data.val_fraction=0.3: data.split_column=part"),
+        ("parts", {}, {"test_fraction": 0.3}, "data.test_fraction=0.3: data.split_column=part"),
         (
             "parts",
             {},
             {"train_size": 73},
-            "data.train_size=73: only 72 rows are left besides validation (24) and test (24)",
+            "data.train_size=73: only 72 rows ... validation (24) ... test (24)",
         ),
         (
             "time",
             {"day": np.resize(["2026-01-31", "soon"], N)},
             {},
-            "data.split_column=day: 'soon' in data row 2 is neither a number nor a date such as 2026-01-31; correct it",
+            "data.split_column=day: 'soon' in data row 2 ... date",
         ),
         (
             "time",
             {"day": "31.01.2026"},
             {},
-            "data.split_column=day: '31.01.2026' in data row 1 is neither a number nor a date such as 2026-01-31; ",
+            "data.split_column=day: '31.01.2026' in data row 1 ... date such as 2026-01-31",
         ),
-        ("time", {"day": 3}, {}, "data.split_column=day: its 120 rows are of 1 moment, too few for 3 parts; name a"),
+        ("time", {"day": 3}, {}, "data.split_column=day: 1 moment ... 3 parts"),
         (
             "time",
             {"label": np.where(TABLE["day"] > "2026-03-20", "late", TABLE["label"])},
@@ -268,7 +268,7 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
             "tiem",
             {},
             {"split_column": "day"},
-            "data.split_by=tiem: must be one of groups, parts, folds, time, or null; d",
+            "data.split_by=tiem: groups, parts, folds, time, or null ... did you mean",
         ),
     ],
 )
@@ -277,19 +277,19 @@ def test_unusable_split_columns_are_refused(
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         ready(tmp_path, by, TABLE.assign(**changed), **options)
-    check_error(caught.value, *message.split(": ", 1))
+    check_error(caught.value, message)
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["data.split_column=day"], "data.split_by=null: required with data.split_column=day; set groups ("),
-        (["data.split_by=time"], "data.split_column=null: data.split_by=time needs a column of the table; name it"),
+        (["data.split_column=day"], "data.split_by=null: required with data.split_column=day"),
+        (["data.split_by=time"], "data.split_column=null: data.split_by=time"),
         (
             ["data.split_by=tim", "data.split_column=day"],
-            "data.split_by=tim: must be one of groups, parts, folds, t",
+            "data.split_by=tim: groups, parts, folds, time",
         ),
-        (["data.split_by=time", "data.split_column=label"], "data.split_column=label: is the target; name a column"),
+        (["data.split_by=time", "data.split_column=label"], "data.split_column=label: is the target"),
     ],
 )
 def test_a_split_column_without_a_method_is_refused_by_the_config_alone(
@@ -301,7 +301,7 @@ def test_a_split_column_without_a_method_is_refused_by_the_config_alone(
     cfg = Composer().compose(["data=csv", f"data.path={tmp_path / 'table.csv'}", "data.target=label", *overrides])
     with pytest.raises(ConfigError) as caught:
         check(cfg)
-    check_error(caught.value, *message.split(": ", 1))
+    check_error(caught.value, message)
 
 
 def test_rows_are_whole_numbers_in_any_way(tmp_path: Path) -> None:

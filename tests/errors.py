@@ -1,0 +1,31 @@
+"""Compare errors by their fields and key words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from reglab.schema.errors import ConfigError
+
+
+def check_error(error: ConfigError, expected: str) -> None:
+    """Assert that an error is about a setting, has these words, and is one line.
+
+    Args:
+        error: as raised.
+        expected: the setting and parts of the problem and remedy, as in ``data.path=x.csv: no such ... did you mean``.
+    """
+    where, _, words = expected.partition(": ")
+    assert str(error.where) == where
+    text = "; ".join((error.problem, error.remedy))
+    for part in words.split(" ... "):
+        assert part in text
+    assert "\n" not in str(error)
+
+
+@contextmanager
+def config_error(expected: str) -> Iterator[None]:
+    """Expect a `ConfigError` for which `check_error` passes."""
+    with pytest.raises(ConfigError) as caught:
+        yield
+    check_error(caught.value, expected)
