@@ -1,4 +1,4 @@
-"""What many tests need: a composed config, a fresh tracking store, a trained run."""
+"""Fixtures of many tests: a composed config, an empty tracking store, float64."""
 
 import os
 import sqlite3
@@ -30,7 +30,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh_store(empty_database: Path, folder: Path) -> str:
     """The URI of a fresh sqlite store in a folder."""
     with closing(sqlite3.connect(empty_database)) as source, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
-        source.backup(copy)  # not a file copy: the last tables may still lie in the write-ahead log
+        source.backup(copy)  # not a file copy: the last tables may still be in the write-ahead log
     return f"sqlite:///{folder}/mlflow.db"
 
 

@@ -1,4 +1,4 @@
-"""Stands for ``python SCRIPT ARGUMENTS`` in a copy of the project: asks the server of `tests.forks` to run the script.
+"""Run ``python SCRIPT ARGUMENTS`` in a copy of the project: request the server of `tests.forks` to run the script.
 
 A script by itself, which imports nothing but what starts in a moment: ``python -IS fork_client.py SOCKET SCRIPT ...``.
 """

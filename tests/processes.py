@@ -70,9 +70,9 @@ class Process:
 
     def communicate(self) -> str:
         """All that it writes until it ends."""
-        said = self.stdout.read()
+        output = self.stdout.read()
         self.wait()
-        return said
+        return output
 
     def send_signal(self, signum: int) -> None:
         """Sends it a signal, unless it has ended."""

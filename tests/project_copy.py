@@ -36,7 +36,7 @@ def copied(folder: Path) -> Iterator[Path]:
         )
     for name in FILES:
         shutil.copy2(PROJECT / name, folder / name)
-        os.utime(folder / name, (0, 0))  # older than the environment, which make would else install anew: over there
+        os.utime(folder / name, (0, 0))  # older than the environment, which make would otherwise install again: there
     tools = folder / ".venv" / "bin"
     tools.mkdir(parents=True)
     (folder / ".venv" / ".ready").touch()

@@ -58,6 +58,6 @@ def test_a_process_is_charged_with_its_own_memory_alone():
     assert small.peak_mb < 100 < 200 < large.peak_mb < 300
 
 
-def test_a_process_that_fails_is_told():
+def test_a_process_that_fails_is_reported():
     with pytest.raises(RuntimeError, match="broken"):
         measured(["python3", "-c", "raise SystemExit('broken')"])

@@ -19,7 +19,7 @@ from reglab.schema.keys import PIPELINES, RUN, TRAINER
 from reglab.stopping import Stopped
 
 
-def told(error, capsys):
+def printed(error, capsys):
     code = report_error(error, [], "train")
     return code, capsys.readouterr().err
 
@@ -30,22 +30,22 @@ def with_run(error):
 
 
 def test_exit_codes_and_lines(capsys):
-    assert told(ConfigError("seed=-1: must be"), capsys) == (2, "seed=-1: must be\n")
-    assert told(with_run(ConfigError("no target")), capsys) == (2, "no target (run abc)\n")
-    assert told(Stopped(2), capsys) == (130, "stopped by Ctrl-C\n")
-    assert told(with_run(Stopped(15)), capsys) == (143, "stopped by SIGTERM (run abc)\n")
-    assert told(KeyboardInterrupt(), capsys) == (130, "stopped by Ctrl-C\n")
-    assert told(BrokenPipeError(32, "Broken pipe"), capsys)[0] == 1  # of a worker, and not of a reader: see streams
-    code, line = told(with_run(Diverged(7)), capsys)
+    assert printed(ConfigError("seed=-1: must be"), capsys) == (2, "seed=-1: must be\n")
+    assert printed(with_run(ConfigError("no target")), capsys) == (2, "no target (run abc)\n")
+    assert printed(Stopped(2), capsys) == (130, "stopped by Ctrl-C\n")
+    assert printed(with_run(Stopped(15)), capsys) == (143, "stopped by SIGTERM (run abc)\n")
+    assert printed(KeyboardInterrupt(), capsys) == (130, "stopped by Ctrl-C\n")
+    assert printed(BrokenPipeError(32, "Broken pipe"), capsys)[0] == 1  # of a worker, and not of a reader: see streams
+    code, line = printed(with_run(Diverged(7)), capsys)
     assert code == 1
     assert "at step 7" in line
     assert line.endswith("(run abc is FAILED; its error.txt holds the traceback)\n")
-    assert told(RuntimeError("a\nb"), capsys) == (1, "RuntimeError: a (HYDRA_FULL_ERROR=1 shows where)\n")
+    assert printed(RuntimeError("a\nb"), capsys) == (1, "RuntimeError: a (HYDRA_FULL_ERROR=1 shows where)\n")
 
 
-def test_a_stack_trace_is_shown_where_it_is_asked_for(capsys, monkeypatch):
+def test_a_stack_trace_is_shown_on_request(capsys, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    code, lines = told(ConfigError("seed=-1: must be"), capsys)
+    code, lines = printed(ConfigError("seed=-1: must be"), capsys)
     assert code == 2
     assert lines.endswith("ConfigError: seed=-1: must be\nseed=-1: must be\n")
 
@@ -110,7 +110,7 @@ def start(*arguments, cwd, **environment):
     return done
 
 
-def test_help_says_what_can_be_chosen_and_imports_nothing_heavy(tmp_path):
+def test_help_lists_the_choices_and_imports_nothing_heavy(tmp_path):
     done = start("--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     assert "regularizer: " in done.stdout

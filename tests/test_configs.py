@@ -61,7 +61,7 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A user's folders by the file in conf/ that asks for one; the images have a network beside them."""
+    """A user's folders by the file in conf/ that needs one; the images have a network beside them."""
     images, decoder = (tmp_path_factory.mktemp(kind) for kind in ("images", "decoder"))
     for part, shape in (("images-idx3", (40, 8, 8)), ("labels-idx1", (40,))):
         (images / f"train-{part}-ubyte").write_bytes(idx(np.arange(math.prod(shape)).reshape(shape) % 2))
@@ -88,8 +88,8 @@ def folders(tmp_path_factory):
 
 def overrides(path: Path, table: Path, folder: str = "FOLDER") -> list[str]:
     _, typed = command(path)
-    told = [item.replace("FILE", str(table)).replace("COLUMN", "answer") for item in typed]
-    return [item.replace("FOLDER", folder) for item in told]
+    replaced = [item.replace("FILE", str(table)).replace("COLUMN", "answer") for item in typed]
+    return [item.replace("FOLDER", folder) for item in replaced]
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
@@ -125,7 +125,7 @@ def test_what_a_file_composes_trains_two_steps(path, table, folders, store_uri, 
             f"tracking.uri={store_uri}",
         ]
     )
-    if "context_length" in cfg.data:  # a decoder says a number for every token and place: of little text
+    if "context_length" in cfg.data:  # a decoder returns a number for every token and position: a short text
         short = ["data.val_fraction=0.01", "data.test_fraction=0.01", "data.batch_size=4", "data.context_length=16"]
         cfg = Composer().compose([*given, *short])
     check(cfg)

@@ -62,12 +62,12 @@ def test_a_secret_is_kept_nowhere_and_a_reader_that_goes_changes_nothing(
             process.stdout.readline()
             process.stdout.close()
             process.wait()
-            said = ""
+            output = ""
         else:
-            said = process.communicate()
-        assert process.returncode == code, said
-        assert SECRET not in said
-        return said
+            output = process.communicate()
+        assert process.returncode == code, output
+        assert SECRET not in output
+        return output
 
     # A sweep in a real shell: workers, an ASCII terminal, and a reader that leaves after one line.
     line = ["-m", *SHORT, "regularizer=none,dropout", "seed=0", "workers=2", "report.dir=reports"]
@@ -98,8 +98,8 @@ def test_a_secret_is_kept_nowhere_and_a_reader_that_goes_changes_nothing(
     assert (tmp_path / "reports" / "leaderboard.csv").read_text().count("\n") == 3
 
     # Failing, run again, exported, reported.
-    said = writes("train", *SHORT, "optimizer=sgd", "optimizer.lr=1e30", store=typed, code=1)
-    assert "is FAILED" in said
+    output = writes("train", *SHORT, "optimizer=sgd", "optimizer.lr=1e30", store=typed, code=1)
+    assert "is FAILED" in output
     run_id = records[1].run_id
     assert "equal" in writes("rerun", f"run_id={run_id}")
     assert "set MLFLOW_TRACKING_URI" in writes("export", f"run_id={run_id}")

@@ -1,4 +1,4 @@
-"""Every command of the README does what it says, in a copy of the project."""
+"""Every command of the README works as described, in a copy of the project."""
 
 import os
 import re
@@ -166,16 +166,16 @@ def test_make_ui_starts_and_stops(project: Path) -> None:
         start_new_session=True,
     )
     assert process.stdout is not None
-    said = ""
+    output = ""
     for line in process.stdout:
-        said += line
+        output += line
         if "http://127.0.0.1:" in line:
             break
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-    said += process.stdout.read()
+    output += process.stdout.read()
     # make passes the signal on to itself; the app's own exit code is 0 (tests/tracking/test_ui.py)
-    assert process.wait(30) in (0, -signal.SIGINT, 130), said
-    assert "viewStateShareKey" in said
+    assert process.wait(30) in (0, -signal.SIGINT, 130), output
+    assert "viewStateShareKey" in output
 
 
 def test_help_is_there(project: Path) -> None:

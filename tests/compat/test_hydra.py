@@ -1,4 +1,4 @@
-"""Each private part of Hydra is still there and does what `reglab.compat.hydra` says."""
+"""Each private part of Hydra exists and works as documented in `reglab.compat.hydra`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Each private part of joblib and its launcher is still there and does what `reglab.compat.joblib` says."""
+"""Each private part of joblib and its launcher exists and works as documented in `reglab.compat.joblib`."""
 
 import inspect
 from multiprocessing import resource_tracker

@@ -1,4 +1,4 @@
-"""Each private part of Lightning is still there and still does what `reglab.compat.lightning` says."""
+"""Each private part of Lightning exists and works as documented in `reglab.compat.lightning`."""
 
 from pathlib import Path
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Each private part of MLflow is still there and still does what `reglab.compat.mlflow` says."""
+"""Each private part of MLflow exists and works as documented in `reglab.compat.mlflow`."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Each private part of requests and urllib3 is still there and does what `reglab.compat.requests` says."""
+"""Each private part of requests and urllib3 exists and works as documented in `reglab.compat.requests`."""
 
 import inspect
 import io

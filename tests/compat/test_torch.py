@@ -1,4 +1,4 @@
-"""Each private part of torch is still there and still does what `reglab.compat.torch` says."""
+"""Each private part of torch exists and works as documented in `reglab.compat.torch`."""
 
 import inspect
 
@@ -120,7 +120,7 @@ def test_fused_optimizers_unscale_gradients_themselves() -> None:
     assert not unscales_gradients(torch.optim.AdamW(weights))
 
 
-def test_the_grad_scaler_asks_for_that_attribute() -> None:
+def test_the_grad_scaler_reads_that_attribute() -> None:
     assert "_step_supports_amp_scaling" in inspect.getsource(torch.amp.GradScaler.step)
 
 

@@ -70,7 +70,7 @@ def test_an_experiment_leaves_no_strength_of_a_replaced_regularizer():
     assert compose(["experiment=seed_l2"]).regularizer.l2.strength == 2e-5
 
 
-def test_an_edit_that_does_not_fit_is_told_like_any_other(composer):
+def test_an_edit_that_does_not_fit_is_an_error_like_any_other(composer):
     with pytest.raises(ConfigError, match=r"^optimizer.lrr=1: no such key; did you mean optimizer.lr\?$"):
         composer.compose(["optimizer.lrr=1"])
 

@@ -71,7 +71,7 @@ WRONG: dict[str, list[str]] = {
 
 def enter(app: str, lines: str) -> None:
     """Start a pipeline's file as a command would, for one command line after the other; print what came of each."""
-    told = []
+    messages = []
     for line in json.loads(lines):
         sys.argv = [f"pipelines/{app}.py", *line]
         out, err, code, began = io.StringIO(), io.StringIO(), 0, time.perf_counter()
@@ -80,8 +80,8 @@ def enter(app: str, lines: str) -> None:
                 runpy.run_path(str(PROJECT / "pipelines" / f"{app}.py"), run_name="__main__")
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 1
-        told.append((code, out.getvalue(), err.getvalue(), time.perf_counter() - began))
-    sys.stdout.write(f"{json.dumps(told)}\n")
+        messages.append((code, out.getvalue(), err.getvalue(), time.perf_counter() - began))
+    sys.stdout.write(f"{json.dumps(messages)}\n")
 
 
 @pytest.fixture

@@ -318,7 +318,7 @@ WRONG = {
     "regularizer=l2 regularizer.l2.strength=1e-300": "regularizer.l2.strength=1e-300: is 0 as a float32",
     "data.name='a\x1b[31m'": "data.name=a\\x1b[31m: must be text",
     f"data.name={'a' * 100_000}": "data.name=aaaa",
-    # sweeps: what holds for all jobs is told before the sweeper starts
+    # sweeps: errors of all jobs are reported before the sweeper starts
     "-m seed=0,1 --cfg job": "--cfg: shows the config of one run; leave out -m",
     "-m regularizer=none,l1 optimizer.lrr=3": "optimizer.lrr=3: no such key; did you mean optimizer.lr?",
 }
@@ -371,7 +371,7 @@ def test_another_app_tells_its_own_keys():
         prepare_arguments(["metrics=3"], "report")
 
 
-# Of what a composed config holds an app reads the keys of its --help, found by name or by what is said of them there.
+# Keys of a composed config that an app reads: those of its --help.
 ASIDE = {
     "evaluate passes=5": "passes=5: no such key; did you mean mc_dropout?",
     "evaluate phase=single": "phase=single: no such key (keys: code, data, mc_dropout, model, run_id, seed, tracking)",

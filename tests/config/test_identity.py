@@ -137,8 +137,8 @@ def test_it_is_the_same_in_another_process(composer):
 from reglab.config.compose import compose
 from reglab.config.identity import config_hash
 print(config_hash(compose({BASE!r})))"""
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert told.stdout.strip() == config_hash(composer.compose(BASE))
+    hashed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert hashed.stdout.strip() == config_hash(composer.compose(BASE))
 
 
 def test_a_setting_is_what_strategies_are_compared_in(composer):
@@ -175,7 +175,7 @@ def test_a_table_without_a_split_column_is_what_it_was_before_there_were_any(com
     assert len({by_time, by_group, config_hash(composer.compose(csv))}) == 3
 
 
-def test_what_openml_is_asked_for_is_the_identity_and_its_folder_is_not(composer):
+def test_the_identity_of_openml_data_is_name_and_version_not_the_folder(composer):
     def identity(*overrides):
         return config_hash(composer.compose(["data=openml", *overrides]))
 
@@ -183,8 +183,8 @@ def test_what_openml_is_asked_for_is_the_identity_and_its_folder_is_not(composer
     assert identity("data.name=Iris", "data.version=1", "data.cache=/tmp/elsewhere") == iris
     assert len({iris, identity("data.name=iris"), identity("data.name=wine", "data.version=1")}) == 3
     assert identity("data.id=61", "data.name=label") == identity("data.id=61") != identity("data.id=62")
-    told = setting(composer.compose(["data=openml", "data.name=iris", "data.version=1"]))["data"]
-    assert (told["name"], told["version"]) == ("iris", 1)
+    hashed = setting(composer.compose(["data=openml", "data.name=iris", "data.version=1"]))["data"]
+    assert (hashed["name"], hashed["version"]) == ("iris", 1)
 
 
 def test_data_name_is_the_files_stem_unless_given(composer):

@@ -18,6 +18,6 @@ def test_an_id_or_none_where_none_is_needed() -> None:
         (1e5, "rerun", "run_id=100000.0: a number"),
     ],
 )
-def test_what_is_no_id_is_refused(value: object, target: str | None, problem: str) -> None:
+def test_values_that_are_no_run_id_are_refused(value: object, target: str | None, problem: str) -> None:
     with config_error(problem):
         check_run_id(value, target)

@@ -28,7 +28,7 @@ def test_every_argument_of_lightnings_trainer_is_declared_once() -> None:
 
 @pytest.mark.parametrize("key", sorted(REFUSED))
 @pytest.mark.parametrize("value", ["1", "null", "{}"])
-def test_what_a_run_does_not_take_is_refused_with_a_remedy(key: str, value: str) -> None:
+def test_trainer_arguments_that_a_run_does_not_support_are_refused_with_a_remedy(key: str, value: str) -> None:
     error = refusal(f"+trainer.{key}={value}")
     assert (error.key, str(error.where)) == (f"trainer.{key}", f"trainer.{key}={value}")
     assert error.problem

@@ -32,7 +32,7 @@ def test_a_wrong_value_is_refused_by_its_key_or_is_of_its_kind(app: str, folder:
     every = list(wrong_inputs.cases(wrong_inputs.keys(app, folder), paths))
     tried = wrong_inputs.sample(every, SHARES.get(app, 40))
     assert len(tried) >= 10
-    wrong = {case.id: told for case in tried if (told := wrong_inputs.problem(case, wrong_inputs.outcome(case)))}
+    wrong = {case.id: fault for case in tried if (fault := wrong_inputs.problem(case, wrong_inputs.outcome(case)))}
     assert wrong == {}
 
 

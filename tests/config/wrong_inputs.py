@@ -191,7 +191,7 @@ def contexts(folder: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 @cache
 def composer(app: str) -> Composer:
-    """One for all cases of an app: composing anew takes longer than a check."""
+    """One for all cases of an app: composing again takes longer than a check."""
     return Composer(app)
 
 
@@ -257,7 +257,7 @@ def sample(every: Sequence[Case], share: int) -> list[Case]:
 
 
 def outcome(case: Case) -> Outcome:
-    """What the app's own checks say of a case."""
+    """Return the outcome of the app's own checks for a case."""
     began = time.process_time()
     message = crash = None
     try:
@@ -365,10 +365,10 @@ def main(apps: Sequence[str]) -> int:
             found = keys(app, folder)
             every = list(cases(found, paths))
             began = time.perf_counter()
-            bad = [(case, told) for case in every if (told := problem(case, outcome(case)))]
+            bad = [(case, fault) for case in every if (fault := problem(case, outcome(case)))]
             seconds = time.perf_counter() - began
-            for case, told in bad:
-                print(f"{case.id} -> {told}")
+            for case, fault in bad:
+                print(f"{case.id} -> {fault}")
             print(f"{app}: {len(found)} keys, {len(every)} cases, {len(bad)} wrong, {seconds:.1f} s", file=sys.stderr)
             wrong += len(bad)
     return int(wrong > 0)

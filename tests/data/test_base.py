@@ -103,7 +103,7 @@ def test_hashes_change_with_split_and_order():
     assert ready(split_seed=1).split_hash != base.split_hash
     assert ready(train_size=100).split_hash != base.split_hash
     assert ready(label_noise=0.01).split_hash != base.split_hash
-    assert ready(seed=1).split_hash == base.split_hash  # without noise the seed has no say in the split
+    assert ready(seed=1).split_hash == base.split_hash  # without noise the split does not depend on the seed
     assert ready(seed=1).order_hash != base.order_hash
     assert ready(batch_size=32).order_hash != base.order_hash
 

@@ -32,7 +32,7 @@ def test_inputs_and_targets_stay_together_and_each_row_comes_once():
 def test_epochs_differ_and_depend_on_seed_and_epoch_alone():
     loader, again = Batches(INPUTS, TARGETS, 4, seed=0), Batches(INPUTS, TARGETS, 4, seed=0)
     first, second = rows(loader), rows(loader)
-    torch.manual_seed(99)  # the global generator has no say
+    torch.manual_seed(99)  # the global generator does not matter
     assert first != second
     assert [rows(again), rows(again)] == [first, second]
     assert flat(first) == loader.order(0).tolist()

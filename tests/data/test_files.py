@@ -54,7 +54,7 @@ def test_the_stem_goes_without_its_suffix(path, name):
 
 
 def special(folder, what):
-    """A path at which something lies that is no file to read whole."""
+    """Make a path that is not a regular file, and return it."""
     path = folder / "x.csv"
     if what == "pipe":
         os.mkfifo(path)

@@ -16,7 +16,7 @@ from reglab.config.identity import config_hash
 from reglab.data import Huggingface, HuggingfaceText
 from reglab.schema.errors import ConfigError
 from tests.data.test_image_folder import pixels
-from tests.errors import check_error
+from tests.errors import check_error, config_error
 
 NAMES = ["ant", "bee", "never"]
 
@@ -176,11 +176,11 @@ def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(tabl
     ("given", "problem"),
     [
         ({"path": None}, "data.path=null: required"),
-        ({"path": "nowhere/set"}, "data.path=nowhere/set: cannot be read as a data set (Couldn't "),
-        ({"target": "height"}, "data.target=height: no such column in {path}; did you mean weight?"),
-        ({}, "data.target=null: has no label, labels or target; name the column to predict, one of size, place, w"),
-        ({"target": "size", "image": "place"}, "data.image=place: is not a column of images; {path} has none"),
-        ({"config": "odd", "target": "size"}, "data.path={path}: cannot be read as a data set (BuilderConfig 'odd'"),
+        ({"path": "nowhere/set"}, "data.path=nowhere/set: cannot be read ... (Couldn't "),
+        ({"target": "height"}, "data.target=height: no such column ... did you mean weight?"),
+        ({}, "data.target=null: label, labels or target ... size, place, weight"),
+        ({"target": "size", "image": "place"}, "data.image=place: not a column of images"),
+        ({"config": "odd", "target": "size"}, "data.path={path}: cannot be read ... BuilderConfig 'odd'"),
     ],
     ids=["null", "nowhere", "column", "target", "image", "config"],
 )
@@ -197,26 +197,25 @@ PLACES = ["{nowhere}/x", "./nowhere", "../nowhere/x", "~/nowhere", "~nobody-of-t
 def test_a_missing_folder_is_refused_by_the_config_alone(tmp_path: Path, written: str) -> None:
     path = written.format(nowhere=tmp_path)
     seen = "" if path[0] in "/~" else f" relative to {Path.cwd()}"
-    expected = f"data.path={path}: no such folder{seen}; check the path"
+    expected = f"data.path={path}: no such folder{seen}; "
     for kind in ("huggingface", "huggingface_text"):
-        with pytest.raises(ConfigError) as refused:
+        with config_error(expected):
             check(compose([f"data={kind}", f"data.path='{path}'"]))
-        assert str(refused.value) == expected
-    with pytest.raises(ConfigError) as refused:
+    with config_error(expected):
         ready(path)
-    assert str(refused.value) == expected
 
 
 def test_a_missing_label_is_refused(tmp_path: Path) -> None:
     features = datasets.Features({"x": datasets.Value("float32"), "label": datasets.ClassLabel(names=NAMES)})
     rows = datasets.Dataset.from_dict({"x": [1.0, 2.0, 3.0], "label": [0, 1, -1]}, features=features)
     rows.save_to_disk(tmp_path / "hidden")
-    with pytest.raises(ConfigError, match=r"^data.target=label: 1 rows have no label; remove these rows$"):
+    with config_error("data.target=label: 1 rows have no label"):
         ready(tmp_path / "hidden")
 
 
 def test_a_file_is_for_another_kind_of_data(table: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train.csv: is a file; give its folder, or use data=csv for a table$"):
+    expected = f"data.path={table / 'train.csv'}: is a file ... data=csv"
+    with config_error(expected):
         check(compose(["data=huggingface", f"data.path={table / 'train.csv'}"]))
-    with pytest.raises(ConfigError, match=r"train.csv: is a file; give its folder, or use data=csv for a table$"):
+    with config_error(expected):
         ready(table / "train.csv")

@@ -257,7 +257,7 @@ def test_it_is_downloaded_once(tmp_path: Path, site: Site) -> None:
     site.pages = FLOWERS.pages(site.host)
     first = ready(tmp_path)
     assert len(site.requests) == 5
-    again = ready(tmp_path, target="class")  # parsed anew, but not downloaded
+    again = ready(tmp_path, target="class")  # parsed again, but not downloaded
     assert len(site.requests) == 5
     assert np.array_equal(first.train.inputs, again.train.inputs)
 

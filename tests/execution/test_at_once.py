@@ -51,9 +51,9 @@ def start(folder: Path) -> Iterator[Start]:
 def test_two_sweeps_at_once_share_the_runs_and_report_the_same(folder: Path, start: Start) -> None:
     names = ("one", "two")
     started = [start(*SWEEP, f"report.dir={folder}/{name}") for name in names]
-    said = [process.communicate() for process in started]
-    assert [process.returncode for process in started] == [0, 0], said
-    assert [record.status for record in children(folder)] == ["FINISHED"] * 8, said
+    outputs = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0, 0], outputs
+    assert [record.status for record in children(folder)] == ["FINISHED"] * 8, outputs
     assert set(Counter(record.tags["config_hash"] for record in children(folder)).values()) == {1}
     assert len({record.tags["owner"] for record in children(folder)}) == 2  # both took part
     assert parent(folder).status == "FINISHED"

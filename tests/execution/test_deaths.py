@@ -67,8 +67,8 @@ def by_behaviour(folder: Path) -> dict[str, Counter[str]]:
 
 def test_a_sweep_outlives_runs_that_end_their_process(tmp_path: Path) -> None:
     process = start(tmp_path, AXIS, "workers=2", "seed=0")
-    said = process.communicate()
-    assert process.returncode == 1, said  # it was 137: the last run left was trained by the sweep's own process
+    output = process.communicate()
+    assert process.returncode == 1, output  # it was 137: the last run left was trained by the sweep's own process
     found = by_behaviour(tmp_path)
     assert found["kill"] == Counter(KILLED=2)  # tried twice, then given up
     # The pool ends its other worker with the first death. What that one trained is trained again, alone.
@@ -86,8 +86,8 @@ def test_a_sweep_outlives_runs_that_end_their_process(tmp_path: Path) -> None:
     assert "deadly_net.py" in Path(traceback).read_text()
 
     process = start(tmp_path, AXIS, "seed=0")  # in one process: what ended it before is trained apart
-    said = process.communicate()
-    assert process.returncode == 1, said
+    output = process.communicate()
+    assert process.returncode == 1, output
     assert by_behaviour(tmp_path)["kill"] == Counter(KILLED=4)
     assert by_behaviour(tmp_path)["nothing"]["FINISHED"] == 1
     assert parent(tmp_path).status == "FAILED"
@@ -104,9 +104,9 @@ def test_workers_that_die_before_their_first_run_are_replaced(tmp_path: Path) ->
                     os.kill(child.pid, signal.SIGKILL)
                     killed += 1
         time.sleep(0.02)
-    said = process.communicate()
-    assert process.returncode == 0, said
-    assert "a worker process died" in said
+    output = process.communicate()
+    assert process.returncode == 0, output
+    assert "a worker process died" in output
     assert Counter(record.status for record in children(tmp_path))["FINISHED"] == 3
     assert parent(tmp_path).status == "FINISHED"
 

@@ -52,7 +52,7 @@ def test_the_command_line_wins_over_the_experiment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "says"),
+    ("argument", "words"),
     [
         ("seed=range(0,1000000000)", "at most 100,000"),
         ("seed=interval(0,1)", "range(start,stop,step)"),
@@ -60,11 +60,11 @@ def test_the_command_line_wins_over_the_experiment() -> None:
         ("model=glob(x*)", "no value"),
     ],
 )
-def test_what_gives_no_jobs_is_refused(argument: str, says: str) -> None:
+def test_arguments_that_give_no_jobs_are_refused(argument: str, words: str) -> None:
     with pytest.raises(ConfigError) as refused:
         lines(argument)
     assert argument.partition("=")[0] in str(refused.value)
-    assert says in str(refused.value)
+    assert words in str(refused.value)
 
 
 def test_a_strength_counts_for_the_strategies_that_hold_its_regularizer() -> None:

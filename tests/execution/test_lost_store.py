@@ -29,10 +29,10 @@ STUDY = ["study.common.trainer.max_epochs=10", "study.trials=1"]  # 8 runs
 
 @dataclass(frozen=True)
 class Lost:
-    """A study whose server died in the midst of it.
+    """A study whose server died while it ran.
 
     Attributes:
-        folder: where the database lies that was served.
+        folder: with the database that was served.
         address: of the server.
         served: the store behind it, opened while it lived.
         sweep: id of a parent run that another sweep entered there, still RUNNING.
@@ -76,11 +76,11 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
 
 
 def test_it_is_reported_in_one_line(lost: Lost) -> None:
-    said = str(lost.error)
+    message = str(lost.error)
     dying = r"unreachable \([^)]+\); start the server|no answer within"  # refused, or reset while it still dies
-    assert re.match(rf"tracking.uri={lost.address}: ({dying})", said), said
-    assert said.endswith("(the same command then does what is not finished)")
-    assert "\n" not in said
+    assert re.match(rf"tracking.uri={lost.address}: ({dying})", message), message
+    assert message.endswith("(the same command then does what is not finished)")
+    assert "\n" not in message
     assert report_error(lost.error, [], "study") == 1
 
 

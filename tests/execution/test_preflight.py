@@ -101,7 +101,7 @@ LAST = "data.batch_size=4: of 21 training rows one is left for the last batch, a
 
 
 @pytest.mark.parametrize(
-    ("asked", "lines"),
+    ("arguments", "lines"),
     [
         (["data.train_size=900"], ["data.train_size=900: only 24 rows"]),
         (["data.train_size=null,900"], ["data.train_size=900: only 24"]),  # one that is wrong is refused as in checks
@@ -112,10 +112,10 @@ LAST = "data.batch_size=4: of 21 training rows one is left for the last batch, a
     ],
 )  # fmt: skip
 def test_problems_of_a_sweep_with_its_data_are_reported_once_before_tracking(
-    tmp_path: Path, asked: list[str], lines: list[str]
+    tmp_path: Path, arguments: list[str], lines: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as refused:
-        sweep(tmp_path, *rows(tmp_path, 40), "regularizer=none,l1", "seed=0,1", *asked)
+        sweep(tmp_path, *rows(tmp_path, 40), "regularizer=none,l1", "seed=0,1", *arguments)
     assert [line[: len(start)] for line, start in zip(str(refused.value).splitlines(), lines, strict=True)] == lines
     assert queries.runs(store(tmp_path)) == []
 
@@ -152,12 +152,12 @@ def test_a_sweep_builds_each_model_once_and_only_for_runs_to_be_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, made = own(tmp_path, monkeypatch, "Counted"), tmp_path / "counted.made"
-    asked = [*model, *rows(tmp_path, 40), "regularizer=none,l1"]
-    assert sweep(tmp_path, *asked, "seed=0,1,2", base=BRIEF) == 0
+    arguments = [*model, *rows(tmp_path, 40), "regularizer=none,l1"]
+    assert sweep(tmp_path, *arguments, "seed=0,1,2", base=BRIEF) == 0
     assert len(made.read_text()) == 2 * (2 + 6)  # one for its weights, and one to compare them with
-    assert sweep(tmp_path, *asked, "seed=0,1,2", base=BRIEF) == 0
+    assert sweep(tmp_path, *arguments, "seed=0,1,2", base=BRIEF) == 0
     assert len(made.read_text()) == 2 * (2 + 6)
-    assert sweep(tmp_path, *asked, "seed=0,1,2,3", base=BRIEF) == 0
+    assert sweep(tmp_path, *arguments, "seed=0,1,2,3", base=BRIEF) == 0
     assert len(made.read_text()) == 2 * (2 + 6 + 2 + 2)
 
 
@@ -166,8 +166,8 @@ def test_what_is_no_error_of_the_config_is_left_to_the_run_that_keeps_its_traceb
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = own(tmp_path, monkeypatch, "Choosy", refused=1)
-    asked = [*model, *rows(tmp_path, 40), "data.batch_size=4", "data.train_size=21,20"]
-    assert sweep(tmp_path, *asked, base=BRIEF) == 1
+    arguments = [*model, *rows(tmp_path, 40), "data.batch_size=4", "data.train_size=21,20"]
+    assert sweep(tmp_path, *arguments, base=BRIEF) == 1
     assert [record.status for record in children(tmp_path)] == ["FAILED", "FINISHED"]
 
 
@@ -227,10 +227,10 @@ def test_a_network_that_ends_its_process_is_a_problem_of_its_own(
         check_arms(*arms_of(task.replace("NET", "Killed"), *own))
     capsys.readouterr()
     check_arms(*arms_of(task.replace("NET", "Noisy"), *own))
-    assert "softmax" in capsys.readouterr().err  # remarks come back from the fork
+    assert "softmax" in capsys.readouterr().err  # caveats are passed back from the fork
 
 
-def test_remarks_on_data_are_printed_once_and_files_of_one_name_are_distinguished(
+def test_caveats_on_data_are_printed_once_and_files_of_one_name_are_distinguished(
     tmp_path: Path, compose_cfg: Compose, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = []

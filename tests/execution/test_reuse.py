@@ -1,4 +1,4 @@
-"""A sweep that is started again reuses what was made by the same code, and says what was not."""
+"""A sweep that is started again reuses runs of the same code, and reports the others."""
 
 from pathlib import Path
 
@@ -33,7 +33,8 @@ def test_runs_of_other_code_are_not_reused(
         (tmp_path / "own_blocks.py").write_text(f"from torch import nn\nactivation = nn.{activation}\n")
         assert sweep(tmp_path, "regularizer=none,l2", base=BASE) == 0
     out = capsys.readouterr().out
-    assert "2 of 2 runs are trained again: the tracked ones had other code or libraries (model)" in out
+    assert "2 of 2 runs are trained again" in out
+    assert "other code or libraries (model)" in out
     assert "2 of 2 runs were finished before (" not in out
     relu, tanh = children(tmp_path)[:2], children(tmp_path)[2:]
     for one, other in zip(relu, tanh, strict=True):
@@ -54,7 +55,8 @@ def test_runs_of_other_code_are_not_reused(
         client.delete_tag(run.run_id, "recipe_hash")
     assert sweep(tmp_path, "regularizer=none,l2", base=BASE) == 0
     out = capsys.readouterr().out
-    assert "2 of 2 runs are trained again: the tracked ones have an earlier identity rule" in out
+    assert "2 of 2 runs are trained again" in out
+    assert "earlier identity rule" in out
     assert len(children(tmp_path)) == 6
     first = [run for run in children(tmp_path) if "identity_rule" not in run.tags]
     assert len(filter_runs(first, "test/loss").records) == 2  # they report; by that rule ReLU and Tanh were one
@@ -75,9 +77,7 @@ def test_another_formula_of_a_method_is_trained_again_and_nothing_else(tmp_path:
         done = shell(folder, line)
         assert done.returncode == 0
         assert "1 of 2 runs were finished before (" in done.stdout
-        assert (
-            "1 of 2 runs are trained again: the tracked ones had other code or libraries (regularizer.l2)"
-            in done.stdout
-        )
+        assert "1 of 2 runs are trained again" in done.stdout
+        assert "other code or libraries (regularizer.l2)" in done.stdout
         board = (folder / "reports/wine-mlp/leaderboard.csv").read_text().splitlines()[1:]
         assert sorted((row.split(",")[0], row.split(",")[1]) for row in board) == [("l2", "1"), ("none", "1")]

@@ -17,8 +17,8 @@ from tests.tracking.test_queries import add
 
 
 def test_each_line_names_the_run_its_owner_and_what_remains(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(supervise, "write_line", said.append)
+    notes: list[str] = []
+    monkeypatch.setattr(supervise, "write_line", notes.append)
     monkeypatch.setattr(supervise, "_REPEAT_S", 0.2)
     monkeypatch.setattr(supervise, "_POLL_S", 0.05)
     store = open_store(store_uri, "exp")
@@ -26,9 +26,9 @@ def test_each_line_names_the_run_its_owner_and_what_remains(store_uri: str, monk
 
     def act() -> None:
         try:
-            waited(lambda: sum(text.startswith(f"waiting for run {ends}") for text in said) >= 2, 60)
+            waited(lambda: sum(text.startswith(f"waiting for run {ends}") for text in notes) >= 2, 60)
             store.client.set_terminated(ends, "FINISHED")
-            waited(lambda: any(text.startswith("[") for text in said), 60)
+            waited(lambda: any(text.startswith("[") for text in notes), 60)
         finally:
             store.client.set_tag(falls_silent, "heartbeat", before(301))
 
@@ -41,10 +41,10 @@ def test_each_line_names_the_run_its_owner_and_what_remains(store_uri: str, monk
     form = (
         r"waiting for run (\w+) \(seed=[01]\), trained by process \d+ on host another: last heartbeat (\d+) s ago; .*"
     )
-    waits = [re.fullmatch(form + r"within (\d+) s", text) for text in said if text.startswith("waiting")]
+    waits = [re.fullmatch(form + r"within (\d+) s", text) for text in notes if text.startswith("waiting")]
     assert {match[1] for match in waits if match} == {ends, falls_silent}
     assert all(match and int(match[2]) >= 100 and 299 <= int(match[2]) + int(match[3]) <= 301 for match in waits)
-    assert said[-1] == f"run {falls_silent} (seed=1) was not finished by its process: trained here"
+    assert notes[-1] == f"run {falls_silent} (seed=1) was not finished by its process: trained here"
     assert store.client.get_run(falls_silent).info.status == "KILLED"
 
 

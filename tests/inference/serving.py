@@ -32,7 +32,7 @@ def printed(output: str) -> str:
     return found[1]
 
 
-def said_by(program: str, folder: Path, environment: dict[str, str], *arguments: str) -> str:
+def output_of(program: str, folder: Path, environment: dict[str, str], *arguments: str) -> str:
     """What a Python program prints that works in a folder."""
     command = [sys.executable, "-c", program, *arguments]
     ran = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)

@@ -32,7 +32,7 @@ def trained(store: Store, *overrides: str) -> str:
 
 
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
-def test_inference_is_what_was_tracked_and_passes_say_more(
+def test_inference_equals_the_tracked_metrics_and_dropout_passes_add_uncertainty(
     store: Store, data: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_id = trained(store, f"data={data}", "regularizer=[dropout,l2]", "regularizer.dropout.input_p=0.1")
@@ -42,14 +42,16 @@ def test_inference_is_what_was_tracked_and_passes_say_more(
     assert tracked is not None
     measured = {metric.name for metric in metrics_of(tracked.tags["task"])}
     assert {name: plain[name] for name in measured} == {name: tracked.metrics[f"test/{name}"] for name in measured}
-    told = {"entropy"} if data == "wine" else {"noise", "coverage_90", "log_likelihood"}
-    assert set(plain) == measured | told
+    expected = {"entropy"} if data == "wine" else {"noise", "coverage_90", "log_likelihood"}
+    assert set(plain) == measured | expected
     assert set(passes) == set(plain) | {"mutual_information" if data == "wine" else "spread"}  # one pass has none
     assert evaluate(store.uri, run_id, 20, seed=0).sampled == passes
     assert evaluate(store.uri, run_id, 20, seed=1).sampled != passes
     if data == "wine":
         assert 0 < passes["mutual_information"] < passes["entropy"]
-        right = [said == true for said, true in zip(found.rows["predicted"], found.rows["target"], strict=True)]
+        right = [
+            predicted == true for predicted, true in zip(found.rows["predicted"], found.rows["target"], strict=True)
+        ]
         assert passes["accuracy"] == pytest.approx(sum(right) / len(right))
         recall = balanced_accuracy_score(found.rows["target"], found.rows["predicted"])
         assert passes["balanced_accuracy"] == pytest.approx(recall)

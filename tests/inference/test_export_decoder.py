@@ -24,7 +24,7 @@ from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
 from tests.conftest import fresh_store
 from tests.inference.contents import members, pickles, traces
-from tests.inference.serving import printed, said_by, served, stranger
+from tests.inference.serving import output_of, printed, served, stranger
 from tests.models.decoders import save_decoder
 
 LINE = [
@@ -72,9 +72,9 @@ def test_it_answers_with_what_the_run_goes_on_with(
     store: Store, tokenizer: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_id, folder = exported(store, *llama(tokenizer))
-    said = capsys.readouterr()
-    assert said.out.startswith("best by best/val/bits_per_character: ")
-    assert "Writing" not in said.err
+    output = capsys.readouterr()
+    assert output.out.startswith("best by best/val/bits_per_character: ")
+    assert "Writing" not in output.err
     texts = [written(store, run_id, prompt) for prompt in PROMPTS]
     assert all(len(set(text)) > 2 for text in texts)
     model = mlflow.pyfunc.load_model(str(folder))
@@ -87,10 +87,10 @@ def test_it_answers_with_what_the_run_goes_on_with(
     assert answer["generated_text"] == texts[0]
     with pytest.raises(MlflowException, match="pytorch"):  # text in and text out: there is no module of tensors
         mlflow.pytorch.load_model(str(folder))
-    told = get_model_info(str(folder))
-    assert told.metadata["context_length"] == 32
-    assert ("unknown" in told.metadata) is (tokenizer == "characters")  # to byte pairs nothing is
-    assert [column.type.name for column in told.signature.inputs.inputs] == ["string"]
+    info = get_model_info(str(folder))
+    assert info.metadata["context_length"] == 32
+    assert ("unknown" in info.metadata) is (tokenizer == "characters")  # to byte pairs nothing is
+    assert [column.type.name for column in info.signature.inputs.inputs] == ["string"]
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {"", ".json", ".yaml", ".txt", ".safetensors"}
     found = members(folder)
@@ -99,10 +99,10 @@ def test_it_answers_with_what_the_run_goes_on_with(
     assert not [file for file, content in found.items() if b"reglab" in content]
 
 
-def test_unknown_characters_are_read_as_its_metadata_say(store: Store) -> None:
+def test_unknown_characters_are_read_as_the_metadata_describe(store: Store) -> None:
     run_id, folder = exported(store, *llama("characters"))
-    said = get_model_info(str(folder)).metadata["unknown"]
-    assert said == "a character that was not in the text is read as <unk>, of which nothing was learnt"
+    output = get_model_info(str(folder)).metadata["unknown"]
+    assert output == "a character that was not in the text is read as <unk>, of which nothing was learnt"
     found = load_decoder(store.uri, run_id)
     prompt = f"{PROMPTS[0]}\N{SNOWMAN}"
     numbers = found.vocabulary.encode(prompt).ids
@@ -116,8 +116,8 @@ def test_the_python_that_is_printed_works_where_reglab_is_not(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, folder = exported(store, *llama("bpe"))
-    said = said_by(printed(capsys.readouterr().out), tmp_path, stranger(tmp_path))
-    assert said == f"{mlflow.pyfunc.load_model(str(folder)).predict(['The '])}\n"
+    output = output_of(printed(capsys.readouterr().out), tmp_path, stranger(tmp_path))
+    assert output == f"{mlflow.pyfunc.load_model(str(folder)).predict(['The '])}\n"
 
 
 def test_it_tells_of_the_whitespace_that_is_lost(store: Store) -> None:
@@ -141,7 +141,7 @@ def test_a_server_answers_with_the_same(store: Store, tmp_path: Path) -> None:
         assert post({"inputs": [""], "params": SHORT})["predictions"] == [texts[-1].strip()]
         whole = post({"inputs": [PROMPTS[0]], "params": {**SHORT, "return_full_text": True}})
         assert whole["predictions"] == [(PROMPTS[0] + texts[0]).strip()]
-        assert len(post({"inputs": [PROMPTS[0]]})["predictions"][0]) > len(texts[0])  # 200 tokens, unless told
+        assert len(post({"inputs": [PROMPTS[0]]})["predictions"][0]) > len(texts[0])  # 200 tokens by default
 
 
 def test_a_prompt_gets_no_token_before_it(store: Store, tmp_path: Path) -> None:
@@ -172,11 +172,11 @@ def test_adapters_are_merged_into_the_weights(store: Store, tmp_path: Path) -> N
     plain: Any = AutoModelForCausalLM.from_pretrained(folder / "model")
     untrained: Any = AutoModelForCausalLM.from_pretrained(other)
     with torch.no_grad():
-        said = plain(tokens).logits
+        output = plain(tokens).logits
         torch.testing.assert_close(
-            said, load_decoder(store.uri, run_id, mine).model.eval()(tokens), atol=1e-5, rtol=1e-5
+            output, load_decoder(store.uri, run_id, mine).model.eval()(tokens), atol=1e-5, rtol=1e-5
         )
-        assert not torch.allclose(said, untrained(tokens).logits, atol=1e-2)
+        assert not torch.allclose(output, untrained(tokens).logits, atol=1e-2)
     assert not [name for name in plain.state_dict() if "lora" in name]
     kept = "".join(path.read_text() for path in folder.rglob("*") if path.suffix == ".json" or path.name == "MLmodel")
     assert str(other) not in kept

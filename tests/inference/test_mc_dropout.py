@@ -64,8 +64,8 @@ def test_dropout_alone_is_in_training_mode() -> None:
 def test_layers_of_torch_that_drop_by_themselves_do(layer: nn.Module, named: set[str]) -> None:
     class Net(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            said = layer(x, x, x) if isinstance(layer, nn.MultiheadAttention) else layer(x)
-            return said[0] if isinstance(said, tuple) else said
+            outputs = layer(x, x, x) if isinstance(layer, nn.MultiheadAttention) else layer(x)
+            return outputs[0] if isinstance(outputs, tuple) else outputs
 
     model = Net()
     model.layer = layer

@@ -1,4 +1,4 @@
-"""What exported models say of themselves; what they say of a run's own data is in test_export."""
+"""Metadata of exported models; those of a run's own data are tested in test_export."""
 
 import importlib
 import pkgutil
@@ -8,11 +8,11 @@ from reglab.data.base import TensorData
 from reglab.data.text import Text
 
 
-def test_what_data_are_is_said_without_our_classes() -> None:
+def test_metadata_describe_data_without_class_names() -> None:
     """The first paragraph on a class of data goes into the metadata of models."""
     modules = [importlib.import_module(one.name) for one in pkgutil.iter_modules(reglab.data.__path__, "reglab.data.")]
     kinds = {kind for module in modules for kind in vars(module).values() if isinstance(kind, type)}
-    told = [kind for kind in kinds - {TensorData} if issubclass(kind, TensorData) and not issubclass(kind, Text)]
-    assert len(told) > 10
-    for kind in told:
+    described = [kind for kind in kinds - {TensorData} if issubclass(kind, TensorData) and not issubclass(kind, Text)]
+    assert len(described) > 10
+    for kind in described:
         assert "`" not in (kind.__doc__ or "").partition("\n\n")[0], kind

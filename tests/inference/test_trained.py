@@ -94,7 +94,7 @@ def test_the_best_is_of_the_text_trained_last(store: Store, tmp_path: Path, caps
     assert found.record.run_id == min(hard, key=bits)
     assert found.note == "; the best on the text trained last (run_id= takes one of another: poem)"
 
-    # Tokenizer, context and training rows are means to say the same text; its cut is not.
+    # Tokenizer, context and training rows are settings of a method for the same text; the split is not.
     means = [
         trained(store, *of_news, "data.tokenizer=bpe", "data.vocab_size=40", "data.context_length=16"),
         trained(store, *of_news, "data.train_size=16"),
@@ -143,14 +143,14 @@ def test_passes_with_dropout_spread_and_without_there_are_none(store: Store, noi
     prompt = encode(found.vocabulary, "The statement")
     choice = Choice(10)
     text = text_of(found.vocabulary, generate(found.model, prompt, choice, 0)[0].tolist())  # type: ignore[arg-type]
-    told = dropout_passes(found, prompt, choice, 6)
-    assert told.plain == text
-    assert len(told.texts) == 6
-    assert len(set(told.texts)) > 1
-    first = told.spread[0]
+    passes = dropout_passes(found, prompt, choice, 6)
+    assert passes.plain == text
+    assert len(passes.texts) == 6
+    assert len(set(passes.texts)) > 1
+    first = passes.spread[0]
     assert first.low < first.mean < first.high
     assert first.sd > 0
-    assert [row.plain for row in told.spread] == sorted((row.plain for row in told.spread), reverse=True)
+    assert [row.plain for row in passes.spread] == sorted((row.plain for row in passes.spread), reverse=True)
     assert text_of(found.vocabulary, generate(found.model, prompt, choice, 0)[0].tolist()) == text  # type: ignore[arg-type]
     still = load_decoder(store.uri, plain)
     with pytest.raises(ConfigError, match=r"^train_mode=true: the strategy none draws nothing"):
@@ -189,9 +189,9 @@ def test_make_generate_takes_any_prompt_as_it_is(store: Store) -> None:
     run_id = trained(store, "seed=3", "data.tokenizer=bpe", "data.vocab_size=300")
     prompt = """Call me Ishmael, he said, it's "so": {a, [b]} = $5 $HOME (50%) \\ #1; `x` & <y> | ~ ! * ? ^ @ é"""
     prompt += " ${HOME} ${x} $(shell exit 3) ??? ${"
-    told = f"ARGS=tracking.uri={store.uri} run_id='{run_id}' max_new_tokens=40"
+    arguments = f"ARGS=tracking.uri={store.uri} run_id='{run_id}' max_new_tokens=40"
     made = subprocess.run(
-        ["make", "--no-print-directory", "generate", f"PROMPT={prompt}", told],
+        ["make", "--no-print-directory", "generate", f"PROMPT={prompt}", arguments],
         cwd=PROJECT,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""A small Llama that was saved to disk, loaded, adapted and asked for text."""
+"""A small Llama that was saved to disk, loaded, adapted and used to generate text."""
 
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from reglab.schema.errors import ConfigError
 from reglab.tracking import artifacts
 from reglab.tracking.store import open_store
 from reglab.training.run import run
+from tests.errors import config_error
 from tests.models.decoders import TOKENS, save_decoder
 
 SMALL = ["data.context_length=16", "data.train_size=32", "data.val_fraction=0.01", "data.test_fraction=0.01"]
@@ -30,7 +31,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_has_the_saved_weights_and_says_logits(saved: Path) -> None:
+def test_it_has_the_saved_weights_and_returns_logits(saved: Path) -> None:
     model: Any = HFCausalLM((16,), TOKENS, path=str(saved))
     weights = load_file(saved / "model.safetensors")
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items() if name in weights)
@@ -72,27 +73,25 @@ def test_lora_dropout_thins_what_adapters_read_in_training_alone(saved: Path) ->
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"path": "/nowhere"}, "model.path=/nowhere: no such folder, nor a model in the Hugging Face cache; check"),
+        ({"path": "/nowhere"}, "model.path=/nowhere: no such folder ... Hugging Face cache"),
         ({"path": None}, "model.path=null: give a folder with a model"),
         (
             {"outputs": TOKENS + 1},
-            "model.path={path}: has 300 tokens, and the tokenizer of the data has 301",
+            "model.path={path}: 300 tokens ... 301",
         ),
         (
             {"input_shape": (33,)},
-            "data.context_length=33: the context of the model has at most 32 tokens (model.path=",
+            "data.context_length=33: 32 tokens ... model.path=",
         ),
-        ({"lora": {"rank": 2}}, "model.lora: LoraConfig.__init__() got an unexpected keyword argument 'rank'; give "),
+        ({"lora": {"rank": 2}}, "model.lora: keyword argument 'rank'"),
         ({"lora": {"r": 2, "target_modules": ["nope"]}}, "model.lora: Target modules {{'nope'}} not found"),
         ({"dtype": "bfloat16"}, "model.dtype=bfloat16: has 8 significant bits"),
     ],
     ids=["missing", "null", "tokens", "context", "argument", "modules", "dtype"],
 )
-def test_what_does_not_fit_is_one_line(saved: Path, given: dict[str, Any], problem: str) -> None:
-    with pytest.raises(ConfigError) as refused:
+def test_models_that_do_not_fit_are_refused_in_one_line(saved: Path, given: dict[str, Any], problem: str) -> None:
+    with config_error(problem.format(path=saved)):
         HFCausalLM(**{"input_shape": (16,), "outputs": TOKENS, "path": str(saved), **given})
-    assert str(refused.value).startswith(problem.format(path=saved))
-    assert "\n" not in str(refused.value)
 
 
 def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: str) -> None:
@@ -104,7 +103,7 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
         kept = load_file(file)
     assert kept
     assert all("lora_" in name for name in kept)
-    with pytest.raises(ConfigError, match=r"model.path=.*: files that only the tracking store names are not read"):
+    with pytest.raises(ConfigError, match=r"model.path=.*: .* only the tracking store names"):
         load_decoder(store_uri, run_id)
     mine = Typed({"model.path": str(saved)})
     model = load_decoder(store_uri, run_id, mine).model.state_dict()
@@ -121,5 +120,5 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
 def test_text_in_other_tokens_than_the_models_is_refused(saved: Path, store_uri: str) -> None:
     given = ["data=python_docs", "model=hf_causal_lm", f"model.path={saved}", *SMALL, *QUIET]
     given += [f"tracking.uri={store_uri}", "data.tokenizer=bpe", "data.vocab_size=280"]
-    with pytest.raises(ConfigError, match=r"^data.tokenizer=bpe: has other token ids than model.path=.*; use"):
+    with config_error("data.tokenizer=bpe: token ids ... model.path="):
         run(compose(given), given)

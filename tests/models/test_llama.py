@@ -66,7 +66,7 @@ def test_logits_are_those_of_an_independent_implementation(tied: bool) -> None:
         assert torch.allclose(model(tokens), plain_llama(model.state_dict(), tokens), atol=1e-5)
 
 
-def test_it_is_the_librarys_own_class_and_says_logits_for_tokens() -> None:
+def test_it_is_the_librarys_class_and_returns_logits_of_tokens() -> None:
     model = decoder()
     assert type(model) is LlamaForCausalLM
     assert model.config.num_key_value_heads == 2
@@ -84,7 +84,7 @@ def test_no_token_sees_what_comes_after_it() -> None:
         assert torch.equal(model(tokens)[:, :10], model(changed)[:, :10])
 
 
-def test_sizes_are_as_told() -> None:
+def test_sizes_are_those_of_the_config() -> None:
     tiny = Llama((128,), 105)
     small = Llama((128,), 105, hidden_size=320, layers=8, heads=10, key_value_heads=5, intermediate_size=864)
     assert sum(w.numel() for w in tiny.parameters()) == pytest.approx(0.75e6, rel=0.05)

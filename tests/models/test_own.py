@@ -65,7 +65,7 @@ def module(request: pytest.FixtureRequest) -> str:
     return "own_" + "".join(c if c.isalnum() else "_" for c in request.node.name)
 
 
-def test_a_class_gets_what_it_takes(request: pytest.FixtureRequest) -> None:
+def test_a_class_gets_the_arguments_of_its_constructor(request: pytest.FixtureRequest) -> None:
     def made(name: str, **args: Any) -> Any:
         return Own((4,), 3, target=f"{module(request)}.{name}", args=args)
 
@@ -89,7 +89,9 @@ def test_a_class_gets_what_it_takes(request: pytest.FixtureRequest) -> None:
     ],
     ids=["null", "bare", "space", "missing", "misspelt", "function", "object"],
 )
-def test_what_is_no_network_is_refused(request: pytest.FixtureRequest, target: str | None, problem: str) -> None:
+def test_targets_that_are_no_network_are_errors(
+    request: pytest.FixtureRequest, target: str | None, problem: str
+) -> None:
     given = None if target is None else target.format(module=module(request))
     with config_error(problem.format(module=module(request))):
         Own((4,), 3, target=given)

@@ -15,7 +15,7 @@ def test_resnet_18_has_as_many_weights_as_in_the_paper() -> None:
     assert weights == 11_689_512  # torchvision's ResNet-18
 
 
-def test_it_says_what_the_librarys_says_with_its_weights() -> None:
+def test_outputs_equal_the_librarys_with_the_same_weights() -> None:
     sizes, depths = [8, 16], [2, 1]
     theirs = ResNetModel(
         ResNetConfig(num_channels=3, embedding_size=8, hidden_sizes=sizes, depths=depths, layer_type="basic")

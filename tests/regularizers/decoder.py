@@ -38,8 +38,8 @@ class TinyMLP(nn.Module):
         self.down = nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        said: Tensor = self.down(self.act(self.up(x)))
-        return said
+        outputs: Tensor = self.down(self.act(self.up(x)))
+        return outputs
 
 
 class TinyBlock(nn.Module):
@@ -53,8 +53,8 @@ class TinyBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.self_attn(x)[0]
-        said: Tensor = x + self.mlp(self.lora_dropout["default"](x))
-        return said
+        outputs: Tensor = x + self.mlp(self.lora_dropout["default"](x))
+        return outputs
 
 
 class TinyDecoder(nn.Module):
@@ -74,5 +74,5 @@ class TinyDecoder(nn.Module):
         x = self.embed(tokens) + self.place
         for block in self.blocks:
             x = block(x)
-        said: Tensor = self.head(self.own(x))
-        return said
+        outputs: Tensor = self.head(self.own(x))
+        return outputs

@@ -1,4 +1,4 @@
-"""activity_l1 and activity_kl: penalties on what hidden units say."""
+"""activity_l1 and activity_kl: penalties on activations of hidden units."""
 
 import copy
 from typing import Any
@@ -283,9 +283,11 @@ def test_recurrent_layers_may_give_tuples_and_packed_sequences(double: None, pac
             if packed:
                 lengths = torch.full((len(values),), values.shape[1])
                 values = nn.utils.rnn.pack_padded_sequence(values, lengths, batch_first=True)
-            said, _ = self.recurrent(values)
-            said = nn.utils.rnn.pad_packed_sequence(said, batch_first=True)[0] if packed else said
-            return self.last(said[:, -1])
+            hidden_states, _ = self.recurrent(values)
+            hidden_states = (
+                nn.utils.rnn.pad_packed_sequence(hidden_states, batch_first=True)[0] if packed else hidden_states
+            )
+            return self.last(hidden_states[:, -1])
 
     batch = torch.randn(5, 7, 3), torch.randint(0, 3, (5,))
     net = Net()

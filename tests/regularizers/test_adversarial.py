@@ -127,7 +127,7 @@ def test_it_climbs_the_tasks_loss_of_mixed_examples_and_labels() -> None:
     torch.manual_seed(1)
     fit(batch)
     torch.manual_seed(1)
-    mixed, shares = methods[1].transform_batch(batch, fit)  # it asks for fit.task alone
+    mixed, shares = methods[1].transform_batch(batch, fit)  # it reads fit.task only
     assert torch.equal(given[0], mixed)
     mixed.requires_grad_()
     F.cross_entropy(fit.model(mixed), shares).backward()

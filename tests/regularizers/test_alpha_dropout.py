@@ -36,7 +36,7 @@ def test_it_is_torchs(double: None, p: float) -> None:
         torch.testing.assert_close(ours, F.alpha_dropout(values, p, training=True).unique(), rtol=1e-13, atol=1e-14)
 
 
-def test_a_dropped_unit_says_what_selu_says_to_very_negative_numbers(double: None) -> None:
+def test_a_dropped_unit_has_the_value_of_selu_at_minus_infinity(double: None) -> None:
     assert torch.equal(nn.SELU()(torch.tensor(-1e3)), torch.tensor(SATURATED))
 
 
@@ -61,12 +61,12 @@ def test_the_class_does_what_the_function_does() -> None:
 
 
 def test_it_warns_once_of_other_activations_and_not_of_selu() -> None:
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert AlphaDropout(0.1).attach(network(activation="selu")) == ["activation_0", "activation_1"]
-        assert said == []
+        assert caught == []
         assert AlphaDropout(0.1).attach(network(activation="relu")) == ["activation_0", "activation_1"]
-    assert [str(warning.message) for warning in said] == [
+    assert [str(warning.message) for warning in caught] == [
         "regularizer=alpha_dropout: is for SELU, and this model has ReLU; set model.activation=selu, "
         "or choose regularizer=dropout"
     ]

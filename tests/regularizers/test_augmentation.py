@@ -68,7 +68,7 @@ def test_factors_are_uniform_and_keep_proportions(double: None, sides: tuple[int
 
 
 @SIDES
-def test_crops_cut_a_uniform_share_and_lie_anywhere_inside(double: None, sides: tuple[int, ...]) -> None:
+def test_crops_cut_a_uniform_share_at_any_position(double: None, sides: tuple[int, ...]) -> None:
     zooms, offsets = read(sides, crop=0.4)
     cut = 1 - zooms[:, 0]
     assert_uniform(cut, 0.0, 0.4)

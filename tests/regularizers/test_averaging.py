@@ -38,9 +38,9 @@ def test_statistics_by_hand(double: None) -> None:
     model, batches = network(norm="batch"), [batch.double() for batch in TRAINING[0].split([10, 10, 2, 2])]
     recompute_statistics(model, batches)
     first, mean, variance = model.hidden_0, *(found.clone() for found in running_statistics(model)[:2])
-    said = [first(batch).detach() for batch in batches]
-    torch.testing.assert_close(mean, torch.cat(said).mean(0), rtol=1e-12, atol=1e-14)
-    expected = sum(len(values) * values.var(0) for values in said) / len(torch.cat(said))
+    outputs = [first(batch).detach() for batch in batches]
+    torch.testing.assert_close(mean, torch.cat(outputs).mean(0), rtol=1e-12, atol=1e-14)
+    expected = sum(len(values) * values.var(0) for values in outputs) / len(torch.cat(outputs))
     torch.testing.assert_close(variance, expected, rtol=1e-12, atol=1e-14)
     update_bn(batches, model)
     assert not torch.allclose(running_statistics(model)[0], mean)
@@ -226,9 +226,9 @@ def test_its_callbacks_work_on_any_module(method: Regularizer) -> None:
     for place, weight in enumerate(module.parameters()):
         expected = sum(s.double() * w[place] for s, w in zip(shares / shares.sum(), module.after, strict=True))
         torch.testing.assert_close(weight.detach(), expected, rtol=1e-6, atol=1e-7)
-    said = torch.cat([module.net[0](batch.double()) for batch in TRAINING]).view(4, -1, 8).detach()
-    torch.testing.assert_close(module.net[1].running_mean, said.mean((0, 1)), rtol=1e-12, atol=1e-14)
-    torch.testing.assert_close(module.net[1].running_var, said.var(1).mean(0), rtol=1e-12, atol=1e-14)
+    outputs = torch.cat([module.net[0](batch.double()) for batch in TRAINING]).view(4, -1, 8).detach()
+    torch.testing.assert_close(module.net[1].running_mean, outputs.mean((0, 1)), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(module.net[1].running_var, outputs.var(1).mean(0), rtol=1e-12, atol=1e-14)
 
 
 def test_a_module_whose_statistics_could_not_be_made_is_refused(method: Regularizer) -> None:

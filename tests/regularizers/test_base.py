@@ -19,7 +19,7 @@ from reglab.regularizers import (
 )
 from reglab.regularizers.base import snake
 from reglab.schema.constraints import ABOVE_0, BELOW_1
-from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 from tests.regularizers.steps import batch_of, network, task_of
 
 
@@ -52,25 +52,25 @@ def test_a_step_shows_what_a_method_needs() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Dropout(p=1.5), "regularizer.dropout.p=1.5: must be a finite number at least 0 and below 1"),
-        (lambda: Dropout(p=1), "regularizer.dropout.p=1: must be a finite number at least 0 and below 1"),
+        (lambda: Dropout(p=1.5), "regularizer.dropout.p=1.5: at least 0 and below 1"),
+        (lambda: Dropout(p=1), "regularizer.dropout.p=1: at least 0 and below 1"),
         (
             lambda: Dropout(p=0.99999999),
-            "regularizer.dropout.p=0.99999999: is 1 as a float32, and must be a finite number at least 0 and below 1",
+            "regularizer.dropout.p=0.99999999: is 1 as a float32 ... below 1",
         ),
         (
             lambda: Dropout(p=0.5, input_p=-0.1),
-            "regularizer.dropout.input_p=-0.1: must be a finite number at least 0 and below 1",
+            "regularizer.dropout.input_p=-0.1: at least 0 and below 1",
         ),
-        (lambda: L2(-1e-3), "regularizer.l2.strength=-0.001: must be a finite number at least 0"),
-        (lambda: L2(math.inf), "regularizer.l2.strength=inf: must be a finite number at least 0"),
-        (lambda: L1(math.nan), "regularizer.l1.strength=nan: must be a finite number at least 0"),
-        (lambda: L1("big"), "regularizer.l1.strength=big: must be a finite number at least 0"),
-        (lambda: L1(None), "regularizer.l1.strength=null: must be a finite number at least 0"),
-        (lambda: MaxNorm(0), "regularizer.max_norm.max_norm=0: must be a number above 0"),
+        (lambda: L2(-1e-3), "regularizer.l2.strength=-0.001: finite number at least 0"),
+        (lambda: L2(math.inf), "regularizer.l2.strength=inf: finite number at least 0"),
+        (lambda: L1(math.nan), "regularizer.l1.strength=nan: finite number at least 0"),
+        (lambda: L1("big"), "regularizer.l1.strength=big: finite number at least 0"),
+        (lambda: L1(None), "regularizer.l1.strength=null: finite number at least 0"),
+        (lambda: MaxNorm(0), "regularizer.max_norm.max_norm=0: above 0"),
         (
             lambda: LabelSmoothing(1.0),
-            "regularizer.label_smoothing.epsilon=1.0: must be a finite number at least 0 and below 1",
+            "regularizer.label_smoothing.epsilon=1.0: at least 0 and below 1",
         ),
     ],
 )
@@ -78,11 +78,10 @@ def test_a_step_shows_what_a_method_needs() -> None:
 def test_strengths_out_of_bounds(make, message: str, flush: bool) -> None:
     torch.set_flush_denormal(flush)
     try:
-        with pytest.raises(ConfigError) as error:
+        with config_error(message):
             make()
     finally:
         torch.set_flush_denormal(False)
-    assert str(error.value).startswith(message)
 
 
 def test_open_ends_are_next_to_what_they_leave_out() -> None:
@@ -97,7 +96,7 @@ def test_a_strength_is_a_buffer_that_no_state_dict_holds() -> None:
     assert method.state_dict() == {}
 
 
-def test_names() -> None:
+def test_names_are_class_names_in_snake_case_and_order_is_that_of_acting() -> None:
     names = {"L1": "l1", "ElasticNet": "elastic_net", "L2SP": "l2_sp", "RDrop": "r_drop", "SAM": "sam"}
     assert {name: snake(name) for name in names} == names
     assert [r.name for r in in_order([MaxNorm(1), L1(0), Dropout(0)])] == ["dropout", "l1", "max_norm"]

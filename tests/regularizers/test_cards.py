@@ -1,4 +1,4 @@
-"""Each regularizer's card says what its config and its class say."""
+"""Each regularizer's card agrees with its config and its class."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def test_every_config_has_a_card() -> None:
     assert sorted(path.stem for path in CARDS.glob("[a-z]*.md")) == NAMES
 
 
-def test_the_index_is_what_the_cards_say() -> None:
+def test_the_index_equals_the_cards() -> None:
     assert (CARDS / "README.md").read_text() == index(json.loads((CARDS / "costs.json").read_text())), "make index"
 
 
@@ -102,9 +102,9 @@ def test_card(name: str) -> None:
     assert "    " + config.splitlines()[0].removeprefix("# ") in lines
 
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
-    said = {row[0].strip("`"): [float(cell) for cell in row[1:]] for row in rows}
+    written_costs = {row[0].strip("`"): [float(cell) for cell in row[1:]] for row in rows}
     declared = known()[name].strengths()
-    assert said == {
+    assert written_costs == {
         strength: [values[name][strength], one.search.low, one.search.high, one.off]
         for strength, one in declared.items()
     }
@@ -113,5 +113,5 @@ def test_card(name: str) -> None:
     logarithmic = [strength for strength, one in declared.items() if one.search.log]
     named = " and ".join(f"`{strength}`" for strength in logarithmic)
     which = named if logarithmic != [*declared] else {1: "it", 2: "both"}[len(declared)] if logarithmic else ""
-    told = re.findall(r"Search ([^.]*) on a logarithmic scale", text)
-    assert told == [which] * bool(logarithmic)
+    ranges = re.findall(r"Search ([^.]*) on a logarithmic scale", text)
+    assert ranges == [which] * bool(logarithmic)

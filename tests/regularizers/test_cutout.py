@@ -27,7 +27,7 @@ def test_the_count_of_pixels(size: float, counts: list[int]) -> None:
     assert (images == 1).all()
 
 
-def test_the_square_lies_around_its_middle() -> None:
+def test_the_square_is_centred() -> None:
     out = cut_out(torch.ones(4, *SHAPE), CENTERS, torch.tensor(3.0))
     assert (out[0, :, 3:6, 4:7] == 0).all()
     assert (out[1, :, :2, :2] == 0).all()

@@ -142,10 +142,10 @@ def test_token_dropout_leaves_whole_tokens_out() -> None:
 
 @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
 def test_attention_dropout_is_what_the_model_would_do_itself(kernel: str) -> None:
-    told, own = llama(attn_implementation=kernel), llama(attn_implementation=kernel, attention_dropout=0.3)
-    AttentionDropout(0.3).attach(told)
+    attached, own = llama(attn_implementation=kernel), llama(attn_implementation=kernel, attention_dropout=0.3)
+    AttentionDropout(0.3).attach(attached)
     outputs = []
-    for model in (told, own):
+    for model in (attached, own):
         torch.manual_seed(2)
         outputs.append(model.train()(TOKENS).logits)
     assert torch.equal(*outputs)

@@ -32,13 +32,13 @@ def stops_after(losses: Sequence[float], patience: float) -> int:
     return len(losses)
 
 
-def telling(losses: Sequence[float]) -> type[Module]:
+def module_with(losses: Sequence[float]) -> type[Module]:
     """A module whose evaluations, by their steps (four each), give these losses."""
 
     class Telling(Module):
         def _evaluate(self, parts: tuple[str, ...], *, full: bool) -> Figures:
-            told = losses[min(self.trainer.global_step // 4, len(losses)) - 1]
-            return super()._evaluate(parts, full=full) | {"val/loss": told}
+            loss = losses[min(self.trainer.global_step // 4, len(losses)) - 1]
+            return super()._evaluate(parts, full=full) | {"val/loss": loss}
 
     return Telling
 
@@ -57,7 +57,7 @@ SEQUENCES = [
 @pytest.mark.parametrize("patience", [1, 2, 3, math.inf])
 @pytest.mark.parametrize("losses", SEQUENCES, ids=str)
 def test_it_ends_after_the_right_evaluation(losses: list[float], patience: float) -> None:
-    module, trainer = fitted(EarlyStopping(patience), epochs=len(losses), module_class=telling(losses))
+    module, trainer = fitted(EarlyStopping(patience), epochs=len(losses), module_class=module_with(losses))
     last = stops_after(losses, patience)
     assert trainer.current_epoch == last
     assert trainer.global_step == 4 * last
@@ -68,14 +68,14 @@ def test_it_ends_after_the_right_evaluation(losses: list[float], patience: float
 def test_patience_counts_evaluations_and_not_epochs() -> None:
     """Evaluated after epochs 2, 4, 6, ...: the losses of 4 and 6 are no lower than that of 2."""
     losses = [9.0, 1.0, 0.5, 2.0, 0.5, 3.0, 0.5, 4.0]
-    _, trainer = fitted(EarlyStopping(2), epochs=8, module_class=telling(losses), check_val_every_n_epoch=2)
+    _, trainer = fitted(EarlyStopping(2), epochs=8, module_class=module_with(losses), check_val_every_n_epoch=2)
     assert trainer.current_epoch == 6
 
 
 def test_gradient_descent_that_is_stopped_is_a_filter(double: None) -> None:
     """From 0 on a linear model T steps come to 1 - (1 - lr · s)^T of the least-squares weights along each eigenvector.
 
-    The validation row lies along the first one, and its target where .52 of the way has been gone: 1 - .9^7 = .5217 is
+    The validation row is along the first one, and its target where .52 of the way has been gone: 1 - .9^7 = .5217 is
     nearest to that, so seven steps are best, and three more are waited for.
     """
     torch.manual_seed(0)
@@ -108,7 +108,7 @@ def test_gradient_descent_that_is_stopped_is_a_filter(double: None) -> None:
 
 def test_off_trains_to_the_end_bit_for_bit() -> None:
     losses = [1.0, 2.0, 3.0, 4.0]
-    on, trainer = fitted(EarlyStopping(math.inf), epochs=4, module_class=telling(losses))
+    on, trainer = fitted(EarlyStopping(math.inf), epochs=4, module_class=module_with(losses))
     plain, _ = fitted(epochs=4)
     assert trainer.global_step == 16
     assert same_state(on.fit.model, plain.fit.model)
@@ -119,29 +119,31 @@ LOSSES = [4.0, 3.0, 5.0, 5.0, 5.0, 2.0, 1.0]
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 4])
 def test_a_resumed_run_ends_where_it_would_have_ended(tmp_path: Path, epochs: int) -> None:
-    told = telling(LOSSES)
-    _, first = fitted(EarlyStopping(3), epochs=epochs, module_class=told)
+    module_class = module_with(LOSSES)
+    _, first = fitted(EarlyStopping(3), epochs=epochs, module_class=module_class)
     first.save_checkpoint(tmp_path / "first.ckpt")
-    resumed, trainer = fitted(EarlyStopping(3), epochs=7, module_class=told, checkpoint=str(tmp_path / "first.ckpt"))
-    whole, other = fitted(EarlyStopping(3), epochs=7, module_class=told)
+    resumed, trainer = fitted(
+        EarlyStopping(3), epochs=7, module_class=module_class, checkpoint=str(tmp_path / "first.ckpt")
+    )
+    whole, other = fitted(EarlyStopping(3), epochs=7, module_class=module_class)
     assert trainer.global_step == other.global_step == 20
     assert same_state(resumed.fit.model, whole.fit.model)
     assert resumed.best_figures["val/loss"] == whole.best_figures["val/loss"] == 3.0
 
 
 def test_a_run_that_had_ended_takes_no_step_more_unless_patience_grew(tmp_path: Path) -> None:
-    told, file = telling([4.0, 3.0, 5.0, 5.0, 5.0, 5.0, 1.0]), str(tmp_path / "end.ckpt")
-    ended, first = fitted(EarlyStopping(3), epochs=7, module_class=told)
+    module_class, file = module_with([4.0, 3.0, 5.0, 5.0, 5.0, 5.0, 1.0]), str(tmp_path / "end.ckpt")
+    ended, first = fitted(EarlyStopping(3), epochs=7, module_class=module_class)
     first.save_checkpoint(file)
-    again, trainer = fitted(EarlyStopping(3), epochs=7, module_class=told, checkpoint=file)
+    again, trainer = fitted(EarlyStopping(3), epochs=7, module_class=module_class, checkpoint=file)
     assert trainer.global_step == 20
     assert same_state(again.fit.model, ended.fit.model)
-    _, trainer = fitted(EarlyStopping(5), epochs=7, module_class=told, checkpoint=file)
+    _, trainer = fitted(EarlyStopping(5), epochs=7, module_class=module_class, checkpoint=file)
     assert trainer.global_step == 28, "the loss after the next was the lowest"
 
 
 @pytest.mark.filterwarnings("ignore:.*overflow")
-def test_divergence_is_told_as_ever() -> None:
+def test_divergence_is_reported_with_early_stopping_too() -> None:
     make = lambda parameters: torch.optim.SGD(parameters, lr=1e30)  # noqa: E731
     said = []
     for methods in ([EarlyStopping(1)], []):
@@ -154,7 +156,7 @@ def test_divergence_is_told_as_ever() -> None:
 def test_a_schedule_keeps_the_length_that_was_planned() -> None:
     cosine = lambda optimizer, steps: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)  # noqa: E731
     losses = [1.0, *[2.0] * 9]
-    _, trainer = fitted(EarlyStopping(4), epochs=10, module_class=telling(losses), scheduler=cosine)
+    _, trainer = fitted(EarlyStopping(4), epochs=10, module_class=module_with(losses), scheduler=cosine)
     assert trainer.global_step == 20
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.05 * (1 + math.cos(math.pi / 2)) / 2)
 
@@ -179,8 +181,8 @@ def test_bar_and_stopwatch_of_a_training_that_ends_early() -> None:
             bars.append(bar._bar)  # type: ignore[arg-type]
 
     bar, watch = EpochBar("run"), EvaluationReporter(lambda figures, epoch: None)
-    told = telling([1.0, 2.0, 2.0, 2.0])
-    fitted(EarlyStopping(1), epochs=4, module_class=told, extra=[watch, Look(), bar])
+    module_class = module_with([1.0, 2.0, 2.0, 2.0])
+    fitted(EarlyStopping(1), epochs=4, module_class=module_class, extra=[watch, Look(), bar])
     (task,) = bars[0].tasks
     assert (task.completed, task.total) == (8, 8)
     assert (watch.steps, watch.epochs) == (8, 2.0)

@@ -123,7 +123,7 @@ def late_ema(since: int, **settings: Any) -> tuple[Any, pl.Trainer]:
 
 
 def test_started_after_the_end_lightnings_ends_on_the_initial_weights_and_ours_on_the_trained_ones() -> None:
-    """Both are told to begin after 100 epochs of 3: here that is no averaging, there it is no training."""
+    """Both begin after 100 epochs of 3: here that is no averaging, there it is no training."""
     figures, plain_figures, lightnings_figures = Figures(), Figures(), Figures()
     on, _ = late_ema(since=101, extra=[figures])
     plain, _ = fitted(extra=[plain_figures])

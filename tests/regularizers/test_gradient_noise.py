@@ -9,7 +9,7 @@ from reglab.regularizers.gradient_noise import NoisyGradients, noise_std
 
 
 def test_variance_by_step(double: None) -> None:
-    """Measured on 200,000 gradients of zero: mean 0 and variance eta / (1 + t)^0.55, anew at each step."""
+    """Measured on 200,000 gradients of zero: mean 0 and variance eta / (1 + t)^0.55, drawn again at each step."""
     torch.manual_seed(0)
     eta, count = 0.3, 200_000
     weight = nn.Parameter(torch.zeros(count))

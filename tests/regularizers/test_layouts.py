@@ -90,7 +90,7 @@ def made(name: str) -> tuple[nn.Module, tuple[int, ...]]:
 
 @torch.no_grad()
 def matrix(model: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    """(units, inputs), from what the layer says of each unit vector."""
+    """Return the matrix (units, inputs) from the outputs of the layer for unit vectors."""
     inputs = torch.eye(math.prod(shape)).reshape(-1, *shape)
     if isinstance(model[0], nn.Bilinear):
         one, other = torch.eye(shape[0]), torch.eye(shape[1])

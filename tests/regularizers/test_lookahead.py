@@ -73,7 +73,7 @@ def test_half_a_step_is_refused() -> None:
 @pytest.mark.parametrize(("k", "alpha"), [(3, 0.4), (2, 0.8), (5, 0.5), (1, 0.3)])
 @pytest.mark.parametrize("adam", [False, True])
 def test_it_goes_the_way_of_pytorch_optimizers(double: None, k: int, alpha: float, adam: bool) -> None:
-    """Twelve steps, with the optimizer's momentum kept at a meeting as it is by the library unless told otherwise."""
+    """Twelve steps, with the optimizer's momentum kept at a synchronization, the library's default."""
 
     def base(parameters: Any) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=0.02) if adam else torch.optim.SGD(parameters, lr=0.1, momentum=0.9)

@@ -82,7 +82,7 @@ def test_earlier_losses_and_mixed_labels_act_on_both_passes() -> None:
     torch.manual_seed(1)
     loss = fit((inputs, targets))
     torch.manual_seed(1)
-    mixed, shares = methods[1].transform_batch((inputs, targets), fit)  # it asks for fit.task alone
+    mixed, shares = methods[1].transform_batch((inputs, targets), fit)  # it reads fit.task only
     assert all(torch.equal(given, mixed) for given in seen)
     first, second = fit.model(mixed), fit.model(mixed)
     torch.testing.assert_close(loss, by_hand(first, second, shares, 1.5, label_smoothing=0.2), **EXACT)

@@ -108,13 +108,13 @@ def test_the_weights_come_back_from_a_second_pass_that_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"), [({"accumulate_grad_batches": 2}, "accumulate_grad_batches=1"), ({}, None)]
+    ("settings", "words"), [({"accumulate_grad_batches": 2}, "accumulate_grad_batches=1"), ({}, None)]
 )
-def test_gradients_of_several_batches_are_refused(settings: dict[str, Any], said: str | None) -> None:
-    if said is None:
+def test_gradients_of_several_batches_are_refused(settings: dict[str, Any], words: str | None) -> None:
+    if words is None:
         assert fitted(SAM(0.1), **settings)[1].global_step == 12
         return
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=words):
         fitted(SAM(0.1), **settings)
 
 

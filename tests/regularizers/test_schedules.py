@@ -30,28 +30,28 @@ def test_runs_under_a_schedule(compose_cfg: Compose, store_uri: str) -> None:
 
     def last(*overrides: str) -> tuple[dict[str, torch.Tensor], list[float]]:
         result = run(compose_cfg(*SMALL, *overrides))
-        told = [m.value for m in client.get_metric_history(result.run_id, "strength/dropout.p")]
-        return load_file(artifact(client, result.run_id, "weights/last.safetensors")), told
+        tracked = [m.value for m in client.get_metric_history(result.run_id, "strength/dropout.p")]
+        return load_file(artifact(client, result.run_id, "weights/last.safetensors")), tracked
 
     def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
         return all(torch.equal(one[name], other[name]) for name in one)
 
     key = "+regularizer.dropout.schedule.p"
     none, _ = last("regularizer=none")
-    always, told = last("regularizer=dropout")
-    assert told == []
-    never, told = last("regularizer=dropout", f"{key}={{kind:late,since:5}}")
-    assert told == [0, 0, 0, 0]
+    always, tracked = last("regularizer=dropout")
+    assert tracked == []
+    never, tracked = last("regularizer=dropout", f"{key}={{kind:late,since:5}}")
+    assert tracked == [0, 0, 0, 0]
     assert equal(never, none)
-    to_the_end, told = last("regularizer=dropout", f"{key}={{kind:early,until:4}}")
-    assert told == [0.5, 0.5, 0.5, 0.5]
+    to_the_end, tracked = last("regularizer=dropout", f"{key}={{kind:early,until:4}}")
+    assert tracked == [0.5, 0.5, 0.5, 0.5]
     assert equal(to_the_end, always)
-    half, told = last("regularizer=dropout", f"{key}={{kind:early,until:2}}")
-    assert told == [0.5, 0.5, 0, 0]
+    half, tracked = last("regularizer=dropout", f"{key}={{kind:early,until:2}}")
+    assert tracked == [0.5, 0.5, 0, 0]
     assert not equal(half, always)
     assert not equal(half, none)
-    _, told = last("regularizer=dropout", "regularizer.dropout.p=0.6", f"{key}={{kind:linear,start:0,epochs:3}}")
-    assert told == pytest.approx([0, 0.3, 0.6, 0.6])
+    _, tracked = last("regularizer=dropout", "regularizer.dropout.p=0.6", f"{key}={{kind:linear,start:0,epochs:3}}")
+    assert tracked == pytest.approx([0, 0.3, 0.6, 0.6])
 
 
 @pytest.mark.slow

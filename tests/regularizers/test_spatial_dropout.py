@@ -145,7 +145,7 @@ def test_channels_last_in_memory_are_channels_first_all_the_same() -> None:
 
 
 def test_layers_with_weights_between_end_the_maps() -> None:
-    """Places of a sequence are no channels: what a recurrent layer or attention says is no map of a convolution."""
+    """Places of a sequence are no channels: outputs of a recurrent layer or attention are no feature maps."""
 
     class Recurring(nn.GRU):
         is_activation = True

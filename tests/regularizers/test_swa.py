@@ -63,7 +63,7 @@ def test_steps_before_the_start(start: float, steps: int, expected: int) -> None
     ],
 )
 def test_it_is_the_arithmetic_mean(double: None, start: float, settings: dict[str, Any]) -> None:
-    """Of the weights after each late step; torch's AveragedModel, given the same weights, says the same."""
+    """Of the weights after each late step; torch's AveragedModel, given the same weights, is the reference."""
     trace = Trace()
     on, trainer = fitted(SWA(start), extra=[trace], **settings)
     late = trace.weights[skipped(start, len(trace.weights)) :]

@@ -193,7 +193,7 @@ def test_evaluation_is_the_plain_models(row: Row) -> None:
 
 
 @every
-def test_it_says_whether_two_passes_differ(row: Row) -> None:
+def test_stochastic_is_whether_two_passes_differ(row: Row) -> None:
     model = row._replace(dropout=False).fit(row.others).model.train()
     inputs, _ = row.batches()[0]
     assert torch.equal(model(inputs), model(inputs)) != row.make().stochastic

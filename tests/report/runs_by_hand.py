@@ -53,8 +53,15 @@ def rec(
     **more: str,
 ) -> Rec:
     """A record with the tags of a whole run."""
-    told = {f"regularizer.{name}": str(value) for name, value in (strengths or {}).items()}
-    return Rec(run_id or f"run{next(_count)}", status, tags(strategy, seed, **more), told, dict(metrics or {}), started)
+    tracked_params = {f"regularizer.{name}": str(value) for name, value in (strengths or {}).items()}
+    return Rec(
+        run_id or f"run{next(_count)}",
+        status,
+        tags(strategy, seed, **more),
+        tracked_params,
+        dict(metrics or {}),
+        started,
+    )
 
 
 def accuracies(by_strategy: Mapping[str, Sequence[float]], **more: str) -> list[Rec]:
@@ -66,9 +73,9 @@ def accuracies(by_strategy: Mapping[str, Sequence[float]], **more: str) -> list[
     ]
 
 
-def analyze(records: Sequence[Rec], **asked: Any) -> Findings:
+def analyze(records: Sequence[Rec], **options: Any) -> Findings:
     """Return the findings on the runs, by default for test/accuracy."""
-    return compute_findings(records, resolve_question(records, **{"metric": "test/accuracy", **asked}))
+    return compute_findings(records, resolve_question(records, **{"metric": "test/accuracy", **options}))
 
 
 def entries_of(findings: Findings) -> dict[str, Entry]:
@@ -91,8 +98,8 @@ def log(
     logged = [Metric(name, value, now, 0) for name, value in (metrics or {}).items()]
     for name, values in (histories or {}).items():
         logged += [Metric(name, value, now + epoch, epoch) for epoch, value in enumerate(values, start=1)]
-    told = [Param(name, str(value)) for name, value in (params or {}).items()]
-    store.client.log_batch(run.info.run_id, metrics=logged, params=told, tags=[RunTag("by", "hand")])
+    tracked_params = [Param(name, str(value)) for name, value in (params or {}).items()]
+    store.client.log_batch(run.info.run_id, metrics=logged, params=tracked_params, tags=[RunTag("by", "hand")])
     if status != "RUNNING":
         store.client.set_terminated(run.info.run_id, status)
     return run.info.run_id

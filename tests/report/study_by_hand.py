@@ -58,8 +58,8 @@ class Lab:
                 )
                 self.records.append(replace(made, ended=10.0 + seconds))
             else:
-                told = {f"best/val/{metric}": score, f"test/{metric}": score - 0.02, "time/train_s": seconds}
-                self.records.append(rec(strategy, seed, told, phase="tune", **job))
+                logged = {f"best/val/{metric}": score, f"test/{metric}": score - 0.02, "time/train_s": seconds}
+                self.records.append(rec(strategy, seed, logged, phase="tune", **job))
 
     def confirm(
         self,
@@ -74,13 +74,13 @@ class Lab:
         took = self.took.get(strategy, 1.0) if seconds is None else seconds
         for seed, (val, judged) in enumerate(zip(validation, test, strict=True)):
             job = self._job("confirm", strategy, seed, trial=0, values={}, rung=0, pruned=False, chosen=True)
-            told = {f"best/val/{metric}": val, f"test/{metric}": judged, "time/train_s": took}
-            self.records.append(rec(strategy, seed, told, phase="confirm", setting="s", **job))
+            logged = {f"best/val/{metric}": val, f"test/{metric}": judged, "time/train_s": took}
+            self.records.append(rec(strategy, seed, logged, phase="confirm", setting="s", **job))
 
     @property
     def study(self) -> StudyRecord:
         """Return the study as its parent run records it."""
-        told = {
+        logged = {
             "space": {name: {one["key"]: one for one in space} for name, space in self.space.items()},
             "select_by": ["best/val/accuracy", "val/accuracy"],
             "direction": "max",
@@ -92,7 +92,7 @@ class Lab:
             "pruning": None,
             "baseline": "none",
         }
-        return parse_study_record({**told, **self.definition}, self.jobs)
+        return parse_study_record({**logged, **self.definition}, self.jobs)
 
     def task(self, metric: str = "test/accuracy") -> TaskFindings:
         """Return the findings on its only task."""
@@ -101,16 +101,16 @@ class Lab:
 
     def tuning(self, metric: str = "test/accuracy") -> TaskTuning:
         """Return the findings on the tuning of its only task."""
-        told = self.task(metric).tuning
-        assert told is not None
-        return told
+        logged = self.task(metric).tuning
+        assert logged is not None
+        return logged
 
-    def _job(self, phase: str, strategy: str, seed: int, **told: Any) -> dict[str, str]:
+    def _job(self, phase: str, strategy: str, seed: int, **logged: Any) -> dict[str, str]:
         identity = f"hash{len(self.jobs)}"
         setting = "s" if phase == "confirm" else "t"
         job = {"config_hash": identity, "setting": setting, "strategy": strategy}
         job |= {"data": self.data, "task": self.task_name}
-        self.jobs.append({**job, "seed": str(seed), "phase": phase, **told})
+        self.jobs.append({**job, "seed": str(seed), "phase": phase, **logged})
         return {"config_hash": identity, "data": self.data}
 
 

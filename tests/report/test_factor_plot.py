@@ -34,15 +34,15 @@ def noises(*some: float, **more: object) -> Findings:
 
 
 def test_tasks_that_differ_in_one_number_are_put_in_its_order() -> None:
-    (told,) = factor_series(noises(0.4, 0.0, 0.1, model="mlp").tasks)
-    assert (told.data, told.factor, told.values) == ("digits", "label_noise", [0.0, 0.1, 0.4])
-    assert [task.task.about["label_noise"] for task in told.tasks] == ["0.0", "0.1", "0.4"]
-    assert [(value, line.diff) for value, line in told.entries("l1")] == [
+    (series,) = factor_series(noises(0.4, 0.0, 0.1, model="mlp").tasks)
+    assert (series.data, series.factor, series.values) == ("digits", "label_noise", [0.0, 0.1, 0.4])
+    assert [task.task.about["label_noise"] for task in series.tasks] == ["0.0", "0.1", "0.4"]
+    assert [(value, line.diff) for value, line in series.entries("l1")] == [
         (0.0, pytest.approx(0.1)),
         (0.1, pytest.approx(0.09)),
         (0.4, pytest.approx(0.06)),
     ]
-    assert told.entries("none") == []
+    assert series.entries("none") == []
 
 
 def test_tasks_that_differ_otherwise_have_no_order() -> None:
@@ -77,8 +77,8 @@ def test_a_panel_shows_each_difference() -> None:
     assert list(places) == [0.0, 0.1, 0.4]
     assert list(differences) == pytest.approx([0.1, 0.09, 0.06])
     assert [text.get_text() for text in first.get_xticklabels()] == ["0", "0.1", "0.4"]
-    (told,) = factor_series(findings.tasks)
-    row = [line for _, line in told.entries("l1")]
+    (series,) = factor_series(findings.tasks)
+    row = [line for _, line in series.entries("l1")]
     assert len(chart.hover_areas) == 6
     head, pairs, verdict = chart.hover_areas[1].text.split("\n")
     assert re.fullmatch(r"l1, label_noise 0\.1: \+0\.090+ \[\+0\.090+, \+0\.090+\]", head)

@@ -72,9 +72,9 @@ def test_too_few_seeds_to_tell() -> None:
 def test_the_best_rival_ranks_first_ties_or_comes_closest() -> None:
     base = [0.80, 0.81, 0.82, 0.79, 0.80, 0.81, 0.80, 0.82]
     wiggle = [0.01, -0.01, 0.02, -0.02, 0.03, -0.03, 0.004, -0.004]
-    for shift, says in ((0.001, "ranks first (+"), (0.0, "ties with the baseline (0."), (-0.001, "comes closest (−")):
+    for shift, words in ((0.001, "ranks first (+"), (0.0, "ties with the baseline (0."), (-0.001, "comes closest (−")):
         rival = [b + w + shift for b, w in zip(base, wiggle, strict=True)]
-        assert f"l1 {says}" in analyze(accuracies({"none": base, "l1": rival})).headline
+        assert f"l1 {words}" in analyze(accuracies({"none": base, "l1": rival})).headline
 
 
 def test_the_headline_names_means_of_the_same_runs_as_the_pairs() -> None:

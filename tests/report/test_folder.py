@@ -8,19 +8,19 @@ from reglab.report.folder import PAGE, SOURCE, Source, check_folder, check_sourc
 from reglab.schema.errors import ConfigError
 
 
-def refused(told: str) -> str:
+def refused(place: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        check_folder(told, "name")
+        check_folder(place, "name")
     text = str(caught.value)
-    assert text.startswith(f"report.dir={told}: "[:300])
+    assert text.startswith(f"report.dir={place}: "[:300])
     return text
 
 
 def test_a_folder_that_is_there_or_can_be_made_passes_and_is_not_made(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "report.html").write_text("")
-    for told in (f"{tmp_path}/old", f"{tmp_path}/new", f"{tmp_path}/a/b/c"):
-        check_folder(told, "name")
+    for place in (f"{tmp_path}/old", f"{tmp_path}/new", f"{tmp_path}/a/b/c"):
+        check_folder(place, "name")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["old", "report.html"]
 
 

@@ -35,19 +35,19 @@ def test_of_many_places_the_last_is_kept(count: int, kept: list[int]) -> None:
     assert len(svg.spread_indices(range(1000))) <= svg.MAX_AREAS
 
 
-def test_hover_areas_of_learning_curves_show_each_step() -> None:
+def test_hover_texts_learning_curves_show_each_step() -> None:
     base = Curve(np.array([1, 2]), np.array([0.5, 0.6]), np.array([0.01, 0.02]))
     own = Curve(np.array([1, 2]), np.array([0.55, 0.71234]), np.array([0.03, 0.04]))
     train = Curve(np.array([2]), np.array([0.9]), np.array([0.0]))
-    told = LearningCurves(
+    curves = LearningCurves(
         "accuracy",
         [ArmCurves("l2 <2>", "l2", train, own), ArmCurves("none", "none", None, base)],
         base,
         "none",
         2,
     )
-    figure = draw_curves(told, {"l2": "#0072b2", "none": "#555555"})
-    areas = curve_hover_areas(told, figure)
+    figure = draw_curves(curves, {"l2": "#0072b2", "none": "#555555"})
+    areas = curve_hover_areas(curves, figure)
     assert [area.text for area in areas] == [
         "l2 <2>, epoch 1\nvalidation 0.55 ± 0.03\ntraining –\nvalidation of none 0.5 ± 0.01",
         "l2 <2>, epoch 2\nvalidation 0.7123 ± 0.04\ntraining 0.9 ± 0\nvalidation of none 0.6 ± 0.02",
@@ -66,7 +66,7 @@ def test_hover_areas_of_learning_curves_show_each_step() -> None:
     assert (y, h) == pytest.approx(((1 - bottom - tall) * height, tall * height), abs=0.1)
 
 
-def test_hover_areas_of_a_forest_plot_show_difference_and_verdict() -> None:
+def test_hover_texts_a_forest_plot_show_difference_and_verdict() -> None:
     findings = analyze(accuracies({"none": NONE, "l1": UP}))
     colours = {"l1": "#0072b2", "none": "#555555"}
     (chart,) = TaskForestPlot().draw(TaskChartData(findings.tasks[0], findings.question, colours, []))
@@ -76,18 +76,18 @@ def test_hover_areas_of_a_forest_plot_show_difference_and_verdict() -> None:
     assert area.box[2] == 1
 
 
-def test_hover_areas_of_tuning_curves_show_all_strategies() -> None:
+def test_hover_texts_tuning_curves_show_all_strategies() -> None:
     lines = [
         TuningCurve("none", "#555555", [0.5, 0.6], [0.4, None], 1.0),
         TuningCurve("sam", "#0072b2", [0.7, 0.8], [0.6, 0.7], 2.0),
     ]
     figure = draw_tuning_curves(lines, "expected best", "test of it")
-    told = [area.text for area in tuning_hover_areas(lines, figure)]
-    assert told[:2] == ["1 trial\nsam 0.7\nnone 0.5", "2 trials\nsam 0.8\nnone 0.6"]
-    assert len(told) == 2 * (2 + svg.MAX_AREAS)
-    by_seconds = told[2 : 2 + svg.MAX_AREAS]
+    texts = [area.text for area in tuning_hover_areas(lines, figure)]
+    assert texts[:2] == ["1 trial\nsam 0.7\nnone 0.5", "2 trials\nsam 0.8\nnone 0.6"]
+    assert len(texts) == 2 * (2 + svg.MAX_AREAS)
+    by_seconds = texts[2 : 2 + svg.MAX_AREAS]
     assert by_seconds[0] == "0.25 s of training"
     assert by_seconds[3] == "1 s of training\nnone 0.5 (1 trial)"
     assert by_seconds[7] == "2 s of training\nsam 0.7 (1 trial)\nnone 0.6 (2 trials)"
     assert by_seconds[15] == "4 s of training\nsam 0.8 (2 trials)\nnone 0.6 (2 trials)"
-    assert told[2 + svg.MAX_AREAS : 4 + svg.MAX_AREAS] == ["1 trial\nsam 0.6\nnone 0.4", "2 trials\nsam 0.7"]
+    assert texts[2 + svg.MAX_AREAS : 4 + svg.MAX_AREAS] == ["1 trial\nsam 0.6\nnone 0.4", "2 trials\nsam 0.7"]

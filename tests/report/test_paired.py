@@ -125,9 +125,11 @@ def test_accuracies_tracked_as_float32_keep_their_ties() -> None:
             own = base + rng.integers(-1, 5, 10)
             exact = wilcoxon((own - base).astype(float))
             a, b = (np.float32(right) / np.float32(rows) for right in (own, base))
-            told = paired_difference(a.astype(float) - b.astype(float), errors=float32_errors(a) + float32_errors(b))
-            assert (told.p, told.method) == (pytest.approx(exact[0], abs=1e-12), exact[1])
-            assert told.mean == pytest.approx((own - base).mean() / rows, abs=1e-7)
+            difference = paired_difference(
+                a.astype(float) - b.astype(float), errors=float32_errors(a) + float32_errors(b)
+            )
+            assert (difference.p, difference.method) == (pytest.approx(exact[0], abs=1e-12), exact[1])
+            assert difference.mean == pytest.approx((own - base).mean() / rows, abs=1e-7)
     assert rank_values([float(np.float32(0.8)), 0.8, 0.9], highest_first=True) == [2.5, 2.5, 1]
 
 
@@ -144,9 +146,9 @@ def test_one_value_that_exploded_ties_no_others() -> None:
     assert rank_values([0.3, 0.6, 1e7], highest_first=False) == [1, 2, 3]
     assert rank_values([-0.3, 0.3, 1e30], highest_first=False) == [1, 2, 3]
     own, base = np.array([*[0.9] * 8, 0.901, 5e6]), np.array([*[0.7] * 9, 0.7])
-    told = paired_difference(own - base, errors=float32_errors(own) + float32_errors(base))
+    difference = paired_difference(own - base, errors=float32_errors(own) + float32_errors(base))
     ranked = [*[4.5] * 8, 9, 10]  # all of one sign
-    assert told.p == wilcoxon(ranked)[0] < 0.01
+    assert difference.p == wilcoxon(ranked)[0] < 0.01
 
 
 def test_a_claim_needs_all_tests() -> None:

@@ -60,8 +60,8 @@ def test_one_hash_for_all_seeds_is_one_split_whatever_the_seeds() -> None:
     same = analyze(accuracies(values, split_hash="same"))
     assert same.tasks[0].splits.overlap == 0
     assert "same for every seed" in same.tasks[0].splits.description
-    told = entries_of(analyze(accuracies(values, split_seed="0", split_hash="same")))["dropout"]
-    assert entries_of(same)["dropout"].diff_interval == told.diff_interval
+    found = entries_of(analyze(accuracies(values, split_seed="0", split_hash="same")))["dropout"]
+    assert entries_of(same)["dropout"].diff_interval == found.diff_interval
 
 
 def test_fresh_rows_take_the_plain_t() -> None:
@@ -82,7 +82,7 @@ def test_where_seeds_share_rows_the_t_test_is_corrected_for_all_comparisons_too(
     assert entries_of(analyze(accuracies(values)))["l1"].verdict == "helps"
     zeros = {f"z{i}": none for i in range(4)}
     fresh = analyze([*accuracies(values | zeros, split_seed="0")])
-    assert entries_of(fresh)["l1"].verdict == "helps"  # one split for all: nothing is shared anew
+    assert entries_of(fresh)["l1"].verdict == "helps"  # one split for all: no split is shared again
     assert [text for text in fresh.tasks[0].caveats if "has no effect" not in text] == []
     shared = analyze(accuracies(values | zeros))
     line = entries_of(shared)["l1"]
@@ -132,9 +132,9 @@ def test_a_p_that_its_interval_contradicts_is_reported() -> None:
     assert line.diff_interval[0] < 0 < line.diff_interval[1]
     assert line.verdict == "no clear difference"
     assert "interval of the difference includes zero" in line.reason
-    (told,) = shared.tasks[0].caveats
-    assert told.startswith("l1: Holm’s p is 0.0078")
-    assert line.reason in told
+    (found,) = shared.tasks[0].caveats
+    assert found.startswith("l1: Holm’s p is 0.0078")
+    assert line.reason in found
 
 
 def test_an_interval_that_its_p_contradicts_has_a_reason() -> None:
@@ -148,4 +148,4 @@ def test_an_interval_that_its_p_contradicts_has_a_reason() -> None:
     assert line.p_holm == pytest.approx(6 * 4 / 2**8)  # 6 * the two patterns of signs at least as far out, both sides
     assert line.verdict == "no clear difference"
     assert "6 comparisons" in line.reason
-    assert entries_of(findings)["z0"].reason == ""  # its p and its interval say the same
+    assert entries_of(findings)["z0"].reason == ""  # its p and its interval agree

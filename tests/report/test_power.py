@@ -48,8 +48,8 @@ def test_overlap_is_a_loss_of_pairs_in_the_variance_alone() -> None:
 
 def test_rank_sums_that_are_significant_are_those_of_the_tables() -> None:
     # Wilcoxon's table, two-sided: .05 from 6 pairs on
-    told = {pairs: critical_rank_sum(pairs, 0.05) for pairs in range(5, 13)}
-    assert told == {5: None, 6: 0, 7: 2, 8: 3, 9: 5, 10: 8, 11: 10, 12: 13}
+    sums = {pairs: critical_rank_sum(pairs, 0.05) for pairs in range(5, 13)}
+    assert sums == {5: None, 6: 0, 7: 2, 8: 3, 9: 5, 10: 8, 11: 10, 12: 13}
     assert critical_rank_sum(10, 0.01) == 3
 
 

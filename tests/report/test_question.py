@@ -25,7 +25,7 @@ def test_the_defaults_are_the_first_tracked_metric_and_its_validation_twin() -> 
 
 
 @pytest.mark.parametrize(
-    ("asked", "key", "remedy"),
+    ("options", "key", "remedy"),
     [
         ({"metric": "test/acuracy"}, "metric", "test/accuracy"),
         ({"direction": "up"}, "direction", ""),
@@ -33,10 +33,10 @@ def test_the_defaults_are_the_first_tracked_metric_and_its_validation_twin() -> 
         ({"select_by": "test/accuracy"}, "select_by", "force=true"),
     ],
 )
-def test_questions_that_cannot_be_answered(asked: dict[str, str], key: str, remedy: str) -> None:
+def test_questions_that_cannot_be_answered(options: dict[str, str], key: str, remedy: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        resolve_question(accuracies({"none": NONE}), **asked)  # type: ignore[arg-type]
-    assert (refused.value.key, refused.value.value) == (key, next(iter(asked.values())))
+        resolve_question(accuracies({"none": NONE}), **options)  # type: ignore[arg-type]
+    assert (refused.value.key, refused.value.value) == (key, next(iter(options.values())))
     assert remedy in refused.value.remedy
 
 

@@ -85,8 +85,8 @@ def test_the_label_of_one_row_of_panels_is_not_cut(metric: str) -> None:
     for i, rate in enumerate((1e-3, 2e-4)):
         lab.tune("none", i, {"optimizer.lr": rate}, [0.7 + i / 10], chosen=i == 1, metric=metric)
     lab.confirm("none", [0.7, 0.7], [0.7, 0.6], metric)
-    asked = resolve_question(lab.records, metric=f"test/{metric}")
-    data = TaskChartData(lab.task(f"test/{metric}"), asked, {"none": "#0072b2"}, [])
+    resolved = resolve_question(lab.records, metric=f"test/{metric}")
+    data = TaskChartData(lab.task(f"test/{metric}"), resolved, {"none": "#0072b2"}, [])
     assert ResponseChart().applies(data)
     (chart,) = ResponseChart().draw(data)
     chart.figure.draw_without_rendering()

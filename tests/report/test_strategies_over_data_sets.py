@@ -64,12 +64,12 @@ def many(findings: Findings) -> DataSetComparison:
 
 
 def test_strategies_are_compared_as_in_the_overall_leaderboard(report: Report) -> None:
-    told, board = many(report.findings), entries_of(report.findings)
-    assert told.data_sets == 10
-    assert dict(zip(told.strategies, told.ranks, strict=True)) == pytest.approx(
+    found, board = many(report.findings), entries_of(report.findings)
+    assert found.data_sets == 10
+    assert dict(zip(found.strategies, found.ranks, strict=True)) == pytest.approx(
         {name: line.rank for name, line in board.items()}
     )
-    with_none = {p.first: p for p in told.pairs if p.second == "none"}
+    with_none = {p.first: p for p in found.pairs if p.second == "none"}
     for name, pair in with_none.items():
         assert pair.difference.p == board[name].p
         assert pair.difference.mean == pytest.approx(board[name].diff)
@@ -81,30 +81,30 @@ def test_settings_of_one_data_set_count_once() -> None:
     for record in study(1, effects={"none": 0.0, "l1": -0.3, "l2": 0.01}):
         record.tags.update(setting="other", about="other")
         records.append(record)
-    told = many(analyze(records))
-    assert told.data_sets == 5
+    found = many(analyze(records))
+    assert found.data_sets == 5
     # On data0 l1 is 0.02 above none in one setting and 0.3 below in the other: the worst on average
-    assert dict(zip(told.strategies, told.ranks, strict=True)) == pytest.approx(
+    assert dict(zip(found.strategies, found.ranks, strict=True)) == pytest.approx(
         {"l1": 7 / 5, "l2": 9 / 5, "none": 14 / 5}
     )
 
 
 def test_too_few_data_sets_or_strategies_are_reported() -> None:
-    assert analyze(study(4)).over_data_sets == (
-        "A test of all strategies and a critical-difference diagram need at least 3 strategies and 5 data sets; "
-        "6 and 4 were compared."
-    )
+    reason = str(analyze(study(4)).over_data_sets)
+    assert "at least 3 strategies and 5 data sets" in reason
+    assert "6 and 4 were compared" in reason
     assert "2 and 5 were compared" in str(analyze(study(5, effects={"none": 0.0, "l1": 0.02})).over_data_sets)
     assert analyze(study(1)).over_data_sets is None
 
 
 def test_bars_are_drawn_only_if_a_pair_can_be_significant(report: Report) -> None:
     page = report.page.read_text()
-    assert "Bars join strategies without a significant pair (Wilcoxon’s test, Holm-corrected for 15 pairs)" in page
+    assert "Holm-corrected for 15 pairs" in page
     assert "Iman and Davenport’s F(5, 45) = " in page
     few = analyze(study(5, seeds=3))  # its charts alone: to draw those of five data sets takes seconds
     (ranks,) = RankDiagram().draw(OverallChartData(few, style.strategy_colours(list(EFFECTS), "none")))
-    assert "No bars: with 5 data sets and 15 pairs no corrected p can be below 0.938" in ranks.caption
+    assert "No bars: with 5 data sets and 15 pairs" in ranks.caption
+    assert "0.938" in ranks.caption
     assert (report.folder / "ranks.png").exists()
 
 
@@ -113,10 +113,10 @@ def test_csv_files_of_pairs_and_interactions(report: Report, tmp_path: Path) -> 
         rows = list(csv.DictReader(file))
     assert len(rows) == 15
     best = rows[0]
-    told = many(report.findings).pairs[0]
-    assert (best["first"], best["second"], best["n"]) == (told.first, told.second, "10")
-    assert float(best["diff"]) == pytest.approx(told.difference.mean)
-    assert float(best["p_holm"]) == pytest.approx(told.p_holm)
+    found = many(report.findings).pairs[0]
+    assert (best["first"], best["second"], best["n"]) == (found.first, found.second, "10")
+    assert float(best["diff"]) == pytest.approx(found.difference.mean)
+    assert float(best["p_holm"]) == pytest.approx(found.p_holm)
     assert float(best["rank_first"]) < float(best["rank_second"])
     with (report.folder / "interactions.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -134,27 +134,25 @@ def test_detectable_differences_use_the_numbers_of_the_leaderboard() -> None:
     wiggle = [0.01, -0.012, 0.02, -0.015, 0.03, -0.02]
     values = {"none": NONE, "l1": UP, "l2": [v + w for v, w in zip(NONE, wiggle, strict=True)]}
     findings = analyze(accuracies(values))
-    told = {one.entry.strategy: one for one in findings.tasks[0].detectable}
+    found = {one.entry.strategy: one for one in findings.tasks[0].detectable}
     spread = float(np.std(np.subtract(UP, NONE), ddof=1))
-    assert told["l1"].entry.diff_std == pytest.approx(spread)
-    assert told["l1"].smallest is None  # six seeds, two comparisons: .0625 at best
-    assert told["l1"].needed == pairs_needed(0.32 / 6, spread, 2, 0.25)
-    assert told["l1"].needed is not None
-    assert told["l1"].needed > 6
-    assert told["l2"].needed is None  # .002 of a spread of .02, with shared rows
+    assert found["l1"].entry.diff_std == pytest.approx(spread)
+    assert found["l1"].smallest is None  # six seeds, two comparisons: .0625 at best
+    assert found["l1"].needed == pairs_needed(0.32 / 6, spread, 2, 0.25)
+    assert found["l1"].needed is not None
+    assert found["l1"].needed > 6
+    assert found["l2"].needed is None  # .002 of a spread of .02, with shared rows
     more = analyze(accuracies({name: [*some, *(v + 0.001 for v in some)] for name, some in values.items()}))
     line = entries_of(more)["l1"]
     one = next(one for one in more.tasks[0].detectable if one.entry == line)
     assert one.smallest == pytest.approx(minimum_detectable_difference(line.diff_std or 0, 12, 2, 0.25))
     same = analyze(accuracies({"none": NONE, "l1": [v + 0.01 for v in NONE]}))
     assert entries_of(same)["l1"].diff_std is not None
-    assert (
-        analyze(accuracies({"none": NONE, "l1": NONE})).tasks[0].detectable == []
-    )  # no spread, nothing to reckon with
+    assert analyze(accuracies({"none": NONE, "l1": NONE})).tasks[0].detectable == []  # no spread
 
 
 def test_description_of_detectable_differences() -> None:
-    def said(values: dict[str, list[float]], overlap: float = 0.0) -> str:
+    def caveat_of(values: dict[str, list[float]], overlap: float = 0.0) -> str:
         board = analyze(accuracies(values)).entries
         return describe_detectable(detectable_differences(board, overlap), board, overlap)
 
@@ -164,16 +162,16 @@ def test_description_of_detectable_differences() -> None:
     spread = float(np.std(wiggle, ddof=1))
     mean = float(np.mean(wiggle))
     smallest = minimum_detectable_difference(spread, 8, 1) or 0.0
-    assert said(unclear) == (
+    assert caveat_of(unclear) == (
         f"Minimum detectable difference with 8 paired seeds: {smallest:.3f}, at 80 % power. If the observed "
         f"+{mean:.3f} of l1 were the true difference, {pairs_needed(mean, spread, 1)} seeds would be needed."
     )
-    assert said(unclear, overlap=0.25).endswith("no number of seeds would be enough, because splits share rows.")
-    few = said({name: some[:5] for name, some in unclear.items()})
+    assert caveat_of(unclear, overlap=0.25).endswith("no number of seeds would be enough, because splits share rows.")
+    few = caveat_of({name: some[:5] for name, some in unclear.items()})
     assert few.startswith("With 5 paired seeds no difference, however large, could be significant.")
-    helps = said({"none": none, "l1": [v + 0.05 + w / 10 for v, w in zip(none, wiggle, strict=True)]})
+    helps = caveat_of({"none": none, "l1": [v + 0.05 + w / 10 for v, w in zip(none, wiggle, strict=True)]})
     assert helps.endswith("at 80 % power.")
-    assert said({"none": none}) == ""
+    assert caveat_of({"none": none}) == ""
 
 
 def test_the_terminal_shows_detectable_differences_or_the_test_of_all_strategies(

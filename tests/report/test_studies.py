@@ -38,8 +38,8 @@ def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path)
     assert "l2, tuning trial 0" in report.page.read_text()
     kept = artifacts.of(store, parent_id).read_text("report/tuning.csv")
     assert kept == (tmp_path / "out" / "tuning.csv").read_text()
-    told = {(row["strategy"], row["trial"]): row["status"] for row in csv.DictReader(kept.splitlines())}
-    assert (told["l2", "0"], told["l2", "1"], told["l2", "2"]) == ("diverged", "finished", "not done")
+    found = {(row["strategy"], row["trial"]): row["status"] for row in csv.DictReader(kept.splitlines())}
+    assert (found["l2", "0"], found["l2", "1"], found["l2", "2"]) == ("diverged", "finished", "not done")
 
 
 @pytest.mark.slow
@@ -104,8 +104,8 @@ def study(folder: Path, *overrides: str) -> tuple[list[dict[str, str]], Store]:
 
 def _scores(store: Store) -> dict[tuple[str, float], float]:
     """Mean best validation accuracy of the tuning runs, by strategy and learning rate."""
-    told: dict[tuple[str, float], list[float]] = {}
+    found: dict[tuple[str, float], list[float]] = {}
     for record in queries.runs(store, tags={"phase": "tune"}):
         key = record.tags["strategy"], float(record.params["optimizer.lr"])
-        told.setdefault(key, []).append(record.metrics["best/val/accuracy"])
-    return {key: sum(values) / len(values) for key, values in told.items()}
+        found.setdefault(key, []).append(record.metrics["best/val/accuracy"])
+    return {key: sum(values) / len(values) for key, values in found.items()}

@@ -49,9 +49,9 @@ def test_a_task_with_one_strategy_is_no_comparison() -> None:
     findings = analyze([*compared, *alone])
     assert findings.overall is None
     assert findings.headline == analyze(compared).headline
-    assert findings.exclusions == [
-        "1 run was left out: on wine only none was run, and there is nothing to compare it with."
-    ]
+    (exclusion,) = findings.exclusions
+    assert exclusion.startswith("1 run was left out")
+    assert "on wine only none was run" in exclusion
     assert [task.task.name for task in analyze(alone).tasks] == ["wine"]
     failed = rec("l1", 0, status="FAILED", data="wine")
     assert len(analyze([*compared, *alone, failed]).tasks) == 2
@@ -84,8 +84,8 @@ def test_tasks_with_other_strengths_are_compared_by_strategy() -> None:
         records += accuracies({"none": NONE}, data=data)
         for p in ps:
             for s, v in enumerate(UP):
-                told = {"test/accuracy": v - p / 10, "val/accuracy": v - p / 10}
-                records.append(rec("dropout", s, told, strengths={"dropout.p": p}, data=data))
+                metrics = {"test/accuracy": v - p / 10, "val/accuracy": v - p / 10}
+                records.append(rec("dropout", s, metrics, strengths={"dropout.p": p}, data=data))
     findings = analyze(records)
     assert set(entries_of(findings)) == {"none", "dropout"}
     assert entries_of(findings)["dropout"].diff == pytest.approx(0.32 / 6 - 0.015)
@@ -101,10 +101,10 @@ def test_settings_of_one_data_set_are_no_repetitions() -> None:
     assert (line.n, line.pairs, line.p, line.rank) == (8, 1, 1.0, 1.0)
     assert line.diff == pytest.approx(0.045)
     assert line.verdict == "too few data sets to tell"
-    assert findings.headline == (
-        "By task: l1 helps on 8 of 8 tasks. 1 data set is too few to generalize "
-        "beyond these tasks: the corrected p cannot fall below 1."
-    )
+    first, second = findings.headline.split(". ", 1)
+    assert first == "By task: l1 helps on 8 of 8 tasks"
+    assert second.startswith("1 data set is too few")
+    assert second.endswith("below 1.")
     assert any("settings of one data set (digits)" in text for text in findings.overall_caveats)
 
 
@@ -117,10 +117,10 @@ def test_a_strategy_that_some_tasks_lack_has_no_rank() -> None:
     board = entries_of(findings)
     assert [line.strategy for line in findings.entries] == ["l2", "none", "l1"]
     assert (board["l2"].rank, board["none"].rank, board["l1"].rank) == (1.0, 2.0, None)
-    assert findings.headline == (
-        "By task: l2 helps on 2 of 3 tasks. 3 data sets are too few to generalize beyond these tasks: the corrected p "
-        "cannot fall below 0.500."
-    )
+    first, second = findings.headline.split(". ", 1)
+    assert first == "By task: l2 helps on 2 of 3 tasks"
+    assert second.startswith("3 data sets are too few")
+    assert second.endswith("below 0.500.")
     assert any("l1 was run on 1 of 3 tasks" in text for text in findings.overall_caveats)
 
 
@@ -131,10 +131,8 @@ def test_verdicts_are_counted_over_tasks() -> None:
     for i in range(3):
         values = {name: [v + by[name][i] for v in seeds] for name in by}
         records += accuracies({"none": seeds, **values}, data="digits", setting=str(i), about=str(i))
-    assert analyze(records).headline == (
-        "By task: l1 and l2 help on 3 of 3 tasks, sam on 1; sam hurts on 1 of 3 tasks. 1 data set is too few to "
-        "generalize beyond these tasks: the corrected p cannot fall below 1."
-    )
+    counts = analyze(records).headline.split(". ")[0]
+    assert counts == "By task: l1 and l2 help on 3 of 3 tasks, sam on 1; sam hurts on 1 of 3 tasks"
 
 
 def test_means_over_tasks_differ_by_the_difference() -> None:

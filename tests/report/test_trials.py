@@ -34,8 +34,8 @@ def test_what_became_of_a_trial() -> None:
     for i, scores in enumerate(([0.5, "diverged"], [0.5, "FAILED"], [0.5, None], [None, None], [math.nan, 0.5])):
         lab.tune("none", i, {"optimizer.lr": 1e-3}, scores, seconds=2.0)
     found = rows(lab)
-    told = [(t.status, t.score, t.seeds, t.runs, t.seconds, [f.outcome for f in t.failures]) for t in found.values()]
-    assert told == [
+    row = [(t.status, t.score, t.seeds, t.runs, t.seconds, [f.outcome for f in t.failures]) for t in found.values()]
+    assert row == [
         ("diverged", None, 1, 2, 4.0, ["diverged"]),  # what diverged has no training time: from its start to its end
         ("failed", None, 1, 2, 4.0, ["failed"]),
         ("not done", None, 1, 1, 2.0, []),
@@ -60,11 +60,11 @@ def test_the_last_rung_gives_the_score_and_all_rungs_cost() -> None:
 def test_the_newest_finished_run_of_an_identity_counts() -> None:
     lab = Lab({"none": [LR]})
     lab.tune("none", 0, {}, [0.5])
-    told = {"phase": "tune", "config_hash": "hash0"}
+    row = {"phase": "tune", "config_hash": "hash0"}
     lab.records += [
-        rec("none", 1000, {"best/val/accuracy": 0.6}, started=5.0, **told),
-        rec("none", 1000, status="FAILED", started=9.0, **told),
-        rec("none", 1000, {"best/val/accuracy": 0.9}, started=7.0, rerun_of="x", **told),
+        rec("none", 1000, {"best/val/accuracy": 0.6}, started=5.0, **row),
+        rec("none", 1000, status="FAILED", started=9.0, **row),
+        rec("none", 1000, {"best/val/accuracy": 0.9}, started=7.0, rerun_of="x", **row),
     ]
     assert rows(lab)["none", 0].score == 0.6
 
@@ -79,7 +79,7 @@ def test_the_best_is_the_first_of_equals_in_the_metrics_own_direction() -> None:
     assert best_trial([], minimized=True) is None
 
 
-def test_infinity_survives_what_json_cannot_say() -> None:
+def test_infinity_survives_json() -> None:
     lab = Lab({"max_norm": [NORM]})
     lab.tune("max_norm", 0, {"regularizer.max_norm.max_norm": "inf"}, [0.5])
     (found,) = rows(lab).values()
@@ -87,8 +87,8 @@ def test_infinity_survives_what_json_cannot_say() -> None:
     one = lab.study.space["max_norm"][0]
     assert isinstance(one, Range)
     assert one.off == math.inf
-    (told,) = csv.DictReader(io.StringIO(tuning_csv([found])))
-    assert json.loads(told["values"]) == {"regularizer.max_norm.max_norm": "inf"}
+    (row,) = csv.DictReader(io.StringIO(tuning_csv([found])))
+    assert json.loads(row["values"]) == {"regularizer.max_norm.max_norm": "inf"}
 
 
 def test_the_table_of_trials_as_csv() -> None:

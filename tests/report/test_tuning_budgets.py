@@ -15,18 +15,16 @@ def test_unequal_budgets_are_reported() -> None:
     lab.tune("fixed", 0, {}, [0.6], chosen=True)
     for strategy in ("none", "dropout", "fixed"):
         lab.confirm(strategy, [0.5, 0.6], [0.5, 0.6])
-    (told,) = [text for text in lab.task().caveats if "Unequal" in text]
-    assert told == (
-        "Unequal tuning budgets: the strategies have different numbers of trials (dropout 2, none 4). "
-        "study.max_seconds=4 ended the tuning of dropout."
-    )
+    (caveat,) = [text for text in lab.task().caveats if "Unequal" in text]
+    assert "(dropout 2, none 4)" in caveat
+    assert caveat.endswith("study.max_seconds=4 ended the tuning of dropout.")
     assert unequal_budgets(small().tuning().strategies, small().study) == []
 
 
 def test_equal_compute_by_hand() -> None:
-    told = small().tuning()
-    assert told.equal_compute is not None
-    seconds, rows = told.equal_compute
+    tuning = small().tuning()
+    assert tuning.equal_compute is not None
+    seconds, rows = tuning.equal_compute
     assert seconds == pytest.approx(3.0)  # of none
     assert [(row.strategy, row.count, row.of, row.best and row.best.number, row.differs) for row in rows] == [
         ("dropout", 2, 3, 0, True),  # 1.4 + 1.4, without the third and best
@@ -63,8 +61,8 @@ def test_unequal_slowdowns_disable_equal_compute() -> None:
         made.confirm("dropout", [0.8, 0.8], [0.7, 0.7], seconds=fresh)
         return made
 
-    (told,) = [text for text in lab(4.1).task().caveats if "other processes slowed" in text]
-    assert "none 4.00 s in tuning and 4.00 s on fresh seeds; dropout 2.00 s in tuning and 4.10" in told
+    (caveat,) = [text for text in lab(4.1).task().caveats if "other processes slowed" in text]
+    assert "none 4.00 s in tuning and 4.00 s on fresh seeds; dropout 2.00 s in tuning and 4.10" in caveat
     assert lab(4.1).tuning().equal_compute is None
     assert not [text for text in lab(3.9).task().caveats if "other processes slowed" in text]
     assert lab(3.9).tuning().equal_compute is not None
@@ -80,8 +78,8 @@ def test_a_stalled_trial_disables_equal_compute() -> None:
             made.confirm(strategy, [0.8, 0.8], [0.7, 0.7], seconds=2.0)
         return made
 
-    (told,) = [text for text in lab(41.0).task().caveats if "single trials" in text]
-    assert "(dropout 41.0 s, median 2.00 s)" in told
+    (caveat,) = [text for text in lab(41.0).task().caveats if "single trials" in text]
+    assert "(dropout 41.0 s, median 2.00 s)" in caveat
     assert lab(41.0).tuning().equal_compute is None
     assert not [text for text in lab(39.0).task().caveats if "single trials" in text]
     assert lab(39.0).tuning().equal_compute is not None

@@ -16,12 +16,12 @@ def brute(scores: Sequence[float | None], judged: Sequence[float | None], best: 
     """The mean over all subsets that hold a score."""
     found = []
     for k in range(1, len(scores) + 1):
-        told = []
+        series = []
         for subset in combinations(range(len(scores)), k):
             known = [i for i in subset if scores[i] is not None]
             if known:
-                told.append(judged[best(known, key=lambda i: scores[i])])
-        found.append(fmean(value for value in told if value is not None))
+                series.append(judged[best(known, key=lambda i: scores[i])])
+        found.append(fmean(value for value in series if value is not None))
     return found
 
 

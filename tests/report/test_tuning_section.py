@@ -59,9 +59,9 @@ def test_which_value_mattered_is_reported_from_sixteen_trials_on(tmp_path: Path)
     lab = small()
     for i in range(3, 18):
         lab.tune("dropout", i, {"optimizer.lr": 1e-3 * (1 + i % 2), "regularizer.dropout.p": i / 25}, [0.5 + i / 90])
-    told = lab.tuning().importances
-    assert list(told) == ["dropout"]  # none has one key, and l2 three trials
-    assert told["dropout"]["regularizer.dropout.p"] > 0.7
+    found = lab.tuning().importances
+    assert list(found) == ["dropout"]  # none has one key, and l2 three trials
+    assert found["dropout"]["regularizer.dropout.p"] > 0.7
     row = re.search(
         r'<td class="name">dropout</td><td class="name">(dropout.p \d+ %, lr \d+ %)</td>', report(lab, tmp_path)
     )
@@ -75,8 +75,8 @@ def test_each_task_has_its_own_trials(tmp_path: Path) -> None:
         for i in range(2):
             lab.tune(strategy, i, {"optimizer.lr": 1e-3, "regularizer.dropout.p": 0.4}, [0.9 + i / 100], chosen=i == 1)
         lab.confirm(strategy, [0.9, 0.9], [0.9, 0.9])
-    told = compute_findings(lab.records, resolve_question(lab.records, metric="test/accuracy"), study=lab.study).tasks
-    trials = {task.task.data: task.tuning.trials for task in told if task.tuning is not None}
+    found = compute_findings(lab.records, resolve_question(lab.records, metric="test/accuracy"), study=lab.study).tasks
+    trials = {task.task.data: task.tuning.trials for task in found if task.tuning is not None}
     assert {data: len(some) for data, some in trials.items()} == {"digits": 9, "wine": 4}
     assert {trial.score for trial in trials["wine"]} == {0.9, 0.91}
     assert report(lab, tmp_path).count(">Chosen trials<") == 2

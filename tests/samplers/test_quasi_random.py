@@ -18,8 +18,8 @@ def test_the_first_numbers_fall_one_into_each_part(key: str, count: int) -> None
 
 def test_numbers_stay_what_they_are() -> None:
     """Trials that are tracked must be found again by every later version."""
-    told = [uniform(0, "optimizer.lr", index) for index in range(4)]
-    assert told == [0.5622175238095224, 0.16195917886216193, 0.4069602938252501, 0.9944782460806891]
+    drawn = [uniform(0, "optimizer.lr", index) for index in range(4)]
+    assert drawn == [0.5622175238095224, 0.16195917886216193, 0.4069602938252501, 0.9944782460806891]
 
 
 def test_keys_and_seeds_have_sequences_of_their_own() -> None:

@@ -25,11 +25,11 @@ def propose(history: Sequence[Observation], seed: int, arm: str = "arm", minimiz
 
 
 def search(seed: int, trials: int, minimized: bool = True) -> list[Observation]:
-    told: list[Observation] = []
+    observed: list[Observation] = []
     for _ in range(trials):
-        asked = propose(told, seed, minimize=minimized)
-        told.append(Observation(asked, loss(asked) if minimized else -loss(asked)))
-    return told
+        proposed = propose(observed, seed, minimize=minimized)
+        observed.append(Observation(proposed, loss(proposed) if minimized else -loss(proposed)))
+    return observed
 
 
 def test_it_goes_on_from_tracked_trials_as_if_it_had_never_stopped() -> None:
@@ -57,10 +57,10 @@ def test_it_finds_better_points_than_the_sequence(minimized: bool) -> None:
 
 
 def test_values_stay_in_their_ranges_and_failed_trials_do_no_harm() -> None:
-    told = [Observation(values, None if i % 3 == 0 else score) for i, (values, score) in enumerate(search(3, 10))]
-    asked = propose(told, 3)
-    assert 1e-5 <= float(asked["lr"] or 0) <= 1e-1
-    assert 0.0 <= float(asked["p"] or 0) <= 0.9
-    assert asked["kind"] in ("a", "b")
-    assert isinstance(asked["k"], int)
-    assert 1 <= asked["k"] <= 9
+    observed = [Observation(values, None if i % 3 == 0 else score) for i, (values, score) in enumerate(search(3, 10))]
+    proposed = propose(observed, 3)
+    assert 1e-5 <= float(proposed["lr"] or 0) <= 1e-1
+    assert 0.0 <= float(proposed["p"] or 0) <= 0.9
+    assert proposed["kind"] in ("a", "b")
+    assert isinstance(proposed["k"], int)
+    assert 1 <= proposed["k"] <= 9

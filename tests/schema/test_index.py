@@ -1,4 +1,4 @@
-"""The index equals what the classes declare, is never trusted when stale, and asks the class of what it lacks."""
+"""The index equals what the classes declare, is never trusted when stale, and imports classes that it lacks."""
 
 import inspect
 import json
@@ -33,8 +33,8 @@ def test_the_checked_in_index_is_current():
 
 @pytest.mark.parametrize("target", [one for one in TARGETS if one.startswith("reglab.")])
 def test_an_entry_equals_what_the_class_declares(target):
-    read, asked = declaration(target, "key"), describe(get_class(target), target)
-    assert read == asked
+    read, described = declaration(target, "key"), describe(get_class(target), target)
+    assert read == described
     own = [name for name in index.TRAITS if hasattr(get_class(target), name)]
     assert set(own) == set(read.traits)
 
@@ -79,7 +79,7 @@ def test_a_class_that_does_not_exist_is_an_error(target):
     assert (caught.value.key, caught.value.value) == ("model._target_", target)
 
 
-def test_a_class_that_the_index_lacks_is_asked():
+def test_a_class_missing_from_the_index_is_imported():
     """By its own module's name, which no shipped config has."""
     target = "reglab.regularizers._activation_noise.ActivationNoise"
     assert target not in json.loads(index.FILE.read_text(encoding="utf-8"))

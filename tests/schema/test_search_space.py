@@ -36,7 +36,7 @@ def test_a_logarithmic_range_is_even_in_ratios() -> None:
 def test_numbers_have_four_digits_and_stay_in_the_range() -> None:
     one = Range("k", 0.123449, 0.2)
     assert one.quantile(0.3333) == 0.149
-    assert one.quantile(0.0) == 0.123449  # rounded it would lie below
+    assert one.quantile(0.0) == 0.123449  # rounded it would be below
 
 
 def test_an_eighth_of_the_points_are_off() -> None:

@@ -21,10 +21,10 @@ FEW = [
 def test_it_answers_by_amount_of_text(tmp_path: Path, store_uri: str) -> None:
     places = [f"tracking.uri={store_uri}", f"report.dir={tmp_path / 'report'}"]
     process = Process(PROJECT / "pipelines" / "study.py", *FEW, *places, cwd=tmp_path)
-    said = process.communicate()
-    assert process.returncode == 0, said
-    assert "[8/8]" in said  # two strategies and seeds on two tasks
-    assert "test/bits_per_character" in said
+    output = process.communicate()
+    assert process.returncode == 0, output
+    assert "[8/8]" in output  # two strategies and seeds on two tasks
+    assert "test/bits_per_character" in output
     page = (tmp_path / "report" / "report.html").read_text().replace("<wbr>", "")
     for size in (8, 64):
         assert f"python_docs (train_size={size})" in page

@@ -229,7 +229,7 @@ def test_data_in_the_hubs_cache_have_a_name_and_no_file() -> None:
     assert named.content is None
 
 
-def test_what_a_study_shares_is_taken_out_as_its_message_says() -> None:
+def test_an_override_in_study_common_is_removed_by_the_remedy_of_its_error() -> None:
     linear = ("study.tasks=[{data:digits,model:linear}]", "study.strategies=[none,l2]")
     _, (arm, _), _ = arms_of(*linear, "~study.common.model.hidden_sizes")
     assert "model.hidden_sizes" not in " ".join(arm.overrides)

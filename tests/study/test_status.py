@@ -83,7 +83,7 @@ def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
     for identity in ("old0", "old0", "old1", "new"):
         run(store, identity, under=made)
     run(store, "old1", rerun_of="another", under=made)
-    parent.enter(store, "first", [{"config_hash": "new", "setting": "t", **base}])  # other epochs, say
+    parent.enter(store, "first", [{"config_hash": "new", "setting": "t", **base}])  # other epochs, for example
     assert experiment_status(store)[1] == {"first": 2}
     print_status(store, "first")
     assert "first: 1 of 1 done\nfirst: 2 more runs" in capsys.readouterr().out
@@ -102,8 +102,8 @@ def test_the_command_prints_it(store: Store) -> None:
     parent.enter(store, "quick", JOBS, kind="study")
     parent.enter(store, "another", JOBS, kind="study")
     process = Process(PROJECT / "pipelines" / "status.py", f"tracking.uri={store.uri}", "name=quick")
-    said = process.communicate()
-    assert process.returncode == 0, said
-    assert "quick: digits mlp" in said
-    assert said.endswith("quick: 0 of 6 done, 6 missing\n")
-    assert "another" not in said
+    output = process.communicate()
+    assert process.returncode == 0, output
+    assert "quick: digits mlp" in output
+    assert output.endswith("quick: 0 of 6 done, 6 missing\n")
+    assert "another" not in output

@@ -81,7 +81,7 @@ def test_fewer_seeds_drop_none_in_silence(folder: Path) -> None:
     assert run_tiny_study(folder, "seeds=4") == 0
     assert {row[1] for row in board(folder)[1:]} == {"4"}
     page = (folder / "report" / "report.html").read_text()
-    assert "2 confirmation runs were left out: an earlier start of this study declared them" in page
+    assert "2 confirmation runs were left out" in page
     assert run_tiny_study(folder, "seeds=5") == 0
 
 
@@ -92,7 +92,7 @@ def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
     assert board(folder) == leaderboard
     assert (folder / "report" / "tuning.csv").exists()
     assert report.findings.question.metric == "test/accuracy"
-    with pytest.raises(ConfigError, match="sweep=tinny: no such sweep or study in experiment reglab"):
+    with pytest.raises(ConfigError, match=r"^sweep=tinny: no such sweep or study"):
         compare(Composer("report").compose(["sweep=tinny", *places(folder)]))
 
 
@@ -108,7 +108,7 @@ def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
     texts.append("{")
     for text in texts:
         kept.write_text(text, "study.json")
-        with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged \(.*\); restore the file, or"):
+        with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged \(.*\); restore"):
             compare(cfg)
     with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged"):
         run_tiny_study(folder)
@@ -142,15 +142,13 @@ def test_another_definition_needs_another_version(folder: Path) -> None:
     assert "study.version=2" in refused.value.remedy
     with pytest.raises(ConfigError) as refused:
         run_tiny_study(folder, "study.strategies=[none,l2]", "study.common.data.train_size=200")
-    assert (
-        "study.common is now without data.train_size=100 and with data.train_size=200; "
-        "study.strategies is now without dropout and with l2"
-    ) in refused.value.problem
+    assert "without data.train_size=100 and with data.train_size=200" in refused.value.problem
+    assert "without dropout and with l2" in refused.value.problem
     assert len(children(folder)) == before
     assert run_tiny_study(folder, "study.trials=3", "study.version=2", "dry_run=true") == 0
 
 
-def test_a_dry_run_says_what_is_done_and_writes_nothing(
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_tiny_study(folder, "seeds=7", "study.version=2", "dry_run=true") == 0

@@ -26,13 +26,13 @@ def start(folder: Path) -> Process:
 
 def until(process: Process, runs: int) -> str:
     """Reads its output until so many runs of one phase have ended, in whichever order."""
-    said = ""
+    output = ""
     for line in process.stdout:
-        said += line
+        output += line
         runs -= line.startswith("[")
         if not runs:
-            return said
-    raise AssertionError(said)
+            return output
+    raise AssertionError(output)
 
 
 def test_a_study_that_was_killed_and_stopped_goes_on(
@@ -53,10 +53,10 @@ def test_a_study_that_was_killed_and_stopped_goes_on(
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 2
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all processes receive it
-    said = process.communicate()
-    assert process.returncode == 130, said
+    output = process.communicate()
+    assert process.returncode == 130, output
     assert psutil.wait_procs(workers, timeout=10)[1] == []
-    last = [line for line in said.splitlines() if not line.startswith("[")]
+    last = [line for line in output.splitlines() if not line.startswith("[")]
     assert last == ["stopped by Ctrl-C; the same command goes on from here"]
     assert queries.runs(store(tmp_path), status="RUNNING") == []
     assert parent(tmp_path).status == "KILLED"

@@ -62,19 +62,19 @@ def test_a_sweep_grows_and_runs_only_what_is_missing(folder: Path, capsys: pytes
 
 def test_runs_of_other_sweeps_are_reused_and_reported(folder: Path) -> None:
     assert sweep(folder, "seed=0", "sweep.name=first") == 0
-    asked = ["seed=0,1", "regularizer=none,l1", "sweep.name=second"]
+    overrides = ["seed=0,1", "regularizer=none,l1", "sweep.name=second"]
     kept = (folder / "report" / "report.html").read_bytes()
     moved = folder / f"report-{parent(folder).run_id[:8]}"
     notes = folder / "report" / "notes.txt"
     notes.touch()
     with pytest.raises(ConfigError) as refused:
-        sweep(folder, *asked)
+        sweep(folder, *overrides)
     held = f"report.dir={folder}/report: contains the report of sweep first (run {parent(folder).run_id})"
     assert str(refused.value).startswith(held)
     assert (folder / "report" / "report.html").read_bytes() == kept
     assert len(children(folder)) == 1
     notes.unlink()
-    assert sweep(folder, *asked) == 0
+    assert sweep(folder, *overrides) == 0
     assert (moved / "report.html").read_bytes() == kept
     assert len(children(folder)) == 4
     assert leaderboard(folder) == {"none": 2, "l1": 2}
@@ -162,7 +162,7 @@ def test_if_no_report_can_be_made_the_reason_is_printed_and_the_runs_are_kept(
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("overrides", "words"),
     [
         (["metric=test/rmse"], "metric=test/rmse: is for regression, and these runs are classification"),
         (["metric=val/loss", "data.val_fraction=0"], "metric=val/loss: data.val_fraction=0 leaves no rows"),
@@ -178,15 +178,15 @@ def test_if_no_report_can_be_made_the_reason_is_printed_and_the_runs_are_kept(
     ],
 )
 def test_a_question_that_no_run_can_answer_is_refused_before_training(
-    folder: Path, asked: list[str], says: str
+    folder: Path, overrides: list[str], words: str
 ) -> None:
     with pytest.raises(ConfigError) as refused:
-        sweep(folder, *asked)
-    assert str(refused.value).startswith(says)
+        sweep(folder, *overrides)
+    assert str(refused.value).startswith(words)
     assert queries.runs(store(folder)) == []
 
 
-def test_a_sweep_that_was_started_before_says_what_its_report_covers(
+def test_a_sweep_that_was_started_before_prints_what_its_report_covers(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep(folder, "regularizer=none,l1")

@@ -14,7 +14,7 @@ Score = Callable[[Trial, int], float | None]
 
 
 def play(score: Score, *overrides: str, cell: int = 1, seconds: float = 1.0) -> tuple[Tuning, dict[str, Result]]:
-    """Tunes a cell to its end with made-up results (by trial and seed); counts on it that only what is asked is run."""
+    """Tune an arm to its end with made-up results by trial and seed; each trial is run once."""
     study, found, composer = arms_of(*overrides)
     results: dict[str, Result] = {}
     for _ in range(100):
@@ -60,7 +60,7 @@ def test_the_first_of_equals_is_chosen() -> None:
     assert done.chosen is done.trials[0]
 
 
-def test_low_is_good_where_the_metric_says_so() -> None:
+def test_low_is_good_for_metrics_to_minimize() -> None:
     study, found, composer = arms_of("study.trials=3", "study.metric=test/loss")
     jobs = tune(study, found[1], composer, {}).jobs
     results = {job.config_hash: Result({"best/val/loss": float(i)}) for i, job in enumerate(jobs)}

@@ -33,11 +33,11 @@ def test_a_run_tells_the_threads_it_trains_with(compose_cfg: Compose) -> None:
 
 
 def test_commit_is_the_one_git_names() -> None:
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False)
-    if asked.returncode:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    if commit.returncode:
         assert (git_commit(), git_dirty()) == (None, None)
     else:
-        assert git_commit() == asked.stdout.strip()
+        assert git_commit() == commit.stdout.strip()
         assert git_dirty() in (True, False)
 
 

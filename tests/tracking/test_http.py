@@ -165,7 +165,7 @@ def test_a_server_that_hangs_does_not_keep_a_process_from_ending(
     assert {remote.client.get_run(run).info.status for run in runs} == {"KILLED"}
 
 
-def test_a_call_to_a_server_that_hangs_says_so_and_fails(
+def test_a_call_to_a_server_that_hangs_fails_with_a_message(
     server: tuple[str, subprocess.Popen[bytes]],
     remote: Store,
     monkeypatch: pytest.MonkeyPatch,
@@ -188,7 +188,7 @@ def test_a_call_to_a_server_that_hangs_says_so_and_fails(
             one.resume()
 
 
-def test_lost_server_is_said_in_one_line(
+def test_lost_server_is_reported_in_one_line(
     server: tuple[str, subprocess.Popen[bytes]],
     remote: Store,
     monkeypatch: pytest.MonkeyPatch,
@@ -201,10 +201,10 @@ def test_lost_server_is_said_in_one_line(
     end(server[1])
     finished._buffer._due = 0.0
     finished.log_metrics({"m": 1.0})  # does not stop the training
-    told = rf"^tracking.uri={remote.uri}: unreachable \([^\n]+\); start the server[^\n]*$"
-    with pytest.raises(StoreLost, match=told):
+    expected = rf"^tracking.uri={remote.uri}: unreachable \([^\n]+\); start the server[^\n]*$"
+    with pytest.raises(StoreLost, match=expected):
         finished.__exit__(None, None, None)
-    with pytest.raises(StoreLost, match=told) as lost, failed:
+    with pytest.raises(StoreLost, match=expected) as lost, failed:
         failed.log_text("weights", "weights.txt")
     assert isinstance(lost.value.__cause__, MlflowException)
     lost.value.run_id = failed.id  # type: ignore[attr-defined]
@@ -214,7 +214,7 @@ def test_lost_server_is_said_in_one_line(
     assert not [record for record in caplog.records if record.name.startswith("reglab")]
     with pytest.raises(KeyboardInterrupt), stopped:
         raise KeyboardInterrupt
-    (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("reglab")]
-    assert re.match(rf"run {stopped.id} could not be closed properly: {told[1:-1]}$", said)
+    (warning,) = [record.getMessage() for record in caplog.records if record.name.startswith("reglab")]
+    assert re.match(rf"run {stopped.id} could not be closed properly: {expected[1:-1]}$", warning)
     with pytest.raises(ConfigError, match="unreachable"):
         open_store(remote.uri, "another")

@@ -40,7 +40,7 @@ def hearts() -> Hearts:
     return lambda: len(beating() - earlier)
 
 
-def test_of_other_hosts_only_the_silent_are_buried(store: Store) -> None:
+def test_of_other_hosts_only_silent_runs_are_marked_killed(store: Store) -> None:
     silent = add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(310))
     heard = add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(290))
     unknown = [

@@ -32,8 +32,8 @@ def tag(process: "subprocess.Popen[bytes]", **other: object) -> str:
 
 
 def test_me_is_alive_and_me() -> None:
-    told = json.loads(liveness.this_process())
-    assert (told["host"], told["pid"]) == (socket.gethostname(), os.getpid())
+    owner = json.loads(liveness.this_process())
+    assert (owner["host"], owner["pid"]) == (socket.gethostname(), os.getpid())
     assert liveness.is_this_process(liveness.this_process())
     assert not liveness.has_ended(liveness.this_process())
 

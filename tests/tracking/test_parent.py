@@ -72,7 +72,7 @@ def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
     assert parent.enter(store, "other's", [job("a")]) == parent.find(store, "other's")
 
 
-def test_deleted_parent_is_made_anew(store: Store) -> None:
+def test_deleted_parent_is_made_again(store: Store) -> None:
     first = parent.enter(store, "sweep", [job("a")])
     store.client.delete_run(first)
     second = parent.enter(store, "sweep", [job("b")])

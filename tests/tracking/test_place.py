@@ -66,7 +66,7 @@ def test_plain_folders_are_refused_with_what_would_do(uri: str) -> None:
     assert line.endswith("mlruns/mlflow.db")
 
 
-def test_plain_database_path_is_told_its_uri() -> None:
+def test_error_for_a_plain_database_path_gives_its_uri() -> None:
     assert refused("/x/lab.db").endswith("give sqlite:////x/lab.db")
 
 
@@ -205,12 +205,12 @@ def test_server_whose_health_is_fine_and_whose_api_is_broken(address: str) -> No
 
 
 class _Busy(BaseHTTPRequestHandler):
-    asked = 0
+    connections = 0
 
     def do_GET(self) -> None:
-        _Busy.asked += 1
+        _Busy.connections += 1
         body = b'{"experiment": {"experiment_id": "7", "name": "lab"}}'
-        self.send_response(200 if _Busy.asked == 3 else 503)
+        self.send_response(200 if _Busy.connections == 3 else 503)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -227,7 +227,7 @@ def test_a_request_that_is_repeated_draws_no_random_number_of_training(monkeypat
     assert MlflowClient(f"http://127.0.0.1:{server.server_port}").get_experiment("7").name == "lab"
     server.shutdown()
     server.server_close()
-    assert _Busy.asked == 3
+    assert _Busy.connections == 3
     assert random.getstate() == before
 
 

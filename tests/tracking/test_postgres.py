@@ -163,23 +163,23 @@ def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(ser
     def one(event: Callable[[], object], runs: int, call_s: float) -> tuple[int | None, str]:
         waiting = in_time(event, server, "study", runs)
         process = Process(start, str(tmp_path), str(call_s), *study)
-        said = process.communicate()
+        output = process.communicate()
         waiting.join()
-        return process.returncode, said.splitlines()[-1]
+        return process.returncode, output.splitlines()[-1]
 
-    code, said = one(server.stop, 2, 60)
+    code, output = one(server.stop, 2, 60)
     server.start()
     assert code == 1
-    assert said.startswith("tracking.uri=postgresql://")
-    assert "(the same command then does what is not fin" in said
+    assert output.startswith("tracking.uri=postgresql://")
+    assert "(the same command then does what is not fin" in output
     first = {run.run_id for run in finished()}
     assert 2 <= len(first) < 8
 
-    code, said = one(server.hang, len(first) + 1, 6)
+    code, output = one(server.hang, len(first) + 1, 6)
     server.go_on()
     assert code == 1
-    assert said.startswith("tracking.uri=postgresql://")
-    assert "no answer within" in said
+    assert output.startswith("tracking.uri=postgresql://")
+    assert "no answer within" in output
     second = {run.run_id for run in finished()}
 
     waiting = in_time(server.hang, server, "study", len(second) + 1)
@@ -201,7 +201,7 @@ def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(ser
     assert queries.runs(store, status="RUNNING") == []
 
 
-def test_a_server_that_restarts_is_waited_for_and_one_that_is_gone_is_told(server: Postgres, store: Store) -> None:
+def test_a_server_that_restarts_is_waited_for_and_a_lost_one_reported(server: Postgres, store: Store) -> None:
     """The last test of the file: it ends the server."""
     with TrackedRun.open(store, name="restarted", tags={}, params={}) as run:
         server.stop()

@@ -80,7 +80,7 @@ def test_stopped_run_is_killed_and_loses_nothing(store: Store, error: BaseExcept
     assert "error" not in seen.data.tags
 
 
-def test_failed_run_keeps_metrics_and_says_why(store: Store) -> None:
+def test_failed_run_keeps_metrics_and_the_reason(store: Store) -> None:
     run = opened(store)
     with pytest.raises(ZeroDivisionError):
         raised_in(run, ZeroDivisionError("by zero\nmore"))
@@ -130,7 +130,7 @@ def test_bad_param_leaves_no_run_open(store: Store) -> None:
     assert [r.status for r in queries.runs(store)] == ["FAILED"]
 
 
-def test_run_that_cannot_be_written_says_so_in_one_line(store: Store) -> None:
+def test_run_that_cannot_be_written_is_reported_in_one_line(store: Store) -> None:
     line = r"^tracking.uri=sqlite:[^\n]*mlflow.db: run \w+ could not be closed[^\n]*$"
     with pytest.raises(ConfigError, match=line), opened(store) as run:
         store.client.delete_run(run.id)
@@ -198,7 +198,7 @@ def sleep_in_a_run(uri: str) -> None:
 
 
 @pytest.mark.slow
-def test_run_of_a_killed_process_is_buried_and_a_living_one_is_not(store: Store) -> None:
+def test_run_of_a_killed_process_is_marked_killed_and_a_live_one_is_not(store: Store) -> None:
     victim = Process(sleep_in_a_run, store.uri)
     run_id = victim.stdout.readline().strip()
     with opened(store) as mine:

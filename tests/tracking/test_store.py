@@ -129,9 +129,9 @@ def test_a_file_that_was_replaced_beside_its_log_is_refused_with_the_remedy(
         for read in (open_store, open_existing):
             with pytest.raises(
                 ConfigError, match=r"^tracking.uri=sqlite:////[^\n]*: the database is damaged \("
-            ) as told:
+            ) as caught:
                 read(f"sqlite:///{tmp_path}/torn.db", "exp")
-            assert ("move torn.db-wal away too" in str(told.value)) == (log is not None)
+            assert ("move torn.db-wal away too" in str(caught.value)) == (log is not None)
         assert (tmp_path / "torn.db").read_bytes() == whole
         if log is not None:
             (tmp_path / "torn.db-wal").rename(tmp_path / log)
@@ -180,7 +180,7 @@ def test_a_database_that_another_process_locks_is_waited_for(
     assert "waiting for the tracking store" in capsys.readouterr().err
 
 
-def test_a_database_that_stays_locked_is_told(
+def test_a_database_that_stays_locked_is_reported(
     new_store: Callable[[str], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = new_store("exp")
@@ -218,7 +218,7 @@ def test_a_process_that_holds_the_lock_is_named(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=True)

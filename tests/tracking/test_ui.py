@@ -38,7 +38,7 @@ class Ui:
 
     process: "subprocess.Popen[str]"
     link: str
-    said: list[str]
+    output: list[str]
 
     def end(self, signum: int) -> int:
         """Signals it alone, as `kill` does, and checks that nothing of it is left."""
@@ -60,12 +60,12 @@ def start(uri: str, *overrides: str, until: str = "/#/") -> Ui:
         text=True,
     )
     assert process.stdout is not None
-    said: list[str] = []
+    output: list[str] = []
     for line in process.stdout:
-        said.append(line.strip())
+        output.append(line.strip())
         if until in line:
-            return Ui(process, line.strip(), said)
-    raise AssertionError("\n".join(said))
+            return Ui(process, line.strip(), output)
+    raise AssertionError("\n".join(output))
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def ui(store: Store) -> Iterator[Ui]:
         port = busy.getsockname()[1]
         ui = start(store.uri, f"ui.port={port}")
         try:
-            assert f"port {port} is taken" in ui.said
+            assert f"port {port} is taken" in ui.output
             assert f":{port}/" not in ui.link
             yield ui
             assert ui.end(signal.SIGINT) == 0
@@ -146,21 +146,21 @@ def test_a_server_elsewhere_is_linked_not_started(ui: Ui, capsys: pytest.Capture
 
 
 @pytest.mark.slow
-def test_sigterm_ends_it_while_it_starts_and_no_runs_are_told(empty_database: Path, tmp_path: Path) -> None:
+def test_sigterm_ends_it_while_it_starts_and_no_runs_are_reported(empty_database: Path, tmp_path: Path) -> None:
     open_store(uri := fresh_store(empty_database, tmp_path), "mine")
     ui = start(uri, "tracking.experiment=mine", until="starting MLflow's server")
-    assert "no runs in the experiment mine yet: make compare makes some" in ui.said
+    assert "no runs in the experiment mine yet: make compare makes some" in ui.output
     assert ui.end(signal.SIGTERM) == 128 + signal.SIGTERM
 
 
-def test_a_missing_experiment_is_told(store: Store) -> None:
+def test_a_missing_experiment_is_reported(store: Store) -> None:
     with pytest.raises(ConfigError, match=r"^tracking.experiment=reglap: no such experiment; did you mean reglab\?$"):
         open_writable(store.uri, "reglap")
     assert store.client.get_experiment_by_name("reglap") is None
 
 
 @pytest.mark.parametrize("port", [0, 65536, "http", True, None])
-def test_a_wrong_port_is_told(port: object, tmp_path: Path) -> None:
+def test_a_wrong_port_is_refused(port: object, tmp_path: Path) -> None:
     from pipelines.ui import check
 
     cfg = compose([f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"], "ui")
@@ -170,11 +170,13 @@ def test_a_wrong_port_is_told(port: object, tmp_path: Path) -> None:
         check(cfg)
 
 
-def test_means_over_several_strengths_are_told(store_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_means_over_several_strengths_are_reported(store_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
     store = open_store(store_uri, "mixed")
     for p in ("0.1", "0.3"):
         run = store.client.create_run(store.experiment_id, tags={"strategy": "dropout"}).info.run_id
         store.client.log_param(run, "regularizer.dropout.p", p)
     note_limits(store)
-    said = capsys.readouterr().err
-    assert said == "a strategy's means are over all its regularizer.dropout.p: 'Group by' on the page separates them\n"
+    output = capsys.readouterr().err
+    assert (
+        output == "a strategy's means are over all its regularizer.dropout.p: 'Group by' on the page separates them\n"
+    )

@@ -1,4 +1,4 @@
-"""The server takes a free port, and says why it died."""
+"""The server takes a free port, and reports why it died."""
 
 import signal
 import socket
@@ -24,7 +24,7 @@ def test_a_busy_port_gives_the_next_one() -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_server_that_dies_is_reported_in_one_line(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     (tmp_path / "mlflow.db").write_text("This is no database. " * 100)
     place = Place(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "mlartifacts"))

@@ -1,4 +1,4 @@
-"""The saved view says what MLflow's page needs, and follows the runs."""
+"""The saved view has what MLflow's page needs, and follows the runs."""
 
 import json
 from collections.abc import Callable

@@ -114,7 +114,7 @@ def test_every_method_passes_and_trains_as_if_it_had_not_been_measured(row: Row)
     ids=lambda methods: "+".join(method.name for method in methods),
 )
 def test_the_path_is_measured_and_not_the_condition(methods: list[Regularizer]) -> None:
-    assert all("smaller than rounding" in remark for remark in checked(Net(), *methods))
+    assert all("smaller than rounding" in caveat for caveat in checked(Net(), *methods))
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_the_path_is_measured_and_not_the_condition(methods: list[Regularizer]) 
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
-def test_an_effect_that_is_lost_in_rounding_is_remarked(method: Regularizer, faint: bool) -> None:
-    remarks = checked(Net(), method)
-    assert len(remarks) == faint
-    assert all("1e-30 equals one without it" in remark for remark in remarks)
+def test_an_effect_that_is_lost_in_rounding_gives_a_caveat(method: Regularizer, faint: bool) -> None:
+    caveats = checked(Net(), method)
+    assert len(caveats) == faint
+    assert all("1e-30 equals one without it" in caveat for caveat in caveats)
 
 
 def test_what_is_off_is_not_measured() -> None:
@@ -157,9 +157,9 @@ def test_hooks_that_change_nothing_are_refused_with_the_reason(through: Any, rea
     if reason is None:
         assert checked(model, Dropout(p=0.5)) == []
         return
-    said = refused(model, Dropout(p=0.5))
-    assert said.startswith("regularizer=dropout: no effect on the first batch (")
-    assert f": {reason}" in said
+    message = refused(model, Dropout(p=0.5))
+    assert message.startswith("regularizer=dropout: no effect on the first batch (")
+    assert f": {reason}" in message
     assert refused(Net(through), L2(strength=0.1), Dropout(p=0.5)).startswith("regularizer=dropout: ")
 
 
@@ -167,8 +167,8 @@ def test_layers_left_in_eval_mode_are_named() -> None:
     model = Net(lambda net, x: net.parts[0](x), nn.Sequential(nn.ReLU(), nn.Linear(8, 8)))
     del model.act
     model.parts[0].eval()
-    said = refused(model, Dropout(p=0.5))
-    assert "eval mode, as parts.0 is" in said
+    message = refused(model, Dropout(p=0.5))
+    assert "eval mode, as parts.0 is" in message
 
 
 def test_a_replaced_submodule_is_noticed() -> None:
@@ -179,11 +179,11 @@ def test_a_replaced_submodule_is_noticed() -> None:
         check_effects(first_step(fit, batch_of("classification")))
 
 
-def test_a_branch_that_is_never_taken_is_remarked() -> None:
+def test_a_branch_that_is_never_taken_gives_a_caveat() -> None:
     model = Net(lambda net, x: net.act(x), nn.Sequential(nn.Linear(8, 8), nn.ReLU()), nn.Linear(1, 1))
-    (remark,) = checked(model, Dropout(p=0.5))
-    assert remark.startswith("dropout: no effect at 1 of the 2 modules it is attached to")
-    assert "parts.0.1" in remark
+    (caveat,) = checked(model, Dropout(p=0.5))
+    assert caveat.startswith("dropout: no effect at 1 of the 2 modules it is attached to")
+    assert "parts.0.1" in caveat
 
 
 def test_a_module_that_was_compiled_and_called_before_calls_its_hooks() -> None:
@@ -299,8 +299,8 @@ def test_residual_branches_that_are_not_called_are_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x + F.linear(x, self.branch.weight)
 
-    said = refused(Net(lambda net, x: net.parts[0](x), Block()), StochasticDepth(p=0.5))
-    assert "forward never calls parts.0.branch" in said
+    message = refused(Net(lambda net, x: net.parts[0](x), Block()), StochasticDepth(p=0.5))
+    assert "forward never calls parts.0.branch" in message
 
 
 class Attention(nn.Module):
@@ -317,8 +317,8 @@ class Attention(nn.Module):
 def test_attention_that_ignores_its_probability_is_noticed() -> None:
     through = lambda net, x: net.parts[0](x)  # noqa: E731
     assert checked(Net(through, Attention(used=True)), AttentionDropout(p=0.5)) == []
-    said = refused(Net(through, Attention(used=False)), AttentionDropout(p=0.5))
-    assert "its changes at parts.0 do not reach the loss" in said
+    message = refused(Net(through, Attention(used=False)), AttentionDropout(p=0.5))
+    assert "its changes at parts.0 do not reach the loss" in message
 
 
 def test_attention_and_encoder_layers_of_torch_have_their_effects() -> None:

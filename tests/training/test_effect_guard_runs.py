@@ -104,7 +104,7 @@ def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_c
         "needs gradients in training": None,
     }.items(),
 )
-def test_what_a_network_does_in_its_passes(compose_cfg: Compose, does: str, problem: str | None) -> None:
+def test_networks_with_side_effects_are_refused(compose_cfg: Compose, does: str, problem: str | None) -> None:
     cfg = compose_cfg("model=torch", NETWORKS + "Doing", f"model.args={{does:'{does}'}}", "data=wine")
     data = build_data(cfg)
     with pytest.raises(ConfigError, match=problem) if problem else nullcontext():
@@ -121,12 +121,12 @@ def test_what_a_network_does_in_its_passes(compose_cfg: Compose, does: str, prob
 
 
 @pytest.mark.parametrize(("does", "shape"), [("holds a layer", "(3, 3)"), ("holds a weight", "(3,)"), ("nothing", "")])
-def test_weights_that_are_no_parameters_are_remarked(compose_cfg: Compose, does: str, shape: str) -> None:
+def test_weights_that_are_no_parameters_give_a_caveat(compose_cfg: Compose, does: str, shape: str) -> None:
     cfg = compose_cfg("model=torch", NETWORKS + "Doing", f"model.args={{does:'{does}'}}", "data=wine")
     data = build_data(cfg)
-    remarks = [r for r in build_with_caveats(cfg, build_model(cfg, data), data)[1] if "no parameters of it" in r]
-    assert len(remarks) == bool(shape)
-    assert all(shape in remark for remark in remarks)
+    caveats = [r for r in build_with_caveats(cfg, build_model(cfg, data), data)[1] if "no parameters of it" in r]
+    assert len(caveats) == bool(shape)
+    assert all(shape in caveat for caveat in caveats)
 
 
 @pytest.mark.parametrize(
@@ -143,14 +143,14 @@ def test_weights_that_are_no_parameters_are_remarked(compose_cfg: Compose, does:
         ("end:logits", []),
     ],
 )
-def test_outputs_that_are_no_logits_of_a_row_are_remarked(compose_cfg: Compose, end: str, words: list[str]) -> None:
+def test_outputs_that_are_no_logits_give_a_caveat(compose_cfg: Compose, end: str, words: list[str]) -> None:
     cfg = compose_cfg("model=torch", NETWORKS + "Ending", f"model.args={{{end}}}", "data=wine")
     data = build_data(cfg)
     model = build_model(cfg, data)
     before = [value.clone() for value in model.state_dict().values()]
-    remarks = build_with_caveats(cfg, model, data)[1]
-    assert len(remarks) == bool(words)
-    assert all(word in remark for remark in remarks for word in words)
+    caveats = build_with_caveats(cfg, model, data)[1]
+    assert len(caveats) == bool(words)
+    assert all(word in caveat for caveat in caveats for word in words)
     assert all(map(torch.equal, before, model.state_dict().values()))
     assert model.training
 

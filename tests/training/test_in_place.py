@@ -51,11 +51,13 @@ def test_a_network_that_changes_its_inputs_in_place_trains_as_one_that_does_not(
         train(fit, [batch], 3)
         figures = weight_metrics(fit.model, fit.task, batch)
         with torch.no_grad():
-            said = [fit.model.eval()(inputs) for loader in data.val_dataloader() for inputs, _ in loader for _ in "ab"]
-        assert torch.equal(said[0], said[1])
+            outputs = [
+                fit.model.eval()(inputs) for loader in data.val_dataloader() for inputs, _ in loader for _ in "ab"
+            ]
+        assert torch.equal(outputs[0], outputs[1])
         for part, inputs in zip((data.train, data.val, data.test), before, strict=True):
             assert torch.equal(part.inputs, inputs)
-        found.append((fit.model, figures, said))
+        found.append((fit.model, figures, outputs))
     assert same_state(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
     assert all(torch.equal(one, other) for one, other in zip(found[0][2], found[1][2], strict=True))

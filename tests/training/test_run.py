@@ -251,7 +251,7 @@ def test_a_last_batch_of_one_row_trains_where_it_can(compose_cfg: Compose, clien
         (["model=linear", "regularizer=dropout"], "regularizer=dropout"),
     ],
 )
-def test_what_only_the_data_shows_is_a_failed_run_that_says_why(
+def test_an_error_that_only_the_data_show_is_a_failed_run_with_the_reason(
     compose_cfg: Compose, client: MlflowClient, overrides: list[str], message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -263,7 +263,7 @@ def test_what_only_the_data_shows_is_a_failed_run_that_says_why(
     assert message in artifact(client, tracked.info.run_id, "error.txt").read_text()
 
 
-def test_a_finished_run_is_reused_only_when_asked(compose_cfg: Compose) -> None:
+def test_a_finished_run_is_reused_only_with_resume(compose_cfg: Compose) -> None:
     first = run(compose_cfg("trainer=fast"))
     again = run(compose_cfg("trainer=fast"))
     reused = run(compose_cfg("trainer=fast", "resume=true"))

@@ -16,7 +16,7 @@ _FALLING = "+regularizer.l2.schedule.strength={kind:linear,start:0.1,epochs:2}"
 
 
 class OwnDropout(MLP):
-    """A network that holds dropout itself."""
+    """A network that has a dropout layer."""
 
     def __init__(self, *args: Any, **keys: Any) -> None:
         super().__init__(*args, **keys)
@@ -38,13 +38,13 @@ def test_test_figures_that_are_not_finite_are_reported(compose_cfg: Compose, sto
     tracked = MlflowClient(store_uri).get_run(run(compose_cfg(*keys, "trainer.max_epochs=1")).run_id)
     assert tracked.data.tags["test_rows"] == "53"
     assert "test/loss" not in tracked.data.metrics
-    said = tracked.data.tags["not_finite"]
-    assert "test/loss" in said
-    assert "gap/loss" in said
+    expected = tracked.data.tags["not_finite"]
+    assert "test/loss" in expected
+    assert "gap/loss" in expected
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "expected"),
     [
         (["regularizer=[l2,weight_decay]"], "shrunken weights: asked for by l2.strength and weight_decay.strength"),
         (
@@ -70,18 +70,18 @@ def test_test_figures_that_are_not_finite_are_reported(compose_cfg: Compose, sto
         (["regularizer=none", "trainer.gradient_clip_val=1"], None),
     ],
 )
-def test_the_same_effect_asked_for_twice_is_told_and_tagged(
+def test_the_same_effect_set_twice_is_printed_and_tagged(
     compose_cfg: Compose,
     store_uri: str,
     capsys: pytest.CaptureFixture[str],
     overrides: list[str],
-    said: str | None,
+    expected: str | None,
 ) -> None:
     result = run(compose_cfg("trainer=fast", *overrides))
     tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
-    assert tags.get("double_counting") == said
+    assert tags.get("double_counting") == expected
     notes = [row for row in capsys.readouterr().err.splitlines() if "own dropout acts" not in row]
-    assert notes == ([f"note: {said}"] if said else [])
+    assert notes == ([f"note: {expected}"] if expected else [])
 
 
 class Loaded(MLP):
@@ -107,28 +107,28 @@ def test_dropout_of_the_model_and_what_stays_in_eval_mode_are_reported(
     assert capsys.readouterr().err == f"note: {own}\nnote: {frozen}\n"
 
 
-def test_a_remark_of_a_method_is_told_and_tagged(
+def test_a_caveat_of_a_method_is_printed_and_tagged(
     compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = run(compose_cfg("trainer=fast", "regularizer=alpha_dropout"))
-    said = MlflowClient(store_uri).get_run(result.run_id).data.tags["remark"]
-    assert said.startswith("regularizer=alpha_dropout: is for SELU, and this model has ReLU; set ")
-    assert capsys.readouterr().err == f"note: {said}\n"
+    expected = MlflowClient(store_uri).get_run(result.run_id).data.tags["remark"]
+    assert expected.startswith("regularizer=alpha_dropout: is for SELU, and this model has ReLU; set ")
+    assert capsys.readouterr().err == f"note: {expected}\n"
 
 
-def test_what_data_make_suspicious_is_told_and_tagged(
+def test_a_caveat_on_the_data_is_printed_and_tagged(
     tmp_path: Path, compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = "".join(f"{row + 1},{row * row % 11},{'xy'[row % 2]}\n" for row in range(40))
     (tmp_path / "t.csv").write_text(f"id,x,y\n{rows}")
     result = run(compose_cfg("trainer=fast", "data=csv", f"data.path={tmp_path / 't.csv'}", "data.target=y"))
-    said = MlflowClient(store_uri).get_run(result.run_id).data.tags["data_remark"]
-    assert said.startswith("column 'id': whole numbers that rise or fall with the rows' order")
-    assert f"note: {said}\n" in capsys.readouterr().err
+    expected = MlflowClient(store_uri).get_run(result.run_id).data.tags["data_remark"]
+    assert expected.startswith("column 'id': whole numbers that rise or fall with the rows' order")
+    assert f"note: {expected}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "expected"),
     [
         (["regularizer=[l2,dropout]", "regularizer.l2.strength=0"], "l2: no effect, because strength=0 is off"),
         (
@@ -164,34 +164,34 @@ def test_what_data_make_suspicious_is_told_and_tagged(
         ),
     ],
 )
-def test_a_strategy_without_effect_is_told_and_tagged(
+def test_a_strategy_without_effect_is_printed_and_tagged(
     compose_cfg: Compose,
     store_uri: str,
     capsys: pytest.CaptureFixture[str],
     overrides: list[str],
-    said: str | None,
+    expected: str | None,
 ) -> None:
     result = run(compose_cfg("trainer=fast", *overrides))
     tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
-    assert tags.get("no_effect") == said
-    assert (f"note: {said}\n" if said else "") == capsys.readouterr().err
+    assert tags.get("no_effect") == expected
+    assert (f"note: {expected}\n" if expected else "") == capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "expected"),
     [
         (["trainer.max_epochs=1"], "swa: the tested weights are those after step 1, and the averaging never began"),
         (["trainer.max_epochs=4"], None),
         (["trainer.max_epochs=4", "data.val_fraction=0"], None),
     ],
 )
-def test_weights_that_are_no_mean_are_told_and_tagged(
-    compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str], overrides: list[str], said: str | None
+def test_weights_that_are_no_mean_are_printed_and_tagged(
+    compose_cfg: Compose, store_uri: str, capsys: pytest.CaptureFixture[str], overrides: list[str], expected: str | None
 ) -> None:
     result = run(compose_cfg("regularizer=swa", "data.batch_size=null", *overrides))
     tags = MlflowClient(store_uri).get_run(result.run_id).data.tags
-    assert tags.get("not_averaged") == said
-    assert (f"note: {said}\n" if said else "") == capsys.readouterr().err
+    assert tags.get("not_averaged") == expected
+    assert (f"note: {expected}\n" if expected else "") == capsys.readouterr().err
 
 
 def test_the_best_weights_of_an_overfitted_run_are_from_before_the_mean(compose_cfg: Compose, store_uri: str) -> None:
@@ -199,8 +199,8 @@ def test_the_best_weights_of_an_overfitted_run_are_from_before_the_mean(compose_
     run_of = MlflowClient(store_uri).get_run(run(compose_cfg("regularizer=swa", "optimizer.lr=0.02", *keys)).run_id)
     best = run_of.data.metrics["best/step"]
     assert 0 < best < 75
-    said = f"swa: the tested weights are those after step {best:.0f}, and the averaging began after step 75"
-    assert run_of.data.tags["not_averaged"] == said
+    expected = f"swa: the tested weights are those after step {best:.0f}, and the averaging began after step 75"
+    assert run_of.data.tags["not_averaged"] == expected
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_the_best_weights_of_an_overfitted_run_are_from_before_the_mean(compose_
         (L2(strength=1.0), 1, 1, True),
     ],
 )
-def test_what_acts_later_than_training_ends_is_reported(
+def test_a_method_that_acts_after_the_end_of_training_is_reported(
     method: Regularizer, steps: int, evaluations: int, acts: bool
 ) -> None:
     assert bool(too_short_caveats([method], steps, evaluations)) is not acts

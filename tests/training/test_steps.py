@@ -211,7 +211,7 @@ def assert_same(one: nn.Module, other: nn.Module) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
-# What a setting makes impossible, and who says so.
+# Combinations that a setting makes impossible, with the module that refuses them.
 TWO_PASSES = {("SAM", "fused_clipped_short_window"), ("SAM", "fused_16_scaled")}
 WITHOUT_GRADIENT = {(method, "checkpointed_reentrant") for method in ("ActivityL1", "ActivityKL")}
 TORCH_REFUSES = {(method, "checkpointed_reentrant") for method in ("Jacobian", "Adversarial")}

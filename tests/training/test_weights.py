@@ -26,7 +26,7 @@ def test_lengths_and_zeros_by_hand() -> None:
 
 
 def test_sharpness_of_a_quadratic_is_exact(double: None) -> None:
-    """The mean squared error of a linear model is one: L(w + d) - L(w) = g·d + d'Hd/2, and d lies along g."""
+    """The mean squared error of a linear model is one: L(w + d) - L(w) = g·d + d'Hd/2, and d is along g."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 1, bias=False), nn.Flatten(-2))
     inputs, targets = torch.randn(7, 3), torch.randn(7)
@@ -67,7 +67,7 @@ def test_ten_million_weights_are_added_up_exactly(shape: tuple[int, ...]) -> Non
     assert float(half_squares({"weight": weight})) == pytest.approx(exact / 2, rel=1e-4)
 
 
-def test_sharpness_where_targets_lie_far_off() -> None:
+def test_sharpness_with_large_targets() -> None:
     """A loss of 10^10, of whose change float32 would keep no digit."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 1), nn.Flatten(-2))
