@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from reglab.schema.errors import ConfigError
+from reglab.schema.text import one_line
 
 
 def check_error(error: ConfigError, expected: str) -> None:
@@ -16,7 +17,7 @@ def check_error(error: ConfigError, expected: str) -> None:
         expected: the setting and parts of the problem and remedy, as in ``data.path=x.csv: no such ... did you mean``.
     """
     where, _, words = expected.partition(": ")
-    assert str(error.where) == where
+    assert one_line(str(error.where)) == where
     text = "; ".join((error.problem, error.remedy))
     for part in words.split(" ... "):
         assert part in text

@@ -1,0 +1,175 @@
+"""Errors of wrong strengths, schedules and combinations of regularizers with data and models."""
+
+import pytest
+
+from reglab.cli import prepare_arguments
+from reglab.config.check_run import check
+from tests.errors import config_error
+
+# By what is typed: the setting, and words of the problem and the remedy.
+WRONG = {
+    "regularizer.dropout.p=.3": "regularizer.dropout.p=.3: the strategy is none; add regularizer=dropout",
+    "+regularizer.l1.strength=3": "regularizer.l1.strength=3: the strategy is none; add regularizer=l1",
+    "regularizer=dropout regularizer.droput.p=.3": (
+        "regularizer.droput.p=.3: no such regularizer; did you mean regularizer.dropout.p?"
+    ),
+    "regularizer=dropout regularizer.dropout.pp=.3": (
+        "regularizer.dropout.pp=.3: no such key; did you mean regularizer.dropout.p?"
+    ),
+    "regularizer=dropout +regularizer.dropout.inputp=.3": (
+        "regularizer.dropout.inputp: no such key; did you mean input_p?"
+    ),
+    "regularizer=dropout regularizer.dropout.p=1.5": (
+        "regularizer.dropout.p=1.5: must be a finite number at least 0 and below 1"
+    ),
+    "regularizer=dropout regularizer.dropout.p=-.1": "regularizer.dropout.p=-0.1: must be",
+    "regularizer=dropout regularizer.dropout.p=much": "regularizer.dropout.p=much: must be a finite number",
+    "regularizer=l2 regularizer.l2.strength=-1": "regularizer.l2.strength=-1: must be a finite number at least 0",
+    "regularizer=l2 regularizer.l2.strength=inf": "regularizer.l2.strength=inf: must be a finite number at least 0",
+    "regularizer=l2 regularizer.l2.strength=nan": "regularizer.l2.strength=nan: must be",
+    "regularizer=max_norm regularizer.max_norm.max_norm=0": "regularizer.max_norm.max_norm=0: must be a number above 0",
+    "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: is for classification and ",
+    "regularizer=r_drop": "regularizer=r_drop: nothing makes two passes over a batch differ; add dropout: regularizer=",
+    "regularizer=[input_noise,label_smoothing,r_drop]": "regularizer=r_drop: nothing makes two passes over a batch",
+    "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: is for classification and ",
+    "regularizer=adversarial regularizer.adversarial.steps=0": (
+        "regularizer.adversarial.steps=0: must be a finite whole number at least 1"
+    ),
+    "regularizer=adversarial regularizer.adversarial.steps=1.5": (
+        "regularizer.adversarial.steps=1.5: must be a finite whole number at least 1"
+    ),
+    "model=linear regularizer=dropout": (
+        "regularizer=dropout: found nothing to act on in model=linear; it needs activation modules (nn.ReLU, ...) "
+        "between layers; without them set regularizer.dropout.input_p"
+    ),
+    "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: found nothing to act on in model=mlp; ",
+    "model=linear regularizer=gaussian_dropout": (
+        "regularizer=gaussian_dropout: found nothing to act on in model=linear; it needs activation modules"
+    ),
+    "model=linear regularizer=activity_l1": "regularizer=activity_l1: found nothing to act on in model=linear; ",
+    "regularizer=spatial_dropout": (
+        "regularizer=spatial_dropout: found nothing to act on in model=mlp; it needs activation modules (nn.ReLU, ...) "
+        "after convolutions, as in model=cnn"
+    ),
+    "model=cnn regularizer=stochastic_depth": (
+        "regularizer=stochastic_depth: found nothing to act on in model=cnn; it needs residual blocks, "
+        "as in model=residual_cnn"
+    ),
+    "regularizer=activity_kl": (
+        "regularizer=activity_kl: is for sigmoid, and this model has relu; set model.activation=sigmoid"
+    ),
+    "regularizer=cutmix data=breast_cancer": (
+        "regularizer=cutmix: is for images (channels, height, width), and breast_cancer has tables (features,); "
+        "leave it out"
+    ),
+    "regularizer=cutmix data=diabetes": "regularizer=cutmix: is for classification, and diabetes is a regression",
+    "regularizer=cutout data=diabetes": (
+        "regularizer=cutout: is for images (channels, height, width), and diabetes has tables (features,); leave it out"
+    ),
+    "regularizer=cutout data=mnist1d": (
+        "regularizer=cutout: is for images (channels, height, width), and mnist1d has signals (channels, length); "
+    ),
+    "regularizer=augmentation data=diabetes": (
+        "regularizer=augmentation: is for signals (channels, length) or images (channels, height, width), and "
+        "diabetes has tables (features,); leave it out"
+    ),
+    "model=cnn data=diabetes": (
+        "model=cnn: is for signals (channels, length) or images (channels, height, width), and "
+        "diabetes has tables (features,); use model=mlp"
+    ),
+    "regularizer=augmentation regularizer.augmentation.shift=1.5": (
+        "regularizer.augmentation.shift=1.5: must be a finite number at least 0 and at most 1"
+    ),
+    "experiment=seed_l2 regularizer=none regularizer.l2.strength=3": (
+        "regularizer.l2.strength=3: the strategy is none; add regularizer=l2"
+    ),
+    "regularizer=l1 +regularizer.l1.schedule=late": "regularizer.l1.schedule=late: must name strengths",
+    "regularizer=l1 +regularizer.l1.schedule.strengt.kind=late": (
+        "regularizer.l1.schedule.strengt: no such strength; did you mean strength?"
+    ),
+    "regularizer=l1 +regularizer.l1.schedule.strength.kind=lat": (
+        "regularizer.l1.schedule.strength.kind=lat: must be one of constant, linear, early, late; did you mean late?"
+    ),
+    "regularizer=l1 +regularizer.l1.schedule.strength={kind:late,sinc:3}": (
+        "regularizer.l1.schedule.strength.sinc: no such key; did you mean since? (keys: since)"
+    ),
+    "regularizer=l1 +regularizer.l1.schedule.strength={kind:linear,start:0}": (
+        "regularizer.l1.schedule.strength.epochs: missing; kind=linear needs start and epochs"
+    ),
+    "regularizer=l1 +regularizer.l1.schedule.strength={kind:early,until:0}": (
+        "regularizer.l1.schedule.strength.until=0: must be a whole number of 1 or more"
+    ),
+    "regularizer=dropout +regularizer.dropout.schedule.p={kind:linear,start:1,epochs:3}": (
+        "regularizer.dropout.schedule.p.start=1: must be a finite number at least 0 and below 1"
+    ),
+    "regularizer=max_norm +regularizer.max_norm.schedule.max_norm={kind:linear,start:inf,epochs:3}": (
+        "regularizer.max_norm.schedule.max_norm: an infinite strength has no steps in between"
+    ),
+    "regularizer=[max_norm,spectral_norm]": (
+        "regularizer=[spectral_norm,max_norm]: a largest singular value of 1 limits rows to norm 1, and the "
+        "division undoes a lower limit; choose one of them"
+    ),
+    "regularizer=[spectral_norm,weight_decay]": (
+        "regularizer=[spectral_norm,weight_decay]: dividing by the largest singular value undoes it; choose one of them"
+    ),
+    "regularizer=spectral_norm regularizer.spectral_norm.strength=1": (
+        "regularizer.spectral_norm.strength=1: spectral_norm has no strengths; leave it out"
+    ),
+    "regularizer=spectral_norm +regularizer.spectral_norm.foo=1": (
+        "regularizer.spectral_norm.foo: no such key; leave it out"
+    ),
+    "regularizer=spectral_norm +regularizer.spectral_norm.schedule=late": (
+        "regularizer.spectral_norm.schedule: spectral_norm has no strengths; leave it out"
+    ),
+    "regularizer=[ema,swa]": "regularizer=[swa,ema]: both replace the weights by an average; choose one of them",
+    "regularizer=swa regularizer.swa.start=1.5": (
+        "regularizer.swa.start=1.5: must be a finite number at least 0 and at most 1"
+    ),
+    "regularizer=early_stopping data.val_fraction=0": (
+        "regularizer=early_stopping: acts on val/loss, and data.val_fraction=0 leaves no validation rows; "
+        "raise it, as in data.val_fraction=0.2"
+    ),
+    "regularizer=early_stopping regularizer.early_stopping.patience=2.5": (
+        "regularizer.early_stopping.patience=2.5: must be a whole number at least 1"
+    ),
+    "regularizer=l2 regularizer.l2=0.1": "regularizer.l2=0.1: is a section and no value; set regularizer.l2.strength",
+    "regularizer=[dropout,l1] regularizer.dropout=null": (
+        "regularizer.dropout=null: is a section and no value; set regularizer.dropout.p or regularizer.dropout.input_p"
+    ),
+    "regularizer=l2 ~regularizer.l2": "~regularizer.l2: takes a part out of a strategy; choose one without it",
+    "regularizer=l2 ~regularizer.l2.strength": "~regularizer.l2.strength: takes a part out of a strategy; choose one",
+    "regularizer=[dropout,r_drop] regularizer.dropout.p=0": "regularizer=r_drop: nothing makes two passes over a batch",
+    "regularizer=sam +trainer.accumulate_grad_batches=2": (
+        "regularizer=sam: a second pass needs the whole batch; take accumulate_grad_batches=1"
+    ),
+    "regularizer=dropout regularizer.dropout.p=0.99999999": (
+        "regularizer.dropout.p=0.99999999: is 1 as a float32, and must be a finite number at least 0 and below 1"
+    ),
+    "regularizer=l1 regularizer.l1.strength=1e39": (
+        "regularizer.l1.strength=1e+39: is inf as a float32, and must be a finite number at least 0"
+    ),
+    "regularizer=max_norm regularizer.max_norm.max_norm=1e-46": (
+        "regularizer.max_norm.max_norm=1e-46: is 0 as a float32, and must be a number above 0"
+    ),
+    "regularizer=max_norm regularizer.max_norm.max_norm=.inf": (
+        "regularizer.max_norm.max_norm=.inf: on the command line infinity is inf"
+    ),
+    "regularizer=dropout model=linear +regularizer.dropout.schedule.input_p={kind:late,since:3}": (
+        "regularizer=dropout: found nothing to act on in model=linear; "
+    ),
+    "regularizer=l2 +regularizer.l2.schedule.strength=late": (
+        "regularizer.l2.schedule.strength=late: must be a kind with its settings, as in {kind:late,since:5}"
+    ),
+    "regularizer=l2 +regularizer.l2.schedule={kind:late,since:5}": (
+        "regularizer.l2.schedule: must name a strength, as in regularizer.l2.schedule.strength={kind:late,since:5}"
+    ),
+    "regularizer=drop_block model=cnn regularizer.drop_block.block_size=2.5": (
+        "regularizer.drop_block.block_size=2.5: must be a finite whole number at least 1"
+    ),
+}
+
+
+@pytest.mark.parametrize("typed", WRONG, ids=str)
+def test_a_wrong_strategy_is_an_error_about_its_setting(typed: str) -> None:
+    with config_error(WRONG[typed]):
+        prepare_arguments(typed.split(), "train", check)
