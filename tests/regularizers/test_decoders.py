@@ -132,6 +132,16 @@ def test_feed_forward_dropout_thins_what_the_last_matrix_reads() -> None:
     share_and_scale(read.inputs[0], (mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x)).detach(), 0.4)
 
 
+def test_embedding_dropout_thins_elements_of_embeddings() -> None:
+    model = llama(hidden_size=64)
+    embedding = model.model.embed_tokens
+    clean = Seen(embedding)
+    EmbeddingDropout(0.35).attach(model)
+    thinned = Seen(embedding)
+    model.train()(TOKENS.repeat(9, 1))
+    share_and_scale(thinned.outputs[0], clean.outputs[0], 0.35)
+
+
 def test_token_dropout_leaves_whole_tokens_out() -> None:
     embedded, draws = torch.randn(2, 3, 4), torch.tensor([[0.1, 0.5, 0.9], [0.3, 0.2, 0.299]])
     thinned = thinned_tokens(embedded, draws, torch.tensor(0.3))

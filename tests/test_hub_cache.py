@@ -1,0 +1,52 @@
+"""Names and paths of Hugging Face models on this machine, and the pause of the garbage collector."""
+
+import gc
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from reglab.garbage import no_garbage
+from reglab.hub_cache import commit, is_place, local
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("/a", True), ("./a", True), ("../a", True), ("~/a", True), ("a/b/c", True), ("gpt2", False), ("org/name", False)],
+)
+def test_paths_differ_from_names(text: str, place: bool) -> None:
+    assert is_place(text) == place
+
+
+def test_a_folder_is_returned_and_a_missing_one_is_none(tmp_path: Path) -> None:
+    assert local(str(tmp_path)) == tmp_path
+    assert local(str(tmp_path / "nope")) is None
+    assert local("org/no-such-model-here") is None
+    assert local("not a name") is None
+
+
+def test_the_commit_is_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    refs = tmp_path / "models--org--name" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text("a" * 40 + "\n")
+    assert commit("org/name", "models") == "a" * 40
+    assert commit("org/name", "datasets") is None
+    assert commit("./org", "models") is commit("", "models") is None
+
+
+def test_garbage_collection_is_paused_in_the_block_only() -> None:
+    assert gc.isenabled()
+    with no_garbage():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), no_garbage():
+        1 / 0  # noqa: B018
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with no_garbage():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

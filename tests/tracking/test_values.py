@@ -1,0 +1,98 @@
+"""Values within the limits of every store, and metrics and tags sent in batches."""
+
+from typing import Any
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from reglab.tracking import values
+from reglab.tracking.values import NAME, PARAM, TAG, Buffer, artifact_of_cut_tag, as_text, cut_name, within_limits
+
+
+def test_values_become_texts_that_every_database_keeps() -> None:
+    assert as_text({"a": 1, "b": None, "c": "x\0y", "d": "\ud800"}) == {"a": "1", "c": "x\ufffdy", "d": "\\ud800"}
+
+
+@pytest.mark.parametrize(("params", "limit", "folder"), [(False, TAG, "tags"), (True, PARAM, "params")])
+def test_a_long_value_is_cut_and_its_whole_is_a_file(params: bool, limit: int, folder: str) -> None:
+    whole = "x" * (limit + 1)
+    short, files = within_limits({"long key/é": whole, "short": "y" * limit}, params=params)
+    assert short["short"] == "y" * limit
+    assert len(short["long key/é"]) == limit
+    assert files == {f"{folder}/long-key.txt": whole}
+    found = artifact_of_cut_tag("long key/é", short["long key/é"])
+    assert found == (None if params else ("tags/long-key.txt", limit + 1))
+    assert artifact_of_cut_tag("other", short["long key/é"]) is None
+    assert artifact_of_cut_tag("short", short["short"]) is None
+
+
+def test_a_path_of_a_file_never_leaves_its_folder() -> None:
+    _, files = within_limits({"../../etc": "x" * (TAG + 1), "/": "x" * (TAG + 1)})
+    assert list(files) == ["tags/etc.txt", "tags/value.txt"]
+
+
+def test_a_long_name_is_cut() -> None:
+    assert cut_name("a" * NAME) == "a" * NAME
+    assert cut_name("a" * (NAME + 1)) == "a" * (NAME - 3) + "..."
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [('{"a": 1}', {"a": 1}), (None, {}), ("[1]", {}), ("{", {}), ("[" * 100_000, {})]
+)
+def test_damaged_json_is_empty(text: str | None, found: dict[str, Any]) -> None:
+    assert values.json_object(text) == found
+
+
+class FakeClient:
+    """Record the batches; the first call fails with a code."""
+
+    def __init__(self, code: str = "") -> None:
+        self.batches: list[tuple[int, int]] = []
+        self._code = code
+
+    def log_batch(self, run_id: str, metrics: list[Any], tags: list[Any]) -> None:
+        if self._code:
+            code, self._code = self._code, ""
+            raise MlflowException("away", error_code=_number(code))
+        self.batches.append((len(metrics), len(tags)))
+
+
+def _number(name: str) -> int:
+    from mlflow.protos.databricks_pb2 import ErrorCode
+
+    return int(ErrorCode.Value(name))
+
+
+def buffer(client: FakeClient, monkeypatch: pytest.MonkeyPatch, files: dict[str, str] | None = None) -> Buffer:
+    monkeypatch.setattr(values, "without_retries", lambda client: client)
+    kept: dict[str, str] = {} if files is None else files
+    return Buffer(client, "run", lambda text, path: kept.update({path: text}))  # type: ignore[arg-type]
+
+
+def test_a_buffer_sends_within_mlflows_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, files = FakeClient(), {}
+    sent = buffer(client, monkeypatch, files)
+    for step in range(1000):
+        sent.add_metrics({"loss": 1.0, "broken": float("nan")}, step)
+    sent.add_tags({**{f"tag{i}": i for i in range(150)}, "none": None, "long": "x" * (TAG + 1)})
+    assert client.batches == []
+    sent.send()
+    assert client.batches == [(900, 100), (100, 51)]
+    assert list(files) == ["tags/long.txt"]
+
+
+def test_a_buffer_keeps_what_a_store_that_is_away_did_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "FLUSH_S", 0.0)
+    client = FakeClient("TEMPORARILY_UNAVAILABLE")
+    sent = buffer(client, monkeypatch)
+    sent.add_metrics({"loss": 1.0}, 0)
+    assert client.batches == []
+    sent.send()
+    assert client.batches == [(1, 0)]
+
+
+def test_a_buffer_raises_errors_that_are_not_temporary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "FLUSH_S", 0.0)
+    sent = buffer(FakeClient("INVALID_PARAMETER_VALUE"), monkeypatch)
+    with pytest.raises(MlflowException):
+        sent.add_metrics({"loss": 1.0}, 0)
