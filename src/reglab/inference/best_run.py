@@ -114,8 +114,9 @@ def _best(records: list[Record], metric: str | None, data: str) -> Best:
             sign = -1.0 if direction_of(twin) == "max" else 1.0
             return Best(min(measured, key=lambda record: sign * record.metrics[twin]), twin, others)
     raise ConfigError(
-        f"run_id=null: no finished run on {data} has {candidates[0]}, which would choose the best; give run_id"
-        + (f", or another metric than {metric}" if metric else "")
+        Setting("run_id", None),
+        f"no finished run on {data} has {candidates[0]}, which would choose the best",
+        "give run_id" + (f", or another metric than {metric}" if metric else ""),
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from reglab.report.charts import style
-from reglab.report.charts.layout import COLUMNS, LEFT, is_leftmost, is_lowest, label_axes, panel_grid, set_panel_ticks
+from reglab.report.charts.style import COLUMNS, LEFT, is_leftmost, is_lowest, label_axes, panel_grid, set_panel_ticks
 
 
 def grid(count: int, **options: float):
