@@ -70,7 +70,7 @@ def test_a_command(project: Path, command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     shows = SHOWS[" ".join(command.split()[:2])]
     if "dry_run" in command:
-        shows = ["runs to do by"]
+        shows = ["runs left for"]
     elif command.startswith(DECODER):
         shows = ["residual_dropout", "test/perplexity", "test/bits_per_character"]
     for shown in shows:

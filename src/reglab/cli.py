@@ -39,7 +39,7 @@ class PastHydra(BaseException):
 
 @contextmanager
 def carry_past_hydra() -> Iterator[None]:
-    """Pass errors of the block (of a main function or a sweeper) through Hydra to `run_app`, as `PastHydra`."""
+    """Wrap errors of the block (a main function or a sweeper) in `PastHydra`, which Hydra passes on to `run_app`."""
     try:
         with exits_are_errors():
             yield
@@ -215,7 +215,7 @@ def _experiment(overrides: Sequence[str]) -> str:
 
 
 def _as_sweep(override: str) -> str:
-    """Return an override as a sweep, of one value if it is none yet."""
+    """Return an override as a sweep; a single value becomes a sweep of one value."""
     from reglab.config.compose import parse
 
     key, _, value = override.partition("=")
@@ -270,7 +270,7 @@ def _print_error(line: str, code: int, error: BaseException) -> int:
     if run_id and isinstance(error, StoreLost):
         line += f"; run {run_id} was not closed: the next start closes it"
     elif run_id and code == 1:
-        line += f" (run {run_id} is FAILED; its error.txt holds the traceback)"
+        line += f" (run {run_id} is FAILED; its error.txt contains the traceback)"
     elif run_id:
         line += f" (run {run_id})"
     note(line)

@@ -23,7 +23,7 @@ _SIGNAL = getattr(signal, "SIGURG", None)
 
 
 class Overdue(BaseException):
-    """A block of `waiting` took longer than its limit. Not an Exception: libraries catch those and try again.
+    """A block of `waiting` took longer than its limit. Not an `Exception`, which libraries catch and retry.
 
     Args:
         seconds: the limit.

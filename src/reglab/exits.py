@@ -25,7 +25,7 @@ class Exited(RuntimeError):
     def __init__(self, code: object, call: str = "sys.exit", place: str = "") -> None:
         shown = "" if code is None else repr(code)
         at = f" at {place}" if place else ""
-        super().__init__(f"{call}({shown}) was called{at} while a run was under way; remove the call or raise an error")
+        super().__init__(f"{call}({shown}) was called{at} during a run; remove the call or raise an error")
         self.code, self.call, self.place = code, call, place
 
     def __reduce__(self) -> tuple[type["Exited"], tuple[object, str, str]]:
@@ -41,7 +41,7 @@ class Raised(RuntimeError):
     """
 
     def __init__(self, what: str, place: str) -> None:
-        super().__init__(f"{what} was raised at {place} while a run was under way; raise a subclass of Exception")
+        super().__init__(f"{what} was raised at {place} during a run; raise a subclass of Exception")
         self.what, self.place = what, place
 
     def __reduce__(self) -> tuple[type["Raised"], tuple[str, str]]:

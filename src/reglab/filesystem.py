@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and kinds of files.
+"""Atomic writes of files and folders, and kinds of files.
 
 A file or folder is first written under another name beside its place, as a draft, and then moved there. Drafts of
 processes that were killed are removed.
@@ -39,7 +39,7 @@ def special_kind(mode: int) -> str:
     >>> special_kind(os.stat(".").st_mode)
     'a folder'
     """
-    return "" if stat.S_ISREG(mode) else _SPECIAL.get(stat.S_IFMT(mode), "no regular file")
+    return "" if stat.S_ISREG(mode) else _SPECIAL.get(stat.S_IFMT(mode), "not a regular file")
 
 
 def is_path(text: str) -> bool:

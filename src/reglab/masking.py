@@ -20,7 +20,7 @@ URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _NAMES = r"pass(?:word|wd|phrase)?|pwd|token|secret|api[_-]?key|access[_-]?key|credential|signature|sig"
 _VARIABLE = re.compile(_NAMES, re.IGNORECASE)
 _SETTING = re.compile(rf"\b[\w.-]*(?:{_NAMES})[\w.-]*=([^&;?#\s'\"]+)", re.IGNORECASE)
-_USERINFO = re.compile(r"([^:/?#@]*):(.*)@", re.DOTALL)  # to the last @: a password may hold / ? # and @
+_USERINFO = re.compile(r"([^:/?#@]*):(.*)@", re.DOTALL)  # to the last @: a password may contain / ? # and @
 _TOKEN = re.compile(r"([^:/?#@]+)@")
 _IN_TEXT = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/?#@'\"]*):[^\s@'\"]+@", re.IGNORECASE)
 _TOKEN_IN_TEXT = re.compile(r"(\bhttps?://)[^\s:/?#@'\"]+@", re.IGNORECASE)
@@ -165,7 +165,7 @@ def _typed_uri(argument: str) -> str | None:
 
 
 def _several_stores() -> ConfigError:
-    return ConfigError("tracking.uri", "names several stores, and a command has one", "give one URI")
+    return ConfigError("tracking.uri", "names several stores, and a command uses one", "give one URI")
 
 
 def _parsed(argument: str) -> Any:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM raise one exception, which no ordinary handler catches; a second one ends the process at once."""
+"""Ctrl-C and SIGTERM raise an exception that usual handlers do not catch; a second signal ends the process at once."""
 
 import os
 import signal
@@ -163,7 +163,7 @@ def defer_signals(*, deliver: bool = True) -> Iterator[None]:
                 signal.raise_signal(received[0])
 
 
-_SECOND_SIGNAL_S = 1.0  # earlier ones are the same Ctrl-C: it reaches a process group, and parents may pass it on
+_SECOND_SIGNAL_S = 1.0  # earlier ones are the same Ctrl-C, sent to the process group or forwarded by parents
 _MAX_ACTIONS_S = 2.0
 _actions: list[Callable[[], object]] = []
 _listening = False

@@ -22,7 +22,7 @@ PIPED_WIDTH = 140  # columns in a file or a pipe, where nothing is cut
 _WORD = 16  # columns at least for a word of a table
 _HANDLER = "reglab-replace"
 _LOOK_ALIKES = {"−": "-", "–": "-", "—": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "±": "+/-", "×": "x"}
-# Besides C0, DEL and C1: characters that change the direction of a text, break its lines, or cannot be seen.
+# Besides C0, DEL and C1: characters that change the direction of a text, break its lines, or are invisible.
 _INVISIBLE = {0x61C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0x2060, 0xFEFF}
 _INVISIBLE |= {*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000), *range(0xE0000, 0xE0080)}
 _ESCAPES = {c: f"\\x{c:02x}" for c in (*range(0x20), *range(0x7F, 0xA0))}
@@ -32,7 +32,7 @@ _TEXT = {code: text for code, text in _NAME.items() if code not in (ord("\n"), o
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """Return a text with escapes (``\\x1b``) for control characters and characters that cannot be seen.
+    """Return a text with escapes (``\\x1b``) for control characters and invisible characters.
 
     Args:
         text: from a store, a file or a user.

@@ -26,7 +26,7 @@ def pluralize(number: int, one: str, more: str = "") -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """Return a text of at most so many characters, cut between words.
+    """Return a text of at most this many characters, cut between words.
 
     >>> shorten("a worker was unexpectedly terminated", 24)
     'a worker was ...'
@@ -105,7 +105,7 @@ def make_command(target: str, overrides: Mapping[str, object] | None = None, **v
     """
     typed = [format_override(key, value) for key, value in (overrides or {}).items() if value is not None]
     arguments = " ".join(shlex.quote(one) for one in typed)
-    given = {**variables, "ARGS": arguments.replace("$", "$$")}  # make reads $, and hands the rest to a shell
+    given = {**variables, "ARGS": arguments.replace("$", "$$")}  # make expands $, and passes the rest to a shell
     words = [f"{name}={_in_quotes(value)}" for name, value in given.items() if value]
     return " ".join(["make", target, *words])
 
@@ -116,7 +116,7 @@ def mlflow_command(uri: str, *words: str) -> str:
 
 
 def _in_quotes(text: str) -> str:
-    if "!" in text:  # which double quotes leave to a shell's history
+    if "!" in text:  # expanded by the history of a shell even in double quotes
         return shlex.quote(text)
     escaped = re.sub(r'(["$`\\])', r"\\\1", text)
     return f'"{escaped}"' if re.search(r"[^A-Za-z0-9_./:-]", text) else text

@@ -10,7 +10,7 @@ from reglab.config.trusted import Typed, apply_typed, check_overrides, check_tar
 from reglab.schema.errors import ConfigError
 from tests.errors import check_error, config_error
 
-REFUSED = "what only the tracking store names is not run; add a YAML for the class to conf/"
+REFUSED = "a class that is named only in the tracking store is not run; add a YAML for it to conf/"
 
 
 def test_what_the_config_tree_names_is_trusted() -> None:
@@ -123,7 +123,7 @@ def test_arguments_of_a_network_that_name_files_are_typed_again() -> None:
     run = ["model=torch", "model.target=my.Net", "model.args={weights:/etc/passwd,width:3}"]
     with pytest.raises(ConfigError) as caught:
         apply_typed(compose(run), Typed({"model.target": "my.Net"}))
-    assert "name it too: model.args=" in str(caught.value)
+    assert "type it: model.args=" in str(caught.value)
     again = compose([*run[:2], run[2].replace("passwd", "shadow")])
     args = {"weights": "/etc/passwd", "width": 3}
     apply_typed(compose(run), Typed({"model.target": "my.Net", "model.args": args}))

@@ -144,7 +144,7 @@ def test_texts_are_documents_those_of_the_test_at_the_end(tmp_path: Path) -> Non
     assert data.documents() == ("in the begin was the word", "and so on", "more", "the end")
     data.setup()
     assert (data.name, data.kind) == ("words", "language modeling")
-    for column, problem in (("text", "no such column in .*; it has said, number"), ("number", "contains no texts")):
+    for column, problem in (("text", "no such column in .*; it has said, number"), ("number", "contains no text")):
         with pytest.raises(ConfigError, match=rf"^data.column={column}: {problem}"):
             HuggingfaceText(column=column, **given).documents()
 

@@ -54,7 +54,7 @@ def test_a_split_that_is_the_same_for_every_seed_has_to_be_meant(tmp_path: Path)
     with pytest.raises(ConfigError) as refused:
         check_arms(*arms_of(task, SMALL))
     assert (refused.value.key, refused.value.value) == ("study.seeds", 3)
-    assert "split alike for every seed" in refused.value.problem
+    assert "the same split for every seed" in refused.value.problem
     assert "study.common.data.split_seed=0" in refused.value.remedy
     check_arms(*arms_of(task, SMALL, "+study.common.data.split_seed=0"))
 

@@ -127,7 +127,7 @@ def test_it_tells_of_the_whitespace_that_is_lost(store: Store) -> None:
     assert model.predict(["The statement"], params=SHORT)[0][0] != " "
     assert model.predict(["The statement"], params={**SHORT, "return_full_text": True})[0][:14] == "The statement "
     assert get_model_info(str(folder)).metadata["whitespace"] == (
-        "lost at both ends of an answer; return_full_text=true answers with prompt and text, and keeps what is between"
+        "stripped from both ends of the output; return_full_text=true returns prompt and text, with the whitespace between"
     )
 
 

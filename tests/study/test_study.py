@@ -127,7 +127,7 @@ def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsy
         compare(Composer("report").compose(["sweep=tiny", *places(folder)]))
     finally:
         (folder / "mlflow.db").chmod(0o644)
-    assert f"the report is not kept on run {run_id} (the store is read-only)" in capsys.readouterr().err
+    assert f"the report is not stored on run {run_id} (the store is read-only)" in capsys.readouterr().err
     assert board(folder) == leaderboard
     assert page.exists()
     assert (kept / "report" / "report.html").stat().st_mtime_ns == before
@@ -153,11 +153,11 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
 ) -> None:
     assert run_tiny_study(folder, "seeds=7", "study.version=2", "dry_run=true") == 0
     out = capsys.readouterr().out
-    assert "runs to do by 1 worker: about" in out
+    assert "runs left for 1 worker: about" in out
     assert parent.find(store(folder), "tiny-v2", "study") is None
     assert run_tiny_study(tmp_path, "dry_run=true") == 0
     out = capsys.readouterr().out
-    assert "10 runs to do by 1 worker: time unknown" in out
+    assert "10 runs left for 1 worker: time unknown" in out
     assert "held fixed by study.common: data.train_size=100 data.label_noise=0.4 data.batch_size=50 model" in out
     assert queries.runs(store(tmp_path)) == []
     with pytest.raises(ConfigError, match=r"trainer\.limit_train_batches=0\.01: leaves none of 2 batches"):
@@ -175,7 +175,7 @@ def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pyt
     assert "none on digits mlp, train_size 100" in out
     assert "all 2 trials failed, so there is nothing to confirm" in out
     assert "diverged runs are not tried again" in out
-    assert "the same command tries again" not in out
+    assert "run the same command again" not in out
     assert run_tiny_study(tmp_path, *wild) == 1
     assert len(children(tmp_path)) == 4  # another try would diverge again
 

@@ -76,14 +76,14 @@ def test_where_a_server_puts_artifacts_on_this_machine_nothing_is_written(
     experiment = remote.client.create_experiment(f"planted {place}", place.format(there))
     planted = open_store(remote.uri, f"planted {place}")  # to look at what it holds is no harm
     with pytest.raises(
-        ConfigError, match=r"^tracking.uri=http://[\w.:]+: the server keeps artifacts at .*--serve-artifacts"
+        ConfigError, match=r"^tracking.uri=http://[\w.:]+: the server does not serve its artifacts .*--serve-artifacts"
     ):
         TrackedRun.open(planted, name="x", tags={}, params={})
-    with pytest.raises(ConfigError, match="the server keeps artifacts at"):
+    with pytest.raises(ConfigError, match="the server does not serve its artifacts"):
         parent.enter(planted, "a sweep", [])
     assert queries.runs(planted) == []
     run_id = planted.client.create_run(experiment).info.run_id
-    with pytest.raises(ConfigError, match="the server keeps artifacts at"):
+    with pytest.raises(ConfigError, match="the server does not serve its artifacts"):
         artifacts.of(planted, run_id).read_text("config.yaml")
     assert not there.exists()
 

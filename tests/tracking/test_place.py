@@ -139,7 +139,7 @@ def test_artifact_folder_without_write_permission(tmp_path: Path) -> None:
 
 def test_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, just words")
-    assert "is not a sqlite database" in refused(f"sqlite:///{tmp_path}/notes.txt")
+    assert "is not a SQLite database" in refused(f"sqlite:///{tmp_path}/notes.txt")
 
 
 def test_a_look_at_a_database_that_is_open_does_not_let_go_of_it(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_needs_no_mlflow() -> None:
 )
 def test_artifacts_are_kept_behind_the_server_itself(place: str) -> None:
     server = locate("http://host:1")
-    with pytest.raises(ConfigError, match=r"^tracking.uri=http://host:1: the server keeps artifacts at "):
+    with pytest.raises(ConfigError, match=r"^tracking.uri=http://host:1: the server does not serve its artifacts "):
         local_folder(server, place)
     for behind in ("mlflow-artifacts:/1/2", "mlflow-artifacts://host:1/2"):
         assert local_folder(server, behind) is None

@@ -28,7 +28,7 @@ def test_a_server_that_dies_is_reported_in_one_line(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     (tmp_path / "mlflow.db").write_text("This is no database. " * 100)
     place = Place(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "mlartifacts"))
-    with pytest.raises(ServerEnded, match="the MLflow server ended") as caught:
+    with pytest.raises(ServerEnded, match="the MLflow server exited") as caught:
         serve(place, 5000, lambda address: pytest.fail(f"answered at {address}"))
     assert "\n" not in str(caught.value)
     assert signal.getsignal(signal.SIGTERM) is before

@@ -9,7 +9,7 @@ HOOK_NAME = "_current_fx_name"
 def is_compiled(module: pl.LightningModule) -> bool:
     """Return whether Lightning replaced the module's steps by those of ``torch.compile(module)``.
 
-    The Trainer unwraps such a module, after which nothing of torch's own marks it as compiled.
+    The Trainer unwraps such a module, after which no attribute of torch marks it as compiled.
     """
     return getattr(module, "_compiler_ctx", None) is not None
 

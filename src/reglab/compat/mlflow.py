@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 def add_response_hook(hook: Callable[..., Response | None]) -> None:
     """Call a function with each response of a tracking server before MLflow reads its body.
 
-    All requests of MLflow's REST client go through one function, which passes on what it does not know to requests.
+    All requests of MLflow's REST client go through one function, which forwards unknown options to requests.
     MLflow has no setting for its sessions.
 
     Args:
@@ -45,7 +45,7 @@ def set_engine(uri: str, engine: Engine) -> None:
 
 
 def session_maker(client: MlflowClient) -> Callable[[], Any] | None:
-    """Return what opens SQLAlchemy sessions of the client's database; None for a server.
+    """Return the SQLAlchemy session factory of the client's database; None for a server.
 
     With a session thousands of metric values are one query; MLflow's public calls make three objects of each value.
     """
@@ -57,7 +57,7 @@ def session_maker(client: MlflowClient) -> Callable[[], Any] | None:
 def is_schema_mismatch(error: Exception) -> bool:
     """Return whether a database cannot be opened because another version of MLflow made its tables.
 
-    MLflow raises one with the error code of any other problem, and Alembic one for a revision that it does not know;
+    MLflow's error has the code of any other problem, and Alembic's is about an unknown revision;
     only their first lines differ from other errors.
     """
     line = str(error).strip().partition("\n")[0]

@@ -84,6 +84,6 @@ def unscales_gradients(optimizer: Optimizer) -> bool:
 def is_size_overflow(error: BaseException) -> bool:
     """Return whether an error means that the number of bytes of a tensor exceeds 64 bits.
 
-    torch raises a plain RuntimeError for sizes whose product overflows, which only its message tells apart from others.
+    torch raises a plain RuntimeError for sizes whose product overflows; only its message identifies it.
     """
     return isinstance(error, OverflowError) or (type(error) is RuntimeError and "overflow" in str(error).lower())

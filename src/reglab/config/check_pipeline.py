@@ -44,7 +44,7 @@ def resolve_config(cfg: DictConfig, app: str) -> dict[str, Any]:
 
 
 def check_known(rules: Constraints, plain: Mapping[str, Any], leave: Collection[str] = ()) -> None:
-    """Refuse keys without a rule, keys that are missing, and values that do not fit.
+    """Refuse keys without a rule, missing keys, and invalid values.
 
     Args:
         rules: of all keys.

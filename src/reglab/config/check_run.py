@@ -48,7 +48,7 @@ from reglab.tracking.place import resolve
 from reglab.user_code.finding import source_file
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
-# Keys that the config holds for people and the classes do not take, or take without saying so.
+# Keys for readers of the config: the classes do not accept them, or accept them undeclared.
 _NOT_PASSED = {"_target_", "name"}
 _TOP = {key.split(".")[0] for key in RUN} | set(_SECTIONS)
 # Keys that are read without a default; arguments of classes have one.
@@ -249,11 +249,11 @@ def _precision(trainer: Mapping[str, Any]) -> None:
     if str(precision).startswith("bf16") and precision != "bf16-mixed":
         raise ConfigError(
             Setting("trainer.precision", precision),
-            "its 8 significant bits lose small strengths and steps",
+            "rounds away small strengths and updates (8 significant bits)",
             "use bf16-mixed",
         )
     if precision == "16-mixed" and trainer.get("accelerator") == "cpu":
-        raise ConfigError(Setting("trainer.precision", "16-mixed"), "is for GPUs", "use bf16-mixed, or trainer=gpu")
+        raise ConfigError(Setting("trainer.precision", "16-mixed"), "requires a GPU", "use bf16-mixed, or trainer=gpu")
 
 
 def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
@@ -284,5 +284,5 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _tracking(uri: str | None, _environment: str | None) -> None:
-    """Once a store and process: a sweep checks hundreds of configs."""
+    """Resolve a URI once per store and process: a sweep checks hundreds of configs."""
     resolve(uri)

@@ -1,6 +1,6 @@
 """The code and the libraries that determine a run's result. docs/identity.md explains the policy declared here.
 
-The code of a run is its training core and, one part each, the classes of its data, model, regularizers, optimizer and
+The code of a run is its training core, and one part for each class of its data, model, regularizers, optimizer and
 scheduler. A part is a module and all that it imports within `AREAS`, without the modules of the core. A regularizer
 that a run does not use, a report or a message is in none of its parts. Digests are of the text, comments included, line
 endings excluded. No module is imported, so that a config is checked in a fraction of a second.
@@ -29,11 +29,11 @@ APART = frozenset(
     {
         "reglab.data.settings",  # checks of settings, and their messages
         "reglab.training.run_record",  # names, tags and files in the tracker
-        "reglab.training.effect_guard",  # refuses what has no effect
+        "reglab.training.effect_guard",  # refuses regularizers without effect
         "reglab.training.run_caveats",  # messages about a run
         "reglab.training.original_run",  # finds tracked runs
         "reglab.training.snapshot",  # restores the state after trial passes
-        "reglab.training.model_data_checks",  # refuses what cannot be trained
+        "reglab.training.model_data_checks",  # refuses models that cannot be trained
     }
 )
 """Modules within `AREAS` that do not affect results."""
@@ -140,7 +140,7 @@ def _named(node: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _part(key: str, target: str, root: Path) -> _Found:
-    """The code of one class: reglab's, the user's, or an installed package's, which counts by its version."""
+    """Return the code of one class: reglab's, the user's, or an installed package's, represented by its version."""
     if target.startswith("reglab."):
         about = declaration(target, key)
         found = _within(root, about.module)

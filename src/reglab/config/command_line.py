@@ -26,7 +26,7 @@ _SET_BY_HYDRA = (
     *("hydra.job.id", "hydra.job.num", "hydra.job.override_dirname", "hydra.job.config_name"),
 )
 _CLASSES = ("data", "model", "optimizer", "scheduler", "trainer")  # sections that are handed to a class
-_LONGEST = 200  # characters of an option: a file is called by it
+_LONGEST = 200  # characters of an option, which is the name of a file
 _SEVERAL = ("regularizer",)  # groups of which a run takes several options
 
 
@@ -195,7 +195,7 @@ def _refuse_of_others(typed: str, key: str, app: str) -> None:
     """Refuse keys of a shared section that this app never reads."""
     own = PIPELINES[app]
     if app == "generate" and key.startswith("data."):
-        raise ConfigError(Setting.of(typed), "generate reads no data, and the run keeps its tokenizer", "leave it out")
+        raise ConfigError(Setting.of(typed), "generate reads no data; the tokenizer is the run's", "leave it out")
     if key.startswith("tracking.") and key not in own:
         here = [one.partition(".")[2] for one in own if one.startswith("tracking.")]
         near = nearest(key.partition(".")[2], here)

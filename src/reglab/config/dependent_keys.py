@@ -56,7 +56,7 @@ def _hidden(plain: Plain) -> bool:
 _EARLY = _unless(_ends_early, "training does not end early; add regularizer=early_stopping, or leave it out")
 _LAYERS = _unless(_hidden, "the network has no hidden layer (model.hidden_sizes=[]); leave it out")
 _BEST = _unless(
-    lambda c: not c["run_id"], "selects where to look for the best run, and run_id names a run; leave out one"
+    lambda c: not c["run_id"], "restricts the search for the best run, and run_id names a run; leave out one"
 )
 _DRAWN = "nothing is drawn at temperature=0; give temperature=1, or leave it out"
 
@@ -66,7 +66,7 @@ _RULES: dict[str, dict[str, Reason]] = {
         "trainer.min_steps": _EARLY,
         "trainer.benchmark": _unless(
             lambda c: c["trainer"]["accelerator"] != "cpu" or not c["trainer"]["benchmark"],
-            "is for GPUs; use trainer=gpu, or leave it out",
+            "requires a GPU; use trainer=gpu, or leave it out",
         ),
         "trainer.limit_test_batches": _unless(
             lambda c: c["data"].get("test_fraction") != 0, "there is no test (data.test_fraction=0); leave it out"

@@ -44,7 +44,7 @@ _LESS_PRECISION = {
 
 
 def check_environment(environment: Mapping[str, str] | None = None) -> None:
-    """Refuse environment variables that would change a result past the config.
+    """Refuse environment variables that would change a result without a change of the config.
 
     Args:
         environment: None: that of the process.
@@ -56,19 +56,19 @@ def check_environment(environment: Mapping[str, str] | None = None) -> None:
     for name, value in variables.items():
         if name.startswith(TRAINER_PREFIX) and value:
             key = name.removeprefix(TRAINER_PREFIX).lower()
-            instead = f", and set trainer.{key} where you mean it" if key in TRAINER else ""
+            instead = f", and set trainer.{key} if that is intended" if key in TRAINER else ""
             raise ConfigError(
                 Setting(name, value),
-                f"an environment variable that Lightning takes for trainer.{key}, past the config",
+                f"an environment variable from which Lightning sets trainer.{key}, bypassing the config",
                 f"unset it{instead}",
             )
         if name in _LESS_PRECISION and value.upper() not in _LESS_PRECISION[name]:
-            raise ConfigError(Setting(name, value), "lowers the precision of float32, past the config", "unset it")
+            raise ConfigError(Setting(name, value), "lowers the precision of float32, bypassing the config", "unset it")
     processes = variables.get("WORLD_SIZE", "1")
     if "RANK" in variables and processes.isdecimal() and int(processes) > 1:
         raise ConfigError(
             Setting("WORLD_SIZE", processes),
-            "a run trains in one process, and each of these would train it",
+            "a run trains in one process, and each of the processes would train it",
             "start it once, without torchrun (workers=N trains N runs of a sweep at once)",
         )
 

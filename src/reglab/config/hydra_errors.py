@@ -58,10 +58,10 @@ def translate(
     if found := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
         where = Setting.of(found[1])
         if config_name == "study":
-            return ConfigError(where, "a study is one", "start one after the other (a list is written [a,b])")
-        return ConfigError(where, "several values make a sweep, which needs -m (a list is written [a,b])")
+            return ConfigError(where, "studies cannot be swept", "start one after the other (write a list as [a,b])")
+        return ConfigError(where, "several values are a sweep, which needs -m (write a list as [a,b])")
     if found := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
-        return ConfigError(f"+{found[1]}", "that key exists", "set it without the +")
+        return ConfigError(f"+{found[1]}", "this key exists already", "set it without the +")
     if found := re.search(r"Could not delete (?:from config. )?'([^']+)'", text):
         key, known = found[1].partition("=")[0], keys.all()
         problem = "has another value" if key in known else f"no such key{did_you_mean(key, known)}"
@@ -73,7 +73,7 @@ def translate(
         return ConfigError(Setting(key, "???"), f"a value must be given, as in {key}=VALUE")
     if found := re.search(r"Error resolving interpolation '([^']+)'", text):
         given = next((override for override in overrides if found[1] in override), found[1])
-        return ConfigError(Setting.of(given), "a group's option is a name, and refers to no other key")
+        return ConfigError(Setting.of(given), "the option of a group must be a name, without interpolations")
     if "Config group override must be" in text and (choice := _no_option(overrides, folder)) is not None:
         return choice
     return _other(error, text)
@@ -88,9 +88,9 @@ def _unreadable(error: OverrideParseException) -> ConfigError:
     if "=" not in override and not override.startswith("~"):
         return ConfigError(where, "no value", f"write {override}=VALUE")
     if "=~/" in override:  # bash expands it at the start of a word only, and Hydra's grammar has no such value
-        return ConfigError(where, "~ is not readable here", f"write {override.replace('=~', '=$HOME', 1)}")
+        return ConfigError(where, "~ is not expanded here", f"write {override.replace('=~', '=$HOME', 1)}")
     return ConfigError(
-        where, "not readable as key=value", "quote it for your shell, and inner text again: 'key=\"a b\"'"
+        where, "cannot be parsed as key=value", "quote it for the shell, and quote the value again: 'key=\"a b\"'"
     )
 
 
@@ -151,7 +151,7 @@ def _unknown_key(key: str, overrides: Sequence[str], keys: _Keys) -> ConfigError
     outer, _, last = key.rpartition(".")
     if outer and OmegaConf.select(cfg, outer, default=0) is None:
         value = given.partition("=")[2] or "VALUE"
-        return ConfigError(where, f"{outer} is null", f"give all its keys at once, as in {outer}={{{last}:{value}}}")
+        return ConfigError(where, f"{outer} is null", f"set all its keys at once, as in {outer}={{{last}:{value}}}")
     if is_strength(key):
         name = key.split(".")[1]
         options = keys.options(group)
@@ -214,7 +214,7 @@ def key_of_runs(given: str) -> ConfigError | None:
         instead = space if leaf else f"set study.strategies=[none,{value}]"
     elif group in ("data", "model") and not leaf:
         instead = "set study.tasks=[{data:DATA,model:MODEL}]"
-    return ConfigError(Setting.of(given), "is for one run, and a study has many", instead)
+    return ConfigError(Setting.of(given), "applies to a single run, and a study has many", instead)
 
 
 def _similar(key: str, known: list[str], keys: _Keys) -> str:

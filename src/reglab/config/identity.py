@@ -38,7 +38,7 @@ RULE = "2"
 """The version of the identity rule, tagged on each run: 1 covers configs and files, 2 also code and libraries."""
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
-# Where and how loudly it runs, not what comes out. Everything else in `trainer` counts.
+# Settings of device and output, which do not affect results. All other keys of `trainer` do.
 _TRAINER_APART = {"accelerator", "devices", "progress"}
 _PATHS = ("path", "root")  # a user's file or folder
 # Existing files and folders count by content. A name in the Hugging Face cache (third entry: its kind) counts by its
@@ -50,13 +50,13 @@ _MAY_BE_PATHS = (
     ("model", "path", "models"),
 )
 _FOLDS = ("test_fold", "val_fold")  # 3 and "3" are the same fold
-# Keys that tables got later: null is what was before, and runs of that time keep their identity.
+# Keys that were added to tables later: null is the earlier behaviour, so earlier runs keep their identity.
 _LATER = ("ignore", "split_column", "split_by", *_FOLDS)
 _SEEDS = ("seed", "split_seed")
 
 
 def config_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
-    """Return the identity of a run: 16 hexadecimal digits that every scientific key moves and no other does.
+    """Return the identity of a run: 16 hexadecimal digits that change with the keys that affect results, and no others.
 
     Args:
         cfg: composed, or as plain values, resolved (of `check_and_resolve`).
@@ -82,8 +82,8 @@ def identity_parts(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 
     Data, model, regularizers, optimizer, schedule, epochs, seeds; the code of all these, and the libraries they use.
 
-    A file enters by its content and not by its path. Names are labels, search ranges belong to no run, and neither
-    enters; nor do devices, tracking, sweep and report.
+    A file is represented by its content and not by its path. Names and search ranges are excluded, and so are
+    devices, tracking, sweep and report.
     """
     found = code(cfg)
     parts: dict[str, Any] = {"regularizer": {}}
@@ -119,7 +119,7 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
     parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
     parts["data"] = _data(cfg)
-    for name, node in parts["regularizer"].items():  # null is the default of a key that a class got later
+    for name, node in parts["regularizer"].items():  # null is the default of a key that was added to the class later
         parts["regularizer"][name] = {key: value for key, value in node.items() if value is not None}
     if options := {key: value for key, value in _plain(cfg.get("task")).items() if value is not None}:
         parts["task"] = options
@@ -141,7 +141,7 @@ def _data(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     plain = _plain(cfg.get("data"))
     label = "version" not in plain or plain.get("id") is not None  # else it identifies a data set of OpenML
     apart = {"cache"} | ({"name"} if label else set()) | {key for key in _LATER if plain.get(key) is None}
-    known = plain if label else {**plain, "name": str(plain.get("name")).lower()}  # as OpenML takes it
+    known = plain if label else {**plain, "name": str(plain.get("name")).lower()}  # names on OpenML ignore case
     kept = {str(key): value for key, value in known.items() if key not in apart}
     return kept | {key: fold_name(kept[key]) for key in _FOLDS if key in kept}
 

@@ -12,7 +12,7 @@ from reglab.schema.keys import TRAINER
 from reglab.schema.text import format_value
 
 _ONE_DEVICE = "a run trains on one device in one process; leave it out (workers=N trains N runs of a sweep at once)"
-_TRACKED = "MLflow keeps figures, weights and configs; leave it out"
+_TRACKED = "MLflow stores metrics, weights and configs; leave it out"
 _SMALL_DATA = "the data is in memory and is loaded once; leave it out"
 REFUSED: dict[str, str] = {
     **dict.fromkeys(
@@ -32,15 +32,15 @@ REFUSED: dict[str, str] = {
     "callbacks": "the strategy's regularizers are the callbacks; choose them by regularizer=NAME",
     "enable_progress_bar": "use trainer.progress",
     "enable_model_summary": "the size of the model is tracked as model/parameters; leave it out",
-    "num_sanity_val_steps": "the model is tried on the data before training; leave it out",
+    "num_sanity_val_steps": "the model is checked on the data before training; leave it out",
     "fast_dev_run": "use trainer=fast",
     "overfit_batches": "use data.train_size=ROWS, which trains on a few rows",
-    "limit_predict_batches": "a run makes no predictions apart from its evaluations; use trainer.limit_test_batches",
+    "limit_predict_batches": "a run has no prediction stage; use trainer.limit_test_batches",
     "val_check_interval": "runs are evaluated after whole epochs; use trainer.check_val_every_n_epoch",
     "max_time": "the result would depend on the machine's speed; use trainer.max_epochs or trainer.max_steps",
     "reload_dataloaders_every_n_epochs": _SMALL_DATA,
     "profiler": "use a profiler of the whole process, as in python -m cProfile pipelines/train.py",
-    "barebones": "it leaves out the evaluations that choose the best weights; leave it out",
+    "barebones": "it disables the evaluations that select the best weights; leave it out",
 }
 """Arguments of Lightning's Trainer that a run does not take, with the remedy."""
 
@@ -66,7 +66,7 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         low, high = trainer.get(least), trainer.get(most)
         if low is not None and high not in (None, -1) and low > high:
             raise ConfigError(
-                Setting(f"trainer.{least}", low), f"training ends with trainer.{most}={high}", "raise that"
+                Setting(f"trainer.{least}", low), f"training ends with trainer.{most}={high}", "raise the maximum"
             )
     if trainer.get("deterministic") and trainer.get("benchmark"):
         raise ConfigError(
@@ -94,12 +94,14 @@ def check_optimizer(optimizer: Mapping[str, Any]) -> None:
         Real().check("optimizer.dampening", optimizer["dampening"])
     momentum, dampening = optimizer.get("momentum") or 0, optimizer.get("dampening") or 0
     if dampening and not momentum:
-        raise ConfigError(Setting("optimizer.dampening", dampening), "has no effect without momentum", "set it, too")
+        raise ConfigError(
+            Setting("optimizer.dampening", dampening), "has no effect without momentum", "set momentum, too"
+        )
     if optimizer.get("nesterov") and (not momentum or dampening):
         raise ConfigError(Setting("optimizer.nesterov", True), "needs optimizer.momentum above 0, and no dampening")
     if optimizer.get("foreach") and optimizer.get("fused"):
         raise ConfigError(
-            Setting("optimizer.foreach", True), "is one implementation, and optimizer.fused=true another", "choose one"
+            Setting("optimizer.foreach", True), "cannot be combined with optimizer.fused=true", "leave one of them out"
         )
 
 
@@ -117,7 +119,7 @@ def check_scheduler(scheduler: Mapping[str, Any], optimizer: Mapping[str, Any]) 
         for key in scheduler:
             if key not in ("name", "_target_"):
                 raise ConfigError(
-                    Setting(f"scheduler.{key}", scheduler[key]), "no scheduler is chosen", "scheduler=cosine is"
+                    Setting(f"scheduler.{key}", scheduler[key]), "no scheduler is chosen", "add scheduler=cosine"
                 )
         return
     if scheduler.get("last_epoch", -1) != -1:
@@ -128,7 +130,7 @@ def check_scheduler(scheduler: Mapping[str, Any], optimizer: Mapping[str, Any]) 
         raise ConfigError(
             Setting("scheduler._target_", "ReduceLROnPlateau"),
             "needs a metric at each step",
-            "use a schedule over the steps, as scheduler=cosine",
+            "use a scheduler that depends on the step only, such as scheduler=cosine",
         )
     name = str(target).rpartition(".")[2]
     if name in _OWN_RATES and scheduler.get("max_lr") != optimizer.get("lr"):

@@ -50,7 +50,7 @@ def check_schedules(name: str, node: Mapping[str, Any], strengths: Mapping[str, 
             strengths[key].check(f"{here}.{key}.start", settings["start"])
             if not all(is_number(v) and abs(v) < float("inf") for v in (node[key], settings["start"])):
                 raise ConfigError(
-                    f"{here}.{key}", "an infinite strength has no steps in between", "give finite numbers"
+                    f"{here}.{key}", "a linear schedule cannot start or end at infinity", "give finite numbers"
                 )
         elif kind != "constant" and strengths[key].off is None:
             raise ConfigError(Setting(f"{here}.{key}.kind", kind), f"{name} cannot be switched off", "use linear")

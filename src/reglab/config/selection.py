@@ -36,7 +36,7 @@ def remove_stray_strengths(cfg: DictConfig, overrides: Sequence[str] = ()) -> No
     for override in overrides:
         if override.startswith("~regularizer."):
             raise ConfigError(
-                Setting.of(override), "takes a part out of a strategy", "choose one without it, as regularizer=none"
+                Setting.of(override), "removes a regularizer from a strategy", "choose a strategy without it"
             )
     nodes = cfg.get("regularizer")
     if not OmegaConf.is_dict(nodes):
@@ -55,10 +55,10 @@ def _is_section(nodes: DictConfig, name: Any) -> bool:
 
 
 def open_study_section(override: str) -> str:
-    """``++study.common.optimizer=sgd`` for what is typed without: a study shares and searches whatever runs have.
+    """Return an override of `study.common` or `study.space` with ``++``, since these accept any key of a run.
 
     Raises:
-        ConfigError: a section is given nothing to hold, which Hydra takes for no change.
+        ConfigError: a section is set to an empty mapping, which Hydra ignores.
     """
     if not override.startswith(("study.common", "study.space")):
         return override
@@ -99,7 +99,7 @@ def _order(name: str, target: str) -> float:
     if place is None:
         raise ConfigError(
             Setting(key, target),
-            "does not declare when it acts",
+            "does not declare the order in which it acts",
             "set its class variable order to a constant of reglab.regularizers._order",
         )
     return float(place)

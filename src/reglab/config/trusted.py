@@ -1,6 +1,6 @@
 """Check the classes, files and variables that a tracked run names.
 
-Others may be able to write to a tracking store, so one that only the store names is never used. docs/identity.md lists
+Others may be able to write to a tracking store, so names that occur only there are not used. docs/identity.md lists
 the settings that have to be typed again.
 """
 
@@ -23,14 +23,14 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.text import quote_value
 
 _TARGET = "_target_"
-_REFUSED = "what only the tracking store names is not run; add a YAML for the class to conf/"
+_REFUSED = "a class that is named only in the tracking store is not run; add a YAML for it to conf/"
 _RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 _MOST, _LONGEST = 1000, 10_000  # overrides of a run, characters of one
 # Keys of code and files: the user of a tracked run types them again.
 TYPED = ("model.target", "model.path", "model.args", "data.path", "data.root", "data.tokenizer", "data.cache")
 _PLACES = frozenset({"path", "root", "tokenizer", "cache"})
-_MADE = {"data.tokenizer": ("characters", "bpe")}  # of the run's own text
-# Names of columns and labels: text that is read from no disk.
+_MADE = {"data.tokenizer": ("characters", "bpe")}  # trained on the run's own text
+# Names of columns and labels, which are never paths.
 _TEXTS = frozenset({"name", "target", "ignore", "split_column", "image", "column", "config", "test_fold", "val_fold"})
 _READ = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 
@@ -73,7 +73,7 @@ def check_typed(overrides: Sequence[str]) -> None:
         if found and not key.startswith(("tracking.uri", "hydra")):
             raise ConfigError(
                 override,
-                f"what {found[0]} ...}} reads would be kept in tags and files",
+                f"the value that {found[0]} ...}} reads would be stored in tags and files",
                 f'give the value, as in "{key}=$VARIABLE", which the shell fills in',
             )
 
@@ -121,7 +121,7 @@ def _leads_elsewhere(override: Override) -> bool:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """All texts in a parsed value; of values of types of Hydra's own, such as sweeps, how they are written."""
+    """Yield all texts in a parsed value; values of Hydra's own types, such as sweeps, as they were typed."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield str(key)
@@ -137,7 +137,7 @@ def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
     """Refuse a class or function, anywhere in the config, that no file of the project's config tree names.
 
     Args:
-        cfg: what a tracked run was composed from.
+        cfg: config composed for a tracked run.
         folder: the config tree.
 
     Raises:
@@ -153,13 +153,13 @@ def apply_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "
     that were not typed.
 
     Args:
-        cfg: what a tracked run was composed from; changed in place.
-        typed: what the user has typed.
+        cfg: config composed for a tracked run; changed in place.
+        typed: settings that the user has typed.
         reads: sections whose files will be read.
         folder: the config tree, whose own classes and files are trusted.
 
     Raises:
-        ConfigError: a name that only the tracking store has (with what to type), or a key that the run does not have.
+        ConfigError: a name that was not typed (with the setting to type), or a key that the run does not have.
     """
     plain = OmegaConf.to_container(cfg, resolve=True)
     for key, value in typed.values.items():
@@ -169,15 +169,15 @@ def apply_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "
                 Setting(key, quote_value(value)), "the run has none", "leave it out, or give a run that has it"
             )
         if key in ("model.target", "model.args") and value != there:
-            raise ConfigError(Setting(key, value), f"the run has {there}", "name that, or give a run that has it")
+            raise ConfigError(Setting(key, value), f"the run has {there}", "use that, or give a run with this value")
     own = _select(plain, "model.target")
     missing = ["model.target"] if own is not None and own != typed.target and own not in known(folder) else []
     missing += _untyped(plain, typed, reads, folder)
     if missing:
         names = " ".join(f"{key}={quote_value(_select(plain, key))}" for key in sorted(set(missing), key=TYPED.index))
-        what = "code that only the tracking store names is not run" if own and "model.target" in missing else ""
-        files = "files that only the tracking store names are not read" if set(missing) - {"model.target"} else ""
-        raise ConfigError(names, ", and ".join(filter(None, (what, files))), f"if it is your own, name it too: {names}")
+        what = "code that is named only in the tracking store is not run" if own and "model.target" in missing else ""
+        files = "files named only in the tracking store are not read" if set(missing) - {"model.target"} else ""
+        raise ConfigError(names, ", and ".join(filter(None, (what, files))), f"if it is your own, type it: {names}")
     for key, value in typed.values.items():
         OmegaConf.update(cfg, key, value)
 
@@ -193,7 +193,7 @@ def _untyped(plain: Any, typed: Typed, reads: Sequence[str], folder: Path) -> It
             continue
         if listed is None:
             raise ConfigError(
-                Setting(key, value), "a file that only the tracking store names is not read", "name it in conf/"
+                Setting(key, value), "a file that is named only in the tracking store is not read", "name it in conf/"
             )
         yield listed
 

@@ -1,4 +1,4 @@
-"""Data sets, one LightningDataModule a file: ``BreastCancer`` is in ``breast_cancer.py``, and so on.
+"""Data sets, one LightningDataModule per file: ``BreastCancer`` is in ``breast_cancer.py``, and so on.
 
 A module is imported when its class is first used, so that configs are checked without torch.
 

@@ -27,7 +27,7 @@ from reglab.wording import least_share
 class TensorData(pl.LightningDataModule):
     """A data set in memory, split by seed. Subclasses implement ``load``.
 
-    Class variables tell the check of a config what is known before the data is loaded: ``kind`` of task; ``dims``, the
+    Class variables declare what checks of a config need before the data is loaded: ``kind`` of task; ``dims``, the
     number of dimensions of an example (1 for tables, 2 for signals, 3 for images); ``padded``, True if examples are
     sequences of different lengths, (features, longest) with NaN after their end.
 
@@ -52,7 +52,7 @@ class TensorData(pl.LightningDataModule):
         parts: row numbers of these.
         target_mean: with ``target_scale``, converts a standardized target back to its units.
         characters: of text: number of characters of each token, int64 (tokens,), or None.
-        notes: sentences that a reader of the results should know of the data.
+        notes: messages on the data for readers of the results.
         split_hash: of rows and training labels.
         order_hash: of the batches of two epochs.
     """
@@ -193,7 +193,7 @@ class TensorData(pl.LightningDataModule):
         """Keep the first batches of validation and test rows, whose order is random; check the limit of training.
 
         Call it after ``setup``. A batch has `batch_size` rows here, also if evaluation uses larger ones. The other
-        rows are removed from loaders, figures and row counts.
+        rows are removed from loaders, metrics and row counts.
 
         Args:
             train: batches of an epoch that are trained on, a whole number or a share of them; None: all. They are
@@ -279,7 +279,7 @@ def _count_batches(part: str, limit: float | None, rows: int, batch_size: int | 
         raise ConfigError(
             Setting(f"trainer.limit_{part}_batches", limit),
             f"leaves none of {batches} batches",
-            f"take a whole number of them, or a share of at least {least_share(batches):g}",
+            f"set a whole number of batches, or a share of at least {least_share(batches):g}",
         )
     return left
 

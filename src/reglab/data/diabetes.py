@@ -32,7 +32,7 @@ class Diabetes(TensorData):
 def _diabetes() -> Source:
     from sklearn.datasets import load_diabetes
 
-    # Unscaled: scikit-learn's default scaling has seen the test rows.
+    # Unscaled: scikit-learn's default scaling is computed from the test rows, too.
     loaded = load_diabetes(scaled=False)
     columns = StandardizedColumns(loaded.data, names=loaded.feature_names)
     return Source(columns, torch.from_numpy(loaded.target), standardize_target=True)

@@ -62,7 +62,7 @@ class HuggingfaceText(Text):
             found = part[self.column][:]
             if any(not isinstance(text, str) for text in found if text is not None):
                 raise ConfigError(
-                    Setting("data.column", self.column), f"contains no texts in {self.path}", "name another column"
+                    Setting("data.column", self.column), f"contains no text in {self.path}", "name another column"
                 )
             texts += [text for text in found if text]
         return tuple(texts)

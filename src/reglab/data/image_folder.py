@@ -136,7 +136,7 @@ def _check_parts(setting: Setting, tops: Sequence[str], parts: Mapping[str, str]
 def _check_classes(setting: Setting, images: Sequence[Path], labels: Sequence[str]) -> None:
     if not images:
         raise ConfigError(
-            setting, f"contains no images ({', '.join(IMAGE_SUFFIXES)})", "give a folder with one folder a class"
+            setting, f"contains no images ({', '.join(IMAGE_SUFFIXES)})", "give a folder with one folder per class"
         )
     if "" in labels:
         raise ConfigError(setting, f"{images[labels.index('')]} is not in the folder of a class", "move it into one")

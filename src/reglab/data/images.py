@@ -41,7 +41,7 @@ class DecodedImages(NamedTuple):
     Attributes:
         tensor: float32 (n, channels, height, width) from 0 to 1.
         digests: of each file's bytes, to find equal files.
-        notes: sentences that a reader of the results should know.
+        notes: messages on the images for readers of the results.
     """
 
     tensor: Tensor
@@ -85,7 +85,7 @@ def decode_images(files: Sequence[ImageFile], size: tuple[int, int] | None, wher
     notes = []
     if animated:
         several = f"{pluralize(len(animated), 'file')} with several images ({animated[0]})"
-        notes.append(f"{where.key}: from {several} the first image is taken")
+        notes.append(f"{where.key}: {several}: only the first image of each is used")
     return DecodedImages(images, [header.digest for header in headers], notes)
 
 
@@ -172,5 +172,5 @@ def equal_file_caveats(
     more = f", {len(unlike)} of them in another class" if unlike else ""
     yield (
         f"{key}: {pluralize(len(pairs), 'image')} equal to another{more} (such as {names[one]} and {names[other]}); "
-        "the same image can be in training and test, so remove the copies"
+        "the same image could be in training and test; remove the copies"
     )

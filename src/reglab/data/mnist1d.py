@@ -17,7 +17,7 @@ class Mnist1d(TensorData):
     """MNIST-1D: 5,000 short signals in ten classes, made by the package mnist1d.
 
     The published set, regenerated from its seed: 4,000 training rows, then 1,000 test rows, which are the test part
-    if ``test_fraction`` is None. Takes about five seconds, once a process.
+    if ``test_fraction`` is None. Takes about five seconds, once per process.
 
     Source: Greydanus and Kobak, Scaling Down Deep Learning with MNIST-1D, ICML 2024, arXiv:2011.14439.
     """

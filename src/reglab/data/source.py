@@ -28,7 +28,7 @@ class FittedInputs(ABC):
         """Return for each input its ``name`` and the values fitted on the row numbers `train`, for JSON."""
 
     def caveats(self, rows: Rows) -> Iterator[str]:
-        """Yield sentences that a reader of the results should know of these parts; by default none."""
+        """Yield caveats on these parts for readers of the results; by default none."""
         return iter(())
 
 
@@ -49,7 +49,7 @@ class Source:
         labels: names of the labels of a multi-label classification, whose targets are 0 or 1, float32 (n, labels).
         splitter: splits the rows; None: `RandomSplit`.
         sequence: each row is a sequence of tokens with a target at each position: language modeling.
-        notes: sentences that a reader of the results should know of the data.
+        notes: messages on the data for readers of the results.
     """
 
     inputs: Tensor | FittedInputs
@@ -131,7 +131,7 @@ def absent_class_caveats(targets: np.ndarray, class_names: Sequence[str], rows: 
         present = np.isin(classes, targets[numbers])
         if present.sum() == 1:
             name = names[int(np.flatnonzero(present)[0])]
-            yield f"all rows of the {part} part are of one class ({name}); its scores say little about the others"
+            yield f"all rows of the {part} part are of one class ({name}); its metrics say little about other classes"
         elif len(numbers) and not present.all():
             absent = [name for name, there in zip(names, present, strict=True) if not there]
-            yield f"the {part} part has no row of class {join_options(absent)}; its scores say nothing about it"
+            yield f"the {part} part has no row of class {join_options(absent)}; its metrics say nothing about it"

@@ -57,7 +57,7 @@ class Text(TensorData):
         "path": Nullable(PATH),
         "tokenizer": Described(
             NameOrPath(("characters", "bpe")),
-            "characters, bpe, the path of a tokenizer.json or of the folder that holds it, or a model's name",
+            "characters, bpe, the path of a tokenizer.json or of the folder that contains it, or a model's name",
         ),
         "vocab_size": Integer(257, 1_000_000),
         "context_length": Integer(1),

@@ -114,7 +114,7 @@ def end_token(tokenizer: Tokenizer) -> int:
             return int(number)
     raise ConfigError(
         "data.tokenizer",
-        f"the vocabulary has no end-of-text token (known are {', '.join(_END_TOKENS)})",
+        f"the vocabulary has no end-of-text token (known tokens: {', '.join(_END_TOKENS)})",
         "give another tokenizer",
     )
 

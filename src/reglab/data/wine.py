@@ -17,7 +17,7 @@ class Wine(TensorData):
     """
 
     inputs_description: ClassVar = (
-        "Inputs (13,), chemical measures standardized on the training rows; three classes, the growers."
+        "Inputs (13,), chemical measures standardized on the training rows; three classes (growers)."
     )
 
     kind = "classification"

@@ -1,4 +1,4 @@
-"""One run of a sweep, in whatever process: trained, with its outcome and the line that is printed about it."""
+"""Train one run of a sweep in any process, and describe its outcome in a line."""
 
 import os
 import time
@@ -52,7 +52,7 @@ class Outcome:
 
 
 class FirstFailure(BaseException):
-    """A run failed in a sweep with fail_fast=true. Not an Exception: launchers catch those.
+    """A run failed in a sweep with fail_fast=true. Not an `Exception`, which launchers catch.
 
     Args:
         outcome: of the run.
@@ -64,7 +64,7 @@ class FirstFailure(BaseException):
 
 
 class NoStore(BaseException):
-    """The tracking store does not answer: no further run can be tracked. Not an Exception: launchers catch those.
+    """The tracking store does not answer: no further run can be tracked. Not an `Exception`, which launchers catch.
 
     Args:
         cause: message of the store's error.
@@ -179,7 +179,7 @@ def run_line(outcome: Outcome, number: int, total: int, metric: str | None) -> s
     """
     head = f"[{number:{len(str(total))}}/{total}] {outcome.label}"
     if outcome.in_progress:
-        return f"{head}  another process is training it: waited for at the end"
+        return f"{head}  another process is training it; its result is awaited at the end"
     time_spent = "by another process" if outcome.reused else f"{outcome.seconds:.1f} s"
     return f"{head}  {_result(outcome, metric)}  {time_spent}"
 

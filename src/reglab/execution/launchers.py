@@ -1,4 +1,4 @@
-"""Where the runs of a sweep are trained: in this process, or in worker processes of a Hydra launcher."""
+"""Launch the runs of a sweep in this process, or in worker processes of a Hydra launcher."""
 
 import copy
 import io
@@ -47,7 +47,7 @@ class Launch:
         if workers is not None:
             if not self._is("BasicLauncher") and not self._is("JoblibLauncher"):
                 name = OmegaConf.select(self._config, "hydra.runtime.choices.hydra/launcher") or "this launcher"
-                problem = f"is for this machine, and {name} places runs itself"
+                problem = f"applies to this machine only, and {name} schedules runs itself"
                 raise ConfigError(Setting("workers", workers), problem, "remove it")
             self._use_joblib(workers)
         if self._is("JoblibLauncher") and self._config.hydra.launcher.n_jobs == 0:
@@ -73,7 +73,7 @@ class Launch:
         return self._joblib_workers(sys.maxsize) if self._is("JoblibLauncher") else 1
 
     def is_in_process(self, jobs: int) -> bool:
-        """Return whether so many runs are trained in this process: by the basic launcher, or a single worker."""
+        """Return whether this many runs are trained in this process: by the basic launcher, or a single worker."""
         if self._is("BasicLauncher"):
             return True
         return self._is("JoblibLauncher") and self._joblib_workers(jobs) == 1
@@ -87,7 +87,7 @@ class Launch:
         return [_result(job) for job in self.launch(task, overrides)]
 
     def launch(self, task: WorkerTask, overrides: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
-        """Do the same, and return Hydra's job returns."""
+        """Run the task, and return Hydra's `JobReturn` objects."""
         launcher = Plugins.instance().instantiate_launcher(self._context, task, self._config)
         blocked: AbstractContextManager[None] = nullcontext()
         if self._is("JoblibLauncher"):
@@ -132,7 +132,7 @@ class KeepOutcomeOnly(Callback):
     """Keep only the status and the return value of each of Hydra's job results, not its configs.
 
     A result goes through a pipe to the process that launched. Up to `select.PIPE_BUF` bytes (4,096 on Linux) are
-    written at once. If a worker is killed while it writes more, joblib's pool waits for the rest for ever.
+    written at once. If a worker is killed while it writes more, joblib's pool waits for the rest forever.
     """
 
     def on_job_end(self, config: Any, job_return: JobReturn, **kwargs: Any) -> None:

@@ -21,8 +21,8 @@ def pending(plan: Plan, store: "Store") -> list[Job]:
     done = finished(store, plan.hashes)
     if done:
         write_line(
-            f"{len(done)} of {len(plan.jobs)} runs were finished before ({_commits(done.values())}): reused "
-            "(resume=false trains all again)"
+            f"{len(done)} of {len(plan.jobs)} runs are already finished ({_commits(done.values())}): reused "
+            "(resume=false trains all of them again)"
         )
     left = [job for job in plan.jobs if job.config_hash not in done]
     print_other_code(left, len(plan.jobs), store)
@@ -50,8 +50,8 @@ def print_other_code(jobs: Sequence[Job], total: int, store: "Store") -> None:
         )
     if without_code := {r.tags["config_hash"] for r in records if "recipe_hash" not in r.tags} - set(newest):
         write_line(
-            f"{len(without_code)} of {total} runs are trained again: the tracked ones have an earlier identity rule, "
-            "without their code"
+            f"{len(without_code)} of {total} runs are trained again: the tracked ones have an earlier identity, "
+            "which did not include the code"
         )
 
 

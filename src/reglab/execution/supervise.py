@@ -1,4 +1,4 @@
-"""Train the jobs of a sweep to the end: in this process or in workers, again after a death, or by waiting for others.
+"""Complete the jobs of a sweep: train them here or in workers, retry after a worker died, wait for other processes.
 
 A run that another process is training is waited for, since the report covers it.
 """
@@ -88,7 +88,7 @@ def _train_most_in_process(
     outcomes = train_in_process(plan, safe, parent_id, first)
     if not risky or (plan.cfg.fail_fast and any(outcome.error for outcome in outcomes)):
         return outcomes
-    write_line(f"{pluralize(len(risky), 'run')} ended with the process before: trained in a separate process")
+    write_line(f"{pluralize(len(risky), 'run')} ended the process in an earlier start: trained in a separate one")
     rest = [job for job in jobs if job.config_hash in risky]
     apart = launch.in_worker_processes()
     return outcomes + train_in_workers(plan, rest, apart, store, parent_id, first + len(safe), one_by_one=True)
@@ -166,14 +166,14 @@ def train_in_workers(
                 raise WorkersDied(f"({shorten(first_line(error), 200)})") from error
             launch.require_worker_processes()
             outcomes |= _outcomes_after_death(batch, tracked, deaths, alone)
-            write_line(f"a worker process died ({shorten(first_line(error), 100)}): going on with the remaining runs")
+            write_line(f"a worker process died ({shorten(first_line(error), 100)}): continuing with the remaining runs")
         else:
             idle_deaths = 0
             ended = {job.config_hash: _outcome(job, result) for job, result in zip(batch, results, strict=True)}
             retried = {identity for identity, outcome in ended.items() if outcome.out_of_memory and retry_memory}
             if retried:
                 alone |= retried
-                write_line(f"out of memory in {len(retried)} of the runs: trained again, one at a time")
+                write_line(f"{len(retried)} runs ran out of memory: training them again, one at a time")
             outcomes |= {identity: outcome for identity, outcome in ended.items() if identity not in retried}
     return list(outcomes.values())
 
@@ -255,7 +255,7 @@ def wait_for_others(plan: Plan, in_progress: Sequence[Outcome], store: "Store") 
             else:
                 lost.append(outcome)
         if lost:
-            _print_some([f"run {o.run_id} ({o.label}) was not finished by its process: trained here" for o in lost])
+            _print_some([f"run {o.run_id} ({o.label}) was not finished by its process: training it here" for o in lost])
             break
         if running and (printed is None or time.monotonic() - printed >= _REPEAT_S):
             printed = time.monotonic()

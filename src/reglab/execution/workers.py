@@ -141,7 +141,7 @@ class ForkedFunction:
     `close`, without exit handlers.
 
     Args:
-        function: takes a number and returns a value that JSON can hold.
+        function: takes a number and returns a JSON value.
     """
 
     def __init__(self, function: Callable[[int], object]) -> None:

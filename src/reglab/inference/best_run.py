@@ -20,7 +20,7 @@ _METRICS = {kind.name: f"test/{kind.choose_by}" for kind in TASK_KINDS.values()}
 
 
 _TOKENS = {"data.tokenizer", "data.vocab_size"}
-# Settings of training on a text: validation is on the same characters whatever they are.
+# Settings of language modeling that do not change which characters are used for validation.
 _TRAINING = {"data.context_length", "data.train_size", "data.batch_size", "data.label_noise"}
 
 
@@ -29,9 +29,9 @@ class Best:
     """The best of the runs that can be compared.
 
     Attributes:
-        record: the run, of equally good ones the earliest.
+        record: the run; of equally good runs the earliest.
         metric: the validation metric by which it was chosen.
-        others: of a language model the names of other texts, whose runs were left out.
+        others: for language models, names of other texts, whose runs were left out.
     """
 
     record: Record
@@ -43,7 +43,7 @@ class Best:
         """A note on runs that were left out; empty if there are none."""
         if not self.others:
             return ""
-        return f"; the best on the text trained last (run_id= takes one of another: {_some(self.others)})"
+        return f"; the best run on the text trained last (for another text give run_id=: {_some(self.others)})"
 
 
 def best_decoder(store: Store) -> Best:
@@ -90,7 +90,7 @@ def best_run(store: Store, metric: str | None = None, data: str | None = None) -
     if data is None and len(names) > 1:
         raise ConfigError(
             Setting("run_id", None),
-            f"the experiment {store.experiment} has runs on {_some(names)}, and none is the best across data sets",
+            f"the experiment {store.experiment} has runs on {_some(names)}, which cannot be compared",
             f"choose one, as in data.name={names[0]}, or give run_id",
         )
     here = [record for record in finished if record.tags.get("data") == (data or names[0])]

@@ -73,9 +73,9 @@ def evaluate(
     """
     run, key = finished_run(uri, run_id, typed, experiment), Setting("run_id", run_id)
     if (kind := run.record.tags.get("task")) == LanguageModeling.kind:
-        raise ConfigError(key, f"is {kind}", "make generate shows its passes with dropout on (train_mode=true)")
+        raise ConfigError(key, f"is a {kind} run", "use make generate with train_mode=true")
     if kind == MULTILABEL.name:
-        raise ConfigError(key, f"is a {kind} task", "give a run of a classification or regression")
+        raise ConfigError(key, f"is a {kind} task", "give a classification or regression run")
     found = rebuild(run, uri)
     cfg, data, model = found.cfg, found.data, found.model
     if not data.test_rows:
@@ -89,8 +89,8 @@ def evaluate(
             strategy = run.record.tags.get("strategy")
             raise ConfigError(
                 key,
-                f"the strategy {strategy} has no dropout, and neither has its model (F.dropout in a forward "
-                "cannot be switched on: make it nn.Dropout)",
+                f"the strategy {strategy} has no dropout, and neither does its model (F.dropout in forward "
+                "cannot be switched on; use nn.Dropout)",
                 "give a run with dropout",
             )
         (each, _), each_known = (
@@ -178,4 +178,4 @@ def print_table(found: Evaluation) -> None:
         cells = (f"{figures[name]:.4f}" if name in figures else "" for figures in (found.plain, found.sampled))
         write_line(f"{name:<20}{next(cells):>12}{next(cells):>14}")
     run_id = found.origin.record.run_id
-    write_line(f"row by row: {TABLE} of run {run_id}\n{run_link(found.origin.store, run_id)}")
+    write_line(f"results for each row: artifact {TABLE} of run {run_id}\n{run_link(found.origin.store, run_id)}")

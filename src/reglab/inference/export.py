@@ -36,14 +36,14 @@ _LONGEST = 200  # new tokens, as in conf/generate.yaml
 _PORT = 5001  # MLflow's own default is that of the UI
 FEATURES = "inputs.json"  # beside the model: the column of each input
 _ENTRIES = (
-    f"one for each entry of {FEATURES}, in order: (x - mean) / scale, where x is what the column holds, or missing "
-    "where it holds nothing (0 where scale is null); of an entry with a value: 1 where the column holds it, else 0"
+    f"one for each entry of {FEATURES}, in order: (x - mean) / scale, where x is the value of the column, or missing "
+    "if it is empty (0 if scale is null); for an entry with a value: 1 if the column has this value, else 0"
 )
 _QUALITY = (*dict.fromkeys(f"best/val/{kind.choose_by}" for kind in TASK_KINDS.values()), "best/val/loss")
 
 
 def export(cfg: DictConfig) -> str:
-    """Log the model of a run with it, unless it was logged before; register it on request; print how to use it.
+    """Log the model of a run on this run, unless it was logged before; register it on request; print how to use it.
 
     Args:
         cfg: ``conf/export.yaml``, checked.
@@ -64,7 +64,7 @@ def export(cfg: DictConfig) -> str:
             version = mlflow_models.register(store, record.run_id, model_id, cfg.register, about(record))
             uri = f"models:/{cfg.register}/{version}"
             write_line(f"registered: {cfg.register}, version {version}")
-    write_line(f"it answers with {TASK_KINDS[record.tags['task']].outputs}; more is in its metadata")
+    write_line(f"it returns {TASK_KINDS[record.tags['task']].outputs}; see its metadata for details")
     _print_use(store.uri, uri, _example_call(record))
     return uri
 
@@ -79,10 +79,10 @@ def _find_or_log(run: Origin, uri: str | None) -> str:
     weights = _digest(run)
     model_id = mlflow_models.find(run.store, run.record.run_id, weights)
     if model_id is not None:
-        write_line(f"its model was logged before: models:/{model_id}")
+        write_line(f"the model was already logged: models:/{model_id}")
         return model_id
     model_id = _log(run, uri, weights)
-    write_line(f"logged its model: models:/{model_id}")
+    write_line(f"logged the model: models:/{model_id}")
     return model_id
 
 
@@ -91,7 +91,7 @@ def _digest(run: Origin) -> str:
     run_id = run.record.run_id
     with artifacts.of(run.store, run_id).file(BEST) as file:
         if file is None:
-            raise ConfigError(Setting("run_id", run_id), "kept no weights (tracking.weights=none)", "give another run")
+            raise ConfigError(Setting("run_id", run_id), "has no weights (tracking.weights=none)", "give another run")
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
@@ -121,7 +121,7 @@ def _save_graph(folder: Path, run: Origin, uri: str | None) -> None:
         mlflow_models.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
     except ValueError as error:
         raise ConfigError(
-            Setting("run_id", run.record.run_id), f"cannot be exported: {error}", "give it plain tensors"
+            Setting("run_id", run.record.run_id), f"cannot be exported: {error}", "use plain tensors only"
         ) from error
     if features := found.data.features():
         (folder / FEATURES).write_text(json.dumps(features, indent=1), encoding="utf-8")
@@ -137,7 +137,7 @@ def _save_decoder(folder: Path, uri: str | None, run: Origin) -> None:
     model.config.use_cache = True
     model.name_or_path = model.config.name_or_path = ""  # a folder here, which MLflow would look for on a hub
     end = found.vocabulary.id_to_token(found.end)
-    # An empty prompt is the token that ends a text, and any other has no such token added, as in `generation.encode`.
+    # An empty prompt becomes the end-of-text token, which is not added to other prompts, as in `generation.encode`.
     ends = {"bos_token_id": found.end, "eos_token_id": found.end, "pad_token_id": found.end}
     model.generation_config = GenerationConfig(max_new_tokens=_LONGEST, do_sample=False, use_cache=True, **ends)
     found.vocabulary.post_processor = None
@@ -162,7 +162,7 @@ def _print_use(store_uri: str, uri: str, asking: str) -> None:
     if secret:
         note(f"the tracking URI has a secret, which is not shown: set {URI_VARIABLE} before the next commands")
     write_line(f"in Python:\nimport mlflow\n{place}model = mlflow.pyfunc.load_model({json.dumps(uri)})\n{asking}")
-    # MLflow starts a server by name, which must be found beside mlflow.
+    # MLflow starts the server program by name, so its folder must be in PATH.
     path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     where = "" if secret else f" {URI_VARIABLE}={shlex.quote(store_uri)}"
     write_line(
@@ -211,7 +211,7 @@ def run_metadata(record: Record) -> dict[str, Any]:
         "description": about(record),
         "run_id": record.run_id,
         **{name: tags[name] for name in names if name in tags},
-        "kind": tags["task"],  # "task" is a word of MLflow's own
+        "kind": tags["task"],  # MLflow uses "task" itself
         "answers": TASK_KINDS[tags["task"]].outputs,
         "metrics": {name: record.metrics[name] for name in _QUALITY if name in record.metrics},
     }
@@ -221,7 +221,7 @@ def vocabulary_metadata(vocabulary: Tokenizer) -> dict[str, str]:
     """Return the metadata on characters that a decoder's tokenizer does not have."""
     if vocabulary.token_to_id(UNKNOWN) is None:
         return {}
-    return {"unknown": f"a character that was not in the text is read as {UNKNOWN}, of which nothing was learnt"}
+    return {"unknown": f"a character absent from the training text is encoded as {UNKNOWN}, an untrained token"}
 
 
 def data_metadata(data: TensorData) -> dict[str, Any]:

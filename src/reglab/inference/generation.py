@@ -34,7 +34,7 @@ class Choice:
     Attributes:
         max_new_tokens: maximum number of new tokens.
         temperature: divides the logits before sampling; 0: the most probable token (greedy).
-        top_k: sample among so many of the most probable tokens; None: all.
+        top_k: sample among this many of the most probable tokens; None: all.
         top_p: sample among the fewest tokens whose probabilities add up to it (Holtzman et al. 2020, "The Curious Case
             of Neural Text Degeneration"); None: all.
         seed: of the sampling.
@@ -61,7 +61,7 @@ class Choice:
 
 
 def encode(vocabulary: Tokenizer, prompt: str) -> Tensor:
-    """Return the prompt's tokens, int64 (1, length); an empty prompt is the token that ends a text.
+    """Return the prompt's tokens, int64 (1, length); an empty prompt becomes the end-of-text token.
 
     Raises:
         ConfigError: the tokenizer does not know a character.
@@ -73,8 +73,8 @@ def encode(vocabulary: Tokenizer, prompt: str) -> Tensor:
         missing = ", ".join(repr(character) for character in dict.fromkeys(prompt) if character not in known)
         raise ConfigError(
             "prompt",
-            f"this model has never seen {missing}",
-            "leave it out, or train with data.tokenizer=bpe, to which no text is unknown",
+            f"contains characters absent from the training text: {missing}",
+            "leave them out, or train with data.tokenizer=bpe, which can encode any text",
         )
     return torch.tensor([numbers])
 
@@ -216,7 +216,7 @@ def dropout_passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int,
     if not list(cfg.regularizer) and not random_layers(model):
         raise ConfigError(
             Setting("train_mode", True),
-            f"the strategy {decoder.record.tags.get('strategy')} draws nothing, so that all passes are one",
+            f"the strategy {decoder.record.tags.get('strategy')} uses no random numbers, so that all passes are equal",
             "give a run with dropout, such as regularizer=residual_dropout",
         )
     plain = _next_token(decoder, prompt, None)
@@ -282,7 +282,7 @@ def print_generated(cfg: DictConfig, prompt: str) -> None:
     new = generate(found.model, tokens, choice, found.end, on_token=Writer(found.vocabulary, _write))  # type: ignore[arg-type]
     _write("\n")
     seconds, ended = time.perf_counter() - began, int(new[0, -1]) == found.end
-    note(f"{new.shape[1]} tokens in {seconds:.2f} s; {'the text ended' if ended else 'max_new_tokens ended it'}")
+    note(f"{new.shape[1]} tokens in {seconds:.2f} s; {'end of text' if ended else 'stopped at max_new_tokens'}")
     if tokens.shape[1] + new.shape[1] > found.context_length:
         note(
             f"note: the text is longer than the {found.context_length} tokens of a window in training "
@@ -293,7 +293,7 @@ def print_generated(cfg: DictConfig, prompt: str) -> None:
 def _note_model(found: Decoder, choice: str) -> None:
     tags = found.record.tags
     bits = found.record.metrics.get("best/val/bits_per_character")
-    quality = "" if bits is None else f", {bits:.3f} bits per character of validation"
+    quality = "" if bits is None else f", {bits:.3f} bits per character in validation"
     note(
         f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{quality}{choice}"
     )

@@ -109,8 +109,8 @@ def _remove_dropout(program: ExportedProgram, where: Setting) -> None:
         if node.args[2] is not False:
             raise ConfigError(
                 where,
-                "dropout acts in evaluation mode too, so that no two answers would be equal",
-                "give F.dropout training=self.training, or take nn.Dropout",
+                "dropout acts in evaluation mode too, so that outputs would differ between calls",
+                "pass training=self.training to F.dropout, or use nn.Dropout",
             )
         node.replace_all_uses_with(node.args[0])
         nodes.erase_node(node)

@@ -94,7 +94,7 @@ def load_best_weights(run: Origin, cfg: DictConfig) -> dict[str, Tensor]:
         if file is None:
             raise ConfigError(
                 Setting("run_id", run_id),
-                f"kept no weights (tracking.weights={cfg.tracking.weights})",
+                f"has no weights (tracking.weights={cfg.tracking.weights})",
                 "give another run",
             )
         try:
@@ -136,8 +136,8 @@ def load_decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> De
     run = finished_run(uri, run_id, typed)
     key = Setting("run_id", run_id)
     if run.record.tags.get("task") != LanguageModeling.kind:
-        kind = run.record.tags.get("task") or "of no known task"
-        raise ConfigError(key, f"is {kind}, and text comes from a language model", "give a run with model=llama")
+        kind = run.record.tags.get("task") or "of an unknown task"
+        raise ConfigError(key, f"is {kind}, and text generation needs a language model", "give a run with model=llama")
     try:
         cfg = original_run.composed(
             run, reads=("model",)
@@ -160,7 +160,7 @@ def load_decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> De
         raise ConfigError(
             key,
             f"its weights do not fit {cfg.model.name} with the {vocabulary.get_vocab_size()} tokens of its tokenizer",
-            "one of the two is of another run",
+            "one of the two belongs to another run",
         ) from error
     OmegaConf.set_readonly(cfg, True)
     return Decoder(run.record, cfg, model.eval(), vocabulary, length)

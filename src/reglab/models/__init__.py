@@ -1,4 +1,4 @@
-"""Networks, one a file. Constructors take the input shape and the number of outputs from the data.
+"""Networks, one per file. Constructors take the input shape and the number of outputs from the data.
 
 Class variables that are used to check a config before the model is built, all optional:
 

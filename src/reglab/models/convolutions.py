@@ -28,14 +28,14 @@ def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int], ker
     if side >> len(channels) == 0:
         raise ConfigError(
             Setting("model.channels", list(channels)),
-            f"{len(channels)} halvings leave nothing of a side of {side}",
-            "name fewer blocks",
+            f"{len(channels)} halvings reduce a side of {side} to 0",
+            "use fewer blocks",
         )
     longest = 2 * max(input_shape[1:]) - 1
     if kernel_size > longest:
         raise ConfigError(
             Setting("model.kernel_size", kernel_size),
-            f"in examples of the shape {input_shape} no place is further than {longest // 2} from another",
+            f"is too large: positions in examples of the shape {input_shape} are at most {longest // 2} apart",
             f"at most {longest}",
         )
     return dims

@@ -51,7 +51,7 @@ class HFCausalLM:
         if dtype != "float32" and lora is None:
             raise ConfigError(
                 Setting("model.dtype", dtype),
-                "has 8 significant bits, to which small updates are rounded away",
+                "rounds away small updates (8 significant bits)",
                 "set float32, or train adapters with model.lora={r:8}",
             )
         model = _loaded(path, dtype)

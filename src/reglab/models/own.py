@@ -62,11 +62,13 @@ class Own:
                 remedy = "give what it needs, as in model.args={width:64}"
             raise ConfigError(
                 Setting(KEY, target),
-                f"cannot be made for examples of the shape {input_shape} ({describe_error(error)})",
+                f"cannot be created for examples of the shape {input_shape} ({describe_error(error)})",
                 remedy,
             ) from error
         if not isinstance(made, nn.Module):
-            raise ConfigError(Setting(KEY, target), f"makes a {type(made).__name__}", "give a class of torch.nn.Module")
+            raise ConfigError(
+                Setting(KEY, target), f"creates a {type(made).__name__}", "give a class of torch.nn.Module"
+            )
         check_foreseen(target)
         return made
 

@@ -1,4 +1,4 @@
-"""Regularizers, one a file: a pure function, and a thin class that applies it in the steps of training.
+"""Regularizers, one per file: a pure function, and a thin class that applies it in the steps of training.
 
 All files without a leading underscore are imported, and their `Regularizer` classes are exported by this package. To
 add a regularizer, add a file.

@@ -1,4 +1,4 @@
-"""Differentiable functions that several methods share: sums of squares, gradients by the inputs."""
+"""Differentiable functions that several methods share: sums of squares, gradients with respect to inputs."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def euclidean_norm(tensor: Tensor) -> Tensor:
 
 
 class HalfSquares(torch.autograd.Function):
-    """½ Σ w² over all elements of one or more tensors, a scalar; its gradient by each tensor is the tensor.
+    """½ Σ w² over all elements of one or more tensors, a scalar; its gradient with respect to a tensor is the tensor.
 
     Avoids the temporary of the weights' size and the multiplication in the backward pass that ``w.square().sum()``
     needs, which take most of the time of the penalty in a large network.
@@ -48,7 +48,7 @@ def half_squares(weights: dict[str, Tensor]) -> Tensor:
 def input_gradient(
     values: Tensor, inputs: Tensor, name: str, directions: Tensor | None = None, *, create_graph: bool = False
 ) -> Tensor:
-    """Return ``torch.autograd.grad`` of values by the inputs of a model, of the shape of the inputs.
+    """Return ``torch.autograd.grad`` of values with respect to the inputs of a model, in the shape of the inputs.
 
     Args:
         values: of any shape; a scalar without `directions`.

@@ -62,7 +62,7 @@ class Averaging(pl.Callback):
             raise ConfigError(
                 Setting("regularizer", self._name),
                 "recomputes the statistics of batch normalization, and the module has no forward",
-                "give it a forward(inputs)",
+                "define forward(inputs)",
             )
         self._seen = trainer.global_step
         self._updates = [Updates(optimizer) for optimizer in trainer.optimizers]

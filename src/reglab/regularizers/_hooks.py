@@ -30,7 +30,7 @@ def hooks_of(model: nn.Module) -> list[Hook]:
 
 
 def attach(regularizer: Any, model: nn.Module) -> list[str]:
-    """Attach a regularizer, set its `hooks` to the hooks that it added, and return the names of what it acts on."""
+    """Attach a regularizer, set its `hooks` to those that it added, and return the names of its layers or weights."""
     known = {hook.key for hook in hooks_of(model)}
     names: list[str] = regularizer.attach(model)
     regularizer.hooks = [hook for hook in hooks_of(model) if hook.key not in known]

@@ -19,7 +19,7 @@ def activity_divergence(activations: list[Tensor], share: float = SHARE) -> Tens
     """Return Σ KL(share ‖ mean activation over the examples) over the units of all layers, a scalar, at least 0.
 
     KL of two Bernoulli variables: share · log(share / mean) + (1 - share) · log((1 - share) / (1 - mean)). Means are
-    clamped to keep the distance of the machine epsilon from 0 and 1, so that the sum is finite. Lee, Ekanadham and Ng
+    clamped to [eps, 1 - eps], with the machine epsilon eps, so that the sum is finite. Lee, Ekanadham and Ng
     2008, "Sparse Deep Belief Net Model for Visual Area V2"; in this form Ng 2011, "Sparse Autoencoder".
 
     Args:

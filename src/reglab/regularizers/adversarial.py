@@ -26,7 +26,7 @@ def attacked(inputs: Tensor, gradient: Callable[[Tensor], Tensor], epsilon: Tens
 
     Args:
         inputs: any shape, floating point.
-        gradient: function from inputs to the gradient of the loss by the inputs; only its signs are used.
+        gradient: function from inputs to the gradient of the loss with respect to them; only its signs are used.
         epsilon: 0-dim, at least 0, in units of the inputs.
         steps: at least 1.
     """

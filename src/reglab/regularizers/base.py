@@ -271,7 +271,7 @@ class Regularizer(nn.Module):
         return []
 
     def acts_within(self, steps: int, evaluations: int) -> bool:
-        """Return whether a training of at most so many steps and evaluations is long enough for an effect."""
+        """Return whether a training of at most these numbers of steps and evaluations is long enough for an effect."""
         return True
 
     @classmethod

@@ -33,7 +33,7 @@ class ConfidencePenalty(Regularizer):
         beta: at least 0; 0 is off.
     """
 
-    beta = coefficient(0.1, 0.01, 0.5, effect="less sure outputs")
+    beta = coefficient(0.1, 0.01, 0.5, effect="less confident outputs")
     order: ClassVar = PENALTY
     requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
 

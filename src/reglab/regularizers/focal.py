@@ -1,4 +1,4 @@
-"""Focal loss: examples that are already classified well get a smaller weight."""
+"""Focal loss: well-classified examples get a smaller weight."""
 
 from typing import ClassVar
 

@@ -34,7 +34,7 @@ class L2SP(Regularizer):
         strength: at least 0; 0 is off.
     """
 
-    strength = coefficient(0.001, 1e-6, 0.1, effect="pull to the start")
+    strength = coefficient(0.001, 1e-6, 0.1, effect="attraction to the initial weights")
     memory_traffic: ClassVar = 6.0  # w and start in for its value; both and the gradient in, gradient out
     order: ClassVar = PENALTY
 
@@ -43,7 +43,7 @@ class L2SP(Regularizer):
         self._names: list[str] = []
 
     def attach(self, model: nn.Module) -> list[str]:
-        weights = penalized(model, frozen=True)  # also weights that are unfrozen later
+        weights = penalized(model, frozen=True)  # including weights that are unfrozen later
         self._names = list(weights)
         for i, weight in enumerate(weights.values()):
             # A copy, as the optimizer and the loading of a checkpoint change the weight in place.

@@ -33,7 +33,7 @@ class LabelSmoothing(Regularizer):
         epsilon: at least 0 and below 1; 0 is off.
     """
 
-    epsilon = probability(0.1, 0.05, 0.2, effect="less sure outputs")
+    epsilon = probability(0.1, 0.05, 0.2, effect="less confident outputs")
     order: ClassVar = LOSS
     changes_cross_entropy: ClassVar = True
     requires_task: ClassVar = (SOFTMAX_OUTPUTS,)

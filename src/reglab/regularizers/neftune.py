@@ -10,7 +10,7 @@ from reglab.schema.strength import coefficient
 
 
 def with_uniform_noise(embedded: Tensor, draws: Tensor, alpha: Tensor) -> Tensor:
-    """Return embedded + alpha / √(length · units) · (2 · draws - 1); at alpha = 0 the values are unchanged.
+    """Return embedded + alpha / √(length · units) · (2 · draws - 1); alpha = 0 returns the values unchanged.
 
     The noise of a row has the expected Euclidean norm alpha / √3, for any length and width.
 

@@ -11,5 +11,5 @@ The layers, each of which imports only those above it (see `tests/report/test_la
     render/                        the page, the terminal, Markdown and CSV files
     make                           the function that makes a report
 
-Records come from `reglab.tracking`; the report knows neither studies nor training.
+Records come from `reglab.tracking`; the report depends on neither studies nor training.
 """

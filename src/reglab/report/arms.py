@@ -98,7 +98,7 @@ class Selection:
 
 
 def group_runs(records: Sequence[Record], failures: Sequence[Failure] = ()) -> ArmTable:
-    """Return the arms of one task; an arm of which all runs failed has no runs.
+    """Return the arms of one task; an arm whose runs all failed has no runs.
 
     Args:
         records: the runs to compare.
@@ -258,7 +258,7 @@ def split_design(table: ArmTable) -> SplitDesign:
 
 
 def check_pairing(table: ArmTable) -> tuple[list[str], list[str]]:
-    """Return what hashes prove that pairs share (noun phrases), and caveats where hashes are missing or differ."""
+    """Return the properties that pairs share according to hashes, and caveats where hashes are missing or differ."""
     arms = [arm for arm in table.arms if arm.runs]
     proven: list[str] = []
     caveats: list[str] = []
@@ -286,7 +286,7 @@ def missing_replicates(table: ArmTable) -> list[str]:
         missing = [format_replicate(replicate) for replicate in table.replicates if replicate not in arm.runs]
         if arm.runs and missing:
             caveats.append(
-                f"{arm.label} has no result for {_first_few(missing)}: its mean and its differences are of fewer seeds."
+                f"{arm.label} has no result for {_first_few(missing)}: its mean and differences are over fewer seeds."
             )
     return caveats
 

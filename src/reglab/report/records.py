@@ -53,7 +53,7 @@ Histories = Callable[[Sequence[str], Sequence[str]], Mapping[str, Mapping[str, H
 def escape_record(record: Record) -> Record:
     """Return the record with control characters in tags and params escaped, and long names shortened.
 
-    A tracker may hold anything: escape sequences must not reach a terminal, a page or a chart.
+    A tracker may contain any text: escape sequences must not reach a terminal, a page or a chart.
     """
     tags, params = escape_values(record.tags), escape_values(record.params)
     tags |= {tag: shorten_name(tags[tag]) for tag in ("strategy", "data") if tag in tags}
@@ -134,7 +134,7 @@ class Task:
 
     @property
     def data_identity(self) -> tuple[str, ...]:
-        """What identifies the data set in any setting: its name, class, file contents and target."""
+        """Identity of the data set in any setting: its name, class, file contents and target."""
         return (self.data, *(self.about.get(feature, "") for feature in ("data", "path", "root", "target")))
 
 

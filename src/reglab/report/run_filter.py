@@ -117,9 +117,9 @@ def note_on_reused_runs(records: Sequence[Record], study: str) -> list[str]:
     if not others:
         return []
     return [
-        f"{len(others)} of {len(parents)} {_runs_were(len(parents))} first made for "
+        f"{len(others)} of {len(parents)} {_runs_were(len(parents))} first trained in "
         f"{join_names(sorted(set(map(str, others))))} with the same configurations: their results are identical, but "
-        "their training times were measured then."
+        "their training times were measured there."
     ]
 
 

@@ -1,4 +1,4 @@
-"""The protocol of samplers, which propose the trials of a tuning, and the registry of those there are.
+"""The protocol of samplers, which propose the trials of a tuning, and their registry.
 
 To add a sampler, write a module beside this one with a subclass of `Sampler` under `register`, and name the module in
 `reglab/samplers/__init__.py`. Config checks, error messages and reports read what the class declares.

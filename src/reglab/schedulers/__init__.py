@@ -1,1 +1,1 @@
-"""Learning rate schedulers in addition to those of torch, one a file."""
+"""Learning rate schedulers in addition to those of torch, one per file."""

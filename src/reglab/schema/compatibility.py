@@ -169,7 +169,7 @@ def check_class_weights(options: Node, nodes: Mapping[str, Node]) -> None:
 
 
 def check_model(where: Setting, node: Node, model: Node) -> None:
-    """Refuse a regularizer that finds nothing to act on in the model.
+    """Refuse a regularizer that has nothing to act on in the model.
 
     Args:
         where: ``regularizer=NAME``.
@@ -177,7 +177,7 @@ def check_model(where: Setting, node: Node, model: Node) -> None:
         model: that of the model.
 
     Raises:
-        ConfigError: names what the model would have to have.
+        ConfigError: names the feature that the model lacks.
     """
     about = declared(f"{where.key}.{where.value}", node)
     required, provided = about.get("requires"), declared("model", model).get("provides")
@@ -202,7 +202,7 @@ def check_passes(nodes: Mapping[str, Node], model: Node) -> None:
         model: that of the model; a foreign one may have noise itself.
 
     Raises:
-        ConfigError: names the method, and what to add.
+        ConfigError: names the method and the remedy.
     """
     foreign = not str(model["_target_"]).startswith("reglab.")
     has_dropout = any("drop" in key and model[key] for key in model)
@@ -241,7 +241,7 @@ def check_accumulation(nodes: Mapping[str, Node], trainer: Node) -> None:
 
 
 def is_on(about: Declaration, node: Node) -> bool:
-    """Return whether a regularizer's strengths are not all at their off values, or have a schedule."""
+    """Return whether a regularizer is on: a strength differs from its off value or has a schedule."""
     off = {name: strength.off for name, strength in about.strengths.items() if strength.off is not None}
     return not off or bool(node.get("schedule")) or any(node.get(key) != value for key, value in off.items())
 
@@ -280,7 +280,7 @@ def passes_are_equal(name: str) -> ConfigError:
     """Return the error for a method that compares two passes if nothing in them is random."""
     return ConfigError(
         Setting("regularizer", name),
-        "nothing makes two passes over a batch differ",
+        "two passes over a batch would be equal, since nothing in them is random",
         f"add dropout: regularizer=[dropout,{name}]",
     )
 
@@ -293,7 +293,7 @@ def in_conflict(name: str, other: str, reason: str) -> ConfigError:
 def one_batch_a_step(name: str) -> ConfigError:
     """Return the error for a method that needs all of a step's examples in one batch."""
     return ConfigError(
-        Setting("regularizer", name), "a second pass needs the whole batch", "take accumulate_grad_batches=1"
+        Setting("regularizer", name), "a second pass needs the whole batch", "set accumulate_grad_batches=1"
     )
 
 
@@ -305,4 +305,4 @@ def wrong_examples(where: Setting, dims: Iterable[int], got: str, remedy: str) -
 def nothing_to_act_on(name: str, model: Node, requirement: str) -> ConfigError:
     """Return the error for a regularizer without an effect on the model."""
     which = f"model={model['name']}" if model.get("name") else "this model"
-    return ConfigError(Setting("regularizer", name), f"found nothing to act on in {which}", requirement)
+    return ConfigError(Setting("regularizer", name), f"has nothing to act on in {which}", requirement)

@@ -1,6 +1,6 @@
 """Constraints on the value of a key: what it accepts, and how an error describes it.
 
-Constraints are plain data, so that the index of declarations (`reglab.schema.index`) can hold them.
+Constraints are plain data, so that the index of declarations (`reglab.schema.index`) can contain them.
 """
 
 import math
@@ -14,14 +14,14 @@ from typing import Any
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 
-# Ends of a range that is open there. The smallest normal number and not the next one, because torch can be set to
+# Open ends of a range. The smallest normal number and not the next float, because torch can be set to
 # treat those in between as 0 (torch.set_flush_denormal).
 ABOVE_0 = sys.float_info.min
 BELOW_1 = math.nextafter(1.0, 0.0)
 
 INT32_MAX = 2**31 - 1
 _LONGEST_LIST = 10_000
-_MANY_OPTIONS = 12  # an error lists at most so many
+_MANY_OPTIONS = 12  # an error lists at most this many
 
 
 class Constraint(ABC):
@@ -218,7 +218,7 @@ class Described(Constraint):
 
 @dataclass(frozen=True)
 class Satisfies(Constraint):
-    """Values that a function accepts. For keys of pipelines alone: the index cannot hold a function.
+    """Values that a function accepts. For keys of pipelines only: the index cannot contain a function.
 
     Args:
         test: from a value to whether it is accepted.
@@ -251,7 +251,7 @@ def check_values(constraints: Constraints, values: Mapping[str, Any]) -> None:
 
     Args:
         constraints: by dotted key.
-        values: nested, as a config has them.
+        values: nested, as in a config.
 
     Raises:
         ConfigError: of the first value that is not accepted.
@@ -296,7 +296,7 @@ def is_integer(value: Any) -> bool:
 
 
 def as_float32(value: float) -> float:
-    """Return the number that torch holds.
+    """Return the value after rounding to float32.
 
     >>> as_float32(0.99999999), as_float32(1e39), as_float32(1e-46)
     (1.0, inf, 0.0)
@@ -307,7 +307,7 @@ def as_float32(value: float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-# What several declarations use.
+# Constraints that several declarations use.
 SEED = Integer(0, 2**63 - 1)  # the range of torch's generators
 WORKERS = Integer(1, 1024)
 POSITIVE = Real(ABOVE_0)

@@ -1,4 +1,4 @@
-"""Errors that the user can do something about."""
+"""Errors that the user can fix."""
 
 import errno
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used: what it is, what is wrong with it, and what to do.
+    """A setting that cannot be used: the setting, the problem and the remedy.
 
     Args:
         where: the setting, or the key alone if the value does not matter; empty if no key is to blame.
@@ -50,7 +50,7 @@ class ConfigError(ValueError):
     """
 
     def __init__(self, where: Setting | str, problem: object = "", remedy: str = "") -> None:
-        super().__init__(where, problem, remedy)  # the arguments, with which pickle makes it again
+        super().__init__(where, problem, remedy)  # pickle recreates the error from these arguments
         self.where = where
         self.problem = str(problem)
         self.remedy = remedy
@@ -86,7 +86,7 @@ class ConfigError(ValueError):
         return ConfigError(where, self.problem, self.remedy)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON holds them, for another process."""
+        """Return the fields as JSON values, for another process."""
         where = [self.key, format_value(self.value)] if isinstance(self.where, Setting) else [self.where]
         return {"where": where, "problem": self.problem, "remedy": self.remedy}
 
@@ -120,11 +120,11 @@ class ConfigErrors(ConfigError):
 
 
 class Changed(ConfigError):
-    """Data, code or a config is another than it was when the run was planned."""
+    """Data, code or a config has changed since the run was planned."""
 
     def __init__(self) -> None:
         super().__init__(
-            "", "data, code or a config has changed since the run was planned", "start again, and leave them be"
+            "", "data, code or a config has changed since the run was planned", "start again without changing them"
         )
 
     def __reduce__(self) -> tuple[type["Changed"], tuple[()]]:
@@ -132,14 +132,14 @@ class Changed(ConfigError):
 
 
 class StoreLost(ConfigError):
-    """The tracking store went away while runs were under way: what they found cannot be kept.
+    """The tracking store became unavailable while runs were in progress: their results cannot be stored.
 
     Args:
         cause: the error of the store, or its message.
     """
 
     def __init__(self, cause: object) -> None:
-        super().__init__("", f"{cause} (the same command then does what is not finished)")
+        super().__init__("", f"{cause} (the same command then resumes unfinished runs)")
         self.cause = str(cause)
 
     def __reduce__(self) -> tuple[type["StoreLost"], tuple[str]]:
@@ -147,7 +147,7 @@ class StoreLost(ConfigError):
 
 
 class InProgress(ConfigError):
-    """With resume=true: another process is training this very config.
+    """With resume=true: another process is training this config.
 
     Args:
         by: the id of its run.
@@ -172,7 +172,7 @@ class Diverged(RuntimeError):
 
     def __init__(self, step: int) -> None:
         remedy = "try a smaller optimizer.lr"
-        if step == 0:  # no rate has acted yet
+        if step == 0:  # before the first update, so not because of the learning rate
             remedy = (
                 "the weights are still the initial ones, so check inputs and targets for infinite, missing and very "
                 "large numbers, and the network for a division by 0 or the log of 0"
@@ -185,10 +185,10 @@ class Diverged(RuntimeError):
 
 
 class WorkersDied(ConfigError):
-    """Worker processes ended again and again before they had opened a run.
+    """Worker processes repeatedly ended before they had opened a run.
 
     Args:
-        reason: the launcher's own line on the last of them.
+        reason: message of the launcher about the last of them.
     """
 
     def __init__(self, reason: str) -> None:
@@ -204,7 +204,7 @@ class WorkersDied(ConfigError):
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Return whether the error, or one that it was raised from, is a lack of memory, on the CPU or on a GPU."""
+    """Return whether the error, or one that it was raised from, is an out-of-memory error, on the CPU or on a GPU."""
     while error is not None:
         # torch has an exception class for GPUs; its allocator for CPUs raises a plain RuntimeError.
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -1,4 +1,4 @@
-"""Help on the keys of each pipeline: what ``--help`` prints, and the names under which people look for them."""
+"""Help on the keys of each pipeline, as printed by ``--help``, and synonyms of the keys."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ class Help:
     """Help on a key.
 
     Args:
-        text: what it sets, with its default in parentheses.
-        synonyms: what people type instead.
+        text: meaning of the key, with its default in parentheses.
+        synonyms: names that users type instead.
         example: its value in the list, as in ``dry_run=true``.
     """
 
@@ -20,12 +20,12 @@ class Help:
 
 _URI = {"tracking.uri": Help("the tracking store (null: mlflow.db in the project)")}
 _EXPERIMENT = {"tracking.experiment": Help("the experiment with the runs (reglab)"), **_URI}
-_ANY_EXPERIMENT = {"tracking.experiment": Help("of the run (null: any)"), **_URI}
+_ANY_EXPERIMENT = {"tracking.experiment": Help("the experiment of the run (null: any)"), **_URI}
 _BEST_OF = {"tracking.experiment": Help("the experiment to search for the best run (reglab)"), **_URI}
-_AGAIN = "the run's own, read only if you name it again; its content is compared"
+_AGAIN = "the run's file or folder, which must be typed again to be read; its content is compared"
 _FILES = {f"data.{key}": Help(_AGAIN) for key in ("path", "root", "tokenizer", "cache")}
 _CONFIRMED = {
-    "model.target": Help("my_net.Net, if the run has your own network: allows to run its code"),
+    "model.target": Help("the class of your own network, which must be typed again to be run: my_net.Net"),
     "model.args": Help("its arguments, if they name files"),
     "model.path": Help("the folder of a pretrained decoder, if the run started from one"),
 }
@@ -48,11 +48,11 @@ HELP: dict[str, dict[str, Help]] = {
         "workers": Help("processes that train at once (null: as many as there are cores)", ("processes",)),
         "seeds": Help("confirmation seeds; a larger number later adds only the missing ones"),
         "study.strategies": Help("the compared strategies, as in [none,l2,dropout+l2]"),
-        "study.trials": Help("points of its search space that each strategy tries"),
+        "study.trials": Help("trials of each strategy, each a point of its search space"),
         "study.space": Help("search ranges, as in study.space.optimizer.lr.high=1e-2"),
         "study.common": Help("overrides of all runs, as in study.common.trainer.max_epochs=30"),
         "study.metric": Help("the compared metric (test/accuracy)"),
-        "study.version": Help("another number makes another study of the same name"),
+        "study.version": Help("version of the definition; a new number starts a new study of the same name"),
         **_URI,
     },
     "report": {
@@ -61,17 +61,17 @@ HELP: dict[str, dict[str, Help]] = {
         "baseline": Help("the strategy that others are compared with (none)"),
         "sweep": Help("the runs that a sweep or study declared (null: all of the experiment)"),
         "filter": Help("MLflow's filter language, for runs without a sweep"),
-        "select_by": Help("the metric that chooses among strengths (null: the metric's validation twin)"),
-        "force": Help("true: a test metric may choose, which the headline mentions"),
+        "select_by": Help("the metric that selects strengths (null: the metric's validation twin)"),
+        "force": Help("true: allow selection by a test metric; the headline mentions it"),
         "report.dir": Help("folder of the report (null: reports/<sweep or experiment>)"),
         **_EXPERIMENT,
     },
     "status": {"name": Help("one sweep or study (null: all of the experiment)"), **_EXPERIMENT},
     "rerun": {"run_id": Help("the tracked run"), **_CONFIRMED, **_FILES, **_CODE, **_ANY_EXPERIMENT},
     "evaluate": {
-        "run_id": Help("a finished run with dropout, of a classification or regression"),
+        "run_id": Help("a finished classification or regression run with dropout"),
         "mc_dropout": Help("passes over the test part with dropout on (50)", ("passes",)),
-        "seed": Help("of their masks (0)"),
+        "seed": Help("seed of the dropout masks (0)"),
         **_CONFIRMED,
         **_FILES,
         **_CODE,
@@ -80,7 +80,7 @@ HELP: dict[str, dict[str, Help]] = {
     "export": {
         "run_id": Help("a finished run (null: the best of the experiment)"),
         "register": Help("a name in MLflow's registry (null: the model is logged on its run only)"),
-        "metric": Help("the metric whose validation twin chooses the best run (null: that of the kind of task)"),
+        "metric": Help("the metric whose validation twin selects the best run (null: that of the kind of task)"),
         "data.name": Help("the data set of the best run, if the experiment has several"),
         **_CONFIRMED,
         **_FILES,
@@ -90,22 +90,22 @@ HELP: dict[str, dict[str, Help]] = {
     "generate": {
         "prompt": Help("the beginning of the text; everything after the = is taken literally"),
         "run_id": Help("a tracked decoder (null: the best of the experiment on the text trained last)"),
-        "max_new_tokens": Help("most tokens to generate (200)"),
-        "temperature": Help("0: always the most likely token; 1: drawn from the model's distribution"),
-        "top_k": Help("draw among this many most likely tokens (null: all)"),
-        "top_p": Help("draw among the most likely tokens of this total probability (null: all)"),
-        "generation.seed": Help("of the drawn tokens"),
+        "max_new_tokens": Help("maximum number of tokens to generate (200)"),
+        "temperature": Help("0: always the most likely token; 1: sampled from the model's distribution"),
+        "top_k": Help("sample among this many most likely tokens (null: all)"),
+        "top_p": Help("sample among the most likely tokens with this total probability (null: all)"),
+        "generation.seed": Help("seed of the sampled tokens"),
         "cache": Help("keep keys and values of earlier tokens (true)"),
         "train_mode": Help("true: several passes with dropout on, and the spread of the next token"),
-        "passes": Help("how many of them (8)"),
-        "threads": Help("of torch (1)"),
+        "passes": Help("number of passes with train_mode=true (8)"),
+        "threads": Help("number of torch's threads (1)"),
         **_CONFIRMED,
         **_CODE,
         **_BEST_OF,
     },
     "ui": {
-        "ui.port": Help("on 127.0.0.1; another one if it is taken (5000)"),
-        "ui.open": Help("true: opens the page in your browser (false)"),
+        "ui.port": Help("port on 127.0.0.1; another one if it is in use (5000)"),
+        "ui.open": Help("true: open the page in your browser (false)"),
         **_EXPERIMENT,
     },
 }
@@ -120,4 +120,4 @@ def list_of_keys(pipeline: str) -> str:
     entries = {key + (f"={one.example}" if one.example else ""): one.text for key, one in HELP[pipeline].items()}
     width = max(map(len, entries)) + 2
     lines = [f"  {key:<{width}}{text}" for key, text in entries.items()]
-    return "\n".join(["Keys of most use" if pipeline in PARTIAL else "Keys", *lines])
+    return "\n".join(["Most used keys" if pipeline in PARTIAL else "Keys", *lines])

@@ -1,8 +1,8 @@
-"""Index of declarations: what each class that a config can name declares, without importing torch.
+"""Index of the declarations of all classes that a config can name, which is read without importing torch.
 
-`index.json` is written by ``make index`` from the classes themselves and checked in. An entry counts only while the
-files of its class are those that it was written from. A class without a valid entry, such as a user's own, is imported
-and described, which takes seconds and is always right.
+`index.json` is written by ``make index`` from the classes themselves and checked in. An entry is valid only while the
+files of its class are unchanged. A class without a valid entry, such as a user's own, is imported
+and described, which takes seconds and is always correct.
 """
 
 import functools
@@ -145,7 +145,7 @@ def describe(found: type, target: str) -> Declaration:
 
 
 def _parameters(found: type) -> frozenset[str] | None:
-    """Return the keyword names that a constructor takes, those that it hands to its base classes included."""
+    """Return the keyword names that a constructor takes, including those that it passes to its base classes."""
     if (declared := vars(found).get("__signature__")) is not None:
         return frozenset(declared.parameters)
     names: set[str] = set()
@@ -226,7 +226,7 @@ def _entry(target: str) -> dict[str, Any]:
 
 
 def constraint_to_json(constraint: Constraint) -> dict[str, Any]:
-    """Return a constraint as JSON can hold it: the name of its class, and its fields.
+    """Return a constraint as JSON values: the name of its class, and its fields.
 
     >>> from reglab.schema.constraints import Integer, Nullable
     >>> constraint_to_json(Nullable(Integer(1)))
@@ -236,7 +236,7 @@ def constraint_to_json(constraint: Constraint) -> dict[str, Any]:
         return {"type": "OneOf", "options": list(constraint.options)}
     name = type(constraint).__name__
     if name not in _CONSTRAINTS:
-        raise TypeError(f"{name}: the index cannot hold it; declare {', '.join(_CONSTRAINTS)} or OneOf")
+        raise TypeError(f"{name}: the index cannot contain it; declare {', '.join(_CONSTRAINTS)} or OneOf")
     found: dict[str, Any] = {"type": name}
     for one in fields(constraint):  # type: ignore[arg-type]  # all but OneOf are dataclasses
         value = getattr(constraint, one.name)

@@ -107,7 +107,7 @@ _CONFIRMED = {  # settings of a tracked run that have to be typed again: see `re
 _FILES = {f"data.{key}": Nullable(PATH) for key in ("path", "root", "tokenizer", "cache")}
 _REGISTERED = Satisfies(
     lambda v: Text().accepts(v) and not set(v) & set("/:'\"") and v.strip(".") != "",
-    "a name without / : and quotes (a number in quotes, twice)",
+    "a name without / : and quotes (quote a number twice)",
 )
 _EXPORTED_BY = tuple(name for name in COMPARABLE if name.startswith(("test/", "val/")))
 

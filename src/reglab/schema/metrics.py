@@ -1,7 +1,7 @@
-"""Metrics: the only list of them, with direction, kinds of tasks and where they are measured.
+"""All metrics, with their direction, kinds of tasks and parts of the data.
 
 A tracked name has the part of the data before the metric: ``val/accuracy``. ``best/val/accuracy`` is that of the epoch
-whose weights are tested. How a metric of predictions is computed stands beside the loss of its kind of task, in
+whose weights are tested. Metrics of predictions are computed beside the loss of their kind of task, in
 `reglab.tasks`.
 """
 
@@ -12,7 +12,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import CLASSIFICATION, LANGUAGE_MODELING, MULTILABEL, REGRESSION, TASK_KINDS
 
 TEST_PARTS = ("test/", "gap/")
-"""Beginnings of the names of metrics that the test part gives; these judge and must not choose."""
+"""Prefixes of metrics that are measured on the test part; these must not be used for selection."""
 _EPOCH_PARTS = ("test", "val", "train")
 
 
@@ -27,7 +27,7 @@ class Metric:
         every_epoch: whether it is measured on training and validation rows in every epoch. Otherwise it is measured
             on the test rows, and on the validation rows for the tested weights.
         twin: metric that takes its place where it was not measured on the validation rows.
-        summary: whether the line that a single run prints has it.
+        summary: whether the line that a single run prints includes it.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Metric:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its tracked names, those of the tested weights apart."""
+        """Its tracked names, without those of the tested weights."""
         return tuple(f"{part}/{self.name}" for part in _EPOCH_PARTS) if self.every_epoch else (f"test/{self.name}",)
 
 
@@ -72,10 +72,10 @@ RUN_METRICS: Mapping[str, str] = {
     "model/zero_fraction": "max",
     "train/penalty": "min",
 }
-"""Direction of the tracked figures of a run that are no metrics of predictions, by tracked name."""
+"""Direction of the tracked values of a run that are not metrics of predictions, by tracked name."""
 
 COMPARABLE = (*(name for metric in METRICS.values() for name in metric.names), *RUN_METRICS)
-"""Tracked names that runs can be compared by, and chosen by unless the test part gives them."""
+"""Tracked names that runs can be compared by and, except for test metrics, selected by."""
 CHOOSING = (*COMPARABLE, *(f"best/val/{name}" for name in METRICS))
 """Tracked names that ``select_by`` accepts."""
 HEADLINES = tuple(dict.fromkeys(f"test/{kind.metric}" for kind in TASK_KINDS.values()))
@@ -149,18 +149,18 @@ def validation_twins(metric: str) -> tuple[str, ...]:
     name = base_name(metric) if measured else "loss"
     declared = METRICS.get(name)
     names = (name, declared.twin) if declared is not None and declared.twin else (name,)
-    # A twin may run the other way (r2 and rmse); only metrics of one direction can stand together.
+    # A twin may have the opposite direction (r2 and rmse); then only the twin is used.
     same = [one for one in names if direction_of(one) == direction_of(names[-1])]
     return tuple(f"{prefix}{one}" for one in same for prefix in ("best/val/", "val/"))
 
 
 def check_choice(*, direction: str | None, select_by: str | None, force: bool | None) -> None:
-    """Refuse a direction that is none, and a test metric that chooses.
+    """Refuse an invalid direction, and selection by a test metric.
 
     Args:
         direction: of the compared metric.
-        select_by: the metric that chooses among strengths.
-        force: whether a test metric may choose; None if that cannot be requested.
+        select_by: the metric that selects strengths.
+        force: whether a test metric may be used for selection; None if that cannot be requested.
 
     Raises:
         ConfigError: names the key.
@@ -171,5 +171,5 @@ def check_choice(*, direction: str | None, select_by: str | None, force: bool | 
         alternative = "" if force is None else ", or set force=true"
         twins = " or ".join(validation_twins(select_by))
         raise ConfigError(
-            Setting("select_by", select_by), "a test metric judges and must not choose", f"use {twins}{alternative}"
+            Setting("select_by", select_by), "a test metric must not be used for selection", f"use {twins}{alternative}"
         )

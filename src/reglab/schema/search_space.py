@@ -119,7 +119,7 @@ def parse_dimension(
     """Return the dimension of a key from its config: a range, or a choice if the config has ``choices``.
 
     Args:
-        key: what is searched.
+        key: the searched key.
         spec: ``{low: 1e-6, high: 1e-1, log: true}`` or ``{choices: [1, 2]}``.
         off: see `Range`.
         whole: the key takes whole numbers only.
@@ -163,7 +163,7 @@ def _parse_choice(key: str, spec: Mapping[str, Any], where: str) -> Choice:
     if not isinstance(options, list) or not options:
         raise ConfigError(Setting(f"{where}.choices", options), "must be a list of one or more values")
     if any(isinstance(option, Mapping | list) for option in options):
-        raise ConfigError(Setting(f"{where}.choices", options), "must hold single values")
+        raise ConfigError(Setting(f"{where}.choices", options), "must contain scalars only")
     return Choice(key, tuple(options))
 
 
@@ -188,24 +188,24 @@ def optuna_distribution(dimension: Dimension) -> "BaseDistribution":
 
 
 def value_to_json(value: Value) -> Value:
-    """Return a value as JSON holds it: infinity as ``"inf"``."""
+    """Return a value as JSON: infinity as ``"inf"``."""
     return str(value) if value in (math.inf, -math.inf) else value
 
 
 def value_from_json(value: Any) -> Value:
-    """Return the value whose `value_to_json` is given."""
+    """Return the value that `value_to_json` wrote."""
     return float(value) if value in ("inf", "-inf") else value
 
 
 def dimension_to_json(dimension: Dimension) -> dict[str, Any]:
-    """Return the fields of a dimension as JSON holds them."""
+    """Return the fields of a dimension as JSON values."""
     if isinstance(dimension, Choice):
         return {"key": dimension.key, "options": [value_to_json(option) for option in dimension.options]}
     return {name: value_to_json(value) for name, value in asdict(dimension).items()}
 
 
 def dimension_from_json(fields: Mapping[str, Any]) -> Dimension:
-    """Return the dimension whose `dimension_to_json` is given; check it by `is_dimension_json` before.
+    """Return the dimension that `dimension_to_json` wrote; check it with `is_dimension_json` before.
 
     >>> dimension_from_json({"key": "optimizer.nesterov", "options": [True, False]})
     Choice(key='optimizer.nesterov', options=(True, False))

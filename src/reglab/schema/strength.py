@@ -1,4 +1,4 @@
-"""Strengths of regularizers: everything about one stands in its declaration on the class."""
+"""Strengths of regularizers: each is fully described by its declaration on the class."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Search:
 
     Args:
         low, high: ends, inclusive.
-        log: whether equal ratios are equally likely, and not equal differences.
+        log: whether equal ratios are equally likely, instead of equal differences.
         step: between searched values; None: any number (or any whole number).
     """
 
@@ -46,14 +46,14 @@ class Strength:
         search: range in which studies search it.
         minimum, maximum: bounds, inclusive; an infinite value is accepted only if it is `off`. For an open end give
             `ABOVE_0` or `BELOW_1`.
-        off: value at which the method is exactly no regularizer; None if there is none.
+        off: value at which the method has exactly no effect; None if there is none.
         whole: whole numbers only.
         disables: whether its off value alone disables the method, whatever the other strengths are. If no strength of
             a method declares it, all have to be off.
         effect: of the strength, in words. One effect requested twice is reported.
         on_inputs: whether it makes the method act on the model's inputs, so that any model will do.
         probe: value at which the first training step differs from one without the method, where ordinary values need
-            not (a bound that is not reached); None: `reglab.training.effect_guard` takes one well within the bounds.
+            not (a bound that is not reached); None: `reglab.training.effect_guard` uses one well within the bounds.
 
     Example:
         >>> class L1(Regularizer):  # doctest: +SKIP
@@ -125,7 +125,7 @@ class Strength:
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields as JSON can hold them."""
+        """Return all fields as JSON values."""
         return {**asdict(self), "maximum": str(self.maximum), "off": None if self.off is None else str(self.off)}
 
     @classmethod

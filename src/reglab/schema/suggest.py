@@ -37,4 +37,4 @@ def is_section(where: Setting | str, keys: Iterable[str]) -> ConfigError:
         where: the setting.
         keys: of the section, whole; empty: unknown.
     """
-    return ConfigError(where, "is a section and no value", f"set {' or '.join(keys) or 'its keys'}")
+    return ConfigError(where, "is a section, not a value", f"set {' or '.join(keys) or 'its keys'}")

@@ -1,4 +1,4 @@
-"""Kinds of tasks: the only list of them. `reglab.tasks` holds their losses, `reglab.schema.metrics` their metrics."""
+"""All kinds of tasks. Their losses are in `reglab.tasks`, their metrics in `reglab.schema.metrics`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ CLASSIFICATION = TaskKind(
     options={
         "class_weights": Satisfies(
             lambda v: v == "balanced" or ListOf(POSITIVE, 2).accepts(v),
-            "balanced, or a list of a number above 0 for each class",
+            "balanced, or a list with a number above 0 for each class",
         )
     },
 )
@@ -80,7 +80,7 @@ LANGUAGE_MODELING = TaskKind(
     task="reglab.tasks.language_modeling.LanguageModeling",
     metric="perplexity",
     choose_by="bits_per_character",
-    outputs="the text that goes on with a prompt, without the prompt",
+    outputs="the continuation of a prompt, without the prompt",
 )
 TASK_KINDS = {kind.name: kind for kind in (CLASSIFICATION, REGRESSION, MULTILABEL, LANGUAGE_MODELING)}
 """All kinds by name."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _LONGEST_WORD, _LONGEST_LINE = 400, 2000
-_BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # they turn the order of a line around
+_BIDI = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # they change the direction of text
 
 
 def is_printable(text: str) -> bool:
@@ -49,5 +49,5 @@ def quote_value(value: Any) -> str:
         return f"{{{','.join(f'{key}:{quote_value(item)}' for key, item in value.items())}}}"
     if not isinstance(value, str) or (_PLAIN.fullmatch(value) and value.lower() not in _WORDS):
         return format_value(value)
-    quotes = re.sub(r"(\\*)'", r"\1\1\\'", value)  # a backslash counts before a quote alone
+    quotes = re.sub(r"(\\*)'", r"\1\1\\'", value)  # backslashes are escaped only before a quote
     return "'" + re.sub(r"(\\+)$", r"\1\1", quotes) + "'"

@@ -21,9 +21,7 @@ class Text(Constraint):
 
     @property
     def description(self) -> str:
-        return (
-            f"text (a number in quotes, twice) of at most {self.maximum} characters, none of them a control character"
-        )
+        return f"text of at most {self.maximum} characters without control characters (quote a number twice)"
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, str) and bool(value.strip()) and len(value) <= self.maximum and is_printable(value)
@@ -35,7 +33,7 @@ class Label(Constraint):
 
     @property
     def description(self) -> str:
-        return f"{Text().description}, and not a URI, which tracking.uri takes"
+        return f"{Text().description}, and not a URI (set tracking.uri for that)"
 
     def accepts(self, value: Any) -> bool:
         return Text().accepts(value) and "://" not in value
@@ -43,7 +41,7 @@ class Label(Constraint):
 
 @dataclass(frozen=True)
 class ColumnName(Constraint):
-    """The name of a column: text, or a number, as which the command line reads digits."""
+    """The name of a column: text, or a number, since the command line parses digits as a number."""
 
     @property
     def description(self) -> str:

@@ -154,7 +154,7 @@ def _space(study: Study, config: DictConfig) -> Iterator[Dimension]:
 
 
 def _declared(key: str, nodes: Mapping[Any, Any]) -> tuple[float | None, bool]:
-    """Return the value that disables a strength's method (None: no value of it alone does), and whether it is whole."""
+    """Return the value of a strength that disables its method (None: no single value does), and whether it is whole."""
     if not key.startswith("regularizer."):
         return None, False
     _, name, strength = key.split(".", 2)
@@ -264,13 +264,13 @@ def _check_splits(study: Study, data: TensorData, splits: Sequence[Rows]) -> Non
     if len(distinct) == 1:
         raise ConfigError(
             where,
-            f"{data.name} is split alike for every seed",
+            f"{data.name} has the same split for every seed",
             f"if that is intended, set {_SHARED_SPLIT}: seeds then vary initial weights and batch order only",
         )
     if len(distinct) < len(splits):
         raise ConfigError(
             where,
             f"the {int(data.rows)} rows of {data.name} are too few for {len(splits)} seeds, of tuning and "
-            f"confirmation, to draw splits that all differ (they draw {len(distinct)})",
+            f"confirmation, to have different splits (only {len(distinct)} differ)",
             f"use fewer, or one split for all by {_SHARED_SPLIT}",
         )

@@ -97,7 +97,7 @@ def make_closing_report(store: "Store", parent_id: str, folder: str | None, **qu
         publish(store, parent_id, folder=Path(folder) if folder else None, **question)
     except ConfigError as error:
         raise_if_stopped()  # a signal may be the cause
-        note(f"no report: {error} (the runs are kept; correct this and start again)")
+        note(f"no report: {error} (the runs are stored; correct this and start again)")
         return False
     raise_if_stopped()  # before the parent is closed as FINISHED
     return True
@@ -110,6 +110,6 @@ def print_unfinished(failed: Sequence[Outcome], missing: int, total: int) -> Non
         for outcome in failed:
             write_line(f"  {outcome.label}  {outcome.error}  run {outcome.run_id or 'none'}")
     if missing:
-        write_line(f"{missing} of {total} runs were not done")
+        write_line(f"{missing} of {total} runs were not trained")
     if failed or missing:
-        write_line("the same command tries again what is not finished")
+        write_line("run the same command again to retry unfinished runs")

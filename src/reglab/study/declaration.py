@@ -40,7 +40,7 @@ _RULES: dict[str, Constraint] = {
 
 
 def declaration(study: Study, arms: Sequence[Arm]) -> dict[str, Any]:
-    """Return the parts of a study's definition that affect its result, as JSON holds them.
+    """Return the parts of a study's definition that affect its result, as JSON values.
 
     Search spaces come from the composed configs, so that a changed default is a difference, too.
     """
@@ -109,7 +109,7 @@ def _differences(before: Any, now: Any, key: str = "study") -> Iterator[str]:
     """Yield a phrase for each key that differs; lists are compared as sets."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in {**before, **now}:
-            # A strategy that came or went is a difference of study.strategies already.
+            # Added and removed strategies are already differences of study.strategies.
             if not (key == "study.space" and (name not in before or name not in now)):
                 yield from _differences(before.get(name), now.get(name), f"{key}.{name}")
     elif isinstance(before, list) and isinstance(now, list) and set(map(_short, before)) != set(map(_short, now)):

@@ -41,7 +41,7 @@ class Pruning:
         return max(1, round(max_epochs / self.eta ** (self.rungs - 1 - rung)))
 
     def kept(self, trials: int) -> int:
-        """Return how many of these trials go on to the next rung."""
+        """Return the number of these trials that are promoted to the next rung."""
         return max(1, math.ceil(trials / self.eta))
 
 
@@ -63,7 +63,7 @@ class Study:
         sampler: name of the sampler.
         search_seed: of the sampler.
         pruning: None without.
-        metric: what strategies are compared by.
+        metric: used to compare strategies.
         direction: ``max`` or ``min``, of the metric.
         select_by: validation metrics in order of preference; the first one that a run tracks chooses among trials.
         baseline: strategy that the others are compared with.

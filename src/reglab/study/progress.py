@@ -154,7 +154,7 @@ def study_progress(study: Study, arms: Sequence[Arm], composer: Composer, result
 
 
 def _trial_fields(arm: ArmProgress, phase: str, job: Job) -> dict[str, Any]:
-    """Return the trial of a run, its rung, and what became of the trial."""
+    """Return the trial of a run, its rung, and the outcome of the trial."""
     chosen = arm.tuning.chosen
     trial = chosen if phase == "confirm" else next(t for t in arm.tuning.trials if job in t.jobs)
     assert trial is not None
@@ -185,7 +185,7 @@ def results_of_outcomes(store: "Store", outcomes: Iterable[Outcome], metric: str
     Args:
         store: read for runs whose outcome has no finite value of the metric.
         outcomes: of the runs.
-        metric: what the result must have.
+        metric: required in the result.
     """
     from reglab.tracking import queries
 

@@ -97,7 +97,7 @@ def publish(
     source = Source("study" if "study" in tags else "sweep", parent_id, name)
     report = make_report(name, question, records, history_reader(store.client), source, folder, absent, study)
     if problem := "the store is read-only" if store.read_only else _log_report(store, parent_id, report):
-        note(f"note: the report is not kept on run {parent_id} ({problem}); it is in {report.folder}")
+        note(f"note: the report is not stored on run {parent_id} ({problem}); it is in {report.folder}")
     print_report(report, ui_command(store))
     return report
 

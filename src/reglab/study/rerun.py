@@ -65,7 +65,7 @@ def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: 
     """
     origin = original_run.find(uri, run_id, typed, experiment)
     cfg = original_run.recomposed(origin, uri)
-    write_line(f"{origin.record.name}: run {run_id} again")
+    write_line(f"{origin.record.name}: repeating run {run_id}")
     _print_config_differences(origin, cfg)
     set_threads(int(cfg.trainer.threads))  # the number is part of the environment
     _print_environment_differences(

@@ -49,7 +49,7 @@ def run_study(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
 
     Raises:
         ConfigError: the study is invalid; nothing was tracked.
-        StoreLost: the tracking store does not answer any more; the same command goes on.
+        StoreLost: the tracking store does not answer any more; the same command resumes.
         Stopped: by a signal before the first run.
     """
     with stoppable():
@@ -60,7 +60,7 @@ def run_study(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
         composer = Composer(launch.config_name, loader=launch.loader)
         tracking = [override for override in overrides if override.lstrip("+").startswith("tracking")]
         if study.fixed:
-            write_line(f"held fixed by study.common: {' '.join(study.fixed)}")
+            write_line(f"fixed by study.common: {' '.join(study.fixed)}")
         progress = study_progress(study, make_arms(study, composer, tracking), composer, {})
         loading = "" if "torch" in sys.modules else "; loading torch, Lightning and MLflow (up to 10 s) ..."
         write_line(f"{_describe(progress)}{loading}")
@@ -103,7 +103,7 @@ class _Stage:
 
 
 class _DryRun(_Stage):
-    """Check a study as `_StudyRun` does, and print what it would do; train and track nothing."""
+    """Check a study as `_StudyRun` does, and print its plan; train and track nothing."""
 
     def run(self) -> int:
         from reglab.study.status import remaining_runs, remaining_seconds, study_tables
@@ -121,7 +121,7 @@ class _DryRun(_Stage):
         runs, workers = remaining_runs(self.progress), self.launch.workers
         seconds = remaining_seconds(self.progress, workers)
         time = "time unknown, since no such run is tracked yet" if seconds is None else f"about {_duration(seconds)}"
-        write_line(f"{runs} runs to do by {pluralize(workers, 'worker')}: {time if runs else 'all done'}")
+        write_line(f"{runs} runs left for {pluralize(workers, 'worker')}: {time if runs else 'all done'}")
         return 0
 
 
@@ -164,7 +164,7 @@ class _StudyRun(_Stage):
         except Stopped as stop:
             acknowledge_stop()
             lost = ": the tracking store does not answer" if parent_run.store_lost else ""
-            write_line(f"stopped by {stop}{lost}; the same command goes on from here")
+            write_line(f"stopped by {stop}{lost}; the same command resumes here")
             return stop.exit_code
 
     def train(self, jobs: Sequence[Job], phase: str, parent_id: str) -> None:
@@ -187,12 +187,12 @@ class _StudyRun(_Stage):
         done = sum(job.config_hash in self.progress.results for job in self.progress.jobs)
         expected = self.progress.expected
         if done:
-            write_line(f"{done} of about {expected} runs were done before: reused (resume=false trains them again)")
+            write_line(f"{done} of about {expected} runs are already finished: reused (resume=false trains them again)")
         if self.cfg.resume:
             print_other_code(self.missing(), expected, self.store)
 
     def summarize(self) -> bool:
-        """Print what failed or was not done; return whether all was done."""
+        """Print failed and missing runs; return whether all runs were trained."""
         missing = self.missing()
         print_unfinished(self.failed, len(missing), self.progress.expected)
         lost = [arm for arm in self.progress.arms if arm.tuning.done and arm.tuning.chosen is None]

@@ -138,7 +138,7 @@ def summary_lines(arms: Sequence[ArmStatus]) -> Iterator[str]:
 
 
 def study_tables(progress: Progress) -> Iterator["Table"]:
-    """Yield a table for each task of a study: for each strategy what is searched, and its runs by phase."""
+    """Yield a table for each task of a study: the search space of each strategy, and its runs by phase."""
     for task in dict.fromkeys(arm.arm.task_name for arm in progress.arms):
         table = _table(task)
         for column in ("strategy", "searched"):

@@ -34,7 +34,7 @@ def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch
 
     Raises:
         ConfigError: the config of a job is invalid, also with its data and model; nothing was tracked.
-        StoreLost: the tracking store does not answer any more; the same command goes on.
+        StoreLost: the tracking store does not answer any more; the same command resumes.
         Stopped: by a signal before the first run.
     """
     with stoppable():
@@ -81,7 +81,7 @@ def _run(plan: Plan, launch: Launch) -> int:
     except Stopped as stop:
         acknowledge_stop()
         if parent_run.store_lost:
-            write_line(f"stopped by {stop}: the tracking store does not answer; the same command goes on from here")
+            write_line(f"stopped by {stop}: the tracking store does not answer; the same command resumes here")
             return stop.exit_code
         finished = queries.finished(store, plan.hashes).values()
         if cfg.resume is False:
@@ -89,7 +89,7 @@ def _run(plan: Plan, launch: Launch) -> int:
             write_line(f"stopped by {stop}: {again} of {len(plan.jobs)} runs were trained again")
         else:
             share = f"{len(finished)} of {len(plan.jobs)} runs are finished"
-            write_line(f"stopped by {stop}: {share}; the same command goes on from here")
+            write_line(f"stopped by {stop}: {share}; the same command resumes here")
         return stop.exit_code
 
 
@@ -105,7 +105,7 @@ def _reported_strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[st
         write_line(f"{started} also covers the {others} declared then (sweep.name=NAME starts another)")
     if left_out := len(declared) - len(reported):
         write_line(
-            f"{started} leaves out {pluralize(left_out, 'run')} declared then under another setting, or with other "
+            f"{started} leaves out {pluralize(left_out, 'run')} declared then with another setting or other "
             "code (sweep.name=NAME starts another)"
         )
     return {str(job.get("strategy")) for job in reported}

@@ -90,7 +90,7 @@ def tune(study: Study, arm: Arm, composer: Composer, results: Results) -> Tuning
 
     Args:
         study: its budget, sampler and selection metric.
-        arm: what is tuned.
+        arm: the arm to tune.
         composer: composes configs.
         results: of all runs that are over; runs of other arms are ignored.
     """

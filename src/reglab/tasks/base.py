@@ -42,7 +42,7 @@ class Task(ABC):
         """Return the mean loss of a batch, a scalar; runs under ``torch.func.vmap``."""
 
     def kept(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what evaluation keeps of a batch until the part is complete, rows first; `figures` is given all.
+        """Return tensors of a batch, rows first, that evaluation collects over the part for `figures`.
 
         A copy in float64, so that a network may overwrite its outputs.
         """
@@ -94,7 +94,7 @@ def mean_over_columns(metric: str, scores: Tensor, positives: Tensor) -> Tensor 
 
 def by_column(metric: str, scores: Tensor, positives: Tensor) -> list[Tensor | None]:
     """Return the metric of each column; None for a column without positive or without negative rows."""
-    from sklearn import metrics  # a second, and not needed in every run
+    from sklearn import metrics  # takes a second to import, and is not needed in every run
 
     function = getattr(metrics, metric)
     values: list[Tensor | None] = []

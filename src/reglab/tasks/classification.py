@@ -48,7 +48,7 @@ class Classification(Task):
         return (F.cross_entropy(outputs, targets, reduction="none") * weights[targets]).mean()
 
     def accuracy(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the share of rows whose most probable class is right."""
+        """Return the accuracy: the share of rows whose most probable class is correct."""
         return (outputs.argmax(-1) == targets).double().mean()
 
     def balanced_accuracy(self, outputs: Tensor, targets: Tensor) -> Tensor:

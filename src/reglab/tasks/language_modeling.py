@@ -12,10 +12,10 @@ from reglab.tasks.base import Task, exact
 
 
 class LanguageModeling(Task):
-    """The next token at every place, from logits (rows, length, tokens); a target of -100 does not count.
+    """Predict the next token at every position, from logits (rows, length, tokens); targets of -100 are ignored.
 
     Args:
-        characters: how many characters each token stands for, int64 (tokens,); None: unknown, so that there are no
+        characters: number of characters of each token, int64 (tokens,); None: unknown, so that there are no
             bits per character.
     """
 
@@ -30,13 +30,13 @@ class LanguageModeling(Task):
         return cls(data.characters, **options)
 
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross entropy in nats over the places (rows, length) whose target counts."""
+        """Return the mean cross entropy in nats over the positions (rows, length) whose targets are not ignored."""
         return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
 
     def kept(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each row its summed cross entropy (rows,), and how many tokens and characters it predicts (rows, 2).
+        """Return for each row the summed cross entropy (rows,), and its numbers of tokens and characters (rows, 2).
 
-        The logits of a whole part would be as many numbers as its tokens times the vocabulary.
+        Keeping logits would take memory for the number of tokens times the size of the vocabulary.
         """
         outputs = exact(outputs)
         targets = targets.to(outputs.device)
@@ -51,8 +51,8 @@ class LanguageModeling(Task):
         """Return the mean cross entropy of a token, in nats.
 
         Args:
-            outputs: summed cross entropies (rows,), of `kept`; so for the other metrics.
-            targets: numbers of tokens and characters (rows, 2), of `kept`.
+            outputs: summed cross entropies (rows,), returned by `kept`; the same for the other metrics.
+            targets: numbers of tokens and characters (rows, 2), returned by `kept`.
         """
         return outputs.sum() / targets.sum(0)[0]
 

@@ -51,11 +51,11 @@ class Multilabel(Task):
         return self.criterion(outputs, exact(targets))
 
     def accuracy(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the share of labels that are predicted right, over all rows (1 - Hamming loss)."""
+        """Return the share of labels that are predicted correctly, over all rows (1 - Hamming loss)."""
         return ((outputs > 0) == (targets > 0.5)).double().mean()
 
     def exact_match(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the share of rows of which all labels are predicted right."""
+        """Return the share of rows whose labels are all predicted correctly."""
         return ((outputs > 0) == (targets > 0.5)).all(-1).double().mean()
 
     def f1_macro(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -63,11 +63,11 @@ class Multilabel(Task):
         return _f1(outputs, targets).mean()
 
     def auroc(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """Return the mean area under the ROC curve over labels that some rows have and others have not."""
+        """Return the mean area under the ROC curve over labels that some rows have and others do not."""
         return mean_over_columns("roc_auc_score", outputs, targets)
 
     def average_precision(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """Return the mean average precision over labels that some rows have and others have not."""
+        """Return the mean average precision over labels that some rows have and others do not."""
         return mean_over_columns("average_precision_score", outputs, targets)
 
     def log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:

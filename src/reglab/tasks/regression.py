@@ -11,12 +11,12 @@ from reglab.tasks.base import Task, exact
 
 
 class Regression(Task):
-    """One number a row.
+    """One number per row.
 
     Args:
         scale: standard deviation by which the targets were divided; `rmse` and `mae` are in the target's own units.
         loss: ``squared``, ``absolute`` or ``huber``.
-        huber_delta: error, in units of the scaled targets, at which the Huber loss turns from squared to absolute.
+        huber_delta: error, in units of the scaled targets, at which the Huber loss changes from squared to absolute.
     """
 
     about: ClassVar[TaskKind] = REGRESSION

@@ -1,8 +1,8 @@
-"""Everything that knows MLflow: stores, runs and their artifacts, queries, models, the UI."""
+"""All code that uses MLflow: stores, runs and their artifacts, queries, models, the UI."""
 
 import os
 
-# MLflow reads these when it is imported. The user's own values win.
+# MLflow reads these when it is imported. The user's own values take precedence.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a run's link is printed once, by the pipeline
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

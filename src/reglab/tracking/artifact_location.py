@@ -1,4 +1,4 @@
-"""Locations of artifacts that a store names: which of them are read and written, and the local folders of those.
+"""Locations of artifacts that a store names: check that they may be used, and find their local folders.
 
 A location that a store names is data. A folder elsewhere would be read and written with the user's permissions, a
 bucket or another server accessed with the user's credentials. So artifacts are accepted behind the server itself, or
@@ -43,9 +43,9 @@ def local_folder(place: Place, location: str, where: Setting | str = "") -> Path
         remedy = "read it through its tracking server (tracking.uri=http://HOST:PORT)"
     else:
         remedy = "put its folder beside the database"
-    problem = f"artifacts are at {location[:200]}, outside {roots[0]}, so they are neither read nor written"
+    problem = f"artifacts are at {location[:200]}, outside {roots[0]}, where they are neither read nor written"
     if not where:
-        raise place.error(f"the experiment's {problem}", f"{remedy}, or take a new tracking.experiment")
+        raise place.error(f"the experiment's {problem}", f"{remedy}, or use a new tracking.experiment")
     raise ConfigError(where, f"its {problem}", f"{remedy}, or give another run (tracking.uri={place.display_uri})")
 
 
@@ -59,7 +59,7 @@ def mlflow_folder(place: Place, location: str, where: Setting | str) -> Path | N
     if folder is not None and folder != _path_of(location):
         raise ConfigError(
             where,
-            f"the store was moved, and its models would be kept at its former place ({location[:200]})",
+            f"the store was moved, and its models would be stored at its former location ({location[:200]})",
             f"move it back, or train in a new tracking.experiment (tracking.uri={place.display_uri})",
         )
     return folder
@@ -73,8 +73,9 @@ def _check_behind(place: Place, location: str) -> None:
         behind = behind and ".." not in PurePosixPath(unquote(parts.path)).parts
     if not behind:
         raise place.error(
-            f"the server keeps artifacts at {location[:200]}, not behind it, and what a server names is not written to",
-            "start it with --serve-artifacts and --artifacts-destination, and take a new tracking.experiment",
+            f"the server does not serve its artifacts ({location[:200]}), and locations that it names "
+            "are not written to",
+            "start it with --serve-artifacts and --artifacts-destination, and use a new tracking.experiment",
         )
 
 
@@ -108,7 +109,7 @@ def _is_below(folder: Path, root: Path) -> bool:
 
 
 def _moved(folder: Path, root: Path) -> Path | None:
-    """Return the folder of the same name below the root of a moved store; None if the root is missing or another."""
+    """Return the folder of the same name below the root of a moved store; None if the root is missing or differs."""
     names = folder.parts
     if root.name not in names or not root.is_dir():
         return None

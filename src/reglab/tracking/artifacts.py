@@ -78,7 +78,7 @@ class Artifacts:
         """
         with self.file(path) as file:
             if file is not None and (size := file.stat().st_size) > LARGEST:
-                raise self.damaged(path, f"{size / 2**20:.0f} MiB, of {LARGEST / 2**20:.0f} MiB that are read")
+                raise self.damaged(path, f"{size / 2**20:.0f} MiB, more than the limit of {LARGEST / 2**20:.0f} MiB")
             try:
                 return file.read_text(encoding="utf-8") if file is not None else None
             except UnicodeDecodeError as error:

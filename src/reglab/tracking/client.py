@@ -131,7 +131,7 @@ def with_retries(
                 if isinstance(error.__context__, LargeAnswer):
                     raise place.error(str(error.__context__), "check the address") from error
                 if isinstance(error.__context__, TooManyRedirects):
-                    raise place.error("the server redirects without end", "check the address") from error
+                    raise place.error("the server redirects endlessly", "check the address") from error
                 waited, most = time.monotonic() - began, _retry_s(place, error)
                 if waited >= most:
                     if most == BUSY_S:

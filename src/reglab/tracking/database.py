@@ -1,4 +1,4 @@
-"""Connections to a database for MLflow: they fail at once, wait for seconds, and can be read-only."""
+"""Connections to a database for MLflow: without retries, with waits of a few seconds, optionally read-only."""
 
 import atexit
 import logging
@@ -21,7 +21,7 @@ from reglab.filesystem import draft_folder
 from reglab.tracking.place import Place, escape_path
 
 _LOCAL_DISKS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs", "apfs", "hfs")
-_BUSY_MS = 2000  # SQLite waits in C code, where no signal is seen: `reglab.tracking.client` calls again
+_BUSY_MS = 2000  # SQLite waits in C code, which delays signals: `reglab.tracking.client` calls again
 _BUSY_STATEMENT = "PRAGMA busy_timeout"  # of MLflow, with 20 s
 
 
@@ -36,7 +36,7 @@ def connect(place: Place, *, writes: bool = True) -> str:
         The tracking URI for MLflow: another one for read-only connections.
 
     Raises:
-        SQLAlchemyError: it does not answer, is no database, or refuses.
+        SQLAlchemyError: it does not answer, is not a database, or refuses the connection.
     """
     from mlflow.store.db.utils import create_sqlalchemy_engine  # slow to import, and not needed for a server
 

@@ -42,11 +42,11 @@ _CODE = (
     "pyproject.toml",
     "requirements.lock",
     "requirements-data.lock",
-)  # what determines a run's numbers
+)  # paths that determine the results of a run
 
 
 def environment(accelerator: str = "cpu", variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return machine, packages, commit and environment variables as JSON keeps them, without a heavy import.
+    """Return machine, packages, commit and environment variables as JSON values, without a heavy import.
 
     Args:
         accelerator: of the Trainer; the GPU is named if one is used.

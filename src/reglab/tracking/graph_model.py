@@ -1,4 +1,4 @@
-"""Answer with the exported graph of this model: numbers and JSON, in which nothing is pickled.
+"""Compute the outputs of the exported graph of this model; nothing in it is pickled.
 
 MLflow runs this file to load the model. It is kept with the model and needs nothing but mlflow, numpy and torch.
 """
@@ -20,7 +20,7 @@ class Graph(PythonModel):
         self.graph = torch.export.load(Path(context.artifacts["graph"])).module()
 
     def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> np.ndarray:
-        """Answers for rows (rows, *shape) as the signature of the model describes them."""
+        """Return the outputs for rows (rows, *shape), as described by the signature of the model."""
         with torch.no_grad():
             answers: np.ndarray = self.graph(torch.from_numpy(model_input)).numpy()
         return answers

@@ -1,6 +1,6 @@
 """Liveness of runs: the process that owns a run, the heartbeat that it sends, and whether it still works on the run.
 
-On this host the owner's process is checked; for other hosts and containers its heartbeat decides. So a run that a
+On this host the owner's process is checked; on other hosts and in containers its heartbeat. So a run that a
 SIGKILL leaves RUNNING is found and ended.
 """
 
@@ -112,7 +112,7 @@ def describe_owner(owner: str | None) -> str:
 
 
 def cause_of_death(tags: Mapping[str, str]) -> str | None:
-    """Return in one line why the owner of a RUNNING run is considered dead; None if it lives, or nothing is known.
+    """Return in one line why the owner of a RUNNING run is considered dead; None if it is alive, or its state unknown.
 
     On this host the process itself is checked, on other hosts and in other containers its heartbeat, if it has one.
     """
@@ -120,7 +120,7 @@ def cause_of_death(tags: Mapping[str, str]) -> str | None:
         return "its process ended without closing it"
     silent = seconds_since_beat(tags)
     if is_elsewhere(tags.get(OWNER_TAG)) and silent is not None and silent > SILENT_S:
-        return f"no heartbeat for {SILENT_S / 60:.0f} minutes: its process on another host is taken for dead"
+        return f"no heartbeat for {SILENT_S / 60:.0f} minutes: its process on another host is considered dead"
     return None
 
 
@@ -151,7 +151,7 @@ def reason_not_to_wait(tags: Mapping[str, str]) -> str:
 
 
 def unknown_owner(tags: Mapping[str, str]) -> str | None:
-    """Return why the owner of a RUNNING run cannot be checked, in a few words; None if it can."""
+    """Return the reason why the owner of a RUNNING run cannot be checked, in a few words; None if it can."""
     if not names_a_process(tags.get(OWNER_TAG)):
         return f"its tag {OWNER_TAG} names no process"
     if is_elsewhere(tags[OWNER_TAG]) and seconds_since_beat(tags) is None:
@@ -207,9 +207,9 @@ def _namespace() -> str:
 
 
 def _start(pid: int) -> str:
-    """Return what distinguishes a process from a later one of the same id: the boot and the ticks since then.
+    """Return a key that differs between processes of the same id: the boot and the ticks since then.
 
-    On Linux the start time itself moves whenever the clock is set, and a living owner would be taken for dead. On other
+    On Linux the start time itself changes when the clock is set, and a live owner would be considered dead. On other
     systems it is the start time.
     """
     try:

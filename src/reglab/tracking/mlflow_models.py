@@ -38,7 +38,7 @@ PROMPT = "The "
 _ARCHIVE = "data/model.pt2"
 # MLflow strips each answer, and no setting of a text generator prevents that.
 WHITESPACE = (
-    "lost at both ends of an answer; return_full_text=true answers with prompt and text, and keeps what is between"
+    "stripped from both ends of the output; return_full_text=true returns prompt and text, with the whitespace between"
 )
 
 
@@ -169,7 +169,7 @@ def find(store: Store, run_id: str, weights: str) -> str | None:
 
 
 def _problem(store: Store, model: LoggedModel) -> str:
-    """Return what is wrong with the files of a model; empty if they are those that were logged."""
+    """Return the problem with the files of a model; empty if they are those that were logged."""
     logged = json_object(model.tags.get(FILES))
     if not logged:
         return "it was logged without a list of its files"

@@ -102,7 +102,7 @@ def close(store: Store, parent: str, status: str) -> None:
 
 
 def find(store: Store, name: str, kind: str = "sweep") -> str | None:
-    """Return the run id of the parent of a sweep or study, of several the oldest; None if there is none."""
+    """Return the run id of the oldest parent of a sweep or study; None if there is none."""
     found = queries.runs(store, tags={"phase": "parent", kind: name})
     return found[0].run_id if found else None
 
@@ -160,7 +160,7 @@ def merge_jobs(before: Sequence[Job], now: Sequence[Job]) -> list[Job]:
 def jobs_to_report(declared: Sequence[Job]) -> list[Job]:
     """Return the jobs that a report covers: of all starts, those that share a `setting` with the last start's.
 
-    A setting is what a comparison keeps fixed: one more seed or strategy adds to it, another number of epochs is
+    A setting is fixed within a comparison: further seeds and strategies share it, another number of epochs is
     another setting. If the code of a strategy's regularizers has changed between starts (`strategy_code`), only jobs
     with the code of the last start that declared the strategy are covered.
     """

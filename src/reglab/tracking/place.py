@@ -106,7 +106,7 @@ def locate(uri: str | None) -> Place:
     if scheme in _SQLITE and colon:
         path = _sqlite_path(uri)
         if path is None or path.name.startswith((":memory:", "file:")):
-            raise place.error("names no file, so nothing would be kept", "give sqlite:////absolute/path/mlflow.db")
+            raise place.error("names no file, so nothing would be stored", "give sqlite:////absolute/path/mlflow.db")
         _refuse_parameters(place, uri.partition("?")[2], "leave them out (in a file's name ? is %3F)")
         return Place(f"{scheme}:///{escape_path(path)}", str(path.parent / "mlartifacts"), source)
     if base in DATABASES and rest.startswith("//"):
@@ -146,7 +146,7 @@ def check(place: Place, *, writes: bool = True) -> None:
 def place_error(uri: str | None) -> ConfigError | None:
     """Return the error that `resolve` raises now; None if the store can be used.
 
-    After an error in a call to the store: that the store itself is gone explains more than the call's own message.
+    Used after a failed call to the store: if the store is unavailable, this explains more than the error of the call.
     """
     try:
         resolve(uri)
@@ -177,14 +177,14 @@ def _check_database(place: Place, path: Path, writes: bool) -> None:
         if not path.exists():
             return
         if what := special_kind(path.stat().st_mode):
-            raise place.error(f"is {what}, not a sqlite database", "name another file")
+            raise place.error(f"is {what}, not a SQLite database", "name another file")
         if writes and not path.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
             raise place.error("the database is read-only", "make it writable (chmod u+w) or name another")
         if not os.access(path, os.W_OK if writes else os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         problem = _sqlite_problem(path, writes)
         if problem is not None and problem.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-            raise place.error("is not a sqlite database", "name another file")
+            raise place.error("is not a SQLite database", "name another file")
         if problem is not None and problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
             raise place.damaged(problem)
     except OSError as error:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _ONE_BY_ONE = 100  # MLflow has no IN for tags: up to here a query a hash (5 ms) is faster than reading all runs
-# Rows that a kill or another program left without one of these let the whole search fail.
+# Incomplete rows, left by a killed process or another program: one of them makes the whole search fail.
 _COMPLETE = "attributes.start_time > 0 AND attributes.status LIKE '%' AND attributes.user_id LIKE '%'"
 _incomplete: set[tuple[str, ...]] = set()  # stores and experiments with incomplete rows
 History = list[tuple[int, float]]  # (step, value) pairs
@@ -90,7 +90,7 @@ def run(store: Store, run_id: str) -> Record:
 
 
 def finished(store: Store, config_hashes: Sequence[str]) -> dict[str, Record]:
-    """Return the newest FINISHED run of each identity that has one; reruns (tag `rerun_of`) do not count."""
+    """Return the newest FINISHED run of each identity that has one; reruns (tag `rerun_of`) are ignored."""
     wanted = list(dict.fromkeys(config_hashes))
     if len(wanted) <= _ONE_BY_ONE:
         records = [r for h in wanted for r in runs(store, status="FINISHED", tags={"config_hash": h})]
@@ -116,7 +116,7 @@ def finished_of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
 
 
 def reusable(store: Store, config_hash: str) -> Record | None:
-    """Return the run because of which an identity need not be trained; None if there is none.
+    """Return the run that makes it unnecessary to train an identity; None if there is none.
 
     It is the newest FINISHED run, else a RUNNING run of another living process; reruns do not count. A note names each
     RUNNING run that is not waited for, and why. Call it under the store's lock, and open a run before releasing that.
@@ -130,7 +130,7 @@ def reusable(store: Store, config_hash: str) -> Record | None:
     for record in records:
         if record.status == "RUNNING" and not liveness.is_this_process(record.tags.get(liveness.OWNER_TAG)):
             why = liveness.reason_not_to_wait(record.tags)
-            note(f"run {record.run_id} of the same config is RUNNING, and {why}: not waited for, trained again")
+            note(f"run {record.run_id} of the same config is RUNNING, and {why}: trained again without waiting for it")
     return None
 
 
@@ -217,7 +217,7 @@ def mark_dead_runs_killed(store: Store) -> list[str]:
 
 
 def search(client: MlflowClient, experiments: list[str], filter: str = "", **options: Any) -> PagedList[Run]:
-    """Return what `client.search_runs` returns; incomplete rows, which MLflow cannot read, are left out with a note.
+    """Return the result of `client.search_runs`; incomplete rows, which MLflow cannot read, are left out with a note.
 
     Args:
         client: MLflow's client.
@@ -291,7 +291,7 @@ def history_reader(client: "MlflowClient") -> Read:
 
         assert sessions is not None
         columns = (SqlMetric.key, SqlMetric.run_uuid, SqlMetric.timestamp, SqlMetric.step, SqlMetric.value)
-        # `coalesce` makes SQLite use the index of runs, and not the one of keys, which holds the values of all runs.
+        # `coalesce` makes SQLite use the index of runs, and not the one of keys, which contains the values of all runs.
         selected = func.coalesce(SqlMetric.key, "").in_(metrics)
         values: dict[str, dict[str, dict[int, float]]] = {key: {run_id: {} for run_id in run_ids} for key in metrics}
         with sessions() as session:

@@ -15,7 +15,7 @@ _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 class Problem(NamedTuple):
-    """Why a store cannot be used, and what to do."""
+    """Reason why a store cannot be used, and the remedy."""
 
     problem: str
     remedy: str
@@ -34,14 +34,14 @@ def server_problem(uri: str) -> Problem | None:
 def database_problem(uri: str) -> Problem | None:
     """Return the problem of a database server; None if it accepts a connection.
 
-    Its port is tried first: drivers look up names and wait in their own ways.
+    Its port is tried first: drivers resolve names and wait in different ways.
     """
     try:
         from sqlalchemy import make_url  # takes .2 s, which SQLite does not need
 
         url = make_url(uri)
     except ValueError as error:
-        return Problem(f"is no address of a database ({error})", "give postgresql://USER@HOST:PORT/DATABASE")
+        return Problem(f"is not the address of a database ({error})", "give postgresql://USER@HOST:PORT/DATABASE")
     host, port = url.host, url.port or _PORTS[url.get_backend_name()]
 
     def port_problem() -> Problem | None:

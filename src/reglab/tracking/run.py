@@ -1,4 +1,4 @@
-"""One tracked run: opened before anything else happens, and always closed with the right status."""
+"""One tracked run: opened before anything else happens, and always closed with the correct status."""
 
 import getpass
 import logging
@@ -25,7 +25,7 @@ from reglab.user_code.importing import describe_error
 
 PARENT_TAG = "mlflow.parentRunId"
 OUT_OF_MEMORY = "out_of_memory"  # tag of a run that failed for lack of memory
-CLOSE_S = 10.0  # a process that was stopped takes so long at the most to close a run
+CLOSE_S = 10.0  # limit for closing a run after a signal
 _PARAMS_PER_CALL = 100
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class TrackedRun:
 
     A FAILED run has `error.txt` (one line, then the traceback) and the line as tag `error`. Signals are deferred until
     the run is closed. If the store is gone, the error of the block becomes `StoreLost`, and the run stays RUNNING until
-    the next start finds it. So it does if a second signal ends the process, unless there is time to mark it KILLED.
+    the next start finds it. The same holds if a second signal ends the process before the run is marked KILLED.
 
     Args:
         store: the store.
@@ -78,7 +78,7 @@ class TrackedRun:
             store: the store.
             name: shown in the UI; longer ones are cut at 250 characters.
             tags: searchable; None leaves a tag out.
-            params: the few that people filter on; they can never change. Long ones are cut, see `values.within_limits`.
+            params: those that users filter by; they cannot be changed. Long ones are cut, see `values.within_limits`.
             parent: id of the sweep's or study's run.
             beat_s: seconds between heartbeats.
         """
@@ -138,7 +138,7 @@ class TrackedRun:
         if problem is None:
             return
         gone = self._gone.cause if self._gone is not None else place_error(self._store.uri)
-        if gone is not None and not stopped:  # the cause of whatever the block raised
+        if gone is not None and not stopped:  # the cause of the exception of the block
             raise StoreLost(gone) from (error or (self._gone and self._gone.__cause__))
         line = f"run {self.id} could not be closed properly: {gone or problem}"
         if error is None:
@@ -146,7 +146,7 @@ class TrackedRun:
         _log.error("%s", line)
 
     def _close(self, status: str, error: BaseException | None) -> str | None:
-        """Send what is buffered, then the status; return the first problem on the way in one line, None without."""
+        """Send buffered values, then the status; return the first problem in one line, None if there is none."""
         problems: list[str] = []
         lost = False
 

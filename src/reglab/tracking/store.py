@@ -73,7 +73,7 @@ class Store:
         return locked(self.place)
 
     def model_lock(self) -> AbstractContextManager[None]:
-        """Return the lock for models. Making one may take long, so it is another than that of runs and has no limit."""
+        """Return the lock for models, which is separate and has no limit, since making a model may take long."""
         return locked(self.place, ".models", timeout=-1)
 
 

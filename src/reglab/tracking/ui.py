@@ -1,6 +1,6 @@
 """``make ui``: MLflow's own server on a database, opened at the saved view of an experiment.
 
-The server is a child process that runs until a signal comes, and never outlives this process.
+The server is a child process that ends at a signal, and at the latest with this process.
 """
 
 import contextlib
@@ -86,12 +86,12 @@ def open_writable(uri: str | None, experiment: str) -> Store:
     """
     store = open_existing(uri, experiment)
     if store.read_only:
-        raise store.place.error("is read-only, and MLflow's server writes to it", "copy its folder, and name the copy")
+        raise store.place.error("is read-only, and MLflow's server writes to it", "copy its folder and use the copy")
     return store
 
 
 def note_limits(store: Store) -> None:
-    """Note what the page does not show: that there are no runs, more than it loads, or means over several strengths."""
+    """Print notes on limits of the page: no runs, more runs than it loads, or means over several strengths."""
     runs, more = view.first_page(store.client, store.experiment_id)
     if not runs:
         note(f"no runs in the experiment {store.experiment} yet: make compare makes some")
@@ -135,7 +135,7 @@ def serve(place: Place, port: int, ready: Callable[[str], None]) -> int:
                     elif not received and free_port(port) != port:
                         continue  # another process took the port: use the next one
                     if not received:
-                        raise ServerEnded(f"the MLflow server ended: {_last_line(log)}")
+                        raise ServerEnded(f"the MLflow server exited: {_last_line(log)}")
             finally:
                 with before_exit_at_once(partial(_send, process, signal.SIGKILL)):
                     _end(process)
@@ -168,7 +168,7 @@ def _start(place: Place, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]"
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--uvicorn-opts", "--log-level warning"]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
-    environment["MLFLOW_BACKEND_STORE_URI"] = place.uri  # not in the command: it may hold a password
+    environment["MLFLOW_BACKEND_STORE_URI"] = place.uri  # not in the command: it may contain a password
     environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # GenAI jobs: more processes, nothing we use
     if place.artifact_root:
         environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = place.artifact_root

@@ -22,7 +22,7 @@ FLUSH_S = 2.0
 _RETRY_S = 60.0
 _MAX_METRICS = 900  # MLflow accepts 1,000 metrics and tags together in a call,
 _MAX_TAGS = 100  # and this many tags
-# The store is away for a while (a server that restarts, a locked database): nothing is lost, the call is repeated.
+# Errors of a temporarily unavailable store (a restarting server, a locked database): the call is repeated.
 _TEMPORARY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 _CUT = re.compile(r"\.\.\. \(([0-9]+) characters: ((?:tags|params)/[A-Za-z0-9._+-]+\.txt)\)$")
 Files = dict[str, str]

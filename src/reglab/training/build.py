@@ -144,7 +144,7 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
             raise ConfigError(
                 Setting("model", cfg.model.name),
                 f"its constructor sets torch's default dtype to {changed} for the whole process",
-                "give the dtype to its layers, as in nn.Linear(8, 2, dtype=torch.float64)",
+                "pass the dtype to its layers, as in nn.Linear(8, 2, dtype=torch.float64)",
             )
     set_training(network)
     return network
@@ -175,7 +175,7 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
         raise
     except (RuntimeError, OverflowError) as error:
         if is_size_overflow(error):
-            raise ConfigError(where, "more weights than can be counted", "choose smaller numbers") from error
+            raise ConfigError(where, "the sizes of the weights exceed 64 bits", "choose smaller numbers") from error
         return  # the real build reports the same error
     available = psutil.virtual_memory().total
     if needed > available:

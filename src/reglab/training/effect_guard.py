@@ -43,7 +43,7 @@ _STEP_HOOKS = ("transform_batch", "loss", "before_step", "after_step", "wrap_opt
 def check_effects(step: MeasuredStep) -> list[str]:
     """Raise an error for a regularizer that changes neither the loss nor the gradients nor the weights of a step.
 
-    The step without the regularizer has its strengths at their off values, which is bit for bit no regularizer; a
+    The step without the regularizer has its strengths at their off values, which is bit for bit a plain step; a
     regularizer without off values is disabled. The step is measured at the strengths of the run and, if nothing
     differs, at `Strength.probe`, so that a bound that is not reached is accepted. Regularizers that are off and those
     that act through callbacks are not measured. The state of the modules and the global generators are restored.
@@ -169,8 +169,8 @@ class _Guard:
         if unbounded and not has_probe and not self._differs(regularizer, {}, _Measurement(True, perturbed=True)):
             values = ", ".join(f"{s}={float(regularizer.get_buffer(s)):g}" for s in unbounded)
             self._below_rounding.append(
-                f"{regularizer.name}: a step with {values} equals one without it, because its effect is smaller than "
-                "rounding; raise it, or leave the regularizer out"
+                f"{regularizer.name}: a step with {values} equals one without it, because its effect is below the "
+                "rounding error; raise it, or leave the regularizer out"
             )
         # Perturbed weights show effects that are 0 at the initial weights, such as a penalty on the distance from them.
         measurements = [_Measurement(True, perturbed, seed) for perturbed in (False, True) for seed in range(SEEDS)]
@@ -297,7 +297,7 @@ def _some(places: Iterable[str]) -> str:
 
 
 def _probes(regularizer: Regularizer) -> dict[str, float]:
-    """Return strengths at which an effect must be visible, of those that are on."""
+    """Return values of the strengths that are on, at which an effect must be visible."""
     found = {}
     for name, declared in regularizer.strengths().items():
         value, low, high = float(regularizer.get_buffer(name)), declared.minimum, declared.maximum

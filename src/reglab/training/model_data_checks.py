@@ -136,7 +136,7 @@ def _check_last_batch(model: nn.Module, data: TensorData) -> None:
     except ValueError as error:
         raise ConfigError(
             Setting("data.batch_size", data.batch_size),
-            f"of {data.train_rows} training rows one is left for the last batch, and this model cannot "
+            f"the last batch of the {data.train_rows} training rows has one row, and this model cannot "
             "train on a single row (batch normalization)",
             "choose another batch size",
         ) from error

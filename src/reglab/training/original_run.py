@@ -89,9 +89,7 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
     if overrides is not None and not all(isinstance(override, str) for override in overrides):
         raise files.damaged("overrides.yaml", "is not a list of overrides")
     if overrides is None:
-        raise ConfigError(
-            Setting("run_id", run_id), "has no overrides.yaml: give a run that make train or make sweep has made"
-        )
+        raise ConfigError(Setting("run_id", run_id), "has no overrides.yaml: give a run of make train or make sweep")
     config = files.read_yaml("config.yaml", dict) or {}
     environment = files.read_json("environment.json", dict) or {}
     return Origin(store, record, overrides, config, environment, typed or Typed())
@@ -190,7 +188,7 @@ def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data",
         if before is None:
             raise ConfigError(where, f"{file}: the content that the run read is not recorded", "give another run")
         problem = f"{file}: content has changed (SHA-256 then {str(before)[:12]}, now {here[:12]})"
-        raise ConfigError(where, problem, "restore what it was trained on")
+        raise ConfigError(where, problem, "restore the original content")
 
 
 def check_code(origin: Origin, cfg: DictConfig) -> None:
@@ -207,7 +205,7 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
             raise ConfigError(
                 Setting("run_id", run_id),
                 "its tag code is missing or damaged, so its code cannot be compared",
-                "restore it, or accept the present code by code=changed",
+                "restore it, or accept the present code with code=changed",
             )
         note(f"note: code=changed: the tag code of run {run_id} is missing or damaged, so its code is not compared")
         return
@@ -239,7 +237,7 @@ def _raise_code_changed(origin: Origin, what: str) -> None:
     raise ConfigError(
         Setting("run_id", origin.record.run_id),
         f"was trained with other code: {what} (commit then {then}, now {now})",
-        "restore it, or accept the present code by code=changed",
+        "restore it, or accept the present code with code=changed",
     )
 
 
@@ -276,4 +274,4 @@ def _check_has_result(store: Store, record: queries.Record) -> None:
         such = f", such as {children[0].run_id}" if children else ""
         raise ConfigError(where, f"is the parent {record.name}, which trained nothing", f"give one of its runs{such}")
     if record.status not in ("FINISHED", "FAILED"):
-        raise ConfigError(where, f"is {record.status}, so there are no final figures to compare", "give a FINISHED run")
+        raise ConfigError(where, f"is {record.status}, so there are no final metrics to compare", "give a FINISHED run")

@@ -38,7 +38,7 @@ class Regularize(pl.Callback):
     """Apply regularizers to the training of any LightningModule without changes of its code.
 
     ``Trainer(callbacks=[Regularize([Dropout(p=0.5), L1(strength=1e-4)])])``. Regularizers that act on layers, on
-    weights and around the optimizer work as in runs of reglab, once a step, with accumulated gradients and with
+    weights and around the optimizer work as in runs of reglab, once per step, with accumulated gradients and with
     clipping. Regularizers that change the batch, or depend on outputs and labels, raise an error: a callback has
     neither.
 
@@ -56,8 +56,8 @@ class Regularize(pl.Callback):
 
     If gradients of several batches are accumulated, Lightning divides each loss by ``accumulate_grad_batches``, also in
     the last, shorter window of an epoch; penalties are added once per step. A step that a GradScaler skips is not
-    counted. With several draws (``strategy="ddp"``) noise on weights and gradients is equal on all draws, and noise on
-    activations differs between draws; `attention_dropout` draws as the model's attention does. Strategies that split
+    counted. With several ranks (``strategy="ddp"``) noise on weights and gradients is equal on all ranks, and noise on
+    activations differs between ranks; `attention_dropout` draws as the model's attention does. Strategies that split
     weights, manual optimization and several optimizers raise an error.
 
     The hooks are removed after training. Checkpoints contain the state of the regularizers, so that a resumed training
@@ -87,7 +87,7 @@ class Regularize(pl.Callback):
             if regularizer.monitors_validation:
                 raise unsupported_as_callback(regularizer, "monitors validation", "use Lightning's own callback")
             if overrides(regularizer, "callbacks"):
-                raise unsupported_as_callback(regularizer, "is a callback itself", "give Trainer its callbacks()")
+                raise unsupported_as_callback(regularizer, "is a callback itself", "pass its callbacks() to Trainer")
         _check_conflicts(self.regularizers)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -95,7 +95,7 @@ class Regularize(pl.Callback):
         if not pl_module.automatic_optimization or len(trainer.optimizers) != 1:
             raise ConfigError("Regularize", "needs automatic optimization with one optimizer", "leave the callback out")
         if sum(isinstance(callback, Regularize) for callback in trainer.callbacks) > 1:  # type: ignore[attr-defined]
-            raise ConfigError("Regularize", "is in callbacks twice", "give all regularizers to one, for one module")
+            raise ConfigError("Regularize", "is in callbacks twice", "pass all regularizers to one, for one module")
         check_strategy(trainer.strategy)
         draws = DistributedDraws(trainer.global_rank, pl_module.device) if trainer.world_size > 1 else None
         try:
@@ -266,7 +266,7 @@ class Regularize(pl.Callback):
     def _check_called(self) -> None:
         if self._waiting and not self._called:
             reason = "acts on calls of the module, and training_step calls only submodules of it"
-            raise unsupported_as_callback(self._waiting[0], reason, "name the submodule, as module='net'")
+            raise unsupported_as_callback(self._waiting[0], reason, "name the submodule, as in module='net'")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the module, and warn if no batch was measured; the optimizer stays wrapped for checkpoints."""
@@ -298,7 +298,7 @@ def _noise_caveats(step: MeasuredStep) -> list[str]:
     except Exception:  # check_effects has reported the reason, or the step needs gradients
         return []
     return [
-        f"{', '.join(name or 'the module' for name in noisy)} gives random outputs in eval mode; draw in training mode "
+        f"{', '.join(name or 'the module' for name in noisy)} has random outputs in eval mode; draw in training mode "
         "only, as F.dropout(x, p, training=self.training) does"
     ][: len(noisy)]
 
@@ -318,7 +318,7 @@ def _validated(regularizers: Any) -> list[Regularizer]:
     for item in items:
         if not isinstance(item, Regularizer):
             name = f"the class {item.__name__}" if isinstance(item, type) else repr(item)
-            raise ConfigError("regularizers", f"{name} is no regularizer with its strengths", f"write {example}")
+            raise ConfigError("regularizers", f"{name} is not an instance of a regularizer", f"write {example}")
     return items
 
 

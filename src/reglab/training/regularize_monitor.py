@@ -87,7 +87,7 @@ class Monitor:
                 self._warned_in_validation.add(regularizer.name)
                 rank_zero_warn(
                     f"Regularize: {regularizer.name}: acts in {batch}, which runs {_join(names)} in training mode; let "
-                    "train(mode) of the module set the mode that it is given, and call train() in no step of validation"
+                    "train(mode) of the module set the given mode, and do not call train() in validation steps"
                 )
 
     def check_weights(self, batch: str) -> None:
@@ -113,7 +113,7 @@ class Monitor:
                 self._warned_in_training.add(regularizer.name)
                 rank_zero_warn(
                     f"Regularize: {regularizer.name}: no effect in {batch}, which runs {_join(called)} in eval mode; "
-                    "call eval() neither in a hook of training nor in training_step"
+                    "do not call eval() in training hooks or in training_step"
                 )
 
     def _check_calls(self, batch: str) -> None:

@@ -156,13 +156,13 @@ def _check_training(where: Setting, model: nn.Module, inputs: Tensor) -> None:
             "remove the call",
         )
     if drawn := [name for name, state in _states().items() if state != before.get(name)]:
-        raise ConfigError(where, f"draws from {drawn[0]} in training, which no seed sets for a run", remedy)
+        raise ConfigError(where, f"draws from {drawn[0]} in training, which the seed of a run does not set", remedy)
     if differ:
         raise ConfigError(
             where,
             "two passes in training mode over the same rows with the same random numbers differ, so no "
             "run could be repeated",
-            f"{remedy}, and keep in the network what one pass leaves for the next",
+            f"{remedy}, and store state that passes share in the network",
         )
 
 

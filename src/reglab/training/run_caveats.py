@@ -1,6 +1,6 @@
 """Caveats about a run: combined or missing effects of its strategy, and properties of its model.
 
-Each function returns messages, one a caveat; a run records them in tags and prints them.
+Each function returns messages, one per caveat; a run records them in tags and prints them.
 """
 
 import math
@@ -46,7 +46,7 @@ def double_counting_caveats(cfg: DictConfig, regularizers: Iterable[Regularizer]
         sources["gradient clipping"].append("trainer.gradient_clip_val")
     if random_layers(model):
         sources["noisy activations"].append("the model's own dropout")
-    return [f"{effect}: asked for by {' and '.join(by)}" for effect, by in sources.items() if len(by) > 1]
+    return [f"{effect}: applied by {' and '.join(by)}" for effect, by in sources.items() if len(by) > 1]
 
 
 def model_caveats(model: nn.Module) -> list[str]:
@@ -72,7 +72,7 @@ def model_caveats(model: nn.Module) -> list[str]:
 
 
 def _unregistered(model: nn.Module) -> list[str]:
-    """Return the names of attributes that hold modules with parameters outside of the model's submodules."""
+    """Return the names of attributes that contain modules with parameters outside of the model's submodules."""
     known = set(model.modules())
     found = []
     for name, module in model.named_modules():
@@ -138,7 +138,7 @@ def parameter_caveats(model: nn.Module, inputs: Tensor) -> list[str]:
         if kept:
             shapes = ", ".join(str(tuple(leaf.shape)) for leaf in kept[:3])
             return [
-                f"the outputs of the model depend on trainable tensors (of shape {shapes}) that are no parameters of "
+                f"the outputs of the model depend on trainable tensors (of shape {shapes}) that are not parameters of "
                 "it, so that they are neither trained nor regularized; register them as nn.Parameter, nn.ParameterList "
                 "or nn.ModuleList, as attributes of a module"
             ]
@@ -182,7 +182,7 @@ def batch_caveats(model: nn.Module, inputs: Tensor) -> list[str]:
             model.eval()
             passes.append(model(rows.clone()))
     whole, parts = passes[0], torch.cat(passes[1:])
-    rounding = torch.finfo(whole.dtype).eps ** 0.5  # far above that of kernels for other numbers of rows
+    rounding = torch.finfo(whole.dtype).eps ** 0.5  # far above differences between kernels
     if not torch.linalg.vector_norm((whole - parts).double()) > rounding * torch.linalg.vector_norm(whole.double()):
         return []
     return [

@@ -42,19 +42,19 @@ class WeightPenalty:
         self._device = next(model.parameters()).device
         try:
             penalty = float(self._add_to(0.0).detach())
-            loss = max(1.0, abs(penalty))  # as large as the penalty, which is not lost in rounding then
+            loss = max(1.0, abs(penalty))  # of the size of the penalty, so that rounding does not hide it
             total = float(self._add_to(loss).detach())
         except _MissingInputError as error:
-            raise unsupported_as_callback(regularizer, f"has to see {error}") from None
+            raise unsupported_as_callback(regularizer, f"needs {error}") from None
         except Exception as error:  # it reads results of a forward pass
             if weights := [] if self._step.weights else list(regularizer.weights(model)):
                 names = ", ".join(weights[:3])
                 raise ConfigError(
                     Setting("regularizer", regularizer.name),
                     f"the optimizer has none of the weights that it acts on ({names})",
-                    "give them to it in configure_optimizers, name another module, or leave it out",
+                    "pass them to it in configure_optimizers, name another module, or leave out the regularizer",
                 ) from error
-            raise unsupported_as_callback(regularizer, "has to see the forward pass") from error
+            raise unsupported_as_callback(regularizer, "needs the forward pass") from error
         if not math.isclose(total - penalty, loss, rel_tol=1e-3):
             raise unsupported_as_callback(regularizer, "has to change the loss itself")
 
@@ -70,7 +70,7 @@ class WeightPenalty:
             if penalty.requires_grad:
                 penalty.backward()
         except RuntimeError as error:  # the graph of an earlier forward pass is freed
-            raise unsupported_as_callback(self._regularizer, "has to see the forward pass") from error
+            raise unsupported_as_callback(self._regularizer, "needs the forward pass") from error
 
     def _add_to(self, loss: float) -> Tensor:
         return self._regularizer.loss(torch.tensor(loss, device=self._device), self._step)

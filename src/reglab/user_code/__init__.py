@@ -1,5 +1,5 @@
-"""Networks that users write themselves, named as in ``model.target=my_net.Net``: found, imported, and kept honest.
+"""Networks that users write themselves, named as in ``model.target=my_net.Net``: found, imported, and checked.
 
-All that determines their result is part of a run's identity: the modules that they import, and the files that they
+The identity of a run includes all that determines their results: the modules that they import and the files that they
 read.
 """

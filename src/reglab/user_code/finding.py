@@ -66,7 +66,7 @@ def module_and_class(target: str | None, key: str) -> tuple[str, str]:
 
 
 def source_file(target: str | None, key: str) -> Path:
-    """Return the file of a class's module: in the working folder, else wherever Python finds it.
+    """Return the file of a class's module: in the working folder, else in ``sys.path``.
 
     Raises:
         ConfigError: there is none, or it has the name of another module.
@@ -78,7 +78,7 @@ def source_file(target: str | None, key: str) -> Path:
     inner = Path(*module.split("."))
     raise ConfigError(
         Setting(key, target),
-        f"there is no {inner.with_suffix('.py')} in {Path.cwd()}, nor where Python looks (PYTHONPATH)",
+        f"there is no {inner.with_suffix('.py')} in {Path.cwd()}, nor in sys.path (PYTHONPATH)",
         "check its name",
     )
 

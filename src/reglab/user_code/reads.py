@@ -40,7 +40,7 @@ def check_reads(where: Setting | str, values: Iterable[Any]) -> Iterator[None]:
 
     The user's modules must not read environment variables either. Files of the system, of Python and of installed
     packages, hidden files and folders, and files that the block has written are not counted. A file that C++ or Rust
-    code (``torch.jit.load``, ``safetensors``), another thread or another process opens is not seen.
+    code (``torch.jit.load``, ``safetensors``), another thread or another process opens is not detected.
 
     Args:
         where: the setting that names the network, for messages.
@@ -131,7 +131,7 @@ def _note_open(event: str, args: tuple[Any, ...]) -> None:
 def _modules() -> set[str]:
     """Files of the user's modules and of all that are loaded: torch.compile reads the source of its callers.
 
-    What the user's code imports by computed names is among them; `check_foreseen` refuses it.
+    Modules that the user's code imports by computed names are included; `check_foreseen` refuses them.
     """
     found = {str(module.file) for module in modules().values() if module.file is not None}
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}

@@ -83,7 +83,7 @@ class GroupSplit:
         return np.flatnonzero(np.isin(self.numbers, groups))
 
     def _draw(self, wanted: Sequence[int], generator: np.random.Generator) -> list[list[int]]:
-        """Return the groups of test and validation, which want these numbers of rows, and of training."""
+        """Return the groups of test, validation and training; the first two get about these numbers of rows."""
         left = generator.permutation(len(self.names)).tolist()
         parts = []
         for place, rows in enumerate(wanted):
@@ -130,7 +130,7 @@ class PartSplit:
         """
         train, val, test = (np.flatnonzero(self.parts == part) for part in ("train", "val", "test"))
         if not len(train):
-            raise ConfigError(self.setting, "names no training row", "write train in the rows to train on")
+            raise ConfigError(self.setting, "names no training row", "write train in the rows for training")
         if settings.test_fraction is None and not len(test):
             raise no_predefined_test()
         rows = {"test": test, "val": val}
@@ -191,7 +191,7 @@ class TimeSplit:
         if len(moments) < parts:
             raise ConfigError(
                 self.setting,
-                f"its {total} rows are of {pluralize(len(moments), 'moment')}, too few for {parts} parts",
+                f"its {total} rows are of {pluralize(len(moments), 'distinct time')}, too few for {parts} parts",
                 "name a column with more, or set a fraction to 0",
             )
         test = _latest(counts, wanted[0], 1 + (wanted[1] > 0))
@@ -230,7 +230,7 @@ def _fixed_order(rows: np.ndarray) -> np.ndarray:
 
 
 def _latest(counts: np.ndarray, rows: int, left: int) -> int:
-    """Return how many of the last moments have nearest to `rows` rows.
+    """Return the number of latest moments whose total number of rows is nearest to `rows`.
 
     Args:
         counts: rows of each moment, in order.

@@ -9,10 +9,10 @@ from reglab.data.tables.target import Target
 from reglab.schema.task_kinds import REGRESSION
 
 _LEAST_ROWS = 20  # below, coincidences are likely
-_DISTINCT = 0.95  # share of rows with a unique value, from which on whole numbers look like an identifier
+_DISTINCT = 0.95  # share of rows with a unique value, at or above which whole numbers look like an identifier
 _SPACED = 0.2  # largest difference between gaps of evenly spaced (rounded) numbers, as a share of the mean gap
-_REPEATED = 0.1  # share of the different rows that are repeated, from which on they are reported
-_SAME = 1 - 1e-10  # correlation with a numeric target from which on a column is a copy of it
+_REPEATED = 0.1  # share of the different rows that are repeated, at or above which they are reported
+_SAME = 1 - 1e-10  # correlation with a numeric target at or above which a column is a copy of it
 _SENTINELS = [sign * int("9" * digits) for digits in range(2, 7) for sign in (1, -1)]
 _GLANCE = 500  # rows that rule out most columns
 
@@ -84,7 +84,7 @@ def _repeated_rows(features: TableFeatures, targets: list[np.ndarray]) -> np.nda
 
 
 def _identifier(values: np.ndarray) -> str | None:
-    """Return what a numeric column looks like if it identifies rows; None if it does not."""
+    """Return a description of a numeric column that identifies rows; None if it does not."""
     if np.isnan(values).any():
         return None
     whole = (values == np.round(values)).all()

@@ -126,7 +126,10 @@ def spelling_notes(subject: str, values: Iterable[str], kind: str) -> Iterator[s
     """
     if pairs := spelling_pairs([str(value) for value in values]):
         more = f" (and {pluralize(len(pairs) - 1, 'more pair')})" if len(pairs) > 1 else ""
-        yield f"{subject}: {pairs[0]}{more} differ only in {SPELLING}, and are different {kind}; write each in one way"
+        yield (
+            f"{subject}: {pairs[0]}{more} differ only in {SPELLING}, and are different {kind}; "
+            "use one spelling for each"
+        )
 
 
 def _parse(column: "pd.Series", label: ColumnLabel) -> ParsedColumn | None:
@@ -189,5 +192,5 @@ def _leading_zero_notes(column: "pd.Series") -> Iterator[str]:
     if cells.str.fullmatch(r"\d+").all() and cells.str.startswith("0").any():
         yield (
             f"column {str(column.name)!r}: has numbers with leading zeros, so each value is a category; write them "
-            "without to have numbers"
+            "without leading zeros to use them as numbers"
         )

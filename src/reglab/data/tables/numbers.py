@@ -14,15 +14,15 @@ from reglab.wording import join_options
 if TYPE_CHECKING:
     import pandas as pd
 
-EXACT = 2**53  # from here on not every whole number is a float64
-FEW = 20  # different values: amounts with a unit are categories up to so many, and refused above
+EXACT = 2**53  # larger whole numbers are not all exact in float64
+FEW = 20  # different values: amounts with a unit are categories up to this many, and refused above
 _MOSTLY = 0.9  # a column with this share of numbers is a numeric column with errors
 _FEW_WORDS = 3  # different texts, up to which they are errors among more than FEW different numbers
 _USUAL_MISSING = frozenset(("", "na", "nan", "<na>"))  # as R, NumPy and pandas write them: not reported
 
 
 class Notation(NamedTuple):
-    """How a number is written: the decimal mark, and the separator of thousands ("" for none).
+    """Notation of numbers: the decimal mark, and the separator of thousands ("" for none).
 
     >>> str(Notation(",", "."))
     '1.234,5'
@@ -167,7 +167,7 @@ def check_same_number(names: Sequence[str], label: ColumnLabel) -> None:
     first: dict[float, str] = {}
     for name in filter(_PATTERNS[PLAIN].fullmatch, names):
         if first.setdefault(float(name), name) != name:
-            raise label.error(f"{first[float(name)]!r} and {name!r} are one number", "write both alike")
+            raise label.error(f"{first[float(name)]!r} and {name!r} are the same number", "write both in the same way")
 
 
 def _parse_vectorized(written: "pd.Series") -> ParsedColumn | None:
@@ -240,7 +240,7 @@ def _parse_distinct(written: "pd.Series", label: ColumnLabel, strict: bool, exac
 
 
 def _factorize(cells: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Return the different cells, and the number of each row's."""
+    """Return the distinct cells, and the index of each row's cell."""
     import pandas as pd
 
     place, distinct = pd.factorize(cells)
@@ -288,8 +288,8 @@ def _check_mostly_text(cells: list[str], present: list[int], place: np.ndarray, 
 
     Args:
         cells: the different cells.
-        present: numbers of those that are not missing.
-        place: of each row the number of its cell.
+        present: indices of those that are not missing.
+        place: for each row, the index of its cell.
         label: of the column.
     """
     number = {one: _is_number(cells[one]) for one in present}

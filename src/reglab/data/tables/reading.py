@@ -93,7 +93,7 @@ def _parquet(file: Path, path: str) -> Table:
     # pandas names an index without a name __index_level_0__.
     unnamed = [str(name) for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))]
     index = [name for name in declared.get("index_columns", ()) if isinstance(name, str) and name not in unnamed]
-    notes = ["data.path: an index without a name is left out; give it a name to have it as a column"] * bool(unnamed)
+    notes = ["data.path: an index without a name is left out; give it a name to keep it as a column"] * bool(unnamed)
     return Table(frame.drop(columns=unnamed), tuple(notes), tuple(index))
 
 

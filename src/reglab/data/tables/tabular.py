@@ -30,7 +30,7 @@ class Origin(NamedTuple):
 
     Args:
         setting: that gave it, such as ``Setting("data.path", "wine.csv")``.
-        hint: follows the columns that there are, if one is not found.
+        hint: text after the list of columns in the error about an unknown one.
     """
 
     setting: Setting
@@ -39,7 +39,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Roles:
-    """Which columns are what; see the arguments of `Tabular`."""
+    """Roles of the columns; see the arguments of `Tabular`."""
 
     target: str | None
     kind: str = "auto"

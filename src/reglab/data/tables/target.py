@@ -21,7 +21,7 @@ from reglab.wording import join_names, join_options
 if TYPE_CHECKING:
     import pandas as pd
 
-_MANY, _ROWS_EACH = 200, 10  # up to so many whole numbers, each in so many rows, may be classes: it is reported
+_MANY, _ROWS_EACH = 200, 10  # up to `_MANY` whole numbers, each in `_ROWS_EACH` rows, may be classes, which is reported
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # read alike by Decimal and float
 # The word of each part in lower case: the part.
 _PARTS = {
@@ -97,7 +97,7 @@ def encode_labels(columns: "pd.DataFrame") -> Target:
     """Return several columns as the labels of a multi-label classification.
 
     Args:
-        columns: one a label, each with 0 and 1, or with false and true, in every row.
+        columns: one per label, each with 0 and 1, or with false and true, in every row.
 
     Raises:
         ConfigError: missing values, other values, or a label that all rows have or none has.
@@ -174,7 +174,7 @@ def _format_exactly(value: Decimal) -> str:
 def _check_booleans(names: list[str], setting: Setting) -> None:
     folded = {name.casefold() for name in names}
     if folded <= {"true", "false", "0", "1"} and len(folded & {"true", "false"}) and len(folded & {"0", "1"}):
-        raise ConfigError(setting, f"has booleans in two notations ({', '.join(names)})", "write all alike")
+        raise ConfigError(setting, f"has booleans in two notations ({', '.join(names)})", "use one notation")
 
 
 def _class_notes(names: tuple[str, ...], counts: np.ndarray, setting: Setting) -> Iterator[str]:
@@ -185,7 +185,7 @@ def _class_notes(names: tuple[str, ...], counts: np.ndarray, setting: Setting) -
                 "remove these rows if it does"
             )
     for pair in spelling_pairs(names):
-        yield f"{setting}: the classes {pair} differ only in {SPELLING}; write each class in one way"
+        yield f"{setting}: the classes {pair} differ only in {SPELLING}; use one spelling for each class"
 
 
 def _encode_numbers(column: "pd.Series", parsed: ParsedColumn | None, setting: Setting, *, automatic: bool) -> Target:
@@ -203,7 +203,7 @@ def _encode_numbers(column: "pd.Series", parsed: ParsedColumn | None, setting: S
     distinct = len(np.unique(parsed.values))
     if automatic and distinct <= _MANY and distinct * _ROWS_EACH <= len(parsed.values) and _are_whole(parsed.values):
         notes.append(
-            f"{setting}: {distinct} different whole numbers are read as a regression; if they are classes, set "
+            f"{setting}: {distinct} different whole numbers are read as a regression target; if they are classes, set "
             "data.kind=classification"
         )
     return Target(REGRESSION.name, parsed.values, notes=tuple(notes))
@@ -261,7 +261,7 @@ def fold_split(column: str, written: np.ndarray, test_fold: str | None, val_fold
     Raises:
         ConfigError: no such fold, or none is left for training.
     """
-    labels, place = np.unique(written, return_inverse=True)  # names are parsed once a fold, not once a row
+    labels, place = np.unique(written, return_inverse=True)  # names are parsed once per fold, not per row
     fold_of_label = np.array([fold_name(label) for label in labels.tolist()])
     folds = sorted(
         set(fold_of_label.tolist()), key=lambda name: (not name.isdecimal(), len(name) * name.isdecimal(), name)

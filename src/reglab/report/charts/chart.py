@@ -81,7 +81,7 @@ class ChartKind(Protocol[Data]):
     def place(self) -> int: ...
 
     def applies(self, data: Data) -> bool:
-        """Return whether there is anything to draw."""
+        """Return whether there is data to draw."""
         ...
 
     def draw(self, data: Data) -> list[Chart]:

@@ -48,7 +48,7 @@ class TaskDrawing:
     """The charts of one task to draw.
 
     Attributes:
-        data: what they are drawn from.
+        data: the data to draw.
         folder: of the PNG files.
         file_prefix: of the names of these files.
         id_prefix: of the ids in SVG, unique on the page.

@@ -107,7 +107,7 @@ def _forest_chart(
     colours: Mapping[str, str],
     unit: str,
 ) -> Chart:
-    """Return a forest plot of a leaderboard; `unit` is what pairs are taken over, in the plural."""
+    """Return a forest plot of a leaderboard; `unit` is the unit of the pairs, in the plural."""
     tested = [entry for entry in entries if entry.diff is not None]
     base = next(entry for entry in entries if entry.baseline)
     better = "right is better" if question.higher else "left is better"

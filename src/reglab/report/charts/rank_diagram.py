@@ -81,7 +81,7 @@ def rank_diagram(comparison: DataSetComparison, colours: Mapping[str, str]) -> "
 
 
 def _describe_bars(comparison: DataSetComparison) -> str:
-    """Return a sentence on what the bars mean, or why there are none."""
+    """Return a sentence on the meaning of the bars, or on the reason why there are none."""
     count = len(comparison.pairs)
     if comparison.too_few:
         smallest = format_p(min(1.0, smallest_p(comparison.data_sets) * count))

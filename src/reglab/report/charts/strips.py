@@ -165,7 +165,7 @@ class CalibrationChart(StripChart):
         return "test/ece, expected calibration error (0 is best)"
 
     def caption(self, data: TaskChartData) -> str:
-        return "Difference of confidence and accuracy on the test set, averaged over bins of confidence."
+        return "Difference between confidence and accuracy on the test set, averaged over bins of confidence."
 
 
 @task_chart

@@ -1,4 +1,4 @@
-"""Caveats on the comparison of one task: how strengths were selected, tags of the runs, and what made a difference."""
+"""Caveats on the comparison of one task: how strengths were selected, tags of the runs, and doubtful differences."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _CAVEAT_TAGS = {
     "double_counting": "the same effect is applied twice",
     "no_effect": "it is off, wholly or in part",
     "not_averaged": "the tested weights are not averaged",
-    "remark": "one of its methods does not fit well",
+    "remark": "a caveat on its methods or its model",
 }
 _REMAINING = 0.5  # share of a claimed difference that validation must show at the last epoch
 _MIN_EQUAL_SEEDS = 3  # two seeds can agree by chance: with few test rows accuracy has few values

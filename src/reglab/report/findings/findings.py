@@ -134,7 +134,7 @@ def compute_findings(
     tasks = _comparable_tasks(split_into_tasks(filtered.records), filtered)
     found = []
     for task in tasks:
-        # Runs that failed early may lack their setting: they belong to the only task of their data set.
+        # Runs that failed early may lack their setting: they are assigned to the only task of their data set.
         only = sum(other.data == task.data for other in tasks) == 1
         failures = [f for f in filtered.failures if task_key(f.record) == task.key or (only and f.data == task.data)]
         one = _task_findings(task, failures, question)

@@ -86,7 +86,7 @@ def _answer(entries: Sequence[Entry], question: Question, unit: str, pair_unit: 
         entries: of a leaderboard.
         question: metric, direction and baseline.
         unit: what `n` counts, in the plural.
-        pair_unit: what pairs are taken over, in the plural.
+        pair_unit: unit of the pairs, in the plural.
     """
     chosen = [entry for entry in entries if entry.chosen and entry.mean is not None]
     others = [entry for entry in chosen if not entry.baseline]

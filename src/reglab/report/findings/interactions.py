@@ -72,7 +72,7 @@ def _judge(one: Interaction, comparisons: int, higher: bool, p_t_holm: float | N
 
 
 def _representatives(table: ArmTable, selection: Selection) -> dict[str, Arm]:
-    """Return, by strategy, the only arm that represents it."""
+    """Return by strategy the arm that represents it, if there is only one."""
     arms: dict[str, list[Arm]] = {}
     for arm in table.arms:
         if arm.runs and selection.represents(arm):

@@ -225,7 +225,7 @@ class DetectableDifference:
 
 
 def detectable_differences(entries: Sequence[Entry], overlap: float) -> list[DetectableDifference]:
-    """Return those of the entries that represent their strategies, adjusted for all comparisons of the leaderboard."""
+    """Return the sensitivity of the entries that represent their strategies, adjusted for all comparisons."""
     tested = [entry for entry in entries if entry.p is not None]
     return [
         DetectableDifference(

@@ -171,7 +171,7 @@ def importances(space: Sequence[Dimension], trials: Sequence[Trial]) -> dict[str
     nearest end of its range.
 
     Args:
-        space: what was searched.
+        space: the search space.
         trials: of one strategy on one task.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Paired comparisons: confidence intervals, Wilcoxon's signed-rank test, Holm's correction, and what may be claimed."""
+"""Paired comparisons: confidence intervals, Wilcoxon's signed-rank test, Holm's correction, and the rule for claims."""
 
 import math
 from collections.abc import Sequence

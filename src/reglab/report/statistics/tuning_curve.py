@@ -16,7 +16,7 @@ def expected_best(
     C(i - 1, k - 1) of the C(n, k) subsets. Subsets in which no trial has a score are left out.
 
     Args:
-        scores: of each trial; None if it failed, which counts as a trial all the same.
+        scores: of each trial; None if it failed, which still counts as a trial.
         reported: averaged in place of the scores, for example the test metric of each trial.
         minimized: whether low scores are good.
 
