@@ -81,7 +81,10 @@ def test_a_run_of_another_process_is_waited_for_after_all_others(
     thread.join()
     assert other.wait() == 0
     out = capsys.readouterr().out
-    assert "[1/2] none seed=0  another process is training it: its result is awaited\n[2/2] none seed=1  test" in out
+    assert (
+        "[1/2] none seed=0  another process is training it; its result is awaited at the end\n[2/2] none seed=1  test"
+        in out
+    )
     (first, second) = children(folder)
     wait = out[out.index("waiting") :].splitlines()
     assert wait[0].startswith(f"waiting for run {first.run_id} (none seed=0), trained by process {other.pid} on this")

@@ -126,9 +126,7 @@ def test_it_tells_of_the_whitespace_that_is_lost(store: Store) -> None:
     model = mlflow.pyfunc.load_model(str(folder))
     assert model.predict(["The statement"], params=SHORT)[0][0] != " "
     assert model.predict(["The statement"], params={**SHORT, "return_full_text": True})[0][:14] == "The statement "
-    assert get_model_info(str(folder)).metadata["whitespace"] == (
-        "stripped from both ends of the output; return_full_text=true returns prompt and text, with the whitespace between"
-    )
+    assert "return_full_text=true" in get_model_info(str(folder)).metadata["whitespace"]
 
 
 @pytest.mark.slow

@@ -274,7 +274,7 @@ ODD = {
         lines(lambda i: f"{REAL[i // 2]},{LABEL[i // 2]}", "a,y"),
         f"{N // 2} of {N} rows repeat another",
     ),
-    "whole numbers": (lines(lambda i: f"{REAL[i % N] + i:.3f},{i % 30}", rows=300), "read as a regression"),
+    "many whole numbers": (lines(lambda i: f"{REAL[i % N] + i:.3f},{i % 30}", rows=300), "read as a regression"),
 }
 
 
