@@ -187,7 +187,7 @@ def tables() -> dict[str, list[str]]:
             if name != "study"
         },
         "metrics": _table(("metric", "better", "kinds of tasks"), _metrics()),
-        "figures": _table(("metric", "better", "meaning"), _figures()),
+        "figures": _table(("metric", "better", "meaning"), _metrics_of()),
         "columns": _table(("file", "columns"), _columns()),
     }
 
@@ -293,7 +293,7 @@ def _metrics() -> Iterator[tuple[str, ...]]:
         yield ", ".join(f"`{name}`" for name in names), _better(metric.direction), kinds
 
 
-def _figures() -> Iterator[tuple[str, ...]]:
+def _metrics_of() -> Iterator[tuple[str, ...]]:
     for name, direction in RUN_METRICS.items():
         yield f"`{name}`", _better(direction), FIGURES[name]
 

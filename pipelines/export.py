@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from reglab.cli import announce_imports, run_app
 from reglab.config.check_pipeline import check_keys, check_run_id
 from reglab.schema.errors import ConfigError, Setting
-from reglab.tracking.place import resolve
+from reglab.tracking.location import resolve
 
 
 def check(cfg: DictConfig) -> None:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from reglab.cli import announce_imports, run_app
 from reglab.config.check_pipeline import check_keys, check_run_id
 from reglab.streams import note
-from reglab.tracking.place import resolve
+from reglab.tracking.location import resolve
 
 _KEY = "prompt="
 PROMPT = ""

@@ -12,7 +12,7 @@ from reglab.report.folder import check_folder
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import TEST_PARTS, check_choice
 from reglab.streams import note
-from reglab.tracking.place import resolve
+from reglab.tracking.location import resolve
 
 
 def check(cfg: DictConfig) -> None:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from reglab.cli import run_app
 from reglab.config.check_pipeline import check_keys
 from reglab.streams import note
-from reglab.tracking.place import resolve
+from reglab.tracking.location import resolve
 
 
 def check(cfg: DictConfig) -> None:

@@ -9,7 +9,7 @@ import time
 import pytest
 from omegaconf import OmegaConf
 
-from reglab.cli import PastHydra, announce_imports, carry_past_hydra, report_error
+from reglab.cli import HydraBypass, announce_imports, bypass_hydra, report_error
 from reglab.config.command_line import help_text
 from reglab.config.compose import Composer
 from reglab.paths import CONF, PROJECT
@@ -51,10 +51,10 @@ def test_a_stack_trace_is_shown_on_request(capsys, monkeypatch):
 
 
 def test_errors_go_past_hydra_and_signals_as_they_are():
-    with pytest.raises(PastHydra) as caught, carry_past_hydra():
+    with pytest.raises(HydraBypass) as caught, bypass_hydra():
         raise ConfigError("x")
     assert isinstance(caught.value.error, ConfigError)
-    with pytest.raises(Stopped), carry_past_hydra():
+    with pytest.raises(Stopped), bypass_hydra():
         raise Stopped(2)
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from reglab.exits import ExitCode, Exited, exits_are_errors
+from reglab.exits import ExitCalled, ExitCode, exits_are_errors
 from reglab.schema.errors import is_out_of_memory
 from reglab.stopping import Stopped, acknowledge_stop, raise_if_stopped, stoppable
 
@@ -68,7 +68,7 @@ def test_no_stop_is_left_for_a_later_block() -> None:
 
 @pytest.mark.parametrize("code", [0, None, 3, "enough"])
 def test_an_exit_is_an_error_whatever_its_code(code: object) -> None:
-    with pytest.raises(Exited) as error, exits_are_errors():
+    with pytest.raises(ExitCalled) as error, exits_are_errors():
         raise SystemExit(code)
     assert error.value.code == code
     assert error.value.place.startswith("test_stopping.py:")
@@ -85,7 +85,7 @@ def test_an_end_at_once_is_an_error_but_in_a_fork() -> None:
             os._exit(0)
 
     before = os._exit
-    with pytest.raises(Exited) as error:
+    with pytest.raises(ExitCalled) as error:
         ends()
     assert (error.value.code, error.value.call) == (0, "os._exit")
     assert error.value.place.endswith(" in ends")

@@ -20,11 +20,11 @@ class ExitCodeSweeper(Sweeper):
         Raises:
             SystemExit: with the exit code, unless it is 0.
         """
-        from reglab.cli import carry_past_hydra
+        from reglab.cli import bypass_hydra
 
         assert self.config is not None
         assert self.hydra_context is not None
-        with carry_past_hydra():
+        with bypass_hydra():
             code = self.run(arguments, self.hydra_context, self.config)
         if code:
             raise SystemExit(code)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SLOW_IMPORTS = ("torch", "pytorch_lightning", "mlflow")
 
 
-class PastHydra(BaseException):
+class HydraBypass(BaseException):
     """Carry an error through Hydra, which would otherwise print it in several lines and end the process.
 
     Args:
@@ -38,13 +38,13 @@ class PastHydra(BaseException):
 
 
 @contextmanager
-def carry_past_hydra() -> Iterator[None]:
-    """Wrap errors of the block (a main function or a sweeper) in `PastHydra`, which Hydra passes on to `run_app`."""
+def bypass_hydra() -> Iterator[None]:
+    """Wrap errors of the block (a main function or a sweeper) in `HydraBypass`, which Hydra passes on to `run_app`."""
     try:
         with exits_are_errors():
             yield
     except Exception as error:
-        raise PastHydra(error) from error
+        raise HydraBypass(error) from error
 
 
 def run_app(
@@ -81,7 +81,7 @@ def run_app(
         if isinstance(end.code, str):
             note(end.code)
     except BaseException as error:
-        code = report_error(error.error if isinstance(error, PastHydra) else error, arguments, config_name)
+        code = report_error(error.error if isinstance(error, HydraBypass) else error, arguments, config_name)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     raise SystemExit(code)
@@ -230,7 +230,7 @@ def _run_hydra(main: Callable[[DictConfig], Any], config_name: str, check: Calla
 
     @functools.wraps(main)
     def job(cfg: DictConfig) -> Any:
-        with carry_past_hydra():
+        with bypass_hydra():
             remove_stray_strengths(cfg, list(HydraConfig.get().overrides.task))
             if check is not None:
                 check(cfg)

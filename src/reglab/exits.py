@@ -13,7 +13,7 @@ from reglab.stopping import Stopped, exit_at_once, raise_if_stopped
 from reglab.user_code.importing import user_line
 
 
-class Exited(RuntimeError):
+class ExitCalled(RuntimeError):
     """Code that builds or trains a network called ``sys.exit`` or ``os._exit``.
 
     Args:
@@ -28,11 +28,11 @@ class Exited(RuntimeError):
         super().__init__(f"{call}({shown}) was called{at} during a run; remove the call or raise an error")
         self.code, self.call, self.place = code, call, place
 
-    def __reduce__(self) -> tuple[type["Exited"], tuple[object, str, str]]:
-        return (Exited, (self.code, self.call, self.place))
+    def __reduce__(self) -> tuple[type["ExitCalled"], tuple[object, str, str]]:
+        return (ExitCalled, (self.code, self.call, self.place))
 
 
-class Raised(RuntimeError):
+class NonExceptionRaised(RuntimeError):
     """Code that builds or trains a network raised an exception that is no ``Exception``, such as KeyboardInterrupt.
 
     Args:
@@ -44,8 +44,8 @@ class Raised(RuntimeError):
         super().__init__(f"{what} was raised at {place} during a run; raise a subclass of Exception")
         self.what, self.place = what, place
 
-    def __reduce__(self) -> tuple[type["Raised"], tuple[str, str]]:
-        return (Raised, (self.what, self.place))
+    def __reduce__(self) -> tuple[type["NonExceptionRaised"], tuple[str, str]]:
+        return (NonExceptionRaised, (self.what, self.place))
 
 
 class ExitCode(SystemExit):
@@ -54,7 +54,7 @@ class ExitCode(SystemExit):
 
 @contextmanager
 def exits_are_errors() -> Iterator[None]:
-    """Turn ``sys.exit`` and ``os._exit`` inside the block, of a user's network for example, into `Exited`.
+    """Turn ``sys.exit`` and ``os._exit`` inside the block, of a user's network for example, into `ExitCalled`.
 
     ``os._exit`` would end the process before its run is closed, possibly with exit code 0. In another thread, whose
     exceptions nothing catches, it still ends the process, but never with exit code 0. A process that is forked inside
@@ -70,7 +70,7 @@ def exits_are_errors() -> Iterator[None]:
         if os.getpid() != process:
             exit_at_once(status)
         caller = sys._getframe(1)
-        error = Exited(status, "os._exit", _place(caller, caller.f_lineno))
+        error = ExitCalled(status, "os._exit", _place(caller, caller.f_lineno))
         if threading.get_ident() == thread:
             raise error
         with suppress(OSError):
@@ -86,14 +86,14 @@ def exits_are_errors() -> Iterator[None]:
         raise_if_stopped()  # Lightning turns a signal into an exit
         if isinstance(end.__context__, KeyboardInterrupt):
             raise _raised(end.__context__) from end
-        raise Exited(end.code, place=_place_of(end)) from end
+        raise ExitCalled(end.code, place=_place_of(end)) from end
     finally:
         os._exit = before
 
 
 @contextmanager
 def all_are_errors() -> Iterator[None]:
-    """Turn exceptions of the block other than ``Exception``, `Stopped` and exits into `Raised`."""
+    """Turn exceptions of the block other than ``Exception``, `Stopped` and exits into `NonExceptionRaised`."""
     try:
         yield
     except (Exception, SystemExit, Stopped):
@@ -103,9 +103,9 @@ def all_are_errors() -> Iterator[None]:
         raise _raised(error) from error
 
 
-def _raised(error: BaseException) -> Raised:
+def _raised(error: BaseException) -> NonExceptionRaised:
     text = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return Raised(text.splitlines()[0], _place_of(error))
+    return NonExceptionRaised(text.splitlines()[0], _place_of(error))
 
 
 def _place_of(end: BaseException) -> str:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def no_garbage() -> Iterator[None]:
+def paused_gc() -> Iterator[None]:
     """Pause the collection of garbage in the block, which creates many objects that all stay in use.
 
     Searching them for garbage takes longer than creating them: reading 10,000 runs from a database takes 20 s, and 8 s

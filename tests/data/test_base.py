@@ -116,7 +116,7 @@ def test_label_noise_follows_the_seed_and_the_split_its_own():
 
 def test_place_moves_all_parts():
     data = ready(BreastCancer)
-    data.place("meta")  # a device that every machine has
+    data.move_to("meta")  # a device that every machine has
     assert {part.inputs.device.type for part in (data.train, data.val, data.test)} == {"meta"}
     ((inputs, targets), *_) = data.test_dataloader()
     assert (inputs.device.type, targets.device.type) == ("meta", "meta")

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 
-from reglab.cli import PastHydra
+from reglab.cli import HydraBypass
 from reglab.paths import CONF
 from reglab.tracking import queries
 from reglab.tracking.store import Store, open_store
@@ -40,7 +40,7 @@ def run_sweeper(overrides: Sequence[str], config_name: str = "train") -> int:
             sweeper.sweep(list(config.hydra.overrides.task))
         except SystemExit as end:
             return int(str(end.code))
-        except PastHydra as carried:
+        except HydraBypass as carried:
             raise carried.error from None
     return 0
 

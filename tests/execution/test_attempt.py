@@ -5,7 +5,7 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash
 from reglab.execution import attempt as attempts
-from reglab.execution.attempt import FirstFailure, NoStore, Outcome, WorkerTask, attempt, first_line, run_line
+from reglab.execution.attempt import FirstFailure, Outcome, StoreUnavailable, WorkerTask, attempt, first_line, run_line
 from reglab.schema.errors import ConfigError, InProgress, Setting, StoreLost
 from reglab.training import run as training
 from tests.conftest import Compose
@@ -41,7 +41,7 @@ def test_a_run_of_another_process_is_in_progress(compose_cfg: Compose, monkeypat
 
 
 def test_a_lost_store_ends_all_runs(compose_cfg: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(NoStore) as lost:
+    with pytest.raises(StoreUnavailable) as lost:
         attempt_that_raises(compose_cfg(), StoreLost("refused"), monkeypatch)
     assert lost.value.cause == "refused"
 

@@ -74,7 +74,7 @@ def test_a_fork_that_dies_is_reported_and_replaced() -> None:
     assert first != os.getpid()
     codes = []
     for number in (-signal.SIGKILL, -signal.SIGSEGV, 11):
-        with pytest.raises(workers.ForkDied) as died:
+        with pytest.raises(workers.ForkDiedError) as died:
             forked(number)
         codes.append(died.value.code)
     assert codes == [-signal.SIGKILL, -signal.SIGSEGV, 11]

@@ -62,7 +62,7 @@ def test_it_ends_after_the_right_evaluation(losses: list[float], patience: float
     assert trainer.current_epoch == last
     assert trainer.global_step == 4 * last
     lowest = min((loss for loss in losses[:last] if loss < INF), default=None)
-    assert module.best_figures.get("val/loss") == lowest
+    assert module.best_metrics.get("val/loss") == lowest
 
 
 def test_patience_counts_evaluations_and_not_epochs() -> None:
@@ -128,7 +128,7 @@ def test_a_resumed_run_ends_where_it_would_have_ended(tmp_path: Path, epochs: in
     whole, other = fitted(EarlyStopping(3), epochs=7, module_class=module_class)
     assert trainer.global_step == other.global_step == 20
     assert same_state(resumed.fit.model, whole.fit.model)
-    assert resumed.best_figures["val/loss"] == whole.best_figures["val/loss"] == 3.0
+    assert resumed.best_metrics["val/loss"] == whole.best_metrics["val/loss"] == 3.0
 
 
 def test_a_run_that_had_ended_takes_no_step_more_unless_patience_grew(tmp_path: Path) -> None:
@@ -166,11 +166,11 @@ def test_the_averages_loss_is_what_counts() -> None:
 
     class Heard(pl.Callback):
         def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-            assert float(trainer.callback_metrics["val/loss"]) == pytest.approx(pl_module.figures["val/loss"])
+            assert float(trainer.callback_metrics["val/loss"]) == pytest.approx(pl_module.metrics["val/loss"])
 
     on, _ = fitted(EMA(0.9), EarlyStopping(2), extra=[Heard()])
     alone, _ = fitted(EMA(0.9))
-    assert on.figures == alone.figures
+    assert on.metrics == alone.metrics
 
 
 def test_bar_and_stopwatch_of_a_training_that_ends_early() -> None:

@@ -47,9 +47,9 @@ def test_training_goes_on_as_without_it_and_ends_on_the_mean(tmp_path: Path) -> 
         assert torch.equal(saved[name], tensor), name
     for mean, parameter in zip(average_of(trainer).average, on.parameters(), strict=True):
         assert torch.equal(mean, parameter)
-    kept = plain.fit.model.state_dict()
+    collected = plain.fit.model.state_dict()
     for name, tensor in on.fit.model.state_dict().items():
-        assert torch.equal(tensor, kept[name]) == name.endswith("num_batches_tracked"), name
+        assert torch.equal(tensor, collected[name]) == name.endswith("num_batches_tracked"), name
 
 
 def test_the_mean_is_that_of_the_weights_after_each_step() -> None:
@@ -74,13 +74,13 @@ def test_validation_and_the_best_weights_see_the_mean() -> None:
     assert on.best is not None
     for name, tensor in on.fit.model.state_dict().items():
         assert torch.equal(on.best[name], tensor), name
-    inside, held = dict(on.figures), {n: t.clone() for n, t in on.fit.model.state_dict().items()}
+    inside, held = dict(on.metrics), {n: t.clone() for n, t in on.fit.model.state_dict().items()}
     trainer.validate(on, trainer.val_dataloaders, verbose=False)
-    assert {n: on.figures[n] for n in inside} == inside
+    assert {n: on.metrics[n] for n in inside} == inside
     for name, tensor in on.fit.model.state_dict().items():
         assert torch.equal(held[name], tensor), name
     plain, _ = fitted(epochs=1)
-    assert plain.figures["val/loss"] != inside["val/loss"]
+    assert plain.metrics["val/loss"] != inside["val/loss"]
 
 
 def test_gradients_of_several_batches_are_one_step() -> None:
@@ -112,7 +112,7 @@ class Figures(pl.Callback):
         self.all: list[float] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        self.all.append(pl_module.figures["val/loss"])
+        self.all.append(pl_module.metrics["val/loss"])
 
 
 def late_ema(since: int, **settings: Any) -> tuple[Any, pl.Trainer]:
@@ -128,8 +128,8 @@ def test_started_after_the_end_lightnings_ends_on_the_initial_weights_and_ours_o
     on, _ = late_ema(since=101, extra=[figures])
     plain, _ = fitted(extra=[plain_figures])
     assert same_state(on.fit.model, plain.fit.model)
-    assert figures.all == plain_figures.all
-    assert len(set(figures.all)) == 3
+    assert metrics.all == plain_figures.all
+    assert len(set(metrics.all)) == 3
 
     lightnings = EMAWeightAveraging(decay=0.9, update_starting_at_step=400)
     theirs, _ = fitted(extra=[lightnings, lightnings_figures])

@@ -35,13 +35,13 @@ class Trace(pl.Callback):
 
     def __init__(self) -> None:
         self.weights: list[list[Tensor]] = []
-        self.figures: list[dict[str, float]] = []
+        self.metrics: list[dict[str, float]] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         self.weights.append([parameter.detach().clone() for parameter in pl_module.parameters()])
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.figures.append(dict(pl_module.figures))  # type: ignore[arg-type]
+        self.metrics.append(dict(pl_module.metrics))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_validation_sees_the_weights_before_the_start_and_the_mean_so_far_after_
     trace, plain = Trace(), Trace()
     on, trainer = fitted(SWA(0.75), epochs=4, extra=[trace], net=NORM)
     fitted(epochs=4, extra=[plain], net=NORM)
-    assert trace.figures[:3] == plain.figures[:3]
-    assert trace.figures[3] != plain.figures[3]
+    assert trace.metrics[:3] == plain.metrics[:3]
+    assert trace.metrics[3] != plain.metrics[3]
     trainer.validate(on, trainer.val_dataloaders, verbose=False)
-    assert trace.figures[4] == trace.figures[3], "as of the finished model"
+    assert trace.metrics[4] == trace.metrics[3], "as of the finished model"
 
 
 def test_the_best_weights_are_whole() -> None:
@@ -107,7 +107,7 @@ def test_off_is_bit_equal_under_lightning() -> None:
     on, _ = fitted(SWA(1.0), net=NORM, extra=[trace])
     none, _ = fitted(net=NORM, extra=[plain])
     assert same_state(on.fit.model, none.fit.model)
-    assert trace.figures == plain.figures
+    assert trace.metrics == plain.metrics
 
 
 def test_a_start_after_the_end_leaves_the_weights_and_not_the_initial_ones() -> None:
@@ -194,7 +194,7 @@ def test_an_early_end_goes_back_to_the_weights() -> None:
     assert late_of(trainer).steps == 0
     assert same_state(on.fit.model, plain.fit.model)
     different = [
-        one["val/loss"] != other["val/loss"] for one, other in zip(trace.figures, plain_trace.figures, strict=True)
+        one["val/loss"] != other["val/loss"] for one, other in zip(trace.metrics, plain_trace.metrics, strict=True)
     ]
     assert different == [False, True, False, False, False, False]
 

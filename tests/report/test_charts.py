@@ -40,9 +40,9 @@ def measured(**more: float) -> list[Rec]:
 
 
 @pytest.mark.parametrize("kinds", [TASK_CHARTS, OVERALL_CHARTS])
-def test_names_of_files_and_places_are_unique(kinds: Sequence[ChartKind]) -> None:
+def test_names_of_files_and_orders_are_unique(kinds: Sequence[ChartKind]) -> None:
     names = [kind.name for kind in kinds]
-    assert len(set(names)) == len({kind.place for kind in kinds}) == len(names)
+    assert len(set(names)) == len({kind.order for kind in kinds}) == len(names)
     assert all(kind.title for kind in kinds)
 
 

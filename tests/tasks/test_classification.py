@@ -17,11 +17,11 @@ def case() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_figures_are_scikit_learns(case: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, targets = case
-    figures = Classification(5).figures(logits, targets, full=True)
+    metrics = Classification(5).metrics(logits, targets, full=True)
     predicted = logits.argmax(-1)
-    assert figures["loss"].item() == pytest.approx(log_loss(targets, logits.softmax(-1).double()), rel=1e-5)
-    assert figures["accuracy"].item() == pytest.approx(accuracy_score(targets, predicted))
-    assert figures["balanced_accuracy"].item() == pytest.approx(balanced_accuracy_score(targets, predicted))
+    assert metrics["loss"].item() == pytest.approx(log_loss(targets, logits.softmax(-1).double()), rel=1e-5)
+    assert metrics["accuracy"].item() == pytest.approx(accuracy_score(targets, predicted))
+    assert metrics["balanced_accuracy"].item() == pytest.approx(balanced_accuracy_score(targets, predicted))
 
 
 def test_calibration_error_by_hand(case: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -30,18 +30,18 @@ def test_calibration_error_by_hand(case: tuple[torch.Tensor, torch.Tensor]) -> N
     bins = np.minimum((confidence * 15).astype(int), 14)
     right = predicted == targets.numpy()
     expected = sum(abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in range(15)) / len(targets)
-    figures = Classification(5).figures(logits, targets, full=True)
-    assert figures["ece"].item() == pytest.approx(expected, abs=1e-6)
+    metrics = Classification(5).metrics(logits, targets, full=True)
+    assert metrics["ece"].item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_torchmetrics_agrees_within_the_float32_it_rounds_to(case: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, targets = case[0].double(), case[1]
-    figures = Classification(5).figures(logits, targets, full=True)
+    metrics = Classification(5).metrics(logits, targets, full=True)
     accuracy = multiclass_accuracy(logits, targets, 5, average="micro")
     calibration = multiclass_calibration_error(logits.softmax(-1), targets, 5, n_bins=15, norm="l1")
     assert accuracy.dtype == calibration.dtype == torch.float32  # why neither is used
-    assert float(figures["accuracy"]) == pytest.approx(float(accuracy), rel=1e-6)
-    assert float(figures["ece"]) == pytest.approx(float(calibration), abs=1e-6)
+    assert float(metrics["accuracy"]) == pytest.approx(float(accuracy), rel=1e-6)
+    assert float(metrics["ece"]) == pytest.approx(float(calibration), abs=1e-6)
 
 
 def test_a_class_that_the_test_part_lacks_is_no_class_of_recall_zero() -> None:
@@ -50,8 +50,8 @@ def test_a_class_that_the_test_part_lacks_is_no_class_of_recall_zero() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns of what this test is about
         expected = balanced_accuracy_score(targets, logits.argmax(-1))
-    figures = Classification(3).figures(logits, targets, full=True)
-    assert figures["balanced_accuracy"].item() == pytest.approx(expected) == 0.5
+    metrics = Classification(3).metrics(logits, targets, full=True)
+    assert metrics["balanced_accuracy"].item() == pytest.approx(expected) == 0.5
 
 
 def test_the_criterion_takes_class_numbers_and_shares(case: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -63,4 +63,4 @@ def test_the_criterion_takes_class_numbers_and_shares(case: tuple[torch.Tensor, 
 
 
 def test_every_epochs_figures_are_the_cheap_ones(case: tuple[torch.Tensor, torch.Tensor]) -> None:
-    assert set(Classification(5).figures(*case, full=False)) == {"loss", "accuracy"}
+    assert set(Classification(5).metrics(*case, full=False)) == {"loss", "accuracy"}

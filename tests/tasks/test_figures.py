@@ -20,11 +20,11 @@ def draws(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-def figures(task: Task, outputs: Tensor, targets: Tensor, batch: int = 37) -> dict[str, float]:
+def metrics(task: Task, outputs: Tensor, targets: Tensor, batch: int = 37) -> dict[str, float]:
     """Of unequal batches, as an evaluation makes them."""
     pairs = zip(outputs.split(batch), targets.split(batch), strict=True)
-    kept = map(torch.cat, zip(*(task.kept(*pair) for pair in pairs), strict=True))
-    found = task.figures(*kept, full=True)
+    collected = map(torch.cat, zip(*(task.collected(*pair) for pair in pairs), strict=True))
+    found = task.metrics(*collected, full=True)
     assert {value.dtype for value in found.values()} == {torch.float64}
     return {name: float(value) for name, value in found.items()}
 
@@ -57,7 +57,7 @@ def test_regression(name: str, dtype: torch.dtype) -> None:
     spread = float(targets.double().std()) or 1.0
     predicted = (targets.double() + 0.3 * spread * draws(len(targets)).flip(0)).to(dtype)
     y, p = targets.double().numpy(), predicted.double().numpy()
-    found = figures(Regression(scale=7.0), predicted, targets)
+    found = metrics(Regression(scale=7.0), predicted, targets)
     assert close(found["loss"], mean_squared_error(y, p))
     assert close(found["rmse"], 7 * math.sqrt(mean_squared_error(y, p)))
     expected = 0.0 if np.ptp(y) == 0 else r2_score(y, p)  # scikit-learn's own value, but for a rounded mean
@@ -67,24 +67,24 @@ def test_regression(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_constant_target_has_an_r2_of_1_where_it_is_met_and_else_of_0(dtype: torch.dtype) -> None:
     targets = torch.full((5,), 3.0)
-    assert figures(Regression(), targets.to(dtype), targets)["r2"] == r2_score([3.0] * 5, [3.0] * 5) == 1.0
-    assert figures(Regression(), targets.to(dtype) + 1, targets)["r2"] == r2_score([3.0] * 5, [4.0] * 5) == 0.0
+    assert metrics(Regression(), targets.to(dtype), targets)["r2"] == r2_score([3.0] * 5, [3.0] * 5) == 1.0
+    assert metrics(Regression(), targets.to(dtype) + 1, targets)["r2"] == r2_score([3.0] * 5, [4.0] * 5) == 0.0
 
 
 def test_the_r2_of_torchmetrics_is_wrong_for_small_targets_and_right_for_usual_ones() -> None:
     targets, noise = draws(300), 0.3 * draws(300).flip(0)
-    right = float(Regression().figures(targets + noise, targets, full=True)["r2"])
+    right = float(Regression().metrics(targets + noise, targets, full=True)["r2"])
     assert float(torchmetrics_r2(targets + noise, targets)) == pytest.approx(right, rel=1e-12)
     small = 1e-8
     assert float(torchmetrics_r2(small * (targets + noise), small * targets)) == 1.0  # why it is not used
-    assert close(float(Regression().figures(small * (targets + noise), small * targets, full=True)["r2"]), right)
+    assert close(float(Regression().metrics(small * (targets + noise), small * targets, full=True)["r2"]), right)
 
 
 def test_outputs_in_half_precision_are_not_added_up_in_it() -> None:
     targets = 100 * draws(5000).float()
     for dtype in DTYPES[1:3]:
         predicted = (targets + 10).to(dtype)
-        found = figures(Regression(), predicted, targets, batch=1024)
+        found = metrics(Regression(), predicted, targets, batch=1024)
         y, p = targets.double().numpy(), predicted.double().numpy()
         assert close(found["loss"], mean_squared_error(y, p))
         assert close(found["r2"], r2_score(y, p))
@@ -93,13 +93,13 @@ def test_outputs_in_half_precision_are_not_added_up_in_it() -> None:
 def test_ten_million_rows_are_added_up_exactly() -> None:
     rows = 10_000_000
     targets = torch.full((rows,), 0.1)
-    found = Regression().figures(torch.zeros(rows), targets, full=False)
+    found = Regression().metrics(torch.zeros(rows), targets, full=False)
     assert close(float(found["loss"]), float(targets[0].double() ** 2))
     logits = torch.zeros(2, 2)
     logits[1, 1] = 3.0
     wanted = torch.zeros(2, dtype=torch.int64)
-    each = Classification(2).figures(logits, wanted, full=True)
-    many = Classification(2).figures(logits.repeat(rows // 10, 1), wanted.repeat(rows // 10), full=True)
+    each = Classification(2).metrics(logits, wanted, full=True)
+    many = Classification(2).metrics(logits.repeat(rows // 10, 1), wanted.repeat(rows // 10), full=True)
     for name, value in each.items():
         assert float(many[name]) == pytest.approx(float(value), rel=1e-10), name
 
@@ -142,7 +142,7 @@ def test_classification(name: str, dtype: torch.dtype) -> None:
     if not logits.isfinite().all():
         pytest.skip("the dtype has no such logits")
     classes = logits.shape[-1]
-    found = figures(Classification(classes), logits, targets)
+    found = metrics(Classification(classes), logits, targets)
     x, y, predicted = logits.double().numpy(), targets.numpy(), logits.double().argmax(-1).numpy()
     shifted = x - x.max(-1, keepdims=True)
     log_p = shifted - np.log1p(np.exp(np.sort(shifted)[:, :-1]).sum(-1, keepdims=True))
@@ -156,11 +156,11 @@ def test_classification(name: str, dtype: torch.dtype) -> None:
 
 
 def test_a_network_may_use_the_memory_of_its_outputs_again() -> None:
-    memory, kept = torch.zeros(2, dtype=torch.float64), []
+    memory, collected = torch.zeros(2, dtype=torch.float64), []
     for value in (1.0, 2.0):
-        kept.append(Regression().kept(memory.fill_(value), torch.full((2,), value)))
-    outputs, targets = map(torch.cat, zip(*kept, strict=True))
-    assert float(Regression().figures(outputs, targets, full=True)["loss"]) == 0.0
+        collected.append(Regression().collected(memory.fill_(value), torch.full((2,), value)))
+    outputs, targets = map(torch.cat, zip(*collected, strict=True))
+    assert float(Regression().metrics(outputs, targets, full=True)["loss"]) == 0.0
 
 
 # language modeling
@@ -188,7 +188,7 @@ def test_language_modeling(name: str, dtype: torch.dtype) -> None:
     characters = torch.arange(1, 10)
     if len(targets) > 1:
         targets[-1, 2:] = -100  # windows of unequal lengths
-    found = figures(LanguageModeling(characters), logits, targets, batch=3)
+    found = metrics(LanguageModeling(characters), logits, targets, batch=3)
     counted = (targets >= 0).numpy()
     x, y = logits.double().numpy()[counted], targets.numpy()[counted]
     shifted = x - x.max(-1, keepdims=True)

@@ -22,21 +22,21 @@ def logits_and_targets() -> tuple[torch.Tensor, torch.Tensor]:
 def test_figures_of_batches_are_those_of_the_whole_text() -> None:
     logits, targets = logits_and_targets()
     task = LanguageModeling(CHARACTERS)
-    kept = [task.kept(logits[rows], targets[rows]) for rows in (slice(0, 3), slice(3, 7))]
-    figures = task.figures(*map(torch.cat, zip(*kept, strict=True)), full=True)
+    collected = [task.collected(logits[rows], targets[rows]) for rows in (slice(0, 3), slice(3, 7))]
+    metrics = task.metrics(*map(torch.cat, zip(*collected, strict=True)), full=True)
     counted = targets >= 0
     nats = -logits.double().log_softmax(-1)[counted].gather(-1, targets[counted].unsqueeze(-1)).sum()
-    assert figures["loss"].item() == pytest.approx(nats.item() / 40, rel=1e-6)
-    assert figures["perplexity"].item() == pytest.approx(math.exp(nats.item() / 40), rel=1e-6)
+    assert metrics["loss"].item() == pytest.approx(nats.item() / 40, rel=1e-6)
+    assert metrics["perplexity"].item() == pytest.approx(math.exp(nats.item() / 40), rel=1e-6)
     characters = CHARACTERS[targets[counted]].sum().item()
-    assert figures["bits_per_character"].item() == pytest.approx(nats.item() / math.log(2) / characters, rel=1e-6)
+    assert metrics["bits_per_character"].item() == pytest.approx(nats.item() / math.log(2) / characters, rel=1e-6)
     assert task.criterion(logits, targets).item() == pytest.approx(nats.item() / 40, rel=1e-6)
 
 
 def test_a_uniform_guess_costs_the_logarithm_of_the_vocabulary() -> None:
     task = LanguageModeling(torch.ones(8, dtype=torch.int64))
-    figures = task.figures(*task.kept(torch.zeros(2, 3, 8), torch.ones(2, 3, dtype=torch.int64)), full=False)
-    assert {name: round(value.item(), 6) for name, value in figures.items()} == {
+    metrics = task.metrics(*task.collected(torch.zeros(2, 3, 8), torch.ones(2, 3, dtype=torch.int64)), full=False)
+    assert {name: round(value.item(), 6) for name, value in metrics.items()} == {
         "loss": round(math.log(8), 6),
         "perplexity": 8.0,
         "bits_per_character": 3.0,
@@ -45,7 +45,7 @@ def test_a_uniform_guess_costs_the_logarithm_of_the_vocabulary() -> None:
 
 def test_without_characters_there_are_no_bits_per_character() -> None:
     task = LanguageModeling()
-    assert set(task.figures(*task.kept(*logits_and_targets()), full=True)) == {"loss", "perplexity"}
+    assert set(task.metrics(*task.collected(*logits_and_targets()), full=True)) == {"loss", "perplexity"}
 
 
 def test_the_criterion_runs_under_vmap() -> None:

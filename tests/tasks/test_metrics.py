@@ -49,7 +49,7 @@ def test_every_declared_metric_is_computed(kind):
 @pytest.mark.parametrize("absent", [False, True])
 def test_classification_equals_scikit_learn(absent):
     outputs, targets = classes(absent=absent)
-    found = {name: float(value) for name, value in TASKS["classification"].figures(outputs, targets, full=True).items()}
+    found = {name: float(value) for name, value in TASKS["classification"].metrics(outputs, targets, full=True).items()}
     p, predicted, y = outputs.softmax(-1).numpy(), outputs.argmax(-1).numpy(), targets.numpy()
     present = [c for c in range(4) if 0 < (y == c).sum() < len(y)]
     exact = {"rel": 1e-12}
@@ -68,7 +68,7 @@ def test_multilabel_equals_scikit_learn():
     outputs, targets = label_sets()
     found = {
         name: float(value)
-        for name, value in TASKS[("multi-label classification")].figures(outputs, targets, full=True).items()
+        for name, value in TASKS[("multi-label classification")].metrics(outputs, targets, full=True).items()
     }
     p, predicted, y = outputs.sigmoid().numpy(), (outputs > 0).numpy(), targets.numpy().astype(int)
     exact = {"rel": 1e-12}
@@ -87,7 +87,7 @@ def test_multilabel_equals_scikit_learn():
 def test_a_ranking_needs_both_kinds_of_rows():
     outputs = draw(5, 4)
     assert TASKS["classification"].auroc(outputs, torch.full((5,), 2)) is None
-    assert "auroc" not in TASKS["classification"].figures(outputs, torch.full((5,), 2), full=True)
+    assert "auroc" not in TASKS["classification"].metrics(outputs, torch.full((5,), 2), full=True)
 
 
 def test_torchmetrics_rounds_rankings_to_float32():
@@ -102,14 +102,14 @@ def test_torchmetrics_rounds_rankings_to_float32():
 
 def test_only_cheap_metrics_are_measured_in_every_epoch():
     outputs, targets = classes()
-    assert set(TASKS["classification"].figures(outputs, targets, full=False)) == {"loss", "accuracy"}
-    found = TASKS["classification"].figures(outputs, targets, full=False, more={"f1_macro"})
+    assert set(TASKS["classification"].metrics(outputs, targets, full=False)) == {"loss", "accuracy"}
+    found = TASKS["classification"].metrics(outputs, targets, full=False, more={"f1_macro"})
     assert set(found) == {"loss", "accuracy", "f1_macro"}
 
 
 def test_mae_is_in_the_targets_units():
     outputs, targets = draw(50), draw(50, seed=1)
-    found = Regression(3.0).figures(outputs, targets, full=True)
+    found = Regression(3.0).metrics(outputs, targets, full=True)
     assert float(found["mae"]) == pytest.approx(3 * sk.mean_absolute_error(targets, outputs), rel=1e-12)
 
 
@@ -125,7 +125,7 @@ def test_losses_of_a_regression(loss, expected):
     outputs, targets = draw(50), draw(50, seed=1)
     task = Regression(2.0, loss, 0.5)
     torch.testing.assert_close(task.criterion(outputs, targets), expected(outputs - targets))
-    found = task.figures(outputs, targets, full=True)
+    found = task.metrics(outputs, targets, full=True)
     torch.testing.assert_close(found["loss"], expected(outputs - targets))
     assert float(found["rmse"]) == pytest.approx(2 * math.sqrt(((outputs - targets) ** 2).mean()))
 

@@ -10,11 +10,11 @@ def test_figures_are_scikit_learns_in_the_targets_own_units() -> None:
     targets = torch.randn(50, generator=generator, dtype=torch.float64) * 7 + 3
     predicted = targets + torch.randn(50, generator=generator, dtype=torch.float64)
     scale = targets.std(correction=0)
-    figures = Regression(scale.item()).figures((predicted - 3) / scale, ((targets - 3) / scale).float(), full=True)
-    assert figures["rmse"].item() == pytest.approx(mean_squared_error(targets, predicted) ** 0.5, rel=1e-6)
-    assert figures["r2"].item() == pytest.approx(r2_score(targets, predicted), rel=1e-6)
-    assert figures["loss"].item() == pytest.approx(mean_squared_error(targets, predicted) / scale.item() ** 2, rel=1e-6)
+    metrics = Regression(scale.item()).metrics((predicted - 3) / scale, ((targets - 3) / scale).float(), full=True)
+    assert metrics["rmse"].item() == pytest.approx(mean_squared_error(targets, predicted) ** 0.5, rel=1e-6)
+    assert metrics["r2"].item() == pytest.approx(r2_score(targets, predicted), rel=1e-6)
+    assert metrics["loss"].item() == pytest.approx(mean_squared_error(targets, predicted) / scale.item() ** 2, rel=1e-6)
 
 
 def test_one_row_has_no_r2() -> None:
-    assert set(Regression().figures(torch.ones(1), torch.zeros(1), full=True)) == {"loss", "rmse", "mae"}
+    assert set(Regression().metrics(torch.ones(1), torch.zeros(1), full=True)) == {"loss", "rmse", "mae"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from reglab.schema.errors import ConfigError
-from reglab.tracking.place import resolve
+from reglab.tracking.location import resolve
 
 
 def free_port() -> int:

@@ -20,7 +20,7 @@ from reglab.cli import report_error
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import end_at_second_signal, stoppable
 from reglab.tracking import artifacts, mlflow_models, parent, queries, run
-from reglab.tracking.place import resolve
+from reglab.tracking.location import resolve
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.tracking.view import run_link
@@ -70,11 +70,11 @@ def test_run_over_http(remote: Store, tmp_path: Path, capfd: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("place", ["file://{}", "{}", "s3://bucket/{}", "mlflow-artifacts:/../x"])
 def test_where_a_server_puts_artifacts_on_this_machine_nothing_is_written(
-    remote: Store, tmp_path: Path, place: str
+    remote: Store, tmp_path: Path, location: str
 ) -> None:
     there = tmp_path / "home"
-    experiment = remote.client.create_experiment(f"planted {place}", place.format(there))
-    planted = open_store(remote.uri, f"planted {place}")  # to look at what it holds is no harm
+    experiment = remote.client.create_experiment(f"planted {location}", location.format(there))
+    planted = open_store(remote.uri, f"planted {location}")  # to look at what it holds is no harm
     with pytest.raises(
         ConfigError, match=r"^tracking.uri=http://[\w.:]+: the server does not serve its artifacts .*--serve-artifacts"
     ):

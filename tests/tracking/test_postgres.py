@@ -13,7 +13,7 @@ import pytest
 
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.tracking import artifacts, client, locks, parent, queries, reachability
-from reglab.tracking.place import resolve
+from reglab.tracking.location import resolve
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_existing, open_store
 from tests.processes import Process
@@ -84,8 +84,8 @@ def test_a_name_longer_than_its_column_is_refused(store: Store) -> None:
 HOLD = """
 import sys
 from reglab.tracking.locks import locked
-from reglab.tracking.place import locate
-with locked(locate(sys.argv[1])):
+from reglab.tracking.location import parse_location
+with locked(parse_location(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -99,7 +99,7 @@ def test_a_lock_held_by_another_process_is_waited_for_and_named(
     assert other.stdout is not None
     assert other.stdout.readline() == b"held\n"
     monkeypatch.setattr(locks, "ANNOUNCE_S", 0.2)
-    with pytest.raises(StoreLost, match="locked by another process for 1 s"), locks.locked(store.place, timeout=1.0):
+    with pytest.raises(StoreLost, match="locked by another process for 1 s"), locks.locked(store.location, timeout=1.0):
         pass
     assert "waiting for another process that uses" in capsys.readouterr().err
     other.kill()  # and the server lets the lock go

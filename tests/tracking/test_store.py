@@ -199,7 +199,7 @@ def test_a_process_that_holds_the_lock_is_named(
     new_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = new_store("exp")
-    path = locks.lock_file(store.place)
+    path = locks.lock_file(store.location)
     code = (
         "import filelock, sys, time; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True)"
     )
@@ -211,7 +211,7 @@ def test_a_process_that_holds_the_lock_is_named(
         process.send_signal(signal.SIGSTOP)
         with (
             pytest.raises(StoreLost, match=rf"process {process.pid} \(stopped\)"),
-            locks.locked(store.place, timeout=0.5),
+            locks.locked(store.location, timeout=0.5),
         ):
             pass
         process.kill()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reglab.tracking.place import Place
+from reglab.tracking.location import StoreLocation
 from reglab.tracking.ui import HOST, ServerEnded, free_port, serve
 
 
@@ -27,8 +27,8 @@ def test_a_busy_port_gives_the_next_one() -> None:
 def test_a_server_that_dies_is_reported_in_one_line(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     (tmp_path / "mlflow.db").write_text("This is no database. " * 100)
-    place = Place(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "mlartifacts"))
+    location = StoreLocation(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "mlartifacts"))
     with pytest.raises(ServerEnded, match="the MLflow server exited") as caught:
-        serve(place, 5000, lambda address: pytest.fail(f"answered at {address}"))
+        serve(location, 5000, lambda address: pytest.fail(f"answered at {address}"))
     assert "\n" not in str(caught.value)
     assert signal.getsignal(signal.SIGTERM) is before

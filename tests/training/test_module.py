@@ -175,8 +175,8 @@ def test_a_run_that_broke_inside_an_epoch_goes_on_exactly(data: Digits, tmp_path
     assert trainer.global_step == 15
     for (name, a), b in zip(whole.fit.state_dict().items(), resumed.fit.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
-    assert whole.best_figures == resumed.best_figures
-    assert whole.figures == resumed.figures
+    assert whole.best_metrics == resumed.best_metrics
+    assert whole.metrics == resumed.metrics
 
 
 def test_best_weights_come_back(data: Digits) -> None:
@@ -186,7 +186,7 @@ def test_best_weights_come_back(data: Digits) -> None:
 
     class Keep(pl.Callback):
         def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-            losses.append(module.figures["val/loss"])
+            losses.append(module.metrics["val/loss"])
             states.append({name: tensor.clone() for name, tensor in module.fit.model.state_dict().items()})
 
     trainer = make_trainer(CPU | {"max_epochs": 25}, [Keep()])
@@ -196,7 +196,7 @@ def test_best_weights_come_back(data: Digits) -> None:
     module.restore_best()
     for name, tensor in module.fit.model.state_dict().items():
         assert torch.equal(tensor, states[best][name])
-    assert module.best_figures["val/loss"] == losses[best]
+    assert module.best_metrics["val/loss"] == losses[best]
 
 
 def test_evaluation_is_in_eval_mode_and_training_is_not(data: Digits) -> None:

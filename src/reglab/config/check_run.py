@@ -44,7 +44,7 @@ from reglab.schema.metrics import check_choice
 from reglab.schema.suggest import did_you_mean, is_section, not_in_strategy
 from reglab.schema.task_kinds import LANGUAGE_MODELING
 from reglab.schema.text_constraints import ClassPath, Label
-from reglab.tracking.place import resolve
+from reglab.tracking.location import resolve
 from reglab.user_code.finding import source_file
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
@@ -236,8 +236,8 @@ def _data(data: Mapping[str, Any]) -> None:
     if "root" in data:
         check_folder(data["root"])
     Nullable(Label(), "that of the file").check("data.name", data.get("name"))
-    tells_target = from_hub or "path" not in data  # by its name
-    if "target" in data and data["target"] in (None, "") and not tells_target:
+    has_default_target = from_hub or "path" not in data  # by its name
+    if "target" in data and data["target"] in (None, "") and not has_default_target:
         raise ConfigError(Setting("data.target", None), "name the column to predict, as in data.target=COLUMN")
     check_split_column(data.get("split_column"), data.get("split_by"), data.get("target"))
     check_folds(*(data.get(key) for key in ("split_by", "test_fold", "val_fold", "test_fraction")))

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.schema.compatibility import declared
 from reglab.schema.errors import ConfigError
-from reglab.tracking.place import locate
+from reglab.tracking.location import parse_location
 
 Plain = Mapping[str, Any]
 Reason = Callable[[Plain], str | None]  # returns why a key has no effect, with the remedy; None if it has one
@@ -104,7 +104,7 @@ _RULES: dict[str, dict[str, Reason]] = {
     },
     "ui": {
         "ui.port": _unless(
-            lambda c: not locate(c["tracking"]["uri"]).uri.startswith("http"),
+            lambda c: not parse_location(c["tracking"]["uri"]).uri.startswith("http"),
             "tracking.uri is a server, so none is started; leave it out",
         )
     },

@@ -39,7 +39,7 @@ RULE = "2"
 
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer")
 # Settings of device and output, which do not affect results. All other keys of `trainer` do.
-_TRAINER_APART = {"accelerator", "devices", "progress"}
+_IRRELEVANT_TRAINER_KEYS = {"accelerator", "devices", "progress"}
 _PATHS = ("path", "root")  # a user's file or folder
 # Existing files and folders count by content. A name in the Hugging Face cache (third entry: its kind) counts by its
 # commit there.
@@ -51,7 +51,7 @@ _MAY_BE_PATHS = (
 )
 _FOLDS = ("test_fold", "val_fold")  # 3 and "3" are the same fold
 # Keys that were added to tables later: null is the earlier behaviour, so earlier runs keep their identity.
-_LATER = ("ignore", "split_column", "split_by", *_FOLDS)
+_KEYS_ADDED_LATER = ("ignore", "split_column", "split_by", *_FOLDS)
 _SEEDS = ("seed", "split_seed")
 
 
@@ -117,7 +117,7 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         plain = _plain(cfg.get(section))
         parts[section] = {str(key): value for key, value in plain.items() if key != "name"}
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
-    parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _TRAINER_APART}
+    parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _IRRELEVANT_TRAINER_KEYS}
     parts["data"] = _data(cfg)
     for name, node in parts["regularizer"].items():  # null is the default of a key that was added to the class later
         parts["regularizer"][name] = {key: value for key, value in node.items() if value is not None}
@@ -140,7 +140,7 @@ def _data(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """Return the section without label, folder of downloads, and null keys that earlier runs did not have."""
     plain = _plain(cfg.get("data"))
     label = "version" not in plain or plain.get("id") is not None  # else it identifies a data set of OpenML
-    apart = {"cache"} | ({"name"} if label else set()) | {key for key in _LATER if plain.get(key) is None}
+    apart = {"cache"} | ({"name"} if label else set()) | {key for key in _KEYS_ADDED_LATER if plain.get(key) is None}
     known = plain if label else {**plain, "name": str(plain.get("name")).lower()}  # names on OpenML ignore case
     kept = {str(key): value for key, value in known.items() if key not in apart}
     return kept | {key: fold_name(kept[key]) for key in _FOLDS if key in kept}
@@ -198,7 +198,7 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-_looked: dict[str, tuple[float, str]] = {}  # folder: (time at which its digest expires, digest)
+_folder_digests: dict[str, tuple[float, str]] = {}  # folder: (time at which its digest expires, digest)
 _SLOW_S, _KEEP = 0.05, 20  # seconds; a digest that took longer is kept for this many times as long
 
 
@@ -225,14 +225,14 @@ def content(path: str | Path, setting: Setting | None = None) -> str:
 
 def _folder(path: Path) -> str:
     key, began = str(path.resolve()), time.monotonic()
-    if key in _looked and began < _looked[key][0]:
-        return _looked[key][1]
+    if key in _folder_digests and began < _folder_digests[key][0]:
+        return _folder_digests[key][1]
     whole = hashlib.sha256()
     for file in sorted(walk(path)):
         whole.update(f"{file.relative_to(path).as_posix()}\0{content(file)}\0".encode())
     took = time.monotonic() - began
     if took > _SLOW_S:
-        _looked[key] = (began + _KEEP * took, whole.hexdigest())
+        _folder_digests[key] = (began + _KEEP * took, whole.hexdigest())
     return whole.hexdigest()
 
 

@@ -213,7 +213,7 @@ class TensorData(pl.LightningDataModule):
             setattr(self, name, Part(part.inputs[:rows], part.targets[:rows]))
             self.parts = replace(self.parts, **{name: getattr(self.parts, name)[:rows]})
 
-    def place(self, device: torch.device | str) -> None:
+    def move_to(self, device: torch.device | str) -> None:
         """Move all parts to a device; loaders made before keep the old tensors."""
         self.train, self.val, self.test = (part.to(device) for part in (self.train, self.val, self.test))
 

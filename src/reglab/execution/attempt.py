@@ -10,11 +10,11 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash
 from reglab.config.selection import remove_stray_strengths
-from reglab.schema.errors import Changed, ConfigError, InProgress, StoreLost, is_out_of_memory
+from reglab.schema.errors import ConfigError, InProgress, PlanOutdated, StoreLost, is_out_of_memory
 from reglab.schema.metrics import HEADLINES, base_name
 from reglab.stopping import Stopped, exit_at_once
 from reglab.streams import write_line
-from reglab.tracking.place import place_error
+from reglab.tracking.location import location_error
 from reglab.user_code.importing import describe_error
 from reglab.wording import shorten
 
@@ -63,7 +63,7 @@ class FirstFailure(BaseException):
         self.outcome = outcome
 
 
-class NoStore(BaseException):
+class StoreUnavailable(BaseException):
     """The tracking store does not answer: no further run can be tracked. Not an `Exception`, which launchers catch.
 
     Args:
@@ -94,7 +94,7 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
     began = time.perf_counter()
     try:
         if config_hash(cfg) != identity:
-            raise Changed
+            raise PlanOutdated
         result = run(cfg, overrides)
     except InProgress as other:
         return Outcome(identity, label, other.by, in_progress=True)
@@ -103,9 +103,9 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
         if isinstance(error, StoreLost):
-            raise NoStore(error.cause) from error
-        if (store_error := place_error(cfg.tracking.uri)) is not None:
-            raise NoStore(str(store_error)) from store_error
+            raise StoreUnavailable(error.cause) from error
+        if (store_error := location_error(cfg.tracking.uri)) is not None:
+            raise StoreUnavailable(str(store_error)) from store_error
         line, out_of_memory = first_line(error), is_out_of_memory(error)
         if out_of_memory:
             line = f"out of memory ({shorten(line, 200)}); {_MEMORY_REMEDY}"
@@ -154,7 +154,7 @@ class WorkerTask:
         remove_stray_strengths(cfg)
         identity = config_hash(cfg)
         if identity not in self.jobs:
-            raise Changed
+            raise PlanOutdated
         number, label, overrides = self.jobs[identity]
         try:
             outcome = attempt(cfg, overrides, identity, label)

@@ -17,7 +17,7 @@ from reglab.config.identity import data_name, identity_parts, setting
 from reglab.data.base import TensorData
 from reglab.deadlines import waiting
 from reglab.execution.expand import Job
-from reglab.execution.workers import ForkDied, ForkedFunction, can_fork
+from reglab.execution.workers import ForkDiedError, ForkedFunction, can_fork
 from reglab.exits import all_are_errors, exits_are_errors
 from reglab.schema.errors import ConfigError, ConfigErrors, Setting
 from reglab.streams import note
@@ -152,7 +152,7 @@ class RunBuilder:
         try:
             with waiting(f"model={config.model.name}: building and checking it ...", after=_ANNOUNCE_S):
                 answer = self._forked(number)
-        except ForkDied as died:
+        except ForkDiedError as died:
             remedy = (
                 "choose a smaller model if memory ran out, or remove what kills the process"
                 if died.code == -signal.SIGKILL

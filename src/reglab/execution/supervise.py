@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reglab.execution import workers
-from reglab.execution.attempt import FirstFailure, NoStore, Outcome, WorkerTask, attempt, first_line, run_line
+from reglab.execution.attempt import FirstFailure, Outcome, StoreUnavailable, WorkerTask, attempt, first_line, run_line
 from reglab.execution.expand import Job, Plan, settings_as_overrides, with_settings
 from reglab.execution.launchers import Launch
 from reglab.schema.errors import StoreLost, WorkersDied
@@ -66,7 +66,7 @@ def _train(
         if launch.is_in_process(len(jobs)):
             return _train_most_in_process(plan, jobs, launch, store, parent_id, first)
         return train_in_workers(plan, jobs, launch, store, parent_id, first)
-    except NoStore as lost:
+    except StoreUnavailable as lost:
         workers.end_descendants()
         raise StoreLost(lost.cause) from lost
     except FirstFailure as failure:

@@ -113,7 +113,7 @@ def can_fork() -> bool:
     return sys.platform == "linux"
 
 
-class ForkDied(Exception):
+class ForkDiedError(Exception):
     """A forked process ended without an answer.
 
     Args:
@@ -170,7 +170,7 @@ class ForkedFunction:
         self._process.join()
         code = self._process.exitcode
         self.close()
-        raise ForkDied(code)
+        raise ForkDiedError(code)
 
     def _start(self) -> None:
         self._pipe, other_end = multiprocessing.Pipe()

@@ -30,7 +30,7 @@ from reglab.training.original_run import Origin
 from reglab.training.train_eval_mode import in_mode
 from reglab.wording import csv_text
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 TABLE = "mc_dropout.csv"
 
 
@@ -50,8 +50,8 @@ class Evaluation:
     origin: Origin
     passes: int
     seed: int
-    plain: Figures
-    sampled: Figures
+    plain: Metrics
+    sampled: Metrics
     rows: dict[str, list[Any]]
 
 
@@ -102,8 +102,8 @@ def evaluate(
             key, f"all {passes} passes are equal, so that nothing was dropped", "give a run whose dropout is above 0"
         )
     task = build.build_task(cfg, data)
-    plain = _figures(task, data, one, targets, one_known)
-    sampled = _figures(task, data, each, targets, each_known)
+    plain = _metrics_of(task, data, one, targets, one_known)
+    sampled = _metrics_of(task, data, each, targets, each_known)
     if data.kind == CLASSIFICATION.name:
         rows = mc_dropout.class_rows(each)
     else:
@@ -112,7 +112,9 @@ def evaluate(
     return Evaluation(run, passes, seed, plain, sampled, _table(data, targets, rows))
 
 
-def _figures(task: Task, data: TensorData, outputs: Tensor, targets: Tensor, known: tuple[Tensor, Tensor]) -> Figures:
+def _metrics_of(
+    task: Task, data: TensorData, outputs: Tensor, targets: Tensor, known: tuple[Tensor, Tensor]
+) -> Metrics:
     """Return the task's metrics of the mean prediction, and its uncertainty.
 
     Args:
@@ -129,7 +131,7 @@ def _figures(task: Task, data: TensorData, outputs: Tensor, targets: Tensor, kno
         own = mc_dropout.regression_uncertainty(outputs, targets, mc_dropout.fit_noise(*known), data.target_scale)
     if len(outputs) == 1:
         mean = outputs[0]  # equal to the tracked test, to the last bit
-    scores = task.figures(mean, targets, full=True)
+    scores = task.metrics(mean, targets, full=True)
     return {name: float(value) for name, value in scores.items()} | own
 
 

@@ -10,7 +10,7 @@ from reglab.schema.constraints import Constraints, Described, Nullable
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.text_constraints import KeysWithValues, Text
 from reglab.user_code.finding import module_and_class
-from reglab.user_code.importing import describe_error, load, unforeseen
+from reglab.user_code.importing import describe_error, load, unknown_imports
 
 KEY = "model.target"
 
@@ -69,7 +69,7 @@ class Own:
             raise ConfigError(
                 Setting(KEY, target), f"creates a {type(made).__name__}", "give a class of torch.nn.Module"
             )
-        check_foreseen(target)
+        check_known_imports(target)
         return made
 
 
@@ -81,13 +81,13 @@ def _accepts(network: Any, arguments: Mapping[str, Any]) -> bool:
     return True
 
 
-def check_foreseen(target: str | None) -> None:
+def check_known_imports(target: str | None) -> None:
     """Check that all imported modules are part of the identity of the run.
 
     Raises:
         ConfigError: modules were imported by a computed name.
     """
-    if names := unforeseen():
+    if names := unknown_imports():
         raise ConfigError(
             Setting(KEY, target),
             f"imports {', '.join(names)} by a computed name, so that its code would not be part of the run's identity",

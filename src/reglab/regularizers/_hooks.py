@@ -14,7 +14,7 @@ from reglab.schema.errors import ConfigError
 class Hook(NamedTuple):
     """A forward hook of a module: the module's name, the dictionary that contains the hook, and its key."""
 
-    place: str
+    layer: str
     hooks: dict[int, Any]
     key: int
 

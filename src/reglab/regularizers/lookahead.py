@@ -44,10 +44,10 @@ class Lookahead(Regularizer):
         return float(self.k) <= steps
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
-        return Slowed(optimizer, self)
+        return LookaheadOptimizer(optimizer, self)
 
 
-class Slowed(Wrapper):
+class LookaheadOptimizer(Wrapper):
     """Optimizer wrapper with slow weights; its state dict contains them."""
 
     def __init__(self, base: Optimizer, method: Lookahead) -> None:

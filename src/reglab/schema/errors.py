@@ -119,7 +119,7 @@ class ConfigErrors(ConfigError):
         return (ConfigErrors, (self.errors,))
 
 
-class Changed(ConfigError):
+class PlanOutdated(ConfigError):
     """Data, code or a config has changed since the run was planned."""
 
     def __init__(self) -> None:
@@ -127,8 +127,8 @@ class Changed(ConfigError):
             "", "data, code or a config has changed since the run was planned", "start again without changing them"
         )
 
-    def __reduce__(self) -> tuple[type["Changed"], tuple[()]]:
-        return (Changed, ())
+    def __reduce__(self) -> tuple[type["PlanOutdated"], tuple[()]]:
+        return (PlanOutdated, ())
 
 
 class StoreLost(ConfigError):

@@ -22,9 +22,9 @@ _URI = {"tracking.uri": Help("the tracking store (null: mlflow.db in the project
 _EXPERIMENT = {"tracking.experiment": Help("the experiment with the runs (reglab)"), **_URI}
 _ANY_EXPERIMENT = {"tracking.experiment": Help("the experiment of the run (null: any)"), **_URI}
 _BEST_OF = {"tracking.experiment": Help("the experiment to search for the best run (reglab)"), **_URI}
-_AGAIN = "the run's file or folder, which must be typed again to be read; its content is compared"
-_FILES = {f"data.{key}": Help(_AGAIN) for key in ("path", "root", "tokenizer", "cache")}
-_CONFIRMED = {
+_RUN_PATH_HELP = "the run's file or folder, which must be typed again to be read; its content is compared"
+_FILES = {f"data.{key}": Help(_RUN_PATH_HELP) for key in ("path", "root", "tokenizer", "cache")}
+_TYPED_AGAIN = {
     "model.target": Help("the class of your own network, which must be typed again to be run: my_net.Net"),
     "model.args": Help("its arguments, if they name files"),
     "model.path": Help("the folder of a pretrained decoder, if the run started from one"),
@@ -67,12 +67,12 @@ HELP: dict[str, dict[str, Help]] = {
         **_EXPERIMENT,
     },
     "status": {"name": Help("one sweep or study (null: all of the experiment)"), **_EXPERIMENT},
-    "rerun": {"run_id": Help("the tracked run"), **_CONFIRMED, **_FILES, **_CODE, **_ANY_EXPERIMENT},
+    "rerun": {"run_id": Help("the tracked run"), **_TYPED_AGAIN, **_FILES, **_CODE, **_ANY_EXPERIMENT},
     "evaluate": {
         "run_id": Help("a finished classification or regression run with dropout"),
         "mc_dropout": Help("passes over the test part with dropout on (50)", ("passes",)),
         "seed": Help("seed of the dropout masks (0)"),
-        **_CONFIRMED,
+        **_TYPED_AGAIN,
         **_FILES,
         **_CODE,
         **_ANY_EXPERIMENT,
@@ -82,7 +82,7 @@ HELP: dict[str, dict[str, Help]] = {
         "register": Help("a name in MLflow's registry (null: the model is logged on its run only)"),
         "metric": Help("the metric whose validation twin selects the best run (null: that of the kind of task)"),
         "data.name": Help("the data set of the best run, if the experiment has several"),
-        **_CONFIRMED,
+        **_TYPED_AGAIN,
         **_FILES,
         **_CODE,
         **_BEST_OF,
@@ -99,7 +99,7 @@ HELP: dict[str, dict[str, Help]] = {
         "train_mode": Help("true: several passes with dropout on, and the spread of the next token"),
         "passes": Help("number of passes with train_mode=true (8)"),
         "threads": Help("number of torch's threads (1)"),
-        **_CONFIRMED,
+        **_TYPED_AGAIN,
         **_CODE,
         **_BEST_OF,
     },

@@ -98,7 +98,7 @@ _ANY_EXPERIMENT = {"tracking.experiment": Nullable(Label(), "any experiment")}
 _RUN_ID = {
     "run_id": Satisfies(lambda v: v in (None, "") or is_number(v) or Text().accepts(v), "the id of a tracked run")
 }
-_CONFIRMED = {  # settings of a tracked run that have to be typed again: see `reglab.config.trusted`
+_TYPED_AGAIN = {  # settings of a tracked run that have to be typed again: see `reglab.config.trusted`
     "model.target": Nullable(Text()),
     "model.args": Nullable(KeysWithValues()),
     "model.path": Nullable(PATH),
@@ -157,12 +157,12 @@ PIPELINES: dict[str, dict[str, Constraint]] = {
         **_EXPERIMENT,
     },
     "status": {"name": Nullable(Label()), **_EXPERIMENT},
-    "rerun": {**_RUN_ID, **_CONFIRMED, **_FILES, **_URI, **_ANY_EXPERIMENT},
+    "rerun": {**_RUN_ID, **_TYPED_AGAIN, **_FILES, **_URI, **_ANY_EXPERIMENT},
     "evaluate": {
         **_RUN_ID,
         "mc_dropout": Integer(2, 100_000),
         "seed": SEED,
-        **_CONFIRMED,
+        **_TYPED_AGAIN,
         **_FILES,
         **_URI,
         **_ANY_EXPERIMENT,
@@ -172,7 +172,7 @@ PIPELINES: dict[str, dict[str, Constraint]] = {
         "register": Nullable(_REGISTERED, "not registered"),
         "metric": Nullable(OneOf(*_EXPORTED_BY)),
         "data.name": Nullable(Label()),
-        **_CONFIRMED,
+        **_TYPED_AGAIN,
         **_FILES,
         **_EXPERIMENT,
     },
@@ -191,7 +191,7 @@ PIPELINES: dict[str, dict[str, Constraint]] = {
         "passes": Integer(2, 100_000),
         "threads": TRAINER["threads"],
         "generation.seed": SEED,
-        **_CONFIRMED,
+        **_TYPED_AGAIN,
         **_EXPERIMENT,
     },
     "ui": {"ui.port": Integer(1, 65535), "ui.open": Boolean(), **_EXPERIMENT},

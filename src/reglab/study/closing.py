@@ -46,7 +46,7 @@ def closing(store: "Store", run: ParentRun) -> Iterator[None]:
         StoreLost: in place of another exception, if the store does not answer any more.
     """
     from reglab.tracking import parent, queries
-    from reglab.tracking.place import place_error
+    from reglab.tracking.location import location_error
     from reglab.tracking.run import CLOSE_S
 
     try:
@@ -56,7 +56,7 @@ def closing(store: "Store", run: ParentRun) -> Iterator[None]:
         run.status = "KILLED"
         with defer_signals(deliver=False):
             workers.end_descendants()
-            run.store_lost = place_error(store.uri) is not None
+            run.store_lost = location_error(store.uri) is not None
             if not run.store_lost:
                 with suppress(Overdue), waiting(limit=CLOSE_S):
                     run.store_lost = True
@@ -64,7 +64,7 @@ def closing(store: "Store", run: ParentRun) -> Iterator[None]:
                     run.store_lost = False
         raise
     except Exception as error:
-        cause = place_error(store.uri)
+        cause = location_error(store.uri)
         run.store_lost = cause is not None
         if cause is None or isinstance(error, StoreLost):
             raise

@@ -40,7 +40,7 @@ class Pruning:
         """Return the epochs of a trial on a rung; the last rung trains `max_epochs`."""
         return max(1, round(max_epochs / self.eta ** (self.rungs - 1 - rung)))
 
-    def kept(self, trials: int) -> int:
+    def promoted(self, trials: int) -> int:
         """Return the number of these trials that are promoted to the next rung."""
         return max(1, math.ceil(trials / self.eta))
 

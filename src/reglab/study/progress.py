@@ -44,7 +44,7 @@ class ArmProgress:
         alive = trials = study.trials if self.arm.space else 1
         if study.pruning is not None:
             for _ in range(1, study.pruning.rungs):
-                alive = study.pruning.kept(alive)
+                alive = study.pruning.promoted(alive)
                 trials += alive
         return {"tune": trials * len(study.tuning_seeds), "confirm": len(study.seeds)}
 

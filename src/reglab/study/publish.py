@@ -44,7 +44,7 @@ def compare(cfg: DictConfig) -> Report:
     records = _matching(store, cfg.filter or "")
     _check_comparable(records, cfg)
     question, remarks = resolve_question(records, **keys), note_on_sources(records)
-    store_hash = hashlib.sha256(store.place.display_uri.encode()).hexdigest()[
+    store_hash = hashlib.sha256(store.location.display_uri.encode()).hexdigest()[
         :8
     ]  # a report may be shared: no URI in it
     source = Source("experiment", store_hash, store.experiment)

@@ -102,7 +102,7 @@ def experiment_status(store: Store) -> tuple[list[ArmStatus], dict[str, int]]:
 def run_notes(store: Store) -> Iterator[str]:
     """Yield a line if the store is read-only, and for each RUNNING run whose process cannot be checked."""
     if store.read_only:
-        yield f"{store.place.display_uri} is read-only: runs whose process has ended are not marked KILLED"
+        yield f"{store.location.display_uri} is read-only: runs whose process has ended are not marked KILLED"
     running = queries.runs(store, status="RUNNING")
     unknown = [(record.run_id, reason) for record in running if (reason := liveness.unknown_owner(record.tags))]
     for run_id, reason in unknown[:_MAX_NOTES]:

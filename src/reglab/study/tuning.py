@@ -155,10 +155,10 @@ def _prune(trials: Sequence[Trial], study: Study, arm: Arm, composer: Composer, 
     alive = list(trials)
     for rung in range(1, study.pruning.rungs):
         ranked = sorted((t for t in alive if t.score is not None), key=lambda trial: _cost(trial, study))
-        kept = ranked[: study.pruning.kept(len(alive))]
+        promoted = ranked[: study.pruning.promoted(len(alive))]
         for trial in alive:
-            trial.pruned = trial not in kept and not trial.failed
-        alive = sorted(kept, key=lambda trial: trial.index)
+            trial.pruned = trial not in promoted and not trial.failed
+        alive = sorted(promoted, key=lambda trial: trial.index)
         over = [_add_rung(trial, study, arm, composer, results, rung) for trial in alive]
         if not all(over):
             return False

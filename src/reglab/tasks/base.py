@@ -41,19 +41,19 @@ class Task(ABC):
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss of a batch, a scalar; runs under ``torch.func.vmap``."""
 
-    def kept(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return tensors of a batch, rows first, that evaluation collects over the part for `figures`.
+    def collected(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return tensors of a batch, rows first, that evaluation collects over the part for `metrics`.
 
         A copy in float64, so that a network may overwrite its outputs.
         """
         return exact(outputs.detach(), copy=True), targets
 
-    def figures(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Collection[str] = ()) -> dict[str, Tensor]:
+    def metrics(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Collection[str] = ()) -> dict[str, Tensor]:
         """Return the metrics of a whole part of the data by name, float64 scalars for any precision of the model.
 
         Args:
-            outputs: of `kept`, (rows, ...).
-            targets: of `kept`, (rows, ...).
+            outputs: of `collected`, (rows, ...).
+            targets: of `collected`, (rows, ...).
             full: all metrics; otherwise those that are measured in every epoch.
             more: names of further metrics that are wanted.
         """

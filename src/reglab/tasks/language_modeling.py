@@ -33,7 +33,7 @@ class LanguageModeling(Task):
         """Return the mean cross entropy in nats over the positions (rows, length) whose targets are not ignored."""
         return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
 
-    def kept(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def collected(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return for each row the summed cross entropy (rows,), and its numbers of tokens and characters (rows, 2).
 
         Keeping logits would take memory for the number of tokens times the size of the vocabulary.
@@ -51,8 +51,8 @@ class LanguageModeling(Task):
         """Return the mean cross entropy of a token, in nats.
 
         Args:
-            outputs: summed cross entropies (rows,), returned by `kept`; the same for the other metrics.
-            targets: numbers of tokens and characters (rows, 2), returned by `kept`.
+            outputs: summed cross entropies (rows,), returned by `collected`; the same for the other metrics.
+            targets: numbers of tokens and characters (rows, 2), returned by `collected`.
         """
         return outputs.sum() / targets.sum(0)[0]
 

@@ -35,9 +35,9 @@ class Multilabel(Task):
         """
         return F.binary_cross_entropy_with_logits(outputs, targets)
 
-    def figures(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Any = ()) -> dict[str, Tensor]:
+    def metrics(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Any = ()) -> dict[str, Tensor]:
         """Return the metrics of a part; with `full` also F1 and AUROC of each label, as ``f1_macro/LABEL``."""
-        found = super().figures(outputs, targets, full=full, more=more)
+        found = super().metrics(outputs, targets, full=full, more=more)
         if full:
             outputs, targets = exact(outputs), exact(targets)
             each = {"f1_macro": list(_f1(outputs, targets)), "auroc": by_column("roc_auc_score", outputs, targets)}

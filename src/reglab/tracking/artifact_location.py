@@ -11,96 +11,96 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from reglab.schema.errors import ConfigError, Setting
-from reglab.tracking.place import Place
+from reglab.tracking.location import StoreLocation
 
 
-def local_folder(place: Place, location: str, where: Setting | str = "") -> Path | None:
+def local_folder(location: StoreLocation, artifact_uri: str, where: Setting | str = "") -> Path | None:
     """Return the folder of artifacts that a store names; None for those behind a server.
 
     In a SQLite store that was moved, a folder at its former place is looked up beside the database.
 
     Args:
-        place: the store.
+        location: the store.
         location: of the artifacts of a run, a model or an experiment.
         where: the run or model, for messages; empty for the experiment.
 
     Raises:
         ConfigError: the location is elsewhere; with the remedy.
     """
-    if not place.is_database:
-        _check_behind(place, location)
+    if not location.is_database:
+        _check_behind(location, artifact_uri)
         return None
-    folder = _path_of(location)
-    roots = _artifact_roots(place)
+    folder = _path_of(artifact_uri)
+    roots = _artifact_roots(location)
     if folder is not None and not any(_is_below(folder, root) for root in roots):
-        moved = [(_moved(folder, root), root) for root in roots] if place.database is not None else []
+        moved = [(_moved(folder, root), root) for root in roots] if location.database is not None else []
         folder = next((there for there, root in moved if there is not None and _is_below(there, root)), None)
     if folder is not None:
         return folder
-    if place.database is None:
+    if location.database is None:
         remedy = "read it through the tracking server of that folder (tracking.uri=http://HOST:PORT)"
-    elif _path_of(location) is None:
+    elif _path_of(artifact_uri) is None:
         remedy = "read it through its tracking server (tracking.uri=http://HOST:PORT)"
     else:
         remedy = "put its folder beside the database"
-    problem = f"artifacts are at {location[:200]}, outside {roots[0]}, where they are neither read nor written"
+    problem = f"artifacts are at {artifact_uri[:200]}, outside {roots[0]}, where they are neither read nor written"
     if not where:
-        raise place.error(f"the experiment's {problem}", f"{remedy}, or use a new tracking.experiment")
-    raise ConfigError(where, f"its {problem}", f"{remedy}, or give another run (tracking.uri={place.display_uri})")
+        raise location.error(f"the experiment's {problem}", f"{remedy}, or use a new tracking.experiment")
+    raise ConfigError(where, f"its {problem}", f"{remedy}, or give another run (tracking.uri={location.display_uri})")
 
 
-def mlflow_folder(place: Place, location: str, where: Setting | str) -> Path | None:
+def mlflow_folder(location: StoreLocation, artifact_uri: str, where: Setting | str) -> Path | None:
     """Return the same as `local_folder` for what MLflow itself reads and writes, which does not look up moved folders.
 
     Raises:
         ConfigError: the location is elsewhere, also in a store that was moved.
     """
-    folder = local_folder(place, location, where)
-    if folder is not None and folder != _path_of(location):
+    folder = local_folder(location, artifact_uri, where)
+    if folder is not None and folder != _path_of(artifact_uri):
         raise ConfigError(
             where,
-            f"the store was moved, and its models would be stored at its former location ({location[:200]})",
-            f"move it back, or train in a new tracking.experiment (tracking.uri={place.display_uri})",
+            f"the store was moved, and its models would be stored at its former location ({artifact_uri[:200]})",
+            f"move it back, or train in a new tracking.experiment (tracking.uri={location.display_uri})",
         )
     return folder
 
 
-def _check_behind(place: Place, location: str) -> None:
+def _check_behind(location: StoreLocation, artifact_uri: str) -> None:
     behind = False
     with contextlib.suppress(ValueError):  # not a URI
-        parts, server = urlsplit(location), urlsplit(place.uri)
+        parts, server = urlsplit(artifact_uri), urlsplit(location.uri)
         behind = parts.scheme == "mlflow-artifacts" and parts.hostname in (None, server.hostname)
         behind = behind and ".." not in PurePosixPath(unquote(parts.path)).parts
     if not behind:
-        raise place.error(
-            f"the server does not serve its artifacts ({location[:200]}), and locations that it names "
+        raise location.error(
+            f"the server does not serve its artifacts ({artifact_uri[:200]}), and locations that it names "
             "are not written to",
             "start it with --serve-artifacts and --artifacts-destination, and use a new tracking.experiment",
         )
 
 
-def _path_of(location: str) -> Path | None:
+def _path_of(artifact_uri: str) -> Path | None:
     """Return the path of a location on this machine; None for another location."""
     try:
-        parts = urlsplit(location)
+        parts = urlsplit(artifact_uri)
     except ValueError:
         return None
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
         return None
-    path = unquote(parts.path) if parts.scheme else location
+    path = unquote(parts.path) if parts.scheme else artifact_uri
     return None if not path or "\0" in path or ".." in PurePosixPath(path).parts else Path(path)
 
 
-def _artifact_roots(place: Place) -> list[Path]:
+def _artifact_roots(location: StoreLocation) -> list[Path]:
     """Return the folders below which a database keeps artifacts, reglab's first; plain clients of MLflow use mlruns.
 
     A SQLite file that is named by a link has them beside the link or beside the file.
     """
-    assert place.artifact_root is not None
-    own = Path(place.artifact_root)
-    if place.database is None:
+    assert location.artifact_root is not None
+    own = Path(location.artifact_root)
+    if location.database is None:
         return [own]
-    folders = dict.fromkeys((own.parent, place.database.resolve().parent))
+    folders = dict.fromkeys((own.parent, location.database.resolve().parent))
     return [folder / name for folder in folders for name in (own.name, "mlruns")]
 
 

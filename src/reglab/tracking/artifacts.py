@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from reglab.filesystem import draft_folder, write_whole
 from reglab.schema.errors import ConfigError, Setting
 from reglab.tracking.artifact_location import local_folder
-from reglab.tracking.place import locate
+from reglab.tracking.location import parse_location
 from reglab.tracking.store import Store
 
 _Kind = TypeVar("_Kind", dict, list)
@@ -38,7 +38,7 @@ class Artifacts:
     def __init__(self, client: MlflowClient, uri: str, run_id: str, artifact_uri: str) -> None:
         self._client = client
         self._run_id = run_id
-        self.dir = local_folder(locate(uri), artifact_uri, Setting("run_id", run_id))
+        self.dir = local_folder(parse_location(uri), artifact_uri, Setting("run_id", run_id))
 
     def write_text(self, text: str, path: str) -> None:
         """Write `text` to `path` (relative, with `/`); a file there is replaced as a whole."""

@@ -16,7 +16,7 @@ from reglab.compat.requests import close_instead_of_draining, set_content
 from reglab.deadlines import ANNOUNCE_S, Overdue, waiting
 from reglab.schema.errors import StoreLost
 from reglab.tracking.liveness import lock_holder
-from reglab.tracking.place import Place, place_error
+from reglab.tracking.location import StoreLocation, location_error
 
 BUSY_S = 120.0  # a database that another process has locked is waited for
 _RESTART_S = 12.0  # a database server that restarts too; as long as MLflow repeats requests to its own server
@@ -50,15 +50,15 @@ add_response_hook(_read)
 close_instead_of_draining()
 
 
-def client_of(place: Place, tracking_uri: str | None = None) -> MlflowClient:
+def client_of(location: StoreLocation, tracking_uri: str | None = None) -> MlflowClient:
     """Return MLflow's client for a store; its calls raise as MLflow's do, and `StoreLost` (see `with_retries`).
 
     Args:
-        place: the store.
-        tracking_uri: the URI for MLflow, if it differs from `place.uri`.
+        location: the store.
+        tracking_uri: the URI for MLflow, if it differs from `location.uri`.
     """
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # the caller reports the errors it catches
-    return cast(MlflowClient, _RetryingClient(MlflowClient(tracking_uri or place.uri), place))
+    return cast(MlflowClient, _RetryingClient(MlflowClient(tracking_uri or location.uri), location))
 
 
 def without_retries(client: MlflowClient) -> MlflowClient:
@@ -68,33 +68,33 @@ def without_retries(client: MlflowClient) -> MlflowClient:
 
 def display_uri(client: MlflowClient) -> str:
     """Return the URI of the client's store for messages, without its password."""
-    return client._place.display_uri if isinstance(client, _RetryingClient) else "the store"
+    return client._location.display_uri if isinstance(client, _RetryingClient) else "the store"
 
 
 def query_with_retries(client: MlflowClient, function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that queries the client's database directly, with the client's retries."""
     if not isinstance(client, _RetryingClient):
         return function(*args)
-    return with_retries(client._place, function, *args, limit=None)
+    return with_retries(client._location, function, *args, limit=None)
 
 
 class _RetryingClient:
     """Wraps each method of MLflow's client in `with_retries`."""
 
-    def __init__(self, client: MlflowClient, place: Place) -> None:
+    def __init__(self, client: MlflowClient, location: StoreLocation) -> None:
         self._client = client
-        self._place = place
+        self._location = location
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._client, name)
         if name.startswith("_") or not callable(attribute):
             return attribute
         limit = None if name in _FILES else _CALL_S
-        return functools.partial(with_retries, self._place, attribute, limit=limit)
+        return functools.partial(with_retries, self._location, attribute, limit=limit)
 
 
 def with_retries(
-    place: Place,
+    location: StoreLocation,
     function: Callable[..., Any],
     *args: Any,
     limit: float | None = _CALL_S,
@@ -104,7 +104,7 @@ def with_retries(
     """Call a function that queries the store; retry while the database is locked or its server restarts.
 
     Args:
-        place: the store.
+        location: the store.
         function: called with the other arguments.
         limit: seconds for one call.
         after: seconds before the wait is announced.
@@ -115,7 +115,9 @@ def with_retries(
         MlflowException: as MLflow raises it.
     """
     began = time.monotonic()
-    with waiting(lambda: f"waiting for the tracking store {place.display_uri}{_holder_note(place)} ...", after=after):
+    with waiting(
+        lambda: f"waiting for the tracking store {location.display_uri}{_holder_note(location)} ...", after=after
+    ):
         while True:
             overdue = Overdue(limit or 0.0)
             try:
@@ -124,27 +126,27 @@ def with_retries(
             except Overdue as error:
                 if error is not overdue:  # the limit of something around this call
                     raise
-                raise StoreLost(place.error(str(error), "see its log")) from error
+                raise StoreLost(location.error(str(error), "see its log")) from error
             except (MlflowException, DatabaseError) as error:
                 if (damage := _damage(error)) is not None:
-                    raise place.damaged(damage) from error
+                    raise location.damaged(damage) from error
                 if isinstance(error.__context__, LargeAnswer):
-                    raise place.error(str(error.__context__), "check the address") from error
+                    raise location.error(str(error.__context__), "check the address") from error
                 if isinstance(error.__context__, TooManyRedirects):
-                    raise place.error("the server redirects endlessly", "check the address") from error
-                waited, most = time.monotonic() - began, _retry_s(place, error)
+                    raise location.error("the server redirects endlessly", "check the address") from error
+                waited, most = time.monotonic() - began, _retry_s(location, error)
                 if waited >= most:
                     if most == BUSY_S:
-                        raise StoreLost(locked_error(place, BUSY_S, _holder_note(place))) from error
-                    if _unanswered(error) and (gone := place_error(place.uri)) is not None:
+                        raise StoreLost(locked_error(location, BUSY_S, _holder_note(location))) from error
+                    if _unanswered(error) and (gone := location_error(location.uri)) is not None:
                         raise StoreLost(gone) from error
                     raise
                 time.sleep(_PAUSE_S)
 
 
-def locked_error(place: Place, seconds: float, holder: str) -> Exception:
+def locked_error(location: StoreLocation, seconds: float, holder: str) -> Exception:
     """Return the error for a store that another process has locked for some seconds; `holder` is a note on it."""
-    return place.error(f"locked by another process for {seconds:.0f} s{holder}", "end that process")
+    return location.error(f"locked by another process for {seconds:.0f} s{holder}", "end that process")
 
 
 def _damage(error: Exception) -> object:
@@ -154,12 +156,12 @@ def _damage(error: Exception) -> object:
     return original if _sqlite_name(original).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) else None
 
 
-def _retry_s(place: Place, error: Exception) -> float:
+def _retry_s(location: StoreLocation, error: Exception) -> float:
     """Return the seconds for which a call that failed is repeated: its transaction was rolled back."""
     cause = error if isinstance(error, OperationalError) else error.__cause__
     if not isinstance(cause, OperationalError):
         return 0.0
-    if place.database is None:
+    if location.database is None:
         return _RESTART_S
     return BUSY_S if _sqlite_name(cause.orig).startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) else 0.0
 
@@ -173,8 +175,8 @@ def _unanswered(error: Exception) -> bool:
     return isinstance(error.__cause__ or error.__context__ or error, OSError | OperationalError)
 
 
-def _holder_note(place: Place) -> str:
-    if place.database is None:
+def _holder_note(location: StoreLocation) -> str:
+    if location.database is None:
         return ""
-    holder = lock_holder(place.database) or lock_holder(place.database.with_name(f"{place.database.name}-shm"))
+    holder = lock_holder(location.database) or lock_holder(location.database.with_name(f"{location.database.name}-shm"))
     return f" (locked by {holder})" if holder else ""

@@ -18,18 +18,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from reglab.compat import mlflow
 from reglab.deadlines import waiting
 from reglab.filesystem import draft_folder
-from reglab.tracking.place import Place, escape_path
+from reglab.tracking.location import StoreLocation, escape_path
 
 _LOCAL_DISKS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs", "apfs", "hfs")
 _BUSY_MS = 2000  # SQLite waits in C code, which delays signals: `reglab.tracking.client` calls again
 _BUSY_STATEMENT = "PRAGMA busy_timeout"  # of MLflow, with 20 s
 
 
-def connect(place: Place, *, writes: bool = True) -> str:
+def connect(location: StoreLocation, *, writes: bool = True) -> str:
     """Connect to a database once, so that MLflow uses these connections.
 
     Args:
-        place: a database, which exists.
+        location: a database, which exists.
         writes: without, a SQLite database is opened read-only: no table, file or folder is made.
 
     Returns:
@@ -40,9 +40,9 @@ def connect(place: Place, *, writes: bool = True) -> str:
     """
     from mlflow.store.db.utils import create_sqlalchemy_engine  # slow to import, and not needed for a server
 
-    path = place.database
+    path = location.database
     read_only = path is not None and not writes
-    uri = _alternative_uri(place.uri) if read_only else place.uri
+    uri = _alternative_uri(location.uri) if read_only else location.uri
     if mlflow.engine(uri) is not None:
         return uri
     engine = create_sqlalchemy_engine(uri)
@@ -53,7 +53,7 @@ def connect(place: Place, *, writes: bool = True) -> str:
         readable = _readable_uri(path)
         event.listen(engine, "do_connect", lambda dialect, _record, _args, options: _open(dialect, readable, options))
     try:
-        with waiting(f"waiting for the database {place.display_uri} ..."), engine.connect():
+        with waiting(f"waiting for the database {location.display_uri} ..."), engine.connect():
             pass
     except SQLAlchemyError:
         engine.dispose()

@@ -17,7 +17,7 @@ from reglab.deadlines import ANNOUNCE_S, waiting
 from reglab.schema.errors import StoreLost
 from reglab.tracking.client import locked_error, with_retries
 from reglab.tracking.liveness import lock_holder
-from reglab.tracking.place import Place
+from reglab.tracking.location import StoreLocation
 
 LOCK_S = 120.0  # seconds; no regular holder of the lock takes longer
 _POLL_S = 0.1
@@ -27,7 +27,7 @@ _process_lock = threading.RLock()
 
 
 @contextmanager
-def locked(place: Place, of: str = "", *, timeout: float = LOCK_S) -> Iterator[None]:
+def locked(location: StoreLocation, of: str = "", *, timeout: float = LOCK_S) -> Iterator[None]:
     """Hold the store's lock inside the block; re-entrant within a process.
 
     In PostgreSQL it is a session-level advisory lock for all hosts, released when the process ends; it needs session
@@ -35,59 +35,59 @@ def locked(place: Place, of: str = "", *, timeout: float = LOCK_S) -> Iterator[N
     on this host, which does not exclude processes of other hosts.
 
     Args:
-        place: the store.
+        location: the store.
         of: the name of the lock; empty: the store's main lock.
         timeout: seconds; -1: no limit.
 
     Raises:
         StoreLost: another process has held it for `timeout` seconds, or the database does not answer.
     """
-    if place.is_postgresql:
+    if location.is_postgresql:
         with _process_lock:
-            _take(place, of, timeout)
+            _take(location, of, timeout)
             try:
                 yield
             finally:
-                _release(place, of)
+                _release(location, of)
         return
-    path = lock_file(place, of)
+    path = lock_file(location, of)
     lock = FileLock(path, timeout=timeout, is_singleton=True)
     try:
-        with waiting(lambda: _wait_note(place, lock_holder(path))):
+        with waiting(lambda: _wait_note(location, lock_holder(path))):
             lock.acquire()
     except Timeout as error:
-        raise _lost(place, timeout, lock_holder(path)) from error
+        raise _lost(location, timeout, lock_holder(path)) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def lock_file(place: Place, of: str = "") -> Path:
+def lock_file(location: StoreLocation, of: str = "") -> Path:
     """Return the lock file of a store."""
-    if place.database is not None:
-        return place.database.with_name(f"{place.database.name}{of}.lock")
-    name = hashlib.sha256(f"{os.getuid()} {place.uri}".encode()).hexdigest()[:16]
+    if location.database is not None:
+        return location.database.with_name(f"{location.database.name}{of}.lock")
+    name = hashlib.sha256(f"{os.getuid()} {location.uri}".encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir(), f"reglab-{name}{of}.lock")
 
 
-def _take(place: Place, of: str, timeout: float) -> None:
-    key = (place.uri, of)
+def _take(location: StoreLocation, of: str, timeout: float) -> None:
+    key = (location.uri, of)
     if key in _held:
         connection, depth = _held[key]
         _held[key] = (connection, depth + 1)
         return
-    connect = create_engine(place.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect
-    connection = with_retries(place, connect, limit=_CONNECT_S)
+    connect = create_engine(location.uri, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect
+    connection = with_retries(location, connect, limit=_CONNECT_S)
     began, announced = time.monotonic(), False
     try:
         while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _number(of)}).scalar():
             waited = time.monotonic() - began
             if 0 <= timeout <= waited:
-                raise _lost(place, timeout, _session(connection, of))
+                raise _lost(location, timeout, _session(connection, of))
             if waited >= ANNOUNCE_S and not announced:
                 announced = True
-                with waiting(_wait_note(place, _session(connection, of)), after=0.0):
+                with waiting(_wait_note(location, _session(connection, of)), after=0.0):
                     time.sleep(0.5)
             time.sleep(_POLL_S)
     except BaseException:
@@ -96,10 +96,10 @@ def _take(place: Place, of: str, timeout: float) -> None:
     _held[key] = (connection, 1)
 
 
-def _release(place: Place, of: str) -> None:
-    connection, depth = _held.pop((place.uri, of))
+def _release(location: StoreLocation, of: str) -> None:
+    connection, depth = _held.pop((location.uri, of))
     if depth > 1:
-        _held[place.uri, of] = (connection, depth - 1)
+        _held[location.uri, of] = (connection, depth - 1)
     else:
         connection.close()  # the lock ends with its session
 
@@ -120,9 +120,9 @@ def _session(connection: Connection, of: str) -> str | None:
     return f"the client of server process {found[0]} on {found[1]}" if found else None
 
 
-def _wait_note(place: Place, holder: str | None) -> str:
-    return f"waiting for another process that uses {place.display_uri}: {holder or 'unknown'} ..."
+def _wait_note(location: StoreLocation, holder: str | None) -> str:
+    return f"waiting for another process that uses {location.display_uri}: {holder or 'unknown'} ..."
 
 
-def _lost(place: Place, timeout: float, holder: str | None) -> StoreLost:
-    return StoreLost(locked_error(place, timeout, f" ({holder})" if holder else ""))
+def _lost(location: StoreLocation, timeout: float, holder: str | None) -> StoreLost:
+    return StoreLost(locked_error(location, timeout, f" ({holder})" if holder else ""))

@@ -174,7 +174,7 @@ def _problem(store: Store, model: LoggedModel) -> str:
     if not logged:
         return "it was logged without a list of its files"
     try:
-        folder = mlflow_folder(store.place, model.artifact_location, f"models:/{model.model_id}")
+        folder = mlflow_folder(store.location, model.artifact_location, f"models:/{model.model_id}")
     except ConfigError as error:
         return str(error)
     kept = _listed(store.client, model.model_id) if folder is None else _sizes(folder)
@@ -215,7 +215,7 @@ def log(store: Store, record: Record, folder: Path, tags: Mapping[str, str]) -> 
         store.experiment_id, name=NAME, source_run_id=run_id, tags=dict(tags), params=record.params
     )
     try:
-        mlflow_folder(store.place, made.artifact_location, Setting("run_id", run_id))
+        mlflow_folder(store.location, made.artifact_location, Setting("run_id", run_id))
         description = Model.load(str(folder))
         description.run_id, description.model_id, description.model_uuid = run_id, made.model_id, made.model_id
         description.artifact_path = None  # the folder of the store on this machine

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 
 from reglab.compat.mlflow import session_maker
-from reglab.garbage import no_garbage
+from reglab.garbage import paused_gc
 from reglab.schema.errors import ConfigError
 from reglab.streams import note
 from reglab.tracking import artifacts, liveness
@@ -243,7 +243,7 @@ def search(client: MlflowClient, experiments: list[str], filter: str = "", **opt
 def _pages(client: MlflowClient, experiment_id: str, filter: str) -> Iterator[Run]:
     token: str | None = None
     while True:
-        with no_garbage():
+        with paused_gc():
             page = search(
                 client,
                 [experiment_id],

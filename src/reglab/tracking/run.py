@@ -18,7 +18,7 @@ from reglab.stopping import Stopped, before_exit_at_once, defer_signals
 from reglab.tracking.artifacts import Artifacts
 from reglab.tracking.client import without_retries
 from reglab.tracking.liveness import BEAT_EVERY_S, HEARTBEAT_TAG, OWNER_TAG, Heartbeat, beat, this_process
-from reglab.tracking.place import place_error
+from reglab.tracking.location import location_error
 from reglab.tracking.store import Store
 from reglab.tracking.values import Buffer, cut_name, within_limits
 from reglab.user_code.importing import describe_error
@@ -137,12 +137,12 @@ class TrackedRun:
             problem = self._close("FINISHED" if error is None else "KILLED" if stopped else "FAILED", error)
         if problem is None:
             return
-        gone = self._gone.cause if self._gone is not None else place_error(self._store.uri)
+        gone = self._gone.cause if self._gone is not None else location_error(self._store.uri)
         if gone is not None and not stopped:  # the cause of the exception of the block
             raise StoreLost(gone) from (error or (self._gone and self._gone.__cause__))
         line = f"run {self.id} could not be closed properly: {gone or problem}"
         if error is None:
-            raise self._store.place.error(line)
+            raise self._store.location.error(line)
         _log.error("%s", line)
 
     def _close(self, status: str, error: BaseException | None) -> str | None:

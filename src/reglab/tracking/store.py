@@ -18,8 +18,8 @@ from reglab.schema.suggest import did_you_mean
 from reglab.tracking import database
 from reglab.tracking.artifact_location import local_folder
 from reglab.tracking.client import client_of, with_retries
+from reglab.tracking.location import StoreLocation, check, location_error, parse_location, resolve
 from reglab.tracking.locks import locked
-from reglab.tracking.place import Place, check, locate, place_error, resolve
 from reglab.wording import mlflow_command
 
 FIRST_RUNS = 'make one: make sweep ARGS="regularizer=none,dropout seed=0,1,2"'
@@ -55,9 +55,9 @@ class Store:
     artifact_location: str = ""
 
     @property
-    def place(self) -> Place:
-        """The place of the store."""
-        return locate(self.uri)
+    def location(self) -> StoreLocation:
+        """The location of the store."""
+        return parse_location(self.uri)
 
     def create_run(self, tags: dict[str, str], name: str) -> RunInfo:
         """Open a run in the experiment.
@@ -65,20 +65,20 @@ class Store:
         Raises:
             ConfigError: its files would be kept outside the store, see `artifact_location.local_folder`.
         """
-        local_folder(self.place, self.artifact_location)
+        local_folder(self.location, self.artifact_location)
         return self.client.create_run(self.experiment_id, tags=tags, run_name=name).info
 
     def lock(self) -> AbstractContextManager[None]:
         """Return the lock to hold while looking for a run and then making it; re-entrant, see `locks.locked`."""
-        return locked(self.place)
+        return locked(self.location)
 
     def model_lock(self) -> AbstractContextManager[None]:
         """Return the lock for models, which is separate and has no limit, since making a model may take long."""
-        return locked(self.place, ".models", timeout=-1)
+        return locked(self.location, ".models", timeout=-1)
 
 
 def open_store(uri: str | None, experiment: str, *, writes: bool = True) -> Store:
-    """Open the store at `uri` (see `place.resolve`), and make the experiment if it is missing; cached per process.
+    """Open the store at `uri` (see `location.resolve`), and make the experiment if it is missing; cached per process.
 
     Args:
         uri: as the user gave it.
@@ -86,10 +86,10 @@ def open_store(uri: str | None, experiment: str, *, writes: bool = True) -> Stor
         writes: without, the experiment must exist, and nothing is made: a read-only store is accepted.
 
     Raises:
-        ConfigError: the place cannot be used, or the experiment was deleted.
+        ConfigError: the location cannot be used, or the experiment was deleted.
     """
-    place = locate(uri)
-    key = (place.uri, experiment, writes)
+    location = parse_location(uri)
+    key = (location.uri, experiment, writes)
     if key not in _opened:
         if len(experiment) > _LONGEST:
             raise ConfigError(
@@ -97,13 +97,13 @@ def open_store(uri: str | None, experiment: str, *, writes: bool = True) -> Stor
                 f"has {len(experiment)} characters",
                 f"give at most {_LONGEST}",
             )
-        check(place, writes=writes)
+        check(location, writes=writes)
         database.reduce_logging()
         try:
-            with locked(place) if place.is_database and writes else nullcontext():
-                _opened[key] = with_retries(place, _open, place, experiment, writes, limit=None, after=_START_S)
+            with locked(location) if location.is_database and writes else nullcontext():
+                _opened[key] = with_retries(location, _open, location, experiment, writes, limit=None, after=_START_S)
         except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
-            raise _open_error(place, error) from error
+            raise _open_error(location, error) from error
     return _opened[key]
 
 
@@ -118,16 +118,16 @@ def open_existing(uri: str | None, experiment: str, *, writes: bool = False) -> 
     Raises:
         ConfigError: nothing was tracked there, or no such experiment.
     """
-    place = resolve(uri, writes=False)
-    if place.database is not None and not place.database.exists():
-        raise place.error("nothing was tracked there yet", FIRST_RUNS)
-    client = connected(place)
+    location = resolve(uri, writes=False)
+    if location.database is not None and not location.database.exists():
+        raise location.error("nothing was tracked there yet", FIRST_RUNS)
+    client = connected(location)
     if client.get_experiment_by_name(experiment) is None:
         names = [found.name for found in client.search_experiments() if found.name != "Default"]
         listed = f" (it has {', '.join(names[:8])})" if names else f"; {FIRST_RUNS}"
         problem = f"no such experiment{did_you_mean(experiment, names) or listed}"
         raise ConfigError(Setting("tracking.experiment", experiment), problem)
-    return open_store(uri, experiment, writes=writes or place_error(uri) is None)
+    return open_store(uri, experiment, writes=writes or location_error(uri) is None)
 
 
 def open_if_exists(uri: str | None, experiment: str) -> Store | None:
@@ -136,18 +136,18 @@ def open_if_exists(uri: str | None, experiment: str) -> Store | None:
     Raises:
         ConfigError: it cannot be read.
     """
-    place = resolve(uri, writes=False)
-    if place.database is not None and not place.database.exists():
-        check(place)  # a study would make it here
+    location = resolve(uri, writes=False)
+    if location.database is not None and not location.database.exists():
+        check(location)  # a study would make it here
         return None
     try:
-        found = connected(place).get_experiment_by_name(experiment)
+        found = connected(location).get_experiment_by_name(experiment)
     except NothingTracked:
         return None
     return open_store(uri, experiment, writes=False) if found is not None else None
 
 
-def connected(place: Place) -> MlflowClient:
+def connected(location: StoreLocation) -> MlflowClient:
     """Return MLflow's client for a store that exists, for reading only.
 
     Raises:
@@ -155,49 +155,49 @@ def connected(place: Place) -> MlflowClient:
     """
     database.reduce_logging()
     try:
-        return with_retries(place, _reader, place, limit=None, after=_START_S)
+        return with_retries(location, _reader, location, limit=None, after=_START_S)
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
-        raise _open_error(place, error) from error
+        raise _open_error(location, error) from error
 
 
-def _reader(place: Place) -> MlflowClient:
-    if not place.is_database:
-        return client_of(place)
-    uri = database.connect(place, writes=False)
+def _reader(location: StoreLocation) -> MlflowClient:
+    if not location.is_database:
+        return client_of(location)
+    uri = database.connect(location, writes=False)
     if not database.has_tables(uri):  # MLflow would make them
-        where = place.error("").where
+        where = location.error("").where
         raise NothingTracked(where, "has no tables of MLflow, so nothing was tracked there yet")
-    return client_of(place, uri)
+    return client_of(location, uri)
 
 
-def _open(place: Place, experiment: str, writes: bool) -> Store:
+def _open(location: StoreLocation, experiment: str, writes: bool) -> Store:
     if not writes:
-        client = _reader(place)
+        client = _reader(location)
         found = client.get_experiment_by_name(experiment)
         if found is None:
             raise ConfigError(Setting("tracking.experiment", experiment), "no such experiment")
-    elif not place.is_database:
-        client = client_of(place)
+    elif not location.is_database:
+        client = client_of(location)
         found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
     else:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # slow to import, and not for a server
 
-        assert place.artifact_root is not None
-        if place.database and not database.has_content(place.database):
-            database.create(place.database, place.artifact_root)
-        database.connect(place)
+        assert location.artifact_root is not None
+        if location.database and not database.has_content(location.database):
+            database.create(location.database, location.artifact_root)
+        database.connect(location)
         # It takes an artifact root; MlflowClient's own default depends on the working directory.
-        tables = SqlAlchemyStore(place.uri, place.artifact_root)
-        client = client_of(place)
+        tables = SqlAlchemyStore(location.uri, location.artifact_root)
+        client = client_of(location)
         found = client.get_experiment_by_name(experiment) or tables.get_experiment(tables.create_experiment(experiment))
     if found.lifecycle_stage != LifecycleStage.ACTIVE:
         raise ConfigError(
             Setting("tracking.experiment", experiment),
             "was deleted",
             "choose another name or restore it: "
-            f"{mlflow_command(place.uri, 'experiments', 'restore', '--experiment-id', found.experiment_id)}",
+            f"{mlflow_command(location.uri, 'experiments', 'restore', '--experiment-id', found.experiment_id)}",
         )
-    return Store(client, found.experiment_id, experiment, place.uri, not writes, found.artifact_location)
+    return Store(client, found.experiment_id, experiment, location.uri, not writes, found.artifact_location)
 
 
 def _create_experiment(client: MlflowClient, experiment: str) -> Experiment:
@@ -212,14 +212,14 @@ def _create_experiment(client: MlflowClient, experiment: str) -> Experiment:
         return found
 
 
-def _open_error(place: Place, error: Exception) -> ConfigError:
+def _open_error(location: StoreLocation, error: Exception) -> ConfigError:
     """Return the error for a store that MLflow, SQLAlchemy or the driver cannot open."""
     error = getattr(error, "orig", None) or error
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if is_schema_mismatch(error):
-        upgrade = f"mlflow db upgrade {shlex.quote(place.display_uri)}"
-        return place.error("was made by another version of MLflow", f"back it up, then: {upgrade}")
+        upgrade = f"mlflow db upgrade {shlex.quote(location.display_uri)}"
+        return location.error("was made by another version of MLflow", f"back it up, then: {upgrade}")
     if isinstance(error, ImportError):
-        return place.error(f"its driver is not installed ({line})")
-    remedy = "move the file away, or name another" if place.database else "check the address"
-    return place.error(f"cannot be opened ({line[:300]})", remedy)
+        return location.error(f"its driver is not installed ({line})")
+    remedy = "move the file away, or name another" if location.database else "check the address"
+    return location.error(f"cannot be opened ({line[:300]})", remedy)

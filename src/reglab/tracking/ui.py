@@ -22,7 +22,7 @@ import psutil
 from reglab.stopping import Stopped, before_exit_at_once, stoppable
 from reglab.streams import note, write_line
 from reglab.tracking import queries, view
-from reglab.tracking.place import Place, locate
+from reglab.tracking.location import StoreLocation, parse_location
 from reglab.tracking.store import Store, open_existing
 
 HOST = "127.0.0.1"
@@ -42,7 +42,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
     """Print the link of the saved view; for a database start a server, which Ctrl-C ends.
 
     Args:
-        uri: the tracking store (see `place.resolve`).
+        uri: the tracking store (see `location.resolve`).
         experiment: its experiment to show.
         port: of the server on 127.0.0.1; another one is used if it is taken.
         open_browser: open the link in the user's browser too.
@@ -52,15 +52,15 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
         Stopped: a signal other than Ctrl-C ended it.
         ServerEnded: the server died.
     """
-    place = locate(uri)
+    location = parse_location(uri)
     try:
         with stoppable():
             store = open_writable(uri, experiment)
             queries.mark_dead_runs_killed(store)
             view.save(store.client, store.experiment_id)
             note_limits(store)
-        if place.uri.startswith("http"):
-            _show_link(place.uri, store, open_browser)
+        if location.uri.startswith("http"):
+            _show_link(location.uri, store, open_browser)
             return
 
         def ready(address: str) -> None:
@@ -70,7 +70,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
             note("Ctrl-C ends it; the charts get more room once the page's Assistant panel is closed")
 
         note("starting MLflow's server ...")
-        signum = serve(place, port, ready)
+        signum = serve(location, port, ready)
         if signum != signal.SIGINT:
             raise Stopped(signum)
     except Stopped as stopped:
@@ -86,7 +86,7 @@ def open_writable(uri: str | None, experiment: str) -> Store:
     """
     store = open_existing(uri, experiment)
     if store.read_only:
-        raise store.place.error("is read-only, and MLflow's server writes to it", "copy its folder and use the copy")
+        raise store.location.error("is read-only, and MLflow's server writes to it", "copy its folder and use the copy")
     return store
 
 
@@ -110,11 +110,11 @@ def _show_link(address: str, store: Store, open_browser: bool) -> None:
         webbrowser.open(link)
 
 
-def serve(place: Place, port: int, ready: Callable[[str], None]) -> int:
-    """Serve the store at `place` on 127.0.0.1 until SIGINT, SIGTERM or SIGHUP; return that signal's number.
+def serve(location: StoreLocation, port: int, ready: Callable[[str], None]) -> int:
+    """Serve the store at `location` on 127.0.0.1 until SIGINT, SIGTERM or SIGHUP; return that signal's number.
 
     Args:
-        place: a database and its artifact root.
+        location: a database and its artifact root.
         port: where to listen; another one is used if it is taken.
         ready: called once with the server's address, as soon as it answers.
 
@@ -125,7 +125,7 @@ def serve(place: Place, port: int, ready: Callable[[str], None]) -> int:
     with _recorded_signals() as received, tempfile.TemporaryFile() as log:
         while not received:
             port = free_port(port)
-            process = _start(place, port, log)
+            process = _start(location, port, log)
             try:
                 with before_exit_at_once(partial(_send, process, signal.SIGKILL)):
                     if _wait_until_up(process, port, received):
@@ -164,14 +164,14 @@ def _recorded_signals() -> Iterator[list[int]]:
             signal.signal(s, handler)
 
 
-def _start(place: Place, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _start(location: StoreLocation, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--uvicorn-opts", "--log-level warning"]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
-    environment["MLFLOW_BACKEND_STORE_URI"] = place.uri  # not in the command: it may contain a password
+    environment["MLFLOW_BACKEND_STORE_URI"] = location.uri  # not in the command: it may contain a password
     environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # GenAI jobs: more processes, nothing we use
-    if place.artifact_root:
-        environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = place.artifact_root
+    if location.artifact_root:
+        environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = location.artifact_root
     return subprocess.Popen(
         command,
         env=environment,

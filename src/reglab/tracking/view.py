@@ -19,7 +19,7 @@ from reglab.masking import mask_uri
 from reglab.schema.metrics import HEADLINES, METRICS, base_name, direction_of, metrics_of
 from reglab.schema.task_kinds import CLASSIFICATION
 from reglab.tracking import queries
-from reglab.tracking.place import locate
+from reglab.tracking.location import parse_location
 from reglab.tracking.store import Store
 from reglab.wording import make_command
 
@@ -62,7 +62,7 @@ def run_link(store: Store, run_id: str) -> str:
 def ui_command(store: Store) -> str:
     """Return the command that shows these runs."""
     changed = {
-        "tracking.uri": None if store.uri == locate(None).uri else mask_uri(store.uri),
+        "tracking.uri": None if store.uri == parse_location(None).uri else mask_uri(store.uri),
         "tracking.experiment": None if store.experiment == DEFAULT_EXPERIMENT else store.experiment,
     }
     return make_command("ui", changed)

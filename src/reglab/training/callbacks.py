@@ -15,7 +15,7 @@ from reglab.regularizers.base import Regularizer
 from reglab.schema.metrics import HEADLINES, base_name
 from reglab.stopping import raise_if_stopped
 from reglab.streams import console
-from reglab.training.module import Figures, Module
+from reglab.training.module import Metrics, Module
 
 
 class EvaluationReporter(pl.Callback):
@@ -25,7 +25,7 @@ class EvaluationReporter(pl.Callback):
         report: called with the metrics and the number of finished epochs.
     """
 
-    def __init__(self, report: Callable[[Figures, int], None]) -> None:
+    def __init__(self, report: Callable[[Metrics, int], None]) -> None:
         self._report = report
         self.train_s = 0.0
         self.steps = 0
@@ -57,7 +57,7 @@ class EvaluationReporter(pl.Callback):
         raise_if_stopped()
         assert isinstance(pl_module, Module)
         epoch = trainer.current_epoch + (trainer.state.fn == "fit")
-        self._report(pl_module.figures, epoch)
+        self._report(pl_module.metrics, epoch)
         if trainer.state.fn == "fit":
             self._evaluation_s += _now(pl_module) - self._evaluation_start
 
@@ -92,7 +92,7 @@ class Strengths(pl.Callback):
         """Add the strengths to the metrics of the epoch; this callback precedes `EvaluationReporter`."""
         assert isinstance(pl_module, Module)
         for regularizer, strength in self._schedules:
-            pl_module.figures[f"strength/{regularizer.name}.{strength}"] = float(regularizer.get_buffer(strength))
+            pl_module.metrics[f"strength/{regularizer.name}.{strength}"] = float(regularizer.get_buffer(strength))
 
 
 class EpochBar(pl.Callback):
@@ -112,13 +112,13 @@ class EpochBar(pl.Callback):
             BarColumn(bar_width=12),
             TextColumn("{task.completed:.0f}/{task.total:.0f}", table_column=Column(no_wrap=True)),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=True)),
             expand=True,
             console=shown,
             disable=not shown.is_terminal,
         )
         self._bar.start()
-        self._task = self._bar.add_task(self.description, total=int(trainer.estimated_stepping_batches), figures="")
+        self._task = self._bar.add_task(self.description, total=int(trainer.estimated_stepping_batches), metrics="")
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Update the bar, at most ten times a second."""
@@ -131,8 +131,8 @@ class EpochBar(pl.Callback):
         """Display the metrics of the epoch."""
         if self._bar is not None and isinstance(pl_module, Module):
             part = pl_module.parts[0]
-            shown = [f"{part}/{n} {value:.4f}" for n in _SHOWN if (value := pl_module.figures.get(f"{part}/{n}"))]
-            self._bar.update(self._task, completed=trainer.global_step, figures="  ".join(shown))
+            shown = [f"{part}/{n} {value:.4f}" for n in _SHOWN if (value := pl_module.metrics.get(f"{part}/{n}"))]
+            self._bar.update(self._task, completed=trainer.global_step, metrics="  ".join(shown))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Display a full bar, also after early stopping."""

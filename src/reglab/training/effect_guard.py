@@ -243,9 +243,9 @@ class _Guard:
         alternative = "or leave it out"
         if regularizer.hooks:
             called = self._calls([regularizer])
-            places = _some(hook.place for hook in regularizer.hooks)
+            layers = _some(hook.layer for hook in regularizer.hooks)
             if not called:
-                return f"forward never calls {places}, which it is attached to", f"call them as modules, {alternative}"
+                return f"forward never calls {layers}, which it is attached to", f"call them as modules, {alternative}"
             if not any(called.values()):
                 inside = [name for name, _ in parts_in_eval(self._step.model)]
                 where = f", as {_some(inside)} is" if inside else ""
@@ -269,7 +269,7 @@ class _Guard:
         """Return the called modules with hooks, each with whether any call is in training mode."""
         called: dict[str, bool] = {}
         self._snapshot.restore()
-        with _each_hook(regularizers, lambda hook, act: _recording(hook.place, act, called)), seeded(0, "guard"):
+        with _each_hook(regularizers, lambda hook, act: _recording(hook.layer, act, called)), seeded(0, "guard"):
             self._step.loss()
         return called
 
@@ -281,18 +281,18 @@ class _Guard:
         called = self._calls(hooked)
         caveats = self._below_rounding
         for regularizer in hooked:
-            places = list(dict.fromkeys(hook.place for hook in regularizer.hooks))
-            uncalled = [place for place in places if not called.get(place)]
-            if uncalled and len(uncalled) < len(places):
+            layers = list(dict.fromkeys(hook.layer for hook in regularizer.hooks))
+            uncalled = [layer for layer in layers if not called.get(layer)]
+            if uncalled and len(uncalled) < len(layers):
                 caveats.append(
-                    f"{regularizer.name}: no effect at {len(uncalled)} of the {len(places)} modules it is attached to, "
+                    f"{regularizer.name}: no effect at {len(uncalled)} of the {len(layers)} modules it is attached to, "
                     f"which forward does not call in training mode ({_some(uncalled)})"
                 )
         return caveats
 
 
-def _some(places: Iterable[str]) -> str:
-    names = [place or "the whole model" for place in dict.fromkeys(places)]
+def _some(layers: Iterable[str]) -> str:
+    names = [layer or "the whole model" for layer in dict.fromkeys(layers)]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -355,11 +355,11 @@ def _each_hook(regularizers: Iterable[Regularizer], make: Callable[[Any, Any], A
             hook.hooks[hook.key] = act
 
 
-def _recording(place: str, act: Callable[..., Any], called: dict[str, bool]) -> Callable[..., Any]:
+def _recording(layer: str, act: Callable[..., Any], called: dict[str, bool]) -> Callable[..., Any]:
     """Return a hook that records its call in `called` and then acts."""
 
     def record(module: nn.Module, *inputs: Any, **options: Any) -> Any:
-        called[place] = called.get(place, False) or module.training
+        called[layer] = called.get(layer, False) or module.training
         return act(module, *inputs, **options)
 
     return record

@@ -16,7 +16,7 @@ from reglab.seeding import drawn_outside_torch, mix, seed_outside_torch
 from reglab.training.fit import Fit
 from reglab.training.weights import load_trainable_state, trainable_state
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], Any]
 
 
@@ -58,9 +58,9 @@ class Module(pl.LightningModule):
         self._generators = [torch.default_generator]
         self._outside = False  # whether steps draw from the generators of NumPy or Python
         self._first_step = True  # of an epoch, or after a resume
-        self.figures: Figures = {}
+        self.metrics: Metrics = {}
         self.best: dict[str, Tensor] | None = None
-        self.best_figures: Figures = {}
+        self.best_metrics: Metrics = {}
         self.best_step = 0  # after which the best weights were evaluated
         self.evaluated_step = -1
         self.tested_parts: tuple[str, ...] = ("test", "train")
@@ -172,7 +172,7 @@ class Module(pl.LightningModule):
         self._keep(batch, dataloader_idx)
 
     def _keep(self, batch: tuple[Tensor, Tensor], part: int) -> None:
-        self._outputs[part].append(self.fit.task.kept(self.fit.model(batch[0]), batch[1]))
+        self._outputs[part].append(self.fit.task.collected(self.fit.model(batch[0]), batch[1]))
 
     def on_validation_epoch_end(self) -> None:
         """Compute the metrics of each part, and copy the weights if ``val/loss`` is the lowest so far.
@@ -180,23 +180,23 @@ class Module(pl.LightningModule):
         Raises:
             Diverged: the loss of the training rows is not finite.
         """
-        self.figures = self._evaluate(self.parts, full=False)
-        if not math.isfinite(self.figures["train/loss"]):
+        self.metrics = self._evaluate(self.parts, full=False)
+        if not math.isfinite(self.metrics["train/loss"]):
             raise Diverged(self.trainer.global_step)
-        self.figures["train/penalty"] = self._dispatch.penalty()
+        self.metrics["train/penalty"] = self._dispatch.penalty()
         if self._added:
-            self.figures["train/added_loss"] = float(torch.stack(self._added).mean())
+            self.metrics["train/added_loss"] = float(torch.stack(self._added).mean())
             self._added.clear()
         self.evaluated_step = self.trainer.global_step
         if self.monitored:
-            self.log_dict(self.figures, logger=False)
+            self.log_dict(self.metrics, logger=False)
         self._keep_best()
 
     def _keep_best(self) -> None:
-        loss = self.figures.get("val/loss")
-        if loss is None or not loss < self.best_figures.get("val/loss", float("inf")):
+        loss = self.metrics.get("val/loss")
+        if loss is None or not loss < self.best_metrics.get("val/loss", float("inf")):
             return
-        self.best_figures = dict(self.figures)
+        self.best_metrics = dict(self.metrics)
         self.best_step = self.trainer.global_step
         state = trainable_state(self.fit.model)
         if self.best is None:
@@ -224,20 +224,20 @@ class Module(pl.LightningModule):
         Metrics measured in the epoch of the tested weights are not measured again.
         """
         found = self._evaluate(self.tested_parts, full=True)
-        self.figures = {name: value for name, value in found.items() if name.startswith("test/")}
-        if self.figures:
-            self.figures["gap/loss"] = self.figures["test/loss"] - found["train/loss"]
-        unmeasured = (name for name in found if name.startswith("val/") and name not in self.best_figures)
-        self.figures |= {f"best/{name}": found[name] for name in unmeasured}
+        self.metrics = {name: value for name, value in found.items() if name.startswith("test/")}
+        if self.metrics:
+            self.metrics["gap/loss"] = self.metrics["test/loss"] - found["train/loss"]
+        unmeasured = (name for name in found if name.startswith("val/") and name not in self.best_metrics)
+        self.metrics |= {f"best/{name}": found[name] for name in unmeasured}
 
-    def _evaluate(self, parts: tuple[str, ...], *, full: bool) -> Figures:
+    def _evaluate(self, parts: tuple[str, ...], *, full: bool) -> Metrics:
         names, values = [], []
         for part, pairs in zip(parts, self._outputs, strict=False):
             if not part or not pairs:
                 continue
             outputs, targets = pairs[0] if len(pairs) == 1 else map(torch.cat, zip(*pairs, strict=True))
             more = {base_name(name) for name in self.monitored} if part == "val" else ()
-            for name, value in self.fit.task.figures(
+            for name, value in self.fit.task.metrics(
                 outputs, targets, full=full and part != "train", more=more
             ).items():
                 names.append(f"{part}/{name}")
@@ -251,12 +251,12 @@ class Module(pl.LightningModule):
         """Add the best weights so far to a checkpoint."""
         checkpoint["reglab"] = {
             "best": self.best,
-            "best_figures": self.best_figures,
+            "best_metrics": self.best_metrics,
             "best_step": self.best_step,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the best weights from a checkpoint."""
         self.best = checkpoint["reglab"]["best"]
-        self.best_figures = checkpoint["reglab"]["best_figures"]
+        self.best_metrics = checkpoint["reglab"]["best_metrics"]
         self.best_step = checkpoint["reglab"]["best_step"]

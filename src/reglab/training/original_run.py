@@ -20,7 +20,7 @@ from reglab.schema.text import quote_value
 from reglab.streams import note
 from reglab.tracking import artifacts, queries
 from reglab.tracking.environment import git_commit, git_dirty
-from reglab.tracking.place import Place, place_error, resolve
+from reglab.tracking.location import StoreLocation, location_error, resolve
 from reglab.tracking.store import Store, connected, open_store
 from reglab.user_code.finding import source_file
 from reglab.wording import mlflow_command
@@ -241,14 +241,14 @@ def _raise_code_changed(origin: Origin, what: str) -> None:
     )
 
 
-def _store_of(place: Place, uri: str | None, run_id: str) -> Store:
-    if place.database is not None and not place.database.exists():
-        raise place.error("nothing was tracked there yet; make a run: make train")
-    client = connected(place)
+def _store_of(location: StoreLocation, uri: str | None, run_id: str) -> Store:
+    if location.database is not None and not location.database.exists():
+        raise location.error("nothing was tracked there yet; make a run: make train")
+    client = connected(location)
     try:
         experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
     except MlflowException as error:
-        where = mask_uri(place.uri)
+        where = mask_uri(location.uri)
         if error.error_code == "INTERNAL_ERROR":
             problem = (str(error).strip().splitlines() or [""])[-1][:200]
             raise ConfigError(
@@ -257,7 +257,7 @@ def _store_of(place: Place, uri: str | None, run_id: str) -> Store:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         raise ConfigError(Setting("run_id", run_id), f"no such run in {where}{_near(client, run_id)}") from error
-    return open_store(uri, experiment.name, writes=place_error(uri) is None)
+    return open_store(uri, experiment.name, writes=location_error(uri) is None)
 
 
 def _near(client: MlflowClient, run_id: str) -> str:

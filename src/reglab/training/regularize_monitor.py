@@ -50,7 +50,7 @@ class Monitor:
         def recorder(name: str) -> Callable[[nn.Module, Any], None]:
             return lambda part, inputs: self._training.update({name: part.training or self._training.get(name, False)})
 
-        for name in dict.fromkeys(hook.place for regularizer in self._regularizers for hook in regularizer.hooks):
+        for name in dict.fromkeys(hook.layer for regularizer in self._regularizers for hook in regularizer.hooks):
             part = self._model.get_submodule(name)
             if part.training:
                 self._handles.append(part.register_forward_pre_hook(recorder(name)))
@@ -82,7 +82,7 @@ class Monitor:
     def check_validation_batch(self, batch: str) -> None:
         """Warn of regularizers that act in a batch of validation, because their modules run in training mode."""
         for regularizer in self._regularizers if self._handles and any(self._training.values()) else ():
-            names = dict.fromkeys(hook.place for hook in regularizer.hooks if self._training.get(hook.place))
+            names = dict.fromkeys(hook.layer for hook in regularizer.hooks if self._training.get(hook.layer))
             if names and regularizer.name not in self._warned_in_validation:
                 self._warned_in_validation.add(regularizer.name)
                 rank_zero_warn(
@@ -107,7 +107,7 @@ class Monitor:
     def _check_modes(self, batch: str) -> None:
         for regularizer in self._regularizers if not all(self._training.values()) else ():
             called = {
-                hook.place: self._training[hook.place] for hook in regularizer.hooks if hook.place in self._training
+                hook.layer: self._training[hook.layer] for hook in regularizer.hooks if hook.layer in self._training
             }
             if called and not any(called.values()) and regularizer.name not in self._warned_in_training:
                 self._warned_in_training.add(regularizer.name)
@@ -119,7 +119,7 @@ class Monitor:
     def _check_calls(self, batch: str) -> None:
         """Warn of a regularizer none of whose modules was called in a batch, or one of whose modules was replaced."""
         for regularizer in self._regularizers if len(self._training) < len(self._modules) else ():
-            names = dict.fromkeys(hook.place for hook in regularizer.hooks if hook.place in self._modules)
+            names = dict.fromkeys(hook.layer for hook in regularizer.hooks if hook.layer in self._modules)
             uncalled = [name for name in names if name not in self._training]
             replaced = [name for name in uncalled if self._present_module(name) is not self._modules[name]]
             all_uncalled = bool(uncalled) and len(uncalled) == len(names)

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash, strategy
 from reglab.exits import all_are_errors, exits_are_errors
-from reglab.models.own import check_foreseen
-from reglab.schema.errors import Changed, InProgress
+from reglab.models.own import check_known_imports
+from reglab.schema.errors import InProgress, PlanOutdated
 from reglab.stopping import defer_signals, stop_wins, stoppable
 from reglab.streams import note
 from reglab.tracking.queries import Record, mark_dead_runs_killed, reusable
@@ -32,7 +32,7 @@ from reglab.training.run_caveats import (
 )
 from reglab.training.trainer import make_trainer, max_steps_and_evaluations, set_threads
 from reglab.training.weights import trainable_state, weight_metrics
-from reglab.user_code.importing import unforeseen
+from reglab.user_code.importing import unknown_imports
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     model = build.build_model(cfg, data)
     check_fit(cfg, model, data)
     if config_hash(cfg) != identity:
-        raise Changed
+        raise PlanOutdated
     if "target" in cfg.model:
-        check_foreseen(cfg.model.target)
+        check_known_imports(cfg.model.target)
     tracked.set_tags(
         {
             "task": data.kind,
@@ -169,7 +169,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     bar = [EpochBar(run_record.run_name(cfg))] if cfg.trainer.progress else []
     settings = {key: value for key, value in build.plain(cfg.trainer).items() if key not in _DATA_LIMITS}
     trainer = make_trainer(settings, [Strengths(schedules), reporter, *methods, *bar])
-    data.place(trainer.strategy.root_device)
+    data.move_to(trainer.strategy.root_device)
     fit.to(trainer.strategy.root_device)
     caveats += check_effects_on_data(fit, data)
     _record(tracked, "remark", caveats, show=show)
@@ -181,7 +181,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     last = {name: tensor.clone() for name, tensor in trainable_state(model).items()}
     module.restore_best()
 
-    metrics = {f"best/{name}": value for name, value in module.best_figures.items() if name.startswith("val/")}
+    metrics = {f"best/{name}": value for name, value in module.best_metrics.items() if name.startswith("val/")}
     if module.best is not None:
         metrics["best/step"] = float(module.best_step)
     tested = module.best_step if module.best is not None else trainer.global_step
@@ -192,7 +192,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     if loaders:
         module.tested_parts = tuple(loaders)
         trainer.test(module, list(loaders.values()), verbose=False)
-        metrics |= module.figures
+        metrics |= module.metrics
     metrics |= {"time/train_s": reporter.train_s, "time/step_ms": reporter.step_ms, "time/epochs": reporter.epochs}
     batch = trainer.precision_plugin.convert_input(next(iter(data.train_eval_dataloader())))
     metrics |= weight_metrics(model, fit.task, batch)
@@ -200,7 +200,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     tracked.log_metrics(metrics, trainer.current_epoch)
     unknown_code = [
         f"{name} was imported by a computed name: its code is not part of this run's identity"
-        for name in (unforeseen() if "target" in cfg.model else ())
+        for name in (unknown_imports() if "target" in cfg.model else ())
     ]
     _record(tracked, "unknown_code", unknown_code, show=show)
     kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]

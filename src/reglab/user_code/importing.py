@@ -143,7 +143,7 @@ def forget() -> None:
     _finder.modules, _finder.state, _finder.folder = {}, None, ""
 
 
-def unforeseen() -> list[str]:
+def unknown_imports() -> list[str]:
     """Return the user's modules that were imported under names that their code computes, and so were not found."""
     files = found_files()
     return [name for name in _late() if not any(_is_of(sys.modules[name], file) for file in files)]

@@ -131,7 +131,7 @@ def _note_open(event: str, args: tuple[Any, ...]) -> None:
 def _modules() -> set[str]:
     """Files of the user's modules and of all that are loaded: torch.compile reads the source of its callers.
 
-    Modules that the user's code imports by computed names are included; `check_foreseen` refuses them.
+    Modules that the user's code imports by computed names are included; `check_known_imports` refuses them.
     """
     found = {str(module.file) for module in modules().values() if module.file is not None}
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}

@@ -14,7 +14,7 @@ _SPACED = 0.2  # largest difference between gaps of evenly spaced (rounded) numb
 _REPEATED = 0.1  # share of the different rows that are repeated, at or above which they are reported
 _SAME = 1 - 1e-10  # correlation with a numeric target at or above which a column is a copy of it
 _SENTINELS = [sign * int("9" * digits) for digits in range(2, 7) for sign in (1, -1)]
-_GLANCE = 500  # rows that rule out most columns
+_PREVIEW_ROWS = 500  # rows that rule out most columns
 
 
 def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
@@ -138,7 +138,9 @@ def _determines(values: np.ndarray, classes: np.ndarray, *, any_number: bool = F
 
     False for a single value, and if more than half of the values are different, unless `any_number` is set.
     """
-    if len(values) > 2 * _GLANCE and not _determines(values[:_GLANCE], classes[:_GLANCE], any_number=True):
+    if len(values) > 2 * _PREVIEW_ROWS and not _determines(
+        values[:_PREVIEW_ROWS], classes[:_PREVIEW_ROWS], any_number=True
+    ):
         return False
     _, codes = np.unique(values, return_inverse=True)
     distinct = int(codes.max()) + 1

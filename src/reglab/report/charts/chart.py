@@ -70,7 +70,7 @@ class ChartKind(Protocol[Data]):
     Attributes:
         name: stem of the PNG file; kinds with several charts append to it.
         title: heading; kinds with several charts append to it.
-        place: order on the page.
+        order: position on the page, the smallest first.
     """
 
     @property
@@ -78,7 +78,7 @@ class ChartKind(Protocol[Data]):
     @property
     def title(self) -> str: ...
     @property
-    def place(self) -> int: ...
+    def order(self) -> int: ...
 
     def applies(self, data: Data) -> bool:
         """Return whether there is data to draw."""

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from reglab.garbage import no_garbage
+from reglab.garbage import paused_gc
 from reglab.report.charts import (  # noqa: F401  # the modules of all charts: each registers its class
     factor_plot,
     forest,
@@ -21,8 +21,8 @@ from reglab.report.charts import (  # noqa: F401  # the modules of all charts: e
 from reglab.report.charts.chart import OVERALL_KINDS, TASK_KINDS, Chart, OverallChartData, TaskChartData
 from reglab.stopping import raise_if_stopped
 
-TASK_CHARTS = sorted(TASK_KINDS, key=lambda kind: kind.place)
-OVERALL_CHARTS = sorted(OVERALL_KINDS, key=lambda kind: kind.place)
+TASK_CHARTS = sorted(TASK_KINDS, key=lambda kind: kind.order)
+OVERALL_CHARTS = sorted(OVERALL_KINDS, key=lambda kind: kind.order)
 MAX_IN_PROCESS = 3  # tasks: starting another process takes as long as drawing one of them
 
 
@@ -84,7 +84,7 @@ def draw_tasks(drawings: Iterable[TaskDrawing], count: int) -> Iterator[list[Ren
 
 def _draw_task(drawing: TaskDrawing) -> list[RenderedChart]:
     data = drawing.data
-    with no_garbage():
+    with paused_gc():
         charts = (chart for kind in TASK_CHARTS if kind.applies(data) for chart in kind.draw(data))
         return _render(charts, drawing.folder, drawing.file_prefix, drawing.id_prefix)
 

@@ -53,7 +53,7 @@ class FactorPlot:
 
     name = "by"
     title = "Differences by"
-    place = 10
+    order = 10
 
     def applies(self, data: OverallChartData) -> bool:
         """Return whether three tasks or more differ in one number only."""

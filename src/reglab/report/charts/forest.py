@@ -33,7 +33,7 @@ class TaskForestPlot:
 
     name = "differences"
     title = "Paired differences"
-    place = 10
+    order = 10
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether any entry was compared with the baseline."""
@@ -50,7 +50,7 @@ class OverallForestPlot:
 
     name = "differences"
     title = "Paired differences"
-    place = 20
+    order = 20
 
     def applies(self, data: OverallChartData) -> bool:
         """Return whether any entry was compared with the baseline."""

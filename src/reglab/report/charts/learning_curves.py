@@ -23,7 +23,7 @@ class LearningCurvesChart:
 
     name = "curves"
     title = "Learning curves"
-    place = 40
+    order = 40
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether any metric was tracked at several steps."""

@@ -25,7 +25,7 @@ class RankDiagram:
 
     name = "ranks"
     title = "Mean ranks"
-    place = 30
+    order = 30
 
     def applies(self, data: OverallChartData) -> bool:
         """Return whether there are enough strategies and data sets."""

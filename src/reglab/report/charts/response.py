@@ -66,7 +66,7 @@ class ResponseChart:
 
     name = "response"
     title = "Response to the searched values"
-    place = 30
+    order = 30
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether any trial with a search space has a score."""

@@ -49,7 +49,7 @@ class StripChart(ABC):
 
     name: str
     title: str
-    place: int
+    order: int
     from_zero = False  # whether the axis starts at zero
 
     @abstractmethod
@@ -101,7 +101,7 @@ class SeedsChart(StripChart):
 
     name = "seeds"
     title = "Results by seed"
-    place = 20
+    order = 20
 
     def value(self, record: Record, data: TaskChartData) -> float | None:
         return finite_metric(record, data.question.metric)
@@ -128,7 +128,7 @@ class GapChart(StripChart):
 
     name = "gap"
     title = "Generalization gap"
-    place = 50
+    order = 50
 
     def value(self, record: Record, data: TaskChartData) -> float | None:
         if (gap := finite_metric(record, "gap/loss")) is not None:
@@ -155,7 +155,7 @@ class CalibrationChart(StripChart):
 
     name = "calibration"
     title = "Calibration"
-    place = 60
+    order = 60
     from_zero = True
 
     def value(self, record: Record, data: TaskChartData) -> float | None:
@@ -174,7 +174,7 @@ class CostChart(StripChart):
 
     name = "cost"
     title = "Cost"
-    place = 70
+    order = 70
     from_zero = True
 
     def value(self, record: Record, data: TaskChartData) -> float | None:

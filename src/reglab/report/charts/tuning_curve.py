@@ -45,7 +45,7 @@ class TuningCurveChart:
 
     name = "growth"  # name of the PNG file in stores and report folders
     title = "Tuning curves"
-    place = 80
+    order = 80
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether there are scores of one training length: not with pruning."""

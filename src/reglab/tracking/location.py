@@ -1,4 +1,4 @@
-"""The place of a tracking store: its URI is resolved, made absolute and checked in milliseconds, without MLflow."""
+"""The location of a tracking store: its URI is resolved, made absolute and checked in milliseconds, without MLflow."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ _HEADER_BYTES = 100  # of a SQLite database
 
 
 @dataclass(frozen=True)
-class Place:
+class StoreLocation:
     """A tracking store.
 
     Args:
@@ -70,7 +70,7 @@ class Place:
         return self.error(f"the database is damaged ({problem})", remedy)
 
 
-def resolve(uri: str | None, *, writes: bool = True) -> Place:
+def resolve(uri: str | None, *, writes: bool = True) -> StoreLocation:
     """Return the store to use, checked: explicit `uri`, else MLFLOW_TRACKING_URI, else the project's own database.
 
     Args:
@@ -81,16 +81,16 @@ def resolve(uri: str | None, *, writes: bool = True) -> Place:
         ConfigError: a scheme that MLflow does not support, a missing or read-only folder, or a server that does not
             answer.
     """
-    place = locate(uri)
-    check(place, writes=writes)
-    return place
+    location = parse_location(uri)
+    check(location, writes=writes)
+    return location
 
 
-def locate(uri: str | None) -> Place:
+def parse_location(uri: str | None) -> StoreLocation:
     """Return the same as `resolve`, without access to disk or network.
 
-    >>> locate("sqlite:////data/lab.db")
-    Place(uri='sqlite:////data/lab.db', artifact_root='/data/mlartifacts', source='tracking.uri')
+    >>> parse_location("sqlite:////data/lab.db")
+    StoreLocation(uri='sqlite:////data/lab.db', artifact_root='/data/mlartifacts', source='tracking.uri')
 
     Raises:
         ConfigError: a scheme that MLflow does not support, or a URI without a file or host.
@@ -100,29 +100,29 @@ def locate(uri: str | None) -> Place:
         uri, source = os.environ["MLFLOW_TRACKING_URI"], "MLFLOW_TRACKING_URI"
     uri = str(uri) if uri else f"sqlite:///{PROJECT / 'mlflow.db'}"
     remember(uri)
-    place = Place(uri.rstrip("/") if uri.startswith("http") else uri, None, source)
+    location = StoreLocation(uri.rstrip("/") if uri.startswith("http") else uri, None, source)
     scheme, colon, rest = uri.partition(":")
     base = scheme.split("+")[0]
     if scheme in _SQLITE and colon:
         path = _sqlite_path(uri)
         if path is None or path.name.startswith((":memory:", "file:")):
-            raise place.error("names no file, so nothing would be stored", "give sqlite:////absolute/path/mlflow.db")
-        _refuse_parameters(place, uri.partition("?")[2], "leave them out (in a file's name ? is %3F)")
-        return Place(f"{scheme}:///{escape_path(path)}", str(path.parent / "mlartifacts"), source)
+            raise location.error("names no file, so nothing would be stored", "give sqlite:////absolute/path/mlflow.db")
+        _refuse_parameters(location, uri.partition("?")[2], "leave them out (in a file's name ? is %3F)")
+        return StoreLocation(f"{scheme}:///{escape_path(path)}", str(path.parent / "mlartifacts"), source)
     if base in DATABASES and rest.startswith("//"):
-        return Place(uri, str(PROJECT / "mlartifacts"), source)
+        return StoreLocation(uri, str(PROJECT / "mlartifacts"), source)
     if base in ("http", "https"):
         if not urlsplit(uri).hostname:
-            raise place.error("names no host", "give http://127.0.0.1:5000")
-        _refuse_parameters(place, "".join(re.split("[?#]", uri.rpartition("@")[2], maxsplit=1)[1:]))
-        return place
+            raise location.error("names no host", "give http://127.0.0.1:5000")
+        _refuse_parameters(location, "".join(re.split("[?#]", uri.rpartition("@")[2], maxsplit=1)[1:]))
+        return location
     if base in DATABASES and colon:
-        raise place.error("names no host", "give postgresql://USER@HOST:PORT/DATABASE")
+        raise location.error("names no host", "give postgresql://USER@HOST:PORT/DATABASE")
     if base == "file" or (not colon and not base.startswith("databricks")):
         where = Path(urlsplit(uri).path if base == "file" else uri).absolute()
         database = where if where.suffix in (".db", ".sqlite", ".sqlite3") else where / "mlflow.db"
-        raise place.error("MLflow no longer keeps runs in plain folders", f"give sqlite:///{database}")
-    raise place.error(f"unknown scheme {scheme!r}", f"known: {', '.join(('sqlite', *DATABASES, 'http', 'https'))}")
+        raise location.error("MLflow no longer keeps runs in plain folders", f"give sqlite:///{database}")
+    raise location.error(f"unknown scheme {scheme!r}", f"known: {', '.join(('sqlite', *DATABASES, 'http', 'https'))}")
 
 
 def escape_path(path: Path) -> str:
@@ -130,20 +130,20 @@ def escape_path(path: Path) -> str:
     return str(path).replace("%", "%25").replace("?", "%3F")
 
 
-def check(place: Place, *, writes: bool = True) -> None:
-    """Raise ConfigError if `place` cannot be used or does not answer within seconds; see `resolve`."""
-    database = place.database
+def check(location: StoreLocation, *, writes: bool = True) -> None:
+    """Raise ConfigError if `location` cannot be used or does not answer within seconds; see `resolve`."""
+    database = location.database
     if database is not None:
-        _check_database(place, database, writes)
-        if writes and place.artifact_root and Path(place.artifact_root).exists():
-            _check_folder(place, Path(place.artifact_root))
-    elif place.is_database or place.uri.startswith("http"):
-        problem = database_problem(place.uri) if place.is_database else server_problem(place.uri)
+        _check_database(location, database, writes)
+        if writes and location.artifact_root and Path(location.artifact_root).exists():
+            _check_folder(location, Path(location.artifact_root))
+    elif location.is_database or location.uri.startswith("http"):
+        problem = database_problem(location.uri) if location.is_database else server_problem(location.uri)
         if problem is not None:
-            raise place.error(*problem)
+            raise location.error(*problem)
 
 
-def place_error(uri: str | None) -> ConfigError | None:
+def location_error(uri: str | None) -> ConfigError | None:
     """Return the error that `resolve` raises now; None if the store can be used.
 
     Used after a failed call to the store: if the store is unavailable, this explains more than the error of the call.
@@ -155,11 +155,11 @@ def place_error(uri: str | None) -> ConfigError | None:
     return None
 
 
-def _refuse_parameters(place: Place, query: str, remedy: str = "leave them out") -> None:
+def _refuse_parameters(location: StoreLocation, query: str, remedy: str = "leave them out") -> None:
     """Refuse URI parameters, which have no effect: reglab sets SQLite's options, and requests have their own query."""
     if query:
         names = ", ".join(dict.fromkeys(item.partition("=")[0][:40] for item in re.split("[&;]", query) if "=" in item))
-        raise place.error(f"parameters{f' ({names})' if names else ''} have no effect", remedy)
+        raise location.error(f"parameters{f' ({names})' if names else ''} have no effect", remedy)
 
 
 def _sqlite_path(uri: str) -> Path | None:
@@ -168,28 +168,28 @@ def _sqlite_path(uri: str) -> Path | None:
     return Path(os.path.abspath(path)) if path else None
 
 
-def _check_database(place: Place, path: Path, writes: bool) -> None:
+def _check_database(location: StoreLocation, path: Path, writes: bool) -> None:
     try:
         if path.is_dir():
-            raise place.error("is a folder", "name a file in it, such as mlflow.db")
+            raise location.error("is a folder", "name a file in it, such as mlflow.db")
         if writes:
-            _check_folder(place, path.parent)
+            _check_folder(location, path.parent)
         if not path.exists():
             return
         if what := special_kind(path.stat().st_mode):
-            raise place.error(f"is {what}, not a SQLite database", "name another file")
+            raise location.error(f"is {what}, not a SQLite database", "name another file")
         if writes and not path.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
-            raise place.error("the database is read-only", "make it writable (chmod u+w) or name another")
+            raise location.error("the database is read-only", "make it writable (chmod u+w) or name another")
         if not os.access(path, os.W_OK if writes else os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         problem = _sqlite_problem(path, writes)
         if problem is not None and problem.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-            raise place.error("is not a SQLite database", "name another file")
+            raise location.error("is not a SQLite database", "name another file")
         if problem is not None and problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
-            raise place.damaged(problem)
+            raise location.damaged(problem)
     except OSError as error:
         verb = "written" if writes else "read"
-        raise place.error(f"the database cannot be {verb} ({error.strerror})", "name another") from error
+        raise location.error(f"the database cannot be {verb} ({error.strerror})", "name another") from error
 
 
 def _sqlite_problem(path: Path, writes: bool) -> sqlite3.DatabaseError | None:
@@ -216,18 +216,20 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _check_folder(place: Place, folder: Path) -> None:
+def _check_folder(location: StoreLocation, folder: Path) -> None:
     """Check that a file can be made in a folder: permission bits do not decide this for root or on /proc."""
     if not folder.exists():
-        raise place.error(f"the folder {folder} does not exist", "create it or name another")
+        raise location.error(f"the folder {folder} does not exist", "create it or name another")
     if not folder.is_dir():
-        raise place.error(f"{folder} is not a folder", "name another")
+        raise location.error(f"{folder} is not a folder", "name another")
     if not folder.stat().st_mode & 0o222:
-        raise place.error(f"the folder {folder} is read-only", "make it writable (chmod u+w) or name another")
+        raise location.error(f"the folder {folder} is read-only", "make it writable (chmod u+w) or name another")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
         if (free := shutil.disk_usage(folder).free) < _FREE_BYTES:
-            raise place.error(f"no space is left on its disk ({free // 1024} KiB free)", "delete files or name another")
+            raise location.error(
+                f"no space is left on its disk ({free // 1024} KiB free)", "delete files or name another"
+            )
     except OSError as error:
-        raise place.error(f"the folder {folder} cannot be written ({error.strerror})", "name another") from error
+        raise location.error(f"the folder {folder} cannot be written ({error.strerror})", "name another") from error

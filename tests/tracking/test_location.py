@@ -21,7 +21,7 @@ from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.tracking import client
 from reglab.tracking.artifact_location import local_folder, mlflow_folder
-from reglab.tracking.place import Place, locate, resolve
+from reglab.tracking.location import StoreLocation, parse_location, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def refused(uri: str | None) -> str:
 
 
 def test_default_is_the_projects_database() -> None:
-    assert resolve(None) == Place(f"sqlite:///{PROJECT}/mlflow.db", f"{PROJECT}/mlartifacts")
+    assert resolve(None) == StoreLocation(f"sqlite:///{PROJECT}/mlflow.db", f"{PROJECT}/mlartifacts")
 
 
 def test_explicit_wins_over_environment_wins_over_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -51,12 +51,14 @@ def test_explicit_wins_over_environment_wins_over_default(monkeypatch: pytest.Mo
 def test_relative_sqlite_path_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
-    assert resolve("sqlite:///sub/a.db") == Place(f"sqlite:///{tmp_path}/sub/a.db", f"{tmp_path}/sub/mlartifacts")
+    assert resolve("sqlite:///sub/a.db") == StoreLocation(
+        f"sqlite:///{tmp_path}/sub/a.db", f"{tmp_path}/sub/mlartifacts"
+    )
     assert list((tmp_path / "sub").iterdir()) == []  # looking leaves nothing behind
 
 
 def test_other_databases_pass_through() -> None:
-    assert locate("postgresql+psycopg2://me:secret@db/lab").uri == "postgresql+psycopg2://me:secret@db/lab"
+    assert parse_location("postgresql+psycopg2://me:secret@db/lab").uri == "postgresql+psycopg2://me:secret@db/lab"
 
 
 @pytest.mark.parametrize("uri", ["file:///x/mlruns", "file:./mlruns", "/x/mlruns", "mlruns"])
@@ -190,7 +192,7 @@ def address() -> Iterator[str]:
 
 
 def test_server_that_answers(address: str) -> None:
-    assert resolve(f"{address}/mlflow/") == Place(f"{address}/mlflow", None)
+    assert resolve(f"{address}/mlflow/") == StoreLocation(f"{address}/mlflow", None)
     assert resolve(f"{address.replace('//', '//me:secret@')}/login").uri.endswith("/login")
     assert resolve(f"{address}/api-only").uri.endswith("/api-only")
 
@@ -271,7 +273,7 @@ def test_responses_without_end_end_in_one_line(monkeypatch: pytest.MonkeyPatch, 
     threading.Thread(target=server.serve_forever, daemon=True).start()
     uri = f"http://127.0.0.1:{server.server_port}/{name}"
     with pytest.raises(StoreLost if name in ("slow", "error") else ConfigError, match=problem) as caught:
-        client.client_of(locate(uri)).get_experiment_by_name("lab")
+        client.client_of(parse_location(uri)).get_experiment_by_name("lab")
     assert str(caught.value).startswith(f"tracking.uri={uri}: ")
     server.shutdown()
     server.server_close()
@@ -287,11 +289,11 @@ def test_the_proxy_that_requests_go_through_is_named(monkeypatch: pytest.MonkeyP
 def test_encoded_characters_of_a_path_mean_those_characters(tmp_path: Path) -> None:
     for name in ("a b", "a%20b", "a?b"):
         (tmp_path / name).mkdir()
-        place = resolve(f"sqlite:///{quote(str(tmp_path / name))}/mlflow.db")
-        assert place.database == tmp_path / name / "mlflow.db"
-        assert make_url(place.uri).database == str(place.database)  # as MLflow's driver reads it
-        assert place.artifact_root == f"{tmp_path / name}/mlartifacts"
-        assert locate(place.uri) == place
+        location = resolve(f"sqlite:///{quote(str(tmp_path / name))}/mlflow.db")
+        assert location.database == tmp_path / name / "mlflow.db"
+        assert make_url(location.uri).database == str(location.database)  # as MLflow's driver reads it
+        assert location.artifact_root == f"{tmp_path / name}/mlartifacts"
+        assert parse_location(location.uri) == location
 
 
 @pytest.mark.parametrize("writes", [True, False])
@@ -324,7 +326,7 @@ def test_silent_server_costs_one_second() -> None:
 
 
 def test_needs_no_mlflow() -> None:
-    code = "import sys, reglab.tracking.place; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
+    code = "import sys, reglab.tracking.location; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False).returncode == 0
 
 
@@ -340,10 +342,10 @@ def test_needs_no_mlflow() -> None:
         "http://[",
     ],
 )
-def test_artifacts_are_kept_behind_the_server_itself(place: str) -> None:
-    server = locate("http://host:1")
+def test_artifacts_are_kept_behind_the_server_itself(location: str) -> None:
+    server = parse_location("http://host:1")
     with pytest.raises(ConfigError, match=r"^tracking.uri=http://host:1: the server does not serve its artifacts "):
-        local_folder(server, place)
+        local_folder(server, location)
     for behind in ("mlflow-artifacts:/1/2", "mlflow-artifacts://host:1/2"):
         assert local_folder(server, behind) is None
 
@@ -356,25 +358,25 @@ OUTSIDE += ["", "mlartifacts/1", "/\0"]
 @pytest.mark.parametrize("location", OUTSIDE)
 def test_artifacts_of_a_database_are_below_its_own_root(location: str) -> None:
     with pytest.raises(ConfigError, match=r"^run_id=r: .* artifacts are at .*tracking.uri=sqlite:////s/m.db"):
-        local_folder(locate("sqlite:////s/m.db"), location, "run_id=r")
+        local_folder(parse_location("sqlite:////s/m.db"), location, "run_id=r")
     with pytest.raises(ConfigError, match=r"^tracking.uri=postgresql://h/d: .*take a new tracking.experiment"):
-        local_folder(locate("postgresql://h/d"), location)
+        local_folder(parse_location("postgresql://h/d"), location)
 
 
 @pytest.mark.parametrize("root", ["mlartifacts", "mlruns"])
 def test_artifacts_of_a_moved_store_are_looked_up_beside_it(tmp_path: Path, root: str) -> None:
-    place, former = locate(f"sqlite:///{tmp_path}/a/m.db"), f"/former/{root}/1/r/artifacts"
+    location, former = parse_location(f"sqlite:///{tmp_path}/a/m.db"), f"/former/{root}/1/r/artifacts"
     own = tmp_path / "a" / root / "1" / "r" / "artifacts"
     for location in (str(own), own.as_uri()):
-        assert local_folder(place, location) == mlflow_folder(place, location, "run_id=r") == own
+        assert local_folder(location, location) == mlflow_folder(location, location, "run_id=r") == own
     with pytest.raises(ConfigError, match="beside the database"):
-        local_folder(place, former)
+        local_folder(location, former)
     own.mkdir(parents=True)
-    assert local_folder(place, former) == own
+    assert local_folder(location, former) == own
     with pytest.raises(ConfigError, match=r"^run_id=r: the store was moved"):
-        mlflow_folder(place, former, "run_id=r")
+        mlflow_folder(location, former, "run_id=r")
     (own / "link").symlink_to("/")
     with pytest.raises(ConfigError, match="outside"):
-        local_folder(place, f"{own}/link/tmp")
+        local_folder(location, f"{own}/link/tmp")
     (tmp_path / "m.db").symlink_to(tmp_path / "a" / "m.db")
-    assert local_folder(locate(f"sqlite:///{tmp_path}/m.db"), str(own)) == own
+    assert local_folder(parse_location(f"sqlite:///{tmp_path}/m.db"), str(own)) == own
