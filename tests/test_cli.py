@@ -64,9 +64,9 @@ def test_every_app_has_its_own_help(config_name):
     assert text
     assert f"python pipelines/{config_name}.py" in text
     assert "$" not in text.replace("${seed}", "")
-    listed = re.findall(
-        r"^  (?:  )?((?:[a-z_]+\.)?[a-z_]+)  +\S", text.partition("Keys")[2].partition("Examples")[0], re.M
-    )
+    keys = re.search(r"^(?:Most used k|K)eys\n(.*?)(?:^Examples$|\Z)", text, re.M | re.S)
+    assert keys
+    listed = re.findall(r"^  (?:  )?((?:[a-z_]+\.)?[a-z_]+)  +\S", keys[1], re.M)
     cfg = Composer(config_name).compose()
     assert len(listed) >= 2
     assert [key for key in listed if OmegaConf.select(cfg, key, default="?") == "?"] == []

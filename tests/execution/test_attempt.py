@@ -58,7 +58,7 @@ def test_a_changed_config_is_not_trained(compose_cfg: Compose) -> None:
         (Outcome("h", "none", error="broken", seconds=2.0), "FAILED: broken  2.0 s"),
         (Outcome("h", "none", metrics={"test/loss": 0.5, "test/rmse": 1.5}), "test/rmse 1.5000  0.0 s"),
         (Outcome("h", "none", metrics={"test/loss": 0.5}, reused=True), "test/loss 0.5000  by another process"),
-        (Outcome("h", "none", in_progress=True), "its result is awaited"),
+        (Outcome("h", "none", in_progress=True), "another process is training it; its result is awaited at the end"),
         (Outcome("h", "none"), "done  0.0 s"),
     ],
 )

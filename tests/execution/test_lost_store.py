@@ -104,7 +104,7 @@ def test_the_study_goes_on_with_what_is_left(lost: Lost, capsys: pytest.CaptureF
     before = {run.run_id for run in children(lost.folder) if run.status == "FINISHED"}
     assert 2 <= len(before) < 8
     assert run_tiny_study(lost.folder, *STUDY) == 0  # on the database that was served: to start it again takes long
-    assert f"{len(before)} of about 8 runs were done before: reused" in capsys.readouterr().out
+    assert f"{len(before)} of about 8 runs are already finished: reused" in capsys.readouterr().out
     done = [run for run in children(lost.folder) if run.status == "FINISHED"]
     assert before < {run.run_id for run in done}
     assert len(done) == len({run.tags["config_hash"] for run in done}) == 8

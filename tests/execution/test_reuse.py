@@ -1,5 +1,6 @@
 """A sweep that is started again reuses runs of the same code, and reports the others."""
 
+import re
 from pathlib import Path
 
 import pytest

@@ -92,7 +92,8 @@ def test_the_best_is_of_the_text_trained_last(store: Store, tmp_path: Path, caps
     assert bits(easy) < min(map(bits, hard))
     found = best_decoder(texts)
     assert found.record.run_id == min(hard, key=bits)
-    assert found.note == "; the best on the text trained last (run_id= takes one of another: poem)"
+    assert "the text trained last" in found.note
+    assert found.note.endswith("run_id=: poem)")
 
     # Tokenizer, context and training rows are settings of a method for the same text; the split is not.
     means = [
@@ -153,7 +154,7 @@ def test_passes_with_dropout_spread_and_without_there_are_none(store: Store, noi
     assert [row.plain for row in passes.spread] == sorted((row.plain for row in passes.spread), reverse=True)
     assert text_of(found.vocabulary, generate(found.model, prompt, choice, 0)[0].tolist()) == text  # type: ignore[arg-type]
     still = load_decoder(store.uri, plain)
-    with pytest.raises(ConfigError, match=r"^train_mode=true: the strategy none draws nothing"):
+    with pytest.raises(ConfigError, match=r"^train_mode=true: the strategy none .*random"):
         dropout_passes(still, prompt, choice, 2)
 
 
@@ -161,10 +162,10 @@ def test_what_is_no_decoder_is_refused(store: Store) -> None:
     other = ["data=wine", "model=linear", "trainer.max_epochs=1", "trainer.progress=false", "tracking.experiment=mine"]
     other.append(f"tracking.uri={store.uri}")
     wine = run(compose(other), other).run_id
-    with pytest.raises(ConfigError, match=rf"^run_id={wine}: is classification, and text comes from a language model"):
+    with pytest.raises(ConfigError, match=rf"^run_id={wine}: is classification.*language model"):
         load_decoder(store.uri, wine)
     bare = trained(store, "tracking.weights=none")
-    with pytest.raises(ConfigError, match=rf"^run_id={bare}: kept no weights \(tracking.weights=none\)"):
+    with pytest.raises(ConfigError, match=rf"^run_id={bare}: .*no weights \(tracking.weights=none\)"):
         load_decoder(store.uri, bare)
 
 

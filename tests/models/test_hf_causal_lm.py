@@ -85,7 +85,7 @@ def test_lora_dropout_thins_what_adapters_read_in_training_alone(saved: Path) ->
         ),
         ({"lora": {"rank": 2}}, "model.lora: keyword argument 'rank'"),
         ({"lora": {"r": 2, "target_modules": ["nope"]}}, "model.lora: Target modules {{'nope'}} not found"),
-        ({"dtype": "bfloat16"}, "model.dtype=bfloat16: has 8 significant bits"),
+        ({"dtype": "bfloat16"}, "model.dtype=bfloat16: rounds away small updates"),
     ],
     ids=["missing", "null", "tokens", "context", "argument", "modules", "dtype"],
 )

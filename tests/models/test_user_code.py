@@ -228,7 +228,7 @@ def test_a_file_named_in_the_arguments_counts_by_its_content(folder: Path) -> No
     check_fit(named, build_model(named, data), data)
     (folder / "w.txt").write_text("2")
     assert config_hash(named) != before
-    with pytest.raises(ConfigError, match=r"^model.args=.*w.txt.*name it too"):
+    with pytest.raises(ConfigError, match=r"^model.args=.*w.txt.*type it: model.args="):
         apply_typed(named, Typed({"model.target": "net.Net"}))
 
 
@@ -271,7 +271,7 @@ def test_late_computed_imports_are_tagged_and_changed_data_refused(folder: Path,
         ),
         (
             {"constructor": "{}['a']"},
-            r"cannot be made for examples .*\(net.py:8 in __init__: KeyError: 'a'\); correct it",
+            r"cannot be created for examples .*\(net.py:8 in __init__: KeyError: 'a'\); correct it",
         ),
     ],
 )

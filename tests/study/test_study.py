@@ -67,7 +67,7 @@ def test_a_second_start_trains_nothing(folder: Path, capsys: pytest.CaptureFixtu
     assert run_tiny_study(folder) == 0
     assert len(children(folder)) == before
     assert board(folder) == leaderboard
-    assert "10 of about 10 runs were done before: reused" in capsys.readouterr().out
+    assert "10 of about 10 runs are already finished: reused" in capsys.readouterr().out
 
 
 def test_more_seeds_add_the_missing_ones_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +158,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert run_tiny_study(tmp_path, "dry_run=true") == 0
     out = capsys.readouterr().out
     assert "10 runs left for 1 worker: time unknown" in out
-    assert "held fixed by study.common: data.train_size=100 data.label_noise=0.4 data.batch_size=50 model" in out
+    assert "fixed by study.common: data.train_size=100 data.label_noise=0.4 data.batch_size=50 model" in out
     assert queries.runs(store(tmp_path)) == []
     with pytest.raises(ConfigError, match=r"trainer\.limit_train_batches=0\.01: leaves none of 2 batches"):
         run_tiny_study(tmp_path, "dry_run=true", "+study.common.trainer.limit_train_batches=.01")

@@ -66,7 +66,7 @@ def test_a_study_that_was_killed_and_stopped_goes_on(
 
     capsys.readouterr()
     assert run_tiny_study(tmp_path, *STUDY) == 0
-    assert f"{len(done)} of about 12 runs were done before: reused" in capsys.readouterr().out
+    assert f"{len(done)} of about 12 runs are already finished: reused" in capsys.readouterr().out
     finished = [run for run in children(tmp_path) if run.status == "FINISHED"]
     assert done < {run.run_id for run in finished}
     assert len(finished) == len({run.tags["config_hash"] for run in finished}) == 12  # none done twice

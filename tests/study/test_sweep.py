@@ -44,8 +44,8 @@ def test_a_sweep_grows_and_runs_only_what_is_missing(folder: Path, capsys: pytes
     out = capsys.readouterr().out
     runs = children(folder)
     commit = runs[0].tags["git_commit"][:7]
-    assert f"3 of 6 runs were finished before (commit {commit}" in out
-    assert "): reused (resume=false trains all again)" in out
+    assert f"3 of 6 runs are already finished (commit {commit}" in out
+    assert "): reused (resume=false " in out
     assert "[4/6] none seed=1" in out
     assert len(runs) == 6
     assert first < {record.run_id for record in runs}
@@ -222,7 +222,7 @@ def test_a_signal_ends_the_sweep_with_every_status_right(
     thread.start()
     assert sweep(folder, "seed=0,1,2", "trainer.max_epochs=30") == code
     thread.join()
-    assert f"stopped by {name}: 1 of 3 runs are finished; the same command goes on" in capsys.readouterr().out
+    assert f"stopped by {name}: 1 of 3 runs are finished; the same command resumes" in capsys.readouterr().out
     assert [record.status for record in children(folder)] == ["FINISHED", "KILLED"]
     assert parent(folder).status == "KILLED"
 

@@ -259,7 +259,7 @@ class _Endless(BaseHTTPRequestHandler):
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("loop", "the server redirects without end; check the address"),
+        ("loop", "the server redirects endlessly; check the address"),
         ("fast", "the server sends more than 1 MiB in one response"),
         ("error", "the server answers 500; see its log"),
         ("slow", "no answer within 1 s"),
@@ -359,7 +359,7 @@ OUTSIDE += ["", "mlartifacts/1", "/\0"]
 def test_artifacts_of_a_database_are_below_its_own_root(location: str) -> None:
     with pytest.raises(ConfigError, match=r"^run_id=r: .* artifacts are at .*tracking.uri=sqlite:////s/m.db"):
         local_folder(parse_location("sqlite:////s/m.db"), location, "run_id=r")
-    with pytest.raises(ConfigError, match=r"^tracking.uri=postgresql://h/d: .*take a new tracking.experiment"):
+    with pytest.raises(ConfigError, match=r"^tracking.uri=postgresql://h/d: .*use a new tracking.experiment"):
         local_folder(parse_location("postgresql://h/d"), location)
 
 

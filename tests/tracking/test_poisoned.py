@@ -148,7 +148,7 @@ def test_artifacts_elsewhere_are_neither_read_nor_written(
     report = compare(Composer("report").compose([*wanted, f"report.dir={tmp_path}/r"]))
     assert [line.n for line in report.findings.entries] == [1]
     planted = store.client.create_experiment("planted", f"{scheme}{victim}")
-    with pytest.raises(ConfigError, match=r"^tracking.uri=.*take a new tracking.experiment"):
+    with pytest.raises(ConfigError, match=r"^tracking.uri=.*new tracking.experiment"):
         TrackedRun.open(open_store(store.uri, "planted"), name="x", tags={}, params={})
     assert store.client.search_runs([planted]) == []
     assert [file.name for file in victim.iterdir()] == [parent.DECLARED]

@@ -193,7 +193,7 @@ def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(ser
     assert first < second < third
 
     process = Process(start, str(tmp_path), "120", *study)
-    assert f"{len(third)} of about 8 runs were done before: reused" in process.communicate()
+    assert f"{len(third)} of about 8 runs are already finished: reused" in process.communicate()
     assert process.returncode == 0
     done = [run for run in finished() if run.tags["phase"] != "parent"]
     assert third < {run.run_id for run in done}

@@ -121,5 +121,5 @@ def test_commands_that_read_leave_an_empty_folder_empty(tmp_path: Path, capsys: 
         with pytest.raises(ConfigError, match="nothing was tracked there yet"):
             read()
     assert run_tiny_study(tmp_path, "dry_run=true") == 0
-    assert "10 runs to do" in capsys.readouterr().out
+    assert "10 runs left for" in capsys.readouterr().out
     assert listing(tmp_path) == []

@@ -238,7 +238,7 @@ def test_a_last_batch_of_one_row_trains_where_it_can(compose_cfg: Compose, clien
     for fits in ("none", "layer"):
         run(compose_cfg(*SMALL, *one_left, f"model.norm={fits}"))
     run(compose_cfg(*one_left, "model=cnn", "model.norm=batch", "trainer.max_epochs=1"))
-    with pytest.raises(ConfigError, match=r"^data\.batch_size=64: of 65 training rows one is left"):
+    with pytest.raises(ConfigError, match=r"^data\.batch_size=64: .*65 training rows has one row"):
         run(compose_cfg(*SMALL, *one_left, "model.norm=batch"))
 
 
