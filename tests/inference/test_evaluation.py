@@ -109,7 +109,7 @@ def test_what_drops_nothing_is_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match=rf"^run_id={off}: all 5 passes are equal, so that nothing was dropped"):
         evaluate(store.uri, off, 5, seed=0)
     bare = trained(store, "data=wine", "regularizer=dropout", "tracking.weights=none")
-    with pytest.raises(ConfigError, match=rf"^run_id={bare}: kept no weights"):
+    with pytest.raises(ConfigError, match=rf"^run_id={bare}: .*no weights"):
         evaluate(store.uri, bare, 5, seed=0)
     untested = trained(store, "data=wine", "regularizer=dropout", "data.test_fraction=0")
     with pytest.raises(ConfigError, match=rf"^run_id={untested}: has no test rows"):

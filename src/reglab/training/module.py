@@ -251,12 +251,12 @@ class Module(pl.LightningModule):
         """Add the best weights so far to a checkpoint."""
         checkpoint["reglab"] = {
             "best": self.best,
-            "best_metrics": self.best_metrics,
+            "best_figures": self.best_metrics,  # the key of checkpoints that were saved by earlier versions
             "best_step": self.best_step,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the best weights from a checkpoint."""
         self.best = checkpoint["reglab"]["best"]
-        self.best_metrics = checkpoint["reglab"]["best_metrics"]
+        self.best_metrics = checkpoint["reglab"]["best_figures"]
         self.best_step = checkpoint["reglab"]["best_step"]
