@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from reglab.garbage import no_garbage
+from reglab.garbage import paused_gc
 from reglab.hub_cache import commit, is_place, local
 
 
@@ -37,15 +37,15 @@ def test_the_commit_is_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.M
 
 def test_garbage_collection_is_paused_in_the_block_only() -> None:
     assert gc.isenabled()
-    with no_garbage():
+    with paused_gc():
         assert not gc.isenabled()
     assert gc.isenabled()
-    with pytest.raises(ZeroDivisionError), no_garbage():
+    with pytest.raises(ZeroDivisionError), paused_gc():
         1 / 0  # noqa: B018
     assert gc.isenabled()
     gc.disable()
     try:
-        with no_garbage():
+        with paused_gc():
             pass
         assert not gc.isenabled()
     finally:

@@ -24,20 +24,20 @@ WRONG = {
     "+optimizer.foo=2": "optimizer.foo: no such key (keys of optimizer: amsgrad, ",
     "+model.hiden_sizes=[3]": "model.hiden_sizes: no such key; did you mean hidden_sizes?",
     "+trainer.max_step=3": "trainer.max_step: no such key; did you mean max_steps?",
-    "+trainer.logger=false": "trainer.logger=false: not a setting of a run | MLflow",
+    "+trainer.logger=false": "trainer.logger=false: not a setting of a run ... MLflow",
     "+tracking.urii=x": "tracking.urii: no such key; did you mean uri?",
     "+foo=1": "foo: no such key; leave it out",
-    "+seed=2": "+seed: exists | without the +",
+    "+seed=2": "+seed: exists ... without the +",
     "~foo": "~foo: no such key",
     "~regularizer": "regularizer: missing; choose one of conf/regularizer, as in regularizer=none",
     "~optimizer.lr": "~optimizer.lr: would use the default of the class, which the config does not show; set ",
     "foo": "foo: no value; write foo=VALUE",
     "=1": "=1: no key; write KEY=1",
     "model.hidden_sizes=[1,2": "model.hidden_sizes=[1,2: [ and ] do not match",
-    "data.name='a": "data.name='a: key=value | quote it",
-    "data.path=~/a.csv": "data.path=~/a.csv: ~ | write data.path=$HOME/a.csv",
-    "seed=1,2": "seed=1,2: several values | sweep | -m",
-    "seed=range(0,3)": "seed=range(0,3): several values | sweep | -m",
+    "data.name='a": "data.name='a: key=value ... quote it",
+    "data.path=~/a.csv": "data.path=~/a.csv: ~ ... write data.path=$HOME/a.csv",
+    "seed=1,2": "seed=1,2: several values ... sweep ... -m",
+    "seed=range(0,3)": "seed=range(0,3): several values ... sweep ... -m",
     "experiment=compare": "experiment=compare: is a sweep, which needs -m",
     "seed=${nope}": "nope: missing; data.seed refers to it",
     "~seed": "seed: missing; data.seed refers to it",
@@ -64,8 +64,8 @@ WRONG = {
     "model=cnn model.kernel_size=2": "model.kernel_size=2: must be an odd whole number",
     "optimizer.lr=0": "optimizer.lr=0: must be a finite number above 0",
     "optimizer.betas=[.9]": "optimizer.betas=[0.9]: must be two numbers, each at least 0 and below 1",
-    "trainer.precision=bf16-true": "trainer.precision=bf16-true: significant bits | use bf16-mixed",
-    "trainer.precision=16-mixed": "trainer.precision=16-mixed: GPU | use bf16-mixed",
+    "trainer.precision=bf16-true": "trainer.precision=bf16-true: significant bits ... use bf16-mixed",
+    "trainer.precision=16-mixed": "trainer.precision=16-mixed: GPU ... use bf16-mixed",
     "trainer.max_epochs=0": "trainer.max_epochs=0: must be a whole number of 1 or more",
     "trainer.check_val_every_n_epoch=0": "trainer.check_val_every_n_epoch=0: must be a whole number of 1 or more",
     "+trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0: must be a whole number of 1 or more",
@@ -74,7 +74,7 @@ WRONG = {
     "tracking.uri=sqlite:////nope/x.db": "tracking.uri=sqlite:////nope/x.db: the folder /nope does not exist",
     "tracking.weights=bst": "tracking.weights=bst: must be one of best, both, none; did you mean best?",
     # the sweep's report
-    "select_by=test/accuracy": "select_by=test/accuracy: a test metric must not | use best/val/",
+    "select_by=test/accuracy": "select_by=test/accuracy: a test metric must not ... use best/val/",
     "metric=test/acuracy": "metric=test/acuracy: not known; did you mean test/accuracy?",
     "direction=up": "direction=up: must be one of max, min, or null",
     "seed=-1": "seed=-1: must be a whole number of 0 or more",
@@ -129,7 +129,7 @@ WRONG = {
     "-m tracking.phase=tune": "tracking.phase=tune: sweeps, studies and reruns set tracking.phase themselves",
     "+report.foo=1": "report.foo: no such key (keys of report: dir)",
     "+sweep.foo=1": "sweep.foo: no such key; leave it out",
-    "report=5": "report=5: is a section | set report.dir",
+    "report=5": "report=5: is a section ... set report.dir",
     "~trainer.max_epochs": "~trainer.max_epochs: would use the default of the class, which the config does not show",
     "~tracking.weights": "tracking.weights: missing; leave out ~tracking.weights",
     "~optimizer.weight_decay": "~optimizer.weight_decay: would use the default of the class, which the config",
@@ -162,13 +162,6 @@ WRONG = {
     "-m seed=0,1 --cfg job": "--cfg: shows the config of one run; leave out -m",
     "-m regularizer=none,l1 optimizer.lrr=3": "optimizer.lrr=3: no such key; did you mean optimizer.lr?",
 }
-
-
-def assert_contains(error: ConfigError, expected: str) -> None:
-    where, colon, phrases = expected.partition(": ")
-    text = str(error)
-    assert text.startswith(where + colon)
-    assert [phrase for phrase in phrases.split(" | ") if phrase not in text] == []
 
 
 @pytest.mark.parametrize("typed", WRONG, ids=str)

@@ -26,7 +26,7 @@ def test_only_errors_of_hydra_and_omegaconf_are_config_errors() -> None:
         (
             "Could not append to config. An item is already at 'seed'",
             [],
-            "+seed: that key exists",
+            "+seed: exists ... without the +",
         ),
         ("Interpolation key 'nope' not found", [], "nope: missing"),
         ("Missing mandatory value: data.path", [], "data.path=???: a value must be given"),

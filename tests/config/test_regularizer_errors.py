@@ -29,8 +29,8 @@ WRONG = {
     "regularizer=l2 regularizer.l2.strength=nan": "regularizer.l2.strength=nan: must be",
     "regularizer=max_norm regularizer.max_norm.max_norm=0": "regularizer.max_norm.max_norm=0: must be a number above 0",
     "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: is for classification and ",
-    "regularizer=r_drop": "regularizer=r_drop: nothing makes two passes over a batch differ; add dropout: regularizer=",
-    "regularizer=[input_noise,label_smoothing,r_drop]": "regularizer=r_drop: nothing makes two passes over a batch",
+    "regularizer=r_drop": "regularizer=r_drop: two passes ... random ... add dropout: regularizer=",
+    "regularizer=[input_noise,label_smoothing,r_drop]": "regularizer=r_drop: two passes ... random",
     "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: is for classification and ",
     "regularizer=adversarial regularizer.adversarial.steps=0": (
         "regularizer.adversarial.steps=0: must be a finite whole number at least 1"
@@ -39,20 +39,20 @@ WRONG = {
         "regularizer.adversarial.steps=1.5: must be a finite whole number at least 1"
     ),
     "model=linear regularizer=dropout": (
-        "regularizer=dropout: found nothing to act on in model=linear; it needs activation modules (nn.ReLU, ...) "
+        "regularizer=dropout: nothing to act on in model=linear; it needs activation modules (nn.ReLU, ...) "
         "between layers; without them set regularizer.dropout.input_p"
     ),
-    "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: found nothing to act on in model=mlp; ",
+    "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: nothing to act on in model=mlp; ",
     "model=linear regularizer=gaussian_dropout": (
-        "regularizer=gaussian_dropout: found nothing to act on in model=linear; it needs activation modules"
+        "regularizer=gaussian_dropout: nothing to act on in model=linear; it needs activation modules"
     ),
-    "model=linear regularizer=activity_l1": "regularizer=activity_l1: found nothing to act on in model=linear; ",
+    "model=linear regularizer=activity_l1": "regularizer=activity_l1: nothing to act on in model=linear; ",
     "regularizer=spatial_dropout": (
-        "regularizer=spatial_dropout: found nothing to act on in model=mlp; it needs activation modules (nn.ReLU, ...) "
+        "regularizer=spatial_dropout: nothing to act on in model=mlp; it needs activation modules (nn.ReLU, ...) "
         "after convolutions, as in model=cnn"
     ),
     "model=cnn regularizer=stochastic_depth": (
-        "regularizer=stochastic_depth: found nothing to act on in model=cnn; it needs residual blocks, "
+        "regularizer=stochastic_depth: nothing to act on in model=cnn; it needs residual blocks, "
         "as in model=residual_cnn"
     ),
     "regularizer=activity_kl": (
@@ -103,7 +103,7 @@ WRONG = {
         "regularizer.dropout.schedule.p.start=1: must be a finite number at least 0 and below 1"
     ),
     "regularizer=max_norm +regularizer.max_norm.schedule.max_norm={kind:linear,start:inf,epochs:3}": (
-        "regularizer.max_norm.schedule.max_norm: an infinite strength has no steps in between"
+        "regularizer.max_norm.schedule.max_norm: linear ... infinity ... finite numbers"
     ),
     "regularizer=[max_norm,spectral_norm]": (
         "regularizer=[spectral_norm,max_norm]: a largest singular value of 1 limits rows to norm 1, and the "
@@ -132,15 +132,15 @@ WRONG = {
     "regularizer=early_stopping regularizer.early_stopping.patience=2.5": (
         "regularizer.early_stopping.patience=2.5: must be a whole number at least 1"
     ),
-    "regularizer=l2 regularizer.l2=0.1": "regularizer.l2=0.1: is a section and no value; set regularizer.l2.strength",
+    "regularizer=l2 regularizer.l2=0.1": "regularizer.l2=0.1: is a section ... set regularizer.l2.strength",
     "regularizer=[dropout,l1] regularizer.dropout=null": (
-        "regularizer.dropout=null: is a section and no value; set regularizer.dropout.p or regularizer.dropout.input_p"
+        "regularizer.dropout=null: is a section ... set regularizer.dropout.p or regularizer.dropout.input_p"
     ),
-    "regularizer=l2 ~regularizer.l2": "~regularizer.l2: takes a part out of a strategy; choose one without it",
-    "regularizer=l2 ~regularizer.l2.strength": "~regularizer.l2.strength: takes a part out of a strategy; choose one",
-    "regularizer=[dropout,r_drop] regularizer.dropout.p=0": "regularizer=r_drop: nothing makes two passes over a batch",
+    "regularizer=l2 ~regularizer.l2": "~regularizer.l2: strategy ... choose ... without it",
+    "regularizer=l2 ~regularizer.l2.strength": "~regularizer.l2.strength: strategy ... choose ... without it",
+    "regularizer=[dropout,r_drop] regularizer.dropout.p=0": "regularizer=r_drop: two passes ... random",
     "regularizer=sam +trainer.accumulate_grad_batches=2": (
-        "regularizer=sam: a second pass needs the whole batch; take accumulate_grad_batches=1"
+        "regularizer=sam: a second pass ... whole batch ... accumulate_grad_batches=1"
     ),
     "regularizer=dropout regularizer.dropout.p=0.99999999": (
         "regularizer.dropout.p=0.99999999: is 1 as a float32, and must be a finite number at least 0 and below 1"
@@ -155,7 +155,7 @@ WRONG = {
         "regularizer.max_norm.max_norm=.inf: on the command line infinity is inf"
     ),
     "regularizer=dropout model=linear +regularizer.dropout.schedule.input_p={kind:late,since:3}": (
-        "regularizer=dropout: found nothing to act on in model=linear; "
+        "regularizer=dropout: nothing to act on in model=linear; "
     ),
     "regularizer=l2 +regularizer.l2.schedule.strength=late": (
         "regularizer.l2.schedule.strength=late: must be a kind with its settings, as in {kind:late,since:5}"

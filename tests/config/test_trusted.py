@@ -1,4 +1,4 @@
-"""No class, variable or file that only the tracking store names is used."""
+"""No class, variable or file that only in the tracking store is used."""
 
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def test_files_are_read_where_they_are_typed_again(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         apply_typed(compose(run), Typed())
     override = "data.path='/there/a b.csv'"
-    check_error(caught.value, f"{override}: only the tracking store names")
+    check_error(caught.value, f"{override}: only in the tracking store")
     assert caught.value.remedy.endswith(override)
     cfg = compose(run)
     apply_typed(cfg, Typed({"data.path": str(tmp_path / "here.csv")}))
@@ -116,7 +116,7 @@ def test_each_file_and_folder_counts(run: list[str], override: str) -> None:
     values = {"model.target": "my.Net"} if "model=torch" in run else {}
     with pytest.raises(ConfigError) as caught:
         apply_typed(compose(run), Typed(values))
-    assert str(caught.value).endswith(f"name it too: {override}")
+    assert str(caught.value).endswith(f"type it: {override}")
 
 
 def test_arguments_of_a_network_that_name_files_are_typed_again() -> None:

@@ -45,7 +45,7 @@ VALUES: dict[str, dict[str, str]] = {
     "mapping": {text: text for text in ("{a:1}", "{}", "{_target_:os.getcwd}")},
     "text": {
         "word": "maybe",
-        "quote a number twice": "'3'",
+        "number in quotes": "'3'",
         "true in quotes": "'true'",
         "null in quotes": "'null'",
         "double quote": "'\"'",

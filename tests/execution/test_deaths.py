@@ -81,7 +81,7 @@ def test_a_sweep_outlives_runs_that_end_their_process(tmp_path: Path) -> None:
     failed = {record.tags["about"]: record for record in children(tmp_path) if record.status == "FAILED"}
     assert all("diverged" not in record.tags for record in failed.values())
     (exited,) = (record for about, record in failed.items() if '"exit"' in about)
-    assert exited.tags["error"].startswith("Exited: sys.exit(0)")
+    assert exited.tags["error"].startswith("ExitCalled: sys.exit(0)")
     traceback = store(tmp_path).client.download_artifacts(exited.run_id, "error.txt", str(tmp_path))
     assert "deadly_net.py" in Path(traceback).read_text()
 
@@ -122,8 +122,8 @@ def test_what_ends_a_process_is_a_failure_of_a_single_process_sweep(
     assert by_behaviour(tmp_path) == {**failed, "nothing": Counter(FINISHED=1)}
     errors = {record.tags["error"].split(" at ")[0]: record.tags["error"] for record in children(tmp_path)[:4]}
     assert errors.keys() == {
-        "Exited: os._exit(0) was called",
-        "Raised: BaseException: odd was raised",
-        "Raised: KeyboardInterrupt was raised",
+        "ExitCalled: os._exit(0) was called",
+        "NonExceptionRaised: BaseException: odd was raised",
+        "NonExceptionRaised: KeyboardInterrupt was raised",
     }
     assert all(re.search(r" at deadly_net\.py:\d+ in forward", error) for error in errors.values())

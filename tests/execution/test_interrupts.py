@@ -83,7 +83,7 @@ def test_the_others_go_on_where_a_worker_dies_and_sigterm_ends_workers_and_runs_
     assert processes_end(processes, within=10)
     done = sum(record.status == "FINISHED" for record in children(folder))
     assert done >= 2
-    output = f"stopped by SIGTERM: {done} of 10 runs are finished; the same command goes on from here"
+    output = f"stopped by SIGTERM: {done} of 10 runs are finished; the same command resumes here"
     waits = ("[", "waiting for ")  # for the lock of a worker that is slow to open its run
     assert [line for line in after.splitlines() if not line.startswith(waits)] == [output]
     assert statuses(folder) <= {"FINISHED", "KILLED"}

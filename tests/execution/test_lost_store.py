@@ -79,7 +79,7 @@ def test_it_is_reported_in_one_line(lost: Lost) -> None:
     message = str(lost.error)
     dying = r"unreachable \([^)]+\); start the server|no answer within"  # refused, or reset while it still dies
     assert re.match(rf"tracking.uri={lost.address}: ({dying})", message), message
-    assert message.endswith("(the same command then does what is not finished)")
+    assert message.endswith("(the same command then resumes unfinished runs)")
     assert "\n" not in message
     assert report_error(lost.error, [], "study") == 1
 

@@ -1,6 +1,5 @@
 """A sweep that is started again reuses runs of the same code, and reports the others."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,7 @@ def test_runs_of_other_code_are_not_reused(
     out = capsys.readouterr().out
     assert "2 of 2 runs are trained again" in out
     assert "other code or libraries (model)" in out
-    assert "2 of 2 runs were finished before (" not in out
+    assert "2 of 2 runs are already finished (" not in out
     relu, tanh = children(tmp_path)[:2], children(tmp_path)[2:]
     for one, other in zip(relu, tanh, strict=True):
         same = ("recipe_hash", "init_hash", "order_hash", "strategy_code", "identity_rule")
@@ -57,7 +56,7 @@ def test_runs_of_other_code_are_not_reused(
     assert sweep(tmp_path, "regularizer=none,l2", base=BASE) == 0
     out = capsys.readouterr().out
     assert "2 of 2 runs are trained again" in out
-    assert "earlier identity rule" in out
+    assert "earlier identity" in out
     assert len(children(tmp_path)) == 6
     first = [run for run in children(tmp_path) if "identity_rule" not in run.tags]
     assert len(filter_runs(first, "test/loss").records) == 2  # they report; by that rule ReLU and Tanh were one
@@ -77,7 +76,7 @@ def test_another_formula_of_a_method_is_trained_again_and_nothing_else(tmp_path:
             (folder / unrelated).write_text((folder / unrelated).read_text() + "\n# another\n")
         done = shell(folder, line)
         assert done.returncode == 0
-        assert "1 of 2 runs were finished before (" in done.stdout
+        assert "1 of 2 runs are already finished (" in done.stdout
         assert "1 of 2 runs are trained again" in done.stdout
         assert "other code or libraries (regularizer.l2)" in done.stdout
         board = (folder / "reports/wine-mlp/leaderboard.csv").read_text().splitlines()[1:]

@@ -182,7 +182,7 @@ def test_metadata_of_a_table_describe_how_to_make_the_inputs(store: Store, tmp_p
     (tmp_path / "own.csv").write_text("\n".join(["size,colour,label", *lines]))
     own = ["data=csv", f"data.path={tmp_path / 'own.csv'}", "data.target=label"]
     run_id = trained(store, *own, experiment="table")
-    with pytest.raises(ConfigError, match=r"only the tracking store names"):
+    with pytest.raises(ConfigError, match=r"only in the tracking store"):
         export(export_config(store, run_id=run_id))
     folder = folder_of(store, export(export_config(store, run_id=run_id, **{"data.path": str(tmp_path / "own.csv")})))
     metadata, entries = get_model_info(str(folder)).metadata, json.loads((folder / "inputs.json").read_text())
@@ -224,11 +224,11 @@ def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytes
     output = capsys.readouterr()
     assert output.err == ""
     assert output.out.splitlines()[0].startswith("best by best/val/accuracy: ")
-    assert f"logged its model: {first}\n" in output.out
+    assert f"logged the model: {first}\n" in output.out
     assert [o.model_id for o in store.client.get_run(run_id).outputs.model_outputs] == [first.removeprefix("models:/")]
 
     assert export(export_config(store, "one", register="wines")) == "models:/wines/1"
-    assert f"its model was logged before: {first}\nregistered: wines, version 1\n" in capsys.readouterr().out
+    assert f"the model was already logged: {first}\nregistered: wines, version 1\n" in capsys.readouterr().out
     assert export(export_config(store, "one", register="wines")) == "models:/wines/1"  # and makes no second version
     other = trained(store, "data=wine", "regularizer=dropout", "seed=1", experiment="one")
     assert export(export_config(store, run_id=other, register="wines")) == "models:/wines/2"
@@ -243,10 +243,10 @@ def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytes
     assert (
         f"{first} of run {run_id} is not complete (missing or of another size: data/model.pt2): not used" in output.err
     )
-    assert f"logged its model: {again}\n" in output.out
+    assert f"logged the model: {again}\n" in output.out
     (folder_of(store, first) / "data" / "model.pt2").unlink()
     assert export(export_config(store, "one", run_id=run_id)) == again
-    assert f"its model was logged before: {again}\n" in capsys.readouterr().out
+    assert f"the model was already logged: {again}\n" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ def test_it_answers_with_what_the_run_goes_on_with(
 def test_unknown_characters_are_read_as_the_metadata_describe(store: Store) -> None:
     run_id, folder = exported(store, *llama("characters"))
     output = get_model_info(str(folder)).metadata["unknown"]
-    assert output == "a character that was not in the text is read as <unk>, of which nothing was learnt"
+    assert "<unk>" in output
     found = load_decoder(store.uri, run_id)
     prompt = f"{PROMPTS[0]}\N{SNOWMAN}"
     numbers = found.vocabulary.encode(prompt).ids

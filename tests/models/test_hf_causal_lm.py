@@ -103,7 +103,7 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
         kept = load_file(file)
     assert kept
     assert all("lora_" in name for name in kept)
-    with pytest.raises(ConfigError, match=r"model.path=.*: .* only the tracking store names"):
+    with pytest.raises(ConfigError, match=r"model.path=.*: .* only in the tracking store"):
         load_decoder(store_uri, run_id)
     mine = Typed({"model.path": str(saved)})
     model = load_decoder(store_uri, run_id, mine).model.state_dict()

@@ -128,7 +128,7 @@ def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_agai
     own = f"{module(request)}.Net"
     assert found.tags["model"] == own
     for act in (rerun, finished_and_rebuilt):
-        with pytest.raises(ConfigError, match=rf"model.target={own}: .* only the tracking store names"):
+        with pytest.raises(ConfigError, match=rf"model.target={own}: .* only in the tracking store"):
             act(store_uri, found.run_id)
         with pytest.raises(ConfigError, match=rf"model.target=os.system: the run has {own}"):
             act(store_uri, found.run_id, Typed({"model.target": "os.system"}))

@@ -13,7 +13,7 @@ from reglab.config.identity import config_hash
 from reglab.config.trusted import Typed, apply_typed
 from reglab.execution.attempt import attempt
 from reglab.models.own import Own
-from reglab.schema.errors import Changed, ConfigError
+from reglab.schema.errors import ConfigError, PlanOutdated
 from reglab.tracking import queries
 from reglab.tracking.run import _one_line
 from reglab.tracking.store import open_store
@@ -248,7 +248,7 @@ def test_late_computed_imports_are_tagged_and_changed_data_refused(folder: Path,
     (folder / "data.csv").write_text("x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60)))
     write(folder, constructor="open('data.csv', 'a').write('1,a\\n')")  # another process could do it
     own = ["data=csv", "data.path=data.csv", "data.target=y"]
-    with pytest.raises(Changed):
+    with pytest.raises(PlanOutdated):
         run(compose([*line, *own]), [*line, *own])
     cfg = compose([*line, *own])
     before = len(queries.runs(open_store(store_uri, "reglab")))

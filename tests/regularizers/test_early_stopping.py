@@ -14,7 +14,7 @@ from reglab.models import Linear
 from reglab.regularizers import EMA, EarlyStopping
 from reglab.schema.errors import ConfigError, Diverged
 from reglab.training.callbacks import EpochBar, EvaluationReporter
-from reglab.training.module import Figures, Module
+from reglab.training.module import Metrics, Module
 from reglab.training.run import run
 from reglab.training.trainer import make_trainer
 from tests.conftest import Compose
@@ -36,7 +36,7 @@ def module_with(losses: Sequence[float]) -> type[Module]:
     """A module whose evaluations, by their steps (four each), give these losses."""
 
     class Telling(Module):
-        def _evaluate(self, parts: tuple[str, ...], *, full: bool) -> Figures:
+        def _evaluate(self, parts: tuple[str, ...], *, full: bool) -> Metrics:
             loss = losses[min(self.trainer.global_step // 4, len(losses)) - 1]
             return super()._evaluate(parts, full=full) | {"val/loss": loss}
 

@@ -128,8 +128,8 @@ def test_started_after_the_end_lightnings_ends_on_the_initial_weights_and_ours_o
     on, _ = late_ema(since=101, extra=[figures])
     plain, _ = fitted(extra=[plain_figures])
     assert same_state(on.fit.model, plain.fit.model)
-    assert metrics.all == plain_figures.all
-    assert len(set(metrics.all)) == 3
+    assert figures.all == plain_figures.all
+    assert len(set(figures.all)) == 3
 
     lightnings = EMAWeightAveraging(decay=0.9, update_starting_at_step=400)
     theirs, _ = fitted(extra=[lightnings, lightnings_figures])

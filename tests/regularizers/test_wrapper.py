@@ -57,7 +57,14 @@ def test_they_wrap_in_the_order_in_which_they_act() -> None:
     fit = fit_of(network(), task_of("classification"), methods)
     module = Module(fit, torch.optim.SGD)
     wrapped = module.wrapped(torch.optim.SGD(fit.model.parameters(), lr=0.1))
-    assert chain(wrapped) == ["SharpnessAware", "BeforeUpdate", "NoisyGradients", "Slowed", "BeforeUpdate", "SGD"]
+    assert chain(wrapped) == [
+        "SharpnessAware",
+        "BeforeUpdate",
+        "NoisyGradients",
+        "LookaheadOptimizer",
+        "BeforeUpdate",
+        "SGD",
+    ]
 
 
 def test_the_gradient_through_a_division_is_what_is_clipped() -> None:

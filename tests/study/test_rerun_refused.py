@@ -51,7 +51,7 @@ def test_data_that_are_gone_or_others_are_refused(store: Store, tmp_path: Path) 
     rows = "x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60))
     table.write_text(rows)
     first = trained(store, "data=csv", f"data.path={table}", "data.target=y")
-    check_error(refused(store, first), f"run_id={first}: data.path={table}: ... only the tracking store names")
+    check_error(refused(store, first), f"run_id={first}: data.path={table}: ... only in the tracking store")
     mine = Typed({"data.path": str(table)})
     table.write_text(rows + "7,a\n")
     check_error(refused(store, first, mine), f"run_id={first}: data.path={table}: content has changed ... SHA-256 then")
@@ -116,7 +116,7 @@ def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path
         "+regularizer.mine={_target_:antigravity.Mine}",
     ):
         files.write_text(f'["{override}", "no.such.key=1"]', "overrides.yaml")
-        check_error(refused(store, first), f"run_id={first}: {override}: ... only the tracking store names ... conf/")
+        check_error(refused(store, first), f"run_id={first}: {override}: ... only in the tracking store ... conf/")
     (tmp_path / "evil.yaml").write_text("_target_: os.system\nname: evil\n")
     files.write_text(f'["model=../../../../../../../../../../{tmp_path}/evil"]', "overrides.yaml")
     check_error(refused(store, first), f"run_id={first}: model")

@@ -57,7 +57,7 @@ def test_a_study_that_was_killed_and_stopped_goes_on(
     assert process.returncode == 130, output
     assert psutil.wait_procs(workers, timeout=10)[1] == []
     last = [line for line in output.splitlines() if not line.startswith("[")]
-    assert last == ["stopped by Ctrl-C; the same command goes on from here"]
+    assert last == ["stopped by Ctrl-C; the same command resumes here"]
     assert queries.runs(store(tmp_path), status="RUNNING") == []
     assert parent(tmp_path).status == "KILLED"
     done = {run.run_id for run in children(tmp_path) if run.status == "FINISHED"}

@@ -68,7 +68,7 @@ def test_run_over_http(remote: Store, tmp_path: Path, capfd: pytest.CaptureFixtu
     assert run_link(remote, run.id) == f"{remote.uri}/#/experiments/{remote.experiment_id}/runs/{run.id}"
 
 
-@pytest.mark.parametrize("place", ["file://{}", "{}", "s3://bucket/{}", "mlflow-artifacts:/../x"])
+@pytest.mark.parametrize("location", ["file://{}", "{}", "s3://bucket/{}", "mlflow-artifacts:/../x"])
 def test_where_a_server_puts_artifacts_on_this_machine_nothing_is_written(
     remote: Store, tmp_path: Path, location: str
 ) -> None:

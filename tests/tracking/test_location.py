@@ -331,7 +331,7 @@ def test_needs_no_mlflow() -> None:
 
 
 @pytest.mark.parametrize(
-    "place",
+    "location",
     [
         "file:///home",
         "/home",

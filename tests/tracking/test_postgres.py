@@ -171,7 +171,7 @@ def test_a_study_whose_server_stops_or_hangs_ends_in_one_line_and_is_resumed(ser
     server.start()
     assert code == 1
     assert output.startswith("tracking.uri=postgresql://")
-    assert "(the same command then does what is not fin" in output
+    assert "(the same command then resumes unfin" in output
     first = {run.run_id for run in finished()}
     assert 2 <= len(first) < 8
 

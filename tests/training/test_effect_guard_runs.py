@@ -124,7 +124,7 @@ def test_networks_with_side_effects_are_refused(compose_cfg: Compose, does: str,
 def test_weights_that_are_no_parameters_give_a_caveat(compose_cfg: Compose, does: str, shape: str) -> None:
     cfg = compose_cfg("model=torch", NETWORKS + "Doing", f"model.args={{does:'{does}'}}", "data=wine")
     data = build_data(cfg)
-    caveats = [r for r in build_with_caveats(cfg, build_model(cfg, data), data)[1] if "no parameters of it" in r]
+    caveats = [r for r in build_with_caveats(cfg, build_model(cfg, data), data)[1] if "not parameters of it" in r]
     assert len(caveats) == bool(shape)
     assert all(shape in caveat for caveat in caveats)
 

@@ -115,8 +115,8 @@ def _best(records: list[Record], metric: str | None, data: str) -> Best:
             return Best(min(measured, key=lambda record: sign * record.metrics[twin]), twin, others)
     raise ConfigError(
         Setting("run_id", None),
-        f"no finished run on {data} has {candidates[0]}, which would choose the best",
-        "give run_id" + (f", or another metric than {metric}" if metric else ""),
+        f"no finished run on {data} has {candidates[0]}, by which the best run is selected",
+        "give run_id" + (f", or a metric other than {metric}" if metric else ""),
     )
 
 
