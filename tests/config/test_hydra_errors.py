@@ -30,7 +30,7 @@ def test_only_errors_of_hydra_and_omegaconf_are_config_errors() -> None:
         ),
         ("Interpolation key 'nope' not found", [], "nope: missing"),
         ("Missing mandatory value: data.path", [], "data.path=???: a value must be given"),
-        ("Error resolving interpolation '${seed}'", ["data=${seed}"], "data=${seed}: a group's option"),
+        ("Error resolving interpolation '${seed}'", ["data=${seed}"], "data=${seed}: option of a group ... a name"),
     ],
 )
 def test_messages_of_hydra_are_translated(text: str, overrides: list[str], expected: str) -> None:

@@ -51,7 +51,7 @@ def test_wrong_schedules_are_refused(schedule: Any, expected: str) -> None:
 
 def test_a_linear_schedule_needs_finite_ends() -> None:
     node = {"max_norm": float("inf"), "schedule": {"max_norm": {"kind": "linear", "start": 1.0, "epochs": 2}}}
-    with config_error("regularizer.max_norm.schedule.max_norm: infinite"):
+    with config_error("regularizer.max_norm.schedule.max_norm: infinity"):
         check_schedules("max_norm", node, MaxNorm.strengths())
 
 
