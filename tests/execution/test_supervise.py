@@ -44,7 +44,7 @@ def test_each_line_names_the_run_its_owner_and_what_remains(store_uri: str, monk
     waits = [re.fullmatch(form + r"within (\d+) s", text) for text in notes if text.startswith("waiting")]
     assert {match[1] for match in waits if match} == {ends, falls_silent}
     assert all(match and int(match[2]) >= 100 and 299 <= int(match[2]) + int(match[3]) <= 301 for match in waits)
-    assert notes[-1] == f"run {falls_silent} (seed=1) was not finished by its process: trained here"
+    assert notes[-1] == f"run {falls_silent} (seed=1) was not finished by its process: training it here"
     assert store.client.get_run(falls_silent).info.status == "KILLED"
 
 
