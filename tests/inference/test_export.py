@@ -24,7 +24,7 @@ from torch.export import ExportedProgram
 from reglab.config.compose import compose
 from reglab.config.trusted import Typed
 from reglab.inference.export import export
-from reglab.inference.graph import trace, with_outputs
+from reglab.inference.graph import Predictor, trace
 from reglab.inference.loading import finished_run, rebuild
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError, Diverged, Setting
@@ -351,7 +351,7 @@ def test_a_users_own_network(
     def made(name: str) -> tuple[nn.Module, ExportedProgram]:
         cfg = compose(["data=wine", "model=torch", f"model.target=own_export.{name}"])
         data = build.build_data(cfg)
-        model = with_outputs(build.build_model(cfg, data), data)
+        model = Predictor(build.build_model(cfg, data), build.build_task(cfg, data)).eval()
         return model, trace(model, data.train.inputs[:2], Setting("run_id", "x"))
 
     model, traced = made("Dropping")

@@ -42,7 +42,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import RUN, TRAINER
 from reglab.schema.metrics import check_choice
 from reglab.schema.suggest import did_you_mean, is_section, not_in_strategy
-from reglab.schema.task_kinds import LANGUAGE_MODELING
+from reglab.schema.task_kinds import TOKENS, features_of
 from reglab.schema.text_constraints import ClassPath, Label
 from reglab.tracking.location import resolve
 from reglab.user_code.finding import source_file
@@ -93,7 +93,7 @@ def check_and_resolve(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[st
     check_scheduler(plain["scheduler"], plain["optimizer"])
     _data(plain["data"])
     kind = task_kind(plain["data"])
-    remedy = "use model=llama" if kind == LANGUAGE_MODELING.name else "use model=mlp"
+    remedy = "use model=llama" if kind and TOKENS in features_of(kind) else "use model=mlp"
     if "target" in plain["model"]:
         source_file(plain["model"]["target"], "model.target")
     if "name" in plain["model"]:

@@ -19,7 +19,7 @@ from reglab.data.source import FittedInputs, Part, Source, absent_class_caveats,
 from reglab.data.splitting.random import RandomSplit, Rows, SplitSettings
 from reglab.schema.constraints import SEED, Constraints
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import CLASSIFICATION, REGRESSION
+from reglab.schema.task_kinds import CLASS_LABELS, NUMBER_TARGETS, features_of
 from reglab.seeding import mix
 from reglab.wording import least_share
 
@@ -121,14 +121,14 @@ class TensorData(pl.LightningDataModule):
             ConfigError: the data cannot be split with these settings.
         """
         targets = source.targets.numpy()
-        classes = targets if source.kind == CLASSIFICATION.name else None
+        classes = targets if CLASS_LABELS in features_of(self._kind_of(source)) else None
         splitter = source.splitter or RandomSplit(len(targets), source.held_out)
         sizes = (self.train_size, self.val_fraction, self.test_fraction)
         return splitter.split(SplitSettings(split_seed, *sizes, classes, source.class_names))
 
     def use(self, source: Source) -> None:
         """Set up the data from a loaded source; see `setup`."""
-        self.kind = source.kind
+        self.kind = self._kind_of(source)
         check_label_noise(self.label_noise, self.kind, str(self.name))
         targets = source.targets.numpy()
         self.rows = math.inf if source.fresh else len(targets)
@@ -152,6 +152,9 @@ class TensorData(pl.LightningDataModule):
         self.order_hash = self._hash_order()
         self._ready = True
 
+    def _kind_of(self, source: Source) -> str:
+        return source.task_kind(getattr(type(self), "kind", None))
+
     def _part_caveats(self, source: Source) -> Iterator[str]:
         train = len(self.parts.train)
         if self.label_noise and not round(self.label_noise * train):
@@ -159,7 +162,7 @@ class TensorData(pl.LightningDataModule):
         if self._fitted_inputs is not None:
             yield from self._fitted_inputs.caveats(self.parts)
         yield from pooled_part_caveats(source, self.test_fraction)
-        if source.kind == CLASSIFICATION.name:
+        if CLASS_LABELS in features_of(self.kind):
             yield from absent_class_caveats(source.targets.numpy(), source.class_names, self.parts)
 
     def _with_label_noise(self, targets: np.ndarray, classes: int | None) -> np.ndarray:
@@ -171,7 +174,7 @@ class TensorData(pl.LightningDataModule):
         return noisy
 
     def _scale_target(self, targets: np.ndarray, source: Source) -> Tensor:
-        if source.kind != REGRESSION.name:
+        if NUMBER_TARGETS not in features_of(self.kind):
             return torch.from_numpy(targets)
         values = targets.astype(np.float64)
         if source.standardize_target:

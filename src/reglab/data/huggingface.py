@@ -16,6 +16,7 @@ from reglab.data.tables.tabular import Origin, Roles, Tabular, table_source
 from reglab.data.tables.target import Target
 from reglab.schema.constraints import IMAGE_SIZE, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.task_kinds import CLASSIFICATION, NUMBER_TARGETS, features_of
 from reglab.schema.text_constraints import PATH, Text
 from reglab.wording import join_names, join_options
 
@@ -169,7 +170,7 @@ def _table(rows: "Dataset", roles: Roles) -> "pd.DataFrame":
 
     table = rows.to_pandas()
     for name, feature in rows.features.items():
-        if (labels := getattr(feature, "names", None)) and not (name == roles.target and roles.kind == "regression"):
+        if (labels := getattr(feature, "names", None)) and not (name == roles.target and _is_number(roles.kind)):
             table[name] = pd.Categorical.from_codes(table[name].fillna(-1).astype(int), labels)
     return table
 
@@ -177,14 +178,19 @@ def _table(rows: "Dataset", roles: Roles) -> "pd.DataFrame":
 def _class_labels(rows: "Dataset", roles: Roles) -> Target | None:
     """Return the target with class labels in their order; None if it is not a column of class labels."""
     names = getattr(rows.features.get(roles.target), "names", None)
-    if names is None or roles.kind == "regression":
+    if names is None or _is_number(roles.kind):
         return None
     numbers = np.array([-1 if number is None else number for number in rows[roles.target][:]], dtype=np.int64)
     if (numbers < 0).any():
         missing = (numbers < 0).sum()
         raise ConfigError(Setting("data.target", roles.target), f"{missing} rows have no label", "remove these rows")
     present, classes = np.unique(numbers, return_inverse=True)  # without classes that never occur
-    return Target("classification", classes.astype(np.int64), tuple(str(names[number]) for number in present))
+    kind = CLASSIFICATION.name if roles.kind == "auto" else roles.kind
+    return Target(kind, classes.astype(np.int64), tuple(str(names[number]) for number in present))
+
+
+def _is_number(kind: str) -> bool:
+    return kind != "auto" and NUMBER_TARGETS in features_of(kind)
 
 
 def _image_files(rows: "Dataset", column: str) -> list[ImageFile]:

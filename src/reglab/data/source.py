@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reglab.data.splitting.random import Rows, Splitter
-from reglab.schema.task_kinds import CLASSIFICATION, LANGUAGE_MODELING, MULTILABEL, REGRESSION
+from reglab.schema.task_kinds import CLASSIFICATION, MULTILABEL, REGRESSION
 from reglab.wording import join_names, join_options
 
 IGNORED = -100  # a target that is not counted, as in torch's cross entropy
@@ -48,7 +48,8 @@ class Source:
         class_names: in order; empty: their numbers.
         labels: names of the labels of a multi-label classification, whose targets are 0 or 1, float32 (n, labels).
         splitter: splits the rows; None: `RandomSplit`.
-        sequence: each row is a sequence of tokens with a target at each position: language modeling.
+        kind: of the task; None: the kind that the class of the data set declares, or else the one that follows from
+            `classes` and `labels`.
         notes: messages on the data for readers of the results.
     """
 
@@ -62,14 +63,17 @@ class Source:
     class_names: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     splitter: Splitter | None = None
-    sequence: bool = False
+    kind: str | None = None
     notes: tuple[str, ...] = ()
 
-    @property
-    def kind(self) -> str:
-        """The kind of task."""
-        if self.sequence:
-            return LANGUAGE_MODELING.name
+    def task_kind(self, declared: str | None) -> str:
+        """Return the kind of task.
+
+        Args:
+            declared: the kind that the class of the data set declares; None: none.
+        """
+        if self.kind or declared:
+            return self.kind or str(declared)
         if self.labels:
             return MULTILABEL.name
         return REGRESSION.name if self.classes is None else CLASSIFICATION.name

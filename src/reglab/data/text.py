@@ -108,7 +108,7 @@ class Text(TensorData):
         ]
         self._windows = tuple(len(inputs) for inputs, _ in windows)
         inputs, targets = (torch.cat(pieces) for pieces in zip(*windows, strict=True))
-        return Source(inputs, targets, classes=self.vocabulary.get_vocab_size(), sequence=True)
+        return Source(inputs, targets, classes=self.vocabulary.get_vocab_size())
 
     def _check_length(self, part: str, tokens: int) -> None:
         needed = self.context_length + 1 if part == "training" else 2

@@ -1,7 +1,6 @@
-"""Evaluate a tracked classifier or regression again, with Monte-Carlo dropout."""
+"""Evaluate a tracked run again, with Monte-Carlo dropout."""
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ from reglab.inference.loading import finished_run, keep_regularizers, rebuild
 from reglab.regularizers._activation_noise import ActivationNoise, DecoderNoise
 from reglab.regularizers.attention_dropout import AttentionDropout
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import CLASSIFICATION, MULTILABEL
 from reglab.seeding import mix
 from reglab.streams import write_line
 from reglab.tasks import LanguageModeling, Task
@@ -28,7 +26,7 @@ from reglab.tracking.view import run_link
 from reglab.training import build
 from reglab.training.original_run import Origin
 from reglab.training.train_eval_mode import in_mode
-from reglab.wording import csv_text
+from reglab.wording import csv_text, join_options
 
 Metrics = dict[str, float]
 TABLE = "mc_dropout.csv"
@@ -74,8 +72,9 @@ def evaluate(
     run, key = finished_run(uri, run_id, typed, experiment), Setting("run_id", run_id)
     if (kind := run.record.tags.get("task")) == LanguageModeling.kind:
         raise ConfigError(key, f"is a {kind} run", "use make generate with train_mode=true")
-    if kind == MULTILABEL.name:
-        raise ConfigError(key, f"is a {kind} task", "give a classification or regression run")
+    if kind not in mc_dropout.SUMMARIES:
+        raise ConfigError(key, f"is a {kind} run", f"give a run of {join_options(list(mc_dropout.SUMMARIES))}")
+    summary = mc_dropout.SUMMARIES[kind]
     found = rebuild(run, uri)
     cfg, data, model = found.cfg, found.data, found.model
     if not data.test_rows:
@@ -102,47 +101,35 @@ def evaluate(
             key, f"all {passes} passes are equal, so that nothing was dropped", "give a run whose dropout is above 0"
         )
     task = build.build_task(cfg, data)
-    plain = _metrics_of(task, data, one, targets, one_known)
-    sampled = _metrics_of(task, data, each, targets, each_known)
-    if data.kind == CLASSIFICATION.name:
-        rows = mc_dropout.class_rows(each)
-    else:
-        noise = sampled["noise"] / data.target_scale
-        rows = mc_dropout.regression_rows(each, noise, data.target_mean, data.target_scale)
-    return Evaluation(run, passes, seed, plain, sampled, _table(data, targets, rows))
+    plain = _metrics_of(task, summary, data, one, targets, one_known)
+    sampled = _metrics_of(task, summary, data, each, targets, each_known)
+    rows = {"row": data.parts.test.tolist(), **summary.table(each, targets, each_known, data)}
+    return Evaluation(run, passes, seed, plain, sampled, rows)
 
 
 def _metrics_of(
-    task: Task, data: TensorData, outputs: Tensor, targets: Tensor, known: tuple[Tensor, Tensor]
+    task: Task,
+    summary: mc_dropout.Summary,
+    data: TensorData,
+    outputs: Tensor,
+    targets: Tensor,
+    known: mc_dropout.Known,
 ) -> Metrics:
     """Return the task's metrics of the mean prediction, and its uncertainty.
 
     Args:
         task: of the run.
+        summary: of its kind of task.
         data: of the run.
         outputs: (passes, rows, ...) of the test part.
-        targets: of the test part, (rows,).
-        known: outputs and targets of validation, or of training without validation.
+        targets: of the test part, (rows, ...).
+        known: see `mc_dropout.Known`.
     """
-    if data.kind == CLASSIFICATION.name:
-        mean, own = mc_dropout.log_mean(outputs), mc_dropout.class_uncertainty(outputs)
-    else:
-        mean = outputs.double().mean(0)
-        own = mc_dropout.regression_uncertainty(outputs, targets, mc_dropout.fit_noise(*known), data.target_scale)
-    if len(outputs) == 1:
-        mean = outputs[0]  # equal to the tracked test, to the last bit
+    # One pass: equal to the tracked test, to the last bit.
+    mean = outputs[0] if len(outputs) == 1 else summary.mean(outputs)
     scores = task.metrics(mean, targets, full=True)
-    return {name: float(value) for name, value in scores.items()} | own
-
-
-def _table(data: TensorData, targets: Tensor, rows: Mapping[str, Tensor]) -> dict[str, list[Any]]:
-    """Return the columns of the table: classes by their names, numbers in their own units."""
-    columns = {"target": targets.double() * data.target_scale + data.target_mean, **rows}
-    table: dict[str, list[Any]] = {name: values.tolist() for name, values in columns.items()}
-    if data.kind == CLASSIFICATION.name:
-        names: Sequence[Any] = data.class_names or range(data.outputs)
-        table |= {name: [names[int(number)] for number in table[name]] for name in ("target", "predicted")}
-    return {"row": data.parts.test.tolist(), **table}
+    uncertainty = summary.uncertainty(outputs, targets, known, data)
+    return {name: float(value) for name, value in scores.items()} | uncertainty
 
 
 def _places(cfg: DictConfig, model: nn.Module, data: TensorData) -> list[str]:

@@ -20,16 +20,17 @@ from reglab.config.trusted import typed
 from reglab.data.base import TensorData
 from reglab.data.tokenizer import UNKNOWN
 from reglab.inference.best_run import best_run
-from reglab.inference.graph import examples, trace, with_outputs
+from reglab.inference.graph import Predictor, examples, trace
 from reglab.inference.loading import BEST, finished_run, load_decoder, rebuild
 from reglab.masking import URI_VARIABLE, holds_secret
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import CLASSIFICATION, MULTILABEL, TASK_KINDS
+from reglab.schema.task_kinds import CLASS_LABELS, LABEL_SETS, TASK_KINDS, features_of
 from reglab.streams import note, write_line
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts, mlflow_models
 from reglab.tracking.queries import Record
 from reglab.tracking.store import open_existing
+from reglab.training import build
 from reglab.training.original_run import Origin
 
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
@@ -113,7 +114,8 @@ def _log(run: Origin, uri: str | None, weights: str) -> str:
 def _save_graph(folder: Path, run: Origin, uri: str | None) -> None:
     found = rebuild(run, uri)
     inputs = examples(found.data)
-    traced = trace(with_outputs(found.model, found.data), inputs, Setting("run_id", run.record.run_id))
+    predictor = Predictor(found.model, build.build_task(found.cfg, found.data)).eval()
+    traced = trace(predictor, inputs, Setting("run_id", run.record.run_id))
     with torch.no_grad():
         outputs: np.ndarray = traced.module()(inputs).numpy()
     metadata = {**run_metadata(run.record), **data_metadata(found.data)}
@@ -229,8 +231,9 @@ def data_metadata(data: TensorData) -> dict[str, Any]:
     inputs = {"shape": list(data.input_shape), "dtype": "float32", "as": data.inputs_description}
     if data.features():
         inputs["features"] = _ENTRIES
-    if data.kind == CLASSIFICATION.name:
+    features = features_of(data.kind)
+    if CLASS_LABELS in features:
         return {"inputs": inputs, "classes": list(data.class_names or map(str, range(data.outputs)))}
-    if data.kind == MULTILABEL.name:
+    if LABEL_SETS in features:
         return {"inputs": inputs, "labels": list(data.class_names)}
     return {"inputs": inputs, "target": {"mean": data.target_mean, "scale": data.target_scale}}

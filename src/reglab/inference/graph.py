@@ -6,57 +6,33 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
-import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
 from reglab.data.base import TensorData
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import LABEL_SETS, SOFTMAX_OUTPUTS, TASK_KINDS
+from reglab.tasks import Task
 
 # Metadata of nodes with file names and classes of the machine that exported them.
 _ORIGINS = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")
 
 
-class Probabilities(nn.Module):
-    """A classifier that returns probabilities (rows, classes) in place of logits."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the probabilities for inputs (rows, *shape)."""
-        return torch.softmax(self.network(inputs), dim=-1)
-
-
-class Amounts(nn.Module):
-    """A regression that returns the target in its own units, float64 (rows,), in place of the standardized one.
+class Predictor(nn.Module):
+    """A network that returns predictions in place of its outputs, such as probabilities in place of logits.
 
     Args:
-        network: predicts the standardized target.
-        mean: of the target over the training rows.
-        scale: its standard deviation there.
+        network: the trained network.
+        task: of the run; see `Task.predictions`.
     """
 
-    def __init__(self, network: nn.Module, mean: float, scale: float) -> None:
+    def __init__(self, network: nn.Module, task: Task) -> None:
         super().__init__()
-        self.network, self.mean, self.scale = network, mean, scale
+        self.network = network
+        self._predictions = task.predictions
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the predictions for inputs (rows, *shape)."""
-        standardized: Tensor = self.network(inputs)
-        return standardized.double() * self.scale + self.mean  # float32 has too few digits if the mean is far from 0
-
-
-def with_outputs(model: nn.Module, data: TensorData) -> nn.Module:
-    """Return the network with probabilities or the target's own units as outputs, in evaluation mode."""
-    features = TASK_KINDS[data.kind].features
-    if SOFTMAX_OUTPUTS in features:
-        return Probabilities(model).eval()
-    if LABEL_SETS in features:
-        return nn.Sequential(model, nn.Sigmoid()).eval()
-    return Amounts(model, data.target_mean, data.target_scale).eval()
+        return self._predictions(self.network(inputs))
 
 
 def examples(data: TensorData) -> Tensor:

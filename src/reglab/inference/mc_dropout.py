@@ -4,14 +4,17 @@ Gal and Ghahramani 2016, "Dropout as a Bayesian Approximation: Representing Mode
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from reglab.compat.torch import DropoutNd
+from reglab.data.base import TensorData
+from reglab.schema.task_kinds import CLASSIFICATION, MULTILABEL, REGRESSION
 from reglab.training.train_eval_mode import in_mode
 
 
@@ -169,3 +172,98 @@ def regression_rows(values: Tensor, noise: float, mean: float, scale: float) -> 
 def _log_likelihood(values: Tensor, targets: Tensor, noise: float) -> float:
     each = -((targets - values) / noise).square() / 2 - math.log(noise) - math.log(2 * math.pi) / 2
     return float((each.logsumexp(0) - math.log(len(values))).mean())
+
+
+def label_mean(logits: Tensor) -> Tensor:
+    """Return the logits of the passes' mean probabilities: (passes, rows, labels) to (rows, labels)."""
+    logits = logits.double()
+    return nn.functional.logsigmoid(logits).logsumexp(0) - nn.functional.logsigmoid(-logits).logsumexp(0)
+
+
+def label_uncertainty(logits: Tensor) -> dict[str, Tensor]:
+    """Return the entropy and mutual information of each row, in nats, as `class_rows` does, summed over the labels.
+
+    Args:
+        logits: (passes, rows, labels).
+    """
+    entropy = _label_entropy(label_mean(logits))
+    within = _label_entropy(logits.double()).mean(0)
+    return {"entropy": entropy, "mutual_information": (entropy - within).clamp_min(0)}
+
+
+def _label_entropy(logits: Tensor) -> Tensor:
+    return (torch.special.entr(logits.sigmoid()) + torch.special.entr((-logits).sigmoid())).sum(-1)
+
+
+Known = tuple[Tensor, Tensor]  # outputs (passes, rows, ...) and targets of validation, or of training without it
+Columns = Mapping[str, list[Any]]
+
+
+class Summary(Protocol):
+    """Summary of passes (passes, rows, ...) for one kind of task."""
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """Return the outputs of the mean prediction, float64 (rows, ...)."""
+
+    def uncertainty(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> dict[str, float]:
+        """Return metrics of the uncertainty by name."""
+
+    def table(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> Columns:
+        """Return target, prediction and uncertainty of each row by column, in the target's own units."""
+
+
+class ClassSummary:
+    """Classes from logits (passes, rows, classes)."""
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        return log_mean(outputs)
+
+    def uncertainty(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> dict[str, float]:
+        return class_uncertainty(outputs)
+
+    def table(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> Columns:
+        columns = {"target": targets, **class_rows(outputs)}
+        names: Any = data.class_names or range(data.outputs)
+        as_names = {name: [names[int(number)] for number in columns[name]] for name in ("target", "predicted")}
+        return {name: values.tolist() for name, values in columns.items()} | as_names
+
+
+class LabelSummary:
+    """Sets of labels from logits (passes, rows, labels)."""
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        return label_mean(outputs)
+
+    def uncertainty(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> dict[str, float]:
+        rows = label_uncertainty(outputs)
+        names = ("entropy", "mutual_information") if len(outputs) > 1 else ("entropy",)
+        return {name: float(rows[name].mean()) for name in names}
+
+    def table(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> Columns:
+        probabilities = label_mean(outputs).sigmoid()
+        columns = {f"target/{label}": targets[:, i].long() for i, label in enumerate(data.class_names)}
+        columns |= {f"probability/{label}": probabilities[:, i] for i, label in enumerate(data.class_names)}
+        return {name: values.tolist() for name, values in (columns | label_uncertainty(outputs)).items()}
+
+
+class NumberSummary:
+    """One number from standardized outputs (passes, rows)."""
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        return outputs.double().mean(0)
+
+    def uncertainty(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> dict[str, float]:
+        return regression_uncertainty(outputs, targets, fit_noise(*known), data.target_scale)
+
+    def table(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> Columns:
+        rows = regression_rows(outputs, fit_noise(*known), data.target_mean, data.target_scale)
+        columns = {"target": targets.double() * data.target_scale + data.target_mean, **rows}
+        return {name: values.tolist() for name, values in columns.items()}
+
+
+SUMMARIES: dict[str, Summary] = {
+    CLASSIFICATION.name: ClassSummary(),
+    MULTILABEL.name: LabelSummary(),
+    REGRESSION.name: NumberSummary(),
+}
+"""By kind of task. A kind without one cannot be evaluated again, which is reported."""

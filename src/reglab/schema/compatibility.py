@@ -29,10 +29,11 @@ def declared(section: str, node: Node) -> Declaration:
 
 def task_kind(data: Node) -> str | None:
     """Return the kind of task of a config's `data`; None if only the loaded data shows it."""
-    if isinstance(data.get("target"), list):
-        return MULTILABEL.name
-    kind: str | None = declared("data", data).get("kind")
-    return kind or (data["kind"] if data.get("kind") in TASK_KINDS else None)
+    kind: str | None = declared("data", data).get("kind") or data.get("kind")
+    if kind in TASK_KINDS:
+        return kind
+    several = isinstance(data.get("target"), Sequence) and not isinstance(data["target"], str)
+    return MULTILABEL.name if several else None
 
 
 def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:

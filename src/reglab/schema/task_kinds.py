@@ -15,7 +15,9 @@ SOFTMAX_OUTPUTS = "softmax outputs"
 CLASS_LABELS = "class labels"
 """Each example has one class, so that splits can be stratified and labels replaced."""
 NUMBER_TARGETS = "number targets"
-"""The target is one number, which may be standardized."""
+"""The target of each example is one number."""
+SCALED_TARGETS = "scaled targets"
+"""Targets may be standardized: the outputs are then in standard deviations from the mean."""
 LABEL_SETS = "label sets"
 """Each example has any number of labels: a 0 or 1 for each of several columns."""
 
@@ -59,7 +61,7 @@ CLASSIFICATION = TaskKind(
 )
 REGRESSION = TaskKind(
     "regression",
-    frozenset({NUMERIC_INPUTS, NUMBER_TARGETS}),
+    frozenset({NUMERIC_INPUTS, NUMBER_TARGETS, SCALED_TARGETS}),
     task="reglab.tasks.regression.Regression",
     metric="rmse",
     choose_by="rmse",
@@ -88,6 +90,15 @@ TASK_OPTIONS = {key: one for kind in TASK_KINDS.values() for key, one in kind.op
 """Constraints on the keys of the section `task`."""
 TABLE_KINDS = tuple(kind.name for kind in TASK_KINDS.values() if NUMERIC_INPUTS in kind.features)
 """Kinds that a table or image data set may have (``data.kind``)."""
+
+
+def features_of(kind: str) -> frozenset[str]:
+    """Return the features of a kind by its name.
+
+    >>> TOKENS in features_of("language modeling")
+    True
+    """
+    return TASK_KINDS[kind].features
 
 
 def kinds_with(features: Iterable[str]) -> list[str]:

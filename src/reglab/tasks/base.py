@@ -67,6 +67,13 @@ class Task(ABC):
         """Return the criterion of all rows."""
         return self.criterion(outputs, targets)
 
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return outputs as an exported model returns them (see `TaskKind.outputs`); by default unchanged.
+
+        Runs under ``torch.export``, with outputs in the model's own precision.
+        """
+        return outputs
+
 
 def exact(values: Tensor, *, copy: bool = False) -> Tensor:
     """Return the values in float64, on the CPU if their device has no such numbers.

@@ -47,6 +47,10 @@ class Classification(Task):
             return -(outputs.log_softmax(-1) * targets * weights).sum(-1).mean()
         return (F.cross_entropy(outputs, targets, reduction="none") * weights[targets]).mean()
 
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the probabilities of the classes, (rows, C)."""
+        return outputs.softmax(-1)
+
     def accuracy(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the accuracy: the share of rows whose most probable class is correct."""
         return (outputs.argmax(-1) == targets).double().mean()

@@ -35,6 +35,10 @@ class Multilabel(Task):
         """
         return F.binary_cross_entropy_with_logits(outputs, targets)
 
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each label, (rows, L)."""
+        return outputs.sigmoid()
+
     def metrics(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Any = ()) -> dict[str, Tensor]:
         """Return the metrics of a part; with `full` also F1 and AUROC of each label, as ``f1_macro/LABEL``."""
         found = super().metrics(outputs, targets, full=full, more=more)

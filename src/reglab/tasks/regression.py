@@ -17,19 +17,20 @@ class Regression(Task):
         scale: standard deviation by which the targets were divided; `rmse` and `mae` are in the target's own units.
         loss: ``squared``, ``absolute`` or ``huber``.
         huber_delta: error, in units of the scaled targets, at which the Huber loss changes from squared to absolute.
+        mean: that was subtracted from the targets.
     """
 
     about: ClassVar[TaskKind] = REGRESSION
 
-    def __init__(self, scale: float = 1.0, loss: str = "squared", huber_delta: float = 1.0) -> None:
-        self.scale = scale
+    def __init__(self, scale: float = 1.0, loss: str = "squared", huber_delta: float = 1.0, mean: float = 0.0) -> None:
+        self.scale, self.mean = scale, mean
         self.loss_name = loss
         self.huber_delta = huber_delta
 
     @classmethod
     def of(cls, data: Any, **options: Any) -> "Regression":
         """Return the task of a data set; `loss` and `huber_delta` are options."""
-        return cls(data.target_scale, **options)
+        return cls(data.target_scale, mean=data.target_mean, **options)
 
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss of (rows,) against (rows,)."""
@@ -38,6 +39,10 @@ class Regression(Task):
         if self.loss_name == "huber":
             return F.huber_loss(outputs, targets, delta=self.huber_delta)
         return F.mse_loss(outputs, targets)
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the target in its own units, float64 (rows,): float32 has too few digits if the mean is far from 0."""
+        return outputs.double() * self.scale + self.mean
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the criterion of all rows, on scaled targets."""

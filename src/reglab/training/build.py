@@ -29,7 +29,7 @@ from reglab.schema.compatibility import (
     wrong_examples,
 )
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import NUMBER_TARGETS, TASK_KINDS
+from reglab.schema.task_kinds import NUMBER_TARGETS, features_of
 from reglab.seeding import seeded
 from reglab.tasks import Task, task_of
 from reglab.training.fit import Fit
@@ -230,7 +230,7 @@ def build_with_caveats(cfg: DictConfig, model: nn.Module, data: TensorData) -> t
     caveats = model_caveats(model)
     if is_users(cfg):
         caveats += parameter_caveats(model, data.train.inputs[:2]) + batch_caveats(model, data.train.inputs[:8])
-        if NUMBER_TARGETS not in TASK_KINDS[data.kind].features:
+        if NUMBER_TARGETS not in features_of(data.kind):
             caveats += output_caveats(model, data.train.inputs[:8])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

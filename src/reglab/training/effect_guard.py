@@ -19,7 +19,7 @@ from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import is_compiled
 from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import TASK_KINDS, TOKENS
+from reglab.schema.task_kinds import TOKENS, features_of
 from reglab.seeding import seeded
 from reglab.training.fit import Fit
 from reglab.training.measured_step import MeasuredStep, UnmeasurableError, first_step
@@ -81,7 +81,7 @@ def check_effects_on_data(fit: Fit, data: TensorData, max_flops: float = math.in
         NoEffectError: a regularizer has no effect.
     """
     batch = next(iter(data.train_dataloader()))
-    positions = data.input_shape[0] if TOKENS in TASK_KINDS[data.kind].features else 1
+    positions = data.input_shape[0] if TOKENS in features_of(data.kind) else 1
     row_flops = 6.0 * positions * sum(parameter.numel() for parameter in fit.model.parameters())
     rows = max(2, min(8, int(1e10 / row_flops)))
     if rows * row_flops > max_flops:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from reglab.data import tokenizer
 from reglab.data.base import TensorData
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import NUMBER_TARGETS, TASK_KINDS, TOKENS
+from reglab.schema.task_kinds import NUMBER_TARGETS, TOKENS, features_of
 from reglab.seeding import restored_generators, seeded
 from reglab.training.build import is_users, reads_checked
 from reglab.training.repeatability import check_repeatable
@@ -67,7 +67,7 @@ def _check_outputs(where: Setting, model: nn.Module, data: TensorData) -> None:
             "pass the mode on (def train(self, mode=True): return super().train(mode)), and do not call "
             "train() in forward",
         )
-    features = TASK_KINDS[data.kind].features
+    features = features_of(data.kind)
     places = data.input_shape if TOKENS in features else ()
     wanted = (len(inputs), *places, *((data.outputs,) if NUMBER_TARGETS not in features else ()))
     got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__

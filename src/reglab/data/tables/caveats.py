@@ -6,7 +6,7 @@ import numpy as np
 
 from reglab.data.tables.features import TableFeatures, leave_out, name_columns
 from reglab.data.tables.target import Target
-from reglab.schema.task_kinds import REGRESSION
+from reglab.schema.task_kinds import NUMBER_TARGETS, features_of
 
 _LEAST_ROWS = 20  # below, coincidences are likely
 _DISTINCT = 0.95  # share of rows with a unique value, at or above which whole numbers look like an identifier
@@ -42,11 +42,12 @@ def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
             f"{repeats.sum()} of {len(repeats)} rows repeat another row in the target and all features, so that rows "
             "of the test part may be in training too; remove the repeated rows"
         )
+    numbers = NUMBER_TARGETS in features_of(target.kind)
     for name, values in (features.numbers | features.codes).items():
         numeric = name in features.numbers
-        if target.kind != REGRESSION.name and any(_determines(values[once], one[once]) for one in targets):
+        if not numbers and any(_determines(values[once], one[once]) for one in targets):
             found.setdefault("each value occurs with only one class, which leaks the target", []).append(name)
-        elif numeric and target.kind == REGRESSION.name and _is_linear(values, target.values):
+        elif numeric and numbers and _is_linear(values, target.values):
             found.setdefault("the target itself, or a linear function of it", []).append(name)
         elif numeric and (what := _identifier(values)):
             found.setdefault(f"{what}; a model can learn the order of the file from it", []).append(name)

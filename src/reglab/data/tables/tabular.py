@@ -17,7 +17,13 @@ from reglab.data.tables.features import TableFeatures, spelling_notes
 from reglab.data.tables.target import Target, encode_labels, encode_target, read_splitter
 from reglab.schema.constraints import Boolean, Constraints, Described, ListOf, Nullable, OneOf
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import MULTILABEL, REGRESSION, TABLE_KINDS
+from reglab.schema.task_kinds import (
+    LABEL_SETS,
+    MULTILABEL,
+    SCALED_TARGETS,
+    TABLE_KINDS,
+    features_of,
+)
 from reglab.schema.text_constraints import ColumnName, Fold, Text
 from reglab.wording import join_options
 
@@ -112,9 +118,12 @@ class Tabular(TensorData):
     ) -> None:
         Tabular.constraints["kind"].check("data.kind", kind)
         labels = () if target is None or isinstance(target, str | int | float) else tuple(map(str, target))
-        if labels and kind not in ("auto", MULTILABEL.name):
+        if kind == "auto" and labels:
+            kind = MULTILABEL.name
+        label_sets = kind != "auto" and LABEL_SETS in features_of(kind)
+        if labels and not label_sets:
             raise ConfigError(Setting("data.kind", kind), "has one target, and data.target names several", "name one")
-        if kind == MULTILABEL.name and not labels:
+        if label_sets and not labels:
             raise ConfigError(Setting("data.target", target), "is one column", "name two or more, as in [a,b]")
         for name in labels or (None if target is None else str(target),):
             check_split_column(split_column, split_by, name)
@@ -161,8 +170,8 @@ def table_source(
         split = read_splitter(table[roles.split_column], roles.split_by, roles.test_fold, roles.val_fold)
     if target is None:
         labels = table[list(roles.labels)] if roles.labels else None
-        target = encode_target(table[roles.target], roles.kind) if labels is None else encode_labels(labels)
-    is_labels = target.kind == MULTILABEL.name
+        target = encode_target(table[roles.target], roles.kind) if labels is None else encode_labels(labels, roles.kind)
+    is_labels = LABEL_SETS in features_of(target.kind)
     notes = list(target.notes)
     if roles.split_column is not None and roles.split_by in ("groups", "folds"):
         written = sorted(as_text(table[roles.split_column]).unique())
@@ -176,11 +185,12 @@ def table_source(
         features if inputs is None else inputs,
         torch.from_numpy(target.values),
         classes=None if is_labels else len(target.names) or None,
-        standardize_target=roles.standardize and target.kind == REGRESSION.name,
+        standardize_target=roles.standardize and SCALED_TARGETS in features_of(target.kind),
         held_out=held_out,
         class_names=() if is_labels else target.names,
         labels=target.names if is_labels else (),
         splitter=split,
+        kind=target.kind,
         notes=tuple(notes),
     )
 

@@ -15,7 +15,7 @@ from reglab.data.splitting.random import Splitter
 from reglab.data.tables.cells import SPELLING, ColumnLabel, as_text, is_missing_word, spelling_pairs
 from reglab.data.tables.numbers import EXACT, FEW, ParsedColumn, check_same_number, parse_numbers
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import CLASSIFICATION, MULTILABEL, REGRESSION
+from reglab.schema.task_kinds import CLASS_LABELS, CLASSIFICATION, MULTILABEL, NUMBER_TARGETS, REGRESSION, features_of
 from reglab.wording import join_names, join_options
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
 
     Args:
         column: one cell a row, none missing.
-        kind: ``auto``, ``classification`` or ``regression``.
+        kind: ``auto``, or a kind of task whose targets are class labels or numbers.
 
     Raises:
         ConfigError: missing values, one class or one value only, text for a regression, a few texts among numbers,
@@ -71,7 +71,8 @@ def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
     declared = isinstance(column.dtype, pd.CategoricalDtype)
     kind = CLASSIFICATION.name if declared and kind == "auto" else kind
     plain = column.astype(object) if declared else column
-    parsed = parse_numbers(plain, label, strict=kind != CLASSIFICATION.name, exact=False)
+    as_classes = kind != "auto" and CLASS_LABELS in features_of(kind)
+    parsed = parse_numbers(plain, label, strict=not as_classes, exact=False)
     parsed = parsed and parsed.resolve(label)
     missing = as_text(plain).isna().to_numpy() if parsed is None else np.isnan(parsed.values)
     if missing.any():
@@ -87,17 +88,18 @@ def encode_target(column: "pd.Series", kind: str = "auto") -> Target:
     if automatic:
         classes = parsed is None or parsed.boolean or _few_whole_numbers(parsed.values, plain)
         kind = CLASSIFICATION.name if classes else REGRESSION.name
-    if kind == REGRESSION.name:
+    if NUMBER_TARGETS in features_of(kind):
         parse_numbers(plain, label)  # raises for different numbers that are equal as float64
-        return _encode_numbers(plain, parsed, setting, automatic=automatic)
-    return _encode_classes(plain, parsed, setting, declared=declared)
+        return _encode_numbers(plain, parsed, setting, kind, automatic=automatic)
+    return _encode_classes(plain, parsed, setting, kind, declared=declared)
 
 
-def encode_labels(columns: "pd.DataFrame") -> Target:
+def encode_labels(columns: "pd.DataFrame", kind: str = MULTILABEL.name) -> Target:
     """Return several columns as the labels of a multi-label classification.
 
     Args:
         columns: one per label, each with 0 and 1, or with false and true, in every row.
+        kind: a kind of task with sets of labels.
 
     Raises:
         ConfigError: missing values, other values, or a label that all rows have or none has.
@@ -116,7 +118,7 @@ def encode_labels(columns: "pd.DataFrame") -> Target:
         values.append(encoded.values)
         notes += encoded.notes
     names = tuple(str(name) for name in columns.columns)
-    return Target(MULTILABEL.name, np.stack(values, 1).astype(np.float32), names, tuple(notes))
+    return Target(kind, np.stack(values, 1).astype(np.float32), names, tuple(notes))
 
 
 def _few_whole_numbers(values: np.ndarray, column: "pd.Series") -> bool:
@@ -130,7 +132,9 @@ def _are_whole(values: np.ndarray) -> bool:
     return bool((values == np.round(values)).all())
 
 
-def _encode_classes(column: "pd.Series", parsed: ParsedColumn | None, setting: Setting, *, declared: bool) -> Target:
+def _encode_classes(
+    column: "pd.Series", parsed: ParsedColumn | None, setting: Setting, kind: str, *, declared: bool
+) -> Target:
     import pandas as pd
 
     if parsed is not None and parsed.boolean:
@@ -149,7 +153,7 @@ def _encode_classes(column: "pd.Series", parsed: ParsedColumn | None, setting: S
             "use data.kind=regression",
         )
     notes = tuple(_class_notes(names, np.bincount(numbers), setting))
-    return Target(CLASSIFICATION.name, numbers.astype(np.int64), names, notes)
+    return Target(kind, numbers.astype(np.int64), names, notes)
 
 
 def _class_names(cells: list[str], are_numbers: bool, setting: Setting) -> tuple[tuple[str, ...], list[int]]:
@@ -188,10 +192,12 @@ def _class_notes(names: tuple[str, ...], counts: np.ndarray, setting: Setting) -
         yield f"{setting}: the classes {pair} differ only in {SPELLING}; use one spelling for each class"
 
 
-def _encode_numbers(column: "pd.Series", parsed: ParsedColumn | None, setting: Setting, *, automatic: bool) -> Target:
+def _encode_numbers(
+    column: "pd.Series", parsed: ParsedColumn | None, setting: Setting, kind: str, *, automatic: bool
+) -> Target:
     if parsed is None:
         raise ConfigError(
-            Setting("data.kind", REGRESSION.name),
+            Setting("data.kind", kind),
             f"the target {column.name} contains text (such as {str(column.iloc[0])!r})",
             "use data.kind=classification, or another data.target",
         )
@@ -206,7 +212,7 @@ def _encode_numbers(column: "pd.Series", parsed: ParsedColumn | None, setting: S
             f"{setting}: {distinct} different whole numbers are read as a regression target; if they are classes, set "
             "data.kind=classification"
         )
-    return Target(REGRESSION.name, parsed.values, notes=tuple(notes))
+    return Target(kind, parsed.values, notes=tuple(notes))
 
 
 def read_splitter(
