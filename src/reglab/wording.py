@@ -16,15 +16,6 @@ _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:+@%-]+( [A-Za-z0-9_./:+@%-]+)*")
 
 
-def pluralize(number: int, one: str, more: str = "") -> str:
-    """Return a number with its noun in singular or plural.
-
-    >>> pluralize(1, "run"), pluralize(2, "run"), pluralize(2, "strategy", "strategies")
-    ('1 run', '2 runs', '2 strategies')
-    """
-    return f"{number} {one if number == 1 else more or one + 's'}"
-
-
 def shorten(text: str, most: int) -> str:
     """Return a text of at most this many characters, cut between words.
 
@@ -42,24 +33,6 @@ def least_share(count: int) -> float:
     """
     digits = len(str(count)) + 2
     return math.ceil(10**digits / count) / 10**digits
-
-
-def join_options(names: Sequence[str]) -> str:
-    """Return options separated by commas; of more than ten the first and the last four.
-
-    >>> join_options(["a", "b", "c"])
-    'a, b, c'
-    """
-    return ", ".join(names if len(names) <= 10 else [*names[:4], "...", *names[-4:]])
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Return names as an enumeration.
-
-    >>> join_names(["a"]), join_names(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def format_override(key: str, value: object) -> str:

@@ -16,6 +16,7 @@ from reglab.config.compose import Composer
 from reglab.config.selection import strategy
 from reglab.models import layers
 from reglab.paths import CONF
+from reglab.regularizers.base import Regularizer
 from reglab.schema import constraints, index
 from reglab.schema.constraints import Boolean, Described, Integer, ListOf, Nullable, OneOf, Real
 from reglab.schema.errors import ConfigError
@@ -136,3 +137,45 @@ def test_strengths_survive_json():
 def test_a_function_cannot_be_part_of_the_index():
     with pytest.raises(TypeError, match="Satisfies"):
         constraint_to_json(constraints.Satisfies(bool, "anything"))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"reglab.models.MLP": {"module": "reglab.models.mlp"}}'])
+def test_a_damaged_index_is_an_error_with_the_remedy(text, tmp_path, monkeypatch):
+    (tmp_path / "index.json").write_text(text)
+    monkeypatch.setattr(index, "FILE", tmp_path / "index.json")
+    index._entries.cache_clear()
+    try:
+        with pytest.raises(ConfigError) as caught:
+            declaration("reglab.models.MLP", "model._target_")
+    finally:
+        index._entries.cache_clear()
+    assert caught.value.key == "schema/index.json"
+    assert "make index" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"minimum": 2.0, "maximum": 1.0}, "minimum"),
+        ({"search": Search(1.0, 0.01)}, "search range"),
+        ({"search": Search(0.0, 1.0, log=True)}, "logarithmic"),
+        ({"search": Search(0.5, 3.0), "maximum": 1.0}, "search=3"),
+        ({"default": -1.0}, "default=-1"),
+        ({"probe": -1.0}, "probe=-1"),
+    ],
+)
+def test_a_contradictory_strength_is_refused(wrong, word):
+    good = Strength(0.5, Search(0.1, 0.9))
+    assert good.problem() == ""
+    own = type("Own", (Regularizer,), {"amount": good.replace(**wrong)})
+    with pytest.raises(ConfigError) as caught:
+        describe(own, "own.Own")
+    assert caught.value.key == "_target_"
+    assert "amount" in caught.value.problem
+    assert word in caught.value.problem
+
+
+def test_a_constraint_of_another_type_is_refused():
+    own = type("Own", (Regularizer,), {"constraints": {"size": 5}})
+    with pytest.raises(ConfigError, match="size"):
+        describe(own, "own.Own")

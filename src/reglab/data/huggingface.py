@@ -17,8 +17,8 @@ from reglab.data.tables.target import Target
 from reglab.schema.constraints import IMAGE_SIZE, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import CLASSIFICATION, NUMBER_TARGETS, features_of
+from reglab.schema.text import join_names, join_options
 from reglab.schema.text_constraints import PATH, Text
-from reglab.wording import join_names, join_options
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from reglab.data.source import Source
 from reglab.data.tables.cells import SPELLING, spelling_pairs
 from reglab.schema.constraints import IMAGE_SIZE, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text import join_options, pluralize
 from reglab.schema.text_constraints import PATH
-from reglab.wording import join_options, pluralize
 
 # Folders that are parts rather than classes, in upper or lower case: the part.
 _PARTS = {

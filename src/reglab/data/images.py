@@ -15,7 +15,7 @@ from torch import Tensor
 
 from reglab.data.files import check_fits_in_memory
 from reglab.schema.errors import ConfigError, Setting
-from reglab.wording import pluralize
+from reglab.schema.text import pluralize
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
 _GRAY_MODES = ("1", "L", "LA")  # Pillow's modes of gray images; those of 16 bits begin with I

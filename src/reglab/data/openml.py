@@ -18,8 +18,8 @@ from reglab.data.source import Source
 from reglab.data.tables.tabular import Origin, Roles, Tabular, check_column, table_source
 from reglab.schema.constraints import Constraints, Integer, Nullable
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text import join_names, join_options
 from reglab.schema.text_constraints import PATH
-from reglab.wording import join_names, join_options
 
 if TYPE_CHECKING:
     import pandas as pd

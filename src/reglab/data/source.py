@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reglab.data.splitting.random import Rows, Splitter
 from reglab.schema.task_kinds import CLASSIFICATION, MULTILABEL, REGRESSION
-from reglab.wording import join_names, join_options
+from reglab.schema.text import join_names, join_options
 
 IGNORED = -100  # a target that is not counted, as in torch's cross entropy
 

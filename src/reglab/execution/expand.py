@@ -20,7 +20,7 @@ from reglab.config.selection import is_strength
 from reglab.deadlines import waiting
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
-from reglab.wording import pluralize
+from reglab.schema.text import pluralize
 
 _MAX_RUNS = 100_000  # of a sweep
 

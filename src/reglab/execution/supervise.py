@@ -16,9 +16,10 @@ from reglab.execution.attempt import FirstFailure, Outcome, StoreUnavailable, Wo
 from reglab.execution.expand import Job, Plan, settings_as_overrides, with_settings
 from reglab.execution.launchers import Launch
 from reglab.schema.errors import StoreLost, WorkersDied
+from reglab.schema.text import pluralize
 from reglab.stopping import raise_if_stopped
 from reglab.streams import write_line
-from reglab.wording import pluralize, shorten
+from reglab.wording import shorten
 
 if TYPE_CHECKING:
     from reglab.tracking.queries import Record

@@ -17,6 +17,7 @@ from reglab.inference.loading import finished_run, keep_regularizers, rebuild
 from reglab.regularizers._activation_noise import ActivationNoise, DecoderNoise
 from reglab.regularizers.attention_dropout import AttentionDropout
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text import join_options
 from reglab.seeding import mix
 from reglab.streams import write_line
 from reglab.tasks import LanguageModeling, Task
@@ -26,7 +27,7 @@ from reglab.tracking.view import run_link
 from reglab.training import build
 from reglab.training.original_run import Origin
 from reglab.training.train_eval_mode import in_mode
-from reglab.wording import csv_text, join_options
+from reglab.wording import csv_text
 
 Metrics = dict[str, float]
 TABLE = "mc_dropout.csv"

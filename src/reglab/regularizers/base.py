@@ -179,6 +179,7 @@ class Regularizer(nn.Module):
 
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__()
+        self._name = ""
         self.hooks: list[Any] = []
         """Forward hooks that `attach` added, see `reglab.regularizers._hooks.attach`."""
         declared = self.strengths()
@@ -217,8 +218,12 @@ class Regularizer(nn.Module):
 
     @property
     def name(self) -> str:
-        """Name in configs: the class name in snake case."""
-        return snake(type(self).__name__)
+        """Key in configs; until it is set, the class name in snake case."""
+        return self._name or snake(type(self).__name__)
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
 
     def attach(self, model: nn.Module) -> list[str]:
         """Prepare for a model before training, and return the names of the layers or weights on which the method acts.

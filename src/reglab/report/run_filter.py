@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reglab.report.records import Record, finite_metric
-from reglab.wording import join_names
+from reglab.schema.text import join_names
 
 _REQUIRED_TAGS = ("strategy", "data", "seed")
 _LISTED_PARENTS = 6  # sweeps and studies that are listed by name

@@ -8,9 +8,9 @@ from typing import Any
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.index import Declaration, declaration
-from reglab.schema.metrics import TEST_PARTS, kinds_of
+from reglab.schema.metrics import TEST_PARTS, kinds_of, label_of
 from reglab.schema.task_kinds import MULTILABEL, TASK_KINDS, TOKENS, kinds_with
-from reglab.wording import join_names
+from reglab.schema.text import format_value, join_names
 
 EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
 _PARTS = {"test_fraction": TEST_PARTS, "val_fraction": ("val/", "best/val/")}  # metrics by the fraction they need
@@ -32,8 +32,12 @@ def task_kind(data: Node) -> str | None:
     kind: str | None = declared("data", data).get("kind") or data.get("kind")
     if kind in TASK_KINDS:
         return kind
-    several = isinstance(data.get("target"), Sequence) and not isinstance(data["target"], str)
-    return MULTILABEL.name if several else None
+    return MULTILABEL.name if len(_as_list(data.get("target"))) > 1 else None
+
+
+def _as_list(target: Any) -> list[Any]:
+    """Return the target columns of a config."""
+    return list(target) if isinstance(target, Sequence) and not isinstance(target, str) else [target]
 
 
 def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
@@ -125,6 +129,10 @@ def check_metric(where: Setting, data: Sequence[Node]) -> None:
     if having and None not in kinds and kinds.isdisjoint(having):
         problem = f"is for {join_names(having)}, and these runs are {join_names(sorted(map(str, kinds)))}"
         raise ConfigError(where, problem, "remove it, or choose another")
+    label = label_of(metric)
+    targets = [node.get("target") for node in data]
+    if label is not None and not any(target is None or label in map(str, _as_list(target)) for target in targets):
+        raise ConfigError(where, f"{label} is not a label of data.target={format_value(targets[0])}", "name a label")
     for fraction, prefixes in _PARTS.items():
         if metric.startswith(prefixes) and all(node.get(fraction) == 0 for node in data):
             raise ConfigError(where, f"data.{fraction}=0 leaves no rows to measure it on", "raise it")

@@ -140,6 +140,14 @@ def describe(found: type, target: str) -> Declaration:
     for base in reversed(found.__mro__):
         constraints |= vars(base).get("constraints", {})
     strengths = found.strengths() if hasattr(found, "strengths") else {}  # of a regularizer
+    where = Setting("_target_", target)
+    for name, constraint in constraints.items():
+        if not isinstance(constraint, Constraint):
+            problem = f"declares {constraint!r} as the constraint on {name}"
+            raise ConfigError(where, problem, "declare one of reglab.schema.constraints, such as Integer(1)")
+    for name, strength in strengths.items():
+        if problem := strength.problem():
+            raise ConfigError(where, f"declares the strength {name} with {problem}", "correct its declaration")
     traits = {name: getattr(found, name) for name in TRAITS if hasattr(found, name)}
     return Declaration(target, found.__module__, _parameters(found), constraints, strengths, traits)
 
@@ -162,8 +170,19 @@ def _parameters(found: type) -> frozenset[str] | None:
 
 @functools.cache
 def _entries() -> dict[str, Any]:
-    entries: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+    """Return the checked-in entries; a missing file has none, so that all classes are imported."""
+    try:
+        entries: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+        for entry in entries.values():
+            _ = [entry[key] for key in _FIELDS]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"schema/{FILE.name}", f"is damaged ({type(error).__name__}: {error})", "run make index"
+        ) from error
     return entries
+
+
+_FIELDS = ("module", "parameters", "constraints", "strengths", "traits", "sources")
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 Keys of a data set, model or regularizer are declared on its class, and found by `reglab.schema.index`.
 """
 
-from reglab.samplers import sampler_names
 from reglab.schema.constraints import (
     BELOW_1,
     POSITIVE,
@@ -21,11 +20,10 @@ from reglab.schema.constraints import (
     is_integer,
     is_number,
 )
-from reglab.schema.metrics import CHOOSING, COMPARABLE
+from reglab.schema.metrics import CHOOSING, COMPARABLE, DIRECTION, MetricName
 from reglab.schema.task_kinds import TASK_OPTIONS
 from reglab.schema.text_constraints import PATH, ClassPath, KeysWithValues, Label, Text
 
-DIRECTION = Nullable(OneOf("max", "min"))
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 MOST_THREADS = 1024  # OpenMP ends the process if it cannot start more
 _BETA = Real(0.0, BELOW_1)
@@ -38,9 +36,9 @@ RUN: dict[str, Constraint] = {
     "sweep.name": Nullable(Label()),
     "baseline": Nullable(Text(1000)),
     "report.dir": Nullable(PATH),
-    "metric": Nullable(OneOf(*COMPARABLE)),
-    "direction": DIRECTION,
-    "select_by": Nullable(OneOf(*CHOOSING)),
+    "metric": Nullable(MetricName(*COMPARABLE)),
+    "direction": Nullable(DIRECTION),
+    "select_by": Nullable(MetricName(*CHOOSING)),
     **{f"task.{key}": Nullable(constraint) for key, constraint in TASK_OPTIONS.items()},
     "data._target_": ClassPath(),
     "model._target_": ClassPath(),
@@ -134,12 +132,12 @@ STUDY: dict[str, Constraint] = {
     "study.max_seconds": Nullable(POSITIVE),
     "study.tuning_seeds": Integer(1, 1000),
     "study.seeds": _SEEDS,
-    "study.sampler": OneOf(*sampler_names()),
+    "study.sampler": Described(Text(), "the name of a sampler (see reglab.samplers)"),
     "study.search_seed": SEED,
     "study.pruning": Nullable(Described(KeysWithValues(), "as in {eta:3,rungs:3}")),
-    "study.metric": OneOf(*COMPARABLE),
-    "study.direction": DIRECTION,
-    "study.select_by": Nullable(OneOf(*CHOOSING)),
+    "study.metric": MetricName(*COMPARABLE),
+    "study.direction": Nullable(DIRECTION),
+    "study.select_by": Nullable(MetricName(*CHOOSING)),
     "study.baseline": Text(1000),
 }
 """Keys of a study."""
@@ -149,7 +147,7 @@ PIPELINES: dict[str, dict[str, Constraint]] = {
         "sweep": Nullable(Label()),
         "filter": Satisfies(lambda v: v in (None, "") or Text(10_000).accepts(v), "text in MLflow's filter language"),
         "metric": Nullable(Text()),
-        "direction": DIRECTION,
+        "direction": Nullable(DIRECTION),
         "baseline": Text(1000),
         "select_by": Nullable(Text()),
         "force": Boolean(),

@@ -7,13 +7,17 @@ whose weights are tested. Metrics of predictions are computed beside the loss of
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from reglab.schema.constraints import Nullable, OneOf
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import CLASSIFICATION, LANGUAGE_MODELING, MULTILABEL, REGRESSION, TASK_KINDS
 
 TEST_PARTS = ("test/", "gap/")
 """Prefixes of metrics that are measured on the test part; these must not be used for selection."""
 _EPOCH_PARTS = ("test", "val", "train")
+DIRECTION = OneOf("max", "min")
+"""Whether large or small values of a metric are good."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Metric:
             on the test rows, and on the validation rows for the tested weights.
         twin: metric that takes its place where it was not measured on the validation rows.
         summary: whether the line that a single run prints includes it.
+        per_label: whether a multi-label task also tracks it for each label, as ``test/auroc/LABEL``.
     """
 
     name: str
@@ -36,6 +41,7 @@ class Metric:
     every_epoch: bool = False
     twin: str = ""
     summary: bool = False
+    per_label: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,8 +59,8 @@ _ALL = (
     Metric("balanced_accuracy", "max", (CLASSIFICATION.name,), twin="accuracy", summary=True),
     Metric("ece", "min", (CLASSIFICATION.name,), twin="loss", summary=True),
     Metric("exact_match", "max", (MULTILABEL.name,), twin="accuracy", summary=True),
-    Metric("f1_macro", "max", _CLASSES, twin="accuracy"),
-    Metric("auroc", "max", _CLASSES, twin="accuracy"),
+    Metric("f1_macro", "max", _CLASSES, twin="accuracy", per_label=True),
+    Metric("auroc", "max", _CLASSES, twin="accuracy", per_label=True),
     Metric("average_precision", "max", _CLASSES, twin="accuracy"),
     Metric("log_likelihood", "max", _CLASSES),
     Metric("brier", "min", _CLASSES, twin="loss"),
@@ -116,6 +122,26 @@ def direction_of(metric: str) -> str | None:
     return "max" if any(word in _HIGHER for word in words) else None
 
 
+def label_of(metric: str) -> str | None:
+    """Return the label of a metric of one label; None for other metrics.
+
+    >>> label_of("best/val/auroc/happy"), label_of("test/auroc"), label_of("test/rmse/happy")
+    ('happy', None, None)
+    """
+    declared = METRICS.get(base_name(metric))
+    part, _, rest = metric.removeprefix("best/").partition("/")
+    label = rest.partition("/")[2]
+    measured = part == "test" or metric.startswith("best/val/")
+    return label if label and measured and declared is not None and declared.per_label else None
+
+
+class MetricName(OneOf):
+    """A tracked name of a metric, of all labels or of one."""
+
+    def accepts(self, value: Any) -> bool:
+        return super().accepts(value) or (isinstance(value, str) and label_of(value) is not None)
+
+
 def metrics_of(kind: str) -> list[Metric]:
     """Return the metrics of a kind of task, in the order of the list."""
     return [metric for metric in METRICS.values() if kind in (metric.task_kinds or (kind,))]
@@ -144,6 +170,8 @@ def validation_twins(metric: str) -> tuple[str, ...]:
 
     >>> validation_twins("test/r2")
     ('best/val/rmse', 'val/rmse')
+    >>> validation_twins("test/auroc/happy")[0]
+    'best/val/auroc/happy'
     """
     measured = metric.startswith(("test/", "val/", "best/val/"))
     name = base_name(metric) if measured else "loss"
@@ -151,7 +179,8 @@ def validation_twins(metric: str) -> tuple[str, ...]:
     names = (name, declared.twin) if declared is not None and declared.twin else (name,)
     # A twin may have the opposite direction (r2 and rmse); then only the twin is used.
     same = [one for one in names if direction_of(one) == direction_of(names[-1])]
-    return tuple(f"{prefix}{one}" for one in same for prefix in ("best/val/", "val/"))
+    own = (f"best/val/{name}/{label}",) if (label := label_of(metric)) else ()
+    return own + tuple(f"{prefix}{one}" for one in same for prefix in ("best/val/", "val/"))
 
 
 def check_choice(*, direction: str | None, select_by: str | None, force: bool | None) -> None:
@@ -165,11 +194,10 @@ def check_choice(*, direction: str | None, select_by: str | None, force: bool | 
     Raises:
         ConfigError: names the key.
     """
-    if direction not in (None, "max", "min"):
-        raise ConfigError(Setting("direction", direction), "must be max or min")
+    Nullable(DIRECTION).check("direction", direction)
     if select_by is not None and select_by.startswith(TEST_PARTS) and not force:
         alternative = "" if force is None else ", or set force=true"
-        twins = " or ".join(validation_twins(select_by))
+        twins = " or ".join(name for name in validation_twins(select_by) if name in CHOOSING)
         raise ConfigError(
             Setting("select_by", select_by), "a test metric must not be used for selection", f"use {twins}{alternative}"
         )

@@ -95,6 +95,22 @@ class Strength:
         words = ["" if math.inf == self.off else "finite", "whole" if self.whole else "", "number"]
         return f"a {' '.join(filter(None, words))}{describe_range(self.minimum, self.maximum)}"
 
+    def problem(self) -> str:
+        """Return a contradiction in the declaration, in words; empty if there is none.
+
+        >>> Strength(0.5, Search(1.0, 0.01)).problem()
+        'a search range from 1 to 0.01'
+        """
+        if not self.minimum <= self.maximum:
+            return f"a minimum of {self.minimum:g} above its maximum of {self.maximum:g}"
+        low, high = self.search.low, self.search.high
+        if not low < high or (self.search.log and low <= 0):
+            return f"a {'logarithmic ' if self.search.log else ''}search range from {low:g} to {high:g}"
+        for role, value in (("default", self.default), ("search", low), ("search", high), ("probe", self.probe)):
+            if value is not None and not self.accepts(value):
+                return f"{role}={value:g}, and it must be {self.description}"
+        return ""
+
     def accepts(self, value: Any) -> bool:
         """Return whether the value is within the bounds, finite or the off value, and whole if it has to be."""
         if not is_number(value) or not self.minimum <= value <= self.maximum:

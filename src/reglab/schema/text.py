@@ -1,8 +1,8 @@
-"""Write values and messages as one printable line."""
+"""Text of messages: values as they are typed, printable lines, numbers with nouns, enumerations."""
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _LONGEST_WORD, _LONGEST_LINE = 400, 2000
@@ -26,7 +26,7 @@ def _is_control(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDI
 
 
-_PLAIN = re.compile(r"[A-Za-z_/][\w/.:+@-]*")
+_PLAIN = re.compile(r"[A-Za-z_/][\w/.:+@-]*", re.ASCII)  # Hydra's grammar needs quotes around other letters
 _WORDS = ("true", "false", "null", "nan", "inf")
 
 
@@ -51,3 +51,30 @@ def quote_value(value: Any) -> str:
         return format_value(value)
     quotes = re.sub(r"(\\*)'", r"\1\1\\'", value)  # backslashes are escaped only before a quote
     return "'" + re.sub(r"(\\+)$", r"\1\1", quotes) + "'"
+
+
+def pluralize(number: int, one: str, more: str = "") -> str:
+    """Return a number with its noun in singular or plural.
+
+    >>> pluralize(1, "run"), pluralize(2, "run"), pluralize(2, "strategy", "strategies")
+    ('1 run', '2 runs', '2 strategies')
+    """
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
+def join_options(names: Sequence[str]) -> str:
+    """Return options separated by commas; of more than ten the first and the last four.
+
+    >>> join_options(["a", "b", "c"])
+    'a, b, c'
+    """
+    return ", ".join(names if len(names) <= 10 else [*names[:4], "...", *names[-4:]])
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return names as an enumeration.
+
+    >>> join_names(["a"]), join_names(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -24,12 +24,11 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import kinds_of
 from reglab.schema.search_space import Dimension, Values, parse_dimension
 from reglab.schema.suggest import did_you_mean
-from reglab.schema.text import format_value, quote_value
+from reglab.schema.text import format_value, join_names, quote_value
 from reglab.streams import note
 from reglab.study.definition import Study
 from reglab.training import build
 from reglab.training.trainer import check_accelerator
-from reglab.wording import join_names
 
 _ALMOST_1 = 1 - 2**-32
 _SHARED_SPLIT = "study.common.data.split_seed=0"

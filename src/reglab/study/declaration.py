@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from reglab.samplers import sampler_names
 from reglab.schema.constraints import Constraint, Integer, ListOf, Nullable, OneOf, Satisfies, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
+from reglab.schema.metrics import DIRECTION
 from reglab.schema.search_space import dimension_to_json, is_dimension_json
 from reglab.schema.text_constraints import KeysWithValues, Text
 from reglab.study.arms import Arm
@@ -24,8 +26,9 @@ _MAY_CHANGE = ("seeds",)  # more seeds make a study more precise; it stays the s
 _MAX_DIFFERENCES = 4  # in a message
 # Keys that reports read, with their rules: a file in a store may contain anything.
 _RULES: dict[str, Constraint] = {
-    **{key: STUDY[f"study.{key}"] for key in ("metric", "trials", "max_seconds", "sampler", "search_seed", "baseline")},
-    "direction": OneOf("max", "min"),
+    **{key: STUDY[f"study.{key}"] for key in ("metric", "trials", "max_seconds", "search_seed", "baseline")},
+    "direction": DIRECTION,
+    "sampler": OneOf(*sampler_names()),
     "select_by": ListOf(Text(), 1),
     "tuning_seeds": ListOf(Integer(FIRST_TUNING_SEED)),
     "pruning": Nullable(

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.check_pipeline import check_known, resolve_config
 from reglab.config.hydra_errors import key_of_runs
-from reglab.samplers import get_sampler
-from reglab.schema.constraints import Integer, check_values
+from reglab.samplers import get_sampler, sampler_names
+from reglab.schema.constraints import Integer, OneOf, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
 from reglab.schema.metrics import check_choice, direction_of, validation_twins
@@ -159,6 +159,7 @@ def read_study(node: DictConfig, seeds: int | None, regularizers: Sequence[str])
     if seeds is not None:
         STUDY["seeds"].check("seeds", seeds)
         plain["seeds"] = seeds
+    OneOf(*sampler_names()).check("study.sampler", plain["sampler"])
     metric, select_by = plain["metric"], plain["select_by"]
     direction = plain["direction"] or direction_of(metric)
     if direction is None:

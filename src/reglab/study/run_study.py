@@ -14,6 +14,7 @@ from reglab.execution.launchers import Launch
 from reglab.execution.reuse import print_other_code
 from reglab.execution.supervise import train_all
 from reglab.report.folder import Source, check_folder, check_source
+from reglab.schema.text import pluralize
 from reglab.stopping import Stopped, acknowledge_stop, stoppable
 from reglab.streams import show_table, write_line
 from reglab.study.arms import make_arms
@@ -30,7 +31,6 @@ from reglab.study.progress import (
     tracked_results,
 )
 from reglab.study.tuning import Result
-from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
+from reglab.schema.text import pluralize
 from reglab.streams import note, show_table, write_line
 from reglab.study.progress import PHASES, ArmProgress, Progress
 from reglab.tracking import liveness, parent, queries
 from reglab.tracking.run import PARENT_TAG
 from reglab.tracking.store import Store
 from reglab.tracking.values import cut_name
-from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -15,10 +15,10 @@ from reglab.report.folder import Source, check_folder, check_source
 from reglab.schema.compatibility import check_metric
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
+from reglab.schema.text import pluralize
 from reglab.stopping import Stopped, acknowledge_stop, stoppable
 from reglab.streams import write_line
 from reglab.study.closing import ParentRun, closing, make_closing_report, print_unfinished
-from reglab.wording import pluralize
 
 
 def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch) -> int:

@@ -9,6 +9,7 @@ from mlflow.entities import RunTag
 
 from reglab.deadlines import waiting
 from reglab.schema.errors import ConfigError
+from reglab.schema.text import pluralize
 from reglab.stopping import defer_signals
 from reglab.streams import note
 from reglab.tracking import artifacts, queries
@@ -17,7 +18,6 @@ from reglab.tracking.liveness import BEAT_EVERY_S, OWNER_TAG, Heartbeat, has_end
 from reglab.tracking.run import CLOSE_S, PARENT_TAG, standard_tags
 from reglab.tracking.store import Store
 from reglab.tracking.values import cut_name, within_limits
-from reglab.wording import pluralize
 
 DECLARED = "declared.json"
 _COUNTS = ("start", "trial", "rung")

@@ -199,11 +199,12 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
         ConfigError: a regularizer does not support the task or the shape of its examples, has nothing to act on, or
             compares two passes that are equal.
     """
-    methods: Iterable[Regularizer] = [
-        get_class(node["_target_"])(**{key: value for key, value in node.items() if key not in _NOT_STRENGTHS})
-        for name, node in plain(cfg.regularizer).items()
-        if not name.startswith("_")
-    ]
+    methods: list[Regularizer] = []
+    for name, node in plain(cfg.regularizer).items():
+        if not name.startswith("_"):
+            strengths = {key: value for key, value in node.items() if key not in _NOT_STRENGTHS}
+            methods.append(get_class(node["_target_"])(**strengths))
+            methods[-1].name = name
     ordered = in_order(methods)
     for regularizer in ordered:
         where = Setting("regularizer", regularizer.name)

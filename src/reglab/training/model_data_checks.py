@@ -11,6 +11,7 @@ from reglab.data import tokenizer
 from reglab.data.base import TensorData
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import NUMBER_TARGETS, TOKENS, features_of
+from reglab.schema.text import pluralize
 from reglab.seeding import restored_generators, seeded
 from reglab.training.build import is_users, reads_checked
 from reglab.training.repeatability import check_repeatable
@@ -18,7 +19,7 @@ from reglab.training.snapshot import Snapshot
 from reglab.training.train_eval_mode import in_mode
 from reglab.training.trainer import max_steps_and_evaluations
 from reglab.user_code.importing import describe_error
-from reglab.wording import pluralize, shorten
+from reglab.wording import shorten
 
 
 def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:

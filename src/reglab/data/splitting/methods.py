@@ -18,8 +18,8 @@ from reglab.data.splitting.random import (
     no_predefined_test,
 )
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text import pluralize
 from reglab.seeding import mix
-from reglab.wording import pluralize
 
 _DRAWS = 100  # random orders of groups, until every class has a training row
 _PART_NAMES = {"val": "validation", "test": "test"}

@@ -14,7 +14,8 @@ from reglab.data.splitting.random import Rows
 from reglab.data.tables.cells import SPELLING, ColumnLabel, as_text, check_types, spelling_pairs
 from reglab.data.tables.numbers import ParsedColumn, parse_numbers
 from reglab.schema.errors import ConfigError, Setting
-from reglab.wording import format_override, join_options, pluralize
+from reglab.schema.text import join_options, pluralize
+from reglab.wording import format_override
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from reglab.data.tables.cells import ColumnLabel, as_text, check_types, dates_error, is_missing_word
-from reglab.wording import join_options
+from reglab.schema.text import join_options
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ import numpy as np
 from reglab.data.files import PARQUET, check_file, memory_bytes, table_suffix
 from reglab.data.tables.cells import MISSING_WORDS
 from reglab.schema.errors import ConfigError, Setting
-from reglab.wording import pluralize
+from reglab.schema.text import pluralize
 
 if TYPE_CHECKING:
     import pandas as pd

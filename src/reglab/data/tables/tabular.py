@@ -24,8 +24,8 @@ from reglab.schema.task_kinds import (
     TABLE_KINDS,
     features_of,
 )
+from reglab.schema.text import join_options
 from reglab.schema.text_constraints import ColumnName, Fold, Text
-from reglab.wording import join_options
 
 if TYPE_CHECKING:
     import pandas as pd

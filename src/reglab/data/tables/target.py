@@ -16,7 +16,7 @@ from reglab.data.tables.cells import SPELLING, ColumnLabel, as_text, is_missing_
 from reglab.data.tables.numbers import EXACT, FEW, ParsedColumn, check_same_number, parse_numbers
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import CLASS_LABELS, CLASSIFICATION, MULTILABEL, NUMBER_TARGETS, REGRESSION, features_of
-from reglab.wording import join_names, join_options
+from reglab.schema.text import join_names, join_options
 
 if TYPE_CHECKING:
     import pandas as pd

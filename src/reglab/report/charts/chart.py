@@ -10,7 +10,7 @@ from reglab.report.findings.leaderboard import Entry
 from reglab.report.findings.learning_curves import LearningCurves
 from reglab.report.number_format import format_interval, format_p, format_signed
 from reglab.report.question import Question
-from reglab.wording import pluralize
+from reglab.schema.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from reglab.report.charts.svg import MAX_AREAS, HoverArea, hover_areas, spread_i
 from reglab.report.findings.tuning import TaskTuning
 from reglab.report.statistics.tuning_curve import best_so_far, expected_best
 from reglab.report.trials import StudyRecord
-from reglab.wording import pluralize
+from reglab.schema.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

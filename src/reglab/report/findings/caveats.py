@@ -8,7 +8,7 @@ from reglab.report.number_format import format_p
 from reglab.report.question import Question
 from reglab.report.records import finite_metric
 from reglab.report.statistics.paired import ALPHA
-from reglab.wording import join_names
+from reglab.schema.text import join_names
 
 _CAVEAT_TAGS = {
     "double_counting": "the same effect is applied twice",

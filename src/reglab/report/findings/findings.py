@@ -33,7 +33,7 @@ from reglab.report.records import Record, Task, data_set_names, numeric_order, s
 from reglab.report.run_filter import Failure, FilteredRuns, filter_runs
 from reglab.report.statistics.data_sets import DataSetComparison
 from reglab.report.trials import StudyRecord, collect_trials
-from reglab.wording import join_names
+from reglab.schema.text import join_names
 
 
 @dataclass(frozen=True)

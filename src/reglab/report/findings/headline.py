@@ -9,7 +9,7 @@ from reglab.report.number_format import format_fixed, format_p, format_signed
 from reglab.report.question import Question
 from reglab.report.run_filter import Failure
 from reglab.report.statistics.paired import smallest_p
-from reglab.wording import join_names, pluralize
+from reglab.schema.text import join_names, pluralize
 
 
 def task_headline(entries: Sequence[Entry], question: Question, task: str) -> str:

@@ -8,7 +8,7 @@ from reglab.report.statistics.paired import RESAMPLES
 from reglab.report.trials import StudyRecord, short_key
 from reglab.samplers import get_sampler
 from reglab.schema.search_space import OFF_PROBABILITY, Choice, Range
-from reglab.wording import join_names, pluralize
+from reglab.schema.text import join_names, pluralize
 
 
 def describe_methods(findings: Findings) -> list[str]:

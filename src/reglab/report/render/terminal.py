@@ -10,8 +10,8 @@ from reglab.report.findings.leaderboard import Entry, decimal_places, describe_d
 from reglab.report.folder import Report
 from reglab.report.number_format import format_fixed, format_interval, format_p, format_rank, format_signed
 from reglab.report.statistics.data_sets import DataSetComparison
+from reglab.schema.text import pluralize
 from reglab.streams import visible
-from reglab.wording import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
