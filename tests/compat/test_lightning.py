@@ -8,7 +8,18 @@ import torch
 from pytorch_lightning.utilities.compile import from_compiled, to_uncompiled
 from torch import Tensor, nn
 
-from reglab.compat.lightning import HOOK_NAME, is_compiled, load_loader_states
+from reglab.compat.lightning import HOOK_NAME, is_compiled, load_loader_states, takes_batch_index, takes_iterator
+
+
+def test_the_arguments_of_a_training_step() -> None:
+    class Steps:
+        def with_index(self, batch: object, batch_idx: int) -> None: ...
+        def batch_only(self, batch: object) -> None: ...
+        def iterator(self, dataloader_iter: object) -> None: ...
+
+    steps = Steps()
+    assert [takes_batch_index(one) for one in (steps.with_index, steps.batch_only)] == [True, False]
+    assert [takes_iterator(one) for one in (steps.iterator, steps.batch_only)] == [True, False]
 
 
 class Counting:

@@ -52,6 +52,27 @@ def test_each_response_of_a_server_goes_through_the_hook(server: str, monkeypatc
     assert [url.rpartition("/")[2].partition("?")[0] for url in seen] == ["search", "set-tag"]
 
 
+def test_the_store_keeps_the_artifact_root_and_metrics_can_be_queried(tmp_path: Path) -> None:
+    uri, root = f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts")
+    store = mlflow.sql_store(uri, root)
+    experiment = store.get_experiment(store.create_experiment("one"))
+    assert experiment.artifact_location.startswith(root)
+    engine = mlflow.new_engine(uri)
+    with engine.connect() as connection:
+        assert connection.execute(text("select count(*) from experiments")).scalar() == 2  # with "Default"
+    engine.dispose()
+    client = MlflowClient(uri)
+    run = client.create_run(experiment.experiment_id)
+    client.log_metric(run.info.run_id, "loss", 0.5, step=3)
+    client.set_tag(run.info.run_id, mlflow.MLFLOW_MODEL_VERSIONS, "[]")
+    rows, sessions = mlflow.metric_rows(), mlflow.session_maker(client)
+    assert sessions is not None
+    with sessions() as session:
+        columns = (rows.key, rows.run_uuid, rows.step, rows.value, rows.is_nan)
+        assert session.query(*columns).all() == [("loss", run.info.run_id, 3, 0.5, False)]
+    assert isinstance(client.search_runs([experiment.experiment_id]), mlflow.PagedList)
+
+
 def test_stores_use_the_engine_that_was_set(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     engine = create_engine(uri)

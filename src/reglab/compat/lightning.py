@@ -1,6 +1,10 @@
-"""Private parts of Lightning."""
+"""Private and undocumented parts of Lightning."""
+
+from collections.abc import Callable
+from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signature
 
 HOOK_NAME = "_current_fx_name"
 """The attribute of a LightningModule that Lightning sets to the name of each hook, some 50 times a step."""
@@ -12,6 +16,16 @@ def is_compiled(module: pl.LightningModule) -> bool:
     The Trainer unwraps such a module, after which no attribute of torch marks it as compiled.
     """
     return getattr(module, "_compiler_ctx", None) is not None
+
+
+def takes_iterator(training_step: Callable[..., Any]) -> bool:
+    """Return whether Lightning calls a training step with ``dataloader_iter`` in place of a batch."""
+    return bool(is_param_in_hook_signature(training_step, "dataloader_iter", explicit=True))
+
+
+def takes_batch_index(training_step: Callable[..., Any]) -> bool:
+    """Return whether Lightning calls a training step with the index of the batch."""
+    return bool(is_param_in_hook_signature(training_step, "batch_idx", min_args=2))
 
 
 def load_loader_states(trainer: pl.Trainer) -> None:

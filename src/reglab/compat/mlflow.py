@@ -1,11 +1,13 @@
-"""Private parts of MLflow."""
+"""Private and undocumented parts of MLflow."""
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.store.entities import PagedList  # noqa: F401  # what MlflowClient.search_runs returns
 from mlflow.utils import rest_utils
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS  # noqa: F401  # a logged model's versions in the registry
 from requests import Response
 from sqlalchemy import Engine
 
@@ -22,6 +24,30 @@ def add_response_hook(hook: Callable[..., Response | None]) -> None:
     rest_utils._get_http_response_with_retries = functools.partial(
         rest_utils._get_http_response_with_retries, hooks={"response": hook}
     )
+
+
+def sql_store(uri: str, artifact_root: str) -> Any:
+    """Return MLflow's store for a database, with its tables made or checked.
+
+    `MlflowClient` takes no artifact root: its own default depends on the working directory.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # slow to import, and not needed for a server
+
+    return SqlAlchemyStore(uri, artifact_root)
+
+
+def new_engine(uri: str) -> Engine:
+    """Return an engine with MLflow's options for a database (pool, SSL, ``MLFLOW_SQLALCHEMYSTORE_*``)."""
+    from mlflow.store.db.utils import create_sqlalchemy_engine  # slow to import, and not needed for a server
+
+    return create_sqlalchemy_engine(uri)
+
+
+def metric_rows() -> Any:
+    """Return the ORM class of the table of metrics; see `session_maker`."""
+    from mlflow.store.tracking.dbmodels.models import SqlMetric
+
+    return SqlMetric
 
 
 def engine(uri: str) -> Engine | None:

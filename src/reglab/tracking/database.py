@@ -38,14 +38,12 @@ def connect(location: StoreLocation, *, writes: bool = True) -> str:
     Raises:
         SQLAlchemyError: it does not answer, is not a database, or refuses the connection.
     """
-    from mlflow.store.db.utils import create_sqlalchemy_engine  # slow to import, and not needed for a server
-
     path = location.database
     read_only = path is not None and not writes
     uri = _alternative_uri(location.uri) if read_only else location.uri
     if mlflow.engine(uri) is not None:
         return uri
-    engine = create_sqlalchemy_engine(uri)
+    engine = mlflow.new_engine(uri)
     if path is not None:
         event.listen(engine, "before_cursor_execute", _shorten_waits, retval=True)
     if read_only:
@@ -77,12 +75,10 @@ def create(path: Path, artifact_root: str) -> None:
 
     MLflow could not open a database that a kill leaves with some of its tables.
     """
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
     with draft_folder(path) as folder:
         draft = folder / path.name
         _use_write_ahead_log(draft)
-        store = SqlAlchemyStore(f"sqlite:///{escape_path(draft)}", artifact_root)
+        store = mlflow.sql_store(f"sqlite:///{escape_path(draft)}", artifact_root)
         store.engine.dispose()  # the last connection moves the log into the file
         os.replace(draft, path)
 

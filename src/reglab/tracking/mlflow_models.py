@@ -20,10 +20,10 @@ from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
-from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from torch import nn
 from torch.export import ExportedProgram
 
+from reglab.compat.mlflow import MLFLOW_MODEL_VERSIONS
 from reglab.schema.errors import ConfigError, Setting
 from reglab.streams import note
 from reglab.tracking.artifact_location import mlflow_folder

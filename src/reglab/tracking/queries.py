@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.store.entities import PagedList
 
-from reglab.compat.mlflow import session_maker
+from reglab.compat.mlflow import PagedList, metric_rows, session_maker
 from reglab.garbage import paused_gc
 from reglab.schema.errors import ConfigError
 from reglab.streams import note
@@ -286,18 +285,18 @@ def history_reader(client: "MlflowClient") -> Read:
             return {metric: dict(zip(run_ids, by_run, strict=True)) for metric, by_run in values.items()}
 
     def from_database(run_ids: Sequence[str], metrics: Sequence[str]) -> Histories:
-        from mlflow.store.tracking.dbmodels.models import SqlMetric
         from sqlalchemy import func
 
         assert sessions is not None
-        columns = (SqlMetric.key, SqlMetric.run_uuid, SqlMetric.timestamp, SqlMetric.step, SqlMetric.value)
+        rows = metric_rows()
+        columns = (rows.key, rows.run_uuid, rows.timestamp, rows.step, rows.value)
         # `coalesce` makes SQLite use the index of runs, and not the one of keys, which contains the values of all runs.
-        selected = func.coalesce(SqlMetric.key, "").in_(metrics)
+        selected = func.coalesce(rows.key, "").in_(metrics)
         values: dict[str, dict[str, dict[int, float]]] = {key: {run_id: {} for run_id in run_ids} for key in metrics}
         with sessions() as session:
             for start in range(0, len(run_ids), _RUNS_PER_QUERY):
                 some = run_ids[start : start + _RUNS_PER_QUERY]
-                query = session.query(*columns, SqlMetric.is_nan).filter(selected, SqlMetric.run_uuid.in_(some))
+                query = session.query(*columns, rows.is_nan).filter(selected, rows.run_uuid.in_(some))
                 for key, run_id, _, step, value, is_nan in sorted(query.all(), key=itemgetter(2)):
                     values[key][run_id][step] = math.nan if is_nan else value  # the latest value of a step
         return {key: {run_id: sorted(own.items()) for run_id, own in by_run.items()} for key, by_run in values.items()}

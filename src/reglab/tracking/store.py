@@ -12,7 +12,7 @@ from mlflow.entities import Experiment, LifecycleStage, RunInfo
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from reglab.compat.mlflow import is_schema_mismatch
+from reglab.compat.mlflow import is_schema_mismatch, sql_store
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.tracking import database
@@ -180,14 +180,11 @@ def _open(location: StoreLocation, experiment: str, writes: bool) -> Store:
         client = client_of(location)
         found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
     else:
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # slow to import, and not for a server
-
         assert location.artifact_root is not None
         if location.database and not database.has_content(location.database):
             database.create(location.database, location.artifact_root)
         database.connect(location)
-        # It takes an artifact root; MlflowClient's own default depends on the working directory.
-        tables = SqlAlchemyStore(location.uri, location.artifact_root)
+        tables = sql_store(location.uri, location.artifact_root)
         client = client_of(location)
         found = client.get_experiment_by_name(experiment) or tables.get_experiment(tables.create_experiment(experiment))
     if found.lifecycle_stage != LifecycleStage.ACTIVE:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor, nn
 
+from reglab.compat.lightning import takes_batch_index, takes_iterator
 from reglab.training.fit import Fit
 from reglab.training.repeatability import tensors_of
 
@@ -77,10 +77,10 @@ def training_step_loss(trainer: pl.Trainer, module: pl.LightningModule, batch: A
     step = module.training_step
 
     def loss() -> Tensor:
-        if is_param_in_hook_signature(step, "dataloader_iter", explicit=True):
+        if takes_iterator(step):
             raise UnmeasurableError("training_step takes dataloader_iter, whose batches can be read only once")
         arguments = [_copy(batch)]  # a step may change its batch in place
-        if is_param_in_hook_signature(step, "batch_idx", min_args=2):  # Lightning's own condition
+        if takes_batch_index(step):
             arguments.append(index)
         with trainer.precision_plugin.train_step_context(), _without_logging(module):
             output: Any = step(*arguments)
