@@ -5,7 +5,7 @@ from omegaconf import DictConfig
 
 from reglab.config.identity import config_hash
 from reglab.execution import attempt as attempts
-from reglab.execution.attempt import FirstFailure, Outcome, StoreUnavailable, WorkerTask, attempt, first_line, run_line
+from reglab.execution.attempt import FirstFailure, Outcome, StoreUnavailable, WorkerTask, attempt, error_line, run_line
 from reglab.schema.errors import ConfigError, InProgress, Setting, StoreLost
 from reglab.training import run as training
 from tests.conftest import Compose
@@ -96,5 +96,5 @@ def test_a_worker_returns_only_the_metrics_that_a_sweep_needs(
 
 
 def test_a_long_message_is_cut() -> None:
-    assert len(first_line(ConfigError("", "x " * 900))) <= 1000
-    assert first_line(ValueError("a\nb")).startswith("ValueError: a")
+    assert len(error_line(ConfigError("", "x " * 900))) <= 1000
+    assert error_line(ValueError("a\nb")).startswith("ValueError: a")

@@ -173,6 +173,8 @@ def _refuse_several(typed: str, override: Override, folder: Path) -> None:
             raise ConfigError(Setting.of(typed), f"must be one option, not a list{remedy}")
         if not all(isinstance(name, str) for name in value):
             raise ConfigError(Setting.of(typed), f"must be a name, or a list of names as in {group}=[dropout,l2]")
+        if len(names) > 1 and "none" in names:
+            raise ConfigError(Setting.of(typed), f"{group}=none is no {group}", "leave none out of the list")
         if doubled := next((name for name in names if names.count(name) > 1), None):
             raise ConfigError(Setting.of(typed), f"names {doubled} twice", "leave one out")
 
@@ -215,10 +217,34 @@ def help_text(config_name: str, folder: Path = CONF) -> str | None:
         return None
     text: str = words["template"].replace("$APP_CONFIG_GROUPS", _groups(config_name, folder))
     if config_name in HELP:
-        text = text.replace("$KEYS", list_of_keys(config_name))
+        text = text.replace("$KEYS", list_of_keys(config_name, _defaults(config_name, folder)))
     for name in ("app_name", "header", "footer"):
         text = text.replace(f"${{hydra.help.{name}}}", str(words.get(name, "")))
     return text
+
+
+def _defaults(config_name: str, folder: Path) -> dict[str, Any]:
+    """Return the values of a config and of its default options by key, as their files have them."""
+    found: dict[str, Any] = {}
+
+    def add(section: str, node: Mapping[str, Any]) -> None:
+        for key, value in node.items():
+            found[section + key] = value
+            if isinstance(value, Mapping):
+                add(f"{section}{key}.", value)
+
+    def read(file: Path, section: str) -> None:
+        config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+        for entry in (config or {}).get("defaults") or []:
+            if isinstance(entry, str) and entry != "_self_":
+                read(file.with_name(f"{entry}.yaml"), section)
+            elif isinstance(entry, Mapping):
+                for group, option in entry.items():
+                    read(folder / str(group) / f"{option}.yaml", f"{group}.")
+        add(section, config or {})
+
+    read(folder / f"{config_name}.yaml", "")
+    return found
 
 
 def _groups(config_name: str, folder: Path) -> str:

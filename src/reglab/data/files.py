@@ -1,6 +1,5 @@
 """Checks of users' files and folders, and files of installed packages; nothing heavy is imported, as in `settings`."""
 
-import difflib
 import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from reglab.filesystem import special_kind
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import nearest
 
 SEPARATED = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 PARQUET = (".parquet", ".pq")
@@ -233,7 +233,6 @@ def _no_such_file(file: Path, setting: Setting, suffixes: Sequence[str]) -> Conf
     by_stem = {
         stem(entry.name): entry for entry in sorted(folder.iterdir()) if table_suffix(entry.name) or not suffixes
     }
-    near = difflib.get_close_matches(stem(file.name), by_stem, n=1, cutoff=0.6)  # without suffixes, which are alike
-    if near:
-        return ConfigError(setting, "no such file", f"did you mean {by_stem[near[0]]}?")
+    if near := nearest(stem(file.name), by_stem):  # without suffixes, which are alike
+        return ConfigError(setting, "no such file", f"did you mean {by_stem[near]}?")
     return ConfigError(setting, f"no such file in {folder.resolve()}", "check the path")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reglab.data.files import check_regular, is_visible, walk
 from reglab.hub_cache import is_place
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text import first_line
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -61,10 +62,9 @@ def load_parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
         with _offline():
             loaded = _load_saved(folder) if _is_saved(folder) else _load_dataset(folder, path, config)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConfigError(
             Setting("data.path", path),
-            f"cannot be read as a data set ({lines[0]})",
+            f"cannot be read as a data set ({first_line(error)})",
             "give a folder, or a name that is in the Hugging Face cache (hf download --repo-type dataset NAME)",
         ) from error
     return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}

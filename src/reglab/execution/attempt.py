@@ -106,7 +106,7 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
             raise StoreUnavailable(error.cause) from error
         if (store_error := location_error(cfg.tracking.uri)) is not None:
             raise StoreUnavailable(str(store_error)) from store_error
-        line, out_of_memory = first_line(error), is_out_of_memory(error)
+        line, out_of_memory = error_line(error), is_out_of_memory(error)
         if out_of_memory:
             line = f"out of memory ({shorten(line, 200)}); {_MEMORY_REMEDY}"
         run_id = getattr(error, "run_id", None)
@@ -114,7 +114,7 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
     return Outcome(identity, label, result.run_id, None, dict(result.metrics), result.seconds, result.reused)
 
 
-def first_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Return an error in one line.
 
     The exception's type and the line of the user's code that raised it come first, unless the message was written for

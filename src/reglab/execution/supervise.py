@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reglab.execution import workers
-from reglab.execution.attempt import FirstFailure, Outcome, StoreUnavailable, WorkerTask, attempt, first_line, run_line
+from reglab.execution.attempt import FirstFailure, Outcome, StoreUnavailable, WorkerTask, attempt, error_line, run_line
 from reglab.execution.expand import Job, Plan, settings_as_overrides, with_settings
 from reglab.execution.launchers import Launch
 from reglab.schema.errors import StoreLost, WorkersDied
@@ -164,10 +164,10 @@ def train_in_workers(
                 raise  # an error of the launcher itself would repeat
             idle_deaths = 0 if tracked else idle_deaths + 1
             if idle_deaths == _MAX_IDLE_DEATHS:
-                raise WorkersDied(f"({shorten(first_line(error), 200)})") from error
+                raise WorkersDied(f"({shorten(error_line(error), 200)})") from error
             launch.require_worker_processes()
             outcomes |= _outcomes_after_death(batch, tracked, deaths, alone)
-            write_line(f"a worker process died ({shorten(first_line(error), 100)}): continuing with the remaining runs")
+            write_line(f"a worker process died ({shorten(error_line(error), 100)}): continuing with the remaining runs")
         else:
             idle_deaths = 0
             ended = {job.config_hash: _outcome(job, result) for job, result in zip(batch, results, strict=True)}
@@ -182,7 +182,7 @@ def train_in_workers(
 def _outcome(job: Job, result: Outcome | Exception) -> Outcome:
     if isinstance(result, Outcome):
         return result
-    return Outcome(job.config_hash, job.label, error=first_line(result))
+    return Outcome(job.config_hash, job.label, error=error_line(result))
 
 
 def _tracked_since(began: float, jobs: Sequence[Job], store: "Store", parent_id: str) -> "dict[str, Record]":

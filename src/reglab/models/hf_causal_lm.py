@@ -8,6 +8,7 @@ from reglab.models._decoder import answers_with_logits
 from reglab.schema.constraints import Constraints, Described, Nullable, OneOf
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import TOKENS
+from reglab.schema.text import first_line
 from reglab.schema.text_constraints import KeysWithValues, Text
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _loaded(path: str | None, dtype: str) -> Any:
             str(place), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = first_line(error)
         raise ConfigError(
             Setting("model.path", path),
             f"no causal language model can be loaded from it ({first})",
@@ -111,7 +112,7 @@ def _adapt(model: Any, lora: Mapping[str, Any]) -> None:
     try:
         inject_adapter_in_model(LoraConfig(task_type="CAUSAL_LM", **lora), model)
     except (TypeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = first_line(error)
         raise ConfigError("model.lora", first, "give arguments of peft's LoraConfig, as in {r:8}") from error
     for weight in model.parameters():
         if weight.requires_grad:  # adapters are float32 also beside bfloat16 weights

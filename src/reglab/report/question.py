@@ -1,12 +1,13 @@
 """The comparison of a report: metric and direction, baseline, and the metric that selects strengths."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reglab.report.records import Record
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import HEADLINES, TEST_PARTS, check_choice, direction_of, validation_twins
+from reglab.schema.suggest import nearest
+from reglab.schema.text import join_options
 
 
 @dataclass(frozen=True)
@@ -91,5 +92,5 @@ def _suggest(wrong: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return "nothing is tracked"
-    close = difflib.get_close_matches(wrong, names, n=4, cutoff=0.4)
-    return f"did you mean {' or '.join(close)}?" if close else f"tracked: {', '.join(names[:12])}"
+    near = nearest(wrong, names)
+    return f"did you mean {near}?" if near else f"tracked: {join_options(names)}"

@@ -1,6 +1,10 @@
 """Help on the keys of each pipeline, as printed by ``--help``, and synonyms of the keys."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from reglab.schema.text import format_value
 
 
 @dataclass(frozen=True)
@@ -8,7 +12,7 @@ class Help:
     """Help on a key.
 
     Args:
-        text: meaning of the key, with its default in parentheses.
+        text: meaning of the key, with that of null in parentheses. Defaults are read from ``conf/``.
         synonyms: names that users type instead.
         example: its value in the list, as in ``dry_run=true``.
     """
@@ -19,9 +23,9 @@ class Help:
 
 
 _URI = {"tracking.uri": Help("the tracking store (null: mlflow.db in the project)")}
-_EXPERIMENT = {"tracking.experiment": Help("the experiment with the runs (reglab)"), **_URI}
+_EXPERIMENT = {"tracking.experiment": Help("the experiment with the runs"), **_URI}
 _ANY_EXPERIMENT = {"tracking.experiment": Help("the experiment of the run (null: any)"), **_URI}
-_BEST_OF = {"tracking.experiment": Help("the experiment to search for the best run (reglab)"), **_URI}
+_BEST_OF = {"tracking.experiment": Help("the experiment to search for the best run"), **_URI}
 _RUN_PATH_HELP = "the run's file or folder, which must be typed again to be read; its content is compared"
 _FILES = {f"data.{key}": Help(_RUN_PATH_HELP) for key in ("path", "root", "tokenizer", "cache")}
 _TYPED_AGAIN = {
@@ -34,12 +38,12 @@ _CODE = {"code": Help("changed: accept other code than the run was trained with"
 HELP: dict[str, dict[str, Help]] = {
     "train": {
         "regularizer.<name>.<strength>": Help("strength of a chosen regularizer"),
-        "seed": Help("split, initial weights, batch order, label noise (0)"),
+        "seed": Help("split, initial weights, batch order, label noise"),
         "data.train_size": Help("training rows kept (null: all)"),
-        "data.label_noise": Help("share of training rows with a wrong label (0)"),
-        "data.batch_size": Help("rows of a training batch (64; null: full batch)"),
-        "model.hidden_sizes": Help("units of each hidden layer ([128,128])"),
-        "optimizer.lr": Help("learning rate (1e-3)", ("learning_rate",)),
+        "data.label_noise": Help("share of training rows with a wrong label"),
+        "data.batch_size": Help("rows of a training batch (null: full batch)"),
+        "model.hidden_sizes": Help("units of each hidden layer"),
+        "optimizer.lr": Help("learning rate", ("learning_rate",)),
         "trainer.max_epochs": Help("passes over the training rows", ("passes", "epochs")),
         **_URI,
     },
@@ -51,14 +55,14 @@ HELP: dict[str, dict[str, Help]] = {
         "study.trials": Help("trials of each strategy, each a point of its search space"),
         "study.space": Help("search ranges, as in study.space.optimizer.lr.high=1e-2"),
         "study.common": Help("overrides of all runs, as in study.common.trainer.max_epochs=30"),
-        "study.metric": Help("the compared metric (test/accuracy)"),
+        "study.metric": Help("the compared metric"),
         "study.version": Help("version of the definition; a new number starts a new study of the same name"),
         **_URI,
     },
     "report": {
         "metric": Help("the compared metric (null: that of the kind of task, such as test/accuracy)"),
         "direction": Help("max or min (null: the metric's)"),
-        "baseline": Help("the strategy that others are compared with (none)"),
+        "baseline": Help("the strategy that others are compared with"),
         "sweep": Help("the runs that a sweep or study declared (null: all of the experiment)"),
         "filter": Help("MLflow's filter language, for runs without a sweep"),
         "select_by": Help("the metric that selects strengths (null: the metric's validation twin)"),
@@ -70,8 +74,8 @@ HELP: dict[str, dict[str, Help]] = {
     "rerun": {"run_id": Help("the tracked run"), **_TYPED_AGAIN, **_FILES, **_CODE, **_ANY_EXPERIMENT},
     "evaluate": {
         "run_id": Help("a finished classification or regression run with dropout"),
-        "mc_dropout": Help("passes over the test part with dropout on (50)", ("passes",)),
-        "seed": Help("seed of the dropout masks (0)"),
+        "mc_dropout": Help("passes over the test part with dropout on", ("passes",)),
+        "seed": Help("seed of the dropout masks"),
         **_TYPED_AGAIN,
         **_FILES,
         **_CODE,
@@ -90,34 +94,46 @@ HELP: dict[str, dict[str, Help]] = {
     "generate": {
         "prompt": Help("the beginning of the text; everything after the = is taken literally"),
         "run_id": Help("a tracked decoder (null: the best of the experiment on the text trained last)"),
-        "max_new_tokens": Help("maximum number of tokens to generate (200)"),
+        "max_new_tokens": Help("maximum number of tokens to generate"),
         "temperature": Help("0: always the most likely token; 1: sampled from the model's distribution"),
         "top_k": Help("sample among this many most likely tokens (null: all)"),
         "top_p": Help("sample among the most likely tokens with this total probability (null: all)"),
         "generation.seed": Help("seed of the sampled tokens"),
-        "cache": Help("keep keys and values of earlier tokens (true)"),
+        "cache": Help("keep keys and values of earlier tokens"),
         "train_mode": Help("true: several passes with dropout on, and the spread of the next token"),
-        "passes": Help("number of passes with train_mode=true (8)"),
-        "threads": Help("number of torch's threads (1)"),
+        "passes": Help("number of passes with train_mode=true"),
+        "threads": Help("number of torch's threads"),
         **_TYPED_AGAIN,
         **_CODE,
         **_BEST_OF,
     },
     "ui": {
-        "ui.port": Help("port on 127.0.0.1; another one if it is in use (5000)"),
-        "ui.open": Help("true: open the page in your browser (false)"),
+        "ui.port": Help("port on 127.0.0.1; another one if it is in use"),
+        "ui.open": Help("true: open the page in your browser"),
         **_EXPERIMENT,
     },
 }
 """Help on keys by pipeline. Those of train and study are the most used ones, the others are complete."""
 
+_LONGEST_DEFAULT = 20  # characters
+
 PARTIAL = ("train", "study")
 """Pipelines whose list leaves keys out."""
 
 
-def list_of_keys(pipeline: str) -> str:
-    """Return the section on keys of a pipeline's ``--help``."""
-    entries = {key + (f"={one.example}" if one.example else ""): one.text for key, one in HELP[pipeline].items()}
+def list_of_keys(pipeline: str, defaults: Mapping[str, Any]) -> str:
+    """Return the section on keys of a pipeline's ``--help``.
+
+    Args:
+        pipeline: a key of `HELP`.
+        defaults: values of keys in the pipeline's config.
+    """
+    entries = {}
+    for key, one in HELP[pipeline].items():
+        default = format_value(defaults.get(key))
+        shown = 0 < len(default) <= _LONGEST_DEFAULT and default not in ("null", "false") and "$" not in default
+        example = f"={one.example}" if one.example else ""
+        entries[key + example] = one.text + (f" (default: {default})" if shown else "")
     width = max(map(len, entries)) + 2
     lines = [f"  {key:<{width}}{text}" for key, text in entries.items()]
     return "\n".join(["Most used keys" if pipeline in PARTIAL else "Keys", *lines])

@@ -7,9 +7,17 @@ from reglab.schema.errors import ConfigError, Setting
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word closest to a word; None if none is close."""
-    found = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    """Return the known word closest to a word, whatever its case; None if none is close.
+
+    >>> nearest("val/f1", ["val/r2", "val/f1_macro"]), nearest("dropuot", ["dropout", "l2"]), nearest("x", ["l2"])
+    ('val/f1_macro', 'dropout', None)
+    """
+    by_lower = {name.lower(): name for name in reversed(list(known))}  # the first of names that differ in case
+    lower = word.lower()
+    if len(word) > 2 and (longer := [name for name in by_lower if name.startswith(lower)]):
+        return by_lower[min(longer, key=len)]
+    close = get_close_matches(lower, by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -22,6 +22,16 @@ def one_line(text: str) -> str:
     return short if len(short) <= _LONGEST_LINE else f"{short[:half]} ... {short[-half:]}"
 
 
+def first_line(error: BaseException, most: int = 200) -> str:
+    """Return the first line of an error's message, or its type if it has none.
+
+    >>> first_line(ValueError("no such file\\nsee the log")), first_line(KeyboardInterrupt())
+    ('no such file', 'KeyboardInterrupt')
+    """
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:most]
+
+
 def _is_control(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDI
 

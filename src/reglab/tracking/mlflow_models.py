@@ -25,6 +25,7 @@ from torch.export import ExportedProgram
 
 from reglab.compat.mlflow import MLFLOW_MODEL_VERSIONS
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.text import first_line
 from reglab.streams import note
 from reglab.tracking.artifact_location import mlflow_folder
 from reglab.tracking.queries import Record
@@ -251,7 +252,7 @@ def register(store: Store, run_id: str, model_id: str, name: str, description: s
     except MlflowException as error:
         if fresh:
             client.delete_registered_model(name)
-        first = (str(error).strip().splitlines() or [""])[0]
+        first = first_line(error)
         raise ConfigError(
             Setting("register", name), f"the registry refuses it ({first})", "give another name"
         ) from error

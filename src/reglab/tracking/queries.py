@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from reglab.compat.mlflow import PagedList, metric_rows, session_maker
 from reglab.garbage import paused_gc
 from reglab.schema.errors import ConfigError
+from reglab.schema.text import first_line
 from reglab.streams import note
 from reglab.tracking import artifacts, liveness
 from reglab.tracking.client import display_uri, query_with_retries
@@ -210,7 +211,7 @@ def mark_dead_runs_killed(store: Store) -> list[str]:
                 store.client.set_terminated(record.run_id, "KILLED")
                 killed.append(record.run_id)
         except MlflowException as error:  # of this run only: it was deleted, or is damaged
-            line = (str(error).strip().splitlines() or [""])[0][:200]
+            line = first_line(error)
             note(f"run {record.run_id} could not be marked KILLED: {line}")
     return killed
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from reglab.masking import mask_uri
+from reglab.schema.text import first_line
 
 _TIMEOUT_S = 1.0
 _API_S = 5.0  # a server that is alive may be slow: it queries its database
@@ -156,5 +157,5 @@ def _connection_problem(uri: str) -> Problem | None:
         cause = getattr(error, "orig", None) or error
         if "timeout" in type(cause).__name__.lower():
             return _no_answer(_CONNECT_S)
-        line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+        line = first_line(cause)
         return Problem(f"refuses the connection ({line[:300]})", "check user, password, database and parameters")

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from reglab.compat.mlflow import is_schema_mismatch, sql_store
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
+from reglab.schema.text import first_line
 from reglab.tracking import database
 from reglab.tracking.artifact_location import local_folder
 from reglab.tracking.client import client_of, with_retries
@@ -212,7 +213,7 @@ def _create_experiment(client: MlflowClient, experiment: str) -> Experiment:
 def _open_error(location: StoreLocation, error: Exception) -> ConfigError:
     """Return the error for a store that MLflow, SQLAlchemy or the driver cannot open."""
     error = getattr(error, "orig", None) or error
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = first_line(error)
     if is_schema_mismatch(error):
         upgrade = f"mlflow db upgrade {shlex.quote(location.display_uri)}"
         return location.error("was made by another version of MLflow", f"back it up, then: {upgrade}")

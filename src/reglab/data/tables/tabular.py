@@ -1,6 +1,5 @@
 """The base class of tables: which column is the target, which one splits the rows, and which are features."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -17,6 +16,7 @@ from reglab.data.tables.features import TableFeatures, spelling_notes
 from reglab.data.tables.target import Target, encode_labels, encode_target, read_splitter
 from reglab.schema.constraints import Boolean, Constraints, Described, ListOf, Nullable, OneOf
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import nearest
 from reglab.schema.task_kinds import (
     LABEL_SETS,
     MULTILABEL,
@@ -235,8 +235,6 @@ def check_column(key: str, name: str, table: "pd.DataFrame", origin: Origin) -> 
 
 
 def _column_hint(name: str, columns: list[str], hint: str) -> str:
-    lowered = {column.lower(): column for column in reversed(columns)}
-    near = [lowered[word] for word in difflib.get_close_matches(name.lower(), lowered, n=2, cutoff=0.6)]
-    if near:
-        return f"did you mean {' or '.join(near)}?"
+    if near := nearest(name, columns):
+        return f"did you mean {near}?"
     return f"it has {join_options(columns)}{hint}"

@@ -1,6 +1,5 @@
 """Columns of a table with a role: the target and its classes, and the column that names the parts."""
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from reglab.data.splitting.random import Splitter
 from reglab.data.tables.cells import SPELLING, ColumnLabel, as_text, is_missing_word, spelling_pairs
 from reglab.data.tables.numbers import EXACT, FEW, ParsedColumn, check_same_number, parse_numbers
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.suggest import did_you_mean, nearest
 from reglab.schema.task_kinds import CLASS_LABELS, CLASSIFICATION, MULTILABEL, NUMBER_TARGETS, REGRESSION, features_of
 from reglab.schema.text import join_names, join_options
 
@@ -288,9 +288,7 @@ def fold_split(column: str, written: np.ndarray, test_fold: str | None, val_fold
 
 
 def _fold_hint(fold: str, folds: list[str]) -> str:
-    lowered = {name.lower(): name for name in reversed(folds)}
-    near = difflib.get_close_matches(fold.lower(), lowered, n=1)
-    return f"it has {join_options(folds)}" + (f"; did you mean {lowered[near[0]]}?" if near else "")
+    return f"it has {join_options(folds)}{did_you_mean(fold, folds)}"
 
 
 def _read_parts(written: "pd.Series", setting: Setting) -> np.ndarray:
@@ -298,8 +296,8 @@ def _read_parts(written: "pd.Series", setting: Setting) -> np.ndarray:
     unknown = np.flatnonzero(~words.isin(list(_PARTS)).to_numpy())
     if len(unknown):
         word = written.iloc[unknown[0]]
-        near = difflib.get_close_matches(word.lower(), _PARTS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "write train, val or test, or use data.split_by=groups"
+        near = nearest(word, _PARTS)
+        hint = f"did you mean {near}?" if near else "write train, val or test, or use data.split_by=groups"
         raise ConfigError(setting, f"{word!r} in data row {unknown[0] + 1} is not the name of a part", hint)
     return words.map(_PARTS).to_numpy(dtype=str)
 
