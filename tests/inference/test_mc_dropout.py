@@ -13,6 +13,8 @@ from reglab.inference.mc_dropout import (
     class_uncertainty,
     dropout_on,
     fit_noise,
+    label_mean,
+    label_uncertainty,
     log_mean,
     regression_rows,
     regression_uncertainty,
@@ -207,3 +209,18 @@ def test_likelihood_and_coverage_of_targets_of_any_scale(mean: float, std: float
         for factor in (0.99, 1.0, 1.01)
     ]
     assert at[1] == max(at)
+
+
+def test_the_mean_and_the_uncertainty_of_labels_are_those_of_independent_binaries() -> None:
+    logits = 4 * torch.randn(7, 5, 3, generator=torch.Generator().manual_seed(1)).double()
+    probabilities = logits.sigmoid()
+    mean = probabilities.mean(0)
+    torch.testing.assert_close(label_mean(logits).sigmoid(), mean, rtol=1e-12, atol=0)
+    entropy = np.vectorize(lambda p: stats.bernoulli(p).entropy())
+    rows = label_uncertainty(logits)
+    expected = entropy(mean.numpy()).sum(-1)
+    np.testing.assert_allclose(rows["entropy"], expected, rtol=1e-12)
+    within = entropy(probabilities.numpy()).sum(-1).mean(0)
+    np.testing.assert_allclose(rows["mutual_information"], expected - within, rtol=1e-10)
+    certain = label_uncertainty(torch.full((2, 1, 3), 900.0))  # no NaN where a probability is 1
+    assert certain["entropy"].tolist() == certain["mutual_information"].tolist() == [0.0]

@@ -20,6 +20,7 @@ from reglab.schema.help import HELP
 from reglab.schema.index import declaration
 from reglab.schema.keys import PIPELINES, RUN
 from reglab.schema.suggest import did_you_mean, is_section, nearest, no_such_option, not_in_strategy
+from reglab.schema.text import quote_value
 
 Compose = Callable[[Sequence[str]], DictConfig]
 """Composes a config from overrides, with Hydra's errors."""
@@ -89,6 +90,11 @@ def _unreadable(error: OverrideParseException) -> ConfigError:
         return ConfigError(where, "no value", f"write {override}=VALUE")
     if "=~/" in override:  # bash expands it at the start of a word only, and Hydra's grammar has no such value
         return ConfigError(where, "~ is not expanded here", f"write {override.replace('=~', '=$HOME', 1)}")
+    key, _, value = override.partition("=")
+    letter = next((character for character in value if not character.isascii()), None)
+    if letter is not None and not set(value) & set("'\"[]{}(),"):
+        quoted = f"{key}={quote_value(value)}"
+        return ConfigError(where, f"{letter} must be in quotes, also for the shell", f'write "{quoted}"')
     return ConfigError(
         where, "cannot be parsed as key=value", "quote it for the shell, and quote the value again: 'key=\"a b\"'"
     )

@@ -11,7 +11,15 @@ from typing import Any
 
 from reglab.schema.constraints import Nullable, OneOf
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import CLASSIFICATION, LANGUAGE_MODELING, MULTILABEL, REGRESSION, TASK_KINDS
+from reglab.schema.task_kinds import (
+    CLASSIFICATION,
+    LABEL_SETS,
+    LANGUAGE_MODELING,
+    MULTILABEL,
+    REGRESSION,
+    TASK_KINDS,
+    kinds_with,
+)
 
 TEST_PARTS = ("test/", "gap/")
 """Prefixes of metrics that are measured on the test part; these must not be used for selection."""
@@ -159,6 +167,8 @@ def base_name(metric: str) -> str:
 
 def kinds_of(metric: str) -> tuple[str, ...]:
     """Return the kinds of tasks that have a metric; empty: all, or it is not a metric of ours."""
+    if label_of(metric) is not None:
+        return tuple(kinds_with([LABEL_SETS]))
     declared = METRICS.get(base_name(metric))
     return declared.task_kinds if declared is not None else ()
 
