@@ -7,6 +7,7 @@ Class variables that are used to check a config before the model is built, all o
 - ``provides``: features on which regularizers act (``activations`` between layers, ``maps`` of convolutions,
   ``branches`` of residual blocks, ``blocks`` of attention and feed-forward layers, ``embeddings`` of tokens), each with
   the key of the config that removes the feature if its value is empty or 0.
+- ``stochastic``: whether training passes may draw random numbers.
 - ``constraints``: constraints on the keys of the config.
 
 A constructor that takes ``padded`` supports sequences of different lengths. Decoders are not imported here, because

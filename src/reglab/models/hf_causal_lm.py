@@ -35,6 +35,7 @@ class HFCausalLM:
 
     requires_task: ClassVar = (TOKENS,)
     input_dims: ClassVar = (1,)
+    stochastic: ClassVar = True  # a pretrained network may contain dropout
     constraints: ClassVar[Constraints] = {
         "path": Described(Text(4000), "a folder with a model, or a name in the Hugging Face cache"),
         "lora": Nullable(Described(KeysWithValues(), "arguments of peft's LoraConfig, as in {r:8}")),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.index import Declaration, declaration
+from reglab.schema.index import Declaration, declaration, options
 from reglab.schema.metrics import TEST_PARTS, kinds_of, label_of
 from reglab.schema.task_kinds import MULTILABEL, TASK_KINDS, TOKENS, kinds_with
 from reglab.schema.text import format_value, join_names
@@ -208,17 +208,17 @@ def check_passes(nodes: Mapping[str, Node], model: Node) -> None:
 
     Args:
         nodes: sections of the strategy's regularizers, by name.
-        model: that of the model; a foreign one may have noise itself.
+        model: that of the model; one that declares `stochastic`, and a foreign one, may draw random numbers itself.
 
     Raises:
         ConfigError: names the method and the remedy.
     """
     foreign = not str(model["_target_"]).startswith("reglab.")
-    has_dropout = any("drop" in key and model[key] for key in model)
+    may_draw = foreign or declared("model", model).get("stochastic", False)
     abouts = {name: declared(f"regularizer.{name}", node) for name, node in nodes.items()}
     random = any(about.get("stochastic", True) and is_on(about, nodes[name]) for name, about in abouts.items())
     for name, about in abouts.items():
-        if not (foreign or has_dropout or random) and about.get("compares_passes"):
+        if not (may_draw or random) and about.get("compares_passes"):
             raise passes_are_equal(name)
 
 
@@ -272,11 +272,12 @@ def no_padding(where: Setting, name: str) -> ConfigError:
 
 
 def no_padding_in_model(where: Setting, name: str) -> ConfigError:
-    """Return the error for a model that cannot read sequences of different lengths."""
+    """Return the error for a model that cannot read sequences of different lengths, with those that can."""
+    reading = [option for option, about in options("model").items() if "padded" in (about.parameters or ())]
     return ConfigError(
         where,
         f"does not support padding, and {name} has sequences of different lengths",
-        "use model=gru, cnn or transformer_encoder",
+        f"use model={' or '.join(reading)}",
     )
 
 

@@ -275,6 +275,20 @@ def constraint_from_json(plain: Mapping[str, Any]) -> Constraint:
     return constraint
 
 
+def options(group: str) -> dict[str, Declaration]:
+    """Return what the classes of a config group declare, by option.
+
+    >>> sorted(options("optimizer"))
+    ['adam', 'adamw', 'sgd']
+    """
+    found = {}
+    for file in sorted((CONF / group).glob("[!_]*.yaml")):
+        target = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("_target_")
+        if target is not None:
+            found[file.stem] = declaration(str(target), f"{group}._target_")
+    return found
+
+
 def shipped_targets(conf: Path) -> Iterator[str]:
     """Yield the classes that the files of a config tree name, and torch's optimizers and schedulers."""
     for file in sorted(conf.rglob("*.yaml")):

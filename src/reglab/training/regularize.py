@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from reglab.compat.torch import forward_hooks
 from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
-from reglab.regularizers._hooks import attach
+from reglab.regularizers._hooks import Hook, attach, hooks_of
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer
 from reglab.schema.compatibility import in_conflict
@@ -78,7 +78,7 @@ class Regularize(pl.Callback):
             )
         self._name = module
         self._restored: dict[str, Tensor] = {}  # state from a checkpoint, until the regularizers are attached
-        self._hooks: _Hooks = []
+        self._hooks: list[Hook] = []
         self._modes: list[tuple[nn.Module, bool]] = []  # of the model's modules when fit starts
         self._monitor = Monitor((), nn.Module(), set)  # replaced at the start of fit
         for regularizer in self.regularizers:
@@ -181,21 +181,21 @@ class Regularize(pl.Callback):
 
     def _attach(self, pl_module: pl.LightningModule, draws: DistributedDraws | None) -> None:
         before = [parameter.detach().clone() for parameter in self._model.parameters()] if self._restored else []
-        known = {key for _, key in _hooks_of(pl_module)}
+        known = {hook.key for hook in hooks_of(pl_module)}
         self._model.register_forward_hook(self._note_call)
         for regularizer in self.regularizers:
             regularizer.to(pl_module.device)
-            own = len(_hooks_of(self._model, itself=True))
-            before_it = {key for _, key in _hooks_of(pl_module)}
+            own = _count_own_hooks(self._model)
+            before_it = {hook.key for hook in hooks_of(pl_module)}
             if not attach(regularizer, self._model):
                 raise unsupported_as_callback(regularizer, "has nothing to act on", regularizer.requirement)
-            if len(_hooks_of(self._model, itself=True)) > own:
+            if _count_own_hooks(self._model) > own:
                 self._waiting.append(regularizer)
             if draws is not None:
-                for hooks, key in _hooks_of(pl_module):
-                    if key not in before_it:
-                        hooks[key] = draws.wrap_hook(regularizer, hooks[key])
-        self._hooks = [(hooks, key) for hooks, key in _hooks_of(pl_module) if key not in known]
+                for hook in hooks_of(pl_module):
+                    if hook.key not in before_it:
+                        hook.hooks[hook.key] = draws.wrap_hook(regularizer, hook.hooks[hook.key])
+        self._hooks = [hook for hook in hooks_of(pl_module) if hook.key not in known]
         if self._restored:  # a checkpoint's weights already contain the changes of attaching
             with torch.no_grad():
                 for parameter, weight in zip(self._model.parameters(), before, strict=True):
@@ -279,7 +279,7 @@ class Regularize(pl.Callback):
         self._restore_module()
 
     def _restore_module(self) -> None:
-        for hooks, key in self._hooks:
+        for _, hooks, key in self._hooks:
             hooks.pop(key, None)
         self._hooks = []
         self._monitor.stop()
@@ -333,13 +333,6 @@ def _check_conflicts(regularizers: list[Regularizer]) -> None:
                 raise in_conflict(regularizer.name, other, why)
 
 
-_Hooks = list[tuple[dict[int, Any], int]]
-
-
-def _hooks_of(model: nn.Module, *, itself: bool = False) -> _Hooks:
-    """Return all forward hooks of a model, or only of the model itself: their dictionaries and their keys in them."""
-    found = []
-    for part in [model] if itself else model.modules():
-        for hooks in forward_hooks(part):
-            found += [(hooks, key) for key in hooks]
-    return found
+def _count_own_hooks(model: nn.Module) -> int:
+    """Return the number of hooks of a model itself, without those of its submodules."""
+    return sum(len(hooks) for hooks in forward_hooks(model))
