@@ -173,8 +173,6 @@ def _refuse_several(typed: str, override: Override, folder: Path) -> None:
             raise ConfigError(Setting.of(typed), f"must be one option, not a list{remedy}")
         if not all(isinstance(name, str) for name in value):
             raise ConfigError(Setting.of(typed), f"must be a name, or a list of names as in {group}=[dropout,l2]")
-        if len(names) > 1 and "none" in names:
-            raise ConfigError(Setting.of(typed), f"{group}=none is no {group}", "leave none out of the list")
         if doubled := next((name for name in names if names.count(name) > 1), None):
             raise ConfigError(Setting.of(typed), f"names {doubled} twice", "leave one out")
 
