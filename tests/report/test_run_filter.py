@@ -168,7 +168,7 @@ def test_runs_that_were_made_for_another_study_are_reported() -> None:
     others = accuracies({"l1": UP}, study="theirs")
     assert note_on_reused_runs(own, "mine") == []
     (note,) = note_on_reused_runs([*own, *others], "mine")
-    assert note.startswith("6 of 12 runs were first made for theirs ")
+    assert note.startswith("6 of 12 runs were first trained in theirs ")
 
 
 def test_runs_of_several_sweeps_are_reported_where_they_are_compared_as_one() -> None:

@@ -257,7 +257,7 @@ def test_ways_to_write_a_time(tmp_path: Path) -> None:
             {},
             "data.split_column=day: '31.01.2026' in data row 1 ... date such as 2026-01-31",
         ),
-        ("time", {"day": 3}, {}, "data.split_column=day: 1 moment ... 3 parts"),
+        ("time", {"day": 3}, {}, "data.split_column=day: 1 distinct time ... 3 parts"),
         (
             "time",
             {"label": np.where(TABLE["day"] > "2026-03-20", "late", TABLE["label"])},
