@@ -105,7 +105,7 @@ def test_what_a_killed_process_left_is_done_here(
     assert sweep(folder, "seed=0,1", LONG) == 0
     thread.join()
     out = capsys.readouterr().out
-    assert f"run {children(folder)[0].run_id} (none seed=0) was not finished by its process: trained here\n" in out
+    assert f"run {children(folder)[0].run_id} (none seed=0) was not finished by its process: training it here\n" in out
     assert [(record.tags["seed"], record.status) for record in children(folder)] == [
         ("0", "KILLED"),
         ("1", "FINISHED"),

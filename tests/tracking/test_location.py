@@ -365,18 +365,18 @@ def test_artifacts_of_a_database_are_below_its_own_root(location: str) -> None:
 
 @pytest.mark.parametrize("root", ["mlartifacts", "mlruns"])
 def test_artifacts_of_a_moved_store_are_looked_up_beside_it(tmp_path: Path, root: str) -> None:
-    location, former = parse_location(f"sqlite:///{tmp_path}/a/m.db"), f"/former/{root}/1/r/artifacts"
+    moved, former = parse_location(f"sqlite:///{tmp_path}/a/m.db"), f"/former/{root}/1/r/artifacts"
     own = tmp_path / "a" / root / "1" / "r" / "artifacts"
     for location in (str(own), own.as_uri()):
-        assert local_folder(location, location) == mlflow_folder(location, location, "run_id=r") == own
+        assert local_folder(moved, location) == mlflow_folder(moved, location, "run_id=r") == own
     with pytest.raises(ConfigError, match="beside the database"):
-        local_folder(location, former)
+        local_folder(moved, former)
     own.mkdir(parents=True)
-    assert local_folder(location, former) == own
+    assert local_folder(moved, former) == own
     with pytest.raises(ConfigError, match=r"^run_id=r: the store was moved"):
-        mlflow_folder(location, former, "run_id=r")
+        mlflow_folder(moved, former, "run_id=r")
     (own / "link").symlink_to("/")
     with pytest.raises(ConfigError, match="outside"):
-        local_folder(location, f"{own}/link/tmp")
+        local_folder(moved, f"{own}/link/tmp")
     (tmp_path / "m.db").symlink_to(tmp_path / "a" / "m.db")
     assert local_folder(parse_location(f"sqlite:///{tmp_path}/m.db"), str(own)) == own

@@ -137,8 +137,8 @@ def test_sam_takes_two_passes() -> None:
     [
         (Mixup(alpha=0.2), "it has to change the batch"),
         (EMA(decay=0.9), "it is a callback itself"),
-        (LabelSmoothing(epsilon=0.1), "it has to see the model's outputs"),
-        (ActivityL1(strength=0.1), "it has to see the inputs"),
+        (LabelSmoothing(epsilon=0.1), "it needs the model's outputs"),
+        (ActivityL1(strength=0.1), "it needs the inputs"),
         (Flooding(level=0.5), "it has to change the loss itself"),
         (DropConnect(p=0.5), "it acts on calls of the module, and training_step calls only submodules of it"),
         (Dropout(p=0.0, input_p=0.5), "it acts on calls of the module"),
