@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from reglab.regularizers._class_probabilities import log_probabilities
 from reglab.regularizers._norms import batch_norms, frozen_statistics
-from reglab.regularizers._order import SECOND_PASS
+from reglab.regularizers._order import CONSISTENCY
 from reglab.regularizers.base import Regularizer, Step
 from reglab.schema.strength import coefficient
 from reglab.schema.task_kinds import SOFTMAX_OUTPUTS
@@ -37,7 +37,7 @@ class RDrop(Regularizer):
     """
 
     alpha = coefficient(1.0, 0.5, 5.0, effect="agreement of passes")
-    order: ClassVar = SECOND_PASS
+    order: ClassVar = CONSISTENCY
     requires_task: ClassVar = (SOFTMAX_OUTPUTS,)
     passes: ClassVar = 2.0
     compares_passes: ClassVar = True
