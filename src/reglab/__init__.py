@@ -1,7 +1,7 @@
 """A lab for comparing regularization strategies.
 
-For your own project: ``from reglab import Regularize, Dropout, L1``. Names are imported when they are first used,
-since torch and Lightning take seconds.
+In other projects: ``from reglab import Regularize, Dropout, L1``. Names are imported when they are first used,
+because importing torch and Lightning takes seconds.
 """
 
 from importlib import import_module

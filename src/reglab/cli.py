@@ -93,8 +93,8 @@ def prepare_arguments(
     """Compose and check the config of a command line in a fraction of a second, before Hydra does.
 
     Args:
-        arguments: of the command line.
-        config_name: of the app.
+        arguments: arguments of the command line.
+        config_name: name of the app.
         check: see `run_app`.
 
     Returns:
@@ -243,9 +243,9 @@ def report_error(error: BaseException, overrides: Sequence[str], config_name: st
     """Print an error as one line on standard error, and return the exit code.
 
     Args:
-        error: of any kind.
-        overrides: of the command line.
-        config_name: of the app.
+        error: error of any kind.
+        overrides: overrides of the command line.
+        config_name: name of the app.
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)

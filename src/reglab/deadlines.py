@@ -15,7 +15,7 @@ from types import FrameType
 
 ANNOUNCE_S = 3.0
 _POLL_S = 0.2
-_AGAIN_S = 1.0  # after which the error is raised again if the block has not ended
+_AGAIN_S = 1.0  # seconds after which the error is raised again if the block has not ended
 _REPEAT_S = 60.0  # the same line is not written again within this time
 # By default this signal is ignored, so that a late one has no effect. Python handles it in the main thread between two
 # instructions, and it interrupts system calls.

@@ -36,7 +36,7 @@ class NonExceptionRaised(RuntimeError):
     """Code that builds or trains a network raised an exception that is no ``Exception``, such as KeyboardInterrupt.
 
     Args:
-        what: type and text of the exception.
+        what: type and message of the exception.
         place: line that raised it, as in ``my_net.py:7 in forward``.
     """
 

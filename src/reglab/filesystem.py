@@ -1,6 +1,6 @@
 """Atomic writes of files and folders, and kinds of files.
 
-A file or folder is first written under another name beside its place, as a draft, and then moved there. Drafts of
+A file or folder is first written under a temporary name (a draft) in the same folder, and then renamed. Drafts of
 processes that were killed are removed.
 """
 
@@ -31,7 +31,7 @@ _SPECIAL = {
 
 
 def special_kind(mode: int) -> str:
-    """Return the kind of a file, empty for a regular file: opening a pipe blocks, and a device never ends.
+    """Return the kind of a special file, empty for a regular file (opening a pipe blocks, reading a device never ends).
 
     Args:
         mode: ``st_mode`` of its status.
@@ -56,7 +56,7 @@ def map_paths(value: Any, convert: Callable[[str, str], Any], key: str = "") -> 
     Args:
         value: plain values.
         convert: called with the path and its dotted key, returns the replacement.
-        key: of the value.
+        key: dotted key of the value.
 
     >>> map_paths({"folder": ".", "size": [1, "a"]}, lambda path, key: f"{key} is a path")
     {'folder': 'folder is a path', 'size': [1, 'a']}

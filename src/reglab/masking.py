@@ -1,4 +1,4 @@
-"""Secrets in tracking URIs and environment variables: found, hidden from the process list, masked in every text.
+"""Find secrets in tracking URIs and environment variables, hide them from the process list, and mask them in text.
 
 `mask_uri` masks one URI by its structure. `redact` masks, in any text, the secrets that this process has met so far
 (`remember`) and those of environment variables named like one (``MLFLOW_TRACKING_PASSWORD``, ``HF_TOKEN``).
@@ -106,7 +106,7 @@ def hide_typed(arguments: Sequence[str]) -> list[str]:
     config, no list of overrides and no worker ever has it. Of several URIs the last one counts; the others are dropped.
 
     Args:
-        arguments: of the command line.
+        arguments: arguments of the command line.
 
     Returns:
         the arguments, with ``null`` in place of the URI.
@@ -183,7 +183,7 @@ def _parsed(argument: str) -> Any:
 
 
 def _without_uri(argument: str, instead: str | None) -> str | None:
-    """Return an argument with `instead` as its URI, None to drop it; a whole section gets ``uri:null`` in any case."""
+    """Return an argument with `instead` as its URI; None drops it. A whole section gets ``uri:null``."""
     if section := _SECTION.fullmatch(argument):
         return f"{section[1]}={quote_value({**_parsed(argument), 'uri': None})}"
     return None if instead is None else f"{argument.partition('=')[0]}={instead}"

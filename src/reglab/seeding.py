@@ -11,7 +11,7 @@ _BITS = 63  # torch.Generator.manual_seed takes signed 64-bit integers
 def mix(*parts: int | str) -> int:
     """Return a seed in [0, 2**63) from all parts by BLAKE2b, as in ``mix(seed, "order", epoch)``.
 
-    Streams with different parts are independent for all practical purposes: more draws from one do not change others.
+    Streams of different parts are independent for all practical purposes: more draws from one do not change others.
     """
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> (64 - _BITS)

@@ -124,7 +124,7 @@ MAX_DEFER_S = 5.0  # a server may not answer
 
 @contextmanager
 def defer_signals(*, deliver: bool = True) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM that arrive in the block at its end, so that no run is left half open or half closed.
+    """Defer SIGINT and SIGTERM to the end of the block, so that no run is left half open or half closed.
 
     `Stopped` is raised in the block if it lasts `MAX_DEFER_S` seconds after the signal. In threads other than the main
     thread, which do not receive signals, this does nothing.
@@ -189,7 +189,7 @@ def end_at_second_signal() -> None:
 
 @contextmanager
 def before_exit_at_once(action: Callable[[], object]) -> Iterator[None]:
-    """Do `action` in another thread if a second signal ends the process during the block."""
+    """Call `action` in another thread if a second signal ends the process during the block."""
     _actions.append(action)
     try:
         yield

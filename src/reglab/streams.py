@@ -35,7 +35,7 @@ def visible(text: str, *, lines: bool = False) -> str:
     """Return a text with escapes (``\\x1b``) for control characters and invisible characters.
 
     Args:
-        text: from a store, a file or a user.
+        text: text from a store, a file or a user.
         lines: keep line breaks and tabs.
 
     >>> visible("l1\\x1b[31m")
@@ -53,7 +53,7 @@ class Stream:
     the reader of a pipe has ended. Known secrets are masked in all output, also of libraries.
 
     Args:
-        stream: the stream itself.
+        stream: stream to wrap.
         name: ``output`` or ``error``, for the note on lost output.
     """
 
@@ -129,7 +129,7 @@ def write(text: str, *, raw: bool = False) -> None:
     """Write a text to standard output.
 
     Args:
-        text: with its line ends.
+        text: text with its line ends.
         raw: write the text without escapes, unless a terminal reads it.
     """
     sys.stdout.write(text if raw and not sys.stdout.isatty() else visible(text, lines=True))

@@ -26,7 +26,7 @@ def shorten(text: str, most: int) -> str:
 
 
 def least_share(count: int) -> float:
-    """Return the smallest share of `count` things that is at least one of them, rounded up to three digits.
+    """Return the smallest share of `count` items that contains at least one item, rounded up to three digits.
 
     >>> least_share(17)
     0.0589
@@ -69,9 +69,9 @@ def make_command(target: str, overrides: Mapping[str, object] | None = None, **v
     """Return a command of the Makefile to paste into a shell: ``make report ARGS="metric=test/loss"``.
 
     Args:
-        target: of the Makefile.
-        overrides: by key; those that are None are left out.
-        variables: of make, such as ``RUN_ID``.
+        target: target of the Makefile.
+        overrides: values by key; those that are None are left out.
+        variables: variables of make, such as ``RUN_ID``.
 
     >>> make_command("ui", {"tracking.experiment": "my runs"})
     'make ui ARGS="\\'tracking.experiment=my runs\\'"'

@@ -18,9 +18,9 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def with_last_callback(context: HydraContext, callback: Callback) -> HydraContext:
-    """Return a context whose callbacks at the end of a job are those of `context` and then one more.
+    """Return a context with one more callback, called after those of `context` at the end of a job.
 
-    Hydra only reads callbacks from the config, where a user's could come after it. It calls them in reverse order at
+    Hydra reads callbacks from the config only, where a user could add another one. It calls them in reverse order at
     the end of a job.
     """
     callbacks = copy.copy(context.callbacks)

@@ -27,9 +27,9 @@ def add_response_hook(hook: Callable[..., Response | None]) -> None:
 
 
 def sql_store(uri: str, artifact_root: str) -> Any:
-    """Return MLflow's store for a database, with its tables made or checked.
+    """Return MLflow's store for a database, and create or check its tables.
 
-    `MlflowClient` takes no artifact root: its own default depends on the working directory.
+    `MlflowClient` has no argument for the artifact root, and its default depends on the working directory.
     """
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # slow to import, and not needed for a server
 

@@ -7,7 +7,7 @@ from urllib3 import HTTPResponse
 def set_content(response: Response, content: bytes) -> None:
     """Store the body of a response that was read with ``iter_content``, so that ``content`` returns it.
 
-    requests itself reads the body without a limit, and raises an error for one that was streamed.
+    requests itself reads the body without a limit, and raises an error if the body was streamed.
     """
     response._content = content
 

@@ -1,4 +1,4 @@
-"""Check the configs of studies and of the pipelines that read tracked runs; those of runs: `check_run`."""
+"""Check the configs of studies and of pipelines that read tracked runs; `check_run` checks those of runs."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -47,7 +47,7 @@ def check_known(rules: Constraints, plain: Mapping[str, Any], leave: Collection[
     """Refuse keys without a rule, missing keys, and invalid values.
 
     Args:
-        rules: of all keys.
+        rules: constraint of each key.
         plain: a resolved config.
         leave: sections that are checked elsewhere.
 
@@ -92,8 +92,8 @@ def check_run_id(value: Any, target: str | None = None) -> None:
     """Raise unless a value is the id of a run, or is null and a run is not required.
 
     Args:
-        value: of the key ``run_id``; None where no run was named.
-        target: of make, which needs a run; None: it finds one itself.
+        value: value of the key ``run_id``; None if no run was named.
+        target: make target that requires a run; None: a run is not required.
 
     Raises:
         ConfigError: none was given, or one of digits alone (and an e, perhaps), which Hydra reads as a number.

@@ -73,7 +73,7 @@ def check_and_resolve(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[st
 
     Args:
         cfg: composed.
-        overrides: from which it was composed, for messages.
+        overrides: overrides from which it was composed, for messages.
 
     Returns:
         The config as plain values.
@@ -111,7 +111,7 @@ def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
     """Refuse to rename an option of `conf/`: tags and reports identify data, models and optimizers by their names.
 
     Args:
-        overrides: as typed.
+        overrides: overrides as typed.
         plain: the config that they compose to.
 
     Raises:
@@ -135,7 +135,7 @@ def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
 
 @functools.cache
 def _fixed_names(section: str) -> dict[str, tuple[str, str]]:
-    """Return class and name of a group's options, without classes whose name a run sets (after its file)."""
+    """Return class and name of a group's options, without classes that a run names after its file."""
     files = {
         path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         for path in sorted((CONF / section).glob("*.yaml"))
@@ -236,7 +236,7 @@ def _data(data: Mapping[str, Any]) -> None:
     if "root" in data:
         check_folder(data["root"])
     Nullable(Label(), "that of the file").check("data.name", data.get("name"))
-    has_default_target = from_hub or "path" not in data  # by its name
+    has_default_target = from_hub or "path" not in data  # data sets that name their own target
     if "target" in data and data["target"] in (None, "") and not has_default_target:
         raise ConfigError(Setting("data.target", None), "name the column to predict, as in data.target=COLUMN")
     check_split_column(data.get("split_column"), data.get("split_by"), data.get("target"))

@@ -51,7 +51,7 @@ class Code(NamedTuple):
 
     Attributes:
         parts: a digest for each part: ``core``, ``data``, ``model``, ``regularizer.l2``.
-        versions: of the libraries that core, data and model use.
+        versions: versions of the libraries that core, data and model use.
         modules: a digest for each module, by name, of all parts.
     """
 
@@ -107,7 +107,7 @@ def _code_of(every: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], root: P
     return Code({name: _digest(part) for name, part in parts.items()}, dict(sorted(versions.items())), everything)
 
 
-_remembered = functools.lru_cache(maxsize=1024)(_code_of)  # of configs without code of the user's own
+_remembered = functools.lru_cache(maxsize=1024)(_code_of)  # caches configs without a user's code
 
 
 class _Found(NamedTuple):
@@ -116,7 +116,7 @@ class _Found(NamedTuple):
 
 
 def _targets(plain: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """The parts of a config with the classes that each names, by key."""
+    """Return the parts of a config, each with the classes that it names, by key."""
     for section in _SECTIONS:
         found = list(_named(plain.get(section) or {}, section))
         if section == "model" and (plain.get("model") or {}).get("target"):
@@ -152,7 +152,7 @@ def _part(key: str, target: str, root: Path) -> _Found:
 
 
 def _content_of(about: Declaration) -> _Found:
-    """The package or module whose files are the data, as the class of a data set declares."""
+    """Return the package or module whose files contain the data, as the class of the data set declares."""
     found: dict[str, str] = {}
     outside: set[str] = set()
     for variable in ("package", "module"):
@@ -177,7 +177,7 @@ def _users(key: str, target: str) -> _Found:
 
 @functools.cache  # never cleared: a process runs the code that it has imported
 def _within(root: Path, module: str) -> _Found:
-    """A module of reglab with all that it imports within `AREAS`."""
+    """Return a module of reglab with all modules that it imports within `AREAS`."""
     found: dict[str, str] = {}
     outside: set[str] = set()
     todo = [module]
@@ -217,7 +217,7 @@ def _content(file: Path) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _text_digest(file: str, modified_ns: int, size: int) -> str:
-    """SHA-256 of a file whose line endings do not count; 16 hexadecimal digits."""
+    """Return the SHA-256 of a file without its line endings, 16 hexadecimal digits."""
     text = Path(file).read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return hashlib.sha256(text).hexdigest()[:16]
 

@@ -36,8 +36,8 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
     Overrides that Hydra cannot parse are left to Hydra.
 
     Args:
-        overrides: as typed.
-        app: whose config they change.
+        overrides: overrides as typed.
+        app: name of the app whose config they change.
         folder: the config tree.
 
     Raises:
@@ -45,7 +45,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
     """
     parsed = [(override, found) for override in overrides if (found := _parsed(override)) is not None]
     given = {override.key_or_group for _, override in parsed if override.type != OverrideType.DEL}
-    others = {key.removesuffix("._target_") for key in given if key.endswith("._target_")}  # of another class
+    others = {key.removesuffix("._target_") for key in given if key.endswith("._target_")}  # with another class
     for typed, override in parsed:
         key = override.key_or_group
         if override.value() == "???":
@@ -120,7 +120,7 @@ def notes_on_replaced(overrides: Sequence[str]) -> list[str]:
 
 
 def notes_on_ineffective(overrides: Sequence[str], app: str) -> list[str]:
-    """Return one sentence for each override of a single run that is accepted there and acts only in sweeps."""
+    """Return one sentence for each override of a single run that is accepted but has an effect only in sweeps."""
     if app != "train":
         return []
     return [one_line(f"{typed} has an effect only in sweeps") for typed in overrides if typed.startswith("report.dir=")]
@@ -130,8 +130,8 @@ def check_mode(overrides: Sequence[str], app: str, *, multirun: bool) -> None:
     """Refuse overrides of a single run that have an effect only in sweeps, and the reverse.
 
     Args:
-        overrides: as typed, flat.
-        app: whose config they change.
+        overrides: overrides as typed, without nested mappings.
+        app: name of the app whose config they change.
         multirun: whether Hydra's flag ``-m`` is given.
 
     Raises:

@@ -33,7 +33,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train", folder: P
     """Return the config of a run.
 
     Args:
-        overrides: as on the command line, without sweeps.
+        overrides: overrides as on the command line, without sweeps.
         config_name: a file of `folder`, without its ending.
         folder: the config tree.
 
@@ -44,12 +44,12 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train", folder: P
 
 
 class Composer:
-    """Compose many configs that differ little: once for each set of group choices (about 70 ms), edits for the rest.
+    """Compose many similar configs: by Hydra once per set of group choices (about 70 ms), and by edits for other keys.
 
     Args:
         config_name: a file of the config tree, without its ending.
         folder: the config tree.
-        loader: Hydra's own, inside an app (it knows ``--config-dir``); `folder` is not used then.
+        loader: Hydra's config loader, inside an app; it reads ``--config-dir`` and is used in place of `folder`.
     """
 
     def __init__(self, config_name: str = "train", folder: Path = CONF, loader: ConfigLoader | None = None) -> None:
@@ -60,7 +60,7 @@ class Composer:
         self._dumped: dict[tuple[str, ...], bytes] = {}
 
     def compose(self, overrides: Sequence[str] = ()) -> DictConfig:
-        """Return the config of one job: what Hydra composes, without Hydra's section and without stray strengths."""
+        """Return the composed config of one job, without Hydra's section and strengths of unused regularizers."""
         with self._explained(overrides):
             cfg = self._edited(overrides)
         remove_stray_strengths(cfg, overrides)
@@ -148,10 +148,10 @@ def composed_by_hydra(
     """Compose one run's config, with Hydra's section and Hydra's errors.
 
     Args:
-        overrides: as on the command line, without sweeps.
+        overrides: overrides as on the command line, without sweeps.
         config_name: a file of the config tree, without its ending.
         folder: the config tree.
-        loader: Hydra's own, inside an app (it knows ``--config-dir``); `folder` is not used then.
+        loader: Hydra's config loader, inside an app; it reads ``--config-dir`` and is used in place of `folder`.
     """
     if loader is not None:
         return loader.load_configuration(config_name, list(overrides), RunMode.RUN)

@@ -1,4 +1,4 @@
-"""Keys that have an effect only together with others: an override without these is refused by name."""
+"""Keys that have an effect only together with others; an override without these raises an error that names it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def check_effect(app: str, overrides: Sequence[str], cfg: DictConfig) -> None:
 
     Args:
         app: pipeline whose config it is.
-        overrides: as typed.
+        overrides: overrides as typed.
         cfg: the composed config.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Refused: those that change numbers although the config names other settings (`check_environment`). Recorded: those that
 change the last digits, as another machine would (`RECORDED`, in ``environment.json``). Without effect in a run: those
-of clusters and launchers (``SLURM_*``, ``MASTER_ADDR``, ``LOCAL_RANK``, ...), for a run is one process without
+of clusters and launchers (``SLURM_*``, ``MASTER_ADDR``, ``LOCAL_RANK``, ...), because a run is one process without
 Lightning's cluster plugins; threads (``OMP_NUM_THREADS``, ``MKL_NUM_THREADS``), which `trainer.threads` sets; seeds
 (``PL_GLOBAL_SEED``), which the config's seeds replace.
 """
@@ -47,7 +47,7 @@ def check_environment(environment: Mapping[str, str] | None = None) -> None:
     """Refuse environment variables that would change a result without a change of the config.
 
     Args:
-        environment: None: that of the process.
+        environment: environment variables; None: those of the process.
 
     Raises:
         ConfigError: names the variable and the remedy.

@@ -41,8 +41,8 @@ def translate(
     """Return the error that names the key, the problem and the remedy.
 
     Args:
-        error: of Hydra or OmegaConf, from composing or resolving a config.
-        overrides: of the command line.
+        error: error of Hydra or OmegaConf, from composing or resolving a config.
+        overrides: overrides of the command line.
         config_name: the pipeline's config.
         folder: the config tree.
         compose: composes the config of some overrides, to find the keys that it has; None: without suggestions.

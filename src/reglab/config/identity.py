@@ -65,7 +65,7 @@ def config_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
 
 
 def recipe_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
-    """Return the identity without code and libraries, which is that of rule 1."""
+    """Return the identity without code and libraries, as defined by rule 1 in docs/identity.md."""
     parts = _recipe(cfg)
     if "target" in parts["model"]:
         parts["model"]["code"] = content(source_file(parts["model"]["target"], "model.target"))
@@ -104,14 +104,14 @@ def code(cfg: DictConfig | Mapping[str, Any]) -> Code:
 def strategy_code(cfg: DictConfig | Mapping[str, Any]) -> str:
     """Return a hash of the code of a config's regularizers, 8 hexadecimal digits; empty without any.
 
-    Runs of one setting and strategy with different hashes are of two versions of a method, and are never averaged.
+    Runs of one setting and strategy with different hashes used two versions of a method, and are never averaged.
     """
     parts = {name: digest for name, digest in code(cfg).parts.items() if name.startswith("regularizer.")}
     return _hash(parts)[:8] if parts else ""
 
 
 def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """The part of `identity_parts` that the config and its files give."""
+    """Return the part of `identity_parts` that the config and its files determine."""
     parts: dict[str, Any] = {"seed": cfg["seed"]}
     for section in _SECTIONS:
         plain = _plain(cfg.get(section))
@@ -210,7 +210,7 @@ def content(path: str | Path, setting: Setting | None = None) -> str:
 
     Args:
         path: a file or folder.
-        setting: that gave the path, for error messages; None: the path alone.
+        setting: setting that contains the path, for error messages; None: the path alone.
 
     Raises:
         ConfigError: see `check_regular`.

@@ -20,9 +20,9 @@ def check_schedules(name: str, node: Mapping[str, Any], strengths: Mapping[str, 
     """Check ``regularizer.<name>.schedule``, a mapping of strengths to ``{kind: late, since: 5}`` and the like.
 
     Args:
-        name: of the regularizer.
-        node: its config.
-        strengths: its declared strengths.
+        name: name of the regularizer.
+        node: config of the regularizer.
+        strengths: declared strengths of the regularizer.
 
     Raises:
         ConfigError: an unknown strength, kind or key, or a value out of range.

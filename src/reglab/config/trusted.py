@@ -40,7 +40,7 @@ class Typed:
     """Settings that the user has typed to use a tracked run.
 
     Attributes:
-        values: by key, of `TYPED`.
+        values: typed values by key, for the keys in `TYPED`.
         changed: whether the code may differ from the run's.
     """
 
@@ -79,7 +79,7 @@ def check_typed(overrides: Sequence[str]) -> None:
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse overrides that name a class, a variable or a config of another tree, before they are composed.
+    """Refuse overrides that name a class, a variable or a config outside of the config tree, before they are composed.
 
     Raises:
         ConfigError: names the override.
@@ -183,7 +183,7 @@ def apply_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "
 
 
 def _untyped(plain: Any, typed: Typed, reads: Sequence[str], folder: Path) -> Iterator[str]:
-    """Keys of `TYPED` whose files were not typed again."""
+    """Return the keys of `TYPED` whose files were not typed again."""
     for key, value in _leaves(plain):
         section = key.split(".")[0]
         if section not in _READ or (section in ("data", "model") and section not in reads):
@@ -210,14 +210,14 @@ def _is_place(key: str, value: Any) -> bool:
 
 @functools.cache
 def known(folder: Path = CONF) -> frozenset[str]:
-    """All targets in the YAML files of a config tree, and the user's own classes that models' YAMLs there name."""
+    """Return all targets in the YAML files of a config tree, and the user's classes that its model files name."""
     own = {str(file["target"]) for file in _files(folder) if isinstance(file, dict) and file.get("target")}
     return frozenset(own | {str(v) for f in _files(folder) for k, v in _leaves(f) if k.rpartition(".")[2] == _TARGET})
 
 
 @functools.cache
 def places(folder: Path = CONF) -> frozenset[str]:
-    """All files and folders that the YAML files of a config tree name."""
+    """Return all files and folders that the YAML files of a config tree name."""
     return frozenset(value for file in _files(folder) for key, value in _leaves(file) if _is_place(key, value))
 
 

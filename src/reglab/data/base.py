@@ -32,9 +32,9 @@ class TensorData(pl.LightningDataModule):
     sequences of different lengths, (features, longest) with NaN after their end.
 
     Args:
-        name: of the data set in tags and reports.
-        seed: of label noise and batch order.
-        split_seed: of the split.
+        name: name of the data set in tags and reports.
+        seed: seed of label noise and batch order.
+        split_seed: seed of the split.
         train_size: training rows kept; None: all. Validation and test do not depend on it.
         label_noise: share of training rows, 0 to 1, that get another class; not for regression.
         val_fraction: share of rows for validation; 0 skips it.
@@ -42,19 +42,19 @@ class TensorData(pl.LightningDataModule):
         batch_size: rows of a training batch; None: full batch.
 
     Attributes:
-        kind: of the task. These and the following are set in ``setup``.
-        input_shape: of one example.
+        kind: kind of the task. This and the following attributes are set in ``setup``.
+        input_shape: shape of one example.
         outputs: number of classes, or 1.
-        class_names: of the classes or labels, in order; empty: their numbers.
-        rows: of the whole data set, those that ``train_size`` leaves out included; infinite if every split seed draws
+        class_names: names of the classes or labels, in order; empty: their numbers.
+        rows: number of rows of the data set, with those that ``train_size`` drops; infinite if every split seed draws
             new rows.
-        train: training rows. Also ``val`` and ``test``.
-        parts: row numbers of these.
+        train: training rows; ``val`` and ``test`` are those of the other parts.
+        parts: row numbers of the three parts.
         target_mean: with ``target_scale``, converts a standardized target back to its units.
-        characters: of text: number of characters of each token, int64 (tokens,), or None.
+        characters: for text, the number of characters of each token, int64 (tokens,); else None.
         notes: messages on the data for readers of the results.
-        split_hash: of rows and training labels.
-        order_hash: of the batches of two epochs.
+        split_hash: hash of rows and training labels.
+        order_hash: hash of the batches of two epochs.
     """
 
     inputs_description: ClassVar[str] = ""
@@ -193,16 +193,16 @@ class TensorData(pl.LightningDataModule):
         return _sha(np.array([loader.batch_size]), *orders)
 
     def limit(self, train: float | None = None, val: float | None = None, test: float | None = None) -> None:
-        """Keep the first batches of validation and test rows, whose order is random; check the limit of training.
+        """Limit validation and test to their first batches, whose order is random; check the limit of training.
 
         Call it after ``setup``. A batch has `batch_size` rows here, also if evaluation uses larger ones. The other
         rows are removed from loaders, metrics and row counts.
 
         Args:
-            train: batches of an epoch that are trained on, a whole number or a share of them; None: all. They are
-                counted by the Trainer, which takes others in each epoch.
-            val: of validation.
-            test: of the test.
+            train: number of training batches of an epoch, or a share of them; None: all. They are
+                limited by the Trainer, which uses different ones in each epoch.
+            val: the same for validation.
+            test: the same for the test.
 
         Raises:
             ConfigError: a share leaves no batch.
@@ -293,8 +293,8 @@ def replace_labels(labels: np.ndarray, classes: int, share: float, seed: int) ->
     Args:
         labels: int64 (n,) from 0 to ``classes - 1``; not changed.
         classes: number of classes.
-        share: of labels to replace, 0 to 1.
-        seed: of the draws.
+        share: share of the labels to replace, 0 to 1.
+        seed: seed of the draws.
     """
     generator = np.random.default_rng(seed)
     replaced = generator.permutation(len(labels))[: round(share * len(labels))]

@@ -20,7 +20,7 @@ class Batches:
         inputs: (n, ...).
         targets: (n,) or (n, ...).
         batch_size: rows of a batch, the last may be smaller; None: all rows at once, in order and not copied.
-        seed: of the order; None: rows in order.
+        seed: seed of the order; None: rows in order.
 
     Raises:
         ConfigError: while iterating, if rows were changed in place since the loader was made.
@@ -49,7 +49,7 @@ class Batches:
         return -(-self.rows // self.batch_size)
 
     def _changes(self) -> tuple[int, int]:
-        """Return torch's counts of changes in place; a batch that is a view of the data shares them."""
+        """Return torch's counts of in-place changes, which a batch that is a view of the data shares."""
         return version(self.inputs), version(self.targets)
 
     def _check_unchanged(self) -> None:

@@ -24,7 +24,7 @@ class Csv(Tabular):
     Args:
         path: the file (.csv, .csv.gz, .tsv, .tsv.gz, .parquet, .pq), with a header.
         target: name of the target column, or a list of the columns of a multi-label classification; required.
-        name: of the data set; None: the file's stem.
+        name: name of the data set; None: the file's stem.
         columns: see `Tabular`.
 
     Raises:

@@ -30,9 +30,9 @@ def check_file(path: str | None, key: str = "data.path", suffixes: Sequence[str]
     """Raise if a path is not a readable file with a known suffix.
 
     Args:
-        path: of the file.
-        key: of the setting, for messages.
-        suffixes: that its name may have; empty: any.
+        path: path of the file.
+        key: key of the setting, for messages.
+        suffixes: suffixes that its name may have; empty: any.
 
     Raises:
         ConfigError: no path, no such file (a similar name in its folder is suggested), a folder, an unknown suffix, or
@@ -56,8 +56,8 @@ def check_folder(path: str | None, key: str = "data.root") -> None:
     """Raise if a path is not a readable folder.
 
     Args:
-        path: of the folder.
-        key: of the setting, for messages.
+        path: path of the folder.
+        key: key of the setting, for messages.
 
     Raises:
         ConfigError: no path, no such folder, a file, or no permission.
@@ -75,12 +75,12 @@ def check_folder(path: str | None, key: str = "data.root") -> None:
 
 
 def check_regular(path: str | Path, where: Setting | str, name: str = "") -> None:
-    """Raise if a path is not a regular file that fits in memory: opening a pipe blocks, a device never ends.
+    """Raise if a path is not a regular file that fits in memory (opening a pipe blocks, reading a device never ends).
 
     Args:
-        path: of the file.
+        path: path of the file.
         where: the setting that gave it, or the key, for messages.
-        name: of a file within the folder that the setting gave; empty: the setting gave the file.
+        name: name of a file in the folder that the setting gave; empty: the setting gave the file.
 
     Raises:
         ConfigError: a pipe, device, socket or folder, a broken link, no permission, or larger than the memory.
@@ -116,9 +116,9 @@ def check_fits_in_memory(rows: int, numbers: int, where: Setting | str, remedy: 
 
     Args:
         rows: examples.
-        numbers: of each example.
+        numbers: number of values of each example.
         where: the setting that gave the data, for the message.
-        remedy: for the message.
+        remedy: remedy in the message.
     """
     needed = 4 * rows * numbers
     if needed > memory_bytes() / 2:
@@ -175,7 +175,7 @@ def package_folder(package: str, where: Setting | str) -> Path:
     """Return the folder of an installed package without importing it.
 
     Args:
-        package: its import name, one of `PACKAGE_PINS`.
+        package: import name of the package, one of `PACKAGE_PINS`.
         where: the setting that needs it, such as ``Setting("data", "khan")``.
 
     Raises:
@@ -195,8 +195,8 @@ def package_file(package: str, path: str, where: Setting | str) -> Path:
     """Return a file of an installed package.
 
     Args:
-        package: its import name.
-        path: of the file within the package's folder, such as ``data/Khan_xtrain.csv``.
+        package: import name of the package.
+        path: path of the file within the package's folder, such as ``data/Khan_xtrain.csv``.
         where: the setting that needs it.
 
     Raises:

@@ -22,7 +22,7 @@ def check_path(path: str | None, key: str = "data.path") -> None:
 
     Args:
         path: a folder, or a name in the cache; see `is_place`.
-        key: of the setting, for messages.
+        key: key of the setting, for messages.
 
     Raises:
         ConfigError: no path, a file, or no such folder.
@@ -43,7 +43,7 @@ def load_parts(path: str | None, config: str | None) -> dict[str, "Dataset"]:
     """Return the parts of a data set by name, such as ``train`` and ``test``; ``train`` if it has no parts.
 
     Args:
-        path: a folder (of ``save_to_disk``, or with files of CSV, JSON, Parquet, images), or a name in the cache.
+        path: a folder (from ``save_to_disk``, or with CSV, JSON, Parquet or image files), or a name in the cache.
         config: name of a subset; None: the only one.
 
     Raises:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
-_TARGET_NAMES = ("label", "labels", "target")  # of the target column, if none is set
+_TARGET_NAMES = ("label", "labels", "target")  # names of the target column if none is set
 
 
 class Huggingface(Tabular):
@@ -37,12 +37,12 @@ class Huggingface(Tabular):
     Texts are read by data=huggingface_text.
 
     Args:
-        path: a folder (of ``save_to_disk``, or with files of CSV, JSON, Parquet, images), or a name in the cache.
+        path: a folder (from ``save_to_disk``, or with CSV, JSON, Parquet or image files), or a name in the cache.
         config: name of a subset; None: the only one.
         target: the column to predict; None: the one called label, labels or target.
         image: the column of images; None: the only one, or a table if there is none.
         size: (height, width) that every image is scaled to; None: all have one size.
-        name: None: the end of the path.
+        name: name of the data set; None: the end of the path.
         columns: see `Tabular`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A data set of the Hugging Face hub: texts, as a language model reads them."""
+"""A data set of the Hugging Face hub: texts for language modeling."""
 
 from typing import Any, ClassVar
 
@@ -17,8 +17,8 @@ class HuggingfaceText(Text):
     Args:
         path: a folder or a name in the cache, see `Huggingface`.
         config: name of a subset; None: the only one.
-        column: of the texts.
-        name: None: the end of the path.
+        column: name of the column with the texts.
+        name: name of the data set; None: the end of the path.
         common: see `Text`.
     """
 

@@ -31,7 +31,7 @@ class Idx(TensorData):
 
     Args:
         root: the folder.
-        name: None: the folder's name.
+        name: name of the data set; None: the folder's name.
         common: see `TensorData`.
     """
 

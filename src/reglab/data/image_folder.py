@@ -39,7 +39,7 @@ class ImageFolder(TensorData):
     Args:
         root: the folder.
         size: (height, width) that every image is scaled to, bilinear with smoothing; None: all have one size.
-        name: None: the folder's name.
+        name: name of the data set; None: the folder's name.
         common: see `TensorData`.
 
     Raises:

@@ -27,7 +27,7 @@ class ImageFile:
     """An encoded image.
 
     Args:
-        name: of the file, for messages.
+        name: name of the file, for messages.
         read: returns its bytes.
     """
 
@@ -40,7 +40,7 @@ class DecodedImages(NamedTuple):
 
     Attributes:
         tensor: float32 (n, channels, height, width) from 0 to 1.
-        digests: of each file's bytes, to find equal files.
+        digests: digest of each file's bytes, to find equal files.
         notes: messages on the images for readers of the results.
     """
 
@@ -157,10 +157,10 @@ def equal_file_caveats(
     """Report equal files, which can be in two parts, and equal files of two classes.
 
     Args:
-        key: of the setting that gave the files; begins the sentence.
-        names: of the files.
+        key: key of the setting that gave the files, the first word of the caveat.
+        names: names of the files.
         labels: their classes.
-        digests: of their content.
+        digests: digests of their content.
     """
     first: dict[bytes, int] = {}
     pairs = [(first.setdefault(digest, row), row) for row, digest in enumerate(digests)]

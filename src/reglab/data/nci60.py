@@ -11,7 +11,7 @@ from reglab.data.preprocessing import StandardizedColumns
 from reglab.data.source import Source
 from reglab.schema.errors import Setting
 
-_LEAST_ROWS = 5  # of a class that is kept
+_LEAST_ROWS = 5  # smaller classes are left out
 
 
 class Nci60(TensorData):

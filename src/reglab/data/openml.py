@@ -1,4 +1,4 @@
-"""A table of OpenML, where most tabular benchmarks are: by name and version."""
+"""A table of OpenML, by name and version."""
 
 import json
 import re
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Bunch
 
 _STORED = ("id", "name", "version", "status", "licence", "url", "md5_checksum")
-_TIMEOUT_S = 15.0  # for a response of the server: scikit-learn has none
+_TIMEOUT_S = 15.0  # for a response of the server: scikit-learn sets no timeout
 _DEFAULT_TARGET = "default-target"
 # The parser that uses pandas fails on categories that are numbers (MNIST's classes), and then deletes the copy in the
 # cache: scikit-learn 1.9.1 with pandas 3.1, https://github.com/scikit-learn/scikit-learn/issues/34892.
@@ -36,24 +36,24 @@ _EXPECTED_WARNINGS = re.compile("A network error|Invalid cache|target_column=") 
 
 
 class Openml(Tabular):
-    """A table of OpenML, where most tabular benchmarks are: by name and version.
+    """A table of OpenML, by name and version.
 
     See `Tabular`.
 
     A number, or a name with a version, identifies one table: OpenML never changes a published one, and its checksum is
     compared. A name alone is its active version, which may change: a run's ``openml.json`` records the one used.
-    Columns that OpenML ignores are not features, but may be target or split column. The network is needed only for the
+    Columns that OpenML ignores are not features, but may be target or split column. The network is used only for the
     download.
 
     Source: Vanschoren, van Rijn, Bischl and Torgo, OpenML: networked science in machine learning, 2013,
     doi:10.1145/2641190.2641198; through scikit-learn's ``fetch_openml``.
 
     Args:
-        name: on OpenML; any label if ``id`` is given.
-        version: of that name, at least 1; None: the active one, refused if there are several.
+        name: name on OpenML; any label if ``id`` is given.
+        version: version of that name, at least 1; None: the active one, an error if there are several.
         id: OpenML's number, instead of name and version.
         cache: folder for downloads; None: scikit-learn's own (``SCIKIT_LEARN_DATA``, or ``~/scikit_learn_data``).
-        target: None: the data set's default target.
+        target: name of the target column; None: the data set's default target.
         columns: see `Tabular`.
 
     Raises:
@@ -98,9 +98,9 @@ class Dataset(NamedTuple):
     """A data set of OpenML.
 
     Args:
-        name: with a version, or None for the active one; None if there is a number.
-        version: of the name.
-        number: OpenML's id, instead.
+        name: name on OpenML; None if there is a number.
+        version: version of that name; None: the active one.
+        number: OpenML's id; None: name and version are used.
         cache: folder for downloads; None: scikit-learn's own.
     """
 
@@ -165,7 +165,7 @@ def fetch(dataset: Dataset, target: str | None = _DEFAULT_TARGET, key: str = "da
     Args:
         dataset: which.
         target: column that is kept even if OpenML ignores it; None: none.
-        key: of the setting that names the column, for messages.
+        key: key of the setting that names the column, for messages.
 
     Raises:
         KeyError: no such column.

@@ -40,7 +40,7 @@ def to_float32(values: np.ndarray, name: str) -> np.ndarray:
 
     Args:
         values: float64 (n,); NaN is left out.
-        name: of the values in messages, such as ``column 'age'``.
+        name: name of the values in messages, such as ``column 'age'``.
 
     Raises:
         ConfigError: values beyond the range of float32, or too close together for its precision.
@@ -71,7 +71,7 @@ class ColumnStatistics(NamedTuple):
 
     Attributes:
         fill: the median, which replaces missing values; NaN if the column has none.
-        mean: of the training rows.
+        mean: mean of the training rows.
         scale: their standard deviation; infinite if all are equal.
     """
 
@@ -83,13 +83,13 @@ class ColumnStatistics(NamedTuple):
 class StandardizedColumns(FittedInputs):
     """Numbers of a table with mean 0 and variance 1 over the training rows; missing values become the median.
 
-    A column that is constant over the training rows (or missing throughout) becomes 0 in every row: its other values
-    elsewhere would have no scale.
+    A column that is constant or missing in all training rows becomes 0 in every row, because other values in it could
+    not be scaled.
 
     Args:
         columns: float64 (n, features); NaN where missing.
         standardize: False keeps the scale.
-        names: of the columns; empty: their numbers.
+        names: names of the columns; empty: their numbers.
 
     Raises:
         ConfigError: in ``tensor``, see `to_float32`.
@@ -142,8 +142,8 @@ class OneHotCategories(FittedInputs):
     """Categories as one input for each value that a training row has; other values are zeros.
 
     Args:
-        codes: by column, the number of each row's value, int64 (n,); at least one column.
-        values: by column, the value of each number, str (values,).
+        codes: for each column, the index of each row's category, int64 (n,); at least one column.
+        values: for each column, the categories in the order of their indices, str (values,).
     """
 
     def __init__(self, codes: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> None:
@@ -158,7 +158,7 @@ class OneHotCategories(FittedInputs):
         return torch.from_numpy(encoder.fit(codes[train]).transform(codes))
 
     def describe(self, train: np.ndarray) -> list[dict[str, Any]]:
-        """Return the ``name`` of the column and the ``value`` for which each input is 1; the empty text is missing."""
+        """Return the ``name`` of the column and the ``value`` for which each input is 1; empty: missing."""
         return [
             {"name": name, "value": str(value)}
             for name, codes in self.codes.items()
@@ -187,7 +187,7 @@ class StandardizedFrames(FittedInputs):
         return mean, np.where(scale > 0, scale, np.inf)  # a constant feature becomes 0
 
     def describe(self, train: np.ndarray) -> list[dict[str, Any]]:
-        """Return the number of each feature as ``name``, its ``mean`` and ``scale`` (None if the input is 0)."""
+        """Return the index of each feature as ``name``, its ``mean`` and ``scale`` (None if the input is 0)."""
         return [
             {"name": str(number), "mean": float(mean), "scale": float(scale) if np.isfinite(scale) else None}
             for number, (mean, scale) in enumerate(zip(*self._fit(train), strict=True))
@@ -200,7 +200,7 @@ def pad_frames(frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     NaN marks padding without a mask: noise or a factor leave it NaN. `reglab.models.layers` gives the mask.
 
     Args:
-        frames: of all sequences, one after the other, (sum of lengths, features).
+        frames: frames of all sequences, one after the other, (sum of lengths, features).
         lengths: (n,), at least 1 each.
     """
     whole = np.full((len(lengths), frames.shape[1], lengths.max()), np.nan, dtype=np.float32)

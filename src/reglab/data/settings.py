@@ -68,8 +68,8 @@ def check_label_noise(label_noise: float, kind: str | None, name: str) -> None:
 
     Args:
         label_noise: share of training rows that get another class.
-        kind: of the task; None: not known yet.
-        name: of the data set, for the message.
+        kind: kind of the task; None: not known yet.
+        name: name of the data set, for the message.
     """
     if label_noise and kind is not None and CLASS_LABELS not in TASK_KINDS[kind].features:
         raise ConfigError(
@@ -157,9 +157,9 @@ def check_openml(name: object, number: int | None, version: int | None, cache: s
     """Raise if the settings do not identify a data set of OpenML, or the cache is not a folder.
 
     Args:
-        name: of the data set; any label if there is a number.
+        name: name of the data set; any label if there is a number.
         number: OpenML's id, at least 1.
-        version: at least 1; None: the active one.
+        version: version of that name, at least 1; None: the active one.
         cache: a folder, which may not exist yet; None: scikit-learn's own.
 
     Raises:

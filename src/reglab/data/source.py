@@ -1,4 +1,4 @@
-"""A data set before it is split, its parts after, and caveats about the parts."""
+"""A data set before the split, its parts after the split, and caveats about the parts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -45,10 +45,10 @@ class Source:
         held_out: number of rows at the end that are the predefined test; used if the test fraction is None.
         parts: names of the predefined parts, the predefined test last; empty if there are none.
         fresh: every split seed draws new rows, as if from an endless data set.
-        class_names: in order; empty: their numbers.
+        class_names: names of the classes, in order; empty: their numbers.
         labels: names of the labels of a multi-label classification, whose targets are 0 or 1, float32 (n, labels).
         splitter: splits the rows; None: `RandomSplit`.
-        kind: of the task; None: the kind that the class of the data set declares, or else the one that follows from
+        kind: kind of the task; None: the one that the class of the data set declares, or else the one that follows from
             `classes` and `labels`.
         notes: messages on the data for readers of the results.
     """
@@ -104,7 +104,7 @@ def pooled_part_caveats(source: Source, test_fraction: float | None) -> Iterator
 
     Args:
         source: the data set.
-        test_fraction: None: the predefined test is used.
+        test_fraction: share of rows for the test; None: the predefined test is used.
     """
     held_out = source.held_out and source.splitter is None and test_fraction is None
     pooled = source.parts[:-1] if held_out else source.parts
@@ -126,8 +126,8 @@ def absent_class_caveats(targets: np.ndarray, class_names: Sequence[str], rows: 
 
     Args:
         targets: class of each row, int64 (n,).
-        class_names: in order; empty: their numbers.
-        rows: of each part.
+        class_names: names of the classes, in order; empty: their numbers.
+        rows: row numbers of each part.
     """
     classes = np.unique(targets)
     names = [str(class_names[one] if class_names else one) for one in classes]

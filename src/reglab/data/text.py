@@ -22,7 +22,7 @@ from reglab.seeding import mix
 
 _PARTS = ("training", "validation", "test")
 _DEFAULTS = {"val_fraction": 0.1, "test_fraction": 0.1, "batch_size": 16}
-_LOGITS = 2**23  # of an evaluation batch: 32 MB
+_LOGITS = 2**23  # largest number of logits of an evaluation batch: 32 MB
 
 
 class Text(TensorData):
@@ -38,9 +38,9 @@ class Text(TensorData):
         path: a text file in UTF-8, one document; each document ends with the end-of-text token.
         tokenizer: ``characters`` or ``bpe``, see `reglab.data.tokenizer`; or that of another model, as the path of its
             ``tokenizer.json`` or of the folder with it.
-        vocab_size: largest number of tokens of ``bpe``.
-        context_length: tokens of a window.
-        name: None: the file's stem.
+        vocab_size: maximum number of tokens of ``bpe``.
+        context_length: number of tokens of a window.
+        name: name of the data set; None: the file's stem.
         common: see `TensorData`; rows are windows, 16 a batch; validation and test are a tenth of the text each; label
             noise is refused.
 

@@ -28,7 +28,7 @@ def train_tokenizer(texts: Iterable[str], kind: str, vocab_size: int) -> Tokeniz
     """Return a tokenizer trained on these texts; `END` is token 0.
 
     Args:
-        texts: of the training part.
+        texts: texts of the training part.
         kind: ``characters``: a token for each character that occurs, and `UNKNOWN` for all others; ``bpe``: byte-level
             byte-pair encoding (Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units",
             over bytes as in GPT-2), which can encode any text.
@@ -43,12 +43,12 @@ def train_tokenizer(texts: Iterable[str], kind: str, vocab_size: int) -> Tokeniz
 
 
 def parse_tokenizer(text: str, where: Setting | str, name: str = "") -> Tokenizer:
-    """Return the tokenizer of a JSON text.
+    """Return the tokenizer that a JSON text describes.
 
     Args:
         text: content of a ``tokenizer.json``.
         where: the setting that gave it, for messages.
-        name: of the file, if the setting gave its folder or run.
+        name: name of the file, if the setting gave its folder or run.
 
     Raises:
         ConfigError: the text is not a tokenizer.
@@ -64,8 +64,8 @@ def read_tokenizer(path: str, key: str) -> Tokenizer:
     """Return the tokenizer of a file ``tokenizer.json``, or of a folder or a model in the hub's cache that has one.
 
     Args:
-        path: of a file or folder, or a model's name.
-        key: of the setting that gave it, for messages.
+        path: path of a file or folder, or the name of a model.
+        key: key of the setting that gave it, for messages.
 
     Raises:
         ConfigError: there is none.
@@ -86,7 +86,7 @@ def matches_model(vocabulary: Tokenizer, path: str) -> bool:
 
     Args:
         vocabulary: the tokenizer to compare.
-        path: of the model's folder, or its name.
+        path: path of the model's folder, or its name.
     """
     file = _file(path)
     if file is None:

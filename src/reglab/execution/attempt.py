@@ -19,7 +19,7 @@ from reglab.user_code.importing import describe_error
 from reglab.wording import shorten
 
 _MAX_LINE = 1000
-# One of these is printed with a run, the first that it has.
+# The first of these that a run has is printed with it.
 _SHOWN_METRICS = (*HEADLINES, *(f"best/val/{base_name(name)}" for name in HEADLINES), "test/loss")
 _MEMORY_REMEDY = "use a smaller data.batch_size or model, or fewer workers"
 
@@ -30,14 +30,14 @@ class Outcome:
 
     Attributes:
         config_hash: the job's identity.
-        label: of the job.
-        run_id: of its tracked run, here or in another process; None if it failed before one was opened.
+        label: label of the job.
+        run_id: id of its tracked run, here or in another process; None if it failed before one was opened.
         error: first line of the error; None if the run is FINISHED.
-        metrics: by tracked name; of a run in a worker process only those that the sweep needs.
+        metrics: metrics by tracked name; for a run in a worker process, only those that the sweep needs.
         seconds: wall time.
         reused: another process has finished the run since the sweep began.
         in_progress: another process is training the run.
-        out_of_memory: it failed for lack of memory, of which runs in other workers may have taken a part.
+        out_of_memory: it failed for lack of memory, part of which runs in other workers may have used.
     """
 
     config_hash: str
@@ -55,7 +55,7 @@ class FirstFailure(BaseException):
     """A run failed in a sweep with fail_fast=true. Not an `Exception`, which launchers catch.
 
     Args:
-        outcome: of the run.
+        outcome: outcome of the failed run.
     """
 
     def __init__(self, outcome: Outcome) -> None:
@@ -79,10 +79,10 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
     """Train one config, and return an error as part of the outcome.
 
     Args:
-        cfg: of the run.
-        overrides: that compose it.
-        identity: its `config_hash` when the sweep was planned.
-        label: of the job.
+        cfg: config of the run.
+        overrides: overrides from which the config was composed.
+        identity: `config_hash` of the run when the sweep was planned.
+        label: label of the job.
 
     Raises:
         NoStore: the run failed, and the store does not answer.
@@ -132,10 +132,10 @@ class WorkerTask:
     Attributes:
         jobs: number, label and overrides of every job, by identity.
         total: number of jobs of the sweep.
-        pid: of the process that launches.
-        metric: printed with each run; None: the default one.
-        fail_fast: raise the first failure.
-        retry_memory: runs out of memory are trained again later, and do not count as failures yet.
+        pid: id of the launching process.
+        metric: metric that is printed with each run; None: the default one.
+        fail_fast: whether to raise an error at the first failure.
+        retry_memory: whether runs that exceeded the memory are trained again later, and are not failures yet.
     """
 
     jobs: Mapping[str, tuple[int, str, tuple[str, ...]]]

@@ -22,7 +22,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.schema.text import pluralize
 
-_MAX_RUNS = 100_000  # of a sweep
+_MAX_RUNS = 100_000  # runs of a sweep
 
 # Sections and keys that have one value for a whole sweep.
 _REPORT_KEYS = ("metric", "direction", "baseline", "select_by", "report")
@@ -34,9 +34,9 @@ class Job:
     """One run of a sweep.
 
     Attributes:
-        overrides: that compose it, without strengths of regularizers that it does not use.
-        config: composed and checked.
-        config_hash: its identity.
+        overrides: overrides of its config, without strengths of regularizers that it does not use.
+        config: composed and checked config.
+        config_hash: identity of the run.
         label: strategy, varying keys and seed: ``dropout(p=0.3) seed=1``.
     """
 
@@ -47,13 +47,13 @@ class Job:
 
 
 def expand(arguments: Sequence[str], params: Mapping[str, Any], composer: Composer, loader: ConfigLoader) -> list[Job]:
-    """Return the jobs of a multirun: composed, checked, each identity once, seed by seed.
+    """Return the composed and checked jobs of a multirun, each identity once, ordered by seed.
 
     Args:
         arguments: overrides of the command line.
         params: overrides of an experiment's file; an argument of the same key takes precedence.
         composer: composes the configs.
-        loader: of Hydra, which expands globs.
+        loader: config loader of Hydra, which expands globs.
 
     Raises:
         ConfigError: a config is invalid, a strength is used by no job, or a key of the whole sweep varies.
@@ -168,7 +168,7 @@ class Plan:
     """The jobs of a sweep, or of a study's round.
 
     Attributes:
-        name: of the sweep or study.
+        name: name of the sweep or study.
         jobs: in the order in which they run.
         cfg: config of a job, read for settings that all jobs share.
     """

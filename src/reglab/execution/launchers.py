@@ -25,9 +25,9 @@ class Launch:
     """Hydra's launcher of a multirun.
 
     Args:
-        context: of Hydra, as a sweeper gets it.
-        config: of the multirun, with its `hydra` section.
-        config_name: of the runs; default: that of the multirun.
+        context: Hydra's context, as passed to a sweeper.
+        config: config of the multirun, with its `hydra` section.
+        config_name: config name of the runs; default: that of the multirun.
         workers: number of processes on this machine; None: as the launcher is configured.
 
     Raises:

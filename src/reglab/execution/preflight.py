@@ -29,7 +29,7 @@ from reglab.training.run_caveats import double_counting_caveats
 from reglab.training.trainer import check_accelerator
 
 _ANNOUNCE_S = 30.0  # importing large libraries for a network takes 10 s
-_MAX_EFFECT_FLOPS = 1e11  # operations of the check that each regularizer has an effect
+_MAX_EFFECT_FLOPS = 1e11  # operations of the effect guard
 
 
 def check_jobs(jobs: Sequence[Job]) -> None:
@@ -39,7 +39,7 @@ def check_jobs(jobs: Sequence[Job]) -> None:
     ConfigError are ignored here: the run raises them again, and logs their traceback.
 
     Args:
-        jobs: to be trained.
+        jobs: jobs to train.
 
     Raises:
         ConfigErrors: the distinct problems.
@@ -118,8 +118,8 @@ class RunBuilder:
     Users' networks are built in a forked process, since their code may end the process.
 
     Args:
-        configs: of the runs.
-        data: loaded.
+        configs: configs of the runs.
+        data: loaded data set.
     """
 
     def __init__(self, configs: Sequence[DictConfig], data: TensorData) -> None:
@@ -138,7 +138,7 @@ class RunBuilder:
         """Build the parts of a run, and return the notes with which such runs are tagged.
 
         Args:
-            number: of the config, from 0.
+            number: index of the config, from 0.
 
         Raises:
             ConfigError: the parts do not work together, or the network ends its process.

@@ -1,4 +1,4 @@
-"""Runs of a sweep or study that are FINISHED already, and those that other code or libraries have trained."""
+"""Runs of a sweep or study that are FINISHED already, and runs trained with other code or libraries."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -33,9 +33,9 @@ def print_other_code(jobs: Sequence[Job], total: int, store: "Store") -> None:
     """Print how many jobs were finished with other code or libraries, and the parts that differ.
 
     Args:
-        jobs: to be trained.
+        jobs: jobs to train.
         total: number of all jobs, with the finished ones.
-        store: where the other runs are tracked.
+        store: store in which the other runs are tracked.
     """
     from reglab.tracking.queries import finished_of_recipes
 

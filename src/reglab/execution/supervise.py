@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from reglab.tracking.queries import Record
     from reglab.tracking.store import Store
 
-_MAX_DEATHS = 2  # of workers with a job, after which the job fails
-_MAX_IDLE_DEATHS = 3  # of workers in a row before any of them has opened a run
+_MAX_DEATHS = 2  # deaths of workers with a job after which the job fails
+_MAX_IDLE_DEATHS = 3  # deaths of workers in a row, none of which had opened a run
 _POLL_S = 1.0
-_REPEAT_S = 60.0  # between two lines about the same wait
+_REPEAT_S = 60.0  # seconds between two lines about the same wait
 _MAX_LINES = 5
 
 
@@ -38,10 +38,10 @@ def train_all(plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", p
     Jobs that other processes are training come last: they are waited for, and trained here if these processes end.
 
     Args:
-        plan: of the sweep, or of a study's round.
-        jobs: of the plan, that are not done.
+        plan: plan of the sweep, or of a round of a study.
+        jobs: unfinished jobs of the plan.
         launch: trains them.
-        store: where they are tracked.
+        store: store in which the runs are tracked.
         parent_id: the parent run.
 
     Raises:
@@ -89,7 +89,7 @@ def _train_most_in_process(
     outcomes = train_in_process(plan, safe, parent_id, first)
     if not risky or (plan.cfg.fail_fast and any(outcome.error for outcome in outcomes)):
         return outcomes
-    write_line(f"{pluralize(len(risky), 'run')} ended the process in an earlier start: trained in a separate one")
+    write_line(f"{pluralize(len(risky), 'run')} ended their process in an earlier start: trained in a separate process")
     rest = [job for job in jobs if job.config_hash in risky]
     apart = launch.in_worker_processes()
     return outcomes + train_in_workers(plan, rest, apart, store, parent_id, first + len(safe), one_by_one=True)
@@ -99,8 +99,8 @@ def train_in_process(plan: Plan, jobs: Sequence[Job], parent_id: str, first: int
     """Train jobs in this process, one after the other; with fail_fast=true stop at a failure.
 
     Args:
-        plan: of the sweep, or of a study's round.
-        jobs: of the plan.
+        plan: plan of the sweep, or of a round of a study.
+        jobs: jobs of the plan.
         parent_id: the parent run.
         first: number of the first job in the lines that are printed.
     """
@@ -128,14 +128,14 @@ def train_in_workers(
 ) -> list[Outcome]:
     """Train jobs by a launcher; if a worker dies and ends the launcher's pool, train the rest in another pool.
 
-    It is not known which of the unfinished runs has ended its worker. Each is trained again, one at a time and after
-    the others, and fails at the second death. Runs that were out of memory are also trained once more.
+    It is unknown which of the unfinished runs ended its worker. All are trained again, one at a time and after
+    the others; a run fails if it ends its worker again. Runs that ran out of memory are also trained once more.
 
     Args:
-        plan: of the sweep, or of a study's round.
-        jobs: of the plan.
+        plan: plan of the sweep, or of a round of a study.
+        jobs: jobs of the plan.
         launch: trains them.
-        store: where they are tracked.
+        store: store in which the runs are tracked.
         parent_id: the parent run.
         first: number of the first job in the lines that are printed.
         one_by_one: never train two of them at once.
@@ -186,7 +186,7 @@ def _outcome(job: Job, result: Outcome | Exception) -> Outcome:
 
 
 def _tracked_since(began: float, jobs: Sequence[Job], store: "Store", parent_id: str) -> "dict[str, Record]":
-    """Return the newest run of each job that was opened since a time, after marking those of dead processes KILLED."""
+    """Mark runs of dead processes KILLED, and return the newest run of each job that was opened since a time."""
     from reglab.tracking import parent, queries
 
     queries.mark_dead_runs_killed(store)
@@ -201,7 +201,7 @@ def _outcomes_after_death(
     """Return the outcomes of jobs whose launcher returned none, from their tracked runs.
 
     Args:
-        jobs: that were launched.
+        jobs: jobs that were launched.
         tracked: the run of each job that has one.
         deaths: number of deaths of each job; updated.
         alone: identities that are trained one at a time; those to be trained again are added.
@@ -234,9 +234,9 @@ def wait_for_others(plan: Plan, in_progress: Sequence[Outcome], store: "Store") 
     at once if its process has ended, otherwise after `liveness.SILENT_S` seconds without a heartbeat.
 
     Args:
-        plan: of the sweep, or of a study's round.
+        plan: plan of the sweep, or of a round of a study.
         in_progress: outcomes of the runs.
-        store: where they are tracked.
+        store: store in which the runs are tracked.
 
     Returns:
         Outcomes of those that are FINISHED or FAILED, by identity.

@@ -114,10 +114,10 @@ def can_fork() -> bool:
 
 
 class ForkDiedError(Exception):
-    """A forked process ended without an answer.
+    """A forked process ended without returning a result.
 
     Args:
-        code: its exit code, or minus the number of the signal that ended it.
+        code: exit code of the process, or minus the number of the signal that ended it.
     """
 
     def __init__(self, code: int) -> None:
@@ -191,7 +191,7 @@ class ForkedFunction:
             signal.signal(signum, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         if self._pipe is not None:
-            self._pipe.close()  # the parent's end, whose copy here would keep it open
+            self._pipe.close()  # the parent's end of the pipe, which this copy would keep open
         end_with_parent(parent)
         try:
             while True:

@@ -43,11 +43,11 @@ class Best:
         """A note on runs that were left out; empty if there are none."""
         if not self.others:
             return ""
-        return f"; the best run on the text trained last (for another text give run_id=: {_some(self.others)})"
+        return f"; the best run on the text of the latest run (for another text set run_id: {_some(self.others)})"
 
 
 def best_decoder(store: Store) -> Best:
-    """Return the best finished language model of the latest text, by the metric of `best_run`.
+    """Return the best finished language model on the text of the latest run, by the metric of `best_run`.
 
     Raises:
         ConfigError: the experiment has none, or none that was validated.
@@ -63,11 +63,11 @@ def best_decoder(store: Store) -> Best:
 
 
 def best_run(store: Store, metric: str | None = None, data: str | None = None) -> Best:
-    """Return the best finished run; of runs on text, of the latest text.
+    """Return the best finished run; for language models, the best one on the text of the latest run.
 
     Args:
         store: the experiment.
-        metric: its validation twin decides; None: accuracy of classes, rmse of numbers, bits per character of text.
+        metric: test metric whose validation metric selects; None: accuracy, rmse, or bits per character.
         data: the data set's name; None: the experiment has a single one.
 
     Raises:

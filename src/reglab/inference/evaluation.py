@@ -35,15 +35,15 @@ TABLE = "mc_dropout.csv"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run's test part, in evaluation mode and with dropout on.
+    """Metrics and predictions on a run's test part, in evaluation mode and with dropout on.
 
     Attributes:
         origin: the run.
         passes: number of passes with dropout on.
-        seed: of the masks.
+        seed: seed of the masks.
         plain: metrics in evaluation mode: the tracked ones, and the uncertainty of a single pass.
         sampled: the same metrics with Monte-Carlo dropout, whose prediction is the mean of the passes.
-        rows: for each test row its number in the data set, target, prediction and uncertainty, by column.
+        rows: index in the data set, target, prediction and uncertainty of each test row, by column.
     """
 
     origin: Origin
@@ -60,10 +60,10 @@ def evaluate(
     """Evaluate the test part of a run again.
 
     Args:
-        uri: of the store.
-        run_id: of a finished run with weights.
+        uri: URI of the store.
+        run_id: id of a finished run with weights.
         passes: number of passes with dropout on.
-        seed: of the masks.
+        seed: seed of the masks.
         typed: see `Origin`.
         experiment: the experiment of the run; None: any.
 
@@ -99,7 +99,7 @@ def evaluate(
         )
     if bool((each == each[0]).all()):
         raise ConfigError(
-            key, f"all {passes} passes are equal, so that nothing was dropped", "give a run whose dropout is above 0"
+            key, f"all {passes} passes are equal, so nothing was dropped", "give a run whose dropout is above 0"
         )
     task = build.build_task(cfg, data)
     plain = _metrics_of(task, summary, data, one, targets, one_known)
@@ -119,11 +119,11 @@ def _metrics_of(
     """Return the task's metrics of the mean prediction, and its uncertainty.
 
     Args:
-        task: of the run.
-        summary: of its kind of task.
-        data: of the run.
+        task: task of the run.
+        summary: summary for its kind of task.
+        data: data of the run.
         outputs: (passes, rows, ...) of the test part.
-        targets: of the test part, (rows, ...).
+        targets: targets of the test part, (rows, ...).
         known: see `mc_dropout.Known`.
     """
     # One pass: equal to the tracked test, to the last bit.
@@ -162,7 +162,7 @@ def log(found: Evaluation) -> None:
 
 
 def print_table(found: Evaluation) -> None:
-    """Print the metrics of both side by side, and where the rows are."""
+    """Print the metrics of both modes side by side, and the path of the rows."""
     write_line(f"{'test':<20}{'inference':>12}{f'{found.passes} passes':>14}")
     for name in found.sampled:
         cells = (f"{figures[name]:.4f}" if name in figures else "" for figures in (found.plain, found.sampled))

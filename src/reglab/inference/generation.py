@@ -37,7 +37,7 @@ class Choice:
         top_k: sample among this many of the most probable tokens; None: all.
         top_p: sample among the fewest tokens whose probabilities add up to it (Holtzman et al. 2020, "The Curious Case
             of Neural Text Degeneration"); None: all.
-        seed: of the sampling.
+        seed: seed of the sampling.
         cache: keep keys and values of earlier tokens; without it they are computed again for each token.
     """
 
@@ -95,7 +95,7 @@ def generate(
     Args:
         model: a decoder.
         prompts: int64 (prompts, length), of one length.
-        choice: of the next token.
+        choice: settings of decoding.
         end: the token that ends a text.
         on_token: called with each new token as it is generated; for a single prompt.
         training: in training mode, so that dropout acts.
@@ -131,7 +131,7 @@ class _Streamer(BaseStreamer):
         self._prompt = False
 
     def end(self) -> None:
-        """Do nothing: no token is held back."""
+        """Do nothing: no token is buffered."""
 
 
 class Writer:
@@ -166,12 +166,12 @@ class Spread:
     """The probability of one next token.
 
     Attributes:
-        token: its text.
-        plain: in evaluation mode.
-        mean: over passes in training mode.
-        sd: standard deviation over these.
-        low: smallest of these.
-        high: largest of these.
+        token: text of the token.
+        plain: probability in evaluation mode.
+        mean: mean probability over passes in training mode.
+        sd: standard deviation over these passes.
+        low: smallest probability of these passes.
+        high: largest probability of these passes.
     """
 
     token: str
@@ -189,7 +189,7 @@ class Passes:
     Attributes:
         plain: the text in evaluation mode.
         texts: the texts in training mode.
-        spread: of the next token's probabilities, the most probable tokens (in evaluation mode) first.
+        spread: probabilities of the next token, the most probable tokens (in evaluation mode) first.
     """
 
     plain: str
@@ -201,9 +201,9 @@ def dropout_passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int,
     """Generate several times in training mode, with the regularizers of the run that are stochastic.
 
     Args:
-        decoder: from `load_decoder`; the regularizers are attached to it.
+        decoder: decoder from `load_decoder`; the regularizers are attached to it.
         prompt: tokens, int64 (1, length).
-        choice: of the next token; the seed of pass i is ``choice.seed + i``.
+        choice: settings of decoding; the seed of pass i is ``choice.seed + i``.
         count: passes in training mode, at least 2.
         shown: number of tokens whose probabilities are returned.
 

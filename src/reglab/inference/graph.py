@@ -22,7 +22,7 @@ class Predictor(nn.Module):
 
     Args:
         network: the trained network.
-        task: of the run; see `Task.predictions`.
+        task: task of the run; see `Task.predictions`.
     """
 
     def __init__(self, network: nn.Module, task: Task) -> None:
@@ -44,7 +44,7 @@ def trace(model: nn.Module, inputs: Tensor, where: Setting) -> ExportedProgram:
     """Trace a model for any number of rows; dropout, example rows and file names of this machine are removed.
 
     Args:
-        model: in evaluation mode.
+        model: model in evaluation mode.
         inputs: at least two rows.
         where: the run, for messages.
 

@@ -29,10 +29,10 @@ class Rebuilt:
     """A trained network with its data.
 
     Attributes:
-        origin: its run.
-        cfg: of the run, composed again.
-        data: loaded and split as in the run.
-        model: without regularizers, with the best weights, in evaluation mode.
+        origin: run that trained it.
+        cfg: config of the run, composed again.
+        data: data set, loaded and split as in the run.
+        model: network without regularizers, with the best weights, in evaluation mode.
     """
 
     origin: Origin
@@ -42,7 +42,7 @@ class Rebuilt:
 
 
 def finished_run(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> Origin:
-    """Return the run of an id, which must be FINISHED; see `Origin`.
+    """Return the run with an id, which must be FINISHED; see `Origin`.
 
     Raises:
         ConfigError: no such run, a parent, one that has not ended, or one that failed.
@@ -60,7 +60,7 @@ def rebuild(run: Origin, uri: str | None) -> Rebuilt:
 
     Args:
         run: the run.
-        uri: of its store, as the user gave it.
+        uri: URI of its store, as the user gave it.
 
     Raises:
         ConfigError: its overrides do not compose any more, its data or its own code are missing or have changed, or it
@@ -108,10 +108,10 @@ class Decoder:
     """A trained language model.
 
     Attributes:
-        record: its run.
-        cfg: of the run, composed again.
-        model: with the best weights, in evaluation mode; without regularizers.
-        vocabulary: its tokenizer.
+        record: run that trained it.
+        cfg: config of the run, composed again.
+        model: network with the best weights, in evaluation mode, without regularizers.
+        vocabulary: tokenizer of the model.
         context_length: tokens of the windows on which it was trained.
     """
 
@@ -167,7 +167,7 @@ def load_decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> De
 
 
 def keep_regularizers(cfg: DictConfig, wanted: Callable[[type[Regularizer]], bool]) -> DictConfig:
-    """Return a copy of a config with those of its regularizers whose classes are wanted."""
+    """Return a copy of a config that keeps only the regularizers whose class a function accepts."""
     some = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
     assert isinstance(some, DictConfig)
     methods = known()

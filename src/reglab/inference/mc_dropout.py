@@ -27,7 +27,7 @@ def dropout_on(model: nn.Module, places: Iterable[str]) -> Iterator[list[str]]:
     mode.
 
     Args:
-        model: with its regularizers attached.
+        model: model with its regularizers attached.
         places: names of modules; ``inputs`` is the model itself.
     """
     own = {name: module for name, module in model.named_modules() if _is_dropout(module)}
@@ -84,7 +84,7 @@ def log_mean(logits: Tensor) -> Tensor:
 
 
 def _entropy(log_p: Tensor) -> Tensor:
-    return torch.special.entr(log_p.exp()).sum(-1)  # 0 of a probability of 0
+    return torch.special.entr(log_p.exp()).sum(-1)  # exactly 0 for a probability of 0
 
 
 def regression_uncertainty(values: Tensor, targets: Tensor, noise: float, scale: float = 1.0) -> dict[str, float]:
@@ -213,7 +213,7 @@ class Summary(Protocol):
 
 
 class ClassSummary:
-    """Classes from logits (passes, rows, classes)."""
+    """Summary for classification, of logits (passes, rows, classes)."""
 
     def mean(self, outputs: Tensor) -> Tensor:
         return log_mean(outputs)
@@ -229,7 +229,7 @@ class ClassSummary:
 
 
 class LabelSummary:
-    """Sets of labels from logits (passes, rows, labels)."""
+    """Summary for multi-label classification, of logits (passes, rows, labels)."""
 
     def mean(self, outputs: Tensor) -> Tensor:
         return label_mean(outputs)
@@ -247,7 +247,7 @@ class LabelSummary:
 
 
 class NumberSummary:
-    """One number from standardized outputs (passes, rows)."""
+    """Summary for regression, of standardized outputs (passes, rows)."""
 
     def mean(self, outputs: Tensor) -> Tensor:
         return outputs.double().mean(0)

@@ -63,7 +63,7 @@ class GRU(nn.Module):
         if len(input_shape) != 2:
             raise ConfigError(
                 Setting("model", "gru"),
-                f"reads sequences (channels, length), and this data's examples have the shape {input_shape}",
+                f"needs sequences (channels, length), and this data's examples have the shape {input_shape}",
                 "use model=mlp",
             )
         if not hidden_sizes:

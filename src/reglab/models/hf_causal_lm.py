@@ -26,7 +26,7 @@ class HFCausalLM:
         outputs: number of tokens in the vocabulary of the data, which must be that of the model (``data.tokenizer``).
         path: a folder with ``config.json`` and weights as safetensors, or a name that is in the cache.
         lora: arguments of peft's ``LoraConfig`` such as ``{r: 8, lora_alpha: 16}``; None: all weights are trained.
-        dtype: of the weights: ``float32``, or ``bfloat16`` for frozen ones.
+        dtype: dtype of the weights: ``float32``, or ``bfloat16`` for frozen ones.
 
     Raises:
         ConfigError: no such model, weights that are not safetensors, a vocabulary or a context too small for the data,

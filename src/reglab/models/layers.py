@@ -23,7 +23,7 @@ class _ChannelLayerNorm(nn.GroupNorm):
         super().__init__(1, channels)
 
 
-NORMS: dict[str, dict[int, type[nn.Module]]] = {  # by the number of dimensions that follow the features
+NORMS: dict[str, dict[int, type[nn.Module]]] = {  # class by the number of dimensions after the features
     "batch": {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d},
     "layer": {0: nn.LayerNorm, 1: _ChannelLayerNorm, 2: _ChannelLayerNorm},
 }

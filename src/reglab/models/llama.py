@@ -23,10 +23,10 @@ class Llama:
         outputs: number of tokens in the vocabulary.
         hidden_size: width of the residual stream.
         layers: number of decoder blocks.
-        heads: of attention; `hidden_size` is a multiple.
-        key_value_heads: heads of keys and values; `heads` is a multiple.
+        heads: number of attention heads; divides `hidden_size`.
+        key_value_heads: number of key and value heads; divides `heads`.
         intermediate_size: units of the feed-forward layers.
-        activation: of their gate; SwiGLU for ``silu``.
+        activation: activation of their gate; SwiGLU for ``silu``.
         tie_embeddings: whether the output layer shares the weights of the embedding.
         rope_theta: base of the rotary positions.
 

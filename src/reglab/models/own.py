@@ -19,14 +19,14 @@ class Own:
     """Create an instance of a user's class: ``my_net.Net`` is the class ``Net`` of ``my_net.py``.
 
     The module is searched for in the working directory, then in ``sys.path``. Its text and that of all modules that it
-    imports from there are part of the identity of a run, also of imports in constructors and forward passes. The
+    imports from there, also in constructors and forward passes, are part of the identity of a run. The
     constructor receives `args`, and `input_shape`, `outputs` and `padded` if it takes them. Outputs are logits
     (rows, classes), or numbers (rows,) for regression.
 
     Args:
         input_shape: shape of one example.
         outputs: number of classes, or 1 for a regression.
-        target: the class, with its module.
+        target: class with its module, such as ``my_net.Net``.
         args: further arguments of its constructor.
         padded: whether signals have different lengths and are padded with NaN.
 

@@ -49,7 +49,7 @@ class ResidualCNN(nn.Sequential):
     Args:
         input_shape: (channels, height, width) or (channels, length).
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
-        channels: of each stage.
+        channels: output channels of each stage.
         blocks: residual blocks per stage.
         kernel_size: odd width of the kernels.
         activation: a name in `layers.ACTIVATIONS`.

@@ -58,7 +58,7 @@ class ResNet(nn.Sequential):
     Args:
         input_shape: (channels, height, width).
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
-        channels: of each stage.
+        channels: output channels of each stage.
         depths: blocks of each stage.
         stem: ``small`` or ``large``.
         activation: a name in `layers.ACTIVATIONS`.

@@ -11,7 +11,7 @@ SPREAD = 0.02  # initial standard deviation of position embeddings, as in the pa
 
 
 class _Placed(nn.Module):
-    """Base class of modules that return tokens (rows, places, width), with learned positions added."""
+    """Base class of modules that return tokens (rows, positions, width), with learned position embeddings added."""
 
     unit_axes: ClassVar = {"positions": 0}  # a row is the vector of a position, as in an embedding
 
@@ -25,7 +25,7 @@ class ImageTokens(_Placed):
 
     Args:
         input_shape: (channels, height, width).
-        width: of a token.
+        width: width of a token.
         patch_size: side of a patch in pixels.
 
     Raises:
@@ -53,7 +53,7 @@ class SignalTokens(_Placed):
 
     Args:
         input_shape: (channels, length); shorter signals are supported.
-        width: of a token.
+        width: width of a token.
     """
 
     def __init__(self, input_shape: tuple[int, ...], width: int) -> None:
@@ -71,7 +71,7 @@ class FeatureTokens(_Placed):
 
     Args:
         input_shape: (features,).
-        width: of a token.
+        width: width of a token.
     """
 
     unit_axes: ClassVar = {"positions": 0, "directions": 0}

@@ -16,18 +16,18 @@ from reglab.schema.task_kinds import NUMERIC_INPUTS
 class Attention(nn.Module):
     """Multi-head self-attention with a padding mask.
 
-    Used in place of nn.MultiheadAttention, which takes other kernels in evaluation unless it has hooks, so that results
+    Replaces nn.MultiheadAttention, which uses other kernels in evaluation mode unless it has hooks, so that results
     would depend on whether a strategy has hooks.
 
     Args:
-        width: of the residual stream.
+        width: width of the residual stream.
         heads: divides `width`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = 0.0  # of attention weights; set by the regularizer attention_dropout
+        self.dropout = 0.0  # probability for attention weights; set by the regularizer attention_dropout
         self.queries_keys_values = nn.Linear(width, 3 * width)
         self.mixed = nn.Linear(width, width)
 
@@ -80,8 +80,8 @@ class TransformerEncoder(nn.Module):
     Args:
         input_shape: (channels, height, width), (channels, length) or (features,).
         outputs: number of classes, or 1 for regression, whose output has the shape (batch,).
-        width: of the residual stream.
-        blocks: of attention and feed-forward layers.
+        width: width of the residual stream.
+        blocks: number of blocks of attention and feed-forward layers.
         heads: number of attention heads; divides `width`.
         feed_forward_units: units of the feed-forward layers.
         patch_size: side of an image's patches; signals and tables have a token for each position or feature.

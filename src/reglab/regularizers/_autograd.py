@@ -51,10 +51,10 @@ def input_gradient(
     """Return ``torch.autograd.grad`` of values with respect to the inputs of a model, in the shape of the inputs.
 
     Args:
-        values: of any shape; a scalar without `directions`.
+        values: outputs of the model or a loss, of any shape; a scalar without `directions`.
         inputs: a tensor that requires gradients.
-        name: of the regularizer, for the message.
-        directions: of the shape of `values`.
+        name: name of the regularizer, for the message.
+        directions: vector of the vector-Jacobian product, of the shape of `values`.
         create_graph: whether the gradient can be differentiated.
 
     Raises:

@@ -26,7 +26,7 @@ def beta_draws(alpha: Tensor, rows: int) -> Tensor:
     """
     like: dict[str, Any] = {"device": alpha.device, "dtype": alpha.dtype}
     positive = alpha.clamp_min(1e-6)
-    d = positive + 2 / 3  # of Gamma(alpha + 1), which times U^(1 / alpha) is Gamma(alpha)
+    d = positive + 2 / 3  # for Gamma(alpha + 1); times U^(1 / alpha) it is Gamma(alpha)
     # The last proposal is 0, which is always accepted; one of 10^10 draws needs it.
     normal = torch.cat([torch.randn(2, rows, TRIES, **like), torch.zeros(2, rows, 1, **like)], -1)
     height = 1 - torch.rand(2, rows, TRIES + 1, **like)
@@ -92,7 +92,7 @@ class View(NamedTuple):
     Attributes:
         mirror: (rows,) of bool; reflects the last axis.
         zoom: (rows,), distance in the example between neighbouring positions of the output; below 1 enlarges.
-        offsets: for each axis (rows,), center of the view relative to the center of the example, in positions.
+        offsets: center of the view relative to the center of the example, in positions: (rows,) for each axis.
     """
 
     mirror: Tensor
@@ -108,7 +108,7 @@ def apply_view(inputs: Tensor, view: View) -> Tensor:
 
     Args:
         inputs: (rows, channels, *positions), finite.
-        view: of the same number of rows and axes.
+        view: view with the same number of rows and axes.
     """
     last = inputs.ndim - 1
     for axis, offset in enumerate(view.offsets, start=2):

@@ -25,7 +25,7 @@ class Dispatch:
 
     Args:
         regularizers: in the order in which they act; attached to the model.
-        model: whose weights they change.
+        model: model whose weights they change.
     """
 
     def __init__(self, regularizers: Iterable[Any], model: nn.Module) -> None:
@@ -93,7 +93,7 @@ def check_gradients(optimizer: type[torch.optim.Optimizer], regularizers: Iterab
 
     Args:
         optimizer: class of the optimizer.
-        regularizers: of the training.
+        regularizers: regularizers of the training.
 
     Raises:
         ConfigError: names the first penalty.
@@ -109,7 +109,7 @@ def check_gradients(optimizer: type[torch.optim.Optimizer], regularizers: Iterab
 
 
 def effective_rates(optimizer: Any) -> Rates:
-    """Return the step size of each group along a constant gradient, the right scale for proximal steps.
+    """Return the step size of each group along a constant gradient, which scales proximal steps.
 
     lr for most optimizers; lr · (1 - dampening) / (1 - momentum) for SGD with momentum.
     """

@@ -62,7 +62,7 @@ def output_values(output: Any, name: str) -> Tensor:
 
     Args:
         output: a tensor, a packed sequence, or a tuple that begins with one of them.
-        name: of the layer, for the message.
+        name: name of the layer, for the message.
 
     Raises:
         ConfigError: the output has another type.

@@ -23,7 +23,7 @@ class Layout:
     """The axis of a weight's output units, and its blocks.
 
     Attributes:
-        axis: of the output units; with several blocks 0 or 1.
+        axis: axis of the output units; 0 or 1 if there are several blocks.
         blocks: maps of one size that are stacked along axis 0.
         joint: whether the blocks are one block-diagonal matrix (groups of a convolution) rather than separate
             matrices (gates of a recurrent layer; queries, keys and values).
@@ -150,7 +150,7 @@ class UnitWise(Regularizer):
         """Yield name, weight and layout of all weights that are not left out.
 
         Args:
-            weights: by name; from `penalized`, or of the model to which the method is attached. Unknown names have the
+            weights: weights by name, from `penalized` or of the model with the method. Unknown names have the
                 layout (output units, ...).
 
         Raises:

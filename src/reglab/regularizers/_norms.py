@@ -43,7 +43,7 @@ def recompute_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
     whole one. Counters of batches are not changed.
 
     Args:
-        model: its modes are restored.
+        model: model to update; the modes of its modules are restored.
         batches: inputs (rows, ...), each on the model's device.
     """
     norms = batch_norms(model)

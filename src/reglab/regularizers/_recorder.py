@@ -21,9 +21,9 @@ class Activation(NamedTuple):
 
 class _Record(NamedTuple):
     layer: nn.Module
-    values: Tensor  # of the layer, or a copy
+    values: Tensor  # output of the layer, or a copy
     original: Tensor
-    version: int  # of the original; increases with each change in place
+    version: int  # autograd's version of the original; increases with each change in place
 
 
 class ActivationRecorder:
@@ -37,7 +37,7 @@ class ActivationRecorder:
     later passes copy the outputs of these layers only.
 
     Args:
-        name: of the regularizer, for messages.
+        name: name of the regularizer, for messages.
     """
 
     def __init__(self, name: str) -> None:

@@ -26,8 +26,8 @@ def schedule(value: float, off: float | None, settings: Mapping[str, Any], *, wh
     """Return the schedule of a strength from its config.
 
     Args:
-        value: of the strength.
-        off: its off value; None if it has none, which ``linear`` and ``constant`` allow.
+        value: value of the strength.
+        off: off value of the strength; None if it has none, which ``linear`` and ``constant`` allow.
         settings: ``kind`` and the arguments of that kind; see `reglab.config.schedules`.
         whole: round values to whole numbers.
     """

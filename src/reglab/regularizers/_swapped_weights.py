@@ -27,7 +27,7 @@ class WeightSwap:
     Args:
         change: function from a weight to the changed weight of the same shape, called for each penalized weight in
             each forward pass in training mode.
-        name: of the regularizer, for messages.
+        name: name of the regularizer, for messages.
     """
 
     def __init__(self, change: Callable[[Tensor], Tensor], name: str = "weight_swap") -> None:
@@ -62,7 +62,7 @@ class WeightSwap:
     def _swap(self, model: nn.Module, inputs: Any) -> None:
         if not model.training:
             return
-        _end_backward()  # of a backward pass that was interrupted, or that calls the model
+        _end_backward()  # ends a backward pass that was interrupted, or that calls the model
         changed: dict[int, Any] = {id(weight): self._change(weight) for weight in penalized(model).values()}
         for layer in model.modules():
             for name, weight in parameter_dict(layer).items():

@@ -59,7 +59,7 @@ class Wrapper(Optimizer):
         """Return the gradients of the parameters that have one.
 
         Args:
-            name: of the regularizer that uses them, for the message.
+            name: name of the regularizer that uses them, for the message.
 
         Raises:
             ConfigError: a gradient is sparse; changing only its stored rows would be a different method.
@@ -101,8 +101,8 @@ def dense(gradient: Tensor, name: str) -> Tensor:
     """Return the gradient if it is dense.
 
     Args:
-        gradient: of any shape.
-        name: of the regularizer that changes it, for the message.
+        gradient: gradient of any shape.
+        name: name of the regularizer that changes it, for the message.
 
     Raises:
         ConfigError: the gradient is sparse.
@@ -120,7 +120,7 @@ class Updates:
     """Count the updates of an optimizer, without steps that a GradScaler skips for infinite gradients.
 
     Args:
-        optimizer: for a wrapper the updates of its base are counted.
+        optimizer: optimizer whose updates are counted; for a wrapper, those of its base.
     """
 
     def __init__(self, optimizer: Any) -> None:

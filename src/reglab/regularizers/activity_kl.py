@@ -23,7 +23,7 @@ def activity_divergence(activations: list[Tensor], share: float = SHARE) -> Tens
     2008, "Sparse Deep Belief Net Model for Visual Area V2"; in this form Ng 2011, "Sparse Autoencoder".
 
     Args:
-        activations: of each layer, (rows, *units), in [0, 1].
+        activations: activations of each layer, (rows, *units), in [0, 1].
         share: target of the means, above 0 and below 1.
     """
     return torch.stack([_divergence(layer.mean(0), share) for layer in activations]).sum()

@@ -18,7 +18,7 @@ def absolute_activity(activations: list[Tensor], rows: int) -> Tensor:
     Glorot, Bordes and Bengio 2011, "Deep Sparse Rectifier Neural Networks".
 
     Args:
-        activations: of each layer, of any shape.
+        activations: activations of each layer, of any shape.
         rows: number of examples.
     """
     return torch.stack([layer.abs().sum() / rows for layer in activations]).sum()

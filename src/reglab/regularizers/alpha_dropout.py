@@ -22,7 +22,7 @@ def alpha_dropped(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
 
     Args:
         values: any shape.
-        draws: in [0, 1), of the same shape.
+        draws: uniform draws in [0, 1), of the same shape.
         p: 0-dim, at least 0 and below 1.
     """
     scale = 1 / ((1 - p) * (1 + p * SATURATED**2)).sqrt()
@@ -37,7 +37,7 @@ class AlphaDropout(ActivationNoise):
     Warns if the model has activations other than SELU, whose moments are not preserved.
 
     Args:
-        p: at least 0 and below 1; 0 is off.
+        p: probability of dropping a unit, at least 0 and below 1; 0 is off.
     """
 
     p = probability(0.1, 0.05, 0.2, effect="noisy activations")

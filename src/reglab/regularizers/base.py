@@ -252,7 +252,7 @@ class Regularizer(nn.Module):
         """Return new weights before the update of the optimizer; do not change `weights` in place.
 
         Args:
-            weights: by name.
+            weights: weights by name.
             lr: learning rate.
         """
         return weights
@@ -261,7 +261,7 @@ class Regularizer(nn.Module):
         """Return new weights after the update of the optimizer; do not change `weights` in place.
 
         Args:
-            weights: by name.
+            weights: weights by name.
             lr: step size of the optimizer along a constant unit gradient: the learning rate, and
                 lr / (1 - momentum) under SGD with momentum.
         """

@@ -19,7 +19,7 @@ def thinned_blocks(maps: Tensor, draws: Tensor, p: Tensor, block_size: Tensor) -
 
     Args:
         maps: (rows, channels, *positions), with one or two sides.
-        draws: in [0, 1), of the same shape.
+        draws: uniform draws in [0, 1), of the same shape.
         p: 0-dim, at least 0 and below 1.
         block_size: 0-dim, side of a block, at least 1; limited to the side of the map.
     """

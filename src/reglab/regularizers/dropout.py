@@ -13,10 +13,10 @@ from reglab.schema.strength import probability
 def kept(draws: Tensor, p: Tensor) -> Tensor:
     """Return 1 where a draw is at least p, else 0.
 
-    Computed by rounding down, since comparing and converting takes three times as long.
+    Computed by rounding down, because a comparison and a conversion take three times as long.
 
     Args:
-        draws: in [0, 1), of any shape.
+        draws: uniform draws in [0, 1), of any shape.
         p: 0-dim, at least 0 and below 1.
     """
     return (draws - p).floor_().add_(1)
@@ -30,7 +30,7 @@ def thinned(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
 
     Args:
         values: any shape.
-        draws: in [0, 1), of the same shape or of one that broadcasts to it.
+        draws: uniform draws in [0, 1), of the same shape or of one that broadcasts to it.
         p: 0-dim, at least 0 and below 1.
     """
     mask = kept(draws, p).div_(1 - p)

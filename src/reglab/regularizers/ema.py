@@ -50,7 +50,7 @@ class ExponentialAverage(Averaging):
     """Exponential moving average of the weights after all steps.
 
     Args:
-        method: its decay is read at the start of each epoch, since reading it in each step would synchronize the GPU.
+        method: regularizer whose decay is read once an epoch; reading it in each step would synchronize the GPU.
     """
 
     def __init__(self, method: EMA) -> None:

@@ -17,7 +17,7 @@ def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
 
     Args:
         values: any shape.
-        draws: of mean 0 and variance 1, of the same shape.
+        draws: draws of mean 0 and variance 1, of the same shape.
         p: 0-dim, at least 0 and below 1.
     """
     factor = ((p / (1 - p)).sqrt() * draws).add_(1)

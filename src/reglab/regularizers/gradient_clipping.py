@@ -21,7 +21,7 @@ def clip(parameters: list[Tensor], max_norm: float) -> Tensor:
     Recurrent Neural Networks".
 
     Args:
-        parameters: of any shapes; those without a gradient are ignored.
+        parameters: parameters of any shapes; those without a gradient are ignored.
         max_norm: above 0; infinity does not change the gradients.
     """
     return clip_grad_norm_(parameters, max_norm)

@@ -20,7 +20,7 @@ def noisy(values: Tensor, draws: Tensor, std: Tensor) -> Tensor:
 
     Args:
         values: any shape, floating point.
-        draws: of the same shape.
+        draws: random draws of the same shape.
         std: 0-dim, at least 0, in units of the values.
     """
     return values + std * draws

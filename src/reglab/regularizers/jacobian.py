@@ -43,7 +43,7 @@ class Jacobian(Regularizer):
     strength = coefficient(0.01, 0.001, 1.0, effect="jacobian penalty")
     order: ClassVar = PENALTY
     requires_task: ClassVar = (NUMERIC_INPUTS,)
-    passes: ClassVar = 2.0  # the gradient with respect to the inputs, and its backward pass
+    passes: ClassVar = 2.0  # one for the gradient with respect to the inputs, one for its backward pass
     stackable: ClassVar = "it differentiates the training pass, which autograd does not support under vmap"
 
     def attach(self, model: nn.Module) -> list[str]:

@@ -14,8 +14,8 @@ def l2_sp_penalty(weights: Weights, starts: Weights, strength: Tensor) -> Tensor
     """Return strength / 2 · Σ (w - start)², a scalar; its gradient is strength · (w - start).
 
     Args:
-        weights: by name.
-        starts: by name, of the same shapes; 0 for a weight without one (a new head).
+        weights: weights by name.
+        starts: starting points by name, of the same shapes; 0 for a weight without one (a new head).
         strength: 0-dim.
     """
     moved = {name: weight - starts[name] if name in starts else weight for name, weight in weights.items()}

@@ -18,7 +18,7 @@ def toward(slow: Tensor, fast: Tensor, alpha: Tensor) -> Tensor:
     Zhang et al. 2019, "Lookahead Optimizer: k Steps Forward, 1 Step Back".
 
     Args:
-        slow, fast: of one shape.
+        slow, fast: tensors of one shape.
         alpha: 0-dim, at least 0.01 and at most 1.
     """
     return torch.lerp(slow, fast, alpha.to(slow.dtype))  # the formula would round at alpha = 1

@@ -16,7 +16,7 @@ def with_uniform_noise(embedded: Tensor, draws: Tensor, alpha: Tensor) -> Tensor
 
     Args:
         embedded: (rows, length, units).
-        draws: in [0, 1), of the same shape.
+        draws: uniform draws in [0, 1), of the same shape.
         alpha: 0-dim, at least 0.
     """
     return embedded + (alpha / math.sqrt(embedded.shape[-2] * embedded.shape[-1])) * (2 * draws - 1)

@@ -19,7 +19,7 @@ def disagreement(outputs: Tensor, others: Tensor) -> Tensor:
 
     Args:
         outputs: logits (..., classes), of p.
-        others: of the same shape, of q.
+        others: logits of q, of the same shape.
     """
     log_p, log_q = log_probabilities(outputs), log_probabilities(others)
     return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1).mean() / 2

@@ -23,7 +23,7 @@ def ascent(gradients: list[Tensor], rho: Tensor) -> list[Tensor]:
     Foret et al. 2021, "Sharpness-Aware Minimization for Efficiently Improving Generalization".
 
     Args:
-        gradients: of any shapes; zeros give zeros.
+        gradients: gradients of any shapes; zeros give zeros.
         rho: length of the step, 0-dim, at least 0.
     """
     scale = rho / get_total_norm(gradients).clamp_min(1e-12)
@@ -63,7 +63,7 @@ class SharpnessAware(Wrapper):
 
     Args:
         base: the optimizer to wrap.
-        method: read for its buffer rho.
+        method: regularizer with the buffer `rho`.
         norms: batch normalizations whose running statistics the second pass does not update.
 
     Raises:

@@ -53,8 +53,8 @@ def along(gradient: Tensor, weight: Tensor, left: Tensor, right: Tensor) -> Tens
 class SpectralNorm(UnitWise):
     """Divide each weight matrix by its largest singular value σ₁, when attached and after each step.
 
-    The parameters are the divided matrices, in training, in evaluation and in saved models. Gradients are those through
-    the division, without which a step may increase the loss. This is Miyato et al. 2018, "Spectral
+    The parameters are the divided matrices in training, in evaluation and in saved models. Gradients are propagated
+    through the division; otherwise a step may increase the loss. This is Miyato et al. 2018, "Spectral
     Normalization for Generative Adversarial Networks", with one power iteration per step, except that they keep
     an undivided W, whose growth shrinks the steps (by σ² under SGD).
 

@@ -35,7 +35,7 @@ class StochasticDepth(Regularizer):
     the scaling in evaluation).
 
     Args:
-        p: of the last block, at least 0 and below 1; 0 is off.
+        p: drop probability of the last block, at least 0 and below 1; 0 is off.
     """
 
     p = probability(0.2, 0.05, 0.5, effect="dropped branches")
@@ -59,8 +59,8 @@ class StochasticDepth(Regularizer):
             if around.get(branch) == 1 or any(batch_first(part) is False for part in branch.modules()):
                 raise ConfigError(
                     Setting("regularizer", "stochastic_depth"),
-                    f"drops the branch of whole examples, and {name}.branch has batch_first=False, so that its "
-                    "examples may not come first",
+                    f"drops the branch of whole examples, and {name}.branch has batch_first=False, so that axis "
+                    "0 may not be the batch",
                     "set batch_first=True",
                 )
         self._depths = {branch: block / len(blocks) for block, branch in enumerate(blocks.values(), start=1)}

@@ -27,7 +27,7 @@ class SWA(Regularizer):
 
     Izmailov et al. 2018, "Averaging Weights Leads to Wider
     Optima and Better Generalization", average one set of weights per epoch, as torch and Lightning do; averaging
-    each step also works for trainings of one epoch, or that end inside an epoch. Before the first late step the weights
+    each step also works if training lasts one epoch or ends within an epoch. Before the first late step the weights
     themselves are evaluated. Running statistics of normalizations are recomputed for the mean, see `Averaging`.
 
     Args:
@@ -47,7 +47,7 @@ class LateAverage(Averaging):
     """Arithmetic mean of the weights after late steps.
 
     Args:
-        method: its start is read at the start of each epoch.
+        method: regularizer whose `start` is read at the start of each epoch.
     """
 
     def __init__(self, method: SWA) -> None:
@@ -58,7 +58,7 @@ class LateAverage(Averaging):
         self._skipped = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Discard a mean from a shorter training if its steps are not late in this one.
+        """Discard the mean of a shorter training that is resumed if its steps precede the averaging in this one.
 
         Raises:
             ConfigError: the number of steps is unknown.

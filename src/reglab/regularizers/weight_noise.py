@@ -19,7 +19,7 @@ class WeightNoise(Regularizer):
     Training"; An 1996, "The Effects of Adding Noise During Backpropagation Training on a Generalization Performance".
 
     Args:
-        std: in the units of the weights, at least 0; 0 is off.
+        std: standard deviation in the units of the weights, at least 0; 0 is off.
     """
 
     std = coefficient(0.02, 0.001, 0.3, effect="noisy weights")

@@ -1,4 +1,4 @@
-"""Reports: tracked runs in, a folder with a page, tables and charts out.
+"""Make reports: read tracked runs, and write a folder with a page, tables and charts.
 
 The layers, each of which imports only those above it (see `tests/report/test_layers.py`):
 

@@ -18,10 +18,10 @@ class Arm:
     """The runs of a strategy with certain strengths on one task.
 
     Attributes:
-        label: unique in the task, for example ``dropout(p=0.3)``.
-        strategy: without strengths, ``dropout``.
+        label: name that is unique in the task, for example ``dropout(p=0.3)``.
+        strategy: name without strengths, ``dropout``.
         strengths: those that vary within the strategy, by ``<regularizer>.<strength>``.
-        runs: by replicate; empty if all runs failed.
+        runs: run of each replicate; empty if all runs failed.
     """
 
     label: str
@@ -50,7 +50,7 @@ class ArmTable:
 
     Attributes:
         arms: sorted by strategy and strengths.
-        replicates: all that any arm has.
+        replicates: all replicates of any arm.
         duplicates: sentences on runs of one arm and replicate, of which only the newest is used.
         varying: names of the strengths that vary, by strategy.
     """
@@ -81,9 +81,9 @@ class Selection:
     """The arm that represents each strategy.
 
     Attributes:
-        chosen: label by strategy.
-        metric: what was compared; None if no strategy has several arms.
-        scores: mean of `metric` by label.
+        chosen: label of the chosen arm, by strategy.
+        metric: metric that selected the arms; None if no strategy has several arms.
+        scores: mean of `metric` of each arm, by label.
         undecided: strategies with several arms and no validation metric: all their arms represent them.
     """
 
@@ -209,7 +209,7 @@ def _varying_strengths(records: Sequence[Record]) -> dict[str, list[str]]:
 
 
 def _selection_metric(arms: list[Arm], metrics: tuple[str, ...]) -> str | None:
-    """Return the first metric that every run tracks, else the first that most arms can be scored by; None if none."""
+    """Return the first metric that every run tracks, else the first one that most arms have; None if no arm has any."""
     for enough in (all, any):
         for metric in metrics:
             if enough(len(arm.values(metric)) == len(arm.runs) for arm in arms):
@@ -222,7 +222,7 @@ class SplitDesign:
     """Variation of the splits of a task over seeds.
 
     Attributes:
-        overlap: tested rows over all other rows where splits vary over one finite data set, else 0; a term of the
+        overlap: number of tested over all other rows if splits vary over one finite data set, else 0; a term of the
             variance of a mean difference (see `statistics.paired.paired_difference`).
         description: sentence for the methods section.
         caveat: sentence, if the overlap is unknown.
@@ -294,7 +294,7 @@ def missing_replicates(table: ArmTable) -> list[str]:
 def _splits_vary(records: Sequence[Record]) -> bool | None:
     """Return whether splits differ between runs; None if no tag shows it.
 
-    One hash for all runs proves one split whatever the seeds are: a column of the data defines the split. Hashes that
+    One hash for all runs proves that they have one split, which a column of the data defines. Hashes that
     differ prove nothing where seeds are known, since label noise changes them too.
     """
     hashes = [record.tags.get("split_hash") for record in records]

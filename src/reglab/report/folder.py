@@ -29,8 +29,8 @@ class Source:
 
     Attributes:
         kind: ``sweep``, ``study`` or ``experiment``.
-        id: of the parent run; for an experiment a hash of its tracking URI.
-        name: of the sweep, study or experiment.
+        id: id of the parent run; for an experiment, a hash of its tracking URI.
+        name: name of the sweep, study or experiment.
     """
 
     kind: str
@@ -57,8 +57,8 @@ class Report:
 
     Attributes:
         name: heading.
-        findings: its content.
-        folder: of its files.
+        findings: content of the report.
+        folder: folder with its files.
         files: paths, the page last.
     """
 
@@ -83,7 +83,7 @@ def folder_of(directory: str | Path | None, name: str) -> Path:
 
     Args:
         directory: ``report.dir``; None: ``reports/<name>`` in the project.
-        name: of the sweep, study or experiment.
+        name: name of the sweep, study or experiment.
     """
     return Path(directory).expanduser().absolute() if directory else PROJECT / "reports" / slug(name)
 
@@ -98,7 +98,7 @@ def check_folder(directory: str | None, name: str) -> None:
 
     Args:
         directory: ``report.dir``; None: ``reports/<name>`` in the project.
-        name: of the sweep, study or experiment.
+        name: name of the sweep, study or experiment.
 
     Raises:
         ConfigError: a file or folder is in the way, or a folder cannot be written.
@@ -113,7 +113,7 @@ def check_source(directory: str | Path | None, source: Source | None) -> None:
 
     Args:
         directory: ``report.dir``; None: the default folder, which is not checked.
-        source: of the report to be written; None if its parent run does not exist yet.
+        source: source of the report to be written; None if its parent run does not exist yet.
 
     Raises:
         ConfigError: the folder also has other files, or the working directory is in it.

@@ -1,4 +1,4 @@
-"""Make a report: tracked runs in, a folder of files out."""
+"""Make a report: read tracked runs, and write a folder of files."""
 
 import os
 import shutil
@@ -39,7 +39,7 @@ def make_report(
 ) -> Report:
     """Write `report.html`, `leaderboard.csv` (and one for each of several tasks) and the charts as PNG files.
 
-    Further files, if there is anything to report: `pairwise.csv` (strategies over data sets), `interactions.csv`, and
+    Further files, if they have content: `pairwise.csv` (strategies over data sets), `interactions.csv`, and
     for a study `tuning.csv` with a row for each trial. The files are replaced together, the page last; other files in
     the folder are kept.
 
@@ -48,7 +48,7 @@ def make_report(
         question: what is compared.
         records: tracked runs.
         histories: reads tracked values by step.
-        source: of the records, written into the page. A folder with the report of another source is renamed, not
+        source: source of the records, written into the page. A folder with the report of another source is renamed, not
             overwritten.
         folder: created if it does not exist.
         missing: labels of declared runs that were never run.

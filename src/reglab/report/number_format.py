@@ -37,7 +37,7 @@ def format_p(p: float | None, *, relation: bool = False) -> str:
     """Return a p value with three decimals, with four below .01, and ``<0.001`` below that.
 
     Args:
-        p: in [0, 1].
+        p: p value in [0, 1].
         relation: whether an equals sign belongs to the text.
 
     >>> format_p(0.0123), format_p(0.0123, relation=True), format_p(1e-5, relation=True)

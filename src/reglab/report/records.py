@@ -164,7 +164,7 @@ def data_set_names(tasks: Sequence[Task]) -> list[str]:
 
 
 def setting_features(record: Record) -> dict[str, str]:
-    """Return a run's setting by feature: its tag `about` (a JSON object or text), else model, optimizer and rate."""
+    """Return a run's setting by feature: its tag `about` (a JSON object or text), else model, optimizer and lr."""
     text = record.tags.get("about", "")
     try:
         about = json.loads(text) if text else None

@@ -148,7 +148,7 @@ def _exclude_undeclared(runs: list[Record], result: FilteredRuns) -> list[Record
     if confirmed := phases.pop("confirm", 0):
         result.exclusions.append(
             f"{confirmed} confirmation {_runs_were(confirmed)} left out: an earlier start of this study declared them, "
-            "for seeds or chosen trials that it does not have now."
+            "for seeds or chosen trials that it no longer has."
         )
     if others := phases.total():
         result.exclusions.append(

@@ -23,14 +23,14 @@ class StudyRecord:
         select_by: validation metrics in order of preference; the first one that a run tracks is its score.
         minimized: whether low scores are good.
         trials: budget of each strategy.
-        max_seconds: of training, after which the tuning of a strategy ends; None: no limit.
-        tuning_seeds: one run of each trial for each.
-        seeds: one run of each chosen trial for each; different from the tuning seeds.
+        max_seconds: seconds of training after which the tuning of a strategy ends; None: no limit.
+        tuning_seeds: seeds of the tuning; each trial has one run per seed.
+        seeds: fresh seeds, different from the tuning seeds; each chosen trial has one run per seed.
         sampler: name of a sampler.
-        search_seed: of the sampler.
+        search_seed: seed of the sampler.
         pruning: ``{eta: 3, rungs: 3}``, None without pruning.
         baseline: strategy that the others are compared with.
-        jobs: every run: its `config_hash`, `task`, `strategy`, `seed`, `phase`, `trial`, `values`, `rung` ...
+        jobs: fields of every run: `config_hash`, `task`, `strategy`, `seed`, `phase`, `trial`, `values`, `rung` ...
     """
 
     space: Mapping[str, tuple[Dimension, ...]]
@@ -121,18 +121,18 @@ class Trial:
 
     Attributes:
         task: the study's name of the task.
-        strategy: as tagged.
-        number: from 0.
-        rung: the last one that it was trained on, from 0.
-        values: by key.
+        strategy: value of the tag `strategy`.
+        number: index of the trial, from 0.
+        rung: index of the last rung that it was trained on, from 0.
+        values: value of each key.
         score: mean of the selection metric over the tuning seeds on the last rung; None if a run has none.
         test: mean of the reported metric over the same runs; None if a run has none.
         seeds: number of runs on the last rung that have a score.
         runs: number of trained runs over all rungs.
-        seconds: of training over all its runs.
+        seconds: seconds of training over all its runs.
         status: ``finished``, ``pruned``, ``diverged``, ``failed`` or ``not done``.
         chosen: whether it was run on fresh seeds.
-        failures: its runs without a score.
+        failures: runs of the trial without a score.
     """
 
     task: str
@@ -154,7 +154,7 @@ def collect_trials(study: StudyRecord, records: Iterable[Record], metric: str) -
     """Return all trials, by task, strategy and number.
 
     Args:
-        study: with its declared runs.
+        study: record of the study with its declared runs.
         records: tracked runs, including those of the tuning.
         metric: reported metric.
     """

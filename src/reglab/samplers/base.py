@@ -14,10 +14,10 @@ from reglab.schema.search_space import Dimension, Values
 
 
 class Observation(NamedTuple):
-    """A trial that is over.
+    """A trial that has ended.
 
     Attributes:
-        values: by key.
+        values: value of each key.
         score: mean of the selection metric over the tuning seeds; None where a run failed.
     """
 
@@ -50,7 +50,7 @@ class Sampler(ABC):
         Args:
             space: the dimensions, at least one.
             history: the earlier trials of the arm, in their order; `score` is only valid if the sampler is sequential.
-            seed: of the search.
+            seed: seed of the search.
             arm: name of the arm, for draws that differ between arms.
             minimize: whether low scores are good.
         """

@@ -49,9 +49,9 @@ def uniform(seed: int, key: str, index: int) -> float:
     2017, "Progressive Latin Hypercube Sampling"), and adding a key changes no number of the others.
 
     Args:
-        seed: of the search.
+        seed: seed of the search.
         key: ``optimizer.lr``, for example.
-        index: of the trial, from 0.
+        index: index of the trial, from 0.
     """
     intervals = 1 << index.bit_length()
     interval = 0

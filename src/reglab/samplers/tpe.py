@@ -22,13 +22,13 @@ STARTUP_TRIALS = 5  # from the quasi-random sequence
 class TPE(Sampler):
     """Sequential search, after a few quasi-random trials.
 
-    The value that disables a method is not a number of its range: it is proposed by the quasi-random trials only, and
-    the estimator learns a strength from the trials in which it is on.
+    The value that disables a method is outside of its search range: only the quasi-random trials propose it, and
+    the estimator of a strength uses the trials in which it is on.
     """
 
     name = "tpe"
     sequential = True
-    no_pruning = "tpe learns from completed trials"
+    no_pruning = "tpe needs completed trials"
     no_exchangeability = "each trial depends on the ones before it"
 
     def propose(

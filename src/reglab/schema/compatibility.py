@@ -1,6 +1,6 @@
 """Check that regularizers, model and data fit each other, as far as the config and the declarations of classes show.
 
-The rest is found once data and model are built (`reglab.training.build`), and raised as the same errors.
+Other conflicts are detected when data and model are built (`reglab.training.build`), and raise the same errors.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,9 +45,9 @@ def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
 
     Args:
         where: such as ``regularizer=cutmix`` or ``model=cnn``.
-        node: its section of the config.
-        data: that of the data.
-        remedy: for the error.
+        node: section of the config.
+        data: declaration of the data set.
+        remedy: remedy in the error.
 
     Raises:
         ConfigError: names the setting and the data.
@@ -83,8 +83,8 @@ def check_monitor(where: Setting, monitor: str | None, kind: str | None, name: s
     Args:
         where: ``regularizer=NAME``.
         monitor: tracked name; None: the loss.
-        kind: of the task; None: not known yet, which passes.
-        name: of the data.
+        kind: kind of the task; None: not known yet, so that the check passes.
+        name: name of the data set.
 
     Raises:
         ConfigError: names the metric and the kinds that have it.
@@ -101,9 +101,9 @@ def check_task(where: Setting, required: Iterable[str], kind: str | None, name: 
     Args:
         where: the setting.
         required: constants of `reglab.schema.task_kinds`.
-        kind: of the task; None: not known yet, which passes.
-        name: of the data.
-        remedy: for the error.
+        kind: kind of the task; None: not known yet, so that the check passes.
+        name: name of the data set.
+        remedy: remedy in the error.
 
     Raises:
         ConfigError: names the kinds that have them.
@@ -114,7 +114,7 @@ def check_task(where: Setting, required: Iterable[str], kind: str | None, name: 
 
 
 def check_metric(where: Setting, data: Sequence[Node]) -> None:
-    """Refuse a metric that none of some runs tracks.
+    """Refuse a metric that none of the given runs tracks.
 
     Args:
         where: such as ``metric=test/rmse``.
@@ -143,8 +143,8 @@ def check_task_options(options: Node, kind: str | None, name: str) -> None:
 
     Args:
         options: the section `task`; null is the default.
-        kind: of the task; None: not known yet, which passes.
-        name: of the data.
+        kind: kind of the task; None: not known yet, so that the check passes.
+        name: name of the data set.
 
     Raises:
         ConfigError: names the option, and the kinds that have it.
@@ -182,8 +182,8 @@ def check_model(where: Setting, node: Node, model: Node) -> None:
 
     Args:
         where: ``regularizer=NAME``.
-        node: its section of the config.
-        model: that of the model.
+        node: section of the config.
+        model: declaration of the model.
 
     Raises:
         ConfigError: names the feature that the model lacks.
@@ -208,7 +208,7 @@ def check_passes(nodes: Mapping[str, Node], model: Node) -> None:
 
     Args:
         nodes: sections of the strategy's regularizers, by name.
-        model: that of the model; one that declares `stochastic`, and a foreign one, may draw random numbers itself.
+        model: declaration of the model; with `stochastic`, or of a foreign class, it may draw random numbers itself.
 
     Raises:
         ConfigError: names the method and the remedy.

@@ -63,8 +63,8 @@ class Integer(Constraint):
     """A whole number.
 
     Args:
-        minimum: smallest, inclusive.
-        maximum: largest, inclusive; None: the largest of 32 bits.
+        minimum: smallest accepted value.
+        maximum: largest accepted value; None: the largest 32-bit integer.
         odd: odd numbers only.
     """
 
@@ -84,10 +84,10 @@ class Integer(Constraint):
 
 @dataclass(frozen=True)
 class Real(Constraint):
-    """A finite number that as a float32 is finite too, and 0 only if it is 0.
+    """A finite number that neither overflows nor underflows in float32.
 
     Args:
-        minimum, maximum: inclusive; for an open end give `ABOVE_0` or `BELOW_1`.
+        minimum, maximum: inclusive bounds; for an open bound give `ABOVE_0` or `BELOW_1`.
     """
 
     minimum: float = -math.inf
@@ -145,7 +145,7 @@ class Nullable(Constraint):
 
     Args:
         inner: the other constraint.
-        meaning: of null, for the description.
+        meaning: meaning of null, for the description.
     """
 
     inner: Constraint
@@ -169,8 +169,8 @@ class ListOf(Constraint):
 
     Args:
         item: constraint of each item.
-        minimum: fewest items.
-        maximum: most items; None: 10,000.
+        minimum: smallest number of items.
+        maximum: largest number of items; None: 10,000.
     """
 
     item: Constraint
@@ -221,7 +221,7 @@ class Satisfies(Constraint):
     """Values that a function accepts. For keys of pipelines only: the index cannot contain a function.
 
     Args:
-        test: from a value to whether it is accepted.
+        test: function of a value, true if the value is accepted.
         words: the accepted values in words.
         names: accepted names, for suggestions.
     """
@@ -250,7 +250,7 @@ def check_values(constraints: Constraints, values: Mapping[str, Any]) -> None:
     """Check each key that is present; keys without a constraint pass.
 
     Args:
-        constraints: by dotted key.
+        constraints: constraint of each dotted key.
         values: nested, as in a config.
 
     Raises:
@@ -312,7 +312,7 @@ SEED = Integer(0, 2**63 - 1)  # the range of torch's generators
 WORKERS = Integer(1, 1024)
 POSITIVE = Real(ABOVE_0)
 DEEPEST = 1000  # layers of a network
-_MOST_PIXELS = 4096  # of a side
+_MOST_PIXELS = 4096  # largest side of an image
 IMAGE_SIZE = Nullable(
     Described(ListOf(Integer(1, _MOST_PIXELS), 2, 2), f"[height,width] in pixels, each at most {_MOST_PIXELS}")
 )

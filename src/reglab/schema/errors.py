@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from reglab.schema.text import format_value, one_line
 
-_NO_VALUE = object()  # of an override such as ~data.path
+_NO_VALUE = object()  # value of an override that has none, such as ~data.path
 
 
 class Setting(NamedTuple):

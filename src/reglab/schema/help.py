@@ -14,7 +14,7 @@ class Help:
     Args:
         text: meaning of the key, with that of null in parentheses. Defaults are read from ``conf/``.
         synonyms: names that users type instead.
-        example: its value in the list, as in ``dry_run=true``.
+        example: value shown in the list, as in ``dry_run=true``.
     """
 
     text: str

@@ -67,10 +67,10 @@ class Declaration:
 
     Args:
         target: the class with its module, as a config names it.
-        module: that defines it.
+        module: module that defines the class.
         parameters: keyword names that its constructor takes; None: any.
-        constraints: on the values of parameters, by name.
-        strengths: of a regularizer, by name.
+        constraints: constraint on each parameter, by name.
+        strengths: strengths of a regularizer, by name.
         traits: other class variables, those of `TRAITS` that it has.
     """
 
@@ -91,7 +91,7 @@ def declaration(target: str, key: str) -> Declaration:
 
     Args:
         target: the class with its module.
-        key: that names it, for errors.
+        key: key that names the class, for errors.
 
     Raises:
         ConfigError: there is no such class, or its module cannot be imported.
@@ -134,7 +134,7 @@ def describe(found: type, target: str) -> Declaration:
 
     Args:
         found: the class.
-        target: its name in configs.
+        target: name of the class in configs.
     """
     constraints: dict[str, Constraint] = {}
     for base in reversed(found.__mro__):
@@ -221,7 +221,7 @@ def _file_of(module: str) -> Path | None:
 
 
 def written(targets: Iterable[str]) -> str:
-    """Return the text of `FILE` for some classes, which are imported.
+    """Import classes, and return the text of `FILE` for them.
 
     Args:
         targets: classes with their modules.

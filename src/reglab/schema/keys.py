@@ -42,7 +42,7 @@ RUN: dict[str, Constraint] = {
     **{f"task.{key}": Nullable(constraint) for key, constraint in TASK_OPTIONS.items()},
     "data._target_": ClassPath(),
     "model._target_": ClassPath(),
-    "model.name": Nullable(Label()),  # of a user's network: its target
+    "model.name": Nullable(Label()),  # null for a user's network, which is named by its target
     "optimizer._target_": ClassPath(),
     "optimizer.name": Label(),
     "optimizer.lr": POSITIVE,

@@ -33,12 +33,12 @@ class Metric:
     """Declaration of a metric.
 
     Args:
-        name: without the part of the data.
+        name: name without the part of the data.
         direction: ``max`` or ``min``.
         task_kinds: names of the kinds of tasks that have it; empty: all.
         every_epoch: whether it is measured on training and validation rows in every epoch. Otherwise it is measured
             on the test rows, and on the validation rows for the tested weights.
-        twin: metric that takes its place where it was not measured on the validation rows.
+        twin: metric that replaces it if it was not measured on the validation rows.
         summary: whether the line that a single run prints includes it.
         per_label: whether a multi-label task also tracks it for each label, as ``test/auroc/LABEL``.
     """
@@ -166,7 +166,7 @@ def base_name(metric: str) -> str:
 
 
 def kinds_of(metric: str) -> tuple[str, ...]:
-    """Return the kinds of tasks that have a metric; empty: all, or it is not a metric of ours."""
+    """Return the kinds of tasks that have a metric; empty: all, or the metric is not one of reglab's."""
     if label_of(metric) is not None:
         return tuple(kinds_with([LABEL_SETS]))
     declared = METRICS.get(base_name(metric))
@@ -174,7 +174,7 @@ def kinds_of(metric: str) -> tuple[str, ...]:
 
 
 def validation_twins(metric: str) -> tuple[str, ...]:
-    """Return the validation metrics that may take the place of a test metric, in the order of preference.
+    """Return the validation metrics that may replace a test metric, in the order of preference.
 
     Those of the tested weights come before those of the last epoch.
 
@@ -197,7 +197,7 @@ def check_choice(*, direction: str | None, select_by: str | None, force: bool | 
     """Refuse an invalid direction, and selection by a test metric.
 
     Args:
-        direction: of the compared metric.
+        direction: direction of the compared metric.
         select_by: the metric that selects strengths.
         force: whether a test metric may be used for selection; None if that cannot be requested.
 

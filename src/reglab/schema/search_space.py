@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Value = float | int | str | bool | None
 Values = Mapping[str, Value]
 
-OFF_PROBABILITY = 1 / 8  # of trials for which a strength is off: tuning may find that a method is better left out
-_DIGITS = 4  # of a searched number, so that it can be typed; more digits carry no information
+OFF_PROBABILITY = 1 / 8  # share of trials in which a strength is off: tuning may disable a method
+_DIGITS = 4  # significant digits of a searched number; more would be hard to type and carry no information
 _SPEC_KEYS = ("low", "high", "log", "int", "step")
 _NUMBERS, _FLAGS = ("low", "high", "step", "off"), ("log", "whole")  # fields of `Range` in JSON
 

@@ -19,7 +19,7 @@ class Search:
     Args:
         low, high: ends, inclusive.
         log: whether equal ratios are equally likely, instead of equal differences.
-        step: between searched values; None: any number (or any whole number).
+        step: distance between searched values; None: any number (or any whole number).
     """
 
     low: float
@@ -50,10 +50,10 @@ class Strength:
         whole: whole numbers only.
         disables: whether its off value alone disables the method, whatever the other strengths are. If no strength of
             a method declares it, all have to be off.
-        effect: of the strength, in words. One effect requested twice is reported.
+        effect: effect of the strength, in words. Two strengths with equal effects are reported.
         on_inputs: whether it makes the method act on the model's inputs, so that any model will do.
-        probe: value at which the first training step differs from one without the method, where ordinary values need
-            not (a bound that is not reached); None: `reglab.training.effect_guard` uses one well within the bounds.
+        probe: value at which the method changes the first training step, if ordinary values may not (a bound that is
+            not reached); None: `reglab.training.effect_guard` uses one well within the bounds.
 
     Example:
         >>> class L1(Regularizer):  # doctest: +SKIP
@@ -121,12 +121,12 @@ class Strength:
         """Raise ConfigError if the value, or the float32 that torch makes of it, is not accepted.
 
         Args:
-            key: with its sections, ``regularizer.l1.strength``.
-            value: as configured.
+            key: key with its sections, ``regularizer.l1.strength``.
+            value: configured value.
         """
         where = Setting(key, value)
         if value in (".inf", "-.inf"):
-            raise ConfigError(where, "on the command line infinity is inf")
+            raise ConfigError(where, "must be written as inf on the command line")
         if not self.accepts(value):
             hint = ""
             if is_finite(value) and value and as_float32(value) in (0, math.inf, -math.inf):

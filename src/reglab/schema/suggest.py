@@ -1,4 +1,4 @@
-"""Suggestions for mistyped names, and the errors that make them."""
+"""Suggestions for mistyped names, and errors that contain them."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -43,6 +43,6 @@ def is_section(where: Setting | str, keys: Iterable[str]) -> ConfigError:
 
     Args:
         where: the setting.
-        keys: of the section, whole; empty: unknown.
+        keys: whole keys of the section; empty: unknown.
     """
     return ConfigError(where, "is a section, not a value", f"set {' or '.join(keys) or 'its keys'}")

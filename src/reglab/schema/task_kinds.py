@@ -27,8 +27,8 @@ class TaskKind:
     """Declaration of a kind of task.
 
     Args:
-        name: as in tags, configs and messages.
-        features: of the constants above.
+        name: name in tags, configs and messages.
+        features: features of the kind, from the constants above.
         task: class of `reglab.tasks`, with its module.
         metric: measured on each part of the data, and the default ``metric`` of comparisons on the test part.
         choose_by: metric on the validation part that chooses the best run of an experiment.

@@ -14,7 +14,7 @@ class Text(Constraint):
     """One line of printable text that is not blank.
 
     Args:
-        maximum: most characters.
+        maximum: largest number of characters.
     """
 
     maximum: int = 250

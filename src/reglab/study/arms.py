@@ -39,12 +39,12 @@ class Arm:
     """One strategy on one task.
 
     Attributes:
-        task: number of the task.
+        task: index of the task.
         task_name: ``mnist1d cnn, label_noise 0.2``.
-        strategy: as tagged: its regularizers in the order in which they act.
-        overrides: of all its runs.
+        strategy: value of the tag `strategy`: the regularizers in the order in which they act.
+        overrides: overrides that all its runs share.
         space: the searched dimensions.
-        epochs: of a run without pruning.
+        epochs: epochs of a run without pruning.
         content: hash of the task's file or folder; None for data without one.
     """
 
@@ -68,10 +68,10 @@ class Arm:
 
         Args:
             composer: composes its config.
-            values: of the dimensions, by key.
-            seed: of the run.
+            values: value of each dimension, by key.
+            seed: seed of the run.
             label: first words of the job's label.
-            epochs: None: `self.epochs`.
+            epochs: number of epochs; None: `self.epochs`.
 
         Raises:
             ConfigError: the config is invalid.
@@ -153,7 +153,7 @@ def _space(study: Study, config: DictConfig) -> Iterator[Dimension]:
 
 
 def _declared(key: str, nodes: Mapping[Any, Any]) -> tuple[float | None, bool]:
-    """Return the value of a strength that disables its method (None: no single value does), and whether it is whole."""
+    """Return the value of a strength that disables its method (None: none does alone), and whether values are whole."""
     if not key.startswith("regularizer."):
         return None, False
     _, name, strength = key.split(".", 2)
@@ -184,7 +184,7 @@ def _with_distinct_task_names(study: Study, arms: Sequence[Arm]) -> list[Arm]:
 
 
 def _check_regularizers(study: Study) -> None:
-    """Raise ConfigError for a range of an unknown regularizer; one of a regularizer without a strategy is allowed."""
+    """Raise ConfigError for a range of an unknown regularizer; one that no strategy uses is allowed."""
     names = [path.stem for path in (CONF / "regularizer").glob("*.yaml")]
     for key in study.space:
         if key.startswith("regularizer.") and (name := key.split(".")[1]) not in names:
@@ -195,8 +195,8 @@ def check_arms(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
     """Load the data of each task, build the model and the regularizers of each arm, and print notes on them.
 
     Args:
-        study: with its seeds.
-        arms: of the study, task by task.
+        study: definition with the seeds.
+        arms: arms of the study, task by task.
         composer: composes configs.
 
     Raises:
@@ -252,7 +252,7 @@ def _split_seeds(study: Study, config: DictConfig) -> list[int]:
 
 
 def _check_splits(study: Study, data: TensorData, splits: Sequence[Rows]) -> None:
-    """Check that different split seeds draw different splits: otherwise their runs are not independent tests.
+    """Check that different split seeds draw different splits; otherwise their runs are not independent.
 
     A study that sets one split seed for all runs (``data.split_seed=0``) has one split and passes.
     """

@@ -22,10 +22,10 @@ class ParentRun:
     """The parent run of a sweep or study in progress.
 
     Attributes:
-        name: of the sweep or study.
+        name: name of the sweep or study.
         kind: ``sweep`` or ``study``.
-        run_id: empty until it is known.
-        status: with which it will be closed.
+        run_id: id of the run; empty until it is known.
+        status: status that it gets when it is closed.
         store_lost: the store does not answer any more, so that the run cannot be closed; the next start does it.
     """
 
@@ -38,7 +38,7 @@ class ParentRun:
 
 @contextmanager
 def closing(store: "Store", run: ParentRun) -> Iterator[None]:
-    """Close a parent run, which the block opens, at the end of the block, with the status that the block has set.
+    """Close the parent run that the block opens, at the end of the block, with the status that the block has set.
 
     After a signal the worker processes are ended and their runs closed before the parent run, which ends KILLED.
 
@@ -84,9 +84,9 @@ def make_closing_report(store: "Store", parent_id: str, folder: str | None, **qu
     """Make the closing report; print the reason and return False if it cannot be made.
 
     Args:
-        store: where the runs are tracked.
+        store: store in which the runs are tracked.
         parent_id: the parent run.
-        folder: None: the default.
+        folder: folder of the report; None: the default.
         question: `metric`, `direction` and other arguments of `publish`.
     """
     # Imported here because they load SciPy and matplotlib.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reglab.tracking.store import Store
 
 FILE = "study.json"
-_MAY_CHANGE = ("seeds",)  # more seeds make a study more precise; it stays the same study
+_MAY_CHANGE = ("seeds",)  # more seeds make a study more precise, but not another study
 _MAX_DIFFERENCES = 4  # in a message
 # Keys that reports read, with their rules: a file in a store may contain anything.
 _RULES: dict[str, Constraint] = {

@@ -50,8 +50,8 @@ class Study:
     """The definition of a study.
 
     Attributes:
-        name: in tags and file names.
-        version: of the definition, from 1.
+        name: name in tags and file names.
+        version: version of the definition, from 1.
         tasks: overrides of each task.
         common: overrides that all tasks share.
         strategies: names, each of regularizers joined by ``+``.
@@ -61,8 +61,8 @@ class Study:
         tuning_seeds: seeds of each trial's runs.
         seeds: fresh seeds of the confirmation runs.
         sampler: name of the sampler.
-        search_seed: of the sampler.
-        pruning: None without.
+        search_seed: seed of the sampler.
+        pruning: settings of pruning; None: no pruning.
         metric: used to compare strategies.
         direction: ``max`` or ``min``, of the metric.
         select_by: validation metrics in order of preference; the first one that a run tracks chooses among trials.
@@ -220,7 +220,7 @@ def _strategy(given: str | list[str], known: Sequence[str]) -> str:
     if len(set(names)) < len(names):
         raise ConfigError(where, "names a regularizer twice", "remove one")
     if len(names) > 1 and "none" in names:
-        raise ConfigError(where, "none cannot be combined", "remove it")
+        raise ConfigError(where, "none cannot be combined with regularizers", "remove it")
     return "+".join(names)
 
 

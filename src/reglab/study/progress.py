@@ -1,4 +1,4 @@
-"""The progress of a study as a pure function of its definition and of tracked results, and these results."""
+"""The progress of a study, a pure function of its definition and of tracked results; queries of these results."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ class ArmProgress:
         return self.tuning.jobs if phase == "tune" else self.confirmation
 
     def expected(self, study: Study) -> dict[str, int]:
-        """Return the number of runs of each phase if no trial fails and no budget of seconds is spent."""
+        """Return the number of runs of each phase if no trial fails and no arm exceeds its budget of seconds."""
         alive = trials = study.trials if self.arm.space else 1
         if study.pruning is not None:
             for _ in range(1, study.pruning.rungs):
@@ -51,14 +51,14 @@ class ArmProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """All arms of a study, and which of their runs are still to be trained."""
+    """All arms of a study with the results so far, and the runs that are still to be trained."""
 
     study: Study
     arms: Sequence[ArmProgress]
     results: Results
 
     def missing(self, phase: str) -> list[Job]:
-        """Return the known runs of a phase that are not over, each identity once."""
+        """Return the known runs of a phase that have not ended, each identity once."""
         known = {job.config_hash: job for arm in self.arms for job in arm.jobs_of(phase)}
         return [job for identity, job in known.items() if identity not in self.results]
 
@@ -138,9 +138,9 @@ def study_progress(study: Study, arms: Sequence[Arm], composer: Composer, result
 
     Args:
         study: the definition.
-        arms: of the study.
+        arms: arms of the study.
         composer: composes configs.
-        results: of all runs that are over, by identity.
+        results: results of all runs that have ended, by identity.
     """
     progress = []
     for arm in arms:
@@ -184,7 +184,7 @@ def results_of_outcomes(store: "Store", outcomes: Iterable[Outcome], metric: str
 
     Args:
         store: read for runs whose outcome has no finite value of the metric.
-        outcomes: of the runs.
+        outcomes: outcomes of the runs.
         metric: required in the result.
     """
     from reglab.tracking import queries

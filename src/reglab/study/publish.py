@@ -1,4 +1,4 @@
-"""Reports of tracked runs, made, stored and printed: of a sweep or study, or of all runs of an experiment."""
+"""Make, store and print reports of tracked runs: of a sweep or study, or of all runs of an experiment."""
 
 import hashlib
 import shutil
@@ -69,7 +69,7 @@ def publish(
     """Make a report on all runs that a parent run declared, store it in `folder` and on the parent run, and print it.
 
     Args:
-        store: where they are tracked.
+        store: store in which the runs are tracked.
         parent_id: a run of phase `parent`.
         metric: this and the following arguments: see `resolve_question`; default for a study: what it declared.
         direction: ``max`` or ``min``.

@@ -24,7 +24,7 @@ _IDENTITY_SECTIONS = ("seed", "data", "model", "task", "regularizer", "optimizer
 _NOT_COMPARED = ("time/", "mc_dropout/")
 _COMPARED_COUNTS = ("time/epochs",)
 _PROOF_TAGS = ("split_hash", "init_hash", "order_hash", "diverged_step")
-_OUTCOME = ("status", "error", "diverged_step")  # in which a rerun must agree, as in its metrics
+_OUTCOME = ("status", "error", "diverged_step")  # fields that must be equal in a rerun, like its metrics
 
 
 class Difference(NamedTuple):
@@ -51,10 +51,10 @@ def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: 
     """Repeat a run as a new run (tags `rerun_of` and `rerun_equal`), and print the differences.
 
     Args:
-        uri: of the store with the run, which also gets the new one.
+        uri: URI of the store with the run, in which the new run is tracked too.
         run_id: the run.
         typed: see `Origin`.
-        experiment: of the run; None: any.
+        experiment: experiment of the run; None: any.
 
     Returns:
         whether the outcome and all final metrics other than times are equal to the last bit.

@@ -1,4 +1,4 @@
-"""A study from start to end: tune every arm, confirm the chosen trials on fresh seeds, report."""
+"""Run a study: tune every arm, confirm the chosen trials on fresh seeds, and make the report."""
 
 import sys
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def run_study(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
 
     Args:
         cfg: composed from conf/study.yaml.
-        overrides: of the command line.
+        overrides: overrides of the command line.
         launch: Hydra's launcher, which composes conf/train.yaml.
 
     Returns:
@@ -70,7 +70,7 @@ def run_study(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
 
 
 class _Stage:
-    """The progress of a study, updated from tracked results; all of it can be computed again from the tracker."""
+    """The progress of a study, updated from tracked results, from which it can be computed again."""
 
     def __init__(self, progress: Progress, composer: Composer, cfg: DictConfig, launch: Launch) -> None:
         self.study = progress.study
@@ -81,13 +81,13 @@ class _Stage:
         self.launch = launch
 
     def update(self, results: dict[str, Result]) -> None:
-        """Add results; the runs that follow from them become known."""
+        """Add results, from which further runs are derived."""
         known = {**self.progress.results, **results}
-        with waiting("composing the runs that follow from tracked results ..."):
+        with waiting("composing further runs from tracked results ..."):
             self.progress = study_progress(self.study, self.arms, self.composer, known)
 
     def missing(self) -> list[Job]:
-        """Return the known runs that are not over."""
+        """Return the known runs that have not ended."""
         return [job for phase in PHASES for job in self.progress.missing(phase)]
 
     def check(self) -> None:
@@ -200,7 +200,7 @@ class _StudyRun(_Stage):
             problem = f"all {len(arm.tuning.trials)} trials failed, so there is nothing to confirm"
             write_line(f"{arm.arm.strategy} on {arm.arm.task_name}: {problem}")
         if any(self.has_diverged(arm) for arm in lost):
-            write_line("diverged runs are not tried again; another study.space (with another study.version) may help")
+            write_line("diverged runs are not retried; another study.space (with another study.version) may help")
         return not (self.failed or missing or lost)
 
     def has_diverged(self, arm: ArmProgress) -> bool:

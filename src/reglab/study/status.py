@@ -29,9 +29,9 @@ class ArmStatus:
     """Numbers of runs of one strategy on one task in one phase.
 
     Attributes:
-        name: of the sweep or study.
+        name: name of the sweep or study.
         task: name of the task.
-        strategy: as tagged.
+        strategy: value of the tag `strategy`.
         phase: ``sweep``, ``tune`` or ``confirm``.
         states: number of runs by state, one of `STATES`.
     """
@@ -47,8 +47,8 @@ def print_status(store: Store, name: str | None) -> None:
     """Print tables and a line for each sweep and study of the store's experiment, or for one of them.
 
     Args:
-        store: where they are tracked.
-        name: of a sweep or study; None: all.
+        store: store in which the runs are tracked.
+        name: name of a sweep or study; None: all.
 
     Raises:
         ConfigError: there is none.
@@ -59,7 +59,7 @@ def print_status(store: Store, name: str | None) -> None:
     arms, undeclared = experiment_status(store)
     if not arms:
         raise ConfigError(
-            Setting("tracking.experiment", store.experiment), "no sweep or study there", "make one: make compare"
+            Setting("tracking.experiment", store.experiment), "contains no sweep or study", "make one: make compare"
         )
     names = list(dict.fromkeys(arm.name for arm in arms))
     if name is not None and name not in names:
@@ -155,7 +155,7 @@ def study_tables(progress: Progress) -> Iterator["Table"]:
 
 
 def remaining_runs(progress: Progress) -> int:
-    """Return the number of runs still to be done, including those that are not known yet."""
+    """Return the number of remaining runs, including those that are not known yet."""
     return sum(_remaining(arm, progress) for arm in progress.arms)
 
 
@@ -163,7 +163,7 @@ def remaining_seconds(progress: Progress, workers: int) -> float | None:
     """Estimate the seconds of the remaining runs from tracked runs of the arm, or else of its data set and model.
 
     Args:
-        progress: with the tracked results.
+        progress: progress with the tracked results.
         workers: number of processes.
 
     Returns:

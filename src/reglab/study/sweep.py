@@ -1,4 +1,4 @@
-"""A sweep: one parent run and its children. FINISHED runs are reused, the others trained, and a report made of all."""
+"""Run a sweep, one parent run with its children: reuse FINISHED runs, train the others, and report on all."""
 
 import sys
 import time
@@ -116,7 +116,7 @@ def check_baseline(baseline: str, strategies: Collection[str]) -> None:
 
     Args:
         baseline: a strategy, or an entry of the leaderboard such as ``dropout(p=0.3)``.
-        strategies: of the sweep, with those of earlier starts.
+        strategies: strategies of the sweep, with those of earlier starts.
 
     Raises:
         ConfigError: it is none of the strategies.

@@ -16,14 +16,14 @@ _MAX_SCORE = 1e300  # means of larger ones overflow
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a run that is over.
+    """The result of a run that has ended.
 
     Attributes:
-        metrics: by tracked name; None if the run failed.
-        seconds: of training.
-        diverged: it failed because its loss was not finite.
-        wall_seconds: from its start to its end.
-        data_and_model: ``digits mlp``.
+        metrics: metrics by tracked name; None if the run failed.
+        seconds: seconds of training.
+        diverged: whether it failed because its loss was not finite.
+        wall_seconds: seconds from its start to its end.
+        data_and_model: names of data and model, such as ``digits mlp``.
     """
 
     metrics: Mapping[str, float] | None
@@ -42,15 +42,15 @@ class Trial:
     """One point of an arm's search space.
 
     Attributes:
-        index: from 0.
-        values: by key.
-        jobs: its runs, by rung and then by seed.
+        index: index of the trial, from 0.
+        values: value of each key.
+        jobs: runs of the trial, by rung and then by seed.
         score: mean of the selection metric over the tuning seeds on the last rung; None until these runs are over, and
             if one failed.
-        failed: a run of it has no score.
-        rung: the last rung that it was started on, from 0.
-        pruned: it was not among the best of that rung.
-        seconds: of training, over all its runs that are over.
+        failed: whether one of its runs has no score.
+        rung: index of the last rung on which it was started, from 0.
+        pruned: whether it was not among the best of that rung.
+        seconds: seconds of training, over all its runs that have ended.
     """
 
     index: int
@@ -70,7 +70,7 @@ class Tuning:
     Attributes:
         arm: the arm.
         trials: in the order of their numbers.
-        done: all runs of the tuning are over.
+        done: whether all runs of the tuning have ended.
         chosen: the trial with the best score; None until `done`, and if all failed.
     """
 
@@ -86,13 +86,13 @@ class Tuning:
 
 
 def tune(study: Study, arm: Arm, composer: Composer, results: Results) -> Tuning:
-    """Return the state of an arm's tuning, whenever, wherever and in whatever order its runs were trained.
+    """Return the state of an arm's tuning, which does not depend on the time, machine and order of its runs.
 
     Args:
-        study: its budget, sampler and selection metric.
+        study: definition with the budget, the sampler and the selection metric.
         arm: the arm to tune.
         composer: composes configs.
-        results: of all runs that are over; runs of other arms are ignored.
+        results: results of all runs that have ended; runs of other arms are ignored.
     """
     trials: list[Trial] = []
     done = True
@@ -132,7 +132,7 @@ def _is_budget_spent(trials: Sequence[Trial], study: Study) -> bool:
 
 
 def _add_rung(trial: Trial, study: Study, arm: Arm, composer: Composer, results: Results, rung: int) -> bool:
-    """Add the runs of a rung, with their results, to a trial; return whether all of them are over."""
+    """Add the runs of a rung, with their results, to a trial; return whether all of them have ended."""
     epochs, label = None, f"{arm.strategy} trial {trial.index}"
     if study.pruning is not None:
         epochs = study.pruning.epochs(rung, arm.epochs)
@@ -150,7 +150,7 @@ def _add_rung(trial: Trial, study: Study, arm: Arm, composer: Composer, results:
 
 
 def _prune(trials: Sequence[Trial], study: Study, arm: Arm, composer: Composer, results: Results) -> bool:
-    """Train the best trials of each rung on the next one; return whether all runs are over."""
+    """Promote the best trials of each rung to the next one; return whether all runs have ended."""
     assert study.pruning is not None
     alive = list(trials)
     for rung in range(1, study.pruning.rungs):

@@ -52,8 +52,8 @@ class Task(ABC):
         """Return the metrics of a whole part of the data by name, float64 scalars for any precision of the model.
 
         Args:
-            outputs: of `collected`, (rows, ...).
-            targets: of `collected`, (rows, ...).
+            outputs: outputs that `collected` returned, (rows, ...).
+            targets: targets that `collected` returned, (rows, ...).
             full: all metrics; otherwise those that are measured in every epoch.
             more: names of further metrics that are wanted.
         """

@@ -82,7 +82,7 @@ class Classification(Task):
         return mean_over_columns("average_precision_score", outputs.softmax(-1), F.one_hot(targets, self.classes))
 
     def log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean log-probability of the right class, in nats; at most 0."""
+        """Return the mean log-probability of the correct class, in nats; at most 0."""
         return -F.cross_entropy(outputs, targets)
 
     def brier(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def calibration_error(outputs: Tensor, targets: Tensor, bins: int = 15) -> Tenso
     Args:
         outputs: logits, float64 (rows, classes).
         targets: (rows,) class numbers.
-        bins: of confidence, at least 1.
+        bins: number of bins of confidence, at least 1.
     """
     confidence, predicted = outputs.softmax(-1).max(-1)
     bin_of = (confidence.nan_to_num() * bins).long().clamp(max=bins - 1)
@@ -121,7 +121,7 @@ def class_weights_of(data: Any, weights: str | Sequence[float]) -> Tensor:
     """Return the weight of the loss of each class, (C,), scaled so that they average 1 over the training rows.
 
     Args:
-        data: with class numbers as training targets.
+        data: data set with class indices as training targets.
         weights: ``balanced`` (the inverse frequency of each class), or a positive number for each class.
 
     Raises:

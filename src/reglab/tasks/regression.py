@@ -17,7 +17,7 @@ class Regression(Task):
         scale: standard deviation by which the targets were divided; `rmse` and `mae` are in the target's own units.
         loss: ``squared``, ``absolute`` or ``huber``.
         huber_delta: error, in units of the scaled targets, at which the Huber loss changes from squared to absolute.
-        mean: that was subtracted from the targets.
+        mean: number that was subtracted from the targets.
     """
 
     about: ClassVar[TaskKind] = REGRESSION

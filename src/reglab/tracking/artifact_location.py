@@ -1,7 +1,7 @@
 """Locations of artifacts that a store names: check that they may be used, and find their local folders.
 
-A location that a store names is data. A folder elsewhere would be read and written with the user's permissions, a
-bucket or another server accessed with the user's credentials. So artifacts are accepted behind the server itself, or
+A location that a store names is untrusted. A folder elsewhere would be accessed with the user's permissions, a
+bucket or another server with the user's credentials. So artifacts are accepted only behind the server itself, or
 below the artifact root of the store's own database.
 """
 
@@ -17,11 +17,11 @@ from reglab.tracking.location import StoreLocation
 def local_folder(location: StoreLocation, artifact_uri: str, where: Setting | str = "") -> Path | None:
     """Return the folder of artifacts that a store names; None for those behind a server.
 
-    In a SQLite store that was moved, a folder at its former place is looked up beside the database.
+    In a SQLite store that was moved, a folder at the former location is searched for beside the database.
 
     Args:
         location: the store.
-        location: of the artifacts of a run, a model or an experiment.
+        location: location of the artifacts of a run, a model or an experiment.
         where: the run or model, for messages; empty for the experiment.
 
     Raises:

@@ -1,4 +1,4 @@
-"""MLflow's client with retries: waits are announced and limited; calls are repeated while the store is busy."""
+"""MLflow's client with retries: calls are repeated while the store is busy, with a time limit and a printed note."""
 
 import functools
 import logging
@@ -18,9 +18,9 @@ from reglab.schema.errors import StoreLost
 from reglab.tracking.liveness import lock_holder
 from reglab.tracking.location import StoreLocation, location_error
 
-BUSY_S = 120.0  # a database that another process has locked is waited for
-_RESTART_S = 12.0  # a database server that restarts too; as long as MLflow repeats requests to its own server
-_CALL_S = 120.0  # one call to a server that answers byte by byte
+BUSY_S = 120.0  # limit of the wait for a database that another process has locked
+_RESTART_S = 12.0  # limit of the wait for a database server that restarts; MLflow repeats requests as long
+_CALL_S = 120.0  # limit of one call, for a server that answers byte by byte
 _PAUSE_S = 0.25
 LARGEST_ANSWER = 2**28  # bytes of a response, except of files; a thousand runs with full tags have less
 _CHUNK = 2**16
@@ -124,7 +124,7 @@ def with_retries(
                 with waiting(limit=limit, error=overdue):
                     return function(*args, **kwargs)
             except Overdue as error:
-                if error is not overdue:  # the limit of something around this call
+                if error is not overdue:  # the limit of an enclosing block
                     raise
                 raise StoreLost(location.error(str(error), "see its log")) from error
             except (MlflowException, DatabaseError) as error:

@@ -22,7 +22,7 @@ from reglab.tracking.location import StoreLocation, escape_path
 
 _LOCAL_DISKS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "overlay", "tmpfs", "apfs", "hfs")
 _BUSY_MS = 2000  # SQLite waits in C code, which delays signals: `reglab.tracking.client` calls again
-_BUSY_STATEMENT = "PRAGMA busy_timeout"  # of MLflow, with 20 s
+_BUSY_STATEMENT = "PRAGMA busy_timeout"  # MLflow sets 20 s by it
 
 
 def connect(location: StoreLocation, *, writes: bool = True) -> str:
@@ -71,9 +71,9 @@ def has_content(path: Path) -> bool:
 
 
 def create(path: Path, artifact_root: str) -> None:
-    """Make a SQLite database with MLflow's tables, under another name first.
+    """Create a SQLite database with MLflow's tables, under a temporary name first.
 
-    MLflow could not open a database that a kill leaves with some of its tables.
+    MLflow could not open a database with some of its tables, which a killed process would leave.
     """
     with draft_folder(path) as folder:
         draft = folder / path.name
@@ -84,14 +84,14 @@ def create(path: Path, artifact_root: str) -> None:
 
 
 def reduce_logging() -> None:
-    """Silence MLflow's and Alembic's reports on making a schema, and on errors, which the caller reports."""
+    """Silence the log messages of MLflow and Alembic on creating a schema, and on errors, which the caller reports."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def _use_write_ahead_log(database: Path) -> None:
-    """Give a new database on a local disk a write-ahead log: it halves the time, and readers never wait for writers.
+    """Enable write-ahead logging for a new database on a local disk: it halves the time, and readers never wait.
 
     It needs shared memory between its users, which network and some container mounts do not have.
     """

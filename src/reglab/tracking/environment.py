@@ -49,7 +49,7 @@ def environment(accelerator: str = "cpu", variables: Mapping[str, str] | None = 
     """Return machine, packages, commit and environment variables as JSON values, without a heavy import.
 
     Args:
-        accelerator: of the Trainer; the GPU is named if one is used.
+        accelerator: accelerator of the Trainer; the GPU is named if one is used.
         variables: environment variables that may change the last digits.
     """
     torch = sys.modules.get("torch")

@@ -1,7 +1,7 @@
 """Liveness of runs: the process that owns a run, the heartbeat that it sends, and whether it still works on the run.
 
-On this host the owner's process is checked; on other hosts and in containers its heartbeat. So a run that a
-SIGKILL leaves RUNNING is found and ended.
+On this host the owner's process is checked; on other hosts and in containers its heartbeat. So a run that
+was left RUNNING by a SIGKILL is detected and marked KILLED.
 """
 
 import json
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 OWNER_TAG = "owner"
 HEARTBEAT_TAG = "heartbeat"
 BEAT_EVERY_S = 30.0
-SILENT_S = 300.0  # ten beats: more than a server's restart, or clocks of two hosts that differ a little
+SILENT_S = 300.0  # ten beats: longer than a server's restart or the clock difference of two hosts
 _AHEAD_S = 60.0  # a beat further in the future is not valid: clocks of two hosts differ less
 _LONGEST_OWNER, _LONGEST_BEAT = 2000, 50  # characters of a tag
-_STOP_S = 10.0  # as long as a request waits for an answer
+_STOP_S = 10.0  # timeout of a request
 
 
 class Heartbeat:
@@ -38,7 +38,7 @@ class Heartbeat:
 
     Args:
         client: MLflow's client, without retries.
-        run_id: the run; it should have a first beat (`beat`) from its creation.
+        run_id: the run, which should be created with a first beat (`beat`).
         every: seconds between beats.
     """
 
@@ -177,9 +177,9 @@ def lock_holder(path: Path) -> str | None:
 
 
 def _read(owner: str | None) -> dict[str, Any] | None:
-    """Return the process that an owner tag names; None for anything but what `this_process` writes.
+    """Return the process that an owner tag names; None for a text that `this_process` cannot have written.
 
-    A process id counts from 1 to 2^31 - 1: 0 and negative ones mean groups of processes to the system.
+    A process id is between 1 and 2^31 - 1: the system interprets 0 and negative ones as process groups.
     """
     if owner is None or len(owner) > _LONGEST_OWNER:
         return None

@@ -74,7 +74,7 @@ def resolve(uri: str | None, *, writes: bool = True) -> StoreLocation:
     """Return the store to use, checked: explicit `uri`, else MLFLOW_TRACKING_URI, else the project's own database.
 
     Args:
-        uri: as the user gave it.
+        uri: tracking URI as the user gave it.
         writes: the store is to be written; without, a read-only one is accepted.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Models of runs in MLflow: saved to a folder, logged beside their run, found again, registered under a name.
+"""Save, log, find and register the models of runs in MLflow.
 
 A model loads without reglab, and nothing in it is unpickled.
 """
@@ -56,7 +56,7 @@ def save_graph(
         program: traced for any number of rows, without example inputs.
         inputs: rows (at least 2, *shape), the input example.
         outputs: the model's outputs for them, rows first.
-        metadata: for users of the model; plain values.
+        metadata: metadata for users of the model, as plain values.
 
     Raises:
         ValueError: the network has tensors or objects that can only be stored as a pickle.
@@ -108,7 +108,7 @@ def save_decoder(
         folder: is made.
         decoder: a ``PreTrainedModel``.
         tokenizer: a ``PreTrainedTokenizerFast``.
-        metadata: for users of the model; plain values. What MLflow does to whitespace is added.
+        metadata: metadata for users of the model, as plain values; how MLflow treats whitespace is added.
         longest: most new tokens, unless a request sets another limit.
     """
     import mlflow.transformers
@@ -206,7 +206,7 @@ def log(store: Store, record: Record, folder: Path, tags: Mapping[str, str]) -> 
         store: the run's experiment.
         record: the run.
         folder: the model, from `save_graph` or `save_decoder`.
-        tags: of the model, with `WEIGHTS`.
+        tags: tags of the model, with `WEIGHTS`.
 
     Returns:
         The model's id: ``models:/<id>`` is its URI.

@@ -1,4 +1,4 @@
-"""The parent run of a sweep or study: found or made, with the list of jobs that its starts have declared."""
+"""Find or create the parent run of a sweep or study, and store the jobs that its starts declared."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ DECLARED = "declared.json"
 _COUNTS = ("start", "trial", "rung")
 _TEXTS = ("setting", "strategy", "data", "task", "phase", "label")
 Job = dict[str, Any]
-_heartbeats: dict[str, Heartbeat] = {}  # of the parents that this process has entered, by run id
+_heartbeats: dict[str, Heartbeat] = {}  # heartbeat of each parent run that this process has opened, by run id
 
 
 def enter(
@@ -35,13 +35,13 @@ def enter(
     tags: Mapping[str, str] | None = None,
     beat_s: float = BEAT_EVERY_S,
 ) -> str:
-    """Make the parent of a sweep or study, or enter an earlier one again, and add `jobs` to those it has declared.
+    """Create the parent run of a sweep or study, or reopen it, and add `jobs` to its declared jobs.
 
     It is RUNNING, owned by this process, and has a heartbeat until it is closed.
 
     Args:
         store: the store.
-        name: of the sweep or study, and of the parent run; a parent of that name is entered again.
+        name: name of the sweep or study and of its parent run; an existing parent of that name is reopened.
         jobs: JSON-able dicts with at least `config_hash` and `setting` (see `merge_jobs` and `jobs_to_report`).
         kind: ``sweep`` or ``study``.
         tags: further tags of the parent.
@@ -77,11 +77,11 @@ def enter(
 
 
 def close(store: Store, parent: str, status: str) -> None:
-    """Close the parent, unless another living process has entered it since.
+    """Close the parent run, unless another running process has reopened it.
 
     Args:
         store: the store.
-        parent: its id.
+        parent: id of the parent run.
         status: FINISHED, FAILED or KILLED.
 
     Raises:
@@ -96,7 +96,7 @@ def close(store: Store, parent: str, status: str) -> None:
             owner = tags.get(OWNER_TAG)
             if not (is_this_process(owner) or has_ended(owner)):
                 return
-            if status == "FINISHED" and "error" in tags:  # of a process that entered it since and was marked KILLED
+            if status == "FINISHED" and "error" in tags:  # by a process that reopened it later and was marked KILLED
                 store.client.delete_tag(parent, "error")
             store.client.set_terminated(parent, status)
 

@@ -1,4 +1,4 @@
-"""Queries for runs (beyond MLflow's 1,000 rows, and never a deleted one) and for the histories of metrics."""
+"""Queries for runs (without MLflow's limit of 1,000 rows, and without deleted runs) and for histories of metrics."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -116,7 +116,7 @@ def finished_of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
 
 
 def reusable(store: Store, config_hash: str) -> Record | None:
-    """Return the run that makes it unnecessary to train an identity; None if there is none.
+    """Return a run of an identity that can be used instead of training it; None if there is none.
 
     It is the newest FINISHED run, else a RUNNING run of another living process; reruns do not count. A note names each
     RUNNING run that is not waited for, and why. Call it under the store's lock, and open a run before releasing that.
@@ -223,7 +223,7 @@ def search(client: MlflowClient, experiments: list[str], filter: str = "", **opt
         client: MLflow's client.
         experiments: ids.
         filter: MLflow's filter language.
-        options: of `search_runs`.
+        options: arguments of `search_runs`.
     """
     incomplete = (display_uri(client), *experiments) in _incomplete
     if not incomplete:

@@ -35,7 +35,7 @@ def server_problem(uri: str) -> Problem | None:
 def database_problem(uri: str) -> Problem | None:
     """Return the problem of a database server; None if it accepts a connection.
 
-    Its port is tried first: drivers resolve names and wait in different ways.
+    Its port is tried first, because drivers differ in name resolution and timeouts.
     """
     try:
         from sqlalchemy import make_url  # takes .2 s, which SQLite does not need

@@ -46,7 +46,7 @@ class TrackedRun:
     Args:
         store: the store.
         run_id: the run, which was created before; see `open`.
-        artifact_uri: of the run.
+        artifact_uri: artifact URI of the run.
         beat_s: seconds between heartbeats.
     """
 
@@ -172,7 +172,7 @@ class TrackedRun:
             attempt(lambda: self._artifacts.write_text(report, "error.txt"))
         attempt(self._buffer.send)
         if problems and status == "FINISHED":
-            status = "FAILED"  # FINISHED promises that nothing is missing
+            status = "FAILED"  # a FINISHED run must be complete
         attempt(lambda: self._store.client.set_terminated(self.id, status))
         self.status = status
         return problems[0] if problems else None
@@ -189,5 +189,5 @@ def standard_tags() -> dict[str, str]:
 
 
 def _one_line(error: BaseException) -> str:
-    """Return an error's type and first line, at most 500 characters, after the line of user code that raised it."""
+    """Return an error in one line of at most 500 characters: line of user code, type and first line of the message."""
     return redact(describe_error(error))[:500]

@@ -1,6 +1,6 @@
 """A tracking store and one experiment of it, opened for reading or writing.
 
-Database and experiment are made once, however many processes start at the same moment.
+Database and experiment are created once, also if several processes start at the same time.
 """
 
 import shlex
@@ -32,7 +32,7 @@ _opened: dict[tuple[str, str, bool], "Store"] = {}
 
 
 class NothingTracked(ConfigError):
-    """A database without MLflow's tables, which was to be read."""
+    """The database to read does not have MLflow's tables."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Store:
     Args:
         client: MLflow's client for `uri`.
         experiment_id: MLflow's id of `experiment`.
-        experiment: its name.
+        experiment: name of the experiment.
         uri: tracking URI (absolute).
         read_only: nothing can be written.
-        artifact_location: where the experiment's runs keep their files.
+        artifact_location: folder or URI of the artifacts of the experiment's runs.
     """
 
     client: MlflowClient
@@ -70,20 +70,20 @@ class Store:
         return self.client.create_run(self.experiment_id, tags=tags, run_name=name).info
 
     def lock(self) -> AbstractContextManager[None]:
-        """Return the lock to hold while looking for a run and then making it; re-entrant, see `locks.locked`."""
+        """Return the lock to hold while searching for a run and then creating it; re-entrant, see `locks.locked`."""
         return locked(self.location)
 
     def model_lock(self) -> AbstractContextManager[None]:
-        """Return the lock for models, which is separate and has no limit, since making a model may take long."""
+        """Return the separate lock for models, which has no time limit, since creating a model may take long."""
         return locked(self.location, ".models", timeout=-1)
 
 
 def open_store(uri: str | None, experiment: str, *, writes: bool = True) -> Store:
-    """Open the store at `uri` (see `location.resolve`), and make the experiment if it is missing; cached per process.
+    """Open the store at `uri` (see `location.resolve`), and create the experiment if it is missing; cached per process.
 
     Args:
-        uri: as the user gave it.
-        experiment: its experiment.
+        uri: tracking URI as the user gave it.
+        experiment: name of the experiment.
         writes: without, the experiment must exist, and nothing is made: a read-only store is accepted.
 
     Raises:
@@ -109,11 +109,11 @@ def open_store(uri: str | None, experiment: str, *, writes: bool = True) -> Stor
 
 
 def open_existing(uri: str | None, experiment: str, *, writes: bool = False) -> Store:
-    """Open the store at `uri`, which must have the experiment: a command that reads makes no store.
+    """Open the store at `uri`, which must have the experiment: a command that only reads creates no store.
 
     Args:
-        uri: as the user gave it.
-        experiment: its experiment.
+        uri: tracking URI as the user gave it.
+        experiment: name of the experiment.
         writes: it is to be written; without, a read-only store is accepted and opened as such.
 
     Raises:

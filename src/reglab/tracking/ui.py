@@ -43,8 +43,8 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
 
     Args:
         uri: the tracking store (see `location.resolve`).
-        experiment: its experiment to show.
-        port: of the server on 127.0.0.1; another one is used if it is taken.
+        experiment: name of the experiment to show.
+        port: port of the server on 127.0.0.1; another one is used if it is taken.
         open_browser: open the link in the user's browser too.
 
     Raises:
@@ -67,7 +67,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
             if address.rpartition(":")[2] != str(port):
                 note(f"port {port} is taken")
             _show_link(address, store, open_browser)
-            note("Ctrl-C ends it; the charts get more room once the page's Assistant panel is closed")
+            note("Ctrl-C stops the server; close the page's Assistant panel to enlarge the charts")
 
         note("starting MLflow's server ...")
         signum = serve(location, port, ready)
@@ -94,13 +94,13 @@ def note_limits(store: Store) -> None:
     """Print notes on limits of the page: no runs, more runs than it loads, or means over several strengths."""
     runs, more = view.first_page(store.client, store.experiment_id)
     if not runs:
-        note(f"no runs in the experiment {store.experiment} yet: make compare makes some")
+        note(f"no runs in the experiment {store.experiment} yet: run make compare to create some")
     if more:
         note(
             f"more than {view.PAGE} runs: the page opens on the newest {view.PAGE}, 'Load more' below them adds others"
         )
     if mixed := view.mixed_strengths(runs):
-        note(f"a strategy's means are over all its {', '.join(mixed)}: 'Group by' on the page separates them")
+        note(f"the means of a strategy are over all values of {', '.join(mixed)}: use 'Group by' on the page")
 
 
 def _show_link(address: str, store: Store, open_browser: bool) -> None:
@@ -115,7 +115,7 @@ def serve(location: StoreLocation, port: int, ready: Callable[[str], None]) -> i
 
     Args:
         location: a database and its artifact root.
-        port: where to listen; another one is used if it is taken.
+        port: port to listen on; another one is used if it is taken.
         ready: called once with the server's address, as soon as it answers.
 
     Raises:

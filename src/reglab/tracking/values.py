@@ -1,6 +1,6 @@
-"""Tags, params and metrics on their way to MLflow: within the limits of every store, and sent in batches.
+"""Tags, params and metrics that are sent to MLflow: cut to the limits of every store, and sent in batches.
 
-PostgreSQL refuses longer values, SQLite accepts them, and MLflow cuts some without a message. The whole of a longer
+PostgreSQL rejects longer values, SQLite accepts them, and MLflow truncates some without a message. The full longer
 value is an artifact of the run.
 """
 
@@ -29,9 +29,9 @@ Files = dict[str, str]
 
 
 def as_text(values: Mapping[str, object]) -> dict[str, str]:
-    """Return values as MLflow keeps them: strings, without those that are None.
+    """Return values as MLflow stores them: strings, without those that are None.
 
-    Characters that no database keeps are replaced: U+0000 by U+FFFD, half of a surrogate pair by an escape.
+    Characters that no database stores are replaced: U+0000 by U+FFFD, half of a surrogate pair by an escape.
 
     >>> as_text({"seed": 3, "study": None})
     {'seed': '3'}
@@ -44,11 +44,11 @@ def within_limits(values: Mapping[str, object], *, params: bool = False) -> tupl
     """Cut tags or params to `TAG` or `PARAM` characters.
 
     Args:
-        values: by name; None leaves one out.
+        values: values by name; those that are None are left out.
         params: these are params.
 
     Returns:
-        The values, of which a longer one ends with its length and the path of the artifact with the whole text; and the
+        The values, in which a longer one is cut and ends with its length and the path of the full text; and the
         texts of these artifacts by path.
     """
     limit, folder = (PARAM, "params") if params else (TAG, "tags")
@@ -90,12 +90,12 @@ def _path(folder: str, key: str) -> str:
 
 
 def now_ms() -> int:
-    """Return the time as MLflow keeps it: milliseconds since the epoch."""
+    """Return the time as MLflow stores it: milliseconds since the epoch."""
     return int(time.time() * 1000)
 
 
 class Buffer:
-    """Metrics and tags of one run, sent together when something is added two seconds after the last time.
+    """Metrics and tags of one run, sent together: when something is added two seconds or more after the last request.
 
     Args:
         client: MLflow's client.
@@ -121,7 +121,7 @@ class Buffer:
         self._send_if_due()
 
     def add_tags(self, tags: Mapping[str, object]) -> None:
-        """Add tags; None means no tag. Those too long for a database are cut, and the whole is written to a file."""
+        """Add tags; None means no tag. Tags too long for a database are cut, and the full text is written to a file."""
         short, files = within_limits(tags)
         for path, text in files.items():
             self._write(text, path)

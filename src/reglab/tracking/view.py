@@ -74,7 +74,7 @@ def save(client: MlflowClient, experiment_id: str) -> str:
     old = client.get_experiment(experiment_id).tags.get(_TAG)
     created = now = round(time.time() * 1000)
     if old is not None:
-        with contextlib.suppress(ValueError):  # not a view that MLflow could show either
+        with contextlib.suppress(ValueError):  # MLflow could not show such a view either
             if decode(old) == wanted:
                 return KEY
             created = json.loads(old)["createdAt"]

@@ -73,14 +73,14 @@ class Strengths(pl.Callback):
     """Set scheduled strengths at the start of each epoch, and track them as ``strength/<name>.<strength>``.
 
     Args:
-        schedules: by regularizer and name of the strength.
+        schedules: schedule of each strength, by regularizer and name of the strength.
     """
 
     def __init__(self, schedules: Mapping[tuple[Regularizer, str], Schedule]) -> None:
         self._schedules = schedules
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Set the strengths of a training that is resumed within an epoch."""
+        """Set the strengths if training is resumed within an epoch."""
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -46,7 +46,7 @@ class DistributedDraws:
         """Return a forward hook with draws that are equal on all ranks for weights, and differ otherwise."""
 
         def wrapped(module: nn.Module, *rest: Any) -> Any:
-            # Nothing is drawn in evaluation, in which ranks may have different numbers of batches.
+            # No draws in evaluation, where ranks may have different numbers of batches.
             return (
                 self._draw(hook, "weights" in regularizer.draws, module, *rest)
                 if module.training

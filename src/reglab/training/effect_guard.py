@@ -107,7 +107,7 @@ class _Measurement(NamedTuple):
     Attributes:
         whole_step: measure a whole step, not only the loss.
         perturbed: perturb the weights before the step.
-        seed: of the random numbers.
+        seed: seed of the random numbers.
     """
 
     whole_step: bool

@@ -15,7 +15,7 @@ from reglab.training.repeatability import tensors_of
 
 
 class UnmeasurableError(Exception):
-    """The measured steps do not show whether a regularizer has an effect.
+    """Raised if measured steps do not show whether a regularizer has an effect.
 
     Args:
         reason: cause, as text.

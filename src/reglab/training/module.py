@@ -53,15 +53,15 @@ class Module(pl.LightningModule):
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
         self._dispatch = Dispatch(fit.regularizers, fit.model)
         self._outputs: list[list[tuple[Tensor, Tensor]]] = []
-        self._losses: list[tuple[int, Tensor]] = []  # of steps not checked yet
-        self._added: list[Tensor] = []  # by regularizers to the loss, in each step since the last evaluation
+        self._losses: list[tuple[int, Tensor]] = []  # step and loss, not checked yet
+        self._added: list[Tensor] = []  # penalties that were added in each step since the last evaluation
         self._generators = [torch.default_generator]
         self._outside = False  # whether steps draw from the generators of NumPy or Python
-        self._first_step = True  # of an epoch, or after a resume
+        self._first_step = True  # the next step is the first of an epoch, or after a resume
         self.metrics: Metrics = {}
         self.best: dict[str, Tensor] | None = None
         self.best_metrics: Metrics = {}
-        self.best_step = 0  # after which the best weights were evaluated
+        self.best_step = 0  # step after which the best weights were evaluated
         self.evaluated_step = -1
         self.tested_parts: tuple[str, ...] = ("test", "train")
         """Names of the test loaders in order; ``val`` for metrics that are not measured in every epoch."""

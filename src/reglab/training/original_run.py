@@ -66,7 +66,7 @@ class Origin:
 
 
 def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> Origin:
-    """Return the run with an id, in an experiment or, with None, in any.
+    """Return the run with an id, in an experiment or, with None, in any experiment.
 
     Raises:
         ConfigError: there is no such run, or it cannot be run again: a parent, an unfinished run, not made by reglab.
@@ -76,7 +76,7 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
         raise ConfigError(
             Setting("tracking.experiment", experiment),
             f"run {run_id} is in {store.experiment}",
-            "name that, or leave it out",
+            "set this one, or leave it out",
         )
     queries.mark_dead_runs_killed(store)
     record = queries.get(store, run_id)
@@ -117,12 +117,12 @@ def composed(origin: Origin, reads: Sequence[str] = ("data", "model")) -> DictCo
 def recomposed(origin: Origin, uri: str | None) -> DictConfig:
     """Compose and check the config of a rerun.
 
-    It has the phase of the run, so that the rerun of a tuning run does not count as a confirmation, and no parent,
+    It has the phase of the run, so that a repeated tuning run does not count as a confirmation, and no parent,
     sweep or study, which are finished.
 
     Args:
         origin: the run.
-        uri: of its store, as the user gave it.
+        uri: URI of its store, as the user gave it.
 
     Raises:
         ConfigError: the overrides do not compose any more or name an untrusted class or file, or data or code have
@@ -180,7 +180,7 @@ def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data",
         name = f"{section}.{key}"
         if (
             section not in reads or not here or before == here or str(here).startswith(f"{before}@")
-        ):  # rule 1 knew no commit of a name
+        ):  # rule 1 had no commits of names
             continue
         if before is None and name not in origin.typed.values:
             continue
@@ -209,7 +209,7 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
             )
         note(f"note: code=changed: the tag code of run {run_id} is missing or damaged, so its code is not compared")
         return
-    if not then:  # rule 1 recorded only that of a user's own file
+    if not then:  # rule 1 recorded the content of a user's own file only
         before = origin.about.get("model.code")
         if before and before != content(source_file(cfg.model.get("target"), "model.target")):
             _raise_code_changed(origin, f"model.target={cfg.model.get('target')}")

@@ -43,7 +43,7 @@ class Regularize(pl.Callback):
     neither.
 
     Args:
-        regularizers: in any order; they act in the order of runs of reglab.
+        regularizers: list in any order; they act in the same order as in runs of reglab.
         module: name of the submodule that they act on (``"net"``); empty: the whole module.
 
     The modules that they act on are set to training mode with a warning, by
@@ -79,7 +79,7 @@ class Regularize(pl.Callback):
         self._name = module
         self._restored: dict[str, Tensor] = {}  # state from a checkpoint, until the regularizers are attached
         self._hooks: list[Hook] = []
-        self._modes: list[tuple[nn.Module, bool]] = []  # of the model's modules when fit starts
+        self._modes: list[tuple[nn.Module, bool]] = []  # modes of the model's modules when fit starts
         self._monitor = Monitor((), nn.Module(), set)  # replaced at the start of fit
         for regularizer in self.regularizers:
             if overrides(regularizer, "transform_batch"):
@@ -95,7 +95,7 @@ class Regularize(pl.Callback):
         if not pl_module.automatic_optimization or len(trainer.optimizers) != 1:
             raise ConfigError("Regularize", "needs automatic optimization with one optimizer", "leave the callback out")
         if sum(isinstance(callback, Regularize) for callback in trainer.callbacks) > 1:  # type: ignore[attr-defined]
-            raise ConfigError("Regularize", "is in callbacks twice", "pass all regularizers to one, for one module")
+            raise ConfigError("Regularize", "is in callbacks twice", "pass all regularizers to one callback")
         check_strategy(trainer.strategy)
         draws = DistributedDraws(trainer.global_rank, pl_module.device) if trainer.world_size > 1 else None
         try:

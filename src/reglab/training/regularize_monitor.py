@@ -35,7 +35,7 @@ class Monitor:
         }
         self._handles: list[RemovableHandle] = []
         self._modules: dict[str, nn.Module] = {}  # modules with hooks, by name
-        self._training: dict[str, bool] = {}  # by the name of a called module: was any call in training mode
+        self._training: dict[str, bool] = {}  # for each called module by name: whether a call was in training mode
         self._warned_in_training: set[str] = set()  # names of regularizers
         self._warned_in_validation: set[str] = set()
 

@@ -123,7 +123,7 @@ def _state(generator: Any) -> object:
 
 @torch.enable_grad()
 def _check_training(where: Setting, model: nn.Module, inputs: Tensor) -> None:
-    ends: list[dict[str, int]] = []  # of the global generators
+    ends: list[dict[str, int]] = []  # states of the global generators after a pass
     replaced: list[str] = []
 
     def run_pass(seed: int) -> Tensor:

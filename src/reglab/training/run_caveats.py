@@ -32,7 +32,7 @@ def double_counting_caveats(cfg: DictConfig, regularizers: Iterable[Regularizer]
 
     Args:
         cfg: config of the run.
-        regularizers: of the run, at their present strengths.
+        regularizers: regularizers of the run, at their present strengths.
         model: with its own layers.
     """
     sources: dict[str, list[str]] = defaultdict(list)
@@ -203,7 +203,7 @@ def off_caveats(
     """Report regularizers that are off in every epoch; see `Regularizer.disabled_by`.
 
     Args:
-        regularizers: of the run.
+        regularizers: regularizers of the run.
         schedules: schedules of their strengths.
         epochs: maximum number of epochs.
     """
@@ -223,7 +223,7 @@ def too_short_caveats(regularizers: Iterable[Regularizer], steps: int, evaluatio
     """Report regularizers that are on and would act only after the end of training.
 
     Args:
-        regularizers: of the run.
+        regularizers: regularizers of the run.
         steps: maximum number of steps.
         evaluations: maximum number of evaluations.
     """
@@ -254,7 +254,7 @@ def averaging_caveats(callbacks: Iterable[Any], step: int) -> list[str]:
     """Report tested weights from before the start of weight averaging.
 
     Args:
-        callbacks: of the run's regularizers.
+        callbacks: callbacks of the run's regularizers.
         step: step after which the tested weights were evaluated.
     """
     return [

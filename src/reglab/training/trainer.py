@@ -39,7 +39,7 @@ def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> p
     Args:
         settings: section `trainer` of the config; keys other than `threads`, `progress` and `name` are passed to
             ``pl.Trainer``.
-        callbacks: of the run and its regularizers.
+        callbacks: callbacks of the run and its regularizers.
 
     Raises:
         ConfigError: the settings require a GPU, and none is available.

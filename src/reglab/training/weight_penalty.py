@@ -17,7 +17,7 @@ def unsupported_as_callback(regularizer: Regularizer, reason: str, remedy: str =
     Args:
         regularizer: the regularizer.
         reason: completes the sentence "it ...".
-        remedy: as of `ConfigError`.
+        remedy: see `ConfigError`.
     """
     problem = f"cannot work as a callback, because it {reason}"
     return ConfigError(Setting("regularizer", regularizer.name), problem, remedy)
@@ -42,7 +42,7 @@ class WeightPenalty:
         self._device = next(model.parameters()).device
         try:
             penalty = float(self._add_to(0.0).detach())
-            loss = max(1.0, abs(penalty))  # of the size of the penalty, so that rounding does not hide it
+            loss = max(1.0, abs(penalty))  # about the size of the penalty, so that rounding does not hide it
             total = float(self._add_to(loss).detach())
         except _MissingInputError as error:
             raise unsupported_as_callback(regularizer, f"needs {error}") from None

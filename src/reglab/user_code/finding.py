@@ -1,7 +1,7 @@
 """Find the modules of a user's network and all that they import, without running them.
 
 Modules are found by the import instructions in their bytecode. `reglab.user_code.importing` imports them from exactly
-these files, so that the code that runs is the code of the run's identity.
+these files, so that the code that is executed is the code in the run's identity.
 """
 
 import functools
@@ -23,11 +23,11 @@ _REGLAB = Path(__file__).resolve().parents[2]
 
 
 class Module(NamedTuple):
-    """A module of the user's.
+    """A module of the user.
 
     Attributes:
-        file: its file; None for a folder without ``__init__.py``.
-        folders: searched for its submodules; empty if it is not a package.
+        file: file of the module; None for a folder without ``__init__.py``.
+        folders: folders that are searched for its submodules; empty if it is not a package.
     """
 
     file: Path | None
@@ -104,7 +104,7 @@ def find(name: str, where: Setting | str) -> Module | None:
     """Find a module in the user's own folders; None if there is none of that name.
 
     Args:
-        name: with its packages, ``nets.mine``.
+        name: name with its packages, ``nets.mine``.
         where: the setting that names it, for messages.
 
     Raises:
@@ -154,7 +154,7 @@ def imports(code: CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]
     Imports inside functions, classes and conditions are included; names that a program computes are not.
 
     Args:
-        code: of a module.
+        code: bytecode of a module.
         package: the package of the module; its own name if it is a package.
     """
     scan: Any = ModuleFinder(path=[]).scan_opcodes
@@ -176,7 +176,7 @@ def closure(name: str, where: Setting | str) -> tuple[dict[str, Module], frozens
     """Return a module with all that it imports from the user's own folders, and the packages outside of them.
 
     Args:
-        name: of the module.
+        name: name of the module.
         where: the setting that names it, for messages.
 
     Returns:

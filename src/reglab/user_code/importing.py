@@ -82,7 +82,7 @@ def load(target: str, key: str) -> Any:
         for one, entry in found.items():
             held = sys.modules.get(one)
             if held is not None and entry.file is not None and not _is_of(held, entry.file):
-                raise ConfigError(where, f"a module called {one} is in use already", f"rename {entry.file.name}")
+                raise ConfigError(where, f"a module called {one} is already imported", f"rename {entry.file.name}")
             sys.modules.pop(one, None)
         _finder.modules, _finder.state, _finder.before = found, state, frozenset(sys.modules)
         if _finder not in sys.meta_path:
@@ -150,7 +150,7 @@ def unknown_imports() -> list[str]:
 
 
 def _late() -> list[str]:
-    """Return the user's modules that were imported since `load`, and that it did not find."""
+    """Return the user's modules that were imported since `load` and that `load` did not find."""
     if not _finder.modules:
         return []
     new = set(sys.modules) - _finder.before - set(_finder.modules)

@@ -21,7 +21,7 @@ _CACHE_SUFFIXES = (".egg-info", ".dist-info", ".so", ".pyd")
 
 
 class _Watch(threading.local):
-    """Paths that this thread opens while it is watched."""
+    """Paths that this thread opens while its reads are recorded."""
 
     on = False
 
@@ -44,7 +44,7 @@ def check_reads(where: Setting | str, values: Iterable[Any]) -> Iterator[None]:
 
     Args:
         where: the setting that names the network, for messages.
-        values: of the config, nested: existing paths among them are part of the identity.
+        values: nested values of the config; existing paths among them are part of the identity.
 
     Raises:
         ConfigError: names the file or variable, and how it becomes a part of the identity.

@@ -39,7 +39,7 @@ class GroupSplit:
     Args:
         column: name of the column, for messages.
         numbers: group of each row, int64 (n,) from 0.
-        names: of the groups.
+        names: names of the groups.
     """
 
     def __init__(self, column: str, numbers: np.ndarray, names: Sequence[str]) -> None:
@@ -83,7 +83,7 @@ class GroupSplit:
         return np.flatnonzero(np.isin(self.numbers, groups))
 
     def _draw(self, wanted: Sequence[int], generator: np.random.Generator) -> list[list[int]]:
-        """Return the groups of test, validation and training; the first two get about these numbers of rows."""
+        """Return the groups of test, validation and training; the first two have about the given numbers of rows."""
         left = generator.permutation(len(self.names)).tolist()
         parts = []
         for place, rows in enumerate(wanted):
@@ -114,7 +114,7 @@ class PartSplit:
 
     Args:
         column: name of the column, for messages.
-        parts: of each row, str (n,): train, val or test.
+        parts: part of each row, str (n,): train, val or test.
     """
 
     def __init__(self, column: str, parts: np.ndarray) -> None:
@@ -164,14 +164,14 @@ class PartSplit:
 class TimeSplit:
     """The latest rows for the test, those before them for validation, the earliest for training; no draws.
 
-    Rows of one moment stay together, so that each border is between two moments: where the test (then validation) is
-    nearest to its share of all rows, with at least one moment in each part; of two such borders, the later.
-    scikit-learn's ``TimeSeriesSplit`` cuts within a moment. ``train_size`` keeps the latest of the training rows, those
-    next to validation (of one moment, those further down in the table); it changes neither validation nor test.
+    Rows with equal times stay together, so each border is between two distinct times: where the test (then
+    validation) is nearest to its share of all rows, and no part is empty; of two such borders, the later one.
+    scikit-learn's ``TimeSeriesSplit`` separates equal times. ``train_size`` keeps the latest training rows, those
+    next to validation (of equal times, those further down in the table); it changes neither validation nor test.
 
     Args:
         column: name of the column, for messages.
-        moments: of each row, as numbers (n,).
+        moments: time of each row, as numbers (n,).
     """
 
     def __init__(self, column: str, moments: np.ndarray) -> None:
@@ -192,7 +192,7 @@ class TimeSplit:
             raise ConfigError(
                 self.setting,
                 f"its {total} rows are of {pluralize(len(moments), 'distinct time')}, too few for {parts} parts",
-                "name a column with more, or set a fraction to 0",
+                "name a column with more distinct times, or set a fraction to 0",
             )
         test = _latest(counts, wanted[0], 1 + (wanted[1] > 0))
         val = _latest(counts[: len(counts) - test], wanted[1], 1)

@@ -27,12 +27,12 @@ class SplitSettings:
     """Settings of a split, and the classes that it is stratified by.
 
     Args:
-        split_seed: of the random draws.
+        split_seed: seed of the random draws.
         train_size: training rows kept; None: all.
         val_fraction: share of rows for validation; 0 skips it.
         test_fraction: share of rows for the test; 0 skips it; None: the predefined test rows.
         classes: class of each row, int64 (rows,); None: a regression.
-        class_names: for messages; empty: their numbers.
+        class_names: names of the classes, for messages; empty: their numbers.
     """
 
     split_seed: int
@@ -44,7 +44,7 @@ class SplitSettings:
 
 
 class Splitter(Protocol):
-    """A way to split the rows of a data set."""
+    """Protocol of splits of the rows of a data set."""
 
     def split(self, settings: SplitSettings) -> Rows:
         """Return the rows of each part.
@@ -120,7 +120,7 @@ def check_train_size(train_size: int | None, rows: Rows) -> None:
 
     Args:
         train_size: training rows to keep; None: all.
-        rows: with all training rows.
+        rows: rows of each part, with all training rows.
     """
     if train_size is not None and train_size > len(rows.train):
         raise ConfigError(
@@ -158,7 +158,7 @@ def check_classes(classes: np.ndarray | None, rows: np.ndarray, parts: int, name
         classes: class of each row; None: a regression, not checked.
         rows: numbers of the rows to split.
         parts: number of parts.
-        names: of the classes; empty: their numbers.
+        names: names of the classes; empty: their numbers.
     """
     if classes is None:
         return
@@ -180,14 +180,14 @@ def check_train(
     where: Setting | str = _FRACTIONS,
     remedy: str = "lower them, or merge or drop rare classes",
 ) -> None:
-    """Raise if a class has no training row: rounding can leave a rare one without, and so can a column.
+    """Raise if a class has no training row, as rounding or a split column can cause for a rare class.
 
     Args:
         classes: class of each row; None: a regression, not checked.
         train: numbers of the training rows.
-        names: of the classes; empty: their numbers.
+        names: names of the classes; empty: their numbers.
         where: setting to blame.
-        remedy: for the message.
+        remedy: remedy in the message.
     """
     if classes is None:
         return

@@ -28,8 +28,8 @@ def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
     varies are reported as well.
 
     Args:
-        features: of all rows.
-        target: of all rows.
+        features: features of all rows.
+        target: target of all rows.
     """
     if len(target.values) < _LEAST_ROWS:
         return

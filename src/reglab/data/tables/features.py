@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MANY_TEXTS = 50  # a column of more texts, most of them different, is an identifier
-_MOST_VALUES = 1000  # of a category, each of which becomes an input
+_MOST_VALUES = 1000  # largest number of categories of a column, each of which becomes an input
 _MISSING = ""  # category of missing values: no other cell is empty
-_UNSEEN_SHARE = 0.1  # of held-out rows with values of no training row, above which it is reported
+_UNSEEN_SHARE = 0.1  # share of held-out rows with unseen values above which a column is reported
 
 
 class TableFeatures(FittedInputs):
     """Features of a table: numbers and booleans, then categories with one input for each value.
 
-    `reglab.data.tables.numbers` parses numbers and missing values. A column that its file declares as categories
-    (Parquet and ARFF can) is one, even of numbers, and so are numbers with leading zeros. A missing number becomes the
-    median, a missing text is a category. Mean, variance, median and categories are fitted on the training rows.
+    `reglab.data.tables.numbers` parses numbers and missing values. Columns that the file declares as categories
+    (in Parquet and ARFF), also of numbers, and numbers with leading zeros are categories. A missing number becomes the
+    median; a missing text is a category. Mean, variance, median and categories are fitted on the training rows.
 
     Args:
         table: the features, without the target.
@@ -39,9 +39,9 @@ class TableFeatures(FittedInputs):
         standardize: False keeps the scale of numbers.
 
     Attributes:
-        numbers: by column, float64 (n,), NaN where missing.
-        codes: by column of categories, the number of each row's value, int64 (n,).
-        categories: by column, the value of each number, str (values,).
+        numbers: numbers of each column, float64 (n,), NaN where missing.
+        codes: for each column of categories, the index of each row's category, int64 (n,).
+        categories: for each column, the categories in the order of their indices, str (values,).
         notes: sentences on how columns were read.
 
     Raises:
@@ -123,7 +123,7 @@ def spelling_notes(subject: str, values: Iterable[str], kind: str) -> Iterator[s
     Args:
         subject: begins the sentence.
         values: different texts.
-        kind: of the values, in the plural, such as ``groups``.
+        kind: kind of the values, in the plural, such as ``groups``.
     """
     if pairs := spelling_pairs([str(value) for value in values]):
         more = f" (and {pluralize(len(pairs) - 1, 'more pair')})" if len(pairs) > 1 else ""
@@ -160,7 +160,7 @@ def _merge_notes(parsed: dict[str, ParsedColumn]) -> list[str]:
 
 
 def _encode_categories(column: "pd.Series", label: ColumnLabel) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of each row's value, int64 (n,), and the value of each number, str (values,)."""
+    """Return the index of each row's category, int64 (n,), and the categories by index, str (values,)."""
     remedy = leave_out(str(column.name))
     written = as_text(column)
     distinct = int(written.nunique())

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXACT = 2**53  # larger whole numbers are not all exact in float64
-FEW = 20  # different values: amounts with a unit are categories up to this many, and refused above
+FEW = 20  # amounts with a unit are categories up to this many different values, and an error above
 _MOSTLY = 0.9  # a column with this share of numbers is a numeric column with errors
-_FEW_WORDS = 3  # different texts, up to which they are errors among more than FEW different numbers
+_FEW_WORDS = 3  # up to this many different texts are errors among more than FEW different numbers
 _USUAL_MISSING = frozenset(("", "na", "nan", "<na>"))  # as R, NumPy and pandas write them: not reported
 
 
@@ -71,11 +71,11 @@ class ParsedColumn:
 
     Attributes:
         values: float64 (n,), NaN where missing.
-        notation: of the numbers.
-        unambiguous: the cells leave only one reading of their decimal mark.
+        notation: notation of the numbers.
+        unambiguous: whether the cells allow only one decimal mark.
         boolean: the cells are truth values (1: true).
-        alternatives: other notations that fit all cells and give other values, with these.
-        maybe_thousands: read with a decimal point, which in every number that has one could also separate thousands.
+        alternatives: other notations that fit all cells, each with the different values that it gives.
+        maybe_thousands: whether the decimal point of every number that has one could also separate thousands.
         notes: sentences on how the cells were read, without the column's name.
     """
 
@@ -91,7 +91,7 @@ class ParsedColumn:
         """Return the column in one notation, chosen by the decimal marks of the table's other columns.
 
         Args:
-            label: of the column, for messages.
+            label: label of the column, for messages.
             decimals: unambiguous decimal marks of the other columns.
 
         Raises:
@@ -129,7 +129,7 @@ def parse_numbers(
 
     Args:
         column: one column of the table.
-        label: of the column, for messages.
+        label: label of the column, for messages.
         strict: raise for a column of numbers with a few texts among them, for dates, and for amounts with a unit;
             False: these are text.
         exact: raise if different whole numbers are equal as float64.
@@ -158,11 +158,11 @@ def parse_numbers(
 
 
 def check_same_number(names: Sequence[str], label: ColumnLabel) -> None:
-    """Raise if two names are one number written in two ways: 7 and 007, 1 and 1.0.
+    """Raise if two names are the same number in different spellings: 7 and 007, 1 and 1.0.
 
     Args:
-        names: of classes or groups, each once.
-        label: with these as its subject: ``the classes``.
+        names: names of classes or groups, each once.
+        label: label with these names as its subject: ``the classes``.
     """
     first: dict[float, str] = {}
     for name in filter(_PATTERNS[PLAIN].fullmatch, names):
@@ -289,8 +289,8 @@ def _check_mostly_text(cells: list[str], present: list[int], place: np.ndarray, 
     Args:
         cells: the different cells.
         present: indices of those that are not missing.
-        place: for each row, the index of its cell.
-        label: of the column.
+        place: index of the distinct cell of each row.
+        label: label of the column.
     """
     number = {one: _is_number(cells[one]) for one in present}
     rows = np.flatnonzero(np.isin(place, present))

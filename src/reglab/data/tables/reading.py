@@ -44,7 +44,7 @@ class Table(NamedTuple):
     Attributes:
         frame: all rows and columns.
         notes: sentences on how the file was read.
-        indices: columns that were an index.
+        indices: names of the columns that were the index of the stored table.
     """
 
     frame: "pd.DataFrame"

@@ -35,7 +35,7 @@ class Origin(NamedTuple):
     """Origin of a table, for messages.
 
     Args:
-        setting: that gave it, such as ``Setting("data.path", "wine.csv")``.
+        setting: setting that names the table, such as ``Setting("data.path", "wine.csv")``.
         hint: text after the list of columns in the error about an unknown one.
     """
 
@@ -64,21 +64,21 @@ class Roles:
 
 
 class Tabular(TensorData):
-    """Numbers and categories of a table's columns.
+    """Base class of tables: numeric and categorical columns as inputs of shape (features,).
 
-    Inputs (features,), see `TableFeatures`.
+    See `TableFeatures`.
 
     Args:
         target: name of the target column, or names of the columns of a multi-label classification (see
             `encode_labels`); all others are features, except ``split_column`` and those to ignore.
-        kind: of the task, or ``auto``, see `encode_target`.
+        kind: kind of the task, or ``auto``, see `encode_target`.
         standardize: features, and the target of a regression, have mean 0 and variance 1 over the training rows.
         ignore: columns that are not features; None: none.
         split_column: name of the column that splits the rows; None: a random split.
         split_by: how it splits them: ``groups`` (see `GroupSplit`), ``parts`` (`PartSplit`), ``folds`` (`fold_split`)
             or ``time`` (`TimeSplit`).
         test_fold: name or number of the test fold; required with ``folds`` unless ``test_fraction`` is 0.
-        val_fold: of the validation fold; None: rows are drawn from the other folds.
+        val_fold: name or number of the validation fold; None: rows are drawn from the other folds.
         common: see `TensorData`.
 
     Raises:
@@ -155,8 +155,8 @@ def table_source(
 
     Args:
         table: all rows; names of columns are texts.
-        roles: of the columns, with a target.
-        origin: of the table.
+        roles: roles of the columns, with a target.
+        origin: origin of the table.
         target: encoded; None: the table's column is encoded.
         inputs: (rows, *shape), instead of the features; None: the features.
         held_out: number of rows at the end that are the predefined test.
@@ -217,10 +217,10 @@ def check_column(key: str, name: str, table: "pd.DataFrame", origin: Origin) -> 
     """Raise if the table has no such column.
 
     Args:
-        key: of the setting that names it.
-        name: of the column.
+        key: key of the setting that names the column.
+        name: name of the column.
         table: all columns.
-        origin: of the table.
+        origin: origin of the table.
 
     Raises:
         ConfigError: suggests similar names.

@@ -21,7 +21,7 @@ from reglab.schema.text import join_names, join_options
 if TYPE_CHECKING:
     import pandas as pd
 
-_MANY, _ROWS_EACH = 200, 10  # up to `_MANY` whole numbers, each in `_ROWS_EACH` rows, may be classes, which is reported
+_MANY, _ROWS_EACH = 200, 10  # at most `_MANY` whole numbers, each in `_ROWS_EACH` rows, may be classes: a note
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # read alike by Decimal and float
 # The word of each part in lower case: the part.
 _PARTS = {
@@ -36,9 +36,9 @@ class Target:
     """An encoded target.
 
     Attributes:
-        kind: of the task.
+        kind: kind of the task.
         values: classes int64 (n,) from 0, numbers float64 (n,), or labels float32 (n, labels).
-        names: of the classes or labels, in order; empty for a regression.
+        names: names of the classes or labels, in order; empty for a regression.
         notes: sentences on how the target was read.
     """
 
@@ -112,7 +112,7 @@ def encode_labels(columns: "pd.DataFrame", kind: str = MULTILABEL.name) -> Targe
             values_of = f"the values {join_options(encoded.names)}" if encoded.names else "numbers other than 0 and 1"
             raise ConfigError(
                 Setting("data.target", str(name)),
-                f"is one of several labels, and has {values_of}",
+                f"is one of several labels, which need 0 and 1, and has {values_of}",
                 "write 0 and 1, or name one target",
             )
         values.append(encoded.values)

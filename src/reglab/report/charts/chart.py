@@ -22,7 +22,7 @@ class Chart:
 
     Attributes:
         name: stem of its PNG file, unique among the charts of a task.
-        title, caption: above the chart on the page.
+        title, caption: text above the chart on the page.
         figure: the drawing.
         dot_texts: texts shown on hovering over the dots of a scatter, by its gid.
         hover_areas: other areas with texts.
@@ -43,7 +43,7 @@ class TaskChartData:
     Attributes:
         found: the findings of the task.
         question: metric, direction and baseline.
-        colours: by strategy.
+        colours: colour of each strategy.
         curves: learning curves, one for each metric.
     """
 

@@ -31,7 +31,7 @@ class RenderedChart:
     """A chart as an ``<svg>`` element and a PNG file.
 
     Attributes:
-        name, title, caption: of the chart.
+        name, title, caption: those of the chart.
         svg: the element.
         file: name of the PNG file.
     """
@@ -49,9 +49,9 @@ class TaskDrawing:
 
     Attributes:
         data: the data to draw.
-        folder: of the PNG files.
-        file_prefix: of the names of these files.
-        id_prefix: of the ids in SVG, unique on the page.
+        folder: folder for the PNG files.
+        file_prefix: prefix of the names of these files.
+        id_prefix: prefix of the ids in SVG, unique on the page.
     """
 
     data: TaskChartData

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_PANELS = 12
 _MIN_TASKS = 3  # two points show no trend
 _BELOW = 0.46  # inches below the panels
-_LOG_RATIO = 10.0  # of the last to the first value, above which the scale is logarithmic
+_LOG_RATIO = 10.0  # ratio of the last to the first value above which the scale is logarithmic
 _MAX_TICKS = 5
 
 
@@ -28,7 +28,7 @@ class FactorSeries:
     Attributes:
         data: name of the data set.
         factor: name of the number, as in the names of the tasks.
-        values: of the factor, ascending.
+        values: values of the factor, ascending.
         tasks: one for each value.
     """
 

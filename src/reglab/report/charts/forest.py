@@ -67,8 +67,8 @@ def forest_plot(entries: Sequence[Entry], colours: Mapping[str, str], label: str
 
     Args:
         entries: each with a difference.
-        colours: by strategy.
-        label: of the x axis.
+        colours: colour of each strategy.
+        label: label of the x axis.
         digits: decimals of the numbers.
     """
     from matplotlib.ticker import MaxNLocator

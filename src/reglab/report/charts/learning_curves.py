@@ -44,7 +44,7 @@ class LearningCurvesChart:
 
 
 def draw_curves(curves: LearningCurves, colours: Mapping[str, str]) -> "Figure":
-    """Return small multiples on common axes: validation solid, training dashed, validation of the baseline in grey."""
+    """Return panels with common axes: validation (solid), training (dashed), and validation of the baseline (grey)."""
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 

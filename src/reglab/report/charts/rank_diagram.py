@@ -44,8 +44,8 @@ def rank_diagram(comparison: DataSetComparison, colours: Mapping[str, str]) -> "
     """Return a figure of mean ranks, best at the left; the dots of a bar are the strategies that it joins.
 
     Args:
-        comparison: without bars if no pair can be significant.
-        colours: by strategy.
+        comparison: tests of all strategies; no bars are drawn if no pair can be significant.
+        colours: colour of each strategy.
     """
     from matplotlib.figure import Figure
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_PANELS = 32
 _OFF = -0.26  # position of trials with the value off, in widths of the range
-_MAX_DISTANCE = 4.0  # from the best score, in distances of the median; worse scores are drawn at the edge
+_MAX_DISTANCE = 4.0  # from the best score, relative to the median distance; worse scores are drawn at the edge
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Dot:
     """A trial.
 
     Attributes:
-        place: in the range, 0 to 1; None if the strength is off.
-        score: of the trial.
+        place: position in the range, 0 to 1; None if the strength is off.
+        score: score of the trial.
         text: shown on hovering.
-        colour: of its strategy.
+        colour: colour of its strategy.
     """
 
     place: float | None
@@ -45,7 +45,7 @@ class Panel:
 
     Attributes:
         title: the strategy.
-        colour: of the title.
+        colour: colour of the title.
         key: label of the x axis.
         ticks: (place, text).
         dots: trials.
@@ -99,7 +99,7 @@ def draw_response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "F
 
     Args:
         panels: one or more.
-        label: of the score axes.
+        label: label of the score axes.
         minimized: whether low scores are good.
     """
     from matplotlib.ticker import MaxNLocator
@@ -128,7 +128,7 @@ def draw_response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "F
 
 
 def score_limits(scores: Sequence[float], *, minimized: bool) -> tuple[float, float]:
-    """Return the range of scores to show, with a margin: failed trials must not compress the others."""
+    """Return the range of scores to show, with a margin: outliers must not compress the other scores."""
     values = np.array(scores)
     best = values.min() if minimized else values.max()
     reach = _MAX_DISTANCE * abs(best - float(np.median(values)))

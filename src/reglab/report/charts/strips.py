@@ -1,6 +1,6 @@
 """Strip charts: one value of every run as a dot, a row for each entry: results, generalization gap, calibration, cost.
 
-A new strip chart is a subclass of `StripChart` that declares `name`, `title` and `place`, and returns its label, its
+A new strip chart is a subclass of `StripChart` that declares `name`, `title` and `order`, and returns its label, its
 caption and the value of a run.
 """
 
@@ -29,11 +29,11 @@ class Strip:
     """A row of a strip chart.
 
     Attributes:
-        name: of the entry.
-        colour: of its strategy.
+        name: name of the entry.
+        colour: colour of its strategy.
         values: one for each run.
         texts: shown on hovering over each dot.
-        mean, interval: of the values.
+        mean, interval: mean of the values, and its interval.
     """
 
     name: str
@@ -203,7 +203,7 @@ def strip_chart(
 
     Args:
         strips: rows from top to bottom.
-        label: of the x axis.
+        label: label of the x axis.
         reference: place and name of a vertical line.
         from_zero: whether the axis starts at zero.
     """

@@ -130,9 +130,9 @@ def row_chart(
     """Set up a chart with a named row for each entry; call it within `chart_style`.
 
     Args:
-        names: of the rows, from top to bottom.
-        label: of the x axis, wrapped where it is long.
-        row_height: of the smallest row, in inches; rows with long names are higher.
+        names: names of the rows, from top to bottom.
+        label: label of the x axis, wrapped if it is long.
+        row_height: height of the smallest row, in inches; rows with long names are higher.
         head: inches above the rows.
         right: inches beside the rows.
 
@@ -180,7 +180,7 @@ def panel_grid(
 
     Args:
         names: headings, wrapped to fit.
-        colours: of the headings.
+        colours: colours of the headings.
         limits: ``xlim`` and ``ylim`` that all panels share.
         top_margin: space above all panels.
         panel_height: height of a panel.
@@ -245,9 +245,9 @@ def label_axes(figure: "Figure", x: str, y: str, *, top_margin: float = 0.0, bot
     """Label the axes that all panels share: `x` below their middle, `y` at their left.
 
     Args:
-        figure: of `panel_grid`.
+        figure: figure that `panel_grid` returned.
         x, y: labels.
-        top_margin, bottom_margin: as passed to `panel_grid`.
+        top_margin, bottom_margin: margins that were passed to `panel_grid`.
     """
     height = float(figure.get_size_inches()[1])
     boxes = [axes.get_position() for axes in figure.axes]

@@ -40,8 +40,8 @@ def hover_areas(
     """Return an area around each place of a linear axis, up to the middle between neighbours; they fill the axes.
 
     Args:
-        axes: with their final limits.
-        places: in data coordinates, ascending.
+        axes: axes with their final limits.
+        places: positions in data coordinates, ascending.
         texts: one for each place.
         along: axis of the places; areas along ``y`` span the whole figure, including labels at both sides.
     """

@@ -25,8 +25,8 @@ class TuningCurve:
     """The tuning curve of one strategy.
 
     Attributes:
-        name: of the strategy.
-        colour: of the strategy.
+        name: name of the strategy.
+        colour: colour of the strategy.
         validation: expected best selection metric for 1, 2, ... trials.
         test: expected reported metric of these best trials.
         seconds: mean training time of a trial.

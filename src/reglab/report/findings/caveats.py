@@ -12,7 +12,7 @@ from reglab.schema.text import join_names
 
 _CAVEAT_TAGS = {
     "double_counting": "the same effect is applied twice",
-    "no_effect": "it is off, wholly or in part",
+    "no_effect": "some or all of its methods are off",
     "not_averaged": "the tested weights are not averaged",
     "remark": "a caveat on its methods or its model",
 }
@@ -36,7 +36,7 @@ def comparison_caveats(
 
 
 def early_stopping_artifacts(entries: Sequence[Entry], table: ArmTable, question: Question) -> list[str]:
-    """Return a caveat on claimed differences that validation does not show, or not half of them, at the last epoch.
+    """Return a caveat on claimed differences of which validation shows less than half at the last epoch.
 
     The tested weights are those with the lowest val/loss. If that is early for the baseline, whose confidence grows
     while its accuracy does, they are not its best weights by the reported metric.
@@ -124,7 +124,7 @@ def _several_commits(table: ArmTable) -> list[str]:
 
 
 def _significant_but_unclear(entries: Sequence[Entry]) -> list[str]:
-    """Return a caveat on entries with an adjusted p below .05 of which no difference is claimed."""
+    """Return a caveat on each entry with an adjusted p below .05 for which no difference is claimed."""
     return [
         f"{entry.strategy}: Holm’s p is {format_p(entry.p_holm)}, but no difference is claimed, because {entry.reason}."
         for entry in entries

@@ -41,8 +41,8 @@ class TaskFindings:
     """The findings of one task.
 
     Attributes:
-        task: its runs.
-        table: its arms.
+        task: the task with its runs.
+        table: arms of the task.
         selection: the arms that represent their strategies.
         splits: how splits vary over seeds.
         entries: the leaderboard, best first.
@@ -51,8 +51,8 @@ class TaskFindings:
         caveats: sentences.
         methods: sentences on splits and pairs.
         detectable: minimum detectable differences.
-        interactions: of the combinations whose parts were run.
-        tuning: of a study, else None.
+        interactions: interactions of the combinations whose parts were run.
+        tuning: tuning results of a study, else None.
     """
 
     task: Task
@@ -86,7 +86,7 @@ class Findings:
         answer: a sentence.
         notes: sentences that qualify the answer: how strengths were selected, what failed.
         failures: runs without a value.
-        overall_caveats: of the overall leaderboard.
+        overall_caveats: caveats of the overall leaderboard.
         exclusions: sentences on runs that were left out.
         missing: labels of declared runs that were never run.
         over_data_sets: tests of all strategies over data sets, or why there are none; None for a single task.

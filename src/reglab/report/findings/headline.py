@@ -53,7 +53,7 @@ def headline_notes(
     Args:
         question: whether a test metric was forced to select.
         failures: runs without a value.
-        selections: of each task.
+        selections: selection of each task.
         missing: number of declared runs that were never run.
         without_choice: strategies, with their tasks, of which no trial could be chosen.
     """
@@ -83,7 +83,7 @@ def _answer(entries: Sequence[Entry], question: Question, unit: str, pair_unit: 
     """Return the answer without its subject.
 
     Args:
-        entries: of a leaderboard.
+        entries: entries of a leaderboard.
         question: metric, direction and baseline.
         unit: what `n` counts, in the plural.
         pair_unit: unit of the pairs, in the plural.

@@ -19,13 +19,13 @@ class Interaction:
     """Interaction of one combination.
 
     Attributes:
-        label: of the combination's arm.
+        label: label of the combination's arm.
         effect: mean difference of the combination from `none`.
         parts: sum of the mean differences of its parts from `none`, over the same seeds.
-        difference: effect minus parts.
+        difference: `effect` minus `parts`.
         same_strengths: whether each part has the same strengths alone and in the combination.
-        p_holm: of Wilcoxon's test, adjusted for all combinations of the task.
-        verdict, reason: as in the leaderboard.
+        p_holm: p value of Wilcoxon's test, adjusted for all combinations of the task.
+        verdict, reason: see `Entry` of the leaderboard.
     """
 
     label: str

@@ -25,17 +25,17 @@ class Entry:
         strategy: label of the arm.
         name: strategy without strengths.
         n: number of seeds; of tasks in an overall leaderboard.
-        mean, std, interval: of the metric, with its 95 % bootstrap interval.
+        mean, std, interval: mean, standard deviation and 95 % bootstrap interval of the metric.
         diff, diff_interval, diff_std: mean, 95 % interval and standard deviation of the paired differences.
         pairs: number of paired differences.
-        p, p_holm: of Wilcoxon's test, and adjusted.
-        p_t, p_t_holm: of the t-test where splits overlap, and adjusted.
+        p, p_holm: p value of Wilcoxon's test, and the same after Holm's correction.
+        p_t, p_t_holm: p value of the t-test where splits overlap, and the same after Holm's correction.
         method: how `p` was computed.
-        rank: by mean, from 1.
+        rank: rank by mean, from 1.
         seconds: mean training time of a run.
-        selected_on: mean of the metric that selected among strengths.
+        selected_on: mean of the metric by which strengths were selected.
         chosen: whether the arm represents its strategy.
-        contested: whether the strategy has several arms.
+        contested: whether the strategy has several arms, one of which was selected.
         baseline: whether it is the baseline.
         verdict: ``helps``, ``hurts``, ``no clear difference``, ``too few seeds to tell`` ...
         reason: why the verdict is no difference, if `p_holm` and `diff_interval` do not show it; else empty.
@@ -78,7 +78,7 @@ def task_leaderboard(table: ArmTable, selection: Selection, question: Question, 
         table: the arms of the task.
         selection: the arms that represent their strategies.
         question: metric, direction and baseline.
-        overlap: of splits (see `paired.paired_difference`).
+        overlap: overlap of splits (see `paired.paired_difference`).
     """
     base = baseline_arm(table, selection, question)
     arms_of = [arm.strategy for arm in table.arms]
@@ -121,9 +121,9 @@ def add_difference(entry: Entry, pairs: Sequence[tuple[float, float]], overlap: 
     """Return the entry with its paired difference; unchanged without pairs.
 
     Args:
-        entry: without a difference.
+        entry: entry without a difference.
         pairs: (value, value of the baseline).
-        overlap: of splits (see `paired.paired_difference`).
+        overlap: overlap of splits (see `paired.paired_difference`).
     """
     if not pairs:
         return entry
@@ -150,7 +150,7 @@ def rank_entries(
     Args:
         entries: Holm's correction is over all that have a p.
         question: whether higher is better.
-        ranks: of the entries; default: by their means.
+        ranks: ranks of the entries; default: by their means.
     """
     comparisons = sum(entry.p is not None for entry in entries)
     p_holm = _adjust([entry.p for entry in entries])
@@ -215,7 +215,7 @@ class DetectableDifference:
     Attributes:
         entry: the comparison.
         smallest: minimum detectable difference at 80 % power; None if no difference can be significant.
-        needed: seeds with which the observed difference, if it were the true one, would be found with 80 % power; None
+        needed: number of seeds that gives 80 % power for a true difference equal to the observed one; None
             if there is no such number (see `power.pairs_needed`).
     """
 

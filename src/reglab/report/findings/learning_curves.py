@@ -38,10 +38,10 @@ class LearningCurves:
     """Curves of ``train/<name>`` and ``val/<name>``.
 
     Attributes:
-        name: of the metric.
+        name: name of the metric.
         arms: the best ones of the leaderboard.
         baseline: validation curve of the baseline.
-        baseline_label: its arm.
+        baseline_label: label of the baseline's arm.
         of: number of arms that represent a strategy.
     """
 

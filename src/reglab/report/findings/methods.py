@@ -23,7 +23,7 @@ def describe_methods(findings: Findings) -> list[str]:
         )
     elif metrics:
         text.append(
-            f"Where strengths vary, each strategy is represented by the strength with the best mean "
+            f"If strengths vary, each strategy is represented by its strength with the best mean "
             f"{' or '.join(metrics)}, among those with the most seeds; the test set was used once, for the result."
         )
     elif all(found.tuning is None for found in findings.tasks):
@@ -44,7 +44,7 @@ def describe_methods(findings: Findings) -> list[str]:
     if any(found.detectable for found in findings.tasks):
         text.append(
             "Minimum detectable difference: what both the t-test (noncentral t, with the variance of the intervals) "
-            "and Wilcoxon’s test find with 80 % power at level .05 divided by the number of comparisons, for normally "
+            "and Wilcoxon’s test detect with 80 % power at level .05 over the number of comparisons, for normally "
             "distributed differences with the observed standard deviation. Seeds needed: the same for the observed "
             "difference, which may differ from the true one."
         )

@@ -18,7 +18,7 @@ def overall_leaderboard(boards: Sequence[Sequence[Entry]], question: Question, d
 
     `n` counts tasks, and `rank` is the mean rank over them, among the entries that every task has; others have no
     rank. Means, differences and p are over data sets, each with the mean over its tasks: several settings of one data
-    set are no independent repetitions.
+    set are no independent replicates.
 
     If every task has the same arms, these are compared; else each strategy by the arm that represents it in the task.
 

@@ -13,10 +13,10 @@ from reglab.report.trials import NO_SCORE, StudyRecord, Trial, best_trial, finis
 from reglab.schema.search_space import Choice, Dimension, Range, Value, optuna_distribution
 
 TIME_TOLERANCE = 0.05  # timings of equal work differ by as much
-MIN_TRIALS = 16  # for importances: with eight, a key that alone determines the score gets half on average
+MIN_TRIALS = 16  # for importances: with 8, a key that alone determines the score has an importance of half on average
 _TREES = 32
 MAX_SLOWDOWN = 2.0  # ratio between strategies; different seeds, and the first run of a process, account for less
-MAX_TRIAL_TIME = 20.0  # times the median: neither searched values nor early stopping account for more
+MAX_TRIAL_TIME = 20.0  # ratio to the median that neither searched values nor early stopping explain
 _NOT_COMPARABLE = "Training times of the strategies are not comparable, and equal compute is not shown."
 
 
@@ -25,8 +25,8 @@ class StrategyTuning:
     """The tuning of one strategy on one task.
 
     Attributes:
-        strategy: as tagged.
-        trials: by number.
+        strategy: value of the tag `strategy`.
+        trials: trials in the order of their numbers.
         chosen: the trial that was run on fresh seeds; None if there is none.
         validation: mean selection metric over the fresh seeds.
         test: mean reported metric over the fresh seeds.
@@ -76,8 +76,8 @@ class EqualComputeChoice:
     """The choice of one strategy's tuning within a time budget.
 
     Attributes:
-        strategy: as tagged.
-        count: number of its first trials that fit into the budget.
+        strategy: value of the tag `strategy`.
+        count: number of its first trials that fit in the budget.
         of: number of all its trials.
         best: the best of those that fit; None if none of them finished.
         differs: whether the whole tuning chose another trial.
@@ -95,11 +95,11 @@ class TaskTuning:
     """The tuning of one task.
 
     Attributes:
-        study: its definition.
+        study: definition of the study.
         strategies: in the order of the leaderboard.
         equal_compute: seconds of the cheapest tuning, and what each strategy would have chosen in that time; None if
             trials are not exchangeable, or timings are unreliable.
-        importances: by strategy, the share of each key; only for strategies with enough trials.
+        importances: importance of each key, by strategy; only for strategies with enough trials.
     """
 
     study: StudyRecord
@@ -119,8 +119,8 @@ def summarize_tuning(
     """Return the tuning of each strategy with trials, in the order of the leaderboard.
 
     Args:
-        study: its definition.
-        trials: of one task.
+        study: definition of the study.
+        trials: trials of one task.
         entries: the leaderboard of the task.
         table: the arms of the task: its runs on fresh seeds.
         question: the reported metric.
@@ -146,7 +146,7 @@ def task_tuning(study: StudyRecord, strategies: list[StrategyTuning], *, reliabl
 
 
 def optimism(validation: float | None, test: float | None, select_by: str, question: Question) -> float | None:
-    """Return by how much validation looks better than the test; None if they measure different quantities."""
+    """Return the amount by which validation is better than the test; None if they measure different quantities."""
     if validation is None or test is None or select_by.rsplit("/", 1)[-1] != question.metric.rsplit("/", 1)[-1]:
         return None
     return validation - test if question.higher else test - validation
@@ -172,7 +172,7 @@ def importances(space: Sequence[Dimension], trials: Sequence[Trial]) -> dict[str
 
     Args:
         space: the search space.
-        trials: of one strategy on one task.
+        trials: trials of one strategy on one task.
 
     Returns:
         Shares that sum to 1, largest first; None for less than two keys, less than `MIN_TRIALS` trials with a score,
@@ -249,7 +249,7 @@ def timing_caveats(entries: Sequence[Entry], strategies: Sequence[StrategyTuning
     Args:
         entries: the leaderboard of the task: training times on fresh seeds.
         strategies: the tuning of the task.
-        study: its definition; with pruning, trainings have different lengths and nothing is reported.
+        study: definition of the study; with pruning, trainings have different lengths and nothing is reported.
     """
     if study.pruning is not None:
         return []

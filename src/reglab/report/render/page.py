@@ -38,11 +38,11 @@ def render_page(
 
     Args:
         name: heading.
-        findings: of all tasks.
-        colours: by strategy.
+        findings: findings of all tasks.
+        colours: colour of each strategy.
         overall_charts: charts over tasks.
         task_charts: charts of each task.
-        source: of the runs, written into the head of the page.
+        source: source of the runs, written into the head of the page.
     """
     from jinja2 import Environment
     from markupsafe import Markup

@@ -112,8 +112,8 @@ def render_tuning(environment: "Environment", tuning: TaskTuning | None, questio
     """Return the section as HTML; empty without tuning.
 
     Args:
-        environment: of the page.
-        tuning: of one task.
+        environment: Jinja environment of the page.
+        tuning: tuning of one task.
         question: the reported metric.
         digits: decimals of scores, as in the task's leaderboard.
     """

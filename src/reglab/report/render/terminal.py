@@ -26,7 +26,7 @@ _SHORT_VERDICTS = {
 _HEADS = ("n", "mean", "sd", "difference [95 %]", "p Holm", "verdict")
 _COLOURS = {"helps": "green", "hurts": "red"}
 _MIN_NAME_WIDTH = 9  # columns for the names of a table
-_LISTED_TASKS = 12  # whose headline is printed
+_LISTED_TASKS = 12  # largest number of tasks whose headlines are printed
 _NOTE_LENGTH = 7500  # characters; MLflow keeps 8,000 of a tag
 
 
@@ -34,7 +34,7 @@ def print_report(report: Report, browse: str, console: "Console | None" = None) 
     """Print the leaderboard, the answer, the path of the page, and the command that opens the tracker's UI.
 
     Args:
-        report: that was made.
+        report: report to print.
         browse: the command.
         console: default: standard output.
     """
@@ -71,7 +71,7 @@ def leaderboard_table(entries: Sequence[Entry], metric: str, unit: str, width: i
     """Return the leaderboard as a table, with long names on several lines.
 
     Args:
-        entries: of the leaderboard.
+        entries: entries of the leaderboard.
         metric: title.
         unit: what `n` counts.
         width: columns of the terminal.

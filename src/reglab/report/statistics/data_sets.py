@@ -4,9 +4,9 @@ Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (
 test in place of mean ranks (Benavoli, Corani and Mangili, JMLR 17, 2016), whose result for two strategies depends on
 the others.
 
-scikit-posthocs computes the same tests of pairs and draws the diagram. It is only an oracle of the tests: it brings
-seaborn and pandas, adds 1.4 s to the import of scipy.stats, and does not merge ties that float32 metrics hide (see
-`paired.merge_ties`): its p of tracked accuracies can differ by more than 0.1.
+scikit-posthocs computes the same tests of pairs and draws the diagram. It is used in tests only: it depends on
+seaborn and pandas, adds 1.4 s to the import of scipy.stats, and does not merge ties hidden by float32 rounding (see
+`paired.merge_ties`), so that its p for tracked accuracies can differ by more than 0.1.
 """
 
 import itertools
@@ -43,7 +43,7 @@ class DataSetComparison:
     """Tests of all strategies over data sets.
 
     Attributes:
-        strategies: from the best mean rank to the worst.
+        strategies: strategies from the best mean rank to the worst.
         ranks: mean rank of each.
         data_sets: number of data sets.
         chi2, chi2_p: Friedman's statistic and its p.

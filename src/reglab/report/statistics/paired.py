@@ -13,7 +13,7 @@ LEVEL = 0.95  # of confidence intervals
 ALPHA = 0.05
 RESAMPLES = 9999  # of the bootstrap
 _ENUMERATED = 13  # pairs up to which all 2**n sign patterns are counted if there are ties or zeros (scipy's limit)
-_ROUNDING = 1e-11  # of float64 sums and differences, relative to the largest
+_ROUNDING = 1e-11  # error of float64 sums and differences, relative to the largest
 
 Interval = tuple[float, float]
 # Of a difference: significantly positive or negative, too few pairs for any significant result, or undecided.
@@ -47,11 +47,11 @@ class Difference:
 
     Attributes:
         pairs: number of differences.
-        mean: of the differences.
+        mean: mean of the differences.
         std: standard deviation (n - 1 in the denominator); None for one pair.
         interval: 95 % confidence interval of the mean; None for one pair.
         p: two-sided, of Wilcoxon's signed-rank test.
-        method: how `p` was computed: ``exact``, ``normal approximation``, or a remark.
+        method: how `p` was computed: ``exact``, ``normal approximation``, or a note.
         p_t: two-sided, of the t-test that belongs to the interval; 1 for one pair.
     """
 
@@ -70,7 +70,7 @@ def paired_difference(
     """Return the mean of paired differences with its confidence interval and p values.
 
     Args:
-        differences: strategy minus baseline, one value for each pair; at least one.
+        differences: strategy minus baseline, one value for each pair; at least one pair.
         errors: rounding error of each difference (see `merge_ties`).
         overlap: tested rows over other rows where splits vary over one finite data set, else 0. The variance of
             the mean is s^2 (1/n + overlap), the corrected resampled t-test (Nadeau and Bengio 2003); 0 is the plain
@@ -185,12 +185,12 @@ def judge_difference(
     """Return the outcome of a comparison, and the reason of ``unclear`` if p and interval do not show it.
 
     Args:
-        mean: of the paired differences.
+        mean: mean of the paired differences.
         interval: 95 % confidence interval of the mean, for a single comparison.
-        p_holm: of Wilcoxon's test, adjusted.
-        p_t_holm: of the t-test corrected for rows that splits share, adjusted; None if they share none.
+        p_holm: p value of Wilcoxon's test, adjusted.
+        p_t_holm: adjusted p value of the t-test corrected for rows that splits share; None if they share none.
         pairs: number of differences.
-        comparisons: for which both p are adjusted.
+        comparisons: number of comparisons for which both p values are adjusted.
     """
     if is_significant(p_holm, interval, p_t_holm):
         return "positive" if mean > 0 else "negative", ""

@@ -14,17 +14,17 @@ from reglab.report.statistics.paired import ALPHA
 POWER = 0.8
 MAX_PAIRS = 10_000  # limit of the search for the number of pairs
 MAX_SIMULATED = 30  # pairs; for more, the asymptotic efficiency of Wilcoxon's test is accurate
-EFFICIENCY = 3 / np.pi  # of Wilcoxon's test relative to the t-test, normal differences (Pitman; Lehmann 2006)
+EFFICIENCY = 3 / np.pi  # Pitman efficiency of Wilcoxon's test relative to the t-test, normal data (Lehmann 2006)
 _DRAWS = 8192
 
 
 def minimum_detectable_difference(spread: float, pairs: int, comparisons: int, overlap: float = 0.0) -> float | None:
-    """Return the smallest true difference that is found with 80 % power.
+    """Return the smallest true difference that is detected with 80 % power.
 
     Args:
         spread: standard deviation of the paired differences, in units of the metric.
         pairs: number of pairs, at least two.
-        comparisons: for which Holm's correction adjusts.
+        comparisons: number of comparisons for which Holm's correction adjusts.
         overlap: tested rows over other rows (Nadeau and Bengio 2003); 0 is the plain t-test.
 
     Returns:
@@ -35,7 +35,7 @@ def minimum_detectable_difference(spread: float, pairs: int, comparisons: int, o
 
 
 def pairs_needed(difference: float, spread: float, comparisons: int, overlap: float = 0.0) -> int | None:
-    """Return the smallest number of pairs that finds a difference with 80 % power.
+    """Return the smallest number of pairs with 80 % power for a difference.
 
     Args:
         difference, spread: true mean and standard deviation of the paired differences, in units of the metric.
@@ -65,7 +65,7 @@ def pairs_needed(difference: float, spread: float, comparisons: int, overlap: fl
 def t_power(shift: float, pairs: int, alpha: float, overlap: float = 0.0) -> float:
     """Return the power of the two-sided t-test on paired differences with variance of the mean s^2 (1/n + overlap).
 
-    Significant results of the wrong sign are not counted as found.
+    Significant results of the wrong sign do not count as detections.
 
     Args:
         shift: true difference, above zero, in standard deviations of the paired differences.
@@ -80,7 +80,7 @@ def t_power(shift: float, pairs: int, alpha: float, overlap: float = 0.0) -> flo
 
 
 def t_shift(pairs: int, alpha: float, overlap: float = 0.0) -> float:
-    """Return the shift (see `t_power`) that the t-test finds with 80 % power."""
+    """Return the shift (see `t_power`) that the t-test detects with 80 % power."""
     from scipy.optimize import brentq
 
     high = 1.0
@@ -93,7 +93,7 @@ def t_shift(pairs: int, alpha: float, overlap: float = 0.0) -> float:
 def wilcoxon_power(shift: float, pairs: int, alpha: float) -> float:
     """Return the power of the exact signed-rank test, from 8192 simulated samples with a fixed seed.
 
-    Significant results of the wrong sign are not counted as found.
+    Significant results of the wrong sign do not count as detections.
 
     Args:
         shift: true difference, above zero, in standard deviations of the normal differences.
@@ -110,7 +110,7 @@ def wilcoxon_power(shift: float, pairs: int, alpha: float) -> float:
 
 @cache
 def wilcoxon_shift(pairs: int, alpha: float, power: float) -> float | None:
-    """Return the smallest shift that the signed-rank test finds with a power, to a thousandth; None if none is."""
+    """Return the smallest shift that the signed-rank test detects with a power, to a thousandth; None if none."""
     if critical_rank_sum(pairs, alpha) is None:
         return None
     low, high = 0.0, 1.0
@@ -129,7 +129,7 @@ def critical_rank_sum(pairs: int, alpha: float) -> int | None:
 
 
 def _is_powerful(shift: float, pairs: int, comparisons: int, overlap: float) -> bool:
-    """Return whether both tests find the shift with 80 % power."""
+    """Return whether both tests detect the shift with 80 % power."""
     alpha = ALPHA / comparisons
     if pairs <= MAX_SIMULATED:
         power = wilcoxon_power(shift, pairs, alpha)
@@ -140,7 +140,7 @@ def _is_powerful(shift: float, pairs: int, comparisons: int, overlap: float) -> 
 
 @cache
 def _minimum_shift(pairs: int, comparisons: int, overlap: float) -> float | None:
-    """Return the shift that both tests find with 80 % power."""
+    """Return the shift that both tests detect with 80 % power."""
     alpha = ALPHA / comparisons
     if pairs <= MAX_SIMULATED:
         shift = wilcoxon_shift(pairs, alpha, POWER)

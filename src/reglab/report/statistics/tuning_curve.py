@@ -16,7 +16,7 @@ def expected_best(
     C(i - 1, k - 1) of the C(n, k) subsets. Subsets in which no trial has a score are left out.
 
     Args:
-        scores: of each trial; None if it failed, which still counts as a trial.
+        scores: score of each trial; None if it failed, which still counts as a trial.
         reported: averaged in place of the scores, for example the test metric of each trial.
         minimized: whether low scores are good.
 
@@ -41,7 +41,7 @@ def best_so_far(
     """Return the best of the first k trials, for k = 1 to n: for samplers that depend on earlier trials.
 
     Args:
-        scores: of each trial, in order; None if it failed.
+        scores: score of each trial, in order; None if it failed.
         reported: returned for the best trial in place of its score.
         minimized: whether low scores are good.
 
@@ -59,7 +59,7 @@ def best_so_far(
 
 
 def _mean_of_best(ranked: np.ndarray, failed: int, k: int) -> float:
-    """Return the mean best of k out of the values, from worst to best, and `failed` trials worse than all of them."""
+    """Return the mean best of k trials, out of `values` (from worst to best) and `failed` trials, which are worse."""
     n = len(ranked) + failed
     weights = np.array([comb(failed + i, k - 1) / comb(n, k) for i in range(len(ranked))])
     return float(weights @ ranked / weights.sum())
