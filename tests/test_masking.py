@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reglab import masking
-from reglab.masking import hide_typed, mask_uri, redact, redact_uris, remember
+from reglab.masking import hide_typed_uri, mask_uri, redact, redact_uris, remember
 from reglab.schema.errors import ConfigError
 
 SECRET = "s3cr3t-PW"
@@ -137,7 +137,7 @@ def test_a_typed_secret_is_taken_out_of_every_spelling(
 ) -> None:
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("the arguments are not those of this process"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "unset")
-    assert hide_typed(["-m", *typed]) == ["-m", *after]
+    assert hide_typed_uri(["-m", *typed]) == ["-m", *after]
     assert os.environ["MLFLOW_TRACKING_URI"] == (uri or "unset")
     lines = capsys.readouterr().err
     assert SECRET not in lines
@@ -150,7 +150,7 @@ def test_a_typed_secret_is_taken_out_of_every_spelling(
 @pytest.mark.parametrize("section", [False, True])
 def test_several_stores_with_a_secret_are_refused(several: str, section: bool) -> None:
     with pytest.raises(ConfigError, match=r"^tracking\.uri: names several stores.*; give one URI$"):
-        hide_typed([f"tracking={{uri:'{PG}'}},{{uri:a}}" if section else f"tracking.uri={several}"])
+        hide_typed_uri([f"tracking={{uri:'{PG}'}},{{uri:a}}" if section else f"tracking.uri={several}"])
 
 
 HIDES = """

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from reglab.config.command_line import help_text
 from reglab.exits import exits_are_errors
-from reglab.masking import hide_typed
+from reglab.masking import hide_typed_uri
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, end_at_second_signal, restore_keyboard_interrupt
@@ -72,7 +72,7 @@ def run_app(
         restore_keyboard_interrupt()
         end_at_second_signal()
         make_streams_safe()
-        arguments = hide_typed(arguments)
+        arguments = hide_typed_uri(arguments)
         sys.argv[1:] = prepare_arguments(arguments, config_name, check)
         _run_hydra(main, config_name, check)
         code = 0

@@ -99,7 +99,7 @@ def redact_uris(overrides: Iterable[str]) -> list[str]:
     return found
 
 
-def hide_typed(arguments: Sequence[str]) -> list[str]:
+def hide_typed_uri(arguments: Sequence[str]) -> list[str]:
     """Move a tracking URI with a secret off the command line, which every user of this machine can read.
 
     It goes to the environment variable `URI_VARIABLE`, and the process restarts without it on the command line. So no

@@ -62,7 +62,7 @@ def stoppable() -> Iterator[None]:
 
     Python discards an exception that a signal handler raises inside a finalizer or a callback of C code, and libraries
     catch some. A signal that was lost in this way is raised by the next `raise_if_stopped`, at the latest by the end of
-    the block. See also `stop_wins`.
+    the block. See also `prefer_stopped`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -71,7 +71,7 @@ def stoppable() -> Iterator[None]:
     outermost = _stop not in before.values()
     hook, sys.unraisablehook = sys.unraisablehook, _without_stops(sys.unraisablehook)
     try:
-        with stop_wins():
+        with prefer_stopped():
             yield
         raise_if_stopped()
     finally:
@@ -99,7 +99,7 @@ def _without_stops(hook: Callable[..., object]) -> Callable[..., object]:
 
 
 @contextmanager
-def stop_wins() -> Iterator[None]:
+def prefer_stopped() -> Iterator[None]:
     """Raise `Stopped` in place of another exception that leaves the block after a signal.
 
     C code and libraries may replace the exception of a signal handler: an extension module whose import is interrupted

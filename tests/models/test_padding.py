@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.models import CNN, GRU, TransformerEncoder
-from reglab.models.padding import last_real, mean_of_real, unpadded
+from reglab.models.padding import last_unpadded, mean_unpadded, unpadded
 from reglab.schema.errors import ConfigError
 
 LENGTHS = [7, 3, 12, 1]
@@ -38,8 +38,8 @@ def test_the_last_real_place_and_the_mean_of_real_ones() -> None:
     signals, real = unpadded(padded(sequences()))
     values = signals.transpose(1, 2)
     for row, one in enumerate(sequences()):
-        assert torch.equal(last_real(values, real)[row], one[:, -1])
-        torch.testing.assert_close(mean_of_real(values, real)[row], one.mean(1))
+        assert torch.equal(last_unpadded(values, real)[row], one[:, -1])
+        torch.testing.assert_close(mean_unpadded(values, real)[row], one.mean(1))
 
 
 @pytest.mark.parametrize("model", [GRU, TransformerEncoder])

@@ -5,14 +5,14 @@ from torch import nn
 from reglab.models import Linear
 from reglab.regularizers import GaussianDropout
 from reglab.regularizers.dropout import thinned
-from reglab.regularizers.gaussian_dropout import blurred
+from reglab.regularizers.gaussian_dropout import scale_by_noise
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 def test_mean_and_variance_are_dropouts(double: None, p: float) -> None:
     """Of draws of mean 0 and variance 1, here -1 and 1, against both masks of dropout by their probability."""
     values, strength = torch.tensor([2.0, -1.0, 0.5, 0.0]), torch.tensor(p)
-    low, high = (blurred(values, torch.full((4,), sign), strength) for sign in (-1.0, 1.0))
+    low, high = (scale_by_noise(values, torch.full((4,), sign), strength) for sign in (-1.0, 1.0))
     dropped, kept = (thinned(values, torch.full((4,), draw), strength) for draw in (0.0, 0.9999))
     mean = p * dropped + (1 - p) * kept
     variance = p * (dropped - mean) ** 2 + (1 - p) * (kept - mean) ** 2
@@ -39,7 +39,7 @@ def test_the_class_does_what_the_function_does() -> None:
     torch.manual_seed(1)
     outputs = model(inputs)
     torch.manual_seed(1)
-    assert torch.equal(outputs, blurred(inputs.tanh(), torch.randn(5, 4), torch.tensor(0.4)))
+    assert torch.equal(outputs, scale_by_noise(inputs.tanh(), torch.randn(5, 4), torch.tensor(0.4)))
     assert torch.equal(model.eval()(inputs), inputs.tanh())
 
 
@@ -50,5 +50,5 @@ def test_nothing_to_act_on() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_the_dtype_stays(dtype: torch.dtype) -> None:
     values, draws = torch.randn(50, dtype=dtype), torch.randn(50)
-    assert blurred(values, draws, torch.tensor(0.5)).dtype == dtype
-    assert torch.equal(blurred(values, draws, torch.tensor(0.0)), values)
+    assert scale_by_noise(values, draws, torch.tensor(0.5)).dtype == dtype
+    assert torch.equal(scale_by_noise(values, draws, torch.tensor(0.0)), values)

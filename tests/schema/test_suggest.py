@@ -3,7 +3,7 @@
 import pytest
 
 from reglab.schema.errors import Setting
-from reglab.schema.suggest import did_you_mean, is_section, nearest, no_such_option, not_in_strategy
+from reglab.schema.suggest import did_you_mean, nearest, no_such_option_error, not_in_strategy_error, section_error
 
 NAMES = ["dropout", "drop_block", "l2"]
 
@@ -15,13 +15,13 @@ def test_the_nearest_name_is_found_in_any_case(word: str, found: str | None) -> 
 
 
 def test_an_unknown_option_lists_all_in_order() -> None:
-    error = no_such_option(Setting("regularizer", "droput"), NAMES)
+    error = no_such_option_error(Setting("regularizer", "droput"), NAMES)
     assert (error.key, error.value) == ("regularizer", "droput")
     assert "did you mean dropout?" in error.problem
     assert "drop_block, dropout, l2" in error.problem
 
 
 def test_remedies_name_the_keys_to_set() -> None:
-    assert not_in_strategy("regularizer.l1.strength", "the strategy is none", "l1").remedy == "add regularizer=l1"
-    assert is_section("report", ["report.dir", "report.keep"]).remedy == "set report.dir or report.keep"
-    assert is_section("report", []).remedy == "set its keys"
+    assert not_in_strategy_error("regularizer.l1.strength", "the strategy is none", "l1").remedy == "add regularizer=l1"
+    assert section_error("report", ["report.dir", "report.keep"]).remedy == "set report.dir or report.keep"
+    assert section_error("report", []).remedy == "set its keys"

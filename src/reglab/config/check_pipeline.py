@@ -10,7 +10,7 @@ from reglab.config.hydra_errors import translate
 from reglab.schema.constraints import Constraints, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import PIPELINES
-from reglab.schema.suggest import did_you_mean, is_section
+from reglab.schema.suggest import did_you_mean, section_error
 
 # In the section that all apps share; on the command line an app accepts only its own keys.
 _SHARED = ("tracking.weights", "tracking.parent", "tracking.phase", "tracking.experiment")
@@ -75,7 +75,7 @@ def check_sections(rules: Constraints, plain: Mapping[Any, Any]) -> None:
     for key in rules:
         section, _, inner = key.partition(".")
         if inner and section in plain and not isinstance(plain[section], Mapping):
-            raise is_section(Setting(section, plain[section]), [key])
+            raise section_error(Setting(section, plain[section]), [key])
 
 
 def flatten(node: Mapping[Any, Any], rules: Constraints, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -41,7 +41,7 @@ from reglab.schema.constraints import Constraint, Nullable, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import RUN, TRAINER
 from reglab.schema.metrics import check_choice
-from reglab.schema.suggest import did_you_mean, is_section, not_in_strategy
+from reglab.schema.suggest import did_you_mean, not_in_strategy_error, section_error
 from reglab.schema.task_kinds import TOKENS, features_of
 from reglab.schema.text_constraints import ClassPath, Label
 from reglab.tracking.location import resolve
@@ -88,7 +88,7 @@ def check_and_resolve(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[st
     _precision(plain["trainer"])
     check_trainer(plain["trainer"])
     check_values(RUN, plain)
-    check_values(_of_classes(plain), plain)
+    check_values(_class_constraints(plain), plain)
     check_optimizer(plain["optimizer"])
     check_scheduler(plain["scheduler"], plain["optimizer"])
     _data(plain["data"])
@@ -152,7 +152,7 @@ def _fixed_names(section: str) -> dict[str, tuple[str, str]]:
     return {option: (target, name) for option, (target, name) in found.items() if target not in given}
 
 
-def _of_classes(plain: Mapping[str, Any]) -> dict[str, Constraint]:
+def _class_constraints(plain: Mapping[str, Any]) -> dict[str, Constraint]:
     """Return the constraints that the classes of data, model and regularizers declare, by whole key."""
     sections = {section: plain[section] for section in ("data", "model", "scheduler")}
     sections |= {
@@ -263,10 +263,10 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         if name.startswith("_"):
             continue
         if not isinstance(node, Mapping):
-            raise is_section(Setting(f"regularizer.{name}", node), keys_of_regularizer(name))
+            raise section_error(Setting(f"regularizer.{name}", node), keys_of_regularizer(name))
         if name not in chosen:
             given = next((Setting(f"regularizer.{name}.{k}", v) for k, v in node.items()), f"regularizer.{name}")
-            raise not_in_strategy(given, f"the strategy is {strategy(cfg)}", name)
+            raise not_in_strategy_error(given, f"the strategy is {strategy(cfg)}", name)
         ClassPath().check(f"regularizer.{name}._target_", node["_target_"])
         _known_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
         about, where = declared(f"regularizer.{name}", node), Setting("regularizer", name)

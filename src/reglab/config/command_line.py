@@ -14,7 +14,7 @@ from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.help import HELP, list_of_keys
 from reglab.schema.keys import PIPELINES
-from reglab.schema.suggest import nearest, no_such_option
+from reglab.schema.suggest import nearest, no_such_option_error
 from reglab.schema.text import one_line, quote_value
 
 SET_BY_A_SWEEP = tuple(f"tracking.{key}" for key in ("parent", "phase", "sweep", "study", "tuned", "rerun_of"))
@@ -80,7 +80,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
             )
         if app in PIPELINES:
             _refuse_deleted(typed, override)
-            _refuse_of_others(typed, key, app)
+            _refuse_keys_of_other_apps(typed, key, app)
 
 
 def split_mappings(overrides: Sequence[str]) -> list[str]:
@@ -163,7 +163,7 @@ def _refuse_several(typed: str, override: Override, folder: Path) -> None:
     for value in _values(override):
         if isinstance(value, str) and (value.startswith("/") or ".." in value or len(value) > _LONGEST):
             options = [path.stem for path in (folder / group).glob("[!_]*.yaml")]
-            raise no_such_option(Setting(group, value), options)
+            raise no_such_option_error(Setting(group, value), options)
         if not isinstance(value, list):
             continue
         names = [str(name) for name in value]
@@ -191,7 +191,7 @@ def _refuse_deleted(typed: str, override: Override) -> None:
         raise ConfigError(Setting.of(typed), f"{key} is needed", "leave this out")
 
 
-def _refuse_of_others(typed: str, key: str, app: str) -> None:
+def _refuse_keys_of_other_apps(typed: str, key: str, app: str) -> None:
     """Refuse keys of a shared section that this app never reads."""
     own = PIPELINES[app]
     if app == "generate" and key.startswith("data."):

@@ -20,7 +20,7 @@ from reglab.config.hydra_errors import is_config_error, translate
 from reglab.config.selection import regularizer_of, remove_stray_strengths, selected_regularizers
 from reglab.paths import CONF
 from reglab.schema.errors import Setting
-from reglab.schema.suggest import not_in_strategy
+from reglab.schema.suggest import not_in_strategy_error
 
 
 @functools.lru_cache(maxsize=4096)
@@ -194,6 +194,6 @@ def fit_strengths(jobs: Sequence[Sequence[str]], composer: Composer, defaults: C
             if name is None or name in own:
                 kept.append(override)
             elif name not in known and override.lstrip("+").split("=")[0] not in defaults:
-                raise not_in_strategy(Setting.of(override), "no strategy of this sweep has it", name)
+                raise not_in_strategy_error(Setting.of(override), "no strategy of this sweep has it", name)
         fitted[tuple(kept)] = None
     return [list(job) for job in fitted]

@@ -19,7 +19,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.help import HELP
 from reglab.schema.index import declaration
 from reglab.schema.keys import PIPELINES, RUN
-from reglab.schema.suggest import did_you_mean, is_section, nearest, no_such_option, not_in_strategy
+from reglab.schema.suggest import did_you_mean, nearest, no_such_option_error, not_in_strategy_error, section_error
 from reglab.schema.text import quote_value
 
 Compose = Callable[[Sequence[str]], DictConfig]
@@ -52,7 +52,7 @@ def translate(
         return _unreadable(error)
     if found := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
         options = re.findall(r"^\t(?!provider)([^_\s]\S*)$", text, re.MULTILINE)
-        return no_such_option(Setting(found[1], found[2]), options)
+        return no_such_option_error(Setting(found[1], found[2]), options)
     keys = _Keys(config_name, folder, compose)
     if found := re.search(r"Could not override '([^']+)'", text):
         return _unknown_key(found[1], overrides, keys)
@@ -162,13 +162,13 @@ def _unknown_key(key: str, overrides: Sequence[str], keys: _Keys) -> ConfigError
         name = key.split(".")[1]
         options = keys.options(group)
         if name in options and name not in cfg.get(group, {}):
-            return not_in_strategy(where, f"the strategy is {strategy(cfg)}", name)
+            return not_in_strategy_error(where, f"the strategy is {strategy(cfg)}", name)
         if name in options and set(cfg[group][name]) == {"_target_"}:
             return ConfigError(where, f"{name} has no strengths", "leave it out")
         if near := nearest(name, options - {name}) if name not in options else None:
             return ConfigError(where, f"no such regularizer; did you mean {group}.{near}.{key.split('.', 2)[2]}?")
     if group == "regularizer" and leaf in keys.options(group):
-        return is_section(where, keys_of_regularizer(leaf, keys.folder))
+        return section_error(where, keys_of_regularizer(leaf, keys.folder))
     present = key.split(".")[1] in cfg.get(group, {}) if leaf else False
     if leaf and not present and (near := nearest(leaf, [str(own) for own in cfg.get(group) or {}])):
         return ConfigError(where, f"no such key; did you mean {group}.{near}?")
@@ -264,7 +264,7 @@ def _no_option(overrides: Sequence[str], folder: Path) -> ConfigError | None:
     for override in overrides:
         key, _, value = override.partition("=")
         if key and (folder / key).is_dir() and not (folder / key / f"{value}.yaml").is_file():
-            return no_such_option(Setting(key, value), (path.stem for path in (folder / key).glob("[!_]*.yaml")))
+            return no_such_option_error(Setting(key, value), (path.stem for path in (folder / key).glob("[!_]*.yaml")))
         if not key:
             return ConfigError(override, "no key", f"write KEY{override}")
     return None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def answers_with_logits(model: Model) -> Model:
+def return_logits(model: Model) -> Model:
     """Make the model return logits (rows, length, tokens) when called with tokens (rows, length) only; return it.
 
     Implemented by a hook, which keeps the class and the state dict keys. Called with keyword arguments, as by

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from reglab.models import layers
-from reglab.models.padding import last_real, unpadded
+from reglab.models.padding import last_unpadded, unpadded
 from reglab.schema.constraints import Constraints
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import NUMERIC_INPUTS
@@ -82,5 +82,5 @@ class GRU(nn.Module):
         values = values.transpose(1, 2)
         for layer in self.recurrent:
             values = layer(values, real)
-        outputs: Tensor = self.head(values[:, -1] if real is None else last_real(values, real))
+        outputs: Tensor = self.head(values[:, -1] if real is None else last_unpadded(values, real))
         return outputs

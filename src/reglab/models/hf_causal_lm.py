@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reglab import hub_cache
-from reglab.models._decoder import answers_with_logits
+from reglab.models._decoder import return_logits
 from reglab.schema.constraints import Constraints, Described, Nullable, OneOf
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import TOKENS
@@ -75,7 +75,7 @@ class HFCausalLM:
         if lora is not None:
             _adapt(model, lora)
         model.train()  # from_pretrained returns a model in eval mode
-        return answers_with_logits(model)
+        return return_logits(model)
 
 
 def _loaded(path: str | None, dtype: str) -> Any:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from reglab.models import layers
-from reglab.models._decoder import answers_with_logits
+from reglab.models._decoder import return_logits
 from reglab.schema.constraints import DEEPEST, POSITIVE, Boolean, Constraints, Integer
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import TOKENS
@@ -90,4 +90,4 @@ class Llama:
             eos_token_id=None,
             pad_token_id=None,
         )
-        return answers_with_logits(LlamaForCausalLM(config))
+        return return_logits(LlamaForCausalLM(config))

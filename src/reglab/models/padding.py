@@ -17,7 +17,7 @@ def unpadded(signals: Tensor) -> tuple[Tensor, Tensor]:
     return signals.masked_fill(padding, 0), ~padding[:, 0]
 
 
-def last_real(values: Tensor, real: Tensor) -> Tensor:
+def last_unpadded(values: Tensor, real: Tensor) -> Tensor:
     """Return the values at the last unpadded position of each row, (rows, features).
 
     Args:
@@ -29,7 +29,7 @@ def last_real(values: Tensor, real: Tensor) -> Tensor:
     return values.gather(1, last[:, None, None].expand(-1, 1, values.shape[2])).squeeze(1)
 
 
-def mean_of_real(values: Tensor, real: Tensor) -> Tensor:
+def mean_unpadded(values: Tensor, real: Tensor) -> Tensor:
     """Return the mean of values (rows, length, features) over the unpadded positions of each row, (rows, features)."""
     weights = real.to(values.dtype).unsqueeze(-1)
     return (values * weights).sum(1) / weights.sum(1)

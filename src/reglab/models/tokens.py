@@ -10,7 +10,7 @@ from reglab.schema.errors import ConfigError, Setting
 SPREAD = 0.02  # initial standard deviation of position embeddings, as in the paper on images
 
 
-class _Placed(nn.Module):
+class _PositionedTokens(nn.Module):
     """Base class of modules that return tokens (rows, positions, width), with learned position embeddings added."""
 
     unit_axes: ClassVar = {"positions": 0}  # a row is the vector of a position, as in an embedding
@@ -20,7 +20,7 @@ class _Placed(nn.Module):
         self.positions = nn.Parameter(SPREAD * torch.randn(places, width))
 
 
-class ImageTokens(_Placed):
+class ImageTokens(_PositionedTokens):
     """One token for each square patch of images (rows, channels, height, width), in row-major order.
 
     Args:
@@ -48,7 +48,7 @@ class ImageTokens(_Placed):
         return self.patches(images).flatten(2).transpose(1, 2) + self.positions
 
 
-class SignalTokens(_Placed):
+class SignalTokens(_PositionedTokens):
     """One token for each position of signals (rows, channels, length).
 
     Args:
@@ -66,7 +66,7 @@ class SignalTokens(_Placed):
         return tokens
 
 
-class FeatureTokens(_Placed):
+class FeatureTokens(_PositionedTokens):
     """One token for each feature of (rows, features): its value times a learned direction, plus a learned position.
 
     Args:

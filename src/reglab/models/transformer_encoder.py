@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reglab.models import layers
-from reglab.models.padding import mean_of_real, unpadded
+from reglab.models.padding import mean_unpadded, unpadded
 from reglab.models.tokens import FeatureTokens, ImageTokens, SignalTokens
 from reglab.schema.constraints import Constraints, Integer
 from reglab.schema.errors import ConfigError, Setting
@@ -144,5 +144,5 @@ class TransformerEncoder(nn.Module):
         for block in self.blocks:
             values = block(values, seen)
         values = self.norm(values)
-        outputs: Tensor = self.head(values.mean(1) if real is None else mean_of_real(values, real))
+        outputs: Tensor = self.head(values.mean(1) if real is None else mean_unpadded(values, real))
         return outputs

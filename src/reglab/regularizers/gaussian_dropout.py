@@ -9,7 +9,7 @@ from reglab.regularizers._activation_noise import ActivationNoise
 from reglab.schema.strength import probability
 
 
-def blurred(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
+def scale_by_noise(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
     """Return values · (1 + √(p / (1 - p)) · draws), which have the mean and variance of dropout for normal draws.
 
     The mean is preserved and the variance is values² · p / (1 - p). At p = 0 the values are returned bit for bit.
@@ -35,4 +35,4 @@ class GaussianDropout(ActivationNoise):
     draws: ClassVar = "normal activations"
 
     def noisy(self, values: Tensor) -> Tensor:
-        return blurred(values, torch.randn(values.shape, device=values.device), self.p)
+        return scale_by_noise(values, torch.randn(values.shape, device=values.device), self.p)

@@ -12,7 +12,7 @@ from reglab.regularizers._norms import batch_norms, frozen_statistics
 from reglab.regularizers._order import SECOND_PASS
 from reglab.regularizers._wrapper import Closure, Wrapper
 from reglab.regularizers.base import Regularizer
-from reglab.schema.compatibility import one_batch_a_step
+from reglab.schema.compatibility import accumulation_error
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import coefficient
 
@@ -94,7 +94,7 @@ class SharpnessAware(Wrapper):
         with torch.enable_grad(), torch.random.fork_rng(devices):  # so that the second pass draws the same masks
             closure()
         if not self._zeroed:
-            raise one_batch_a_step("sam")
+            raise accumulation_error("sam")
         moved = [parameter for parameter in self.parameters if parameter.grad is not None]
         gradients = self.gradients(self._method.name)
         before = [parameter.detach().clone() for parameter in moved]

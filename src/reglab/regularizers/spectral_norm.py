@@ -117,7 +117,7 @@ class SpectralNorm(UnitWise):
         return {name: self._divided(name, weight, layout) for name, weight, layout in self.laid_out(weights)}
 
     def wrap_optimizer(self, optimizer: Optimizer) -> Optimizer:
-        return AlongDivided(optimizer, self)
+        return DivisionOptimizer(optimizer, self)
 
     def _divided(self, name: str, weight: Tensor, layout: Layout) -> Tensor:
         """Return the weight divided by its largest singular value, after one power iteration or `FIRST_ITERATIONS`."""
@@ -166,7 +166,7 @@ def _initial_vectors(matrices: Tensor) -> list[Tensor]:
     return [vector / vector.norm(dim=-1, keepdim=True) for vector in vectors]
 
 
-class AlongDivided(BeforeUpdate):
+class DivisionOptimizer(BeforeUpdate):
     """Optimizer wrapper with gradients through the division; its state dict contains the singular vectors."""
 
     def __init__(self, base: Optimizer, method: SpectralNorm) -> None:

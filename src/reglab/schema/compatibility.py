@@ -65,16 +65,16 @@ def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
     check_monitor(where, node.get("monitor"), kind, name)
     if of_data.get("padded"):
         if not about.get("supports_padding", True):
-            raise no_padding(where, name)
+            raise padding_error(where, name)
         if where.key == "model" and about.parameters is not None and "padded" not in about.parameters:
-            raise no_padding_in_model(where, name)
+            raise model_padding_error(where, name)
     for key in _on_inputs(about):
         if kind is not None and TOKENS in TASK_KINDS[kind].features and node.get(key):
-            raise no_tokens(f"{where.key}.{where.value}.{key}")
+            raise tokens_error(f"{where.key}.{where.value}.{key}")
     dims, accepted = of_data.get("dims"), about.get("input_dims")
     if dims and accepted and dims not in accepted:
         has = "texts (tokens,)" if kind is not None and TOKENS in TASK_KINDS[kind].features else EXAMPLES[dims]
-        raise wrong_examples(where, accepted, f"{name} has {has}", remedy)
+        raise example_shape_error(where, accepted, f"{name} has {has}", remedy)
 
 
 def check_monitor(where: Setting, monitor: str | None, kind: str | None, name: str) -> None:
@@ -193,7 +193,7 @@ def check_model(where: Setting, node: Node, model: Node) -> None:
     if not required or provided is None or any(_is_used(node, key) for key in _on_inputs(about)):
         return
     if required not in provided or not model.get(provided[required], True):
-        raise nothing_to_act_on(str(where.value), model, about.get("requirement"))
+        raise nothing_to_act_on_error(str(where.value), model, about.get("requirement"))
     activation = about.get("required_activation")
     if activation and model.get("activation", activation) != activation:
         raise ConfigError(
@@ -219,7 +219,7 @@ def check_passes(nodes: Mapping[str, Node], model: Node) -> None:
     random = any(about.get("stochastic", True) and is_on(about, nodes[name]) for name, about in abouts.items())
     for name, about in abouts.items():
         if not (may_draw or random) and about.get("compares_passes"):
-            raise passes_are_equal(name)
+            raise equal_passes_error(name)
 
 
 def check_conflicts(nodes: Mapping[str, Node]) -> None:
@@ -234,7 +234,7 @@ def check_conflicts(nodes: Mapping[str, Node]) -> None:
     for name in sorted(nodes):
         for other, reason in declared(f"regularizer.{name}", nodes[name]).get("conflicts", {}).items():
             if other in nodes:
-                raise in_conflict(name, other, reason)
+                raise conflict_error(name, other, reason)
 
 
 def check_accumulation(nodes: Mapping[str, Node], trainer: Node) -> None:
@@ -246,7 +246,7 @@ def check_accumulation(nodes: Mapping[str, Node], trainer: Node) -> None:
     for name, node in nodes.items():
         several = (trainer.get("accumulate_grad_batches") or 1) > 1
         if several and not declared(f"regularizer.{name}", node).get("supports_accumulation", True):
-            raise one_batch_a_step(name)
+            raise accumulation_error(name)
 
 
 def is_on(about: Declaration, node: Node) -> bool:
@@ -264,14 +264,14 @@ def _is_used(node: Node, key: str) -> bool:
     return bool(node.get(key) or scheduled.get("start"))
 
 
-def no_padding(where: Setting, name: str) -> ConfigError:
+def padding_error(where: Setting, name: str) -> ConfigError:
     """Return the error for a regularizer that cannot act on sequences of different lengths."""
     return ConfigError(
         where, f"does not support padding, and {name} has sequences of different lengths", "leave it out"
     )
 
 
-def no_padding_in_model(where: Setting, name: str) -> ConfigError:
+def model_padding_error(where: Setting, name: str) -> ConfigError:
     """Return the error for a model that cannot read sequences of different lengths, with those that can."""
     reading = [option for option, about in options("model").items() if "padded" in (about.parameters or ())]
     return ConfigError(
@@ -281,12 +281,12 @@ def no_padding_in_model(where: Setting, name: str) -> ConfigError:
     )
 
 
-def no_tokens(key: str) -> ConfigError:
+def tokens_error(key: str) -> ConfigError:
     """Return the error for a strength that perturbs inputs if these are tokens."""
     return ConfigError(key, "token ids cannot be perturbed", "leave it at its off value")
 
 
-def passes_are_equal(name: str) -> ConfigError:
+def equal_passes_error(name: str) -> ConfigError:
     """Return the error for a method that compares two passes if nothing in them is random."""
     return ConfigError(
         Setting("regularizer", name),
@@ -295,24 +295,24 @@ def passes_are_equal(name: str) -> ConfigError:
     )
 
 
-def in_conflict(name: str, other: str, reason: str) -> ConfigError:
+def conflict_error(name: str, other: str, reason: str) -> ConfigError:
     """Return the error for two regularizers that cannot be combined."""
     return ConfigError(Setting("regularizer", f"[{name},{other}]"), reason, "choose one of them")
 
 
-def one_batch_a_step(name: str) -> ConfigError:
+def accumulation_error(name: str) -> ConfigError:
     """Return the error for a method that needs all of a step's examples in one batch."""
     return ConfigError(
         Setting("regularizer", name), "a second pass needs the whole batch", "set accumulate_grad_batches=1"
     )
 
 
-def wrong_examples(where: Setting, dims: Iterable[int], got: str, remedy: str) -> ConfigError:
+def example_shape_error(where: Setting, dims: Iterable[int], got: str, remedy: str) -> ConfigError:
     """Return the error for examples of a shape that a regularizer or model does not support."""
     return ConfigError(where, f"is for {' or '.join(EXAMPLES[number] for number in dims)}, and {got}", remedy)
 
 
-def nothing_to_act_on(name: str, model: Node, requirement: str) -> ConfigError:
+def nothing_to_act_on_error(name: str, model: Node, requirement: str) -> ConfigError:
     """Return the error for a regularizer without an effect on the model."""
     which = f"model={model['name']}" if model.get("name") else "this model"
     return ConfigError(Setting("regularizer", name), f"has nothing to act on in {which}", requirement)

@@ -26,19 +26,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near}?" if near else ""
 
 
-def no_such_option(where: Setting, known: Iterable[str]) -> ConfigError:
+def no_such_option_error(where: Setting, known: Iterable[str]) -> ConfigError:
     """Return the error for a choice that does not exist, with the nearest and all choices."""
     options = sorted(known)
     hint = did_you_mean(str(where.value), options)
     return ConfigError(where, f"no such option{hint} (choose from {', '.join(options)})")
 
 
-def not_in_strategy(where: Setting | str, problem: str, name: str) -> ConfigError:
+def not_in_strategy_error(where: Setting | str, problem: str, name: str) -> ConfigError:
     """Return the error for a strength whose regularizer is not chosen."""
     return ConfigError(where, problem, f"add regularizer={name}")
 
 
-def is_section(where: Setting | str, keys: Iterable[str]) -> ConfigError:
+def section_error(where: Setting | str, keys: Iterable[str]) -> ConfigError:
     """Return the error for a value that is set where a section has keys.
 
     Args:

@@ -10,7 +10,7 @@ from reglab.deadlines import Overdue, waiting
 from reglab.execution import workers
 from reglab.execution.attempt import Outcome
 from reglab.schema.errors import ConfigError, StoreLost
-from reglab.stopping import Stopped, defer_signals, raise_if_stopped, stop_wins
+from reglab.stopping import Stopped, defer_signals, prefer_stopped, raise_if_stopped
 from reglab.streams import note, write_line
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def closing(store: "Store", run: ParentRun) -> Iterator[None]:
     from reglab.tracking.run import CLOSE_S
 
     try:
-        with stop_wins():
+        with prefer_stopped():
             yield
     except Stopped:
         run.status = "KILLED"

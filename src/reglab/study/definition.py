@@ -16,7 +16,7 @@ from reglab.schema.constraints import Integer, OneOf, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
 from reglab.schema.metrics import check_choice, direction_of, validation_twins
-from reglab.schema.suggest import did_you_mean, no_such_option
+from reglab.schema.suggest import did_you_mean, no_such_option_error
 from reglab.schema.text import format_value, quote_value
 
 _RUN_SECTIONS = ("data", "model", "task", "optimizer", "scheduler", "trainer", "experiment")  # may be in study.common
@@ -216,7 +216,7 @@ def _strategy(given: str | list[str], known: Sequence[str]) -> str:
     where = Setting("study.strategies", given)
     for name in names:
         if name not in known:
-            raise no_such_option(Setting("study.strategies", name), known)
+            raise no_such_option_error(Setting("study.strategies", name), known)
     if len(set(names)) < len(names):
         raise ConfigError(where, "names a regularizer twice", "remove one")
     if len(names) > 1 and "none" in names:

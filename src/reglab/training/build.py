@@ -24,9 +24,9 @@ from reglab.schema.compatibility import (
     check_monitor,
     check_task,
     check_task_options,
-    nothing_to_act_on,
-    passes_are_equal,
-    wrong_examples,
+    equal_passes_error,
+    example_shape_error,
+    nothing_to_act_on_error,
 )
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import NUMBER_TARGETS, features_of
@@ -212,12 +212,12 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
         check_monitor(where, regularizer.monitor, kind, "this data")
         if regularizer.input_dims and len(input_shape) not in regularizer.input_dims:
             actual = f"this data's examples have the shape {input_shape}"
-            raise wrong_examples(where, regularizer.input_dims, actual, "leave it out")
+            raise example_shape_error(where, regularizer.input_dims, actual, "leave it out")
         _set_active_strengths(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
         with seeded(int(cfg.get("seed", 0)), "attach", regularizer.name):
             is_attached = attach(regularizer, model)
         if not is_attached:
-            raise nothing_to_act_on(regularizer.name, plain(cfg.model), regularizer.requirement)
+            raise nothing_to_act_on_error(regularizer.name, plain(cfg.model), regularizer.requirement)
     _check_passes_differ(ordered, model)
     return ordered
 
@@ -243,7 +243,7 @@ def build_with_caveats(cfg: DictConfig, model: nn.Module, data: TensorData) -> t
 def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) -> None:
     comparing = [regularizer.name for regularizer in regularizers if regularizer.compares_passes]
     if comparing and not any(r.stochastic for r in regularizers) and not random_layers(model):
-        raise passes_are_equal(comparing[0])
+        raise equal_passes_error(comparing[0])
 
 
 def build_schedules(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> dict[tuple[Regularizer, str], Schedule]:

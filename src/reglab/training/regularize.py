@@ -13,7 +13,7 @@ from reglab.regularizers._dispatch import Dispatch, effective_rates, overrides
 from reglab.regularizers._hooks import Hook, attach, hooks_of
 from reglab.regularizers._order import in_order
 from reglab.regularizers.base import Regularizer
-from reglab.schema.compatibility import in_conflict
+from reglab.schema.compatibility import conflict_error
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
 from reglab.schema.text import one_line
@@ -330,7 +330,7 @@ def _check_conflicts(regularizers: list[Regularizer]) -> None:
             raise ConfigError(Setting("regularizer", regularizer.name), "given twice", "leave one out")
         for other, why in regularizer.conflicts.items():
             if other in names:
-                raise in_conflict(regularizer.name, other, why)
+                raise conflict_error(regularizer.name, other, why)
 
 
 def _count_own_hooks(model: nn.Module) -> int:

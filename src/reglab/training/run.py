@@ -12,7 +12,7 @@ from reglab.config.identity import config_hash, strategy
 from reglab.exits import all_are_errors, exits_are_errors
 from reglab.models.own import check_known_imports
 from reglab.schema.errors import InProgress, PlanOutdated
-from reglab.stopping import defer_signals, stop_wins, stoppable
+from reglab.stopping import defer_signals, prefer_stopped, stoppable
 from reglab.streams import note
 from reglab.tracking.queries import Record, mark_dead_runs_killed, reusable
 from reglab.tracking.run import TrackedRun
@@ -86,7 +86,7 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
             return Result(opened.run_id, strategy(cfg), dict(opened.metrics), reused=True)
         set_threads(int(cfg.trainer.threads))
         run_record.log_recipe(opened, cfg, overrides)
-        with stop_wins(), exits_are_errors(), all_are_errors():
+        with prefer_stopped(), exits_are_errors(), all_are_errors():
             metrics = _train(cfg, opened, fields["tags"]["config_hash"])
     return Result(opened.id, strategy(cfg), metrics, time.perf_counter() - started)
 

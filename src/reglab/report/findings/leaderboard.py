@@ -35,7 +35,7 @@ class Entry:
         seconds: mean training time of a run.
         selected_on: mean of the metric by which strengths were selected.
         chosen: whether the arm represents its strategy.
-        contested: whether the strategy has several arms, one of which was selected.
+        has_alternatives: whether the strategy has several arms, one of which was selected.
         baseline: whether it is the baseline.
         verdict: ``helps``, ``hurts``, ``no clear difference``, ``too few seeds to tell`` ...
         reason: why the verdict is no difference, if `p_holm` and `diff_interval` do not show it; else empty.
@@ -60,7 +60,7 @@ class Entry:
     seconds: float | None = None
     selected_on: float | None = None
     chosen: bool = True
-    contested: bool = False
+    has_alternatives: bool = False
     baseline: bool = False
     verdict: str = ""
     reason: str = ""
@@ -89,7 +89,7 @@ def task_leaderboard(table: ArmTable, selection: Selection, question: Question, 
             seconds=arm.mean("time/train_s"),
             selected_on=selection.scores.get(arm.label),
             chosen=selection.represents(arm),
-            contested=arms_of.count(arm.strategy) > 1,
+            has_alternatives=arms_of.count(arm.strategy) > 1,
             baseline=arm is base,
         )
         pairs = paired_values(arm, base, question.metric) if base and arm is not base else []

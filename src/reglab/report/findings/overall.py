@@ -42,7 +42,7 @@ def overall_leaderboard(boards: Sequence[Sequence[Entry]], question: Question, d
             if base is not None and not entry.baseline:
                 pairs.setdefault(entry.strategy, {}).setdefault(name, []).append((_mean(entry), _mean(base)))
     chosen = _most_often_chosen(comparable)
-    entries = [_over_tasks(label, own, chosen, contested=same_arms) for label, own in by_label.items()]
+    entries = [_over_tasks(label, own, chosen, has_alternatives=same_arms) for label, own in by_label.items()]
     entries = [add_difference(e, [_mean_pair(p) for p in pairs.get(e.strategy, {}).values()], 0.0) for e in entries]
     mean_ranks = [fmean(ranks[entry.strategy]) if entry.strategy in ranks else None for entry in entries]
     ranked = rank_entries(entries, question, mean_ranks)
@@ -96,7 +96,7 @@ def _comparable(boards: Sequence[Sequence[Entry]]) -> tuple[list[list[Entry]], b
     return (with_value if same_arms else [_chosen_by_name(board) for board in with_value]), same_arms
 
 
-def _over_tasks(label: str, own: Sequence[tuple[str, Entry]], chosen: set[str], *, contested: bool) -> Entry:
+def _over_tasks(label: str, own: Sequence[tuple[str, Entry]], chosen: set[str], *, has_alternatives: bool) -> Entry:
     """Return one entry over the tasks that have it, given as (data set, entry)."""
     entries = [entry for _, entry in own]
     seconds = [entry.seconds for entry in entries if entry.seconds is not None]
@@ -107,7 +107,7 @@ def _over_tasks(label: str, own: Sequence[tuple[str, Entry]], chosen: set[str], 
         n=len(entries),
         seconds=fmean(seconds) if seconds else None,
         chosen=label in chosen,
-        contested=any(entry.contested for entry in entries) and contested,
+        has_alternatives=any(entry.has_alternatives for entry in entries) and has_alternatives,
         baseline=all(entry.baseline for entry in entries),
     )
 

@@ -140,11 +140,13 @@ def _further_results(report: Report) -> list[str]:
 
 
 def _mark_selected(entry: Entry) -> str:
-    return f"{entry.strategy}{' *' if entry.contested and entry.chosen and entry.n else ''}"
+    return f"{entry.strategy}{' *' if entry.has_alternatives and entry.chosen and entry.n else ''}"
 
 
 def _caption(entries: Sequence[Entry], unit: str) -> str:
-    selected = "; * selected among the strengths of its strategy" if any(entry.contested for entry in entries) else ""
+    selected = (
+        "; * selected among the strengths of its strategy" if any(entry.has_alternatives for entry in entries) else ""
+    )
     notes = [f"({number}) {reason}" for reason, number in _reason_numbers(entries).items()]
     return "\n".join([f"n counts {unit}{selected}", *notes])
 
@@ -176,7 +178,7 @@ def _cells_width(rows: Sequence[tuple[str, ...]]) -> int:
 
 
 def _markdown_row(entry: Entry, digits: int) -> str:
-    selected = " (selected)" if entry.contested and entry.chosen and entry.n else ""
+    selected = " (selected)" if entry.has_alternatives and entry.chosen and entry.n else ""
     mean = format_fixed(entry.mean, digits)
     cells = (
         format_rank(entry.rank),
