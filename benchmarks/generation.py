@@ -9,7 +9,7 @@ from transformers import GenerationConfig
 from transformers.utils import logging
 
 from benchmarks.steps import DECODER, TOKENS
-from reglab.inference.generation import Choice, generate
+from reglab.inference.generation import DecodingSettings, generate
 
 NEW = 200  # tokens
 END = TOKENS - 1
@@ -32,7 +32,7 @@ def measure(rounds: int, device: torch.device) -> dict[str, list[float]]:
         return whole[:, 20:]
 
     def ours() -> torch.Tensor:
-        return generate(model, prompt, Choice(max_new_tokens=NEW), END, on_token=heard.append)
+        return generate(model, prompt, DecodingSettings(max_new_tokens=NEW), END, on_token=heard.append)
 
     if not torch.equal(library(), ours()) or len(heard) != NEW:  # warms both up, too
         raise RuntimeError("the two do not say the same")

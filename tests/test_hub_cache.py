@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from reglab.garbage import paused_gc
-from reglab.hub_cache import commit, is_place, local
+from reglab.hub_cache import find_commit, find_local, is_place
 
 
 @pytest.mark.parametrize(
@@ -19,10 +19,10 @@ def test_paths_differ_from_names(text: str, place: bool) -> None:
 
 
 def test_a_folder_is_returned_and_a_missing_one_is_none(tmp_path: Path) -> None:
-    assert local(str(tmp_path)) == tmp_path
-    assert local(str(tmp_path / "nope")) is None
-    assert local("org/no-such-model-here") is None
-    assert local("not a name") is None
+    assert find_local(str(tmp_path)) == tmp_path
+    assert find_local(str(tmp_path / "nope")) is None
+    assert find_local("org/no-such-model-here") is None
+    assert find_local("not a name") is None
 
 
 def test_the_commit_is_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,9 +30,9 @@ def test_the_commit_is_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.M
     refs = tmp_path / "models--org--name" / "refs"
     refs.mkdir(parents=True)
     (refs / "main").write_text("a" * 40 + "\n")
-    assert commit("org/name", "models") == "a" * 40
-    assert commit("org/name", "datasets") is None
-    assert commit("./org", "models") is commit("", "models") is None
+    assert find_commit("org/name", "models") == "a" * 40
+    assert find_commit("org/name", "datasets") is None
+    assert find_commit("./org", "models") is find_commit("", "models") is None
 
 
 def test_garbage_collection_is_paused_in_the_block_only() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reglab import masking
-from reglab.masking import hide_typed_uri, mask_uri, redact, redact_uris, remember
+from reglab.masking import hide_typed_uri, mask_uri, redact, redact_uris, register_secrets
 from reglab.schema.errors import ConfigError
 
 SECRET = "s3cr3t-PW"
@@ -52,7 +52,7 @@ def test_a_secret_is_masked_wherever_it_stands(uri: str) -> None:
 
 @pytest.mark.parametrize("uri", URIS.values(), ids=URIS)
 def test_it_is_masked_in_texts_too(uri: str) -> None:
-    remember(uri)
+    register_secrets(uri)
     text = redact(f"cannot reach {uri}/api: login of {SECRET!r} failed, s3cr3t%2DPW, --pw={SECRET}; a{SECRET}z")
     assert text.endswith(f"; a{SECRET}z")  # another word
     assert SECRET not in text.removesuffix(f"; a{SECRET}z")
@@ -68,13 +68,13 @@ def test_it_is_masked_in_texts_too(uri: str) -> None:
 )
 def test_what_holds_no_secret_stays(uri: str) -> None:
     assert mask_uri(uri) == uri
-    remember(uri)
+    register_secrets(uri)
     assert masking._known == {}
 
 
 def test_words_and_numbers_that_are_there_by_chance_stay() -> None:
-    remember("postgresql://me:lab@host/lab")
-    remember("postgresql://me:12345678@host/lab")
+    register_secrets("postgresql://me:lab@host/lab")
+    register_secrets("postgresql://me:12345678@host/lab")
     assert redact("lab: test/loss 0.12345678") == "lab: test/loss 0.12345678"
     assert redact("postgresql://me:lab@host/lab") == "postgresql://me:***@host/lab"
 

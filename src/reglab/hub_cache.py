@@ -8,7 +8,7 @@ def is_place(path: str) -> bool:
     return path.startswith(("/", ".", "~")) or path.count("/") > 1
 
 
-def local(path: str) -> Path | None:
+def find_local(path: str) -> Path | None:
     """Return the file or folder of a path, or of a model's name in the cache; None if there is neither.
 
     The library itself would query the hub first, and wait if there is no network.
@@ -25,7 +25,7 @@ def local(path: str) -> Path | None:
         return None
 
 
-def commit(name: str, kind: str) -> str | None:
+def find_commit(name: str, kind: str) -> str | None:
     """Return the commit of a name in the cache, 40 hexadecimal digits; None if it is not in the cache.
 
     Args:

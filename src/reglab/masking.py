@@ -54,7 +54,7 @@ def holds_secret(uri: str) -> bool:
     return mask_uri(uri) != uri
 
 
-def remember(uri: str) -> None:
+def register_secrets(uri: str) -> None:
     """Make `redact` mask this URI and its secrets from now on."""
     masked = mask_uri(uri)
     if masked == uri:

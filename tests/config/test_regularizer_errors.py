@@ -152,7 +152,7 @@ WRONG = {
         "regularizer.max_norm.max_norm=1e-46: is 0 as a float32, and must be a number above 0"
     ),
     "regularizer=max_norm regularizer.max_norm.max_norm=.inf": (
-        "regularizer.max_norm.max_norm=.inf: on the command line infinity is inf"
+        "regularizer.max_norm.max_norm=.inf: must be written as inf on the command line"
     ),
     "regularizer=dropout model=linear +regularizer.dropout.schedule.input_p={kind:late,since:3}": (
         "regularizer=dropout: nothing to act on in model=linear; "

@@ -13,6 +13,7 @@ from reglab.study.rerun import rerun
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store
 from tests.conftest import fresh_store
+from tests.errors import check_error
 from tests.inference.test_trained import trained
 
 BROKEN = {
@@ -36,7 +37,7 @@ def run_id(store: Store) -> str:
 
 @contextmanager
 def damaged(store: Store, run_id: str, path: str, content: bytes) -> Iterator[None]:
-    folder = artifacts.of(store, run_id).dir
+    folder = artifacts.of_run(store, run_id).dir
     assert folder is not None
     before = (folder / path).read_bytes()
     (folder / path).write_bytes(content)
@@ -76,4 +77,4 @@ def test_a_run_of_another_experiment_than_the_one_named_is_refused(store: Store,
     ):
         with pytest.raises(ConfigError) as caught:
             act()
-        assert str(caught.value) == f"tracking.experiment=other: run {run_id} is in mine; name that, or leave it out"
+        check_error(caught.value, f"tracking.experiment=other: run {run_id} is in mine ... leave it out")

@@ -89,7 +89,7 @@ def test_what_was_found_is_kept_on_the_run_which_stays_as_it_was(store: Store) -
     assert {name: value for name, value in after.metrics.items() if name not in kept} == before.metrics
     assert kept == {f"mc_dropout/{name}": value for name, value in {**found.sampled, "passes": 5, "seed": 3}.items()}
     assert compared_metrics(after) == compared_metrics(before)  # a rerun need not repeat them
-    table = pd.read_csv(StringIO(artifacts.of(store, run_id).read_text("mc_dropout.csv") or ""))
+    table = pd.read_csv(StringIO(artifacts.of_run(store, run_id).read_text("mc_dropout.csv") or ""))
     assert list(table) == ["row", "target", "predicted", "spread", "deviation"]
     assert table.to_dict("list") == found.rows
     targets = load_diabetes().target

@@ -18,7 +18,7 @@ from reglab.config.compose import compose
 from reglab.config.trusted import Typed
 from reglab.data.tokenizer import END, end_token
 from reglab.inference.export import export
-from reglab.inference.generation import Choice, encode, generate, text_of
+from reglab.inference.generation import DecodingSettings, encode, generate, text_of
 from reglab.inference.loading import load_decoder
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
@@ -63,7 +63,7 @@ def llama(tokenizer: str) -> list[str]:
 def written(store: Store, run_id: str, prompt: str, typed: Typed | None = None) -> str:
     """What the run itself goes on with, greedily, for a dozen tokens."""
     found = load_decoder(store.uri, run_id, typed)
-    new = generate(found.model, encode(found.vocabulary, prompt), Choice(12), found.end)  # type: ignore[arg-type]
+    new = generate(found.model, encode(found.vocabulary, prompt), DecodingSettings(12), found.end)  # type: ignore[arg-type]
     return text_of(found.vocabulary, new[0].tolist())
 
 
@@ -107,7 +107,7 @@ def test_unknown_characters_are_read_as_the_metadata_describe(store: Store) -> N
     prompt = f"{PROMPTS[0]}\N{SNOWMAN}"
     numbers = found.vocabulary.encode(prompt).ids
     assert numbers[-1] == found.vocabulary.token_to_id("<unk>")
-    new = generate(found.model, torch.tensor([numbers]), Choice(12), found.end)  # type: ignore[arg-type]
+    new = generate(found.model, torch.tensor([numbers]), DecodingSettings(12), found.end)  # type: ignore[arg-type]
     text = text_of(found.vocabulary, new[0].tolist()).strip()
     assert mlflow.pyfunc.load_model(str(folder)).predict([prompt], params=SHORT) == [text]
 

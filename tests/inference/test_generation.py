@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from reglab.data.tokenizer import END, train_tokenizer
-from reglab.inference.generation import Choice, Writer, encode, generate, text_of
+from reglab.inference.generation import DecodingSettings, Writer, encode, generate, text_of
 from reglab.models.llama import Llama
 from reglab.regularizers import ResidualDropout
 from reglab.schema.errors import ConfigError
@@ -43,20 +43,20 @@ def test_greedy_is_the_likeliest_token_each_time_with_cache_and_without(model: L
     assert len(set(text)) > 5
     never = next(token for token in range(TOKENS) if token not in text)
     for cache in (True, False):
-        assert generate(model, PROMPTS[:1], Choice(25, cache=cache), never)[0].tolist() == text
-        ended = generate(model, PROMPTS[:1], Choice(25, cache=cache), text[9])[0].tolist()
+        assert generate(model, PROMPTS[:1], DecodingSettings(25, cache=cache), never)[0].tolist() == text
+        ended = generate(model, PROMPTS[:1], DecodingSettings(25, cache=cache), text[9])[0].tolist()
         assert ended == text[: text.index(text[9]) + 1]
 
 
 def test_dropout_in_the_training_config_changes_no_text(model: LlamaForCausalLM) -> None:
-    plain = generate(model, PROMPTS, Choice(20), 0)
+    plain = generate(model, PROMPTS, DecodingSettings(20), 0)
     copy: Any = Llama((16,), TOKENS, hidden_size=32, layers=2, heads=4, intermediate_size=64)
     copy.load_state_dict(model.state_dict())
     copy.config.attention_dropout = 0.5
     ResidualDropout(0.5).attach(copy)
-    assert torch.equal(generate(copy.train(), PROMPTS, Choice(20), 0), plain)
+    assert torch.equal(generate(copy.train(), PROMPTS, DecodingSettings(20), 0), plain)
     assert all(module.training for module in copy.modules())  # the mode comes back
-    noisy = [generate(copy.eval(), PROMPTS, Choice(20, seed=s), 0, training=True) for s in (0, 0, 1)]
+    noisy = [generate(copy.eval(), PROMPTS, DecodingSettings(20, seed=s), 0, training=True) for s in (0, 0, 1)]
     assert torch.equal(noisy[0], noisy[1])
     assert not torch.equal(noisy[0], plain)
     assert not torch.equal(noisy[0][:, :10], noisy[2][:, :10])
@@ -68,7 +68,7 @@ def test_each_row_of_a_batch_ends_on_its_own(model: LlamaForCausalLM) -> None:
     end = alone[0][4]
     ends = [text.index(end) if end in text else 20 for text in alone]
     assert ends[0] != ends[1], "the rows end at different places, or this shows nothing"
-    together = generate(model, PROMPTS, Choice(20), end)
+    together = generate(model, PROMPTS, DecodingSettings(20), end)
     for row, text, stop in zip(together.tolist(), alone, ends, strict=True):
         assert row[:stop] == text[:stop]
         assert set(row[stop:]) <= {end}
@@ -77,12 +77,14 @@ def test_each_row_of_a_batch_ends_on_its_own(model: LlamaForCausalLM) -> None:
 
 def test_draws_follow_the_seed_and_leave_torchs_generator_alone(model: LlamaForCausalLM) -> None:
     state = torch.get_rng_state()
-    draws = [generate(model, PROMPTS, Choice(15, temperature=1.0, seed=seed), 0).tolist() for seed in (0, 0, 1)]
+    draws = [
+        generate(model, PROMPTS, DecodingSettings(15, temperature=1.0, seed=seed), 0).tolist() for seed in (0, 0, 1)
+    ]
     assert draws[0] == draws[1] != draws[2]
     assert torch.equal(torch.get_rng_state(), state)
-    likeliest = generate(model, PROMPTS, Choice(15), 0).tolist()
-    assert generate(model, PROMPTS, Choice(15, temperature=1.0, top_k=1), 0).tolist() == likeliest
-    assert generate(model, PROMPTS, Choice(15, temperature=1.0, top_p=1e-6), 0).tolist() == likeliest
+    likeliest = generate(model, PROMPTS, DecodingSettings(15), 0).tolist()
+    assert generate(model, PROMPTS, DecodingSettings(15, temperature=1.0, top_k=1), 0).tolist() == likeliest
+    assert generate(model, PROMPTS, DecodingSettings(15, temperature=1.0, top_p=1e-6), 0).tolist() == likeliest
 
 
 def test_tokens_are_drawn_with_their_probabilities(model: LlamaForCausalLM) -> None:
@@ -90,7 +92,7 @@ def test_tokens_are_drawn_with_their_probabilities(model: LlamaForCausalLM) -> N
     with torch.no_grad():
         logits = model.eval()(PROMPTS[:1])[0, -1]
     for temperature, top_k in ((2.0, None), (3.0, 3)):
-        choice = Choice(1, temperature=temperature, top_k=top_k)
+        choice = DecodingSettings(1, temperature=temperature, top_k=top_k)
         drawn = generate(model, PROMPTS[:1].expand(rows, -1), choice, 0).flatten().bincount(minlength=TOKENS) / rows
         kept = logits if top_k is None else logits.masked_fill(logits < logits.topk(top_k).values[-1], -torch.inf)
         expected = (kept / temperature).softmax(-1)
@@ -112,7 +114,7 @@ def test_text_streams_as_it_comes_and_characters_wait_for_their_last_token() -> 
 
 def test_every_new_token_is_heard_and_none_of_the_prompt(model: LlamaForCausalLM) -> None:
     heard: list[int] = []
-    new = generate(model, PROMPTS[:1], Choice(12), 0, on_token=heard.append)
+    new = generate(model, PROMPTS[:1], DecodingSettings(12), 0, on_token=heard.append)
     assert heard == new[0].tolist()
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from reglab.config.compose import compose
 from reglab.inference.best_run import best_decoder, best_run
-from reglab.inference.generation import Choice, dropout_passes, encode, generate, print_generated, text_of
+from reglab.inference.generation import DecodingSettings, dropout_passes, encode, generate, print_generated, text_of
 from reglab.inference.loading import load_decoder
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError
@@ -51,7 +51,7 @@ def plain(store: Store) -> str:
 
 def test_a_run_comes_back_with_its_weights_and_tokenizer(store: Store, noisy: str) -> None:
     found = load_decoder(store.uri, noisy)
-    with artifacts.of(store, noisy).file("weights/best.safetensors") as file:
+    with artifacts.of_run(store, noisy).file("weights/best.safetensors") as file:
         assert file is not None
         weights = load_file(file)
     assert set(weights) == set(found.model.state_dict())
@@ -142,7 +142,7 @@ def test_by_tokens_only_runs_of_one_tokenizer_are_compared(store: Store, tmp_pat
 def test_passes_with_dropout_spread_and_without_there_are_none(store: Store, noisy: str, plain: str) -> None:
     found = load_decoder(store.uri, noisy)
     prompt = encode(found.vocabulary, "The statement")
-    choice = Choice(10)
+    choice = DecodingSettings(10)
     text = text_of(found.vocabulary, generate(found.model, prompt, choice, 0)[0].tolist())  # type: ignore[arg-type]
     passes = dropout_passes(found, prompt, choice, 6)
     assert passes.plain == text
@@ -171,7 +171,7 @@ def test_what_is_no_decoder_is_refused(store: Store) -> None:
 
 def test_a_tokenizer_of_another_run_is_refused(store: Store) -> None:
     first, second = trained(store, "seed=1"), trained(store, "seed=2", "data.tokenizer=bpe", "data.vocab_size=300")
-    folders = [artifacts.of(store, run_id).dir for run_id in (first, second)]
+    folders = [artifacts.of_run(store, run_id).dir for run_id in (first, second)]
     assert folders[0] is not None
     assert folders[1] is not None
     shutil.copy(folders[1] / "tokenizer.json", folders[0] / "tokenizer.json")

@@ -98,7 +98,7 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
     line = [*SMALL, *QUIET, "data=python_docs", f"data.tokenizer={saved}", "model=hf_causal_lm", f"model.path={saved}"]
     line += ["model.lora={r:2}", "regularizer=lora_dropout", f"tracking.uri={store_uri}"]
     run_id = run(compose(line), line).run_id
-    with artifacts.of(open_store(store_uri, "reglab"), run_id).file("weights/best.safetensors") as file:
+    with artifacts.of_run(open_store(store_uri, "reglab"), run_id).file("weights/best.safetensors") as file:
         assert file is not None
         kept = load_file(file)
     assert kept

@@ -10,7 +10,7 @@ from torch import Tensor
 from reglab.regularizers import EMA, MaxNorm, penalized
 from reglab.regularizers._schedules import late
 from reglab.regularizers.ema import ExponentialAverage, newest_share
-from reglab.training.callbacks import Strengths
+from reglab.training.callbacks import ScheduledStrengths
 from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import network, same_state
 
@@ -118,7 +118,7 @@ class Figures(pl.Callback):
 def late_ema(since: int, **settings: Any) -> tuple[Any, pl.Trainer]:
     """Three epochs of four steps, averaged from the start of an epoch on."""
     method = EMA(decay=0.9)
-    strengths = Strengths({(method, "decay"): late(0.9, 0.0, since)})
+    strengths = ScheduledStrengths({(method, "decay"): late(0.9, 0.0, since)})
     return fitted(method, extra=[strengths, *settings.pop("extra", ())], **settings)
 
 
@@ -164,7 +164,7 @@ def test_a_late_start_is_resumed(tmp_path: Path, epochs: int) -> None:
 def test_an_early_end_goes_back_to_the_weights() -> None:
     method = EMA(decay=0.9)
     schedule = {(method, "decay"): lambda epoch: 0.9 if epoch < 3 else 0.0}
-    on, trainer = fitted(method, extra=[Strengths(schedule)])
+    on, trainer = fitted(method, extra=[ScheduledStrengths(schedule)])
     plain, _ = fitted()
     assert average_of(trainer).steps == 0
     assert same_state(on.fit.model, plain.fit.model)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers import Lookahead
-from reglab.regularizers.lookahead import toward
+from reglab.regularizers.lookahead import interpolate
 from reglab.schema.errors import ConfigError
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
 
@@ -40,7 +40,7 @@ def test_alpha_1_is_the_base_optimizer(k: int) -> None:
 
 def test_the_end_of_the_way_is_reached_exactly() -> None:
     slow, fast = torch.randn(10_000), torch.randn(10_000) * 1e-3
-    assert torch.equal(toward(slow, fast, torch.tensor(1.0)), fast)
+    assert torch.equal(interpolate(slow, fast, torch.tensor(1.0)), fast)
     assert not torch.equal(slow + (fast - slow), fast), "the plain formula rounds"
 
 

@@ -16,7 +16,7 @@ from reglab.regularizers._schedules import early
 from reglab.regularizers.swa import LateAverage, skipped
 from reglab.schema.errors import ConfigError
 from reglab.training.build import build_data
-from reglab.training.callbacks import Strengths
+from reglab.training.callbacks import ScheduledStrengths
 from reglab.training.module import Module
 from reglab.training.run import run
 from tests.conftest import Compose
@@ -167,7 +167,7 @@ def test_a_start_that_is_scheduled_is_resumed(tmp_path: Path) -> None:
 
     def scheduled(**settings: Any) -> tuple[Module, pl.Trainer]:
         method = SWA(0.75)
-        moves = Strengths({(method, "start"): lambda epoch: 0.0 if epoch == 1 else 0.75})
+        moves = ScheduledStrengths({(method, "start"): lambda epoch: 0.0 if epoch == 1 else 0.75})
         return fitted(method, extra=[moves, *settings.pop("extra", ())], **settings)
 
     class Save(pl.Callback):
@@ -183,7 +183,7 @@ def test_a_start_that_is_scheduled_is_resumed(tmp_path: Path) -> None:
 def ended_early(**settings: Any) -> tuple[Module, pl.Trainer]:
     """Six epochs of five steps; the mean of those after the sixth one, and none from the third epoch on."""
     method = SWA(0.2)
-    moves = Strengths({(method, "start"): early(0.2, 1.0, 2)})
+    moves = ScheduledStrengths({(method, "start"): early(0.2, 1.0, 2)})
     return fitted(method, epochs=6, net=NORM, loader=Shuffled(), extra=[moves, *settings.pop("extra", ())], **settings)
 
 

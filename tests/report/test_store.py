@@ -96,7 +96,7 @@ def test_a_sweeps_report_covers_what_it_declared_wherever_it_ran(store: Store, t
     assert {line.strategy: line.n for line in report.findings.entries} == {"none": 6, "l1": 6, "l2": 5}
     assert report.findings.missing == ["l2 seed=6"]
     assert [failure.outcome for failure in report.findings.failures] == ["failed"]
-    kept = artifacts.of(store, second)
+    kept = artifacts.of_run(store, second)
     assert kept.read_text("report/report.html") == report.page.read_text()
     assert (kept.read_text("report/leaderboard.csv") or "").startswith("strategy,n,mean")
     note = store.client.get_run(second).data.tags["mlflow.note.content"]

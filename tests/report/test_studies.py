@@ -28,7 +28,7 @@ def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path)
     definition |= {"trials": 3, "max_seconds": None}
     definition |= {"tuning_seeds": [1000], "sampler": "quasi_random", "search_seed": 0, "pruning": None}
     definition |= {"baseline": "none", "space": {"none": {}, "dropout": {"p": P}, "l2": {}}}
-    artifacts.of(store, parent_id).write_text(json.dumps(definition), FILE)
+    artifacts.of_run(store, parent_id).write_text(json.dumps(definition), FILE)
 
     records, absent = declared_runs(store, parent_id)
     assert [r.tags["strategy"] for r in records if r.status == "FAILED"] == ["l2"]
@@ -36,7 +36,7 @@ def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path)
 
     report = publish(store, parent_id, folder=tmp_path / "out")
     assert "l2, tuning trial 0" in report.page.read_text()
-    kept = artifacts.of(store, parent_id).read_text("report/tuning.csv")
+    kept = artifacts.of_run(store, parent_id).read_text("report/tuning.csv")
     assert kept == (tmp_path / "out" / "tuning.csv").read_text()
     found = {(row["strategy"], row["trial"]): row["status"] for row in csv.DictReader(kept.splitlines())}
     assert (found["l2", "0"], found["l2", "1"], found["l2", "2"]) == ("diverged", "finished", "not done")

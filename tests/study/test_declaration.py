@@ -79,7 +79,7 @@ def test_the_same_study_may_have_more_seeds_and_workers(store: Store, overrides:
 )
 def test_a_damaged_declaration_names_the_file(store: Store, key: str, value: Any) -> None:
     run_id = declared(store)
-    files = artifacts.of(store, run_id)
+    files = artifacts.of_run(store, run_id)
     fields = files.read_json(FILE, dict)
     assert fields is not None
     files.write_text(json.dumps({**fields, key: value}), FILE)

@@ -118,7 +118,7 @@ def test_another_default_is_shown_and_run(store: Store, tmp_path: Path, capsys: 
 
 def test_other_packages_are_shown(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     first = trained(store)
-    files = artifacts.of(store, first)
+    files = artifacts.of_run(store, first)
     environment = files.read_text("environment.json") or ""
     files.write_text(environment.replace('"reglab": "', '"reglab": "0.0.'), "environment.json")
     capsys.readouterr()

@@ -62,7 +62,9 @@ def test_data_that_are_gone_or_others_are_refused(store: Store, tmp_path: Path) 
     assert rerun(store.uri, first, Typed({"data.path": str(moved)})) is True
     (again,) = [run for run in queries.runs(store) if "rerun_of" in run.tags]
     assert again.tags["data"] == "table"
-    assert f"data.path={moved}" in yaml.safe_load(artifacts.of(store, again.run_id).read_text("overrides.yaml") or "")
+    assert f"data.path={moved}" in yaml.safe_load(
+        artifacts.of_run(store, again.run_id).read_text("overrides.yaml") or ""
+    )
 
 
 def test_interpolations_are_kept_as_their_values_and_refused_from_a_tracker(
@@ -70,7 +72,7 @@ def test_interpolations_are_kept_as_their_values_and_refused_from_a_tracker(
 ) -> None:
     monkeypatch.setenv("REGLAB_TEST_SECRET", "s3cret")
     first = trained(store, "seed=4", "data.split_seed=${seed}", "hydra.verbose=true")
-    files = artifacts.of(store, first)
+    files = artifacts.of_run(store, first)
     kept = yaml.safe_load(files.read_text("overrides.yaml") or "")
     assert "data.split_seed=4" in kept
     assert not [override for override in kept if "hydra" in override or "$" in override]
@@ -90,7 +92,7 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
     first = trained(store, "regularizer=l2")
     kept = json.loads(queries.runs(store)[0].tags["code"])
     store.client.set_tag(first, "code", json.dumps({**kept, "regularizer.l2": "0" * 16}))
-    files = artifacts.of(store, first)
+    files = artifacts.of_run(store, first)
     environment = json.loads(files.read_text("environment.json") or "")
     environment["code"]["reglab.regularizers.l2"] = "0" * 16
     files.write_text(json.dumps(environment), "environment.json")
@@ -109,7 +111,7 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
 
 def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path) -> None:
     first = trained(store)
-    files = artifacts.of(store, first)
+    files = artifacts.of_run(store, first)
     for override in (
         "model._target_=os.system",
         "+model.extra={_target_:os.system}",

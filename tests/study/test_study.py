@@ -55,7 +55,7 @@ def test_the_parent_keeps_what_was_declared(folder: Path) -> None:
     assert record.status == "FINISHED"
     assert record.tags["phase"] == "parent"
     assert "strategy" not in record.tags
-    kept = artifacts.of(store(folder), found)
+    kept = artifacts.of_run(store(folder), found)
     declared = json.loads(kept.read_text("declared.json") or "")
     assert {job["config_hash"] for job in declared} == {run.tags["config_hash"] for run in children(folder)}
     assert json.loads(kept.read_text("study.json") or "")["trials"] == 2
@@ -97,7 +97,7 @@ def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
 
 
 def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
-    kept = artifacts.of(store(folder), parent.find(store(folder), "tiny", "study") or "")
+    kept = artifacts.of_run(store(folder), parent.find(store(folder), "tiny", "study") or "")
     whole = kept.read_text("study.json") or ""
     good, cfg = json.loads(whole), Composer("report").compose(["sweep=tiny", *places(folder)])
     wrong: dict[str, object] = {"trials": "2", "select_by": [], "tuning_seeds": {}, "sampler": 5, "direction": None}
@@ -117,7 +117,7 @@ def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
 
 def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_id = parent.find(store(folder), "tiny", "study")
-    kept = artifacts.of(store(folder), run_id or "").dir
+    kept = artifacts.of_run(store(folder), run_id or "").dir
     assert kept is not None
     before = (kept / "report" / "report.html").stat().st_mtime_ns
     leaderboard, page = board(folder), folder / "report" / "report.html"

@@ -27,7 +27,7 @@ def test_a_run_tells_the_threads_it_trains_with(compose_cfg: Compose) -> None:
         torch.set_num_threads(before)
         cfg = compose_cfg("trainer=fast", f"trainer.threads={threads}")
         result = run(cfg)
-        text = artifacts.of(open_store(cfg.tracking.uri, "reglab"), result.run_id).read_text("environment.json")
+        text = artifacts.of_run(open_store(cfg.tracking.uri, "reglab"), result.run_id).read_text("environment.json")
         assert json.loads(text or "")["threads"] == threads
     torch.set_num_threads(1)
 

@@ -84,7 +84,7 @@ def test_where_a_server_puts_artifacts_on_this_machine_nothing_is_written(
     assert queries.runs(planted) == []
     run_id = planted.client.create_run(experiment).info.run_id
     with pytest.raises(ConfigError, match="the server does not serve its artifacts"):
-        artifacts.of(planted, run_id).read_text("config.yaml")
+        artifacts.of_run(planted, run_id).read_text("config.yaml")
     assert not there.exists()
 
 

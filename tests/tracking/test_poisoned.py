@@ -90,7 +90,7 @@ def test_a_damaged_list_of_runs_is_left_out(
     store: Store, capsys: pytest.CaptureFixture[str], text: str | bytes
 ) -> None:
     made = parent.enter(store, "sweep", [JOB])
-    file = artifacts.of(store, made).dir / parent.DECLARED  # type: ignore[operator]
+    file = artifacts.of_run(store, made).dir / parent.DECLARED  # type: ignore[operator]
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert parent.declared(store, made) == []
     assert f"run_id={made}: declared.json is damaged" in capsys.readouterr().err
@@ -103,7 +103,7 @@ def test_damaged_entries_are_left_out_and_counted(store: Store, capsys: pytest.C
     made = parent.enter(store, "sweep", [])
     bad: list[object] = [1, None, [], {}, {"config_hash": 1}, JOB | {"start": "x"}, JOB | {"setting": []}]
     bad += [JOB | {"trial": []}, JOB | {"values": 5}, JOB | {"phase": "tune", "trial": 0}]
-    artifacts.of(store, made).write_text(json.dumps([JOB, *bad]), parent.DECLARED)
+    artifacts.of_run(store, made).write_text(json.dumps([JOB, *bad]), parent.DECLARED)
     assert parent.declared(store, made) == [JOB]
     assert "10 entries of 11 cannot be read: left out" in capsys.readouterr().err
     parent.close(store, made, "FINISHED")
@@ -111,7 +111,7 @@ def test_damaged_entries_are_left_out_and_counted(store: Store, capsys: pytest.C
 
 def test_a_file_that_is_too_large_is_left_out(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     made = parent.enter(store, "sweep", [JOB])
-    with open(artifacts.of(store, made).dir / parent.DECLARED, "wb") as file:  # type: ignore[operator]
+    with open(artifacts.of_run(store, made).dir / parent.DECLARED, "wb") as file:  # type: ignore[operator]
         file.truncate(artifacts.LARGEST + 1)
     assert parent.declared(store, made) == []
     assert "declared.json is damaged (64 MiB" in capsys.readouterr().err
@@ -137,7 +137,7 @@ def test_artifacts_elsewhere_are_neither_read_nor_written(
     tracked(store, "none", 0, 0.8, about="{... (9000 characters: tags/about.txt)")
     change(store, "UPDATE runs SET artifact_uri = ?", f"{scheme}{victim}")
     with pytest.raises(ConfigError, match=rf"^run_id={made}: its artifacts are at .*tracking.uri=sqlite"):
-        artifacts.of(store, made)
+        artifacts.of_run(store, made)
     with pytest.raises(ConfigError, match=rf"^run_id={made}: "):
         parent.enter(store, "sweep", [JOB])
     parent.close(store, parent.enter(store, "other", [JOB]), "FINISHED")
@@ -157,7 +157,7 @@ def test_artifacts_elsewhere_are_neither_read_nor_written(
 def test_links_out_of_a_run_are_not_followed(store: Store, tmp_path: Path) -> None:
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim" / "a").write_text("secret", encoding="utf-8")
-    files = artifacts.of(store, tracked(store, "none", 0, 0.8))
+    files = artifacts.of_run(store, tracked(store, "none", 0, 0.8))
     files.write_text("own", "own/a")
     assert files.dir is not None
     (files.dir / "folder").symlink_to(tmp_path / "victim")
@@ -196,6 +196,6 @@ def test_a_run_without_its_folder_has_no_files(store: Store) -> None:
     import shutil
 
     made = parent.enter(store, "sweep", [JOB])
-    shutil.rmtree(artifacts.of(store, made).dir)  # type: ignore[arg-type]
+    shutil.rmtree(artifacts.of_run(store, made).dir)  # type: ignore[arg-type]
     assert parent.declared(store, made) == []
     parent.close(store, made, "FINISHED")

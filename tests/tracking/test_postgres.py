@@ -64,7 +64,7 @@ def test_long_values(store: Store) -> None:
         assert record.tags[key].endswith(f"... ({len(value)} characters: tags/{key}.txt)")
         assert queries.full_tag(store, record, key) == value
     assert queries.full_tag(store, record, "short") == long["short"]
-    assert artifacts.of(store, run.id).read_text("params/p.txt") == "z" * 9000
+    assert artifacts.of_run(store, run.id).read_text("params/p.txt") == "z" * 9000
     assert len(record.params["p"]) == 6000
 
 

@@ -87,7 +87,7 @@ def test_failed_run_keeps_metrics_and_the_reason(store: Store) -> None:
     seen = store.client.get_run(run.id)
     assert (seen.info.status, seen.data.metrics) == ("FAILED", {"m": 1.0})
     assert seen.data.tags["error"].startswith("ZeroDivisionError: by zero")
-    text = artifacts.of(store, run.id).read_text("error.txt") or ""
+    text = artifacts.of_run(store, run.id).read_text("error.txt") or ""
     assert text.startswith("ZeroDivisionError: by zero\n\nTraceback")
     assert "raise error" in text
 
@@ -96,7 +96,7 @@ def test_config_error_fails_the_run_with_its_line(store: Store) -> None:
     with pytest.raises(ConfigError), opened(store) as run:
         raise ConfigError("data.path=x.csv: no such file")
     assert store.client.get_run(run.id).data.tags["error"] == "ConfigError: data.path=x.csv: no such file"
-    text = artifacts.of(store, run.id).read_text("error.txt") or ""
+    text = artifacts.of_run(store, run.id).read_text("error.txt") or ""
     assert text.startswith("ConfigError: data.path=x.csv: no such file\n")
 
 
@@ -115,7 +115,7 @@ def test_artifacts_are_where_mlflow_looks(store: Store) -> None:
             with run.folder("weights") as weights:
                 (weights / f"{name}.safetensors").write_bytes(b"w")
     root = Path(store.client.download_artifacts(run.id, ""))
-    assert root == artifacts.of(store, run.id).dir
+    assert root == artifacts.of_run(store, run.id).dir
     files = sorted(str(f.relative_to(root)) for f in root.rglob("*") if f.is_file())
     assert files == ["config.yaml", "weights/best.safetensors", "weights/last.safetensors"]
     assert (root / "config.yaml").read_text() == "seed: 1\n"

@@ -177,6 +177,6 @@ def test_means_over_several_strengths_are_reported(store_uri: str, capsys: pytes
         store.client.log_param(run, "regularizer.dropout.p", p)
     note_limits(store)
     output = capsys.readouterr().err
-    assert (
-        output == "a strategy's means are over all its regularizer.dropout.p: 'Group by' on the page separates them\n"
-    )
+    assert "regularizer.dropout.p" in output
+    assert "Group by" in output
+    assert output.count("\n") == 1

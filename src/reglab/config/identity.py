@@ -127,7 +127,7 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         value = parts[section].get(key)
         if isinstance(value, str) and Path(value).expanduser().exists():
             parts[section][key] = content(value, Setting(f"{section}.{key}", value))
-        elif isinstance(value, str) and kind and (commit := hub_cache.commit(value, kind)):
+        elif isinstance(value, str) and kind and (commit := hub_cache.find_commit(value, kind)):
             parts[section][key] = f"{value}@{commit}"
     if args := parts["model"].get("args"):
         parts["model"]["args"] = map_paths(args, lambda path, key: content(path, Setting(key, path)), "model.args")

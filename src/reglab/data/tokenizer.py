@@ -96,7 +96,7 @@ def matches_model(vocabulary: Tokenizer, path: str) -> bool:
 
 
 def _file(path: str) -> Path | None:
-    place = hub_cache.local(path)
+    place = hub_cache.find_local(path)
     if place is not None and place.is_dir():
         place = place / "tokenizer.json"
     return place if place is not None and place.exists() else None

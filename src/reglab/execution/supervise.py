@@ -82,9 +82,9 @@ def _train_most_in_process(
     plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", parent_id: str, first: int
 ) -> list[Outcome]:
     """Train in this process, except for runs that ended their process before and could end this one."""
-    from reglab.tracking.queries import died
+    from reglab.tracking.queries import dead_identities
 
-    risky = died(store, [job.config_hash for job in jobs])
+    risky = dead_identities(store, [job.config_hash for job in jobs])
     safe = [job for job in jobs if job.config_hash not in risky]
     outcomes = train_in_process(plan, safe, parent_id, first)
     if not risky or (plan.cfg.fail_fast and any(outcome.error for outcome in outcomes)):

@@ -80,7 +80,7 @@ def evaluate(
     cfg, data, model = found.cfg, found.data, found.model
     if not data.test_rows:
         raise ConfigError(key, f"has no test rows (data.test_fraction={cfg.data.test_fraction})", "give another run")
-    places = _places(cfg, model, data)
+    places = _attach_dropout(cfg, model, data)
     known = data.val_dataloader()[0] if data.val_rows else data.train_eval_dataloader()
     with in_mode(model, training=False):
         (one, targets), one_known = _predict(model, data.test_dataloader(), None, 0), _predict(model, known, None, 0)
@@ -133,7 +133,7 @@ def _metrics_of(
     return {name: float(value) for name, value in scores.items()} | uncertainty
 
 
-def _places(cfg: DictConfig, model: nn.Module, data: TensorData) -> list[str]:
+def _attach_dropout(cfg: DictConfig, model: nn.Module, data: TensorData) -> list[str]:
     """Attach the regularizers that drop activations, attention or inputs, and return the names of these modules."""
     some = keep_regularizers(cfg, lambda method: issubclass(method, ActivationNoise | DecoderNoise | AttentionDropout))
     methods = build.build_regularizers(some, model, data.kind, data.input_shape)
@@ -153,7 +153,9 @@ def _predict(model: nn.Module, batches: Batches, passes: int | None, seed: int) 
 def log(found: Evaluation) -> None:
     """Log metrics ``mc_dropout/...`` (of the latest evaluation) and the rows (`TABLE`) with the run."""
     store, run_id = found.origin.store, found.origin.record.run_id
-    artifacts.of(store, run_id).write_text(csv_text(list(found.rows), zip(*found.rows.values(), strict=True)), TABLE)
+    artifacts.of_run(store, run_id).write_text(
+        csv_text(list(found.rows), zip(*found.rows.values(), strict=True)), TABLE
+    )
     now = now_ms()
     values = {**found.sampled, "passes": float(found.passes), "seed": float(found.seed)}
     # A value that is not finite breaks the run's page.

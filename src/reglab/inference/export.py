@@ -90,7 +90,7 @@ def _find_or_log(run: Origin, uri: str | None) -> str:
 def _digest(run: Origin) -> str:
     """SHA-256 of the best weights, 16 hexadecimal digits."""
     run_id = run.record.run_id
-    with artifacts.of(run.store, run_id).file(BEST) as file:
+    with artifacts.of_run(run.store, run_id).file(BEST) as file:
         if file is None:
             raise ConfigError(Setting("run_id", run_id), "has no weights (tracking.weights=none)", "give another run")
         with file.open("rb") as content:

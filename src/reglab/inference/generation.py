@@ -28,7 +28,7 @@ from reglab.training.trainer import set_threads
 
 
 @dataclass(frozen=True)
-class Choice:
+class DecodingSettings:
     """Settings of decoding: how the next token is chosen, and when to stop.
 
     Attributes:
@@ -82,7 +82,7 @@ def encode(vocabulary: Tokenizer, prompt: str) -> Tensor:
 def generate(
     model: PreTrainedModel,
     prompts: Tensor,
-    choice: Choice,
+    choice: DecodingSettings,
     end: int,
     *,
     on_token: Callable[[int], None] | None = None,
@@ -162,7 +162,7 @@ def text_of(vocabulary: Tokenizer, numbers: Sequence[int]) -> str:
 
 
 @dataclass(frozen=True)
-class Spread:
+class TokenSpread:
     """The probability of one next token.
 
     Attributes:
@@ -183,7 +183,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Passes:
+class DropoutPasses:
     """Texts of one prompt, in evaluation mode and several times in training mode.
 
     Attributes:
@@ -194,10 +194,12 @@ class Passes:
 
     plain: str
     texts: tuple[str, ...]
-    spread: tuple[Spread, ...]
+    spread: tuple[TokenSpread, ...]
 
 
-def dropout_passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int, shown: int = 5) -> Passes:
+def dropout_passes(
+    decoder: Decoder, prompt: Tensor, choice: DecodingSettings, count: int, shown: int = 5
+) -> DropoutPasses:
     """Generate several times in training mode, with the regularizers of the run that are stochastic.
 
     Args:
@@ -223,7 +225,7 @@ def dropout_passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int,
     each = torch.stack([_next_token(decoder, prompt, choice.seed + i) for i in range(count)])
     top = plain.topk(min(shown, len(plain))).indices.tolist()
     spread = [
-        Spread(
+        TokenSpread(
             vocabulary.decode([number], skip_special_tokens=False),
             float(plain[number]),
             float(each[:, number].mean()),
@@ -239,7 +241,7 @@ def dropout_passes(decoder: Decoder, prompt: Tensor, choice: Choice, count: int,
         return text_of(vocabulary, new[0].tolist())
 
     texts = tuple(text(True, choice.seed + i) for i in range(count))
-    return Passes(text(False, choice.seed), texts, tuple(spread))
+    return DropoutPasses(text(False, choice.seed), texts, tuple(spread))
 
 
 def _next_token(decoder: Decoder, prompt: Tensor, seed: int | None) -> Tensor:
@@ -264,7 +266,7 @@ def print_generated(cfg: DictConfig, prompt: str) -> None:
     chosen = None if cfg.run_id else best_decoder(open_existing(cfg.tracking.uri, cfg.tracking.experiment))
     found = load_decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id, typed(cfg))
     set_threads(cfg.threads)
-    choice = Choice(
+    choice = DecodingSettings(
         max_new_tokens=cfg.max_new_tokens,
         temperature=float(cfg.temperature),
         top_k=cfg.top_k,
@@ -299,7 +301,7 @@ def _note_model(found: Decoder, choice: str) -> None:
     )
 
 
-def _print_passes(found: Passes, prompt: str) -> None:
+def _print_passes(found: DropoutPasses, prompt: str) -> None:
     _write(f"in inference: {prompt}{found.plain}\n")
     for number, text in enumerate(found.texts, start=1):
         _write(f"\npass {number} with dropout on: {prompt}{text}\n")

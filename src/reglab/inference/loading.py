@@ -89,7 +89,7 @@ def load_best_weights(run: Origin, cfg: DictConfig) -> dict[str, Tensor]:
         ConfigError: it kept none, or the file is damaged.
     """
     run_id = run.record.run_id
-    files = artifacts.of(run.store, run_id)
+    files = artifacts.of_run(run.store, run_id)
     with files.file(BEST) as file:
         if file is None:
             raise ConfigError(
@@ -146,7 +146,7 @@ def load_decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> De
         raise ConfigError(key, error) from error
     original_run.check_files(run, cfg, reads=("model",))
     original_run.check_code(run, cfg)
-    files = artifacts.of(run.store, run_id)
+    files = artifacts.of_run(run.store, run_id)
     text = files.read_text("tokenizer.json")
     if text is None:
         raise ConfigError(key, "has no tokenizer.json, with which its text was tokenized", "give another run")

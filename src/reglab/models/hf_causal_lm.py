@@ -87,7 +87,7 @@ def _loaded(path: str | None, dtype: str) -> Any:
         raise ConfigError(
             Setting("model.path", None), "give a folder with a model, or a name in the Hugging Face cache"
         )
-    place = hub_cache.local(path)
+    place = hub_cache.find_local(path)
     if place is None:
         remedy = "check the path"
         if not hub_cache.is_place(path):

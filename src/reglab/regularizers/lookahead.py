@@ -12,7 +12,7 @@ from reglab.regularizers.base import Regularizer
 from reglab.schema.strength import Search, Strength
 
 
-def toward(slow: Tensor, fast: Tensor, alpha: Tensor) -> Tensor:
+def interpolate(slow: Tensor, fast: Tensor, alpha: Tensor) -> Tensor:
     """Return slow + alpha · (fast - slow); at alpha = 1 `fast`, bit for bit.
 
     Zhang et al. 2019, "Lookahead Optimizer: k Steps Forward, 1 Step Back".
@@ -69,7 +69,7 @@ class LookaheadOptimizer(Wrapper):
     @torch.no_grad()
     def _synchronize(self) -> None:
         for slow, parameter in zip(self.slow, self.parameters, strict=True):
-            slow.copy_(toward(slow, parameter, self._method.alpha))
+            slow.copy_(interpolate(slow, parameter, self._method.alpha))
             parameter.copy_(slow)
 
     def own_state(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.index import Declaration, declaration, options
 from reglab.schema.metrics import TEST_PARTS, kinds_of, label_of
 from reglab.schema.task_kinds import MULTILABEL, TASK_KINDS, TOKENS, kinds_with
-from reglab.schema.text import format_value, join_names
+from reglab.schema.text import format_value, join_names, join_options
 
 EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
 _PARTS = {"test_fraction": TEST_PARTS, "val_fraction": ("val/", "best/val/")}  # metrics by the fraction they need
@@ -277,7 +277,7 @@ def model_padding_error(where: Setting, name: str) -> ConfigError:
     return ConfigError(
         where,
         f"does not support padding, and {name} has sequences of different lengths",
-        f"use model={' or '.join(reading)}",
+        f"use model={join_options(reading)}",
     )
 
 

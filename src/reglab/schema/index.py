@@ -220,7 +220,7 @@ def _file_of(module: str) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
-def written(targets: Iterable[str]) -> str:
+def render_index(targets: Iterable[str]) -> str:
     """Import classes, and return the text of `FILE` for them.
 
     Args:
@@ -311,7 +311,7 @@ def _targets(node: Any) -> Iterator[str]:
 
 def main() -> None:
     """Write the index."""
-    FILE.write_text(written(shipped_targets(CONF)), encoding="utf-8")
+    FILE.write_text(render_index(shipped_targets(CONF)), encoding="utf-8")
 
 
 if __name__ == "__main__":

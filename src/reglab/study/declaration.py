@@ -63,7 +63,7 @@ def check_declared(store: "Store", parent: str | None, study: Study, arms: Seque
     """
     from reglab.tracking import artifacts
 
-    before = artifacts.of(store, parent).read_json(FILE, dict) if parent else None
+    before = artifacts.of_run(store, parent).read_json(FILE, dict) if parent else None
     differences = list(_differences(before, declaration(study, arms))) if before else []
     if differences:
         shown = "; ".join(differences[:_MAX_DIFFERENCES])
@@ -83,7 +83,7 @@ def read_declaration(store: "Store", parent: str) -> dict[str, Any] | None:
     """
     from reglab.tracking import artifacts
 
-    files = artifacts.of(store, parent)
+    files = artifacts.of_run(store, parent)
     definition: dict[str, Any] | None = files.read_json(FILE, dict)
     if definition is None:
         return None
@@ -101,7 +101,7 @@ def write_declaration(store: "Store", parent: str, study: Study, arms: Sequence[
     """Write the declaration to the study's parent run."""
     from reglab.tracking import artifacts
 
-    artifacts.of(store, parent).write_text(json.dumps(declaration(study, arms), indent=1), FILE)
+    artifacts.of_run(store, parent).write_text(json.dumps(declaration(study, arms), indent=1), FILE)
 
 
 def _is_space(strategy: object) -> bool:

@@ -104,7 +104,7 @@ def publish(
 
 def _log_report(store: Store, parent_id: str, report: Report) -> str | None:
     """Log the report on its parent run; return the reason if its files cannot be written, None otherwise."""
-    files = artifacts.of(store, parent_id)
+    files = artifacts.of_run(store, parent_id)
     tags, texts = within_limits({"mlflow.note.content": to_markdown(report)})
     with defer_signals():  # all of the report or none of it
         try:
@@ -124,7 +124,7 @@ def _study_record(store: Store, parent_id: str, definition: Mapping[str, Any]) -
         return parse_study_record(definition, parent.declared(store, parent_id))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         files = f"{declaration.FILE} or {parent.DECLARED}"
-        raise artifacts.of(store, parent_id).damaged(files, f"{type(error).__name__}: {error}") from error
+        raise artifacts.of_run(store, parent_id).damaged(files, f"{type(error).__name__}: {error}") from error
 
 
 def declared_runs(store: Store, parent_id: str) -> tuple[list[queries.Record], list[str]]:

@@ -69,7 +69,7 @@ def run_study(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
         return _StudyRun(progress, composer, cfg, launch).run()
 
 
-class _Stage:
+class _StudyState:
     """The progress of a study, updated from tracked results, from which it can be computed again."""
 
     def __init__(self, progress: Progress, composer: Composer, cfg: DictConfig, launch: Launch) -> None:
@@ -102,7 +102,7 @@ class _Stage:
             check_arms(self.study, self.arms, self.composer)
 
 
-class _DryRun(_Stage):
+class _DryRun(_StudyState):
     """Check a study as `_StudyRun` does, and print its plan; train and track nothing."""
 
     def run(self) -> int:
@@ -125,7 +125,7 @@ class _DryRun(_Stage):
         return 0
 
 
-class _StudyRun(_Stage):
+class _StudyRun(_StudyState):
     def __init__(self, progress: Progress, composer: Composer, cfg: DictConfig, launch: Launch) -> None:
         from reglab.tracking.store import open_store
 

@@ -145,7 +145,7 @@ class Artifacts:
         return Path(self._client.download_artifacts(self._run_id, path, folder)) if path in names else None
 
 
-def of(store: Store, run_id: str) -> Artifacts:
+def of_run(store: Store, run_id: str) -> Artifacts:
     """Return the artifacts of an existing run."""
     return Artifacts(store.client, store.uri, run_id, store.client.get_run(run_id).info.artifact_uri)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from reglab.filesystem import special_kind
-from reglab.masking import mask_uri, remember
+from reglab.masking import mask_uri, register_secrets
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError, Setting
 from reglab.tracking.reachability import database_problem, server_problem
@@ -99,7 +99,7 @@ def parse_location(uri: str | None) -> StoreLocation:
     if not uri and os.environ.get("MLFLOW_TRACKING_URI"):
         uri, source = os.environ["MLFLOW_TRACKING_URI"], "MLFLOW_TRACKING_URI"
     uri = str(uri) if uri else f"sqlite:///{PROJECT / 'mlflow.db'}"
-    remember(uri)
+    register_secrets(uri)
     location = StoreLocation(uri.rstrip("/") if uri.startswith("http") else uri, None, source)
     scheme, colon, rest = uri.partition(":")
     base = scheme.split("+")[0]

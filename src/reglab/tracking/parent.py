@@ -64,7 +64,7 @@ def enter(
                 store.client.update_run(parent, status="RUNNING")
             if parent not in _heartbeats:
                 _heartbeats[parent] = Heartbeat(without_retries(store.client), parent, beat_s)
-            files = artifacts.of(store, parent)
+            files = artifacts.of_run(store, parent)
             for path, text in long.items():
                 files.write_text(text, path)
             before = declared(store, parent)
@@ -109,7 +109,7 @@ def find(store: Store, name: str, kind: str = "sweep") -> str | None:
 
 def declare(store: Store, parent: str, jobs: Sequence[Job]) -> None:
     """Replace the list of declared jobs: a study adds to it as its tuning ends."""
-    artifacts.of(store, parent).write_text(json.dumps(list(jobs), indent=1), DECLARED)
+    artifacts.of_run(store, parent).write_text(json.dumps(list(jobs), indent=1), DECLARED)
 
 
 def declared(store: Store, parent: str) -> list[Job]:
@@ -118,7 +118,7 @@ def declared(store: Store, parent: str) -> list[Job]:
     Entries that cannot be read are left out, with a note on standard error.
     """
     try:
-        entries = artifacts.of(store, parent).read_json(DECLARED, list) or []
+        entries = artifacts.of_run(store, parent).read_json(DECLARED, list) or []
     except ConfigError as error:
         note(f"{error}: left out")
         return []

@@ -151,7 +151,7 @@ def full_tag(store: Store, record: Record, tag: str) -> str | None:
         return value
     path, length = found
     try:
-        text = artifacts.of(store, record.run_id).read_text(path)
+        text = artifacts.of_run(store, record.run_id).read_text(path)
     except ConfigError as error:
         note(f"{error}: the tag {tag} is left out")
         return value
@@ -168,7 +168,7 @@ def code(store: Store, record: Record) -> dict[str, Any]:
     return json_object(full_tag(store, record, "code"))
 
 
-def died(store: Store, config_hashes: Sequence[str]) -> set[str]:
+def dead_identities(store: Store, config_hashes: Sequence[str]) -> set[str]:
     """Return the identities of runs marked KILLED because their process had ended; not of stopped runs."""
     wanted = set(config_hashes)
     killed = [record.tags for record in runs(store, status="KILLED") if "error" in record.tags] if wanted else []

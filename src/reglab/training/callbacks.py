@@ -69,7 +69,7 @@ def _now(module: pl.LightningModule) -> float:
     return time.perf_counter()
 
 
-class Strengths(pl.Callback):
+class ScheduledStrengths(pl.Callback):
     """Set scheduled strengths at the start of each epoch, and track them as ``strength/<name>.<strength>``.
 
     Args:

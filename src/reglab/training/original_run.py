@@ -84,7 +84,7 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
         restore = mlflow_command(store.uri, "runs", "restore", "--run-id", run_id)
         raise ConfigError(Setting("run_id", run_id), "was deleted", f"restore it: {restore}")
     _check_has_result(store, record)
-    files = artifacts.of(store, run_id)
+    files = artifacts.of_run(store, run_id)
     overrides = files.read_yaml("overrides.yaml", list)
     if overrides is not None and not all(isinstance(override, str) for override in overrides):
         raise files.damaged("overrides.yaml", "is not a list of overrides")

@@ -18,7 +18,7 @@ from reglab.tracking.queries import Record, mark_dead_runs_killed, reusable
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_store
 from reglab.training import build, run_record
-from reglab.training.callbacks import EpochBar, EvaluationReporter, Strengths
+from reglab.training.callbacks import EpochBar, EvaluationReporter, ScheduledStrengths
 from reglab.training.effect_guard import check_effects_on_data
 from reglab.training.fit import Fit
 from reglab.training.initial_weights import init_hash
@@ -168,7 +168,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     reporter = EvaluationReporter(tracked.log_metrics)
     bar = [EpochBar(run_record.run_name(cfg))] if cfg.trainer.progress else []
     settings = {key: value for key, value in build.plain(cfg.trainer).items() if key not in _DATA_LIMITS}
-    trainer = make_trainer(settings, [Strengths(schedules), reporter, *methods, *bar])
+    trainer = make_trainer(settings, [ScheduledStrengths(schedules), reporter, *methods, *bar])
     data.move_to(trainer.strategy.root_device)
     fit.to(trainer.strategy.root_device)
     caveats += check_effects_on_data(fit, data)
