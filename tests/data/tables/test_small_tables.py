@@ -161,7 +161,7 @@ REFUSED = {
         ["data.target=y: 1 of 40 rows have no value, the first is data row 6", "'None'"],
     ),
     "no label": (labels("p", "q", ""), ["data.target=y: 13 of 40 rows have no value"]),
-    "one number in two ways": (labels("007", "7"), ["data.target=y", "'007' and '7' are the same number"]),
+    "one number in two ways": (labels("007", "7"), ["data.target=y", "'007' and '7' of the classes are the same number"]),
     "truth in two ways": (labels("True", "1", "False"), ["data.target=y: has booleans in two notations"]),
     "labels of two lines": (labels('"p\nx"', "q"), ["data.target=y: the class 'p\\nx' has several lines"]),
     "no header": (lines(lambda i: f"{REAL[i]:.2f},{i % 2}", "0.1,1"), ["first line looks like data (0.1, 1"]),
@@ -420,7 +420,7 @@ def test_tables_of_the_hub_are_parsed_in_the_same_way(tmp_path: Path) -> None:
 
 def test_groups_that_are_one_number_in_two_ways_are_refused(tmp_path: Path) -> None:
     content = lines(lambda i: f"{REAL[i]:.3f},{['1', '1.0', '2', '3'][i % 4]},{LABEL[i]}", "a,g,y")
-    with pytest.raises(ConfigError, match=r"^data.split_column=g: the groups '1' and '1.0' are the same number"):
+    with pytest.raises(ConfigError, match=r"^data.split_column=g: '1' and '1.0' of the groups are the same number"):
         ready(tmp_path / "t.csv", content, split_column="g", split_by="groups")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from reglab.data.tables.cells import ColumnLabel, as_text, check_types, dates_error, is_missing_word
+from reglab.schema.errors import ConfigError
 from reglab.schema.text import join_options
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def check_same_number(names: Sequence[str], label: ColumnLabel) -> None:
     first: dict[float, str] = {}
     for name in filter(_PATTERNS[PLAIN].fullmatch, names):
         if first.setdefault(float(name), name) != name:
-            raise label.error(f"{first[float(name)]!r} and {name!r} are the same number", "write both in the same way")
+            pair = f"{first[float(name)]!r} and {name!r}"
+            raise ConfigError(label.where, f"{pair} of {label.name} are the same number", "write both in the same way")
 
 
 def _parse_vectorized(written: "pd.Series") -> ParsedColumn | None:
