@@ -66,5 +66,5 @@ def of_store(database: Path, crowd: Crowd, rounds: int, seconds: float = SECONDS
 
 def _left(plan: Cost) -> int:
     """How many runs a plan says are to be done."""
-    (found,) = re.findall(r"(\d+) runs? to do", plan.output + plan.told)
+    (found,) = re.findall(r"(\d+) runs? left for", plan.output + plan.told)
     return int(found)

@@ -259,7 +259,7 @@ def test_two_exports_at_the_same_moment_make_one_model(store: Store, tmp_path: P
     assert [one.returncode for one in both] == [0, 0]
     experiment = open_store(store.uri, "twice").experiment_id
     (model,) = store.client.search_logged_models([experiment])
-    assert sorted(("was logged before" in text) for text in output) == [False, True]
+    assert sorted(("was already logged" in text) for text in output) == [False, True]
     assert all(f"models:/{model.model_id}\n" in text for text in output)
     assert len(store.client.search_model_versions("name = 'twice'")) == 1
 

@@ -53,7 +53,7 @@ def test_a_run_and_its_rerun_are_equal_to_the_last_bit(store: Store, capsys: pyt
     assert {tag: again.tags[tag] for tag in proof} == {tag: then.tags[tag] for tag in proof}
     assert (again.tags["rerun_of"], again.tags["rerun_equal"]) == (first, "true")
     out = capsys.readouterr().out
-    assert out.startswith(f"dropout+l1 seed=3: run {first} again\nconfig: the same ({then.tags['config_hash']})\n")
+    assert out.startswith(f"dropout+l1 seed=3: repeating run {first}\nconfig: the same ({then.tags['config_hash']})\n")
     assert "packages, machine and commit: the same\n" in out
     assert f"all {len(compared_metrics(then))} metrics are equal to the last bit (times are not compared)\n" in out
     assert f"run {again.run_id}\n" in out

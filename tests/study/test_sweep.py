@@ -136,10 +136,10 @@ def test_one_failing_run_does_not_stop_the_others(folder: Path, capsys: pytest.C
 def test_fail_fast_stops_at_the_first_failure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e30,1e-2", "fail_fast=true") == 1
     assert [record.status for record in children(folder)] == ["FAILED"]
-    assert "1 of 2 runs were not done" in capsys.readouterr().out
+    assert "1 of 2 runs were not trained" in capsys.readouterr().out
     assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e-2,1e30") == 1
     assert sweep(folder, "optimizer=sgd", "optimizer.lr=1e30,1e-2", "fail_fast=true", "resume=false") == 1
-    assert "1 of 2 runs were not done" in capsys.readouterr().out  # the FINISHED one is of an earlier start
+    assert "1 of 2 runs were not trained" in capsys.readouterr().out  # the FINISHED one is of an earlier start
 
 
 def test_a_wrong_config_leaves_nothing_behind(tmp_path: Path) -> None:
