@@ -84,7 +84,7 @@ def test_errors_name_the_column_and_the_cell(cells, options, words):
 
 def test_names_that_are_one_number():
     check_same_number(["1", "2", "one"], LABEL)
-    with pytest.raises(ConfigError, match="'7' and '007' of .* are the same number"):
+    with pytest.raises(ConfigError, match=r"'7' and '007' of .* are the same number"):
         check_same_number(["7", "x", "007"], LABEL)
 
 

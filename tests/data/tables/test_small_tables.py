@@ -161,7 +161,7 @@ REFUSED = {
         ["data.target=y: 1 of 40 rows have no value, the first is data row 6", "'None'"],
     ),
     "no label": (labels("p", "q", ""), ["data.target=y: 13 of 40 rows have no value"]),
-    "one number in two ways": (labels("007", "7"), ["data.target=y", "'007' and '7' of the classes are the same number"]),
+    "one number in two ways": (labels("007", "7"), ["data.target=y", "'007' and '7' of the classes", "same number"]),
     "truth in two ways": (labels("True", "1", "False"), ["data.target=y: has booleans in two notations"]),
     "labels of two lines": (labels('"p\nx"', "q"), ["data.target=y: the class 'p\\nx' has several lines"]),
     "no header": (lines(lambda i: f"{REAL[i]:.2f},{i % 2}", "0.1,1"), ["first line looks like data (0.1, 1"]),
