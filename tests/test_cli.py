@@ -58,6 +58,7 @@ def test_errors_go_past_hydra_and_signals_as_they_are():
         raise Stopped(2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config_name", sorted(path.stem for path in CONF.glob("*.yaml")))
 def test_every_app_has_its_own_help(config_name):
     text = help_text(config_name)
@@ -110,6 +111,7 @@ def start(*arguments, cwd, **environment):
     return done
 
 
+@pytest.mark.slow
 def test_help_lists_the_choices_and_imports_nothing_heavy(tmp_path):
     done = start("--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
@@ -122,6 +124,7 @@ def test_help_lists_the_choices_and_imports_nothing_heavy(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -148,6 +151,7 @@ def test_a_wrong_config_leaves_one_line_and_nothing_else(tmp_path, arguments, li
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_hydras_own_flags_are_untouched(tmp_path):
     done = start("--cfg", "job", "regularizer=l2", "regularizer.l2.strength=0.5", cwd=tmp_path)
     assert done.returncode == 0

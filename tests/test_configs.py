@@ -92,6 +92,7 @@ def overrides(path: Path, table: Path, folder: str = "FOLDER") -> list[str]:
     return [item.replace("FOLDER", folder) for item in replaced]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_a_file_begins_with_a_command_that_composes(path, table):
     target, _ = command(path)
@@ -108,6 +109,7 @@ def test_a_command_uses_its_file(path, composer):
     assert target in CONFIG
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TRAINED, ids=name)
 def test_what_a_file_composes_trains_two_steps(path, table, folders, store_uri, monkeypatch):
     from reglab.training.run import run
@@ -135,6 +137,7 @@ def test_what_a_file_composes_trains_two_steps(path, table, folders, store_uri, 
     assert result.metrics["test/loss"] > 0
 
 
+@pytest.mark.slow
 def test_the_main_comparison_has_enough_strategies_and_seeds(composer):
     params = composer.whole(["experiment=compare"]).hydra.sweeper.params
     strategies = re.findall(r"\[[^]]*\]|[a-z0-9_]+", params.regularizer)

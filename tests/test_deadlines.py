@@ -36,6 +36,7 @@ def dribble() -> Iterator[str]:
         done.set()
 
 
+@pytest.mark.slow
 def test_a_request_that_never_ends_is_left(dribble: str) -> None:
     began = time.monotonic()
     with pytest.raises(Overdue, match=r"no answer within 0\.5 s"), waiting(limit=0.5):
@@ -43,6 +44,7 @@ def test_a_request_that_never_ends_is_left(dribble: str) -> None:
     assert 0.5 <= time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_a_block_within_its_limit_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with waiting("something", limit=0.5):
         time.sleep(0.1)
@@ -50,6 +52,7 @@ def test_a_block_within_its_limit_changes_nothing(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_what_is_waited_for_is_written_once(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         with waiting(lambda: "waiting for Godot ...", after=0.1):
@@ -57,6 +60,7 @@ def test_what_is_waited_for_is_written_once(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == "waiting for Godot ...\n"
 
 
+@pytest.mark.slow
 def test_other_threads_have_no_limit_and_no_exception() -> None:
     ended: list[bool] = []
 
@@ -71,6 +75,7 @@ def test_other_threads_have_no_limit_and_no_exception() -> None:
     assert ended == [True]
 
 
+@pytest.mark.slow
 def test_a_held_signal_is_delivered_though_the_block_hangs(dribble: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "MAX_DEFER_S", 0.5)
 

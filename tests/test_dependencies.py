@@ -31,6 +31,7 @@ def imported() -> dict[str, Path]:
     return {name: file for name, file in found.items() if name not in sys.stdlib_module_names | OURS}
 
 
+@pytest.mark.slow
 def test_every_import_is_listed() -> None:
     listed = {canonicalize_name(requirement.name) for requirement in LISTED}
     packages = packages_distributions()
@@ -53,6 +54,7 @@ def test_the_lock_holds_a_version_within_the_bounds(requirement: Requirement) ->
     assert requirement.specifier.contains(locked("requirements.lock")[canonicalize_name(requirement.name)])
 
 
+@pytest.mark.slow
 def test_packages_for_their_files_alone_have_a_lock_of_their_own() -> None:
     own = locked("requirements-data.lock")
     assert set(own) == {canonicalize_name(requirement.name) for requirement in FILES_ALONE}

@@ -101,6 +101,7 @@ def written_tags() -> Iterator[str]:
                 yield from (n.value for n in named if isinstance(n, ast.Constant) and isinstance(n.value, str))
 
 
+@pytest.mark.slow
 def test_the_reference_has_every_tag_that_the_code_sets() -> None:
     tags = set(written_tags())
     assert {"remark", "rerun_equal", "error", "test_rows"} <= tags
@@ -238,6 +239,7 @@ COMMANDS = sorted(
 NOT_HERE = ("ADDRESS", "HOST", "FOLDER", "FILE", "submitit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "arguments"), [one for one in COMMANDS if not any(n in one[1] for n in NOT_HERE)])
 def test_configs_of_commands_are_valid(
     target: str, arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -41,6 +41,7 @@ def overrides(folder: Path, run) -> list[str]:
     return [one for one in typed if not one.lstrip("+").startswith(("tracking.", "report.", "sweep."))]
 
 
+@pytest.mark.slow
 def test_every_run_keeps_the_identity_of_its_config(folder: Path, runs: list) -> None:
     composer = Composer()
     assert len(runs) == 39

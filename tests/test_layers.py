@@ -30,6 +30,7 @@ def imported_packages(package: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ABOVE)
 def test_a_package_imports_none_above_it(package: str) -> None:
     imported = imported_packages(package)

@@ -178,6 +178,7 @@ def test_make_ui_starts_and_stops(project: Path) -> None:
     assert "viewStateShareKey" in output
 
 
+@pytest.mark.slow
 def test_help_is_there(project: Path) -> None:
     done = shell(project, ".venv/bin/python pipelines/train.py --help")
     assert done.returncode == 0

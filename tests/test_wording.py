@@ -22,11 +22,13 @@ ui:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", VALUES)
 def test_an_override_is_read_as_what_it_was(value: str) -> None:
     assert compose([format_override("tracking.experiment", value)]).tracking.experiment == value
 
 
+@pytest.mark.slow
 def test_commands_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text(MAKEFILE)
     lines = [make_command("ui", {"tracking.experiment": value, "seed": 1, "metric": None}) for value in VALUES]

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.compile import from_compiled, to_uncompiled
@@ -106,6 +107,7 @@ def test_lightning_sets_the_name_of_the_hook_on_the_module() -> None:
     assert {"training_step", "on_train_start"} <= Module.names
 
 
+@pytest.mark.slow
 def test_a_module_that_lightning_unwrapped_is_compiled() -> None:
     module = Module(load=False)
     assert not is_compiled(module)

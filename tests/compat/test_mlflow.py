@@ -37,6 +37,7 @@ def server() -> Iterator[str]:
     made.shutdown()
 
 
+@pytest.mark.slow
 def test_each_response_of_a_server_goes_through_the_hook(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.utils import rest_utils
 
@@ -52,6 +53,7 @@ def test_each_response_of_a_server_goes_through_the_hook(server: str, monkeypatc
     assert [url.rpartition("/")[2].partition("?")[0] for url in seen] == ["search", "set-tag"]
 
 
+@pytest.mark.slow
 def test_the_store_keeps_the_artifact_root_and_metrics_can_be_queried(tmp_path: Path) -> None:
     uri, root = f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts")
     store = mlflow.sql_store(uri, root)
@@ -73,6 +75,7 @@ def test_the_store_keeps_the_artifact_root_and_metrics_can_be_queried(tmp_path: 
     assert isinstance(client.search_runs([experiment.experiment_id]), mlflow.PagedList)
 
 
+@pytest.mark.slow
 def test_stores_use_the_engine_that_was_set(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     engine = create_engine(uri)
@@ -83,6 +86,7 @@ def test_stores_use_the_engine_that_was_set(tmp_path: Path) -> None:
     assert SqlAlchemyStore(uri, str(tmp_path)).engine is engine
 
 
+@pytest.mark.slow
 def test_a_session_of_the_database_of_a_client(store_uri: str) -> None:
     store = open_store(store_uri, "exp")
     sessions = mlflow.session_maker(store.client)
@@ -92,10 +96,12 @@ def test_a_session_of_the_database_of_a_client(store_uri: str) -> None:
     assert store.experiment in names
 
 
+@pytest.mark.slow
 def test_a_server_has_no_sessions(server: str) -> None:
     assert mlflow.session_maker(MlflowClient(server)) is None
 
 
+@pytest.mark.slow
 def test_tables_of_another_version_are_recognized(tmp_path: Path, store_uri: str) -> None:
     uri = f"sqlite:///{tmp_path / 'old.db'}"
     SqlAlchemyStore(uri, str(tmp_path)).engine.dispose()

@@ -70,6 +70,7 @@ UNKNOWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", UNKNOWN, ids=str)
 def test_an_unknown_key_is_refused_with_a_suggestion_that_the_app_reads(typed):
     app, override = typed.split()

@@ -31,6 +31,7 @@ def configs() -> dict[str, dict]:
     return {name: OmegaConf.to_container(composer.compose(line), resolve=True) for name, line in RUNS.items()}  # type: ignore[misc]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "moved"),
     [

@@ -37,6 +37,7 @@ def composer():
     return Composer()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", JOBS, ids=" ".join)
 def test_an_edited_config_equals_a_composed_one(composer, overrides):
     composer.compose(["seed=11", *[o for o in overrides if "=" in o and "." not in o.split("=")[0]]])  # warm
@@ -64,6 +65,7 @@ def test_seed_moves_what_follows_it(composer):
     assert composer.compose(["seed=4", "data.split_seed=0"]).data.split_seed == 0
 
 
+@pytest.mark.slow
 def test_an_experiment_leaves_no_strength_of_a_replaced_regularizer():
     assert dict(compose(["experiment=seed_l2", "regularizer=none"]).regularizer) == {}
     assert set(compose(["experiment=seed_l2", "regularizer=dropout"]).regularizer) == {"dropout"}

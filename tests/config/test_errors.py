@@ -164,6 +164,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", WRONG, ids=str)
 def test_a_wrong_config_is_an_error_about_its_setting(typed):
     with config_error(WRONG[typed]):
@@ -204,6 +205,7 @@ def test_a_very_long_value_is_cut() -> None:
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", RIGHT, ids=str)
 def test_a_right_config_passes_unchanged(typed):
     words = typed.split()

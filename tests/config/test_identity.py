@@ -84,6 +84,7 @@ def composer():
     return Composer()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("override", SCIENCE)
 def test_each_scientific_key_moves_the_identity(composer, override):
     assert config_hash(composer.compose([*BASE, override])) != config_hash(composer.compose(BASE))
@@ -132,6 +133,7 @@ def test_the_part_of_the_config_is_the_same_for_ever():
     assert RULE == "2"
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_another_process(composer):
     code = f"""
 from reglab.config.compose import compose
@@ -202,6 +204,7 @@ def test_strategy_is_named_in_acting_order(composer):
     assert strategy(composer.compose(["regularizer=[max_norm,l2,dropout]"])) == "dropout+l2+max_norm"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("override", SCIENCE)
 def test_a_checked_config_has_the_identity_of_the_composed_one(override):
     cfg = Composer().compose([*BASE, override])

@@ -169,6 +169,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", WRONG, ids=str)
 def test_a_wrong_strategy_is_an_error_about_its_setting(typed: str) -> None:
     with config_error(WRONG[typed]):

@@ -26,6 +26,7 @@ def test_every_argument_of_lightnings_trainer_is_declared_once() -> None:
     assert not set(TRAINER) & set(REFUSED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", sorted(REFUSED))
 @pytest.mark.parametrize("value", ["1", "null", "{}"])
 def test_trainer_arguments_that_a_run_does_not_support_are_refused_with_a_remedy(key: str, value: str) -> None:
@@ -35,6 +36,7 @@ def test_trainer_arguments_that_a_run_does_not_support_are_refused_with_a_remedy
     assert error.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
@@ -74,6 +76,7 @@ def test_what_would_be_ignored_is_refused(typed: str, expected: str) -> None:
     check_error(refusal(*typed.split()), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "remedy"),
     [

@@ -18,6 +18,7 @@ def test_what_the_config_tree_names_is_trusted() -> None:
     check_targets(compose(["regularizer=[dropout,l1]", "scheduler=cosine", "data=mnist1d", "model=cnn"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "key"),
     [
@@ -36,6 +37,7 @@ def test_anything_else_is_refused_wherever_it_stands(override: str, key: str) ->
     assert str(caught.value) == f"{override}: {REFUSED}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "override",
     [
@@ -85,6 +87,7 @@ def test_overrides_of_every_day_are_none_of_it() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_files_are_read_where_they_are_typed_again(tmp_path: Path) -> None:
     (tmp_path / "here.csv").write_text("x,y\n1,2\n")
     run = ["data=csv", "data.path=/there/a b.csv", "data.target=km/h", "data.ignore=[a/b]"]
@@ -101,6 +104,7 @@ def test_files_are_read_where_they_are_typed_again(tmp_path: Path) -> None:
     apply_typed(compose(run), Typed(), reads=("model",))  # where its data are not read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("run", "override"),
     [

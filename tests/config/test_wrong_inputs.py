@@ -26,6 +26,7 @@ def paths(folder: Path) -> dict[str, str]:
     return wrong_inputs.files(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("app", wrong_inputs.APPS)
 def test_a_wrong_value_is_refused_by_its_key_or_is_of_its_kind(app: str, folder: Path, paths: dict[str, str]) -> None:
     """A sample, the same at each time; ``python -m tests.config.wrong_inputs`` tries all."""

@@ -15,6 +15,7 @@ def ready(data, **axes):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "shape", "outputs", "rows"),
     [

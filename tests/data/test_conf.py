@@ -40,6 +40,7 @@ def test_every_data_set_has_a_config():
     assert targets == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_config_builds_its_class(name, tmp_path):
     (tmp_path / "wine.csv").write_text("x,label\n1,a\n")

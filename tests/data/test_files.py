@@ -87,6 +87,7 @@ SPECIAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "problem"), SPECIAL.items())
 def test_pipes_devices_and_broken_links_are_refused(tmp_path, what, problem):
     path = special(tmp_path, what)

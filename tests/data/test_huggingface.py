@@ -149,6 +149,7 @@ def test_texts_are_documents_those_of_the_test_at_the_end(tmp_path: Path) -> Non
             HuggingfaceText(column=column, **given).documents()
 
 
+@pytest.mark.slow
 def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(table: Path) -> None:
     def identity(path: Path | str) -> str:
         cfg = compose(["data=huggingface", f"data.path={path}"])
@@ -193,6 +194,7 @@ def test_unusable_data_sets_are_refused(table: Path, given: dict[str, Any], prob
 PLACES = ["{nowhere}/x", "./nowhere", "../nowhere/x", "~/nowhere", "~nobody-of-that-name/x", "a/b/c"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", PLACES)
 def test_a_missing_folder_is_refused_by_the_config_alone(tmp_path: Path, written: str) -> None:
     path = written.format(nowhere=tmp_path)

@@ -205,6 +205,7 @@ def large(path: Path, side: int) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [9_000, 13_000, 40_000])
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(folder: Path, side: int) -> None:
     large(folder / "ant" / "00.png", side)

@@ -194,6 +194,7 @@ def test_unusable_tables_of_openml_are_refused(
     check_error(refusal(tmp_path, **options), message)
 
 
+@pytest.mark.slow
 def test_a_missing_copy_without_a_network_is_refused_quickly(tmp_path: Path, offline: None) -> None:
     before = time.monotonic()
     error = refusal(tmp_path)
@@ -208,6 +209,7 @@ def test_the_cache_is_scikit_learns_own_unless_given(cache: Path, monkeypatch: p
     assert ready(cache, cache=None).rows == 60
 
 
+@pytest.mark.slow
 def test_a_spoilt_copy_is_not_used(cache: Path) -> None:
     copy = next(cache.rglob("*.arff.gz"))
     copy.write_bytes(gzip.compress(b"@DATA\n1,2\n"))
@@ -253,6 +255,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     made.server.server_close()
 
 
+@pytest.mark.slow
 def test_it_is_downloaded_once(tmp_path: Path, site: Site) -> None:
     site.pages = FLOWERS.pages(site.host)
     first = ready(tmp_path)
@@ -262,6 +265,7 @@ def test_it_is_downloaded_once(tmp_path: Path, site: Site) -> None:
     assert np.array_equal(first.train.inputs, again.train.inputs)
 
 
+@pytest.mark.slow
 def test_unknown_names_versions_and_numbers_are_refused(tmp_path: Path, site: Site) -> None:
     site.pages = FLOWERS.pages(site.host)
     search = "https://www.openml.org/search?type=data"
@@ -270,11 +274,13 @@ def test_unknown_names_versions_and_numbers_are_refused(tmp_path: Path, site: Si
     check_error(refusal(tmp_path, id=7), f"data.id=7: no such data set ... {search}")
 
 
+@pytest.mark.slow
 def test_a_server_in_trouble(tmp_path: Path, site: Site) -> None:
     site.status = 503
     check_error(refusal(tmp_path), "data.name=iris: 503 (Service Unavailable) ... later")
 
 
+@pytest.mark.slow
 def test_a_silent_server_does_not_hang(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.silent.set()
     monkeypatch.setattr(openml, "_TIMEOUT_S", 0.2)
@@ -312,6 +318,7 @@ def test_the_responses_stored_in_scikit_learn_are_read(tmp_path: Path, offline: 
     check_error(refusal(tmp_path, name="iris"), "data.name=iris: versions ... 1 and 3 ... data.version=1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -73,6 +73,7 @@ def fit(length: dict, callbacks=(), ckpt: Path | None = None, seed: int = 3) -> 
     return module.seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "length",
     [

@@ -19,6 +19,7 @@ def attempt_that_raises(cfg: DictConfig, error: Exception, monkeypatch: pytest.M
     return attempt(cfg, [], config_hash(cfg), "none seed=0")
 
 
+@pytest.mark.slow
 def test_an_error_becomes_part_of_the_outcome(compose_cfg: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     error = ConfigError(Setting("data.batch_size", 4), "is too large")
     error.run_id = "abc"  # type: ignore[attr-defined]  # as a tracked run adds it

@@ -118,6 +118,7 @@ def test_every_job_is_checked() -> None:
         jobs("regularizer=none,dropout", "regularizer.dropout.p=.5,1.5")
 
 
+@pytest.mark.slow
 def test_what_belongs_to_the_sweep_cannot_vary_in_it() -> None:
     with pytest.raises(ConfigError, match=r"tracking\.experiment: applies to a whole sweep"):
         jobs("tracking.experiment=a,b", "model=linear,mlp")
@@ -125,6 +126,7 @@ def test_what_belongs_to_the_sweep_cannot_vary_in_it() -> None:
         make_plan([*jobs("sweep.name=a"), *jobs("sweep.name=b", "seed=1")])
 
 
+@pytest.mark.slow
 def test_a_sweep_is_named_after_its_data_and_model() -> None:
     assert make_plan(jobs("data=digits,breast_cancer", "model=mlp")).name == "digits+breast_cancer-mlp"
     assert make_plan(jobs("data=digits,breast_cancer,mnist5k,mnist1d,diabetes", "model=linear,mlp")).name == (

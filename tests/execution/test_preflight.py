@@ -32,6 +32,7 @@ def table(folder: Path, rows: int, kind: str = "classes") -> str:
 SMALL = "study.common.data.train_size=null"
 
 
+@pytest.mark.slow
 def test_more_seeds_than_splits_are_refused(tmp_path: Path) -> None:
     # Eight rows of two classes, a test part and a validation part of two, one of each class: 4 · 4 · 3 · 3 splits.
     task = table(tmp_path, 8)
@@ -44,6 +45,7 @@ def test_more_seeds_than_splits_are_refused(tmp_path: Path) -> None:
     check_arms(*arms_of(task, SMALL, one, "study.seeds=144"))  # one split for all, on purpose
 
 
+@pytest.mark.slow
 def test_a_split_that_is_the_same_for_every_seed_has_to_be_meant(tmp_path: Path) -> None:
     file = tmp_path / "years.csv"
     file.write_text("x,year,y\n" + "".join(f"{row * row % 11},{row},{'ab'[row % 2]}\n" for row in range(40)))
@@ -64,6 +66,7 @@ def test_rows_without_end_are_never_too_few() -> None:
     check_arms(*arms_of(task, SMALL, "study.seeds=300", "study.metric=test/rmse"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "kind", "message"),
     [
@@ -100,6 +103,7 @@ def rows(folder: Path, count: int) -> list[str]:
 LAST = "data.batch_size=4: the last batch of the 21 training rows has one row"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "lines"),
     [
@@ -205,6 +209,7 @@ class Raising(Net):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="networks are built in a fork on Linux alone")
 def test_a_network_that_ends_its_process_is_a_problem_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -24,6 +24,7 @@ class Net(nn.Module):
 BASE = ("model=torch", "model.target=own_net.Net", "data=wine", "trainer.max_epochs=1", "tracking.weights=none")
 
 
+@pytest.mark.slow
 def test_runs_of_other_code_are_not_reused(
     store_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from tests.tracking.test_liveness import ELSEWHERE, before, waited
 from tests.tracking.test_queries import add
 
 
+@pytest.mark.slow
 def test_each_line_names_the_run_its_owner_and_what_remains(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
     monkeypatch.setattr(supervise, "write_line", notes.append)

@@ -53,6 +53,7 @@ def reader(path: str) -> Callable[[Store, str], object]:
     return lambda store, run_id: rerun(store.uri, run_id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "content"), [(path, some) for path, every in BROKEN.items() for some in every])
 def test_a_damaged_file_is_named_with_its_run(store: Store, run_id: str, path: str, content: bytes) -> None:
     before = len(queries.runs(store))

@@ -31,6 +31,7 @@ def trained(store: Store, *overrides: str) -> str:
     return run(compose(line), line).run_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["wine", "diabetes"])
 def test_inference_equals_the_tracked_metrics_and_dropout_passes_add_uncertainty(
     store: Store, data: str, capsys: pytest.CaptureFixture[str]
@@ -101,6 +102,7 @@ def test_a_transformers_own_dropouts_count(store: Store) -> None:
     assert evaluate(store.uri, run_id, 10, seed=0).sampled["mutual_information"] > 0
 
 
+@pytest.mark.slow
 def test_what_drops_nothing_is_refused(store: Store) -> None:
     still = trained(store, "data=wine", "regularizer=l2")
     with pytest.raises(ConfigError, match=rf"^run_id={still}: .*l2 has no dropout"):

@@ -98,6 +98,7 @@ def expected(store: Store, run_id: str, inputs: np.ndarray) -> np.ndarray:
     return output.double().numpy() * found.data.target_scale + found.data.target_mean
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_answers_are_those_of_the_network_for_any_number_of_rows(
     store: Store, exported: dict[str, tuple[str, Path]], name: str
@@ -177,6 +178,7 @@ def test_it_tells_what_goes_in_and_what_comes_out(exported: dict[str, tuple[str,
     assert not (folder / "inputs.json").exists()  # images need no preparation
 
 
+@pytest.mark.slow
 def test_metadata_of_a_table_describe_how_to_make_the_inputs(store: Store, tmp_path: Path) -> None:
     lines = [f"{'' if row == 3 else row},{'red' if row % 3 else 'blue'},{'ny'[row % 2]}" for row in range(60)]
     (tmp_path / "own.csv").write_text("\n".join(["size,colour,label", *lines]))
@@ -194,6 +196,7 @@ def test_metadata_of_a_table_describe_how_to_make_the_inputs(store: Store, tmp_p
     assert not re.search(r"`|\bsee\b|reglab", json.dumps(metadata))
 
 
+@pytest.mark.slow
 def test_the_python_that_is_printed_works_where_reglab_is_not(
     store: Store, exported: dict[str, tuple[str, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +212,7 @@ def test_the_python_that_is_printed_works_where_reglab_is_not(
     assert len(example.strip("[]").split()) == 2
 
 
+@pytest.mark.slow
 def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     run_id = trained(store, "data=wine", "regularizer=dropout", experiment="one")
 
@@ -264,6 +268,7 @@ def test_two_exports_at_the_same_moment_make_one_model(store: Store, tmp_path: P
     assert len(store.client.search_model_versions("name = 'twice'")) == 1
 
 
+@pytest.mark.slow
 def test_validation_chooses_the_best(store: Store) -> None:
     ids = [trained(store, "data=wine", f"optimizer.lr={lr}", experiment="rates") for lr in (1e-5, 1e-2)]
     uri = export(export_config(store, "rates"))
@@ -278,6 +283,7 @@ def test_validation_chooses_the_best(store: Store) -> None:
         export(export_config(store, "rates", **{"data.name": "wine", "metric": "test/rmse"}))
 
 
+@pytest.mark.slow
 def test_runs_without_a_trained_model_are_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match=r"^run_id=none: no such run in sqlite"):
         export(export_config(store, run_id="none"))
@@ -342,6 +348,7 @@ class Branching(Always):
 """
 
 
+@pytest.mark.slow
 def test_a_users_own_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -365,6 +372,7 @@ def test_a_users_own_network(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_own_code_leaves_no_trace_and_is_refused_where_it_has_changed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

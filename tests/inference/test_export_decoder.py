@@ -67,6 +67,7 @@ def written(store: Store, run_id: str, prompt: str, typed: Typed | None = None) 
     return text_of(found.vocabulary, new[0].tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", ["characters", "bpe"])
 def test_it_answers_with_what_the_run_goes_on_with(
     store: Store, tokenizer: str, capsys: pytest.CaptureFixture[str]
@@ -99,6 +100,7 @@ def test_it_answers_with_what_the_run_goes_on_with(
     assert not [file for file, content in found.items() if b"reglab" in content]
 
 
+@pytest.mark.slow
 def test_unknown_characters_are_read_as_the_metadata_describe(store: Store) -> None:
     run_id, folder = exported(store, *llama("characters"))
     output = get_model_info(str(folder)).metadata["unknown"]
@@ -112,6 +114,7 @@ def test_unknown_characters_are_read_as_the_metadata_describe(store: Store) -> N
     assert mlflow.pyfunc.load_model(str(folder)).predict([prompt], params=SHORT) == [text]
 
 
+@pytest.mark.slow
 def test_the_python_that_is_printed_works_where_reglab_is_not(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +123,7 @@ def test_the_python_that_is_printed_works_where_reglab_is_not(
     assert output == f"{mlflow.pyfunc.load_model(str(folder)).predict(['The '])}\n"
 
 
+@pytest.mark.slow
 def test_it_tells_of_the_whitespace_that_is_lost(store: Store) -> None:
     run_id, folder = exported(store, *llama("bpe"))
     assert written(store, run_id, "The statement")[0] == " "
@@ -142,6 +146,7 @@ def test_a_server_answers_with_the_same(store: Store, tmp_path: Path) -> None:
         assert len(post({"inputs": [PROMPTS[0]]})["predictions"][0]) > len(texts[0])  # 200 tokens by default
 
 
+@pytest.mark.slow
 def test_a_prompt_gets_no_token_before_it(store: Store, tmp_path: Path) -> None:
     """Tokenizers of others put a token before each text, which the windows of our training do not begin with."""
     other = tmp_path / "decoder"
@@ -159,6 +164,7 @@ def test_a_prompt_gets_no_token_before_it(store: Store, tmp_path: Path) -> None:
     assert reader(PROMPTS[0]).input_ids == vocabulary.encode(PROMPTS[0], add_special_tokens=False).ids
 
 
+@pytest.mark.slow
 def test_adapters_are_merged_into_the_weights(store: Store, tmp_path: Path) -> None:
     other = tmp_path / "decoder"
     other.mkdir()

@@ -86,6 +86,7 @@ def test_layers_of_torch_that_drop_by_themselves_do(layer: nn.Module, named: set
         torch.testing.assert_close(passes[0], plain)
 
 
+@pytest.mark.slow
 def test_the_mean_over_masks_of_a_linear_model_is_its_plain_answer() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 1), nn.Flatten(-2))

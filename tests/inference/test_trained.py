@@ -49,6 +49,7 @@ def plain(store: Store) -> str:
     return trained(store, "model.tie_embeddings=true")
 
 
+@pytest.mark.slow
 def test_a_run_comes_back_with_its_weights_and_tokenizer(store: Store, noisy: str) -> None:
     found = load_decoder(store.uri, noisy)
     with artifacts.of_run(store, noisy).file("weights/best.safetensors") as file:
@@ -61,6 +62,7 @@ def test_a_run_comes_back_with_its_weights_and_tokenizer(store: Store, noisy: st
     assert not any(module._forward_hooks for name, module in found.model.named_modules() if name)  # no regularizer
 
 
+@pytest.mark.slow
 def test_tied_embeddings_come_back_tied(store: Store, plain: str) -> None:
     model: Any = load_decoder(store.uri, plain).model
     assert model.lm_head.weight is model.model.embed_tokens.weight
@@ -75,6 +77,7 @@ def test_without_a_name_the_best_run_is_taken(store: Store, noisy: str, plain: s
         best_decoder(open_store(store.uri, "other"))
 
 
+@pytest.mark.slow
 def test_the_best_is_of_the_text_trained_last(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     poem, news = tmp_path / "poem.txt", tmp_path / "news.txt"
     poem.write_text("abcd" * 2000)  # the easier one, whose runs have fewer bits
@@ -126,6 +129,7 @@ def test_the_best_is_of_the_text_trained_last(store: Store, tmp_path: Path, caps
     assert "trained last" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_by_tokens_only_runs_of_one_tokenizer_are_compared(store: Store, tmp_path: Path) -> None:
     """A loss is nats a token: fewer of them, where the tokens are shorter."""
     (tmp_path / "lines.txt").write_text("the cat sat on the mat, and the dog lay on the log; " * 200)
@@ -139,6 +143,7 @@ def test_by_tokens_only_runs_of_one_tokenizer_are_compared(store: Store, tmp_pat
     assert (found.record.run_id, found.others) == (by_pairs, ("lines with other data.tokenizer, data.vocab_size",))
 
 
+@pytest.mark.slow
 def test_passes_with_dropout_spread_and_without_there_are_none(store: Store, noisy: str, plain: str) -> None:
     found = load_decoder(store.uri, noisy)
     prompt = encode(found.vocabulary, "The statement")
@@ -158,6 +163,7 @@ def test_passes_with_dropout_spread_and_without_there_are_none(store: Store, noi
         dropout_passes(still, prompt, choice, 2)
 
 
+@pytest.mark.slow
 def test_what_is_no_decoder_is_refused(store: Store) -> None:
     other = ["data=wine", "model=linear", "trainer.max_epochs=1", "trainer.progress=false", "tracking.experiment=mine"]
     other.append(f"tracking.uri={store.uri}")
@@ -169,6 +175,7 @@ def test_what_is_no_decoder_is_refused(store: Store) -> None:
         load_decoder(store.uri, bare)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_of_another_run_is_refused(store: Store) -> None:
     first, second = trained(store, "seed=1"), trained(store, "seed=2", "data.tokenizer=bpe", "data.vocab_size=300")
     folders = [artifacts.of_run(store, run_id).dir for run_id in (first, second)]

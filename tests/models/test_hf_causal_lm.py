@@ -94,6 +94,7 @@ def test_models_that_do_not_fit_are_refused_in_one_line(saved: Path, given: dict
         HFCausalLM(**{"input_shape": (16,), "outputs": TOKENS, "path": str(saved), **given})
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: str) -> None:
     line = [*SMALL, *QUIET, "data=python_docs", f"data.tokenizer={saved}", "model=hf_causal_lm", f"model.path={saved}"]
     line += ["model.lora={r:2}", "regularizer=lora_dropout", f"tracking.uri={store_uri}"]
@@ -117,6 +118,7 @@ def test_a_run_keeps_the_adapters_alone_and_comes_back(saved: Path, store_uri: s
         load_decoder(store_uri, run_id, mine)
 
 
+@pytest.mark.slow
 def test_text_in_other_tokens_than_the_models_is_refused(saved: Path, store_uri: str) -> None:
     given = ["data=python_docs", "model=hf_causal_lm", f"model.path={saved}", *SMALL, *QUIET]
     given += [f"tracking.uri={store_uri}", "data.tokenizer=bpe", "data.vocab_size=280"]

@@ -106,6 +106,7 @@ def line(name: str, *more: str) -> list[str]:
     return ["model=torch", f"model.target={name}.Net", "data=wine", "trainer.max_epochs=1", *more]
 
 
+@pytest.mark.slow
 def test_its_code_is_a_part_of_the_identity(folder: Path, request: pytest.FixtureRequest) -> None:
     name = module(request)
     before = config_hash(compose(line(name)))
@@ -117,6 +118,7 @@ def test_its_code_is_a_part_of_the_identity(folder: Path, request: pytest.Fixtur
         check(compose(line(name)))
 
 
+@pytest.mark.slow
 def test_it_is_run_under_its_name_and_from_a_tracker_only_where_it_is_named_again(
     store_uri: str, folder: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +204,7 @@ NOT_TRAINABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NOT_TRAINABLE)
 def test_a_network_of_which_nothing_would_be_trained_is_refused(kind: str, request: pytest.FixtureRequest) -> None:
     cfg = compose(line(module(request)))
@@ -231,6 +234,7 @@ class Rotated(nn.Linear):
         return super().forward(x) * (1 + 1j)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "problem"),
     [
@@ -248,6 +252,7 @@ def test_wrong_outputs_of_a_network_are_refused(
         check_fit(cfg, network, build_data(cfg))
 
 
+@pytest.mark.slow
 def test_arguments_of_a_network_are_set_as_keys(request: pytest.FixtureRequest) -> None:
     cfg = compose(line(module(request), "model.args={width:5}"))
     check(cfg)

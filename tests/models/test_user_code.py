@@ -65,6 +65,7 @@ def made(target: str = "net.Net") -> torch.nn.Module:
     return Own((4,), 3, target=target)  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_all_that_a_network_imports_from_its_own_folders_is_its_code(folder: Path) -> None:
     write(
         folder,
@@ -194,6 +195,7 @@ def test_kernels_that_torch_compiles_are_no_code_of_the_user(
     made()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [{"imports": "{}"}, {"constructor": "{}"}, {"forward": "{}"}])
 def test_a_file_that_a_network_reads_is_named_in_its_arguments(folder: Path, parts: dict[str, str]) -> None:
     (folder / "w.txt").write_text("1")
@@ -215,6 +217,7 @@ def test_a_file_that_a_network_reads_is_named_in_its_arguments(folder: Path, par
             check_fit(cfg, build_model(cfg, data), data)
 
 
+@pytest.mark.slow
 def test_a_file_named_in_the_arguments_counts_by_its_content(folder: Path) -> None:
     (folder / "w.txt").write_text("1")
     (folder / "same.txt").write_text("1")
@@ -232,6 +235,7 @@ def test_a_file_named_in_the_arguments_counts_by_its_content(folder: Path) -> No
         apply_typed(named, Typed({"model.target": "net.Net"}))
 
 
+@pytest.mark.slow
 def test_late_computed_imports_are_tagged_and_changed_data_refused(folder: Path, store_uri: str) -> None:
     line = ["model=torch", "model.target=net.Net", "data=wine", "trainer.max_epochs=20", f"tracking.uri={store_uri}"]
     line += ["trainer.progress=false", "tracking.weights=none"]
@@ -291,6 +295,7 @@ def test_an_error_while_training_names_the_users_own_line(folder: Path) -> None:
     assert _one_line(caught.value).startswith("net.py:11 in forward: RuntimeError: shape '[7]' is invalid")
 
 
+@pytest.mark.slow
 def test_no_module_of_a_users_is_run_to_be_found(folder: Path) -> None:
     write(folder, "raise SystemExit(3)")
     code = (
@@ -301,6 +306,7 @@ def test_no_module_of_a_users_is_run_to_be_found(folder: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_class_that_a_config_names_is_part_of_the_identity_and_no_computed_import(
     folder: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

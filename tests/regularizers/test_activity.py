@@ -74,6 +74,7 @@ def test_kl_is_zero_where_units_speak_for_that_share_and_finite_where_they_are_s
         assert units.grad.isfinite().all()
 
 
+@pytest.mark.slow
 def test_kl_draws_units_to_the_share(double: None) -> None:
     class Nothing(Regression):
         def criterion(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

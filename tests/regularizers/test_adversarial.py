@@ -150,6 +150,7 @@ def test_small_gradients_of_many_rows_have_a_sign() -> None:
     assert (moved != batch[0]).all()
 
 
+@pytest.mark.slow
 def test_training_on_it_pays_against_it() -> None:
     batch, losses = batch_of("classification", rows=200), []
     for epsilon in (0.0, 0.5):

@@ -56,6 +56,7 @@ def theory(name: str, prices: Prices = FREE) -> float:
     return factor(known()[name](**settings), LARGE.model(), torch.randn(LARGE.batch, *LARGE.shape), 100.0, prices)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cost_in_theory_is_never_below_the_passes(name: str) -> None:
     method = known()[name]

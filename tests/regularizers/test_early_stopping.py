@@ -54,6 +54,7 @@ SEQUENCES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patience", [1, 2, 3, math.inf])
 @pytest.mark.parametrize("losses", SEQUENCES, ids=str)
 def test_it_ends_after_the_right_evaluation(losses: list[float], patience: float) -> None:
@@ -117,6 +118,7 @@ def test_off_trains_to_the_end_bit_for_bit() -> None:
 LOSSES = [4.0, 3.0, 5.0, 5.0, 5.0, 2.0, 1.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 2, 3, 4])
 def test_a_resumed_run_ends_where_it_would_have_ended(tmp_path: Path, epochs: int) -> None:
     module_class = module_with(LOSSES)
@@ -189,6 +191,7 @@ def test_bar_and_stopwatch_of_a_training_that_ends_early() -> None:
     assert watch.train_s > 0
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_tracked(compose_cfg: Compose, store_uri: str) -> None:
     client = MlflowClient(store_uri)
     keys = ("data=diabetes", "optimizer.lr=0.05", "data.train_size=40", "data.batch_size=16")

@@ -60,6 +60,7 @@ def test_it_acts_after_losses_and_before_penalties() -> None:
     torch.testing.assert_close(fit((inputs, targets)), 8 - below + 0.1 / 2 * weights, rtol=1e-13, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_training_hovers_at_the_level(kind: str) -> None:
     batch = batch_of(kind)

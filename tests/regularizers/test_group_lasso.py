@@ -62,6 +62,7 @@ def test_a_diverged_row_stays_visible() -> None:
     assert shrunk_rows(weight, torch.tensor(1.0)).isnan().tolist() == [[True, True], [False, False]]
 
 
+@pytest.mark.slow
 def test_a_linear_classifier_reaches_the_optimum_with_whole_units_at_zero(double: None) -> None:
     """At the optimum the gradient of a row is -s√g w / ‖w‖, or no longer than s√g where the row is zero."""
     batch, task, strength = batch_of("classification", rows=60), task_of("classification"), 0.12

@@ -137,6 +137,7 @@ def test_with_batch_norm_it_is_the_jacobian_of_the_batch() -> None:
     torch.testing.assert_close(ours, whole.square().sum() / 4, **EXACT)
 
 
+@pytest.mark.slow
 def test_a_network_becomes_flatter() -> None:
     batch, slopes = batch_of("classification", rows=100), []
     for strength in (0.0, 0.5):

@@ -148,6 +148,7 @@ def test_penalties_are_of_the_layers_map(double: None, name: str) -> None:
     torch.testing.assert_close(orthogonal.penalty(weights), exact)
 
 
+@pytest.mark.slow
 @layers
 def test_spectral_norm_takes_gradients_through_the_division_of_the_whole_map(double: None, name: str) -> None:
     model, shape = made(name)

@@ -10,6 +10,7 @@ from reglab.regularizers._class_probabilities import as_probabilities
 from tests.regularizers.steps import task_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.1, 0.4, 1.0, 8.0, 32.0])
 def test_draws_are_of_beta(alpha: float) -> None:
     torch.manual_seed(0)

@@ -65,6 +65,7 @@ def test_autocast_does_not_round_it() -> None:
     torch.testing.assert_close(torch.linalg.svdvals(shrunk), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_least_squares_reach_the_optimum_of_low_rank(double: None) -> None:
     """There the gradient is -s (U Vᵀ + R), with R at right angles to U and V and no singular value above 1."""
     torch.manual_seed(0)

@@ -142,6 +142,7 @@ every_pair = pytest.mark.parametrize("pair", PAIRS, ids="+".join)
 pytestmark = pytest.mark.filterwarnings("ignore:regularizer=alpha_dropout")  # beside activity_kl, which needs sigmoids
 
 
+@pytest.mark.slow
 @every_pair
 def test_both_of_a_pair_act_and_in_their_order(pair: tuple[str, str]) -> None:
     on = setting_of(pair)
@@ -159,6 +160,7 @@ def test_both_of_a_pair_act_and_in_their_order(pair: tuple[str, str]) -> None:
             assert not same_state(both.model, trained_alone(other, on[3:], STEPS).model), f"{name} has no effect"
 
 
+@pytest.mark.slow
 @every_pair
 def test_one_of_a_pair_at_its_off_value_is_bit_equal_to_the_other_alone(pair: tuple[str, str]) -> None:
     on = setting_of(pair)

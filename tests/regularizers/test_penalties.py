@@ -42,6 +42,7 @@ def test_l2_is_ridge() -> None:
     np.testing.assert_allclose(intercept, exact.intercept_, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 def test_l1_is_lasso_with_the_same_zeros(momentum: float) -> None:
     strength = 0.5
@@ -55,6 +56,7 @@ def test_l1_is_lasso_with_the_same_zeros(momentum: float) -> None:
     np.testing.assert_allclose(intercept, exact.intercept_, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_elastic_net_is_sklearns_with_the_same_zeros() -> None:
     l1, l2 = 0.4, 0.3
     weights, intercept = linear_fit(ElasticNet(l1=l1, l2=l2))

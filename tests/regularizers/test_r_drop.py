@@ -114,6 +114,7 @@ def test_noise_that_a_pass_has_in_common_differs_between_passes() -> None:
     assert fit(batch) > 10  # a doubled batch in one pass would have no disagreement
 
 
+@pytest.mark.slow
 def test_passes_come_to_agree() -> None:
     batch, apart = batch_of("classification", rows=200), []
     for alpha in (0.0, 5.0):
@@ -156,6 +157,7 @@ def test_a_rate_that_a_network_holds_is_found_whatever_its_name() -> None:
     assert random_layers(model) == {"": "drop_rate=0.3"}
 
 
+@pytest.mark.slow
 def test_without_noise_it_is_refused_before_training(compose_cfg: Any) -> None:
     def build(model: nn.Module, *names: str) -> list[str]:
         cfg = compose_cfg(f"regularizer=[{','.join(names)}]")

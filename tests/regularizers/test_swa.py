@@ -53,6 +53,7 @@ def test_steps_before_the_start(start: float, steps: int, expected: int) -> None
     assert skipped(float(torch.tensor(start, dtype=torch.float32)), steps) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "settings"),
     [
@@ -137,6 +138,7 @@ def same_end(one: Module, other: Module) -> bool:
     return bests and same_state(one.fit.model, other.fit.model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_a_resumed_run_ends_on_the_same_mean(tmp_path: Path, epoch: int) -> None:
     """Saved before the start, at it, and in the middle of the averaging."""
@@ -199,6 +201,7 @@ def test_an_early_end_goes_back_to_the_weights() -> None:
     assert different == [False, True, False, False, False, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [2, 3, 5])
 def test_an_early_end_is_resumed(tmp_path: Path, epoch: int) -> None:
     class Save(pl.Callback):
@@ -216,6 +219,7 @@ def test_a_training_without_a_length_is_refused() -> None:
         fitted(SWA(0.5), epochs=-1, max_time={"seconds": 1})
 
 
+@pytest.mark.slow
 def test_a_tracked_run_is_evaluated_tested_and_saved_as_the_mean(compose_cfg: Compose, store_uri: str) -> None:
     """It ends inside its third epoch of 17 steps: two evaluations of the weights, one of the mean."""
     client = MlflowClient(store_uri)

@@ -148,6 +148,7 @@ def none_after_200_steps(*net: Any) -> Fit:
     return train(row.plain(), row.batches(), 200, adamw)
 
 
+@pytest.mark.slow
 @every
 def test_off_is_bit_equal_to_none(row: Row) -> None:
     off = row.fit()  # attached while on, so that what it hangs on the model is there

@@ -70,6 +70,7 @@ def tuned(methods: list[Regularizer], *extra: pl.Callback, checkpoint: str | Non
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_unfrozen_layers_are_trained(name: str) -> None:
     module = tuned(METHODS[name]())
@@ -80,6 +81,7 @@ def test_unfrozen_layers_are_trained(name: str) -> None:
         assert all(abs(torch.linalg.svdvals(module.net[i].weight)[0] - 1) < 0.05 for i in (0, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("epoch", [1, 2])
 @pytest.mark.parametrize("name", METHODS)

@@ -36,6 +36,7 @@ def cosine(optimizer: torch.optim.Optimizer, steps: int) -> Any:
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OFF)
 def test_off_under_lightning_with_a_schedule_dropout_and_batch_norm(name: str) -> None:
     """Bit-equal to no wrapper: same masks in both passes, the scheduler moves the base's learning rate."""

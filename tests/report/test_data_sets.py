@@ -60,6 +60,7 @@ def test_friedman_is_scipys_ties_too() -> None:
         assert (found.chi2, found.chi2_p) == pytest.approx((theirs.statistic, theirs.pvalue))
 
 
+@pytest.mark.slow
 def test_the_f_is_that_of_an_analysis_of_variance_of_the_ranks() -> None:
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm
@@ -86,6 +87,7 @@ def test_the_same_order_everywhere_and_no_order_at_all() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_pairs_are_those_of_scikit_posthocs() -> None:
     from scikit_posthocs import posthoc_wilcoxon
 
@@ -102,6 +104,7 @@ def test_pairs_are_those_of_scikit_posthocs() -> None:
     assert {pair.differs for pair in found.pairs} == {True, False}
 
 
+@pytest.mark.slow
 def test_pairs_are_scipys_with_statsmodels_holm() -> None:
     from statsmodels.stats.multitest import multipletests
 
@@ -146,6 +149,7 @@ def test_groups_are_networkx_cliques() -> None:
         assert all(group == sorted(group) for group in groups)
 
 
+@pytest.mark.slow
 def test_bars_are_those_of_the_diagram_of_scikit_posthocs() -> None:
     import matplotlib.pyplot as plt
     from scikit_posthocs import critical_difference_diagram, posthoc_wilcoxon

@@ -45,6 +45,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     )
 
 
+@pytest.mark.slow
 def test_tables_hold_texts_that_are_no_formulas_and_numbers_that_are_numbers(report: Report) -> None:
     with (report.folder / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["strategy"]: row for row in csv.DictReader(file)}

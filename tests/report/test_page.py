@@ -58,6 +58,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     )
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_but_itself(report: Report) -> None:
     page = report.page.read_text()
     assert not re.findall(r"https?://", page)
@@ -67,6 +68,7 @@ def test_the_page_needs_nothing_but_itself(report: Report) -> None:
     assert "<b>names" not in page  # names are text
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_reported_beside_the_gap_and_the_curves(tmp_path: Path) -> None:
     clean = records()[:12]
     noisy = [dataclasses.replace(r, tags={**r.tags, "label_noise": "0.4"}) for r in clean]

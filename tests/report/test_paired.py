@@ -59,6 +59,7 @@ def test_bootstrap_interval_of_the_mean() -> None:
     assert bootstrap_interval([0.3, 0.3, 0.3]) == (0.3, 0.3)
 
 
+@pytest.mark.slow
 def test_holm_is_statsmodels() -> None:
     from statsmodels.stats.multitest import multipletests
 

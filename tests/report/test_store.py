@@ -49,6 +49,7 @@ def config(store: Store, folder: Path, *overrides: str) -> DictConfig:
     )
 
 
+@pytest.mark.slow
 def test_report_of_runs_without_a_parent(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill(store, {"none": NONE, "dropout": UP})
     folder = tmp_path / "out" / "mine"
@@ -75,6 +76,7 @@ def test_report_of_runs_without_a_parent(store: Store, tmp_path: Path, capsys: p
     assert "make ui" in shown
 
 
+@pytest.mark.slow
 def test_a_sweeps_report_covers_what_it_declared_wherever_it_ran(store: Store, tmp_path: Path) -> None:
     first = parent.enter(store, "small", [])
     declared = fill(store, {"none": NONE, "l1": UP}, **{"mlflow.parentRunId": first})
@@ -121,6 +123,7 @@ def test_one_question_to_the_database_equals_many(store: Store) -> None:
     assert history_reader(Remote())(run_ids, ["val/loss", "none/such"]) == told  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_reported_is_reported_in_one_line(store: Store, tmp_path: Path) -> None:
     def told(*overrides: str) -> str:
         with pytest.raises(ConfigError) as caught:

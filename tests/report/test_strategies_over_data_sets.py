@@ -63,6 +63,7 @@ def many(findings: Findings) -> DataSetComparison:
     return findings.over_data_sets
 
 
+@pytest.mark.slow
 def test_strategies_are_compared_as_in_the_overall_leaderboard(report: Report) -> None:
     found, board = many(report.findings), entries_of(report.findings)
     assert found.data_sets == 10

@@ -17,6 +17,7 @@ from tests.report.study_by_hand import P, small
 from tests.study.studies import run_tiny_study
 
 
+@pytest.mark.slow
 def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path) -> None:
     """A study does not try again what diverged elsewhere: its report must not call that never run."""
     store, lab = open_store(store_uri, "lab"), small()

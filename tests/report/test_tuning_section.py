@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from reglab.report.findings.findings import compute_findings
 from reglab.report.make import make_report
 from reglab.report.question import resolve_question
@@ -21,6 +23,7 @@ def _untracked(run_ids: object, metric: str) -> dict[str, History]:
     return {}
 
 
+@pytest.mark.slow
 def test_a_strategy_without_a_score_is_not_dropped_in_silence(tmp_path: Path) -> None:
     lab = small()
     lab.space = {**lab.space, "sam": [LR]}
@@ -55,6 +58,7 @@ def test_the_page_shows_the_tuning_in_order(tmp_path: Path) -> None:
     assert page.count("<title>dropout, trial 2: 0.8 (lr=0.0099, dropout.p=0.6)</title>") == 2
 
 
+@pytest.mark.slow
 def test_which_value_mattered_is_reported_from_sixteen_trials_on(tmp_path: Path) -> None:
     lab = small()
     for i in range(3, 18):
@@ -68,6 +72,7 @@ def test_which_value_mattered_is_reported_from_sixteen_trials_on(tmp_path: Path)
     assert row is not None
 
 
+@pytest.mark.slow
 def test_each_task_has_its_own_trials(tmp_path: Path) -> None:
     lab = small()
     lab.task_name, lab.data = "wine mlp", "wine"
@@ -85,6 +90,7 @@ def test_each_task_has_its_own_trials(tmp_path: Path) -> None:
     assert (tmp_path / "wine-response.png").exists()
 
 
+@pytest.mark.slow
 def test_pruned_trials_have_no_curve_of_budget(tmp_path: Path) -> None:
     lab = small()
     lab.definition = {"pruning": {"eta": 2, "rungs": 2}}
@@ -93,6 +99,7 @@ def test_pruned_trials_have_no_curve_of_budget(tmp_path: Path) -> None:
     assert "Scores are those of the last rung" in page
 
 
+@pytest.mark.slow
 def test_adaptive_trials_have_the_best_so_far(tmp_path: Path) -> None:
     lab = small()
     lab.definition = {"sampler": "tpe"}

@@ -44,6 +44,7 @@ def test_the_first_trials_are_those_of_the_shared_sequence() -> None:
     assert first == [point(0, SPACE, index) for index in range(STARTUP_TRIALS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minimized", [True, False])
 def test_it_finds_better_points_than_the_sequence(minimized: bool) -> None:
     def best(seed: int) -> float:

@@ -46,6 +46,7 @@ def chosen(name):
     return Setting("regularizer", name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", MODELS)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_config_shows_of_a_model_what_building_it_shows(configs, name, typed):
@@ -80,6 +81,7 @@ def test_a_class_that_declares_nothing_is_left_to_the_build(configs):
     check_data(chosen("cutmix"), configs[0]["cutmix"], {"_target_": "torch.utils.data.Dataset"}, "leave it out")
 
 
+@pytest.mark.slow
 def test_sequences_of_different_lengths_need_a_model_that_supports_padding(configs):
     data = {"_target_": "reglab.data.SpokenDigits", "name": "speech"}
     models = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -107,6 +109,7 @@ def test_a_metric_must_be_of_the_task_kind_of_a_run() -> None:
     assert "classification" in refused.value.problem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "fraction"), [("test/accuracy", "test_fraction"), ("best/val/loss", "val_fraction")]
 )

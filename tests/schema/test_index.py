@@ -40,6 +40,7 @@ def test_an_entry_equals_what_the_class_declares(target):
     assert set(own) == set(read.traits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_config_has_the_declared_strengths_with_their_defaults(name):
     node = OmegaConf.to_container(Composer().compose([f"regularizer={name}"]).regularizer[name])
@@ -54,6 +55,7 @@ def test_a_config_has_the_declared_strengths_with_their_defaults(name):
         assert one.off is None or one.accepts(one.off)
 
 
+@pytest.mark.slow
 def test_a_strategy_is_named_in_the_order_of_its_regularizers():
     whole = Composer().compose([f"regularizer=[{','.join(NAMES)}]"])
     for pair in combinations(NAMES, 2):

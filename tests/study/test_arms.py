@@ -8,6 +8,7 @@ from reglab.schema.errors import ConfigError
 from tests.study.studies import arms_of
 
 
+@pytest.mark.slow
 def test_arms_are_made_task_by_task() -> None:
     _, arms, _ = arms_of("study.tasks=[{data:digits,data.train_size:[50,200]}]", "study.strategies=[none,l2+dropout]")
     assert [(arm.task, arm.strategy) for arm in arms] == [
@@ -20,6 +21,7 @@ def test_arms_are_made_task_by_task() -> None:
     assert {arm.epochs for arm in arms} == {1}
 
 
+@pytest.mark.slow
 def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     task = f"study.tasks=[{{data:csv,data.path:{file},data.target:y,data.label_noise:0}}]"

@@ -9,6 +9,7 @@ from reglab.tracking import parent
 from reglab.tracking.store import open_store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "status"), [(None, "FINISHED"), (ValueError("broken"), "FAILED"), (Stopped(15), "KILLED")]
 )

@@ -25,6 +25,7 @@ def declared(store: Store, *overrides: str) -> str:
     return run_id
 
 
+@pytest.mark.slow
 def test_a_declaration_is_json_with_the_search_spaces_of_the_arms() -> None:
     study, arms, _ = arms_of("study.strategies=[none,max_norm]")
     fields = declaration(study, arms)
@@ -35,12 +36,14 @@ def test_a_declaration_is_json_with_the_search_spaces_of_the_arms() -> None:
     assert fields["trials"] == 2
 
 
+@pytest.mark.slow
 def test_a_declaration_is_read_as_it_was_written(store: Store) -> None:
     study, arms, _ = arms_of()
     assert read_declaration(store, declared(store)) == declaration(study, arms)
     assert read_declaration(store, parent.enter(store, "a sweep", [])) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -59,6 +62,7 @@ def test_another_definition_is_another_study(store: Store, overrides: list[str],
     assert "study.version=2" in refused.value.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [[], ["seeds=7"], ["workers=3"]])
 def test_the_same_study_may_have_more_seeds_and_workers(store: Store, overrides: list[str]) -> None:
     study, arms, _ = arms_of(*overrides)
@@ -66,6 +70,7 @@ def test_the_same_study_may_have_more_seeds_and_workers(store: Store, overrides:
     check_declared(store, None, study, arms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [

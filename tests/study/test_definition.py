@@ -46,6 +46,7 @@ def test_spaces_come_from_the_regularizers_and_hold_the_learning_rate() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", ["++study.space=null", "~study.space"])
 def test_without_a_space_each_strategy_searches_its_own_strengths_alone(typed: str) -> None:
     _, (none, dropout), _ = arms_of(typed)
@@ -67,6 +68,7 @@ def test_a_removed_key_is_missing() -> None:
         read_study("~study.trials")
 
 
+@pytest.mark.slow
 def test_a_study_may_change_a_space() -> None:
     changed = [
         "+study.space.regularizer.dropout.p.high=0.7",
@@ -196,6 +198,7 @@ def check_message(error: ConfigError, setting: str, *words: str) -> None:
     assert "\n" not in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", WRONG_LINES)
 def test_the_keys_of_a_run_are_refused_with_the_key_of_the_study(typed: str) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -203,6 +206,7 @@ def test_the_keys_of_a_run_are_refused_with_the_key_of_the_study(typed: str) -> 
     check_message(refused.value, *WRONG_LINES[typed])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", WRONG_OPTIONS)
 def test_a_wrong_option_is_refused(typed: str) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -210,6 +214,7 @@ def test_a_wrong_option_is_refused(typed: str) -> None:
     check_message(refused.value, *WRONG_OPTIONS[typed])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", WRONG)
 def test_a_wrong_definition_is_refused(typed: str) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -217,6 +222,7 @@ def test_a_wrong_definition_is_refused(typed: str) -> None:
     check_message(refused.value, *WRONG[typed])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", WRONG_ARMS)
 def test_a_wrong_task_or_space_is_refused(typed: str) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -224,11 +230,13 @@ def test_a_wrong_task_or_space_is_refused(typed: str) -> None:
     check_message(refused.value, *WRONG_ARMS[typed])
 
 
+@pytest.mark.slow
 def test_data_in_the_hubs_cache_have_a_name_and_no_file() -> None:
     _, (named, _), _ = arms_of("study.tasks=[{data:huggingface,data.path:org/name}]")
     assert named.content is None
 
 
+@pytest.mark.slow
 def test_an_override_in_study_common_is_removed_by_the_remedy_of_its_error() -> None:
     linear = ("study.tasks=[{data:digits,model:linear}]", "study.strategies=[none,l2]")
     _, (arm, _), _ = arms_of(*linear, "~study.common.model.hidden_sizes")
@@ -243,6 +251,7 @@ def test_fixed_settings_are_those_that_no_task_replaces() -> None:
     assert read_study("study.common=null").fixed == ()
 
 
+@pytest.mark.slow
 def test_the_open_sections_of_a_study_take_keys_without_a_plus() -> None:
     typed = ["study=quick", "study.common.optimizer=sgd", "study.space.regularizer.l2.strength={low:1,high:2}"]
     made = Composer("study").compose(prepare_arguments(["--multirun", *typed], "study")[1:])

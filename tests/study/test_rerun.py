@@ -41,6 +41,7 @@ def reruns(store: Store) -> list[queries.Record]:
     return [found for found in queries.runs(store) if "rerun_of" in found.tags]
 
 
+@pytest.mark.slow
 def test_a_run_and_its_rerun_are_equal_to_the_last_bit(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     first = trained(store, "regularizer=[dropout,l1]", "seed=3")
     assert rerun(store.uri, first) is True
@@ -60,6 +61,7 @@ def test_a_run_and_its_rerun_are_equal_to_the_last_bit(store: Store, capsys: pyt
     assert rerun(store.uri, again.run_id) is True  # a rerun is a run
 
 
+@pytest.mark.slow
 def test_a_rerun_never_counts_in_a_report(store: Store, tmp_path: Path) -> None:
     trained(store, "seed=0")
     first = trained(store, "seed=1")
@@ -74,6 +76,7 @@ def test_a_rerun_never_counts_in_a_report(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "report" / "leaderboard.csv").read_text().splitlines()[1].startswith("none,2,")
 
 
+@pytest.mark.slow
 def test_the_rerun_of_a_tuning_run_is_one_of_tuning(store: Store) -> None:
     first = trained(store, "tracking.phase=tune", "+tracking.study=s")
     assert rerun(store.uri, first)
@@ -83,6 +86,7 @@ def test_the_rerun_of_a_tuning_run_is_one_of_tuning(store: Store) -> None:
     assert filter_runs(queries.runs(store), "test/accuracy").records == []
 
 
+@pytest.mark.slow
 def test_another_metric_is_shown_with_its_difference(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     first = trained(store)
     loss = record(store, first).metrics["test/loss"]
@@ -100,6 +104,7 @@ def test_another_metric_is_shown_with_its_difference(store: Store, capsys: pytes
     assert reruns(store)[0].tags["rerun_equal"] == "false"
 
 
+@pytest.mark.slow
 def test_another_default_is_shown_and_run(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     conf = shutil.copytree(CONF, tmp_path / "conf")
     default = (conf / "regularizer" / "dropout.yaml").read_text()
@@ -116,6 +121,7 @@ def test_another_default_is_shown_and_run(store: Store, tmp_path: Path, capsys: 
     assert ["regularizer.dropout.p", "0.25", "0.5"] in [line.split() for line in out.splitlines()]
 
 
+@pytest.mark.slow
 def test_other_packages_are_shown(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     first = trained(store)
     files = artifacts.of_run(store, first)
@@ -149,6 +155,7 @@ def test_runs_of_a_sweep_of_an_experiment(store_uri: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_diverged_diverges_again(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Diverged) as caught:
         trained(store, "optimizer=sgd", "optimizer.lr=1e30")

@@ -29,6 +29,7 @@ def refused(store: Store, run_id: str, typed: Typed | None = None) -> ConfigErro
     return caught.value
 
 
+@pytest.mark.slow
 def test_runs_that_cannot_be_run_again_are_refused_in_one_line(store: Store, tmp_path: Path) -> None:
     own = store.client.create_run(store.experiment_id).info.run_id
     check_error(refused(store, own), f"run_id={own}: RUNNING ... FINISHED run")
@@ -46,6 +47,7 @@ def test_runs_that_cannot_be_run_again_are_refused_in_one_line(store: Store, tmp
     assert not (tmp_path / "other.db").exists()
 
 
+@pytest.mark.slow
 def test_data_that_are_gone_or_others_are_refused(store: Store, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     rows = "x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60))
@@ -67,6 +69,7 @@ def test_data_that_are_gone_or_others_are_refused(store: Store, tmp_path: Path) 
     )
 
 
+@pytest.mark.slow
 def test_interpolations_are_kept_as_their_values_and_refused_from_a_tracker(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +89,7 @@ def test_interpolations_are_kept_as_their_values_and_refused_from_a_tracker(
         files.write_text(before, name)
 
 
+@pytest.mark.slow
 def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +113,7 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
     ]
 
 
+@pytest.mark.slow
 def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path) -> None:
     first = trained(store)
     files = artifacts.of_run(store, first)

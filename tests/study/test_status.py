@@ -42,6 +42,7 @@ def run(store: Store, identity: str, error: Exception | None = None, under: str 
         pass
 
 
+@pytest.mark.slow
 def test_every_state_is_counted(store: Store) -> None:
     made = parent.enter(store, "quick", [], kind="study")
     parent.declare(
@@ -75,6 +76,7 @@ def test_arms_of_a_sweep_are_named_after_its_data(store: Store) -> None:
     assert (arm.name, arm.task, arm.phase, arm.states) == ("first", "digits", "sweep", Counter(diverged=1))
 
 
+@pytest.mark.slow
 def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

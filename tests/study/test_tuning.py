@@ -37,6 +37,7 @@ def by_rate(trial: Trial, _seed: int) -> float:
     return 1 - abs(math.log10(float(trial.values["optimizer.lr"] or 0)) + 3)
 
 
+@pytest.mark.slow
 def test_every_strategy_tries_as_many_points_and_seeds() -> None:
     study, found, composer = arms_of("study.trials=5", "study.tuning_seeds=2", "study.strategies=[none,l2,dropout+l1]")
     plan = study_progress(study, found, composer, {})
@@ -46,6 +47,7 @@ def test_every_strategy_tries_as_many_points_and_seeds() -> None:
     assert plan.expected == 3 * (10 + 3)
 
 
+@pytest.mark.slow
 def test_the_best_mean_over_tuning_seeds_is_chosen() -> None:
     def score(trial: Trial, seed: int) -> float:
         return {0: (0.9, 0.1), 1: (0.6, 0.6), 2: (0.5, 0.5)}[trial.index][seed - 1000]
@@ -55,11 +57,13 @@ def test_the_best_mean_over_tuning_seeds_is_chosen() -> None:
     assert done.chosen is done.trials[1]
 
 
+@pytest.mark.slow
 def test_the_first_of_equals_is_chosen() -> None:
     done, _ = play(lambda trial, seed: 0.5, "study.trials=4")
     assert done.chosen is done.trials[0]
 
 
+@pytest.mark.slow
 def test_low_is_good_for_metrics_to_minimize() -> None:
     study, found, composer = arms_of("study.trials=3", "study.metric=test/loss")
     jobs = tune(study, found[1], composer, {}).jobs
@@ -67,6 +71,7 @@ def test_low_is_good_for_metrics_to_minimize() -> None:
     assert tune(study, found[1], composer, results).chosen.index == 0  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf, 1.8e308])
 def test_a_trial_that_fails_on_one_seed_is_not_chosen(bad: float | None) -> None:
     def score(trial: Trial, seed: int) -> float | None:
@@ -77,6 +82,7 @@ def test_a_trial_that_fails_on_one_seed_is_not_chosen(bad: float | None) -> None
     assert done.chosen is done.trials[1]
 
 
+@pytest.mark.slow
 def test_where_all_fail_nothing_is_chosen_and_nothing_confirmed() -> None:
     done, results = play(lambda trial, seed: None, "study.trials=2")
     assert done.done
@@ -85,6 +91,7 @@ def test_where_all_fail_nothing_is_chosen_and_nothing_confirmed() -> None:
     assert not study_progress(study, [found[1]], composer, results).missing("confirm")
 
 
+@pytest.mark.slow
 def test_what_is_chosen_does_not_depend_on_the_order_of_results() -> None:
     study, found, composer = arms_of("study.trials=3")
     jobs = tune(study, found[1], composer, {}).jobs
@@ -95,12 +102,14 @@ def test_what_is_chosen_does_not_depend_on_the_order_of_results() -> None:
         assert tune(study, found[1], composer, results).chosen.index == 1  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_trial_begins_only_while_seconds_are_left() -> None:
     done, _ = play(by_rate, "study.trials=10", "study.max_seconds=25", seconds=10.0)
     assert len(done.trials) == 3  # after the third 30 s are spent
     assert done.done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [0, 1])
 def test_a_sequential_search_goes_trial_by_trial_and_resumes_anywhere(cell: int) -> None:
     done, results = play(by_rate, "study.sampler=tpe", "study.trials=8", cell=cell)
@@ -113,6 +122,7 @@ def test_a_sequential_search_goes_trial_by_trial_and_resumes_anywhere(cell: int)
         assert [job.config_hash for job in now.jobs] == hashes[: known + 1]
 
 
+@pytest.mark.slow
 def test_successive_halving_keeps_the_best_of_each_rung() -> None:
     overrides = ["study.trials=9", "study.pruning={eta:3,rungs:3}", "study.common.trainer.max_epochs=18"]
     done, _ = play(lambda trial, seed: trial.index / 10, *overrides)
@@ -125,6 +135,7 @@ def test_successive_halving_keeps_the_best_of_each_rung() -> None:
     assert study_progress(study, found[:1], composer, {}).arms[0].expected(study)["tune"] == len(done.jobs) == 13
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_not_pruned() -> None:
     def score(trial: Trial, seed: int) -> float | None:
         return None if trial.index == 0 else trial.index / 10
@@ -133,12 +144,14 @@ def test_a_failed_trial_is_not_pruned() -> None:
     assert [(t.failed, t.pruned) for t in done.trials] == [(True, False), (False, True), (False, False), (False, False)]
 
 
+@pytest.mark.slow
 def test_an_empty_space_needs_one_trial() -> None:
     done, _ = play(lambda trial, seed: 0.5, "study.space.optimizer.lr=null", "study.trials=7", cell=0)
     assert len(done.trials) == 1
     assert done.chosen is done.trials[0]
 
 
+@pytest.mark.slow
 def test_confirmation_runs_hold_the_chosen_values_and_fresh_seeds() -> None:
     done, results = play(by_rate, "study.trials=4", "study.pruning={eta:2,rungs:2}")
     study, found, composer = arms_of("study.trials=4", "study.pruning={eta:2,rungs:2}")
@@ -153,6 +166,7 @@ def test_confirmation_runs_hold_the_chosen_values_and_fresh_seeds() -> None:
     assert [job.config.seed for job in again.missing("confirm")] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_run_is_composed_once_for_all_updates_of_progress():
     study, found, composer = arms_of()
     first, again = (study_progress(study, found, composer, {}).jobs for _ in range(2))

@@ -90,6 +90,7 @@ def test_outputs_in_half_precision_are_not_added_up_in_it() -> None:
         assert close(found["r2"], r2_score(y, p))
 
 
+@pytest.mark.slow
 def test_ten_million_rows_are_added_up_exactly() -> None:
     rows = 10_000_000
     targets = torch.full((rows,), 0.1)
@@ -133,6 +134,7 @@ def calibration_by_hand(probabilities: np.ndarray, targets: np.ndarray) -> float
     return float(sum(abs((confidence - right)[bins == b].sum()) for b in range(15)) / len(targets))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", CLASSIFICATION)

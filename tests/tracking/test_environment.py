@@ -2,6 +2,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from reglab.paths import PROJECT
 from reglab.tracking import artifacts
 from reglab.tracking.environment import environment, git_commit, git_dirty
@@ -20,6 +22,7 @@ def test_environment_is_json_with_versions_and_threads() -> None:
     assert found["cpu"]
 
 
+@pytest.mark.slow
 def test_a_run_tells_the_threads_it_trains_with(compose_cfg: Compose) -> None:
     import torch
 

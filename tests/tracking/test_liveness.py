@@ -40,6 +40,7 @@ def hearts() -> Hearts:
     return lambda: len(beating() - earlier)
 
 
+@pytest.mark.slow
 def test_of_other_hosts_only_silent_runs_are_marked_killed(store: Store) -> None:
     silent = add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(310))
     heard = add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(290))
@@ -68,6 +69,7 @@ def test_of_other_hosts_only_silent_runs_are_marked_killed(store: Store) -> None
     assert store.client.get_run(ended).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_an_identity_is_taken_by_what_is_finished_or_known_to_be_trained(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +107,7 @@ def test_an_identity_is_taken_by_what_is_finished_or_known_to_be_trained(
     assert taken.run_id == done[1]
 
 
+@pytest.mark.slow
 def test_a_run_beats_until_it_ends(store: Store, hearts: Hearts) -> None:
     began = time.time()
     with TrackedRun.open(store, name="run", tags={}, params={}, beat_s=0.05) as run:
@@ -118,6 +121,7 @@ def test_a_run_beats_until_it_ends(store: Store, hearts: Hearts) -> None:
     assert beat(store, run.id) == 1
 
 
+@pytest.mark.slow
 def test_a_parent_beats_until_it_is_closed(store: Store, hearts: Hearts) -> None:
     run = parent.enter(store, "sweep", [], beat_s=0.05)
     assert parent.enter(store, "sweep", []) == run
@@ -128,6 +132,7 @@ def test_a_parent_beats_until_it_is_closed(store: Store, hearts: Hearts) -> None
     assert hearts() == 0
 
 
+@pytest.mark.slow
 def test_a_tracker_that_fails_is_no_concern_of_the_beat(store: Store, hearts: Hearts) -> None:
     run = add(store, "RUNNING")
     heart = liveness.Heartbeat(store.client, "no such run", every=0.01)
@@ -138,6 +143,7 @@ def test_a_tracker_that_fails_is_no_concern_of_the_beat(store: Store, hearts: He
     assert "heartbeat" not in store.client.get_run(run).data.tags
 
 
+@pytest.mark.slow
 def test_a_parent_whose_later_owner_died_is_closed_by_the_earlier_one(store: Store) -> None:
     run = parent.enter(store, "sweep", [])
     store.client.set_tag(run, "owner", GONE)

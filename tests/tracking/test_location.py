@@ -221,6 +221,7 @@ class _Busy(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_a_request_that_is_repeated_draws_no_random_number_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     server = HTTPServer(("127.0.0.1", 0), _Busy)
@@ -316,6 +317,7 @@ def test_server_that_is_not_there() -> None:
     assert "names no host" in refused("http://")
 
 
+@pytest.mark.slow
 def test_silent_server_costs_one_second() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

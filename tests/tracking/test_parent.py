@@ -50,6 +50,7 @@ def test_of_a_strategy_whose_code_changed_the_last_code_is_covered() -> None:
     assert [j["config_hash"] for j in parent.jobs_to_report(declared)] == ["n", "c"]
 
 
+@pytest.mark.slow
 def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
     first = parent.enter(store, "digits-mlp", [job("a")], tags={"data": "digits"})
     run = store.client.get_run(first)
@@ -80,6 +81,7 @@ def test_deleted_parent_is_made_again(store: Store) -> None:
     assert [j["config_hash"] for j in parent.declared(store, second)] == ["b"]
 
 
+@pytest.mark.slow
 def test_two_starts_at_once_make_one_parent(store: Store) -> None:
     found: list[str] = []
     threads = [
@@ -119,6 +121,7 @@ def test_half_entered_parent_is_not_left_open(store: Store) -> None:
     assert store.client.get_run(run).info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_children_are_those_of_this_parent(store: Store) -> None:
     first, second = (parent.enter(store, name, [job("a")]) for name in ("one", "two"))
     ids = []

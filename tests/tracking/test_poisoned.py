@@ -57,6 +57,7 @@ def poison(store: Store) -> None:
         database.commit()
 
 
+@pytest.mark.slow
 def test_status_and_report_of_a_poisoned_store(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,6 +86,7 @@ def test_status_and_report_of_a_poisoned_store(
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "{}", "null", '"a"', "\ud800".encode("utf-8", "surrogatepass")])
 def test_a_damaged_list_of_runs_is_left_out(
     store: Store, capsys: pytest.CaptureFixture[str], text: str | bytes
@@ -125,6 +127,7 @@ def change(store: Store, statement: str, *values: object) -> None:
         database.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["", "file://", "ftp://127.0.0.1:1", "http://127.0.0.1:1"])
 def test_artifacts_elsewhere_are_neither_read_nor_written(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], scheme: str
@@ -174,6 +177,7 @@ def test_links_out_of_a_run_are_not_followed(store: Store, tmp_path: Path) -> No
     assert [file.name for file in (tmp_path / "victim").iterdir()] == ["a"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["start_time", "user_id", "status"])
 def test_incomplete_rows_are_left_out_with_a_line(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str

@@ -1,6 +1,7 @@
 import sqlite3
 from contextlib import closing
 
+import pytest
 from mlflow.entities import Metric
 
 from reglab.tracking import queries
@@ -45,6 +46,7 @@ def test_deleted_runs_are_never_read(store: Store) -> None:
     assert queries.finished(store, ["h"]) == {}
 
 
+@pytest.mark.slow
 def test_more_than_a_page_of_runs(store: Store) -> None:
     """Rows are put in by one SQL statement: 1,200 runs through the client would take a quarter of a minute."""
     template = add(store, config_hash="h")
@@ -83,6 +85,7 @@ def test_history_is_ordered_by_step_and_later_values_win(store: Store) -> None:
     assert queries.history(store.client, run, "other") == []
 
 
+@pytest.mark.slow
 def test_history_beyond_a_page(store: Store) -> None:
     run = add(store, "RUNNING")
     with closing(sqlite3.connect(store.uri.removeprefix("sqlite:///"))) as database:

@@ -36,6 +36,7 @@ def filled(store: Store) -> Store:
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["file", "folder"])
 def test_status_of_a_store_without_write_permission(
     filled: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], of: str
@@ -72,6 +73,7 @@ def bound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", "bound"], cwd=folder, check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log", ["none", "left over"])
 def test_a_database_on_a_read_only_disk(filled: Store, tmp_path: Path, bound: Path, log: str) -> None:
     source = bound.parent / "source"
@@ -110,6 +112,7 @@ def test_a_wrong_experiment_is_not_made(filled: Store) -> None:
     assert filled.client.get_experiment_by_name("expp") is None
 
 
+@pytest.mark.slow
 def test_commands_that_read_leave_an_empty_folder_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     uri = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
     reads: list[Callable[[], object]] = [

@@ -41,6 +41,7 @@ def test_everything_known_is_there_from_the_start(store: Store) -> None:
     assert seen.data.tags["mlflow.user"]
 
 
+@pytest.mark.slow
 def test_finished_run_has_every_metric_and_none_that_is_not_finite(store: Store) -> None:
     before = time.time() * 1000
     with opened(store) as run:
@@ -58,6 +59,7 @@ def test_finished_run_has_every_metric_and_none_that_is_not_finite(store: Store)
     assert all(before - 1 <= m.timestamp <= time.time() * 1000 for m in logged)
 
 
+@pytest.mark.slow
 def test_metrics_are_sent_after_two_seconds(store: Store) -> None:
     with opened(store) as run:
         run.log_metrics({"m": 1.0}, 0)
@@ -66,6 +68,7 @@ def test_metrics_are_sent_after_two_seconds(store: Store) -> None:
         assert store.client.get_run(run.id).data.metrics == {"m": 2.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [Stopped(signal.SIGTERM), KeyboardInterrupt(), SystemExit(0), SystemExit(1), GeneratorExit()],
@@ -157,6 +160,7 @@ def test_a_signal_is_not_lost_where_the_moment_ends_in_an_error() -> None:
         lose_the_store()
 
 
+@pytest.mark.slow
 def test_signals_at_any_moment_leave_nothing_running(store: Store) -> None:
     for tenths in range(0, 60, 3):  # opening takes about 3 ms or more, closing likewise
         caught = False

@@ -92,6 +92,7 @@ def test_torn_database_is_refused_in_one_line(tmp_path: Path) -> None:
         open_store(f"sqlite:///{tmp_path}/torn.db", "exp")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1, 100, 4096, 50_000])
 def test_truncated_database_is_refused_in_one_line_or_made_where_it_is_empty(
     tmp_path: Path, empty_database: Path, size: int
@@ -157,6 +158,7 @@ def held(path: Path, seconds: float) -> Iterator[None]:
     process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
 def test_a_database_that_another_process_locks_is_waited_for(
     new_store: Callable[[str], Store],
@@ -180,6 +182,7 @@ def test_a_database_that_another_process_locks_is_waited_for(
     assert "waiting for the tracking store" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_database_that_stays_locked_is_reported(
     new_store: Callable[[str], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +198,7 @@ def test_a_database_that_stays_locked_is_reported(
         pass
 
 
+@pytest.mark.slow
 def test_a_process_that_holds_the_lock_is_named(
     new_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +221,7 @@ def test_a_process_that_holds_the_lock_is_named(
         process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     disk = tmp_path / "disk"

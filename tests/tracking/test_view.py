@@ -122,6 +122,7 @@ def test_charts_follow_the_kind_of_task(store: Store, add: Add) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_of_more_runs_than_a_page_the_newest_not_the_best_are_shown(store: Store, add: Add) -> None:
     add("none", {"test/accuracy": 1.0})
     for seed in range(view.PAGE):

@@ -26,6 +26,7 @@ NETWORKS = "model.target=tests.training.networks."
 FUNCTIONAL = ["model=torch", NETWORKS + "Functional", "data=wine"]
 
 
+@pytest.mark.slow
 def test_a_run_without_effect_fails_before_its_first_step(compose_cfg: Compose, store_uri: str) -> None:
     with pytest.raises(ConfigError, match=r"^regularizer=dropout: no effect on the first batch .*never calls act"):
         run(compose_cfg(*FUNCTIONAL, "regularizer=[dropout,l2]"))
@@ -34,6 +35,7 @@ def test_a_run_without_effect_fails_before_its_first_step(compose_cfg: Compose, 
     assert not record.metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [["Compiled"], ["CompiledCalls", "model.args={method:true}"], ["CompiledCalls", "model.args={method:false}"]],
@@ -48,6 +50,7 @@ def test_hooks_reach_what_was_compiled_and_called_before(compose_cfg: Compose, n
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 def test_a_sweep_is_refused_in_one_line_a_method(tmp_path: Path, store_uri: str) -> None:
     with pytest.raises(ConfigError) as error:
         sweep(tmp_path, "regularizer=none,dropout,l2,gaussian_dropout", "seed=0,1", base=FUNCTIONAL)
@@ -56,6 +59,7 @@ def test_a_sweep_is_refused_in_one_line_a_method(tmp_path: Path, store_uri: str)
     assert not children(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_study_is_refused_with_the_strategy_to_leave_out() -> None:
     task = "study.tasks=[{model:torch,model.target:tests.training.networks.Functional,data:wine,data.label_noise:0}]"
     more = ["study.common.data.train_size=null", "~study.common.model.hidden_sizes", "study.strategies=[none,dropout]"]
@@ -63,6 +67,7 @@ def test_a_study_is_refused_with_the_strategy_to_leave_out() -> None:
         check_arms(*arms_of(task, *more))
 
 
+@pytest.mark.slow
 def test_a_network_that_is_random_in_evaluation_is_refused(compose_cfg: Compose) -> None:
     cfg = compose_cfg("model=torch", NETWORKS + "NoisyInEvaluation", "data=wine")
     data = build_data(cfg)
@@ -73,6 +78,7 @@ def test_a_network_that_is_random_in_evaluation_is_refused(compose_cfg: Compose)
     assert (float(model.passes), model.calls) == (0.0, 0)
 
 
+@pytest.mark.slow
 def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_cfg: Compose) -> None:
     data = build_data(compose_cfg("data=wine"))
     for network, reason in (
@@ -89,6 +95,7 @@ def test_a_network_that_draws_in_training_what_no_seed_sets_is_refused(compose_c
         check_fit(cfg, build_model(cfg, data), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("does", "problem"),
     {
@@ -120,6 +127,7 @@ def test_networks_with_side_effects_are_refused(compose_cfg: Compose, does: str,
         check_fit(cfg, build_model(cfg, data), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("does", "shape"), [("holds a layer", "(3, 3)"), ("holds a weight", "(3,)"), ("nothing", "")])
 def test_weights_that_are_no_parameters_give_a_caveat(compose_cfg: Compose, does: str, shape: str) -> None:
     cfg = compose_cfg("model=torch", NETWORKS + "Doing", f"model.args={{does:'{does}'}}", "data=wine")
@@ -129,6 +137,7 @@ def test_weights_that_are_no_parameters_give_a_caveat(compose_cfg: Compose, does
     assert all(shape in caveat for caveat in caveats)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "words"),
     [

@@ -36,6 +36,7 @@ def line(in_place: str, *more: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("in_place", ["both", "training", "evaluation"])
 def test_a_network_that_changes_its_inputs_in_place_trains_as_one_that_does_not(

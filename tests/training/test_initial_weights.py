@@ -53,6 +53,7 @@ def test_a_block_is_seeded_and_leaves_no_trace() -> None:
         assert random.random() != drawn[0][2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["Lazy", "Drawing"])
 def test_initial_weights_are_those_of_the_seed_whatever_draws_them(compose_cfg: Compose, network: str) -> None:
     data, hashes = build_data(compose_cfg(*line(network))), []
@@ -87,6 +88,7 @@ def test_a_network_with_all_its_weights_sees_no_pass(compose_cfg: Compose) -> No
     assert (float(model.passes), model.calls) == (0.0, 0)
 
 
+@pytest.mark.slow
 def test_runs_of_one_seed_are_equal_whatever_was_drawn_before(compose_cfg: Compose, store_uri: str) -> None:
     hashes, ids = [], []
     for state, strategy in ((1, "l2"), (2, "none")):
@@ -113,6 +115,7 @@ class Net(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_seeds_or_draws_at_import_does_not_move_initial_weights(
     compose_cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

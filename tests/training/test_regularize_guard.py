@@ -60,6 +60,7 @@ def fitted(module: Logging, methods: list[Regularizer], name: str = "net", **set
     return trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("methods", "settings"),
     [
@@ -241,6 +242,7 @@ def warned(module: Logging, methods: list[Regularizer], name: str = "net") -> tu
     return [str(warning.message) for warning in given if str(warning.message).startswith("Regularize:")], trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [

@@ -63,6 +63,7 @@ def test_they_are_gone_after_an_error() -> None:
     assert hooks(module) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "accumulated"),
     [
@@ -200,6 +201,7 @@ def test_two_callbacks_are_refused() -> None:
     assert hooks(module) == 0
 
 
+@pytest.mark.slow
 def test_a_net_that_was_compiled_and_called_before_has_dropout() -> None:
     class Compiled(Foreign):
         def __init__(self) -> None:

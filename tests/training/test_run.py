@@ -32,6 +32,7 @@ def artifact(client: MlflowClient, run_id: str, path: str) -> Path:
     return root / path
 
 
+@pytest.mark.slow
 def test_test_figures_are_those_of_the_best_weights(compose_cfg: Compose, client: MlflowClient) -> None:
     cfg = compose_cfg(
         *SMALL, "regularizer=dropout", "data.label_noise=0.2", "trainer.max_epochs=8", "optimizer.lr=0.03"
@@ -139,6 +140,7 @@ def test_tags_params_and_artifacts_of_the_contract(compose_cfg: Compose, client:
     assert environment["packages"]["torch"].startswith("2.")
 
 
+@pytest.mark.slow
 def test_for_one_seed_all_strategies_start_alike(compose_cfg: Compose, client: MlflowClient) -> None:
     def proof(*overrides: str) -> tuple[str, ...]:
         tags = client.get_run(run(compose_cfg("trainer=fast", *overrides)).run_id).data.tags
@@ -174,6 +176,7 @@ def test_a_fraction_of_zero_skips_its_stage(compose_cfg: Compose, client: Mlflow
     assert all(torch.equal(best[name], last[name]) for name in best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weights", "names"), [("best", {"best"}), ("none", set()), ("both", {"best", "last"})])
 def test_weights_that_are_kept(compose_cfg: Compose, client: MlflowClient, weights: str, names: set[str]) -> None:
     result = run(compose_cfg("trainer=fast", f"tracking.weights={weights}"))
@@ -191,6 +194,7 @@ def test_divergence_is_a_failed_run_with_its_step(compose_cfg: Compose, client: 
     assert all(np.isfinite(value) for value in tracked.data.metrics.values())
 
 
+@pytest.mark.slow
 def test_a_first_loss_that_is_not_finite_is_not_blamed_on_the_learning_rate(
     compose_cfg: Compose, client: MlflowClient
 ) -> None:
@@ -210,6 +214,7 @@ def test_divergence_in_the_very_last_step_is_seen(compose_cfg: Compose, client: 
     assert client.get_run(caught.value.run_id).info.status == "FAILED"  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_the_penalty_of_every_epoch_is_tracked(compose_cfg: Compose, client: MlflowClient) -> None:
     def penalties(*overrides: str) -> list[float]:
         result = run(compose_cfg(*SMALL, *overrides))
@@ -220,6 +225,7 @@ def test_the_penalty_of_every_epoch_is_tracked(compose_cfg: Compose, client: Mlf
     assert all(value > 0 for value in penalties("regularizer=l2"))
 
 
+@pytest.mark.slow
 def test_what_methods_add_to_the_loss_is_tracked(compose_cfg: Compose, client: MlflowClient) -> None:
     """On full batches a step's loss holds the penalty that the evaluation before it saw."""
 
@@ -233,6 +239,7 @@ def test_what_methods_add_to_the_loss_is_tracked(compose_cfg: Compose, client: M
     assert history("train/added_loss", "regularizer=l1") == []  # its step comes after the optimizer
 
 
+@pytest.mark.slow
 def test_a_last_batch_of_one_row_trains_where_it_can(compose_cfg: Compose, client: MlflowClient) -> None:
     one_left = ("data.train_size=65", "data.batch_size=64")
     for fits in ("none", "layer"):
@@ -242,6 +249,7 @@ def test_a_last_batch_of_one_row_trains_where_it_can(compose_cfg: Compose, clien
         run(compose_cfg(*SMALL, *one_left, "model.norm=batch"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -263,6 +271,7 @@ def test_an_error_that_only_the_data_show_is_a_failed_run_with_the_reason(
     assert message in artifact(client, tracked.info.run_id, "error.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_reused_only_with_resume(compose_cfg: Compose) -> None:
     first = run(compose_cfg("trainer=fast"))
     again = run(compose_cfg("trainer=fast"))

@@ -43,6 +43,7 @@ def test_test_figures_that_are_not_finite_are_reported(compose_cfg: Compose, sto
     assert "gap/loss" in expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
@@ -127,6 +128,7 @@ def test_a_caveat_on_the_data_is_printed_and_tagged(
     assert f"note: {expected}\n" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
@@ -177,6 +179,7 @@ def test_a_strategy_without_effect_is_printed_and_tagged(
     assert (f"note: {expected}\n" if expected else "") == capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
@@ -194,6 +197,7 @@ def test_weights_that_are_no_mean_are_printed_and_tagged(
     assert (f"note: {expected}\n" if expected else "") == capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_best_weights_of_an_overfitted_run_are_from_before_the_mean(compose_cfg: Compose, store_uri: str) -> None:
     keys = ("data.train_size=20", "data.label_noise=0.5", "data.batch_size=null", "trainer.max_epochs=100")
     run_of = MlflowClient(store_uri).get_run(run(compose_cfg("regularizer=swa", "optimizer.lr=0.02", *keys)).run_id)

@@ -11,6 +11,7 @@ from reglab.training.build import sized_model
 HUGE = 999_999_999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "shape"),
     [

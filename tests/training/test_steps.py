@@ -220,6 +220,7 @@ every = pytest.mark.parametrize("row", STEPPING, ids=lambda row: row.cls)
 under = pytest.mark.parametrize("setting", SETTINGS)
 
 
+@pytest.mark.slow
 @every
 @under
 @pytest.mark.filterwarnings("ignore")
@@ -248,6 +249,7 @@ NEEDS_THE_PASS = {"ActivityL1", "ActivityKL", "Focal", "Flooding", "LabelSmoothi
 NEEDS_THE_PASS |= {"LogitPenalty", "RDrop"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [row for row in STEPPING if works_as_a_callback(row)], ids=lambda row: row.cls)
 @under
 @pytest.mark.filterwarnings("ignore")
@@ -366,6 +368,7 @@ SKIPPED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("where", [own, foreign])

@@ -46,6 +46,7 @@ def test_limits_of_evaluation_count_batches_of_the_batch_size(compose_cfg: Compo
     assert (more.val_rows, more.test_rows) == (36, 36)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["train", "val", "test"])
 def test_a_share_that_leaves_no_batch_is_refused(part: str, compose_cfg: Compose) -> None:
     few = [*WINE, "data.batch_size=6"]
@@ -58,6 +59,7 @@ def test_a_share_that_leaves_no_batch_is_refused(part: str, compose_cfg: Compose
     assert part == "train" or getattr(data, f"{part}_rows") == 6
 
 
+@pytest.mark.slow
 def test_limits_act_on_what_is_trained_and_tested(trained: Any) -> None:
     plain, tags = trained()
     assert tags["test_rows"] == "36"
@@ -73,12 +75,14 @@ def test_limits_act_on_what_is_trained_and_tested(trained: Any) -> None:
     assert capped.metrics["test/loss"] != plain.metrics["test/loss"]
 
 
+@pytest.mark.slow
 def test_a_schedule_that_wants_the_length_of_training_gets_it(trained: Any) -> None:
     cycle = ["scheduler=cosine", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "~scheduler.eta_min"]
     cycle += ["+scheduler.max_lr=${optimizer.lr}", "+scheduler.cycle_momentum=false"]
     assert trained(*cycle)[0].metrics["test/loss"] != trained()[0].metrics["test/loss"]
 
 
+@pytest.mark.slow
 def test_an_early_stop_waits_for_the_least_epochs(trained: Any) -> None:
     stop = ["regularizer=early_stopping", "regularizer.early_stopping.patience=1", "optimizer.lr=1"]
     soon, _ = trained(*stop, "trainer.max_epochs=12")
@@ -86,6 +90,7 @@ def test_an_early_stop_waits_for_the_least_epochs(trained: Any) -> None:
     assert soon.metrics["time/epochs"] < 10 <= later.metrics["time/epochs"]
 
 
+@pytest.mark.slow
 def test_a_least_number_of_steps_that_the_epochs_do_not_reach_is_refused(trained: Any) -> None:
     with pytest.raises(ConfigError, match=r"^trainer.min_steps=23: training ends after 22 steps with trainer.max_ep"):
         trained("+trainer.min_steps=23")  # two epochs of eleven batches
@@ -109,6 +114,7 @@ CLUSTER = {
 }
 
 
+@pytest.mark.slow
 def test_a_cluster_and_what_ran_before_change_no_number(trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, _ = trained("regularizer=dropout")
     for name, value in CLUSTER.items():
@@ -142,6 +148,7 @@ class Net(nn.Sequential):
 """
 
 
+@pytest.mark.slow
 def test_what_a_users_module_sets_for_the_process_is_set_back_and_reported(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +182,7 @@ class Net(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_a_network_with_activation_checkpointing_gives_the_same_run(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

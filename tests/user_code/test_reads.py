@@ -23,6 +23,7 @@ def test_a_file_that_is_read_is_refused_with_the_argument_that_names_it() -> Non
         Path("w.txt").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["w.txt", "./w.txt", "."])
 def test_a_file_that_a_value_names_passes(named: str) -> None:
     with check_reads(WHERE, [{"nested": [named]}]):

@@ -126,6 +126,7 @@ def composed(folder: Path, *overrides: str) -> Any:
     return Composer().compose(["data=csv", f"data.path={folder / 'table.csv'}", "data.target=label", *overrides])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -68,6 +68,7 @@ def test_what_cannot_be_labels_is_refused(table: Path, settings: dict, key: str,
     assert caught.value.key == key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "key"),
     [

@@ -280,6 +280,7 @@ def test_unusable_split_columns_are_refused(
     check_error(caught.value, message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
