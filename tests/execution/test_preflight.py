@@ -10,7 +10,7 @@ from reglab.execution.expand import Job
 from reglab.execution.preflight import check_jobs
 from reglab.report.records import split_into_tasks
 from reglab.schema.errors import ConfigError
-from reglab.study.arms import check_arms
+from reglab.study.arm_checks import check_arms
 from reglab.tracking import queries
 from reglab.training import run_record
 from tests.conftest import Compose

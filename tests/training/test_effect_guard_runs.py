@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.schema.errors import ConfigError
-from reglab.study.arms import check_arms
+from reglab.study.arm_checks import check_arms
 from reglab.tracking import queries
 from reglab.tracking.store import open_store
 from reglab.training.build import build_data, build_model, build_task, build_with_caveats

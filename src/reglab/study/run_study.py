@@ -97,7 +97,7 @@ class _StudyState:
             ConfigError: data, models and strategies do not work together.
         """
         if self.missing():
-            from reglab.study.arms import check_arms  # which imports torch
+            from reglab.study.arm_checks import check_arms  # which imports torch
 
             check_arms(self.study, self.arms, self.composer)
 
