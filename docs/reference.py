@@ -86,7 +86,7 @@ CLASS_KEYS = {
     "data": {
         "seed": RUN_KEYS["data.seed"],
         "split_seed": RUN_KEYS["data.split_seed"],
-        "target": "column to predict; a list of columns is a multi-label classification",
+        "target": "column to predict; of `csv` also a list of columns, for multi-label classification",
         "kind": "kind of task; `auto`: from the target",
         "standardize": "numeric features and a regression target, fitted on the training rows",
         "ignore": "columns that are not features",

@@ -156,3 +156,24 @@ def test_hydras_own_flags_are_untouched(tmp_path):
     done = start("--cfg", "job", "regularizer=l2", "regularizer.l2.strength=0.5", cwd=tmp_path)
     assert done.returncode == 0
     assert "    strength: 0.5\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "arguments"),
+    [
+        ("train", ["seed=x"]),
+        ("train", ["-m", "regularizer=dropuot,l2"]),
+        ("study", ["study=quick", "study.trials=0"]),
+        ("study", ["study=quick", "study.sampler=bayes"]),
+        ("report", ["direction=up"]),
+        ("generate", ["top_k=0"]),
+    ],
+)
+@pytest.mark.slow
+def test_a_wrong_config_is_refused_without_importing_torch(pipeline: str, arguments: list[str]) -> None:
+    command = [sys.executable, "-X", "importtime", str(PROJECT / "pipelines" / f"{pipeline}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr[-500:]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "omegaconf" in imported
+    assert not imported & {"torch", "pytorch_lightning", "mlflow"}

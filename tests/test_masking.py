@@ -95,9 +95,9 @@ def test_overrides_are_kept_without_secrets() -> None:
 
 HIDES = """
 import os, sys
-from reglab.masking import hide_typed
+from reglab.masking import hide_typed_uri
 line = open("/proc/self/cmdline").read().split(chr(0))[-4:-1]
-print(hide_typed(sys.argv[1:]), line, os.environ["MLFLOW_TRACKING_URI"])
+print(hide_typed_uri(sys.argv[1:]), line, os.environ["MLFLOW_TRACKING_URI"])
 """
 
 
@@ -155,9 +155,9 @@ def test_several_stores_with_a_secret_are_refused(several: str, section: bool) -
 
 HIDES = """
 import os, sys
-from reglab.masking import hide_typed
+from reglab.masking import hide_typed_uri
 line = open("/proc/self/cmdline").read().split(chr(0))[-5:-1]
-print(hide_typed(sys.argv[1:]), line, os.environ["MLFLOW_TRACKING_URI"])
+print(hide_typed_uri(sys.argv[1:]), line, os.environ["MLFLOW_TRACKING_URI"])
 """
 
 

@@ -79,7 +79,7 @@ def make_command(target: str, overrides: Mapping[str, object] | None = None, **v
     typed = [format_override(key, value) for key, value in (overrides or {}).items() if value is not None]
     arguments = " ".join(shlex.quote(one) for one in typed)
     given = {**variables, "ARGS": arguments.replace("$", "$$")}  # make expands $, and passes the rest to a shell
-    words = [f"{name}={_in_quotes(value)}" for name, value in given.items() if value]
+    words = [f"{name}={shell_quote(value)}" for name, value in given.items() if value]
     return " ".join(["make", target, *words])
 
 
@@ -88,7 +88,12 @@ def mlflow_command(uri: str, *words: str) -> str:
     return f"MLFLOW_TRACKING_URI={shlex.quote(mask_uri(uri))} {shlex.join(('mlflow', *words))}"
 
 
-def _in_quotes(text: str) -> str:
+def shell_quote(text: str) -> str:
+    """Return a text as one word for the shell, in double quotes where it needs any.
+
+    >>> print(shell_quote("a.csv"), shell_quote("data.path='a b.csv'"))
+    a.csv "data.path='a b.csv'"
+    """
     if "!" in text:  # expanded by the history of a shell even in double quotes
         return shlex.quote(text)
     escaped = re.sub(r'(["$`\\])', r"\\\1", text)

@@ -32,7 +32,7 @@ def test_dropout_acts_on_the_outputs_of_each_layer() -> None:
 
 
 def test_what_is_no_sequence_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model=gru: reads sequences .* \(10,\); use model=mlp"):
+    with pytest.raises(ConfigError, match=r"model=gru: needs sequences .* \(10,\); use model=mlp"):
         GRU((10,), 2)
     with pytest.raises(ConfigError, match=r"model.hidden_sizes=\[\]: name the units"):
         GRU((3, 9), 2, hidden_sizes=[])

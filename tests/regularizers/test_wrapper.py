@@ -73,7 +73,7 @@ def test_the_gradient_through_a_division_is_what_is_clipped() -> None:
     methods = [SpectralNorm(), GradientClipping(1e-3)]
     fit = fit_of(network(), task_of("classification"), methods)
     wrapped = Module(fit, torch.optim.SGD).wrapped(torch.optim.SGD(fit.model.parameters(), lr=0.1))
-    assert chain(wrapped) == ["AlongDivided", "BeforeUpdate", "SGD"]
+    assert chain(wrapped) == ["DivisionOptimizer", "BeforeUpdate", "SGD"]
 
     def closure() -> torch.Tensor:
         for parameter in fit.model.parameters():

@@ -1,16 +1,20 @@
 """Metrics equal scikit-learn's to the last digits, and every declared metric is computed by its task."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mlflow import MlflowClient
 from sklearn import metrics as sk
 
+from reglab.data.settings import check_target
 from reglab.schema.metrics import METRICS, metrics_of
 from reglab.schema.task_kinds import TASK_KINDS
 from reglab.tasks import Classification, LanguageModeling, Multilabel, Regression
+from tests.errors import config_error
 
 TASKS = {
     "classification": Classification(4),
@@ -159,3 +163,28 @@ def test_class_weights_need_one_for_each_class():
     with pytest.raises(ConfigError) as caught:
         Classification.of(DATA, class_weights=[1.0, 2.0])
     assert caught.value.key == "task.class_weights"
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("laut (dB)?", "laut _dB_"), ("a/b", "a_b"), (".", "_"), ("größe, laut", "größe_ laut"), ("a//b", "a_b")],
+)
+def test_a_label_is_tracked_by_a_name_that_mlflow_accepts(label: str, name: str, tmp_path: Path) -> None:
+    outputs, targets = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [0.0]])
+    found = Multilabel((label,)).metrics(outputs, targets, full=True)
+    assert {f"auroc/{name}", f"f1_macro/{name}"} <= set(found)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    run = client.create_run(client.create_experiment("x", str(tmp_path))).info.run_id
+    client.log_metric(run, f"test/auroc/{name}", 1.0)
+    assert client.get_run(run).data.metrics == {f"test/auroc/{name}": 1.0}
+
+
+def test_two_labels_of_one_name_are_refused_and_a_list_in_quotes_too() -> None:
+    with config_error("data.target=[a/b,a(b]: a_b ... rename"):
+        check_target("auto", ["a/b", "a(b"])
+    with config_error("data.target='[sehr laut,müde]': in quotes ... data.target=['sehr laut','müde']"):
+        check_target("auto", "[sehr laut,müde]")
+    with config_error("data.kind=regression: several"):
+        check_target("regression", ["a", "b"])
+    check_target("auto", ["a/b", "a"])
+    check_target("regression", "y")

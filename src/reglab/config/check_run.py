@@ -24,6 +24,7 @@ from reglab.data.settings import (
     check_label_noise,
     check_openml,
     check_split_column,
+    check_target,
 )
 from reglab.paths import CONF
 from reglab.schema.compatibility import (
@@ -239,6 +240,8 @@ def _data(data: Mapping[str, Any]) -> None:
     has_default_target = from_hub or "path" not in data  # data sets that name their own target
     if "target" in data and data["target"] in (None, "") and not has_default_target:
         raise ConfigError(Setting("data.target", None), "name the column to predict, as in data.target=COLUMN")
+    if "kind" in data:
+        check_target(data["kind"], data.get("target"))
     check_split_column(data.get("split_column"), data.get("split_by"), data.get("target"))
     check_folds(*(data.get(key) for key in ("split_by", "test_fold", "val_fold", "test_fraction")))
     check_label_noise(data.get("label_noise") or 0.0, task_kind(data), data.get("name") or "this data")

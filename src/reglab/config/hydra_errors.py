@@ -26,6 +26,9 @@ Compose = Callable[[Sequence[str]], DictConfig]
 """Composes a config from overrides, with Hydra's errors."""
 
 
+_QUOTES = "'\""
+
+
 def is_config_error(error: BaseException) -> bool:
     """Return whether Hydra or OmegaConf raised an error about a config."""
     return isinstance(error, HydraException | OmegaConfBaseException) or "Config group override" in str(error)
@@ -92,8 +95,9 @@ def _unreadable(error: OverrideParseException) -> ConfigError:
         return ConfigError(where, "~ is not expanded here", f"write {override.replace('=~', '=$HOME', 1)}")
     key, _, value = override.partition("=")
     letter = next((character for character in value if not character.isascii()), None)
-    if letter is not None and not set(value) & set("'\"[]{}(),"):
-        quoted = f"{key}={quote_value(value)}"
+    items = value[1:-1].split(",") if re.fullmatch(r"\[[^\[\]{}()]*\]", value) else []
+    if letter is not None and (items or not set(value) & set("'\"[]{}(),")):
+        quoted = f"{key}={quote_value([item.strip().strip(_QUOTES) for item in items] if items else value)}"
         return ConfigError(where, f"{letter} must be in quotes, also for the shell", f'write "{quoted}"')
     return ConfigError(
         where, "cannot be parsed as key=value", "quote it for the shell, and quote the value again: 'key=\"a b\"'"

@@ -21,6 +21,7 @@ from reglab.filesystem import is_path
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.text import quote_value
+from reglab.wording import shell_quote
 
 _TARGET = "_target_"
 _REFUSED = "a class that is named only in the tracking store is not run; add a YAML for it to conf/"
@@ -174,10 +175,12 @@ def apply_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "
     missing = ["model.target"] if own is not None and own != typed.target and own not in known(folder) else []
     missing += _untyped(plain, typed, reads, folder)
     if missing:
-        names = " ".join(f"{key}={quote_value(_select(plain, key))}" for key in sorted(set(missing), key=TYPED.index))
+        keys = sorted(set(missing), key=TYPED.index)
+        names = " ".join(f"{key}={quote_value(_select(plain, key))}" for key in keys)
+        pasted = " ".join(shell_quote(f"{key}={quote_value(_select(plain, key))}") for key in keys)
         what = "code that is named only in the tracking store is not run" if own and "model.target" in missing else ""
         files = "files named only in the tracking store are not read" if set(missing) - {"model.target"} else ""
-        raise ConfigError(names, ", and ".join(filter(None, (what, files))), f"if it is your own, type it: {names}")
+        raise ConfigError(names, ", and ".join(filter(None, (what, files))), f"if it is your own, type it: {pasted}")
     for key, value in typed.values.items():
         OmegaConf.update(cfg, key, value)
 

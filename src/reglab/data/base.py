@@ -14,7 +14,7 @@ from torch import Tensor
 
 from reglab.data.batches import Batches
 from reglab.data.preprocessing import mean_and_scale, to_float32
-from reglab.data.settings import DEFAULT_FRACTION, check_common_settings, check_label_noise
+from reglab.data.settings import DEFAULT_FRACTION, check_common_settings, check_label_names, check_label_noise
 from reglab.data.source import FittedInputs, Part, Source, absent_class_caveats, pooled_part_caveats
 from reglab.data.splitting.random import RandomSplit, Rows, SplitSettings
 from reglab.schema.constraints import SEED, Constraints
@@ -129,6 +129,7 @@ class TensorData(pl.LightningDataModule):
     def use(self, source: Source) -> None:
         """Set up the data from a loaded source; see `setup`."""
         self.kind = self._kind_of(source)
+        check_label_names(source.labels)
         check_label_noise(self.label_noise, self.kind, str(self.name))
         targets = source.targets.numpy()
         self.rows = math.inf if source.fresh else len(targets)

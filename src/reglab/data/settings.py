@@ -1,11 +1,14 @@
 """Checks of the settings in the section `data`; nothing heavy is imported, since every config is checked with them."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.metrics import metric_label
 from reglab.schema.suggest import did_you_mean
-from reglab.schema.task_kinds import CLASS_LABELS, TASK_KINDS
+from reglab.schema.task_kinds import CLASS_LABELS, LABEL_SETS, TASK_KINDS
+from reglab.schema.text import quote_value
 
 DEFAULT_FRACTION = 0.2  # of the rows for validation, and for the test
 SPLIT_METHODS = ("groups", "parts", "folds", "time")
@@ -61,6 +64,37 @@ def check_common_settings(
             f"with data.test_fraction={test_fraction} no row is left for training",
             "their sum must be below 1",
         )
+
+
+def check_target(kind: str, target: object) -> None:
+    """Raise if the number of target columns does not fit the kind of task, or a list is given as text.
+
+    Args:
+        kind: kind of the task, or ``auto``.
+        target: name of a column, or names of several; None: not set.
+    """
+    columns = list(target) if isinstance(target, Sequence) and not isinstance(target, str) else []
+    label_sets = kind in TASK_KINDS and LABEL_SETS in TASK_KINDS[kind].features
+    if columns and kind != "auto" and not label_sets:
+        raise ConfigError(Setting("data.kind", kind), "has one target, and data.target names several", "name one")
+    if label_sets and not columns:
+        raise ConfigError(Setting("data.target", target), "is one column", "name two or more, as in [a,b]")
+    if isinstance(target, str) and target.startswith("[") and target.endswith("]"):
+        items = [item.strip().strip("'\"") for item in target[1:-1].split(",")]
+        listed = f"data.target={quote_value(items)}"
+        raise ConfigError(Setting("data.target", quote_value(target)), "is one name in quotes", f'write "{listed}"')
+    check_label_names(columns)
+
+
+def check_label_names(labels: Sequence[str]) -> None:
+    """Raise if two labels have one name in metrics (see `metric_label`)."""
+    first: dict[str, str] = {}
+    for label in map(str, labels):
+        other = first.setdefault(metric_label(label), label)
+        if other != label:
+            name = metric_label(label)
+            problem = f"{other!r} and {label!r} would both be tracked as {name}, which MLflow accepts"
+            raise ConfigError(Setting("data.target", list(labels)), problem, "rename one of the columns")
 
 
 def check_label_noise(label_noise: float, kind: str | None, name: str) -> None:

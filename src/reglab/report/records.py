@@ -208,7 +208,7 @@ def _setting_label(setting: str, settings: dict[str, dict[str, str]]) -> str:
 def _readable_feature(key: str, value: object) -> tuple[str, str]:
     """Return `model._target_: reglab.models.MLP` as `model: MLP`, `data.label_noise: 0.4` as `label_noise: 0.4`."""
     section, dot, rest = key.partition(".")
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if rest == "_target_":
         return section, text.rpartition(".")[2]
     if rest == "name":

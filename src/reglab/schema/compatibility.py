@@ -8,9 +8,9 @@ from typing import Any
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.index import Declaration, declaration, options
-from reglab.schema.metrics import TEST_PARTS, kinds_of, label_of
+from reglab.schema.metrics import TEST_PARTS, kinds_of, label_of, metric_label
 from reglab.schema.task_kinds import MULTILABEL, TASK_KINDS, TOKENS, kinds_with
-from reglab.schema.text import format_value, join_names, join_options
+from reglab.schema.text import join_names, join_options
 
 EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
 _PARTS = {"test_fraction": TEST_PARTS, "val_fraction": ("val/", "best/val/")}  # metrics by the fraction they need
@@ -33,6 +33,10 @@ def task_kind(data: Node) -> str | None:
     if kind in TASK_KINDS:
         return kind
     return MULTILABEL.name if len(_as_list(data.get("target"))) > 1 else None
+
+
+def _tracked_labels(target: Any) -> list[str]:
+    return [metric_label(str(label)) for label in _as_list(target)]
 
 
 def _as_list(target: Any) -> list[Any]:
@@ -128,11 +132,12 @@ def check_metric(where: Setting, data: Sequence[Node]) -> None:
     having = kinds_of(metric)
     if having and None not in kinds and kinds.isdisjoint(having):
         problem = f"is for {join_names(having)}, and these runs are {join_names(sorted(map(str, kinds)))}"
-        raise ConfigError(where, problem, "remove it, or choose another")
+        raise ConfigError(where, problem, "choose another")
     label = label_of(metric)
     targets = [node.get("target") for node in data]
-    if label is not None and not any(target is None or label in map(str, _as_list(target)) for target in targets):
-        raise ConfigError(where, f"{label} is not a label of data.target={format_value(targets[0])}", "name a label")
+    if label is not None and not any(target is None or label in _tracked_labels(target) for target in targets):
+        remedy = f"name one of {join_options(_tracked_labels(targets[0]))}"
+        raise ConfigError(where, f"{label} is not a label of these runs", remedy)
     for fraction, prefixes in _PARTS.items():
         if metric.startswith(prefixes) and all(node.get(fraction) == 0 for node in data):
             raise ConfigError(where, f"data.{fraction}=0 leaves no rows to measure it on", "raise it")

@@ -73,7 +73,7 @@ HELP: dict[str, dict[str, Help]] = {
     "status": {"name": Help("one sweep or study (null: all of the experiment)"), **_EXPERIMENT},
     "rerun": {"run_id": Help("the tracked run"), **_TYPED_AGAIN, **_FILES, **_CODE, **_ANY_EXPERIMENT},
     "evaluate": {
-        "run_id": Help("a finished classification or regression run with dropout"),
+        "run_id": Help("a finished run with dropout; not of a language model"),
         "mc_dropout": Help("passes over the test part with dropout on", ("passes",)),
         "seed": Help("seed of the dropout masks"),
         **_TYPED_AGAIN,

@@ -5,6 +5,7 @@ whose weights are tested. Metrics of predictions are computed beside the loss of
 `reglab.tasks`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -130,6 +131,16 @@ def direction_of(metric: str) -> str | None:
     return "max" if any(word in _HIGHER for word in words) else None
 
 
+def metric_label(label: str) -> str:
+    """Return a label as it is written in names of metrics: MLflow accepts letters, digits and ``_-. :`` there.
+
+    >>> metric_label("laut (dB)?"), metric_label("a/b"), metric_label(".")
+    ('laut _dB_', 'a_b', '_')
+    """
+    name = re.sub(r"[^\w.\- :]+", "_", label)
+    return name if name.strip(".") else "_"
+
+
 def label_of(metric: str) -> str | None:
     """Return the label of a metric of one label; None for other metrics.
 
@@ -193,21 +204,24 @@ def validation_twins(metric: str) -> tuple[str, ...]:
     return own + tuple(f"{prefix}{one}" for one in same for prefix in ("best/val/", "val/"))
 
 
-def check_choice(*, direction: str | None, select_by: str | None, force: bool | None) -> None:
+def check_choice(*, direction: str | None, select_by: str | None, force: bool | None, section: str = "") -> None:
     """Refuse an invalid direction, and selection by a test metric.
 
     Args:
         direction: direction of the compared metric.
         select_by: the metric that selects strengths.
         force: whether a test metric may be used for selection; None if that cannot be requested.
+        section: of the keys, such as ``study.``.
 
     Raises:
         ConfigError: names the key.
     """
-    Nullable(DIRECTION).check("direction", direction)
+    Nullable(DIRECTION).check(f"{section}direction", direction)
     if select_by is not None and select_by.startswith(TEST_PARTS) and not force:
         alternative = "" if force is None else ", or set force=true"
         twins = " or ".join(name for name in validation_twins(select_by) if name in CHOOSING)
         raise ConfigError(
-            Setting("select_by", select_by), "a test metric must not be used for selection", f"use {twins}{alternative}"
+            Setting(f"{section}select_by", select_by),
+            "a test metric must not be used for selection",
+            f"use {twins}{alternative}",
         )

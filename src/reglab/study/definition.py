@@ -164,7 +164,7 @@ def read_study(node: DictConfig, seeds: int | None, regularizers: Sequence[str])
     direction = plain["direction"] or direction_of(metric)
     if direction is None:
         raise ConfigError(Setting("study.direction", None), f"the direction of {metric} is not known", "set max or min")
-    check_choice(direction=direction, select_by=select_by, force=None)
+    check_choice(direction=direction, select_by=select_by, force=None, section="study.")
     names = tuple(dict.fromkeys(_strategy(given, regularizers) for given in plain["strategies"]))
     if len(names) < 2:
         raise ConfigError(Setting("study.strategies", plain["strategies"]), "nothing to compare", "name two or more")

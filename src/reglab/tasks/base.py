@@ -26,6 +26,12 @@ class Task(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.kind = cls.about.name
+        for metric in metrics_of(cls.kind):
+            if not hasattr(cls, metric.name):
+                raise TypeError(
+                    f"{cls.__name__} has no method {metric.name}, a metric that reglab.schema.metrics declares for "
+                    f"{cls.kind}; add it"
+                )
 
     @classmethod
     @abstractmethod

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
+from reglab.schema.metrics import metric_label
 from reglab.schema.task_kinds import MULTILABEL, TaskKind
 from reglab.tasks.base import Task, by_column, exact, mean_over_columns
 
@@ -13,13 +14,13 @@ class Multilabel(Task):
     """Any number of L labels for each row, from logits (rows, L).
 
     Args:
-        labels: names of the labels, L.
+        labels: names of the labels, L; as metrics have them, see `metric_label`.
     """
 
     about: ClassVar[TaskKind] = MULTILABEL
 
     def __init__(self, labels: tuple[str, ...]) -> None:
-        self.labels = labels
+        self.labels = tuple(map(metric_label, labels))
 
     @classmethod
     def of(cls, data: Any, **options: Any) -> "Multilabel":

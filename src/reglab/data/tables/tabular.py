@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reglab.data.base import TensorData
-from reglab.data.settings import SPLIT_METHODS, check_folds, check_split_column, fold_name
+from reglab.data.settings import SPLIT_METHODS, check_folds, check_split_column, check_target, fold_name
 from reglab.data.source import Source
 from reglab.data.tables.caveats import feature_caveats
 from reglab.data.tables.cells import as_text
@@ -120,11 +120,7 @@ class Tabular(TensorData):
         labels = () if target is None or isinstance(target, str | int | float) else tuple(map(str, target))
         if kind == "auto" and labels:
             kind = MULTILABEL.name
-        label_sets = kind != "auto" and LABEL_SETS in features_of(kind)
-        if labels and not label_sets:
-            raise ConfigError(Setting("data.kind", kind), "has one target, and data.target names several", "name one")
-        if label_sets and not labels:
-            raise ConfigError(Setting("data.target", target), "is one column", "name two or more, as in [a,b]")
+        check_target(kind, list(labels) or target)
         for name in labels or (None if target is None else str(target),):
             check_split_column(split_column, split_by, name)
         super().__init__(**common)
