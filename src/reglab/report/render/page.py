@@ -44,10 +44,10 @@ def render_page(
         task_charts: charts of each task.
         source: source of the runs, written into the head of the page.
     """
-    from jinja2 import Environment
+    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.filters["breakable"] = lambda text: Markup(_add_line_breaks(str(Markup.escape(text))))
     template = environment.from_string(files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8"))
     several = findings.overall is not None
