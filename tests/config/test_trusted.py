@@ -95,7 +95,7 @@ def test_files_are_read_where_they_are_typed_again(tmp_path: Path) -> None:
         apply_typed(compose(run), Typed())
     override = "data.path='/there/a b.csv'"
     check_error(caught.value, f"{override}: only in the tracking store")
-    assert caught.value.remedy.endswith(override)
+    assert caught.value.remedy.endswith(f'"{override}"')
     cfg = compose(run)
     apply_typed(cfg, Typed({"data.path": str(tmp_path / "here.csv")}))
     assert cfg.data.path == str(tmp_path / "here.csv")
@@ -127,7 +127,7 @@ def test_arguments_of_a_network_that_name_files_are_typed_again() -> None:
     run = ["model=torch", "model.target=my.Net", "model.args={weights:/etc/passwd,width:3}"]
     with pytest.raises(ConfigError) as caught:
         apply_typed(compose(run), Typed({"model.target": "my.Net"}))
-    assert "type it: model.args=" in str(caught.value)
+    assert 'type it: "model.args=' in str(caught.value)
     again = compose([*run[:2], run[2].replace("passwd", "shadow")])
     args = {"weights": "/etc/passwd", "width": 3}
     apply_typed(compose(run), Typed({"model.target": "my.Net", "model.args": args}))

@@ -108,7 +108,7 @@ def test_what_drops_nothing_is_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match=rf"^run_id={still}: .*l2 has no dropout"):
         evaluate(store.uri, still, 5, seed=0)
     off = trained(store, "data=wine", "regularizer=dropout", "regularizer.dropout.p=0")
-    with pytest.raises(ConfigError, match=rf"^run_id={off}: all 5 passes are equal, so that nothing was dropped"):
+    with pytest.raises(ConfigError, match=rf"^run_id={off}: all 5 passes are equal"):
         evaluate(store.uri, off, 5, seed=0)
     bare = trained(store, "data=wine", "regularizer=dropout", "tracking.weights=none")
     with pytest.raises(ConfigError, match=rf"^run_id={bare}: .*no weights"):

@@ -95,8 +95,8 @@ def test_the_best_is_of_the_text_trained_last(store: Store, tmp_path: Path, caps
     assert bits(easy) < min(map(bits, hard))
     found = best_decoder(texts)
     assert found.record.run_id == min(hard, key=bits)
-    assert "the text trained last" in found.note
-    assert found.note.endswith("run_id=: poem)")
+    assert "the text of the latest run" in found.note
+    assert found.note.endswith(": poem)")
 
     # Tokenizer, context and training rows are settings of a method for the same text; the split is not.
     means = [

@@ -231,7 +231,7 @@ def test_a_file_named_in_the_arguments_counts_by_its_content(folder: Path) -> No
     check_fit(named, build_model(named, data), data)
     (folder / "w.txt").write_text("2")
     assert config_hash(named) != before
-    with pytest.raises(ConfigError, match=r"^model.args=.*w.txt.*type it: model.args="):
+    with pytest.raises(ConfigError, match=r"^model.args=.*w.txt.*type it: \"model.args="):
         apply_typed(named, Typed({"model.target": "net.Net"}))
 
 

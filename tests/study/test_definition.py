@@ -102,7 +102,7 @@ WRONG = {
     "study.baseline=l1": ("study.baseline=l1", "none, dropout"),
     "study.metric=test/acuracy": ("study.metric=test/acuracy", "did you mean test/accuracy?"),
     "study.direction=up": ("study.direction=up", "max, min, or null"),
-    "study.select_by=test/accuracy": ("select_by=test/accuracy", "val/accuracy"),
+    "study.select_by=test/accuracy": ("study.select_by=test/accuracy", "val/accuracy"),
     "study.sampler=random": ("study.sampler=random", "one of quasi_random, tpe"),
     "study.pruning.rungs=3": ("study.pruning.rungs=3", "study.pruning is null", "study.pruning={rungs:3}"),
     "study.pruning={eta:3}": ("study.pruning={eta:3}", "{eta:3,rungs:3}"),

@@ -174,7 +174,7 @@ def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pyt
     assert code == 1  # nothing could be confirmed
     assert "none on digits mlp, train_size 100" in out
     assert "all 2 trials failed, so there is nothing to confirm" in out
-    assert "diverged runs are not tried again" in out
+    assert "diverged runs are not retried" in out
     assert "run the same command again" not in out
     assert run_tiny_study(tmp_path, *wild) == 1
     assert len(children(tmp_path)) == 4  # another try would diverge again

@@ -25,6 +25,7 @@ from reglab.wording import shell_quote
 
 _TARGET = "_target_"
 _REFUSED = "a class that is named only in the tracking store is not run; add a YAML for it to conf/"
+_ONE_WORD = re.compile(r"[\w.=/:@+-]+")  # for the shell
 _RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 _MOST, _LONGEST = 1000, 10_000  # overrides of a run, characters of one
 # Keys of code and files: the user of a tracked run types them again.
@@ -176,11 +177,13 @@ def apply_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "
     missing += _untyped(plain, typed, reads, folder)
     if missing:
         keys = sorted(set(missing), key=TYPED.index)
-        names = " ".join(f"{key}={quote_value(_select(plain, key))}" for key in keys)
-        pasted = " ".join(shell_quote(f"{key}={quote_value(_select(plain, key))}") for key in keys)
+        overrides = [f"{key}={quote_value(_select(plain, key))}" for key in keys]
+        pasted = " ".join(one if _ONE_WORD.fullmatch(one) else shell_quote(one) for one in overrides)
         what = "code that is named only in the tracking store is not run" if own and "model.target" in missing else ""
         files = "files named only in the tracking store are not read" if set(missing) - {"model.target"} else ""
-        raise ConfigError(names, ", and ".join(filter(None, (what, files))), f"if it is your own, type it: {pasted}")
+        raise ConfigError(
+            " ".join(overrides), ", and ".join(filter(None, (what, files))), f"if it is your own, type it: {pasted}"
+        )
     for key, value in typed.values.items():
         OmegaConf.update(cfg, key, value)
 
