@@ -193,7 +193,7 @@ def _setting_label(setting: str, settings: dict[str, dict[str, str]]) -> str:
     own = settings[setting]
     names = sorted({name for features in settings.values() for name in features})
     differing = [name for name in names if len({features.get(name) for features in settings.values()}) > 1]
-    # A different model has keys of its own that need not be listed: `model=CNN` is enough.
+    # A different model has other keys, which need not be listed: `model=CNN` is enough.
     common = [name for name in differing if all(name in features for features in settings.values())] or differing
     values = {name: own.get(name, "unset") for name in common}
     label = ", ".join(f"{name}={text}" if name else text for name, text in values.items())

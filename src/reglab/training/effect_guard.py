@@ -157,7 +157,7 @@ class _Guard:
     def acts(self, regularizer: Regularizer) -> bool:
         """Return whether a step with the regularizer differs from one without it.
 
-        The loss is compared first, as it is cheapest, and the probe strengths last.
+        The loss, which is the cheapest, is compared first, and the probe strengths last.
         """
         probes = _probes(regularizer)
         if any(self._differs(regularizer, {}, _Measurement(whole)) for whole in (False, True)):
