@@ -80,7 +80,7 @@ def analyze(records: Sequence[Rec], **options: Any) -> Findings:
 
 def entries_of(findings: Findings) -> dict[str, Entry]:
     """Return the entries of the leaderboard by label."""
-    return {line.strategy: line for line in findings.entries}
+    return {line.label: line for line in findings.entries}
 
 
 def log(

@@ -104,13 +104,11 @@ def test_where_seeds_share_rows_the_t_test_is_corrected_for_all_comparisons_too(
 def assert_shown(findings: Findings, line: Entry) -> None:
     """Check that the reason follows the verdict in the CSV file, on the page, in the terminal and in the note."""
     (row,) = (
-        row
-        for row in csv.DictReader(io.StringIO(leaderboard_csv(findings.entries)))
-        if row["strategy"] == line.strategy
+        row for row in csv.DictReader(io.StringIO(leaderboard_csv(findings.entries))) if row["strategy"] == line.label
     )
     assert (row["verdict"], row["reason"]) == (line.verdict, line.reason)
     drawn = render_page(
-        "x", findings, dict.fromkeys((one.name for one in findings.entries), "#000000"), [], [[]], SOURCE
+        "x", findings, dict.fromkeys((one.strategy for one in findings.entries), "#000000"), [], [[]], SOURCE
     )
     assert re.search(rf">{line.verdict}</span><span[^>]*>{re.escape(line.reason)}<", drawn)
     report = Report("x", findings, Path("x"), [])

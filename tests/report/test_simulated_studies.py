@@ -62,7 +62,7 @@ def verdicts(effects: np.ndarray, rng: np.random.Generator, seeds: int, overlap:
         )
         for i, values in enumerate(own)
     ]
-    by_name = {line.strategy: line.verdict for line in rank_entries(lines, QUESTION)}
+    by_name = {line.label: line.verdict for line in rank_entries(lines, QUESTION)}
     return [by_name[f"s{i}"] for i in range(len(effects))]
 
 

@@ -95,7 +95,7 @@ def test_a_sweeps_report_covers_what_it_declared_wherever_it_ran(store: Store, t
             ConfigError, match=rf"contains the report of sweep large \(run {second}\), and also notes.txt"
         ):
             other()
-    assert {line.strategy: line.n for line in report.findings.entries} == {"none": 6, "l1": 6, "l2": 5}
+    assert {line.label: line.n for line in report.findings.entries} == {"none": 6, "l1": 6, "l2": 5}
     assert report.findings.missing == ["l2 seed=6"]
     assert [failure.outcome for failure in report.findings.failures] == ["failed"]
     kept = artifacts.of_run(store, second)
@@ -150,7 +150,7 @@ def test_a_filter_narrows(store: Store, tmp_path: Path) -> None:
     fill(store, {"none": NONE})
     log(store, tags("none", 0, data="other"), {"test/accuracy": 0.5})
     report = compare(config(store, tmp_path / "out", "filter='tags.data = \"other\"'"))
-    assert [(line.strategy, line.n) for line in report.findings.entries] == [("none", 1)]
+    assert [(line.label, line.n) for line in report.findings.entries] == [("none", 1)]
     assert "only none was run" in report.headline
 
 

@@ -135,7 +135,7 @@ def test_detectable_differences_use_the_numbers_of_the_leaderboard() -> None:
     wiggle = [0.01, -0.012, 0.02, -0.015, 0.03, -0.02]
     values = {"none": NONE, "l1": UP, "l2": [v + w for v, w in zip(NONE, wiggle, strict=True)]}
     findings = analyze(accuracies(values))
-    found = {one.entry.strategy: one for one in findings.tasks[0].detectable}
+    found = {one.entry.label: one for one in findings.tasks[0].detectable}
     spread = float(np.std(np.subtract(UP, NONE), ddof=1))
     assert found["l1"].entry.diff_std == pytest.approx(spread)
     assert found["l1"].smallest is None  # six seeds, two comparisons: .0625 at best

@@ -115,7 +115,7 @@ def test_a_strategy_that_some_tasks_lack_has_no_rank() -> None:
     records += accuracies({"l1": [v + 0.2 for v in NONE]}, data="data0")
     findings = analyze(records)
     board = entries_of(findings)
-    assert [line.strategy for line in findings.entries] == ["l2", "none", "l1"]
+    assert [line.label for line in findings.entries] == ["l2", "none", "l1"]
     assert (board["l2"].rank, board["none"].rank, board["l1"].rank) == (1.0, 2.0, None)
     first, second = findings.headline.split(". ", 1)
     assert first == "By task: l2 helps on 2 of 3 tasks"

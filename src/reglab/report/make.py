@@ -82,7 +82,7 @@ def make_report(
 
 def _write_files(draft: Path, name: str, findings: Findings, histories: Histories, source: Source) -> list[str]:
     """Write the files of a report into an empty folder; return their names, the page last."""
-    base = next((entry.name for found in findings.tasks for entry in found.entries if entry.baseline), None)
+    base = next((entry.strategy for found in findings.tasks for entry in found.entries if entry.baseline), None)
     colours = style.strategy_colours([name for found in findings.tasks for name in found.strategies], base)
     tables = _tables(findings)
     for file, text in tables.items():

@@ -110,7 +110,7 @@ def overall_chart(kind: type[OverallKind]) -> type[OverallKind]:
 def describe_difference(entry: Entry, digits: int, suffix: str = "") -> str:
     """Return a hover text with difference, test and verdict in three lines; `suffix` follows the strategy."""
     return (
-        f"{entry.strategy}{suffix}: {format_signed(entry.diff, digits)} "
+        f"{entry.label}{suffix}: {format_signed(entry.diff, digits)} "
         f"{format_interval(entry.diff_interval, digits, sign=True)}\n"
         f"{pluralize(entry.pairs, 'pair')}, p {format_p(entry.p)}, after Holm’s correction {format_p(entry.p_holm)}\n"
         f"{entry.verdict}{f': {entry.reason}' if entry.reason else ''}"

@@ -43,7 +43,7 @@ class FactorSeries:
             (value, entry)
             for value, found in zip(self.values, self.tasks, strict=True)
             for entry in found.entries
-            if entry.name == strategy and entry.chosen and entry.diff is not None
+            if entry.strategy == strategy and entry.chosen and entry.diff is not None
         ]
 
 
@@ -63,7 +63,7 @@ class FactorPlot:
         """Return a chart for each data set, the best strategies first."""
         charts, findings, question = [], data.findings, data.findings.question
         for series in factor_series(findings.tasks):
-            names = [n for n in dict.fromkeys(entry.name for entry in findings.entries) if series.entries(n)]
+            names = [n for n in dict.fromkeys(entry.strategy for entry in findings.entries) if series.entries(n)]
             if not names:
                 continue
             shown = names[:MAX_PANELS]

@@ -78,11 +78,11 @@ def forest_plot(entries: Sequence[Entry], colours: Mapping[str, str], label: str
     ]
     right = style.text_width([*numbers, _DIFFERENCE]) * 0.9 + 0.95
     with style.chart_style():
-        names = [entry.strategy for entry in entries]
+        names = [entry.label for entry in entries]
         figure, axes, centres = style.row_chart(names, label, row_height=0.3, head=_HEAD, right=right)
         axes.axvline(0, color=style.MUTED, linewidth=1)
         for entry, y, text in zip(entries, centres, numbers, strict=True):
-            _draw_interval(axes, entry, y, colours[entry.name])
+            _draw_interval(axes, entry, y, colours[entry.strategy])
             axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", size=_SMALL)
             axes.text(1, y, format_p(entry.p_holm), transform=_from_right(figure, axes), va="center", ha="right",
                       size=_SMALL)  # fmt: skip
@@ -111,11 +111,11 @@ def _forest_chart(
     tested = [entry for entry in entries if entry.diff is not None]
     base = next(entry for entry in entries if entry.baseline)
     better = "right is better" if question.higher else "left is better"
-    label = f"{question.metric} minus that of {base.strategy}, paired by {unit[:-1]} ({better})"
+    label = f"{question.metric} minus that of {base.label}, paired by {unit[:-1]} ({better})"
     digits = decimal_places(entries)
     figure = forest_plot(tested, colours, label, digits)
     caption = (
-        f"Mean difference from {base.strategy} over paired {unit}, with its 95 % interval. Filled dots: the verdict is "
+        f"Mean difference from {base.label} over paired {unit}, with its 95 % interval. Filled dots: the verdict is "
         "“helps” or “hurts”."
     )
     (axes,) = figure.axes

@@ -35,7 +35,7 @@ class RankDiagram:
         """Return one chart."""
         comparison = data.findings.over_data_sets
         assert isinstance(comparison, DataSetComparison)
-        colours = {entry.strategy: data.colours[entry.name] for entry in data.findings.overall or []}
+        colours = {entry.label: data.colours[entry.strategy] for entry in data.findings.overall or []}
         caption = f"{comparison.test_result} {_describe_bars(comparison)}"
         return [Chart(self.name, self.title, caption, rank_diagram(comparison, colours))]
 

@@ -90,9 +90,9 @@ class StripChart(ABC):
             if (value := self.value(record, data)) is not None
         }
         values = list(by_replicate.values())
-        texts = [f"{entry.strategy}, {format_replicate(r)}: {value:.5g}" for r, value in by_replicate.items()]
+        texts = [f"{entry.label}, {format_replicate(r)}: {value:.5g}" for r, value in by_replicate.items()]
         mean = sum(values) / len(values) if values else None
-        return Strip(entry.strategy, data.colours[entry.name], values, texts, mean, self.interval(entry, values))
+        return Strip(entry.label, data.colours[entry.strategy], values, texts, mean, self.interval(entry, values))
 
 
 @task_chart
@@ -114,9 +114,9 @@ class SeedsChart(StripChart):
 
     def reference(self, data: TaskChartData) -> tuple[float, str] | None:
         base = next((entry for entry in data.found.entries if entry.baseline), None)
-        if base is None or base.mean is None or len(base.strategy) >= _MAX_REFERENCE:
+        if base is None or base.mean is None or len(base.label) >= _MAX_REFERENCE:
             return None
-        return base.mean, base.strategy
+        return base.mean, base.label
 
     def interval(self, entry: Entry, values: Sequence[float]) -> Interval | None:
         return entry.interval
@@ -189,11 +189,11 @@ class CostChart(StripChart):
         if base is None or not base.seconds:
             return caption
         ratios = [
-            f"{entry.strategy} × {entry.seconds / base.seconds:.2f}"
+            f"{entry.label} × {entry.seconds / base.seconds:.2f}"
             for entry, _ in _entries_with_runs(data.found)
             if entry.seconds and not entry.baseline
         ]
-        return f"{caption} Relative to {base.strategy}: {', '.join(ratios)}." if ratios else caption
+        return f"{caption} Relative to {base.label}: {', '.join(ratios)}." if ratios else caption
 
 
 def strip_chart(
@@ -242,4 +242,4 @@ def label_noise_note(found: TaskFindings) -> str:
 
 def _entries_with_runs(found: TaskFindings) -> list[tuple[Entry, Arm]]:
     arms = {arm.label: arm for arm in found.table.arms}
-    return [(entry, arms[entry.strategy]) for entry in found.entries if entry.n]
+    return [(entry, arms[entry.label]) for entry in found.entries if entry.n]

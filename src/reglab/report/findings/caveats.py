@@ -43,15 +43,15 @@ def early_stopping_artifacts(entries: Sequence[Entry], table: ArmTable, question
     """
     name = question.metric.removeprefix("test/")
     arms = {arm.label: arm for arm in table.arms}
-    base = next((arms[entry.strategy] for entry in entries if entry.baseline and entry.strategy in arms), None)
+    base = next((arms[entry.label] for entry in entries if entry.baseline and entry.label in arms), None)
     vanishing = []
     for entry in entries:
         if base is None or not entry.claimed or question.metric == name:
             continue
-        arm = arms[entry.strategy]
+        arm = arms[entry.label]
         tested, last = (_mean_difference(arm, base, f"{prefix}val/{name}") for prefix in ("best/", ""))
         if tested and last is not None and last / tested < _REMAINING:
-            vanishing.append(f"{entry.strategy} ({tested:+.3g}, at the last epoch {last:+.3g})".replace("-", "−"))
+            vanishing.append(f"{entry.label} ({tested:+.3g}, at the last epoch {last:+.3g})".replace("-", "−"))
     if not vanishing:
         return []
     return [
@@ -126,7 +126,7 @@ def _several_commits(table: ArmTable) -> list[str]:
 def _significant_but_unclear(entries: Sequence[Entry]) -> list[str]:
     """Return a caveat on each entry with an adjusted p below .05 for which no difference is claimed."""
     return [
-        f"{entry.strategy}: Holm’s p is {format_p(entry.p_holm)}, but no difference is claimed, because {entry.reason}."
+        f"{entry.label}: Holm’s p is {format_p(entry.p_holm)}, but no difference is claimed, because {entry.reason}."
         for entry in entries
         if entry.reason and entry.p_holm is not None and entry.p_holm < ALPHA
     ]

@@ -94,7 +94,7 @@ def _answer(entries: Sequence[Entry], question: Question, unit: str, pair_unit: 
     if not chosen:
         return f"no finished run has {question.metric}: nothing can be compared."
     if not others:
-        return _nothing_to_compare(entries, chosen[0].strategy)
+        return _nothing_to_compare(entries, chosen[0].label)
     if base is None or all(entry.p is None for entry in others):
         return _nothing_to_test(others[0], base, question, unit, pair_unit, decimal_places(entries))
     helping = [entry for entry in others if entry.verdict == "helps"]
@@ -104,7 +104,7 @@ def _answer(entries: Sequence[Entry], question: Question, unit: str, pair_unit: 
 
 
 def _nothing_to_compare(entries: Sequence[Entry], strategy: str) -> str:
-    failed = [entry.strategy for entry in entries if entry.n == 0]
+    failed = [entry.label for entry in entries if entry.n == 0]
     if failed:
         return f"no run of {join_names(failed)} has a result: there is nothing to compare {strategy} with."
     return f"only {strategy} was run: there is nothing to compare it with."
@@ -116,28 +116,28 @@ def _nothing_to_test(
     mean = f"{question.metric} {format_fixed(best.mean, digits)}, {best.n} {unit if best.n != 1 else unit[:-1]}"
     baseline = question.baseline
     reason = f"no run of {baseline}" if base is None else f"no {pair_unit[:-1]} that pairs with {baseline}"
-    return f"{best.strategy} has the best mean ({mean}), but there is {reason}, so no difference can be tested."
+    return f"{best.label} has the best mean ({mean}), but there is {reason}, so no difference can be tested."
 
 
 def _improvement(helping: Sequence[Entry], base: Entry, question: Question, pair_unit: str, digits: int) -> str:
     best, others = helping[0], helping[1:]
-    text = f"{best.strategy} {'raises' if question.higher else 'lowers'} {question.metric}"
+    text = f"{best.label} {'raises' if question.higher else 'lowers'} {question.metric}"
     if best.pairs == best.n == base.n:  # else the means are of other runs than the pairs
-        text += f" from {format_fixed(base.mean, digits)} ({base.strategy}) to {format_fixed(best.mean, digits)},"
+        text += f" from {format_fixed(base.mean, digits)} ({base.label}) to {format_fixed(best.mean, digits)},"
     else:
-        text += f" against {base.strategy}"
+        text += f" against {base.label}"
     size = format_fixed(abs(best.diff or 0.0), digits)
     text += f" by {size} ({_uncertainty(best, pair_unit, decimal_places([best]))})"
     if not others:
         return f"{text}."
-    return f"{text}; {join_names([e.strategy for e in others])} {'helps' if len(others) == 1 else 'help'} too."
+    return f"{text}; {join_names([e.label for e in others])} {'helps' if len(others) == 1 else 'help'} too."
 
 
 def _no_improvement(entries: Sequence[Entry], others: Sequence[Entry], base: Entry, pair_unit: str) -> str:
     digits = decimal_places(entries)
     tested = [entry for entry in others if entry.diff is not None]
     best = tested[0]
-    position = f"{best.strategy} {_position(best, base)} ({format_signed(best.diff, digits)} against {base.strategy}"
+    position = f"{best.label} {_position(best, base)} ({format_signed(best.diff, digits)} against {base.label}"
     if all(entry.verdict.startswith("too few") for entry in tested):
         pairs = pluralize(max(entry.pairs for entry in tested), f"paired {pair_unit[:-1]}")
         comparisons = pluralize(sum(entry.p is not None for entry in entries), "comparison")
@@ -145,10 +145,10 @@ def _no_improvement(entries: Sequence[Entry], others: Sequence[Entry], base: Ent
             f"too few {pair_unit} to tell: {position}), but with {pairs} and {comparisons} the corrected p cannot "
             f"fall below {_smallest_corrected_p(tested)}."
         )
-    hurting = [entry.strategy for entry in others if entry.verdict == "hurts"]
+    hurting = [entry.label for entry in others if entry.verdict == "hurts"]
     also = f"; {join_names(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}" if hurting else ""
     uncertainty = _uncertainty(best, pair_unit, digits)
-    return f"no strategy is shown to beat {base.strategy}: {position}; {uncertainty}){also}."
+    return f"no strategy is shown to beat {base.label}: {position}; {uncertainty}){also}."
 
 
 def _position(best: Entry, base: Entry) -> str:
@@ -178,7 +178,7 @@ def _smallest_corrected_p(tested: Sequence[Entry]) -> str:
 
 def _verdict_counts(boards: Sequence[Sequence[Entry]], verdict: str) -> str:
     """Return ``dropout and l2 help on 4 of 4 tasks, mixup on 1``: on how many tasks each has the verdict."""
-    found = Counter(entry.name for board in boards for entry in board if entry.chosen and entry.verdict == verdict)
+    found = Counter(entry.strategy for board in boards for entry in board if entry.chosen and entry.verdict == verdict)
     by_count: dict[int, list[str]] = {}
     for name, count in found.most_common():
         by_count.setdefault(count, []).append(name)

@@ -22,8 +22,8 @@ class Entry:
     """An entry of a leaderboard; values that cannot be computed are None.
 
     Attributes:
-        strategy: label of the arm.
-        name: strategy without strengths.
+        label: label of the arm: strategy and strengths.
+        strategy: strategy of the arm.
         n: number of seeds; of tasks in an overall leaderboard.
         mean, std, interval: mean, standard deviation and 95 % bootstrap interval of the metric.
         diff, diff_interval, diff_std: mean, 95 % interval and standard deviation of the paired differences.
@@ -41,8 +41,8 @@ class Entry:
         reason: why the verdict is no difference, if `p_holm` and `diff_interval` do not show it; else empty.
     """
 
+    label: str
     strategy: str
-    name: str
     n: int
     mean: float | None = None
     std: float | None = None
@@ -81,7 +81,7 @@ def task_leaderboard(table: ArmTable, selection: Selection, question: Question, 
         overlap: overlap of splits (see `paired.paired_difference`).
     """
     base = baseline_arm(table, selection, question)
-    arms_of = [arm.strategy for arm in table.arms]
+    strategies = [arm.strategy for arm in table.arms]
     entries = []
     for arm in table.arms:
         entry = replace(
@@ -89,7 +89,7 @@ def task_leaderboard(table: ArmTable, selection: Selection, question: Question, 
             seconds=arm.mean("time/train_s"),
             selected_on=selection.scores.get(arm.label),
             chosen=selection.represents(arm),
-            has_alternatives=arms_of.count(arm.strategy) > 1,
+            has_alternatives=strategies.count(arm.strategy) > 1,
             baseline=arm is base,
         )
         pairs = paired_values(arm, base, question.metric) if base and arm is not base else []
@@ -109,12 +109,12 @@ def paired_values(arm: Arm, base: Arm, metric: str) -> list[tuple[float, float]]
     return [(own[replicate], other[replicate]) for replicate in own if replicate in other]
 
 
-def summarize(label: str, name: str, values: Sequence[float]) -> Entry:
+def summarize(label: str, strategy: str, values: Sequence[float]) -> Entry:
     """Return an entry with mean, standard deviation (n - 1 in the denominator) and bootstrap interval."""
     if not values:
-        return Entry(label, name, 0, chosen=False)
+        return Entry(label, strategy, 0, chosen=False)
     std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Entry(label, name, len(values), float(np.mean(values)), std, paired.bootstrap_interval(values))
+    return Entry(label, strategy, len(values), float(np.mean(values)), std, paired.bootstrap_interval(values))
 
 
 def add_difference(entry: Entry, pairs: Sequence[tuple[float, float]], overlap: float) -> Entry:
@@ -163,7 +163,7 @@ def rank_entries(
         _judge(replace(entry, rank=rank, p_holm=p, p_t_holm=p_t), comparisons, question.higher)
         for entry, rank, p, p_t in zip(entries, ranks, p_holm, p_t_holm, strict=True)
     ]
-    return sorted(ranked, key=lambda entry: (entry.rank is None, entry.rank or 0.0, entry.strategy))
+    return sorted(ranked, key=lambda entry: (entry.rank is None, entry.rank or 0.0, entry.label))
 
 
 def decimal_places(entries: Sequence[Entry]) -> int:
@@ -260,7 +260,7 @@ def _describe_needed(found: Sequence[DetectableDifference], digits: int, overlap
     if not unclear:
         return ""
     best = unclear[0]
-    difference = f"{format_signed(best.entry.diff, digits)} of {best.entry.strategy}"
+    difference = f"{format_signed(best.entry.diff, digits)} of {best.entry.label}"
     if best.needed is not None:
         if best.needed <= best.entry.pairs:
             return ""

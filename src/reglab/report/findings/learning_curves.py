@@ -79,7 +79,7 @@ def learning_curves(found: TaskFindings, question: Question, histories: Historie
         histories: reads tracked values.
     """
     arms = {arm.label: arm for arm in found.table.arms}
-    representatives = [arms[entry.strategy] for entry in found.entries if entry.n and (entry.chosen or entry.baseline)]
+    representatives = [arms[entry.label] for entry in found.entries if entry.n and (entry.chosen or entry.baseline)]
     shown = representatives[:MAX_ARMS]
     if found.baseline is not None and found.baseline not in shown:
         shown.append(found.baseline)

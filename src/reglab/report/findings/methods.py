@@ -115,7 +115,7 @@ def _describe_exactness(findings: Findings) -> str:
     if methods == {"exact"}:
         return "All p values are exact. "
     if "normal approximation" in methods:
-        names = sorted({entry.strategy for entry in entries if entry.method == "normal approximation"})
+        names = sorted({entry.label for entry in entries if entry.method == "normal approximation"})
         return (
             f"p values are exact, except for {', '.join(names)}: normal approximation (ties, zeros or more than 50 "
             "pairs). "

@@ -28,23 +28,23 @@ def overall_leaderboard(boards: Sequence[Sequence[Entry]], question: Question, d
         data: the data set of each task.
     """
     comparable, same_arms = _comparable(boards)
-    everywhere = set.intersection(*({entry.strategy for entry in board} for board in comparable))
+    everywhere = set.intersection(*({entry.label for entry in board} for board in comparable))
     ranks: dict[str, list[float]] = {label: [] for label in everywhere}
     by_label: dict[str, list[tuple[str, Entry]]] = {}
     pairs: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for board, name in zip(comparable, data, strict=True):
-        ranked = [entry for entry in board if entry.strategy in everywhere]
+        ranked = [entry for entry in board if entry.label in everywhere]
         for entry, rank in zip(ranked, rank_values([_mean(e) for e in ranked], question.higher), strict=True):
-            ranks[entry.strategy].append(rank)
+            ranks[entry.label].append(rank)
         base = next((entry for entry in board if entry.baseline), None)
         for entry in board:
-            by_label.setdefault(entry.strategy, []).append((name, entry))
+            by_label.setdefault(entry.label, []).append((name, entry))
             if base is not None and not entry.baseline:
-                pairs.setdefault(entry.strategy, {}).setdefault(name, []).append((_mean(entry), _mean(base)))
+                pairs.setdefault(entry.label, {}).setdefault(name, []).append((_mean(entry), _mean(base)))
     chosen = _most_often_chosen(comparable)
-    entries = [_over_tasks(label, own, chosen, has_alternatives=same_arms) for label, own in by_label.items()]
-    entries = [add_difference(e, [_mean_pair(p) for p in pairs.get(e.strategy, {}).values()], 0.0) for e in entries]
-    mean_ranks = [fmean(ranks[entry.strategy]) if entry.strategy in ranks else None for entry in entries]
+    entries = [_over_tasks(label, by_task, chosen, same_arms=same_arms) for label, by_task in by_label.items()]
+    entries = [add_difference(e, [_mean_pair(p) for p in pairs.get(e.label, {}).values()], 0.0) for e in entries]
+    mean_ranks = [fmean(ranks[entry.label]) if entry.label in ranks else None for entry in entries]
     ranked = rank_entries(entries, question, mean_ranks)
     return [replace(entry, verdict=entry.verdict.replace("seeds", "data sets")) for entry in ranked]
 
@@ -60,23 +60,26 @@ def data_set_comparison(
         overall: the overall leaderboard; its entries that represent their strategies and have a rank are compared.
         question: metric and direction.
     """
-    strategies = [entry.strategy for entry in overall if entry.chosen and entry.rank is not None]
+    labels = [entry.label for entry in overall if entry.chosen and entry.rank is not None]
     data_sets = list(dict.fromkeys(data))
-    if (reason := reason_not_compared(len(strategies), len(data_sets))) is not None:
+    if (reason := reason_not_compared(len(labels), len(data_sets))) is not None:
         return reason
     comparable, _ = _comparable(boards)
-    means = [{entry.strategy: _mean(entry) for entry in board} for board in comparable]
+    means = [{entry.label: _mean(entry) for entry in board} for board in comparable]
     values = [
-        [fmean(own[strategy] for own, name in zip(means, data, strict=True) if name == one) for strategy in strategies]
+        [
+            fmean(task[label] for task, name in zip(means, data, strict=True) if name == one)
+            for label in labels
+        ]
         for one in data_sets
     ]
-    return compare_over_data_sets(strategies, np.array(values), higher=question.higher)
+    return compare_over_data_sets(labels, np.array(values), higher=question.higher)
 
 
 def overall_caveats(overall: Sequence[Entry], data: Sequence[str]) -> list[str]:
     """Return caveats on strategies that some tasks lack, and on tasks that share a data set."""
     caveats = [
-        f"{entry.strategy} was run on {entry.n} of {len(data)} tasks: it has no rank, and its mean is over these tasks "
+        f"{entry.label} was run on {entry.n} of {len(data)} tasks: it has no rank, and its mean is over these tasks "
         "only."
         for entry in overall
         if 0 < entry.n < len(data)
@@ -92,22 +95,22 @@ def overall_caveats(overall: Sequence[Entry], data: Sequence[str]) -> list[str]:
 def _comparable(boards: Sequence[Sequence[Entry]]) -> tuple[list[list[Entry]], bool]:
     """Return the entries with a value, and whether all tasks have the same; if not, only the representing entries."""
     with_value = [[entry for entry in board if entry.n] for board in boards]
-    same_arms = len({frozenset(entry.strategy for entry in board) for board in with_value}) == 1
-    return (with_value if same_arms else [_chosen_by_name(board) for board in with_value]), same_arms
+    same_arms = len({frozenset(entry.label for entry in board) for board in with_value}) == 1
+    return (with_value if same_arms else [_representing_entries(board) for board in with_value]), same_arms
 
 
-def _over_tasks(label: str, own: Sequence[tuple[str, Entry]], chosen: set[str], *, has_alternatives: bool) -> Entry:
+def _over_tasks(label: str, by_task: Sequence[tuple[str, Entry]], chosen: set[str], *, same_arms: bool) -> Entry:
     """Return one entry over the tasks that have it, given as (data set, entry)."""
-    entries = [entry for _, entry in own]
+    entries = [entry for _, entry in by_task]
     seconds = [entry.seconds for entry in entries if entry.seconds is not None]
-    data_sets = dict.fromkeys(name for name, _ in own)
-    means = [fmean(_mean(entry) for name, entry in own if name == one) for one in data_sets]
+    data_sets = dict.fromkeys(name for name, _ in by_task)
+    means = [fmean(_mean(entry) for name, entry in by_task if name == one) for one in data_sets]
     return replace(
-        summarize(label, entries[0].name, means),
+        summarize(label, entries[0].strategy, means),
         n=len(entries),
         seconds=fmean(seconds) if seconds else None,
         chosen=label in chosen,
-        has_alternatives=any(entry.has_alternatives for entry in entries) and has_alternatives,
+        has_alternatives=same_arms and any(entry.has_alternatives for entry in entries),
         baseline=all(entry.baseline for entry in entries),
     )
 
@@ -122,11 +125,11 @@ def _mean_pair(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return fmean(own), fmean(base)
 
 
-def _chosen_by_name(board: Sequence[Entry]) -> list[Entry]:
+def _representing_entries(board: Sequence[Entry]) -> list[Entry]:
     """Return the representing entries under the names of their strategies, unless two represent one strategy."""
     chosen = [entry for entry in board if entry.chosen]
-    count = Counter(entry.name for entry in chosen)
-    return [replace(entry, strategy=entry.name) if count[entry.name] == 1 else entry for entry in chosen]
+    count = Counter(entry.strategy for entry in chosen)
+    return [replace(entry, label=entry.strategy) if count[entry.strategy] == 1 else entry for entry in chosen]
 
 
 def _most_often_chosen(boards: Sequence[Sequence[Entry]]) -> set[str]:
@@ -134,5 +137,5 @@ def _most_often_chosen(boards: Sequence[Sequence[Entry]]) -> set[str]:
     votes: dict[str, Counter[str]] = {}
     for board in boards:
         for entry in board:
-            votes.setdefault(entry.name, Counter())[entry.strategy] += int(entry.chosen)
+            votes.setdefault(entry.strategy, Counter())[entry.label] += int(entry.chosen)
     return {counter.most_common(1)[0][0] for counter in votes.values()}

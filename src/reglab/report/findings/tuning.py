@@ -128,7 +128,7 @@ def summarize_tuning(
     by_strategy: dict[str, list[Trial]] = {}
     for trial in trials:
         by_strategy.setdefault(trial.strategy, []).append(trial)
-    order = [entry.name for entry in entries if entry.name in by_strategy]
+    order = [entry.strategy for entry in entries if entry.strategy in by_strategy]
     return [
         _strategy_tuning(study, name, by_strategy[name], table, question)
         for name in dict.fromkeys([*order, *by_strategy])
@@ -311,7 +311,7 @@ def _values_at_edges(strategies: Sequence[StrategyTuning], study: StudyRecord) -
 
 def _unequal_slowdown(entries: Sequence[Entry], strategies: Sequence[StrategyTuning]) -> list[str]:
     """Return a caveat if the ratio of training time on fresh seeds to that in tuning differs between strategies."""
-    fresh = {entry.name: entry.seconds for entry in entries if entry.chosen and entry.seconds}
+    fresh = {entry.strategy: entry.seconds for entry in entries if entry.chosen and entry.seconds}
     tuned = {one.strategy: one.chosen.seconds / one.chosen.runs for one in strategies if one.chosen and one.chosen.runs}
     ratios = {name: fresh[name] / seconds for name, seconds in tuned.items() if seconds and name in fresh}
     if len(ratios) < 2 or max(ratios.values()) <= MAX_SLOWDOWN * min(ratios.values()):

@@ -83,7 +83,7 @@ def _leaderboard_row(entry: Entry) -> list[str]:
     diff_low, diff_high = entry.diff_interval or (None, None)
     results = _numbers(entry.mean, entry.std, low, high, entry.diff, diff_low, diff_high, entry.p, entry.p_holm)
     numbers = [*results, *_numbers(entry.rank, entry.seconds)]
-    return [entry.strategy, str(entry.n), *numbers, entry.verdict, entry.reason]
+    return [entry.label, str(entry.n), *numbers, entry.verdict, entry.reason]
 
 
 def _test(difference: Difference, p_holm: float) -> list[str]:

@@ -140,7 +140,7 @@ def _further_results(report: Report) -> list[str]:
 
 
 def _mark_selected(entry: Entry) -> str:
-    return f"{entry.strategy}{' *' if entry.has_alternatives and entry.chosen and entry.n else ''}"
+    return f"{entry.label}{' *' if entry.has_alternatives and entry.chosen and entry.n else ''}"
 
 
 def _caption(entries: Sequence[Entry], unit: str) -> str:
@@ -182,7 +182,7 @@ def _markdown_row(entry: Entry, digits: int) -> str:
     mean = format_fixed(entry.mean, digits)
     cells = (
         format_rank(entry.rank),
-        _escape_markdown(entry.strategy) + selected,
+        _escape_markdown(entry.label) + selected,
         str(entry.n),
         mean if entry.std is None else f"{mean} ± {format_fixed(entry.std, digits)}",
         format_interval(entry.interval, digits),
