@@ -54,7 +54,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
         uri = fresh_store(empty_database, folder)
         address, server = start(folder, uri, free_port())
         served = open_store(address, "reglab")
-        sweep = parent.enter(served, "some", [])
+        sweep = parent.open_parent(served, "some", [])
 
         def kill_it() -> None:
             while sum(run.status == "FINISHED" for run in children(folder)) < 2:
@@ -87,7 +87,7 @@ def test_it_is_reported_in_one_line(lost: Lost) -> None:
 def test_a_server_that_dies_between_runs_is_reported_alike(lost: Lost) -> None:
     def declare() -> None:
         with closing(lost.served, ParentRun("some", "sweep", lost.sweep)):
-            parent.declare(lost.served, lost.sweep, [])
+            parent.replace_declared(lost.served, lost.sweep, [])
 
     with pytest.raises(StoreLost, match="Connection refused"):
         declare()

@@ -43,7 +43,7 @@ def test_runs_of_other_code_are_not_reused(
         assert {tag: one.tags[tag] for tag in same} == {tag: other.tags[tag] for tag in same}
         assert one.metrics["test/loss"] != other.metrics["test/loss"]
         assert one.tags["setting"] != other.tags["setting"]
-    found = parent.find(store(tmp_path), "wine-own_net.Net")
+    found = parent.find_parent(store(tmp_path), "wine-own_net.Net")
     assert found is not None
     covered = parent.jobs_to_report(parent.declared(store(tmp_path), found))
     assert {job["config_hash"] for job in covered} == {run.tags["config_hash"] for run in tanh}

@@ -287,7 +287,7 @@ def test_validation_chooses_the_best(store: Store) -> None:
 def test_runs_without_a_trained_model_are_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match=r"^run_id=none: no such run in sqlite"):
         export(export_config(store, run_id="none"))
-    declared = parent.enter(store, "sweep", [{"config_hash": "a", "setting": "s"}])
+    declared = parent.open_parent(store, "sweep", [{"config_hash": "a", "setting": "s"}])
     with pytest.raises(ConfigError, match=rf"^run_id={declared}: is the parent "):
         export(export_config(store, run_id=declared))
     with pytest.raises(Diverged):

@@ -78,14 +78,14 @@ def test_report_of_runs_without_a_parent(store: Store, tmp_path: Path, capsys: p
 
 @pytest.mark.slow
 def test_a_sweeps_report_covers_what_it_declared_wherever_it_ran(store: Store, tmp_path: Path) -> None:
-    first = parent.enter(store, "small", [])
+    first = parent.open_parent(store, "small", [])
     declared = fill(store, {"none": NONE, "l1": UP}, **{"mlflow.parentRunId": first})
-    second = parent.enter(store, "large", [])
+    second = parent.open_parent(store, "large", [])
     more = fill(store, {"l2": UP[:5]}, **{"mlflow.parentRunId": second})
     log(store, tags("l2", 5, config_hash="l2-5", setting="s", **{"mlflow.parentRunId": second}), status="FAILED")
     more.append({"config_hash": "l2-5", "setting": "s", "label": "l2 seed=5"})
     more.append({"config_hash": "l2-6", "setting": "s", "label": "l2 seed=6"})
-    parent.enter(store, "large", [*declared, *more])
+    parent.open_parent(store, "large", [*declared, *more])
     log(store, tags("stray", 0, config_hash="stray", setting="s"), {"test/accuracy": 1.0})
 
     report = publish(store, second, folder=tmp_path / "large")
@@ -137,7 +137,7 @@ def test_what_cannot_be_reported_is_reported_in_one_line(store: Store, tmp_path:
     assert not (tmp_path / "none.db").exists()
     log(store, tags("none", 0, phase="tune"), {"test/accuracy": 0.5})
     assert "only parents and tuning runs" in told()
-    parent.enter(store, "small", [])
+    parent.open_parent(store, "small", [])
     log(store, tags("none", 0), {"test/accuracy": 0.5})
     assert "sweep=smal: no such sweep or study in experiment lab; did you mean small?" in told("sweep=smal")
     assert "did you mean test/accuracy?" in told("metric=test/acc")

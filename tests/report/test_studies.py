@@ -23,8 +23,8 @@ def test_what_diverged_in_another_study_is_known(store_uri: str, tmp_path: Path)
     store, lab = open_store(store_uri, "lab"), small()
     for record in lab.records:
         log(store, record.tags, record.metrics, status=record.status)
-    parent_id = parent.enter(store, "mine", [], kind="study")
-    parent.declare(store, parent_id, lab.jobs)
+    parent_id = parent.open_parent(store, "mine", [], kind="study")
+    parent.replace_declared(store, parent_id, lab.jobs)
     definition = {"metric": "test/accuracy", "select_by": ["best/val/accuracy"], "direction": "max"}
     definition |= {"trials": 3, "max_seconds": None}
     definition |= {"tuning_seeds": [1000], "sampler": "quasi_random", "search_seed": 0, "pruning": None}

@@ -21,7 +21,7 @@ def test_the_parent_is_closed_with_the_status_of_the_block(
 
     def work() -> None:
         with closing(store, run):
-            parent.enter(store, "mine", [])  # the id is not known yet: found by its name
+            parent.open_parent(store, "mine", [])  # the id is not known yet: found by its name
             if error is not None:
                 raise error
             run.status = "FINISHED"
@@ -31,7 +31,7 @@ def test_the_parent_is_closed_with_the_status_of_the_block(
     else:
         with pytest.raises(type(error)):
             work()
-    run_id = parent.find(store, "mine")
+    run_id = parent.find_parent(store, "mine")
     assert run_id is not None
     assert store.client.get_run(run_id).info.status == status
     assert not run.store_lost

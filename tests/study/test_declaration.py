@@ -20,7 +20,7 @@ def store(store_uri: str) -> Store:
 def declared(store: Store, *overrides: str) -> str:
     """The parent run of a tiny study with its declaration."""
     study, arms, _ = arms_of(*overrides)
-    run_id = parent.enter(store, study.title, [], kind="study")
+    run_id = parent.open_parent(store, study.title, [], kind="study")
     write_declaration(store, run_id, study, arms)
     return run_id
 
@@ -40,7 +40,7 @@ def test_a_declaration_is_json_with_the_search_spaces_of_the_arms() -> None:
 def test_a_declaration_is_read_as_it_was_written(store: Store) -> None:
     study, arms, _ = arms_of()
     assert read_declaration(store, declared(store)) == declaration(study, arms)
-    assert read_declaration(store, parent.enter(store, "a sweep", [])) is None
+    assert read_declaration(store, parent.open_parent(store, "a sweep", [])) is None
 
 
 @pytest.mark.slow

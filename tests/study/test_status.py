@@ -44,8 +44,8 @@ def run(store: Store, identity: str, error: Exception | None = None, under: str 
 
 @pytest.mark.slow
 def test_every_state_is_counted(store: Store) -> None:
-    made = parent.enter(store, "quick", [], kind="study")
-    parent.declare(
+    made = parent.open_parent(store, "quick", [], kind="study")
+    parent.replace_declared(
         store, made, [*JOBS, {"config_hash": None, "strategy": "l2", "task": "digits mlp", "phase": "confirm"}]
     )
     run(store, "none1000")
@@ -70,7 +70,7 @@ def test_every_state_is_counted(store: Store) -> None:
 
 def test_arms_of_a_sweep_are_named_after_its_data(store: Store) -> None:
     jobs = [{"config_hash": "a", "strategy": "none", "data": "digits", "setting": "s", "seed": "0", "label": "none"}]
-    parent.enter(store, "first", jobs)
+    parent.open_parent(store, "first", jobs)
     run(store, "a", ValueError("the loss is not finite"), diverged="true")
     (arm,) = experiment_status(store)[0]
     assert (arm.name, arm.task, arm.phase, arm.states) == ("first", "digits", "sweep", Counter(diverged=1))
@@ -81,11 +81,13 @@ def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = {"strategy": "none", "data": "digits", "seed": "0", "label": "none"}
-    made = parent.enter(store, "first", [{"config_hash": f"old{seed}", "setting": "s", **base} for seed in range(2)])
+    made = parent.open_parent(
+        store, "first", [{"config_hash": f"old{seed}", "setting": "s", **base} for seed in range(2)]
+    )
     for identity in ("old0", "old0", "old1", "new"):
         run(store, identity, under=made)
     run(store, "old1", rerun_of="another", under=made)
-    parent.enter(store, "first", [{"config_hash": "new", "setting": "t", **base}])  # other epochs, for example
+    parent.open_parent(store, "first", [{"config_hash": "new", "setting": "t", **base}])  # other epochs, for example
     assert experiment_status(store)[1] == {"first": 2}
     print_status(store, "first")
     assert "first: 1 of 1 done\nfirst: 2 more runs" in capsys.readouterr().out
@@ -94,15 +96,15 @@ def test_runs_that_are_not_declared_any_more_are_counted_in_a_line(
 def test_an_unknown_name_is_refused_with_the_remedy(store: Store) -> None:
     with pytest.raises(ConfigError, match=r"experiment=reglab: .*no sweep or study; .*make compare"):
         print_status(store, None)
-    parent.enter(store, "quick", JOBS, kind="study")
+    parent.open_parent(store, "quick", JOBS, kind="study")
     with pytest.raises(ConfigError, match=r"name=quik: no such sweep or study; did you mean quick\?"):
         print_status(store, "quik")
 
 
 @pytest.mark.slow
 def test_the_command_prints_it(store: Store) -> None:
-    parent.enter(store, "quick", JOBS, kind="study")
-    parent.enter(store, "another", JOBS, kind="study")
+    parent.open_parent(store, "quick", JOBS, kind="study")
+    parent.open_parent(store, "another", JOBS, kind="study")
     process = Process(PROJECT / "pipelines" / "status.py", f"tracking.uri={store.uri}", "name=quick")
     output = process.communicate()
     assert process.returncode == 0, output

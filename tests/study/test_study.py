@@ -49,7 +49,7 @@ def test_confirmed_is_what_validation_chose(folder: Path) -> None:
 
 
 def test_the_parent_keeps_what_was_declared(folder: Path) -> None:
-    found = parent.find(store(folder), "tiny", "study")
+    found = parent.find_parent(store(folder), "tiny", "study")
     assert found is not None
     record = queries.run(store(folder), found)
     assert record.status == "FINISHED"
@@ -97,7 +97,7 @@ def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
 
 
 def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
-    kept = artifacts.of_run(store(folder), parent.find(store(folder), "tiny", "study") or "")
+    kept = artifacts.of_run(store(folder), parent.find_parent(store(folder), "tiny", "study") or "")
     whole = kept.read_text("study.json") or ""
     good, cfg = json.loads(whole), Composer("report").compose(["sweep=tiny", *places(folder)])
     wrong: dict[str, object] = {"trials": "2", "select_by": [], "tuning_seeds": {}, "sampler": 5, "direction": None}
@@ -116,7 +116,7 @@ def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
 
 
 def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_id = parent.find(store(folder), "tiny", "study")
+    run_id = parent.find_parent(store(folder), "tiny", "study")
     kept = artifacts.of_run(store(folder), run_id or "").dir
     assert kept is not None
     before = (kept / "report" / "report.html").stat().st_mtime_ns
@@ -154,7 +154,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert run_tiny_study(folder, "seeds=7", "study.version=2", "dry_run=true") == 0
     out = capsys.readouterr().out
     assert "runs left for 1 worker: about" in out
-    assert parent.find(store(folder), "tiny-v2", "study") is None
+    assert parent.find_parent(store(folder), "tiny-v2", "study") is None
     assert run_tiny_study(tmp_path, "dry_run=true") == 0
     out = capsys.readouterr().out
     assert "10 runs left for 1 worker: time unknown" in out

@@ -141,13 +141,13 @@ DATA = SimpleNamespace(name="toy", outputs=3, train=SimpleNamespace(targets=TARG
 def test_balanced_class_weights_are_scikit_learns():
     from sklearn.utils.class_weight import compute_class_weight
 
-    weights = Classification.of(DATA, class_weights="balanced").class_weights
+    weights = Classification.from_data(DATA, class_weights="balanced").class_weights
     y = TARGETS.numpy()
     assert weights.tolist() == pytest.approx(compute_class_weight("balanced", classes=np.arange(3), y=y))
 
 
 def test_class_weights_average_one_and_are_linear_in_the_targets():
-    task = Classification.of(DATA, class_weights=[1.0, 2.0, 6.0])
+    task = Classification.from_data(DATA, class_weights=[1.0, 2.0, 6.0])
     assert float(task.class_weights[TARGETS].mean()) == pytest.approx(1)
     assert (task.class_weights / task.class_weights[0]).tolist() == pytest.approx([1, 2, 6])
     outputs, targets = draw(8, 3).float(), TARGETS
@@ -161,7 +161,7 @@ def test_class_weights_need_one_for_each_class():
     from reglab.schema.errors import ConfigError
 
     with pytest.raises(ConfigError) as caught:
-        Classification.of(DATA, class_weights=[1.0, 2.0])
+        Classification.from_data(DATA, class_weights=[1.0, 2.0])
     assert caught.value.key == "task.class_weights"
 
 

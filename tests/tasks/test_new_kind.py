@@ -33,7 +33,7 @@ class PoissonCounts(Task):
     about: ClassVar[TaskKind] = COUNTS
 
     @classmethod
-    def of(cls, data: Any, **options: Any) -> "PoissonCounts":
+    def from_data(cls, data: Any, **options: Any) -> "PoissonCounts":
         return cls()
 
     def criterion(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def test_where_a_server_puts_artifacts_on_this_machine_nothing_is_written(
     ):
         TrackedRun.open(planted, name="x", tags={}, params={})
     with pytest.raises(ConfigError, match="the server does not serve its artifacts"):
-        parent.enter(planted, "a sweep", [])
+        parent.open_parent(planted, "a sweep", [])
     assert queries.runs(planted) == []
     run_id = planted.client.create_run(experiment).info.run_id
     with pytest.raises(ConfigError, match="the server does not serve its artifacts"):
@@ -98,9 +98,9 @@ def test_failed_run_over_http(remote: Store) -> None:
 
 
 def test_parent_over_http_is_entered_again(remote: Store) -> None:
-    first = parent.enter(remote, "sweep", [{"config_hash": "a", "setting": "s"}])
-    parent.close(remote, first, "FINISHED")
-    assert parent.enter(remote, "sweep", [{"config_hash": "b", "setting": "s"}]) == first
+    first = parent.open_parent(remote, "sweep", [{"config_hash": "a", "setting": "s"}])
+    parent.close_parent(remote, first, "FINISHED")
+    assert parent.open_parent(remote, "sweep", [{"config_hash": "b", "setting": "s"}]) == first
     assert [job["config_hash"] for job in parent.declared(remote, first)] == ["a", "b"]
 
 

@@ -123,12 +123,12 @@ def test_a_run_beats_until_it_ends(store: Store, hearts: Hearts) -> None:
 
 @pytest.mark.slow
 def test_a_parent_beats_until_it_is_closed(store: Store, hearts: Hearts) -> None:
-    run = parent.enter(store, "sweep", [], beat_s=0.05)
-    assert parent.enter(store, "sweep", []) == run
+    run = parent.open_parent(store, "sweep", [], beat_s=0.05)
+    assert parent.open_parent(store, "sweep", []) == run
     assert hearts() == 1
     store.client.set_tag(run, "heartbeat", "1")
     waited(lambda: beat(store, run) > 1)
-    parent.close(store, run, "FINISHED")
+    parent.close_parent(store, run, "FINISHED")
     assert hearts() == 0
 
 
@@ -145,10 +145,10 @@ def test_a_tracker_that_fails_is_no_concern_of_the_beat(store: Store, hearts: He
 
 @pytest.mark.slow
 def test_a_parent_whose_later_owner_died_is_closed_by_the_earlier_one(store: Store) -> None:
-    run = parent.enter(store, "sweep", [])
+    run = parent.open_parent(store, "sweep", [])
     store.client.set_tag(run, "owner", GONE)
     assert queries.mark_dead_runs_killed(store) == [run]
-    parent.close(store, run, "FINISHED")
+    parent.close_parent(store, run, "FINISHED")
     found = store.client.get_run(run)
     assert found.info.status == "FINISHED"
     assert "error" not in found.data.tags

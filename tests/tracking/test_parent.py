@@ -52,7 +52,7 @@ def test_of_a_strategy_whose_code_changed_the_last_code_is_covered() -> None:
 
 @pytest.mark.slow
 def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
-    first = parent.enter(store, "digits-mlp", [job("a")], tags={"data": "digits"})
+    first = parent.open_parent(store, "digits-mlp", [job("a")], tags={"data": "digits"})
     run = store.client.get_run(first)
     assert (run.info.status, run.info.run_name) == ("RUNNING", "digits-mlp")
     tags = run.data.tags
@@ -63,20 +63,20 @@ def test_entered_again_it_is_the_same_run_and_open(store: Store) -> None:
         liveness.this_process(),
     )
     assert "strategy" not in tags
-    parent.close(store, first, "KILLED")
+    parent.close_parent(store, first, "KILLED")
     assert store.client.get_run(first).info.status == "KILLED"
 
-    assert parent.enter(store, "digits-mlp", [job("b")]) == first
+    assert parent.open_parent(store, "digits-mlp", [job("b")]) == first
     assert store.client.get_run(first).info.status == "RUNNING"
     assert [j["config_hash"] for j in parent.declared(store, first)] == ["a", "b"]
-    assert parent.enter(store, "other's", [job("a")]) != first
-    assert parent.enter(store, "other's", [job("a")]) == parent.find(store, "other's")
+    assert parent.open_parent(store, "other's", [job("a")]) != first
+    assert parent.open_parent(store, "other's", [job("a")]) == parent.find_parent(store, "other's")
 
 
 def test_deleted_parent_is_made_again(store: Store) -> None:
-    first = parent.enter(store, "sweep", [job("a")])
+    first = parent.open_parent(store, "sweep", [job("a")])
     store.client.delete_run(first)
-    second = parent.enter(store, "sweep", [job("b")])
+    second = parent.open_parent(store, "sweep", [job("b")])
     assert second != first
     assert [j["config_hash"] for j in parent.declared(store, second)] == ["b"]
 
@@ -85,7 +85,7 @@ def test_deleted_parent_is_made_again(store: Store) -> None:
 def test_two_starts_at_once_make_one_parent(store: Store) -> None:
     found: list[str] = []
     threads = [
-        threading.Thread(target=lambda name=name: found.append(parent.enter(store, "sweep", [job(name)])))
+        threading.Thread(target=lambda name=name: found.append(parent.open_parent(store, "sweep", [job(name)])))
         for name in "abcd"
     ]
     for thread in threads:
@@ -98,32 +98,32 @@ def test_two_starts_at_once_make_one_parent(store: Store) -> None:
 
 
 def test_parent_that_another_process_entered_since_stays_open(store: Store) -> None:
-    run = parent.enter(store, "sweep", [job("a")])
+    run = parent.open_parent(store, "sweep", [job("a")])
     store.client.set_tag(run, "owner", '{"host": "elsewhere", "pid": 1, "born": "before"}')
-    parent.close(store, run, "FINISHED")
+    parent.close_parent(store, run, "FINISHED")
     assert store.client.get_run(run).info.status == "RUNNING"
 
 
 def test_a_parent_that_is_entered_again_forgets_how_it_ended(store: Store) -> None:
-    run = parent.enter(store, "sweep", [job("a")])
+    run = parent.open_parent(store, "sweep", [job("a")])
     store.client.set_tag(run, "owner", json.dumps(json.loads(liveness.this_process()) | {"born": "before"}))
     assert queries.mark_dead_runs_killed(store) == [run]
     assert "error" in store.client.get_run(run).data.tags
-    parent.enter(store, "sweep", [job("a")])
+    parent.open_parent(store, "sweep", [job("a")])
     assert "error" not in store.client.get_run(run).data.tags
 
 
 def test_half_entered_parent_is_not_left_open(store: Store) -> None:
     with pytest.raises(TypeError):
-        parent.enter(store, "sweep", [job("a", bad=object())])
-    run = parent.find(store, "sweep")
+        parent.open_parent(store, "sweep", [job("a", bad=object())])
+    run = parent.find_parent(store, "sweep")
     assert run is not None
     assert store.client.get_run(run).info.status == "FAILED"
 
 
 @pytest.mark.slow
 def test_children_are_those_of_this_parent(store: Store) -> None:
-    first, second = (parent.enter(store, name, [job("a")]) for name in ("one", "two"))
+    first, second = (parent.open_parent(store, name, [job("a")]) for name in ("one", "two"))
     ids = []
     for under in (first, first, second):
         with TrackedRun.open(store, name="child", tags={}, params={}, parent=under) as run:

@@ -64,8 +64,8 @@ def test_status_and_report_of_a_poisoned_store(
     for seed in range(3):
         for strategy in ("none", "l2"):
             tracked(store, strategy, seed, 0.8 + seed / 100)
-    made = parent.enter(store, "sweep", [JOB])
-    parent.close(store, made, "FINISHED")
+    made = parent.open_parent(store, "sweep", [JOB])
+    parent.close_parent(store, made, "FINISHED")
     poison(store)
     began = time.monotonic()
     print_status(store, None)
@@ -91,33 +91,33 @@ def test_status_and_report_of_a_poisoned_store(
 def test_a_damaged_list_of_runs_is_left_out(
     store: Store, capsys: pytest.CaptureFixture[str], text: str | bytes
 ) -> None:
-    made = parent.enter(store, "sweep", [JOB])
+    made = parent.open_parent(store, "sweep", [JOB])
     file = artifacts.of_run(store, made).dir / parent.DECLARED  # type: ignore[operator]
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert parent.declared(store, made) == []
     assert f"run_id={made}: declared.json is damaged" in capsys.readouterr().err
-    assert parent.enter(store, "sweep", [JOB]) == made
+    assert parent.open_parent(store, "sweep", [JOB]) == made
     assert [job["config_hash"] for job in parent.declared(store, made)] == ["a"]
-    parent.close(store, made, "FINISHED")
+    parent.close_parent(store, made, "FINISHED")
 
 
 def test_damaged_entries_are_left_out_and_counted(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    made = parent.enter(store, "sweep", [])
+    made = parent.open_parent(store, "sweep", [])
     bad: list[object] = [1, None, [], {}, {"config_hash": 1}, JOB | {"start": "x"}, JOB | {"setting": []}]
     bad += [JOB | {"trial": []}, JOB | {"values": 5}, JOB | {"phase": "tune", "trial": 0}]
     artifacts.of_run(store, made).write_text(json.dumps([JOB, *bad]), parent.DECLARED)
     assert parent.declared(store, made) == [JOB]
     assert "10 entries of 11 cannot be read: left out" in capsys.readouterr().err
-    parent.close(store, made, "FINISHED")
+    parent.close_parent(store, made, "FINISHED")
 
 
 def test_a_file_that_is_too_large_is_left_out(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    made = parent.enter(store, "sweep", [JOB])
+    made = parent.open_parent(store, "sweep", [JOB])
     with open(artifacts.of_run(store, made).dir / parent.DECLARED, "wb") as file:  # type: ignore[operator]
         file.truncate(artifacts.LARGEST + 1)
     assert parent.declared(store, made) == []
     assert "declared.json is damaged (64 MiB" in capsys.readouterr().err
-    parent.close(store, made, "FINISHED")
+    parent.close_parent(store, made, "FINISHED")
 
 
 def change(store: Store, statement: str, *values: object) -> None:
@@ -135,15 +135,15 @@ def test_artifacts_elsewhere_are_neither_read_nor_written(
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / parent.DECLARED).write_text(json.dumps([JOB]), encoding="utf-8")
-    made = parent.enter(store, "sweep", [JOB])
-    parent.close(store, made, "FINISHED")
+    made = parent.open_parent(store, "sweep", [JOB])
+    parent.close_parent(store, made, "FINISHED")
     tracked(store, "none", 0, 0.8, about="{... (9000 characters: tags/about.txt)")
     change(store, "UPDATE runs SET artifact_uri = ?", f"{scheme}{victim}")
     with pytest.raises(ConfigError, match=rf"^run_id={made}: its artifacts are at .*tracking.uri=sqlite"):
         artifacts.of_run(store, made)
     with pytest.raises(ConfigError, match=rf"^run_id={made}: "):
-        parent.enter(store, "sweep", [JOB])
-    parent.close(store, parent.enter(store, "other", [JOB]), "FINISHED")
+        parent.open_parent(store, "sweep", [JOB])
+    parent.close_parent(store, parent.open_parent(store, "other", [JOB]), "FINISHED")
     print_status(store, None)
     assert parent.declared(store, made) == []
     assert f"run_id={made}: its artifacts are at" in capsys.readouterr().err
@@ -182,7 +182,7 @@ def test_links_out_of_a_run_are_not_followed(store: Store, tmp_path: Path) -> No
 def test_incomplete_rows_are_left_out_with_a_line(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str
 ) -> None:
-    parent.close(store, parent.enter(store, "sweep", [JOB]), "FINISHED")
+    parent.close_parent(store, parent.open_parent(store, "sweep", [JOB]), "FINISHED")
     kept, torn = tracked(store, "none", 0, 0.8), tracked(store, "none", 1, 0.8)
     change(store, f"UPDATE runs SET {column} = NULL WHERE run_uuid = ?", torn)
     print_status(store, None)
@@ -199,7 +199,7 @@ def test_incomplete_rows_are_left_out_with_a_line(
 def test_a_run_without_its_folder_has_no_files(store: Store) -> None:
     import shutil
 
-    made = parent.enter(store, "sweep", [JOB])
+    made = parent.open_parent(store, "sweep", [JOB])
     shutil.rmtree(artifacts.of_run(store, made).dir)  # type: ignore[arg-type]
     assert parent.declared(store, made) == []
-    parent.close(store, made, "FINISHED")
+    parent.close_parent(store, made, "FINISHED")

@@ -69,10 +69,10 @@ def test_long_values(store: Store) -> None:
 
 
 def test_a_parent_is_entered_again(store: Store) -> None:
-    first = parent.enter(store, "sweep", [{"config_hash": "a", "setting": "s"}], tags={"why": "w" * 9000})
-    parent.close(store, first, "FINISHED")
-    assert parent.enter(store, "sweep", [{"config_hash": "b", "setting": "s"}]) == first
-    parent.close(store, first, "FINISHED")
+    first = parent.open_parent(store, "sweep", [{"config_hash": "a", "setting": "s"}], tags={"why": "w" * 9000})
+    parent.close_parent(store, first, "FINISHED")
+    assert parent.open_parent(store, "sweep", [{"config_hash": "b", "setting": "s"}]) == first
+    parent.close_parent(store, first, "FINISHED")
     assert [job["config_hash"] for job in parent.declared(store, first)] == ["a", "b"]
 
 

@@ -31,7 +31,7 @@ def listing(folder: Path) -> list[str]:
 @pytest.fixture
 def filled(store: Store) -> Store:
     """A store with a sweep, and a run whose process is gone."""
-    parent.close(store, parent.enter(store, "sweep", [JOB]), "FINISHED")
+    parent.close_parent(store, parent.open_parent(store, "sweep", [JOB]), "FINISHED")
     add(store, "RUNNING", owner=GONE, config_hash="a")
     return store
 

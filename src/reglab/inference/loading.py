@@ -100,7 +100,7 @@ def load_best_weights(run: Origin, cfg: DictConfig) -> dict[str, Tensor]:
         try:
             return load_file(file)
         except (SafetensorError, OSError, ValueError) as error:
-            raise files.damaged(BEST, error) from error
+            raise files.damaged_error(BEST, error) from error
 
 
 @dataclass(frozen=True)

@@ -75,8 +75,8 @@ def closing(store: "Store", run: ParentRun) -> Iterator[None]:
             with suppress(Overdue), waiting(limit=CLOSE_S) if killed else nullcontext():
                 run.store_lost = killed
                 # A signal can arrive after the parent run was opened and before its id was assigned.
-                if run_id := run.run_id or parent.find(store, run.name, run.kind):
-                    parent.close(store, run_id, run.status)
+                if run_id := run.run_id or parent.find_parent(store, run.name, run.kind):
+                    parent.close_parent(store, run_id, run.status)
                 run.store_lost = False
 
 

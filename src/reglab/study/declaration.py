@@ -93,7 +93,7 @@ def read_declaration(store: "Store", parent: str) -> dict[str, Any] | None:
                 raise ConfigError(key, "missing")
         check_values(_RULES, definition)
     except ConfigError as error:
-        raise files.damaged(FILE, error) from error
+        raise files.damaged_error(FILE, error) from error
     return definition
 
 

@@ -124,7 +124,7 @@ def _study_record(store: Store, parent_id: str, definition: Mapping[str, Any]) -
         return parse_study_record(definition, parent.declared(store, parent_id))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         files = f"{declaration.FILE} or {parent.DECLARED}"
-        raise artifacts.of_run(store, parent_id).damaged(files, f"{type(error).__name__}: {error}") from error
+        raise artifacts.of_run(store, parent_id).damaged_error(files, f"{type(error).__name__}: {error}") from error
 
 
 def declared_runs(store: Store, parent_id: str) -> tuple[list[queries.Record], list[str]]:
@@ -167,7 +167,7 @@ def _with_declared_tags(record: queries.Record, job: Mapping[str, Any]) -> queri
 
 
 def _parent_named(store: Store, name: str) -> str:
-    run_id = parent.find(store, name, "sweep") or parent.find(store, name, "study")
+    run_id = parent.find_parent(store, name, "sweep") or parent.find_parent(store, name, "study")
     if run_id is None:
         parents = [record.tags for record in queries.runs(store, tags={"phase": "parent"})]
         names = sorted({tags.get("sweep") or tags.get("study", "") for tags in parents} - {""})

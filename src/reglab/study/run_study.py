@@ -112,7 +112,7 @@ class _DryRun(_StudyState):
 
         store = open_if_exists(self.cfg.tracking.uri, self.cfg.tracking.experiment)
         if store is not None:
-            check_declared(store, parent.find(store, self.study.title, "study"), self.study, self.arms)
+            check_declared(store, parent.find_parent(store, self.study.title, "study"), self.study, self.arms)
             if self.cfg.resume:
                 self.update(tracked_results(store))
         self.check()
@@ -137,7 +137,7 @@ class _StudyRun(_StudyState):
         from reglab.tracking import parent, queries
 
         title = self.study.title
-        before = parent.find(self.store, title, "study")
+        before = parent.find_parent(self.store, title, "study")
         check_source(self.cfg.report.dir, Source("study", before, title) if before else None)
         queries.mark_dead_runs_killed(self.store)
         if self.cfg.resume:
@@ -147,15 +147,15 @@ class _StudyRun(_StudyState):
         try:
             with closing(self.store, parent_run):
                 with self.store.lock():
-                    before = parent.find(self.store, title, "study")
+                    before = parent.find_parent(self.store, title, "study")
                     check_declared(self.store, before, self.study, self.arms)
-                    parent_run.run_id = parent.enter(self.store, title, [], kind="study")
+                    parent_run.run_id = parent.open_parent(self.store, title, [], kind="study")
                     write_declaration(self.store, parent_run.run_id, self.study, self.arms)
                 self.print_reused()
                 for phase in PHASES:
                     while (jobs := self.progress.missing(phase)) and not (self.failed and self.cfg.fail_fast):
                         self.train(jobs, phase, parent_run.run_id)
-                parent.declare(self.store, parent_run.run_id, self.progress.declared())
+                parent.replace_declared(self.store, parent_run.run_id, self.progress.declared())
                 question = {key: getattr(self.study, key) for key in ("metric", "direction", "baseline")}
                 reported = make_closing_report(self.store, parent_run.run_id, self.cfg.report.dir, **question)
                 done = self.summarize()
@@ -171,7 +171,7 @@ class _StudyRun(_StudyState):
         """Train the known runs of a phase, and update the progress."""
         from reglab.tracking import parent
 
-        parent.declare(self.store, parent_id, self.progress.declared())
+        parent.replace_declared(self.store, parent_id, self.progress.declared())
         metric = self.study.select_by[0] if phase == "tune" else self.study.metric
         cfg = jobs[0].config.copy()
         cfg.metric, cfg.fail_fast, cfg.resume = metric, bool(self.cfg.fail_fast), bool(self.cfg.resume)

@@ -54,7 +54,7 @@ def _run(plan: Plan, launch: Launch) -> int:
 
     cfg = plan.cfg
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
-    before = parent.find(store, plan.name)
+    before = parent.find_parent(store, plan.name)
     check_source(cfg.report.dir, Source("sweep", before, plan.name) if before else None)
     check_baseline(cfg.baseline, _reported_strategies(plan, parent.declared(store, before) if before else []))
     queries.mark_dead_runs_killed(store)
@@ -66,7 +66,7 @@ def _run(plan: Plan, launch: Launch) -> int:
     parent_run = ParentRun(plan.name, "sweep")
     try:
         with closing(store, parent_run):
-            parent_run.run_id = parent.enter(store, plan.name, plan.declared())
+            parent_run.run_id = parent.open_parent(store, plan.name, plan.declared())
             outcomes = train_all(plan, jobs, launch, store, parent_run.run_id)
             failed = [outcome for outcome in outcomes if outcome.error]
             reported = True

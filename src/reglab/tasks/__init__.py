@@ -18,8 +18,8 @@ def task_of(data: Any, **options: Any) -> Task:
 
     Args:
         data: a `reglab.data.TensorData`.
-        options: see `Task.of`.
+        options: see `Task.from_data`.
     """
     module, _, name = TASK_KINDS[data.kind].task.rpartition(".")
-    task: Task = getattr(import_module(module), name).of(data, **options)
+    task: Task = getattr(import_module(module), name).from_data(data, **options)
     return task

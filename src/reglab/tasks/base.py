@@ -35,7 +35,7 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def of(cls, data: Any, **options: Any) -> "Task":
+    def from_data(cls, data: Any, **options: Any) -> "Task":
         """Return the task of a data set that is set up.
 
         Args:

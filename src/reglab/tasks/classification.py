@@ -28,7 +28,7 @@ class Classification(Task):
         self.class_weights = class_weights
 
     @classmethod
-    def of(cls, data: Any, **options: Any) -> "Classification":
+    def from_data(cls, data: Any, **options: Any) -> "Classification":
         """Return the task of a data set; `class_weights` is an option, see `class_weights_of`."""
         weights = options.pop("class_weights", None)
         return cls(data.outputs, None if weights is None else class_weights_of(data, weights), **options)

@@ -25,7 +25,7 @@ class LanguageModeling(Task):
         self.characters = characters
 
     @classmethod
-    def of(cls, data: Any, **options: Any) -> "LanguageModeling":
+    def from_data(cls, data: Any, **options: Any) -> "LanguageModeling":
         """Return the task of a data set; there are no options."""
         return cls(data.characters, **options)
 

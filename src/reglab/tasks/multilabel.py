@@ -23,7 +23,7 @@ class Multilabel(Task):
         self.labels = tuple(map(metric_label, labels))
 
     @classmethod
-    def of(cls, data: Any, **options: Any) -> "Multilabel":
+    def from_data(cls, data: Any, **options: Any) -> "Multilabel":
         """Return the task of a data set; there are no options."""
         return cls(tuple(data.class_names), **options)
 

@@ -28,7 +28,7 @@ class Regression(Task):
         self.huber_delta = huber_delta
 
     @classmethod
-    def of(cls, data: Any, **options: Any) -> "Regression":
+    def from_data(cls, data: Any, **options: Any) -> "Regression":
         """Return the task of a data set; `loss` and `huber_delta` are options."""
         return cls(data.target_scale, mean=data.target_mean, **options)
 

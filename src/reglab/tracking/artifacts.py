@@ -78,11 +78,13 @@ class Artifacts:
         """
         with self.file(path) as file:
             if file is not None and (size := file.stat().st_size) > LARGEST:
-                raise self.damaged(path, f"{size / 2**20:.0f} MiB, more than the limit of {LARGEST / 2**20:.0f} MiB")
+                raise self.damaged_error(
+                    path, f"{size / 2**20:.0f} MiB, more than the limit of {LARGEST / 2**20:.0f} MiB"
+                )
             try:
                 return file.read_text(encoding="utf-8") if file is not None else None
             except UnicodeDecodeError as error:
-                raise self.damaged(path, error) from error
+                raise self.damaged_error(path, error) from error
 
     def read_json(self, path: str, kind: type[_Kind]) -> _Kind | None:
         """Return the value of the JSON file at `path`, None if there is none.
@@ -103,12 +105,12 @@ class Artifacts:
         try:
             value = parse(text)
         except (ValueError, RecursionError, yaml.YAMLError) as error:
-            raise self.damaged(path, error) from error
+            raise self.damaged_error(path, error) from error
         if not isinstance(value, kind):
-            raise self.damaged(path, f"is not a {kind.__name__}")
+            raise self.damaged_error(path, f"is not a {kind.__name__}")
         return value
 
-    def damaged(self, path: str, problem: object) -> ConfigError:
+    def damaged_error(self, path: str, problem: object) -> ConfigError:
         """Return the error for a file of the run that cannot be read."""
         reason = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
         return ConfigError(
@@ -131,7 +133,7 @@ class Artifacts:
         assert self.dir is not None
         local = self.dir / path
         if not Path(os.path.realpath(local)).is_relative_to(os.path.realpath(self.dir)):
-            raise self.damaged(path, "a link leads out of the run's folder")
+            raise self.damaged_error(path, "a link leads out of the run's folder")
         return local
 
     def _download(self, path: str, folder: str) -> Path | None:

@@ -129,7 +129,7 @@ def with_retries(
                 raise StoreLost(location.error(str(error), "see its log")) from error
             except (MlflowException, DatabaseError) as error:
                 if (damage := _damage(error)) is not None:
-                    raise location.damaged(damage) from error
+                    raise location.damaged_error(damage) from error
                 if isinstance(error.__context__, LargeAnswer):
                     raise location.error(str(error.__context__), "check the address") from error
                 if isinstance(error.__context__, TooManyRedirects):

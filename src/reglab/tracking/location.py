@@ -62,7 +62,7 @@ class StoreLocation:
         came_from = "" if self.source == "tracking.uri" else f" (from {self.source})"
         return ConfigError(Setting("tracking.uri", f"{self.display_uri}{came_from}"), problem, remedy)
 
-    def damaged(self, problem: object) -> ConfigError:
+    def damaged_error(self, problem: object) -> ConfigError:
         """Return the error for a damaged SQLite database."""
         remedy = "restore a copy, or name another"
         if self.database and _has_log(self.database):  # the log belongs to another state if only the file was replaced
@@ -186,7 +186,7 @@ def _check_database(location: StoreLocation, path: Path, writes: bool) -> None:
         if problem is not None and problem.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise location.error("is not a SQLite database", "name another file")
         if problem is not None and problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
-            raise location.damaged(problem)
+            raise location.damaged_error(problem)
     except OSError as error:
         verb = "written" if writes else "read"
         raise location.error(f"the database cannot be {verb} ({error.strerror})", "name another") from error

@@ -26,7 +26,7 @@ Job = dict[str, Any]
 _heartbeats: dict[str, Heartbeat] = {}  # heartbeat of each parent run that this process has opened, by run id
 
 
-def enter(
+def open_parent(
     store: Store,
     name: str,
     jobs: Sequence[Job],
@@ -54,7 +54,7 @@ def enter(
     parent: str | None = None
     try:
         with store.lock(), defer_signals():
-            parent = find(store, name, kind)
+            parent = find_parent(store, name, kind)
             if parent is None:
                 parent = store.create_run(given, cut_name(name)).run_id
             else:
@@ -71,12 +71,12 @@ def enter(
             files.write_text(json.dumps(merge_jobs(before, jobs), indent=1), DECLARED)
     except BaseException as error:
         if parent is not None:
-            close(store, parent, "FAILED" if isinstance(error, Exception) else "KILLED")
+            close_parent(store, parent, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     return parent
 
 
-def close(store: Store, parent: str, status: str) -> None:
+def close_parent(store: Store, parent: str, status: str) -> None:
     """Close the parent run, unless another running process has reopened it.
 
     Args:
@@ -101,13 +101,13 @@ def close(store: Store, parent: str, status: str) -> None:
             store.client.set_terminated(parent, status)
 
 
-def find(store: Store, name: str, kind: str = "sweep") -> str | None:
+def find_parent(store: Store, name: str, kind: str = "sweep") -> str | None:
     """Return the run id of the oldest parent of a sweep or study; None if there is none."""
     found = queries.runs(store, tags={"phase": "parent", kind: name})
     return found[0].run_id if found else None
 
 
-def declare(store: Store, parent: str, jobs: Sequence[Job]) -> None:
+def replace_declared(store: Store, parent: str, jobs: Sequence[Job]) -> None:
     """Replace the list of declared jobs: a study adds to it as its tuning ends."""
     artifacts.of_run(store, parent).write_text(json.dumps(list(jobs), indent=1), DECLARED)
 

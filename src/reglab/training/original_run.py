@@ -87,7 +87,7 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
     files = artifacts.of_run(store, run_id)
     overrides = files.read_yaml("overrides.yaml", list)
     if overrides is not None and not all(isinstance(override, str) for override in overrides):
-        raise files.damaged("overrides.yaml", "is not a list of overrides")
+        raise files.damaged_error("overrides.yaml", "is not a list of overrides")
     if overrides is None:
         raise ConfigError(Setting("run_id", run_id), "has no overrides.yaml: give a run of make train or make sweep")
     config = files.read_yaml("config.yaml", dict) or {}

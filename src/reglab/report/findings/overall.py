@@ -67,10 +67,7 @@ def data_set_comparison(
     comparable, _ = _comparable(boards)
     means = [{entry.label: _mean(entry) for entry in board} for board in comparable]
     values = [
-        [
-            fmean(task[label] for task, name in zip(means, data, strict=True) if name == one)
-            for label in labels
-        ]
+        [fmean(task[label] for task, name in zip(means, data, strict=True) if name == one) for label in labels]
         for one in data_sets
     ]
     return compare_over_data_sets(labels, np.array(values), higher=question.higher)
