@@ -40,7 +40,7 @@ class Net(nn.Module):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    importing.forget()  # before a test changes sys.path, which is put back after it
+    importing.unload()  # before a test changes sys.path, which is put back after it
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reglab.regularizers import DropConnect
-from reglab.regularizers.dropout import thinned
+from reglab.regularizers.dropout import zero_and_rescale
 from tests.regularizers.swaps import seen
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -18,7 +18,7 @@ def test_dropped_connections_have_the_weights_as_mean_and_cost_a_linear_model_ri
     for mask in itertools.product([0.0, 0.999], repeat=4):  # below p: dropped
         kept = sum(draw > 0 for draw in mask)
         probability = (1 - p) ** kept * p ** (4 - kept)
-        changed = thinned(weights, torch.tensor(mask), p)
+        changed = zero_and_rescale(weights, torch.tensor(mask), p)
         mean += probability * changed
         loss += probability * (inputs @ changed - targets).square().sum()
     torch.testing.assert_close(mean, weights, rtol=1e-14, atol=0)

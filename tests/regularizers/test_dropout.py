@@ -7,7 +7,7 @@ from torch import nn
 
 from reglab.models import CNN, Linear
 from reglab.regularizers import Dropout
-from reglab.regularizers.dropout import dropped, thinned
+from reglab.regularizers.dropout import dropped, zero_and_rescale
 from reglab.schema.errors import ConfigError
 from reglab.tasks import Regression
 from reglab.training.fit import Fit
@@ -33,7 +33,7 @@ def test_a_linear_model_pays_ridge_on_its_inputs(double: None) -> None:
         draws = torch.tensor(mask).expand(7, 4)
         kept = sum(draw > 0 for draw in mask)
         probability = (1 - p) ** kept * p ** (4 - kept)
-        expected += probability * (thinned(inputs, draws, p) @ weights - targets).square().sum()
+        expected += probability * (zero_and_rescale(inputs, draws, p) @ weights - targets).square().sum()
     sse = (inputs @ weights - targets).square().sum()
     ridge = p / (1 - p) * ((inputs.T @ inputs).diagonal() * weights**2).sum()
     torch.testing.assert_close(expected, sse + ridge, rtol=1e-12, atol=0)

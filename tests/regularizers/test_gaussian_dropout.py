@@ -4,7 +4,7 @@ from torch import nn
 
 from reglab.models import Linear
 from reglab.regularizers import GaussianDropout
-from reglab.regularizers.dropout import thinned
+from reglab.regularizers.dropout import zero_and_rescale
 from reglab.regularizers.gaussian_dropout import scale_by_noise
 
 
@@ -13,7 +13,7 @@ def test_mean_and_variance_are_dropouts(double: None, p: float) -> None:
     """Of draws of mean 0 and variance 1, here -1 and 1, against both masks of dropout by their probability."""
     values, strength = torch.tensor([2.0, -1.0, 0.5, 0.0]), torch.tensor(p)
     low, high = (scale_by_noise(values, torch.full((4,), sign), strength) for sign in (-1.0, 1.0))
-    dropped, kept = (thinned(values, torch.full((4,), draw), strength) for draw in (0.0, 0.9999))
+    dropped, kept = (zero_and_rescale(values, torch.full((4,), draw), strength) for draw in (0.0, 0.9999))
     mean = p * dropped + (1 - p) * kept
     variance = p * (dropped - mean) ** 2 + (1 - p) * (kept - mean) ** 2
     torch.testing.assert_close((low + high) / 2, mean, rtol=1e-14, atol=0)

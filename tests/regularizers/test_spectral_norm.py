@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from reglab.regularizers import EMA, L1, SAM, SpectralNorm, penalized
-from reglab.regularizers.spectral_norm import along, iterated
+from reglab.regularizers.spectral_norm import gradient_through_division, iterated
 from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
 
@@ -47,7 +47,9 @@ def test_the_gradient_is_the_one_through_the_division(double: None) -> None:
     divided = point / (left @ point.flatten(1) @ right)
     slope = torch.randn(weight.shape)
     divided.backward(slope)
-    torch.testing.assert_close(along(slope.clone(), weight, left, right), point.grad, rtol=1e-13, atol=1e-14)
+    torch.testing.assert_close(
+        gradient_through_division(slope.clone(), weight, left, right), point.grad, rtol=1e-13, atol=1e-14
+    )
 
 
 class Undivided:
@@ -151,7 +153,7 @@ def test_sam_looks_around_the_divided_weights_and_the_vectors_move_once(double: 
     uphill.zero_grad()
     task.criterion(uphill(batch[0]), batch[1]).backward()
     for name, weight in penalized(model).items():
-        gradient = along(uphill.get_parameter(name).grad, weight.detach(), *vectors[name])
+        gradient = gradient_through_division(uphill.get_parameter(name).grad, weight.detach(), *vectors[name])
         moved = weight.detach() - 0.1 * gradient
         value, left, right = iterated(moved, *vectors[name])
         torch.testing.assert_close(fit.model.get_parameter(name).detach(), moved / value, rtol=1e-9, atol=1e-11)

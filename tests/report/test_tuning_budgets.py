@@ -26,7 +26,7 @@ def test_equal_compute_by_hand() -> None:
     assert tuning.equal_compute is not None
     seconds, rows = tuning.equal_compute
     assert seconds == pytest.approx(3.0)  # of none
-    assert [(row.strategy, row.count, row.of, row.best and row.best.number, row.differs) for row in rows] == [
+    assert [(row.strategy, row.count, row.total_trials, row.best and row.best.number, row.differs) for row in rows] == [
         ("dropout", 2, 3, 0, True),  # 1.4 + 1.4, without the third and best
         ("l2", 1, 3, None, True),  # the first diverged
         ("none", 3, 3, 0, False),

@@ -80,7 +80,7 @@ def test_status_and_report_of_a_poisoned_store(
         f"report.dir={tmp_path}/r",
     ]
     report = compare(Composer("report").compose(wanted))
-    (none,) = [line for line in report.findings.entries if line.name == "none"]
+    (none,) = [line for line in report.findings.entries if line.label == "none"]
     assert none.n == 3  # the infinite one is not counted
     view.save(store.client, store.experiment_id)
     assert time.monotonic() - began < 60

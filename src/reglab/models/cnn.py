@@ -77,11 +77,11 @@ class CNN(nn.Sequential):
         if not self.padded:
             outputs: Tensor = super().forward(inputs)
             return outputs
-        values, real = unpadded(inputs)
+        values, mask = unpadded(inputs)
         for name, layer in self.named_children():
             values = layer(values)
             if name.startswith("activation"):
-                values = values.masked_fill(~real.unsqueeze(1), 0)
+                values = values.masked_fill(~mask.unsqueeze(1), 0)
             elif name.startswith("pool"):
-                real = F.max_pool1d(real.float(), 2) > 0
+                mask = F.max_pool1d(mask.float(), 2) > 0
         return values

@@ -22,13 +22,13 @@ class Recurrent(nn.GRU):
 
     is_activation = True
 
-    def forward(self, values: Tensor, real: Tensor | None) -> Tensor:  # type: ignore[override]
+    def forward(self, values: Tensor, mask: Tensor | None) -> Tensor:  # type: ignore[override]
         """Return states (rows, length, units) of inputs (rows, length, features).
 
-        `real` (rows, length) is false at padded positions, where the states are 0; None: no position is padded.
+        `mask` (rows, length) is false at padded positions, where the states are 0; None: no position is padded.
         """
         states, _ = super().forward(values)
-        return states if real is None else states.masked_fill(~real.unsqueeze(-1), 0)
+        return states if mask is None else states.masked_fill(~mask.unsqueeze(-1), 0)
 
 
 class GRU(nn.Module):
@@ -78,9 +78,9 @@ class GRU(nn.Module):
 
     def forward(self, signals: Tensor) -> Tensor:
         """Return outputs (rows, outputs), or (rows,) for regression, of signals (rows, channels, length)."""
-        values, real = unpadded(signals) if self.padded else (signals, None)
+        values, mask = unpadded(signals) if self.padded else (signals, None)
         values = values.transpose(1, 2)
         for layer in self.recurrent:
-            values = layer(values, real)
-        outputs: Tensor = self.head(values[:, -1] if real is None else last_unpadded(values, real))
+            values = layer(values, mask)
+        outputs: Tensor = self.head(values[:, -1] if mask is None else last_unpadded(values, mask))
         return outputs

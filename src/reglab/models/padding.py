@@ -17,19 +17,19 @@ def unpadded(signals: Tensor) -> tuple[Tensor, Tensor]:
     return signals.masked_fill(padding, 0), ~padding[:, 0]
 
 
-def last_unpadded(values: Tensor, real: Tensor) -> Tensor:
+def last_unpadded(values: Tensor, mask: Tensor) -> Tensor:
     """Return the values at the last unpadded position of each row, (rows, features).
 
     Args:
         values: (rows, length, features).
-        real: bool (rows, length), true at unpadded positions, of which each row has at least one.
+        mask: bool (rows, length), true at unpadded positions, of which each row has at least one.
     """
-    last = (real * torch.arange(real.shape[1], device=real.device)).argmax(1)
+    last = (mask * torch.arange(mask.shape[1], device=mask.device)).argmax(1)
     # gather, since take_along_dim would fix the number of rows in an exported graph.
     return values.gather(1, last[:, None, None].expand(-1, 1, values.shape[2])).squeeze(1)
 
 
-def mean_unpadded(values: Tensor, real: Tensor) -> Tensor:
+def mean_unpadded(values: Tensor, mask: Tensor) -> Tensor:
     """Return the mean of values (rows, length, features) over the unpadded positions of each row, (rows, features)."""
-    weights = real.to(values.dtype).unsqueeze(-1)
+    weights = mask.to(values.dtype).unsqueeze(-1)
     return (values * weights).sum(1) / weights.sum(1)

@@ -15,9 +15,9 @@ class _PositionedTokens(nn.Module):
 
     unit_axes: ClassVar = {"positions": 0}  # a row is the vector of a position, as in an embedding
 
-    def __init__(self, places: int, width: int) -> None:
+    def __init__(self, positions: int, width: int) -> None:
         super().__init__()
-        self.positions = nn.Parameter(SPREAD * torch.randn(places, width))
+        self.positions = nn.Parameter(SPREAD * torch.randn(positions, width))
 
 
 class ImageTokens(_PositionedTokens):

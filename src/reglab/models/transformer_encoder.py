@@ -31,15 +31,15 @@ class Attention(nn.Module):
         self.queries_keys_values = nn.Linear(width, 3 * width)
         self.mixed = nn.Linear(width, width)
 
-    def forward(self, values: Tensor, seen: Tensor | None) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor | None) -> Tensor:
         """Return outputs of the shape of values (rows, positions, width).
 
-        `seen` (rows, 1, 1, positions) is false at padded positions, which are not attended to; None: no padding.
+        `mask` (rows, 1, 1, positions) is false at padded positions, which are not attended to; None: no padding.
         """
         parts = self.queries_keys_values(values).chunk(3, -1)
         queries, keys, contents = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         dropout = self.dropout if self.training else 0.0
-        read = F.scaled_dot_product_attention(queries, keys, contents, attn_mask=seen, dropout_p=dropout)
+        read = F.scaled_dot_product_attention(queries, keys, contents, attn_mask=mask, dropout_p=dropout)
         mixed: Tensor = self.mixed(read.transpose(1, 2).flatten(2))
         return mixed
 
@@ -50,8 +50,8 @@ class FeedForward(nn.Sequential):
     def __init__(self, width: int, units: int, activation: str) -> None:
         super().__init__(nn.Linear(width, units), layers.activation(activation), nn.Linear(units, width))
 
-    def forward(self, values: Tensor, seen: Tensor | None) -> Tensor:  # type: ignore[override]
-        """Return outputs of the shape of values (rows, positions, width); `seen` is not used."""
+    def forward(self, values: Tensor, mask: Tensor | None) -> Tensor:  # type: ignore[override]
+        """Return outputs of the shape of values (rows, positions, width); `mask` is not used."""
         outputs: Tensor = super().forward(values)
         return outputs
 
@@ -64,9 +64,9 @@ class Residual(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.branch = branch
 
-    def forward(self, values: Tensor, seen: Tensor | None) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor | None) -> Tensor:
         """Return outputs of the shape of values (rows, positions, width)."""
-        total: Tensor = values + self.branch(self.norm(values), seen)
+        total: Tensor = values + self.branch(self.norm(values), mask)
         return total
 
 
@@ -136,13 +136,13 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs (rows, outputs), or (rows,) for regression, of inputs (rows, *input_shape)."""
-        real, seen = None, None
+        mask, attention_mask = None, None
         if self.padded:
-            inputs, real = unpadded(inputs)
-            seen = real[:, None, None, :]
+            inputs, mask = unpadded(inputs)
+            attention_mask = mask[:, None, None, :]
         values = self.tokens(inputs)
         for block in self.blocks:
-            values = block(values, seen)
+            values = block(values, attention_mask)
         values = self.norm(values)
-        outputs: Tensor = self.head(values.mean(1) if real is None else mean_unpadded(values, real))
+        outputs: Tensor = self.head(values.mean(1) if mask is None else mean_unpadded(values, mask))
         return outputs

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reglab.compat.torch import lerp_
 from reglab.regularizers._norms import recompute_statistics, running_statistics
-from reglab.regularizers._wrapper import Updates
+from reglab.regularizers._wrapper import UpdateCounter
 from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
 
@@ -48,7 +48,7 @@ class Averaging(pl.Callback):
         """Return the weight of the parameters after this step (from 1) in the new average; None to leave them out."""
         raise NotImplementedError
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Discard the average."""
         self.average, self.steps, self._statistics_of = [], 0, 0
 
@@ -65,7 +65,7 @@ class Averaging(pl.Callback):
                 "define forward(inputs)",
             )
         self._seen = trainer.global_step
-        self._updates = [Updates(optimizer) for optimizer in trainer.optimizers]
+        self._updates = [UpdateCounter(optimizer) for optimizer in trainer.optimizers]
         self._updated = 0
         self._show_weights()
         self._begin(pl_module)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.compat.torch import unscales_gradients
-from reglab.regularizers._wrapper import BeforeUpdate, Updates, Wrapper
+from reglab.regularizers._wrapper import BeforeUpdate, UpdateCounter, Wrapper
 from reglab.regularizers.base import Regularizer
 from reglab.schema.errors import ConfigError, Setting
 
@@ -34,14 +34,14 @@ class Dispatch:
         self._before = [r for r in self._all if overrides(r, "before_step")]
         self._after = [r for r in self._all if overrides(r, "after_step")]
         self._penalties = [r for r in self._all if overrides(r, "penalty")]
-        self._updates: Updates | None = None
+        self._updates: UpdateCounter | None = None
         self._seen = 0  # updates counted so far
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """Return the optimizer with the wrappers of the regularizers; the wrapper of the first one is the outermost."""
         check_gradients(type(optimizer), self._all)
         plain = optimizer
-        self._updates = Updates(plain)
+        self._updates = UpdateCounter(plain)
         if self._before:  # innermost: once per update, also if a step has several passes
             optimizer = BeforeUpdate(plain, lambda: self._change(self._before, "before_step", _rates(plain, _lr)))
         for regularizer in reversed(self._all):

@@ -24,7 +24,7 @@ class Layout:
 
     Attributes:
         axis: axis of the output units; 0 or 1 if there are several blocks.
-        blocks: maps of one size that are stacked along axis 0.
+        blocks: number of matrices of one size that are stacked along axis 0.
         joint: whether the blocks are one block-diagonal matrix (groups of a convolution) rather than separate
             matrices (gates of a recurrent layer; queries, keys and values).
     """
@@ -33,7 +33,7 @@ class Layout:
     blocks: int = 1
     joint: bool = False
 
-    def by_unit(self, weight: Tensor) -> Tensor:
+    def to_rows(self, weight: Tensor) -> Tensor:
         """Return the weight as (output units, ...), one row of incoming weights per unit; a view if possible."""
         if self.axis == 0:
             return weight
@@ -41,25 +41,25 @@ class Layout:
             return weight.movedim(self.axis, 0)
         return weight.unflatten(0, (self.blocks, -1)).transpose(1, 2).flatten(0, 1)
 
-    def back(self, rows: Tensor) -> Tensor:
-        """Return the weight from the result of `by_unit`."""
+    def from_rows(self, rows: Tensor) -> Tensor:
+        """Return the weight from the result of `to_rows`."""
         if self.axis and self.blocks == 1:
             return rows.movedim(0, self.axis)
-        return self.by_unit(rows)
+        return self.to_rows(rows)  # with several blocks, its own inverse
 
-    def maps(self, weight: Tensor) -> Tensor:
+    def to_matrices(self, weight: Tensor) -> Tensor:
         """Return the weight as (output units, ...), or (blocks, output units, ...) if it stacks several matrices."""
-        rows = self.by_unit(weight)
+        rows = self.to_rows(weight)
         return rows if self.blocks == 1 else rows.unflatten(0, (self.blocks, -1))
 
-    def stacked(self, maps: Tensor) -> Tensor:
-        """Return the weight from the result of `maps`."""
-        return self.back(maps if self.blocks == 1 else maps.flatten(0, 1))
+    def from_matrices(self, matrices: Tensor) -> Tensor:
+        """Return the weight from the result of `to_matrices`."""
+        return self.from_rows(matrices if self.blocks == 1 else matrices.flatten(0, 1))
 
-    def each(self, function: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
-        """Apply a function of one map (output units, ...); results of several blocks are stacked on a new axis 0."""
-        maps = self.maps(weight)
-        return function(maps) if self.blocks == 1 else torch.vmap(function)(maps)
+    def map_matrices(self, function: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
+        """Apply a function of one matrix (output units, ...); results of several are stacked on a new axis 0."""
+        matrices = self.to_matrices(weight)
+        return function(matrices) if self.blocks == 1 else torch.vmap(function)(matrices)
 
 
 ROWS = Layout()

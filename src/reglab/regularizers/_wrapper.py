@@ -116,7 +116,7 @@ def dense(gradient: Tensor, name: str) -> Tensor:
     return gradient
 
 
-class Updates:
+class UpdateCounter:
     """Count the updates of an optimizer, without steps that a GradScaler skips for infinite gradients.
 
     Args:

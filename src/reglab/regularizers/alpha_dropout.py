@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.regularizers._activation_noise import ActivationNoise
-from reglab.regularizers.dropout import kept
+from reglab.regularizers.dropout import keep_mask
 from reglab.schema.strength import probability
 
 # -scale · alpha of SELU: its limit for very negative inputs, and the value of dropped units.
@@ -27,7 +27,7 @@ def alpha_dropped(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
     """
     scale = 1 / ((1 - p) * (1 + p * SATURATED**2)).sqrt()
     shift = -scale * p * SATURATED
-    mask = kept(draws, p).mul_(scale)
+    mask = keep_mask(draws, p).mul_(scale)
     return (values * mask).add_(mask.mul(-SATURATED).add_(SATURATED * scale + shift)).to(values.dtype)
 
 

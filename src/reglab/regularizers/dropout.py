@@ -10,7 +10,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import probability
 
 
-def kept(draws: Tensor, p: Tensor) -> Tensor:
+def keep_mask(draws: Tensor, p: Tensor) -> Tensor:
     """Return 1 where a draw is at least p, else 0.
 
     Computed by rounding down, because a comparison and a conversion take three times as long.
@@ -22,7 +22,7 @@ def kept(draws: Tensor, p: Tensor) -> Tensor:
     return (draws - p).floor_().add_(1)
 
 
-def thinned(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
+def zero_and_rescale(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
     """Set values whose draw is below p to zero, and divide the others by 1 - p.
 
     For uniform draws the mean is preserved and the variance is values² · p / (1 - p). At p = 0 the values are returned
@@ -33,13 +33,13 @@ def thinned(values: Tensor, draws: Tensor, p: Tensor) -> Tensor:
         draws: uniform draws in [0, 1), of the same shape or of one that broadcasts to it.
         p: 0-dim, at least 0 and below 1.
     """
-    mask = kept(draws, p).div_(1 - p)
+    mask = keep_mask(draws, p).div_(1 - p)
     return (values * mask).to(values.dtype)  # in bfloat16 the rounding of 1 / (1 - p) would shift the mean
 
 
 def dropped(values: Tensor, p: Tensor) -> Tensor:
-    """Return `thinned` values, with one draw per value from the global generator."""
-    return thinned(values, torch.rand(values.shape, device=values.device), p)
+    """Apply `zero_and_rescale` with one draw per value from the global generator."""
+    return zero_and_rescale(values, torch.rand(values.shape, device=values.device), p)
 
 
 class Dropout(ActivationNoise):

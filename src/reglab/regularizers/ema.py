@@ -61,7 +61,7 @@ class ExponentialAverage(Averaging):
         """Read the decay; while it is off there is no average."""
         self._decay = float(self._method.decay)
         if self._decay == EMA.decay.off:
-            self.forget()
+            self.reset()
 
     def share(self, step: int) -> float | None:
         return newest_share(self._decay, self.steps + 1) if self._decay else None

@@ -53,11 +53,11 @@ class GroupLasso(UnitWise):
     order: ClassVar = GROUP_PROX
 
     def penalty(self, weights: Weights) -> Tensor:
-        return self.strength * group_sum({name: layout.by_unit(w) for name, w, layout in self.laid_out(weights)})
+        return self.strength * group_sum({name: layout.to_rows(w) for name, w, layout in self.laid_out(weights)})
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
         threshold = lr * self.strength
         return {
-            name: layout.back(shrunk_rows(layout.by_unit(weight), threshold))
+            name: layout.from_rows(shrunk_rows(layout.to_rows(weight), threshold))
             for name, weight, layout in self.laid_out(weights)
         }

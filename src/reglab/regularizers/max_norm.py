@@ -46,6 +46,6 @@ class MaxNorm(UnitWise):
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
         return {
-            name: layout.back(capped_rows(layout.by_unit(weight), self.max_norm))
+            name: layout.from_rows(capped_rows(layout.to_rows(weight), self.max_norm))
             for name, weight, layout in self.laid_out(weights)
         }

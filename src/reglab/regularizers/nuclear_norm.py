@@ -45,8 +45,8 @@ def _matrix(weight: Tensor) -> Tensor:
 class NuclearNorm(UnitWise):
     """Apply the proximal step of strength · Σ singular values after the optimizer: they shrink by lr · strength.
 
-    A matrix has the weights of one map, see `Layout`: each group of a convolution, each gate of a recurrent layer and
-    each of queries, keys and values is one.
+    Each group of a convolution, each gate of a recurrent layer and each of queries, keys and values is a matrix (see
+    `Layout`).
 
     The penalty is not added to the loss, because its subgradient would not give exact zeros and needs the same
     decomposition. The step uses the Euclidean metric also under adaptive optimizers (Fazel, Hindi and
@@ -67,13 +67,13 @@ class NuclearNorm(UnitWise):
     }
 
     def penalty(self, weights: Weights) -> Tensor:
-        sums = [layout.each(singular_values, weight).sum() for _, weight, layout in self.laid_out(weights)]
+        sums = [layout.map_matrices(singular_values, weight).sum() for _, weight, layout in self.laid_out(weights)]
         return self.strength * torch.stack(sums).sum()
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
         threshold = lr * self.strength
         return {
-            name: layout.stacked(layout.each(lambda one: thresholded_spectrum(one, threshold), weight))
+            name: layout.from_matrices(layout.map_matrices(lambda one: thresholded_spectrum(one, threshold), weight))
             for name, weight, layout in self.laid_out(weights)
         }
 

@@ -53,8 +53,8 @@ def distance_to_orthogonal(weight: Tensor) -> Tensor:
 class Orthogonal(UnitWise):
     """Add strength · Σ ‖Wᵀ W - I‖² to the mean loss, on the smaller side of each weight matrix.
 
-    A matrix has the weights of one map, see `Layout`: each group of a convolution, each gate of a recurrent layer and
-    each of queries, keys and values is one.
+    Each group of a convolution, each gate of a recurrent layer and each of queries, keys and values is a matrix (see
+    `Layout`).
 
     Bansal, Chen and Wang 2018, "Can We Gain More from Orthogonality Regularizations in Training Deep Networks?" (their
     soft orthogonality); before them Brock et al. 2017, "Neural Photo Editing with Introspective Adversarial Networks".
@@ -68,7 +68,9 @@ class Orthogonal(UnitWise):
     order: ClassVar = PENALTY
 
     def penalty(self, weights: Weights) -> Tensor:
-        sums = [layout.each(distance_to_orthogonal, weight).sum() for _, weight, layout in self.laid_out(weights)]
+        sums = [
+            layout.map_matrices(distance_to_orthogonal, weight).sum() for _, weight, layout in self.laid_out(weights)
+        ]
         return self.strength * torch.stack(sums).sum()
 
     def loss(self, loss: Tensor, step: Step) -> Tensor:

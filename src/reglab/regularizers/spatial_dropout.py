@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from reglab.regularizers._activation_noise import MapNoise
-from reglab.regularizers.dropout import thinned
+from reglab.regularizers.dropout import zero_and_rescale
 from reglab.schema.strength import probability
 
 
@@ -19,7 +19,7 @@ def thinned_channels(maps: Tensor, draws: Tensor, p: Tensor) -> Tensor:
         draws: (rows, channels), in [0, 1).
         p: 0-dim, at least 0 and below 1.
     """
-    return thinned(maps, draws.reshape(*draws.shape, *[1] * (maps.ndim - 2)), p)
+    return zero_and_rescale(maps, draws.reshape(*draws.shape, *[1] * (maps.ndim - 2)), p)
 
 
 class SpatialDropout(MapNoise):

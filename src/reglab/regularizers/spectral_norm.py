@@ -35,7 +35,7 @@ def iterated(weight: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tenso
     return value, left, torch.where(value > 0, back / value, right)
 
 
-def along(gradient: Tensor, weight: Tensor, left: Tensor, right: Tensor) -> Tensor:
+def gradient_through_division(gradient: Tensor, weight: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """Return the gradient of L(W / σ(W)) for σ(W) = leftᵀ W right = 1: G - ⟨G, W⟩ · left rightᵀ.
 
     Args:
@@ -58,8 +58,8 @@ class SpectralNorm(UnitWise):
     Normalization for Generative Adversarial Networks", with one power iteration per step, except that they keep
     an undivided W, whose growth shrinks the steps (by σ² under SGD).
 
-    A matrix has the weights of one map, see `Layout`. Gates of a recurrent layer and queries, keys and values are
-    separate matrices; the groups of a convolution are blocks of one matrix.
+    Gates of a recurrent layer and queries, keys and values are separate matrices; the groups of a convolution are
+    blocks of one matrix (see `Layout`).
     """
 
     memory_traffic: ClassVar = (
@@ -95,23 +95,23 @@ class SpectralNorm(UnitWise):
         """Return the `vectors` of all weights so far, by name."""
         return {name: self.vectors(name) for name in self._numbers}
 
-    def keep(self, name: str, left: Tensor, right: Tensor) -> None:
+    def store_vectors(self, name: str, left: Tensor, right: Tensor) -> None:
         """Store the `vectors` of the weight, on its device."""
         weight = self._model[0].get_parameter(name)
         number = self._numbers.setdefault(name, len(self._numbers))
         self.register_buffer(f"left_{number}", left.to(weight, copy=True), persistent=False)
         self.register_buffer(f"right_{number}", right.to(weight, copy=True), persistent=False)
 
-    def take_along(self) -> None:
+    def replace_gradients(self) -> None:
         """Replace the gradients at the divided weights by those through the division."""
         for name, weight, layout in self.laid_out(penalized(*self._model)):
             if name not in self._numbers or weight.grad is None:  # a weight that was frozen until now
                 continue
             dense(weight.grad, self.name)
             if layout.axis == 0 and layout.blocks == 1:
-                along(weight.grad, weight, *self.vectors(name))
+                gradient_through_division(weight.grad, weight, *self.vectors(name))
             else:
-                weight.grad.copy_(_along_blocks(weight.grad, weight, layout, *self.vectors(name)))
+                weight.grad.copy_(_gradient_in_blocks(weight.grad, weight, layout, *self.vectors(name)))
 
     def after_step(self, weights: Weights, lr: float) -> Weights:
         return {name: self._divided(name, weight, layout) for name, weight, layout in self.laid_out(weights)}
@@ -121,25 +121,25 @@ class SpectralNorm(UnitWise):
 
     def _divided(self, name: str, weight: Tensor, layout: Layout) -> Tensor:
         """Return the weight divided by its largest singular value, after one power iteration or `FIRST_ITERATIONS`."""
-        maps = layout.maps(weight)
+        matrices = layout.to_matrices(weight)
         step = iterated if layout.blocks == 1 else torch.vmap(iterated)
         new = name not in self._numbers
         if new:
-            self.keep(name, *_initial_vectors(maps.flatten(1 if layout.blocks == 1 else 2)))
+            self.store_vectors(name, *_initial_vectors(matrices.flatten(1 if layout.blocks == 1 else 2)))
         left, right = self.vectors(name)
         for _ in range(FIRST_ITERATIONS if new else 1):
-            value, new_left, new_right = step(maps, left, right)
+            value, new_left, new_right = step(matrices, left, right)
             left.copy_(new_left)
             right.copy_(new_right)
         value = value.max() if layout.joint else value
         value = torch.where(value > 0, value, 1.0)
-        return layout.stacked(maps / value.reshape(*value.shape, *[1] * (maps.ndim - value.ndim)))
+        return layout.from_matrices(matrices / value.reshape(*value.shape, *[1] * (matrices.ndim - value.ndim)))
 
 
-def _along_blocks(gradient: Tensor, weight: Tensor, layout: Layout, left: Tensor, right: Tensor) -> Tensor:
-    """Return `along` for a weight in any layout, as a new tensor: for each block, or for the block-diagonal matrix."""
-    slopes, maps = layout.maps(gradient), layout.maps(weight)
-    blocks = maps if layout.blocks > 1 else maps.unsqueeze(0)
+def _gradient_in_blocks(gradient: Tensor, weight: Tensor, layout: Layout, left: Tensor, right: Tensor) -> Tensor:
+    """Return `gradient_through_division` by block, or for the block-diagonal matrix, as a new tensor."""
+    slopes, blocks = layout.to_matrices(gradient), layout.to_matrices(weight)
+    blocks = blocks if layout.blocks > 1 else blocks.unsqueeze(0)
     matrices = blocks.flatten(2)  # (blocks, output units, inputs)
     left, right = left.reshape(len(blocks), -1, 1), right.reshape(len(blocks), 1, -1)
     with torch.autocast(weight.device.type, enabled=False):
@@ -149,7 +149,7 @@ def _along_blocks(gradient: Tensor, weight: Tensor, layout: Layout, left: Tensor
             largest = torch.zeros_like(values).index_fill_(0, values.flatten().argmax(), 1.0)
             products = products.sum() * largest
         change = products * left * right
-    return layout.stacked(slopes - change.reshape(slopes.shape))
+    return layout.from_matrices(slopes - change.reshape(slopes.shape))
 
 
 def _initial_vectors(matrices: Tensor) -> list[Tensor]:
@@ -170,7 +170,7 @@ class DivisionOptimizer(BeforeUpdate):
     """Optimizer wrapper with gradients through the division; its state dict contains the singular vectors."""
 
     def __init__(self, base: Optimizer, method: SpectralNorm) -> None:
-        super().__init__(base, method.take_along)
+        super().__init__(base, method.replace_gradients)
         self._method = method
 
     def own_state(self) -> dict[str, Any]:
@@ -180,4 +180,4 @@ class DivisionOptimizer(BeforeUpdate):
     def load_own_state(self, state: dict[str, Any]) -> None:
         """Load the singular vectors."""
         for name, (left, right) in state["vectors"].items():
-            self._method.keep(name, left, right)
+            self._method.store_vectors(name, left, right)

@@ -9,7 +9,7 @@ from reglab.regularizers._hooks import output_values, replace_hooks, replace_val
 from reglab.regularizers._layers import batch_axes, batch_first
 from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import Regularizer
-from reglab.regularizers.dropout import thinned
+from reglab.regularizers.dropout import zero_and_rescale
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import probability
 
@@ -24,7 +24,7 @@ def dropped_branch(branch: Tensor, p: Tensor) -> Tensor:
         p: 0-dim, at least 0 and below 1.
     """
     draws = torch.rand((len(branch), *[1] * (branch.ndim - 1)), device=branch.device)
-    return thinned(branch, draws, p)
+    return zero_and_rescale(branch, draws, p)
 
 
 class StochasticDepth(Regularizer):

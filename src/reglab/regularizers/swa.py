@@ -73,14 +73,14 @@ class LateAverage(Averaging):
         changed, self._total = self._total != total, int(total)
         super().on_train_start(trainer, pl_module)
         if changed and self.first <= self._skipped:
-            self.forget()
+            self.reset()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Read the start; if it is off, discard the mean."""
         start = float(self._method.start)
         self._skipped = skipped(start, self._total)
         if start == SWA.start.off:
-            self.forget()
+            self.reset()
 
     def share(self, step: int) -> float | None:
         if step <= self._skipped:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from reglab.regularizers._activation_noise import EmbeddingNoise
-from reglab.regularizers.dropout import thinned
+from reglab.regularizers.dropout import zero_and_rescale
 from reglab.schema.strength import probability
 
 
@@ -16,7 +16,7 @@ def thinned_tokens(embedded: Tensor, draws: Tensor, p: Tensor) -> Tensor:
         draws: (rows, length), in [0, 1).
         p: 0-dim, at least 0 and below 1.
     """
-    return thinned(embedded, draws.unsqueeze(-1), p)
+    return zero_and_rescale(embedded, draws.unsqueeze(-1), p)
 
 
 class TokenDropout(EmbeddingNoise):

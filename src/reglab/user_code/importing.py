@@ -78,7 +78,7 @@ def load(target: str, key: str) -> Any:
     found, _ = closure(module, where)
     state = [(one, entry, _stamp(entry)) for one, entry in sorted(found.items())]
     if state != _finder.state:
-        forget()
+        unload()
         for one, entry in found.items():
             held = sys.modules.get(one)
             if held is not None and entry.file is not None and not _is_of(held, entry.file):
@@ -95,11 +95,11 @@ def load(target: str, key: str) -> Any:
     except (Exception, SystemExit) as error:
         reason = describe_error(error)
         _without(set(user_folders()) - set(folders))
-        forget()
+        unload()
         raise ConfigError(where, f"cannot be imported ({reason})", "correct it") from error
     if added := [folder for folder in user_folders() if folder not in folders]:
         _without(added)
-        forget()
+        unload()
         raise ConfigError(
             where,
             f"its code adds {added[0]} to sys.path, and modules there would not be part of a run's identity",
@@ -132,7 +132,7 @@ def _is_of(module: ModuleType, file: Path) -> bool:
     return own is not None and os.path.realpath(own) == os.path.realpath(file)
 
 
-def forget() -> None:
+def unload() -> None:
     """Remove the modules that were loaded from the process, and those that they loaded by computed names."""
     for name in (*_finder.modules, *_late()):
         sys.modules.pop(name, None)

@@ -12,7 +12,7 @@ from typing import Any
 from reglab.filesystem import existing_paths
 from reglab.schema.errors import ConfigError, Setting
 from reglab.user_code.finding import user_folders
-from reglab.user_code.importing import forget, modules
+from reglab.user_code.importing import modules, unload
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr")
 _CACHES = ("site-packages", "dist-packages", "__pycache__")
@@ -67,7 +67,7 @@ def check_reads(where: Setting | str, values: Iterable[Any]) -> Iterator[None]:
         finally:
             _watch.on, _watch.read, _watch.written = outer
     for name in variables:
-        forget()
+        unload()
         raise ConfigError(
             where,
             f"reads the environment variable {name}, which would not be part of a run's identity",
@@ -77,7 +77,7 @@ def check_reads(where: Setting | str, values: Iterable[Any]) -> Iterator[None]:
     code = _modules()
     for file in read:
         if file not in code and not _is_within(file, named) and not _is_apart(file):
-            forget()  # a module that reads when it is imported must do so again
+            unload()  # a module that reads when it is imported must do so again
             raise ConfigError(
                 where,
                 f"reads {_shown(file)}, whose content would not be part of a run's identity",

@@ -34,8 +34,8 @@ class LearningCurvesChart:
         charts = []
         for curves in data.curves:
             caption = f"Mean over seeds, with a band of one standard deviation.{label_noise_note(data.found)}"
-            if curves.of > len(curves.arms):
-                caption += f" The {len(curves.arms)} best of {curves.of} are shown."
+            if curves.total_arms > len(curves.arms):
+                caption += f" The {len(curves.arms)} best of {curves.total_arms} are shown."
             figure = draw_curves(curves, data.colours)
             areas = curve_hover_areas(curves, figure)
             title = f"{self.title}: {curves.name}"

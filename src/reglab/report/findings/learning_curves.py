@@ -42,14 +42,14 @@ class LearningCurves:
         arms: the best ones of the leaderboard.
         baseline: validation curve of the baseline.
         baseline_label: label of the baseline's arm.
-        of: number of arms that represent a strategy.
+        total_arms: number of arms that represent a strategy.
     """
 
     name: str
     arms: list[ArmCurves]
     baseline: Curve | None
     baseline_label: str
-    of: int
+    total_arms: int
 
 
 def average_histories(histories: Sequence[History]) -> Curve | None:
@@ -96,8 +96,8 @@ def learning_curves(found: TaskFindings, question: Question, histories: Historie
         by_arm = [ArmCurves(a.label, a.strategy, train.get(a.label), val.get(a.label)) for a in shown]
         by_arm = [one for one in by_arm if one.train or one.val]
         if any(len(curve.steps) > 1 for one in by_arm for curve in (one.train, one.val) if curve is not None):
-            of = max(len(representatives), len(by_arm))
-            charts.append(LearningCurves(name, by_arm, val.get(baseline), baseline, of))
+            total = max(len(representatives), len(by_arm))
+            charts.append(LearningCurves(name, by_arm, val.get(baseline), baseline, total))
     return charts
 
 

@@ -78,14 +78,14 @@ class EqualComputeChoice:
     Attributes:
         strategy: value of the tag `strategy`.
         count: number of its first trials that fit in the budget.
-        of: number of all its trials.
+        total_trials: number of all its trials.
         best: the best of those that fit; None if none of them finished.
         differs: whether the whole tuning chose another trial.
     """
 
     strategy: str
     count: int
-    of: int
+    total_trials: int
     best: Trial | None
     differs: bool
 

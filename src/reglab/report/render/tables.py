@@ -174,7 +174,7 @@ def _equal_compute_table(tuning: TaskTuning, digits: int) -> dict[str, Any] | No
             {
                 "strategy": choice.strategy,
                 "trials": choice.count,
-                "of": choice.of,
+                "total_trials": choice.total_trials,
                 "best": _format_score(choice.best, digits),
                 "best_of_all": _format_score(chosen.get(choice.strategy), digits),
                 "choice": _format_choice(choice.best, differs=choice.differs),
