@@ -167,7 +167,7 @@ def reglab(regularizer: str, net: Net, device: torch.device, cfg: DictConfig) ->
     fit = Fit(model, net.task(), methods)
     module = build.build_module(cfg, fit, ())
     batches = Clocked(net, device)
-    settings = dict(build.plain(cfg.trainer)) | {"max_epochs": 1, "accelerator": _accelerator(device)}
+    settings = dict(build.to_plain_dict(cfg.trainer)) | {"max_epochs": 1, "accelerator": _accelerator(device)}
     make_trainer(settings, [callback for method in methods for callback in method.callbacks()]).fit(module, batches)
     return batches.seconds / net.steps
 

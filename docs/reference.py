@@ -28,7 +28,7 @@ RUN_KEYS = {
     "metric": "the metric that the report of a sweep compares (null: that of the kind of task)",
     "direction": "of the metric (null: as declared)",
     "baseline": "the strategy that others are compared with",
-    "select_by": "the metric that chooses among strengths (null: the validation twin of `metric`)",
+    "select_by": "the metric that chooses among strengths (null: the validation counterpart of `metric`)",
     "report.dir": "folder of the report (null: `reports/<sweep name>`)",
     "task.class_weights": "classification: weights of the classes in the loss",
     "task.loss": "regression: the loss, on the standardized target (null: squared)",
@@ -79,7 +79,7 @@ STUDY_KEYS = {
     "study.search_seed": "of the sampler",
     "study.pruning": "successive halving: each of `rungs` keeps one in `eta` trials",
     "study.direction": "of the metric (null: as declared)",
-    "study.select_by": "the validation metric that chooses among trials (null: the twin of `study.metric`)",
+    "study.select_by": "the metric that chooses among trials (null: the validation counterpart of `study.metric`)",
     "study.baseline": "the strategy that others are compared with",
 }
 CLASS_KEYS = {

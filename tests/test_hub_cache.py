@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from reglab.garbage import paused_gc
-from reglab.hub_cache import find_commit, find_local, is_place
+from reglab.hub_cache import find_commit, find_local, is_local_path
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from reglab.hub_cache import find_commit, find_local, is_place
     [("/a", True), ("./a", True), ("../a", True), ("~/a", True), ("a/b/c", True), ("gpt2", False), ("org/name", False)],
 )
 def test_paths_differ_from_names(text: str, place: bool) -> None:
-    assert is_place(text) == place
+    assert is_local_path(text) == place
 
 
 def test_a_folder_is_returned_and_a_missing_one_is_none(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def test_an_exit_is_an_error_whatever_its_code(code: object) -> None:
     with pytest.raises(ExitCalled) as error, exits_are_errors():
         raise SystemExit(code)
     assert error.value.code == code
-    assert error.value.place.startswith("test_stopping.py:")
-    assert error.value.place.endswith(" in test_an_exit_is_an_error_whatever_its_code")
+    assert error.value.source_line.startswith("test_stopping.py:")
+    assert error.value.source_line.endswith(" in test_an_exit_is_an_error_whatever_its_code")
     assert isinstance(error.value.__cause__, SystemExit)
 
 
@@ -88,7 +88,7 @@ def test_an_end_at_once_is_an_error_but_in_a_fork() -> None:
     with pytest.raises(ExitCalled) as error:
         ends()
     assert (error.value.code, error.value.call) == (0, "os._exit")
-    assert error.value.place.endswith(" in ends")
+    assert error.value.source_line.endswith(" in ends")
     assert pickle.loads(pickle.dumps(error.value)).args == error.value.args
     assert os._exit is before
 

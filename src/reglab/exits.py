@@ -19,17 +19,17 @@ class ExitCalled(RuntimeError):
     Args:
         code: argument of the call.
         call: name of the function.
-        place: line of the call, as in ``my_net.py:7 in forward``.
+        source_line: line of the call, as in ``my_net.py:7 in forward``.
     """
 
-    def __init__(self, code: object, call: str = "sys.exit", place: str = "") -> None:
+    def __init__(self, code: object, call: str = "sys.exit", source_line: str = "") -> None:
         shown = "" if code is None else repr(code)
-        at = f" at {place}" if place else ""
+        at = f" at {source_line}" if source_line else ""
         super().__init__(f"{call}({shown}) was called{at} during a run; remove the call or raise an error")
-        self.code, self.call, self.place = code, call, place
+        self.code, self.call, self.source_line = code, call, source_line
 
     def __reduce__(self) -> tuple[type["ExitCalled"], tuple[object, str, str]]:
-        return (ExitCalled, (self.code, self.call, self.place))
+        return (ExitCalled, (self.code, self.call, self.source_line))
 
 
 class NonExceptionRaised(RuntimeError):
@@ -37,15 +37,15 @@ class NonExceptionRaised(RuntimeError):
 
     Args:
         what: type and message of the exception.
-        place: line that raised it, as in ``my_net.py:7 in forward``.
+        source_line: line that raised it, as in ``my_net.py:7 in forward``.
     """
 
-    def __init__(self, what: str, place: str) -> None:
-        super().__init__(f"{what} was raised at {place} during a run; raise a subclass of Exception")
-        self.what, self.place = what, place
+    def __init__(self, what: str, source_line: str) -> None:
+        super().__init__(f"{what} was raised at {source_line} during a run; raise a subclass of Exception")
+        self.what, self.source_line = what, source_line
 
     def __reduce__(self) -> tuple[type["NonExceptionRaised"], tuple[str, str]]:
-        return (NonExceptionRaised, (self.what, self.place))
+        return (NonExceptionRaised, (self.what, self.source_line))
 
 
 class ExitCode(SystemExit):
@@ -61,8 +61,8 @@ def exits_are_errors() -> Iterator[None]:
     the block is not affected.
 
     Raises:
-        Exited: with the line of the call.
-        Raised: for a KeyboardInterrupt without a signal, which Lightning turns into an exit.
+        ExitCalled: with the line of the call.
+        NonExceptionRaised: for a KeyboardInterrupt without a signal, which Lightning turns into an exit.
     """
     process, thread, before = os.getpid(), threading.get_ident(), os._exit
 
@@ -70,7 +70,7 @@ def exits_are_errors() -> Iterator[None]:
         if os.getpid() != process:
             exit_at_once(status)
         caller = sys._getframe(1)
-        error = ExitCalled(status, "os._exit", _place(caller, caller.f_lineno))
+        error = ExitCalled(status, "os._exit", _source_line(caller, caller.f_lineno))
         if threading.get_ident() == thread:
             raise error
         with suppress(OSError):
@@ -86,7 +86,7 @@ def exits_are_errors() -> Iterator[None]:
         raise_if_stopped()  # Lightning turns a signal into an exit
         if isinstance(end.__context__, KeyboardInterrupt):
             raise _raised(end.__context__) from end
-        raise ExitCalled(end.code, place=_place_of(end)) from end
+        raise ExitCalled(end.code, source_line=_source_line_of(end)) from end
     finally:
         os._exit = before
 
@@ -105,15 +105,15 @@ def all_are_errors() -> Iterator[None]:
 
 def _raised(error: BaseException) -> NonExceptionRaised:
     text = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return NonExceptionRaised(text.splitlines()[0], _place_of(error))
+    return NonExceptionRaised(text.splitlines()[0], _source_line_of(error))
 
 
-def _place_of(end: BaseException) -> str:
-    if place := user_line(end):
-        return place
+def _source_line_of(end: BaseException) -> str:
+    if found := user_line(end):
+        return found
     *_, (frame, line) = traceback.walk_tb(end.__traceback__)
-    return _place(frame, line)
+    return _source_line(frame, line)
 
 
-def _place(frame: FrameType, line: int) -> str:
+def _source_line(frame: FrameType, line: int) -> str:
     return f"{os.path.basename(frame.f_code.co_filename)}:{line} in {frame.f_code.co_name}"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def is_place(path: str) -> bool:
+def is_local_path(path: str) -> bool:
     """Return whether a text is a path on this machine (``/...``, ``./...``, ``~/...``), and so cannot be a name."""
     return path.startswith(("/", ".", "~")) or path.count("/") > 1
 
@@ -13,9 +13,9 @@ def find_local(path: str) -> Path | None:
 
     The library itself would query the hub first, and wait if there is no network.
     """
-    place = Path(path).expanduser()
-    if place.exists() or is_place(path):
-        return place if place.exists() else None
+    local = Path(path).expanduser()
+    if local.exists() or is_local_path(path):
+        return local if local.exists() else None
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -32,7 +32,7 @@ def find_commit(name: str, kind: str) -> str | None:
         name: ``gpt2``, ``openai-community/gpt2``.
         kind: ``models`` or ``datasets``.
     """
-    if is_place(name) or not name:
+    if is_local_path(name) or not name:
         return None
     from huggingface_hub.constants import HF_HUB_CACHE
 

@@ -1,7 +1,7 @@
 """Find secrets in tracking URIs and environment variables, hide them from the process list, and mask them in text.
 
 `mask_uri` masks one URI by its structure. `redact` masks, in any text, the secrets that this process has met so far
-(`remember`) and those of environment variables named like one (``MLFLOW_TRACKING_PASSWORD``, ``HF_TOKEN``).
+(`register_secrets`) and those of environment variables named like one (``MLFLOW_TRACKING_PASSWORD``, ``HF_TOKEN``).
 """
 
 import base64
@@ -114,16 +114,16 @@ def hide_typed_uri(arguments: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: a list or a sweep of URIs, one of which has a secret.
     """
-    typed = {place: uri for place, argument in enumerate(arguments) if (uri := _typed_uri(argument)) is not None}
+    typed = {i: uri for i, argument in enumerate(arguments) if (uri := _typed_uri(argument)) is not None}
     if not any(map(holds_secret, typed.values())):
         return list(arguments)
     moved: dict[str, str | None] = {}
     last = max(typed)
-    for place, uri in typed.items():
+    for i, uri in typed.items():
         if uri != typed[last]:
             first, second = (f"tracking.uri={mask_uri(one)}" for one in (uri, typed[last]))
             sys.stderr.write(f"note: {first} is replaced by {second}, which comes later\n")
-            moved[arguments[place]] = _without_uri(arguments[place], None)
+            moved[arguments[i]] = _without_uri(arguments[i], None)
     if holds_secret(typed[last]):
         os.environ[URI_VARIABLE] = typed[last]
         moved |= {arguments[i]: _without_uri(arguments[i], "null") for i, uri in typed.items() if uri == typed[last]}

@@ -138,7 +138,7 @@ def defer_signals(*, deliver: bool = True) -> Iterator[None]:
     received: list[int] = []
     limits: list[Callable[[], None]] = []
 
-    def remember(signum: int, _frame: FrameType | None) -> None:
+    def record_signal(signum: int, _frame: FrameType | None) -> None:
         received.append(signum)
         if deliver and not limits:
             limits.append(interrupt_later(MAX_DEFER_S, Stopped(signum)))
@@ -146,7 +146,7 @@ def defer_signals(*, deliver: bool = True) -> Iterator[None]:
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     for s, handler in before.items():
         if handler is not None:  # None: set by C code, and cannot be restored
-            signal.signal(s, remember)
+            signal.signal(s, record_signal)
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from reglab.config.identity import (
     data_name,
     identity_parts,
     recipe_hash,
-    setting,
+    setting_fields,
     setting_hash,
     strategy,
     strategy_code,
@@ -149,8 +149,8 @@ def test_a_setting_is_what_strategies_are_compared_in(composer):
         assert setting_hash(composer.compose([*BASE, same])) == setting_hash(base)
     for other in ("optimizer.lr=1e-2", "data.label_noise=0.2", "trainer.max_epochs=3", "model.norm=layer"):
         assert setting_hash(composer.compose([*BASE, other])) != setting_hash(base)
-    assert "regularizer" not in setting(base)
-    assert "seed" not in setting(base)["data"]
+    assert "regularizer" not in setting_fields(base)
+    assert "seed" not in setting_fields(base)["data"]
 
 
 def test_a_file_enters_by_its_content(composer, tmp_path):
@@ -185,7 +185,7 @@ def test_the_identity_of_openml_data_is_name_and_version_not_the_folder(composer
     assert identity("data.name=Iris", "data.version=1", "data.cache=/tmp/elsewhere") == iris
     assert len({iris, identity("data.name=iris"), identity("data.name=wine", "data.version=1")}) == 3
     assert identity("data.id=61", "data.name=label") == identity("data.id=61") != identity("data.id=62")
-    hashed = setting(composer.compose(["data=openml", "data.name=iris", "data.version=1"]))["data"]
+    hashed = setting_fields(composer.compose(["data=openml", "data.name=iris", "data.version=1"]))["data"]
     assert (hashed["name"], hashed["version"]) == ("iris", 1)
 
 
@@ -214,8 +214,8 @@ def test_a_checked_config_has_the_identity_of_the_composed_one(override):
 def test_code_of_regularizers_is_not_part_of_the_setting(composer):
     none, l2 = composer.compose([]), composer.compose(["regularizer=l2"])
     assert setting_hash(none) == setting_hash(l2)
-    assert "regularizer" not in setting(l2)["code"]
-    assert set(setting(l2)["code"]) == {"core", "data", "model"}
+    assert "regularizer" not in setting_fields(l2)["code"]
+    assert set(setting_fields(l2)["code"]) == {"core", "data", "model"}
     assert (strategy_code(none), len(strategy_code(l2))) == ("", 8)
     assert strategy_code(composer.compose(["regularizer=l2", "regularizer.l2.strength=5"])) == strategy_code(l2)
     assert recipe_hash(none) != recipe_hash(l2)

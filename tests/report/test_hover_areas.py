@@ -16,14 +16,14 @@ from reglab.report.findings.learning_curves import ArmCurves, Curve, LearningCur
 from tests.report.runs_by_hand import NONE, UP, accuracies, analyze
 
 
-def test_hover_areas_fill_the_axes_around_their_places() -> None:
+def test_hover_areas_fill_the_axes_around_their_positions() -> None:
     axes = Figure(figsize=(4, 2)).add_axes((0.25, 0.25, 0.5, 0.5), xlim=(0, 10), ylim=(3, 0))
     across = svg.hover_areas(axes, [2, 4, 9], ["a", "b", "c"])
     assert [area.text for area in across] == ["a", "b", "c"]
     assert np.allclose(
         [s.box for s in across], [(0.25, 0.25, 0.15, 0.5), (0.4, 0.25, 0.175, 0.5), (0.575, 0.25, 0.175, 0.5)]
     )
-    down = svg.hover_areas(axes, [0.5, 2], ["top", "bottom"], along="y")
+    down = svg.hover_areas(axes, [0.5, 2], ["top", "bottom"], axis="y")
     low = 0.25 + 0.5 * 1.25 / 3
     assert np.allclose([s.box for s in down], [(0, 0.25, 1, low - 0.25), (0, low, 1, 0.75 - low)])
 

@@ -4,7 +4,7 @@ import pytest
 
 from reglab.report.question import resolve_question
 from reglab.schema.errors import ConfigError
-from reglab.schema.metrics import direction_of, validation_twins
+from reglab.schema.metrics import direction_of, validation_counterparts
 from tests.report.runs_by_hand import NONE, UP, accuracies, analyze, entries_of, rec
 
 
@@ -17,7 +17,7 @@ def test_another_baseline() -> None:
     assert "l1" in refused.value.remedy
 
 
-def test_the_defaults_are_the_first_tracked_metric_and_its_validation_twin() -> None:
+def test_the_defaults_are_the_first_tracked_metric_and_its_validation_counterpart() -> None:
     question = resolve_question(accuracies({"none": NONE}))
     assert (question.metric, question.direction, question.baseline) == ("test/accuracy", "max", "none")
     assert question.select_by == ("best/val/accuracy", "val/accuracy")
@@ -49,12 +49,12 @@ def test_metrics_of_unknown_direction_or_none_at_all() -> None:
     assert (refused.value.key, refused.value.value) == ("metric", None)
 
 
-def test_directions_and_twins() -> None:
+def test_directions_and_counterparts() -> None:
     ups = ["test/accuracy", "test/balanced_accuracy", "test/r2"]
     downs = ["test/loss", "test/rmse", "test/ece", "test/perplexity", "gap/loss", "time/train_s"]
     assert [direction_of(m) for m in ups] == ["max"] * 3
     assert [direction_of(m) for m in downs] == ["min"] * 6
-    assert validation_twins("test/accuracy") == ("best/val/accuracy", "val/accuracy")
-    assert validation_twins("test/r2") == ("best/val/rmse", "val/rmse")
-    assert "val/accuracy" in validation_twins("test/balanced_accuracy")
-    assert "val/loss" in validation_twins("test/ece")
+    assert validation_counterparts("test/accuracy") == ("best/val/accuracy", "val/accuracy")
+    assert validation_counterparts("test/r2") == ("best/val/rmse", "val/rmse")
+    assert "val/accuracy" in validation_counterparts("test/balanced_accuracy")
+    assert "val/loss" in validation_counterparts("test/ece")

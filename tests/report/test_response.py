@@ -11,7 +11,7 @@ from reglab.report.charts.response import (
     Panel,
     ResponseChart,
     draw_response,
-    place_in_range,
+    position_in_range,
     range_ticks,
     score_limits,
 )
@@ -35,11 +35,11 @@ def trial(number: int, values: Mapping[str, Value], score: float | None) -> Tria
 
 
 def test_places_are_shares_of_the_range() -> None:
-    assert [place_in_range(LR, v) for v in (1e-4, 1e-3, 1e-2)] == pytest.approx([0, 0.5, 1])
-    assert [place_in_range(P, v) for v in (0.2, 0.8)] == pytest.approx([0.25, 1])
-    assert place_in_range(P, 0.0) is None
-    assert place_in_range(Range("k", 0.5, 4, log=True, off=math.inf), math.inf) is None
-    assert [place_in_range(K, name) for name in ("none", "batch", "layer")] == [0, 0.5, 1]
+    assert [position_in_range(LR, v) for v in (1e-4, 1e-3, 1e-2)] == pytest.approx([0, 0.5, 1])
+    assert [position_in_range(P, v) for v in (0.2, 0.8)] == pytest.approx([0.25, 1])
+    assert position_in_range(P, 0.0) is None
+    assert position_in_range(Range("k", 0.5, 4, log=True, off=math.inf), math.inf) is None
+    assert [position_in_range(K, name) for name in ("none", "batch", "layer")] == [0, 0.5, 1]
 
 
 def test_ticks_are_round_values() -> None:
@@ -102,7 +102,7 @@ def test_the_value_that_moves_the_score_matters_most(key: str) -> None:
     space = (LR, P)
 
     def score(values: Mapping[str, Value]) -> float:
-        place = place_in_range(LR if key == LR.key else P, values[key]) or 0.0
+        place = position_in_range(LR if key == LR.key else P, values[key]) or 0.0
         return (place - 0.3) ** 2
 
     points = [point(0, space, i) for i in range(32)]

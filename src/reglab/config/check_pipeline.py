@@ -43,27 +43,27 @@ def resolve_config(cfg: DictConfig, app: str) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def check_known(rules: Constraints, plain: Mapping[str, Any], leave: Collection[str] = ()) -> None:
+def check_known(rules: Constraints, plain: Mapping[str, Any], skip: Collection[str] = ()) -> None:
     """Refuse keys without a rule, missing keys, and invalid values.
 
     Args:
         rules: constraint of each key.
         plain: a resolved config.
-        leave: sections that are checked elsewhere.
+        skip: sections that are checked elsewhere.
 
     Raises:
         ConfigError: names the key.
     """
     check_sections(rules, plain)
-    left = tuple(f"{section}." for section in leave)
-    there = dict(flatten(plain, rules))
-    for key in there:
-        if key not in rules and key not in _SHARED and not key.startswith(left):
+    skipped = tuple(f"{section}." for section in skip)
+    present = dict(flatten(plain, rules))
+    for key in present:
+        if key not in rules and key not in _SHARED and not key.startswith(skipped):
             raise ConfigError(key, f"no such key{did_you_mean(key, rules) or ' (keys: ' + ', '.join(rules) + ')'}")
     for key in rules:
-        if key not in there and not key.startswith(left):
+        if key not in present and not key.startswith(skipped):
             raise ConfigError(key, "missing", f"leave out ~{key}")
-    check_values({key: rule for key, rule in rules.items() if not key.startswith(left)}, plain)
+    check_values({key: rule for key, rule in rules.items() if not key.startswith(skipped)}, plain)
 
 
 def check_sections(rules: Constraints, plain: Mapping[Any, Any]) -> None:

@@ -72,25 +72,25 @@ def code_of(plain: Mapping[str, Any], root: Path = _ROOT) -> Code:
     """
     targets = tuple((name, tuple(found)) for name, found in _targets(plain))
     named = [(key, target) for _, found in targets for key, target in found]
-    own = any(finding.find(_module(target), Setting(key, target)) for key, target in _unusual(named))
-    return _code_of(targets, root) if own else _remembered(targets, root)
+    own = any(finding.find(_module(target), Setting(key, target)) for key, target in _foreign_targets(named))
+    return _code_of(targets, root) if own else _cached_code_of(targets, root)
 
 
 def _module(target: str) -> str:
     return target.rpartition(".")[0]
 
 
-def _unusual(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def _foreign_targets(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the targets that are neither reglab's nor torch's, and so may be the user's own."""
     return [(key, target) for key, target in named if not target.startswith(("reglab.", "torch."))]
 
 
-def _code_of(every: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], root: Path) -> Code:
-    core = _within(root, CORE)
+def _code_of(targets_by_part: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], root: Path) -> Code:
+    core = _modules_within(root, CORE)
     parts = {"core": core.modules}
     used = set(core.outside)
     versions = _versions(used)
-    for name, targets in every:
+    for name, targets in targets_by_part:
         own: dict[str, str] = {}
         outside: set[str] = set()
         for key, target in targets:
@@ -107,7 +107,7 @@ def _code_of(every: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], root: P
     return Code({name: _digest(part) for name, part in parts.items()}, dict(sorted(versions.items())), everything)
 
 
-_remembered = functools.lru_cache(maxsize=1024)(_code_of)  # caches configs without a user's code
+_cached_code_of = functools.lru_cache(maxsize=1024)(_code_of)  # caches configs without a user's code
 
 
 class _Found(NamedTuple):
@@ -143,7 +143,7 @@ def _part(key: str, target: str, root: Path) -> _Found:
     """Return the code of one class: reglab's, the user's, or an installed package's, represented by its version."""
     if target.startswith("reglab."):
         about = declaration(target, key)
-        found = _within(root, about.module)
+        found = _modules_within(root, about.module)
         data = _content_of(about)
         return _Found({**found.modules, **data.modules}, found.outside | data.outside)
     if target.startswith("torch.") or finding.find(_module(target), Setting(key, target)) is None:
@@ -176,7 +176,7 @@ def _users(key: str, target: str) -> _Found:
 
 
 @functools.cache  # never cleared: a process runs the code that it has imported
-def _within(root: Path, module: str) -> _Found:
+def _modules_within(root: Path, module: str) -> _Found:
     """Return a module of reglab with all modules that it imports within `AREAS`."""
     found: dict[str, str] = {}
     outside: set[str] = set()

@@ -22,13 +22,13 @@ from reglab.user_code.finding import source_file
 
 __all__ = [
     "RULE",
-    "code",
+    "code_of_config",
     "config_hash",
-    "content",
+    "content_hash",
     "data_name",
     "identity_parts",
     "recipe_hash",
-    "setting",
+    "setting_fields",
     "setting_hash",
     "strategy",
     "strategy_code",
@@ -68,13 +68,13 @@ def recipe_hash(cfg: DictConfig | Mapping[str, Any]) -> str:
     """Return the identity without code and libraries, as defined by rule 1 in docs/identity.md."""
     parts = _recipe(cfg)
     if "target" in parts["model"]:
-        parts["model"]["code"] = content(source_file(parts["model"]["target"], "model.target"))
+        parts["model"]["code"] = content_hash(source_file(parts["model"]["target"], "model.target"))
     return _hash(parts)
 
 
 def setting_hash(cfg: DictConfig, tuned: Iterable[str] = ()) -> str:
     """Return the identity without regularizers, seeds and tuned keys: runs that can be compared have the same."""
-    return _hash(setting(cfg, tuned))
+    return _hash(setting_fields(cfg, tuned))
 
 
 def identity_parts(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def identity_parts(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     A file is represented by its content and not by its path. Names and search ranges are excluded, and so are
     devices, tracking, sweep and report.
     """
-    found = code(cfg)
+    found = code_of_config(cfg)
     parts: dict[str, Any] = {"regularizer": {}}
     for name, digest in found.parts.items():
         section, _, method = name.partition(".")
@@ -96,7 +96,7 @@ def identity_parts(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     return {**_recipe(cfg), "code": parts, "versions": found.versions}
 
 
-def code(cfg: DictConfig | Mapping[str, Any]) -> Code:
+def code_of_config(cfg: DictConfig | Mapping[str, Any]) -> Code:
     """Return the code and the libraries of a config's run."""
     return code_of({section: _plain(cfg.get(section)) for section in _SECTIONS})
 
@@ -106,7 +106,7 @@ def strategy_code(cfg: DictConfig | Mapping[str, Any]) -> str:
 
     Runs of one setting and strategy with different hashes used two versions of a method, and are never averaged.
     """
-    parts = {name: digest for name, digest in code(cfg).parts.items() if name.startswith("regularizer.")}
+    parts = {name: digest for name, digest in code_of_config(cfg).parts.items() if name.startswith("regularizer.")}
     return _hash(parts)[:8] if parts else ""
 
 
@@ -126,11 +126,11 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     for section, key, kind in _MAY_BE_PATHS:
         value = parts[section].get(key)
         if isinstance(value, str) and Path(value).expanduser().exists():
-            parts[section][key] = content(value, Setting(f"{section}.{key}", value))
+            parts[section][key] = content_hash(value, Setting(f"{section}.{key}", value))
         elif isinstance(value, str) and kind and (commit := hub_cache.find_commit(value, kind)):
             parts[section][key] = f"{value}@{commit}"
     if args := parts["model"].get("args"):
-        parts["model"]["args"] = map_paths(args, lambda path, key: content(path, Setting(key, path)), "model.args")
+        parts["model"]["args"] = map_paths(args, lambda path, key: content_hash(path, Setting(key, path)), "model.args")
     canonical = _canonical(parts)
     assert isinstance(canonical, dict)
     return canonical
@@ -158,7 +158,7 @@ def _share(key: str, value: Any) -> Any:
     return f"share {value}" if counts and isinstance(value, float) else value
 
 
-def setting(cfg: DictConfig, tuned: Iterable[str] = ()) -> dict[str, Any]:
+def setting_fields(cfg: DictConfig, tuned: Iterable[str] = ()) -> dict[str, Any]:
     """Return `identity_parts` without regularizers, seeds and tuned keys: equal for all strategies compared."""
     parts = {key: value for key, value in identity_parts(cfg).items() if key not in ("regularizer", "seed")}
     parts["code"] = {name: digest for name, digest in parts["code"].items() if name != "regularizer"}
@@ -202,7 +202,7 @@ _folder_digests: dict[str, tuple[float, str]] = {}  # folder: (time at which its
 _SLOW_S, _KEEP = 0.05, 20  # seconds; a digest that took longer is kept for this many times as long
 
 
-def content(path: str | Path, setting: Setting | None = None) -> str:
+def content_hash(path: str | Path, setting: Setting | None = None) -> str:
     """Return the SHA-256 of a file's bytes, or of a folder's visible files, names and bytes (hex).
 
     The digest of a file is cached until its size or time of modification changes. That of a large folder is cached for
@@ -229,7 +229,7 @@ def _folder(path: Path) -> str:
         return _folder_digests[key][1]
     whole = hashlib.sha256()
     for file in sorted(walk(path)):
-        whole.update(f"{file.relative_to(path).as_posix()}\0{content(file)}\0".encode())
+        whole.update(f"{file.relative_to(path).as_posix()}\0{content_hash(file)}\0".encode())
     took = time.monotonic() - began
     if took > _SLOW_S:
         _folder_digests[key] = (began + _KEEP * took, whole.hexdigest())

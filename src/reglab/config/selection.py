@@ -95,11 +95,11 @@ def strategy(cfg: DictConfig) -> str:
 
 def _order(name: str, target: str) -> float:
     key = f"regularizer.{name}._target_"
-    place = declaration(target, key).get("order")
-    if place is None:
+    order = declaration(target, key).get("order")
+    if order is None:
         raise ConfigError(
             Setting(key, target),
             "does not declare the order in which it acts",
             "set its class variable order to a constant of reglab.regularizers._order",
         )
-    return float(place)
+    return float(order)

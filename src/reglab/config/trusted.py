@@ -30,7 +30,7 @@ _RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 _MOST, _LONGEST = 1000, 10_000  # overrides of a run, characters of one
 # Keys of code and files: the user of a tracked run types them again.
 TYPED = ("model.target", "model.path", "model.args", "data.path", "data.root", "data.tokenizer", "data.cache")
-_PLACES = frozenset({"path", "root", "tokenizer", "cache"})
+_PATH_KEYS = frozenset({"path", "root", "tokenizer", "cache"})
 _MADE = {"data.tokenizer": ("characters", "bpe")}  # trained on the run's own text
 # Names of columns and labels, which are never paths.
 _TEXTS = frozenset({"name", "target", "ignore", "split_column", "image", "column", "config", "test_fold", "val_fold"})
@@ -195,7 +195,7 @@ def _untyped(plain: Any, typed: Typed, reads: Sequence[str], folder: Path) -> It
         if section not in _READ or (section in ("data", "model") and section not in reads):
             continue
         listed = next((one for one in TYPED if key == one or key.startswith(f"{one}.")), None)
-        if listed in typed.values or not _is_place(key, value) or value in places(folder):
+        if listed in typed.values or not _names_file(key, value) or value in named_files(folder):
             continue
         if listed is None:
             raise ConfigError(
@@ -204,12 +204,12 @@ def _untyped(plain: Any, typed: Typed, reads: Sequence[str], folder: Path) -> It
         yield listed
 
 
-def _is_place(key: str, value: Any) -> bool:
+def _names_file(key: str, value: Any) -> bool:
     """Return whether a value names a file or folder, by its key or its form."""
     names = [part for part in key.split(".") if not part.isdigit()]
     if not isinstance(value, str) or names[-1] in (_TARGET, *_TEXTS) or value in _MADE.get(key, ()):
         return False
-    if names[-1] in _PLACES or "/" in value or value.startswith("~"):
+    if names[-1] in _PATH_KEYS or "/" in value or value.startswith("~"):
         return True
     return names[:2] == ["model", "args"] and is_path(value)
 
@@ -222,9 +222,9 @@ def known(folder: Path = CONF) -> frozenset[str]:
 
 
 @functools.cache
-def places(folder: Path = CONF) -> frozenset[str]:
+def named_files(folder: Path = CONF) -> frozenset[str]:
     """Return all files and folders that the YAML files of a config tree name."""
-    return frozenset(value for file in _files(folder) for key, value in _leaves(file) if _is_place(key, value))
+    return frozenset(value for file in _files(folder) for key, value in _leaves(file) if _names_file(key, value))
 
 
 @functools.cache

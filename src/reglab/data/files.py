@@ -133,11 +133,11 @@ def check_fits_in_memory(rows: int, numbers: int, where: Setting | str, remedy: 
 def walk(folder: Path) -> Iterator[Path]:
     """Yield all visible files below a folder, sorted; linked folders are followed, each once; see `is_visible`."""
     seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
         folders[:] = [] if real in seen else sorted(name for name in folders if is_visible(name))
         if real not in seen:
-            yield from (Path(place) / name for name in sorted(files) if is_visible(name))
+            yield from (Path(parent) / name for name in sorted(files) if is_visible(name))
         seen.add(real)
 
 

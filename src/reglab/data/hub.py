@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reglab.data.files import check_regular, is_visible, walk
-from reglab.hub_cache import is_place
+from reglab.hub_cache import is_local_path
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.text import first_line
 
@@ -21,7 +21,7 @@ def check_path(path: str | None, key: str = "data.path") -> None:
     """Raise if a path is neither a folder nor a possible name of a data set; the cache is not searched.
 
     Args:
-        path: a folder, or a name in the cache; see `is_place`.
+        path: a folder, or a name in the cache; see `is_local_path`.
         key: key of the setting, for messages.
 
     Raises:
@@ -34,7 +34,7 @@ def check_path(path: str | None, key: str = "data.path") -> None:
     folder = _folder(path)
     if folder.is_file():
         raise ConfigError(Setting(key, path), "is a file", "give its folder, or use data=csv for a table")
-    if is_place(path) and not folder.is_dir():
+    if is_local_path(path) and not folder.is_dir():
         here = "" if path.startswith(("/", "~")) else f" relative to {Path.cwd()}"
         raise ConfigError(Setting(key, path), f"no such folder{here}", "check the path")
 
@@ -103,13 +103,13 @@ def _check_files(folder: Path, path: str) -> None:
         check_regular(file, Setting("data.path", path), str(file.relative_to(folder)))
     if _is_saved(folder):  # contains the list of its files
         return
-    for place, folders, _ in os.walk(folder):
+    for parent, folders, _ in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
         for name in folders:
-            if not is_visible(name) and any(Path(place, name).rglob("*")):
+            if not is_visible(name) and any(Path(parent, name).rglob("*")):
                 raise ConfigError(
                     Setting("data.path", path),
-                    f"contains the folder {Path(place, name).relative_to(folder)} of the operating system, whose "
+                    f"contains the folder {Path(parent, name).relative_to(folder)} of the operating system, whose "
                     "files the library datasets would read as data",
                     "remove it",
                 )
@@ -130,10 +130,10 @@ def _load_dataset(folder: Path, path: str, config: str | None) -> Any:
         return load_dataset(str(folder), config)
     try:
         # A download of the command hf; a data set that was only loaded is in the cache of datasets instead.
-        place = snapshot_download(path, repo_type="dataset", local_files_only=True)
+        source = snapshot_download(path, repo_type="dataset", local_files_only=True)
     except LocalEntryNotFoundError:
-        place = path
-    return load_dataset(place, config)
+        source = path
+    return load_dataset(source, config)
 
 
 @contextmanager

@@ -144,7 +144,9 @@ def _check_classes(setting: Setting, images: Sequence[Path], labels: Sequence[st
         raise ConfigError(setting, f"all {len(images)} images are of one class ({labels[0]})", "give each a folder")
 
 
-def _left_out_notes(others: Sequence[str], folder: Path, places: Sequence[Path], names: Sequence[str]) -> Iterator[str]:
+def _left_out_notes(
+    others: Sequence[str], folder: Path, parents: Sequence[Path], names: Sequence[str]
+) -> Iterator[str]:
     """Report files without the suffix of an image, and folders of classes without an image."""
     if others:
         yield (
@@ -153,8 +155,8 @@ def _left_out_notes(others: Sequence[str], folder: Path, places: Sequence[Path],
         )
     empty = [
         str(inner.relative_to(folder))
-        for place in places
-        for inner in sorted(place.iterdir())
+        for parent in parents
+        for inner in sorted(parent.iterdir())
         if inner.is_dir() and inner.name not in names and is_visible(inner.name)
     ]
     if empty:

@@ -123,13 +123,13 @@ def _decode(file: ImageFile, where: Setting, shape: tuple[int, int, int]) -> np.
     with _image_errors(file, where), Image.open(io.BytesIO(file.read())) as image:
         if image.mode == "F":
             raise ValueError("its pixels are floating-point numbers")
-        deep = image.mode.startswith("I")
+        is_16_bit = image.mode.startswith("I")
         upright = ImageOps.exif_transpose(image)
-        shown = upright.convert("F" if deep else "L" if image.mode in _GRAY_MODES else "RGB")
-        if (shown.height, shown.width) != shape[1:]:
-            shown = shown.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
-        array = np.asarray(shown, dtype=np.float32) / (65535 if deep else 255)
-        if deep and (array.min() < 0 or array.max() > 1):
+        converted = upright.convert("F" if is_16_bit else "L" if image.mode in _GRAY_MODES else "RGB")
+        if (converted.height, converted.width) != shape[1:]:
+            converted = converted.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
+        array = np.asarray(converted, dtype=np.float32) / (65535 if is_16_bit else 255)
+        if is_16_bit and (array.min() < 0 or array.max() > 1):
             raise ValueError("its pixels are not in the range of 16 bits, 0 to 65535")
     return np.broadcast_to(array, shape) if array.ndim == 2 else array.transpose(2, 0, 1)
 

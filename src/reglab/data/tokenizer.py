@@ -96,10 +96,10 @@ def matches_model(vocabulary: Tokenizer, path: str) -> bool:
 
 
 def _file(path: str) -> Path | None:
-    place = hub_cache.find_local(path)
-    if place is not None and place.is_dir():
-        place = place / "tokenizer.json"
-    return place if place is not None and place.exists() else None
+    file = hub_cache.find_local(path)
+    if file is not None and file.is_dir():
+        file = file / "tokenizer.json"
+    return file if file is not None and file.exists() else None
 
 
 def end_token(tokenizer: Tokenizer) -> int:

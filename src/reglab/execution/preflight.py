@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from reglab.config.identity import data_name, identity_parts, setting
+from reglab.config.identity import data_name, identity_parts, setting_fields
 from reglab.data.base import TensorData
 from reglab.deadlines import waiting
 from reglab.execution.expand import Job
@@ -46,11 +46,11 @@ def check_jobs(jobs: Sequence[Job]) -> None:
     """
     problems: dict[str, ConfigError] = {}
     _print_shared_names(jobs)
-    for with_data in _group_by(jobs, lambda job: setting(job.config)["data"]):
+    for with_data in _group_by(jobs, lambda job: setting_fields(job.config)["data"]):
         with _collect(problems):
             data = build.whole_data(with_data[0].config)
             print_data_notes(data)
-            for with_trainer in _group_by(with_data, lambda job: build.plain(job.config.trainer)):
+            for with_trainer in _group_by(with_data, lambda job: build.to_plain_dict(job.config.trainer)):
                 with _collect(problems):
                     _check_trainer(with_trainer[0].config, data)
             configs = [equal[0].config for equal in _group_by(with_data, _model_and_strategy)]
@@ -66,7 +66,7 @@ def _print_shared_names(jobs: Sequence[Job]) -> None:
     """Report data sets of different content under one name."""
     contents: dict[str, set[str]] = {}
     for job in jobs:
-        data = setting(job.config)["data"]
+        data = setting_fields(job.config)["data"]
         contents.setdefault(data_name(job.config), set()).add(str(data.get("path") or data.get("root")))
     for name, distinct in contents.items():
         if len(distinct) > 1:
@@ -98,7 +98,7 @@ def _group_by(jobs: Sequence[Job], part: Callable[[Job], Any]) -> list[list[Job]
 def _check_trainer(config: DictConfig, data: TensorData) -> None:
     build.limit(config, copy.copy(data))
     check_steps(config, data)
-    check_accelerator(build.plain(config.trainer))
+    check_accelerator(build.to_plain_dict(config.trainer))
 
 
 @contextmanager
@@ -146,7 +146,7 @@ class RunBuilder:
         config = self._configs[number]
         if not build.is_users(config) or not can_fork() or torch.cuda.is_initialized():
             return _build(config, self._data)
-        network = json.dumps(build.plain(config.model), sort_keys=True, default=str)
+        network = json.dumps(build.to_plain_dict(config.model), sort_keys=True, default=str)
         if network in self._deaths:
             raise self._deaths[network]
         try:

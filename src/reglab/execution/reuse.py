@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from reglab.config.identity import code, recipe_hash
+from reglab.config.identity import code_of_config, recipe_hash
 from reglab.execution.expand import Job, Plan
 from reglab.streams import write_line
 
@@ -59,7 +59,7 @@ def _changed_parts(store: "Store", record: "Record", job: Job) -> Iterator[str]:
     """Yield the parts of a run's code and the libraries that differ here: ``regularizer.l2``, ``torch 2.9``."""
     from reglab.tracking import queries
 
-    now, then = code(job.config), queries.code(store, record)
+    now, then = code_of_config(job.config), queries.code(store, record)
     yield from (part for part in then.keys() | now.parts.keys() if then.get(part) != now.parts.get(part))
     about = queries.about(store, record)
     for name, version in now.versions.items():

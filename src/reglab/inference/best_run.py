@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.metrics import direction_of, validation_twins
+from reglab.schema.metrics import direction_of, validation_counterparts
 from reglab.schema.suggest import did_you_mean
 from reglab.schema.task_kinds import TASK_KINDS
 from reglab.tasks import LanguageModeling
@@ -99,20 +99,20 @@ def best_run(store: Store, metric: str | None = None, data: str | None = None) -
 
 def _best(records: list[Record], metric: str | None, data: str) -> Best:
     kind = records[-1].tags.get("task", "")
-    candidates = validation_twins(metric or _METRICS.get(kind, "test/loss"))
-    candidates += () if metric else validation_twins("test/loss")
-    judged = [record for record in records if any(twin in record.metrics for twin in candidates)]
+    candidates = validation_counterparts(metric or _METRICS.get(kind, "test/loss"))
+    candidates += () if metric else validation_counterparts("test/loss")
+    judged = [record for record in records if any(name in record.metrics for name in candidates)]
     others: tuple[str, ...] = ()
     if judged and kind == LanguageModeling.kind:
         judged, others = on_latest_text(judged)
-    for twin in candidates:
-        measured = [record for record in judged if twin in record.metrics]
-        if measured and kind == LanguageModeling.kind and not twin.endswith("/bits_per_character"):
+    for name in candidates:
+        measured = [record for record in judged if name in record.metrics]
+        if measured and kind == LanguageModeling.kind and not name.endswith("/bits_per_character"):
             measured, left = on_latest_text(measured, tokens=True)
             others = tuple(sorted({*others, *left}))
         if measured:
-            sign = -1.0 if direction_of(twin) == "max" else 1.0
-            return Best(min(measured, key=lambda record: sign * record.metrics[twin]), twin, others)
+            sign = -1.0 if direction_of(name) == "max" else 1.0
+            return Best(min(measured, key=lambda record: sign * record.metrics[name]), name, others)
     raise ConfigError(
         Setting("run_id", None),
         f"no finished run on {data} has {candidates[0]}, by which the best run is selected",

@@ -80,11 +80,11 @@ def evaluate(
     cfg, data, model = found.cfg, found.data, found.model
     if not data.test_rows:
         raise ConfigError(key, f"has no test rows (data.test_fraction={cfg.data.test_fraction})", "give another run")
-    places = _attach_dropout(cfg, model, data)
+    dropout_modules = _attach_dropout(cfg, model, data)
     known = data.val_dataloader()[0] if data.val_rows else data.train_eval_dataloader()
     with in_mode(model, training=False):
         (one, targets), one_known = _predict(model, data.test_dataloader(), None, 0), _predict(model, known, None, 0)
-    with mc_dropout.dropout_on(model, places) as named:
+    with mc_dropout.dropout_on(model, dropout_modules) as named:
         if not named:
             strategy = run.record.tags.get("strategy")
             raise ConfigError(
@@ -137,7 +137,7 @@ def _attach_dropout(cfg: DictConfig, model: nn.Module, data: TensorData) -> list
     """Attach the regularizers that drop activations, attention or inputs, and return the names of these modules."""
     some = keep_regularizers(cfg, lambda method: issubclass(method, ActivationNoise | DecoderNoise | AttentionDropout))
     methods = build.build_regularizers(some, model, data.kind, data.input_shape)
-    return [place for method in methods for place in method.attach(model)]
+    return [name for method in methods for name in method.attach(model)]
 
 
 def _predict(model: nn.Module, batches: Batches, passes: int | None, seed: int) -> tuple[Tensor, Tensor]:
@@ -150,24 +150,26 @@ def _predict(model: nn.Module, batches: Batches, passes: int | None, seed: int) 
     return torch.cat(outputs, 1), torch.cat([targets for _, targets in pairs])
 
 
-def log(found: Evaluation) -> None:
+def log(evaluation: Evaluation) -> None:
     """Log metrics ``mc_dropout/...`` (of the latest evaluation) and the rows (`TABLE`) with the run."""
-    store, run_id = found.origin.store, found.origin.record.run_id
+    store, run_id = evaluation.origin.store, evaluation.origin.record.run_id
     artifacts.of_run(store, run_id).write_text(
-        csv_text(list(found.rows), zip(*found.rows.values(), strict=True)), TABLE
+        csv_text(list(evaluation.rows), zip(*evaluation.rows.values(), strict=True)), TABLE
     )
     now = now_ms()
-    values = {**found.sampled, "passes": float(found.passes), "seed": float(found.seed)}
+    values = {**evaluation.sampled, "passes": float(evaluation.passes), "seed": float(evaluation.seed)}
     # A value that is not finite breaks the run's page.
     metrics = [Metric(f"mc_dropout/{name}", value, now, 0) for name, value in values.items() if math.isfinite(value)]
     store.client.log_batch(run_id, metrics=metrics)
 
 
-def print_table(found: Evaluation) -> None:
+def print_table(evaluation: Evaluation) -> None:
     """Print the metrics of both modes side by side, and the path of the rows."""
-    write_line(f"{'test':<20}{'inference':>12}{f'{found.passes} passes':>14}")
-    for name in found.sampled:
-        cells = (f"{figures[name]:.4f}" if name in figures else "" for figures in (found.plain, found.sampled))
+    write_line(f"{'test':<20}{'inference':>12}{f'{evaluation.passes} passes':>14}")
+    for name in evaluation.sampled:
+        cells = (
+            f"{figures[name]:.4f}" if name in figures else "" for figures in (evaluation.plain, evaluation.sampled)
+        )
         write_line(f"{name:<20}{next(cells):>12}{next(cells):>14}")
-    run_id = found.origin.record.run_id
-    write_line(f"results for each row: artifact {TABLE} of run {run_id}\n{run_link(found.origin.store, run_id)}")
+    run_id = evaluation.origin.record.run_id
+    write_line(f"results for each row: artifact {TABLE} of run {run_id}\n{run_link(evaluation.origin.store, run_id)}")

@@ -160,10 +160,10 @@ def _example_call(record: Record) -> str:
 def _print_use(store_uri: str, uri: str, asking: str) -> None:
     """Print the commands that use the model; a store whose URI has a secret is named by an environment variable."""
     secret = holds_secret(store_uri)
-    place = "" if secret else f"mlflow.set_tracking_uri({json.dumps(store_uri, ensure_ascii=False)})\n"
+    set_uri = "" if secret else f"mlflow.set_tracking_uri({json.dumps(store_uri, ensure_ascii=False)})\n"
     if secret:
         note(f"the tracking URI has a secret, which is not shown: set {URI_VARIABLE} before the next commands")
-    write_line(f"in Python:\nimport mlflow\n{place}model = mlflow.pyfunc.load_model({json.dumps(uri)})\n{asking}")
+    write_line(f"in Python:\nimport mlflow\n{set_uri}model = mlflow.pyfunc.load_model({json.dumps(uri)})\n{asking}")
     # MLflow starts the server program by name, so its folder must be in PATH.
     path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
     where = "" if secret else f" {URI_VARIABLE}={shlex.quote(store_uri)}"

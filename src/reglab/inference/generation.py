@@ -156,7 +156,7 @@ class Writer:
 def text_of(vocabulary: Tokenizer, numbers: Sequence[int]) -> str:
     """Return the text of tokens, up to the token that ends a text."""
     end = end_token(vocabulary)
-    until = next((place for place, number in enumerate(numbers) if number == end), len(numbers))
+    until = next((i for i, number in enumerate(numbers) if number == end), len(numbers))
     text: str = vocabulary.decode(list(numbers[:until]))
     return text
 

@@ -19,7 +19,7 @@ from reglab.training.train_eval_mode import in_mode
 
 
 @contextmanager
-def dropout_on(model: nn.Module, places: Iterable[str]) -> Iterator[list[str]]:
+def dropout_on(model: nn.Module, dropout_modules: Iterable[str]) -> Iterator[list[str]]:
     """Set evaluation mode, and training mode for dropout layers and modules at which a regularizer drops.
 
     Dropout layers include torch's attention and recurrent layers if their ``dropout`` is above 0: training mode has no
@@ -28,10 +28,10 @@ def dropout_on(model: nn.Module, places: Iterable[str]) -> Iterator[list[str]]:
 
     Args:
         model: model with its regularizers attached.
-        places: names of modules; ``inputs`` is the model itself.
+        dropout_modules: names of modules; ``inputs`` is the model itself.
     """
     own = {name: module for name, module in model.named_modules() if _is_dropout(module)}
-    named = {name: model if name == "inputs" else model.get_submodule(name) for name in places}
+    named = {name: model if name == "inputs" else model.get_submodule(name) for name in dropout_modules}
     with in_mode(model, training=False), _without_fast_path():
         for module in (*own.values(), *named.values()):
             module.training = True

@@ -87,16 +87,16 @@ def _loaded(path: str | None, dtype: str) -> Any:
         raise ConfigError(
             Setting("model.path", None), "give a folder with a model, or a name in the Hugging Face cache"
         )
-    place = hub_cache.find_local(path)
-    if place is None:
+    local = hub_cache.find_local(path)
+    if local is None:
         remedy = "check the path"
-        if not hub_cache.is_place(path):
+        if not hub_cache.is_local_path(path):
             remedy = f"give a folder, or fetch the model of that name first: hf download {path}"
         raise ConfigError(Setting("model.path", path), "no such folder, nor a model in the Hugging Face cache", remedy)
     logging.disable_progress_bar()
     try:
         return AutoModelForCausalLM.from_pretrained(
-            str(place), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+            str(local), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError) as error:
         first = first_line(error)

@@ -121,19 +121,19 @@ def apply_view(inputs: Tensor, view: View) -> Tensor:
     return inputs
 
 
-def _interpolated(values: Tensor, places: Tensor, axis: int) -> Tensor:
+def _interpolated(values: Tensor, positions: Tensor, axis: int) -> Tensor:
     """Return the values at positions (rows, side) along an axis: a weighted sum of two neighbours."""
-    below = places.floor()
-    share = places - below
+    below = positions.floor()
+    share = positions - below
     total = _weighted(values, below, 1 - share, axis) + _weighted(values, below + 1, share, axis)
     return total.to(values.dtype)
 
 
-def _weighted(values: Tensor, places: Tensor, weights: Tensor, axis: int) -> Tensor:
+def _weighted(values: Tensor, positions: Tensor, weights: Tensor, axis: int) -> Tensor:
     side = values.shape[axis]
     shape = [len(values) if i == 0 else side if i == axis else 1 for i in range(values.ndim)]
-    weights = torch.where((places >= 0) & (places < side), weights, 0)
-    at = places.clamp(0, side - 1).long()
+    weights = torch.where((positions >= 0) & (positions < side), weights, 0)
+    at = positions.clamp(0, side - 1).long()
     return weights.reshape(shape) * values.gather(axis, at.reshape(shape).expand(values.shape))
 
 
@@ -150,9 +150,9 @@ def view_from_draws(
     mirror = draws[0] < flip
     cut = crop * draws[1]
     factor = 1 + scale * (2 * draws[2] - 1)
-    places, shifts = (2 * draws[3:] - 1).split(len(sides))
+    positions, shifts = (2 * draws[3:] - 1).split(len(sides))
     offsets = tuple(
-        (cut * place * ((side - 1) / 2) - shift * side * move) / factor
-        for place, move, side in zip(places, shifts, sides, strict=True)
+        (cut * position * ((side - 1) / 2) - shift * side * move) / factor
+        for position, move, side in zip(positions, shifts, sides, strict=True)
     )
     return View(mirror, (1 - cut) / factor, offsets)

@@ -37,8 +37,8 @@ def thinned_blocks(maps: Tensor, draws: Tensor, p: Tensor, block_size: Tensor) -
 
 def _cyclic_band(side: int, length: Tensor, like: Tensor) -> Tensor:
     """Return the matrix (side, side) with 1 where column - row, modulo side, is below the length, and 0 elsewhere."""
-    places = torch.arange(side, device=like.device)
-    return ((places - places[:, None]) % side < length).to(like.dtype)
+    positions = torch.arange(side, device=like.device)
+    return ((positions - positions[:, None]) % side < length).to(like.dtype)
 
 
 class DropBlock(MapNoise):

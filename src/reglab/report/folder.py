@@ -184,13 +184,13 @@ def _problem(folder: Path) -> str | None:
         for file in (PAGE, BOARD):
             if (folder / file).is_dir():
                 return f"{folder / file} is a folder, and the report has a file of that name"
-        for place in (folder, folder.parent):  # files are made beside it, and moved there when all are done
-            there = next(path for path in (place, *place.parents) if os.path.lexists(path))
-            if not there.is_dir():
-                return f"{there} is not a folder"
-            if not there.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
-                return f"the folder {there} is read-only"
-            with tempfile.TemporaryFile(dir=there):
+        for target in (folder, folder.parent):  # files are made beside it, and moved there when all are done
+            existing = next(path for path in (target, *target.parents) if os.path.lexists(path))
+            if not existing.is_dir():
+                return f"{existing} is not a folder"
+            if not existing.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
+                return f"the folder {existing} is read-only"
+            with tempfile.TemporaryFile(dir=existing):
                 pass
     except OSError as error:
         return f"cannot be written ({error.strerror})"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reglab.report.records import Record
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.metrics import HEADLINES, TEST_PARTS, check_choice, direction_of, validation_twins
+from reglab.schema.metrics import HEADLINES, TEST_PARTS, check_choice, direction_of, validation_counterparts
 from reglab.schema.suggest import nearest
 from reglab.schema.text import join_options
 
@@ -52,7 +52,7 @@ def resolve_question(
         metric: default: the first of `reglab.schema.metrics.HEADLINES` that is tracked.
         direction: ``max`` or ``min``; default: from the metric's name.
         baseline: a strategy.
-        select_by: default: the validation twin of the metric.
+        select_by: default: the validation counterpart of the metric.
         force: allow a test metric as `select_by`.
 
     Raises:
@@ -72,8 +72,8 @@ def resolve_question(
         raise ConfigError(Setting("direction", None), problem, "set direction=max or direction=min")
     _check_baseline(baseline, {record.tags["strategy"] for record in records if "strategy" in record.tags})
     if select_by is None:
-        twins = validation_twins(metric)
-        return Question(metric, direction, baseline, twins, direction_of(twins[0]) or direction)
+        counterparts = validation_counterparts(metric)
+        return Question(metric, direction, baseline, counterparts, direction_of(counterparts[0]) or direction)
     if select_by not in tracked:
         raise ConfigError(Setting("select_by", select_by), "no run tracks it", _suggest(select_by, tracked))
     forced = select_by.startswith(TEST_PARTS)

@@ -65,7 +65,7 @@ HELP: dict[str, dict[str, Help]] = {
         "baseline": Help("the strategy that others are compared with"),
         "sweep": Help("the runs that a sweep or study declared (null: all of the experiment)"),
         "filter": Help("MLflow's filter language, for runs without a sweep"),
-        "select_by": Help("the metric that selects strengths (null: the metric's validation twin)"),
+        "select_by": Help("the metric that selects strengths (null: the metric's validation counterpart)"),
         "force": Help("true: allow selection by a test metric; the headline mentions it"),
         "report.dir": Help("folder of the report (null: reports/<sweep or experiment>)"),
         **_EXPERIMENT,
@@ -84,7 +84,7 @@ HELP: dict[str, dict[str, Help]] = {
     "export": {
         "run_id": Help("a finished run (null: the best of the experiment)"),
         "register": Help("a name in MLflow's registry (null: the model is logged on its run only)"),
-        "metric": Help("the metric whose validation twin selects the best run (null: that of the kind of task)"),
+        "metric": Help("the metric whose validation counterpart selects the best run (null: that of the kind of task)"),
         "data.name": Help("the data set of the best run, if the experiment has several"),
         **_TYPED_AGAIN,
         **_FILES,

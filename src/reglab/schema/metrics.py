@@ -39,7 +39,7 @@ class Metric:
         task_kinds: names of the kinds of tasks that have it; empty: all.
         every_epoch: whether it is measured on training and validation rows in every epoch. Otherwise it is measured
             on the test rows, and on the validation rows for the tested weights.
-        twin: metric that replaces it if it was not measured on the validation rows.
+        validation_substitute: metric that replaces it if it was not measured on the validation rows.
         summary: whether the line that a single run prints includes it.
         per_label: whether a multi-label task also tracks it for each label, as ``test/auroc/LABEL``.
     """
@@ -48,7 +48,7 @@ class Metric:
     direction: str
     task_kinds: tuple[str, ...] = ()
     every_epoch: bool = False
-    twin: str = ""
+    validation_substitute: str = ""
     summary: bool = False
     per_label: bool = False
 
@@ -65,16 +65,16 @@ _ALL = (
     Metric("rmse", "min", (REGRESSION.name,), every_epoch=True, summary=True),
     Metric("perplexity", "min", (LANGUAGE_MODELING.name,), every_epoch=True, summary=True),
     Metric("bits_per_character", "min", (LANGUAGE_MODELING.name,), every_epoch=True, summary=True),
-    Metric("balanced_accuracy", "max", (CLASSIFICATION.name,), twin="accuracy", summary=True),
-    Metric("ece", "min", (CLASSIFICATION.name,), twin="loss", summary=True),
-    Metric("exact_match", "max", (MULTILABEL.name,), twin="accuracy", summary=True),
-    Metric("f1_macro", "max", _CLASSES, twin="accuracy", per_label=True),
-    Metric("auroc", "max", _CLASSES, twin="accuracy", per_label=True),
-    Metric("average_precision", "max", _CLASSES, twin="accuracy"),
+    Metric("balanced_accuracy", "max", (CLASSIFICATION.name,), validation_substitute="accuracy", summary=True),
+    Metric("ece", "min", (CLASSIFICATION.name,), validation_substitute="loss", summary=True),
+    Metric("exact_match", "max", (MULTILABEL.name,), validation_substitute="accuracy", summary=True),
+    Metric("f1_macro", "max", _CLASSES, validation_substitute="accuracy", per_label=True),
+    Metric("auroc", "max", _CLASSES, validation_substitute="accuracy", per_label=True),
+    Metric("average_precision", "max", _CLASSES, validation_substitute="accuracy"),
     Metric("log_likelihood", "max", _CLASSES),
-    Metric("brier", "min", _CLASSES, twin="loss"),
-    Metric("mae", "min", (REGRESSION.name,), twin="rmse"),
-    Metric("r2", "max", (REGRESSION.name,), twin="rmse", summary=True),
+    Metric("brier", "min", _CLASSES, validation_substitute="loss"),
+    Metric("mae", "min", (REGRESSION.name,), validation_substitute="rmse"),
+    Metric("r2", "max", (REGRESSION.name,), validation_substitute="rmse", summary=True),
 )
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ALL}
 """Metrics of predictions by name."""
@@ -184,21 +184,23 @@ def kinds_of(metric: str) -> tuple[str, ...]:
     return declared.task_kinds if declared is not None else ()
 
 
-def validation_twins(metric: str) -> tuple[str, ...]:
+def validation_counterparts(metric: str) -> tuple[str, ...]:
     """Return the validation metrics that may replace a test metric, in the order of preference.
 
     Those of the tested weights come before those of the last epoch.
 
-    >>> validation_twins("test/r2")
+    >>> validation_counterparts("test/r2")
     ('best/val/rmse', 'val/rmse')
-    >>> validation_twins("test/auroc/happy")[0]
+    >>> validation_counterparts("test/auroc/happy")[0]
     'best/val/auroc/happy'
     """
     measured = metric.startswith(("test/", "val/", "best/val/"))
     name = base_name(metric) if measured else "loss"
     declared = METRICS.get(name)
-    names = (name, declared.twin) if declared is not None and declared.twin else (name,)
-    # A twin may have the opposite direction (r2 and rmse); then only the twin is used.
+    names = (
+        (name, declared.validation_substitute) if declared is not None and declared.validation_substitute else (name,)
+    )
+    # A substitute may have the opposite direction (r2 and rmse); then only the substitute is used.
     same = [one for one in names if direction_of(one) == direction_of(names[-1])]
     own = (f"best/val/{name}/{label}",) if (label := label_of(metric)) else ()
     return own + tuple(f"{prefix}{one}" for one in same for prefix in ("best/val/", "val/"))
@@ -219,9 +221,9 @@ def check_choice(*, direction: str | None, select_by: str | None, force: bool | 
     Nullable(DIRECTION).check(f"{section}direction", direction)
     if select_by is not None and select_by.startswith(TEST_PARTS) and not force:
         alternative = "" if force is None else ", or set force=true"
-        twins = " or ".join(name for name in validation_twins(select_by) if name in CHOOSING)
+        counterparts = " or ".join(name for name in validation_counterparts(select_by) if name in CHOOSING)
         raise ConfigError(
             Setting(f"{section}select_by", select_by),
             "a test metric must not be used for selection",
-            f"use {twins}{alternative}",
+            f"use {counterparts}{alternative}",
         )

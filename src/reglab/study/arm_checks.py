@@ -58,7 +58,7 @@ def _check_task(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
 
 def _load_checked(study: Study, config: DictConfig) -> TensorData:
     """Return the data of a run's config, loaded, after checks of the device, the metrics and the splits."""
-    check_accelerator(build.plain(config.trainer))
+    check_accelerator(build.to_plain_dict(config.trainer))
     with build.drawing_data(config):
         data: TensorData = instantiate(config.data)
         source = data.load()

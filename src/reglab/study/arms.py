@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.check_run import check, check_and_resolve
 from reglab.config.compose import Composer
-from reglab.config.identity import config_hash, content, data_name
+from reglab.config.identity import config_hash, content_hash, data_name
 from reglab.config.identity import strategy as strategy_of
 from reglab.execution.expand import Job
 from reglab.paths import CONF
@@ -118,7 +118,7 @@ def _arm(study: Study, composer: Composer, task: int, common: tuple[str, ...], s
 
 def _content(path: str | None) -> str | None:
     """Return the content hash of a file or folder; None without a path, or for a name in a cache."""
-    return content(path)[:16] if path and Path(path).expanduser().exists() else None
+    return content_hash(path)[:16] if path and Path(path).expanduser().exists() else None
 
 
 def _space(study: Study, config: DictConfig) -> Iterator[Dimension]:
@@ -137,11 +137,11 @@ def _space(study: Study, config: DictConfig) -> Iterator[Dimension]:
             specs[key] = {**specs[key], **spec} if merge else spec
     for key, spec in specs.items():
         if spec is not None:
-            off, whole = _declared(key, regularizers)
+            off, whole = _off_value_and_whole(key, regularizers)
             yield parse_dimension(key, spec, off=off, whole=whole)
 
 
-def _declared(key: str, nodes: Mapping[Any, Any]) -> tuple[float | None, bool]:
+def _off_value_and_whole(key: str, nodes: Mapping[Any, Any]) -> tuple[float | None, bool]:
     """Return the value of a strength that disables its method (None: none does alone), and whether values are whole."""
     if not key.startswith("regularizer."):
         return None, False

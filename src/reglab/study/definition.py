@@ -15,7 +15,7 @@ from reglab.samplers import get_sampler, sampler_names
 from reglab.schema.constraints import Integer, OneOf, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
-from reglab.schema.metrics import check_choice, direction_of, validation_twins
+from reglab.schema.metrics import check_choice, direction_of, validation_counterparts
 from reglab.schema.suggest import did_you_mean, no_such_option_error
 from reglab.schema.text import format_value, quote_value
 
@@ -140,7 +140,7 @@ def check_options(cfg: DictConfig) -> None:
         raise key_of_runs(line) or ConfigError(
             Setting.of(line), f"no such key{did_you_mean(key, known) or '; remove it'}"
         )
-    check_known(STUDY, plain, leave=("study",))
+    check_known(STUDY, plain, skip=("study",))
 
 
 def read_study(node: DictConfig, seeds: int | None, regularizers: Sequence[str]) -> Study:
@@ -187,7 +187,7 @@ def read_study(node: DictConfig, seeds: int | None, regularizers: Sequence[str])
         pruning=_pruning(plain["pruning"], plain["sampler"]),
         metric=metric,
         direction=direction,
-        select_by=(select_by,) if select_by else validation_twins(metric),
+        select_by=(select_by,) if select_by else validation_counterparts(metric),
         baseline=plain["baseline"],
     )
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.environment_variables import recorded_variables
-from reglab.config.identity import code, config_hash
+from reglab.config.identity import code_of_config, config_hash
 from reglab.config.trusted import Typed
 from reglab.streams import write_line
 from reglab.tracking import queries
@@ -69,7 +69,7 @@ def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: 
     _print_config_differences(origin, cfg)
     set_threads(int(cfg.trainer.threads))  # the number is part of the environment
     _print_environment_differences(
-        origin, environment(cfg.trainer.accelerator, recorded_variables()) | {"code": code(cfg).modules}
+        origin, environment(cfg.trainer.accelerator, recorded_variables()) | {"code": code_of_config(cfg).modules}
     )
     failure: Exception | None = None
     try:
@@ -105,7 +105,7 @@ def _print_config_differences(origin: Origin, cfg: DictConfig) -> None:
     here = OmegaConf.to_container(cfg, resolve=True)
     changed = differences(_identity_sections(origin.config), _identity_sections(here))
     changed = changed or differences(  # hashes of files and folders, and of code
-        {**origin.about, "code": origin.code}, {**json.loads(tags(cfg)["about"]), "code": code(cfg).parts}
+        {**origin.about, "code": origin.code}, {**json.loads(tags(cfg)["about"]), "code": code_of_config(cfg).parts}
     )
     write_line(f"config: different (config_hash was {then}, is {now})")
     if changed:

@@ -175,9 +175,9 @@ class _StudyRun(_StudyState):
         metric = self.study.select_by[0] if phase == "tune" else self.study.metric
         cfg = jobs[0].config.copy()
         cfg.metric, cfg.fail_fast, cfg.resume = metric, bool(self.cfg.fail_fast), bool(self.cfg.resume)
-        round_ = Round(self.study.title, jobs, cfg, phase, self.progress.tuned_keys)
+        current_round = Round(self.study.title, jobs, cfg, phase, self.progress.tuned_keys)
         write_line(f"{'tuning' if phase == 'tune' else 'confirming on fresh seeds'}: {len(jobs)} runs")
-        outcomes = train_all(round_, jobs, self.launch, self.store, parent_id)
+        outcomes = train_all(current_round, jobs, self.launch, self.store, parent_id)
         results = results_of_outcomes(self.store, outcomes, metric)
         self.failed += [o for o in outcomes if o.error and not results[o.config_hash].diverged]
         self.update(results)

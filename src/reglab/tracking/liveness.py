@@ -79,7 +79,7 @@ def is_this_process(owner: str | None) -> bool:
 
 def has_ended(owner: str | None) -> bool:
     """Return whether the owner's process is known to have ended; False for processes of other hosts and containers."""
-    process = _read(owner)
+    process = _parse_owner(owner)
     if process is None or not _is_here(process):
         return False
     try:
@@ -94,18 +94,18 @@ def has_ended(owner: str | None) -> bool:
 
 def is_elsewhere(owner: str | None) -> bool:
     """Return whether the owner is a process of another host or container; False for a tag that names no process."""
-    process = _read(owner)
+    process = _parse_owner(owner)
     return process is not None and not _is_here(process)
 
 
 def names_a_process(owner: str | None) -> bool:
     """Return whether an owner tag can be read."""
-    return _read(owner) is not None
+    return _parse_owner(owner) is not None
 
 
 def describe_owner(owner: str | None) -> str:
     """Return the owner in words, as in ``process 12 on host a``."""
-    process = _read(owner)
+    process = _parse_owner(owner)
     if process is None:
         return "an unknown process"
     return f"process {process['pid']} on " + ("this host" if _is_here(process) else f"host {process['host']}")
@@ -176,7 +176,7 @@ def lock_holder(path: Path) -> str | None:
     return None
 
 
-def _read(owner: str | None) -> dict[str, Any] | None:
+def _parse_owner(owner: str | None) -> dict[str, Any] | None:
     """Return the process that an owner tag names; None for a text that `this_process` cannot have written.
 
     A process id is between 1 and 2^31 - 1: the system interprets 0 and negative ones as process groups.

@@ -56,7 +56,7 @@ class TrackedRun:
         self._artifacts = Artifacts(store.client, store.uri, run_id, artifact_uri)
         self._buffer = Buffer(store.client, run_id, self._artifacts.write_text)
         self.status = "RUNNING"
-        self._gone: StoreLost | None = None
+        self._store_lost: StoreLost | None = None
         self._heartbeat = Heartbeat(without_retries(store.client), run_id, beat_s)
         self._while_open = ExitStack()
         self._while_open.enter_context(before_exit_at_once(lambda: store.client.set_terminated(run_id, "KILLED")))
@@ -137,10 +137,10 @@ class TrackedRun:
             problem = self._close("FINISHED" if error is None else "KILLED" if stopped else "FAILED", error)
         if problem is None:
             return
-        gone = self._gone.cause if self._gone is not None else location_error(self._store.uri)
-        if gone is not None and not stopped:  # the cause of the exception of the block
-            raise StoreLost(gone) from (error or (self._gone and self._gone.__cause__))
-        line = f"run {self.id} could not be closed properly: {gone or problem}"
+        cause = self._store_lost.cause if self._store_lost is not None else location_error(self._store.uri)
+        if cause is not None and not stopped:  # the cause of the exception of the block
+            raise StoreLost(cause) from (error or (self._store_lost and self._store_lost.__cause__))
+        line = f"run {self.id} could not be closed properly: {cause or problem}"
         if error is None:
             raise self._store.location.error(line)
         _log.error("%s", line)
@@ -160,7 +160,7 @@ class TrackedRun:
                 problems.append(failure.cause if isinstance(failure, StoreLost) else _one_line(failure))
                 # The request itself failed, rather than its response.
                 lost = isinstance(failure, Overdue | StoreLost) or isinstance(failure.__context__, OSError)
-                self._gone = self._gone or (failure if isinstance(failure, StoreLost) else None)
+                self._store_lost = self._store_lost or (failure if isinstance(failure, StoreLost) else None)
 
         attempt(self._heartbeat.stop)
         if status == "FAILED" and error is not None:

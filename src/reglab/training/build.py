@@ -72,7 +72,7 @@ def build_task(cfg: DictConfig, data: TensorData) -> Task:
     Raises:
         ConfigError: an option that the kind of task does not have.
     """
-    options = plain(cfg.task) if cfg.get("task") else {}
+    options = to_plain_dict(cfg.task) if cfg.get("task") else {}
     check_task_options(options, data.kind, str(data.name))
     return task_of(data, **{key: value for key, value in options.items() if value is not None})
 
@@ -99,7 +99,7 @@ def reads_checked(cfg: DictConfig) -> AbstractContextManager[None]:
     """Return a context in which a user's network may read only files of the run's identity; see `check_reads`."""
     if "target" not in cfg.model:
         return nullcontext()
-    sections = [plain(cfg.model).get("args"), plain(cfg.data)]
+    sections = [to_plain_dict(cfg.model).get("args"), to_plain_dict(cfg.data)]
     return check_reads(Setting("model.target", cfg.model.target), sections)
 
 
@@ -120,7 +120,7 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
     Raises:
         ConfigError: it needs more memory than the machine has, or its constructor changes a global setting of torch.
     """
-    keys = {key: value for key, value in plain(cfg.model).items() if key not in ("_target_", "name")}
+    keys = {key: value for key, value in to_plain_dict(cfg.model).items() if key not in ("_target_", "name")}
     model = get_class(cfg.model._target_)
     if padded and "padded" in inspect.signature(model).parameters:
         keys["padded"] = True
@@ -162,11 +162,11 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
     """
     if cfg.model.get("path"):  # pretrained weights: the file determines the size
         return
-    numbers = {key: max(_numbers(value), default=0) for key, value in plain(cfg.model).items()}
+    numbers = {key: max(_numbers(value), default=0) for key, value in to_plain_dict(cfg.model).items()}
     key = max(numbers, key=lambda name: numbers[name])
     if numbers[key] <= _UNCHECKED_UNITS:
         return
-    where = Setting(f"model.{key}", plain(cfg.model)[key])
+    where = Setting(f"model.{key}", to_plain_dict(cfg.model)[key])
     try:
         with torch.device("meta"):
             network = make()
@@ -200,7 +200,7 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
             compares two passes that are equal.
     """
     methods: list[Regularizer] = []
-    for name, node in plain(cfg.regularizer).items():
+    for name, node in to_plain_dict(cfg.regularizer).items():
         if not name.startswith("_"):
             strengths = {key: value for key, value in node.items() if key not in _NOT_STRENGTHS}
             methods.append(get_class(node["_target_"])(**strengths))
@@ -213,11 +213,11 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
         if regularizer.input_dims and len(input_shape) not in regularizer.input_dims:
             actual = f"this data's examples have the shape {input_shape}"
             raise example_shape_error(where, regularizer.input_dims, actual, "leave it out")
-        _set_active_strengths(regularizer, plain(cfg.regularizer)[regularizer.name].get("schedule") or {})
+        _set_active_strengths(regularizer, to_plain_dict(cfg.regularizer)[regularizer.name].get("schedule") or {})
         with seeded(int(cfg.get("seed", 0)), "attach", regularizer.name):
             is_attached = attach(regularizer, model)
         if not is_attached:
-            raise nothing_to_act_on_error(regularizer.name, plain(cfg.model), regularizer.requirement)
+            raise nothing_to_act_on_error(regularizer.name, to_plain_dict(cfg.model), regularizer.requirement)
     _check_passes_differ(ordered, model)
     return ordered
 
@@ -255,7 +255,7 @@ def build_schedules(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> dic
             settings,
             whole=regularizer.strengths()[strength].whole,
         )
-        for regularizer, node in ((r, plain(cfg.regularizer)[r.name]) for r in regularizers)
+        for regularizer, node in ((r, to_plain_dict(cfg.regularizer)[r.name]) for r in regularizers)
         for strength, settings in (node.get("schedule") or {}).items()
     }
 
@@ -285,7 +285,7 @@ def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...]) -> Module:
 
 
 def _optimizer_factory(node: DictConfig) -> Callable[[Any], torch.optim.Optimizer]:
-    keys = {key: value for key, value in plain(node).items() if key not in ("_target_", "name")}
+    keys = {key: value for key, value in to_plain_dict(node).items() if key not in ("_target_", "name")}
     optimizer = get_class(node._target_)
     return lambda parameters: optimizer(parameters, **keys)
 
@@ -293,7 +293,7 @@ def _optimizer_factory(node: DictConfig) -> Callable[[Any], torch.optim.Optimize
 def _scheduler_factory(node: DictConfig) -> Callable[[torch.optim.Optimizer, int], Any] | None:
     if not node.get("_target_"):
         return None
-    keys = {key: value for key, value in plain(node).items() if key not in ("_target_", "name")}
+    keys = {key: value for key, value in to_plain_dict(node).items() if key not in ("_target_", "name")}
     scheduler = get_class(node._target_)
 
     def make(optimizer: torch.optim.Optimizer, steps: int) -> Any:
@@ -305,7 +305,7 @@ def _scheduler_factory(node: DictConfig) -> Callable[[torch.optim.Optimizer, int
     return make
 
 
-def plain(node: DictConfig) -> Mapping[str, Any]:
+def to_plain_dict(node: DictConfig) -> Mapping[str, Any]:
     """Return a section as a plain dict, with interpolations resolved."""
     container = OmegaConf.to_container(node, resolve=True)
     assert isinstance(container, dict)

@@ -69,8 +69,8 @@ def _check_outputs(where: Setting, model: nn.Module, data: TensorData) -> None:
             "train() in forward",
         )
     features = features_of(data.kind)
-    places = data.input_shape if TOKENS in features else ()
-    wanted = (len(inputs), *places, *((data.outputs,) if NUMBER_TARGETS not in features else ()))
+    positions = data.input_shape if TOKENS in features else ()
+    wanted = (len(inputs), *positions, *((data.outputs,) if NUMBER_TARGETS not in features else ()))
     got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     if not isinstance(outputs, Tensor) or got != wanted:
         remedy = "; end it with squeeze(-1)" if got == (*wanted, 1) else ""

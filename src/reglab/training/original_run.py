@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reglab.config.check_run import check
 from reglab.config.compose import compose
-from reglab.config.identity import code, content, setting
+from reglab.config.identity import code_of_config, content_hash, setting_fields
 from reglab.config.trusted import Typed, apply_typed, check_overrides, check_targets
 from reglab.masking import mask_uri
 from reglab.schema.errors import ConfigError, Setting
@@ -174,7 +174,7 @@ def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data",
     Raises:
         ConfigError: names the key.
     """
-    then, now = origin.about, setting(cfg)
+    then, now = origin.about, setting_fields(cfg)
     for section, key in _FILES:
         before, here = then.get(f"{section}.{key}"), now[section].get(key)
         name = f"{section}.{key}"
@@ -198,7 +198,7 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
         ConfigError: names the modules that differ, or the parts, and the commits; or the run's tag `code` cannot be
             read.
     """
-    run_id, then, now = origin.record.run_id, origin.code, code(cfg)
+    run_id, then, now = origin.record.run_id, origin.code, code_of_config(cfg)
     recorded = isinstance(origin.environment.get("code"), dict)
     if not then and (recorded or origin.record.tags.get("identity_rule") not in (None, "1")):
         if not origin.typed.changed:
@@ -211,7 +211,7 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
         return
     if not then:  # rule 1 recorded the content of a user's own file only
         before = origin.about.get("model.code")
-        if before and before != content(source_file(cfg.model.get("target"), "model.target")):
+        if before and before != content_hash(source_file(cfg.model.get("target"), "model.target")):
             _raise_code_changed(origin, f"model.target={cfg.model.get('target')}")
         return
     parts = sorted(part for part in then.keys() | now.parts.keys() if then.get(part) != now.parts.get(part))

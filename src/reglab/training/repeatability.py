@@ -13,7 +13,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.seeding import seeded
 from reglab.training.snapshot import Snapshot
 from reglab.training.train_eval_mode import in_mode
-from reglab.user_code.importing import describe_error, loaded
+from reglab.user_code.importing import describe_error, loaded_modules
 
 ROUNDING = 10.0  # factor of the difference of two equal steps, below which nondeterministic kernels explain it
 UNSEEDED = 1e-3  # relative difference of two equal steps that rounding does not explain
@@ -98,7 +98,7 @@ def _states() -> dict[str, str]:
     """Return the states of random generators in variables of the user's Python modules."""
     return {
         f"{module.__name__}.{name}": repr(_state(value))
-        for module in loaded()
+        for module in loaded_modules()
         for name, value in list(vars(module).items())
         if isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState | random.Random)
     }

@@ -167,7 +167,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     module = build.build_module(cfg, fit, parts)
     reporter = EvaluationReporter(tracked.log_metrics)
     bar = [EpochBar(run_record.run_name(cfg))] if cfg.trainer.progress else []
-    settings = {key: value for key, value in build.plain(cfg.trainer).items() if key not in _DATA_LIMITS}
+    settings = {key: value for key, value in build.to_plain_dict(cfg.trainer).items() if key not in _DATA_LIMITS}
     trainer = make_trainer(settings, [ScheduledStrengths(schedules), reporter, *methods, *bar])
     data.move_to(trainer.strategy.root_device)
     fit.to(trainer.strategy.root_device)

@@ -13,11 +13,11 @@ from torch import Tensor
 from reglab.config.environment_variables import recorded_variables
 from reglab.config.identity import (
     RULE,
-    code,
+    code_of_config,
     config_hash,
     data_name,
     recipe_hash,
-    setting,
+    setting_fields,
     setting_hash,
     strategy,
     strategy_code,
@@ -26,7 +26,7 @@ from reglab.masking import redact, redact_uris
 from reglab.schema.text import quote_value
 from reglab.tracking.environment import environment, git_commit, git_dirty
 from reglab.tracking.run import TrackedRun
-from reglab.training.build import plain
+from reglab.training.build import to_plain_dict
 
 
 def run_name(cfg: DictConfig) -> str:
@@ -53,10 +53,10 @@ def tags(cfg: DictConfig) -> dict[str, str]:
         "config_hash": config_hash(cfg),
         "identity_rule": RULE,
         "recipe_hash": recipe_hash(cfg),
-        "code": json.dumps(code(cfg).parts, sort_keys=True),
+        "code": json.dumps(code_of_config(cfg).parts, sort_keys=True),
         "strategy_code": strategy_code(cfg),
         "setting": setting_hash(cfg, tuned),
-        "about": json.dumps(dict(_leaves(setting(cfg, tuned))), sort_keys=True),
+        "about": json.dumps(dict(_leaves(setting_fields(cfg, tuned))), sort_keys=True),
         "phase": str(cfg.tracking.phase),
         "git_commit": git_commit() or "unknown",
     }
@@ -88,7 +88,7 @@ def params(cfg: DictConfig) -> dict[str, Any]:
         "optimizer.lr": cfg.optimizer.lr,
         "seed": cfg.seed,
     }
-    for name, node in plain(cfg.regularizer).items():
+    for name, node in to_plain_dict(cfg.regularizer).items():
         if not name.startswith("_"):
             named |= {
                 f"regularizer.{name}.{key}": value
@@ -114,7 +114,7 @@ def log_recipe(tracked: TrackedRun, cfg: DictConfig, overrides: Sequence[str]) -
         yaml.safe_dump(redact_uris(recorded_overrides(overrides, cfg)), allow_unicode=True, width=4096),
         "overrides.yaml",
     )
-    described = environment(cfg.trainer.accelerator, recorded_variables()) | {"code": code(cfg).modules}
+    described = environment(cfg.trainer.accelerator, recorded_variables()) | {"code": code_of_config(cfg).modules}
     tracked.log_text(json.dumps(described, indent=2, sort_keys=True), "environment.json")
 
 

@@ -247,7 +247,7 @@ def _find_all(name: str, where: Setting | str) -> _Closure:
             for other, taken in imports(code, package):
                 todo.append(other)
                 if "*" in taken and (package_found := find(other, where)) is not None:
-                    todo += [f"{other}.{inner}" for inner in _inside(package_found)]
+                    todo += [f"{other}.{inner}" for inner in _submodule_names(package_found)]
                 todo += [f"{other}.{inner}" for inner in taken if inner != "*"]
     return modules, frozenset(outside)
 
@@ -265,7 +265,7 @@ def _with_packages(name: str) -> list[str]:
     return [".".join(parts[: number + 1]) for number in range(len(parts))]
 
 
-def _inside(package: Module) -> set[str]:
+def _submodule_names(package: Module) -> set[str]:
     """Return the names of a package's modules: ``from package import *`` imports those in its ``__all__``."""
     files = (file for folder in package.folders for file in Path(folder).glob("*.py"))
     return {file.stem for file in files} - {"__init__"}

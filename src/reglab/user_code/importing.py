@@ -37,7 +37,7 @@ class _Finder:
     def __init__(self) -> None:
         self.modules: dict[str, Module] = {}
         self.state: object = None
-        self.before: frozenset[str] = frozenset()
+        self.modules_before: frozenset[str] = frozenset()
         self.folder = ""
 
     def find_spec(
@@ -84,7 +84,7 @@ def load(target: str, key: str) -> Any:
             if held is not None and entry.file is not None and not _is_of(held, entry.file):
                 raise ConfigError(where, f"a module called {one} is already imported", f"rename {entry.file.name}")
             sys.modules.pop(one, None)
-        _finder.modules, _finder.state, _finder.before = found, state, frozenset(sys.modules)
+        _finder.modules, _finder.state, _finder.modules_before = found, state, frozenset(sys.modules)
         if _finder not in sys.meta_path:
             sys.meta_path.insert(0, _finder)
         _finder.folder = os.getcwd()
@@ -112,7 +112,7 @@ def _without(folders: Container[str]) -> None:
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) not in folders]
 
 
-def loaded() -> list[ModuleType]:
+def loaded_modules() -> list[ModuleType]:
     """Return the user's modules that `load` has imported."""
     return [sys.modules[name] for name in _finder.modules if name in sys.modules]
 
@@ -134,7 +134,7 @@ def _is_of(module: ModuleType, file: Path) -> bool:
 
 def unload() -> None:
     """Remove the modules that were loaded from the process, and those that they loaded by computed names."""
-    for name in (*_finder.modules, *_late()):
+    for name in (*_finder.modules, *_imported_later()):
         sys.modules.pop(name, None)
     if _finder.folder in sys.path:
         sys.path.reverse()
@@ -146,14 +146,14 @@ def unload() -> None:
 def unknown_imports() -> list[str]:
     """Return the user's modules that were imported under names that their code computes, and so were not found."""
     files = found_files()
-    return [name for name in _late() if not any(_is_of(sys.modules[name], file) for file in files)]
+    return [name for name in _imported_later() if not any(_is_of(sys.modules[name], file) for file in files)]
 
 
-def _late() -> list[str]:
+def _imported_later() -> list[str]:
     """Return the user's modules that were imported since `load` and that `load` did not find."""
     if not _finder.modules:
         return []
-    new = set(sys.modules) - _finder.before - set(_finder.modules)
+    new = set(sys.modules) - _finder.modules_before - set(_finder.modules)
     return sorted(name for name in new if _is_users(sys.modules.get(name)))
 
 
@@ -176,8 +176,8 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}:{error.lineno}: {type(error).__name__}: {error.msg}"
     text = f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
-    place = user_line(error)
-    return f"{place}: {text}" if place and place not in text else text
+    line = user_line(error)
+    return f"{line}: {text}" if line and line not in text else text
 
 
 def user_line(error: BaseException) -> str | None:

@@ -86,8 +86,8 @@ class GroupSplit:
         """Return the groups of test, validation and training; the first two have about the given numbers of rows."""
         left = generator.permutation(len(self.names)).tolist()
         parts = []
-        for place, rows in enumerate(wanted):
-            later_parts = 1 + sum(number > 0 for number in wanted[place + 1 :])
+        for i, rows in enumerate(wanted):
+            later_parts = 1 + sum(number > 0 for number in wanted[i + 1 :])
             taken = self._nearest(left, rows, len(left) - later_parts) if rows else []
             left = [group for group in left if group not in taken]
             parts.append(taken)
@@ -171,32 +171,32 @@ class TimeSplit:
 
     Args:
         column: name of the column, for messages.
-        moments: time of each row, as numbers (n,).
+        times: time of each row, as numbers (n,).
     """
 
-    def __init__(self, column: str, moments: np.ndarray) -> None:
+    def __init__(self, column: str, times: np.ndarray) -> None:
         self.setting = Setting("data.split_column", column)
-        self.moments = moments
+        self.times = times
 
     def split(self, settings: SplitSettings) -> Rows:
         """Return the rows of each part; the order of training rows does not depend on the seed.
 
         Raises:
-            ConfigError: fewer moments than parts, a class without training rows, or too large a ``train_size``.
+            ConfigError: fewer distinct times than parts, a class without training rows, or too large a ``train_size``.
         """
-        total = len(self.moments)
+        total = len(self.times)
         wanted = _rows_held_out(settings, total, self.setting)
-        moments, counts = np.unique(self.moments, return_counts=True)
+        distinct, counts = np.unique(self.times, return_counts=True)
         parts = 1 + sum(rows > 0 for rows in wanted)
-        if len(moments) < parts:
+        if len(distinct) < parts:
             raise ConfigError(
                 self.setting,
-                f"its {total} rows are of {pluralize(len(moments), 'distinct time')}, too few for {parts} parts",
+                f"its {total} rows are of {pluralize(len(distinct), 'distinct time')}, too few for {parts} parts",
                 "name a column with more distinct times, or set a fraction to 0",
             )
         test = _latest(counts, wanted[0], 1 + (wanted[1] > 0))
         val = _latest(counts[: len(counts) - test], wanted[1], 1)
-        order = np.argsort(self.moments, kind="stable")
+        order = np.argsort(self.times, kind="stable")
         borders = np.cumsum([counts[: len(counts) - test - val].sum(), counts[len(counts) - test - val :][:val].sum()])
         rows = Rows(*np.split(order, borders))
         remedy = "all of its rows are later; lower the fractions, or drop the class"
@@ -230,12 +230,12 @@ def _fixed_order(rows: np.ndarray) -> np.ndarray:
 
 
 def _latest(counts: np.ndarray, rows: int, left: int) -> int:
-    """Return the number of latest moments whose total number of rows is nearest to `rows`.
+    """Return the number of latest times whose total number of rows is nearest to `rows`.
 
     Args:
-        counts: rows of each moment, in order.
-        rows: 0: none of the moments.
-        left: moments at the beginning that are not taken.
+        counts: rows of each time, in order.
+        rows: 0: none of the times.
+        left: times at the beginning that are not taken.
     """
     if not rows:
         return 0

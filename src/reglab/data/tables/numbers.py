@@ -194,7 +194,7 @@ def _parse_vectorized(written: "pd.Series") -> ParsedColumn | None:
 
 def _parse_distinct(written: "pd.Series", label: ColumnLabel, strict: bool, exact: bool) -> ParsedColumn | None:
     """Parse each different cell of a column once."""
-    cells, place = _factorize(written.to_numpy(dtype=object, na_value=""))
+    cells, codes = _factorize(written.to_numpy(dtype=object, na_value=""))
     present = [number for number, cell in enumerate(cells) if not is_missing_word(cell)]
     texts = [cells[number] for number in present]
     missing_notes = _missing_notes(cells)
@@ -203,10 +203,10 @@ def _parse_distinct(written: "pd.Series", label: ColumnLabel, strict: bool, exac
         """Return the value of each row; NaN if missing."""
         every = np.full(len(cells), np.nan)
         every[present] = values
-        return every[place]
+        return every[codes]
 
     if not texts:
-        return ParsedColumn(np.full(len(place), np.nan), notes=missing_notes)
+        return ParsedColumn(np.full(len(codes), np.nan), notes=missing_notes)
     if all(text.casefold() in ("true", "false") for text in texts):
         truth = np.array([float(text.casefold() == "true") for text in texts])
         return ParsedColumn(spread(truth), boolean=True, notes=missing_notes)
@@ -218,7 +218,7 @@ def _parse_distinct(written: "pd.Series", label: ColumnLabel, strict: bool, exac
     fitting = _fitting_notations(bare)
     if not fitting:
         if strict:
-            _check_mostly_text(cells, present, place, label)
+            _check_mostly_text(cells, present, codes, label)
         return None
     notation = fitting[0]
     values = _convert(bare, notation)
@@ -245,8 +245,8 @@ def _factorize(cells: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Return the distinct cells, and the index of each row's cell."""
     import pandas as pd
 
-    place, distinct = pd.factorize(cells)
-    return [str(cell).translate(_MINUS) for cell in distinct], place
+    codes, distinct = pd.factorize(cells)
+    return [str(cell).translate(_MINUS) for cell in distinct], codes
 
 
 def _missing_notes(cells: Sequence[str]) -> tuple[str, ...]:
@@ -285,18 +285,18 @@ def _convert(texts: Sequence[str], notation: Notation) -> np.ndarray:
     return np.array([float(text.translate(drop).replace(notation.decimal, ".")) for text in texts])
 
 
-def _check_mostly_text(cells: list[str], present: list[int], place: np.ndarray, label: ColumnLabel) -> None:
+def _check_mostly_text(cells: list[str], present: list[int], codes: np.ndarray, label: ColumnLabel) -> None:
     """Raise if nearly all cells are numbers, or if all are numbers in several notations.
 
     Args:
         cells: the different cells.
         present: indices of those that are not missing.
-        place: index of the distinct cell of each row.
+        codes: index of the distinct cell of each row.
         label: label of the column.
     """
     number = {one: _is_number(cells[one]) for one in present}
-    rows = np.flatnonzero(np.isin(place, present))
-    wrong = np.flatnonzero(np.isin(place, [one for one in present if not number[one]]))
+    rows = np.flatnonzero(np.isin(codes, present))
+    wrong = np.flatnonzero(np.isin(codes, [one for one in present if not number[one]]))
     if not len(wrong):
         texts = [cells[one] for one in present]
         other = next((text for text in texts if _shape(text) != _shape(texts[0])), texts[-1])
@@ -308,7 +308,7 @@ def _check_mostly_text(cells: list[str], present: list[int], place: np.ndarray, 
     few_words = sum(number.values()) > FEW and words <= _FEW_WORDS and 2 * len(wrong) < len(rows)
     if few_words or len(rows) - len(wrong) >= _MOSTLY * len(rows):
         raise label.error(
-            f"is numeric except for {len(wrong)} of {len(rows)} cells, the first {cells[place[wrong[0]]]!r} in "
+            f"is numeric except for {len(wrong)} of {len(rows)} cells, the first {cells[codes[wrong[0]]]!r} in "
             f"data row {wrong[0] + 1}",
             "correct it, or empty the cell if the value is missing",
         )

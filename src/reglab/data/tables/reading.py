@@ -204,9 +204,9 @@ def _repeated_headers(columns: "dict[int, pa.ChunkedArray]", names: list[str], k
     wanted = [names[number].lower().strip(around) for number in kept]
     rows = np.arange(len(columns[kept[0]]) if len(kept) > 1 else 0)  # a single column may well contain its name
     cells: list[list[str]] = []
-    for place, number in enumerate(kept):
+    for i, number in enumerate(kept):
         written = pc.utf8_lower(pc.utf8_trim(columns[number].take(pa.array(rows)), around))
-        expected = pa.array(wanted if len(kept) > 2 else wanted[place : place + 1], type=written.type)
+        expected = pa.array(wanted if len(kept) > 2 else wanted[i : i + 1], type=written.type)
         fits = pc.is_in(written, value_set=expected).to_numpy()
         rows = rows[fits]
         cells = [[cell for cell, fit in zip(column, fits, strict=True) if fit] for column in cells]

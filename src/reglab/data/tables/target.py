@@ -141,9 +141,9 @@ def _encode_classes(
         present, numbers = np.unique(parsed.values, return_inverse=True)
         names = tuple("True" if value else "False" for value in present)
     else:
-        place, cells = pd.factorize(as_text(column))
+        codes, cells = pd.factorize(as_text(column))
         names, class_of_cell = _class_names([str(cell) for cell in cells], parsed is not None, setting)
-        numbers = np.array(class_of_cell, dtype=np.int64)[place]
+        numbers = np.array(class_of_cell, dtype=np.int64)[codes]
     if len(names) == 1:
         raise ConfigError(setting, f"all {len(column)} rows are of one class ({names[0]})", "give a target that varies")
     if parsed is not None and not declared and len(names) > max(FEW, len(column) / 2):
@@ -167,7 +167,7 @@ def _class_names(cells: list[str], are_numbers: bool, setting: Setting) -> tuple
         return tuple(names), [names.index(cell) for cell in cells]
     exact = [Decimal(cell) for cell in cells]
     values = sorted(set(exact))
-    number = {value: place for place, value in enumerate(values)}
+    number = {value: i for i, value in enumerate(values)}
     return tuple(map(_format_exactly, values)), [number[value] for value in exact]
 
 
@@ -252,7 +252,7 @@ def read_splitter(
         return fold_split(name, written.to_numpy(dtype=str), test_fold, val_fold)
     if method == "parts":
         return PartSplit(name, _read_parts(written, setting))
-    return TimeSplit(name, _read_moments(column, setting))
+    return TimeSplit(name, _read_times(column, setting))
 
 
 def fold_split(column: str, written: np.ndarray, test_fold: str | None, val_fold: str | None) -> PartSplit:
@@ -267,7 +267,7 @@ def fold_split(column: str, written: np.ndarray, test_fold: str | None, val_fold
     Raises:
         ConfigError: no such fold, or none is left for training.
     """
-    labels, place = np.unique(written, return_inverse=True)  # names are parsed once per fold, not per row
+    labels, codes = np.unique(written, return_inverse=True)  # names are parsed once per fold, not per row
     fold_of_label = np.array([fold_name(label) for label in labels.tolist()])
     folds = sorted(
         set(fold_of_label.tolist()), key=lambda name: (not name.isdecimal(), len(name) * name.isdecimal(), name)
@@ -284,7 +284,7 @@ def fold_split(column: str, written: np.ndarray, test_fold: str | None, val_fold
             "give a column with more folds",
         )
     part = np.select([fold_of_label == test_fold, fold_of_label == val_fold], ["test", "val"], "train")
-    return PartSplit(column, part[place])
+    return PartSplit(column, part[codes])
 
 
 def _fold_hint(fold: str, folds: list[str]) -> str:
@@ -302,7 +302,7 @@ def _read_parts(written: "pd.Series", setting: Setting) -> np.ndarray:
     return words.map(_PARTS).to_numpy(dtype=str)
 
 
-def _read_moments(column: "pd.Series", setting: Setting) -> np.ndarray:
+def _read_times(column: "pd.Series", setting: Setting) -> np.ndarray:
     """Return dates, times or numbers as numbers (n,) in the same order."""
     import pandas as pd
 

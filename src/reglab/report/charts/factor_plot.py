@@ -113,24 +113,24 @@ def draw_factor_plot(
     heights = min(edges) - margin, max(edges) + margin
     y_ticks = style.ticks_between(heights, MaxNLocator(5, steps=[1, 2, 5, 10]))
     labelled = series.values[:: -(-len(series.values) // _MAX_TICKS)]
-    at = _places(series)
-    edge = 0.08 * (max(at.values()) - min(at.values()))
-    limits = {"xlim": (min(at.values()) - edge, max(at.values()) + edge), "ylim": heights}
+    positions = _positions(series)
+    edge = 0.08 * (max(positions.values()) - min(positions.values()))
+    limits = {"xlim": (min(positions.values()) - edge, max(positions.values()) + edge), "ylim": heights}
     with style.chart_style():
         own_colours = [colours[strategy] for strategy in strategies]
         figure, panels = style.panel_grid(strategies, own_colours, limits, bottom_margin=_BELOW, panel_height=1.25)
         for i, (axes, row, colour) in enumerate(zip(panels, rows, own_colours, strict=True)):
             lowest = style.is_lowest(i, len(strategies))
-            x_ticks = [at[value] for value in labelled] if lowest else []
+            x_ticks = [positions[value] for value in labelled] if lowest else []
             style.set_panel_ticks(axes, x_ticks, y_ticks, labelled=style.is_leftmost(i))
             if lowest:
                 axes.set_xticklabels([f"{value:g}" for value in labelled])
-            x, y = [at[value] for value, _ in row], [entry.diff or 0.0 for _, entry in row]
+            x, y = [positions[value] for value, _ in row], [entry.diff or 0.0 for _, entry in row]
             axes.axhline(0, color=style.MUTED, linewidth=1, zorder=1)
             axes.plot(x, y, color=colour, linewidth=1.4, zorder=2)
             axes.scatter(x, y, s=26, linewidth=1.4, zorder=4, clip_on=False, edgecolor=colour,
                          c=[colour if entry.claimed else style.PAPER for _, entry in row])  # fmt: skip
-            bars = [(at[value], *entry.diff_interval) for value, entry in row if entry.diff_interval]
+            bars = [(positions[value], *entry.diff_interval) for value, entry in row if entry.diff_interval]
             if bars:
                 axes.vlines(*zip(*bars, strict=True), color=colour, linewidth=1.6, zorder=3)
         style.label_axes(figure, series.factor, label, bottom_margin=_BELOW)
@@ -139,16 +139,16 @@ def draw_factor_plot(
 
 def _hover_areas(series: FactorSeries, strategies: Sequence[str], figure: "Figure", digits: int) -> list[HoverArea]:
     """Return hover areas with the difference of each strategy at each value."""
-    at = _places(series)
+    positions = _positions(series)
     areas = []
     for strategy, axes in zip(strategies, figure.axes, strict=True):
         row = series.entries(strategy)
         texts = [describe_difference(entry, digits, f", {series.factor} {value:g}") for value, entry in row]
-        areas += hover_areas(axes, [at[value] for value, _ in row], texts)
+        areas += hover_areas(axes, [positions[value] for value, _ in row], texts)
     return areas
 
 
-def _places(series: FactorSeries) -> dict[float, float]:
+def _positions(series: FactorSeries) -> dict[float, float]:
     """Return the position of each value on the x axis, on a logarithmic scale for a wide range."""
     low, high = series.values[0], series.values[-1]
     logarithmic = low > 0 and high >= _LOG_RATIO * low

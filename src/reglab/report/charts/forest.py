@@ -120,7 +120,7 @@ def _forest_chart(
     )
     (axes,) = figure.axes
     texts = [describe_difference(entry, digits) for entry in tested]
-    areas = hover_areas(axes, [float(y) for y in axes.get_yticks()], texts, along="y")
+    areas = hover_areas(axes, [float(y) for y in axes.get_yticks()], texts, axis="y")
     return Chart(name, title, caption, figure, hover_areas=areas)
 
 

@@ -97,8 +97,8 @@ def curve_hover_areas(curves: LearningCurves, figure: "Figure") -> list[HoverAre
 
 def _describe_value(curve: Curve, step: float, label: str) -> str:
     """Return ``validation 0.612 ± 0.013``, or a dash if the curve has no value at the step."""
-    (places,) = np.nonzero(curve.steps == step)
-    return f"{label} " + (f"{curve.mean[places[0]]:.4g} ± {curve.std[places[0]]:.2g}" if len(places) else "–")
+    (indices,) = np.nonzero(curve.steps == step)
+    return f"{label} " + (f"{curve.mean[indices[0]]:.4g} ± {curve.std[indices[0]]:.2g}" if len(indices) else "–")
 
 
 def _limits(curves: LearningCurves) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -56,7 +56,7 @@ def rank_diagram(comparison: DataSetComparison, colours: Mapping[str, str]) -> "
     side = style.text_width(labels) + 0.3
     low, high = math.floor(ranks[0]), max(math.ceil(ranks[-1]), math.floor(ranks[0]) + 1)
     scale = (style.WIDTH - 2 * side) / (high - low)
-    places = [side + (rank - low) * scale for rank in ranks]
+    positions = [side + (rank - low) * scale for rank in ranks]
     first = _AXIS + _GAP + _BAR * len(cliques) + 0.06
     # Labels are placed from the outside to the middle, so that no two lines cross.
     left = _label_heights(labels, range(half), first)
@@ -69,12 +69,12 @@ def rank_diagram(comparison: DataSetComparison, colours: Mapping[str, str]) -> "
         _draw_axis(axes, low, high, side, scale)
         for i, y in (left | right).items():
             edge, align = (side - 0.1, "right") if i in left else (style.WIDTH - side + 0.1, "left")
-            axes.plot((places[i], places[i], edge), (_AXIS, y, y), color=style.MUTED, linewidth=0.8, zorder=1)
+            axes.plot((positions[i], positions[i], edge), (_AXIS, y, y), color=style.MUTED, linewidth=0.8, zorder=1)
             axes.text(edge + (-0.06 if i in left else 0.06), y, labels[i], ha=align, va="center")
-            axes.plot(places[i], _AXIS, "o", color=colours[names[i]], markersize=7, zorder=4,
+            axes.plot(positions[i], _AXIS, "o", color=colours[names[i]], markersize=7, zorder=4,
                       markeredgecolor=style.PAPER, markeredgewidth=0.6)  # fmt: skip
         for i, clique in enumerate(cliques):
-            joined = [places[names.index(name)] for name in clique]
+            joined = [positions[names.index(name)] for name in clique]
             heights = [_AXIS + _GAP + _BAR * i] * len(clique)
             axes.plot(joined, heights, "o-", color=style.INK, linewidth=2.6, markersize=4.6, zorder=3)
     return figure

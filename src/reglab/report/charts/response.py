@@ -27,13 +27,13 @@ class Dot:
     """A trial.
 
     Attributes:
-        place: position in the range, 0 to 1; None if the strength is off.
+        position: position in the range, 0 to 1; None if the strength is off.
         score: score of the trial.
         text: shown on hovering.
         colour: colour of its strategy.
     """
 
-    place: float | None
+    position: float | None
     score: float
     text: str
     colour: str
@@ -47,7 +47,7 @@ class Panel:
         title: the strategy.
         colour: colour of the title.
         key: label of the x axis.
-        ticks: (place, text).
+        ticks: (position, text).
         dots: trials.
         chosen: index of the chosen trial's dot; None if there is none.
     """
@@ -120,8 +120,8 @@ def draw_response(panels: Sequence[Panel], label: str, *, minimized: bool) -> "F
         )
         for i, (panel, axes) in enumerate(zip(panels, drawn, strict=True)):
             _draw_panel(axes, panel, i, (low, high))
-            places, texts = zip(*_ticks_with_off(panel), strict=True)
-            style.set_panel_ticks(axes, places, scores, labelled=style.is_leftmost(i))
+            positions, texts = zip(*_ticks_with_off(panel), strict=True)
+            style.set_panel_ticks(axes, positions, scores, labelled=style.is_leftmost(i))
             axes.set_xticklabels(texts)
         figure.text(0.1 / style.WIDTH, 0.5, label, rotation=90, ha="left", va="center")
     return figure
@@ -138,7 +138,7 @@ def score_limits(scores: Sequence[float], *, minimized: bool) -> tuple[float, fl
     return low - margin, high + margin
 
 
-def place_in_range(one: Dimension, value: Value) -> float | None:
+def position_in_range(one: Dimension, value: Value) -> float | None:
     """Return the position of a value in its range, from 0 to 1; None if it is the off value."""
     if isinstance(one, Choice):
         return one.options.index(value) / max(1, len(one.options) - 1)
@@ -150,9 +150,9 @@ def place_in_range(one: Dimension, value: Value) -> float | None:
 
 
 def range_ticks(one: Dimension) -> list[tuple[float, str]]:
-    """Return (place, text) of a few round values: powers of ten on a logarithmic range that contains several."""
+    """Return (position, text) of a few round values: powers of ten on a logarithmic range that contains several."""
     if isinstance(one, Choice):
-        return [(place_in_range(one, option) or 0.0, str(option)) for option in one.options]
+        return [(position_in_range(one, option) or 0.0, str(option)) for option in one.options]
     from matplotlib.ticker import MaxNLocator
 
     first = math.ceil(math.log10(one.low) - 1e-9) if one.log else 0
@@ -177,18 +177,18 @@ def _panel(strategy: StrategyTuning, one: Dimension, base: StrategyTuning | None
     if base is not None and base.strategy != strategy.strategy:
         for trial in base.trials:
             if trial.score is not None and one.key in trial.values:
-                dots.append(_dot(trial, place_in_range(one, trial.values[one.key]), style.BASELINE))
+                dots.append(_dot(trial, position_in_range(one, trial.values[one.key]), style.BASELINE))
             elif trial.score is not None and one.key.startswith("regularizer."):
                 dots.append(_dot(trial, None, style.BASELINE))
     chosen = next((i for i, trial in enumerate(own, start=len(dots)) if trial.chosen), None)
-    dots += [_dot(trial, place_in_range(one, trial.values[one.key]), colour) for trial in own]
+    dots += [_dot(trial, position_in_range(one, trial.values[one.key]), colour) for trial in own]
     return Panel(strategy.strategy, colour, short_key(one.key), range_ticks(one), dots, chosen)
 
 
-def _dot(trial: Trial, place: float | None, colour: str) -> Dot:
+def _dot(trial: Trial, position: float | None, colour: str) -> Dot:
     assert trial.score is not None
     text = f"{trial.strategy}, trial {trial.number}: {trial.score:.5g} ({format_values(trial.values)})"
-    return Dot(place, trial.score, text + (", pruned" if trial.status == "pruned" else ""), colour)
+    return Dot(position, trial.score, text + (", pruned" if trial.status == "pruned" else ""), colour)
 
 
 def _caption(panels: Sequence[Panel], shown: Sequence[Panel], tuning: TaskTuning) -> str:
@@ -213,7 +213,7 @@ def _draw_panel(axes: "Axes", panel: Panel, number: int, limits: tuple[float, fl
     has_off = _has_off(panel)
     if has_off:
         axes.axvline(_OFF / 2, color=style.GRID, linewidth=0.8, dashes=(3, 2))
-    x = [_OFF + 0.025 * (i % 3 - 1) if dot.place is None else dot.place for i, dot in enumerate(panel.dots)]
+    x = [_OFF + 0.025 * (i % 3 - 1) if dot.position is None else dot.position for i, dot in enumerate(panel.dots)]
     y = [min(max(dot.score, low), high) for dot in panel.dots]
     axes.scatter(x, y, s=20, c=[dot.colour for dot in panel.dots], alpha=0.85, linewidth=0.6, edgecolor=style.PAPER,
                  gid=f"trials{number}", zorder=3, clip_on=False)  # fmt: skip
@@ -234,7 +234,7 @@ def _scores(panels: Sequence[Panel]) -> list[float]:
 
 
 def _has_off(panel: Panel) -> bool:
-    return any(dot.place is None for dot in panel.dots)
+    return any(dot.position is None for dot in panel.dots)
 
 
 def _ticks_with_off(panel: Panel) -> list[tuple[float, str]]:

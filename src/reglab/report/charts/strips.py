@@ -65,7 +65,7 @@ class StripChart(ABC):
         """Return the caption."""
 
     def reference(self, data: TaskChartData) -> tuple[float, str] | None:
-        """Return the place and the name of a reference line; None for no line."""
+        """Return the position and the name of a reference line; None for no line."""
         return None
 
     def interval(self, entry: Entry, values: Sequence[float]) -> Interval | None:
@@ -204,7 +204,7 @@ def strip_chart(
     Args:
         strips: rows from top to bottom.
         label: label of the x axis.
-        reference: place and name of a vertical line.
+        reference: position and name of a vertical line.
         from_zero: whether the axis starts at zero.
     """
     head = _HEAD if reference else 0.06
@@ -213,9 +213,9 @@ def strip_chart(
             [strip.name for strip in strips], label, row_height=0.36, head=head, right=_RIGHT
         )
         if reference is not None:
-            place, name = reference
-            axes.axvline(place, color=style.MUTED, linewidth=0.9, dashes=(4, 3))
-            axes.text(place, -0.1, name, ha="center", color=style.MUTED, size=style.SIZE - 1, va="center")
+            position, name = reference
+            axes.axvline(position, color=style.MUTED, linewidth=0.9, dashes=(4, 3))
+            axes.text(position, -0.1, name, ha="center", color=style.MUTED, size=style.SIZE - 1, va="center")
         for i, (strip, y) in enumerate(zip(strips, centres, strict=True)):
             count = len(strip.values)
             spread = [y + 0.08 * (((7 * k) % 5) - 2) / 2 for k in range(count)]

@@ -121,7 +121,7 @@ def chart_style() -> Iterator[None]:
 def ticks_between(limits: tuple[float, float], locator: "Locator") -> list[float]:
     """Return the ticks of a locator that are between two limits."""
     low, high = limits
-    return [place for place in map(float, locator.tick_values(low, high)) if low <= place <= high]
+    return [tick for tick in map(float, locator.tick_values(low, high)) if low <= tick <= high]
 
 
 def row_chart(

@@ -35,23 +35,23 @@ class HoverArea:
 
 
 def hover_areas(
-    axes: "Axes", places: Sequence[float], texts: Sequence[str], along: Literal["x", "y"] = "x"
+    axes: "Axes", positions: Sequence[float], texts: Sequence[str], axis: Literal["x", "y"] = "x"
 ) -> list[HoverArea]:
-    """Return an area around each place of a linear axis, up to the middle between neighbours; they fill the axes.
+    """Return an area around each position on a linear axis, up to the middle between neighbours; they fill the axes.
 
     Args:
         axes: axes with their final limits.
-        places: positions in data coordinates, ascending.
-        texts: one for each place.
-        along: axis of the places; areas along ``y`` span the whole figure, including labels at both sides.
+        positions: in data coordinates, ascending.
+        texts: one for each position.
+        axis: axis of the positions; areas along ``y`` span the whole figure, including labels at both sides.
     """
     x0, y0, width, height = map(float, axes.get_position().bounds)
-    first, last = map(float, axes.get_xlim() if along == "x" else axes.get_ylim()[::-1])
-    middles = [(a + b) / 2 for a, b in pairwise(places)]
+    first, last = map(float, axes.get_xlim() if axis == "x" else axes.get_ylim()[::-1])
+    middles = [(a + b) / 2 for a, b in pairwise(positions)]
     edges = [(edge - first) / (last - first) for edge in (first, *middles, last)]
     areas = []
     for (low, high), text in zip(pairwise(edges), texts, strict=True):
-        if along == "x":
+        if axis == "x":
             box = x0 + low * width, 1 - y0 - height, (high - low) * width, height
         else:
             box = 0.0, 1 - y0 - height + low * height, 1.0, (high - low) * height
@@ -59,10 +59,10 @@ def hover_areas(
     return areas
 
 
-def spread_indices(places: Sequence[float]) -> list[int]:
-    """Return at most `MAX_AREAS` evenly spread indices of some places, including the last."""
-    step = -(-len(places) // MAX_AREAS)
-    return list(range(len(places) - 1, -1, -step))[::-1]
+def spread_indices(positions: Sequence[float]) -> list[int]:
+    """Return at most `MAX_AREAS` evenly spread indices of a sequence of positions, including the last."""
+    step = -(-len(positions) // MAX_AREAS)
+    return list(range(len(positions) - 1, -1, -step))[::-1]
 
 
 def save_png(figure: "Figure", path: Path) -> None:

@@ -157,8 +157,8 @@ def rank_entries(
     p_t_holm = _adjust([entry.p_t for entry in entries])
     if ranks is None:
         means = [entry.mean for entry in entries if entry.mean is not None]
-        places = iter(paired.rank_values(means, highest_first=question.higher) if means else [])
-        ranks = [None if entry.mean is None else next(places) for entry in entries]
+        ranks_of_means = iter(paired.rank_values(means, highest_first=question.higher) if means else [])
+        ranks = [None if entry.mean is None else next(ranks_of_means) for entry in entries]
     ranked = [
         _judge(replace(entry, rank=rank, p_holm=p, p_t_holm=p_t), comparisons, question.higher)
         for entry, rank, p, p_t in zip(entries, ranks, p_holm, p_t_holm, strict=True)
