@@ -56,7 +56,7 @@ export: $(READY) ## a model that is served without reglab: make export RUN_ID=..
 	@$(BIN)/python pipelines/export.py $(if $(RUN_ID),"run_id='$(RUN_ID)'") $(ARGS)
 
 generate: $(READY) ## text from a tracked decoder: make generate PROMPT="Call me Ishmael, he said,"
-	@$(BIN)/python pipelines/generate.py "prompt=$$REGLAB_PROMPT" $(ARGS)
+	@$(BIN)/python pipelines/generate.py $(if $(value PROMPT),"prompt=$$REGLAB_PROMPT") $(ARGS)
 
 ui: $(READY) ## browse the runs in MLflow's UI
 	@$(BIN)/python pipelines/ui.py $(ARGS)

@@ -10,11 +10,12 @@ from omegaconf import DictConfig
 
 from reglab.cli import announce_imports, run_app
 from reglab.config.check_pipeline import check_keys, check_run_id
+from reglab.schema.errors import ConfigError
 from reglab.streams import note
 from reglab.tracking.location import resolve
 
 _KEY = "prompt="
-PROMPT = ""
+PROMPT: str | None = None  # None: not given; an empty prompt begins a text
 
 
 def check(cfg: DictConfig) -> None:
@@ -25,7 +26,13 @@ def check(cfg: DictConfig) -> None:
 
 
 def main(cfg: DictConfig) -> None:
-    """Write the continuation of `PROMPT` to standard output."""
+    """Write the continuation of `PROMPT` to standard output.
+
+    Raises:
+        ConfigError: there is no prompt.
+    """
+    if PROMPT is None:
+        raise ConfigError("prompt", "missing", "set prompt=TEXT (an empty one begins a text)")
     announce_imports()
     from reglab.inference.generation import print_generated
 
@@ -38,6 +45,6 @@ if __name__ == "__main__":
     if len(prompts) > 1:
         note("prompt: is given twice; remove one")
         sys.exit(2)
-    PROMPT = "".join(prompts)
+    PROMPT = prompts[0] if prompts else None
     sys.argv[1:] = [argument for argument in sys.argv[1:] if not argument.startswith(_KEY)]
     run_app(main, "generate", check)

@@ -110,3 +110,14 @@ def test_a_wrong_command_line_ends_with_its_key_and_leaves_nothing(app: str, fol
         if (code, out, err.count("\n"), named) != (2, "", 1, True) or "Traceback" in err or seconds > 20:
             wrong[typed[:80]] = (code, out[:100], err[:300], seconds)
     assert wrong == {}
+
+
+def test_generate_checks_the_prompt_before_the_run(folder: Path) -> None:
+    store = f"tracking.uri=sqlite:///{folder}/mlflow.db"
+    without, empty = entered("generate", [[store], ["prompt=", store]], folder)
+    code, out, err, _ = without
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("prompt: ")
+    assert "prompt=TEXT" in err
+    assert empty[0] == 2
+    assert "prompt" not in empty[2]  # an empty prompt begins a text; there is no run
