@@ -8,9 +8,9 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningsEarlyStopping
 
 from reglab.regularizers._order import STOPPING
 from reglab.regularizers.base import Regularizer
-from reglab.schema.constraints import Constraints, Nullable, OneOf
+from reglab.schema.constraints import Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.metrics import METRICS, direction_of
+from reglab.schema.metrics import METRICS, MetricName, direction_of
 from reglab.schema.strength import Search, Strength
 
 
@@ -22,7 +22,7 @@ class EarlyStopping(Regularizer):
 
     Args:
         patience: a whole number of evaluations, at least 1; infinity is off.
-        monitor: tracked name of the validation metric; None: ``val/loss``.
+        monitor: tracked name of the validation metric, also of one label (``val/auroc/happy``); None: ``val/loss``.
     """
 
     patience = Strength(10.0, Search(5.0, 20.0), minimum=1.0, off=math.inf, whole=True, effect="early stopping")
@@ -30,7 +30,9 @@ class EarlyStopping(Regularizer):
     monitors_validation: ClassVar = True
     stackable: ClassVar = "it is a callback of the Trainer, and the runs of a stack would end at different steps"
 
-    constraints: ClassVar[Constraints] = {"monitor": Nullable(OneOf(*(f"val/{name}" for name in METRICS)), "val/loss")}
+    constraints: ClassVar[Constraints] = {
+        "monitor": Nullable(MetricName(*(f"val/{name}" for name in METRICS)), "val/loss")
+    }
 
     def __init__(self, *values: float, monitor: str | None = None, **strengths: float) -> None:
         super().__init__(*values, **strengths)
@@ -76,6 +78,16 @@ class Patience(LightningsEarlyStopping):
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count an evaluation, with the patience of the config and its schedule instead of that in a checkpoint."""
+        """Count an evaluation, with the patience of the config and its schedule instead of that in a checkpoint.
+
+        Raises:
+            ConfigError: the metric is not defined on the validation rows, such as AUROC where all have one class.
+        """
+        if not trainer.sanity_checking and self.monitor not in trainer.callback_metrics:
+            raise ConfigError(
+                Setting("regularizer.early_stopping.monitor", self.monitor),
+                "is not defined on the validation rows, which all have the same class or label",
+                "raise data.val_fraction, or choose another metric",
+            )
         self.patience = float(self._method.patience)  # type: ignore[assignment]
         super().on_validation_end(trainer, pl_module)

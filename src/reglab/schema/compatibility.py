@@ -66,7 +66,8 @@ def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
             f"acts on {node.get('monitor') or 'val/loss'}, and data.val_fraction=0 leaves no validation rows",
             "raise it, as in data.val_fraction=0.2",
         )
-    check_monitor(where, node.get("monitor"), kind, name)
+    labels = _as_list(data.get("target")) if kind == MULTILABEL.name else ()
+    check_monitor(where, node.get("monitor"), kind, name, labels)
     if of_data.get("padded"):
         if not about.get("supports_padding", True):
             raise padding_error(where, name)
@@ -81,22 +82,39 @@ def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
         raise example_shape_error(where, accepted, f"{name} has {has}", remedy)
 
 
-def check_monitor(where: Setting, monitor: str | None, kind: str | None, name: str) -> None:
-    """Refuse a monitored metric that the kind of task does not have.
+def check_monitor(where: Setting, monitor: str | None, kind: str | None, name: str, labels: Sequence[Any] = ()) -> None:
+    """Refuse a monitored metric that the task does not have.
 
     Args:
         where: ``regularizer=NAME``.
         monitor: tracked name; None: the loss.
         kind: kind of the task; None: not known yet, so that the check passes.
         name: name of the data set.
+        labels: labels of a multi-label classification; empty: not known yet, so that the check passes.
 
     Raises:
-        ConfigError: names the metric and the kinds that have it.
+        ConfigError: names the metric, and the kinds or labels that have it.
     """
-    kinds = kinds_of(monitor) if monitor else ()
+    if monitor is None:
+        return
+    key, kinds = Setting(f"{where.key}.{where.value}.monitor", monitor), kinds_of(monitor)
     if kinds and kind is not None and kind not in kinds:
-        key = Setting(f"{where.key}.{where.value}.monitor", monitor)
         raise ConfigError(key, f"is for {join_names(kinds)}, and {name} is a {kind} task", "choose another metric")
+    if labels:
+        _check_label(key, [labels], name)
+
+
+def _check_label(where: Setting, targets: Sequence[Any], name: str) -> None:
+    """Refuse a metric of a label that none of the targets has; None is a target that is not known yet.
+
+    Raises:
+        ConfigError: names the label and those that the first target has.
+    """
+    label = label_of(str(where.value))
+    if label is None or any(target is None or label in _tracked_labels(target) for target in targets):
+        return
+    known = join_options(_tracked_labels(targets[0]))
+    raise ConfigError(where, f"{label} is not a label of {name}", f"name one of {known}")
 
 
 def check_task(where: Setting, required: Iterable[str], kind: str | None, name: str, remedy: str) -> None:
@@ -133,11 +151,7 @@ def check_metric(where: Setting, data: Sequence[Node]) -> None:
     if having and None not in kinds and kinds.isdisjoint(having):
         problem = f"is for {join_names(having)}, and these runs are {join_names(sorted(map(str, kinds)))}"
         raise ConfigError(where, problem, "choose another")
-    label = label_of(metric)
-    targets = [node.get("target") for node in data]
-    if label is not None and not any(target is None or label in _tracked_labels(target) for target in targets):
-        remedy = f"name one of {join_options(_tracked_labels(targets[0]))}"
-        raise ConfigError(where, f"{label} is not a label of these runs", remedy)
+    _check_label(where, [node.get("target") for node in data], "these runs")
     for fraction, prefixes in _PARTS.items():
         if metric.startswith(prefixes) and all(node.get(fraction) == 0 for node in data):
             raise ConfigError(where, f"data.{fraction}=0 leaves no rows to measure it on", "raise it")

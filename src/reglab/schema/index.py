@@ -22,6 +22,7 @@ from reglab.paths import CONF
 from reglab.schema import constraints, text_constraints
 from reglab.schema.constraints import Constraint, OneOf, Satisfies
 from reglab.schema.errors import ConfigError, Setting
+from reglab.schema.metrics import MetricName
 from reglab.schema.strength import Strength
 from reglab.schema.text_constraints import ClassPath
 
@@ -59,6 +60,7 @@ _CONSTRAINTS: dict[str, Any] = {
     for name, cls in vars(module).items()
     if is_dataclass(cls) and isinstance(cls, type) and issubclass(cls, Constraint) and cls is not Satisfies
 }
+_NAMES: dict[str, type[OneOf]] = {cls.__name__: cls for cls in (OneOf, MetricName)}  # not dataclasses
 
 
 @dataclass(frozen=True)
@@ -251,13 +253,13 @@ def constraint_to_json(constraint: Constraint) -> dict[str, Any]:
     >>> constraint_to_json(Nullable(Integer(1)))
     {'type': 'Nullable', 'inner': {'type': 'Integer', 'minimum': 1}}
     """
-    if isinstance(constraint, OneOf):
-        return {"type": "OneOf", "options": list(constraint.options)}
     name = type(constraint).__name__
+    if name in _NAMES:
+        return {"type": name, "options": list(constraint.options)}
     if name not in _CONSTRAINTS:
-        raise TypeError(f"{name}: the index cannot contain it; declare {', '.join(_CONSTRAINTS)} or OneOf")
+        raise TypeError(f"{name}: the index cannot contain it; declare {', '.join([*_CONSTRAINTS, *_NAMES])}")
     found: dict[str, Any] = {"type": name}
-    for one in fields(constraint):  # type: ignore[arg-type]  # all but OneOf are dataclasses
+    for one in fields(constraint):  # type: ignore[arg-type]  # all but names are dataclasses
         value = getattr(constraint, one.name)
         if value != one.default:
             found[one.name] = constraint_to_json(value) if isinstance(value, Constraint) else value
@@ -267,8 +269,8 @@ def constraint_to_json(constraint: Constraint) -> dict[str, Any]:
 def constraint_from_json(plain: Mapping[str, Any]) -> Constraint:
     """Return the constraint that `constraint_to_json` wrote."""
     values = {key: value for key, value in plain.items() if key != "type"}
-    if plain["type"] == "OneOf":
-        return OneOf(*values["options"])
+    if plain["type"] in _NAMES:
+        return _NAMES[plain["type"]](*values["options"])
     built = {key: constraint_from_json(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     built = {key: tuple(value) if isinstance(value, list) else value for key, value in built.items()}
     constraint: Constraint = _CONSTRAINTS[plain["type"]](**built)

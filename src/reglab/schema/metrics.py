@@ -150,15 +150,19 @@ def label_of(metric: str) -> str | None:
     declared = METRICS.get(base_name(metric))
     part, _, rest = metric.removeprefix("best/").partition("/")
     label = rest.partition("/")[2]
-    measured = part == "test" or metric.startswith("best/val/")
-    return label if label and measured and declared is not None and declared.per_label else None
+    return label if label and part in _EPOCH_PARTS and declared is not None and declared.per_label else None
 
 
 class MetricName(OneOf):
-    """A tracked name of a metric, of all labels or of one."""
+    """A tracked name of a metric, of all labels or of one.
+
+    >>> MetricName("val/auroc").accepts("val/auroc/happy"), MetricName("val/auroc").accepts("test/auroc/happy")
+    (True, False)
+    """
 
     def accepts(self, value: Any) -> bool:
-        return super().accepts(value) or (isinstance(value, str) and label_of(value) is not None)
+        label = label_of(value) if isinstance(value, str) else None
+        return super().accepts(value if label is None else value.removesuffix(f"/{label}"))
 
 
 def metrics_of(kind: str) -> list[Metric]:

@@ -41,14 +41,16 @@ class Multilabel(Task):
         return outputs.sigmoid()
 
     def metrics(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Any = ()) -> dict[str, Tensor]:
-        """Return the metrics of a part; with `full` also F1 and AUROC of each label, as ``f1_macro/LABEL``."""
+        """Return the metrics of a part; F1 and AUROC also of labels, as ``f1_macro/LABEL``: of all with `full`."""
         found = super().metrics(outputs, targets, full=full, more=more)
-        if full:
+        if full or any("/" in name for name in more):
             outputs, targets = exact(outputs), exact(targets)
             each = {"f1_macro": list(_f1(outputs, targets)), "auroc": by_column("roc_auc_score", outputs, targets)}
-            for name, values in each.items():
-                pairs = zip(self.labels, values, strict=True)
-                found |= {f"{name}/{label}": value for label, value in pairs if value is not None}
+            for metric, values in each.items():
+                for label, value in zip(self.labels, values, strict=True):
+                    name = f"{metric}/{label}"
+                    if value is not None and (full or name in more):
+                        found[name] = value
         return found
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -29,7 +29,7 @@ from reglab.schema.compatibility import (
     nothing_to_act_on_error,
 )
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.task_kinds import NUMBER_TARGETS, features_of
+from reglab.schema.task_kinds import LABEL_SETS, NUMBER_TARGETS, features_of
 from reglab.seeding import seeded
 from reglab.tasks import Task, task_of
 from reglab.training.fit import Fit
@@ -192,8 +192,17 @@ def _numbers(value: Any) -> list[int]:
     return [item for item in items if isinstance(item, int) and not isinstance(item, bool)]
 
 
-def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape: tuple[int, ...]) -> list[Regularizer]:
+def build_regularizers(
+    cfg: DictConfig, model: nn.Module, kind: str, input_shape: tuple[int, ...], labels: Sequence[str] = ()
+) -> list[Regularizer]:
     """Build the regularizers of the strategy, ordered and attached to the model.
+
+    Args:
+        cfg: config of a run.
+        model: the model.
+        kind: kind of the task.
+        input_shape: shape of an example.
+        labels: labels of a multi-label classification; empty: the check of a monitored label passes.
 
     Raises:
         ConfigError: a regularizer does not support the task or the shape of its examples, has nothing to act on, or
@@ -209,7 +218,7 @@ def build_regularizers(cfg: DictConfig, model: nn.Module, kind: str, input_shape
     for regularizer in ordered:
         where = Setting("regularizer", regularizer.name)
         check_task(where, regularizer.requires_task, kind, "this data", "leave it out")
-        check_monitor(where, regularizer.monitor, kind, "this data")
+        check_monitor(where, regularizer.monitor, kind, "this data", labels)
         if regularizer.input_dims and len(input_shape) not in regularizer.input_dims:
             actual = f"this data's examples have the shape {input_shape}"
             raise example_shape_error(where, regularizer.input_dims, actual, "leave it out")
@@ -235,7 +244,8 @@ def build_with_caveats(cfg: DictConfig, model: nn.Module, data: TensorData) -> t
             caveats += output_caveats(model, data.train.inputs[:8])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        regularizers = build_regularizers(cfg, model, data.kind, data.input_shape)
+        labels = data.class_names if LABEL_SETS in features_of(data.kind) else ()
+        regularizers = build_regularizers(cfg, model, data.kind, data.input_shape, labels)
     check_gradients(get_class(cfg.optimizer._target_), regularizers)
     return regularizers, [*caveats, *(str(warning.message) for warning in caught)]
 

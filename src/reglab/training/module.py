@@ -11,7 +11,6 @@ from torch import Tensor
 from reglab.compat.lightning import HOOK_NAME, load_loader_states
 from reglab.regularizers._dispatch import Dispatch, effective_rates
 from reglab.schema.errors import Diverged
-from reglab.schema.metrics import base_name
 from reglab.seeding import drawn_outside_torch, mix, seed_outside_torch
 from reglab.training.fit import Fit
 from reglab.training.weights import load_trainable_state, trainable_state
@@ -236,7 +235,7 @@ class Module(pl.LightningModule):
             if not part or not pairs:
                 continue
             outputs, targets = pairs[0] if len(pairs) == 1 else map(torch.cat, zip(*pairs, strict=True))
-            more = {base_name(name) for name in self.monitored} if part == "val" else ()
+            more = {name.removeprefix("val/") for name in self.monitored} if part == "val" else ()
             for name, value in self.fit.task.metrics(
                 outputs, targets, full=full and part != "train", more=more
             ).items():

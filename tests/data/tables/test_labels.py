@@ -6,12 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from reglab.config.check_run import check
 from reglab.config.compose import Composer
 from reglab.data import Csv
 from reglab.schema.errors import ConfigError
 from reglab.tasks import Multilabel, task_of
+from reglab.training.run import run
+from tests.conftest import Compose
+from tests.errors import config_error
 
 AXES = {"seed": 0, "split_seed": 0}
 
@@ -83,3 +87,61 @@ def test_the_config_alone_shows_what_does_not_fit(table: Path, overrides: list[s
     with pytest.raises(ConfigError) as caught:
         check(Composer().compose(typed))
     assert caught.value.key == key
+
+
+MONITOR = "regularizer.early_stopping.monitor"
+
+
+def monitored(table: Path, metric: str, *overrides: str) -> list[str]:
+    typed = ["data=csv", f"data.path={table}", "data.target=[happy,loud]", "regularizer=early_stopping"]
+    return [*typed, f"{MONITOR}={metric}", *overrides]
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("val/auroc/hapy", "hapy is not a label of this data ... name one of happy, loud"),
+        ("val/f1_macro/fast", "fast is not a label of this data ... name one of happy, loud"),
+        ("val/brier/happy", "not known"),  # is not measured by label
+        ("test/auroc/happy", "must be one of val/loss"),
+        ("best/val/auroc/happy", "not known"),
+    ],
+)
+def test_a_metric_of_a_wrong_label_is_refused_from_the_config(table: Path, metric: str, expected: str) -> None:
+    with config_error(f"{MONITOR}={metric}: {expected}"):
+        check(Composer().compose(monitored(table, metric)))
+
+
+def test_a_metric_of_one_label_needs_a_multilabel_classification(table: Path) -> None:
+    overrides = ["data.target=happy", "data.kind=classification"]
+    with config_error(f"{MONITOR}=val/auroc/happy: is for multi-label classification"):
+        check(Composer().compose(monitored(table, "val/auroc/happy", *overrides)))
+
+
+@pytest.mark.slow
+def test_early_stopping_on_a_metric_of_one_label(table: Path, compose_cfg: Compose, store_uri: str) -> None:
+    """The metric of this label alone is tracked by epoch, and training ends when its maximum is two epochs old."""
+    metric = "val/auroc/loud"
+    overrides = monitored(table, metric, "regularizer.early_stopping.patience=2", "trainer.max_epochs=40")
+    result = run(compose_cfg(*overrides, "optimizer.lr=0.05", "data.ignore=[fast]"))
+    client = MlflowClient(store_uri)
+    history = [one.value for one in client.get_metric_history(result.run_id, metric)]
+    assert len(history) < 40
+    assert history.index(max(history)) == len(history) - 3
+    tracked = client.get_run(result.run_id).data.metrics
+    assert "val/auroc/happy" not in tracked
+    assert "val/auroc" not in tracked
+    assert tracked["best/val/auroc/loud"] in history
+
+
+@pytest.mark.slow
+def test_a_monitored_metric_that_the_validation_rows_do_not_define_is_refused(
+    table: Path, compose_cfg: Compose
+) -> None:
+    rows = pd.read_csv(table)
+    rows["loud"] = [1, *[0] * (len(rows) - 1)]
+    rows["part"] = ["train"] * 40 + ["val"] * 20 + ["test"] * 20
+    rows.to_csv(table, index=False)
+    overrides = monitored(table, "val/auroc/loud", "data.split_column=part", "data.ignore=[fast]")
+    with config_error(f"{MONITOR}=val/auroc/loud: not defined ... raise data.val_fraction"):
+        run(compose_cfg(*overrides, "data.split_by=parts"))
