@@ -127,6 +127,9 @@ WRONG = {
     "++study.space.data.split_seed={low:0,high:9}": ("study.space.data.split_seed=", "seeds are set by the study"),
     "++study.space.tracking.weights={choices:[best,none]}": ("study.space.tracking.weights=", "cannot be searched"),
     "++study.space.data={choices:[digits,wine]}": ("study.space.data={choices:[digits,wine]}", "cannot be searched"),
+    "++study.space.optimzer.lr={low:1,high:2}": ("study.space.optimzer.lr=", "did you mean study.space.optimizer.lr?"),
+    "++study.space.dropout.p={low:0,high:1}": ("study.space.dropout.p=", "study.space.regularizer.dropout.p?"),
+    "++study.space.lr={low:0,high:1}": ("study.space.lr=", "as in study.space.optimizer.lr"),
     "study.search_seed=1e20": ("study.search_seed=1e+20", "0 or more"),
 }
 WRONG_ARMS = {
@@ -155,8 +158,44 @@ WRONG_ARMS = {
     "study.space.optimizer.lr=3": ("study.space.optimizer.lr=3", "{low:1e-4,high:1e-2,log:true}"),
     "+study.space.optimizer.lr.choices=[]": ("study.space.optimizer.lr.choices=[]", "one or more values"),
     "+study.space.optimizer.lr.lwo=1": ("study.space.optimizer.lr.lwo", "did you mean low?"),
-    "+study.space.optimizer.momentun={low:0,high:0.9}": ("optimizer.momentun=0.0", "no such key"),
-    "+study.space.regularizer.dropout.p.high=1.5": ("regularizer.dropout.p=1.5", "must be a finite number at least 0"),
+    "+study.space.optimizer.lrr.high=1": (
+        "study.space.optimizer.lrr={high:1}",
+        "did you mean study.space.optimizer.lr?",
+    ),
+    "+study.space.optimizer.lrr=null": ("study.space.optimizer.lrr=null", "did you mean study.space.optimizer.lr?"),
+    "+study.space.optimizer.foo={low:0,high:1}": (
+        "study.space.optimizer.foo=",
+        "no such key (keys of ",
+        "weight_decay",
+    ),
+    "+study.space.optimizer.momentum={low:0,high:0.9}": (
+        "study.space.optimizer.momentum=",
+        "not a key of this optimizer",
+        "set study.common.optimizer=sgd",
+    ),
+    "+study.space.model.kernel_size={choices:[3,5]}": ("study.space.model.kernel_size=", "set model=cnn or ", "in study.tasks"),
+    "+study.space.regularizer.dropout.q={low:0,high:0.9}": (
+        "study.space.regularizer.dropout.q=",
+        "did you mean study.space.regularizer.dropout.p?",
+    ),
+    "+study.space.regularizer.dropout={low:0,high:0.9}": (
+        "study.space.regularizer.dropout=",
+        "did you mean study.space.regularizer.dropout.p?",
+    ),
+    "+study.space.regularizer.drpout.p.high=0.7": (
+        "study.space.regularizer.drpout.p=",
+        "no regularizer drpout",
+        "did you mean study.space.regularizer.dropout.p?",
+    ),
+    "+study.space.regularizer.l2.strengt.high=0.7": (  # of a method that no strategy uses
+        "study.space.regularizer.l2.strengt=",
+        "did you mean study.space.regularizer.l2.strength?",
+    ),
+    "+study.space.regularizer.dropout.p.high=1.5": (
+        "study.space.regularizer.dropout.p.high=1.5",
+        "must be a finite number at least 0",
+    ),
+    "+study.space.model.norm={choices:[batch,bathc]}": ("study.space.model.norm.choices=bathc", "did you mean batch?"),
     "study.metric=test/rmse": ("study.metric=test/rmse", "regression", "classification"),
     "+study.common.data.val_fraction=0": ("study.select_by=best/val/accuracy", "data.val_fraction=0", "raise it"),
     "+study.common.data.test_fraction=0": ("study.metric=test/accuracy", "data.test_fraction=0", "raise it"),

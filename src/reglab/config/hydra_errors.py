@@ -176,7 +176,7 @@ def _unknown_key(key: str, overrides: Sequence[str], keys: _Keys) -> ConfigError
     present = key.split(".")[1] in cfg.get(group, {}) if leaf else False
     if leaf and not present and (near := nearest(leaf, [str(own) for own in cfg.get(group) or {}])):
         return ConfigError(where, f"no such key; did you mean {group}.{near}?")
-    others = list(_options_with(group, leaf, keys.folder)) if leaf and not present and group in cfg else []
+    others = list(options_with(group, leaf, keys.folder)) if leaf and not present and group in cfg else []
     if others:
         choices = " or ".join(f"{group}={option}" for option in others)
         return ConfigError(where, f"not a key of this {group}", f"it is one of {choices}")
@@ -256,8 +256,14 @@ def _private(key: str) -> bool:
     return key.startswith("hydra.") or any(part.startswith("_") for part in key.split("."))
 
 
-def _options_with(group: str, leaf: str, folder: Path) -> Iterator[str]:
-    """Yield the options of a group whose file has a key: ``sgd`` for ``optimizer.momentum``."""
+def options_with(group: str, leaf: str, folder: Path = CONF) -> Iterator[str]:
+    """Yield the options of a group whose file has a key: ``sgd`` for ``optimizer.momentum``.
+
+    Args:
+        group: a config group.
+        leaf: the key in the group's section.
+        folder: the config tree.
+    """
     for path in sorted((folder / group).glob("*.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and leaf.split(".")[0] in content and not leaf.startswith("_"):

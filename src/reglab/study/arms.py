@@ -1,23 +1,28 @@
 """The arms of a study, one for each task and strategy: the search space, and the run of each point. Without torch."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from reglab.config.check_pipeline import flatten
 from reglab.config.check_run import check, check_and_resolve
 from reglab.config.compose import Composer
+from reglab.config.hydra_errors import options_with
 from reglab.config.identity import config_hash, content_hash, data_name
 from reglab.config.identity import strategy as strategy_of
 from reglab.execution.expand import Job
 from reglab.paths import CONF
 from reglab.schema.compatibility import check_metric, declared
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.search_space import Dimension, Values, parse_dimension
-from reglab.schema.suggest import did_you_mean
-from reglab.schema.text import format_value, quote_value
+from reglab.schema.search_space import Choice, Dimension, Values, parse_dimension
+from reglab.schema.suggest import nearest
+from reglab.schema.text import format_value, join_options, quote_value
 from reglab.study.definition import Study
 
 _ALMOST_1 = 1 - 2**-32
@@ -87,7 +92,6 @@ def make_arms(study: Study, composer: Composer, tracking: Sequence[str] = ()) ->
     Raises:
         ConfigError: the config of a task or strategy is invalid, or its search space is.
     """
-    _check_regularizers(study)
     arms = []
     for number, task in enumerate(study.tasks):
         with study.naming_common_keys(number):
@@ -103,6 +107,7 @@ def _arm(study: Study, composer: Composer, task: int, common: tuple[str, ...], s
     check(config, list(overrides))
     check_metric(Setting("study.metric", study.metric), [config.data])
     check_metric(Setting("study.select_by", study.select_by[0]), [config.data])
+    _check_space(study, config)
     space = tuple(_space(study, config))
     for override in overrides:
         key, _, value = override.partition("=")
@@ -111,8 +116,10 @@ def _arm(study: Study, composer: Composer, task: int, common: tuple[str, ...], s
             raise ConfigError(Setting(key, value), "is searched", remedy)
     epochs, content_hash = int(config.trainer.max_epochs), _content(config.data.get("path"))
     arm = Arm(task, _task_name(config), strategy_of(config), overrides, space, epochs, content_hash)
-    for share in (0.0, _ALMOST_1):  # check both ends of the ranges against the rules of their keys
-        arm.job(composer, {one.key: one.quantile_when_on(share) for one in space}, 0, strategy)
+    for share, end in ((0.0, "low"), (_ALMOST_1, "high")):  # check the ends of the ranges by the rules of their keys
+        values = {one.key: one.quantile_when_on(share) for one in space}
+        with _naming_ends(values, space, end):
+            arm.job(composer, values, 0, strategy)
     return arm
 
 
@@ -172,9 +179,59 @@ def _with_distinct_task_names(study: Study, arms: Sequence[Arm]) -> list[Arm]:
     return [replace(arm, task_name=distinct(arm)) for arm in arms]
 
 
-def _check_regularizers(study: Study) -> None:
-    """Raise ConfigError for a range of an unknown regularizer; one that no strategy uses is allowed."""
-    names = [path.stem for path in (CONF / "regularizer").glob("*.yaml")]
-    for key in study.space:
-        if key.startswith("regularizer.") and (name := key.split(".")[1]) not in names:
-            raise ConfigError(f"study.space.{key}", f"no regularizer {name}{did_you_mean(name, names)}")
+def _check_space(study: Study, config: DictConfig) -> None:
+    """Refuse ranges of keys that the runs do not have; those of a regularizer that no strategy uses are allowed.
+
+    Args:
+        study: the definition.
+        config: config of a run.
+
+    Raises:
+        ConfigError: names the key in `study.space`, and one that the runs have.
+    """
+    plain = OmegaConf.to_container(config)
+    assert isinstance(plain, dict)
+    known = [key for key, _ in flatten(plain, {})]
+    of_regularizers: list[str] = []
+    for key, spec in study.space.items():
+        if key.startswith("regularizer."):
+            of_regularizers = of_regularizers or list(_regularizer_keys())
+        if key not in known and key not in of_regularizers:
+            raise _no_such_key_error(key, spec, [*known, *of_regularizers])
+
+
+def _regularizer_keys() -> Iterator[str]:
+    """Yield the keys of all regularizers in conf/."""
+    for file in sorted((CONF / "regularizer").glob("*.yaml")):
+        yield from (key for key, _ in flatten({"regularizer": yaml.safe_load(file.read_text(encoding="utf-8"))}, {}))
+
+
+def _no_such_key_error(key: str, spec: Any, known: Sequence[str]) -> ConfigError:
+    where = Setting(f"study.space.{key}", spec)
+    section, _, inner = key.partition(".")
+    beside = [one.partition(".")[2] for one in known if one.startswith(f"{section}.")]
+    searched = [one for one in dict.fromkeys(beside) if one != "name" and not re.search(r"(^|\.)_", one)]
+    names = {one.partition(".")[0] for one in searched}
+    problem = "no such key"
+    if section == "regularizer" and (name := inner.partition(".")[0]) not in names:
+        problem = f"no regularizer {name}"
+    if section != "regularizer" and (others := list(options_with(section, inner))):
+        choices = " or ".join(f"{section}={option}" for option in others)
+        remedy = f"set {choices} in study.tasks" if section in ("data", "model") else f"set study.common.{choices}"
+        return ConfigError(where, f"not a key of this {section}", remedy)
+    if near := nearest(inner, searched):
+        return ConfigError(where, f"{problem}; did you mean study.space.{section}.{near}?")
+    return ConfigError(where, f"{problem} (keys of study.space.{section}: {join_options(searched)})")
+
+
+@contextmanager
+def _naming_ends(values: Values, space: Sequence[Dimension], end: str) -> Iterator[None]:
+    """Name the end of the range in `study.space` in an error about a value that is the end of a range."""
+    choices = {one.key for one in space if isinstance(one, Choice)}
+    try:
+        yield
+    except ConfigError as error:
+        if error.key not in values:
+            raise
+        where = f"study.space.{error.key}.{'choices' if error.key in choices else end}"
+        raise ConfigError(Setting(where, values[error.key]), error.problem, error.remedy) from error

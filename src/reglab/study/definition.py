@@ -16,7 +16,7 @@ from reglab.schema.constraints import Integer, OneOf, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
 from reglab.schema.metrics import check_choice, direction_of, validation_counterparts
-from reglab.schema.suggest import did_you_mean, no_such_option_error
+from reglab.schema.suggest import did_you_mean, nearest, no_such_option_error
 from reglab.schema.text import format_value, quote_value
 
 _RUN_SECTIONS = ("data", "model", "task", "optimizer", "scheduler", "trainer", "experiment")  # may be in study.common
@@ -177,7 +177,7 @@ def read_study(node: DictConfig, seeds: int | None, regularizers: Sequence[str])
         tasks=tuple(_tasks(plain["tasks"])),
         common=tuple(_overrides(plain["common"] or {}, "study.common")),
         strategies=names,
-        space=_space(plain["space"] or {}),
+        space=_space(plain["space"] or {}, regularizers),
         trials=plain["trials"],
         max_seconds=plain["max_seconds"],
         tuning_seeds=tuple(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + plain["tuning_seeds"])),
@@ -260,19 +260,27 @@ def _check_run_key(key: str, value: Any, where: str) -> None:
     raise ConfigError(setting, f"no such key of a run{did_you_mean(key, _RUN_SECTIONS) or '; remove it'}")
 
 
-def _space(node: Mapping[str, Any]) -> dict[str, Any]:
+def _space(node: Mapping[str, Any], regularizers: Sequence[str]) -> dict[str, Any]:
     """Return search ranges by key.
 
     Raises:
-        ConfigError: a key that cannot be searched.
+        ConfigError: a key that cannot be searched. Keys that a section does not have are refused by `make_arms`.
     """
-    ranges = dict(_flat(node))
+    ranges, of_studies = dict(_flat(node)), {key.partition(".")[0] for key in STUDY}
     for key, value in ranges.items():
-        group, inner = key.partition(".")[::2]
-        if group in _SEARCHED_SECTIONS and inner and key not in ("data.seed", "data.split_seed"):
+        group, _, inner = key.partition(".")
+        where = Setting(f"study.space.{key}", value)
+        if key.endswith("seed") and (not inner or key in ("data.seed", "data.split_seed")):
+            raise ConfigError(where, "seeds are set by the study", "remove it")
+        if group in _SEARCHED_SECTIONS and inner:
             continue
-        problem = "seeds are set by the study" if key.endswith("seed") else "this key cannot be searched"
-        raise ConfigError(Setting(f"study.space.{key}", value), problem, "remove it")
+        if inner and group in regularizers:
+            raise ConfigError(where, f"no such key; did you mean study.space.regularizer.{key}?")
+        if inner and group not in of_studies and (section := nearest(group, _SEARCHED_SECTIONS)):
+            raise ConfigError(where, f"no such key; did you mean study.space.{section}.{inner}?")
+        sections = f"{', '.join(_SEARCHED_SECTIONS[:-1])} or {_SEARCHED_SECTIONS[-1]}"
+        remedy = f"remove it, or name a key of {sections}, as in study.space.optimizer.lr.high=1e-2"
+        raise ConfigError(where, "this key cannot be searched", remedy)
     return ranges
 
 
