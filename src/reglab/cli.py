@@ -116,8 +116,13 @@ def prepare_arguments(
     if args.help and (text := help_text(app)):
         write(text)
         raise SystemExit(0)
-    if args.config_dir or args.config_path or args.hydra_help or args.shell_completion or args.experimental_rerun:
+    if args.config_dir is not None or args.config_path is not None:
+        from reglab.config.hydra_errors import check_config_flags
+
+        check_config_flags(app, args.config_dir, args.config_path)
         return arguments  # the config is checked after Hydra has composed it
+    if args.hydra_help or args.shell_completion or args.experimental_rerun:
+        return arguments
 
     from reglab.config.command_line import check_line, notes_on_replaced, split_mappings
     from reglab.config.selection import is_strength, open_study_section

@@ -1,11 +1,20 @@
 """Messages of Hydra and OmegaConf become errors with a key, a problem and a remedy."""
 
+from pathlib import Path
+
 import pytest
 from hydra.errors import ConfigCompositionException, MissingConfigException
 
-from reglab.config.hydra_errors import is_config_error, key_of_runs, keys_of_regularizer, translate
+from reglab.config.hydra_errors import (
+    check_config_flags,
+    is_config_error,
+    key_of_runs,
+    keys_of_regularizer,
+    translate,
+)
+from reglab.paths import CONF
 from reglab.schema.errors import ConfigError
-from tests.errors import check_error
+from tests.errors import check_error, config_error
 
 
 def test_only_errors_of_hydra_and_omegaconf_are_config_errors() -> None:
@@ -66,3 +75,41 @@ def test_a_key_of_one_run_in_a_study_is_refused_with_the_key_of_the_study(overri
 
 def test_a_key_of_studies_passes() -> None:
     assert key_of_runs("study.trials=3") is None
+
+
+MISSING = "Cannot find primary config '{}'. Check that it's in your config search path.\n\nConfig search path:\n\t..."
+
+
+def test_a_missing_config_is_refused_with_those_that_exist() -> None:
+    error = translate(MissingConfigException(MISSING.format("trian"), "trian"), config_name="trian")
+    check_error(error, "--config-name=trian: no such option; did you mean train? ... evaluate, export ... ui")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"name": "trian"}, "--config-name=trian: no such option; did you mean train? ... mine, report"),
+        ({"directory": "nowhere"}, "--config-dir=nowhere: no such folder"),
+        ({"directory": "mine"}, "--config-dir=mine: no such folder; did you mean {cwd}/mines?"),
+        ({"directory": ""}, ""),  # the working directory
+        ({"path": "../cnf"}, "--config-path=../cnf: no such folder; did you mean {conf}?"),
+        ({"path": "../conf", "directory": None, "name": "mine"}, "--config-name=mine: no such option ... evaluate"),
+        ({"path": "../conf/train.yaml"}, "--config-path=../conf/train.yaml: no such folder"),
+        ({"path": "pkg://package.conf", "name": "foo"}, ""),  # read by Hydra alone
+        ({}, ""),
+        ({"name": "mine"}, ""),
+        ({"name": "experiment/compare"}, ""),
+    ],
+)
+def test_flags_that_name_no_config(
+    flags: dict[str, str | None], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mines").mkdir()
+    (tmp_path / "mines" / "mine.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    given = {"name": "train", "directory": "mines", "path": None, **flags}
+    if not expected:
+        check_config_flags(**given)
+        return
+    with config_error(expected.format(cwd=tmp_path, conf=CONF)):
+        check_config_flags(**given)

@@ -173,7 +173,11 @@ WRONG_ARMS = {
         "not a key of this optimizer",
         "set study.common.optimizer=sgd",
     ),
-    "+study.space.model.kernel_size={choices:[3,5]}": ("study.space.model.kernel_size=", "set model=cnn or ", "in study.tasks"),
+    "+study.space.model.kernel_size={choices:[3,5]}": (
+        "study.space.model.kernel_size=",
+        "set model=cnn or ",
+        "in study.tasks",
+    ),
     "+study.space.regularizer.dropout.q={low:0,high:0.9}": (
         "study.space.regularizer.dropout.q=",
         "did you mean study.space.regularizer.dropout.p?",

@@ -3,18 +3,19 @@
 Hydra reports most problems as text of six to eight lines, without the key as a field.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reglab.config.selection import is_strength, strategy
-from reglab.paths import CONF
+from reglab.paths import CONF, PROJECT
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.help import HELP
 from reglab.schema.index import declaration
@@ -56,6 +57,8 @@ def translate(
     if found := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
         options = re.findall(r"^\t(?!provider)([^_\s]\S*)$", text, re.MULTILINE)
         return no_such_option_error(Setting(found[1], found[2]), options)
+    if isinstance(error, MissingConfigException) and "primary config" in text:
+        return _no_such_config_error(error.missing_cfg_file or config_name, [folder])
     keys = _Keys(config_name, folder, compose)
     if found := re.search(r"Could not override '([^']+)'", text):
         return _unknown_key(found[1], overrides, keys)
@@ -81,6 +84,43 @@ def translate(
     if "Config group override must be" in text and (choice := _no_option(overrides, folder)) is not None:
         return choice
     return _other(error, text)
+
+
+def check_config_flags(name: str, directory: str | None, path: str | None) -> None:
+    """Refuse flags that name no config, since Hydra prints its own message on these and ends the process.
+
+    Args:
+        name: the pipeline's config, or that of ``--config-name``.
+        directory: folder of ``--config-dir``, relative to the working directory; None without the flag.
+        path: folder of ``--config-path``, relative to the pipelines; None without the flag.
+
+    Raises:
+        ConfigError: names the flag, and folders or configs that exist.
+    """
+    folders = [CONF]
+    if path is not None and path.startswith("pkg://"):  # a package, which only Hydra can search
+        return
+    if path is not None:
+        folders = [_existing_folder("--config-path", path, PROJECT / "pipelines")]
+    if directory is not None:
+        folders.append(_existing_folder("--config-dir", directory, Path.cwd()))
+    if not any((folder / f"{name.removesuffix('.yaml')}.yaml").is_file() for folder in folders):
+        raise _no_such_config_error(name, folders)
+
+
+def _existing_folder(flag: str, value: str, base: Path) -> Path:
+    folder = Path(os.path.normpath(base / value))
+    if folder.is_dir():
+        return folder
+    parent = folder.parent
+    beside = [str(one) for one in parent.iterdir() if one.is_dir()] if parent.is_dir() else []
+    raise ConfigError(Setting(flag, value), f"no such folder{did_you_mean(str(folder), beside) or f' ({folder})'}")
+
+
+def _no_such_config_error(name: str, folders: Iterable[Path]) -> ConfigError:
+    return no_such_option_error(
+        Setting("--config-name", name), (path.stem for folder in folders for path in folder.glob("*.yaml"))
+    )
 
 
 def _unreadable(error: OverrideParseException) -> ConfigError:
