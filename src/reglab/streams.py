@@ -78,7 +78,7 @@ class Stream:
                 encoding = self._stream.encoding or "ascii"
                 self._stream.write(shown.encode(encoding, _HANDLER).decode(encoding))
             except (OSError, ValueError) as error:
-                self._lose(error)
+                self._discard_output(error)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -91,10 +91,10 @@ class Stream:
             try:
                 self._stream.flush()
             except (OSError, ValueError) as error:
-                self._lose(error)
+                self._discard_output(error)
 
-    def _lose(self, error: Exception) -> None:
-        """Discard the rest of the buffer, which would otherwise fail again at exit and change the exit code."""
+    def _discard_output(self, error: Exception) -> None:
+        """Discard all further output, and the buffer, which would fail again at exit and change the exit code."""
         self._lost = True
         try:
             null = os.open(os.devnull, os.O_WRONLY)
@@ -102,6 +102,7 @@ class Stream:
             os.close(null)
         except (OSError, ValueError):
             pass
+        # No note on a pipe without a reader or a closed descriptor; one on standard error would be lost with it.
         if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EBADF) and self._name != "error":
             note(f"standard {self._name}: {error.strerror}; the rest of the output is lost")
 

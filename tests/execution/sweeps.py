@@ -45,14 +45,14 @@ def run_sweeper(overrides: Sequence[str], config_name: str = "train") -> int:
     return 0
 
 
-def places(folder: Path) -> list[str]:
+def output_overrides(folder: Path) -> list[str]:
     """Overrides that keep everything a sweep writes in a folder."""
     return [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"report.dir={folder}/report"]
 
 
 def sweep(folder: Path, *overrides: str, base: Sequence[str] = TINY) -> int:
     """Run a sweep of tiny runs; see `run_sweeper`."""
-    return run_sweeper([*base, *places(folder), *overrides])
+    return run_sweeper([*base, *output_overrides(folder), *overrides])
 
 
 def store(folder: Path) -> Store:

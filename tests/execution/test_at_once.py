@@ -17,7 +17,7 @@ from reglab.paths import PROJECT
 from reglab.schema.errors import InProgress
 from reglab.tracking import queries
 from reglab.training.run import run
-from tests.execution.sweeps import TINY, children, parent, places, store, sweep
+from tests.execution.sweeps import TINY, children, output_overrides, parent, store, sweep
 from tests.processes import Process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -39,7 +39,7 @@ def start(folder: Path) -> Iterator[Start]:
 
     def begin(*overrides: str) -> Process:
         pipeline = PROJECT / "pipelines" / "train.py"
-        processes.append(Process(pipeline, "-m", *TINY, *places(folder), *overrides, cwd=folder))
+        processes.append(Process(pipeline, "-m", *TINY, *output_overrides(folder), *overrides, cwd=folder))
         return processes[-1]
 
     yield begin
@@ -160,7 +160,7 @@ def test_a_run_of_another_host_that_fails_is_reported_as_failed(
 
 def test_a_single_run_is_refused_where_another_process_trains_it(folder: Path) -> None:
     theirs = another_hosts(folder, beat=10)
-    cfg = compose([*TINY, *places(folder), "seed=0", "resume=true"])
+    cfg = compose([*TINY, *output_overrides(folder), "seed=0", "resume=true"])
     with pytest.raises(InProgress) as caught:
         run(cfg)
     assert str(caught.value) == (

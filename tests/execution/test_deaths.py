@@ -13,7 +13,7 @@ import pytest
 
 from reglab.paths import PROJECT
 from reglab.tracking import queries
-from tests.execution.sweeps import children, parent, places, store, sweep
+from tests.execution.sweeps import children, output_overrides, parent, store, sweep
 from tests.processes import Process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.usefixtures("store_uri")]
@@ -54,7 +54,7 @@ AXIS = "model.args={does:nothing},{does:kill},{does:memory},{does:exit}"
 
 def start(folder: Path, *overrides: str) -> Process:
     (folder / "deadly_net.py").write_text(NETWORK)
-    return Process(PROJECT / "pipelines" / "train.py", "-m", *BASE, *places(folder), *overrides, cwd=folder)
+    return Process(PROJECT / "pipelines" / "train.py", "-m", *BASE, *output_overrides(folder), *overrides, cwd=folder)
 
 
 def by_behaviour(folder: Path) -> dict[str, Counter[str]]:

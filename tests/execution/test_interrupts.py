@@ -8,7 +8,7 @@ import pytest
 
 from reglab.paths import PROJECT
 from tests.conftest import fresh_store
-from tests.execution.sweeps import TINY, children, parent, places, sweep
+from tests.execution.sweeps import TINY, children, output_overrides, parent, sweep
 from tests.processes import Process
 
 SWEEP = ["regularizer=none,dropout", "seed=range(5)", "trainer.max_epochs=8"]
@@ -22,7 +22,7 @@ class Started:
     def __init__(self, folder: Path) -> None:
         launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
         pipeline = PROJECT / "pipelines" / "train.py"
-        self.main = Process(pipeline, "-m", *launcher, *TINY, *places(folder), *SWEEP, cwd=folder)
+        self.main = Process(pipeline, "-m", *launcher, *TINY, *output_overrides(folder), *SWEEP, cwd=folder)
         self.lines: list[str] = []
 
     def until_a_run_ends(self) -> list[psutil.Process]:

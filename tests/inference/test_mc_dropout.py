@@ -29,11 +29,11 @@ def test_dropout_alone_is_in_training_mode() -> None:
     model = MLP((4,), 3, hidden_sizes=[8], norm="batch")
     model.append(nn.Dropout(0.1))
     method = Dropout(0.5, input_p=0.2)
-    places = method.attach(model)
+    dropout_modules = method.attach(model)
     model.train()(torch.randn(20, 4))
     kept = {name: value.clone() for name, value in model.state_dict().items()}
     inputs = torch.randn(6, 4)
-    with dropout_on(model, places) as named:
+    with dropout_on(model, dropout_modules) as named:
         assert set(named) == {
             "inputs",
             "activation_0",
@@ -90,9 +90,9 @@ def test_layers_of_torch_that_drop_by_themselves_do(layer: nn.Module, named: set
 def test_the_mean_over_masks_of_a_linear_model_is_its_plain_answer() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 1), nn.Flatten(-2))
-    places = Dropout(0.0, input_p=0.3).attach(model)
+    dropout_modules = Dropout(0.0, input_p=0.3).attach(model)
     inputs, passes = torch.randn(3, 5), 40_000
-    with dropout_on(model, places):
+    with dropout_on(model, dropout_modules):
         values = sample(model, inputs, passes, seed=1)
     weights = model[0].weight.detach()[0]
     variance = (inputs * weights).square().sum(-1) * 0.3 / 0.7  # of each mask a p / (1 - p) share of the square

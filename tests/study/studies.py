@@ -10,7 +10,7 @@ from reglab.paths import CONF
 from reglab.study.arms import Arm, make_arms
 from reglab.study.definition import Study
 from reglab.study.definition import read_study as read
-from tests.execution.sweeps import places, run_sweeper
+from tests.execution.sweeps import output_overrides, run_sweeper
 
 # Digits, one epoch of a small net: tenths of a second a run.
 TINY = [
@@ -48,7 +48,7 @@ def arms_of(*overrides: str) -> tuple[Study, list[Arm], Composer]:
 
 def run_tiny_study(folder: Path, *overrides: str) -> int:
     """Run a tiny study; see `run_sweeper`."""
-    return run_sweeper([*TINY, *places(folder), *overrides], "study")
+    return run_sweeper([*TINY, *output_overrides(folder), *overrides], "study")
 
 
 def board(folder: Path, columns: Sequence[int] = tuple(range(12))) -> list[list[str]]:

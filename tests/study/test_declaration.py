@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reglab.schema.errors import ConfigError
-from reglab.study.declaration import FILE, check_declared, declaration, read_declaration, write_declaration
+from reglab.study.declaration import FILE, check_declared, read_declaration, study_declaration, write_declaration
 from reglab.tracking import artifacts, parent
 from reglab.tracking.store import Store, open_store
 from tests.study.studies import arms_of
@@ -28,7 +28,7 @@ def declared(store: Store, *overrides: str) -> str:
 @pytest.mark.slow
 def test_a_declaration_is_json_with_the_search_spaces_of_the_arms() -> None:
     study, arms, _ = arms_of("study.strategies=[none,max_norm]")
-    fields = declaration(study, arms)
+    fields = study_declaration(study, arms)
     assert json.loads(json.dumps(fields, allow_nan=False)) == fields
     assert set(fields["space"]) == {"none", "max_norm"}
     assert fields["space"]["max_norm"]["regularizer.max_norm.max_norm"]["off"] == "inf"
@@ -39,7 +39,7 @@ def test_a_declaration_is_json_with_the_search_spaces_of_the_arms() -> None:
 @pytest.mark.slow
 def test_a_declaration_is_read_as_it_was_written(store: Store) -> None:
     study, arms, _ = arms_of()
-    assert read_declaration(store, declared(store)) == declaration(study, arms)
+    assert read_declaration(store, declared(store)) == study_declaration(study, arms)
     assert read_declaration(store, parent.open_parent(store, "a sweep", [])) is None
 
 

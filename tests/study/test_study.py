@@ -10,7 +10,7 @@ from reglab.schema.errors import ConfigError
 from reglab.study.publish import compare
 from reglab.tracking import artifacts, parent, queries
 from tests.conftest import fresh_store
-from tests.execution.sweeps import children, places, store
+from tests.execution.sweeps import children, output_overrides, store
 from tests.study.studies import board, run_tiny_study
 
 pytestmark = pytest.mark.slow
@@ -87,19 +87,19 @@ def test_fewer_seeds_drop_none_in_silence(folder: Path) -> None:
 
 def test_its_report_is_made_again_from_the_tracker(folder: Path) -> None:
     leaderboard = board(folder)
-    cfg = Composer("report").compose(["sweep=tiny", *places(folder)])
+    cfg = Composer("report").compose(["sweep=tiny", *output_overrides(folder)])
     report = compare(cfg)
     assert board(folder) == leaderboard
     assert (folder / "report" / "tuning.csv").exists()
     assert report.findings.question.metric == "test/accuracy"
     with pytest.raises(ConfigError, match=r"^sweep=tinny: no such sweep or study"):
-        compare(Composer("report").compose(["sweep=tinny", *places(folder)]))
+        compare(Composer("report").compose(["sweep=tinny", *output_overrides(folder)]))
 
 
 def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
     kept = artifacts.of_run(store(folder), parent.find_parent(store(folder), "tiny", "study") or "")
     whole = kept.read_text("study.json") or ""
-    good, cfg = json.loads(whole), Composer("report").compose(["sweep=tiny", *places(folder)])
+    good, cfg = json.loads(whole), Composer("report").compose(["sweep=tiny", *output_overrides(folder)])
     wrong: dict[str, object] = {"trials": "2", "select_by": [], "tuning_seeds": {}, "sampler": 5, "direction": None}
     wrong |= {"pruning": {"eta": 3}, "metric": ["test/accuracy"], "baseline": {}, "max_seconds": [1]}
     spaces = [[], {"none": []}, {"none": {"optimizer.lr": {"key": "optimizer.lr", "low": 1, "high": "x"}}}]
@@ -124,7 +124,7 @@ def test_a_read_only_store_is_reported_without_being_written(folder: Path, capsy
     page.unlink()
     (folder / "mlflow.db").chmod(0o444)
     try:
-        compare(Composer("report").compose(["sweep=tiny", *places(folder)]))
+        compare(Composer("report").compose(["sweep=tiny", *output_overrides(folder)]))
     finally:
         (folder / "mlflow.db").chmod(0o644)
     assert f"the report is not stored on run {run_id} (the store is read-only)" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 from reglab.paths import PROJECT
 from reglab.tracking import queries
 from tests.conftest import fresh_store
-from tests.execution.sweeps import children, parent, places, store
+from tests.execution.sweeps import children, output_overrides, parent, store
 from tests.processes import Process
 from tests.study.studies import TINY, board, run_tiny_study
 
@@ -21,7 +21,7 @@ STUDY = ["study.common.trainer.max_epochs=8", "study.trials=3", "study.seeds=3"]
 def start(folder: Path) -> Process:
     """As a user starts it: a process group of its own."""
     pipeline = PROJECT / "pipelines" / "study.py"
-    return Process(pipeline, *TINY, *STUDY, "workers=2", *places(folder), cwd=folder)
+    return Process(pipeline, *TINY, *STUDY, "workers=2", *output_overrides(folder), cwd=folder)
 
 
 def until(process: Process, runs: int) -> str:

@@ -20,14 +20,14 @@ from reglab.schema.text import one_line, quote_value
 SET_BY_A_SWEEP = tuple(f"tracking.{key}" for key in ("parent", "phase", "sweep", "study", "tuned", "rerun_of"))
 # Without report.dir: scripts may pass it with each command.
 OF_SWEEPS = ("workers", "fail_fast", "sweep.name", "metric", "direction", "baseline", "select_by")
-_PLACES = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweep")  # hydra.sweep.dir, hydra.sweeper
+_HYDRA_OF_SWEEPS = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweep")  # prefixes
 _SET_BY_HYDRA = (
     *("hydra.mode", "hydra.runtime", "hydra.overrides"),
     *("hydra.job.id", "hydra.job.num", "hydra.job.override_dirname", "hydra.job.config_name"),
 )
 _CLASSES = ("data", "model", "optimizer", "scheduler", "trainer")  # sections that are handed to a class
 _LONGEST = 200  # characters of an option, which is the name of a file
-_SEVERAL = ("regularizer",)  # groups of which a run takes several options
+_TAKE_SEVERAL = ("regularizer",)  # groups of which a run takes several options
 
 
 def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
@@ -50,7 +50,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
         key = override.key_or_group
         if override.value() == "???":
             raise ConfigError(Setting.of(typed), f"a value must be given, as in {key}=VALUE")
-        _refuse_several(typed, override, folder)
+        _check_options(typed, override, folder)
         if key.split("@")[0] in SET_BY_A_SWEEP:
             raise ConfigError(Setting.of(typed), f"sweeps, studies and reruns set {key} themselves", "leave it out")
         if key.startswith("hydra.") and key.split(".")[1] not in HydraConf.__dataclass_fields__:
@@ -137,7 +137,7 @@ def check_mode(overrides: Sequence[str], app: str, *, multirun: bool) -> None:
     Raises:
         ConfigError: names the override.
     """
-    of_sweeps = (*_PLACES, *OF_SWEEPS) if app == "train" else _PLACES
+    of_sweeps = (*_HYDRA_OF_SWEEPS, *OF_SWEEPS) if app == "train" else _HYDRA_OF_SWEEPS
     remedy = "add -m, or leave it out" if app == "train" else "leave it out"
     for typed in overrides:
         key = override.key_or_group if (override := _parsed(typed)) is not None else ""
@@ -156,7 +156,8 @@ def _parsed(override: str) -> Override | None:
         return None
 
 
-def _refuse_several(typed: str, override: Override, folder: Path) -> None:
+def _check_options(typed: str, override: Override, folder: Path) -> None:
+    """Refuse options of a group that are paths, a list where the group takes one option, and repeated options."""
     group = override.key_or_group
     if not (folder / group).is_dir():
         return
@@ -167,14 +168,14 @@ def _refuse_several(typed: str, override: Override, folder: Path) -> None:
         if not isinstance(value, list):
             continue
         names = [str(name) for name in value]
-        if group not in _SEVERAL:
+        if group not in _TAKE_SEVERAL:
             several = ",".join(names)
             remedy = f"; in a sweep (-m) several are {group}={several}" if len(names) > 1 else f": {group}={several}"
             raise ConfigError(Setting.of(typed), f"must be one option, not a list{remedy}")
         if not all(isinstance(name, str) for name in value):
             raise ConfigError(Setting.of(typed), f"must be a name, or a list of names as in {group}=[dropout,l2]")
-        if doubled := next((name for name in names if names.count(name) > 1), None):
-            raise ConfigError(Setting.of(typed), f"names {doubled} twice", "leave one out")
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            raise ConfigError(Setting.of(typed), f"names {repeated} twice", "leave one out")
 
 
 def _values(override: Override) -> Iterator[object]:

@@ -27,7 +27,7 @@ _TARGET = "_target_"
 _REFUSED = "a class that is named only in the tracking store is not run; add a YAML for it to conf/"
 _ONE_WORD = re.compile(r"[\w.=/:@+-]+")  # for the shell
 _RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
-_MOST, _LONGEST = 1000, 10_000  # overrides of a run, characters of one
+_MAX_OVERRIDES, _MAX_CHARACTERS = 1000, 10_000  # of a run, and of one override
 # Keys of code and files: the user of a tracked run types them again.
 TYPED = ("model.target", "model.path", "model.args", "data.path", "data.root", "data.tokenizer", "data.cache")
 _PATH_KEYS = frozenset({"path", "root", "tokenizer", "cache"})
@@ -81,16 +81,20 @@ def check_typed(overrides: Sequence[str]) -> None:
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse overrides that name a class, a variable or a config outside of the config tree, before they are composed.
+    """Refuse overrides of a tracked run that name a class, a variable or a config outside the config tree.
+
+    Called before they are composed, since composing them would read these.
 
     Raises:
         ConfigError: names the override.
     """
-    if len(overrides) > _MOST:
-        raise ConfigError("overrides.yaml", f"has {len(overrides)} overrides", f"at most {_MOST} are read")
+    if len(overrides) > _MAX_OVERRIDES:
+        raise ConfigError("overrides.yaml", f"has {len(overrides)} overrides", f"at most {_MAX_OVERRIDES} are read")
     for override in overrides:
-        if len(override) > _LONGEST:
-            raise ConfigError(f"{override[:60]}...", f"is {len(override)} characters long", f"at most {_LONGEST}")
+        if len(override) > _MAX_CHARACTERS:
+            raise ConfigError(
+                f"{override[:60]}...", f"is {len(override)} characters long", f"at most {_MAX_CHARACTERS}"
+            )
         if _TARGET in override:
             raise ConfigError(override, _REFUSED)
         _check_override(override)

@@ -48,7 +48,7 @@ class DecodingSettings:
     seed: int = 0
     cache: bool = True
 
-    def settings(self, end: int) -> GenerationConfig:
+    def to_generation_config(self, end: int) -> GenerationConfig:
         """Return the settings for the transformers library; `end` is the token that ends a text."""
         sampling: dict[str, Any] = {"do_sample": False}
         if self.temperature > 0:
@@ -82,7 +82,7 @@ def encode(vocabulary: Tokenizer, prompt: str) -> Tensor:
 def generate(
     model: PreTrainedModel,
     prompts: Tensor,
-    choice: DecodingSettings,
+    settings: DecodingSettings,
     end: int,
     *,
     on_token: Callable[[int], None] | None = None,
@@ -95,19 +95,19 @@ def generate(
     Args:
         model: a decoder.
         prompts: int64 (prompts, length), of one length.
-        choice: settings of decoding.
+        settings: settings of decoding.
         end: the token that ends a text.
         on_token: called with each new token as it is generated; for a single prompt.
         training: in training mode, so that dropout acts.
     """
     prompts = prompts.to(model.device)
     with in_mode(model, training=training), torch.random.fork_rng(devices=_devices(model)), torch.no_grad():
-        torch.manual_seed(choice.seed)
+        torch.manual_seed(settings.seed)
         decode: Any = model.generate
         whole: Tensor = decode(
             inputs=prompts,
             attention_mask=torch.ones_like(prompts),
-            generation_config=choice.settings(end),
+            generation_config=settings.to_generation_config(end),
             streamer=None if on_token is None else _Streamer(on_token),
         )
     return whole[:, prompts.shape[1] :]
@@ -198,14 +198,14 @@ class DropoutPasses:
 
 
 def dropout_passes(
-    decoder: Decoder, prompt: Tensor, choice: DecodingSettings, count: int, shown: int = 5
+    decoder: Decoder, prompt: Tensor, settings: DecodingSettings, count: int, shown: int = 5
 ) -> DropoutPasses:
     """Generate several times in training mode, with the regularizers of the run that are stochastic.
 
     Args:
         decoder: decoder from `load_decoder`; the regularizers are attached to it.
         prompt: tokens, int64 (1, length).
-        choice: settings of decoding; the seed of pass i is ``choice.seed + i``.
+        settings: settings of decoding; the seed of pass i is ``settings.seed + i``.
         count: passes in training mode, at least 2.
         shown: number of tokens whose probabilities are returned.
 
@@ -222,7 +222,7 @@ def dropout_passes(
             "give a run with dropout, such as regularizer=residual_dropout",
         )
     plain = _next_token(decoder, prompt, None)
-    each = torch.stack([_next_token(decoder, prompt, choice.seed + i) for i in range(count)])
+    each = torch.stack([_next_token(decoder, prompt, settings.seed + i) for i in range(count)])
     top = plain.topk(min(shown, len(plain))).indices.tolist()
     spread = [
         TokenSpread(
@@ -237,11 +237,11 @@ def dropout_passes(
     ]
 
     def text(training: bool, seed: int) -> str:
-        new = generate(model, prompt, replace(choice, seed=seed), end, training=training)  # type: ignore[arg-type]
+        new = generate(model, prompt, replace(settings, seed=seed), end, training=training)  # type: ignore[arg-type]
         return text_of(vocabulary, new[0].tolist())
 
-    texts = tuple(text(True, choice.seed + i) for i in range(count))
-    return DropoutPasses(text(False, choice.seed), texts, tuple(spread))
+    texts = tuple(text(True, settings.seed + i) for i in range(count))
+    return DropoutPasses(text(False, settings.seed), texts, tuple(spread))
 
 
 def _next_token(decoder: Decoder, prompt: Tensor, seed: int | None) -> Tensor:
@@ -266,7 +266,7 @@ def print_generated(cfg: DictConfig, prompt: str) -> None:
     chosen = None if cfg.run_id else best_decoder(open_existing(cfg.tracking.uri, cfg.tracking.experiment))
     found = load_decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id, typed(cfg))
     set_threads(cfg.threads)
-    choice = DecodingSettings(
+    settings = DecodingSettings(
         max_new_tokens=cfg.max_new_tokens,
         temperature=float(cfg.temperature),
         top_k=cfg.top_k,
@@ -277,11 +277,11 @@ def print_generated(cfg: DictConfig, prompt: str) -> None:
     tokens = encode(found.vocabulary, prompt)
     _note_model(found, chosen.note if chosen else "")
     if cfg.train_mode:
-        _print_passes(dropout_passes(found, tokens, choice, cfg.passes), prompt)
+        _print_passes(dropout_passes(found, tokens, settings, cfg.passes), prompt)
         return
     began = time.perf_counter()
     _write(prompt)
-    new = generate(found.model, tokens, choice, found.end, on_token=Writer(found.vocabulary, _write))  # type: ignore[arg-type]
+    new = generate(found.model, tokens, settings, found.end, on_token=Writer(found.vocabulary, _write))  # type: ignore[arg-type]
     _write("\n")
     seconds, ended = time.perf_counter() - began, int(new[0, -1]) == found.end
     note(f"{new.shape[1]} tokens in {seconds:.2f} s; {'end of text' if ended else 'stopped at max_new_tokens'}")
@@ -292,13 +292,11 @@ def print_generated(cfg: DictConfig, prompt: str) -> None:
         )
 
 
-def _note_model(found: Decoder, choice: str) -> None:
-    tags = found.record.tags
-    bits = found.record.metrics.get("best/val/bits_per_character")
+def _note_model(found: Decoder, choice_note: str) -> None:
+    record, tags = found.record, found.record.tags
+    bits = record.metrics.get("best/val/bits_per_character")
     quality = "" if bits is None else f", {bits:.3f} bits per character in validation"
-    note(
-        f"run {found.record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{quality}{choice}"
-    )
+    note(f"run {record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{quality}{choice_note}")
 
 
 def _print_passes(found: DropoutPasses, prompt: str) -> None:

@@ -91,7 +91,7 @@ class Averaging(pl.Callback):
             return
         self._seen = trainer.global_step
         updated = sum(updates.count for updates in self._updates)
-        if updated == self._updated and all(updates.known for updates in self._updates):
+        if updated == self._updated and all(updates.countable for updates in self._updates):
             return  # a GradScaler skipped the step
         self._updated = updated
         share = self.share(self._seen)

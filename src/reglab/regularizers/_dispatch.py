@@ -64,7 +64,7 @@ class Dispatch:
             rates: `effective_rates` in that step.
         """
         updates = self._updates
-        if self._after and (updates is None or not updates.known or updates.count != self._seen):
+        if self._after and (updates is None or not updates.countable or updates.count != self._seen):
             self._seen = 0 if updates is None else updates.count
             self._change(self._after, "after_step", rates)
 

@@ -31,11 +31,11 @@ def schedule(value: float, off: float | None, settings: Mapping[str, Any], *, wh
         settings: ``kind`` and the arguments of that kind; see `reglab.config.schedules`.
         whole: round values to whole numbers.
     """
-    keys = {key: number for key, number in settings.items() if key != "kind"}
+    arguments = {key: number for key, number in settings.items() if key != "kind"}
     if settings["kind"] == "constant":
         return lambda epoch: value
     if settings["kind"] == "linear":
-        steps = linear(value, **keys)
-        return (lambda epoch: float(round(steps(epoch)))) if whole else steps
+        exact = linear(value, **arguments)
+        return (lambda epoch: float(round(exact(epoch)))) if whole else exact
     assert off is not None, "checked by reglab.config.schedules"
-    return (early if settings["kind"] == "early" else late)(value, off, **keys)
+    return (early if settings["kind"] == "early" else late)(value, off, **arguments)

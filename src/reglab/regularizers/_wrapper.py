@@ -126,7 +126,7 @@ class UpdateCounter:
     def __init__(self, optimizer: Any) -> None:
         self.count = 0
         register = getattr(optimizer, "register_step_post_hook", None)
-        self.known = register is not None  # False: updates cannot be counted
+        self.countable = register is not None  # False: the optimizer has no hooks, and `count` stays 0
         if register is not None:
             register(self._add)
 

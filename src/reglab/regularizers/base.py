@@ -190,7 +190,7 @@ class Regularizer(nn.Module):
             )
         given = inspect.signature(type(self)).bind_partial(*values, **strengths).arguments
         for name, strength in declared.items():
-            self.register_buffer(name, self._tensor(strength, given.get(name, strength.default)), persistent=False)
+            self.register_buffer(name, self._to_tensor(strength, given.get(name, strength.default)), persistent=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -288,10 +288,11 @@ class Regularizer(nn.Module):
         """
         return 0.0
 
-    def _tensor(self, strength: Strength, value: float) -> Tensor:
+    def _to_tensor(self, strength: Strength, value: float) -> Tensor:
+        """Check a value of a strength and return it as a 0-dim tensor."""
         number: Any = value
-        if hasattr(value, "__float__"):  # of a tensor or of NumPy
-            number = value if isinstance(value, int | float) else float(value)
+        if not isinstance(value, int | float) and hasattr(value, "__float__"):  # a tensor, or a number of NumPy
+            number = float(value)
         strength.check(f"regularizer.{self.name}.{strength.name}", number)
         return torch.tensor(float(number))
 

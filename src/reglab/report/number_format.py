@@ -14,7 +14,7 @@ def format_fixed(value: float | None, digits: int) -> str:
 
 
 def format_signed(value: float | None, digits: int) -> str:
-    """Return a number with fixed decimals and its sign; zero has none.
+    """Return a number with fixed decimals and its sign; without a sign if it is below 1e-7, which counts as zero.
 
     >>> format_signed(0.0004, 3), format_signed(0.0, 3)
     ('+0.000', '0.000')

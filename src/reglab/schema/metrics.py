@@ -200,10 +200,8 @@ def validation_counterparts(metric: str) -> tuple[str, ...]:
     """
     measured = metric.startswith(("test/", "val/", "best/val/"))
     name = base_name(metric) if measured else "loss"
-    declared = METRICS.get(name)
-    names = (
-        (name, declared.validation_substitute) if declared is not None and declared.validation_substitute else (name,)
-    )
+    substitute = METRICS[name].validation_substitute if name in METRICS else ""
+    names = (name, substitute) if substitute else (name,)
     # A substitute may have the opposite direction (r2 and rmse); then only the substitute is used.
     same = [one for one in names if direction_of(one) == direction_of(names[-1])]
     own = (f"best/val/{name}/{label}",) if (label := label_of(metric)) else ()

@@ -63,13 +63,13 @@ def quote_value(value: Any) -> str:
     return "'" + re.sub(r"(\\+)$", r"\1\1", quotes) + "'"
 
 
-def pluralize(number: int, one: str, more: str = "") -> str:
-    """Return a number with its noun in singular or plural.
+def pluralize(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun in singular or plural; `plural` is by default the singular with an s.
 
     >>> pluralize(1, "run"), pluralize(2, "run"), pluralize(2, "strategy", "strategies")
     ('1 run', '2 runs', '2 strategies')
     """
-    return f"{number} {one if number == 1 else more or one + 's'}"
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
 def join_options(names: Sequence[str]) -> str:

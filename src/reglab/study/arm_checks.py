@@ -103,5 +103,5 @@ def _check_splits(study: Study, data: TensorData, splits: Sequence[Rows]) -> Non
             where,
             f"the {int(data.rows)} rows of {data.name} are too few for {len(splits)} seeds, of tuning and "
             f"confirmation, to have different splits (only {len(distinct)} differ)",
-            f"use fewer, or one split for all by {_SHARED_SPLIT}",
+            f"use fewer seeds, or one split for all by {_SHARED_SPLIT}",
         )

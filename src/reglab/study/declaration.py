@@ -42,7 +42,7 @@ _RULES: dict[str, Constraint] = {
 }
 
 
-def declaration(study: Study, arms: Sequence[Arm]) -> dict[str, Any]:
+def study_declaration(study: Study, arms: Sequence[Arm]) -> dict[str, Any]:
     """Return the parts of a study's definition that affect its result, as JSON values.
 
     Search spaces come from the composed configs, so that a changed default is a difference, too.
@@ -64,7 +64,7 @@ def check_declared(store: "Store", parent: str | None, study: Study, arms: Seque
     from reglab.tracking import artifacts
 
     before = artifacts.of_run(store, parent).read_json(FILE, dict) if parent else None
-    differences = list(_differences(before, declaration(study, arms))) if before else []
+    differences = list(_differences(before, study_declaration(study, arms))) if before else []
     if differences:
         shown = "; ".join(differences[:_MAX_DIFFERENCES])
         more = f"; {len(differences) - _MAX_DIFFERENCES} more" if len(differences) > _MAX_DIFFERENCES else ""
@@ -101,7 +101,7 @@ def write_declaration(store: "Store", parent: str, study: Study, arms: Sequence[
     """Write the declaration to the study's parent run."""
     from reglab.tracking import artifacts
 
-    artifacts.of_run(store, parent).write_text(json.dumps(declaration(study, arms), indent=1), FILE)
+    artifacts.of_run(store, parent).write_text(json.dumps(study_declaration(study, arms), indent=1), FILE)
 
 
 def _is_space(strategy: object) -> bool:

@@ -29,7 +29,7 @@ def server_problem(uri: str) -> Problem | None:
     """
     answered = threading.Event()
     problem = _in_time(lambda: _request_problem(uri, answered), _TIMEOUT_S + _API_S, answered)
-    return problem and Problem(problem.problem, f"{problem.remedy}{_proxy(uri)}")
+    return problem and Problem(problem.problem, f"{problem.remedy}{_proxy_note(uri)}")
 
 
 def database_problem(uri: str) -> Problem | None:
@@ -117,15 +117,15 @@ def _request_problem(uri: str, answered: threading.Event) -> Problem | None:
         return _unreachable(type(error).__name__)
 
 
-def _proxy(uri: str) -> str:
+def _proxy_note(uri: str) -> str:
     """Return a note that names the proxy through which requests to the server go; empty if there is none."""
     import urllib.request
 
     parts = urlsplit(uri)
-    through = urllib.request.getproxies().get(parts.scheme)
-    if not through or urllib.request.proxy_bypass(parts.hostname or ""):
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
         return ""
-    return f" (requests go through {parts.scheme}_proxy={mask_uri(through)}; no_proxy lists exceptions)"
+    return f" (requests go through {parts.scheme}_proxy={mask_uri(proxy)}; no_proxy lists exceptions)"
 
 
 def _port_problem(host: str, port: int) -> Problem | None:

@@ -134,7 +134,7 @@ def recorded_overrides(overrides: Sequence[str], cfg: DictConfig) -> list[str]:
 
 
 def log_weights(tracked: TrackedRun, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Log ``weights/<name>.safetensors`` for each state dict, by name."""
+    """Log each state dict in `weights` as ``weights/<name>.safetensors``."""
     if not weights:
         return
     with tracked.folder("weights") as folder:

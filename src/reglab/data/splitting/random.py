@@ -91,7 +91,8 @@ class RandomSplit:
                 raise no_predefined_test()
             rest, test = rest[: self.rows - self.held_out], rest[self.rows - self.held_out :]
         total = len(rest)
-        check_classes(classes, rest, 1 + (settings.val_fraction > 0) + bool(settings.test_fraction), names)
+        drawn_parts = 1 + (settings.val_fraction > 0) + bool(settings.test_fraction)  # training is always drawn
+        check_classes(classes, rest, drawn_parts, names)
         if settings.test_fraction:
             test, rest = draw_rows(rest, classes, count_rows("test_fraction", settings.test_fraction, total), generator)
         val, rest = draw_rows(rest, classes, count_rows("val_fraction", settings.val_fraction, total), generator)

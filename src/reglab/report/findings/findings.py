@@ -135,27 +135,27 @@ def compute_findings(
     found = []
     for task in tasks:
         # Runs that failed early may lack their setting: they are assigned to the only task of their data set.
-        only = sum(other.data == task.data for other in tasks) == 1
-        failures = [f for f in filtered.failures if task_key(f.record) == task.key or (only and f.data == task.data)]
-        one = _task_findings(task, failures, question)
-        found.append(one if study is None else _add_tuning(one, study, records, question))
-    boards, data = [one.entries for one in found], data_set_names(tasks)
+        is_only = sum(other.data == task.data for other in tasks) == 1
+        failures = [f for f in filtered.failures if task_key(f.record) == task.key or (is_only and f.data == task.data)]
+        of_task = _task_findings(task, failures, question)
+        found.append(of_task if study is None else _add_tuning(of_task, study, records, question))
+    boards, data_sets = [of_task.entries for of_task in found], data_set_names(tasks)
     overall, caveats, over_data_sets = None, [], None
     if len(found) > 1:
-        overall = overall_leaderboard(boards, question, data)
-        caveats = overall_caveats(overall, data)
-        over_data_sets = data_set_comparison(boards, data, overall, question)
-        answer = overall_headline(overall, question, boards, len(set(data)))
+        overall = overall_leaderboard(boards, question, data_sets)
+        caveats = overall_caveats(overall, data_sets)
+        over_data_sets = data_set_comparison(boards, data_sets, overall, question)
+        answer = overall_headline(overall, question, boards, len(set(data_sets)))
     else:
         answer = found[0].headline if found else f"No finished run has {question.metric}: nothing can be compared."
     without_choice = [
-        f"{tuned.strategy} on {one.task.name}"
-        for one in found
-        if one.tuning
-        for tuned in one.tuning.strategies
+        f"{tuned.strategy} on {of_task.task.name}"
+        for of_task in found
+        if of_task.tuning
+        for tuned in of_task.tuning.strategies
         if tuned.without_choice
     ]
-    selections = [one.selection for one in found]
+    selections = [of_task.selection for of_task in found]
     return Findings(
         question,
         found,

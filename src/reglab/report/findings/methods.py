@@ -85,9 +85,9 @@ def describe_tuning(study: StudyRecord) -> list[str]:
     limit = f", or {study.max_seconds:g} s of training if that is reached first" if study.max_seconds else ""
     text = [
         f"Tuning: {pluralize(study.trials, 'trial')} for each strategy and task{limit}, with "
-        f"{pluralize(len(study.tuning_seeds), 'run')} for each trial (seeds: {_seed_range(study.tuning_seeds)}). "
+        f"{pluralize(len(study.tuning_seeds), 'run')} for each trial (seeds: {_format_seeds(study.tuning_seeds)}). "
         f"The trial with the best mean {study.select_by[0]} was chosen (the first of ties) and run on "
-        f"{pluralize(len(study.seeds), 'fresh seed')} ({_seed_range(study.seeds)}); only these runs are compared."
+        f"{pluralize(len(study.seeds), 'fresh seed')} ({_format_seeds(study.seeds)}); only these runs are compared."
     ]
     text.append(get_sampler(study.sampler).describe(study.search_seed))
     if spaces := _describe_spaces(study):
@@ -147,7 +147,7 @@ def _describe_spaces(study: StudyRecord) -> list[str]:
     return list(spaces)
 
 
-def _seed_range(seeds: Sequence[int]) -> str:
+def _format_seeds(seeds: Sequence[int]) -> str:
     """Return ``0 to 9`` for consecutive seeds, else a list."""
     if not seeds:
         return "none"

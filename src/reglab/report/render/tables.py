@@ -148,15 +148,17 @@ def _chosen_row(strategy: StrategyTuning, tuning: TaskTuning, digits: int) -> di
 
 
 def _cost_row(strategy: StrategyTuning, tuning: TaskTuning, outcomes: list[str]) -> dict[str, Any]:
-    base = next((one.run_seconds for one in tuning.strategies if one.strategy == tuning.study.baseline), None)
-    own = strategy.run_seconds
+    baseline_seconds = next(
+        (one.run_seconds for one in tuning.strategies if one.strategy == tuning.study.baseline), None
+    )
+    run_seconds = strategy.run_seconds
     return {
         "strategy": strategy.strategy,
         "trials": strategy.started,
         "runs": strategy.runs,
         "seconds": format_seconds(strategy.seconds),
-        "run_seconds": format_seconds(own),
-        "ratio": f"× {own / base:.2f}" if own and base else MISSING,
+        "run_seconds": format_seconds(run_seconds),
+        "ratio": f"× {run_seconds / baseline_seconds:.2f}" if run_seconds and baseline_seconds else MISSING,
         "outcomes": [strategy.count(status) for status in outcomes],
     }
 
