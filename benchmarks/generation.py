@@ -35,7 +35,7 @@ def measure(rounds: int, device: torch.device) -> dict[str, list[float]]:
         return generate(model, prompt, DecodingSettings(max_new_tokens=NEW), END, on_token=heard.append)
 
     if not torch.equal(library(), ours()) or len(heard) != NEW:  # warms both up, too
-        raise RuntimeError("the two do not say the same")
+        raise RuntimeError("reglab and the library generate different tokens")
     times: dict[str, list[float]] = {"library": [], "reglab": []}
     both = {"library": library, "reglab": ours}
     for i in range(rounds):

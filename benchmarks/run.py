@@ -30,7 +30,7 @@ def say(text: str) -> None:
 
 def limit(what: str, ratio: float, most: float) -> None:
     """One ratio with what is to be reached."""
-    print(f"  {what:<42} {ratio:5.2f}   (to reach: at most {most})")
+    print(f"  {what:<42} {ratio:5.2f}   (limit: {most})")
 
 
 def show_steps(
@@ -50,7 +50,7 @@ def show_steps(
 def show_scale(found: Mapping[str, float]) -> None:
     """Seconds and memory among many runs, and tracking's share, each with what is to be reached."""
     heading = f"among {found['runs']:,.0f} runs"
-    print(f"\n{heading:<44} {'s':>6} {'cpu s':>9} {'MB':>9}   (to reach: under 1,000 MB)")
+    print(f"\n{heading:<44} {'s':>6} {'cpu s':>9} {'MB':>9}   (limit: 1,000 MB)")
     for name in ("search", "plan_none_done", "plan_all_done", "report"):
         print(f"  {name:<42} {found[f'{name}_s']:6.1f} {found[f'{name}_cpu_s']:9.1f} {found[f'{name}_mb']:9.0f}")
     print(f"  {'of search: the search alone':<42} {found['search_alone_s']:6.1f}")
@@ -122,10 +122,10 @@ def main() -> None:
         print(f"\nwhole run       tracked in a sweep {seconds['tracked_s']:.3f} s, bare {seconds['bare_s']:.3f} s")
         limit("tracked run / bare loop", seconds["tracked_s"] / seconds["bare_s"], 2.2)
     if "startup" in parts:
-        say(f"  until an answer, {args.rounds} rounds")
+        say(f"  start-up, {args.rounds} rounds")
         waits = startup.measure(args.rounds)
         results["startup_s"] = waits
-        print("\nuntil an answer (to reach: under 1.5 s)")
+        print("\nstart-up: help and error messages (limit: 1.5 s)")
         for name, value in waits.items():
             print(f"  {name:<42} {value:5.2f} s")
     if "scale" in parts:

@@ -59,23 +59,25 @@ WRONG = {
         "regularizer=activity_kl: is for sigmoid, and this model has relu; set model.activation=sigmoid"
     ),
     "regularizer=cutmix data=breast_cancer": (
-        "regularizer=cutmix: is for images (channels, height, width), and breast_cancer has tables (features,); "
-        "leave it out"
+        "regularizer=cutmix: is for images (channels, height, width), and the examples of breast_cancer are "
+        "table rows (features,); leave it out"
     ),
     "regularizer=cutmix data=diabetes": "regularizer=cutmix: is for classification, and diabetes is a regression",
     "regularizer=cutout data=diabetes": (
-        "regularizer=cutout: is for images (channels, height, width), and diabetes has tables (features,); leave it out"
+        "regularizer=cutout: is for images (channels, height, width), and the examples of diabetes are "
+        "table rows (features,); leave it out"
     ),
     "regularizer=cutout data=mnist1d": (
-        "regularizer=cutout: is for images (channels, height, width), and mnist1d has signals (channels, length); "
+        "regularizer=cutout: is for images (channels, height, width), and the examples of mnist1d are signals "
+        "(channels, length); "
     ),
     "regularizer=augmentation data=diabetes": (
         "regularizer=augmentation: is for signals (channels, length) or images (channels, height, width), and "
-        "diabetes has tables (features,); leave it out"
+        "the examples of diabetes are table rows (features,); leave it out"
     ),
     "model=cnn data=diabetes": (
         "model=cnn: is for signals (channels, length) or images (channels, height, width), and "
-        "diabetes has tables (features,); use model=mlp"
+        "the examples of diabetes are table rows (features,); use model=mlp"
     ),
     "regularizer=augmentation regularizer.augmentation.shift=1.5": (
         "regularizer.augmentation.shift=1.5: must be a finite number at least 0 and at most 1"

@@ -93,7 +93,7 @@ def test_a_baseline_whose_rivals_failed_has_nothing_to_compare() -> None:
 def test_without_a_baseline_nothing_is_tested() -> None:
     findings = analyze(accuracies({"l1": NONE, "l2": UP}))
     assert all(line.p is None for line in findings.entries)
-    assert "there is no run of none, so no difference can be tested" in findings.headline
+    assert "there is no run of the baseline none, so no difference can be tested" in findings.headline
 
 
 def test_the_order_in_which_runs_began_moves_no_number() -> None:

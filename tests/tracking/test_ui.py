@@ -95,7 +95,7 @@ def ui(store: Store) -> Iterator[Ui]:
         port = busy.getsockname()[1]
         ui = start(store.uri, f"ui.port={port}")
         try:
-            assert f"port {port} is taken" in ui.output
+            assert f"port {port} is in use" in ui.output
             assert f":{port}/" not in ui.link
             yield ui
             assert ui.end(signal.SIGINT) == 0

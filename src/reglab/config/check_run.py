@@ -86,13 +86,13 @@ def check_and_resolve(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[st
     plain = _resolved(cfg, overrides)
     _complete(plain)
     check_names(overrides, plain)
-    _precision(plain["trainer"])
+    _check_precision(plain["trainer"])
     check_trainer(plain["trainer"])
     check_values(RUN, plain)
     check_values(_class_constraints(plain), plain)
     check_optimizer(plain["optimizer"])
     check_scheduler(plain["scheduler"], plain["optimizer"])
-    _data(plain["data"])
+    _check_data_section(plain["data"])
     kind = task_kind(plain["data"])
     remedy = "use model=llama" if kind and TOKENS in features_of(kind) else "use model=mlp"
     if "target" in plain["model"]:
@@ -102,9 +102,9 @@ def check_and_resolve(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[st
     check_task_options(plain["task"], kind, str(plain["data"].get("name") or "this data"))
     model = Setting("model", plain["model"].get("name"))
     check_data(model, plain["model"], plain["data"], remedy)
-    _regularizers(cfg, plain)
+    _check_regularizers(cfg, plain)
     check_choice(direction=plain["direction"], select_by=plain["select_by"], force=None)
-    _tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
+    _check_tracking(plain["tracking"]["uri"], os.environ.get("MLFLOW_TRACKING_URI"))
     return plain
 
 
@@ -196,16 +196,16 @@ def _complete(plain: Mapping[str, Any]) -> None:
             raise ConfigError(f"{section}._target_", "missing", "it names the class to use")
     if "lr" not in plain["optimizer"]:
         raise ConfigError("optimizer.lr", "missing", "add +optimizer.lr=1e-3")
-    _known_keys("data", plain["data"])
-    _known_keys("model", plain["model"], given={"input_shape", "outputs", "padded"})
-    _known_keys("optimizer", plain["optimizer"], given={"params"})
+    _check_class_keys("data", plain["data"])
+    _check_class_keys("model", plain["model"], given={"input_shape", "outputs", "padded"})
+    _check_class_keys("optimizer", plain["optimizer"], given={"params"})
     if "_target_" in plain["scheduler"]:
-        _known_keys("scheduler", plain["scheduler"], given={"optimizer"})
+        _check_class_keys("scheduler", plain["scheduler"], given={"optimizer"})
     _refuse_unknown("tracking", plain["tracking"], _TRACKING)
     _refuse_unknown("trainer", dict.fromkeys(set(plain["trainer"]) - set(REFUSED)), set(TRAINER) | _NOT_PASSED)
 
 
-def _known_keys(where: str, node: Mapping[str, Any], given: Set[str] = frozenset()) -> None:
+def _check_class_keys(where: str, node: Mapping[str, Any], given: Set[str] = frozenset()) -> None:
     """Refuse keys that the class does not take, such as a misspelt key after a ``+``."""
     taken = declared(where, node).parameters
     if taken is not None:  # else its constructor takes any
@@ -220,7 +220,7 @@ def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> Non
             raise ConfigError(f"{where}.{key}", f"no such key{hint}")
 
 
-def _data(data: Mapping[str, Any]) -> None:
+def _check_data_section(data: Mapping[str, Any]) -> None:
     about = declared("data", data)
     if package := about.get("package"):
         package_folder(package, Setting("data", data.get("name")))
@@ -247,7 +247,7 @@ def _data(data: Mapping[str, Any]) -> None:
     check_label_noise(data.get("label_noise") or 0.0, task_kind(data), data.get("name") or "this data")
 
 
-def _precision(trainer: Mapping[str, Any]) -> None:
+def _check_precision(trainer: Mapping[str, Any]) -> None:
     precision = trainer.get("precision")
     if str(precision).startswith("bf16") and precision != "bf16-mixed":
         raise ConfigError(
@@ -259,7 +259,7 @@ def _precision(trainer: Mapping[str, Any]) -> None:
         raise ConfigError(Setting("trainer.precision", "16-mixed"), "requires a GPU", "use bf16-mixed, or trainer=gpu")
 
 
-def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
+def _check_regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
     nodes = plain["regularizer"]
     chosen = selected_regularizers(cfg)
     for name, node in nodes.items():
@@ -271,7 +271,7 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
             given = next((Setting(f"regularizer.{name}.{k}", v) for k, v in node.items()), f"regularizer.{name}")
             raise not_in_strategy_error(given, f"the strategy is {strategy(cfg)}", name)
         ClassPath().check(f"regularizer.{name}._target_", node["_target_"])
-        _known_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
+        _check_class_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
         about, where = declared(f"regularizer.{name}", node), Setting("regularizer", name)
         for key in sorted(about.strengths.keys() & node.keys()):
             about.strengths[key].check(f"regularizer.{name}.{key}", node[key])
@@ -286,6 +286,6 @@ def _regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def _tracking(uri: str | None, _environment: str | None) -> None:
+def _check_tracking(uri: str | None, _environment: str | None) -> None:
     """Resolve a URI once per store and process: a sweep checks hundreds of configs."""
     resolve(uri)

@@ -54,7 +54,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
         if key.split("@")[0] in SET_BY_A_SWEEP:
             raise ConfigError(Setting.of(typed), f"sweeps, studies and reruns set {key} themselves", "leave it out")
         if key.startswith("hydra.") and key.split(".")[1] not in HydraConf.__dataclass_fields__:
-            raise ConfigError(Setting.of(typed), "Hydra has no such key", "leave it out (--hydra-help)")
+            raise ConfigError(Setting.of(typed), "Hydra has no such key", "leave it out (see --hydra-help)")
         if key == "hydra.launcher.n_jobs" and "workers" in given:
             raise ConfigError(Setting.of(typed), "workers is typed too and takes precedence", "leave out one")
         if key.startswith(_SET_BY_HYDRA):
@@ -247,9 +247,15 @@ def _defaults(config_name: str, folder: Path) -> dict[str, Any]:
 
 
 def _groups(config_name: str, folder: Path) -> str:
-    left_out = {"hydra"} if config_name == "study" else {"hydra", "study"}
-    lines = []
-    for group in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in left_out):
-        options = sorted(option.stem for option in group.glob("[!_]*.yaml"))
-        lines.append(f"  {group.name}: {', '.join(options)}\n")
-    return "".join(lines)
+    """Return a line for each config group; for a study those of its runs come second, under a heading."""
+    lines = {
+        group.name: f"  {group.name}: {', '.join(sorted(option.stem for option in group.glob('[!_]*.yaml')))}\n"
+        for group in sorted(folder.iterdir())
+        if group.is_dir() and group.name != "hydra"
+    }
+    if config_name != "study":
+        return "".join(line for group, line in lines.items() if group != "study")
+    own = ("study", "tracking")
+    first = "".join(line for group, line in lines.items() if group in own)
+    of_runs = "".join(line for group, line in lines.items() if group not in (*own, "experiment"))
+    return f"{first}\nNames for study.tasks, study.strategies and study.common\n{of_runs}"

@@ -214,12 +214,16 @@ def _unknown_key(key: str, overrides: Sequence[str], keys: _Keys) -> ConfigError
     if group == "regularizer" and leaf in keys.options(group):
         return section_error(where, keys_of_regularizer(leaf, keys.folder))
     present = key.split(".")[1] in cfg.get(group, {}) if leaf else False
-    if leaf and not present and (near := nearest(leaf, [str(own) for own in cfg.get(group) or {}])):
+    if (
+        leaf
+        and not present
+        and (near := nearest(leaf, [own for own in map(str, cfg.get(group) or {}) if not _private(own)]))
+    ):
         return ConfigError(where, f"no such key; did you mean {group}.{near}?")
     others = list(options_with(group, leaf, keys.folder)) if leaf and not present and group in cfg else []
     if others:
         choices = " or ".join(f"{group}={option}" for option in others)
-        return ConfigError(where, f"not a key of this {group}", f"it is one of {choices}")
+        return ConfigError(where, f"not a key of this {group}", f"it is a key of {choices}")
     if not leaf and group == "study" and keys.config_name == "train":
         return ConfigError(where, "no such key", "studies are run by make study")
     similar = _similar(key, list(_paths(OmegaConf.to_container(cfg))), keys)

@@ -66,7 +66,7 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         low, high = trainer.get(least), trainer.get(most)
         if low is not None and high not in (None, -1) and low > high:
             raise ConfigError(
-                Setting(f"trainer.{least}", low), f"training ends with trainer.{most}={high}", "raise the maximum"
+                Setting(f"trainer.{least}", low), f"training ends with trainer.{most}={high}", f"raise trainer.{most}"
             )
     if trainer.get("deterministic") and trainer.get("benchmark"):
         raise ConfigError(
@@ -76,8 +76,8 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
 
 _REFUSED_OPTIMIZER = {
     "maximize": "training minimizes the loss",
-    "capturable": "for CUDA graphs, which are not used",
-    "differentiable": "for gradients through optimizer steps, which are not used",
+    "capturable": "is for CUDA graphs, which are not used",
+    "differentiable": "is for gradients through optimizer steps, which are not used",
 }
 
 

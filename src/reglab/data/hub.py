@@ -109,8 +109,8 @@ def _check_files(folder: Path, path: str) -> None:
             if not is_visible(name) and any(Path(parent, name).rglob("*")):
                 raise ConfigError(
                     Setting("data.path", path),
-                    f"contains the folder {Path(parent, name).relative_to(folder)} of the operating system, whose "
-                    "files the library datasets would read as data",
+                    f"contains {Path(parent, name).relative_to(folder)}, a folder of the operating system whose files "
+                    "would be read as data",
                     "remove it",
                 )
 

@@ -136,8 +136,8 @@ def _csv_caveats(path: str | None) -> Iterator[str]:
     folder = Path(path or "").expanduser()
     if path and folder.is_dir() and any(file.suffix.lower() in (".csv", ".tsv") for file in walk(folder)):
         yield (
-            "data.path: CSV files are read by the library datasets, for which words such as NA and None are missing "
-            "values, and which drops leading zeros; data=csv keeps both"
+            "data.path: CSV files are read by Hugging Face's library datasets, which takes words such as NA and None "
+            "for missing values and drops leading zeros; data=csv keeps these words and zeros"
         )
 
 

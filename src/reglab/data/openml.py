@@ -199,7 +199,9 @@ def fetch(dataset: Dataset, target: str | None = _DEFAULT_TARGET, key: str = "da
         if "target_column" in str(error):
             raise
         raise ConfigError(
-            dataset.setting, f"OpenML's response in {_cache_folder(dataset)} lacks {error}", "remove it"
+            dataset.setting,
+            f"OpenML's response lacks {error}",
+            f"remove it from the cache ({_cache_folder(dataset)})",
         ) from error
     except (URLError, TimeoutError, ConnectionError, HTTPException) as error:
         raise _network_error(dataset, error) from error

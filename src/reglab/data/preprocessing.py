@@ -150,7 +150,7 @@ class OneHotCategories(FittedInputs):
         self.codes, self.values = codes, values
 
     def tensor(self, train: np.ndarray) -> Tensor:
-        """Return all rows, float32 (n, inputs), with the values of the row numbers `train`."""
+        """Return all rows, float32 (n, inputs): an input for each value that occurs in the row numbers `train`."""
         from sklearn.preprocessing import OneHotEncoder  # here: it takes a second to import
 
         codes = np.stack(list(self.codes.values()), axis=1)

@@ -93,7 +93,10 @@ def check_label_names(labels: Sequence[str]) -> None:
         other = first.setdefault(metric_label(label), label)
         if other != label:
             name = metric_label(label)
-            problem = f"{other!r} and {label!r} would both be tracked as {name}, which MLflow accepts"
+            problem = (
+                f"the metrics of {other!r} and {label!r} would both be named {name}, because MLflow accepts only "
+                "letters, digits, spaces and _ - . : in names"
+            )
             raise ConfigError(Setting("data.target", list(labels)), problem, "rename one of the columns")
 
 

@@ -160,7 +160,7 @@ class RunBuilder:
             )
             self._deaths[network] = ConfigError(
                 Setting("model", config.model.name),
-                f"the process in which it was built and checked died, {died}",
+                f"the process that built and checked it died with {died}",
                 remedy,
             )
             raise self._deaths[network] from died

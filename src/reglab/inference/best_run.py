@@ -16,9 +16,10 @@ from reglab.tracking.queries import Record
 from reglab.tracking.store import Store
 from reglab.tracking.values import json_object
 
+FIRST_DECODER = 'train a decoder: make train ARGS="experiment=decoder"'
+"""The remedy for experiments without language models."""
+
 _METRICS = {kind.name: f"test/{kind.choose_by}" for kind in TASK_KINDS.values()}
-
-
 _TOKENS = {"data.tokenizer", "data.vocab_size"}
 # Settings of language modeling that do not change which characters are used for validation.
 _TRAINING = {"data.context_length", "data.train_size", "data.batch_size", "data.label_noise"}
@@ -57,7 +58,7 @@ def best_decoder(store: Store) -> Best:
         raise ConfigError(
             Setting("run_id", None),
             f"the experiment {store.experiment} has no finished language model",
-            'make one: make train ARGS="experiment=decoder"',
+            FIRST_DECODER,
         )
     return _best(finished, None, finished[-1].tags["data"])
 
@@ -79,7 +80,7 @@ def best_run(store: Store, metric: str | None = None, data: str | None = None) -
         raise ConfigError(
             Setting("run_id", None),
             f"the experiment {store.experiment} has no finished run",
-            "make one: make train, or name another tracking.experiment",
+            "train one: make train, or name another tracking.experiment",
         )
     if data is not None and data not in names:
         raise ConfigError(

@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from reglab.config.trusted import typed
 from reglab.data.tokenizer import UNKNOWN, end_token
-from reglab.inference.best_run import best_decoder
+from reglab.inference.best_run import FIRST_DECODER, best_decoder
 from reglab.inference.loading import Decoder, keep_regularizers, load_decoder
 from reglab.regularizers._layers import random_layers
 from reglab.schema.errors import ConfigError, Setting
@@ -263,7 +263,10 @@ def print_generated(cfg: DictConfig, prompt: str) -> None:
         ConfigError: no such run, or not of a decoder, or a prompt that its tokenizer cannot encode.
     """
     transformers_logging.set_verbosity_error()  # its warning on long texts is replaced by a note
-    chosen = None if cfg.run_id else best_decoder(open_existing(cfg.tracking.uri, cfg.tracking.experiment))
+    chosen = None
+    if cfg.run_id is None:
+        store = open_existing(cfg.tracking.uri, cfg.tracking.experiment, remedy=FIRST_DECODER)
+        chosen = best_decoder(store)
     found = load_decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id, typed(cfg))
     set_threads(cfg.threads)
     settings = DecodingSettings(

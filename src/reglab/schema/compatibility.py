@@ -12,7 +12,7 @@ from reglab.schema.metrics import TEST_PARTS, kinds_of, label_of, metric_label
 from reglab.schema.task_kinds import MULTILABEL, TASK_KINDS, TOKENS, kinds_with
 from reglab.schema.text import join_names, join_options
 
-EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "tables (features,)"}
+EXAMPLES = {3: "images (channels, height, width)", 2: "signals (channels, length)", 1: "table rows (features,)"}
 _PARTS = {"test_fraction": TEST_PARTS, "val_fraction": ("val/", "best/val/")}  # metrics by the fraction they need
 
 Node = Mapping[Any, Any]
@@ -79,7 +79,7 @@ def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
     dims, accepted = of_data.get("dims"), about.get("input_dims")
     if dims and accepted and dims not in accepted:
         has = "texts (tokens,)" if kind is not None and TOKENS in TASK_KINDS[kind].features else EXAMPLES[dims]
-        raise example_shape_error(where, accepted, f"{name} has {has}", remedy)
+        raise example_shape_error(where, accepted, f"the examples of {name} are {has}", remedy)
 
 
 def check_monitor(where: Setting, monitor: str | None, kind: str | None, name: str, labels: Sequence[Any] = ()) -> None:

@@ -54,7 +54,7 @@ class Constraint(ABC):
         if is_finite(value) and value and as_float32(value) in (0, math.inf, -math.inf):
             hint = f" (as a float32 it is {as_float32(value):g})"
         if hint and len(self.options) > _MANY_OPTIONS:
-            raise ConfigError(Setting(key, value), f"not known{hint}")
+            raise ConfigError(Setting(key, value), f"no such option{hint}")
         raise ConfigError(Setting(key, value), f"must be {self.description}{hint}")
 
 

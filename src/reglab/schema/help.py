@@ -30,7 +30,7 @@ _RUN_PATH_HELP = "the run's file or folder, which must be typed again to be read
 _FILES = {f"data.{key}": Help(_RUN_PATH_HELP) for key in ("path", "root", "tokenizer", "cache")}
 _TYPED_AGAIN = {
     "model.target": Help("the class of your own network, which must be typed again to be run: my_net.Net"),
-    "model.args": Help("its arguments, if they name files"),
+    "model.args": Help("arguments of model.target, if they name files"),
     "model.path": Help("the folder of a pretrained decoder, if the run started from one"),
 }
 _CODE = {"code": Help("changed: accept other code than the run was trained with")}

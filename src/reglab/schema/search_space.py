@@ -133,7 +133,9 @@ def parse_dimension(
     """
     where = where or f"study.space.{key}"
     if not isinstance(spec, Mapping):
-        raise ConfigError(Setting(where, spec), "must be a range, as in {low:1e-4,high:1e-2,log:true}, or null")
+        known = f" (keys of a range: {', '.join(_SPEC_KEYS)})"
+        example = "{low:1e-4,high:1e-2,log:true}"
+        raise ConfigError(Setting(where, spec), f"must be a range, as in {example}, or null{known}")
     if "choices" in spec:
         return _parse_choice(key, spec, where)
     for name in spec:

@@ -147,9 +147,10 @@ def declared_runs(store: Store, parent_id: str) -> tuple[list[queries.Record], l
     for record in queries.finished(store, [identity for identity in jobs if identity not in done]).values():
         records[record.run_id] = record
     known = {record.tags["config_hash"] for record in records.values()}
-    for record in queries.runs(store, status="FAILED", tags={"diverged": "true"}) if known < set(jobs) else []:
-        if record.tags.get("config_hash") in set(jobs) - known:  # a study reuses runs that diverged elsewhere
-            records[record.run_id] = record
+    if missing := set(jobs) - known:
+        for record in queries.runs(store, status="FAILED", tags={"diverged": "true"}):
+            if record.tags.get("config_hash") in missing:  # a study reuses runs that diverged elsewhere
+                records[record.run_id] = record
     known = {record.tags["config_hash"] for record in records.values()}
     absent = [str(job.get("label") or identity) for identity, job in jobs.items() if identity not in known]
     declared = [_with_declared_tags(record, jobs[record.tags["config_hash"]]) for record in records.values()]

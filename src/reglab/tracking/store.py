@@ -23,7 +23,7 @@ from reglab.tracking.location import StoreLocation, check, location_error, parse
 from reglab.tracking.locks import locked
 from reglab.wording import mlflow_command
 
-FIRST_RUNS = 'make one: make sweep ARGS="regularizer=none,dropout seed=0,1,2"'
+FIRST_RUNS = 'start a sweep first: make sweep ARGS="regularizer=none,dropout seed=0,1,2"'
 """The remedy for experiments without runs."""
 
 _START_S = 20.0  # to import MLflow's store and make its tables takes seconds
@@ -108,24 +108,25 @@ def open_store(uri: str | None, experiment: str, *, writes: bool = True) -> Stor
     return _opened[key]
 
 
-def open_existing(uri: str | None, experiment: str, *, writes: bool = False) -> Store:
+def open_existing(uri: str | None, experiment: str, *, writes: bool = False, remedy: str = FIRST_RUNS) -> Store:
     """Open the store at `uri`, which must have the experiment: a command that only reads creates no store.
 
     Args:
         uri: tracking URI as the user gave it.
         experiment: name of the experiment.
         writes: it is to be written; without, a read-only store is accepted and opened as such.
+        remedy: remedy in the error if it has no runs.
 
     Raises:
         ConfigError: nothing was tracked there, or no such experiment.
     """
     location = resolve(uri, writes=False)
     if location.database is not None and not location.database.exists():
-        raise location.error("nothing was tracked there yet", FIRST_RUNS)
+        raise location.error("nothing was tracked there yet", remedy)
     client = connected(location)
     if client.get_experiment_by_name(experiment) is None:
         names = [found.name for found in client.search_experiments() if found.name != "Default"]
-        listed = f" (it has {', '.join(names[:8])})" if names else f"; {FIRST_RUNS}"
+        listed = f" (it has {', '.join(names[:8])})" if names else f"; {remedy}"
         problem = f"no such experiment{did_you_mean(experiment, names) or listed}"
         raise ConfigError(Setting("tracking.experiment", experiment), problem)
     return open_store(uri, experiment, writes=writes or location_error(uri) is None)

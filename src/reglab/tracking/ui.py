@@ -65,7 +65,7 @@ def browse(uri: str | None, experiment: str, port: int = 5000, open_browser: boo
 
         def ready(address: str) -> None:
             if address.rpartition(":")[2] != str(port):
-                note(f"port {port} is taken")
+                note(f"port {port} is in use")
             _show_link(address, store, open_browser)
             note("Ctrl-C stops the server; close the page's Assistant panel to enlarge the charts")
 

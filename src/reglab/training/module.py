@@ -95,7 +95,7 @@ class Module(pl.LightningModule):
     def on_train_start(self) -> None:
         """Restore the position of the loader from a checkpoint.
 
-        Lightning restores no loader that was set up before, as for a scheduler; otherwise nothing is left to load.
+        Lightning does not do so if the steps were counted for a scheduler. Does nothing if it has done so.
         """
         load_loader_states(self.trainer)
 

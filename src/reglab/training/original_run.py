@@ -243,7 +243,7 @@ def _raise_code_changed(origin: Origin, what: str) -> None:
 
 def _store_of(location: StoreLocation, uri: str | None, run_id: str) -> Store:
     if location.database is not None and not location.database.exists():
-        raise location.error("nothing was tracked there yet; make a run: make train")
+        raise location.error("nothing was tracked there yet", "train a run first: make train")
     client = connected(location)
     try:
         experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)

@@ -132,7 +132,7 @@ class Regularize(pl.Callback):
         """Measure the effect of each regularizer on the first measurable batch."""
         if self._attempts:
             self._measure(trainer, pl_module, batch, index)
-        self._monitor.start_batch()  # without calls of validation and of the measurement
+        self._monitor.start_batch()  # calls by validation and by the measurement do not count
 
     def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
         first = self._attempts == _ATTEMPTS

@@ -428,7 +428,8 @@ def test_the_hubs_reader_of_csv_files_is_reported(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(column(lambda i: f"{REAL[i]:.3f}"))
     data = Huggingface(path=str(tmp_path), target="y", seed=0, split_seed=0)
     data.setup()
-    assert "NA and None are missing values" in data.notes[-1]
+    assert data.notes[-1].startswith("data.path: CSV files")
+    assert "data=csv" in data.notes[-1]
 
 
 def test_moments_may_be_numbers_with_leading_zeros(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def _nothing_to_test(
 ) -> str:
     mean = f"{question.metric} {format_fixed(best.mean, digits)}, {best.n} {unit if best.n != 1 else unit[:-1]}"
     baseline = question.baseline
-    reason = f"no run of {baseline}" if base is None else f"no {pair_unit[:-1]} that pairs with {baseline}"
+    reason = f"no run of the baseline {baseline}" if base is None else f"no {pair_unit[:-1]} that pairs with {baseline}"
     return f"{best.label} has the best mean ({mean}), but there is {reason}, so no difference can be tested."
 
 

@@ -123,7 +123,7 @@ def _mean_pair(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _representing_entries(board: Sequence[Entry]) -> list[Entry]:
-    """Return the representing entries under the names of their strategies, unless two represent one strategy."""
+    """Return the chosen entries, labelled by the strategy alone if it has only one of them."""
     chosen = [entry for entry in board if entry.chosen]
     count = Counter(entry.strategy for entry in chosen)
     return [replace(entry, label=entry.strategy) if count[entry.strategy] == 1 else entry for entry in chosen]
