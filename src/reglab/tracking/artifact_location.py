@@ -43,7 +43,7 @@ def local_folder(location: StoreLocation, artifact_uri: str, where: Setting | st
         remedy = "read it through its tracking server (tracking.uri=http://HOST:PORT)"
     else:
         remedy = "put its folder beside the database"
-    problem = f"artifacts are at {artifact_uri[:200]}; only those in {roots[0]} are read and written"
+    problem = f"artifacts are at {artifact_uri[:200]}, outside {roots[0]}; nothing there is read or written"
     if not where:
         raise location.error(f"the experiment's {problem}", f"{remedy}, or use a new tracking.experiment")
     raise ConfigError(where, f"its {problem}", f"{remedy}, or give another run (tracking.uri={location.display_uri})")
