@@ -87,7 +87,7 @@ def test_a_secret_is_kept_nowhere_and_a_reader_that_goes_changes_nothing(
         stop.set()
         watcher.join()
     assert (tmp_path / "lines").read_text().count("\n") == 1
-    assert [found for found in seen if "loky" in found]
+    assert [found for found in seen if "forkserver" in found]
     # What was typed is there until the process starts again without it.
     held = {found for found in seen if SECRET in found}
     assert all("train.py -m " in found for found in held)

@@ -1,10 +1,11 @@
 """Sweeps of tiny runs on a store of their own, through the real sweeper."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
@@ -69,6 +70,16 @@ def parent(folder: Path) -> queries.Record:
     """The one parent run."""
     (record,) = queries.runs(store(folder), tags={"phase": "parent"})
     return record
+
+
+def worker_processes(pid: int) -> list[psutil.Process]:
+    """The workers of a sweep's process, which a server forks."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            if "multiprocessing.forkserver" in " ".join(child.cmdline()) and child.ppid() != pid:
+                found.append(child)
+    return found
 
 
 def _never(_config: Any) -> None:

@@ -1,8 +1,6 @@
 """Runs that end their process, by a signal or an exit, or run out of memory: the sweep goes on, and reports each."""
 
-import os
 import re
-import signal
 import time
 from collections import Counter
 from contextlib import suppress
@@ -13,7 +11,7 @@ import pytest
 
 from reglab.paths import PROJECT
 from reglab.tracking import queries
-from tests.execution.sweeps import children, output_overrides, parent, store, sweep
+from tests.execution.sweeps import children, output_overrides, parent, store, sweep, worker_processes
 from tests.processes import Process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.usefixtures("store_uri")]
@@ -98,11 +96,10 @@ def test_workers_that_die_before_their_first_run_are_replaced(tmp_path: Path) ->
     deadline = time.monotonic() + 120
     killed = 0
     while not killed and time.monotonic() < deadline:
-        for child in psutil.Process(process.pid).children(recursive=True):
+        for worker in worker_processes(process.pid):
             with suppress(psutil.Error):  # it has ended meanwhile
-                if "LokyProcess" in " ".join(child.cmdline()):
-                    os.kill(child.pid, signal.SIGKILL)
-                    killed += 1
+                worker.kill()
+                killed += 1
         time.sleep(0.02)
     output = process.communicate()
     assert process.returncode == 0, output

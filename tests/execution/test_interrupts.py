@@ -8,7 +8,7 @@ import pytest
 
 from reglab.paths import PROJECT
 from tests.conftest import fresh_store
-from tests.execution.sweeps import TINY, children, output_overrides, parent, sweep
+from tests.execution.sweeps import TINY, children, output_overrides, parent, sweep, worker_processes
 from tests.processes import Process
 
 SWEEP = ["regularizer=none,dropout", "seed=range(5)", "trainer.max_epochs=8"]
@@ -72,7 +72,7 @@ def test_the_others_go_on_where_a_worker_dies_and_sigterm_ends_workers_and_runs_
     folder: Path, started: Started
 ) -> None:
     processes = started.until_a_run_ends()
-    next(p for p in processes if "LokyProcess" in " ".join(p.cmdline())).kill()
+    worker_processes(started.main.pid)[0].kill()
     while not started.line().startswith("a worker process died"):
         pass
     processes += started.until_a_run_ends()

@@ -4,8 +4,8 @@ import copy
 import io
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -89,25 +89,29 @@ class Launch:
     def launch(self, task: WorkerTask, overrides: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
         """Run the task, and return Hydra's `JobReturn` objects."""
         launcher = Plugins.instance().instantiate_launcher(self._context, task, self._config)
-        blocked: AbstractContextManager[None] = nullcontext()
-        if self._is("JoblibLauncher"):
+        if not self._is("JoblibLauncher"):
+            return launcher.launch([list(job) for job in overrides], initial_job_idx=0)
+        # Imported here because a sweep in this process does without joblib.
+        from reglab.compat.joblib import start_resource_trackers
+
+        start_resource_trackers()  # which unblocks SIGINT, so before `block_sigint_in_children`
+        with workers.block_sigint_in_children():
             self._prepare(launcher, len(overrides))
-            blocked = workers.block_sigint_in_children()
-        with blocked:
             return launcher.launch([list(job) for job in overrides], initial_job_idx=0)
 
     def _prepare(self, launcher: Launcher, jobs: int) -> None:
         """Set the number of workers, and make them end with this process."""
-        # Imported here because a sweep in this process does without joblib.
-        from reglab.compat.joblib import set_parallel_arguments, start_resource_trackers
+        from reglab.compat.joblib import fork_workers_from_server, set_parallel_arguments
 
-        start_resource_trackers()  # which unblocks SIGINT, so before `block_sigint_in_children`
+        count = self._joblib_workers(jobs)
+        environment: Mapping[str, str] = os.environ
+        if count > 1 and workers.can_fork():
+            environment = fork_workers_from_server("reglab.execution.worker_imports", count)
         set_parallel_arguments(
             launcher,
-            n_jobs=self._joblib_workers(jobs),
+            n_jobs=count,
             batch_size=1,  # results of quick runs would come back several at once: see `KeepOutcomeOnly`
-            initializer=workers.end_with_parent,
-            initargs=(os.getpid(),),
+            initializer=workers.WorkerSetup(os.getpid(), dict(environment)),
         )
 
     def _use_joblib(self, workers: int) -> None:

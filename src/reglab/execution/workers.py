@@ -9,8 +9,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
@@ -58,6 +59,28 @@ def end_with_parent(parent: int) -> None:
     except psutil.NoSuchProcess:
         exit_at_once(1)
     threading.Thread(target=_exit_after, args=(process,), name="reglab-parent", daemon=True).start()
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """Prepare a worker that a server has forked: see `end_with_parent`.
+
+    Args:
+        parent: process id of the sweep.
+        environment: environment of the worker, which may differ from the server's. It may hold secrets, so it is not
+            part of the text of this object, which Hydra logs.
+    """
+
+    parent: int
+    environment: Mapping[str, str] = field(repr=False)
+
+    def __call__(self) -> None:
+        """Prepare this process."""
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # see `block_sigint_in_children`
+        os.environ.clear()
+        os.environ.update(self.environment)
+        end_with_parent(self.parent)
 
 
 def _exit_after(process: psutil.Process) -> None:
