@@ -88,8 +88,8 @@ def test_a_missing_config_is_refused_with_those_that_exist() -> None:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ({"name": "trian"}, "--config-name=trian: no such option; did you mean train? ... mine, report"),
-        ({"directory": "nowhere"}, "--config-dir=nowhere: no such folder"),
+        ({"name": "trian"}, "--config-name=trian: no such option; did you mean train? ... generate, mine, report"),
+        ({"directory": "nowhere"}, "--config-dir=nowhere: no such folder ({cwd}/nowhere)"),
         ({"directory": "mine"}, "--config-dir=mine: no such folder; did you mean {cwd}/mines?"),
         ({"directory": ""}, ""),  # the working directory
         ({"path": "../cnf"}, "--config-path=../cnf: no such folder; did you mean {conf}?"),

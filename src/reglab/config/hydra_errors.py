@@ -112,15 +112,15 @@ def _existing_folder(flag: str, value: str, base: Path) -> Path:
     folder = Path(os.path.normpath(base / value))
     if folder.is_dir():
         return folder
-    parent = folder.parent
-    beside = [str(one) for one in parent.iterdir() if one.is_dir()] if parent.is_dir() else []
-    raise ConfigError(Setting(flag, value), f"no such folder{did_you_mean(str(folder), beside) or f' ({folder})'}")
+    beside = [one.name for one in folder.parent.iterdir() if one.is_dir()] if folder.parent.is_dir() else []
+    near = nearest(folder.name, beside)
+    hint = f"; did you mean {folder.with_name(near)}?" if near else f" ({folder})"
+    raise ConfigError(Setting(flag, value), f"no such folder{hint}")
 
 
 def _no_such_config_error(name: str, folders: Iterable[Path]) -> ConfigError:
-    return no_such_option_error(
-        Setting("--config-name", name), (path.stem for folder in folders for path in folder.glob("*.yaml"))
-    )
+    names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
+    return no_such_option_error(Setting("--config-name", name), names)
 
 
 def _unreadable(error: OverrideParseException) -> ConfigError:
