@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reglab.report.folder import PAGE, SOURCE, Source, check_folder, check_source, folder_of, make_room
+from reglab.report.folder import PAGE, SOURCE, Source, check_folder, check_source, folder_of, make_room, slug
 from reglab.schema.errors import ConfigError
 
 
@@ -32,7 +32,8 @@ def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
     assert "file is not a folder" in refused(f"{tmp_path}/file/below/it")
     assert "link is not a folder" in refused(f"{tmp_path}/link")
     assert "report.html is a folder" in refused(f"{tmp_path}/taken")
-    assert "has 300 characters" in refused(f"{tmp_path}/{'a' * 300}")
+    assert "has 300 bytes" in refused(f"{tmp_path}/{'a' * 300}")
+    assert "has 240 bytes" in refused(f"{tmp_path}/{'ü' * 120}")
     assert "/proc is read-only" in refused("/proc/report")
 
 
@@ -47,9 +48,27 @@ def test_a_folder_that_somebody_made_read_only_is_refused(tmp_path: Path) -> Non
         closed.chmod(0o755)
 
 
-def test_a_name_of_any_length_becomes_a_folder() -> None:
-    assert folder_of(None, "a/b c").name == "a-b-c"
-    assert len(folder_of(None, "a" * 1000).name) == 200
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("a/b c", "a-b-c"),
+        ("quick-v2_l1+l2.b", "quick-v2_l1+l2.b"),
+        ("..a..", "a"),
+        ("größe", "größe"),
+        ("gro\u0308ße", "größe"),  # the same letter of two characters
+        ("模型 比较", "模型-比较"),
+        ("हिन्दी", "हिन्दी"),
+        ("a\\b:c*d?e\u202ef\udcffg／h", "a-b-c-d-e-f-g-h"),
+        ("?!", "report"),
+        ("a" * 1000, "a" * 200),
+        ("ü" * 1000, "ü" * 100),
+        ("a" + "ü" * 1000, "a" + "ü" * 99),
+    ],
+)
+def test_a_name_becomes_a_folder_that_can_be_made(name: str, folder: str, tmp_path: Path) -> None:
+    """Of at most 200 bytes, since file systems allow 255."""
+    assert folder_of(None, name).name == slug(name) == folder
+    (tmp_path / slug(name)).mkdir()
 
 
 def page(folder: Path, source: Source) -> None:

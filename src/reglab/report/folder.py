@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import tempfile
+import unicodedata
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PAGE, BOARD = "report.html", "leaderboard.csv"
 _SUFFIXES = (".html", ".csv", ".png")  # of the files of a report
 SOURCE = "reglab-source"  # name of the meta element with the source of a page
-_LONGEST_NAME = 200  # characters of the folder's name: a draft beside it has a longer one
+_LONGEST_NAME = 200  # bytes of the folder's name, of which file systems allow 255: a draft beside it has a longer one
 _HEAD_LENGTH = 20_000  # characters at the start of a page that contain this element
 
 
@@ -89,8 +90,15 @@ def folder_of(directory: str | Path | None, name: str) -> Path:
 
 
 def slug(name: str) -> str:
-    """Return the name with the characters that file names allow."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.")[:_LONGEST_NAME] or "report"
+    """Return the name as a file name: letters and digits of any script, and ``._+-``, at most 200 bytes.
+
+    >>> slug("größe/a b"), slug("..")
+    ('größe-a-b', 'report')
+    """
+    name = unicodedata.normalize("NFC", name)  # else a name typed on another system would have another folder
+    kept = (one if one in "._+-" or unicodedata.category(one)[0] in "LMN" else " " for one in name)
+    text = re.sub(" +", "-", "".join(kept)).strip("-.")
+    return text.encode()[:_LONGEST_NAME].decode(errors="ignore") or "report"
 
 
 def check_folder(directory: str | None, name: str) -> None:
@@ -176,8 +184,8 @@ class _Meta(HTMLParser):
 
 
 def _problem(folder: Path) -> str | None:
-    if len(folder.name) > _LONGEST_NAME:
-        return f"its name has {len(folder.name)} characters; at most {_LONGEST_NAME} are allowed"
+    if (size := len(os.fsencode(folder.name))) > _LONGEST_NAME:
+        return f"its name has {size} bytes; at most {_LONGEST_NAME} are allowed"
     try:
         if os.path.lexists(folder) and not folder.is_dir():
             return f"{folder} is not a folder"
