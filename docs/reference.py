@@ -19,124 +19,6 @@ from reglab.schema.text_constraints import Label, Text
 
 PAGE = PROJECT / "docs" / "reference.md"
 END = "<!-- end -->"
-# Keys of a run that `reglab.schema.help` leaves out.
-RUN_KEYS = {
-    "resume": "reuse finished runs with the same identity",
-    "fail_fast": "the first failing run ends a sweep",
-    "workers": "runs of a sweep that train at once on this machine",
-    "sweep.name": "name of the sweep and of its parent run (null: `<data>-<model>`)",
-    "metric": "the metric that the report of a sweep compares (null: that of the kind of task)",
-    "direction": "of the metric (null: as declared)",
-    "baseline": "the strategy that others are compared with",
-    "select_by": "the metric that chooses among strengths (null: the validation counterpart of `metric`)",
-    "report.dir": "folder of the report (null: `reports/<sweep name>`)",
-    "task.class_weights": "classification: weights of the classes in the loss",
-    "task.loss": "regression: the loss, on the standardized target (null: squared)",
-    "task.huber_delta": "with `task.loss=huber`: the error at which the loss turns from squared to absolute (null: 1)",
-    "data.split_seed": "of the split into training, validation and test rows",
-    "data.seed": "of label noise and batch order",
-    "data.val_fraction": "share of rows for validation; 0: no validation, and the best weights are the last",
-    "data.test_fraction": "share of rows for the test; 0: no test; null: the predefined test rows",
-    "optimizer.weight_decay": "the optimizer's own weight decay",
-    "optimizer.momentum": "of `sgd`",
-    "optimizer.nesterov": "of `sgd`: Nesterov's momentum",
-    "optimizer.betas": "of `adam` and `adamw`",
-    "optimizer.eps": "of `adam` and `adamw`",
-    "scheduler.eta_min": "of `cosine`: the last learning rate",
-    "tracking.experiment": "the MLflow experiment",
-    "tracking.weights": "weights that are kept: those of the lowest val/loss, these and the last, or none",
-    "trainer.accelerator": "the device",
-    "trainer.max_steps": "most steps; training ends with the first of both limits",
-    "trainer.min_epochs": "fewest epochs, with early stopping",
-    "trainer.min_steps": "fewest steps, with early stopping",
-    "trainer.check_val_every_n_epoch": "epochs between evaluations",
-    "trainer.accumulate_grad_batches": "batches of a step, which takes their mean gradient",
-    "trainer.precision": "of the arithmetic, as in Lightning",
-    "trainer.threads": "threads of torch",
-    "trainer.progress": "a progress bar of a single run",
-    "trainer.limit_train_batches": "batches of an epoch",
-    "trainer.limit_val_batches": "batches of `data.batch_size` rows that are evaluated",
-    "trainer.limit_test_batches": "the same for the test",
-    "trainer.gradient_clip_val": "largest norm (or value) of the gradient",
-    "trainer.gradient_clip_algorithm": "what `gradient_clip_val` limits",
-    "trainer.deterministic": "only operations that repeat exactly",
-    "trainer.benchmark": "let cuDNN choose kernels by speed",
-    "trainer.detect_anomaly": "report the operation whose gradient is NaN",
-    "trainer.inference_mode": "evaluate under `torch.inference_mode`",
-}
-STUDY_KEYS = {
-    "resume": "reuse finished runs with the same identity",
-    "fail_fast": "the first failing run ends the study",
-    "report.dir": "folder of the report (null: `reports/<study name>`)",
-    "tracking.experiment": "the MLflow experiment",
-    "tracking.weights": "weights that are kept of each run",
-    "study.name": "name of the study and of its parent run",
-    "study.tasks": "overrides of each task; a list as a value is an axis: one task for each item",
-    "study.max_seconds": "seconds of training after which a strategy starts no further trial on a task",
-    "study.tuning_seeds": "runs of each trial, with the seeds from 1000 on",
-    "study.seeds": "confirmation runs of each chosen trial, with the seeds from 0 on",
-    "study.sampler": "proposes trials",
-    "study.search_seed": "of the sampler",
-    "study.pruning": "successive halving: each of `rungs` keeps one in `eta` trials",
-    "study.direction": "of the metric (null: as declared)",
-    "study.select_by": "the metric that chooses among trials (null: the validation counterpart of `study.metric`)",
-    "study.baseline": "the strategy that others are compared with",
-}
-CLASS_KEYS = {
-    "data": {
-        "seed": RUN_KEYS["data.seed"],
-        "split_seed": RUN_KEYS["data.split_seed"],
-        "target": "column to predict; of `csv` also a list of columns, for multi-label classification",
-        "kind": "kind of task; `auto`: from the target",
-        "standardize": "numeric features and a regression target, fitted on the training rows",
-        "ignore": "columns that are not features",
-        "split_column": "column that splits the rows",
-        "split_by": "how it splits them: see [tables](tables.md#splits)",
-        "test_fold": "with `split_by=folds`: fold of the test",
-        "val_fold": "with `split_by=folds`: fold of the validation",
-        "path": "file, folder, or name in the Hugging Face cache",
-        "root": "folder with the files",
-        "config": "name of a subset",
-        "image": "column of images (null: the only one, or a table if there is none)",
-        "size": "size that all images are scaled to (null: they have one size)",
-        "tokenizer": "of the text; `characters` and `bpe` are trained on the training part",
-        "vocab_size": "most tokens of `bpe`",
-        "context_length": "tokens of a window",
-        "column": "column of the texts",
-        "id": "OpenML's number, in place of `data.name` and `data.version`",
-        "version": "of the data set of that name",
-        "cache": "folder for downloads",
-    },
-    "model": {
-        "channels": "of each block or stage",
-        "kernel_size": "side of the convolutions",
-        "activation": "of the hidden layers",
-        "norm": "normalization of the hidden layers",
-        "hidden_sizes": "units of each hidden layer",
-        "path": "folder or name of a pretrained decoder",
-        "lora": "low-rank adapters, which alone are trained",
-        "dtype": "of the pretrained weights",
-        "hidden_size": "width of the residual stream, a multiple of `heads`",
-        "heads": "attention heads",
-        "key_value_heads": "heads of keys and values, a divisor of `heads`",
-        "intermediate_size": "units of the feed-forward layers",
-        "layers": "blocks of attention and feed-forward layers",
-        "tie_embeddings": "the output layer has the weights of the embedding",
-        "rope_theta": "base of the rotary positions",
-        "blocks": "blocks, or residual blocks of a stage",
-        "depths": "residual blocks of each stage",
-        "stem": "first layers: `large` for images of 100 pixels and more",
-        "target": "your class with its module, as in `my_net.Net`",
-        "args": "arguments of its constructor",
-        "width": "of the residual stream, a multiple of `heads`",
-        "feed_forward_units": "units of the feed-forward layers",
-        "patch_size": "side of an image's patches",
-    },
-    "scheduler": {
-        "warmup": "share of the steps in which the rate rises linearly to `optimizer.lr`",
-        "decay": "of the rate in the other steps, to 0",
-    },
-}
 FIGURES = {
     "gap/loss": "`test/loss` minus the training loss of the tested weights",
     "time/train_s": "seconds of training, without evaluations",
@@ -214,7 +96,7 @@ def _groups() -> Iterator[tuple[str, str]]:
 
 
 def _run_keys() -> Iterator[tuple[str, ...]]:
-    texts = {key: help.text for key, help in HELP["train"].items()} | RUN_KEYS
+    texts = {key: help.text for key, help in HELP["train"].items()}
     defaults = _leaves(_read("train.yaml")) | _in("data", "data/_axes.yaml") | _in("tracking", "tracking/local.yaml")
     defaults |= _in("optimizer", "optimizer/sgd.yaml") | _in("optimizer", "optimizer/adamw.yaml")
     defaults |= _in("scheduler", "scheduler/cosine.yaml")
@@ -235,12 +117,11 @@ _AXES = {
 
 
 def _trainer_keys() -> Iterator[tuple[str, ...]]:
-    texts = {key: help.text for key, help in HELP["train"].items()} | RUN_KEYS
     defaults = _in("trainer", "trainer/cpu.yaml")
     for name, constraint in TRAINER.items():
         key = f"trainer.{name}"
         plus = "" if key in defaults else "+"
-        yield f"`{plus}{key}`", _default(defaults, key), _value(constraint), texts[key]
+        yield f"`{plus}{key}`", _default(defaults, key), _value(constraint), HELP["train"][key].text
 
 
 def _class_keys(group: str) -> Iterator[tuple[str, ...]]:
@@ -255,7 +136,7 @@ def _class_keys(group: str) -> Iterator[tuple[str, ...]]:
             found.setdefault((key, _value(constraint)), []).append(name)
     for (key, value), names in found.items():
         of = "all" if len(names) == options else ", ".join(f"`{name}`" for name in names)
-        yield f"`{group}.{key}`", of, value, CLASS_KEYS[group][key]
+        yield f"`{group}.{key}`", of, value, HELP["train"][f"{group}.{key}"].text
 
 
 def _strengths() -> Iterator[tuple[str, ...]]:
@@ -274,11 +155,10 @@ def _range(strength: Strength) -> tuple[str, str]:
 
 
 def _study_keys() -> Iterator[tuple[str, ...]]:
-    texts = {key: help.text for key, help in HELP["study"].items()} | STUDY_KEYS
     defaults = _leaves(_read("study.yaml")) | _in("study", "study/_defaults.yaml")
     defaults |= _in("tracking", "tracking/local.yaml")
     for key, constraint in STUDY.items():
-        yield f"`{key}`", _default(defaults, key), _value(constraint), texts[key]
+        yield f"`{key}`", _default(defaults, key), _value(constraint), HELP["study"][key].text
 
 
 def _pipeline_keys(name: str) -> Iterator[tuple[str, ...]]:
