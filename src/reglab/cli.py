@@ -14,7 +14,7 @@ from reglab.config.command_line import help_text
 from reglab.exits import exits_are_errors
 from reglab.masking import hide_typed_uri
 from reglab.paths import CONF
-from reglab.schema.errors import ConfigError, StoreLost
+from reglab.schema.errors import ConfigError, Setting, StoreLost
 from reglab.stopping import Stopped, end_at_second_signal, restore_keyboard_interrupt
 from reglab.streams import make_streams_safe, note, write
 from reglab.user_code.importing import describe_error
@@ -170,7 +170,7 @@ def _check_single_run(
     if compose_only:
         return
     if OmegaConf.select(cfg, "hydra.sweeper.params"):
-        raise ConfigError(_experiment(overrides), "is a sweep, which needs -m")
+        raise ConfigError(Setting.of(_experiment(overrides)), "is a sweep, which needs -m")
     with open_dict(cfg):
         del cfg["hydra"]
     remove_stray_strengths(cfg, overrides)

@@ -131,7 +131,7 @@ def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
         fixed = {option: names[option]} if option in names else {o: n for o, n in names.items() if n[0] == target}
         if fixed and plain[section]["name"] not in {name for _, name in fixed.values()}:
             options = " or ".join(f"{section}={option}" for option in fixed)
-            raise ConfigError(override, f"the name of {options} is fixed", "leave it out")
+            raise ConfigError(Setting.of(override), f"the name of {options} is fixed", "leave it out")
 
 
 @functools.cache
