@@ -6,7 +6,7 @@ use_default_sigint()
 
 from omegaconf import DictConfig
 
-from reglab.cli import announce_imports, run_app
+from reglab.cli import load_libraries, run_app
 from reglab.config.check_pipeline import check_keys, check_run_id
 from reglab.config.trusted import typed
 from reglab.tracking.location import resolve
@@ -21,7 +21,7 @@ def check(cfg: DictConfig) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Print the metrics, and log them on the run."""
-    announce_imports()
+    load_libraries()
     from reglab.inference.evaluation import evaluate, log, print_table
 
     found = evaluate(cfg.tracking.uri, cfg.run_id, cfg.mc_dropout, cfg.seed, typed(cfg), cfg.tracking.experiment)

@@ -6,7 +6,7 @@ use_default_sigint()
 
 from omegaconf import DictConfig
 
-from reglab.cli import announce_imports, run_app
+from reglab.cli import load_libraries, run_app
 from reglab.config.check_pipeline import check_keys, check_run_id
 from reglab.schema.errors import ConfigError, Setting
 from reglab.tracking.location import resolve
@@ -24,7 +24,7 @@ def check(cfg: DictConfig) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Print the URI of the model, and how to use it."""
-    announce_imports()
+    load_libraries()
     from reglab.inference.export import export
 
     export(cfg)

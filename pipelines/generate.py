@@ -8,7 +8,7 @@ use_default_sigint()
 
 from omegaconf import DictConfig
 
-from reglab.cli import announce_imports, run_app
+from reglab.cli import load_libraries, run_app
 from reglab.config.check_pipeline import check_keys, check_run_id
 from reglab.schema.errors import ConfigError
 from reglab.streams import note
@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> None:
     """
     if PROMPT is None:
         raise ConfigError("prompt", "missing", "set prompt=TEXT (an empty one begins a text)")
-    announce_imports()
+    load_libraries()
     from reglab.inference.generation import print_generated
 
     print_generated(cfg, PROMPT)

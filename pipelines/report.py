@@ -6,12 +6,11 @@ use_default_sigint()
 
 from omegaconf import DictConfig
 
-from reglab.cli import run_app
+from reglab.cli import load_libraries, run_app
 from reglab.config.check_pipeline import check_keys
 from reglab.report.folder import check_folder
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import TEST_PARTS, check_choice
-from reglab.streams import note
 from reglab.tracking.location import resolve
 
 
@@ -31,7 +30,7 @@ def check(cfg: DictConfig) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Read the runs, write the report, and print the leaderboard and the answer."""
-    note("loading MLflow, SciPy and matplotlib ...")
+    load_libraries("MLflow, SciPy and matplotlib", ["reglab.study.publish"])
     from reglab.study.publish import compare
 
     compare(cfg)

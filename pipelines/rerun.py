@@ -7,7 +7,7 @@ use_default_sigint()
 
 from omegaconf import DictConfig
 
-from reglab.cli import announce_imports, run_app
+from reglab.cli import load_libraries, run_app
 from reglab.config.check_pipeline import check_keys, check_run_id
 from reglab.config.trusted import typed
 from reglab.tracking.location import resolve
@@ -22,7 +22,7 @@ def check(cfg: DictConfig) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Repeat the run, and end the process with 0 if the metrics are equal, otherwise with 1."""
-    announce_imports()
+    load_libraries()
     from reglab.study.rerun import rerun
 
     if not rerun(cfg.tracking.uri, cfg.run_id, typed(cfg), cfg.tracking.experiment):

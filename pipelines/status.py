@@ -6,9 +6,8 @@ use_default_sigint()
 
 from omegaconf import DictConfig
 
-from reglab.cli import run_app
+from reglab.cli import load_libraries, run_app
 from reglab.config.check_pipeline import check_keys
-from reglab.streams import note
 from reglab.tracking.location import resolve
 
 
@@ -20,7 +19,7 @@ def check(cfg: DictConfig) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Print a table for each task, and a line for each sweep and study."""
-    note("loading MLflow ...")
+    load_libraries("MLflow", ["mlflow"])
     from reglab.study.status import print_status
     from reglab.tracking.store import open_existing
 

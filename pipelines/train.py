@@ -8,14 +8,14 @@ use_default_sigint()
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from reglab.cli import announce_imports, run_app
+from reglab.cli import load_libraries, run_app
 from reglab.config.check_run import check
 from reglab.streams import write_line
 
 
 def main(cfg: DictConfig) -> None:
     """Train the composed config, track the run, and print its test metrics, id and link."""
-    announce_imports()
+    load_libraries()
     from reglab.tracking.store import open_store
     from reglab.tracking.view import run_link
     from reglab.training.run import run

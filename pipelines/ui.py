@@ -6,9 +6,8 @@ use_default_sigint()
 
 from omegaconf import DictConfig
 
-from reglab.cli import run_app
+from reglab.cli import load_libraries, run_app
 from reglab.config.check_pipeline import check_keys
-from reglab.streams import note
 from reglab.tracking.location import resolve
 
 
@@ -20,7 +19,7 @@ def check(cfg: DictConfig) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Create the view, serve it and print its link, until Ctrl-C."""
-    note("loading MLflow ...")
+    load_libraries("MLflow", ["mlflow"])
     from reglab.tracking.ui import browse
 
     browse(cfg.tracking.uri, str(cfg.tracking.experiment), cfg.ui.port, cfg.ui.open)

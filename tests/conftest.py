@@ -1,5 +1,6 @@
 """Fixtures of many tests: a composed config, an empty tracking store, float64."""
 
+import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,6 +16,17 @@ from omegaconf import DictConfig
 from reglab.config.compose import compose
 
 Compose = Callable[..., DictConfig]
+
+
+def pytest_collection() -> None:
+    """Pause garbage collection while tests and libraries are imported, which takes less time in this way."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but do not search what the modules defined."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["reglab.study.run_study", "reglab.training.run", "reglab.report.make"])
+_SERVER.set_forkserver_preload(["reglab.execution.worker_imports", "reglab.study.run_study", "reglab.report.make"])
 
 
 class Process:

@@ -1,5 +1,6 @@
 """Errors in one line, exit codes, and the command line of a real process."""
 
+import gc
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ import time
 import pytest
 from omegaconf import OmegaConf
 
-from reglab.cli import HydraBypass, announce_imports, bypass_hydra, report_error
+from reglab.cli import HydraBypass, bypass_hydra, load_libraries, report_error
 from reglab.config.command_line import help_text
 from reglab.config.compose import Composer
 from reglab.paths import CONF, PROJECT
@@ -71,14 +72,16 @@ def test_every_app_has_its_own_help(config_name):
     assert [key for key in listed if OmegaConf.select(cfg, key, default="?") == "?"] == []
 
 
-def test_imports_are_announced_once(capsys, monkeypatch):
-    for name in ("torch", "pytorch_lightning", "mlflow"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    announce_imports()
-    assert capsys.readouterr().err == "loading torch, Lightning and MLflow ...\n"
-    for name in ("torch", "pytorch_lightning", "mlflow"):
-        monkeypatch.setitem(sys.modules, name, sys)
-    announce_imports()
+def test_imports_are_announced_once(capsys, monkeypatch, tmp_path):
+    (tmp_path / "slow_library.py").write_text("import gc\nwas_paused = not gc.isenabled()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    frozen = gc.get_freeze_count()
+    load_libraries("a slow library", ["slow_library"])
+    assert capsys.readouterr().err == "loading a slow library ...\n"
+    assert sys.modules["slow_library"].was_paused
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen
+    load_libraries("a slow library", ["slow_library"])
     assert capsys.readouterr().err == ""
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from reglab.config.command_line import help_text
 from reglab.exits import exits_are_errors
+from reglab.garbage import import_libraries
 from reglab.masking import hide_typed_uri
 from reglab.paths import CONF
 from reglab.schema.errors import ConfigError, Setting, StoreLost
@@ -22,7 +23,7 @@ from reglab.user_code.importing import describe_error
 if TYPE_CHECKING:
     from reglab.config.compose import Composer
 
-_SLOW_IMPORTS = ("torch", "pytorch_lightning", "mlflow")
+_TRAINING_MODULES = ("torch", "pytorch_lightning", "mlflow")
 
 
 class HydraBypass(BaseException):
@@ -60,7 +61,7 @@ def run_app(
     line on standard error, with a stack trace if ``HYDRA_FULL_ERROR=1`` is set.
 
     Args:
-        main: takes the composed config; imports heavy libraries inside, after `announce_imports`.
+        main: takes the composed config; imports heavy libraries inside, after `load_libraries`.
         config_name: a file in conf/, without its extension.
         check: raises ConfigError for an invalid config; called before `main`, without heavy imports.
         multirun: the sweeper does the work, as with Hydra's flag ``-m``, and `main` is never called.
@@ -282,7 +283,13 @@ def _print_error(line: str, code: int, error: BaseException) -> int:
     return code
 
 
-def announce_imports() -> None:
-    """Print a line before imports that take seconds, unless they are done already."""
-    if any(name not in sys.modules for name in _SLOW_IMPORTS):
-        note("loading torch, Lightning and MLflow ...")
+def load_libraries(names: str = "torch, Lightning and MLflow", modules: Sequence[str] = _TRAINING_MODULES) -> None:
+    """Import modules, which takes seconds, and print a line before, unless they are imported already.
+
+    Args:
+        names: libraries that the modules import, for the line.
+        modules: full names.
+    """
+    if any(module not in sys.modules for module in modules):
+        note(f"loading {names} ...")
+    import_libraries(*modules)

@@ -1,12 +1,11 @@
 """Everything that a worker process imports: the server that forks workers imports it once."""
 
-import gc
+from reglab.garbage import import_libraries
 
-from reglab.garbage import paused_gc
-
-with paused_gc():
-    import reglab.execution.attempt
-    import reglab.tracking.store
-    import reglab.training.run  # noqa: F401
-
-gc.freeze()  # forks share the memory of objects that the collector does not visit
+import_libraries(
+    "hydra_plugins.hydra_joblib_launcher._core",
+    "joblib.externals.loky.process_executor",
+    "reglab.execution.attempt",
+    "reglab.tracking.store",
+    "reglab.training.run",
+)

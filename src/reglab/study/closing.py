@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reglab.deadlines import Overdue, waiting
 from reglab.execution import workers
 from reglab.execution.attempt import Outcome
+from reglab.garbage import import_libraries
 from reglab.schema.errors import ConfigError, StoreLost
 from reglab.stopping import Stopped, defer_signals, prefer_stopped, raise_if_stopped
 from reglab.streams import note, write_line
@@ -90,6 +91,7 @@ def make_closing_report(store: "Store", parent_id: str, folder: str | None, **qu
         question: `metric`, `direction` and other arguments of `publish`.
     """
     # Imported here because they load SciPy and matplotlib.
+    import_libraries("reglab.study.publish")
     from reglab.study.publish import publish
 
     write_line("making the report ...")

@@ -13,6 +13,7 @@ from reglab.execution.expand import Job
 from reglab.execution.launchers import Launch
 from reglab.execution.reuse import print_other_code
 from reglab.execution.supervise import train_all
+from reglab.garbage import import_libraries
 from reglab.report.folder import Source, check_folder, check_source
 from reglab.schema.text import pluralize
 from reglab.stopping import Stopped, acknowledge_stop, stoppable
@@ -64,6 +65,7 @@ def run_study(cfg: DictConfig, overrides: Sequence[str], launch: Launch) -> int:
         progress = study_progress(study, make_arms(study, composer, tracking), composer, {})
         loading = "" if "torch" in sys.modules else "; loading torch, Lightning and MLflow (up to 10 s) ..."
         write_line(f"{_describe(progress)}{loading}")
+        import_libraries("mlflow")
         if cfg.dry_run:
             return _DryRun(progress, composer, cfg, launch).run()
         return _StudyRun(progress, composer, cfg, launch).run()
@@ -97,7 +99,8 @@ class _StudyState:
             ConfigError: data, models and strategies do not work together.
         """
         if self.missing():
-            from reglab.study.arm_checks import check_arms  # which imports torch
+            import_libraries("torch", "pytorch_lightning")
+            from reglab.study.arm_checks import check_arms
 
             check_arms(self.study, self.arms, self.composer)
 

@@ -11,6 +11,7 @@ from reglab.execution.expand import Plan, expand, make_plan
 from reglab.execution.launchers import Launch
 from reglab.execution.reuse import pending
 from reglab.execution.supervise import train_all
+from reglab.garbage import import_libraries
 from reglab.report.folder import Source, check_folder, check_source
 from reglab.schema.compatibility import check_metric
 from reglab.schema.errors import ConfigError, Setting
@@ -49,6 +50,7 @@ def sweep(arguments: Sequence[str], *, params: Mapping[str, Any], launch: Launch
 
 
 def _run(plan: Plan, launch: Launch) -> int:
+    import_libraries("mlflow")
     from reglab.tracking import parent, queries
     from reglab.tracking.store import open_store
 
@@ -59,7 +61,8 @@ def _run(plan: Plan, launch: Launch) -> int:
     check_baseline(cfg.baseline, _reported_strategies(plan, parent.declared(store, before) if before else []))
     queries.mark_dead_runs_killed(store)
     if jobs := pending(plan, store):
-        from reglab.execution.preflight import check_jobs  # which imports torch
+        import_libraries("torch", "pytorch_lightning")
+        from reglab.execution.preflight import check_jobs
 
         check_jobs(jobs)
     began = time.time()
