@@ -169,13 +169,13 @@ def apply_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "
     """
     plain = OmegaConf.to_container(cfg, resolve=True)
     for key, value in typed.values.items():
-        there = _select(plain, key)
-        if there is None:
+        of_run = _select(plain, key)
+        if of_run is None:
             raise ConfigError(
                 Setting(key, quote_value(value)), "the run has none", "leave it out, or give a run that has it"
             )
-        if key in ("model.target", "model.args") and value != there:
-            raise ConfigError(Setting(key, value), f"the run has {there}", "use that, or give a run with this value")
+        if key in ("model.target", "model.args") and value != of_run:
+            raise ConfigError(Setting(key, value), f"the run has {of_run}", "use that, or give a run with this value")
     own = _select(plain, "model.target")
     missing = ["model.target"] if own is not None and own != typed.target and own not in known(folder) else []
     missing += _untyped(plain, typed, reads, folder)

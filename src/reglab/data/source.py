@@ -137,5 +137,5 @@ def absent_class_caveats(targets: np.ndarray, class_names: Sequence[str], rows: 
             name = names[int(np.flatnonzero(present)[0])]
             yield f"all rows of the {part} part are of one class ({name}); its metrics say little about other classes"
         elif len(numbers) and not present.all():
-            absent = [name for name, there in zip(names, present, strict=True) if not there]
+            absent = [name for name, is_present in zip(names, present, strict=True) if not is_present]
             yield f"the {part} part has no row of class {join_options(absent)}; its metrics say nothing about it"

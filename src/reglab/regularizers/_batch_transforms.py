@@ -115,9 +115,9 @@ def apply_view(inputs: Tensor, view: View) -> Tensor:
         side = inputs.shape[axis]
         middle = (side - 1) / 2
         steps = torch.arange(side, device=inputs.device) - middle
-        there = steps * view.zoom.unsqueeze(-1) + offset.unsqueeze(-1)
-        there = torch.where(view.mirror.unsqueeze(-1), -there, there) if axis == last else there
-        inputs = _interpolated(inputs, middle + there, axis)
+        positions = steps * view.zoom.unsqueeze(-1) + offset.unsqueeze(-1)
+        positions = torch.where(view.mirror.unsqueeze(-1), -positions, positions) if axis == last else positions
+        inputs = _interpolated(inputs, middle + positions, axis)
     return inputs
 
 

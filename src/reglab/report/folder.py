@@ -129,14 +129,14 @@ def check_source(directory: str | Path | None, source: Source | None) -> None:
     if not directory:
         return
     folder = folder_of(directory, "")
-    there = source_of(folder)
-    if there is None or (source is not None and there.is_same(source)):
+    earlier = source_of(folder)
+    if earlier is None or (source is not None and earlier.is_same(source)):
         return
     others = sorted(path.name for path in folder.iterdir() if path.suffix not in _SUFFIXES or not path.is_file())
     if others:
-        problem = f"contains the report of {there}, and also {others[0]}"
+        problem = f"contains the report of {earlier}, and also {others[0]}"
     elif Path.cwd().is_relative_to(folder.resolve()):
-        problem = f"contains the report of {there}, and is the working directory"
+        problem = f"contains the report of {earlier}, and is the working directory"
     else:
         return
     raise ConfigError(Setting("report.dir", directory), problem, "name another folder")
@@ -147,14 +147,14 @@ def make_room(folder: Path, source: Source) -> None:
 
     A page without a source (of an earlier version, or of another program) is replaced, with a note.
     """
-    there = source_of(folder)
-    if there is not None and not there.is_same(source):
+    earlier = source_of(folder)
+    if earlier is not None and not earlier.is_same(source):
         names = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-        start = f"{folder.name}-{slug(there.id)[:8]}"
+        start = f"{folder.name}-{slug(earlier.id)[:8]}"
         free = next(path for end in names if not os.path.lexists(path := folder.with_name(start + end)))
         folder.rename(free)
-        note(f"{folder} contained the report of {there}: renamed to {free}")
-    elif there is None and (folder / PAGE).exists():
+        note(f"{folder} contained the report of {earlier}: renamed to {free}")
+    elif earlier is None and (folder / PAGE).exists():
         note(f"{folder / PAGE} does not name its runs: replaced")
 
 

@@ -120,10 +120,10 @@ def _sentinel(values: np.ndarray) -> float | None:
 
 def _are_days(values: np.ndarray) -> bool:
     """Return whether all values are days in ISO 8601 without dashes (20200131), not all the same."""
-    there = values[~np.isnan(values)]
-    if not (len(there) and 19000101 <= there.min() < there.max() <= 21001231 and (there == np.round(there)).all()):
+    given = values[~np.isnan(values)]
+    if not (len(given) and 19000101 <= given.min() < given.max() <= 21001231 and (given == np.round(given)).all()):
         return False
-    days = there.astype(np.int64)
+    days = given.astype(np.int64)
     return bool(((days % 100 >= 1) & (days % 100 <= 31) & (days // 100 % 100 >= 1) & (days // 100 % 100 <= 12)).all())
 
 
