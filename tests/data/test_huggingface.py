@@ -169,7 +169,7 @@ def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(tabl
         assert identity(moved) == before
         if name != "@eaDir":
             assert ready(moved, val_fraction=0.0, test_fraction=0.0, kind="regression").rows == 2
-    with pytest.raises(ConfigError, match=r"contains the folder @eaDir of the operating system"):
+    with pytest.raises(ConfigError, match=r"contains @eaDir, a folder of the operating system"):
         ready(moved)
 
 
