@@ -1,13 +1,21 @@
 """A sweep that is started again reuses runs of the same code, and reports the others."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reglab.config.compose import compose
+from reglab.config.identity import code_of_config, config_hash, recipe_hash
+from reglab.execution.expand import Job, Plan
+from reglab.execution.reuse import pending, print_other_code
 from reglab.report.run_filter import filter_runs
 from reglab.tracking import parent
+from reglab.tracking.store import Store, open_store
 from tests.execution.sweeps import children, store, sweep
 from tests.project_copy import copied, shell
+from tests.report.runs_by_hand import log
 
 NET = """
 from torch import nn
@@ -82,3 +90,86 @@ def test_another_formula_of_a_method_is_trained_again_and_nothing_else(tmp_path:
         assert "other code or libraries (regularizer.l2)" in done.stdout
         board = (folder / "reports/wine-mlp/leaderboard.csv").read_text().splitlines()[1:]
         assert sorted((row.split(",")[0], row.split(",")[1]) for row in board) == [("l2", "1"), ("none", "1")]
+
+
+def plan(*settings: str) -> Plan:
+    """Two jobs, of `none` and of `l2`."""
+    jobs = []
+    for name in ("none", "l2"):
+        config = compose([f"regularizer={name}", *settings])
+        jobs.append(Job((f"regularizer={name}",), config, config_hash(config), name))
+    return Plan("by-hand", jobs, jobs[0].config)
+
+
+def identity_tags(job: Job, **changes: Any) -> dict[str, str]:
+    """The tags of a finished run of a job; changes are those of parts of its code and of versions."""
+    code = code_of_config(job.config)
+    versions = {f"versions.{name}": version for name, version in code.versions.items()}
+    tags = {
+        "phase": "sweep",
+        "config_hash": job.config_hash,
+        "recipe_hash": recipe_hash(job.config),
+        "code": json.dumps({**code.parts, **{key: value for key, value in changes.items() if key in code.parts}}),
+        "about": json.dumps({**versions, **{key: value for key, value in changes.items() if key in versions}}),
+    }
+    return tags | ({"config_hash": "another"} if changes else {})
+
+
+@pytest.fixture
+def tracked(store_uri: str) -> Store:
+    return open_store(store_uri, "reglab")
+
+
+def test_jobs_without_a_run_are_pending(tracked: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    two = plan()
+    log(tracked, identity_tags(two.jobs[0]), status="FAILED")
+    log(tracked, {**identity_tags(two.jobs[0]), "rerun_of": "a1b2"})
+    assert pending(two, tracked) == list(two.jobs)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_finished_run_is_reused_and_its_commit_is_named(tracked: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    two = plan()
+    log(tracked, {**identity_tags(two.jobs[0]), "git_commit": "0123456789", "git_dirty": "true"})
+    assert pending(two, tracked) == [two.jobs[1]]
+    out = capsys.readouterr().out
+    assert out.startswith("1 of 2 runs are already finished (commit 0123456 with changes; the code here is ")
+    without = plan("resume=false")
+    assert pending(without, tracked) == list(without.jobs)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"regularizer.l2": "0000"}, "(regularizer.l2)"),
+        ({"core": "0000", "model": "0000"}, "(core, model)"),
+        ({"versions.torch": "1.0"}, "(torch 1.0)"),
+    ],
+)
+def test_parts_that_differ_are_named(
+    changes: dict[str, str], parts: str, tracked: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = plan()
+    log(tracked, identity_tags(two.jobs[1], **changes))
+    assert pending(two, tracked) == list(two.jobs)
+    assert parts in capsys.readouterr().out
+
+
+def test_the_newest_of_several_runs_is_compared(tracked: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    two = plan()
+    log(tracked, identity_tags(two.jobs[1], model="0000"), started=1_000)
+    log(tracked, identity_tags(two.jobs[1], core="0000"), started=2_000)
+    print_other_code(two.jobs, 5, tracked)
+    out = capsys.readouterr().out
+    assert out.startswith("1 of 5 runs are trained again")
+    assert "(core)" in out
+
+
+def test_runs_of_the_first_identity_rule_are_counted(tracked: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    two = plan()
+    log(tracked, {"phase": "sweep", "config_hash": recipe_hash(two.jobs[0].config)})
+    print_other_code(two.jobs, 2, tracked)
+    assert "1 of 2 runs are trained again: the tracked ones have an earlier identity" in capsys.readouterr().out
+    print_other_code([], 2, tracked)
+    assert capsys.readouterr().out == ""
