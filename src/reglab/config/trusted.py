@@ -96,7 +96,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
                 f"{override[:60]}...", f"is {len(override)} characters long", f"at most {_MAX_CHARACTERS}"
             )
         if _TARGET in override:
-            raise ConfigError(override, _REFUSED)
+            raise ConfigError(Setting.of(override), _REFUSED)
         _check_override(override)
 
 
@@ -104,18 +104,22 @@ def _check_override(override: str) -> None:
     try:
         parsed = OverridesParser.create().parse_overrides([override])[0]
     except (HydraException, RecursionError) as error:
-        raise ConfigError(override, "is not a valid override of Hydra") from error
+        raise ConfigError(Setting.of(override), "is not a valid override of Hydra") from error
     if "${" in override or any("${" in text for text in _strings(parsed.value())):
         raise ConfigError(
-            override,
+            Setting.of(override),
             "interpolations of a tracked run are not resolved, because they could read variables of this machine",
             "track the run again with the value itself",
         )
     key = parsed.key_or_group
     if key.split(".")[0].split("/")[0] == "hydra" and not key.startswith(("hydra/launcher", "hydra.launcher.")):
-        raise ConfigError(override, "settings of Hydra are not taken from a tracked run", "give another run")
+        raise ConfigError(
+            Setting.of(override), "settings of Hydra are not taken from a tracked run", "give another run"
+        )
     if parsed.package is not None or _leads_elsewhere(parsed):
-        raise ConfigError(override, "a tracked run takes its configs from conf/ by their names", "give another run")
+        raise ConfigError(
+            Setting.of(override), "a tracked run takes its configs from conf/ by their names", "give another run"
+        )
 
 
 def _leads_elsewhere(override: Override) -> bool:

@@ -69,7 +69,7 @@ HELP: dict[str, dict[str, Help]] = {
         "data.standardize": Help("numeric features and a regression target, fitted on the training rows"),
         "data.ignore": Help("columns that are not features"),
         "data.split_column": Help("column that splits the rows"),
-        "data.split_by": Help("how it splits them (see `docs/tables.md`)"),
+        "data.split_by": Help("how it splits them"),
         "data.test_fold": Help("with `split_by=folds`: fold of the test"),
         "data.val_fold": Help("with `split_by=folds`: fold of the validation"),
         "data.path": Help("file, folder, or name in the Hugging Face cache"),
