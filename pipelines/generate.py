@@ -32,7 +32,7 @@ def main(cfg: DictConfig) -> None:
         ConfigError: there is no prompt.
     """
     if PROMPT is None:
-        raise ConfigError("prompt", "missing", "set prompt=TEXT (an empty one begins a text)")
+        raise ConfigError("prompt", "missing", "set prompt=TEXT (empty: a new text)")
     load_libraries()
     from reglab.inference.generation import print_generated
 

@@ -75,6 +75,11 @@ WRONG = {
     "tracking.weights=bst": "tracking.weights=bst: must be one of best, both, none; did you mean best?",
     # the sweep's report
     "select_by=test/accuracy": "select_by=test/accuracy: a test metric must not ... use best/val/",
+    "trainer.accumulate_grad_batches=2": "+trainer.accumulate_grad_batches=2",
+    "trainer.accumulate_grad_batch=2": "did you mean +trainer.accumulate_grad_batches?",
+    "optimizer.amsgard=true": "did you mean +optimizer.amsgrad?",
+    "trainer.devices=2": "trainer.devices=2: not a setting of a run; a run trains on one device",
+    "model.target=my_net.Net": "model.target=my_net.Net: not a key of this model; it is a key of model=torch",
     "metric=test/acuracy": "metric=test/acuracy: no such option; did you mean test/accuracy?",
     "direction=up": "direction=up: must be one of max, min, or null",
     "seed=-1": "seed=-1: must be a whole number of 0 or more",

@@ -42,7 +42,7 @@ from reglab.schema.constraints import Constraint, Nullable, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import RUN, TRAINER
 from reglab.schema.metrics import check_choice
-from reglab.schema.suggest import did_you_mean, not_in_strategy_error, section_error
+from reglab.schema.suggest import did_you_mean, nearest, not_in_strategy_error, section_error
 from reglab.schema.task_kinds import TOKENS, features_of
 from reglab.schema.text_constraints import ClassPath, Label
 from reglab.tracking.location import resolve
@@ -216,8 +216,10 @@ def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> Non
     for key in node:
         if key not in known:
             keys = ", ".join(sorted(known - _NOT_PASSED))
-            hint = did_you_mean(key, known) or (f" (keys of {where}: {keys})" if keys else "; leave it out")
-            raise ConfigError(f"{where}.{key}", f"no such key{hint}")
+            hint = f" (keys of {where}: {keys})" if keys else "; leave it out"
+            if near := nearest(key, known - _NOT_PASSED):
+                hint = f"; did you mean {where}.{near}?"
+            raise ConfigError(Setting(f"{where}.{key}", node[key]), f"no such key{hint}")
 
 
 def _check_data_section(data: Mapping[str, Any]) -> None:

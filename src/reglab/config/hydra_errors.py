@@ -14,12 +14,14 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from reglab.config.library_arguments import REFUSED
 from reglab.config.selection import is_strength, strategy
 from reglab.paths import CONF, PROJECT
+from reglab.schema.compatibility import declared
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.help import HELP
 from reglab.schema.index import declaration
-from reglab.schema.keys import PIPELINES, RUN
+from reglab.schema.keys import PIPELINES, RUN, TRAINER
 from reglab.schema.suggest import did_you_mean, nearest, no_such_option_error, not_in_strategy_error, section_error
 from reglab.schema.text import quote_value
 
@@ -213,13 +215,17 @@ def _unknown_key(key: str, overrides: Sequence[str], keys: _Keys) -> ConfigError
             return ConfigError(where, f"no such regularizer; did you mean {group}.{near}.{key.split('.', 2)[2]}?")
     if group == "regularizer" and leaf in keys.options(group):
         return section_error(where, keys_of_regularizer(leaf, keys.folder))
+    if group == "trainer" and leaf in REFUSED:
+        return ConfigError(where, "not a setting of a run", REFUSED[leaf])
+    addable = _addable_keys(group, cfg)
+    if leaf in addable:
+        return ConfigError(
+            where, f"not in the config file of {group}", f"add it with a plus sign: +{given.lstrip('+~')}"
+        )
     present = key.split(".")[1] in cfg.get(group, {}) if leaf else False
-    if (
-        leaf
-        and not present
-        and (near := nearest(leaf, [own for own in map(str, cfg.get(group) or {}) if not _private(own)]))
-    ):
-        return ConfigError(where, f"no such key; did you mean {group}.{near}?")
+    beside = [own for own in map(str, cfg.get(group) or {}) if not _private(own)]
+    if leaf and not present and (near := nearest(leaf, [*beside, *sorted(addable)])):
+        return ConfigError(where, f"no such key; did you mean {'+' * (near in addable)}{group}.{near}?")
     others = list(options_with(group, leaf, keys.folder)) if leaf and not present and group in cfg else []
     if others:
         choices = " or ".join(f"{group}={option}" for option in others)
@@ -230,6 +236,16 @@ def _unknown_key(key: str, overrides: Sequence[str], keys: _Keys) -> ConfigError
     if elsewhere and "did you mean" not in similar:
         similar += f" ({key} is a key of {elsewhere})"
     return ConfigError(where, f"no such key{similar}")
+
+
+def _addable_keys(section: str, cfg: DictConfig) -> set[str]:
+    """Return the keys that a section of a run accepts, and that the file of its option does not contain."""
+    node = cfg.get(section)
+    if section == "trainer" and node is not None:
+        return set(TRAINER) - set(node)
+    if section in ("optimizer", "scheduler") and "_target_" in (node or {}):
+        return set(declared(section, node).parameters or ()) - set(node) - {"params", "optimizer"}
+    return set()
 
 
 def keys_of_regularizer(name: str, folder: Path = CONF) -> list[str]:

@@ -17,7 +17,7 @@ Values = Mapping[str, Value]
 
 OFF_PROBABILITY = 1 / 8  # share of trials in which a strength is off: tuning may disable a method
 _DIGITS = 4  # significant digits of a searched number; more would be hard to type and carry no information
-_SPEC_KEYS = ("low", "high", "log", "int", "step")
+RANGE_KEYS = ("low", "high", "log", "int", "step")
 _NUMBERS, _FLAGS = ("low", "high", "step", "off"), ("log", "whole")  # fields of `Range` in JSON
 
 
@@ -133,15 +133,15 @@ def parse_dimension(
     """
     where = where or f"study.space.{key}"
     if not isinstance(spec, Mapping):
-        known = f" (keys of a range: {', '.join(_SPEC_KEYS)})"
+        known = f" (keys of a range: {', '.join(RANGE_KEYS)})"
         example = "{low:1e-4,high:1e-2,log:true}"
         raise ConfigError(Setting(where, spec), f"must be a range, as in {example}, or null{known}")
     if "choices" in spec:
         return _parse_choice(key, spec, where)
     for name in spec:
-        if name not in _SPEC_KEYS:
-            known = ", ".join(_SPEC_KEYS)
-            raise ConfigError(f"{where}.{name}", f"no such key{did_you_mean(str(name), _SPEC_KEYS)} (keys: {known})")
+        if name not in RANGE_KEYS:
+            known = ", ".join(RANGE_KEYS)
+            raise ConfigError(f"{where}.{name}", f"no such key{did_you_mean(str(name), RANGE_KEYS)} (keys: {known})")
     low, high = _end(spec, "low", where), _end(spec, "high", where)
     if not low < high:
         raise ConfigError(where, f"the range is empty: low={low:g} is not below high={high:g}", "widen it")

@@ -20,7 +20,7 @@ from reglab.execution.expand import Job
 from reglab.paths import CONF
 from reglab.schema.compatibility import check_metric, declared
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.search_space import Choice, Dimension, Values, parse_dimension
+from reglab.schema.search_space import RANGE_KEYS, Choice, Dimension, Values, parse_dimension
 from reglab.schema.suggest import nearest
 from reglab.schema.text import format_value, join_options, quote_value
 from reglab.study.definition import Study
@@ -219,6 +219,9 @@ def _no_such_key_error(key: str, spec: Any, known: Sequence[str]) -> ConfigError
         choices = " or ".join(f"{section}={option}" for option in others)
         remedy = f"set {choices} in study.tasks" if section in ("data", "model") else f"set study.common.{choices}"
         return ConfigError(where, f"not a key of this {section}", remedy)
+    outer, _, leaf = key.rpartition(".")
+    if outer in known and (near := nearest(leaf, RANGE_KEYS)):
+        return ConfigError(where, f"{problem}; did you mean study.space.{outer}.{near}?")
     if near := nearest(inner, searched):
         return ConfigError(where, f"{problem}; did you mean study.space.{section}.{near}?")
     return ConfigError(where, f"{problem} (keys of study.space.{section}: {join_options(searched)})")

@@ -16,6 +16,7 @@ from reglab.schema.constraints import Integer, OneOf, check_values
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
 from reglab.schema.metrics import check_choice, direction_of, validation_counterparts
+from reglab.schema.search_space import RANGE_KEYS
 from reglab.schema.suggest import did_you_mean, nearest, no_such_option_error
 from reglab.schema.text import format_value, quote_value
 
@@ -288,7 +289,7 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
     """Yield dotted keys and values of nested mappings; a search range is one value."""
     for key, value in node.items():
         dotted = f"{prefix}{key}"
-        if isinstance(value, Mapping) and not {"low", "high", "log", "int", "step", "choices"} & set(value):
+        if isinstance(value, Mapping) and not {*RANGE_KEYS, "choices"} & set(value):
             yield from _flat(value, f"{dotted}.")
         else:
             yield dotted, value
