@@ -17,7 +17,7 @@ WRONG = {
         "regularizer.dropout.pp=.3: no such key; did you mean regularizer.dropout.p?"
     ),
     "regularizer=dropout +regularizer.dropout.inputp=.3": (
-        "regularizer.dropout.inputp: no such key; did you mean input_p?"
+        "regularizer.dropout.inputp=0.3: no such key; did you mean regularizer.dropout.input_p?"
     ),
     "regularizer=dropout regularizer.dropout.p=1.5": (
         "regularizer.dropout.p=1.5: must be a finite number at least 0 and below 1"
@@ -118,7 +118,7 @@ WRONG = {
         "regularizer.spectral_norm.strength=1: spectral_norm has no strengths; leave it out"
     ),
     "regularizer=spectral_norm +regularizer.spectral_norm.foo=1": (
-        "regularizer.spectral_norm.foo: no such key; leave it out"
+        "regularizer.spectral_norm.foo=1: no such key; leave it out"
     ),
     "regularizer=spectral_norm +regularizer.spectral_norm.schedule=late": (
         "regularizer.spectral_norm.schedule: spectral_norm has no strengths; leave it out"

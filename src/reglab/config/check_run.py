@@ -202,7 +202,8 @@ def _complete(plain: Mapping[str, Any]) -> None:
     if "_target_" in plain["scheduler"]:
         _check_class_keys("scheduler", plain["scheduler"], given={"optimizer"})
     _refuse_unknown("tracking", plain["tracking"], _TRACKING)
-    _refuse_unknown("trainer", dict.fromkeys(set(plain["trainer"]) - set(REFUSED)), set(TRAINER) | _NOT_PASSED)
+    trainer = {key: value for key, value in plain["trainer"].items() if key not in REFUSED}
+    _refuse_unknown("trainer", trainer, set(TRAINER) | _NOT_PASSED)
 
 
 def _check_class_keys(where: str, node: Mapping[str, Any], given: Set[str] = frozenset()) -> None:
