@@ -96,3 +96,26 @@ def test_a_buffer_raises_errors_that_are_not_temporary(monkeypatch: pytest.Monke
     sent = buffer(FakeClient("INVALID_PARAMETER_VALUE"), monkeypatch)
     with pytest.raises(MlflowException):
         sent.add_metrics({"loss": 1.0}, 0)
+
+
+@pytest.mark.parametrize(("request_s", "wait_s"), [(0.01, 2.0), (0.1, 5.0), (10.0, 30.0)])
+def test_a_buffer_waits_longer_after_slow_requests(
+    request_s: float, wait_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(values.time, "monotonic", lambda: now)
+
+    class SlowClient(FakeClient):
+        def log_batch(self, run_id: str, metrics: list[Any], tags: list[Any]) -> None:
+            nonlocal now
+            now += request_s
+            super().log_batch(run_id, metrics, tags)
+
+    client = SlowClient()
+    sent = buffer(client, monkeypatch)
+    sent.add_metrics({"loss": 1.0}, 0)
+    sent.send()
+    for elapsed, batches in ((0.99 * wait_s, 1), (0.02 * wait_s, 2)):
+        now += elapsed
+        sent.add_metrics({"loss": 1.0}, 1)
+        assert len(client.batches) == batches

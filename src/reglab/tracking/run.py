@@ -105,7 +105,7 @@ class TrackedRun:
         return run
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Buffer metrics, which are sent at most every two seconds; values that are not finite are left out."""
+        """Buffer metrics; see `Buffer` for when they are sent. Values that are not finite are left out."""
         self._buffer.add_metrics(metrics, step)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:

@@ -18,7 +18,9 @@ from mlflow.exceptions import MlflowException
 from reglab.tracking.client import without_retries
 
 TAG, PARAM, NAME = 8000, 6000, 250  # characters: MLflow's limits, and the narrowest columns of its databases
-FLUSH_S = 2.0
+FLUSH_S = 2.0  # seconds between two requests, at least
+_SEND_SHARE = 0.02  # of the time, at most, for requests that take longer than 1/25 s
+_MAX_WAIT_S = 30.0  # seconds between two requests, at most
 _RETRY_S = 60.0
 _MAX_METRICS = 900  # MLflow accepts 1,000 metrics and tags together in a call,
 _MAX_TAGS = 100  # and this many tags
@@ -97,6 +99,8 @@ def now_ms() -> int:
 class Buffer:
     """Metrics and tags of one run, sent together: when something is added two seconds or more after the last request.
 
+    After slow requests it waits longer, up to half a minute, so that they take at most 2 % of the time.
+
     Args:
         client: MLflow's client.
         run_id: the run.
@@ -133,13 +137,15 @@ class Buffer:
         self._send(self._client)
 
     def _send(self, client: MlflowClient) -> None:
+        began = time.monotonic()
         while self._metrics or self._tags:
             metrics, names = self._metrics[:_MAX_METRICS], list(self._tags)[:_MAX_TAGS]
             client.log_batch(self._run_id, metrics, tags=[RunTag(name, self._tags[name]) for name in names])
             del self._metrics[: len(metrics)]
             for name in names:
                 del self._tags[name]
-        self._due = time.monotonic() + FLUSH_S
+        now = time.monotonic()
+        self._due = now + min(max(FLUSH_S, (now - began) / _SEND_SHARE), _MAX_WAIT_S)
 
     def _send_if_due(self) -> None:
         if time.monotonic() < self._due:
