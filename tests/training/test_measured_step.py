@@ -64,8 +64,8 @@ def test_the_first_step_has_some_rows_of_the_batch_and_all_trainable_parameters(
 def test_a_foreign_step_is_called_with_a_copy_and_without_logging(result: Any) -> None:
     module, batch = Plain(result), [torch.ones(4, 2)]
     loss = training_step_loss(TRAINER, module, batch, 7)
-    expected = float(module.net(torch.ones(4, 2)).square().mean())
-    assert [float(loss()), float(loss())] == [expected, expected]
+    expected = float(module.net(torch.ones(4, 2)).square().mean().detach())
+    assert [float(loss().detach()), float(loss().detach())] == [expected, expected]
     assert module.seen == [7, 7]
     assert torch.equal(batch[0], torch.ones(4, 2))
     assert not {"log", "log_dict"} & set(vars(module))  # the methods are those of the class again

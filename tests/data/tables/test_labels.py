@@ -102,9 +102,9 @@ def monitored(table: Path, metric: str, *overrides: str) -> list[str]:
     [
         ("val/auroc/hapy", "hapy is not a label of this data ... name one of happy, loud"),
         ("val/f1_macro/fast", "fast is not a label of this data ... name one of happy, loud"),
-        ("val/brier/happy", "not known"),  # is not measured by label
+        ("val/brier/happy", "did you mean val/brier?"),  # is not measured by label
         ("test/auroc/happy", "must be one of val/loss"),
-        ("best/val/auroc/happy", "not known"),
+        ("best/val/auroc/happy", "did you mean val/auroc?"),
     ],
 )
 def test_a_metric_of_a_wrong_label_is_refused_from_the_config(table: Path, metric: str, expected: str) -> None:
