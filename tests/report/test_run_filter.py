@@ -36,16 +36,16 @@ def test_methods_without_effect_are_reported() -> None:
 
 
 def test_strengths_that_change_nothing_are_reported() -> None:
-    exclusion = "l1 and max_norm: test/accuracy equals that of none on every seed: the method has no effect."
+    equal = "l1 and max_norm: test/accuracy equals that of none on every seed"
     records = accuracies({"none": NONE, "l1": NONE, "max_norm": NONE[:3], "l2": UP})
-    assert exclusion in analyze(records).tasks[0].caveats
+    assert any(text.startswith(equal) for text in analyze(records).tasks[0].caveats)
     for others in ({"none": NONE, "l1": [*NONE[:-1], 0.5]}, {"none": NONE, "l1": NONE[:2]}):
-        assert not [text for text in analyze(accuracies(others)).tasks[0].caveats if "no effect" in text]
+        assert not [text for text in analyze(accuracies(others)).tasks[0].caveats if "equals that of none" in text]
 
 
 def test_double_counting_is_reported() -> None:
     records = accuracies({"none": NONE}) + accuracies({"l2": UP}, double_counting="shrunken weights: a and b")
-    assert any(text.startswith("l2: the same effect is applied twice") for text in analyze(records).tasks[0].caveats)
+    assert any(text.startswith("l2: one effect is applied twice") for text in analyze(records).tasks[0].caveats)
 
 
 def test_tuning_runs_reruns_and_repeats_never_count() -> None:

@@ -47,26 +47,32 @@ def test_test_figures_that_are_not_finite_are_reported(compose_cfg: Compose, sto
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["regularizer=[l2,weight_decay]"], "shrunken weights: applied by l2.strength and weight_decay.strength"),
+        (
+            ["regularizer=[l2,weight_decay]"],
+            "l2.strength and weight_decay.strength have the same effect, shrunken weights",
+        ),
         (
             ["regularizer=[dropout,gaussian_dropout]"],
-            "noisy activations: applied by dropout.p and gaussian_dropout.p",
+            "dropout.p and gaussian_dropout.p have the same effect, noisy activations",
         ),
         (
             ["regularizer=dropout", "model._target_=tests.training.test_run_caveats.OwnDropout"],
-            "noisy activations: applied by dropout.p and the model's own dropout",
+            "dropout.p and the model's own dropout have the same effect, noisy activations",
         ),
         (
             ["regularizer=l2", "optimizer.weight_decay=0.1"],
-            "shrunken weights: applied by l2.strength and optimizer.weight_decay",
+            "l2.strength and optimizer.weight_decay have the same effect, shrunken weights",
         ),
-        (["regularizer=[l1,elastic_net]"], "soft-thresholded weights: applied by elastic_net.l1 and l1.strength"),
+        (
+            ["regularizer=[l1,elastic_net]"],
+            "elastic_net.l1 and l1.strength have the same effect, soft-thresholded weights",
+        ),
         (["regularizer=[l1,elastic_net]", "regularizer.elastic_net.l1=0"], None),
         (["regularizer=none", "model._target_=tests.training.test_run_caveats.OwnDropout"], None),
         (["regularizer=none", "optimizer.weight_decay=0.1"], None),
         (
             ["regularizer=gradient_clipping", "trainer.gradient_clip_val=1"],
-            "gradient clipping: applied by gradient_clipping.max_norm and trainer.gradient_clip_val",
+            "gradient_clipping.max_norm and trainer.gradient_clip_val have the same effect, gradient clipping",
         ),
         (["regularizer=none", "trainer.gradient_clip_val=1"], None),
     ],

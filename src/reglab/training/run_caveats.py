@@ -17,6 +17,7 @@ from reglab.regularizers._layers import random_layers
 from reglab.regularizers._schedules import Schedule
 from reglab.regularizers.base import Regularizer
 from reglab.regularizers.swa import LateAverage
+from reglab.schema.text import join_names
 from reglab.seeding import restored_generators
 from reglab.training.repeatability import tensors_of
 from reglab.training.snapshot import Snapshot
@@ -46,7 +47,7 @@ def double_counting_caveats(cfg: DictConfig, regularizers: Iterable[Regularizer]
         sources["gradient clipping"].append("trainer.gradient_clip_val")
     if random_layers(model):
         sources["noisy activations"].append("the model's own dropout")
-    return [f"{effect}: applied by {' and '.join(by)}" for effect, by in sources.items() if len(by) > 1]
+    return [f"{join_names(by)} have the same effect, {effect}" for effect, by in sources.items() if len(by) > 1]
 
 
 def model_caveats(model: nn.Module) -> list[str]:

@@ -11,7 +11,7 @@ from reglab.report.statistics.paired import ALPHA
 from reglab.schema.text import join_names
 
 _CAVEAT_TAGS = {
-    "double_counting": "the same effect is applied twice",
+    "double_counting": "one effect is applied twice",
     "no_effect": "some or all of its methods are off",
     "not_averaged": "the tested weights are not averaged",
     "remark": "a caveat on its methods or its model",
@@ -92,7 +92,7 @@ def _equal_to_baseline(table: ArmTable, question: Question) -> list[str]:
         return []
     return [
         f"{join_names(equal)}: {question.metric} equals that of {question.baseline} on every seed: "
-        "the method has no effect."
+        "the method has no measurable effect on this metric."
     ]
 
 
