@@ -220,11 +220,13 @@ def test_a_right_config_passes_unchanged(typed):
 
 def test_of_a_key_that_is_given_twice_the_first_value_is_named(capsys):
     assert prepare_arguments(["seed=1", "data=wine", "seed=2"], "train", check) == ["seed=1", "data=wine", "seed=2"]
-    assert capsys.readouterr().err == "note: seed=1 is replaced by seed=2, which comes later\n"
+    assert capsys.readouterr().err.startswith("note: seed=1 is replaced by seed=2,")
     prepare_arguments(["seed=1", "seed=1"], "train", check)
     assert capsys.readouterr().err == ""
     prepare_arguments(["optimizer={lr:1e-3}", "optimizer.lr=1e-2"], "train", check)
-    assert "optimizer.lr=0.001 is replaced by optimizer.lr=1e-2" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.startswith("note: optimizer.lr=0.001 ")
+    assert " optimizer.lr=1e-2" in err
 
 
 def test_in_a_sweep_a_single_strength_waits_for_its_strategy():

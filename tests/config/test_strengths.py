@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from reglab.config.compose import Composer, fit_strengths
-from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_lists_hold_all_their_members(composer):
 
 def test_a_strength_that_no_job_can_use_is_refused(composer):
     expanded = jobs(["regularizer=none", "regularizer=l1"], ["regularizer.dropout.p=0.1"])
-    with pytest.raises(ConfigError, match=r"regularizer.dropout.p=0.1: no strategy .*; add regularizer=dropout"):
+    with config_error("regularizer.dropout.p=0.1: no strategy ... regularizer=dropout"):
         fit_strengths(expanded, composer)
 
 

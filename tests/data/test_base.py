@@ -7,6 +7,7 @@ import torch
 from reglab.data import BreastCancer, Diabetes, Digits, SeedNoise
 from reglab.schema.errors import ConfigError
 from reglab.seeding import mix
+from tests.errors import config_error
 
 
 def ready(data=Digits, **axes):
@@ -125,18 +126,18 @@ def test_place_moves_all_parts():
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
-        ({"val_fraction": 1.2}, r"data.val_fraction=1.2: must be at least 0 and below 1"),
-        ({"test_fraction": -0.1}, r"data.test_fraction=-0.1: must be"),
-        ({"val_fraction": None}, r"data.val_fraction=null: must be"),
-        ({"val_fraction": 0.5, "test_fraction": 0.5}, r"data.val_fraction=0.5: .* no row is left for training"),
-        ({"label_noise": 1.5}, r"data.label_noise=1.5: must be between 0 and 1"),
-        ({"label_noise": "much"}, r"data.label_noise=much: must be"),
-        ({"train_size": 0}, r"data.train_size=0: must be a whole number of 1 or more, or null"),
-        ({"train_size": 0.5}, r"data.train_size=0.5: must be a whole number"),
-        ({"batch_size": 10**20}, r"data.batch_size=1(0+): must be at most 2147483647, or null \(full batch\)"),
-        ({"batch_size": 0}, r"data.batch_size=0: .* null \(full batch\)"),
+        ({"val_fraction": 1.2}, "data.val_fraction=1.2: at least 0 and below 1"),
+        ({"test_fraction": -0.1}, "data.test_fraction=-0.1: must be"),
+        ({"val_fraction": None}, "data.val_fraction=null: must be"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, "data.val_fraction=0.5: no row ... training"),
+        ({"label_noise": 1.5}, "data.label_noise=1.5: between 0 and 1"),
+        ({"label_noise": "much"}, "data.label_noise=much: must be"),
+        ({"train_size": 0}, "data.train_size=0: whole number of 1 or more"),
+        ({"train_size": 0.5}, "data.train_size=0.5: whole number"),
+        ({"batch_size": 10**20}, f"data.batch_size={10**20}: 2147483647 ... null"),
+        ({"batch_size": 0}, "data.batch_size=0: null (full batch)"),
     ],
 )
 def test_values_out_of_range_are_refused_at_once(axes, message):
-    with pytest.raises(ConfigError, match=message):
+    with config_error(message):
         Digits(**{"name": "some", "seed": 0, "split_seed": 0, **axes})

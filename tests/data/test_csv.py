@@ -12,6 +12,7 @@ from reglab.config.identity import identity_parts
 from reglab.data import Csv
 from reglab.data.tables.target import encode_target
 from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -192,12 +193,12 @@ def test_columns_can_be_left_out(tmp_path):
     table = pd.DataFrame({"name": [f"n{row}" for row in range(60)], "x": np.arange(60.0), "y": np.arange(60.0) ** 2})
     table.to_csv(tmp_path / "t.csv", index=False)
     given = {"path": str(tmp_path / "t.csv"), "target": "y", "seed": 0, "split_seed": 0}
-    with pytest.raises(ConfigError, match=r"column 'name' contains 60 .* leave it out, as in data.ignore=\[name\], or"):
+    with pytest.raises(ConfigError, match=r"column 'name' contains 60 .*data.ignore=\[name\]"):
         Csv(**given).setup()
     data = Csv(**given, ignore=["name"])
     data.setup()
     assert data.input_shape == (1,)
-    with pytest.raises(ConfigError, match=r"^data.ignore=nam: no such column in .*; did you mean name\?$"):
+    with config_error("data.ignore=nam: no such column ... name?"):
         Csv(**given, ignore=["nam"]).setup()
 
 

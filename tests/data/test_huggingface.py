@@ -122,14 +122,14 @@ def test_rows_can_be_split_by_a_column(visits: Path) -> None:
     sites = [set(site[rows]) for rows in (images.parts.train, images.parts.val, images.parts.test)]
     assert sum(map(len, sites)) == len(set.union(*sites)) == 4
     for given, problem in (
-        ({"ignore": ["phot"]}, r"data.ignore=phot: no such column in .*; did you mean photo\?"),
-        ({"target": "photo"}, "data.target=photo: contains images; name another column"),
-        ({"split_column": "photo", "split_by": "groups"}, "data.split_column=photo: contains images; name another"),
-        ({"image": "age"}, "data.image=age: is not a column of images; name one of photo"),
+        ({"ignore": ["phot"]}, "data.ignore=phot: no such column ... photo?"),
+        ({"target": "photo"}, "data.target=photo: contains images"),
+        ({"split_column": "photo", "split_by": "groups"}, "data.split_column=photo: contains images"),
+        ({"image": "age"}, "data.image=age: column of images ... photo"),
     ):
-        with pytest.raises(ConfigError, match=f"^{problem}"):
+        with config_error(problem):
             ready(visits, **given)
-    with pytest.raises(ConfigError, match=r"^data.test_fraction=null: data.split_column=site splits all rows; give a"):
+    with config_error("data.test_fraction=null: data.split_column=site"):
         ready(visits, split_column="site", split_by="groups", test_fraction=None)
 
 
@@ -169,7 +169,7 @@ def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(tabl
         assert identity(moved) == before
         if name != "@eaDir":
             assert ready(moved, val_fraction=0.0, test_fraction=0.0, kind="regression").rows == 2
-    with pytest.raises(ConfigError, match=r"contains @eaDir, a folder of the operating system"):
+    with pytest.raises(ConfigError, match="contains @eaDir"):
         ready(moved)
 
 
@@ -177,11 +177,11 @@ def test_a_folder_enters_a_runs_identity_by_its_content_and_a_name_as_it_is(tabl
     ("given", "problem"),
     [
         ({"path": None}, "data.path=null: required"),
-        ({"path": "nowhere/set"}, "data.path=nowhere/set: cannot be read ... (Couldn't "),
-        ({"target": "height"}, "data.target=height: no such column ... did you mean weight?"),
-        ({}, "data.target=null: label, labels or target ... size, place, weight"),
+        ({"path": "nowhere/set"}, "data.path=nowhere/set: (Couldn't "),
+        ({"target": "height"}, "data.target=height: no such column ... weight?"),
+        ({}, "data.target=null: labels ... size, place, weight"),
         ({"target": "size", "image": "place"}, "data.image=place: not a column of images"),
-        ({"config": "odd", "target": "size"}, "data.path={path}: cannot be read ... BuilderConfig 'odd'"),
+        ({"config": "odd", "target": "size"}, "data.path={path}: BuilderConfig 'odd'"),
     ],
     ids=["null", "nowhere", "column", "target", "image", "config"],
 )

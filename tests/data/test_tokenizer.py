@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reglab.data.tokenizer import END, KINDS, UNKNOWN, characters_per_token, parse_tokenizer, train_tokenizer
-from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 
 TEXT = "Call me Ishmael.\r\n\tSome years ago — never mind how long…\n  naïve 日本 \U0001f600 it's\x00 over"
 
@@ -44,7 +44,5 @@ def test_byte_pairs_encode_any_text_with_the_vocabulary_size() -> None:
 
 
 def test_a_text_that_is_not_a_tokenizer_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^run_id=7: tokenizer\.json is not a tokenizer \([^\n]*\); give the tokenizer\.json"
-    ):
+    with config_error("run_id=7: tokenizer.json is not a tokenizer ("):
         parse_tokenizer("{}", "run_id=7", "tokenizer.json")

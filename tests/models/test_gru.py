@@ -7,6 +7,7 @@ from torch import nn
 from reglab.models import GRU
 from reglab.regularizers import Dropout
 from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 
 
 def test_its_layers_are_those_of_one_gru() -> None:
@@ -32,7 +33,7 @@ def test_dropout_acts_on_the_outputs_of_each_layer() -> None:
 
 
 def test_what_is_no_sequence_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model=gru: needs sequences .* \(10,\); use model=mlp"):
+    with config_error("model=gru: sequences ... (10,) ... model=mlp"):
         GRU((10,), 2)
     with pytest.raises(ConfigError, match=r"model.hidden_sizes=\[\]: name the units"):
         GRU((3, 9), 2, hidden_sizes=[])

@@ -79,13 +79,13 @@ def test_a_class_gets_the_arguments_of_its_constructor(request: pytest.FixtureRe
 @pytest.mark.parametrize(
     ("target", "problem"),
     [
-        (None, "model.target=null: give a class with its module"),
-        ("Net", "model.target=Net: give a class with its module"),
-        ("a b.Net", "model.target=a b.Net: give a class with its module"),
-        ("not.there.Net", "model.target=not.there.Net: there is no not/there.py"),
+        (None, "model.target=null: class with its module"),
+        ("Net", "model.target=Net: class with its module"),
+        ("a b.Net", "model.target=a b.Net: class with its module"),
+        ("not.there.Net", "model.target=not.there.Net: no not/there.py"),
         ("{module}.Nett", "model.target={module}.Nett: no class Nett"),
-        ("{module}.a_function", "model.target={module}.a_function: no class a_function"),
-        ("{module}.NoNet", "model.target={module}.NoNet: NoNet ... torch.nn.Module"),
+        ("{module}.a_function", "model.target={module}.a_function: a_function"),
+        ("{module}.NoNet", "model.target={module}.NoNet: torch.nn.Module"),
     ],
     ids=["null", "bare", "space", "missing", "misspelt", "function", "object"],
 )

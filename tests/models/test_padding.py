@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reglab.models import CNN, GRU, TransformerEncoder
 from reglab.models.padding import last_unpadded, mean_unpadded, unpadded
-from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 
 LENGTHS = [7, 3, 12, 1]
 CHANNELS, LONGEST = 2, 12
@@ -84,5 +84,5 @@ def test_where_no_signal_ends_early_it_makes_no_difference(model: Callable[..., 
 
 
 def test_a_normalization_that_would_hear_padding_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^model.norm=layer: would include padded positions"):
+    with config_error("model.norm=layer: padded positions"):
         CNN((CHANNELS, LONGEST), 3, norm="layer", padded=True)

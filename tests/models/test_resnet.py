@@ -7,7 +7,7 @@ from transformers import ResNetConfig, ResNetModel
 
 from reglab.models import ResNet
 from reglab.regularizers import StochasticDepth
-from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 
 
 def test_resnet_18_has_as_many_weights_as_in_the_paper() -> None:
@@ -47,7 +47,7 @@ def test_every_stage_but_the_first_halves_the_sides(norm: str) -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model=resnet: needs images.*\(1, 40\); use model=residual_cnn"):
+    with config_error("model=resnet: images ... (1, 40) ... residual_cnn"):
         ResNet((1, 40), 2)
-    with pytest.raises(ConfigError, match=r"model.depths=\[2\]: model.channels=\[4, 8\] has 2 stages"):
+    with config_error("model.depths=[2]: [4, 8] ... 2 stages"):
         ResNet((1, 8, 8), 2, channels=[4, 8], depths=[2])

@@ -154,7 +154,7 @@ def test_names_that_reglab_uses_itself_are_free(folder: Path) -> None:
         write(folder, file=f"{name}.py")
         assert type(made(f"{name}.Net")).__module__ == name
     write(folder, file="my-net.py")
-    with config_error("model.target=my-net.Net: my-net.py ... my_net.py"):
+    with config_error("model.target=my-net.Net: my_net.py"):
         made("my-net.Net")
 
 
@@ -162,12 +162,12 @@ def test_computed_imports_and_changed_paths_are_refused(folder: Path) -> None:
     write(folder, "import importlib\nhidden = importlib.import_module('hid' + 'den')")
     (folder / "hidden.py").write_text("")
     assert names() == {"net"}
-    with config_error("model.target=net.Net: computed name ... import hidden"):
+    with config_error("model.target=net.Net: import hidden"):
         made()
     for by_path in ("importlib.util.spec_from_file_location('hidden', 'hidden.py')", "runpy.run_path('hidden.py')"):
         write(folder, "import helper")
         (folder / "helper.py").write_text(f"import importlib.util, runpy\ndef load():\n    return {by_path}")
-        with config_error("model.target=net.Net: helper.py ... by its path"):
+        with config_error("model.target=net.Net: helper.py ... path"):
             names()
     (folder / "helper.py").unlink()
     (folder / "lib").mkdir()
@@ -189,7 +189,7 @@ def test_kernels_that_torch_compiles_are_no_code_of_the_user(
     kernels.mkdir()
     (kernels / "kernel.py").write_text("")
     monkeypatch.syspath_prepend(kernels)
-    with config_error("model.target=net.Net: kernel by a computed name"):
+    with config_error("model.target=net.Net: kernel ... computed"):
         made()
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(kernels))
     made()
@@ -207,7 +207,7 @@ def test_a_file_that_a_network_reads_is_named_in_its_arguments(folder: Path, par
     cfg = compose(line)
     for _ in range(2):  # a module that was imported is imported again
         data = build_data(cfg)
-        with pytest.raises(ConfigError, match=r"^model.target=net.Net: reads w.txt, .*model.args=\{file:w.txt\}"):
+        with config_error("model.target=net.Net: w.txt ... {file:w.txt}"):
             check_fit(cfg, build_model(cfg, data), data)
     write(folder, **{part: text.format(reads) for part, text in parts.items()})
     check_fit(cfg, build_model(cfg, data), data)
@@ -246,7 +246,7 @@ def test_late_computed_imports_are_tagged_and_changed_data_refused(folder: Path,
     assert found is not None
     assert found.tags["unknown_code"].startswith("hidden was imported by a computed name")
     write(folder, "import importlib", forward="self.training and importlib.import_module('hid' + 'den')")
-    with config_error("model.target=net.Net: hidden by a computed name"):
+    with config_error("model.target=net.Net: hidden ... computed"):
         run(compose(line), line)
 
     (folder / "data.csv").write_text("x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60)))
@@ -265,26 +265,22 @@ def test_late_computed_imports_are_tagged_and_changed_data_refused(folder: Path,
 @pytest.mark.parametrize(
     ("parts", "problem"),
     [
-        ({"imports": "1 +"}, r"net.py:4: SyntaxError: invalid syntax"),
-        ({"imports": "from blocks import broken"}, r"\(blocks.py:2: ZeroDivisionError: division by zero\); correct it"),
-        ({"imports": "import nowhere"}, r"\(net.py:4: ModuleNotFoundError: No module named 'nowhere'\)"),
-        ({"imports": "raise SystemExit(0)"}, r"\(net.py:4: SystemExit: it calls sys.exit\(0\), which ends"),
+        ({"imports": "1 +"}, "net.py:4: SyntaxError: "),
+        ({"imports": "from blocks import broken"}, "(blocks.py:2: ZeroDivisionError: "),
+        ({"imports": "import nowhere"}, "(net.py:4: ModuleNotFoundError: ... 'nowhere')"),
+        ({"imports": "raise SystemExit(0)"}, "(net.py:4: SystemExit: ... sys.exit(0)"),
         (
             {"constructor": "sys.exit()", "imports": "import sys"},
-            r"\(net.py:8 in __init__: SystemExit: it calls sys.exit",
+            "(net.py:8 in __init__: SystemExit: ",
         ),
-        (
-            {"constructor": "{}['a']"},
-            r"cannot be created for examples .*\(net.py:8 in __init__: KeyError: 'a'\); correct it",
-        ),
+        ({"constructor": "{}['a']"}, "(net.py:8 in __init__: KeyError: 'a')"),
     ],
 )
 def test_an_error_names_the_users_own_line(folder: Path, parts: dict[str, str], problem: str) -> None:
     (folder / "blocks.py").write_text("\nbroken = 1 / 0\n")
     write(folder, **parts)
-    with pytest.raises(ConfigError, match=rf"^model.target=net.Net: .*{problem}") as caught:
+    with config_error(f"model.target=net.Net: {problem}"):
         made()
-    assert "\n" not in str(caught.value)
 
 
 def test_an_error_while_training_names_the_users_own_line(folder: Path) -> None:
@@ -292,7 +288,7 @@ def test_an_error_while_training_names_the_users_own_line(folder: Path) -> None:
     network = made()
     with pytest.raises(RuntimeError) as caught:
         network(torch.zeros(2, 4))
-    assert _one_line(caught.value).startswith("net.py:11 in forward: RuntimeError: shape '[7]' is invalid")
+    assert _one_line(caught.value).startswith("net.py:11 in forward: RuntimeError: shape ")
 
 
 @pytest.mark.slow

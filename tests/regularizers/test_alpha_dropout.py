@@ -66,10 +66,10 @@ def test_it_warns_once_of_other_activations_and_not_of_selu() -> None:
         assert AlphaDropout(0.1).attach(network(activation="selu")) == ["activation_0", "activation_1"]
         assert caught == []
         assert AlphaDropout(0.1).attach(network(activation="relu")) == ["activation_0", "activation_1"]
-    assert [str(warning.message) for warning in caught] == [
-        "regularizer=alpha_dropout: is for SELU, and this model has ReLU; set model.activation=selu, "
-        "or choose regularizer=dropout"
-    ]
+    (message,) = [str(warning.message) for warning in caught]
+    assert message.startswith("regularizer=alpha_dropout: ")
+    assert "ReLU" in message
+    assert "model.activation=selu" in message
 
 
 def test_nothing_to_act_on() -> None:

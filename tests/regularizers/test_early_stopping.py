@@ -12,12 +12,13 @@ from torch.utils.data import DataLoader
 
 from reglab.models import Linear
 from reglab.regularizers import EMA, EarlyStopping
-from reglab.schema.errors import ConfigError, Diverged
+from reglab.schema.errors import Diverged
 from reglab.training.callbacks import EpochBar, EvaluationReporter
 from reglab.training.module import Metrics, Module
 from reglab.training.run import run
 from reglab.training.trainer import make_trainer
 from tests.conftest import Compose
+from tests.errors import config_error
 from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import fit_of, same_state, task_of
 
@@ -210,9 +211,7 @@ def test_without_validation_it_is_refused() -> None:
         def __init__(self, *args: Any, **keys: Any) -> None:
             super().__init__(*args, **keys, parts=("train",))
 
-    with pytest.raises(
-        ConfigError, match=r"^regularizer=early_stopping: acts on val/loss, .*; raise data.val_fraction"
-    ):
+    with config_error("regularizer=early_stopping: val/loss ... data.val_fraction"):
         fitted(EarlyStopping(2), module_class=Blind)
 
 

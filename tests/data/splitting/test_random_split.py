@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reglab.data.splitting.random import RandomSplit, Rows, SplitSettings
-from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 
 CLASSES = np.repeat([0, 1, 2], [50, 30, 20])
 
@@ -73,31 +73,34 @@ def test_held_out_rows_are_the_test_part_on_request():
     assert len(parts(held_out=30).test) == 20  # a fraction draws from all rows
 
 
+BOTH = "data.val_fraction, data.test_fraction"
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"train_size": 61}, r"data.train_size=61: only 60 rows .*validation \(20\) and test \(20\)"),
-        ({"test_fraction": 0.001}, r"data.test_fraction=0.001: is less than one row of 100; set at least 0.01, or 0"),
-        ({"val_fraction": 0.001}, r"data.val_fraction=0.001: is less than one row of 100"),
+        ({"train_size": 61}, "data.train_size=61: 60 rows ... (20) ... (20)"),
+        ({"test_fraction": 0.001}, "data.test_fraction=0.001: 100 ... 0.01, or 0"),
+        ({"val_fraction": 0.001}, "data.val_fraction=0.001: one row of 100"),
         (
             {"val_fraction": 0.5, "test_fraction": 0.499},
-            r"data.val_fraction=0.5: .* no row of 100 is left",
+            "data.val_fraction=0.5: no row of 100",
         ),
-        ({"test_fraction": None}, r"data.test_fraction=null: .*no predefined test rows"),
+        ({"test_fraction": None}, "data.test_fraction=null: predefined"),
         (
             {"rows": 7, "classes": np.array([0, 0, 0, 0, 0, 1, 1])},
-            r"class 1 has 2 of 7 rows, too few for 3 parts",
+            f"{BOTH}: class 1 has 2 of 7 rows ... 3 parts",
         ),
         (
             {"rows": 7, "classes": np.array([0, 0, 0, 0, 0, 1, 1]), "class_names": ("ham", "spam")},
-            r"class spam has 2 of 7 rows",
+            f"{BOTH}: class spam has 2 of 7 rows",
         ),
         (
             {"rows": 1000, "classes": np.repeat([0, 1], [997, 3]), "val_fraction": 0.45, "test_fraction": 0.45},
-            r"class 1 \(3 rows\) has no training row",
+            f"{BOTH}: class 1 (3 rows) ... no training row",
         ),
     ],
 )
 def test_invalid_splits_are_refused(changed, message):
-    with pytest.raises(ConfigError, match=message):
+    with config_error(message):
         parts(**changed)
