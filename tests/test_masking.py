@@ -149,7 +149,7 @@ def test_a_typed_secret_is_taken_out_of_every_spelling(
 @pytest.mark.parametrize("several", [f"{PG},sqlite:///x.db", f"choice('{PG}','{PG}2')", f"['{PG}']"])
 @pytest.mark.parametrize("section", [False, True])
 def test_several_stores_with_a_secret_are_refused(several: str, section: bool) -> None:
-    with pytest.raises(ConfigError, match=r"^tracking\.uri: names several stores.*; give one URI$"):
+    with pytest.raises(ConfigError, match=r"^tracking\.uri: names several stores"):
         hide_typed_uri([f"tracking={{uri:'{PG}'}},{{uri:a}}" if section else f"tracking.uri={several}"])
 
 

@@ -150,7 +150,8 @@ def test_an_own_regularizer_and_an_own_model_are_a_file_and_a_yaml_each(project:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("dropout+rounded  test/loss")
     wrong = shell(project, "make train ARGS='regularizer=rounded regularizer.rounded.digits=-1'")
-    assert "regularizer.rounded.digits=-1: must be a number at least 0" in wrong.stderr
+    assert wrong.stderr.startswith("regularizer.rounded.digits=-1: ")
+    assert "at least 0" in wrong.stderr
     assert "rounded" in shell(project, ".venv/bin/python pipelines/train.py --help").stdout
 
 

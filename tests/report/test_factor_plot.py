@@ -81,8 +81,9 @@ def test_a_panel_shows_each_difference() -> None:
     row = [line for _, line in series.entries("l1")]
     assert len(chart.hover_areas) == 6
     head, pairs, verdict = chart.hover_areas[1].text.split("\n")
-    assert re.fullmatch(r"l1, label_noise 0\.1: \+0\.090+ \[\+0\.090+, \+0\.090+\]", head)
-    assert pairs == "6 pairs, p 0.031, after Holm’s correction 0.062"
+    assert head.startswith("l1, label_noise 0.1: ")
+    assert [float(number) for number in re.findall(r"\+([0-9.]+)", head)] == pytest.approx([0.09] * 3)
+    assert re.findall(r"[0-9.]+", pairs) == ["6", "0.031", "0.062"]
     assert verdict == "too few seeds to tell"
     low, high = first.get_ylim()
     assert all(low < edge < high for line in row for edge in line.diff_interval or ())

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -25,9 +26,8 @@ def test_leaderboard_by_hand() -> None:
     assert (line.rank, line.verdict) == (1, "helps")
     base = entries_of(findings)["none"]
     assert (base.diff, base.p, base.rank, base.verdict) == (None, None, 2, "baseline")
-    assert findings.headline.startswith(
-        "On digits, dropout raises test/accuracy from 0.725 (none) to 0.778, by 0.053 (95 % interval +0.033 to +0.073"
-    )
+    assert findings.headline.startswith("On digits, dropout raises test/accuracy ")
+    assert re.findall(r"\d\.\d+", findings.headline)[:5] == ["0.725", "0.778", "0.053", "0.033", "0.073"]
 
 
 def test_csv_has_the_columns_of_the_contract() -> None:
@@ -50,7 +50,7 @@ def test_lower_is_better_for_losses() -> None:
     findings = analyze(records, metric="test/rmse")
     assert entries_of(findings)["l2"].verdict == "helps"
     assert entries_of(findings)["l2"].diff == pytest.approx(-0.32 / 6)
-    assert "l2 lowers test/rmse from 0.778 (none) to 0.725" in findings.headline
+    assert "l2 lowers test/rmse from 0.778 " in findings.headline
 
 
 def test_hurts_and_unclear() -> None:
@@ -66,7 +66,8 @@ def test_too_few_seeds_to_tell() -> None:
     findings = analyze(accuracies({"none": NONE[:5], "dropout": UP[:5]}))
     assert entries_of(findings)["dropout"].verdict == "too few seeds to tell"
     assert "too few seeds to tell" in findings.headline
-    assert "with 5 paired seeds and 1 comparison the corrected p cannot fall below 0.062" in findings.headline
+    assert "5 paired seeds and 1 comparison" in findings.headline
+    assert "p cannot fall below 0.062" in findings.headline
 
 
 def test_the_best_rival_ranks_first_ties_or_comes_closest() -> None:
@@ -81,19 +82,19 @@ def test_the_headline_names_means_of_the_same_runs_as_the_pairs() -> None:
     none = [0.50, 0.70, 0.71, 0.72, 0.70, 0.71, 0.72, 0.70, 0.71]
     dropout = [rec("dropout", s, {"test/accuracy": v + 0.02}) for s, v in enumerate(none) if s]
     findings = analyze([*accuracies({"none": none}), *dropout])
-    assert "dropout raises test/accuracy against none by 0.02" in findings.headline  # and not from .686 to .729
+    assert "test/accuracy against none by 0.02" in findings.headline  # and not from .686 to .729
 
 
 def test_a_baseline_whose_rivals_failed_has_nothing_to_compare() -> None:
     failed = [rec("l1", seed, status="FAILED") for seed in range(3)]
     findings = analyze([*accuracies({"none": NONE}), *failed])
-    assert "no run of l1 has a result: there is nothing to compare none with" in findings.headline
+    assert "no run of l1 has a result" in findings.headline
 
 
 def test_without_a_baseline_nothing_is_tested() -> None:
     findings = analyze(accuracies({"l1": NONE, "l2": UP}))
     assert all(line.p is None for line in findings.entries)
-    assert "there is no run of the baseline none, so no difference can be tested" in findings.headline
+    assert "no run of the baseline none" in findings.headline
 
 
 def test_the_order_in_which_runs_began_moves_no_number() -> None:

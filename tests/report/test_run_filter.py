@@ -1,5 +1,7 @@
 """The runs that are compared, and the sentences on those that are not."""
 
+import re
+
 import pytest
 
 from reglab.report.findings.findings import Findings, StrategyFailures, failures_by_strategy
@@ -25,7 +27,7 @@ def test_differing_hashes_are_reported() -> None:
     records = accuracies({"none": NONE, "l1": UP})
     records[7].tags["order_hash"] = "another"
     caveats = " ".join(analyze(records).tasks[0].caveats)
-    assert "order_hash differs between strategies for seed 1:" in caveats
+    assert re.search(r"order_hash .* for seed 1:", caveats)
     assert "split_hash" not in caveats
 
 
@@ -115,7 +117,7 @@ def test_failures_are_reported_by_strategy() -> None:
     }
     counted = sum(int(sentence.split()[0]) for sentence in findings.exclusions)
     assert findings.runs + len(findings.failures) + counted == len(records) - 1  # each once, but the parent
-    assert any("other attempts at the same configuration (2 failed and 2 s" in text for text in findings.exclusions)
+    assert any("other attempts" in text and "(2 failed and 2 s" in text for text in findings.exclusions)
     assert entries_of(findings)["sam"].n == 0
     assert entries_of(findings)["sam"].verdict == "no result"
     assert "6 runs have no result" in findings.headline
@@ -126,13 +128,17 @@ def test_runs_of_another_kind_of_task_are_left_out() -> None:
     records = [*accuracies({"none": NONE, "l1": UP}), rec("l1", 0, {"test/rmse": 1.0}, data="diabetes")]
     findings = analyze(records)
     assert findings.failures == []
-    assert findings.exclusions == ["1 run was left out: no run on diabetes has test/accuracy."]
+    (exclusion,) = findings.exclusions
+    assert exclusion.startswith("1 run was left out: ")
+    assert "diabetes has test/accuracy" in exclusion
 
 
 def test_runs_without_the_tags_that_a_report_needs_are_left_out() -> None:
     whole = accuracies({"none": NONE, "l1": UP})
     strange = [Rec("x", tags={"strategy": "l1", "seed": "0"}), Rec("y", tags={"strategy": "l1", "seed": "1"})]
-    assert analyze([*whole, *strange]).exclusions == ["2 runs were left out because of missing tag data."]
+    (exclusion,) = analyze([*whole, *strange]).exclusions
+    assert exclusion.startswith("2 runs were left out ")
+    assert exclusion.endswith("missing tag data.")
     strange.append(Rec("z"))
     found = "3 runs were left out because of missing tags strategy, data and seed."
     assert analyze([*whole, *strange]).exclusions == [found]
@@ -146,7 +152,9 @@ def test_that_validation_ended_the_training_is_reported() -> None:
     none = accuracies({"none": NONE})
     records = none + stopped("early_stopping", 5, 12.25) + stopped("early_stopping+l2", 5, None)
     (caveat,) = [text for text in analyze(records).tasks[0].caveats if "validation labels" in text]
-    assert caveat.startswith("early_stopping (trained for 12.2 epochs on average) and early_stopping+l2: ")
+    subject, _, _ = caveat.partition(": ")
+    assert "12.2 epochs" in subject
+    assert subject.endswith(" and early_stopping+l2")
     for others in (none, none + stopped("early_stopping", float("inf"), 20)):
         assert not [text for text in analyze(others).tasks[0].caveats if "validation labels" in text]
 
@@ -177,7 +185,8 @@ def test_runs_of_several_sweeps_are_reported_where_they_are_compared_as_one() ->
     assert note_on_sources([*one, *accuracies({"l2": UP})]) == []  # a single run is of none
     both = [*one, *accuracies({"l2": UP}, study="quick"), *accuracies({"sam": UP}, study="tuned", phase="tune")]
     (note,) = note_on_sources(both)
-    assert "2 sweeps and studies are compared: mine and quick (" in note
+    assert " 2 sweeps and studies " in note
+    assert ": mine and quick (" in note
     many = [rec for i in range(8) for rec in accuracies({"l2": UP}, sweep=f"s{i}")]
     assert "s0, s1, s2, s3, s4, s5 and 2 more" in note_on_sources(many)[0]
 
@@ -191,6 +200,7 @@ def test_a_difference_that_only_the_choice_of_the_epoch_makes_is_reported() -> N
         return analyze(records)
 
     (found,) = [text for text in findings(-0.001).tasks[0].caveats if "last epoch" in text]
-    assert found.startswith("l1 (+0.1, at the last epoch −0.001): the difference in val/accuracy ")
+    assert found.startswith("l1 (+0.1, at the last epoch −0.001): ")
+    assert " val/accuracy " in found
     assert any("at the last epoch +0.049" in text for text in findings(0.049).tasks[0].caveats)
     assert not any("last epoch" in text for text in findings(0.051).tasks[0].caveats)

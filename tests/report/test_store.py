@@ -1,6 +1,7 @@
 """Reports of runs in a real store: logged by MLflow's client, by a sweep, and through the command."""
 
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -132,14 +133,14 @@ def test_what_cannot_be_reported_is_reported_in_one_line(store: Store, tmp_path:
         return str(caught.value)
 
     assert "no run is tracked there; start a sweep first: make sweep" in told()
-    assert "tracking.experiment=labb: no such experiment; did you mean lab?" in told("tracking.experiment=labb")
+    assert told("tracking.experiment=labb").endswith("did you mean lab?")
     assert "nothing was tracked there yet" in told(f"tracking.uri=sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
     log(store, tags("none", 0, phase="tune"), {"test/accuracy": 0.5})
     assert "only parents and tuning runs" in told()
     parent.open_parent(store, "small", [])
     log(store, tags("none", 0), {"test/accuracy": 0.5})
-    assert "sweep=smal: no such sweep or study in experiment lab; did you mean small?" in told("sweep=smal")
+    assert re.fullmatch("sweep=smal: .* lab; .* small[?]", told("sweep=smal"))
     assert "did you mean test/accuracy?" in told("metric=test/acc")
     assert "filter=tags.data: " in told("filter=tags.data")
     assert "no run is tracked there" in told("filter='tags.data = \"other\"'")

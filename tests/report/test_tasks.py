@@ -75,7 +75,8 @@ def test_overall_ranks_and_tests_over_tasks() -> None:
     assert board["l1"].p_holm == pytest.approx(4 / 2**6)
     assert board["l1"].verdict == "too few data sets to tell"
     assert len(findings.tasks) == 6
-    assert findings.headline.startswith("Over 6 tasks, too few data sets to tell: l1 ranks first")
+    assert findings.headline.startswith("Over 6 tasks, too few data sets")
+    assert "l1 ranks first" in findings.headline
 
 
 def test_tasks_with_other_strengths_are_compared_by_strategy() -> None:
@@ -132,7 +133,9 @@ def test_verdicts_are_counted_over_tasks() -> None:
         values = {name: [v + by[name][i] for v in seeds] for name in by}
         records += accuracies({"none": seeds, **values}, data="digits", setting=str(i), about=str(i))
     counts = analyze(records).headline.split(". ")[0]
-    assert counts == "By task: l1 and l2 help on 3 of 3 tasks, sam on 1; sam hurts on 1 of 3 tasks"
+    helps, hurts = counts.removeprefix("By task: ").split("; ")
+    assert helps == "l1 and l2 help on 3 of 3 tasks, sam on 1"
+    assert hurts == "sam hurts on 1 of 3 tasks"
 
 
 def test_means_over_tasks_differ_by_the_difference() -> None:

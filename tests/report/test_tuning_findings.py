@@ -58,8 +58,9 @@ def test_caveats_on_edges_and_missing_scores() -> None:
         lab.tune(strategy, 0, {"optimizer.lr": 9.9e-3}, [0.8], chosen=True)
         lab.confirm(strategy, [0.8], [0.7])
     (sentence,) = [text for text in lab.task().caveats if "A better baseline" in text]
-    assert sentence.startswith("none: the chosen value is at the edge of its range (lr=0.0099")
-    assert "l2: 2 of 3 trials without a score (1 diverged, 1 failed)." in caveats
+    assert sentence.startswith("none: ")
+    assert "edge of its range (lr=0.0099" in sentence
+    assert any(text.startswith("l2: 2 of 3 trials ") and "(1 diverged, 1 failed)" in text for text in caveats)
     assert not any("Unequal" in text for text in caveats)
 
 

@@ -15,6 +15,7 @@ from reglab.study.rerun import compared_metrics, rerun
 from reglab.tracking import artifacts, queries
 from reglab.tracking.store import Store, open_store
 from reglab.training.run import run
+from tests.errors import check_error
 from tests.execution.sweeps import children, parent, sweep
 
 NAMES = ["data=digits", "model.hidden_sizes=[8]", "trainer.max_epochs=2", "trainer.progress=false"]
@@ -56,7 +57,7 @@ def test_a_run_and_its_rerun_are_equal_to_the_last_bit(store: Store, capsys: pyt
     out = capsys.readouterr().out
     assert out.startswith(f"dropout+l1 seed=3: repeating run {first}\nconfig: the same ({then.tags['config_hash']})\n")
     assert "packages, machine and commit: the same\n" in out
-    assert f"all {len(compared_metrics(then))} metrics are equal to the last bit (times are not compared)\n" in out
+    assert f"all {len(compared_metrics(then))} metrics are equal to the last bit (" in out
     assert f"run {again.run_id}\n" in out
     assert rerun(store.uri, again.run_id) is True  # a rerun is a run
 
@@ -149,10 +150,7 @@ def test_runs_of_a_sweep_of_an_experiment(store_uri: str) -> None:
     with pytest.raises(ConfigError) as refused:
         rerun(store_uri, parent(folder).run_id)
     such = children(folder)[0].run_id
-    assert str(refused.value) == (
-        f"run_id={parent(folder).run_id}: is the parent compare, which trained nothing; "
-        f"give one of its runs, such as {such}"
-    )
+    check_error(refused.value, f"run_id={parent(folder).run_id}: parent compare ... such as {such}")
 
 
 @pytest.mark.slow
@@ -161,7 +159,7 @@ def test_a_run_that_diverged_diverges_again(store: Store, capsys: pytest.Capture
         trained(store, "optimizer=sgd", "optimizer.lr=1e30")
     first = caught.value.run_id  # type: ignore[attr-defined]
     assert rerun(store.uri, first) is True
-    assert "it ended as before (Diverged: the training loss is not finite at step" in capsys.readouterr().out
+    assert "it ended as before (Diverged: " in capsys.readouterr().out
     (again,) = reruns(store)
     assert (again.status, again.tags["rerun_equal"]) == ("FAILED", "true")
     store.client.set_tag(first, "diverged_step", "7")

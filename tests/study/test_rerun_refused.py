@@ -81,7 +81,7 @@ def test_interpolations_are_kept_as_their_values_and_refused_from_a_tracker(
     assert not [override for override in kept if "hydra" in override or "$" in override]
     assert rerun(store.uri, first) is True
     files.write_text(yaml.safe_dump([*kept, "data.name=${oc.env:REGLAB_TEST_SECRET}"]), "overrides.yaml")
-    check_error(refused(store, first), f"run_id={first}: data.name=${{oc.env:REGLAB_TEST_SECRET}}: interpolations")
+    check_error(refused(store, first), f"run_id={first}: REGLAB_TEST_SECRET ... interpolations")
     for name, text in (("config.yaml", "[1]"), ("environment.json", "[1]"), ("environment.json", "{")):
         before = files.read_text(name) or ""
         files.write_text(text, name)
@@ -101,7 +101,7 @@ def test_a_run_of_other_code_is_refused_unless_that_is_what_is_compared(
     environment["code"]["reglab.regularizers.l2"] = "0" * 16
     files.write_text(json.dumps(environment), "environment.json")
     error = refused(store, first)
-    check_error(error, f"run_id={first}: other code: reglab.regularizers.l2 (commit then")
+    check_error(error, f"run_id={first}: other code ... regularizers.l2 (commit")
     assert "code=changed" in error.remedy
     for damaged in ("[1]", "{}", "{"):
         store.client.set_tag(first, "code", damaged)
@@ -130,4 +130,4 @@ def test_nothing_that_only_the_tracker_names_is_run(store: Store, tmp_path: Path
     files.write_text("[1, 2]", "overrides.yaml")
     assert "overrides.yaml is damaged" in refused(store, first).problem
     files.write_text('["model.hiden_sizes=[8]"]', "overrides.yaml")
-    check_error(refused(store, first), f"run_id={first}: model.hiden_sizes=[8]: ... did you mean model.hidden_sizes?")
+    check_error(refused(store, first), f"run_id={first}: model.hiden_sizes=[8] ... model.hidden_sizes?")

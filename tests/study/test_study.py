@@ -1,6 +1,7 @@
 """Whole studies of tiny runs on a real store: done once, extended, and never another under the same name."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from reglab.schema.errors import ConfigError
 from reglab.study.publish import compare
 from reglab.tracking import artifacts, parent, queries
 from tests.conftest import fresh_store
+from tests.errors import config_error
 from tests.execution.sweeps import children, output_overrides, store
 from tests.study.studies import board, run_tiny_study
 
@@ -67,7 +69,7 @@ def test_a_second_start_trains_nothing(folder: Path, capsys: pytest.CaptureFixtu
     assert run_tiny_study(folder) == 0
     assert len(children(folder)) == before
     assert board(folder) == leaderboard
-    assert "10 of about 10 runs are already finished: reused" in capsys.readouterr().out
+    assert "10 of about 10 runs are already finished" in capsys.readouterr().out
 
 
 def test_more_seeds_add_the_missing_ones_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +110,7 @@ def test_a_damaged_declaration_is_one_line(folder: Path) -> None:
     texts.append("{")
     for text in texts:
         kept.write_text(text, "study.json")
-        with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged \(.*\); restore"):
+        with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged"):
             compare(cfg)
     with pytest.raises(ConfigError, match=r"^run_id=\w{32}: study\.json is damaged"):
         run_tiny_study(folder)
@@ -142,7 +144,7 @@ def test_another_definition_needs_another_version(folder: Path) -> None:
     assert "study.version=2" in refused.value.remedy
     with pytest.raises(ConfigError) as refused:
         run_tiny_study(folder, "study.strategies=[none,l2]", "study.common.data.train_size=200")
-    assert "without data.train_size=100 and with data.train_size=200" in refused.value.problem
+    assert re.search("without .*=100 and with .*=200", refused.value.problem)
     assert "without dropout and with l2" in refused.value.problem
     assert len(children(folder)) == before
     assert run_tiny_study(folder, "study.trials=3", "study.version=2", "dry_run=true") == 0
@@ -158,9 +160,10 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert run_tiny_study(tmp_path, "dry_run=true") == 0
     out = capsys.readouterr().out
     assert "10 runs left for 1 worker: time unknown" in out
-    assert "fixed by study.common: data.train_size=100 data.label_noise=0.4 data.batch_size=50 model" in out
+    (fixed,) = re.findall("fixed by study.common: (.*)", out)
+    assert {"data.train_size=100", "data.label_noise=0.4", "data.batch_size=50"} <= set(fixed.split())
     assert queries.runs(store(tmp_path)) == []
-    with pytest.raises(ConfigError, match=r"trainer\.limit_train_batches=0\.01: leaves none of 2 batches"):
+    with config_error("trainer.limit_train_batches=0.01: none of 2 "):
         run_tiny_study(tmp_path, "dry_run=true", "+study.common.trainer.limit_train_batches=.01")
 
 
@@ -173,7 +176,7 @@ def test_a_diverged_trial_is_a_result_and_no_failure(tmp_path: Path, capsys: pyt
     assert {run.tags.get("diverged") for run in children(tmp_path)} == {"true"}
     assert code == 1  # nothing could be confirmed
     assert "none on digits mlp, train_size 100" in out
-    assert "all 2 trials failed, so there is nothing to confirm" in out
+    assert "all 2 trials failed" in out
     assert "diverged runs are not retried" in out
     assert "run the same command again" not in out
     assert run_tiny_study(tmp_path, *wild) == 1
@@ -185,7 +188,7 @@ def test_the_headline_names_a_strategy_without_result(tmp_path: Path, capsys: py
     wild = ["+study.space.regularizer.l2.strength={low:1e25,high:1e35,log:true}", "+study.common.optimizer=sgd"]
     assert run_tiny_study(tmp_path, "study.strategies=[none,l2]", "study.trials=1", *wild) == 1
     out = capsys.readouterr().out
-    assert "No trial of l2 on digits has a score: it is not compared." in " ".join(out.split())
+    assert "No trial of l2 on digits has a score" in " ".join(out.split())
     assert {run.tags["strategy"] for run in children(tmp_path) if run.status == "FINISHED"} == {"none"}
 
 
@@ -197,7 +200,7 @@ def test_a_table_that_changed_makes_another_study(tmp_path: Path) -> None:
     tiny = [task, "study.common.data.train_size=null", "study.trials=1", "study.seeds=1"]
     assert run_tiny_study(tmp_path, *tiny) == 0
     table.write_text(table.read_text() + "3,a\n")
-    with pytest.raises(ConfigError, match=r"\(study.files.table mlp was \w{16} and is \w{16}\)"):
+    with pytest.raises(ConfigError, match=r"files.table mlp was \w{16} and is \w{16}\)"):
         run_tiny_study(tmp_path, *tiny)
 
 

@@ -13,6 +13,7 @@ from reglab.study.sweep import check_baseline
 from reglab.tracking import liveness, queries
 from reglab.tracking import parent as parents
 from reglab.tracking.environment import git_commit
+from tests.errors import config_error
 from tests.execution.sweeps import children, parent, store, sweep
 
 pytestmark = pytest.mark.slow
@@ -126,7 +127,7 @@ def test_one_failing_run_does_not_stop_the_others(folder: Path, capsys: pytest.C
     runs = children(folder)
     assert [record.status for record in runs] == ["FAILED", "FINISHED"] * 2
     assert parent(folder).status == "FAILED"
-    assert "[1/4] none optimizer.lr=1e+30 seed=0  FAILED: Diverged: the training loss is not finite" in out
+    assert "[1/4] none optimizer.lr=1e+30 seed=0  FAILED" in out
     summary = out[out.index("2 of 4 runs failed") :]
     assert "error.txt" in summary
     assert all(record.run_id in summary for record in runs if record.status == "FAILED")
@@ -164,25 +165,21 @@ def test_if_no_report_can_be_made_the_reason_is_printed_and_the_runs_are_kept(
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["metric=test/rmse"], "metric=test/rmse: is for regression, and these runs are classification"),
-        (["metric=val/loss", "data.val_fraction=0"], "metric=val/loss: data.val_fraction=0 leaves no rows"),
-        (["metric=gap/loss", "data.test_fraction=0"], "metric=gap/loss: data.test_fraction=0 leaves no rows"),
-        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: must be a number of workers"),
-        (
-            ["workers=0"],
-            "workers=0: must be a whole number of 1 or more, at most 1024, or null (set by the launcher)",
-        ),
-        (["baseline=l2", "regularizer=none,l1"], "baseline=l2: no strategy of this sweep (there are l1, none)"),
-        (["report.dir=/proc/report"], "report.dir=/proc/report: the folder /proc is read-only"),
-        (["report.dir=/dev/null"], "report.dir=/dev/null: /dev/null is not a folder"),
+        (["metric=test/rmse"], "metric=test/rmse: regression ... classification"),
+        (["metric=val/loss", "data.val_fraction=0"], "metric=val/loss: data.val_fraction=0 ... no rows"),
+        (["metric=gap/loss", "data.test_fraction=0"], "metric=gap/loss: test_fraction=0 ... no rows"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: number of workers"),
+        (["workers=0"], "workers=0: 1 or more ... 1024 ... null"),
+        (["baseline=l2", "regularizer=none,l1"], "baseline=l2: no strategy ... l1, none"),
+        (["report.dir=/proc/report"], "report.dir=/proc/report: /proc is read-only"),
+        (["report.dir=/dev/null"], "report.dir=/dev/null: not a folder"),
     ],
 )
 def test_a_question_that_no_run_can_answer_is_refused_before_training(
     folder: Path, overrides: list[str], words: str
 ) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with config_error(words):
         sweep(folder, *overrides)
-    assert str(refused.value).startswith(words)
     assert queries.runs(store(folder)) == []
 
 
@@ -192,9 +189,9 @@ def test_a_sweep_that_was_started_before_prints_what_its_report_covers(
     sweep(folder, "regularizer=none,l1")
     assert "started before" not in capsys.readouterr().out
     sweep(folder, "regularizer=l2")
-    assert "digits-mlp was started before: its report also covers the 2 other runs declared then" in (
-        capsys.readouterr().out
-    )
+    out = capsys.readouterr().out
+    assert "digits-mlp was started before" in out
+    assert " 2 other runs " in out
     sweep(folder, "regularizer=none,l1,l2")
     assert "started before" not in capsys.readouterr().out
 
@@ -222,7 +219,7 @@ def test_a_signal_ends_the_sweep_with_every_status_right(
     thread.start()
     assert sweep(folder, "seed=0,1,2", "trainer.max_epochs=30") == code
     thread.join()
-    assert f"stopped by {name}: 1 of 3 runs are finished; the same command resumes" in capsys.readouterr().out
+    assert f"stopped by {name}: 1 of 3 runs are finished" in capsys.readouterr().out
     assert [record.status for record in children(folder)] == ["FINISHED", "KILLED"]
     assert parent(folder).status == "KILLED"
 

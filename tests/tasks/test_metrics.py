@@ -182,7 +182,7 @@ def test_a_label_is_tracked_by_a_name_that_mlflow_accepts(label: str, name: str,
 def test_two_labels_of_one_name_are_refused_and_a_list_in_quotes_too() -> None:
     with config_error("data.target=[a/b,a(b]: a_b ... rename"):
         check_target("auto", ["a/b", "a(b"])
-    with config_error("data.target='[sehr laut,müde]': in quotes ... data.target=['sehr laut','müde']"):
+    with config_error("data.target='[sehr laut,müde]': ['sehr laut','müde']"):
         check_target("auto", "[sehr laut,müde]")
     with config_error("data.kind=regression: several"):
         check_target("regression", ["a", "b"])

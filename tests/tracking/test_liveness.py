@@ -63,7 +63,8 @@ def test_of_other_hosts_only_silent_runs_are_marked_killed(store: Store) -> None
     for run in (silent, silent_parent):
         found = store.client.get_run(run)
         assert found.info.status == "KILLED"
-        assert found.data.tags["error"].startswith("no heartbeat for 5 minutes: its process on another host")
+        assert found.data.tags["error"].startswith("no heartbeat for 5 minutes")
+        assert "another host" in found.data.tags["error"]
     assert store.client.get_run(dead).data.tags["error"] == "its process ended without closing it"
     assert {store.client.get_run(run).info.status for run in (heard, *unknown)} == {"RUNNING"}
     assert store.client.get_run(ended).info.status == "FINISHED"

@@ -22,6 +22,7 @@ from reglab.schema.errors import ConfigError, StoreLost
 from reglab.tracking import client
 from reglab.tracking.artifact_location import local_folder, mlflow_folder
 from reglab.tracking.location import StoreLocation, parse_location, resolve
+from tests.errors import config_error
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +162,7 @@ def test_a_look_at_a_database_that_is_open_does_not_let_go_of_it(tmp_path: Path)
 
 def test_the_variable_is_named_where_the_uri_came_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
-    assert refused(None).startswith("tracking.uri=mlruns (from MLFLOW_TRACKING_URI): ")
+    assert refused(None).startswith("tracking.uri=mlruns (from MLFLOW_TRACKING_URI")
 
 
 def test_passwords_are_never_shown() -> None:
@@ -260,9 +261,9 @@ class _Endless(BaseHTTPRequestHandler):
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("loop", "the server redirects endlessly; check the address"),
-        ("fast", "the server sends more than 1 MiB in one response"),
-        ("error", "the server answers 500; see its log"),
+        ("loop", "redirects endlessly"),
+        ("fast", "sends more than 1 MiB"),
+        ("error", "answers 500"),
         ("slow", "no answer within 1 s"),
     ],
 )
@@ -346,7 +347,7 @@ def test_needs_no_mlflow() -> None:
 )
 def test_artifacts_are_kept_behind_the_server_itself(location: str) -> None:
     server = parse_location("http://host:1")
-    with pytest.raises(ConfigError, match=r"^tracking.uri=http://host:1: the server does not serve its artifacts "):
+    with config_error("tracking.uri=http://host:1: artifacts"):
         local_folder(server, location)
     for behind in ("mlflow-artifacts:/1/2", "mlflow-artifacts://host:1/2"):
         assert local_folder(server, behind) is None
@@ -359,9 +360,9 @@ OUTSIDE += ["", "mlartifacts/1", "/\0"]
 
 @pytest.mark.parametrize("location", OUTSIDE)
 def test_artifacts_of_a_database_are_below_its_own_root(location: str) -> None:
-    with pytest.raises(ConfigError, match=r"^run_id=r: .* artifacts are at .*tracking.uri=sqlite:////s/m.db"):
+    with config_error("run_id=r: artifacts ... sqlite:////s/m.db"):
         local_folder(parse_location("sqlite:////s/m.db"), location, "run_id=r")
-    with pytest.raises(ConfigError, match=r"^tracking.uri=postgresql://h/d: .*use a new tracking.experiment"):
+    with config_error("tracking.uri=postgresql://h/d: new tracking.experiment"):
         local_folder(parse_location("postgresql://h/d"), location)
 
 

@@ -16,6 +16,7 @@ from reglab.schema.errors import ConfigError, StoreLost
 from reglab.tracking import client, database, locks
 from reglab.tracking.run import TrackedRun
 from reglab.tracking.store import Store, open_existing, open_store
+from tests.errors import config_error
 from tests.processes import Process
 
 
@@ -73,7 +74,7 @@ def test_deleted_experiment_is_refused_with_the_remedy(new_store: Callable[[str]
     store = new_store("seen")
     gone = store.client.create_experiment("gone")
     store.client.delete_experiment(gone)
-    with pytest.raises(ConfigError, match=rf"^tracking.experiment=gone: was deleted; .* --experiment-id {gone}$"):
+    with config_error(f"tracking.experiment=gone: deleted ... --experiment-id {gone}"):
         new_store("gone")
 
 
@@ -82,7 +83,7 @@ def test_database_of_another_mlflow_is_refused_with_the_remedy(tmp_path: Path, e
         source.backup(old)
         old.execute("UPDATE alembic_version SET version_num = '0123456789ab'")
         old.commit()
-    with pytest.raises(ConfigError, match=r"another version of MLflow; .* mlflow db upgrade sqlite:////[^\n]*$"):
+    with pytest.raises(ConfigError, match=r"another version of MLflow; .* mlflow db upgrade"):
         open_store(f"sqlite:///{tmp_path}/old.db", "exp")
 
 
@@ -128,9 +129,7 @@ def test_a_file_that_was_replaced_beside_its_log_is_refused_with_the_remedy(
         if log is not None:
             shutil.copy(tmp_path / log, tmp_path / "torn.db-wal")
         for read in (open_store, open_existing):
-            with pytest.raises(
-                ConfigError, match=r"^tracking.uri=sqlite:////[^\n]*: the database is damaged \("
-            ) as caught:
+            with pytest.raises(ConfigError, match=r"the database is damaged \(") as caught:
                 read(f"sqlite:///{tmp_path}/torn.db", "exp")
             assert ("move torn.db-wal away too" in str(caught.value)) == (log is not None)
         assert (tmp_path / "torn.db").read_bytes() == whole
@@ -192,7 +191,7 @@ def test_a_database_that_stays_locked_is_reported(
     with (
         TrackedRun.open(store, name="first", tags={}, params={}),
         held(tmp_path / "mlflow.db", 60),
-        pytest.raises(StoreLost, match=r"^tracking.uri=sqlite:[^\n]*: locked by another process for 0 s"),
+        pytest.raises(StoreLost, match="locked by another process for 0 s"),
         TrackedRun.open(store, name="second", tags={}, params={}),
     ):
         pass
@@ -229,7 +228,7 @@ def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=True)
     try:
         store = open_store(f"sqlite:///{disk}/mlflow.db", "exp")
-        with pytest.raises(StoreLost, match=r"no space is left on its disk \([0-9]+ KiB free\)"):
+        with pytest.raises(StoreLost, match=r"no space is left .*\([0-9]+ KiB free\)"):
             fill(store, disk)
         with pytest.raises(ConfigError, match="no space is left"):
             open_store(store.uri, "another")
@@ -247,5 +246,5 @@ def fill(store: Store, disk: Path) -> None:
 
 
 def test_missing_driver_is_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"^tracking.uri=mssql\+nodriver://me:\*\*\*@db/lab: [^\n]*$"):
+    with config_error("tracking.uri=mssql+nodriver://me:***@db/lab: "):
         open_store("mssql+nodriver://me:secret@db/lab", "exp")

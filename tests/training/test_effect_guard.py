@@ -158,7 +158,7 @@ def test_hooks_that_change_nothing_are_refused_with_the_reason(through: Any, rea
         assert checked(model, Dropout(p=0.5)) == []
         return
     message = refused(model, Dropout(p=0.5))
-    assert message.startswith("regularizer=dropout: no effect on the first batch (")
+    assert message.startswith("regularizer=dropout: no effect ")
     assert f": {reason}" in message
     assert refused(Net(through), L2(strength=0.1), Dropout(p=0.5)).startswith("regularizer=dropout: ")
 
@@ -182,7 +182,7 @@ def test_a_replaced_submodule_is_noticed() -> None:
 def test_a_branch_that_is_never_taken_gives_a_caveat() -> None:
     model = Net(lambda net, x: net.act(x), nn.Sequential(nn.Linear(8, 8), nn.ReLU()), nn.Linear(1, 1))
     (caveat,) = checked(model, Dropout(p=0.5))
-    assert caveat.startswith("dropout: no effect at 1 of the 2 modules it is attached to")
+    assert caveat.startswith("dropout: no effect at 1 of the 2 modules")
     assert "parts.0.1" in caveat
 
 

@@ -17,6 +17,7 @@ from reglab.regularizers import DropConnect, GradientClipping, GradientNoise, Or
 from reglab.schema.errors import ConfigError
 from reglab.training import regularize
 from reglab.training.train_eval_mode import parts_in_eval
+from tests.errors import config_error
 
 
 class Logging(pl.LightningModule):
@@ -90,7 +91,7 @@ def test_training_goes_on_as_if_nothing_had_been_measured(
 def test_a_method_without_effect_is_refused_before_the_first_step() -> None:
     module = Logging(functional=True)
     start = {name: value.clone() for name, value in module.state_dict().items()}
-    with pytest.raises(ConfigError, match=r"^regularizer=dropout: no effect on the first batch .*never calls 3\.0"):
+    with config_error("regularizer=dropout: first batch ... never calls 3.0"):
         fitted(module, [L2(strength=0.1), Dropout(p=0.5)])
     assert all(torch.equal(value, start[name]) for name, value in module.state_dict().items())
     assert not any(part._forward_hooks for part in module.modules())
@@ -145,7 +146,7 @@ def test_weights_that_the_optimizer_was_not_given_are_named() -> None:
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.net[4].parameters(), lr=0.1)
 
-    with pytest.raises(ConfigError, match=r"^regularizer=max_norm: no effect .*none of the weights .* are trained"):
+    with config_error("regularizer=max_norm: no effect ... none of the weights"):
         fitted(Head(), [MaxNorm(max_norm=0.1)], "net.0")
     for method in (L2(strength=0.1), Orthogonal(strength=0.1)):
         with pytest.raises(ConfigError, match=rf"^regularizer={method.name}: the optimizer has none .*\(weight\)"):
@@ -312,7 +313,7 @@ def test_a_method_that_acts_in_validation_is_warned_of(ignores: bool) -> None:
 
     messages, _ = warned(Always(), [Dropout(p=0.5), L2(strength=0.1)])
     assert len(messages) == ignores
-    assert all("dropout: acts in validation batch 0 of epoch 0, which runs 3.0 in" in message for message in messages)
+    assert all("dropout: acts in validation batch 0 of epoch 0" in message for message in messages)
 
 
 def replace_activation(module: Logging, epoch: int, index: int) -> None:
@@ -332,9 +333,9 @@ def replace_layer(module: Logging, epoch: int, index: int) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (replace_activation, ["dropout: no effect on 3.0 in batch 0 of epoch 1", "replaced"]),
-        (stop_calling, ["dropout: no effect on 3.0 in batch 2 of epoch 0", "not called"]),
-        (replace_layer, ["l2: no effect on 4.weight in batch 0 of epoch 1", "optimizer"]),
+        (replace_activation, ["dropout: ", " 3.0 in batch 0 of epoch 1", "replaced"]),
+        (stop_calling, ["dropout: ", " 3.0 in batch 2 of epoch 0", "not called"]),
+        (replace_layer, ["l2: ", " 4.weight in batch 0 of epoch 1", "optimizer"]),
     ],
 )
 def test_what_is_replaced_or_no_longer_called_in_training_is_warned_of(change: Any, words: list[str]) -> None:
@@ -404,7 +405,7 @@ class Sparse(Bags):
 
 
 def test_penalties_are_refused_under_an_optimizer_for_sparse_gradients() -> None:
-    with pytest.raises(ConfigError, match=r"^regularizer=l2: adds dense gradients; .*SparseAdam"):
+    with config_error("regularizer=l2: dense gradients ... SparseAdam"):
         fitted(Sparse(), [L2(strength=0.1)])
     assert warned(Sparse(), [MaxNorm(max_norm=0.1)])[0] == []
 

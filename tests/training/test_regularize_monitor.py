@@ -61,7 +61,7 @@ def test_a_batch_in_eval_mode_gives_one_warning(net: Net, dropout: Monitor, recw
 
 def test_modules_that_are_not_called_give_a_warning_if_there_is_a_loss(dropout: Monitor) -> None:
     dropout.check_training_batch("batch 1", has_loss=False)
-    with pytest.warns(UserWarning, match=r"dropout: no effect on body.1 in batch 2: .* not called"):
+    with pytest.warns(UserWarning, match=r"dropout: .* body.1 in batch 2: .* not called"):
         dropout.check_training_batch("batch 2", has_loss=True)
 
 
@@ -74,7 +74,7 @@ def test_replaced_modules_give_a_warning(net: Net, dropout: Monitor) -> None:
 
 def test_validation_in_training_mode_gives_a_warning(net: Net, dropout: Monitor) -> None:
     net.body(X)
-    with pytest.warns(UserWarning, match=r"dropout: acts in validation batch 0, .* training mode"):
+    with pytest.warns(UserWarning, match=r"dropout: .* validation batch 0, .*training"):
         dropout.check_validation_batch("validation batch 0")
 
 

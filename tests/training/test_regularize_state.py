@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from reglab import L1, L2SP, SAM, DropConnect, Dropout, Lookahead, MaxNorm, Orthogonal, Regularize, WeightDecay
 from reglab.regularizers import ElasticNet, NuclearNorm, Regularizer, SpectralNorm
 from reglab.schema.errors import ConfigError
+from tests.errors import config_error
 from tests.training.test_regularize import Foreign, trained, weights
 
 
@@ -165,16 +166,15 @@ def test_dropout_leaves_the_output_of_the_net_alone() -> None:
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        ([Dropout(p=0.5), Dropout(p=0.1)], "regularizer=dropout: given twice; leave one out"),
-        ([MaxNorm(max_norm=1.0), SpectralNorm()], "regularizer=[spectral_norm,max_norm]: a largest singular value"),
-        ([L1(strength=0.1), NuclearNorm(strength=0.1)], "regularizer=[nuclear_norm,l1]: its step comes after"),
-        ([ElasticNet(l1=0.1, l2=0.1), NuclearNorm(strength=0.1)], "regularizer=[nuclear_norm,elastic_net]: its step"),
+        ([Dropout(p=0.5), Dropout(p=0.1)], "regularizer=dropout: given twice"),
+        ([MaxNorm(max_norm=1.0), SpectralNorm()], "regularizer=[spectral_norm,max_norm]: singular"),
+        ([L1(strength=0.1), NuclearNorm(strength=0.1)], "regularizer=[nuclear_norm,l1]: its step"),
+        ([ElasticNet(l1=0.1, l2=0.1), NuclearNorm(strength=0.1)], "regularizer=[nuclear_norm,elastic_net]: step"),
     ],
 )
 def test_conflicts_are_refused(methods: list[Regularizer], message: str) -> None:
-    with pytest.raises(ConfigError) as error:
+    with config_error(message):
         Regularize(methods)
-    assert str(error.value).startswith(message)
 
 
 @pytest.mark.parametrize(

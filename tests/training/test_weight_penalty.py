@@ -45,8 +45,8 @@ def test_penalties_of_any_size_pass(model: nn.Sequential, method: Any) -> None:
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
-        (LabelSmoothing(0.1), "regularizer=label_smoothing: the model's outputs"),
-        (LogitPenalty(0.1), "regularizer=logit_penalty: the model's outputs"),
+        (LabelSmoothing(0.1), "regularizer=label_smoothing: outputs"),
+        (LogitPenalty(0.1), "regularizer=logit_penalty: outputs"),
     ],
 )
 def test_methods_that_need_outputs_are_refused(model: nn.Sequential, method: Any, expected: str) -> None:
