@@ -8,135 +8,109 @@ from tests.errors import config_error
 
 # By what is typed: the setting, and words of the problem and the remedy.
 WRONG = {
-    "regularizer.dropout.p=.3": "regularizer.dropout.p=.3: the strategy is none; add regularizer=dropout",
-    "+regularizer.l1.strength=3": "regularizer.l1.strength=3: the strategy is none; add regularizer=l1",
+    "regularizer.dropout.p=.3": "regularizer.dropout.p=.3: the strategy is none ... regularizer=dropout",
+    "+regularizer.l1.strength=3": "regularizer.l1.strength=3: the strategy is none ... regularizer=l1",
     "regularizer=dropout regularizer.droput.p=.3": (
-        "regularizer.droput.p=.3: no such regularizer; did you mean regularizer.dropout.p?"
+        "regularizer.droput.p=.3: no such regularizer ... regularizer.dropout.p?"
     ),
     "regularizer=dropout regularizer.dropout.pp=.3": (
-        "regularizer.dropout.pp=.3: no such key; did you mean regularizer.dropout.p?"
+        "regularizer.dropout.pp=.3: no such key ... regularizer.dropout.p?"
     ),
     "regularizer=dropout +regularizer.dropout.inputp=.3": (
-        "regularizer.dropout.inputp=0.3: no such key; did you mean regularizer.dropout.input_p?"
+        "regularizer.dropout.inputp=0.3: no such key ... regularizer.dropout.input_p?"
     ),
     "regularizer=dropout regularizer.dropout.p=1.5": (
-        "regularizer.dropout.p=1.5: must be a finite number at least 0 and below 1"
+        "regularizer.dropout.p=1.5: finite number at least 0 and below 1"
     ),
     "regularizer=dropout regularizer.dropout.p=-.1": "regularizer.dropout.p=-0.1: must be",
-    "regularizer=dropout regularizer.dropout.p=much": "regularizer.dropout.p=much: must be a finite number",
-    "regularizer=l2 regularizer.l2.strength=-1": "regularizer.l2.strength=-1: must be a finite number at least 0",
-    "regularizer=l2 regularizer.l2.strength=inf": "regularizer.l2.strength=inf: must be a finite number at least 0",
+    "regularizer=dropout regularizer.dropout.p=much": "regularizer.dropout.p=much: finite number",
+    "regularizer=l2 regularizer.l2.strength=-1": "regularizer.l2.strength=-1: finite number at least 0",
+    "regularizer=l2 regularizer.l2.strength=inf": "regularizer.l2.strength=inf: finite number at least 0",
     "regularizer=l2 regularizer.l2.strength=nan": "regularizer.l2.strength=nan: must be",
-    "regularizer=max_norm regularizer.max_norm.max_norm=0": "regularizer.max_norm.max_norm=0: must be a number above 0",
-    "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: is for classification and ",
+    "regularizer=max_norm regularizer.max_norm.max_norm=0": "regularizer.max_norm.max_norm=0: number above 0",
+    "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: for classification and",
     "regularizer=r_drop": "regularizer=r_drop: two passes ... random ... add dropout: regularizer=",
     "regularizer=[input_noise,label_smoothing,r_drop]": "regularizer=r_drop: two passes ... random",
-    "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: is for classification and ",
+    "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: for classification and",
     "regularizer=adversarial regularizer.adversarial.steps=0": (
-        "regularizer.adversarial.steps=0: must be a finite whole number at least 1"
+        "regularizer.adversarial.steps=0: finite whole number at least 1"
     ),
     "regularizer=adversarial regularizer.adversarial.steps=1.5": (
-        "regularizer.adversarial.steps=1.5: must be a finite whole number at least 1"
+        "regularizer.adversarial.steps=1.5: finite whole number at least 1"
     ),
     "model=linear regularizer=dropout": (
-        "regularizer=dropout: nothing to act on in model=linear; it needs activation modules (nn.ReLU, ...) "
-        "between layers; without them set regularizer.dropout.input_p"
+        "regularizer=dropout: nothing to act on in model=linear ... activation modules ... regularizer.dropout.input_p"
     ),
-    "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: nothing to act on in model=mlp; ",
+    "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: nothing to act on in model=mlp",
     "model=linear regularizer=gaussian_dropout": (
-        "regularizer=gaussian_dropout: nothing to act on in model=linear; it needs activation modules"
+        "regularizer=gaussian_dropout: nothing to act on in model=linear ... activation modules"
     ),
-    "model=linear regularizer=activity_l1": "regularizer=activity_l1: nothing to act on in model=linear; ",
+    "model=linear regularizer=activity_l1": "regularizer=activity_l1: nothing to act on in model=linear",
     "regularizer=spatial_dropout": (
-        "regularizer=spatial_dropout: nothing to act on in model=mlp; it needs activation modules (nn.ReLU, ...) "
-        "after convolutions, as in model=cnn"
+        "regularizer=spatial_dropout: nothing to act on in model=mlp ... after convolutions ... model=cnn"
     ),
     "model=cnn regularizer=stochastic_depth": (
-        "regularizer=stochastic_depth: nothing to act on in model=cnn; it needs residual blocks, "
-        "as in model=residual_cnn"
+        "regularizer=stochastic_depth: nothing to act on in model=cnn ... residual blocks ... model=residual_cnn"
     ),
-    "regularizer=activity_kl": (
-        "regularizer=activity_kl: is for sigmoid, and this model has relu; set model.activation=sigmoid"
-    ),
-    "regularizer=cutmix data=breast_cancer": (
-        "regularizer=cutmix: is for images (channels, height, width), and the examples of breast_cancer are "
-        "table rows (features,); leave it out"
-    ),
-    "regularizer=cutmix data=diabetes": "regularizer=cutmix: is for classification, and diabetes is a regression",
-    "regularizer=cutout data=diabetes": (
-        "regularizer=cutout: is for images (channels, height, width), and the examples of diabetes are "
-        "table rows (features,); leave it out"
-    ),
-    "regularizer=cutout data=mnist1d": (
-        "regularizer=cutout: is for images (channels, height, width), and the examples of mnist1d are signals "
-        "(channels, length); "
-    ),
+    "regularizer=activity_kl": ("regularizer=activity_kl: relu ... model.activation=sigmoid"),
+    "regularizer=cutmix data=breast_cancer": ("regularizer=cutmix: images ... breast_cancer are table rows"),
+    "regularizer=cutmix data=diabetes": "regularizer=cutmix: classification ... diabetes is a regression",
+    "regularizer=cutout data=diabetes": ("regularizer=cutout: images ... diabetes are table rows (features,)"),
+    "regularizer=cutout data=mnist1d": ("regularizer=cutout: images ... mnist1d are signals (channels, length)"),
     "regularizer=augmentation data=diabetes": (
-        "regularizer=augmentation: is for signals (channels, length) or images (channels, height, width), and "
-        "the examples of diabetes are table rows (features,); leave it out"
+        "regularizer=augmentation: signals ... images ... diabetes are table rows"
     ),
     "model=cnn data=diabetes": (
-        "model=cnn: is for signals (channels, length) or images (channels, height, width), and "
-        "the examples of diabetes are table rows (features,); use model=mlp"
+        "model=cnn: signals ... images (channels, height, width) ... diabetes are table rows ... model=mlp"
     ),
     "regularizer=augmentation regularizer.augmentation.shift=1.5": (
-        "regularizer.augmentation.shift=1.5: must be a finite number at least 0 and at most 1"
+        "regularizer.augmentation.shift=1.5: finite number at least 0 and at most 1"
     ),
     "experiment=seed_l2 regularizer=none regularizer.l2.strength=3": (
-        "regularizer.l2.strength=3: the strategy is none; add regularizer=l2"
+        "regularizer.l2.strength=3: the strategy is none ... regularizer=l2"
     ),
     "regularizer=l1 +regularizer.l1.schedule=late": "regularizer.l1.schedule=late: must name strengths",
     "regularizer=l1 +regularizer.l1.schedule.strengt.kind=late": (
-        "regularizer.l1.schedule.strengt: no such strength; did you mean strength?"
+        "regularizer.l1.schedule.strengt: no such strength ... strength?"
     ),
     "regularizer=l1 +regularizer.l1.schedule.strength.kind=lat": (
-        "regularizer.l1.schedule.strength.kind=lat: must be one of constant, linear, early, late; did you mean late?"
+        "regularizer.l1.schedule.strength.kind=lat: constant, linear, early, late ... late?"
     ),
     "regularizer=l1 +regularizer.l1.schedule.strength={kind:late,sinc:3}": (
-        "regularizer.l1.schedule.strength.sinc: no such key; did you mean since? (keys: since)"
+        "regularizer.l1.schedule.strength.sinc: no such key ... since? (keys: since)"
     ),
     "regularizer=l1 +regularizer.l1.schedule.strength={kind:linear,start:0}": (
-        "regularizer.l1.schedule.strength.epochs: missing; kind=linear needs start and epochs"
+        "regularizer.l1.schedule.strength.epochs: missing ... start and epochs"
     ),
     "regularizer=l1 +regularizer.l1.schedule.strength={kind:early,until:0}": (
-        "regularizer.l1.schedule.strength.until=0: must be a whole number of 1 or more"
+        "regularizer.l1.schedule.strength.until=0: whole number of 1 or more"
     ),
     "regularizer=dropout +regularizer.dropout.schedule.p={kind:linear,start:1,epochs:3}": (
-        "regularizer.dropout.schedule.p.start=1: must be a finite number at least 0 and below 1"
+        "regularizer.dropout.schedule.p.start=1: finite number at least 0 and below 1"
     ),
     "regularizer=max_norm +regularizer.max_norm.schedule.max_norm={kind:linear,start:inf,epochs:3}": (
         "regularizer.max_norm.schedule.max_norm: linear ... infinity ... finite numbers"
     ),
-    "regularizer=[max_norm,spectral_norm]": (
-        "regularizer=[spectral_norm,max_norm]: a largest singular value of 1 limits rows to norm 1, and the "
-        "division undoes a lower limit; choose one of them"
-    ),
-    "regularizer=[spectral_norm,weight_decay]": (
-        "regularizer=[spectral_norm,weight_decay]: dividing by the largest singular value undoes it; choose one of them"
-    ),
+    "regularizer=[max_norm,spectral_norm]": ("regularizer=[spectral_norm,max_norm]: singular value ... lower limit"),
+    "regularizer=[spectral_norm,weight_decay]": ("regularizer=[spectral_norm,weight_decay]: singular value undoes it"),
     "regularizer=spectral_norm regularizer.spectral_norm.strength=1": (
-        "regularizer.spectral_norm.strength=1: spectral_norm has no strengths; leave it out"
+        "regularizer.spectral_norm.strength=1: spectral_norm has no strengths"
     ),
-    "regularizer=spectral_norm +regularizer.spectral_norm.foo=1": (
-        "regularizer.spectral_norm.foo=1: no such key; leave it out"
-    ),
+    "regularizer=spectral_norm +regularizer.spectral_norm.foo=1": ("regularizer.spectral_norm.foo=1: no such key"),
     "regularizer=spectral_norm +regularizer.spectral_norm.schedule=late": (
-        "regularizer.spectral_norm.schedule: spectral_norm has no strengths; leave it out"
+        "regularizer.spectral_norm.schedule: spectral_norm has no strengths"
     ),
-    "regularizer=[ema,swa]": "regularizer=[swa,ema]: both replace the weights by an average; choose one of them",
-    "regularizer=swa regularizer.swa.start=1.5": (
-        "regularizer.swa.start=1.5: must be a finite number at least 0 and at most 1"
-    ),
+    "regularizer=[ema,swa]": "regularizer=[swa,ema]: both ... average",
+    "regularizer=swa regularizer.swa.start=1.5": ("regularizer.swa.start=1.5: finite number at least 0 and at most 1"),
     "regularizer=early_stopping data.val_fraction=0": (
-        "regularizer=early_stopping: acts on val/loss, and data.val_fraction=0 leaves no validation rows; "
-        "raise it, as in data.val_fraction=0.2"
+        "regularizer=early_stopping: val/loss ... data.val_fraction=0 ... data.val_fraction=0.2"
     ),
     "regularizer=early_stopping regularizer.early_stopping.patience=2.5": (
-        "regularizer.early_stopping.patience=2.5: must be a whole number at least 1"
+        "regularizer.early_stopping.patience=2.5: whole number at least 1"
     ),
-    "regularizer=l2 regularizer.l2=0.1": "regularizer.l2=0.1: is a section ... set regularizer.l2.strength",
+    "regularizer=l2 regularizer.l2=0.1": "regularizer.l2=0.1: a section ... set regularizer.l2.strength",
     "regularizer=[dropout,l1] regularizer.dropout=null": (
-        "regularizer.dropout=null: is a section ... set regularizer.dropout.p or regularizer.dropout.input_p"
+        "regularizer.dropout=null: section ... dropout.p or regularizer.dropout.input_p"
     ),
     "regularizer=l2 ~regularizer.l2": "~regularizer.l2: strategy ... choose ... without it",
     "regularizer=l2 ~regularizer.l2.strength": "~regularizer.l2.strength: strategy ... choose ... without it",
@@ -145,28 +119,26 @@ WRONG = {
         "regularizer=sam: a second pass ... whole batch ... accumulate_grad_batches=1"
     ),
     "regularizer=dropout regularizer.dropout.p=0.99999999": (
-        "regularizer.dropout.p=0.99999999: is 1 as a float32, and must be a finite number at least 0 and below 1"
+        "regularizer.dropout.p=0.99999999: 1 as a float32 ... finite number at least 0 and below 1"
     ),
     "regularizer=l1 regularizer.l1.strength=1e39": (
-        "regularizer.l1.strength=1e+39: is inf as a float32, and must be a finite number at least 0"
+        "regularizer.l1.strength=1e+39: inf as a float32 ... finite number at least 0"
     ),
     "regularizer=max_norm regularizer.max_norm.max_norm=1e-46": (
-        "regularizer.max_norm.max_norm=1e-46: is 0 as a float32, and must be a number above 0"
+        "regularizer.max_norm.max_norm=1e-46: 0 as a float32 ... number above 0"
     ),
-    "regularizer=max_norm regularizer.max_norm.max_norm=.inf": (
-        "regularizer.max_norm.max_norm=.inf: must be written as inf on the command line"
-    ),
+    "regularizer=max_norm regularizer.max_norm.max_norm=.inf": ("regularizer.max_norm.max_norm=.inf: written as inf"),
     "regularizer=dropout model=linear +regularizer.dropout.schedule.input_p={kind:late,since:3}": (
-        "regularizer=dropout: nothing to act on in model=linear; "
+        "regularizer=dropout: nothing to act on in model=linear"
     ),
     "regularizer=l2 +regularizer.l2.schedule.strength=late": (
-        "regularizer.l2.schedule.strength=late: must be a kind with its settings, as in {kind:late,since:5}"
+        "regularizer.l2.schedule.strength=late: kind ... {kind:late,since:5}"
     ),
     "regularizer=l2 +regularizer.l2.schedule={kind:late,since:5}": (
-        "regularizer.l2.schedule: must name a strength, as in regularizer.l2.schedule.strength={kind:late,since:5}"
+        "regularizer.l2.schedule: name a strength ... .strength={kind:late,since:5}"
     ),
     "regularizer=drop_block model=cnn regularizer.drop_block.block_size=2.5": (
-        "regularizer.drop_block.block_size=2.5: must be a finite whole number at least 1"
+        "regularizer.drop_block.block_size=2.5: finite whole number at least 1"
     ),
 }
 
