@@ -163,7 +163,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     (fixed,) = re.findall("fixed by study.common: (.*)", out)
     assert {"data.train_size=100", "data.label_noise=0.4", "data.batch_size=50"} <= set(fixed.split())
     assert queries.runs(store(tmp_path)) == []
-    with config_error("trainer.limit_train_batches=0.01: none of 2 "):
+    with config_error("study.common.trainer.limit_train_batches=0.01: none of 2 "):
         run_tiny_study(tmp_path, "dry_run=true", "+study.common.trainer.limit_train_batches=.01")
 
 

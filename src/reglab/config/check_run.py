@@ -128,6 +128,7 @@ def check_names(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
         chosen = [value for typed, value in zip(keys, overrides, strict=True) if typed == section]
         option = chosen[-1].partition("=")[2] if chosen else None
         target = str(plain[section].get("_target_"))
+        # The class identifies an option that is not among the overrides, such as a default.
         fixed = {option: names[option]} if option in names else {o: n for o, n in names.items() if n[0] == target}
         if fixed and plain[section]["name"] not in {name for _, name in fixed.values()}:
             options = " or ".join(f"{section}={option}" for option in fixed)
@@ -251,6 +252,7 @@ def _check_data_section(data: Mapping[str, Any]) -> None:
 
 
 def _check_precision(trainer: Mapping[str, Any]) -> None:
+    """Refuse precisions that are too coarse for regularizers, or that the device does not support."""
     precision = trainer.get("precision")
     if str(precision).startswith("bf16") and precision != "bf16-mixed":
         raise ConfigError(

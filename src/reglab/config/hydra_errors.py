@@ -352,6 +352,7 @@ def _other(error: Exception, text: str) -> ConfigError:
 
 
 def _paths(node: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of nested mappings, sections included."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield f"{prefix}{key}"

@@ -34,7 +34,7 @@ ACTIVATIONS = (
 def batch_first(module: nn.Module) -> bool | None:
     """Return the `batch_first` that a layer declares; None if it declares none."""
     if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
-        module = module.self_attn
+        module = module.self_attn  # these layers keep the argument nowhere else
     declared = getattr(module, "batch_first", None)
     return declared if isinstance(declared, bool) else None
 

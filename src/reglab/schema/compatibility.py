@@ -162,7 +162,7 @@ def check_task_options(options: Node, kind: str | None, name: str) -> None:
 
     Args:
         options: the section `task`; null is the default.
-        kind: kind of the task; None: not known yet, so that the check passes.
+        kind: kind of the task; None if it is not known yet, which disables the check.
         name: name of the data set.
 
     Raises:
@@ -171,10 +171,10 @@ def check_task_options(options: Node, kind: str | None, name: str) -> None:
     for key, value in options.items():
         if value is None:
             continue
-        having = [one.name for one in TASK_KINDS.values() if key in one.options]
-        if kind is not None and kind not in having:
+        kinds = [one.name for one in TASK_KINDS.values() if key in one.options]
+        if kind is not None and kind not in kinds:
             where = Setting(f"task.{key}", value)
-            raise ConfigError(where, f"is for {join_names(having)}, and {name} is a {kind} task", "leave it out")
+            raise ConfigError(where, f"is for {join_names(kinds)}, and {name} is a {kind} task", "leave it out")
     if options.get("huber_delta") is not None and options.get("loss") != "huber":
         raise ConfigError(
             Setting("task.huber_delta", options["huber_delta"]), "is for the Huber loss", "set task.loss=huber"

@@ -59,8 +59,9 @@ class Regression(Task):
     def r2(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """Return the coefficient of determination against the mean of these targets, at most 1; None below two rows.
 
-        As scikit-learn's ``r2_score``: for targets that are all equal it is 1 if every output is exact, else 0.
-        torchmetrics returns 1 if the squared errors add up to less than 1e-4, and cancels for targets far from 0.
+        For targets that are all equal it is 1 if every output is exact, else 0, as ``r2_score`` of scikit-learn.
+        The one of torchmetrics is 1 if the squared errors add up to less than 1e-4, and loses digits by cancellation
+        for targets far from 0.
         """
         targets = exact(targets)
         if len(targets) < 2:

@@ -193,7 +193,12 @@ class _Guard:
         return difference > ROUNDING * rounding
 
     def _measure(self, changed: Callable[[], AbstractContextManager[None]], measurement: _Measurement) -> Tensor:
-        """Return a fingerprint of the loss and, after a whole step, of gradients and weights."""
+        """Return a fingerprint of the loss and, after a whole step, of gradients and weights.
+
+        Args:
+            changed: context in which the regularizer has the strengths to measure.
+            measurement: extent of the step and its weights.
+        """
         self._snapshot.restore()
         if measurement.perturbed:
             with seeded(measurement.seed, "elsewhere"), torch.no_grad():

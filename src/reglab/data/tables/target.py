@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MANY, _ROWS_EACH = 200, 10  # at most `_MANY` whole numbers, each in `_ROWS_EACH` rows, may be classes: a note
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # read alike by Decimal and float
-# The word of each part in lower case: the part.
+# Part by its name in a split column, in lower case.
 _PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -292,6 +292,7 @@ def _fold_hint(fold: str, folds: list[str]) -> str:
 
 
 def _read_parts(written: "pd.Series", setting: Setting) -> np.ndarray:
+    """Return ``train``, ``val`` or ``test`` for each row."""
     words = written.str.lower()
     unknown = np.flatnonzero(~words.isin(list(_PARTS)).to_numpy())
     if len(unknown):

@@ -90,7 +90,7 @@ def _draw_task(drawing: TaskDrawing) -> list[RenderedChart]:
 
 
 def _render(charts: Iterable[Chart], folder: Path, file_prefix: str, id_prefix: str) -> list[RenderedChart]:
-    """Write the PNG files and return the SVG elements."""
+    """Write each chart to a PNG file, and return the charts with their SVG elements."""
     rendered = []
     for chart in charts:
         raise_if_stopped()

@@ -101,7 +101,7 @@ def draw_tuning_curves(curves: Sequence[TuningCurve], validation: str, test: str
     by_column = np.array_split(np.array(names, dtype=object), columns)
     legend = max(_legend_height(list(column)) for column in by_column) + 0.1
     rows = [validation] + ([test] if any(value is not None for curve in curves for value in curve.test) else [])
-    left, right, gap, tall, between, foot = 0.72, 0.12, 0.25, 1.7, 0.18, 0.46
+    left, right, gap, tall, between, foot = 0.72, 0.12, 0.25, 1.7, 0.18, 0.46  # inches, as the sizes below
     width = (style.WIDTH - left - right - gap) / 2
     height = legend + len(rows) * (tall + between) + foot
     with style.chart_style():
@@ -114,7 +114,7 @@ def draw_tuning_curves(curves: Sequence[TuningCurve], validation: str, test: str
                 for curve in curves:
                     values = curve.test if row else curve.validation
                     points = [(k, value) for k, value in enumerate(values, start=1) if value is not None]
-                    unit = curve.seconds if column else 1
+                    unit = curve.seconds if column else 1  # budget of a trial
                     axes.plot([k * unit for k, _ in points], [value for _, value in points], color=curve.colour,
                               linewidth=1.6, marker="o", markersize=2.6)  # fmt: skip
                 axes.grid(axis="y")
@@ -123,7 +123,7 @@ def draw_tuning_curves(curves: Sequence[TuningCurve], validation: str, test: str
                 lowest = row == len(rows) - 1
                 axes.tick_params(labelleft=not column, labelbottom=lowest, length=2.5)
                 if column:
-                    axes.set_ylim(figure.axes[-2].get_ylim())
+                    axes.set_ylim(figure.axes[-2].get_ylim())  # those of the panel at its left
                     axes.set_xlim(left=0)
                 else:
                     axes.set_ylabel(style.wrap(label, 26), labelpad=2)

@@ -33,8 +33,8 @@ def overall_leaderboard(boards: Sequence[Sequence[Entry]], question: Question, d
     by_label: dict[str, list[tuple[str, Entry]]] = {}
     pairs: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for board, name in zip(comparable, data, strict=True):
-        ranked = [entry for entry in board if entry.label in everywhere]
-        for entry, rank in zip(ranked, rank_values([_mean(e) for e in ranked], question.higher), strict=True):
+        shared = [entry for entry in board if entry.label in everywhere]
+        for entry, rank in zip(shared, rank_values([_mean(e) for e in shared], question.higher), strict=True):
             ranks[entry.label].append(rank)
         base = next((entry for entry in board if entry.baseline), None)
         for entry in board:

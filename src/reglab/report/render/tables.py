@@ -109,7 +109,7 @@ def _format_needed(one: DetectableDifference) -> str:
 
 
 def render_tuning(environment: "Environment", tuning: TaskTuning | None, question: Question, digits: int) -> str:
-    """Return the section as HTML; empty without tuning.
+    """Return the section on the tuning of a task as HTML; empty if nothing was tuned.
 
     Args:
         environment: Jinja environment of the page.
