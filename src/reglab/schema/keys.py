@@ -105,7 +105,7 @@ _TYPED_AGAIN = {  # settings of a tracked run that have to be typed again: see `
 _FILES = {f"data.{key}": Nullable(PATH) for key in ("path", "root", "tokenizer", "cache")}
 _REGISTERED = Satisfies(
     lambda v: Text().accepts(v) and not set(v) & set("/:'\"") and v.strip(".") != "",
-    "a name without / : and quotes (quote a number twice)",
+    "a name without / : and quotes (write a number as \"'7'\")",
 )
 _EXPORTED_BY = tuple(name for name in COMPARABLE if name.startswith(("test/", "val/")))
 

@@ -21,7 +21,7 @@ class Text(Constraint):
 
     @property
     def description(self) -> str:
-        return f"text of at most {self.maximum} characters without control characters (quote a number twice)"
+        return f"text of at most {self.maximum} characters without control characters (write a number as \"'7'\")"
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, str) and bool(value.strip()) and len(value) <= self.maximum and is_printable(value)
