@@ -38,6 +38,12 @@ def test_a_key_of_generate(override: str, without: dict, beside: dict, remedy: s
         ("trainer.limit_test_batches=2", ["data.test_fraction=0"], []),
         ("model.activation=tanh", ["model.hidden_sizes=[]"], []),
         ("model.norm=batch", ["model.hidden_sizes=[]"], []),
+        ("data.vocab_size=300", ["data=python_docs"], ["data=python_docs", "data.tokenizer=bpe"]),
+        (
+            "data.test_fraction=.3",
+            ["data=csv", "data.path=x.csv", "data.target=y", "data.test_fold=2"],
+            ["data=csv", "data.path=x.csv", "data.target=y"],
+        ),
         (
             "data.split_seed=1",
             ["data=csv", "data.path=x.csv", "data.target=y", "data.split_by=time"],
@@ -62,3 +68,18 @@ def test_a_key_of_a_run(override: str, without: list[str], beside: list[str]) ->
 def test_null_and_keys_of_other_pipelines_pass() -> None:
     check_effect("generate", ["top_k=null", "prompt=a"], OmegaConf.create(GENERATE))
     check_effect("report", ["top_k=3"], OmegaConf.create(GENERATE))
+
+
+def test_a_number_of_seeds_typed_twice() -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_effect("study", ["study.seeds=5"], OmegaConf.create({"seeds": 3, "study": {"seeds": 5}}))
+    assert refused.value.key == "study.seeds"
+    check_effect("study", ["study.seeds=5"], OmegaConf.create({"seeds": None, "study": {"seeds": 5}}))
+
+
+def test_a_server_has_its_own_port() -> None:
+    server, file = (OmegaConf.create({"tracking": {"uri": uri}}) for uri in ("http://127.0.0.1:1", "sqlite:///x.db"))
+    with pytest.raises(ConfigError) as refused:
+        check_effect("ui", ["ui.port=5001"], server)
+    assert refused.value.key == "ui.port"
+    check_effect("ui", ["ui.port=5001"], file)
