@@ -22,16 +22,9 @@ WRONG = {
     "regularizer=dropout regularizer.dropout.p=1.5": (
         "regularizer.dropout.p=1.5: finite number at least 0 and below 1"
     ),
-    "regularizer=dropout regularizer.dropout.p=-.1": "regularizer.dropout.p=-0.1: must be",
     "regularizer=dropout regularizer.dropout.p=much": "regularizer.dropout.p=much: finite number",
-    "regularizer=l2 regularizer.l2.strength=-1": "regularizer.l2.strength=-1: finite number at least 0",
-    "regularizer=l2 regularizer.l2.strength=inf": "regularizer.l2.strength=inf: finite number at least 0",
-    "regularizer=l2 regularizer.l2.strength=nan": "regularizer.l2.strength=nan: must be",
-    "regularizer=max_norm regularizer.max_norm.max_norm=0": "regularizer.max_norm.max_norm=0: number above 0",
     "data=diabetes regularizer=label_smoothing": "regularizer=label_smoothing: for classification and",
     "regularizer=r_drop": "regularizer=r_drop: two passes ... random ... add dropout: regularizer=",
-    "regularizer=[input_noise,label_smoothing,r_drop]": "regularizer=r_drop: two passes ... random",
-    "data=diabetes regularizer=[dropout,r_drop]": "regularizer=r_drop: for classification and",
     "regularizer=adversarial regularizer.adversarial.steps=0": (
         "regularizer.adversarial.steps=0: finite whole number at least 1"
     ),
@@ -41,11 +34,6 @@ WRONG = {
     "model=linear regularizer=dropout": (
         "regularizer=dropout: nothing to act on in model=linear ... activation modules ... regularizer.dropout.input_p"
     ),
-    "model.hidden_sizes=[] regularizer=dropout": "regularizer=dropout: nothing to act on in model=mlp",
-    "model=linear regularizer=gaussian_dropout": (
-        "regularizer=gaussian_dropout: nothing to act on in model=linear ... activation modules"
-    ),
-    "model=linear regularizer=activity_l1": "regularizer=activity_l1: nothing to act on in model=linear",
     "regularizer=spatial_dropout": (
         "regularizer=spatial_dropout: nothing to act on in model=mlp ... after convolutions ... model=cnn"
     ),
@@ -55,16 +43,11 @@ WRONG = {
     "regularizer=activity_kl": ("regularizer=activity_kl: relu ... model.activation=sigmoid"),
     "regularizer=cutmix data=breast_cancer": ("regularizer=cutmix: images ... breast_cancer are table rows"),
     "regularizer=cutmix data=diabetes": "regularizer=cutmix: classification ... diabetes is a regression",
-    "regularizer=cutout data=diabetes": ("regularizer=cutout: images ... diabetes are table rows (features,)"),
-    "regularizer=cutout data=mnist1d": ("regularizer=cutout: images ... mnist1d are signals (channels, length)"),
     "regularizer=augmentation data=diabetes": (
         "regularizer=augmentation: signals ... images ... diabetes are table rows"
     ),
     "model=cnn data=diabetes": (
         "model=cnn: signals ... images (channels, height, width) ... diabetes are table rows ... model=mlp"
-    ),
-    "regularizer=augmentation regularizer.augmentation.shift=1.5": (
-        "regularizer.augmentation.shift=1.5: finite number at least 0 and at most 1"
     ),
     "experiment=seed_l2 regularizer=none regularizer.l2.strength=3": (
         "regularizer.l2.strength=3: the strategy is none ... regularizer=l2"
@@ -73,33 +56,14 @@ WRONG = {
     "regularizer=l1 +regularizer.l1.schedule.strengt.kind=late": (
         "regularizer.l1.schedule.strengt: no such strength ... strength?"
     ),
-    "regularizer=l1 +regularizer.l1.schedule.strength.kind=lat": (
-        "regularizer.l1.schedule.strength.kind=lat: constant, linear, early, late ... late?"
-    ),
-    "regularizer=l1 +regularizer.l1.schedule.strength={kind:late,sinc:3}": (
-        "regularizer.l1.schedule.strength.sinc: no such key ... since? (keys: since)"
-    ),
-    "regularizer=l1 +regularizer.l1.schedule.strength={kind:linear,start:0}": (
-        "regularizer.l1.schedule.strength.epochs: missing ... start and epochs"
-    ),
-    "regularizer=l1 +regularizer.l1.schedule.strength={kind:early,until:0}": (
-        "regularizer.l1.schedule.strength.until=0: whole number of 1 or more"
-    ),
     "regularizer=dropout +regularizer.dropout.schedule.p={kind:linear,start:1,epochs:3}": (
         "regularizer.dropout.schedule.p.start=1: finite number at least 0 and below 1"
     ),
-    "regularizer=max_norm +regularizer.max_norm.schedule.max_norm={kind:linear,start:inf,epochs:3}": (
-        "regularizer.max_norm.schedule.max_norm: linear ... infinity ... finite numbers"
-    ),
-    "regularizer=[max_norm,spectral_norm]": ("regularizer=[spectral_norm,max_norm]: singular value ... lower limit"),
     "regularizer=[spectral_norm,weight_decay]": ("regularizer=[spectral_norm,weight_decay]: singular value undoes it"),
     "regularizer=spectral_norm regularizer.spectral_norm.strength=1": (
         "regularizer.spectral_norm.strength=1: spectral_norm has no strengths"
     ),
     "regularizer=spectral_norm +regularizer.spectral_norm.foo=1": ("regularizer.spectral_norm.foo=1: no such key"),
-    "regularizer=spectral_norm +regularizer.spectral_norm.schedule=late": (
-        "regularizer.spectral_norm.schedule: spectral_norm has no strengths"
-    ),
     "regularizer=[ema,swa]": "regularizer=[swa,ema]: both ... average",
     "regularizer=swa regularizer.swa.start=1.5": ("regularizer.swa.start=1.5: finite number at least 0 and at most 1"),
     "regularizer=early_stopping data.val_fraction=0": (
@@ -130,15 +94,6 @@ WRONG = {
     "regularizer=max_norm regularizer.max_norm.max_norm=.inf": ("regularizer.max_norm.max_norm=.inf: written as inf"),
     "regularizer=dropout model=linear +regularizer.dropout.schedule.input_p={kind:late,since:3}": (
         "regularizer=dropout: nothing to act on in model=linear"
-    ),
-    "regularizer=l2 +regularizer.l2.schedule.strength=late": (
-        "regularizer.l2.schedule.strength=late: kind ... {kind:late,since:5}"
-    ),
-    "regularizer=l2 +regularizer.l2.schedule={kind:late,since:5}": (
-        "regularizer.l2.schedule: name a strength ... .strength={kind:late,since:5}"
-    ),
-    "regularizer=drop_block model=cnn regularizer.drop_block.block_size=2.5": (
-        "regularizer.drop_block.block_size=2.5: finite whole number at least 1"
     ),
 }
 
