@@ -40,5 +40,5 @@ def notes(label_noise):
 
 def test_a_share_of_less_than_one_label_is_noted():
     (note,) = notes(0.02)
-    assert note.startswith("data.label_noise=0.02 replaces none of the 20 ")
+    assert note.startswith("data.label_noise=0.02 replaces none of ")
     assert notes(0.05) == ()

@@ -23,8 +23,14 @@ def entry(label: str, mean: float, verdict: str, **more: Any) -> Entry:
 
 def test_an_improvement_has_its_size_interval_and_p() -> None:
     headline = task_headline([entry("dropout", 0.765, "helps"), BASE], QUESTION, "digits")
-    assert headline.startswith("On digits, dropout raises test/accuracy from 0.725 (none) to 0.765, by 0.04")
-    for part in ("95 % interval +0.030 to +0.050", "6 paired seeds", "Holm’s p = 0.040"):
+    assert headline.startswith("On digits, dropout raises test/accuracy ")
+    for part in (
+        "0.725 (none)",
+        "to 0.765, by 0.04",
+        "95 % interval +0.030 to +0.050",
+        "6 paired seeds",
+        "Holm’s p = 0.040",
+    ):
         assert part in headline
 
 
@@ -47,7 +53,7 @@ def test_means_of_other_runs_than_the_pairs_are_left_out() -> None:
     [
         ([], "no finished run has test/accuracy"),
         ([BASE], "only none was run"),
-        ([BASE, Entry("l1", "l1", 0, chosen=False)], "no run of l1 has a result: there is nothing to compare none"),
+        ([BASE, Entry("l1", "l1", 0, chosen=False)], "no run of l1 has a result"),
         ([replace(entry("l1", 0.7, ""), p=None)], "no run of the baseline none"),
         ([replace(entry("l1", 0.7, ""), p=None), BASE], "no seed that pairs with none"),
     ],
@@ -72,7 +78,8 @@ def test_too_few_seeds_name_the_smallest_p() -> None:
     few = entry("l1", 0.73, "too few seeds to tell", pairs=5)
     headline = task_headline([few, BASE], QUESTION, "digits")
     assert "too few seeds to tell" in headline
-    assert "with 5 paired seeds and 1 comparison the corrected p cannot fall below 0.062" in headline
+    assert "5 paired seeds and 1 comparison" in headline
+    assert "p cannot fall below 0.062" in headline
 
 
 def test_over_several_tasks() -> None:
@@ -83,9 +90,8 @@ def test_over_several_tasks() -> None:
     few = replace(helping, verdict="too few data sets to tell", pairs=2, n=2)
     boards = [[helping, entry("l1", 0.6, "hurts"), BASE], [helping, BASE]]
     headline = overall_headline([few, BASE], QUESTION, boards, 1)
-    assert headline.startswith(
-        "By task: dropout helps on 2 of 2 tasks; l1 hurts on 1 of 2 tasks. 1 data set is too few"
-    )
+    assert headline.startswith("By task: dropout helps on 2 of 2 tasks; ")
+    assert "l1 hurts on 1 of 2 tasks. 1 data set is too few" in headline
 
 
 def test_notes_count_failures_and_name_the_selection() -> None:

@@ -166,7 +166,7 @@ def test_if_no_report_can_be_made_the_reason_is_printed_and_the_runs_are_kept(
     ("overrides", "words"),
     [
         (["metric=test/rmse"], "metric=test/rmse: regression ... classification"),
-        (["metric=val/loss", "data.val_fraction=0"], "metric=val/loss: data.val_fraction=0 ... no rows"),
+        (["metric=val/loss", "data.val_fraction=0"], "metric=val/loss: val_fraction=0 ... no rows"),
         (["metric=gap/loss", "data.test_fraction=0"], "metric=gap/loss: test_fraction=0 ... no rows"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0: number of workers"),
         (["workers=0"], "workers=0: 1 or more ... 1024 ... null"),

@@ -93,7 +93,7 @@ def test_an_early_stop_waits_for_the_least_epochs(trained: Any) -> None:
 
 @pytest.mark.slow
 def test_a_least_number_of_steps_that_the_epochs_do_not_reach_is_refused(trained: Any) -> None:
-    with config_error("trainer.min_steps=23: 22 steps ... trainer.max_ep"):
+    with config_error("trainer.min_steps=23: 22 ... trainer.max_ep"):
         trained("+trainer.min_steps=23")  # two epochs of eleven batches
     with config_error("trainer.min_steps=7: after 6 steps"):
         trained("+trainer.min_steps=7", "+trainer.accumulate_grad_batches=4")  # two epochs of 4 + 4 + 3 batches
@@ -156,7 +156,7 @@ def test_what_a_users_module_sets_for_the_process_is_set_back_and_reported(
     (tmp_path / "sets_flags.py").write_text(FLAGS)
     monkeypatch.chdir(tmp_path)
     first, tags = trained("model=torch", "model.target=sets_flags.Net")
-    assert "precision of matrix products, the number of threads" in tags["remark"]
+    assert "matrix products, the number of threads" in tags["remark"]
     assert (torch.get_float32_matmul_precision(), torch.get_num_threads()) == ("highest", 1)
     again, tags = trained("model=torch", "model.target=sets_flags.Net")  # imported once
     assert "remark" not in tags

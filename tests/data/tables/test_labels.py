@@ -100,8 +100,8 @@ def monitored(table: Path, metric: str, *overrides: str) -> list[str]:
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        ("val/auroc/hapy", "hapy is not a label of this data ... name one of happy, loud"),
-        ("val/f1_macro/fast", "fast is not a label of this data ... name one of happy, loud"),
+        ("val/auroc/hapy", "hapy is not a label ... happy, loud"),
+        ("val/f1_macro/fast", "fast is not a label ... happy, loud"),
         ("val/brier/happy", "did you mean val/brier?"),  # is not measured by label
         ("test/auroc/happy", "must be one of val/loss"),
         ("best/val/auroc/happy", "did you mean val/auroc?"),
@@ -114,7 +114,7 @@ def test_a_metric_of_a_wrong_label_is_refused_from_the_config(table: Path, metri
 
 def test_a_metric_of_one_label_needs_a_multilabel_classification(table: Path) -> None:
     overrides = ["data.target=happy", "data.kind=classification"]
-    with config_error(f"{MONITOR}=val/auroc/happy: is for multi-label classification"):
+    with config_error(f"{MONITOR}=val/auroc/happy: multi-label"):
         check(Composer().compose(monitored(table, "val/auroc/happy", *overrides)))
 
 
@@ -143,5 +143,5 @@ def test_a_monitored_metric_that_the_validation_rows_do_not_define_is_refused(
     rows["part"] = ["train"] * 40 + ["val"] * 20 + ["test"] * 20
     rows.to_csv(table, index=False)
     overrides = monitored(table, "val/auroc/loud", "data.split_column=part", "data.ignore=[fast]")
-    with config_error(f"{MONITOR}=val/auroc/loud: not defined ... raise data.val_fraction"):
+    with config_error(f"{MONITOR}=val/auroc/loud: not defined"):
         run(compose_cfg(*overrides, "data.split_by=parts"))
