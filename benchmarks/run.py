@@ -128,6 +128,9 @@ def main() -> None:
         print("\nstart-up: help and error messages (limit: 1.5 s)")
         for name, value in waits.items():
             print(f"  {name:<42} {value:5.2f} s")
+        results["imports_s"] = imports = startup.measure_imports(args.rounds)
+        print(f"\nimports         of a run {imports['paused']:.1f} s, with garbage collection {imports['plain']:.1f} s")
+        limit("paused / with garbage collection", imports["paused"] / imports["plain"], 0.85)
     if "scale" in parts:
         rounds = min(args.rounds, 3)
         say(f"  among 10,000 runs, {rounds} rounds of about three minutes, once the runs are there")

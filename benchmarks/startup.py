@@ -1,4 +1,4 @@
-"""How long a person waits for help and for an error that the config alone shows."""
+"""How long a person waits for help, for an error that the config alone shows, and for libraries to load."""
 
 import statistics
 import subprocess
@@ -15,6 +15,10 @@ CASES = {
     "missing file": ["data=csv", "data.path=missing.csv", "data.target=y"],
     "sweep, misspelt key": ["-m", "seed=0,1", "optimizer.lrr=1"],
 }
+IMPORTS = {
+    "plain": "import torch, pytorch_lightning, mlflow",
+    "paused": "from reglab.cli import load_libraries; load_libraries()",
+}
 
 
 def measure(rounds: int) -> dict[str, float]:
@@ -24,5 +28,16 @@ def measure(rounds: int) -> dict[str, float]:
         for name, arguments in CASES.items():
             began = time.perf_counter()
             subprocess.run([sys.executable, "pipelines/train.py", *arguments], cwd=PROJECT, capture_output=True)
+            times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def measure_imports(rounds: int) -> dict[str, float]:
+    """Median seconds of a whole process that imports the libraries, plainly and with garbage collection paused."""
+    times: dict[str, list[float]] = {name: [] for name in IMPORTS}
+    for _ in range(rounds):
+        for name, code in IMPORTS.items():
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=True)
             times[name].append(time.perf_counter() - began)
     return {name: statistics.median(values) for name, values in times.items()}
