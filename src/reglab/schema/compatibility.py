@@ -6,8 +6,9 @@ Other conflicts are detected when data and model are built (`reglab.training.bui
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reglab.schema import index
 from reglab.schema.errors import ConfigError, Setting
-from reglab.schema.index import Declaration, declaration, options
+from reglab.schema.index import Declaration
 from reglab.schema.metrics import TEST_PARTS, kinds_of, label_of, metric_label
 from reglab.schema.task_kinds import MULTILABEL, TASK_KINDS, TOKENS, kinds_with
 from reglab.schema.text import join_names, join_options
@@ -24,7 +25,7 @@ def declared(section: str, node: Node) -> Declaration:
     Raises:
         ConfigError: there is no such class.
     """
-    return declaration(str(node["_target_"]), f"{section}._target_")
+    return index.declaration(str(node["_target_"]), f"{section}._target_")
 
 
 def task_kind(data: Node) -> str | None:
@@ -50,17 +51,17 @@ def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
     Args:
         where: such as ``regularizer=cutmix`` or ``model=cnn``.
         node: section of the config.
-        data: declaration of the data set.
+        data: section `data` of the config.
         remedy: remedy in the error.
 
     Raises:
         ConfigError: names the setting and the data.
     """
     name = str(data.get("name") or "this data")
-    about = declared(where.key if where.key == "model" else f"{where.key}.{where.value}", node)
-    kind, of_data = task_kind(data), declared("data", data)
-    check_task(where, about.get("requires_task", ()), kind, name, remedy)
-    if data.get("val_fraction") == 0 and about.get("monitors_validation"):
+    declaration = declared(where.key if where.key == "model" else f"{where.key}.{where.value}", node)
+    kind, data_declaration = task_kind(data), declared("data", data)
+    check_task(where, declaration.get("requires_task", ()), kind, name, remedy)
+    if data.get("val_fraction") == 0 and declaration.get("monitors_validation"):
         raise ConfigError(
             where,
             f"acts on {node.get('monitor') or 'val/loss'}, and data.val_fraction=0 leaves no validation rows",
@@ -68,15 +69,15 @@ def check_data(where: Setting, node: Node, data: Node, remedy: str) -> None:
         )
     labels = _as_list(data.get("target")) if kind == MULTILABEL.name else ()
     check_monitor(where, node.get("monitor"), kind, name, labels)
-    if of_data.get("padded"):
-        if not about.get("supports_padding", True):
+    if data_declaration.get("padded"):
+        if not declaration.get("supports_padding", True):
             raise padding_error(where, name)
-        if where.key == "model" and about.parameters is not None and "padded" not in about.parameters:
+        if where.key == "model" and declaration.parameters is not None and "padded" not in declaration.parameters:
             raise model_padding_error(where, name)
-    for key in _on_inputs(about):
+    for key in _on_inputs(declaration):
         if kind is not None and TOKENS in TASK_KINDS[kind].features and node.get(key):
             raise tokens_error(f"{where.key}.{where.value}.{key}")
-    dims, accepted = of_data.get("dims"), about.get("input_dims")
+    dims, accepted = data_declaration.get("dims"), declaration.get("input_dims")
     if dims and accepted and dims not in accepted:
         has = "texts (tokens,)" if kind is not None and TOKENS in TASK_KINDS[kind].features else EXAMPLES[dims]
         raise example_shape_error(where, accepted, f"the examples of {name} are {has}", remedy)
@@ -147,9 +148,9 @@ def check_metric(where: Setting, data: Sequence[Node]) -> None:
     """
     metric = str(where.value)
     kinds = {task_kind(node) for node in data}
-    having = kinds_of(metric)
-    if having and None not in kinds and kinds.isdisjoint(having):
-        problem = f"is for {join_names(having)}, and these runs are {join_names(sorted(map(str, kinds)))}"
+    kinds_with_metric = kinds_of(metric)
+    if kinds_with_metric and None not in kinds and kinds.isdisjoint(kinds_with_metric):
+        problem = f"is for {join_names(kinds_with_metric)}, and these runs are {join_names(sorted(map(str, kinds)))}"
         raise ConfigError(where, problem, "choose another")
     _check_label(where, [node.get("target") for node in data], "these runs")
     for fraction, prefixes in _PARTS.items():
@@ -171,7 +172,7 @@ def check_task_options(options: Node, kind: str | None, name: str) -> None:
     for key, value in options.items():
         if value is None:
             continue
-        kinds = [one.name for one in TASK_KINDS.values() if key in one.options]
+        kinds = [name_of_kind for name_of_kind, task in TASK_KINDS.items() if key in task.options]
         if kind is not None and kind not in kinds:
             where = Setting(f"task.{key}", value)
             raise ConfigError(where, f"is for {join_names(kinds)}, and {name} is a {kind} task", "leave it out")
@@ -202,18 +203,18 @@ def check_model(where: Setting, node: Node, model: Node) -> None:
     Args:
         where: ``regularizer=NAME``.
         node: section of the config.
-        model: declaration of the model.
+        model: section `model` of the config.
 
     Raises:
         ConfigError: names the feature that the model lacks.
     """
-    about = declared(f"{where.key}.{where.value}", node)
-    required, provided = about.get("requires"), declared("model", model).get("provides")
-    if not required or provided is None or any(_is_used(node, key) for key in _on_inputs(about)):
+    declaration = declared(f"{where.key}.{where.value}", node)
+    required, provided = declaration.get("requires"), declared("model", model).get("provides")
+    if not required or provided is None or any(_is_used(node, key) for key in _on_inputs(declaration)):
         return
     if required not in provided or not model.get(provided[required], True):
-        raise nothing_to_act_on_error(str(where.value), model, about.get("requirement"))
-    activation = about.get("required_activation")
+        raise nothing_to_act_on_error(str(where.value), model, declaration.get("requirement"))
+    activation = declaration.get("required_activation")
     if activation and model.get("activation", activation) != activation:
         raise ConfigError(
             where,
@@ -227,17 +228,21 @@ def check_passes(nodes: Mapping[str, Node], model: Node) -> None:
 
     Args:
         nodes: sections of the strategy's regularizers, by name.
-        model: declaration of the model; with `stochastic`, or of a foreign class, it may draw random numbers itself.
+        model: section `model` of the config; a class that declares `stochastic`, or is not reglab's, may draw random
+            numbers itself.
 
     Raises:
         ConfigError: names the method and the remedy.
     """
     foreign = not str(model["_target_"]).startswith("reglab.")
     may_draw = foreign or declared("model", model).get("stochastic", False)
-    abouts = {name: declared(f"regularizer.{name}", node) for name, node in nodes.items()}
-    random = any(about.get("stochastic", True) and is_on(about, nodes[name]) for name, about in abouts.items())
-    for name, about in abouts.items():
-        if not (may_draw or random) and about.get("compares_passes"):
+    declarations = {name: declared(f"regularizer.{name}", node) for name, node in nodes.items()}
+    random = any(
+        declaration.get("stochastic", True) and is_on(declaration, nodes[name])
+        for name, declaration in declarations.items()
+    )
+    for name, declaration in declarations.items():
+        if not (may_draw or random) and declaration.get("compares_passes"):
             raise equal_passes_error(name)
 
 
@@ -268,14 +273,14 @@ def check_accumulation(nodes: Mapping[str, Node], trainer: Node) -> None:
             raise accumulation_error(name)
 
 
-def is_on(about: Declaration, node: Node) -> bool:
+def is_on(declaration: Declaration, node: Node) -> bool:
     """Return whether a regularizer is on: a strength differs from its off value or has a schedule."""
-    off = {name: strength.off for name, strength in about.strengths.items() if strength.off is not None}
+    off = {name: strength.off for name, strength in declaration.strengths.items() if strength.off is not None}
     return not off or bool(node.get("schedule")) or any(node.get(key) != value for key, value in off.items())
 
 
-def _on_inputs(about: Declaration) -> list[str]:
-    return [name for name, strength in about.strengths.items() if strength.on_inputs]
+def _on_inputs(declaration: Declaration) -> list[str]:
+    return [name for name, strength in declaration.strengths.items() if strength.on_inputs]
 
 
 def _is_used(node: Node, key: str) -> bool:
@@ -292,11 +297,13 @@ def padding_error(where: Setting, name: str) -> ConfigError:
 
 def model_padding_error(where: Setting, name: str) -> ConfigError:
     """Return the error for a model that cannot read sequences of different lengths, with those that can."""
-    reading = [option for option, about in options("model").items() if "padded" in (about.parameters or ())]
+    supporting = [
+        option for option, declaration in index.options("model").items() if "padded" in (declaration.parameters or ())
+    ]
     return ConfigError(
         where,
         f"does not support padding, and {name} has sequences of different lengths",
-        f"use model={join_options(reading)}",
+        f"use model={join_options(supporting)}",
     )
 
 

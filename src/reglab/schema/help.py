@@ -261,10 +261,10 @@ def list_of_keys(pipeline: str, defaults: Mapping[str, Any]) -> str:
     """
     entries = {}
     for key in MOST_USED.get(pipeline, HELP[pipeline]):
-        one, default = HELP[pipeline][key], format_value(defaults.get(key))
-        shown = 0 < len(default) <= _LONGEST_DEFAULT and default not in ("null", "false") and "$" not in default
-        example = f"={one.example}" if one.example else ""
-        entries[key + example] = one.text.replace("`", "") + (f" (default: {default})" if shown else "")
+        key_help, default = HELP[pipeline][key], format_value(defaults.get(key))
+        show_default = 0 < len(default) <= _LONGEST_DEFAULT and default not in ("null", "false") and "$" not in default
+        example = f"={key_help.example}" if key_help.example else ""
+        entries[key + example] = key_help.text.replace("`", "") + (f" (default: {default})" if show_default else "")
     width = max(map(len, entries)) + 2
     lines = [f"  {key:<{width}}{text}" for key, text in entries.items()]
     return "\n".join(["Most used keys" if pipeline in MOST_USED else "Keys", *lines])

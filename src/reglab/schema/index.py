@@ -105,12 +105,12 @@ def declaration(target: str, key: str) -> Declaration:
     ClassPath().check(key, target)
     entry = _entries().get(target)
     if entry is not None and _is_current(entry):
-        return _read(target)
-    return _described(target, key)
+        return _declaration_of_entry(target)
+    return _declaration_of_class(target, key)
 
 
 @functools.cache
-def _described(target: str, key: str) -> Declaration:
+def _declaration_of_class(target: str, key: str) -> Declaration:
     return describe(find_class(target, key), target)
 
 
@@ -123,25 +123,25 @@ def find_class(target: str, key: str) -> type:
     module, _, name = target.rpartition(".")
     where = Setting(key, target)
     try:
-        found = getattr(import_module(module), name, None)
+        cls = getattr(import_module(module), name, None)
     except ImportError as error:
         raise ConfigError(where, f"its module cannot be imported ({error})", "check the name") from error
-    if not inspect.isclass(found):
+    if not inspect.isclass(cls):
         raise ConfigError(where, f"{module} has no class {name}", "check the name")
-    return found
+    return cls
 
 
-def describe(found: type, target: str) -> Declaration:
+def describe(cls: type, target: str) -> Declaration:
     """Return what a class declares.
 
     Args:
-        found: the class.
+        cls: the class.
         target: name of the class in configs.
     """
     constraints: dict[str, Constraint] = {}
-    for base in reversed(found.__mro__):
+    for base in reversed(cls.__mro__):
         constraints |= vars(base).get("constraints", {})
-    strengths = found.strengths() if hasattr(found, "strengths") else {}  # of a regularizer
+    strengths = cls.strengths() if hasattr(cls, "strengths") else {}  # of a regularizer
     where = Setting("_target_", target)
     for name, constraint in constraints.items():
         if not isinstance(constraint, Constraint):
@@ -150,16 +150,16 @@ def describe(found: type, target: str) -> Declaration:
     for name, strength in strengths.items():
         if problem := strength.problem():
             raise ConfigError(where, f"declares the strength {name} with {problem}", "correct its declaration")
-    traits = {name: getattr(found, name) for name in TRAITS if hasattr(found, name)}
-    return Declaration(target, found.__module__, _parameters(found), constraints, strengths, traits)
+    traits = {name: getattr(cls, name) for name in TRAITS if hasattr(cls, name)}
+    return Declaration(target, cls.__module__, _parameters(cls), constraints, strengths, traits)
 
 
-def _parameters(found: type) -> frozenset[str] | None:
+def _parameters(cls: type) -> frozenset[str] | None:
     """Return the keyword names that a constructor takes, including those that it passes to its base classes."""
-    if (declared := vars(found).get("__signature__")) is not None:
+    if (declared := vars(cls).get("__signature__")) is not None:
         return frozenset(declared.parameters)
     names: set[str] = set()
-    for base in found.__mro__:
+    for base in cls.__mro__:
         maker = vars(base).get("__init__") or vars(base).get("__new__")
         if maker is None or base is object:
             continue
@@ -188,7 +188,7 @@ _FIELDS = ("module", "parameters", "constraints", "strengths", "traits", "source
 
 
 @functools.cache
-def _read(target: str) -> Declaration:
+def _declaration_of_entry(target: str) -> Declaration:
     entry = _entries()[target]
     traits = {name: tuple(value) if isinstance(value, list) else value for name, value in entry["traits"].items()}
     return Declaration(
@@ -233,16 +233,16 @@ def render_index(targets: Iterable[str]) -> str:
 
 
 def _entry(target: str) -> dict[str, Any]:
-    found = find_class(target, "_target_")
-    about = describe(found, target)
-    modules = {base.__module__ for base in found.__mro__ if base.__module__.startswith("reglab.")}
+    cls = find_class(target, "_target_")
+    declared = describe(cls, target)
+    modules = {base.__module__ for base in cls.__mro__ if base.__module__.startswith("reglab.")}
     return {
-        "module": about.module,
-        "parameters": None if about.parameters is None else sorted(about.parameters),
-        "constraints": {name: constraint_to_json(constraint) for name, constraint in about.constraints.items()},
-        "strengths": {name: strength.to_json() for name, strength in about.strengths.items()},
-        "traits": dict(about.traits),
-        "sources": {name: _version_of(name) for name in sorted(modules or {found.__module__.partition(".")[0]})},
+        "module": declared.module,
+        "parameters": None if declared.parameters is None else sorted(declared.parameters),
+        "constraints": {name: constraint_to_json(constraint) for name, constraint in declared.constraints.items()},
+        "strengths": {name: strength.to_json() for name, strength in declared.strengths.items()},
+        "traits": dict(declared.traits),
+        "sources": {name: _version_of(name) for name in sorted(modules or {cls.__module__.partition(".")[0]})},
     }
 
 
@@ -258,12 +258,12 @@ def constraint_to_json(constraint: Constraint) -> dict[str, Any]:
         return {"type": name, "options": list(constraint.options)}
     if name not in _CONSTRAINTS:
         raise TypeError(f"{name}: the index cannot contain it; declare {', '.join([*_CONSTRAINTS, *_NAMES])}")
-    found: dict[str, Any] = {"type": name}
-    for one in fields(constraint):  # type: ignore[arg-type]  # all but names are dataclasses
-        value = getattr(constraint, one.name)
-        if value != one.default:
-            found[one.name] = constraint_to_json(value) if isinstance(value, Constraint) else value
-    return found
+    plain: dict[str, Any] = {"type": name}
+    for attribute in fields(constraint):  # type: ignore[arg-type]  # all but names are dataclasses
+        value = getattr(constraint, attribute.name)
+        if value != attribute.default:
+            plain[attribute.name] = constraint_to_json(value) if isinstance(value, Constraint) else value
+    return plain
 
 
 def constraint_from_json(plain: Mapping[str, Any]) -> Constraint:
@@ -271,9 +271,11 @@ def constraint_from_json(plain: Mapping[str, Any]) -> Constraint:
     values = {key: value for key, value in plain.items() if key != "type"}
     if plain["type"] in _NAMES:
         return _NAMES[plain["type"]](*values["options"])
-    built = {key: constraint_from_json(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-    built = {key: tuple(value) if isinstance(value, list) else value for key, value in built.items()}
-    constraint: Constraint = _CONSTRAINTS[plain["type"]](**built)
+    arguments = {
+        key: constraint_from_json(value) if isinstance(value, Mapping) else value for key, value in values.items()
+    }
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
+    constraint: Constraint = _CONSTRAINTS[plain["type"]](**arguments)
     return constraint
 
 
@@ -283,12 +285,12 @@ def options(group: str) -> dict[str, Declaration]:
     >>> sorted(options("optimizer"))
     ['adam', 'adamw', 'sgd']
     """
-    found = {}
+    declarations = {}
     for file in sorted((CONF / group).glob("[!_]*.yaml")):
         target = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("_target_")
         if target is not None:
-            found[file.stem] = declaration(str(target), f"{group}._target_")
-    return found
+            declarations[file.stem] = declaration(str(target), f"{group}._target_")
+    return declarations
 
 
 def shipped_targets(conf: Path) -> Iterator[str]:

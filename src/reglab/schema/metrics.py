@@ -203,9 +203,9 @@ def validation_counterparts(metric: str) -> tuple[str, ...]:
     substitute = METRICS[name].validation_substitute if name in METRICS else ""
     names = (name, substitute) if substitute else (name,)
     # A substitute may have the opposite direction (r2 and rmse); then only the substitute is used.
-    same = [one for one in names if direction_of(one) == direction_of(names[-1])]
-    own = (f"best/val/{name}/{label}",) if (label := label_of(metric)) else ()
-    return own + tuple(f"{prefix}{one}" for one in same for prefix in ("best/val/", "val/"))
+    comparable = [candidate for candidate in names if direction_of(candidate) == direction_of(names[-1])]
+    of_label = (f"best/val/{name}/{label}",) if (label := label_of(metric)) else ()
+    return of_label + tuple(f"{prefix}{candidate}" for candidate in comparable for prefix in ("best/val/", "val/"))
 
 
 def check_choice(*, direction: str | None, select_by: str | None, force: bool | None, section: str = "") -> None:

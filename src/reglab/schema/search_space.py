@@ -142,7 +142,7 @@ def parse_dimension(
         if name not in RANGE_KEYS:
             known = ", ".join(RANGE_KEYS)
             raise ConfigError(f"{where}.{name}", f"no such key{did_you_mean(str(name), RANGE_KEYS)} (keys: {known})")
-    low, high = _end(spec, "low", where), _end(spec, "high", where)
+    low, high = _range_end(spec, "low", where), _range_end(spec, "high", where)
     if not low < high:
         raise ConfigError(where, f"the range is empty: low={low:g} is not below high={high:g}", "widen it")
     for name in ("log", "int"):
@@ -169,7 +169,7 @@ def _parse_choice(key: str, spec: Mapping[str, Any], where: str) -> Choice:
     return Choice(key, tuple(options))
 
 
-def _end(spec: Mapping[str, Any], name: str, where: str) -> float:
+def _range_end(spec: Mapping[str, Any], name: str, where: str) -> float:
     value = spec.get(name)
     if value is None or not is_number(value) or not math.isfinite(value):
         raise ConfigError(Setting(f"{where}.{name}", value), "must be a finite number")

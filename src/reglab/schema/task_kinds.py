@@ -86,7 +86,7 @@ LANGUAGE_MODELING = TaskKind(
 )
 TASK_KINDS = {kind.name: kind for kind in (CLASSIFICATION, REGRESSION, MULTILABEL, LANGUAGE_MODELING)}
 """All kinds by name."""
-TASK_OPTIONS = {key: one for kind in TASK_KINDS.values() for key, one in kind.options.items()}
+TASK_OPTIONS = {key: constraint for kind in TASK_KINDS.values() for key, constraint in kind.options.items()}
 """Constraints on the keys of the section `task`."""
 TABLE_KINDS = tuple(kind.name for kind in TASK_KINDS.values() if NUMERIC_INPUTS in kind.features)
 """Kinds that a table or image data set may have (``data.kind``)."""

@@ -17,7 +17,7 @@ def is_printable(text: str) -> bool:
 def one_line(text: str) -> str:
     """Return a text as one printable line: control characters escaped, long words and lines cut."""
     escaped = "".join(repr(c)[1:-1] if _is_control(c) else c for c in text)
-    short = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda found: f"{found[0][:200]}...{found[0][-100:]}", escaped)
+    short = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: f"{word[0][:200]}...{word[0][-100:]}", escaped)
     half = _LONGEST_LINE // 2
     return short if len(short) <= _LONGEST_LINE else f"{short[:half]} ... {short[-half:]}"
 
