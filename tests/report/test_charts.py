@@ -76,13 +76,13 @@ def test_every_chart_describes_itself() -> None:
 )
 def test_values_of_strip_charts(chart: StripChart, value: float) -> None:
     made = data(measured())
-    none = next(arm for arm in made.found.table.arms if arm.strategy == "none")
+    none = next(arm for arm in made.task_findings.table.arms if arm.strategy == "none")
     assert chart.value(none.runs["0", "0"], made) == pytest.approx(value)
 
 
 def test_the_tracked_gap_is_preferred_and_infinity_is_no_value() -> None:
     made = data(measured(**{"gap/loss": 0.1}))
-    assert GapChart().value(made.found.table.records[0], made) == 0.1
+    assert GapChart().value(made.task_findings.table.records[0], made) == 0.1
     infinite = data(measured(**{"test/loss": math.inf}))
     assert not GapChart().applies(infinite)
 

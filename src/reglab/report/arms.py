@@ -10,7 +10,7 @@ from reglab.report.run_filter import Failure
 # (seed,) or (seed, split_seed): runs of two arms with one replicate are a pair.
 Replicate = tuple[str, ...]
 _PREFIX = "regularizer."
-_PROOFS = {"split_hash": "the split", "init_hash": "the initial weights", "order_hash": "the batch order"}
+_SHARED_BY_HASH = {"split_hash": "the split", "init_hash": "the initial weights", "order_hash": "the batch order"}
 
 
 @dataclass
@@ -106,7 +106,7 @@ def group_runs(records: Sequence[Record], failures: Sequence[Failure] = ()) -> A
     """
     by_split = all("split_seed" in record.tags for record in records)
     arms: dict[str, Arm] = {}
-    duplicates: dict[str, list[str]] = {}
+    repeated_seeds: dict[str, list[str]] = {}
     varying = _varying_strengths([*records, *(failure.record for failure in failures)])
 
     def arm_of(record: Record) -> Arm:
@@ -119,7 +119,7 @@ def group_runs(records: Sequence[Record], failures: Sequence[Failure] = ()) -> A
         arm, seed = arm_of(record), record.tags["seed"]
         replicate = (seed, record.tags["split_seed"]) if by_split else (seed,)
         if replicate in arm.runs:
-            duplicates.setdefault(arm.label, []).append(seed)
+            repeated_seeds.setdefault(arm.label, []).append(seed)
         arm.runs[replicate] = record  # the newest replaces older ones
     for failure in failures:
         arm_of(failure.record)
@@ -128,12 +128,12 @@ def group_runs(records: Sequence[Record], failures: Sequence[Failure] = ()) -> A
     replicates = sorted(all_replicates, key=lambda replicate: [numeric_order(part) for part in replicate])
     for arm in ordered:  # not in the order of starting times: bootstrap intervals depend on the order of values
         arm.runs = {replicate: arm.runs[replicate] for replicate in replicates if replicate in arm.runs}
-    remarks = [
+    duplicates = [
         f"{label} was run more than once with the same seed ({', '.join(sorted(set(seeds), key=numeric_order))}) under "
         "configurations that its tags do not distinguish; the newest run is used."
-        for label, seeds in duplicates.items()
+        for label, seeds in repeated_seeds.items()
     ]
-    return ArmTable(ordered, replicates, remarks, varying)
+    return ArmTable(ordered, replicates, duplicates, varying)
 
 
 def select_arms(table: ArmTable, question: Question) -> Selection:
@@ -203,16 +203,25 @@ def _varying_strengths(records: Sequence[Record]) -> dict[str, list[str]]:
         by_strategy.setdefault(record.tags["strategy"], []).append(tracked_strengths(record))
     varying = {}
     for strategy, strengths in by_strategy.items():
-        names = sorted({name for one in strengths for name in one if name.split(".", 1)[0] in strategy.split("+")})
-        varying[strategy] = [name for name in names if len({one.get(name, "") for one in strengths}) > 1]
+        names = sorted(
+            {
+                name
+                for run_strengths in strengths
+                for name in run_strengths
+                if name.split(".", 1)[0] in strategy.split("+")
+            }
+        )
+        varying[strategy] = [
+            name for name in names if len({run_strengths.get(name, "") for run_strengths in strengths}) > 1
+        ]
     return varying
 
 
 def _selection_metric(arms: list[Arm], metrics: tuple[str, ...]) -> str | None:
-    """Return the first metric that every run tracks, else the first one that most arms have; None if no arm has any."""
-    for enough in (all, any):
+    """Return the first metric that all runs track, else that all runs of some arm, else that some run; None if none."""
+    for quantifier in (all, any):
         for metric in metrics:
-            if enough(len(arm.values(metric)) == len(arm.runs) for arm in arms):
+            if quantifier(len(arm.values(metric)) == len(arm.runs) for arm in arms):
                 return metric
     return next((metric for metric in metrics if any(arm.values(metric) for arm in arms)), None)
 
@@ -264,18 +273,20 @@ def check_pairing(table: ArmTable) -> tuple[list[str], list[str]]:
     caveats: list[str] = []
     if len(arms) < 2:
         return proven, caveats
-    for tag, what in _PROOFS.items():
+    for tag, shared in _SHARED_BY_HASH.items():
         total = sum(len(arm.runs) for arm in arms)
         missing = total - sum(len(arm.tags(tag)) for arm in arms)
         if missing:
-            caveats.append(f"{missing} of {total} runs have no {tag}: there is no proof that their pairs share {what}.")
+            caveats.append(
+                f"{missing} of {total} runs have no {tag}: there is no proof that their pairs share {shared}."
+            )
         differing = [format_replicate(r) for r in table.replicates if len(_hashes(arms, r, tag)) > 1]
         if differing:
             caveats.append(
-                f"{tag} differs between strategies for {_first_few(differing)}: those pairs do not share {what}."
+                f"{tag} differs between strategies for {_first_few(differing)}: those pairs do not share {shared}."
             )
         if not missing and not differing:
-            proven.append(what)
+            proven.append(shared)
     return proven, caveats
 
 

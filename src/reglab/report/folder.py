@@ -96,8 +96,10 @@ def slug(name: str) -> str:
     ('größe-a-b', 'report')
     """
     name = unicodedata.normalize("NFC", name)  # else a name typed on another system would have another folder
-    kept = (one if one in "._+-" or unicodedata.category(one)[0] in "LMN" else " " for one in name)
-    text = re.sub(" +", "-", "".join(kept)).strip("-.")
+    characters = (
+        character if character in "._+-" or unicodedata.category(character)[0] in "LMN" else " " for character in name
+    )
+    text = re.sub(" +", "-", "".join(characters)).strip("-.")
     return text.encode()[:_LONGEST_NAME].decode(errors="ignore") or "report"
 
 
@@ -112,7 +114,7 @@ def check_folder(directory: str | None, name: str) -> None:
         ConfigError: a file or folder is in the way, or a folder cannot be written.
     """
     folder = folder_of(directory, name)
-    if problem := _problem(folder):
+    if problem := _folder_problem(folder):
         raise ConfigError(Setting("report.dir", directory), problem, "name another folder")
 
 
@@ -151,9 +153,9 @@ def make_room(folder: Path, source: Source) -> None:
     if earlier is not None and not earlier.is_same(source):
         names = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
         start = f"{folder.name}-{slug(earlier.id)[:8]}"
-        free = next(path for end in names if not os.path.lexists(path := folder.with_name(start + end)))
-        folder.rename(free)
-        note(f"{folder} contained the report of {earlier}: renamed to {free}")
+        renamed = next(path for end in names if not os.path.lexists(path := folder.with_name(start + end)))
+        folder.rename(renamed)
+        note(f"{folder} contained the report of {earlier}: renamed to {renamed}")
     elif earlier is None and (folder / PAGE).exists():
         note(f"{folder / PAGE} does not name its runs: replaced")
 
@@ -178,12 +180,12 @@ class _Meta(HTMLParser):
     content: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag == "meta" and found.get("name") == SOURCE:
-            self.content = found.get("content")
+        attributes = dict(attrs)
+        if tag == "meta" and attributes.get("name") == SOURCE:
+            self.content = attributes.get("content")
 
 
-def _problem(folder: Path) -> str | None:
+def _folder_problem(folder: Path) -> str | None:
     if (size := len(os.fsencode(folder.name))) > _LONGEST_NAME:
         return f"its name has {size} bytes; at most {_LONGEST_NAME} are allowed"
     try:

@@ -82,8 +82,12 @@ def make_report(
 
 def _write_files(draft: Path, name: str, findings: Findings, histories: Histories, source: Source) -> list[str]:
     """Write the files of a report into an empty folder; return their names, the page last."""
-    base = next((entry.strategy for found in findings.tasks for entry in found.entries if entry.baseline), None)
-    colours = style.strategy_colours([name for found in findings.tasks for name in found.strategies], base)
+    base = next(
+        (entry.strategy for task_findings in findings.tasks for entry in task_findings.entries if entry.baseline), None
+    )
+    colours = style.strategy_colours(
+        [name for task_findings in findings.tasks for name in task_findings.strategies], base
+    )
     tables = _tables(findings)
     for file, text in tables.items():
         (draft / file).write_text(text, encoding="utf-8")
@@ -91,8 +95,8 @@ def _write_files(draft: Path, name: str, findings: Findings, histories: Historie
     page = render_page(name, findings, colours, overall_charts, task_charts, source)
     (draft / PAGE).write_text(page, encoding="utf-8")
     shutil.copymode(__file__, draft / PAGE)
-    pictures = dict.fromkeys(chart.file for charts in (overall_charts, *task_charts) for chart in charts)
-    return [*tables, *pictures, PAGE]
+    images = dict.fromkeys(chart.file for charts in (overall_charts, *task_charts) for chart in charts)
+    return [*tables, *images, PAGE]
 
 
 def _draw_charts(
@@ -103,12 +107,14 @@ def _draw_charts(
     several = findings.overall is not None
     drawings = (
         drawing.TaskDrawing(
-            data=TaskChartData(found, findings.question, colours, learning_curves(found, findings.question, histories)),
+            data=TaskChartData(
+                task_findings, findings.question, colours, learning_curves(task_findings, findings.question, histories)
+            ),
             folder=draft,
             file_prefix=f"{part}-" if several else "",
             id_prefix=f"t{number}",
         )
-        for number, (part, found) in enumerate(zip(_file_parts(findings), findings.tasks, strict=True))
+        for number, (part, task_findings) in enumerate(zip(_file_parts(findings), findings.tasks, strict=True))
     )
     return overall, list(drawing.draw_tasks(drawings, len(findings.tasks)))
 
@@ -117,13 +123,18 @@ def _tables(findings: Findings) -> dict[str, str]:
     """Return the CSV files by name."""
     tables = {BOARD: csv_files.leaderboard_csv(findings.entries)}
     if findings.overall is not None:
-        for part, found in zip(_file_parts(findings), findings.tasks, strict=True):
-            tables[f"leaderboard-{part}.csv"] = csv_files.leaderboard_csv(found.entries)
+        for part, task_findings in zip(_file_parts(findings), findings.tasks, strict=True):
+            tables[f"leaderboard-{part}.csv"] = csv_files.leaderboard_csv(task_findings.entries)
     if isinstance(findings.over_data_sets, DataSetComparison):
         tables[PAIRWISE] = csv_files.pairwise_csv(findings.over_data_sets)
-    if trials := [trial for found in findings.tasks if found.tuning is not None for trial in found.tuning.trials]:
+    if trials := [
+        trial
+        for task_findings in findings.tasks
+        if task_findings.tuning is not None
+        for trial in task_findings.tuning.trials
+    ]:
         tables[TUNING] = csv_files.tuning_csv(trials)
-    if any(found.interactions for found in findings.tasks):
+    if any(task_findings.interactions for task_findings in findings.tasks):
         tables[INTERACTIONS] = csv_files.interactions_csv(findings.tasks)
     return tables
 
@@ -131,8 +142,8 @@ def _tables(findings: Findings) -> dict[str, str]:
 def _file_parts(findings: Findings) -> list[str]:
     """Return each task's part of file names, unique also on file systems that ignore case."""
     parts: list[str] = []
-    for found in findings.tasks:
-        part = start = slug(found.task.name)
+    for task_findings in findings.tasks:
+        part = start = slug(task_findings.task.name)
         number = 2
         while part.casefold() in map(str.casefold, parts):
             part, number = f"{start}-{number}", number + 1

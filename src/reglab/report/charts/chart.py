@@ -41,13 +41,13 @@ class TaskChartData:
     """Data of the charts of one task; sent to the process that draws them.
 
     Attributes:
-        found: the findings of the task.
+        task_findings: the findings of the task.
         question: metric, direction and baseline.
         colours: colour of each strategy.
         curves: learning curves, one for each metric.
     """
 
-    found: TaskFindings
+    task_findings: TaskFindings
     question: Question
     colours: Mapping[str, str]
     curves: Sequence[LearningCurves]
@@ -89,21 +89,21 @@ class ChartKind(Protocol[Data]):
         ...
 
 
-TASK_KINDS: list[ChartKind[TaskChartData]] = []
-OVERALL_KINDS: list[ChartKind[OverallChartData]] = []
-TaskKind = TypeVar("TaskKind", bound=ChartKind[TaskChartData])
-OverallKind = TypeVar("OverallKind", bound=ChartKind[OverallChartData])
+TASK_CHART_KINDS: list[ChartKind[TaskChartData]] = []
+OVERALL_CHART_KINDS: list[ChartKind[OverallChartData]] = []
+TaskChartKind = TypeVar("TaskChartKind", bound=ChartKind[TaskChartData])
+OverallChartKind = TypeVar("OverallChartKind", bound=ChartKind[OverallChartData])
 
 
-def task_chart(kind: type[TaskKind]) -> type[TaskKind]:
+def task_chart(kind: type[TaskChartKind]) -> type[TaskChartKind]:
     """Register a kind of chart of one task, as a decorator."""
-    TASK_KINDS.append(kind())
+    TASK_CHART_KINDS.append(kind())
     return kind
 
 
-def overall_chart(kind: type[OverallKind]) -> type[OverallKind]:
+def overall_chart(kind: type[OverallChartKind]) -> type[OverallChartKind]:
     """Register a kind of chart over several tasks, as a decorator."""
-    OVERALL_KINDS.append(kind())
+    OVERALL_CHART_KINDS.append(kind())
     return kind
 
 

@@ -18,11 +18,11 @@ from reglab.report.charts import (  # noqa: F401  # the modules of all charts: e
     svg,
     tuning_curve,
 )
-from reglab.report.charts.chart import OVERALL_KINDS, TASK_KINDS, Chart, OverallChartData, TaskChartData
+from reglab.report.charts.chart import OVERALL_CHART_KINDS, TASK_CHART_KINDS, Chart, OverallChartData, TaskChartData
 from reglab.stopping import raise_if_stopped
 
-TASK_CHARTS = sorted(TASK_KINDS, key=lambda kind: kind.order)
-OVERALL_CHARTS = sorted(OVERALL_KINDS, key=lambda kind: kind.order)
+TASK_CHARTS = sorted(TASK_CHART_KINDS, key=lambda kind: kind.order)
+OVERALL_CHARTS = sorted(OVERALL_CHART_KINDS, key=lambda kind: kind.order)
 MAX_IN_PROCESS = 3  # tasks: starting another process takes as long as drawing one of them
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MAX_PANELS = 12
 _MIN_TASKS = 3  # two points show no trend
-_BELOW = 0.46  # inches below the panels
+_FOOT = 0.46  # inches below the panels
 _LOG_RATIO = 10.0  # ratio of the last to the first value above which the scale is logarithmic
 _MAX_TICKS = 5
 
@@ -41,8 +41,8 @@ class FactorSeries:
         """Return (value, entry) for the tasks in which a strategy was compared with the baseline."""
         return [
             (value, entry)
-            for value, found in zip(self.values, self.tasks, strict=True)
-            for entry in found.entries
+            for value, task_findings in zip(self.values, self.tasks, strict=True)
+            for entry in task_findings.entries
             if entry.strategy == strategy and entry.chosen and entry.diff is not None
         ]
 
@@ -76,7 +76,7 @@ class FactorPlot:
             )
             if len(shown) < len(names):
                 caption += f" The first {len(shown)} of {len(names)} are shown."
-            digits = decimal_places([entry for found in series.tasks for entry in found.entries])
+            digits = decimal_places([entry for task_findings in series.tasks for entry in task_findings.entries])
             areas = _hover_areas(series, shown, figure, digits)
             name, title = f"{self.name}-{series.factor}-{series.data}", f"{self.title} {series.factor}"
             charts.append(Chart(name, title, caption, figure, hover_areas=areas))
@@ -85,18 +85,26 @@ class FactorPlot:
 
 def factor_series(tasks: Sequence[TaskFindings]) -> list[FactorSeries]:
     """Return the series of every data set with three tasks or more that differ in one numeric feature only."""
-    found = []
-    for data in dict.fromkeys(found.task.data for found in tasks):
-        own = [found for found in tasks if found.task.data == data]
-        differing = [name for name in own[0].task.about if len({one.task.about.get(name) for one in own}) > 1]
-        same_features = len({frozenset(one.task.about) for one in own}) == 1
-        if len(own) < _MIN_TASKS or not same_features or len(differing) != 1:
+    all_series = []
+    for data, of_data in _group_by_data(tasks).items():
+        settings = [task_findings.task.about for task_findings in of_data]
+        differing = [name for name in settings[0] if len({setting.get(name) for setting in settings}) > 1]
+        same_features = len({frozenset(setting) for setting in settings}) == 1
+        if len(of_data) < _MIN_TASKS or not same_features or len(differing) != 1:
             continue
-        by_value = {_parse_number(one.task.about[differing[0]]): one for one in own}
-        if None not in by_value and len(by_value) == len(own):
+        factor = differing[0]
+        by_value = {_parse_number(task_findings.task.about[factor]): task_findings for task_findings in of_data}
+        if None not in by_value and len(by_value) == len(of_data):
             values = sorted(value for value in by_value if value is not None)
-            found.append(FactorSeries(data, differing[0], values, [by_value[value] for value in values]))
-    return found
+            all_series.append(FactorSeries(data, factor, values, [by_value[value] for value in values]))
+    return all_series
+
+
+def _group_by_data(tasks: Sequence[TaskFindings]) -> dict[str, list[TaskFindings]]:
+    by_data: dict[str, list[TaskFindings]] = {}
+    for task_findings in tasks:
+        by_data.setdefault(task_findings.task.data, []).append(task_findings)
+    return by_data
 
 
 def draw_factor_plot(
@@ -106,19 +114,19 @@ def draw_factor_plot(
     from matplotlib.ticker import MaxNLocator
 
     rows = [series.entries(strategy) for strategy in strategies]
-    edges = [0.0]
+    extremes = [0.0]
     for _, entry in (point for row in rows for point in row):
-        edges += [entry.diff or 0.0, *(entry.diff_interval or ())]
-    margin = 0.06 * (max(edges) - min(edges)) or 1.0
-    heights = min(edges) - margin, max(edges) + margin
+        extremes += [entry.diff or 0.0, *(entry.diff_interval or ())]
+    y_margin = 0.06 * (max(extremes) - min(extremes)) or 1.0
+    heights = min(extremes) - y_margin, max(extremes) + y_margin
     y_ticks = style.ticks_between(heights, MaxNLocator(5, steps=[1, 2, 5, 10]))
     labelled = series.values[:: -(-len(series.values) // _MAX_TICKS)]
     positions = _positions(series)
-    edge = 0.08 * (max(positions.values()) - min(positions.values()))
-    limits = {"xlim": (min(positions.values()) - edge, max(positions.values()) + edge), "ylim": heights}
+    x_margin = 0.08 * (max(positions.values()) - min(positions.values()))
+    limits = {"xlim": (min(positions.values()) - x_margin, max(positions.values()) + x_margin), "ylim": heights}
     with style.chart_style():
         own_colours = [colours[strategy] for strategy in strategies]
-        figure, panels = style.panel_grid(strategies, own_colours, limits, bottom_margin=_BELOW, panel_height=1.25)
+        figure, panels = style.panel_grid(strategies, own_colours, limits, bottom_margin=_FOOT, panel_height=1.25)
         for i, (axes, row, colour) in enumerate(zip(panels, rows, own_colours, strict=True)):
             lowest = style.is_lowest(i, len(strategies))
             x_ticks = [positions[value] for value in labelled] if lowest else []
@@ -133,7 +141,7 @@ def draw_factor_plot(
             bars = [(positions[value], *entry.diff_interval) for value, entry in row if entry.diff_interval]
             if bars:
                 axes.vlines(*zip(*bars, strict=True), color=colour, linewidth=1.6, zorder=3)
-        style.label_axes(figure, series.factor, label, bottom_margin=_BELOW)
+        style.label_axes(figure, series.factor, label, bottom_margin=_FOOT)
     return figure
 
 

@@ -37,11 +37,11 @@ class TaskForestPlot:
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether any entry was compared with the baseline."""
-        return _has_differences(data.found.entries)
+        return _has_differences(data.task_findings.entries)
 
     def draw(self, data: TaskChartData) -> list[Chart]:
         """Return one chart."""
-        return [_forest_chart(self.name, self.title, data.found.entries, data.question, data.colours, "seeds")]
+        return [_forest_chart(self.name, self.title, data.task_findings.entries, data.question, data.colours, "seeds")]
 
 
 @overall_chart

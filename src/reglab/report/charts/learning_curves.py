@@ -33,7 +33,7 @@ class LearningCurvesChart:
         """Return a chart for each metric."""
         charts = []
         for curves in data.curves:
-            caption = f"Mean over seeds, with a band of one standard deviation.{label_noise_note(data.found)}"
+            caption = f"Mean over seeds, with a band of one standard deviation.{label_noise_note(data.task_findings)}"
             if curves.total_arms > len(curves.arms):
                 caption += f" The {len(curves.arms)} best of {curves.total_arms} are shown."
             figure = draw_curves(curves, data.colours)

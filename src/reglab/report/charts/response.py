@@ -70,11 +70,11 @@ class ResponseChart:
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether any trial with a search space has a score."""
-        return data.found.tuning is not None and bool(response_panels(data.found.tuning, data.colours))
+        return data.task_findings.tuning is not None and bool(response_panels(data.task_findings.tuning, data.colours))
 
     def draw(self, data: TaskChartData) -> list[Chart]:
         """Return one chart, the best strategies first."""
-        tuning = data.found.tuning
+        tuning = data.task_findings.tuning
         assert tuning is not None
         panels = response_panels(tuning, data.colours)
         shown = panels[:MAX_PANELS]
@@ -85,7 +85,7 @@ class ResponseChart:
 
 def response_panels(tuning: TaskTuning, colours: Mapping[str, str]) -> list[Panel]:
     """Return a panel for each searched key of each strategy with a score, with the baseline's trials in grey."""
-    base = next((one for one in tuning.strategies if one.strategy == tuning.study.baseline), None)
+    base = next((candidate for candidate in tuning.strategies if candidate.strategy == tuning.study.baseline), None)
     return [
         _panel(strategy, dimension, base, colours[strategy.strategy])
         for strategy in tuning.strategies
@@ -138,51 +138,54 @@ def score_limits(scores: Sequence[float], *, minimized: bool) -> tuple[float, fl
     return low - margin, high + margin
 
 
-def position_in_range(one: Dimension, value: Value) -> float | None:
+def position_in_range(dimension: Dimension, value: Value) -> float | None:
     """Return the position of a value in its range, from 0 to 1; None if it is the off value."""
-    if isinstance(one, Choice):
-        return one.options.index(value) / max(1, len(one.options) - 1)
+    if isinstance(dimension, Choice):
+        return dimension.options.index(value) / max(1, len(dimension.options) - 1)
     assert isinstance(value, int | float)
-    if value == one.off:
+    if value == dimension.off:
         return None
-    scale = math.log if one.log else float
-    return (scale(value) - scale(one.low)) / (scale(one.high) - scale(one.low))
+    scale = math.log if dimension.log else float
+    return (scale(value) - scale(dimension.low)) / (scale(dimension.high) - scale(dimension.low))
 
 
-def range_ticks(one: Dimension) -> list[tuple[float, str]]:
+def range_ticks(dimension: Dimension) -> list[tuple[float, str]]:
     """Return (position, text) of a few round values: powers of ten on a logarithmic range that contains several."""
-    if isinstance(one, Choice):
-        return [(position_in_range(one, option) or 0.0, str(option)) for option in one.options]
+    if isinstance(dimension, Choice):
+        return [(position_in_range(dimension, option) or 0.0, str(option)) for option in dimension.options]
     from matplotlib.ticker import MaxNLocator
 
-    first = math.ceil(math.log10(one.low) - 1e-9) if one.log else 0
-    last = math.floor(math.log10(one.high) + 1e-9) if one.log else 0
-    if one.log and last > first:
+    first = math.ceil(math.log10(dimension.low) - 1e-9) if dimension.log else 0
+    last = math.floor(math.log10(dimension.high) + 1e-9) if dimension.log else 0
+    if dimension.log and last > first:
         step = -(-(last - first) // 3)
         values = [10.0**power for power in range(first, last + 1, step)]
-    elif one.log:
+    elif dimension.log:
         candidates = (part * 10.0**power for power in range(last - 1, last + 1) for part in (1, 2, 5))
-        values = [value for value in candidates if one.low <= value <= one.high] or [one.low, one.high]
+        values = [value for value in candidates if dimension.low <= value <= dimension.high] or [
+            dimension.low,
+            dimension.high,
+        ]
     else:
-        locator = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=one.whole)
-        values = style.ticks_between((one.low, one.high), locator)
-    scale = math.log if one.log else float
-    width = scale(one.high) - scale(one.low)
-    return [((scale(value) - scale(one.low)) / width, _format_tick(value)) for value in values]
+        locator = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=dimension.whole)
+        values = style.ticks_between((dimension.low, dimension.high), locator)
+    scale = math.log if dimension.log else float
+    width = scale(dimension.high) - scale(dimension.low)
+    return [((scale(value) - scale(dimension.low)) / width, _format_tick(value)) for value in values]
 
 
-def _panel(strategy: StrategyTuning, one: Dimension, base: StrategyTuning | None, colour: str) -> Panel:
-    own = [trial for trial in strategy.trials if trial.score is not None and one.key in trial.values]
+def _panel(strategy: StrategyTuning, dimension: Dimension, base: StrategyTuning | None, colour: str) -> Panel:
+    scored = [trial for trial in strategy.trials if trial.score is not None and dimension.key in trial.values]
     dots = []
     if base is not None and base.strategy != strategy.strategy:
         for trial in base.trials:
-            if trial.score is not None and one.key in trial.values:
-                dots.append(_dot(trial, position_in_range(one, trial.values[one.key]), style.BASELINE))
-            elif trial.score is not None and one.key.startswith("regularizer."):
+            if trial.score is not None and dimension.key in trial.values:
+                dots.append(_dot(trial, position_in_range(dimension, trial.values[dimension.key]), style.BASELINE))
+            elif trial.score is not None and dimension.key.startswith("regularizer."):
                 dots.append(_dot(trial, None, style.BASELINE))
-    chosen = next((i for i, trial in enumerate(own, start=len(dots)) if trial.chosen), None)
-    dots += [_dot(trial, position_in_range(one, trial.values[one.key]), colour) for trial in own]
-    return Panel(strategy.strategy, colour, short_key(one.key), range_ticks(one), dots, chosen)
+    chosen = next((i for i, trial in enumerate(scored, start=len(dots)) if trial.chosen), None)
+    dots += [_dot(trial, position_in_range(dimension, trial.values[dimension.key]), colour) for trial in scored]
+    return Panel(strategy.strategy, colour, short_key(dimension.key), range_ticks(dimension), dots, chosen)
 
 
 def _dot(trial: Trial, position: float | None, colour: str) -> Dot:
@@ -196,7 +199,7 @@ def _caption(panels: Sequence[Panel], shown: Sequence[Panel], tuning: TaskTuning
         "One dot for each trial: its mean over tuning seeds against each searched value; the other values vary too. "
         "The ring marks the chosen trial."
     )
-    if any(one.strategy == tuning.study.baseline for one in tuning.strategies):
+    if any(strategy.strategy == tuning.study.baseline for strategy in tuning.strategies):
         caption += f" Grey: {tuning.study.baseline}, where the strategy is off."
     if tuning.study.pruning is not None:
         caption += " Scores are those of the last rung that a trial was trained on."
@@ -217,10 +220,10 @@ def _draw_panel(axes: "Axes", panel: Panel, number: int, limits: tuple[float, fl
     y = [min(max(dot.score, low), high) for dot in panel.dots]
     axes.scatter(x, y, s=20, c=[dot.colour for dot in panel.dots], alpha=0.85, linewidth=0.6, edgecolor=style.PAPER,
                  gid=f"trials{number}", zorder=3, clip_on=False)  # fmt: skip
-    for a, dot in zip(x, panel.dots, strict=True):
+    for trial_x, dot in zip(x, panel.dots, strict=True):
         if not low <= dot.score <= high:
             below = dot.score < low
-            axes.plot(a, low if below else high, "v" if below else "^", markersize=8, markerfacecolor="none",
+            axes.plot(trial_x, low if below else high, "v" if below else "^", markersize=8, markerfacecolor="none",
                       markeredgecolor=dot.colour, clip_on=False, zorder=2)  # fmt: skip
     if panel.chosen is not None:
         axes.plot(x[panel.chosen], y[panel.chosen], "o", markersize=8.5, markerfacecolor="none",

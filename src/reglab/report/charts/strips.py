@@ -74,11 +74,11 @@ class StripChart(ABC):
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether any run has a value."""
-        return any(self.value(record, data) is not None for record in data.found.table.records)
+        return any(self.value(record, data) is not None for record in data.task_findings.table.records)
 
     def draw(self, data: TaskChartData) -> list[Chart]:
         """Return one chart."""
-        strips = [self._strip(entry, arm, data) for entry, arm in _entries_with_runs(data.found)]
+        strips = [self._strip(entry, arm, data) for entry, arm in _entries_with_runs(data.task_findings)]
         figure = strip_chart(strips, self.label(data), self.reference(data), from_zero=self.from_zero)
         dot_texts = {f"dots{i}": strip.texts for i, strip in enumerate(strips)}
         return [Chart(self.name, self.title, self.caption(data), figure, dot_texts)]
@@ -113,7 +113,7 @@ class SeedsChart(StripChart):
         return "One dot for each run; the bar is the mean, the band its 95 % bootstrap interval."
 
     def reference(self, data: TaskChartData) -> tuple[float, str] | None:
-        base = next((entry for entry in data.found.entries if entry.baseline), None)
+        base = next((entry for entry in data.task_findings.entries if entry.baseline), None)
         if base is None or base.mean is None or len(base.label) >= _MAX_REFERENCE:
             return None
         return base.mean, base.label
@@ -140,7 +140,7 @@ class GapChart(StripChart):
         return "test loss minus training loss"
 
     def caption(self, data: TaskChartData) -> str:
-        noise = label_noise_note(data.found)
+        noise = label_noise_note(data.task_findings)
         return "Test loss minus training loss of the tested weights, both in eval mode." + (
             f"{noise} The gap is negative for a network that has not fitted them." if noise else ""
         )
@@ -185,12 +185,12 @@ class CostChart(StripChart):
 
     def caption(self, data: TaskChartData) -> str:
         caption = "Wall time of training alone."
-        base = next((entry for entry in data.found.entries if entry.baseline), None)
+        base = next((entry for entry in data.task_findings.entries if entry.baseline), None)
         if base is None or not base.seconds:
             return caption
         ratios = [
             f"{entry.label} × {entry.seconds / base.seconds:.2f}"
-            for entry, _ in _entries_with_runs(data.found)
+            for entry, _ in _entries_with_runs(data.task_findings)
             if entry.seconds and not entry.baseline
         ]
         return f"{caption} Relative to {base.label}: {', '.join(ratios)}." if ratios else caption
@@ -231,15 +231,15 @@ def strip_chart(
     return figure
 
 
-def label_noise_note(found: TaskFindings) -> str:
+def label_noise_note(task_findings: TaskFindings) -> str:
     """Return a sentence on the share of wrong training labels; empty without label noise."""
-    tags = found.table.tag_values("label_noise")
+    tags = task_findings.table.tag_values("label_noise")
     shares = sorted(float(share) for share in tags if share.replace(".", "", 1).isdigit())
     if not shares or shares[-1] == 0:
         return ""
     return f" {100 * shares[-1]:g} % of the training labels are wrong, none of the validation and test labels."
 
 
-def _entries_with_runs(found: TaskFindings) -> list[tuple[Entry, Arm]]:
-    arms = {arm.label: arm for arm in found.table.arms}
-    return [(entry, arms[entry.label]) for entry in found.entries if entry.n]
+def _entries_with_runs(task_findings: TaskFindings) -> list[tuple[Entry, Arm]]:
+    arms = {arm.label: arm for arm in task_findings.table.arms}
+    return [(entry, arms[entry.label]) for entry in task_findings.entries if entry.n]

@@ -51,9 +51,11 @@ def wrap(name: str, width: int = 24) -> str:
 
     Lines break after `+`, `(` or `,`; in a longer part after `_`, or anywhere.
     """
-    wholes = re.findall(r"[^+(, ]*[+(, ]?", name)
+    parts: list[str] = []
+    for part in re.findall(r"[^+(, ]*[+(, ]?", name):
+        parts += [part] if len(part) <= width else re.findall("[^_]*_?", part)
     lines = [""]
-    for part in (p for whole in wholes for p in ([whole] if len(whole) <= width else re.findall("[^_]*_?", whole))):
+    for part in parts:
         while len(part) > width:
             if lines[-1]:
                 lines.append("")

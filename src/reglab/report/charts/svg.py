@@ -87,10 +87,10 @@ def inline_svg(
         dot_texts: texts shown on hovering over the dots of a scatter, by its gid.
         areas: other areas with texts, above all that is drawn.
     """
-    out = io.StringIO()
+    buffer = io.StringIO()
     with style.chart_style():
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
     text = text[text.index("<svg") :]
     for gid, texts in (dot_texts or {}).items():
         text = _add_titles(text, gid, texts)

@@ -49,12 +49,12 @@ class TuningCurveChart:
 
     def applies(self, data: TaskChartData) -> bool:
         """Return whether there are scores of one training length: not with pruning."""
-        tuning = data.found.tuning
+        tuning = data.task_findings.tuning
         return tuning is not None and tuning.study.pruning is None and bool(tuning_curves(tuning, data.colours))
 
     def draw(self, data: TaskChartData) -> list[Chart]:
         """Return one chart."""
-        tuning = data.found.tuning
+        tuning = data.task_findings.tuning
         assert tuning is not None
         study, curves = tuning.study, tuning_curves(tuning, data.colours)
         best = "expected best" if study.exchangeable else "best so far"

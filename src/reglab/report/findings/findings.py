@@ -72,7 +72,7 @@ class TaskFindings:
     def strategies(self) -> list[str]:
         """All strategies, including those of which no trial could be chosen; with repetitions."""
         tuned = self.tuning.strategies if self.tuning is not None else []
-        return [*(arm.strategy for arm in self.table.arms), *(one.strategy for one in tuned)]
+        return [*(arm.strategy for arm in self.table.arms), *(strategy_tuning.strategy for strategy_tuning in tuned)]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Findings:
     @property
     def runs(self) -> int:
         """Number of compared runs."""
-        return sum(len(found.table.records) for found in self.tasks)
+        return sum(len(task_findings.table.records) for task_findings in self.tasks)
 
 
 def compute_findings(
@@ -132,33 +132,39 @@ def compute_findings(
     """
     filtered = filter_runs(records, question.metric)
     tasks = _comparable_tasks(split_into_tasks(filtered.records), filtered)
-    found = []
+    all_task_findings = []
     for task in tasks:
         # Runs that failed early may lack their setting: they are assigned to the only task of their data set.
         is_only = sum(other.data == task.data for other in tasks) == 1
         failures = [f for f in filtered.failures if task_key(f.record) == task.key or (is_only and f.data == task.data)]
-        of_task = _task_findings(task, failures, question)
-        found.append(of_task if study is None else _add_tuning(of_task, study, records, question))
-    boards, data_sets = [of_task.entries for of_task in found], data_set_names(tasks)
+        task_findings = _task_findings(task, failures, question)
+        all_task_findings.append(
+            task_findings if study is None else _add_tuning(task_findings, study, records, question)
+        )
+    boards, data_sets = [task_findings.entries for task_findings in all_task_findings], data_set_names(tasks)
     overall, caveats, over_data_sets = None, [], None
-    if len(found) > 1:
+    if len(all_task_findings) > 1:
         overall = overall_leaderboard(boards, question, data_sets)
         caveats = overall_caveats(overall, data_sets)
         over_data_sets = data_set_comparison(boards, data_sets, overall, question)
         answer = overall_headline(overall, question, boards, len(set(data_sets)))
     else:
-        answer = found[0].headline if found else f"No finished run has {question.metric}: nothing can be compared."
+        answer = (
+            all_task_findings[0].headline
+            if all_task_findings
+            else f"No finished run has {question.metric}: nothing can be compared."
+        )
     without_choice = [
-        f"{tuned.strategy} on {of_task.task.name}"
-        for of_task in found
-        if of_task.tuning
-        for tuned in of_task.tuning.strategies
+        f"{tuned.strategy} on {task_findings.task.name}"
+        for task_findings in all_task_findings
+        if task_findings.tuning
+        for tuned in task_findings.tuning.strategies
         if tuned.without_choice
     ]
-    selections = [of_task.selection for of_task in found]
+    selections = [task_findings.selection for task_findings in all_task_findings]
     return Findings(
         question,
-        found,
+        all_task_findings,
         overall,
         answer,
         notes=headline_notes(question, filtered.failures, selections, len(missing), without_choice),
@@ -220,16 +226,20 @@ def _task_findings(task: Task, failures: Sequence[Failure], question: Question) 
     )
 
 
-def _add_tuning(found: TaskFindings, study: StudyRecord, records: Sequence[Record], question: Question) -> TaskFindings:
+def _add_tuning(
+    task_findings: TaskFindings, study: StudyRecord, records: Sequence[Record], question: Question
+) -> TaskFindings:
     """Return the findings with the tuning of the task and its caveats; unchanged if it has no trials."""
-    name = study.task_name(*found.task.key)
+    name = study.task_name(*task_findings.task.key)
     trials = [trial for trial in collect_trials(study, records, question.metric) if trial.task == name]
     if not trials:
-        return found
-    strategies = summarize_tuning(study, trials, found.entries, found.table, question)
-    timings = timing_caveats(found.entries, strategies, study)
+        return task_findings
+    strategies = summarize_tuning(study, trials, task_findings.entries, task_findings.table, question)
+    timings = timing_caveats(task_findings.entries, strategies, study)
     tuning = task_tuning(study, strategies, reliable_timings=not timings)
-    return replace(found, tuning=tuning, caveats=[*found.caveats, *tuning_caveats(strategies, study), *timings])
+    return replace(
+        task_findings, tuning=tuning, caveats=[*task_findings.caveats, *tuning_caveats(strategies, study), *timings]
+    )
 
 
 @dataclass(frozen=True)
@@ -254,28 +264,28 @@ class StrategyFailures:
 
 def failed_runs(findings: Findings) -> list[FailedRun]:
     """Return all runs without a result, including those of the tuning, sorted by label, data set and seed."""
-    tables = {found.task.data: found.table for found in findings.tasks}
+    tables = {task_findings.task.data: task_findings.table for task_findings in findings.tasks}
     failed = [
         FailedRun(
-            tables[f.data].label(f.record) if f.data in tables else f.strategy,
-            f.data,
-            f.seed,
-            f.outcome,
-            f.record.run_id,
+            tables[failure.data].label(failure.record) if failure.data in tables else failure.strategy,
+            failure.data,
+            failure.seed,
+            failure.outcome,
+            failure.record.run_id,
         )
-        for f in findings.failures
+        for failure in findings.failures
     ]
     failed += [
         FailedRun(
             f"{trial.strategy}, tuning trial {trial.number}",
-            found.task.data,
+            task_findings.task.data,
             failure.record.tags.get("seed", MISSING),
             failure.outcome,
             failure.record.run_id,
         )
-        for found in findings.tasks
-        if found.tuning is not None
-        for trial in found.tuning.trials
+        for task_findings in findings.tasks
+        if task_findings.tuning is not None
+        for trial in task_findings.tuning.trials
         for failure in trial.failures
     ]
     return sorted(failed, key=lambda run: (run.label, run.data, numeric_order(run.seed)))
@@ -283,15 +293,19 @@ def failed_runs(findings: Findings) -> list[FailedRun]:
 
 def failures_by_strategy(findings: Findings) -> list[StrategyFailures]:
     """Return the failures of each strategy by outcome; empty if no run failed. Tuning runs are not counted."""
-    kinds = Counter((failure.strategy, failure.outcome_kind) for failure in findings.failures)
-    if not kinds:
+    counts = Counter((failure.strategy, failure.outcome_kind) for failure in findings.failures)
+    if not counts:
         return []
-    compared = Counter(arm.strategy for found in findings.tasks for arm in found.table.arms for _ in arm.runs)
-    lost = Counter(failure.strategy for failure in findings.failures)
-    outcomes = sorted({outcome for _, outcome in kinds})
+    compared = Counter(
+        arm.strategy for task_findings in findings.tasks for arm in task_findings.table.arms for _ in arm.runs
+    )
+    failed = Counter(failure.strategy for failure in findings.failures)
+    outcomes = sorted({outcome for _, outcome in counts})
     return [
         StrategyFailures(
-            strategy, compared[strategy] + lost[strategy], {outcome: kinds[strategy, outcome] for outcome in outcomes}
+            strategy,
+            compared[strategy] + failed[strategy],
+            {outcome: counts[strategy, outcome] for outcome in outcomes},
         )
-        for strategy in sorted({*compared, *lost})
+        for strategy in sorted({*compared, *failed})
     ]

@@ -29,7 +29,7 @@ def overall_headline(
         data_sets: number of different data sets.
     """
     tested = [entry for entry in overall if entry.diff is not None]
-    helping, hurting = _verdict_counts(boards, "helps"), _verdict_counts(boards, "hurts")
+    helping, hurting = _describe_verdicts(boards, "helps"), _describe_verdicts(boards, "hurts")
     too_few = all(entry.verdict.startswith("too few") for entry in tested)
     if not tested or not too_few or not (helping or hurting):
         return f"Over {len(boards)} tasks, {_answer(overall, question, 'tasks', 'data sets')}"
@@ -176,11 +176,11 @@ def _smallest_corrected_p(tested: Sequence[Entry]) -> str:
     return format_p(min(1.0, smallest_p(max(entry.pairs for entry in tested)) * len(tested)))
 
 
-def _verdict_counts(boards: Sequence[Sequence[Entry]], verdict: str) -> str:
+def _describe_verdicts(boards: Sequence[Sequence[Entry]], verdict: str) -> str:
     """Return ``dropout and l2 help on 4 of 4 tasks, mixup on 1``: on how many tasks each has the verdict."""
-    found = Counter(entry.strategy for board in boards for entry in board if entry.chosen and entry.verdict == verdict)
+    counts = Counter(entry.strategy for board in boards for entry in board if entry.chosen and entry.verdict == verdict)
     by_count: dict[int, list[str]] = {}
-    for name, count in found.most_common():
+    for name, count in counts.most_common():
         by_count.setdefault(count, []).append(name)
     parts: list[str] = []
     for count, names in by_count.items():

@@ -45,30 +45,32 @@ def find_interactions(table: ArmTable, selection: Selection, question: Question,
     several arms represent are left out.
     """
     arms = _representatives(table, selection)
-    found = []
+    interactions = []
     for name, arm in arms.items():
         parts = [arms[part] for part in name.split("+") if part in arms]
-        if len(parts) == len(name.split("+")) > 1 and NONE in arms:
-            interaction = _interaction(arm, parts, arms[NONE], question.metric, overlap)
-            found += [interaction] if interaction is not None else []
-    p_holm = paired.holm([one.difference.p for one in found])
-    p_t_holm = paired.holm([one.difference.p_t for one in found])
+        if len(parts) < 2 or len(parts) != len(name.split("+")) or NONE not in arms:
+            continue
+        interaction = _interaction(arm, parts, arms[NONE], question.metric, overlap)
+        if interaction is not None:
+            interactions.append(interaction)
+    p_holm = paired.holm([interaction.difference.p for interaction in interactions])
+    p_t_holm = paired.holm([interaction.difference.p_t for interaction in interactions])
     return [
-        _judge(replace(one, p_holm=p), len(found), question.higher, p_t if overlap else None)
-        for one, p, p_t in zip(found, p_holm, p_t_holm, strict=True)
+        _judge(replace(interaction, p_holm=p), len(interactions), question.higher, p_t if overlap else None)
+        for interaction, p, p_t in zip(interactions, p_holm, p_t_holm, strict=True)
     ]
 
 
-def _judge(one: Interaction, comparisons: int, higher: bool, p_t_holm: float | None) -> Interaction:
+def _judge(interaction: Interaction, comparisons: int, higher: bool, p_t_holm: float | None) -> Interaction:
     """Return the interaction with verdict and reason."""
-    difference = one.difference
+    difference = interaction.difference
     outcome, reason = paired.judge_difference(
-        difference.mean, difference.interval, one.p_holm, p_t_holm, difference.pairs, comparisons
+        difference.mean, difference.interval, interaction.p_holm, p_t_holm, difference.pairs, comparisons
     )
     if outcome in ("positive", "negative"):
         better = (outcome == "positive") == higher
-        return replace(one, verdict="better than the sum" if better else "worse than the sum")
-    return replace(one, verdict=_VERDICTS[outcome], reason=reason)
+        return replace(interaction, verdict="better than the sum" if better else "worse than the sum")
+    return replace(interaction, verdict=_VERDICTS[outcome], reason=reason)
 
 
 def _representatives(table: ArmTable, selection: Selection) -> dict[str, Arm]:
@@ -87,8 +89,8 @@ def _interaction(whole: Arm, parts: Sequence[Arm], none: Arm, metric: str, overl
     if not replicates:
         return None
     values = np.array([[own[replicate] for replicate in replicates] for own in by_arm])  # (2 + parts, seeds)
-    together, base, single = values[0], values[1], values[2:]
-    effect, summed = together - base, (single - base).sum(axis=0)
+    together, base, alone = values[0], values[1], values[2:]
+    effect, summed = together - base, (alone - base).sum(axis=0)
     weights = np.array([1, len(parts) - 1, *[1] * len(parts)])  # how often each value enters the difference
     errors = weights @ paired.float32_errors(values)
     return Interaction(

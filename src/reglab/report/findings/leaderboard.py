@@ -174,7 +174,7 @@ def decimal_places(entries: Sequence[Entry]) -> int:
     """
     spreads = [entry.std for entry in entries if entry.std]
     widths = [(entry.diff_interval[1] - entry.diff_interval[0]) / 2 for entry in entries if entry.diff_interval]
-    smallest = min((median for some in (spreads, widths) if (median := _positive_median(some))), default=None)
+    smallest = min((median for values in (spreads, widths) if (median := _positive_median(values))), default=None)
     if smallest is not None:
         return min(6, max(0, math.ceil(math.log10(5 / smallest))))
     sizes = [abs(entry.mean) for entry in entries if entry.mean]
@@ -238,25 +238,25 @@ def detectable_differences(entries: Sequence[Entry], overlap: float) -> list[Det
     ]
 
 
-def describe_detectable(found: Sequence[DetectableDifference], entries: Sequence[Entry], overlap: float) -> str:
+def describe_detectable(detectable: Sequence[DetectableDifference], entries: Sequence[Entry], overlap: float) -> str:
     """Return a sentence with the range of detectable differences and the seeds needed for the best unclear entry."""
-    if not found:
+    if not detectable:
         return ""
     digits = decimal_places(entries)
-    counts = sorted({one.entry.pairs for one in found})
+    counts = sorted({sensitivity.entry.pairs for sensitivity in detectable})
     seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    sizes = [one.smallest for one in found if one.smallest is not None]
+    sizes = [sensitivity.smallest for sensitivity in detectable if sensitivity.smallest is not None]
     if sizes:
         least, most = format_fixed(min(sizes), digits), format_fixed(max(sizes), digits)
         size = least if least == most else f"{least} to {most} (by strategy)"
         text = f"Minimum detectable difference with {seeds} paired seeds: {size}, at 80 % power"
     else:
         text = f"With {seeds} paired seeds no difference, however large, could be significant"
-    return f"{text}.{_describe_needed(found, digits, overlap)}"
+    return f"{text}.{_describe_needed(detectable, digits, overlap)}"
 
 
-def _describe_needed(found: Sequence[DetectableDifference], digits: int, overlap: float) -> str:
-    unclear = [one for one in found if not one.entry.claimed and one.entry.diff]
+def _describe_needed(detectable: Sequence[DetectableDifference], digits: int, overlap: float) -> str:
+    unclear = [sensitivity for sensitivity in detectable if not sensitivity.entry.claimed and sensitivity.entry.diff]
     if not unclear:
         return ""
     best = unclear[0]

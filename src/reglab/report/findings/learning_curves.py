@@ -70,35 +70,42 @@ def average_histories(histories: Sequence[History]) -> Curve | None:
     return Curve(np.array(steps)[keep], mean, np.sqrt(variance))
 
 
-def learning_curves(found: TaskFindings, question: Question, histories: Histories) -> list[LearningCurves]:
+def learning_curves(task_findings: TaskFindings, question: Question, histories: Histories) -> list[LearningCurves]:
     """Return the curves of the metric and of the loss, if runs tracked them at more than one step.
 
     Args:
-        found: the leaderboard and the arms of the task.
+        task_findings: the leaderboard and the arms of the task.
         question: the reported metric.
         histories: reads tracked values.
     """
-    arms = {arm.label: arm for arm in found.table.arms}
-    representatives = [arms[entry.label] for entry in found.entries if entry.n and (entry.chosen or entry.baseline)]
+    arms = {arm.label: arm for arm in task_findings.table.arms}
+    representatives = [
+        arms[entry.label] for entry in task_findings.entries if entry.n and (entry.chosen or entry.baseline)
+    ]
     shown = representatives[:MAX_ARMS]
-    if found.baseline is not None and found.baseline not in shown:
-        shown.append(found.baseline)
+    if task_findings.baseline is not None and task_findings.baseline not in shown:
+        shown.append(task_findings.baseline)
     names = {question.metric.rsplit("/", 1)[-1], "loss"}
     tracked = {name for arm in shown for record in arm.runs.values() for name in record.metrics}
     if not any(f"val/{name}" in tracked for name in names - {"loss"}):  # measured once, not in every epoch
         names |= {base_name(metric) for metric in HEADLINES if f"val/{base_name(metric)}" in tracked}
-    baseline = found.baseline.label if found.baseline is not None else ""
+    baseline = task_findings.baseline.label if task_findings.baseline is not None else ""
     metrics = [metric for name in sorted(names) for metric in (f"train/{name}", f"val/{name}") if metric in tracked]
     curves = _read_curves(shown, metrics, histories)
-    charts = []
+    all_curves = []
     for name in sorted(names):
         train, val = curves.get(f"train/{name}", {}), curves.get(f"val/{name}", {})
-        by_arm = [ArmCurves(a.label, a.strategy, train.get(a.label), val.get(a.label)) for a in shown]
-        by_arm = [one for one in by_arm if one.train or one.val]
-        if any(len(curve.steps) > 1 for one in by_arm for curve in (one.train, one.val) if curve is not None):
+        by_arm = [ArmCurves(arm.label, arm.strategy, train.get(arm.label), val.get(arm.label)) for arm in shown]
+        by_arm = [arm_curves for arm_curves in by_arm if arm_curves.train or arm_curves.val]
+        if any(
+            len(curve.steps) > 1
+            for arm_curves in by_arm
+            for curve in (arm_curves.train, arm_curves.val)
+            if curve is not None
+        ):
             total = max(len(representatives), len(by_arm))
-            charts.append(LearningCurves(name, by_arm, val.get(baseline), baseline, total))
-    return charts
+            all_curves.append(LearningCurves(name, by_arm, val.get(baseline), baseline, total))
+    return all_curves
 
 
 def _read_curves(
@@ -107,6 +114,9 @@ def _read_curves(
     """Return the curves by metric and arm."""
     run_ids = [record.run_id for arm in arms for record in arm.runs.values()]
     return {
-        metric: {arm.label: average_histories([own.get(r.run_id, []) for r in arm.runs.values()]) for arm in arms}
-        for metric, own in histories(run_ids, metrics).items()
+        metric: {
+            arm.label: average_histories([by_run.get(record.run_id, []) for record in arm.runs.values()])
+            for arm in arms
+        }
+        for metric, by_run in histories(run_ids, metrics).items()
     }

@@ -15,7 +15,9 @@ def describe_methods(findings: Findings) -> list[str]:
     """Return the sentences on selection, intervals, tests and tuning that hold for all tasks."""
     question = findings.question
     text = [f"{question.metric}: {'higher' if question.higher else 'lower'} is better. Baseline: {question.baseline}."]
-    metrics = sorted({found.selection.metric for found in findings.tasks if found.selection.metric})
+    metrics = sorted(
+        {task_findings.selection.metric for task_findings in findings.tasks if task_findings.selection.metric}
+    )
     if question.forced:
         text.append(
             f"Where strengths vary, the TEST metric {question.select_by[0]} selected one for each strategy "
@@ -26,7 +28,7 @@ def describe_methods(findings: Findings) -> list[str]:
             f"If strengths vary, each strategy is represented by its strength with the best mean "
             f"{' or '.join(metrics)}, among those with the most seeds; the test set was used once, for the result."
         )
-    elif all(found.tuning is None for found in findings.tasks):
+    elif all(task_findings.tuning is None for task_findings in findings.tasks):
         text.append("No strategy has several strengths to select from.")
     text += [
         "The tested weights are those with the lowest val/loss (the last ones if validation has no rows), or the mean "
@@ -41,14 +43,14 @@ def describe_methods(findings: Findings) -> list[str]:
         "“Too few to tell”: even if every pair agreed, the smallest possible p times the number of comparisons would "
         "be above .05.",
     ]
-    if any(found.detectable for found in findings.tasks):
+    if any(task_findings.detectable for task_findings in findings.tasks):
         text.append(
             "Minimum detectable difference: what both the t-test (noncentral t, with the variance of the intervals) "
             "and Wilcoxon’s test detect with 80 % power at level .05 over the number of comparisons, for normally "
             "distributed differences with the observed standard deviation. Seeds needed: the same for the observed "
             "difference, which may differ from the true one."
         )
-    if any(found.interactions for found in findings.tasks):
+    if any(task_findings.interactions for task_findings in findings.tasks):
         text.append(
             "Combinations: for each seed, the difference from none minus the sum of the differences of its parts from "
             "none, with intervals and p as above; Holm’s correction is over the combinations of a task."
@@ -65,23 +67,25 @@ def describe_methods(findings: Findings) -> list[str]:
             "Iman and Davenport’s correction, then Wilcoxon’s test for each pair. Holm’s correction is over all pairs, "
             "so p is larger than in the leaderboard, which compares with the baseline only."
         )
-    studies = [found.tuning.study for found in findings.tasks if found.tuning is not None]
+    studies = [task_findings.tuning.study for task_findings in findings.tasks if task_findings.tuning is not None]
     return [*text, *(describe_tuning(studies[0]) if studies else [])]
 
 
 def describe_task_methods(findings: Findings) -> list[str]:
     """Return the sentences on splits and pairs, once if they hold for all tasks."""
-    tasks: dict[str, list[str]] = {}
-    for found in findings.tasks:
-        for text in found.methods:
-            tasks.setdefault(text, []).append(found.task.name)
-    everywhere = len(findings.tasks)
-    return [text if len(names) == everywhere else f"{join_names(names)}: {text}" for text, names in tasks.items()]
+    tasks_by_text: dict[str, list[str]] = {}
+    for task_findings in findings.tasks:
+        for text in task_findings.methods:
+            tasks_by_text.setdefault(text, []).append(task_findings.task.name)
+    task_count = len(findings.tasks)
+    return [
+        text if len(names) == task_count else f"{join_names(names)}: {text}" for text, names in tasks_by_text.items()
+    ]
 
 
 def describe_tuning(study: StudyRecord) -> list[str]:
     """Return the sentences on budget, search, spaces and pruning."""
-    ranges = [one for space in study.space.values() for one in space if isinstance(one, Range)]
+    ranges = [dimension for space in study.space.values() for dimension in space if isinstance(dimension, Range)]
     limit = f", or {study.max_seconds:g} s of training if that is reached first" if study.max_seconds else ""
     text = [
         f"Tuning: {pluralize(study.trials, 'trial')} for each strategy and task{limit}, with "
@@ -92,9 +96,9 @@ def describe_tuning(study: StudyRecord) -> list[str]:
     text.append(get_sampler(study.sampler).describe(study.search_seed))
     if spaces := _describe_spaces(study):
         text.append(f"Search space: {'; '.join(spaces)}.")
-    if any(one.off is not None for one in ranges):
+    if any(dimension.off is not None for dimension in ranges):
         text.append(f"A strength is off in 1/{round(1 / OFF_PROBABILITY)} of the trials: tuning may disable a method.")
-    if all(any(one.key == "optimizer.lr" for one in space) for space in study.space.values()):
+    if all(any(dimension.key == "optimizer.lr" for dimension in space) for space in study.space.values()):
         text.append("The learning rate is searched for every strategy.")
     else:
         text.append(
@@ -110,7 +114,8 @@ def describe_tuning(study: StudyRecord) -> list[str]:
 
 
 def _describe_exactness(findings: Findings) -> str:
-    entries = [entry for found in findings.tasks for entry in found.entries] + list(findings.overall or [])
+    entries = [entry for task_findings in findings.tasks for entry in task_findings.entries]
+    entries += findings.overall or []
     methods = {entry.method for entry in entries if entry.method}
     if methods == {"exact"}:
         return "All p values are exact. "
@@ -125,7 +130,7 @@ def _describe_exactness(findings: Findings) -> str:
 
 def _describe_overlap(findings: Findings) -> str:
     """Return the additional condition of a claim where splits overlap."""
-    if not any(found.splits.overlap for found in findings.tasks):
+    if not any(task_findings.splits.overlap for task_findings in findings.tasks):
         return ""
     return (
         "; where splits overlap, the corrected resampled t-test (with the variance of the interval) must also have an "
@@ -136,14 +141,14 @@ def _describe_overlap(findings: Findings) -> str:
 def _describe_spaces(study: StudyRecord) -> list[str]:
     """Return each key with its range, again for each strategy that searches a different range of it."""
     spaces: dict[str, None] = {}
-    for one in (one for space in study.space.values() for one in space):
-        if isinstance(one, Choice):
-            spaces[f"{short_key(one.key)} one of {', '.join(map(str, one.options))}"] = None
+    for dimension in (dimension for space in study.space.values() for dimension in space):
+        if isinstance(dimension, Choice):
+            spaces[f"{short_key(dimension.key)} one of {', '.join(map(str, dimension.options))}"] = None
         else:
-            details = [name for name, applies in (("log", one.log), ("whole", one.whole)) if applies]
-            details += [f"off at {one.off:g}"] if one.off is not None else []
+            details = [name for name, applies in (("log", dimension.log), ("whole", dimension.whole)) if applies]
+            details += [f"off at {dimension.off:g}"] if dimension.off is not None else []
             extra = f" ({', '.join(details)})" if details else ""
-            spaces[f"{short_key(one.key)} {one.low:g} to {one.high:g}{extra}"] = None
+            spaces[f"{short_key(dimension.key)} {dimension.low:g} to {dimension.high:g}{extra}"] = None
     return list(spaces)
 
 

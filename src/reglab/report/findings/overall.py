@@ -28,12 +28,12 @@ def overall_leaderboard(boards: Sequence[Sequence[Entry]], question: Question, d
         data: the data set of each task.
     """
     comparable, same_arms = _comparable(boards)
-    everywhere = set.intersection(*({entry.label for entry in board} for board in comparable))
-    ranks: dict[str, list[float]] = {label: [] for label in everywhere}
+    common_labels = set.intersection(*({entry.label for entry in board} for board in comparable))
+    ranks: dict[str, list[float]] = {label: [] for label in common_labels}
     by_label: dict[str, list[tuple[str, Entry]]] = {}
     pairs: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for board, name in zip(comparable, data, strict=True):
-        shared = [entry for entry in board if entry.label in everywhere]
+        shared = [entry for entry in board if entry.label in common_labels]
         for entry, rank in zip(shared, rank_values([_mean(e) for e in shared], question.higher), strict=True):
             ranks[entry.label].append(rank)
         base = next((entry for entry in board if entry.baseline), None)
@@ -67,8 +67,8 @@ def data_set_comparison(
     comparable, _ = _comparable(boards)
     means = [{entry.label: _mean(entry) for entry in board} for board in comparable]
     values = [
-        [fmean(task[label] for task, name in zip(means, data, strict=True) if name == one) for label in labels]
-        for one in data_sets
+        [fmean(task[label] for task, name in zip(means, data, strict=True) if name == data_set) for label in labels]
+        for data_set in data_sets
     ]
     return compare_over_data_sets(labels, np.array(values), higher=question.higher)
 
@@ -101,7 +101,7 @@ def _over_tasks(label: str, by_task: Sequence[tuple[str, Entry]], chosen: set[st
     entries = [entry for _, entry in by_task]
     seconds = [entry.seconds for entry in entries if entry.seconds is not None]
     data_sets = dict.fromkeys(name for name, _ in by_task)
-    means = [fmean(_mean(entry) for name, entry in by_task if name == one) for one in data_sets]
+    means = [fmean(_mean(entry) for name, entry in by_task if name == data_set) for data_set in data_sets]
     return replace(
         summarize(label, entries[0].strategy, means),
         n=len(entries),

@@ -137,12 +137,17 @@ def summarize_tuning(
 
 def task_tuning(study: StudyRecord, strategies: list[StrategyTuning], *, reliable_timings: bool) -> TaskTuning:
     """Return the tuning of a task with equal compute and importances, where these can be computed."""
-    tuned = {one.strategy: one.trials for one in strategies if study.is_tuned(one.strategy)}
-    comparison = None
+    tuned = {strategy.strategy: strategy.trials for strategy in strategies if study.is_tuned(strategy.strategy)}
+    compute_comparison = None
     if study.exchangeable and len(tuned) > 1 and reliable_timings:
-        comparison = equal_compute(tuned, minimized=study.minimized)
-    shares = {one.strategy: importances(study.space.get(one.strategy, ()), one.trials) for one in strategies}
-    return TaskTuning(study, strategies, comparison, {name: own for name, own in shares.items() if own is not None})
+        compute_comparison = equal_compute(tuned, minimized=study.minimized)
+    shares = {
+        strategy.strategy: importances(study.space.get(strategy.strategy, ()), strategy.trials)
+        for strategy in strategies
+    }
+    return TaskTuning(
+        study, strategies, compute_comparison, {name: by_key for name, by_key in shares.items() if by_key is not None}
+    )
 
 
 def optimism(validation: float | None, test: float | None, select_by: str, question: Question) -> float | None:
@@ -178,8 +183,8 @@ def importances(space: Sequence[Dimension], trials: Sequence[Trial]) -> dict[str
         Shares that sum to 1, largest first; None for less than two keys, less than `MIN_TRIALS` trials with a score,
         or equal scores.
     """
-    used = [trial for trial in finished_trials(trials) if all(one.key in trial.values for one in space)]
-    if len(space) < 2 or len(used) < MIN_TRIALS or len({trial.score for trial in used}) < 2:
+    scored = [trial for trial in finished_trials(trials) if all(dimension.key in trial.values for dimension in space)]
+    if len(space) < 2 or len(scored) < MIN_TRIALS or len({trial.score for trial in scored}) < 2:
         return None
     # Imported here because only studies need Optuna, which takes half a second to load.
     import optuna
@@ -188,10 +193,10 @@ def importances(space: Sequence[Dimension], trials: Sequence[Trial]) -> dict[str
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
-    distributions = {one.key: optuna_distribution(one) for one in space}
-    ranks = rankdata([trial.score for trial in used])
-    for trial, rank in zip(used, ranks, strict=True):
-        params = {one.key: _clip_to_range(one, trial.values[one.key]) for one in space}
+    distributions = {dimension.key: optuna_distribution(dimension) for dimension in space}
+    ranks = rankdata([trial.score for trial in scored])
+    for trial, rank in zip(scored, ranks, strict=True):
+        params = {dimension.key: _clip_to_range(dimension, trial.values[dimension.key]) for dimension in space}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=float(rank)))
     shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(n_trees=_TREES, seed=0))
     return {key: float(share) for key, share in shares.items()}
@@ -224,13 +229,13 @@ def _choice_within(strategy: str, trials: Sequence[Trial], budget: float, *, min
     return EqualComputeChoice(strategy, count, len(trials), best, best is not overall)
 
 
-def _clip_to_range(one: Dimension, value: Value) -> Value:
-    if isinstance(one, Choice):
+def _clip_to_range(dimension: Dimension, value: Value) -> Value:
+    if isinstance(dimension, Choice):
         return value
-    assert isinstance(one, Range)
+    assert isinstance(dimension, Range)
     assert isinstance(value, int | float)
-    clipped = min(max(value, one.low), one.high)
-    return int(clipped) if one.whole else clipped
+    clipped = min(max(value, dimension.low), dimension.high)
+    return int(clipped) if dimension.whole else clipped
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -258,50 +263,52 @@ def timing_caveats(entries: Sequence[Entry], strategies: Sequence[StrategyTuning
 
 def unequal_budgets(strategies: Sequence[StrategyTuning], study: StudyRecord) -> list[str]:
     """Return a caveat if tuned strategies have different numbers of trials; one without a search space has one."""
-    tuned = [one for one in strategies if study.is_tuned(one.strategy)]
-    counts = {one.strategy: one.started for one in tuned}
+    tuned = [strategy for strategy in strategies if study.is_tuned(strategy.strategy)]
+    counts = {strategy.strategy: strategy.started for strategy in tuned}
     if len(set(counts.values())) < 2:
         return []
     listed = ", ".join(f"{name} {count}" for name, count in counts.items())
     caveat = f"Unequal tuning budgets: the strategies have different numbers of trials ({listed})."
-    cut = [
-        one.strategy
-        for one in tuned
-        if study.max_seconds and one.seconds >= study.max_seconds and one.started < study.trials
+    stopped_early = [
+        strategy.strategy
+        for strategy in tuned
+        if study.max_seconds and strategy.seconds >= study.max_seconds and strategy.started < study.trials
     ]
-    if cut:
-        caveat += f" study.max_seconds={study.max_seconds:g} ended the tuning of {', '.join(cut)}."
+    if stopped_early:
+        caveat += f" study.max_seconds={study.max_seconds:g} ended the tuning of {', '.join(stopped_early)}."
     return [caveat]
 
 
-def edge_of_range(one: Dimension, value: Value) -> str | None:
+def edge_of_range(dimension: Dimension, value: Value) -> str | None:
     """Return ``low`` or ``high`` if a value is at that end of its range; None if the end is the off value."""
-    if isinstance(one, Choice) or value == one.off:
+    if isinstance(dimension, Choice) or value == dimension.off:
         return None
-    end = one.edge(value)
-    return None if end is not None and getattr(one, end) == one.off else end
+    end = dimension.edge(value)
+    return None if end is not None and getattr(dimension, end) == dimension.off else end
 
 
 def _failed_trials(strategies: Sequence[StrategyTuning]) -> list[str]:
     caveats = []
-    for one in strategies:
-        failed: Mapping[str, int] = {status: one.count(status) for status in NO_SCORE}
+    for strategy in strategies:
+        failed: Mapping[str, int] = {status: strategy.count(status) for status in NO_SCORE}
         listed = [f"{count} {status}" for status, count in failed.items() if count]
         if listed:
-            count = f"{sum(failed.values())} of {len(one.trials)} trials"
-            consequence = "" if one.chosen else "; none was chosen, and the strategy is missing from the leaderboard"
-            caveats.append(f"{one.strategy}: {count} without a score ({', '.join(listed)}){consequence}.")
+            count = f"{sum(failed.values())} of {len(strategy.trials)} trials"
+            consequence = (
+                "" if strategy.chosen else "; none was chosen, and the strategy is missing from the leaderboard"
+            )
+            caveats.append(f"{strategy.strategy}: {count} without a score ({', '.join(listed)}){consequence}.")
     return caveats
 
 
 def _values_at_edges(strategies: Sequence[StrategyTuning], study: StudyRecord) -> list[str]:
     caveats = []
     for strategy in strategies:
-        for one in study.space.get(strategy.strategy, ()):
-            value = strategy.chosen.values.get(one.key) if strategy.chosen else None
-            if isinstance(one, Range) and value is not None and (end := edge_of_range(one, value)):
-                where = f"{short_key(one.key)}={value:g}, searched from {one.low:g} to {one.high:g}"
-                remedy = f"{'lower' if end == 'low' else 'raise'} study.space.{one.key}.{end}"
+        for dimension in study.space.get(strategy.strategy, ()):
+            value = strategy.chosen.values.get(dimension.key) if strategy.chosen else None
+            if isinstance(dimension, Range) and value is not None and (end := edge_of_range(dimension, value)):
+                where = f"{short_key(dimension.key)}={value:g}, searched from {dimension.low:g} to {dimension.high:g}"
+                remedy = f"{'lower' if end == 'low' else 'raise'} study.space.{dimension.key}.{end}"
                 caveat = f"{strategy.strategy}: the chosen value is at the edge of its range ({where}); {remedy}."
                 if strategy.strategy == study.baseline:
                     caveat += " A better baseline beyond the edge would reduce every difference."
@@ -312,7 +319,11 @@ def _values_at_edges(strategies: Sequence[StrategyTuning], study: StudyRecord) -
 def _unequal_slowdown(entries: Sequence[Entry], strategies: Sequence[StrategyTuning]) -> list[str]:
     """Return a caveat if the ratio of training time on fresh seeds to that in tuning differs between strategies."""
     fresh = {entry.strategy: entry.seconds for entry in entries if entry.chosen and entry.seconds}
-    tuned = {one.strategy: one.chosen.seconds / one.chosen.runs for one in strategies if one.chosen and one.chosen.runs}
+    tuned = {
+        strategy.strategy: strategy.chosen.seconds / strategy.chosen.runs
+        for strategy in strategies
+        if strategy.chosen and strategy.chosen.runs
+    }
     ratios = {name: fresh[name] / seconds for name, seconds in tuned.items() if seconds and name in fresh}
     if len(ratios) < 2 or max(ratios.values()) <= MAX_SLOWDOWN * min(ratios.values()):
         return []
@@ -329,10 +340,12 @@ def _unequal_slowdown(entries: Sequence[Entry], strategies: Sequence[StrategyTun
 def _stalled(strategies: Sequence[StrategyTuning]) -> list[str]:
     """Return a caveat if a trial took so much longer than others of its strategy that its process was suspended."""
     stalled = []
-    for one in strategies:
-        times = [trial.seconds / trial.runs for trial in one.trials if trial.runs and trial.seconds]
+    for strategy in strategies:
+        times = [trial.seconds / trial.runs for trial in strategy.trials if trial.runs and trial.seconds]
         if times and max(times) > MAX_TRIAL_TIME * median(times):
-            stalled.append(f"{one.strategy} {format_seconds(max(times))} s, median {format_seconds(median(times))} s")
+            stalled.append(
+                f"{strategy.strategy} {format_seconds(max(times))} s, median {format_seconds(median(times))} s"
+            )
     return (
         [f"Unreliable timings: single trials took much longer than others ({'; '.join(stalled)})."] if stalled else []
     )

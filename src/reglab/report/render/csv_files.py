@@ -11,11 +11,11 @@ from reglab.report.trials import Trial
 from reglab.schema.search_space import value_to_json
 from reglab.wording import csv_text
 
-_TEST = ("diff_low", "diff_high", "p", "p_holm")
-_RESULTS = ("n", "mean", "std", "ci_low", "ci_high", "diff")
-LEADERBOARD = ("strategy", *_RESULTS, *_TEST, "rank", "seconds", "verdict", "reason")
-PAIRWISE = ("first", "second", "n", "rank_first", "rank_second", "diff", *_TEST)
-INTERACTIONS = ("task", "strategy", "n", "effect", "sum_of_parts", "diff", *_TEST, "verdict", "reason")
+_TEST_COLUMNS = ("diff_low", "diff_high", "p", "p_holm")
+_RESULT_COLUMNS = ("n", "mean", "std", "ci_low", "ci_high", "diff")
+LEADERBOARD = ("strategy", *_RESULT_COLUMNS, *_TEST_COLUMNS, "rank", "seconds", "verdict", "reason")
+PAIRWISE = ("first", "second", "n", "rank_first", "rank_second", "diff", *_TEST_COLUMNS)
+INTERACTIONS = ("task", "strategy", "n", "effect", "sum_of_parts", "diff", *_TEST_COLUMNS, "verdict", "reason")
 TUNING = ("task", "strategy", "trial", "rung", "values", "score", "seeds", "seconds", "status", "chosen")
 
 
@@ -32,8 +32,8 @@ def pairwise_csv(comparison: DataSetComparison) -> str:
             pair.first,
             pair.second,
             str(pair.difference.pairs),
-            *_numbers(rank[pair.first], rank[pair.second], pair.difference.mean),
-            *_test(pair.difference, pair.p_holm),
+            *_number_cells(rank[pair.first], rank[pair.second], pair.difference.mean),
+            *_test_cells(pair.difference, pair.p_holm),
         ]
         for pair in comparison.pairs
     ]
@@ -44,16 +44,16 @@ def interactions_csv(tasks: Sequence[TaskFindings]) -> str:
     """Return the combinations of all tasks; `n` counts seeds, `diff` is effect minus sum_of_parts."""
     rows = [
         [
-            found.task.name,
-            one.label,
-            str(one.difference.pairs),
-            *_numbers(one.effect, one.parts, one.difference.mean),
-            *_test(one.difference, one.p_holm),
-            one.verdict,
-            one.reason,
+            task_findings.task.name,
+            interaction.label,
+            str(interaction.difference.pairs),
+            *_number_cells(interaction.effect, interaction.parts, interaction.difference.mean),
+            *_test_cells(interaction.difference, interaction.p_holm),
+            interaction.verdict,
+            interaction.reason,
         ]
-        for found in tasks
-        for one in found.interactions
+        for task_findings in tasks
+        for interaction in task_findings.interactions
     ]
     return csv_text(INTERACTIONS, rows)
 
@@ -67,9 +67,9 @@ def tuning_csv(trials: Iterable[Trial]) -> str:
             trial.number,
             trial.rung,
             json.dumps({key: value_to_json(value) for key, value in trial.values.items()}),
-            *_numbers(trial.score),
+            *_number_cells(trial.score),
             trial.seeds,
-            *_numbers(trial.seconds),
+            *_number_cells(trial.seconds),
             trial.status,
             str(trial.chosen).lower(),
         ]
@@ -81,15 +81,15 @@ def tuning_csv(trials: Iterable[Trial]) -> str:
 def _leaderboard_row(entry: Entry) -> list[str]:
     low, high = entry.interval or (None, None)
     diff_low, diff_high = entry.diff_interval or (None, None)
-    results = _numbers(entry.mean, entry.std, low, high, entry.diff, diff_low, diff_high, entry.p, entry.p_holm)
-    numbers = [*results, *_numbers(entry.rank, entry.seconds)]
+    results = _number_cells(entry.mean, entry.std, low, high, entry.diff, diff_low, diff_high, entry.p, entry.p_holm)
+    numbers = [*results, *_number_cells(entry.rank, entry.seconds)]
     return [entry.label, str(entry.n), *numbers, entry.verdict, entry.reason]
 
 
-def _test(difference: Difference, p_holm: float) -> list[str]:
+def _test_cells(difference: Difference, p_holm: float) -> list[str]:
     low, high = difference.interval or (None, None)
-    return _numbers(low, high, difference.p, p_holm)
+    return _number_cells(low, high, difference.p, p_holm)
 
 
-def _numbers(*values: float | None) -> list[str]:
+def _number_cells(*values: float | None) -> list[str]:
     return ["" if value is None else f"{value:.10g}" for value in values]

@@ -52,12 +52,12 @@ def render_page(
     template = environment.from_string(files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8"))
     several = findings.overall is not None
     tasks = [
-        _task_context(found, findings.question, charts, f"t{i}", several=several)
-        for i, (found, charts) in enumerate(zip(findings.tasks, task_charts, strict=True))
+        _task_context(task_findings, findings.question, charts, f"t{i}", several=several)
+        for i, (task_findings, charts) in enumerate(zip(findings.tasks, task_charts, strict=True))
     ]
-    for task, found in zip(tasks, findings.tasks, strict=True):
-        digits = decimal_places(found.entries)
-        task["tuning"] = Markup(render_tuning(environment, found.tuning, findings.question, digits))
+    for task, task_findings in zip(tasks, findings.tasks, strict=True):
+        digits = decimal_places(task_findings.entries)
+        task["tuning"] = Markup(render_tuning(environment, task_findings.tuning, findings.question, digits))
     comparison = findings.over_data_sets
     pairs = comparison.pairs if isinstance(comparison, DataSetComparison) else []
     return template.render(
@@ -69,7 +69,7 @@ def render_page(
         notes=findings.notes,
         date=time.strftime("%Y-%m-%d %H:%M"),
         runs=findings.runs,
-        seeds=max((len(found.table.replicates) for found in findings.tasks), default=0),
+        seeds=max((len(task_findings.table.replicates) for task_findings in findings.tasks), default=0),
         colours={strategy: svg.use_theme_colours(colour) for strategy, colour in colours.items()},
         palette=style.PALETTE,
         several=several,
@@ -89,26 +89,28 @@ def render_page(
 
 
 def _task_context(
-    found: TaskFindings, question: Question, charts: Sequence[RenderedChart], prefix: str, *, several: bool
+    task_findings: TaskFindings, question: Question, charts: Sequence[RenderedChart], prefix: str, *, several: bool
 ) -> dict[str, Any]:
-    digits = decimal_places(found.entries)
+    digits = decimal_places(task_findings.entries)
     runs = [
         (arm.label, format_replicate(replicate), finite_metric(record, question.metric), record.run_id)
-        for arm in found.table.arms
+        for arm in task_findings.table.arms
         for replicate, record in sorted(arm.runs.items(), key=lambda item: [numeric_order(part) for part in item[0]])
     ]
     return {
-        "name": found.task.name,
+        "name": task_findings.task.name,
         "prefix": prefix,
-        "headline": found.headline if several else None,
-        "table": tables.leaderboard_table(found.entries),
-        "detectable_summary": describe_detectable(found.detectable, found.entries, found.splits.overlap),
-        "detectable": tables.detectable_rows(found.detectable, digits),
-        "interactions": tables.interaction_rows(found.interactions, digits),
+        "headline": task_findings.headline if several else None,
+        "table": tables.leaderboard_table(task_findings.entries),
+        "detectable_summary": describe_detectable(
+            task_findings.detectable, task_findings.entries, task_findings.splits.overlap
+        ),
+        "detectable": tables.detectable_rows(task_findings.detectable, digits),
+        "interactions": tables.interaction_rows(task_findings.interactions, digits),
         "charts": [_chart_context(chart) for chart in charts],
-        "caveats": found.caveats,
-        "selected_by": found.selection.metric,
-        "about": sorted((key or "setting", value) for key, value in found.task.about.items()),
+        "caveats": task_findings.caveats,
+        "selected_by": task_findings.selection.metric,
+        "about": sorted((key or "setting", value) for key, value in task_findings.task.about.items()),
         "runs": [(label, pair, MISSING if v is None else f"{v:.6g}", run_id) for label, pair, v, run_id in runs],
     }
 

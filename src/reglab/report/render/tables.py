@@ -71,41 +71,43 @@ def interaction_rows(interactions: Sequence[Interaction], digits: int) -> list[d
     """Return the rows of combinations against the sum of their parts."""
     return [
         {
-            "label": one.label,
-            "pairs": one.difference.pairs,
-            "effect": format_signed(one.effect, digits),
-            "parts": format_signed(one.parts, digits),
-            "diff": format_signed(one.difference.mean, digits),
-            "interval": format_interval(one.difference.interval, digits, sign=True),
-            "p": format_p(one.difference.p),
-            "p_holm": format_p(one.p_holm),
-            "verdict": one.verdict,
-            "reason": one.reason,
-            "same_strengths": one.same_strengths,
+            "label": interaction.label,
+            "pairs": interaction.difference.pairs,
+            "effect": format_signed(interaction.effect, digits),
+            "parts": format_signed(interaction.parts, digits),
+            "diff": format_signed(interaction.difference.mean, digits),
+            "interval": format_interval(interaction.difference.interval, digits, sign=True),
+            "p": format_p(interaction.difference.p),
+            "p_holm": format_p(interaction.p_holm),
+            "verdict": interaction.verdict,
+            "reason": interaction.reason,
+            "same_strengths": interaction.same_strengths,
         }
-        for one in interactions
+        for interaction in interactions
     ]
 
 
-def detectable_rows(found: Sequence[DetectableDifference], digits: int) -> list[dict[str, Any]]:
+def detectable_rows(detectable: Sequence[DetectableDifference], digits: int) -> list[dict[str, Any]]:
     """Return the rows of minimum detectable differences."""
     return [
         {
-            "entry": one.entry,
-            "diff": format_signed(one.entry.diff, digits),
-            "spread": format_fixed(one.entry.diff_std, digits),
-            "smallest": format_fixed(one.smallest, digits) if one.smallest is not None else "out of reach",
-            "needed": _format_needed(one),
+            "entry": difference.entry,
+            "diff": format_signed(difference.entry.diff, digits),
+            "spread": format_fixed(difference.entry.diff_std, digits),
+            "smallest": format_fixed(difference.smallest, digits)
+            if difference.smallest is not None
+            else "out of reach",
+            "needed": _format_needed(difference),
         }
-        for one in found
+        for difference in detectable
     ]
 
 
-def _format_needed(one: DetectableDifference) -> str:
+def _format_needed(difference: DetectableDifference) -> str:
     """Return the seeds that the observed difference needs; `MISSING` if it is already significant."""
-    if one.entry.claimed:
+    if difference.entry.claimed:
         return MISSING
-    return f"{one.needed:,}" if one.needed is not None else "out of reach"
+    return f"{difference.needed:,}" if difference.needed is not None else "out of reach"
 
 
 def render_tuning(environment: "Environment", tuning: TaskTuning | None, question: Question, digits: int) -> str:
@@ -149,7 +151,7 @@ def _chosen_row(strategy: StrategyTuning, tuning: TaskTuning, digits: int) -> di
 
 def _cost_row(strategy: StrategyTuning, tuning: TaskTuning, outcomes: list[str]) -> dict[str, Any]:
     baseline_seconds = next(
-        (one.run_seconds for one in tuning.strategies if one.strategy == tuning.study.baseline), None
+        (other.run_seconds for other in tuning.strategies if other.strategy == tuning.study.baseline), None
     )
     run_seconds = strategy.run_seconds
     return {
@@ -193,9 +195,11 @@ def _format_choice(best: Trial | None, *, differs: bool) -> str:
 
 
 def _format_trial(trial: Trial, tuning: TaskTuning) -> str:
-    off = {one.key: getattr(one, "off", None) for one in tuning.study.space.get(trial.strategy, ())}
+    off_values = {
+        dimension.key: getattr(dimension, "off", None) for dimension in tuning.study.space.get(trial.strategy, ())
+    }
     parts = [
-        format_values({key: value}) + (" (off)" if off.get(key) is not None and value == off[key] else "")
+        format_values({key: value}) + (" (off)" if off_values.get(key) is not None and value == off_values[key] else "")
         for key, value in trial.values.items()
     ]
     return ", ".join(parts) or "no search space"

@@ -47,15 +47,15 @@ def print_report(report: Report, browse: str, console: "Console | None" = None) 
         console.print(layout(findings.entries, findings.question.metric, unit, console.width))
     console.print(f"\n{report.headline}\n", markup=False, soft_wrap=wrap)
     if findings.overall:
-        for found in findings.tasks[:_LISTED_TASKS]:
-            console.print(f"- {found.headline}", markup=False)
+        for task_findings in findings.tasks[:_LISTED_TASKS]:
+            console.print(f"- {task_findings.headline}", markup=False)
         more = len(findings.tasks) - _LISTED_TASKS
         console.print(f"- {more} more tasks: see the report\n" if more > 0 else "", markup=False)
     for text in _further_results(report):
         console.print(f"{text}\n", markup=False, soft_wrap=wrap)
     for text in findings.exclusions:
         console.print(text, markup=False)
-    caveats = len(findings.overall_caveats) + sum(len(found.caveats) for found in findings.tasks)
+    caveats = len(findings.overall_caveats) + sum(len(task_findings.caveats) for task_findings in findings.tasks)
     if caveats:
         console.print(f"{pluralize(caveats, 'caveat')}: see “Caveats” in the report.")
     console.print(f"report   {report.page}", markup=False, soft_wrap=True)
@@ -133,7 +133,10 @@ def _further_results(report: Report) -> list[str]:
     """Return the detectable difference of a single task, or the test of all strategies over data sets."""
     findings = report.findings
     if findings.overall is None:
-        texts = [describe_detectable(found.detectable, found.entries, found.splits.overlap) for found in findings.tasks]
+        texts = [
+            describe_detectable(task_findings.detectable, task_findings.entries, task_findings.splits.overlap)
+            for task_findings in findings.tasks
+        ]
         return [text for text in texts if text]
     comparison = findings.over_data_sets
     return [comparison.test_result] if isinstance(comparison, DataSetComparison) else []

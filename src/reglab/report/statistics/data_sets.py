@@ -63,12 +63,12 @@ class DataSetComparison:
     @property
     def test_result(self) -> str:
         """The result of Friedman's test, as a sentence."""
-        rest = (len(self.strategies) - 1) * (self.data_sets - 1)
+        denominator_df = (len(self.strategies) - 1) * (self.data_sets - 1)
         verb = "differ" if self.f_p < paired.ALPHA else "are not shown to differ"
         return (
             f"The {len(self.strategies)} strategies {verb} over {self.data_sets} data sets: Friedman’s χ² = "
             f"{self.chi2:.2f}, p {format_p(self.chi2_p, relation=True)}; Iman and Davenport’s "
-            f"F({len(self.strategies) - 1}, {rest}) = {'∞' if math.isinf(self.f) else f'{self.f:.2f}'}, "
+            f"F({len(self.strategies) - 1}, {denominator_df}) = {'∞' if math.isinf(self.f) else f'{self.f:.2f}'}, "
             f"p {format_p(self.f_p, relation=True)}."
         )
 
@@ -135,14 +135,14 @@ def iman_davenport(chi2: float, data_sets: int, strategies: int) -> tuple[float,
     """
     from scipy.stats import f as distribution
 
-    rest = data_sets * (strategies - 1) - chi2
-    if rest <= 1e-9 * chi2:
+    denominator = data_sets * (strategies - 1) - chi2
+    if denominator <= 1e-9 * chi2:
         return math.inf, 0.0
-    value = (data_sets - 1) * chi2 / rest
+    value = (data_sets - 1) * chi2 / denominator
     return value, float(distribution.sf(value, strategies - 1, (strategies - 1) * (data_sets - 1)))
 
 
 def _maximal(groups: Sequence[list[str]]) -> list[list[str]]:
-    """Return the groups that are no subset of another, each once."""
+    """Return the groups that are not a proper subset of another, each once."""
     unique = [list(group) for group in dict.fromkeys(map(tuple, groups))]
     return [group for group in unique if not any(set(group) < set(other) for other in unique)]

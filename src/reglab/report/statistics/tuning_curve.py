@@ -59,7 +59,7 @@ def best_so_far(
 
 
 def _mean_of_best(ranked: np.ndarray, failed: int, k: int) -> float:
-    """Return the mean best of k trials, out of `values` (from worst to best) and `failed` trials, which are worse."""
+    """Return the mean best of k trials, out of `ranked` (from worst to best) and `failed` trials, which are worse."""
     n = len(ranked) + failed
     weights = np.array([comb(failed + i, k - 1) / comb(n, k) for i in range(len(ranked))])
     return float(weights @ ranked / weights.sum())
