@@ -35,9 +35,9 @@ def check_arms(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
         ConfigError: data, model, metric or regularizers do not fit each other, or there are too few rows for the
             splits of all seeds to differ.
     """
-    for task, of_task in groupby(arms, key=lambda arm: arm.task):
+    for task, arms_of_task in groupby(arms, key=lambda arm: arm.task):
         with study.naming_common_keys(task):
-            _check_task(study, list(of_task), composer)
+            _check_task(study, list(arms_of_task), composer)
 
 
 def _check_task(study: Study, arms: Sequence[Arm], composer: Composer) -> None:

@@ -111,13 +111,13 @@ def _arm(study: Study, composer: Composer, task: int, common: tuple[str, ...], s
     space = tuple(_space(study, config))
     for override in overrides:
         key, _, value = override.partition("=")
-        if key in {one.key for one in space}:
+        if key in {dimension.key for dimension in space}:
             remedy = f"set study.space.{key}=null to give all trials that value"
             raise ConfigError(Setting(key, value), "is searched", remedy)
-    epochs, content_hash = int(config.trainer.max_epochs), _content(config.data.get("path"))
-    arm = Arm(task, _task_name(config), strategy_of(config), overrides, space, epochs, content_hash)
+    epochs, content = int(config.trainer.max_epochs), _content(config.data.get("path"))
+    arm = Arm(task, _task_name(config), strategy_of(config), overrides, space, epochs, content)
     for share, end in ((0.0, "low"), (_ALMOST_1, "high")):  # check the ends of the ranges by the rules of their keys
-        values = {one.key: one.quantile_when_on(share) for one in space}
+        values = {dimension.key: dimension.quantile_when_on(share) for dimension in space}
         with _naming_ends(values, space, end):
             arm.job(composer, values, 0, strategy)
     return arm
@@ -156,9 +156,9 @@ def _off_value_and_whole(key: str, nodes: Mapping[Any, Any]) -> tuple[float | No
     strengths = declared(f"regularizer.{name}", nodes[name]).strengths
     if strength not in strengths:
         return None, False
-    one = strengths[strength]
-    alone = any(other.disables for other in strengths.values())
-    return (one.off if one.disables or not alone else None), one.whole
+    declaration = strengths[strength]
+    some_disable_alone = any(other.disables for other in strengths.values())
+    return (declaration.off if declaration.disables or not some_disable_alone else None), declaration.whole
 
 
 def _task_name(config: DictConfig) -> str:
@@ -209,14 +209,14 @@ def _regularizer_keys() -> Iterator[str]:
 def _no_such_key_error(key: str, spec: Any, known: Sequence[str]) -> ConfigError:
     where = Setting(f"study.space.{key}", spec)
     section, _, inner = key.partition(".")
-    beside = [one.partition(".")[2] for one in known if one.startswith(f"{section}.")]
-    searched = [one for one in dict.fromkeys(beside) if one != "name" and not re.search(r"(^|\.)_", one)]
-    names = {one.partition(".")[0] for one in searched}
+    section_keys = [known_key.partition(".")[2] for known_key in known if known_key.startswith(f"{section}.")]
+    searched = [name for name in dict.fromkeys(section_keys) if name != "name" and not re.search(r"(^|\.)_", name)]
+    names = {key_of_section.partition(".")[0] for key_of_section in searched}
     problem = "no such key"
     if section == "regularizer" and (name := inner.partition(".")[0]) not in names:
         problem = f"no regularizer {name}"
-    if section != "regularizer" and (others := list(options_with(section, inner))):
-        choices = " or ".join(f"{section}={option}" for option in others)
+    if section != "regularizer" and (other_options := list(options_with(section, inner))):
+        choices = " or ".join(f"{section}={option}" for option in other_options)
         remedy = f"set {choices} in study.tasks" if section in ("data", "model") else f"set study.common.{choices}"
         return ConfigError(where, f"not a key of this {section}", remedy)
     outer, _, leaf = key.rpartition(".")
@@ -230,7 +230,7 @@ def _no_such_key_error(key: str, spec: Any, known: Sequence[str]) -> ConfigError
 @contextmanager
 def _naming_ends(values: Values, space: Sequence[Dimension], end: str) -> Iterator[None]:
     """Name the end of the range in `study.space` in an error about a value that is the end of a range."""
-    choices = {one.key for one in space if isinstance(one, Choice)}
+    choices = {dimension.key for dimension in space if isinstance(dimension, Choice)}
     try:
         yield
     except ConfigError as error:

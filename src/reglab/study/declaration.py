@@ -48,7 +48,9 @@ def study_declaration(study: Study, arms: Sequence[Arm]) -> dict[str, Any]:
     Search spaces come from the composed configs, so that a changed default is a difference, too.
     """
     fields = {key: value for key, value in asdict(study).items() if key not in _MAY_CHANGE}
-    fields["space"] = {arm.strategy: {one.key: dimension_to_json(one) for one in arm.space} for arm in arms}
+    fields["space"] = {
+        arm.strategy: {dimension.key: dimension_to_json(dimension) for dimension in arm.space} for arm in arms
+    }
     if files := {arm.task_name: arm.content for arm in arms if arm.content}:
         fields["files"] = files
     plain: dict[str, Any] = json.loads(json.dumps(fields, default=str))

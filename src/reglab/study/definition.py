@@ -256,8 +256,8 @@ def _check_run_key(key: str, value: Any, where: str) -> None:
     if group in ("seed", "regularizer"):
         raise ConfigError(setting, "is set by the study", "remove it")
     if key in STUDY:
-        one = value[0] if isinstance(value, list) and value else value
-        raise ConfigError(setting, "applies to the whole study", f"set {key}={format_value(one)}")
+        example = value[0] if isinstance(value, list) and value else value
+        raise ConfigError(setting, "applies to the whole study", f"set {key}={format_value(example)}")
     raise ConfigError(setting, f"no such key of a run{did_you_mean(key, _RUN_SECTIONS) or '; remove it'}")
 
 

@@ -12,7 +12,7 @@ from reglab.execution.expand import Job, Plan
 from reglab.schema.search_space import value_to_json
 from reglab.study.arms import Arm
 from reglab.study.definition import Study
-from reglab.study.tuning import Result, Results, Tuning, tune
+from reglab.study.tuning import Result, Results, Trial, Tuning, tune
 
 if TYPE_CHECKING:
     from reglab.tracking.queries import Record
@@ -59,23 +59,28 @@ class Progress:
 
     def missing(self, phase: str) -> list[Job]:
         """Return the known runs of a phase that have not ended, each identity once."""
-        known = {job.config_hash: job for arm in self.arms for job in arm.jobs_of(phase)}
+        known = {job.config_hash: job for arm_progress in self.arms for job in arm_progress.jobs_of(phase)}
         return [job for identity, job in known.items() if identity not in self.results]
 
     @property
     def jobs(self) -> list[Job]:
         """All runs that are known so far, each identity once."""
-        return list({job.config_hash: job for arm in self.arms for job in arm.jobs}.values())
+        return list({job.config_hash: job for arm_progress in self.arms for job in arm_progress.jobs}.values())
 
     @property
     def expected(self) -> int:
         """Expected number of runs of the study."""
-        return sum(sum(arm.expected(self.study).values()) for arm in self.arms)
+        return sum(sum(arm_progress.expected(self.study).values()) for arm_progress in self.arms)
 
     @property
     def tuned_keys(self) -> tuple[str, ...]:
         """Keys that tuning sets, other than strengths."""
-        keys = [one.key for arm in self.arms for one in arm.arm.space if not one.key.startswith("regularizer.")]
+        keys = [
+            dimension.key
+            for arm_progress in self.arms
+            for dimension in arm_progress.arm.space
+            if not dimension.key.startswith("regularizer.")
+        ]
         return tuple(dict.fromkeys(keys))
 
     def declared(self) -> list[dict[str, Any]]:
@@ -90,22 +95,27 @@ class Progress:
                 "strategy": strategy(job.config),
                 "strategy_code": strategy_code(job.config),
                 "data": data_name(job.config),
-                "task": arm.arm.task_name,
+                "task": arm_progress.arm.task_name,
                 "seed": str(job.config.seed),
                 "label": job.label,
                 "phase": phase,
-                **_trial_fields(arm, phase, job),
+                **_trial_fields(arm_progress, phase, job),
             }
-            for arm in self.arms
+            for arm_progress in self.arms
             for phase in PHASES
-            for job in arm.jobs_of(phase)
+            for job in arm_progress.jobs_of(phase)
         ]
         unknown = [
-            {"config_hash": None, "strategy": arm.arm.strategy, "task": arm.arm.task_name, "phase": phase}
-            for arm in self.arms
-            if not arm.tuning.done
-            for phase, count in arm.expected(self.study).items()
-            for _ in range(count - len(arm.jobs_of(phase)))
+            {
+                "config_hash": None,
+                "strategy": arm_progress.arm.strategy,
+                "task": arm_progress.arm.task_name,
+                "phase": phase,
+            }
+            for arm_progress in self.arms
+            if not arm_progress.tuning.done
+            for phase, count in arm_progress.expected(self.study).items()
+            for _ in range(count - len(arm_progress.jobs_of(phase)))
         ]
         return [*known, *unknown]
 
@@ -153,10 +163,14 @@ def study_progress(study: Study, arms: Sequence[Arm], composer: Composer, result
     return Progress(study, progress, results)
 
 
-def _trial_fields(arm: ArmProgress, phase: str, job: Job) -> dict[str, Any]:
+def _trial_of(job: Job, tuning: Tuning) -> Trial:
+    return next(trial for trial in tuning.trials if job in trial.jobs)
+
+
+def _trial_fields(arm_progress: ArmProgress, phase: str, job: Job) -> dict[str, Any]:
     """Return the trial of a run, its rung, and the outcome of the trial."""
-    chosen = arm.tuning.chosen
-    trial = chosen if phase == "confirm" else next(t for t in arm.tuning.trials if job in t.jobs)
+    chosen = arm_progress.tuning.chosen
+    trial = chosen if phase == "confirm" else _trial_of(job, arm_progress.tuning)
     assert trial is not None
     rung = trial.jobs.index(job) // len({j.config.seed for j in trial.jobs}) if phase == "tune" else trial.rung
     values = {key: value_to_json(value) for key, value in trial.values.items()}

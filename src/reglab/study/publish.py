@@ -41,12 +41,11 @@ def compare(cfg: DictConfig) -> Report:
     keys = {key: cfg[key] for key in ("metric", "direction", "baseline", "select_by", "force")}
     if cfg.sweep:
         return publish(store, _parent_named(store, cfg.sweep), **keys, folder=folder)
-    records = _matching(store, cfg.filter or "")
+    records = _matching_runs(store, cfg.filter or "")
     _check_comparable(records, cfg)
     question, remarks = resolve_question(records, **keys), note_on_sources(records)
-    store_hash = hashlib.sha256(store.location.display_uri.encode()).hexdigest()[
-        :8
-    ]  # a report may be shared: no URI in it
+    # A report may be shared, so it contains a hash of the URI instead of the URI.
+    store_hash = hashlib.sha256(store.location.display_uri.encode()).hexdigest()[:8]
     source = Source("experiment", store_hash, store.experiment)
     report = make_report(
         store.experiment, question, records, history_reader(store.client), source, folder, remarks=remarks
@@ -177,7 +176,7 @@ def _parent_named(store: Store, name: str) -> str:
     return run_id
 
 
-def _matching(store: Store, query: str) -> list[queries.Record]:
+def _matching_runs(store: Store, query: str) -> list[queries.Record]:
     try:
         return queries.runs(store, filter=query)
     except MlflowException as error:

@@ -141,7 +141,7 @@ def _compare(then: queries.Record, now: queries.Record) -> bool:
     if outcome:
         write_line(_differences_table(outcome))
     if changed:
-        rows = [(pair.key, _format_number(pair.then), _format_number(pair.now), _gap(pair)) for pair in changed]
+        rows = [(pair.key, _format_number(pair.then), _format_number(pair.now), _format_gap(pair)) for pair in changed]
         write_line(_text_table(("metric", "then", "now", "difference"), rows))
         write_line(f"{len(changed)} of {len(before.keys() | after.keys())} metrics differ (times are not compared)")
     elif not outcome and not after:
@@ -172,9 +172,10 @@ def _format_number(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _gap(pair: Difference) -> str:
-    both = (pair.then, pair.now)
-    return f"{both[1] - both[0]:+.3g}" if all(isinstance(value, float) for value in both) else ABSENT
+def _format_gap(pair: Difference) -> str:
+    if isinstance(pair.then, float) and isinstance(pair.now, float):
+        return f"{pair.now - pair.then:+.3g}"
+    return ABSENT
 
 
 def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:

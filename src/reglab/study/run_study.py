@@ -76,7 +76,7 @@ class _StudyState:
 
     def __init__(self, progress: Progress, composer: Composer, cfg: DictConfig, launch: Launch) -> None:
         self.study = progress.study
-        self.arms = [arm.arm for arm in progress.arms]
+        self.arms = [arm_progress.arm for arm_progress in progress.arms]
         self.progress = progress
         self.composer = composer
         self.cfg = cfg
@@ -198,18 +198,22 @@ class _StudyRun(_StudyState):
         """Print failed and missing runs; return whether all runs were trained."""
         missing = self.missing()
         print_unfinished(self.failed, len(missing), self.progress.expected)
-        lost = [arm for arm in self.progress.arms if arm.tuning.done and arm.tuning.chosen is None]
-        for arm in lost:
-            problem = f"all {len(arm.tuning.trials)} trials failed, so there is nothing to confirm"
-            write_line(f"{arm.arm.strategy} on {arm.arm.task_name}: {problem}")
-        if any(self.has_diverged(arm) for arm in lost):
+        without_choice = [
+            arm_progress
+            for arm_progress in self.progress.arms
+            if arm_progress.tuning.done and arm_progress.tuning.chosen is None
+        ]
+        for arm_progress in without_choice:
+            problem = f"all {len(arm_progress.tuning.trials)} trials failed, so there is nothing to confirm"
+            write_line(f"{arm_progress.arm.strategy} on {arm_progress.arm.task_name}: {problem}")
+        if any(self.has_diverged(arm_progress) for arm_progress in without_choice):
             write_line("diverged runs are not retried; another study.space (with another study.version) may help")
-        return not (self.failed or missing or lost)
+        return not (self.failed or missing or without_choice)
 
-    def has_diverged(self, arm: ArmProgress) -> bool:
-        """Return whether a tuning run of an arm has diverged."""
+    def has_diverged(self, arm_progress: ArmProgress) -> bool:
+        """Return whether a tuning run of the arm has diverged."""
         results = self.progress.results
-        return any(results[job.config_hash].diverged for job in arm.tuning.jobs if job.config_hash in results)
+        return any(results[job.config_hash].diverged for job in arm_progress.tuning.jobs if job.config_hash in results)
 
 
 def _describe(progress: Progress) -> str:

@@ -69,11 +69,11 @@ def print_status(store: Store, name: str | None) -> None:
         show_table(table)
     for line in summary_lines(shown):
         write_line(line)
-    for other, count in undeclared.items():
-        if count and name in (None, other):
-            more = pluralize(count, "more run")
+    for parent_name, count in undeclared.items():
+        if count and name in (None, parent_name):
             write_line(
-                f"{other}: {more} of earlier starts, with other settings, code, seeds or trials, not counted here"
+                f"{parent_name}: {pluralize(count, 'more run')} of earlier starts, with other settings, code, seeds or "
+                "trials, not counted here"
             )
 
 
@@ -114,13 +114,13 @@ def run_notes(store: Store) -> Iterator[str]:
 def status_tables(arms: Sequence[ArmStatus]) -> Iterator["Table"]:
     """Yield a table for each task of each sweep and study: strategies by phase."""
     for name, task in dict.fromkeys((arm.name, arm.task) for arm in arms):
-        of_task = [arm for arm in arms if (arm.name, arm.task) == (name, task)]
-        phases = list(dict.fromkeys(arm.phase for arm in of_task))
+        arms_of_task = [arm for arm in arms if (arm.name, arm.task) == (name, task)]
+        phases = list(dict.fromkeys(arm.phase for arm in arms_of_task))
         table = _table(f"{name}: {task}")
         for column in ("strategy", *phases):
             table.add_column(column, overflow="fold")
-        for strategy in dict.fromkeys(arm.strategy for arm in of_task):
-            states = {arm.phase: arm.states for arm in of_task if arm.strategy == strategy}
+        for strategy in dict.fromkeys(arm.strategy for arm in arms_of_task):
+            states = {arm.phase: arm.states for arm in arms_of_task if arm.strategy == strategy}
             failed = any(counts["failed"] + counts["diverged"] for counts in states.values())
             cells = [_format_states(states[phase]) if phase in states else "" for phase in phases]
             table.add_row(strategy, *cells, style="red" if failed else "")
@@ -139,24 +139,27 @@ def summary_lines(arms: Sequence[ArmStatus]) -> Iterator[str]:
 
 def study_tables(progress: Progress) -> Iterator["Table"]:
     """Yield a table for each task of a study: the search space of each strategy, and its runs by phase."""
-    for task in dict.fromkeys(arm.arm.task_name for arm in progress.arms):
+    for task in dict.fromkeys(arm_progress.arm.task_name for arm_progress in progress.arms):
         table = _table(task)
         for column in ("strategy", "searched"):
             table.add_column(column, overflow="fold")
         for column in ("tuning", "confirmation", "done"):
             table.add_column(column, justify="right")
-        for arm in progress.arms:
-            if arm.arm.task_name == task:
-                expected = arm.expected(progress.study)
-                searched = ", ".join(one.key.removeprefix("regularizer.") for one in arm.arm.space) or "nothing"
-                counts = [*(expected[phase] for phase in PHASES), _done(arm, progress)]
-                table.add_row(arm.arm.strategy, searched, *map(str, counts))
+        for arm_progress in progress.arms:
+            if arm_progress.arm.task_name == task:
+                expected = arm_progress.expected(progress.study)
+                searched = (
+                    ", ".join(dimension.key.removeprefix("regularizer.") for dimension in arm_progress.arm.space)
+                    or "nothing"
+                )
+                counts = [*(expected[phase] for phase in PHASES), _done(arm_progress, progress)]
+                table.add_row(arm_progress.arm.strategy, searched, *map(str, counts))
         yield table
 
 
 def remaining_runs(progress: Progress) -> int:
     """Return the number of remaining runs, including those that are not known yet."""
-    return sum(_remaining(arm, progress) for arm in progress.arms)
+    return sum(_remaining(arm_progress, progress) for arm_progress in progress.arms)
 
 
 def remaining_seconds(progress: Progress, workers: int) -> float | None:
@@ -173,22 +176,26 @@ def remaining_seconds(progress: Progress, workers: int) -> float | None:
     for result in progress.results.values():
         by_data_and_model.setdefault(result.data_and_model, []).append(result.wall_seconds)
     total = 0.0
-    for arm in progress.arms:
-        tracked = [progress.results[job.config_hash] for job in arm.jobs if job.config_hash in progress.results]
-        seconds = [result.wall_seconds for result in tracked] or by_data_and_model.get(arm.arm.data_and_model, [])
-        if remaining := _remaining(arm, progress):
+    for arm_progress in progress.arms:
+        tracked = [
+            progress.results[job.config_hash] for job in arm_progress.jobs if job.config_hash in progress.results
+        ]
+        seconds = [result.wall_seconds for result in tracked] or by_data_and_model.get(
+            arm_progress.arm.data_and_model, []
+        )
+        if remaining := _remaining(arm_progress, progress):
             if not seconds:
                 return None
             total += remaining * fmean(seconds)
     return total / workers + (_STARTUP_S if total else 0.0)
 
 
-def _remaining(arm: ArmProgress, progress: Progress) -> int:
-    return sum(arm.expected(progress.study).values()) - _done(arm, progress)
+def _remaining(arm_progress: ArmProgress, progress: Progress) -> int:
+    return sum(arm_progress.expected(progress.study).values()) - _done(arm_progress, progress)
 
 
-def _done(arm: ArmProgress, progress: Progress) -> int:
-    return sum(job.config_hash in progress.results for job in arm.jobs)
+def _done(arm_progress: ArmProgress, progress: Progress) -> int:
+    return sum(job.config_hash in progress.results for job in arm_progress.jobs)
 
 
 def _arms_of_parent(name: str, jobs: Sequence[dict[str, Any]], states: dict[str, str]) -> list[ArmStatus]:

@@ -138,15 +138,15 @@ def _add_rung(trial: Trial, study: Study, arm: Arm, composer: Composer, results:
         epochs = study.pruning.epochs(rung, arm.epochs)
         label += f" rung {rung}"
     jobs = [arm.job(composer, trial.values, seed, label, epochs) for seed in study.tuning_seeds]
-    over = [results[job.config_hash] for job in jobs if job.config_hash in results]
-    scores = [score(result, study) for result in over]
+    ended = [results[job.config_hash] for job in jobs if job.config_hash in results]
+    scores = [score(result, study) for result in ended]
     trial.jobs += jobs
     trial.rung, trial.score = rung, None
-    trial.seconds += sum(result.seconds for result in over)
+    trial.seconds += sum(result.seconds for result in ended)
     trial.failed |= None in scores
-    if len(over) == len(jobs) and not trial.failed:
+    if len(ended) == len(jobs) and not trial.failed:
         trial.score = sum(value for value in scores if value is not None) / len(jobs)
-    return len(over) == len(jobs)
+    return len(ended) == len(jobs)
 
 
 def _prune(trials: Sequence[Trial], study: Study, arm: Arm, composer: Composer, results: Results) -> bool:
@@ -154,17 +154,18 @@ def _prune(trials: Sequence[Trial], study: Study, arm: Arm, composer: Composer, 
     assert study.pruning is not None
     alive = list(trials)
     for rung in range(1, study.pruning.rungs):
-        ranked = sorted((t for t in alive if t.score is not None), key=lambda trial: _cost(trial, study))
+        ranked = sorted((trial for trial in alive if trial.score is not None), key=lambda trial: _cost(trial, study))
         promoted = ranked[: study.pruning.promoted(len(alive))]
         for trial in alive:
             trial.pruned = trial not in promoted and not trial.failed
         alive = sorted(promoted, key=lambda trial: trial.index)
-        over = [_add_rung(trial, study, arm, composer, results, rung) for trial in alive]
-        if not all(over):
+        ended = [_add_rung(trial, study, arm, composer, results, rung) for trial in alive]
+        if not all(ended):
             return False
     return True
 
 
 def _cost(trial: Trial, study: Study) -> float:
+    """Return the score of a trial with the sign that makes lower values better."""
     assert trial.score is not None
     return trial.score if study.minimize else -trial.score
