@@ -85,7 +85,7 @@ def attempt(cfg: DictConfig, overrides: Sequence[str], identity: str, label: str
         label: label of the job.
 
     Raises:
-        NoStore: the run failed, and the store does not answer.
+        StoreUnavailable: the run failed, and the store does not answer.
         Stopped: by a signal.
     """
     # Imported here because it loads torch and MLflow.

@@ -60,12 +60,12 @@ class Launch:
 
     def in_worker_processes(self) -> "Launch":
         """Return a launch of the same configs that trains no run in this process."""
-        other = copy.copy(self)
-        other._config = copy.deepcopy(self._config)
+        launch = copy.copy(self)
+        launch._config = copy.deepcopy(self._config)
         if self._is("BasicLauncher"):
-            other._use_joblib(1)
-        other.require_worker_processes()
-        return other
+            launch._use_joblib(1)
+        launch.require_worker_processes()
+        return launch
 
     @property
     def workers(self) -> int:

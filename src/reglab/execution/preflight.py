@@ -46,14 +46,14 @@ def check_jobs(jobs: Sequence[Job]) -> None:
     """
     problems: dict[str, ConfigError] = {}
     _print_shared_names(jobs)
-    for with_data in _group_by(jobs, lambda job: setting_fields(job.config)["data"]):
+    for jobs_of_data in _group_by(jobs, lambda job: setting_fields(job.config)["data"]):
         with _collect(problems):
-            data = build.whole_data(with_data[0].config)
+            data = build.whole_data(jobs_of_data[0].config)
             print_data_notes(data)
-            for with_trainer in _group_by(with_data, lambda job: build.to_plain_dict(job.config.trainer)):
+            for jobs_of_trainer in _group_by(jobs_of_data, lambda job: build.to_plain_dict(job.config.trainer)):
                 with _collect(problems):
-                    _check_trainer(with_trainer[0].config, data)
-            configs = [equal[0].config for equal in _group_by(with_data, _model_and_strategy)]
+                    _check_trainer(jobs_of_trainer[0].config, data)
+            configs = [equal_jobs[0].config for equal_jobs in _group_by(jobs_of_data, _model_and_strategy)]
             with RunBuilder(configs, data) as builder:
                 for number in range(len(configs)):
                     with _collect(problems):

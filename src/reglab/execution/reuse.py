@@ -24,9 +24,9 @@ def pending(plan: Plan, store: "Store") -> list[Job]:
             f"{len(done)} of {len(plan.jobs)} runs are already finished ({_commits(done.values())}): reused "
             "(resume=false trains all of them again)"
         )
-    left = [job for job in plan.jobs if job.config_hash not in done]
-    print_other_code(left, len(plan.jobs), store)
-    return left
+    unfinished = [job for job in plan.jobs if job.config_hash not in done]
+    print_other_code(unfinished, len(plan.jobs), store)
+    return unfinished
 
 
 def print_other_code(jobs: Sequence[Job], total: int, store: "Store") -> None:

@@ -49,12 +49,12 @@ def train_all(plan: Plan, jobs: Sequence[Job], launch: Launch, store: "Store", p
         WorkersDied: workers end before they open a run.
     """
     outcomes: dict[str, Outcome] = {}
-    before = len(plan.jobs) - len(jobs)
-    while left := [job for job in jobs if job.config_hash not in outcomes]:
-        results = _train(plan, left, launch, store, parent_id, before + len(outcomes) + 1)
+    finished_before = len(plan.jobs) - len(jobs)
+    while unfinished := [job for job in jobs if job.config_hash not in outcomes]:
+        results = _train(plan, unfinished, launch, store, parent_id, finished_before + len(outcomes) + 1)
         outcomes |= {outcome.config_hash: outcome for outcome in results if not outcome.in_progress}
         failed = plan.cfg.fail_fast and any(outcome.error for outcome in results)
-        if failed or len(results) < len(left):
+        if failed or len(results) < len(unfinished):
             break
         outcomes |= wait_for_others(plan, [outcome for outcome in results if outcome.in_progress], store)
     return list(outcomes.values())
@@ -67,9 +67,9 @@ def _train(
         if launch.is_in_process(len(jobs)):
             return _train_most_in_process(plan, jobs, launch, store, parent_id, first)
         return train_in_workers(plan, jobs, launch, store, parent_id, first)
-    except StoreUnavailable as lost:
+    except StoreUnavailable as unavailable:
         workers.end_descendants()
-        raise StoreLost(lost.cause) from lost
+        raise StoreLost(unavailable.cause) from unavailable
     except FirstFailure as failure:
         from reglab.tracking.queries import mark_dead_runs_killed
 
@@ -85,14 +85,16 @@ def _train_most_in_process(
     from reglab.tracking.queries import dead_identities
 
     risky = dead_identities(store, [job.config_hash for job in jobs])
-    safe = [job for job in jobs if job.config_hash not in risky]
-    outcomes = train_in_process(plan, safe, parent_id, first)
+    safe_jobs = [job for job in jobs if job.config_hash not in risky]
+    outcomes = train_in_process(plan, safe_jobs, parent_id, first)
     if not risky or (plan.cfg.fail_fast and any(outcome.error for outcome in outcomes)):
         return outcomes
     write_line(f"{pluralize(len(risky), 'run')} ended their process in an earlier start: trained in a separate process")
-    rest = [job for job in jobs if job.config_hash in risky]
-    apart = launch.in_worker_processes()
-    return outcomes + train_in_workers(plan, rest, apart, store, parent_id, first + len(safe), one_by_one=True)
+    risky_jobs = [job for job in jobs if job.config_hash in risky]
+    worker_launch = launch.in_worker_processes()
+    return outcomes + train_in_workers(
+        plan, risky_jobs, worker_launch, store, parent_id, first + len(safe_jobs), one_by_one=True
+    )
 
 
 def train_in_process(plan: Plan, jobs: Sequence[Job], parent_id: str, first: int) -> list[Outcome]:
@@ -148,11 +150,11 @@ def train_in_workers(
     settings = settings_as_overrides(plan.child_settings(parent_id))
     outcomes: dict[str, Outcome] = {}
     deaths: Counter[str] = Counter()
-    alone = {job.config_hash for job in jobs} if one_by_one else set()
+    trained_alone = {job.config_hash for job in jobs} if one_by_one else set()
     idle_deaths = 0
-    while left := [job for job in jobs if job.config_hash not in outcomes]:
-        batch = [job for job in left if job.config_hash not in alone] or left[:1]
-        retry_memory = not alone.issuperset(job.config_hash for job in batch)
+    while unfinished := [job for job in jobs if job.config_hash not in outcomes]:
+        batch = [job for job in unfinished if job.config_hash not in trained_alone] or unfinished[:1]
+        retry_memory = not trained_alone.issuperset(job.config_hash for job in batch)
         fail_fast = bool(plan.cfg.fail_fast)
         task = WorkerTask(numbered, len(plan.jobs), os.getpid(), plan.cfg.metric, fail_fast, retry_memory)
         began = time.time()
@@ -166,14 +168,14 @@ def train_in_workers(
             if idle_deaths == _MAX_IDLE_DEATHS:
                 raise WorkersDied(f"({shorten(error_line(error), 200)})") from error
             launch.require_worker_processes()
-            outcomes |= _outcomes_after_death(batch, tracked, deaths, alone)
+            outcomes |= _outcomes_after_death(batch, tracked, deaths, trained_alone)
             write_line(f"a worker process died ({shorten(error_line(error), 100)}): continuing with the remaining runs")
         else:
             idle_deaths = 0
             ended = {job.config_hash: _outcome(job, result) for job, result in zip(batch, results, strict=True)}
             retried = {identity for identity, outcome in ended.items() if outcome.out_of_memory and retry_memory}
             if retried:
-                alone |= retried
+                trained_alone |= retried
                 write_line(f"{len(retried)} runs ran out of memory: training them again, one at a time")
             outcomes |= {identity: outcome for identity, outcome in ended.items() if identity not in retried}
     return list(outcomes.values())
@@ -196,7 +198,7 @@ def _tracked_since(began: float, jobs: Sequence[Job], store: "Store", parent_id:
 
 
 def _outcomes_after_death(
-    jobs: Sequence[Job], tracked: "dict[str, Record]", deaths: Counter[str], alone: set[str]
+    jobs: Sequence[Job], tracked: "dict[str, Record]", deaths: Counter[str], trained_alone: set[str]
 ) -> dict[str, Outcome]:
     """Return the outcomes of jobs whose launcher returned none, from their tracked runs.
 
@@ -204,7 +206,7 @@ def _outcomes_after_death(
         jobs: jobs that were launched.
         tracked: the run of each job that has one.
         deaths: number of deaths of each job; updated.
-        alone: identities that are trained one at a time; those to be trained again are added.
+        trained_alone: identities that are trained one at a time; those to be trained again are added.
     """
     from reglab.tracking.run import OUT_OF_MEMORY
 
@@ -214,8 +216,8 @@ def _outcomes_after_death(
             continue
         if record.status == "KILLED":
             deaths[job.config_hash] += 1
-        elif OUT_OF_MEMORY in record.tags and job.config_hash not in alone:
-            alone.add(job.config_hash)
+        elif OUT_OF_MEMORY in record.tags and job.config_hash not in trained_alone:
+            trained_alone.add(job.config_hash)
             continue
         if record.status in ("FINISHED", "FAILED") or deaths[job.config_hash] >= _MAX_DEATHS:
             errors = {"FINISHED": None, "FAILED": record.tags.get("error", "see error.txt")}
@@ -223,7 +225,7 @@ def _outcomes_after_death(
             error = errors.get(record.status, died)
             outcomes[job.config_hash] = Outcome(job.config_hash, job.label, record.run_id, error, record.metrics)
         elif record.status == "KILLED":
-            alone.add(job.config_hash)
+            trained_alone.add(job.config_hash)
     return outcomes
 
 
@@ -243,10 +245,10 @@ def wait_for_others(plan: Plan, in_progress: Sequence[Outcome], store: "Store") 
     """
     outcomes: dict[str, Outcome] = {}
     printed: float | None = None
-    while left := [outcome for outcome in in_progress if outcome.config_hash not in outcomes]:
+    while waiting_for := [outcome for outcome in in_progress if outcome.config_hash not in outcomes]:
         running: list[tuple[Outcome, Record]] = []
-        lost: list[Outcome] = []
-        for outcome, record in [(outcome, _run_of_other(outcome, store)) for outcome in left]:
+        unfinished: list[Outcome] = []
+        for outcome, record in [(outcome, _run_of_other(outcome, store)) for outcome in waiting_for]:
             if record is not None and record.status in ("FINISHED", "FAILED"):
                 outcomes[outcome.config_hash] = ended = _ended(outcome, record)
                 number = len(plan.jobs) - len(in_progress) + len(outcomes)
@@ -254,13 +256,15 @@ def wait_for_others(plan: Plan, in_progress: Sequence[Outcome], store: "Store") 
             elif record is not None and record.status == "RUNNING":
                 running.append((outcome, record))
             else:
-                lost.append(outcome)
-        if lost:
-            _print_some([f"run {o.run_id} ({o.label}) was not finished by its process: training it here" for o in lost])
+                unfinished.append(outcome)
+        if unfinished:
+            _print_first_lines(
+                [f"run {o.run_id} ({o.label}) was not finished by its process: training it here" for o in unfinished]
+            )
             break
         if running and (printed is None or time.monotonic() - printed >= _REPEAT_S):
             printed = time.monotonic()
-            _print_some([_waiting_line(outcome, record) for outcome, record in running])
+            _print_first_lines([_waiting_line(outcome, record) for outcome, record in running])
         if running:
             time.sleep(_POLL_S)
     return outcomes
@@ -277,7 +281,7 @@ def _waiting_line(outcome: Outcome, record: "Record") -> str:
     )
 
 
-def _print_some(lines: Sequence[str]) -> None:
+def _print_first_lines(lines: Sequence[str]) -> None:
     for line in lines[:_MAX_LINES]:
         write_line(line)
     if len(lines) > _MAX_LINES:

@@ -176,7 +176,7 @@ class ForkedFunction:
         """Return ``function(number)``.
 
         Raises:
-            ForkDied: the process ended before it answered.
+            ForkDiedError: the process ended before it answered.
         """
         if self._process is None:
             self._start()
