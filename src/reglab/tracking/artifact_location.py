@@ -21,20 +21,21 @@ def local_folder(location: StoreLocation, artifact_uri: str, where: Setting | st
 
     Args:
         location: the store.
-        location: location of the artifacts of a run, a model or an experiment.
+        artifact_uri: location of the artifacts of a run, a model or an experiment.
         where: the run or model, for messages; empty for the experiment.
 
     Raises:
         ConfigError: the location is elsewhere; with the remedy.
     """
     if not location.is_database:
-        _check_behind(location, artifact_uri)
+        _check_served(location, artifact_uri)
         return None
     folder = _path_of(artifact_uri)
     roots = _artifact_roots(location)
     if folder is not None and not any(_is_below(folder, root) for root in roots):
-        moved = [(_moved(folder, root), root) for root in roots] if location.database is not None else []
-        folder = next((there for there, root in moved if there is not None and _is_below(there, root)), None)
+        moved_roots = roots if location.database is not None else []
+        candidates = [(_folder_in_moved_store(folder, root), root) for root in moved_roots]
+        folder = next((moved for moved, root in candidates if moved is not None and _is_below(moved, root)), None)
     if folder is not None:
         return folder
     if location.database is None:
@@ -65,13 +66,13 @@ def mlflow_folder(location: StoreLocation, artifact_uri: str, where: Setting | s
     return folder
 
 
-def _check_behind(location: StoreLocation, artifact_uri: str) -> None:
-    behind = False
+def _check_served(location: StoreLocation, artifact_uri: str) -> None:
+    served = False
     with contextlib.suppress(ValueError):  # not a URI
         parts, server = urlsplit(artifact_uri), urlsplit(location.uri)
-        behind = parts.scheme == "mlflow-artifacts" and parts.hostname in (None, server.hostname)
-        behind = behind and ".." not in PurePosixPath(unquote(parts.path)).parts
-    if not behind:
+        served = parts.scheme == "mlflow-artifacts" and parts.hostname in (None, server.hostname)
+        served = served and ".." not in PurePosixPath(unquote(parts.path)).parts
+    if not served:
         raise location.error(
             f"the server does not serve its artifacts ({artifact_uri[:200]}), and locations that it names "
             "are not written to",
@@ -97,18 +98,18 @@ def _artifact_roots(location: StoreLocation) -> list[Path]:
     A SQLite file that is named by a link has them beside the link or beside the file.
     """
     assert location.artifact_root is not None
-    own = Path(location.artifact_root)
+    default_root = Path(location.artifact_root)
     if location.database is None:
-        return [own]
-    folders = dict.fromkeys((own.parent, location.database.resolve().parent))
-    return [folder / name for folder in folders for name in (own.name, "mlruns")]
+        return [default_root]
+    folders = dict.fromkeys((default_root.parent, location.database.resolve().parent))
+    return [folder / name for folder in folders for name in (default_root.name, "mlruns")]
 
 
 def _is_below(folder: Path, root: Path) -> bool:
     return folder.is_absolute() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))
 
 
-def _moved(folder: Path, root: Path) -> Path | None:
+def _folder_in_moved_store(folder: Path, root: Path) -> Path | None:
     """Return the folder of the same name below the root of a moved store; None if the root is missing or differs."""
     names = folder.parts
     if root.name not in names or not root.is_dir():

@@ -32,7 +32,7 @@ class LargeAnswer(OSError):
     """A response of a server has more than `LARGEST_ANSWER` bytes."""
 
 
-def _read(response: Response, *_args: Any, stream: bool = False, **_kwargs: Any) -> None:
+def _read_body(response: Response, *_args: Any, stream: bool = False, **_kwargs: Any) -> None:
     """Read the body of a response up to a limit; requests has none. Files are streamed."""
     if stream:
         return
@@ -46,7 +46,7 @@ def _read(response: Response, *_args: Any, stream: bool = False, **_kwargs: Any)
     set_content(response, b"".join(chunks))
 
 
-add_response_hook(_read)
+add_response_hook(_read_body)
 close_instead_of_draining()
 
 
@@ -134,12 +134,12 @@ def with_retries(
                     raise location.error(str(error.__context__), "check the address") from error
                 if isinstance(error.__context__, TooManyRedirects):
                     raise location.error("the server redirects endlessly", "check the address") from error
-                waited, most = time.monotonic() - began, _retry_s(location, error)
-                if waited >= most:
-                    if most == BUSY_S:
+                waited, retry_s = time.monotonic() - began, _retry_s(location, error)
+                if waited >= retry_s:
+                    if retry_s == BUSY_S:
                         raise StoreLost(locked_error(location, BUSY_S, _holder_note(location))) from error
-                    if _unanswered(error) and (gone := location_error(location.uri)) is not None:
-                        raise StoreLost(gone) from error
+                    if _unanswered(error) and (cause := location_error(location.uri)) is not None:
+                        raise StoreLost(cause) from error
                     raise
                 time.sleep(_PAUSE_S)
 

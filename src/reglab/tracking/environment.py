@@ -53,8 +53,8 @@ def environment(accelerator: str = "cpu", variables: Mapping[str, str] | None = 
         variables: environment variables that may change the last digits.
     """
     torch = sys.modules.get("torch")
-    used = torch is not None and accelerator != "cpu" and torch.cuda.is_available()
-    gpu = torch.cuda.get_device_name() if torch is not None and used else None
+    uses_gpu = torch is not None and accelerator != "cpu" and torch.cuda.is_available()
+    gpu = torch.cuda.get_device_name() if torch is not None and uses_gpu else None
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -94,21 +94,21 @@ def _git() -> tuple[str | None, bool | None]:
         )
     except (OSError, subprocess.SubprocessError):
         return None, None
-    head = [line.split()[-1] for line in result.stdout.splitlines() if line.startswith("# branch.oid")]
+    commits = [line.split()[-1] for line in result.stdout.splitlines() if line.startswith("# branch.oid")]
     dirty = any(not line.startswith("#") for line in result.stdout.splitlines())
-    commit = head[0] if head and head[0] != "(initial)" and len(head[0]) >= 40 else None
+    commit = commits[0] if commits and commits[0] != "(initial)" and len(commits[0]) >= 40 else None
     return commit, dirty
 
 
 @cache
 def _packages() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 @cache

@@ -102,25 +102,25 @@ def parse_location(uri: str | None) -> StoreLocation:
     register_secrets(uri)
     location = StoreLocation(uri.rstrip("/") if uri.startswith("http") else uri, None, source)
     scheme, colon, rest = uri.partition(":")
-    base = scheme.split("+")[0]
+    backend = scheme.split("+")[0]
     if scheme in _SQLITE and colon:
         path = _sqlite_path(uri)
         if path is None or path.name.startswith((":memory:", "file:")):
             raise location.error("names no file, so nothing would be stored", "give sqlite:////absolute/path/mlflow.db")
         _refuse_parameters(location, uri.partition("?")[2], "leave them out (in a file's name ? is %3F)")
         return StoreLocation(f"{scheme}:///{escape_path(path)}", str(path.parent / "mlartifacts"), source)
-    if base in DATABASES and rest.startswith("//"):
+    if backend in DATABASES and rest.startswith("//"):
         return StoreLocation(uri, str(PROJECT / "mlartifacts"), source)
-    if base in ("http", "https"):
+    if backend in ("http", "https"):
         if not urlsplit(uri).hostname:
             raise location.error("names no host", "give http://127.0.0.1:5000")
         _refuse_parameters(location, "".join(re.split("[?#]", uri.rpartition("@")[2], maxsplit=1)[1:]))
         return location
-    if base in DATABASES and colon:
+    if backend in DATABASES and colon:
         raise location.error("names no host", "give postgresql://USER@HOST:PORT/DATABASE")
-    if base == "file" or (not colon and not base.startswith("databricks")):
-        where = Path(urlsplit(uri).path if base == "file" else uri).absolute()
-        database = where if where.suffix in (".db", ".sqlite", ".sqlite3") else where / "mlflow.db"
+    if backend == "file" or (not colon and not backend.startswith("databricks")):
+        given_path = Path(urlsplit(uri).path if backend == "file" else uri).absolute()
+        database = given_path if given_path.suffix in (".db", ".sqlite", ".sqlite3") else given_path / "mlflow.db"
         raise location.error("MLflow no longer keeps runs in plain folders", f"give sqlite:///{database}")
     raise location.error(f"unknown scheme {scheme!r}", f"known: {', '.join(('sqlite', *DATABASES, 'http', 'https'))}")
 

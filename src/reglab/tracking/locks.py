@@ -27,7 +27,7 @@ _process_lock = threading.RLock()
 
 
 @contextmanager
-def locked(location: StoreLocation, of: str = "", *, timeout: float = LOCK_S) -> Iterator[None]:
+def locked(location: StoreLocation, lock_name: str = "", *, timeout: float = LOCK_S) -> Iterator[None]:
     """Hold the store's lock inside the block; re-entrant within a process.
 
     In PostgreSQL it is a session-level advisory lock for all hosts, released when the process ends; it needs session
@@ -36,7 +36,7 @@ def locked(location: StoreLocation, of: str = "", *, timeout: float = LOCK_S) ->
 
     Args:
         location: the store.
-        of: the name of the lock; empty: the store's main lock.
+        lock_name: end of the name of the lock's file; empty: the store's main lock.
         timeout: seconds; -1: no limit.
 
     Raises:
@@ -44,13 +44,13 @@ def locked(location: StoreLocation, of: str = "", *, timeout: float = LOCK_S) ->
     """
     if location.is_postgresql:
         with _process_lock:
-            _take(location, of, timeout)
+            _acquire_advisory_lock(location, lock_name, timeout)
             try:
                 yield
             finally:
-                _release(location, of)
+                _release_advisory_lock(location, lock_name)
         return
-    path = lock_file(location, of)
+    path = lock_file(location, lock_name)
     lock = FileLock(path, timeout=timeout, is_singleton=True)
     try:
         with waiting(lambda: _wait_note(location, lock_holder(path))):
@@ -63,16 +63,16 @@ def locked(location: StoreLocation, of: str = "", *, timeout: float = LOCK_S) ->
         lock.release()
 
 
-def lock_file(location: StoreLocation, of: str = "") -> Path:
+def lock_file(location: StoreLocation, lock_name: str = "") -> Path:
     """Return the lock file of a store."""
     if location.database is not None:
-        return location.database.with_name(f"{location.database.name}{of}.lock")
+        return location.database.with_name(f"{location.database.name}{lock_name}.lock")
     name = hashlib.sha256(f"{os.getuid()} {location.uri}".encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"reglab-{name}{of}.lock")
+    return Path(tempfile.gettempdir(), f"reglab-{name}{lock_name}.lock")
 
 
-def _take(location: StoreLocation, of: str, timeout: float) -> None:
-    key = (location.uri, of)
+def _acquire_advisory_lock(location: StoreLocation, lock_name: str, timeout: float) -> None:
+    key = (location.uri, lock_name)
     if key in _held:
         connection, depth = _held[key]
         _held[key] = (connection, depth + 1)
@@ -81,13 +81,13 @@ def _take(location: StoreLocation, of: str, timeout: float) -> None:
     connection = with_retries(location, connect, limit=_CONNECT_S)
     began, announced = time.monotonic(), False
     try:
-        while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _number(of)}).scalar():
+        while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _lock_key(lock_name)}).scalar():
             waited = time.monotonic() - began
             if 0 <= timeout <= waited:
-                raise _lost(location, timeout, _session(connection, of))
+                raise _lost(location, timeout, _describe_holder(connection, lock_name))
             if waited >= ANNOUNCE_S and not announced:
                 announced = True
-                with waiting(_wait_note(location, _session(connection, of)), after=0.0):
+                with waiting(_wait_note(location, _describe_holder(connection, lock_name)), after=0.0):
                     time.sleep(0.5)
             time.sleep(_POLL_S)
     except BaseException:
@@ -96,28 +96,28 @@ def _take(location: StoreLocation, of: str, timeout: float) -> None:
     _held[key] = (connection, 1)
 
 
-def _release(location: StoreLocation, of: str) -> None:
-    connection, depth = _held.pop((location.uri, of))
+def _release_advisory_lock(location: StoreLocation, lock_name: str) -> None:
+    connection, depth = _held.pop((location.uri, lock_name))
     if depth > 1:
-        _held[location.uri, of] = (connection, depth - 1)
+        _held[location.uri, lock_name] = (connection, depth - 1)
     else:
         connection.close()  # the lock ends with its session
 
 
-def _number(of: str) -> int:
+def _lock_key(lock_name: str) -> int:
     """Return the lock's key, a signed 64-bit integer; PostgreSQL has separate locks for each database."""
-    return int.from_bytes(hashlib.sha256(f"reglab{of}".encode()).digest()[:8], signed=True)
+    return int.from_bytes(hashlib.sha256(f"reglab{lock_name}".encode()).digest()[:8], signed=True)
 
 
-def _session(connection: Connection, of: str) -> str | None:
-    high, low = divmod(_number(of) % 2**64, 2**32)
+def _describe_holder(connection: Connection, lock_name: str) -> str | None:
+    high, low = divmod(_lock_key(lock_name) % 2**64, 2**32)
     query = (
         "SELECT a.pid, coalesce(host(a.client_addr), 'this host') FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
         "WHERE l.locktype = 'advisory' AND l.granted AND l.classid = :high AND l.objid = :low "
         "AND a.datname = current_database()"
     )
-    found = connection.execute(text(query), {"high": high, "low": low}).first()
-    return f"the client of server process {found[0]} on {found[1]}" if found else None
+    row = connection.execute(text(query), {"high": high, "low": low}).first()
+    return f"the client of server process {row[0]} on {row[1]}" if row else None
 
 
 def _wait_note(location: StoreLocation, holder: str | None) -> str:

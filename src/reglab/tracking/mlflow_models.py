@@ -75,7 +75,7 @@ def save_graph(
     archive = folder / _ARCHIVE
     archive.parent.mkdir()
     torch.export.save(program, archive)
-    if pickled := _pickled(archive):
+    if pickled := _pickled_objects(archive):
         raise ValueError(f"cannot be stored without a pickle: {', '.join(pickled[:3])}")
     model = Model.load(str(folder))
     flavor = model.flavors["python_function"]
@@ -86,17 +86,17 @@ def save_graph(
     model.save(str(folder / "MLmodel"))
 
 
-def _pickled(archive: Path) -> list[str]:
+def _pickled_objects(archive: Path) -> list[str]:
     """Return the names of the tensors and objects that the archive contains as pickles."""
-    found = []
+    names = []
     with zipfile.ZipFile(archive) as members:
-        for name in members.namelist():
-            if name.endswith("_config.json"):
-                entries = json.loads(members.read(name))["config"]
-                found += [key for key, entry in entries.items() if entry["use_pickle"]]
-            elif "/sample_inputs/" in name and members.getinfo(name).file_size:
-                found.append("sample inputs")
-    return found
+        for member in members.namelist():
+            if member.endswith("_config.json"):
+                entries = json.loads(members.read(member))["config"]
+                names += [key for key, entry in entries.items() if entry["use_pickle"]]
+            elif "/sample_inputs/" in member and members.getinfo(member).file_size:
+                names.append("sample inputs")
+    return names
 
 
 def save_decoder(
@@ -160,16 +160,16 @@ def find(store: Store, run_id: str, weights: str) -> str | None:
 
     A note names each model of which a file is missing or has another size.
     """
-    found = store.client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
-    for model in found:
+    models = store.client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
+    for model in models:
         if model.status == LoggedModelStatus.READY and model.tags.get(WEIGHTS) == weights:
-            if not (problem := _problem(store, model)):
+            if not (problem := _problem_with_files(store, model)):
                 return str(model.model_id)
             note(f"models:/{model.model_id} of run {run_id} is not complete ({problem}): not used")
     return None
 
 
-def _problem(store: Store, model: LoggedModel) -> str:
+def _problem_with_files(store: Store, model: LoggedModel) -> str:
     """Return the problem with the files of a model; empty if they are those that were logged."""
     logged = json_object(model.tags.get(FILES))
     if not logged:
@@ -178,8 +178,8 @@ def _problem(store: Store, model: LoggedModel) -> str:
         folder = mlflow_folder(store.location, model.artifact_location, f"models:/{model.model_id}")
     except ConfigError as error:
         return str(error)
-    kept = _listed(store.client, model.model_id) if folder is None else _sizes(folder)
-    changed = sorted(path for path, size in logged.items() if kept.get(path) != size)
+    stored = _sizes_behind_server(store.client, model.model_id) if folder is None else _sizes(folder)
+    changed = sorted(path for path, size in logged.items() if stored.get(path) != size)
     return f"missing or of another size: {', '.join(changed[:4])}" if changed else ""
 
 
@@ -188,11 +188,13 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {file.relative_to(folder).as_posix(): file.stat().st_size for file in folder.rglob("*") if file.is_file()}
 
 
-def _listed(client: MlflowClient, model_id: str, path: str | None = None) -> dict[str, int]:
+def _sizes_behind_server(client: MlflowClient, model_id: str, path: str | None = None) -> dict[str, int]:
     """Return the same as `_sizes` for a model behind a server."""
     sizes: dict[str, int] = {}
     for file in client.list_logged_model_artifacts(model_id, path):
-        sizes |= _listed(client, model_id, file.path) if file.is_dir else {file.path: int(file.file_size or 0)}
+        sizes |= (
+            _sizes_behind_server(client, model_id, file.path) if file.is_dir else {file.path: int(file.file_size or 0)}
+        )
     return sizes
 
 
@@ -212,23 +214,23 @@ def log(store: Store, record: Record, folder: Path, tags: Mapping[str, str]) -> 
         The model's id: ``models:/<id>`` is its URI.
     """
     client, run_id = store.client, record.run_id
-    made = client.create_logged_model(
+    model = client.create_logged_model(
         store.experiment_id, name=NAME, source_run_id=run_id, tags=dict(tags), params=record.params
     )
     try:
-        mlflow_folder(store.location, made.artifact_location, Setting("run_id", run_id))
+        mlflow_folder(store.location, model.artifact_location, Setting("run_id", run_id))
         description = Model.load(str(folder))
-        description.run_id, description.model_id, description.model_uuid = run_id, made.model_id, made.model_id
+        description.run_id, description.model_id, description.model_uuid = run_id, model.model_id, model.model_id
         description.artifact_path = None  # the folder of the store on this machine
         description.save(str(folder / "MLmodel"))
-        client.set_logged_model_tags(made.model_id, {FILES: json.dumps(_sizes(folder), sort_keys=True)})
-        client.log_model_artifacts(made.model_id, str(folder))
-        client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
-        client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
+        client.set_logged_model_tags(model.model_id, {FILES: json.dumps(_sizes(folder), sort_keys=True)})
+        client.log_model_artifacts(model.model_id, str(folder))
+        client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     except BaseException:
-        client.delete_logged_model(made.model_id)
+        client.delete_logged_model(model.model_id)
         raise
-    return str(made.model_id)
+    return str(model.model_id)
 
 
 def register(store: Store, run_id: str, model_id: str, name: str, description: str) -> int:
@@ -237,31 +239,35 @@ def register(store: Store, run_id: str, model_id: str, name: str, description: s
     Raises:
         ConfigError: the registry refuses it.
     """
-    client, fresh = store.client, False
+    client, is_new_name = store.client, False
     # Not models:/<id>, which MLflow would look up in the store that is active in the whole process.
     source = client.get_logged_model(model_id).artifact_location
     try:
         versions = client.search_model_versions(f"name = '{name}'")
-        mine = next((version for version in versions if version.source == source), None)
-        if mine is not None:
-            return int(mine.version)
-        fresh = not client.search_registered_models(f"name = '{name}'")
-        if fresh:
+        registered = next((version for version in versions if version.source == source), None)
+        if registered is not None:
+            return int(registered.version)
+        is_new_name = not client.search_registered_models(f"name = '{name}'")
+        if is_new_name:
             client.create_registered_model(name)
-        made = client.create_model_version(name, source, run_id=run_id, description=description, model_id=model_id)
+        model_version = client.create_model_version(
+            name, source, run_id=run_id, description=description, model_id=model_id
+        )
     except MlflowException as error:
-        if fresh:
+        if is_new_name:
             client.delete_registered_model(name)
-        first = first_line(error)
+        reason = first_line(error)
         raise ConfigError(
-            Setting("register", name), f"the registry refuses it ({first})", "give another name"
+            Setting("register", name), f"the registry refuses it ({reason})", "give another name"
         ) from error
-    _link(client, model_id, {"name": name, "version": made.version})
-    return int(made.version)
+    _link(client, model_id, {"name": name, "version": model_version.version})
+    return int(model_version.version)
 
 
 def _link(client: MlflowClient, model_id: str, version: dict[str, object]) -> None:
     """Set the tag by which the UI shows the versions of a model; a server sets it itself."""
     known = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
-    if not any(one["name"] == version["name"] and str(one["version"]) == str(version["version"]) for one in known):
+    if not any(
+        linked["name"] == version["name"] and str(linked["version"]) == str(version["version"]) for linked in known
+    ):
         client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*known, version])})

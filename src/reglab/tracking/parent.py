@@ -50,22 +50,22 @@ def open_parent(
     Returns:
         The parent's run id.
     """
-    given, long = within_limits({**standard_tags(), **(tags or {}), "phase": "parent", kind: name})
+    short_tags, cut_texts = within_limits({**standard_tags(), **(tags or {}), "phase": "parent", kind: name})
     parent: str | None = None
     try:
         with store.lock(), defer_signals():
             parent = find_parent(store, name, kind)
             if parent is None:
-                parent = store.create_run(given, cut_name(name)).run_id
+                parent = store.create_run(short_tags, cut_name(name)).run_id
             else:
-                store.client.log_batch(parent, tags=[RunTag(key, value) for key, value in given.items()])
+                store.client.log_batch(parent, tags=[RunTag(key, value) for key, value in short_tags.items()])
                 if "error" in store.client.get_run(parent).data.tags:  # of an earlier start
                     store.client.delete_tag(parent, "error")
                 store.client.update_run(parent, status="RUNNING")
             if parent not in _heartbeats:
                 _heartbeats[parent] = Heartbeat(without_retries(store.client), parent, beat_s)
             files = artifacts.of_run(store, parent)
-            for path, text in long.items():
+            for path, text in cut_texts.items():
                 files.write_text(text, path)
             before = declared(store, parent)
             files.write_text(json.dumps(merge_jobs(before, jobs), indent=1), DECLARED)
@@ -103,8 +103,8 @@ def close_parent(store: Store, parent: str, status: str) -> None:
 
 def find_parent(store: Store, name: str, kind: str = "sweep") -> str | None:
     """Return the run id of the oldest parent of a sweep or study; None if there is none."""
-    found = queries.runs(store, tags={"phase": "parent", kind: name})
-    return found[0].run_id if found else None
+    parents = queries.runs(store, tags={"phase": "parent", kind: name})
+    return parents[0].run_id if parents else None
 
 
 def replace_declared(store: Store, parent: str, jobs: Sequence[Job]) -> None:
@@ -139,9 +139,13 @@ def _is_job(entry: object) -> TypeGuard[Job]:
     if not isinstance(entry.get("seed"), str | int | None):
         return False
     values = entry.get("values", {})
-    single = isinstance(values, dict) and all(isinstance(v, str | int | float | None) for v in values.values())
+    has_scalar_values = isinstance(values, dict) and all(
+        isinstance(v, str | int | float | None) for v in values.values()
+    )
     tuning = entry.get("phase") == "tune"
-    return single and (not tuning or all(entry.get(key) is not None for key in ("trial", "seed", "strategy", "task")))
+    return has_scalar_values and (
+        not tuning or all(entry.get(key) is not None for key in ("trial", "seed", "strategy", "task"))
+    )
 
 
 def children(store: Store, parent: str) -> list[queries.Record]:
@@ -166,9 +170,11 @@ def jobs_to_report(declared: Sequence[Job]) -> list[Job]:
     """
     last = max((job.get("start", 0) for job in declared), default=0)
     settings = {job.get("setting") for job in declared if job.get("start", 0) == last}
-    alike = [job for job in declared if job.get("setting") in settings]
+    jobs_of_settings = [job for job in declared if job.get("setting") in settings]
     newest = {
         (job.get("setting"), job.get("strategy")): job.get("strategy_code")
-        for job in sorted(alike, key=lambda job: job.get("start", 0))
+        for job in sorted(jobs_of_settings, key=lambda job: job.get("start", 0))
     }
-    return [j for j in alike if j.get("strategy_code") == newest[j.get("setting"), j.get("strategy")]]
+    return [
+        job for job in jobs_of_settings if job.get("strategy_code") == newest[job.get("setting"), job.get("strategy")]
+    ]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run, ViewType
@@ -20,16 +20,13 @@ from reglab.tracking.client import display_uri, query_with_retries
 from reglab.tracking.store import Store
 from reglab.tracking.values import artifact_of_cut_tag, json_object
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 _PAGE = 1000
 _ONE_BY_ONE = 100  # MLflow has no IN for tags: up to here a query a hash (5 ms) is faster than reading all runs
 # Incomplete rows, left by a killed process or another program: one of them makes the whole search fail.
 _COMPLETE = "attributes.start_time > 0 AND attributes.status LIKE '%' AND attributes.user_id LIKE '%'"
 _incomplete: set[tuple[str, ...]] = set()  # stores and experiments with incomplete rows
 History = list[tuple[int, float]]  # (step, value) pairs
-Read = Callable[[Sequence[str], Sequence[str]], Mapping[str, Mapping[str, History]]]
+ReadHistories = Callable[[Sequence[str], Sequence[str]], Mapping[str, Mapping[str, History]]]
 Histories = dict[str, dict[str, History]]  # by metric and run id
 _RUNS_PER_QUERY = 200  # databases limit the number of values in a query
 _THREADS = 8
@@ -79,13 +76,17 @@ def runs(
     wanted = dict(tags or {})
     # A value with both kinds of quotes cannot be written in the filter: all values are checked below.
     clauses += [f"tags.`{key}` = {_quoted(value)}" for key, value in wanted.items() if _quoted(value)]
-    found = (_record(run) for run in _pages(client, experiment_id, " AND ".join(clauses)))
-    matching = [record for record in found if all(record.tags.get(key) == value for key, value in wanted.items())]
+    records = (_record(run) for run in _pages(client, experiment_id, " AND ".join(clauses)))
+    matching = [record for record in records if all(record.tags.get(key) == value for key, value in wanted.items())]
     return list({record.run_id: record for record in matching}.values())  # a run added meanwhile can shift the pages
 
 
 def run(store: Store, run_id: str) -> Record:
-    """Return a run by its id."""
+    """Return a run by its id.
+
+    Raises:
+        MlflowException: there is none; see `get`.
+    """
     return _record(store.client.get_run(run_id))
 
 
@@ -93,12 +94,14 @@ def finished(store: Store, config_hashes: Sequence[str]) -> dict[str, Record]:
     """Return the newest FINISHED run of each identity that has one; reruns (tag `rerun_of`) are ignored."""
     wanted = list(dict.fromkeys(config_hashes))
     if len(wanted) <= _ONE_BY_ONE:
-        records = [r for h in wanted for r in runs(store, status="FINISHED", tags={"config_hash": h})]
+        records = [
+            r for config_hash in wanted for r in runs(store, status="FINISHED", tags={"config_hash": config_hash})
+        ]
     else:
-        chosen = set(wanted)
-        records = [r for r in runs(store, status="FINISHED") if r.tags.get("config_hash") in chosen]
+        wanted_set = set(wanted)
+        records = [r for r in runs(store, status="FINISHED") if r.tags.get("config_hash") in wanted_set]
     newest = {r.tags["config_hash"]: r for r in records if "rerun_of" not in r.tags}
-    return {h: newest[h] for h in wanted if h in newest}
+    return {config_hash: newest[config_hash] for config_hash in wanted if config_hash in newest}
 
 
 def finished_of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
@@ -106,13 +109,18 @@ def finished_of_recipes(store: Store, recipes: Sequence[str]) -> list[Record]:
 
     A run of the first identity rule has no tag `recipe_hash`: its `config_hash` is the same.
     """
-    tags, chosen = ("recipe_hash", "config_hash"), set(recipes)
-    if len(chosen) <= _ONE_BY_ONE:
-        found = [r for h in sorted(chosen) for tag in tags for r in runs(store, status="FINISHED", tags={tag: h})]
+    tags, recipe_set = ("recipe_hash", "config_hash"), set(recipes)
+    if len(recipe_set) <= _ONE_BY_ONE:
+        records = [
+            r
+            for recipe in sorted(recipe_set)
+            for tag in tags
+            for r in runs(store, status="FINISHED", tags={tag: recipe})
+        ]
     else:
-        found = [r for r in runs(store, status="FINISHED") if chosen & {r.tags.get(tag) for tag in tags}]
-    own = {r.run_id: r for r in found if "rerun_of" not in r.tags}
-    return sorted(own.values(), key=lambda r: r.started)
+        records = [r for r in runs(store, status="FINISHED") if recipe_set & {r.tags.get(tag) for tag in tags}]
+    originals = {r.run_id: r for r in records if "rerun_of" not in r.tags}
+    return sorted(originals.values(), key=lambda r: r.started)
 
 
 def reusable(store: Store, config_hash: str) -> Record | None:
@@ -125,8 +133,8 @@ def reusable(store: Store, config_hash: str) -> Record | None:
     done = [r for r in records if r.status == "FINISHED"]
     if done:
         return done[-1]
-    if (found := next((r for r in records if is_in_progress(r)), None)) is not None:
-        return found
+    if (running := next((r for r in records if is_in_progress(r)), None)) is not None:
+        return running
     for record in records:
         if record.status == "RUNNING" and not liveness.is_this_process(record.tags.get(liveness.OWNER_TAG)):
             why = liveness.reason_not_to_wait(record.tags)
@@ -146,10 +154,10 @@ def full_tag(store: Store, record: Record, tag: str) -> str | None:
     A cut value is returned cut, with a note, if the run's file with the whole value cannot be read.
     """
     value = record.tags.get(tag)
-    found = artifact_of_cut_tag(tag, value) if value else None
-    if value is None or found is None:
+    cut = artifact_of_cut_tag(tag, value) if value else None
+    if value is None or cut is None:
         return value
-    path, length = found
+    path, length = cut
     try:
         text = artifacts.of_run(store, record.run_id).read_text(path)
     except ConfigError as error:
@@ -233,11 +241,11 @@ def search(client: MlflowClient, experiments: list[str], filter: str = "", **opt
             if error.error_code != "INTERNAL_ERROR":
                 raise
             problem = (str(error).strip().splitlines() or [""])[-1][:200]
-    found = client.search_runs(experiments, " AND ".join(clause for clause in (filter, _COMPLETE) if clause), **options)
+    page = client.search_runs(experiments, " AND ".join(clause for clause in (filter, _COMPLETE) if clause), **options)
     if not incomplete:
         note(f"tracking.uri={display_uri(client)}: damaged runs are left out ({problem}); delete their rows")
         _incomplete.add((display_uri(client), *experiments))
-    return found
+    return page
 
 
 def _pages(client: MlflowClient, experiment_id: str, filter: str) -> Iterator[Run]:
@@ -270,7 +278,7 @@ def _quoted(value: str) -> str:
     return next((f"{quote}{value}{quote}" for quote in "'\"" if quote not in value), "")
 
 
-def history_reader(client: "MlflowClient") -> Read:
+def history_reader(client: MlflowClient) -> ReadHistories:
     """Return a function that reads the values of some metrics of some runs by step.
 
     Its arguments are run ids and names of metrics. From a database only the needed columns are read: MLflow's own
@@ -296,11 +304,14 @@ def history_reader(client: "MlflowClient") -> Read:
         values: dict[str, dict[str, dict[int, float]]] = {key: {run_id: {} for run_id in run_ids} for key in metrics}
         with sessions() as session:
             for start in range(0, len(run_ids), _RUNS_PER_QUERY):
-                some = run_ids[start : start + _RUNS_PER_QUERY]
-                query = session.query(*columns, rows.is_nan).filter(selected, rows.run_uuid.in_(some))
+                batch = run_ids[start : start + _RUNS_PER_QUERY]
+                query = session.query(*columns, rows.is_nan).filter(selected, rows.run_uuid.in_(batch))
                 for key, run_id, _, step, value, is_nan in sorted(query.all(), key=itemgetter(2)):
                     values[key][run_id][step] = math.nan if is_nan else value  # the latest value of a step
-        return {key: {run_id: sorted(own.items()) for run_id, own in by_run.items()} for key, by_run in values.items()}
+        return {
+            key: {run_id: sorted(by_step.items()) for run_id, by_step in by_run.items()}
+            for key, by_run in values.items()
+        }
 
     if sessions is None:
         return from_server

@@ -82,21 +82,21 @@ class TrackedRun:
             parent: id of the sweep's or study's run.
             beat_s: seconds between heartbeats.
         """
-        given, files = within_limits({**standard_tags(), **tags, PARENT_TAG: parent or None})
-        kept, more = within_limits(params, params=True)
+        short_tags, tag_texts = within_limits({**standard_tags(), **tags, PARENT_TAG: parent or None})
+        short_params, param_texts = within_limits(params, params=True)
         run: TrackedRun | None = None
         try:
             with defer_signals():
-                info = store.create_run(given, cut_name(name))
+                info = store.create_run(short_tags, cut_name(name))
                 try:
                     run = cls(store, info.run_id, info.artifact_uri, beat_s)
                 except ConfigError:  # a location of artifacts that is not accepted
                     store.client.set_terminated(info.run_id, "FAILED")
                     raise
-                entries = [Param(key, value) for key, value in kept.items()]
+                entries = [Param(key, value) for key, value in short_params.items()]
                 for start in range(0, len(entries), _PARAMS_PER_CALL):
                     store.client.log_batch(info.run_id, params=entries[start : start + _PARAMS_PER_CALL])
-                for path, text in {**files, **more}.items():
+                for path, text in {**tag_texts, **param_texts}.items():
                     run.log_text(text, path)
         except BaseException as error:
             if run is not None:

@@ -123,9 +123,9 @@ def open_existing(uri: str | None, experiment: str, *, writes: bool = False, rem
     location = resolve(uri, writes=False)
     if location.database is not None and not location.database.exists():
         raise location.error("nothing was tracked there yet", remedy)
-    client = connected(location)
+    client = reading_client(location)
     if client.get_experiment_by_name(experiment) is None:
-        names = [found.name for found in client.search_experiments() if found.name != "Default"]
+        names = [other.name for other in client.search_experiments() if other.name != "Default"]
         listed = f" (it has {', '.join(names[:8])})" if names else f"; {remedy}"
         problem = f"no such experiment{did_you_mean(experiment, names) or listed}"
         raise ConfigError(Setting("tracking.experiment", experiment), problem)
@@ -143,13 +143,13 @@ def open_if_exists(uri: str | None, experiment: str) -> Store | None:
         check(location)  # a study would make it here
         return None
     try:
-        found = connected(location).get_experiment_by_name(experiment)
+        existing = reading_client(location).get_experiment_by_name(experiment)
     except NothingTracked:
         return None
-    return open_store(uri, experiment, writes=False) if found is not None else None
+    return open_store(uri, experiment, writes=False) if existing is not None else None
 
 
-def connected(location: StoreLocation) -> MlflowClient:
+def reading_client(location: StoreLocation) -> MlflowClient:
     """Return MLflow's client for a store that exists, for reading only.
 
     Raises:
@@ -157,12 +157,12 @@ def connected(location: StoreLocation) -> MlflowClient:
     """
     database.reduce_logging()
     try:
-        return with_retries(location, _reader, location, limit=None, after=_START_S)
+        return with_retries(location, _reading_client, location, limit=None, after=_START_S)
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
         raise _open_error(location, error) from error
 
 
-def _reader(location: StoreLocation) -> MlflowClient:
+def _reading_client(location: StoreLocation) -> MlflowClient:
     if not location.is_database:
         return client_of(location)
     uri = database.connect(location, writes=False)
@@ -174,13 +174,13 @@ def _reader(location: StoreLocation) -> MlflowClient:
 
 def _open(location: StoreLocation, experiment: str, writes: bool) -> Store:
     if not writes:
-        client = _reader(location)
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
+        client = _reading_client(location)
+        stored = client.get_experiment_by_name(experiment)
+        if stored is None:
             raise ConfigError(Setting("tracking.experiment", experiment), "no such experiment")
     elif not location.is_database:
         client = client_of(location)
-        found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
+        stored = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
     else:
         assert location.artifact_root is not None
         if location.database and not database.has_content(location.database):
@@ -188,15 +188,24 @@ def _open(location: StoreLocation, experiment: str, writes: bool) -> Store:
         database.connect(location)
         tables = sql_store(location.uri, location.artifact_root)
         client = client_of(location)
-        found = client.get_experiment_by_name(experiment) or tables.get_experiment(tables.create_experiment(experiment))
-    if found.lifecycle_stage != LifecycleStage.ACTIVE:
+        stored = client.get_experiment_by_name(experiment) or tables.get_experiment(
+            tables.create_experiment(experiment)
+        )
+    if stored.lifecycle_stage != LifecycleStage.ACTIVE:
         raise ConfigError(
             Setting("tracking.experiment", experiment),
             "was deleted",
             "choose another name or restore it: "
-            f"{mlflow_command(location.uri, 'experiments', 'restore', '--experiment-id', found.experiment_id)}",
+            f"{mlflow_command(location.uri, 'experiments', 'restore', '--experiment-id', stored.experiment_id)}",
         )
-    return Store(client, found.experiment_id, experiment, location.uri, not writes, found.artifact_location)
+    return Store(
+        client,
+        stored.experiment_id,
+        experiment,
+        location.uri,
+        not writes,
+        stored.artifact_location,
+    )
 
 
 def _create_experiment(client: MlflowClient, experiment: str) -> Experiment:
@@ -205,10 +214,10 @@ def _create_experiment(client: MlflowClient, experiment: str) -> Experiment:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        found = client.get_experiment_by_name(experiment)  # a process of another host made it first
-        if found is None:
+        existing = client.get_experiment_by_name(experiment)  # a process of another host made it first
+        if existing is None:
             raise
-        return found
+        return existing
 
 
 def _open_error(location: StoreLocation, error: Exception) -> ConfigError:

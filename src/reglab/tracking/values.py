@@ -73,18 +73,18 @@ def cut_name(name: str) -> str:
 
 def artifact_of_cut_tag(key: str, value: str) -> tuple[str, int] | None:
     """Return the path of the artifact with a tag's whole value, and its length; None for a value that was not cut."""
-    found = _CUT.search(value)
+    match = _CUT.search(value)
     path = _path("tags", key)
-    return (path, int(found[1])) if found is not None and found[2] == path else None
+    return (path, int(match[1])) if match is not None and match[2] == path else None
 
 
 def json_object(text: str | None) -> dict[str, Any]:
     """Return a JSON object that was read from a store; empty if the text is not one."""
     try:
-        found = json.loads(text or "{}")
+        value = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _path(folder: str, key: str) -> str:

@@ -32,12 +32,12 @@ PAGE = 100  # runs that MLflow's page loads at first
 _TAG = f"mlflow.sharedViewState.{KEY}"
 _HEADER = "deflate;"
 _LARGEST = 2**20  # characters of a view, packed and unpacked
-_OTHERS = tuple(f"test/{one.name}" for one in METRICS.values() if one.summary and one.name != "loss")
+_OTHERS = tuple(f"test/{metric.name}" for metric in METRICS.values() if metric.summary and metric.name != "loss")
 _TEST = tuple(dict.fromkeys((*HEADLINES, *_OTHERS, "test/loss")))
 _BARS = tuple(dict.fromkeys((*HEADLINES, "gap/loss", *_TEST)))
 _CURVES = ("val/loss", *(f"val/{base_name(name)}" for name in HEADLINES), "train/loss")
 _EXPECTED = {  # metrics of a classification, while there is no run
-    *(f"test/{one.name}" for one in metrics_of(CLASSIFICATION.name) if one.summary),
+    *(f"test/{metric.name}" for metric in metrics_of(CLASSIFICATION.name) if metric.summary),
     *("gap/loss", "val/loss", "val/accuracy", "train/loss"),
 }
 _COLUMNS = 3  # MLflow's assistant opens beside them, where four columns would be too narrow to read
@@ -112,8 +112,8 @@ def link(server: str, experiment_id: str, key: str = KEY) -> str:
     """Return the address that opens the view on its charts, in any browser; a user and password are left out."""
     parts = urlsplit(server)
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-    question = f"workflowType=machine_learning&viewStateShareKey={quote(key)}&compareRunsMode=CHART"
-    return f"{base}/#/experiments/{experiment_id}/runs?{question}"
+    query = f"workflowType=machine_learning&viewStateShareKey={quote(key)}&compareRunsMode=CHART"
+    return f"{base}/#/experiments/{experiment_id}/runs?{query}"
 
 
 def first_page(client: MlflowClient, experiment_id: str) -> tuple[list[Run], bool]:
@@ -206,9 +206,8 @@ def _sections() -> list[dict[str, Any]]:
 def _charts(metrics: set[str]) -> list[dict[str, Any]]:
     """Return bars for metrics measured once, and lines over the epochs; MLflow itself adds the other metrics."""
     bars = [name for name in _BARS if name in metrics]
-    cards = [
-        _card(name, "BAR", "test") for name in bars[:_COLUMNS]
-    ]  # one row, so that the curves are on the first screen too
+    # One row of bars, so that the curves are on the first screen too.
+    cards = [_card(name, "BAR", "test") for name in bars[:_COLUMNS]]
     cards += [_card(name, "BAR", "more of test") for name in bars[_COLUMNS:]]
     return cards + [_card(name, "LINE", "val") for name in _CURVES if name in metrics]
 

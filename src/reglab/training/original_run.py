@@ -21,7 +21,7 @@ from reglab.streams import note
 from reglab.tracking import artifacts, queries
 from reglab.tracking.environment import git_commit, git_dirty
 from reglab.tracking.location import StoreLocation, location_error, resolve
-from reglab.tracking.store import Store, connected, open_store
+from reglab.tracking.store import Store, open_store, reading_client
 from reglab.user_code.finding import source_file
 from reglab.wording import mlflow_command
 
@@ -244,7 +244,7 @@ def _raise_code_changed(origin: Origin, what: str) -> None:
 def _store_of(location: StoreLocation, uri: str | None, run_id: str) -> Store:
     if location.database is not None and not location.database.exists():
         raise location.error("nothing was tracked there yet", "train a run first: make train")
-    client = connected(location)
+    client = reading_client(location)
     try:
         experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
     except MlflowException as error:
