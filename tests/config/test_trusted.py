@@ -6,7 +6,7 @@ import pytest
 
 from reglab.config.check_pipeline import check_keys
 from reglab.config.compose import compose
-from reglab.config.trusted import Typed, apply_typed, check_overrides, check_targets, check_typed, known, typed
+from reglab.config.trusted import Typed, apply_typed, check_overrides, check_targets, check_typed, known_targets, typed
 from reglab.schema.errors import ConfigError
 from tests.errors import check_error, config_error
 
@@ -14,7 +14,7 @@ REFUSED = "a class that is named only in the tracking store is not run; add a YA
 
 
 def test_what_the_config_tree_names_is_trusted() -> None:
-    assert {"reglab.models.MLP", "torch.optim.AdamW"} <= known()
+    assert {"reglab.models.MLP", "torch.optim.AdamW"} <= known_targets()
     check_targets(compose(["regularizer=[dropout,l1]", "scheduler=cosine", "data=mnist1d", "model=cnn"]))
 
 

@@ -51,17 +51,17 @@ from reglab.user_code.finding import source_file
 _SECTIONS = ("data", "model", "regularizer", "optimizer", "scheduler", "trainer", "tracking")
 # Keys for readers of the config: the classes do not accept them, or accept them undeclared.
 _NOT_PASSED = {"_target_", "name"}
-_TOP = {key.split(".")[0] for key in RUN} | set(_SECTIONS)
+_TOP_KEYS = {key.split(".")[0] for key in RUN} | set(_SECTIONS)
 # Keys that are read without a default; arguments of classes have one.
-_NEEDED = [
+_REQUIRED_KEYS = [
     key
     for key in RUN
     if key.split(".")[0] not in ("data", "model", "optimizer", "scheduler")
     and key not in (f"tracking.{k}" for k in ("sweep", "study", "rerun_of"))
 ]
 _NAMED = ("data", "model", "optimizer", "scheduler")
-_TRACKING = {"uri", "experiment", "weights", "parent", "phase", "sweep", "study", "tuned", "rerun_of"}
-_EXAMPLE = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu", "local"), strict=True))
+_TRACKING_KEYS = {"uri", "experiment", "weights", "parent", "phase", "sweep", "study", "tuned", "rerun_of"}
+_EXAMPLES = dict(zip(_SECTIONS, ("digits", "mlp", "none", "adamw", "none", "cpu", "local"), strict=True))
 
 
 def check(cfg: DictConfig, overrides: Sequence[str] = ()) -> None:
@@ -83,8 +83,8 @@ def check_and_resolve(cfg: DictConfig, overrides: Sequence[str] = ()) -> dict[st
         ConfigError: the first setting that cannot be used.
     """
     check_environment()
-    plain = _resolved(cfg, overrides)
-    _complete(plain)
+    plain = _resolve(cfg, overrides)
+    _check_completeness(plain)
     check_names(overrides, plain)
     _check_precision(plain["trainer"])
     check_trainer(plain["trainer"])
@@ -142,16 +142,20 @@ def _fixed_names(section: str) -> dict[str, tuple[str, str]]:
         path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         for path in sorted((CONF / section).glob("*.yaml"))
     }
-    found: dict[str, tuple[str, str]] = {}
-    given = set()
+    by_option: dict[str, tuple[str, str]] = {}
+    classes_named_by_run = set()
     for option, file in files.items():
-        based = next((files[base] for base in file.get("defaults", ()) if isinstance(base, str) and base in files), {})
-        name, target = file.get("name"), str(file.get("_target_", based.get("_target_")))
+        base_file = next(
+            (files[base] for base in file.get("defaults", ()) if isinstance(base, str) and base in files), {}
+        )
+        name, target = file.get("name"), str(file.get("_target_", base_file.get("_target_")))
         if name is None or "${" in name:
-            given.add(target)
+            classes_named_by_run.add(target)
         else:
-            found[option] = (target, name)
-    return {option: (target, name) for option, (target, name) in found.items() if target not in given}
+            by_option[option] = (target, name)
+    return {
+        option: (target, name) for option, (target, name) in by_option.items() if target not in classes_named_by_run
+    }
 
 
 def _class_constraints(plain: Mapping[str, Any]) -> dict[str, Constraint]:
@@ -168,7 +172,7 @@ def _class_constraints(plain: Mapping[str, Any]) -> dict[str, Constraint]:
     }
 
 
-def _resolved(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+def _resolve(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -177,16 +181,16 @@ def _resolved(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _complete(plain: Mapping[str, Any]) -> None:
+def _check_completeness(plain: Mapping[str, Any]) -> None:
     check_sections(RUN, {key: plain[key] for key in plain if key not in _SECTIONS or plain[key] is not None})
     for section in _SECTIONS:
         if not isinstance(plain.get(section), dict):
-            raise ConfigError(section, "missing", f"choose one of conf/{section}, as in {section}={_EXAMPLE[section]}")
+            raise ConfigError(section, "missing", f"choose one of conf/{section}, as in {section}={_EXAMPLES[section]}")
     for key in plain:
-        if key not in _TOP:
+        if key not in _TOP_KEYS:
             remedy = "; studies are run by make study" if key == "study" else "; leave it out"
-            raise ConfigError(key, f"no such key{did_you_mean(key, _TOP) or remedy}")
-    for key in _NEEDED:
+            raise ConfigError(key, f"no such key{did_you_mean(key, _TOP_KEYS) or remedy}")
+    for key in _REQUIRED_KEYS:
         section, _, inner = key.partition(".")
         if section not in plain or (inner and inner not in plain[section]):
             raise ConfigError(key, "missing", f"leave out ~{key}")
@@ -202,16 +206,16 @@ def _complete(plain: Mapping[str, Any]) -> None:
     _check_class_keys("optimizer", plain["optimizer"], given={"params"})
     if "_target_" in plain["scheduler"]:
         _check_class_keys("scheduler", plain["scheduler"], given={"optimizer"})
-    _refuse_unknown("tracking", plain["tracking"], _TRACKING)
+    _refuse_unknown("tracking", plain["tracking"], _TRACKING_KEYS)
     trainer = {key: value for key, value in plain["trainer"].items() if key not in REFUSED}
     _refuse_unknown("trainer", trainer, set(TRAINER) | _NOT_PASSED)
 
 
 def _check_class_keys(where: str, node: Mapping[str, Any], given: Set[str] = frozenset()) -> None:
     """Refuse keys that the class does not take, such as a misspelt key after a ``+``."""
-    taken = declared(where, node).parameters
-    if taken is not None:  # else its constructor takes any
-        _refuse_unknown(where, node, (taken - given) | _NOT_PASSED)
+    parameters = declared(where, node).parameters
+    if parameters is not None:  # else its constructor takes any
+        _refuse_unknown(where, node, (parameters - given) | _NOT_PASSED)
 
 
 def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> None:
@@ -225,15 +229,15 @@ def _refuse_unknown(where: str, node: Mapping[str, Any], known: Set[str]) -> Non
 
 
 def _check_data_section(data: Mapping[str, Any]) -> None:
-    about = declared("data", data)
-    if package := about.get("package"):
+    declaration = declared("data", data)
+    if package := declaration.get("package"):
         package_folder(package, Setting("data", data.get("name")))
     common = ("train_size", "label_noise", "val_fraction", "test_fraction", "batch_size")
     if all(key in data for key in common):
         check_common_settings(*(data[key] for key in common))
-    from_hub = about.get("may_be_a_name", False)
+    from_hub = declaration.get("may_be_a_name", False)
     if "path" in data and not from_hub:
-        check_file(data["path"], suffixes=about.get("suffixes", TABLE_SUFFIXES))
+        check_file(data["path"], suffixes=declaration.get("suffixes", TABLE_SUFFIXES))
     elif "path" in data:
         hub.check_path(data["path"])
     if {"id", "version"} <= data.keys():
@@ -273,14 +277,16 @@ def _check_regularizers(cfg: DictConfig, plain: Mapping[str, Any]) -> None:
         if not isinstance(node, Mapping):
             raise section_error(Setting(f"regularizer.{name}", node), keys_of_regularizer(name))
         if name not in chosen:
-            given = next((Setting(f"regularizer.{name}.{k}", v) for k, v in node.items()), f"regularizer.{name}")
-            raise not_in_strategy_error(given, f"the strategy is {strategy(cfg)}", name)
+            first_strength = next(
+                (Setting(f"regularizer.{name}.{k}", v) for k, v in node.items()), f"regularizer.{name}"
+            )
+            raise not_in_strategy_error(first_strength, f"the strategy is {strategy(cfg)}", name)
         ClassPath().check(f"regularizer.{name}._target_", node["_target_"])
         _check_class_keys(f"regularizer.{name}", {key: value for key, value in node.items() if key != "schedule"})
-        about, where = declared(f"regularizer.{name}", node), Setting("regularizer", name)
-        for key in sorted(about.strengths.keys() & node.keys()):
-            about.strengths[key].check(f"regularizer.{name}.{key}", node[key])
-        check_schedules(name, node, about.strengths)
+        declaration, where = declared(f"regularizer.{name}", node), Setting("regularizer", name)
+        for key in sorted(declaration.strengths.keys() & node.keys()):
+            declaration.strengths[key].check(f"regularizer.{name}.{key}", node[key])
+        check_schedules(name, node, declaration.strengths)
         check_data(where, node, plain["data"], "leave it out")
         check_model(where, node, plain["model"])
     methods = {name: nodes[name] for name in sorted(chosen)}

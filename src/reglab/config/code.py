@@ -70,10 +70,12 @@ def code_of(plain: Mapping[str, Any], root: Path = _ROOT) -> Code:
     Raises:
         ConfigError: a user's own network cannot be read, or has the name of another module.
     """
-    targets = tuple((name, tuple(found)) for name, found in _targets(plain))
-    named = [(key, target) for _, found in targets for key, target in found]
-    own = any(finding.find(_module(target), Setting(key, target)) for key, target in _foreign_targets(named))
-    return _code_of(targets, root) if own else _cached_code_of(targets, root)
+    targets = tuple((name, tuple(classes)) for name, classes in _targets(plain))
+    all_classes = [(key, target) for _, classes in targets for key, target in classes]
+    has_users_code = any(
+        finding.find(_module(target), Setting(key, target)) for key, target in _foreign_targets(all_classes)
+    )
+    return _code_of(targets, root) if has_users_code else _cached_code_of(targets, root)
 
 
 def _module(target: str) -> str:
@@ -88,21 +90,21 @@ def _foreign_targets(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 def _code_of(targets_by_part: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], root: Path) -> Code:
     core = _modules_within(root, CORE)
     parts = {"core": core.modules}
-    used = set(core.outside)
-    versions = _versions(used)
+    core_packages = set(core.outside)
+    versions = _versions(core_packages)
     for name, targets in targets_by_part:
-        own: dict[str, str] = {}
+        part: dict[str, str] = {}
         outside: set[str] = set()
         for key, target in targets:
-            found = _part(key, target, root)
-            own |= {module: digest for module, digest in found.modules.items() if module not in core.modules}
-            outside |= found.outside
+            part_code = _code_of_class(key, target, root)
+            part |= {module: digest for module, digest in part_code.modules.items() if module not in core.modules}
+            outside |= part_code.outside
         if name.startswith("regularizer."):  # its libraries count only for this strategy
-            own |= {f"version {k}": v for k, v in _versions(outside - used).items()}
+            part |= {f"version {k}": v for k, v in _versions(outside - core_packages).items()}
         else:
             versions |= _versions(outside)
-        if own:
-            parts[name] = own
+        if part:
+            parts[name] = part
     everything = {module: digest for part in parts.values() for module, digest in part.items()}
     return Code({name: _digest(part) for name, part in parts.items()}, dict(sorted(versions.items())), everything)
 
@@ -110,7 +112,7 @@ def _code_of(targets_by_part: tuple[tuple[str, tuple[tuple[str, str], ...]], ...
 _cached_code_of = functools.lru_cache(maxsize=1024)(_code_of)  # caches configs without a user's code
 
 
-class _Found(NamedTuple):
+class _PartCode(NamedTuple):
     modules: dict[str, str]
     outside: frozenset[str]
 
@@ -118,50 +120,50 @@ class _Found(NamedTuple):
 def _targets(plain: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Return the parts of a config, each with the classes that it names, by key."""
     for section in _SECTIONS:
-        found = list(_named(plain.get(section) or {}, section))
+        classes = list(_named_classes(plain.get(section) or {}, section))
         if section == "model" and (plain.get("model") or {}).get("target"):
-            found.append(("model.target", str(plain["model"]["target"])))
-        if found:
-            yield section, found
+            classes.append(("model.target", str(plain["model"]["target"])))
+        if classes:
+            yield section, classes
     for name, node in sorted((plain.get("regularizer") or {}).items()):
-        if not str(name).startswith("_") and (found := list(_named(node, f"regularizer.{name}"))):
-            yield f"regularizer.{name}", found
+        if not str(name).startswith("_") and (classes := list(_named_classes(node, f"regularizer.{name}"))):
+            yield f"regularizer.{name}", classes
 
 
-def _named(node: Any, key: str) -> Iterator[tuple[str, str]]:
+def _named_classes(node: Any, key: str) -> Iterator[tuple[str, str]]:
     if isinstance(node, Mapping):
         for name, child in node.items():
             if name == "_target_":
                 yield f"{key}._target_", str(child)
-            yield from _named(child, f"{key}.{name}")
+            yield from _named_classes(child, f"{key}.{name}")
     elif isinstance(node, list):
         for number, child in enumerate(node):
-            yield from _named(child, f"{key}.{number}")
+            yield from _named_classes(child, f"{key}.{number}")
 
 
-def _part(key: str, target: str, root: Path) -> _Found:
+def _code_of_class(key: str, target: str, root: Path) -> _PartCode:
     """Return the code of one class: reglab's, the user's, or an installed package's, represented by its version."""
     if target.startswith("reglab."):
-        about = declaration(target, key)
-        found = _modules_within(root, about.module)
-        data = _content_of(about)
-        return _Found({**found.modules, **data.modules}, found.outside | data.outside)
+        declared = declaration(target, key)
+        code = _modules_within(root, declared.module)
+        data_code = _code_of_data(declared)
+        return _PartCode({**code.modules, **data_code.modules}, code.outside | data_code.outside)
     if target.startswith("torch.") or finding.find(_module(target), Setting(key, target)) is None:
-        return _Found({}, frozenset({target.partition(".")[0]}))
-    return _users(key, target)
+        return _PartCode({}, frozenset({target.partition(".")[0]}))
+    return _code_of_users_class(key, target)
 
 
-def _content_of(about: Declaration) -> _Found:
+def _code_of_data(declared: Declaration) -> _PartCode:
     """Return the package or module whose files contain the data, as the class of the data set declares."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     outside: set[str] = set()
     for variable in ("package", "module"):
-        name = about.get(variable)
+        name = declared.get(variable)
         if variable == "package" and name:
             outside.add(name)
         elif name and (file := _file_of(str(name))) is not None:
-            found[str(name)] = _content(file)
-    return _Found(found, frozenset(outside))
+            digests[str(name)] = _file_digest(file)
+    return _PartCode(digests, frozenset(outside))
 
 
 def _file_of(module: str) -> Path | None:
@@ -169,34 +171,36 @@ def _file_of(module: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin else None
 
 
-def _users(key: str, target: str) -> _Found:
+def _code_of_users_class(key: str, target: str) -> _PartCode:
     modules, outside = finding.closure(_module(target), Setting(key, target))
-    digests = {name: _content(found.file) for name, found in modules.items() if found.file is not None}
-    return _Found(digests, outside)
+    digests = {name: _file_digest(imported.file) for name, imported in modules.items() if imported.file is not None}
+    return _PartCode(digests, outside)
 
 
 @functools.cache  # never cleared: a process runs the code that it has imported
-def _modules_within(root: Path, module: str) -> _Found:
+def _modules_within(root: Path, module: str) -> _PartCode:
     """Return a module of reglab with all modules that it imports within `AREAS`."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     outside: set[str] = set()
     todo = [module]
     while todo:
-        name = todo.pop()
-        file = _own_file(root, name)
-        if file is None or name in found or name in APART:
+        current = todo.pop()
+        file = _own_file(root, current)
+        if file is None or current in digests or current in APART:
             continue
-        found[name] = _content(file)
-        for other, taken in _imports(name, file):
-            if other.partition(".")[0] != "reglab":
-                outside.add(other.partition(".")[0])
+        digests[current] = _file_digest(file)
+        for imported, names in _imports(current, file):
+            if imported.partition(".")[0] != "reglab":
+                outside.add(imported.partition(".")[0])
                 continue
-            inner = [f"{other}.{one}" for one in taken]
-            modules = [one for one in inner if _own_file(root, one) is not None]
-            if len(modules) < len(inner) or not inner:
-                modules.append(other)
-            todo += [one for one in modules if one.split(".")[1:2] and one.split(".")[1] in AREAS]
-    return _Found(dict(sorted(found.items())), frozenset(outside - sys.stdlib_module_names))
+            submodules = [f"{imported}.{submodule}" for submodule in names]
+            modules = [submodule for submodule in submodules if _own_file(root, submodule) is not None]
+            if len(modules) < len(submodules) or not submodules:
+                modules.append(imported)
+            todo += [
+                submodule for submodule in modules if submodule.split(".")[1:2] and submodule.split(".")[1] in AREAS
+            ]
+    return _PartCode(dict(sorted(digests.items())), frozenset(outside - sys.stdlib_module_names))
 
 
 def _imports(name: str, file: Path) -> list[tuple[str, tuple[str, ...]]]:
@@ -210,7 +214,7 @@ def _own_file(root: Path, module: str) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
-def _content(file: Path) -> str:
+def _file_digest(file: Path) -> str:
     state = file.stat()
     return _text_digest(str(file), state.st_mtime_ns, state.st_size)
 
@@ -227,7 +231,7 @@ def _digest(part: Mapping[str, str]) -> str:
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:
-    """Versions of imported packages that are installed, by import name."""
+    """Return the versions of imported packages that are installed, by import name."""
     counted = sorted(set(packages) - NO_EFFECT - sys.stdlib_module_names - {"reglab", "__future__"})
     versions = {name: _version(name) for name in counted}
     return {name: version for name, version in versions.items() if version is not None}
@@ -235,7 +239,7 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 
 @functools.cache
 def _version(package: str) -> str | None:
-    """``2.9`` of 2.9.1: the part of a version that counts; None where the package is not installed."""
+    """Return the part of a version that counts, ``2.9`` of 2.9.1; None if the package is not installed."""
     try:
         whole = importlib.metadata.version(_DISTRIBUTIONS.get(package, package))
     except importlib.metadata.PackageNotFoundError:

@@ -43,9 +43,11 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
     Raises:
         ConfigError: several options for a group that takes one, a key of another app, or a key that sweeps set.
     """
-    parsed = [(override, found) for override in overrides if (found := _parsed(override)) is not None]
-    given = {override.key_or_group for _, override in parsed if override.type != OverrideType.DEL}
-    others = {key.removesuffix("._target_") for key in given if key.endswith("._target_")}  # with another class
+    parsed = [
+        (override, parsed_override) for override in overrides if (parsed_override := _parsed(override)) is not None
+    ]
+    typed_keys = {override.key_or_group for _, override in parsed if override.type != OverrideType.DEL}
+    sections_with_class = {key.removesuffix("._target_") for key in typed_keys if key.endswith("._target_")}
     for typed, override in parsed:
         key = override.key_or_group
         if override.value() == "???":
@@ -55,7 +57,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
             raise ConfigError(Setting.of(typed), f"sweeps, studies and reruns set {key} themselves", "leave it out")
         if key.startswith("hydra.") and key.split(".")[1] not in HydraConf.__dataclass_fields__:
             raise ConfigError(Setting.of(typed), "Hydra has no such key", "leave it out (see --hydra-help)")
-        if key == "hydra.launcher.n_jobs" and "workers" in given:
+        if key == "hydra.launcher.n_jobs" and "workers" in typed_keys:
             raise ConfigError(Setting.of(typed), "workers is typed too and takes precedence", "leave out one")
         if key.startswith(_SET_BY_HYDRA):
             raise ConfigError(
@@ -72,7 +74,7 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
             )
         section, _, inner = key.partition(".")
         deleted = override.type == OverrideType.DEL and inner and section in _CLASSES
-        if app == "train" and deleted and section not in others:
+        if app == "train" and deleted and section not in sections_with_class:
             raise ConfigError(
                 Setting.of(typed),
                 "would use the default of the class, which the config does not show",
@@ -85,15 +87,15 @@ def check_line(overrides: Sequence[str], app: str, folder: Path = CONF) -> None:
 
 def split_mappings(overrides: Sequence[str]) -> list[str]:
     """Split each mapping into one override per key: ``tracking={uri:A}`` becomes ``tracking.uri=A``."""
-    found: list[str] = []
-    for given in overrides:
-        override = _parsed(given)
+    split: list[str] = []
+    for typed in overrides:
+        override = _parsed(typed)
         if override is None or override.package is not None or override.type == OverrideType.DEL:
-            found.append(given)
+            split.append(typed)
             continue
         value = override.value()
-        found += _leaves(override.get_key_element(), value) if isinstance(value, Mapping) and value else [given]
-    return found
+        split += _leaves(override.get_key_element(), value) if isinstance(value, Mapping) and value else [typed]
+    return split
 
 
 def _leaves(key: str, node: Mapping[Any, Any]) -> Iterator[str]:
@@ -198,9 +200,9 @@ def _refuse_keys_of_other_apps(typed: str, key: str, app: str) -> None:
     if app == "generate" and key.startswith("data."):
         raise ConfigError(Setting.of(typed), "generate reads no data; the tokenizer is the run's", "leave it out")
     if key.startswith("tracking.") and key not in own:
-        here = [one.partition(".")[2] for one in own if one.startswith("tracking.")]
-        near = nearest(key.partition(".")[2], here)
-        hint = f"; did you mean tracking.{near}?" if near else f" (keys of tracking: {', '.join(here)})"
+        tracking_keys = [known_key.partition(".")[2] for known_key in own if known_key.startswith("tracking.")]
+        near = nearest(key.partition(".")[2], tracking_keys)
+        hint = f"; did you mean tracking.{near}?" if near else f" (keys of tracking: {', '.join(tracking_keys)})"
         raise ConfigError(Setting.of(typed), f"no such key{hint}")
 
 
@@ -211,24 +213,24 @@ def help_text(config_name: str, folder: Path = CONF) -> str | None:
     """
     path = folder / f"{config_name}.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    words: dict[str, Any] = ((config or {}).get("hydra") or {}).get("help") or {}
-    if "template" not in words:
+    help_section: dict[str, Any] = ((config or {}).get("hydra") or {}).get("help") or {}
+    if "template" not in help_section:
         return None
-    text: str = words["template"].replace("$APP_CONFIG_GROUPS", _groups(config_name, folder))
+    text: str = help_section["template"].replace("$APP_CONFIG_GROUPS", _groups(config_name, folder))
     if config_name in HELP:
         text = text.replace("$KEYS", list_of_keys(config_name, _defaults(config_name, folder)))
     for name in ("app_name", "header", "footer"):
-        text = text.replace(f"${{hydra.help.{name}}}", str(words.get(name, "")))
+        text = text.replace(f"${{hydra.help.{name}}}", str(help_section.get(name, "")))
     return text
 
 
 def _defaults(config_name: str, folder: Path) -> dict[str, Any]:
     """Return the values of a config and of its default options by key, as their files have them."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
 
     def add(section: str, node: Mapping[str, Any]) -> None:
         for key, value in node.items():
-            found[section + key] = value
+            values[section + key] = value
             if isinstance(value, Mapping):
                 add(f"{section}{key}.", value)
 
@@ -243,7 +245,7 @@ def _defaults(config_name: str, folder: Path) -> dict[str, Any]:
         add(section, config or {})
 
     read(folder / f"{config_name}.yaml", "")
-    return found
+    return values
 
 
 def _groups(config_name: str, folder: Path) -> str:

@@ -61,25 +61,25 @@ class Composer:
 
     def compose(self, overrides: Sequence[str] = ()) -> DictConfig:
         """Return the composed config of one job, without Hydra's section and strengths of unused regularizers."""
-        with self._explained(overrides):
+        with self._translated_errors(overrides):
             cfg = self._edited(overrides)
         remove_stray_strengths(cfg, overrides)
         return cfg
 
     def whole(self, overrides: Sequence[str] = ()) -> DictConfig:
         """Return the config with Hydra's section."""
-        with self._explained(overrides):
+        with self._translated_errors(overrides):
             return self._with_hydra(overrides)
 
     def strategy_names(self, overrides: Sequence[str] = ()) -> set[str]:
         """Return the regularizers that a job's group choices select; its strengths need not fit."""
-        with self._explained(overrides):
+        with self._translated_errors(overrides):
             return selected_regularizers(
-                self._base([override for override in overrides if self._chooses(parse(override))])
+                self._composed_once([override for override in overrides if self._is_group_choice(parse(override))])
             )
 
     @contextmanager
-    def _explained(self, overrides: Sequence[str]) -> Iterator[None]:
+    def _translated_errors(self, overrides: Sequence[str]) -> Iterator[None]:
         try:
             yield
         except Exception as error:
@@ -88,20 +88,21 @@ class Composer:
             raise translate(error, overrides, self._config_name, self._folder, self._composed_by_hydra) from error
 
     def _edited(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the config of the group choices with the other overrides applied to a copy, if they are simple."""
         parsed = [parse(override) for override in overrides if not override.lstrip("+~").startswith("hydra")]
-        edits = [override for override in parsed if not self._chooses(override)]
+        edits = [override for override in parsed if not self._is_group_choice(override)]
         lines = [str(override.input_line) for override in parsed]
         if not all(_is_simple(override) for override in edits):
             return self._copy(lines)
-        cfg = self._copy([str(override.input_line) for override in parsed if self._chooses(override)])
+        cfg = self._copy([str(override.input_line) for override in parsed if self._is_group_choice(override)])
         try:
             for override in edits:
                 OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException:
-            return self._full(lines)  # Hydra raises the error of a single run
+            return self._without_hydra(lines)  # Hydra raises the error of a single run
         return cfg
 
-    def _chooses(self, override: Override) -> bool:
+    def _is_group_choice(self, override: Override) -> bool:
         return _is_simple(override) and override.key_or_group in self._groups
 
     @functools.cached_property
@@ -110,22 +111,23 @@ class Composer:
             return set(self._loader.list_groups(""))
         return {path.name for path in self._folder.iterdir() if path.is_dir()}
 
-    def _base(self, overrides: Sequence[str]) -> DictConfig:
+    def _composed_once(self, overrides: Sequence[str]) -> DictConfig:
+        """Return Hydra's config of these overrides, which must not be changed: it is kept for other jobs."""
         key = tuple(overrides)
         if key not in self._composed:
-            self._composed[key] = self._full(overrides)
+            self._composed[key] = self._without_hydra(overrides)
         return self._composed[key]
 
     def _copy(self, overrides: Sequence[str]) -> DictConfig:
         """Return a copy of the config by pickling, which takes an eighth of the time of `copy.deepcopy`."""
         key = tuple(overrides)
         if key not in self._dumped:
-            self._dumped[key] = pickle.dumps(self._base(overrides), protocol=pickle.HIGHEST_PROTOCOL)
+            self._dumped[key] = pickle.dumps(self._composed_once(overrides), protocol=pickle.HIGHEST_PROTOCOL)
         cfg = pickle.loads(self._dumped[key])
         assert isinstance(cfg, DictConfig)
         return cfg
 
-    def _full(self, overrides: Sequence[str]) -> DictConfig:
+    def _without_hydra(self, overrides: Sequence[str]) -> DictConfig:
         cfg = self._with_hydra(overrides)
         with open_dict(cfg):
             del cfg["hydra"]
@@ -187,11 +189,11 @@ def fit_strengths(jobs: Sequence[Sequence[str]], composer: Composer, defaults: C
     names = [composer.strategy_names(job) for job in jobs]
     known = set().union(*names) if names else set()
     fitted: dict[tuple[str, ...], None] = {}
-    for job, own in zip(jobs, names, strict=True):
+    for job, names_of_job in zip(jobs, names, strict=True):
         kept = []
         for override in job:
             name = regularizer_of(override)
-            if name is None or name in own:
+            if name is None or name in names_of_job:
                 kept.append(override)
             elif name not in known and override.lstrip("+").split("=")[0] not in defaults:
                 raise not_in_strategy_error(Setting.of(override), "no strategy of this sweep has it", name)

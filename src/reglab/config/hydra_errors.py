@@ -55,37 +55,37 @@ def translate(
     """
     text = str(error) or str(error.__cause__)
     if isinstance(error, OverrideParseException):
-        return _unreadable(error)
-    if found := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
+        return _syntax_error(error)
+    if match := re.search(r"Could not find '([^']*)/([^'/]*)'", text):
         options = re.findall(r"^\t(?!provider)([^_\s]\S*)$", text, re.MULTILINE)
-        return no_such_option_error(Setting(found[1], found[2]), options)
+        return no_such_option_error(Setting(match[1], match[2]), options)
     if isinstance(error, MissingConfigException) and "primary config" in text:
         return _no_such_config_error(error.missing_cfg_file or config_name, [folder])
     keys = _Keys(config_name, folder, compose)
-    if found := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(found[1], overrides, keys)
-    if found := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
-        where = Setting.of(found[1])
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key_error(match[1], overrides, keys)
+    if match := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
+        where = Setting.of(match[1])
         if config_name == "study":
             return ConfigError(where, "studies cannot be swept", "start one after the other (write a list as [a,b])")
         return ConfigError(where, "several values are a sweep, which needs -m (write a list as [a,b])")
-    if found := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
-        return ConfigError(f"+{found[1]}", "this key exists already", "set it without the +")
-    if found := re.search(r"Could not delete (?:from config. )?'([^']+)'", text):
-        key, known = found[1].partition("=")[0], keys.all()
+    if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
+        return ConfigError(f"+{match[1]}", "this key exists already", "set it without the +")
+    if match := re.search(r"Could not delete (?:from config. )?'([^']+)'", text):
+        key, known = match[1].partition("=")[0], keys.all()
         problem = "has another value" if key in known else f"no such key{did_you_mean(key, known)}"
-        return ConfigError(Setting.of(f"~{found[1]}"), problem)
-    if found := re.search(r"Interpolation key '([^']+)' not found", text):
-        return ConfigError(found[1], "missing", f"{getattr(error, 'full_key', None) or 'another key'} refers to it")
-    if found := re.search(r"[Mm]issing mandatory value: (\S+)", text):
-        key = found[1] if config_name == "train" else getattr(error, "full_key", None) or found[1]
+        return ConfigError(Setting.of(f"~{match[1]}"), problem)
+    if match := re.search(r"Interpolation key '([^']+)' not found", text):
+        return ConfigError(match[1], "missing", f"{getattr(error, 'full_key', None) or 'another key'} refers to it")
+    if match := re.search(r"[Mm]issing mandatory value: (\S+)", text):
+        key = match[1] if config_name == "train" else getattr(error, "full_key", None) or match[1]
         return ConfigError(Setting(key, "???"), f"a value must be given, as in {key}=VALUE")
-    if found := re.search(r"Error resolving interpolation '([^']+)'", text):
-        given = next((override for override in overrides if found[1] in override), found[1])
+    if match := re.search(r"Error resolving interpolation '([^']+)'", text):
+        given = next((override for override in overrides if match[1] in override), match[1])
         return ConfigError(Setting.of(given), "the option of a group must be a name, without interpolations")
-    if "Config group override must be" in text and (choice := _no_option(overrides, folder)) is not None:
+    if "Config group override must be" in text and (choice := _unknown_option_error(overrides, folder)) is not None:
         return choice
-    return _other(error, text)
+    return _other_error(error, text)
 
 
 def check_config_flags(name: str, directory: str | None, path: str | None) -> None:
@@ -114,8 +114,10 @@ def _existing_folder(flag: str, value: str, base: Path) -> Path:
     folder = Path(os.path.normpath(base / value))
     if folder.is_dir():
         return folder
-    beside = [one.name for one in folder.parent.iterdir() if one.is_dir()] if folder.parent.is_dir() else []
-    near = nearest(folder.name, beside)
+    siblings = (
+        [sibling.name for sibling in folder.parent.iterdir() if sibling.is_dir()] if folder.parent.is_dir() else []
+    )
+    near = nearest(folder.name, siblings)
     hint = f"; did you mean {folder.with_name(near)}?" if near else f" ({folder})"
     raise ConfigError(Setting(flag, value), f"no such folder{hint}")
 
@@ -125,7 +127,7 @@ def _no_such_config_error(name: str, folders: Iterable[Path]) -> ConfigError:
     return no_such_option_error(Setting("--config-name", name), names)
 
 
-def _unreadable(error: OverrideParseException) -> ConfigError:
+def _syntax_error(error: OverrideParseException) -> ConfigError:
     override = error.override or ""
     where = Setting.of(override)
     for opening, closing in ("[]", "{}", "()"):
@@ -183,23 +185,24 @@ class _Keys:
     def _own(self, cfg: DictConfig) -> DictConfig:
         if self.config_name not in PIPELINES or self.config_name == "study":
             return cfg
-        some = OmegaConf.create({"hydra": cfg.hydra})
+        absent = object()
+        own = OmegaConf.create({"hydra": cfg.hydra})
         for key in PIPELINES[self.config_name]:
-            if (value := OmegaConf.select(cfg, key, default=some)) is not some:
-                OmegaConf.update(some, key, value)
-        return some
+            if (value := OmegaConf.select(cfg, key, default=absent)) is not absent:
+                OmegaConf.update(own, key, value)
+        return own
 
 
-def _unknown_key(key: str, overrides: Sequence[str], keys: _Keys) -> ConfigError:
+def _unknown_key_error(key: str, overrides: Sequence[str], keys: _Keys) -> ConfigError:
     given = next((o for o in overrides if o.lstrip("+~").split("=")[0] == key), key)
     where = Setting.of(given)
     group, _, leaf = key.partition(".")
     if keys.config_name == "study" and (of_run := key_of_runs(given)) is not None:
         return of_run
     cfg = keys.config(overrides)
-    elsewhere = _pipelines_with(key, keys.config_name)
-    if elsewhere and leaf and group not in cfg:
-        return ConfigError(where, "no such key", f"{group} is a section of {elsewhere}")
+    other_pipelines = _pipelines_with(key, keys.config_name)
+    if other_pipelines and leaf and group not in cfg:
+        return ConfigError(where, "no such key", f"{group} is a section of {other_pipelines}")
     outer, _, last = key.rpartition(".")
     if outer and OmegaConf.select(cfg, outer, default=0) is None:
         value = given.partition("=")[2] or "VALUE"
@@ -223,18 +226,18 @@ def _unknown_key(key: str, overrides: Sequence[str], keys: _Keys) -> ConfigError
             where, f"not in the config file of {group}", f"add it with a plus sign: +{given.lstrip('+~')}"
         )
     present = key.split(".")[1] in cfg.get(group, {}) if leaf else False
-    beside = [own for own in map(str, cfg.get(group) or {}) if not _private(own)]
-    if leaf and not present and (near := nearest(leaf, [*beside, *sorted(addable)])):
+    present_keys = [present_key for present_key in map(str, cfg.get(group) or {}) if not _is_private(present_key)]
+    if leaf and not present and (near := nearest(leaf, [*present_keys, *sorted(addable)])):
         return ConfigError(where, f"no such key; did you mean {'+' * (near in addable)}{group}.{near}?")
-    others = list(options_with(group, leaf, keys.folder)) if leaf and not present and group in cfg else []
-    if others:
-        choices = " or ".join(f"{group}={option}" for option in others)
+    other_options = list(options_with(group, leaf, keys.folder)) if leaf and not present and group in cfg else []
+    if other_options:
+        choices = " or ".join(f"{group}={option}" for option in other_options)
         return ConfigError(where, f"not a key of this {group}", f"it is a key of {choices}")
     if not leaf and group == "study" and keys.config_name == "train":
         return ConfigError(where, "no such key", "studies are run by make study")
-    similar = _similar(key, list(_paths(OmegaConf.to_container(cfg))), keys)
-    if elsewhere and "did you mean" not in similar:
-        similar += f" ({key} is a key of {elsewhere})"
+    similar = _suggest_similar(key, list(_paths(OmegaConf.to_container(cfg))), keys)
+    if other_pipelines and "did you mean" not in similar:
+        similar += f" ({key} is a key of {other_pipelines})"
     return ConfigError(where, f"no such key{similar}")
 
 
@@ -254,18 +257,18 @@ def keys_of_regularizer(name: str, folder: Path = CONF) -> list[str]:
     node = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get(name) if file.is_file() else None
     if not isinstance(node, dict) or "_target_" not in node:
         return []
-    declared = declaration(str(node["_target_"]), f"regularizer.{name}._target_")
-    return [f"regularizer.{name}.{strength}" for strength in declared.strengths]
+    strengths = declaration(str(node["_target_"]), f"regularizer.{name}._target_").strengths
+    return [f"regularizer.{name}.{strength}" for strength in strengths]
 
 
 def _pipelines_with(key: str, config_name: str) -> str:
     """Return the commands of other pipelines that have the key or, if none has, its section."""
     pipelines: dict[str, Iterable[str]] = {"train": [*RUN, "data.", "trainer.", "regularizer."], **PIPELINES}
-    having = [name for name, keys in pipelines.items() if key in keys]
-    if not having and "." in key:
+    names = [name for name, keys in pipelines.items() if key in keys]
+    if not names and "." in key:
         head = f"{key.split('.')[0]}."
-        having = [name for name, keys in pipelines.items() if any(one.startswith(head) for one in keys)]
-    return ", ".join(f"make {name}" for name in having) if config_name not in having else ""
+        names = [name for name, keys in pipelines.items() if any(other_key.startswith(head) for other_key in keys)]
+    return ", ".join(f"make {name}" for name in names) if config_name not in names else ""
 
 
 def key_of_runs(given: str) -> ConfigError | None:
@@ -287,13 +290,13 @@ def key_of_runs(given: str) -> ConfigError | None:
     return ConfigError(Setting.of(given), "applies to a single run, and a study has many", instead)
 
 
-def _similar(key: str, known: list[str], keys: _Keys) -> str:
+def _suggest_similar(key: str, known: list[str], keys: _Keys) -> str:
     """Return a suggestion for an unknown key, or a list of the keys beside it."""
     parent, _, leaf = key.rpartition(".")
     siblings = {k.removeprefix(f"{parent}.") for k in known if parent and k.startswith(f"{parent}.")}
     if near := nearest(leaf, siblings):
         return f"; did you mean {parent}.{near}?"
-    if exact := [k for k in known if k.rpartition(".")[2] == leaf and not _private(k)]:
+    if exact := [k for k in known if k.rpartition(".")[2] == leaf and not _is_private(k)]:
         return f"; did you mean {' or '.join(exact)}?"
     if direct := sorted(s for s in siblings if "." not in s and not s.startswith("_")):
         return f" (keys of {parent}: {', '.join(direct)})"
@@ -304,15 +307,15 @@ def _similar(key: str, known: list[str], keys: _Keys) -> str:
     head, _, rest = key.partition(".")
     if near := nearest(head, heads):
         return f"; did you mean {near}{'.' + rest if rest else ''}?"
-    if described := [k for k, one in HELP.get(keys.config_name, {}).items() if leaf in one.synonyms]:
+    if described := [k for k, key_help in HELP.get(keys.config_name, {}).items() if leaf in key_help.synonyms]:
         return f"; did you mean {' or '.join(described)}?"
-    public = {k.rpartition(".")[2]: k for k in known if not _private(k)}
+    public = {k.rpartition(".")[2]: k for k in known if not _is_private(k)}
     if near := nearest(leaf, public):
         return f"; did you mean {public[near]}?"
     return "" if groups else f" (keys: {', '.join(sorted(heads - {'hydra'}))})"
 
 
-def _private(key: str) -> bool:
+def _is_private(key: str) -> bool:
     return key.startswith("hydra.") or any(part.startswith("_") for part in key.split("."))
 
 
@@ -330,7 +333,7 @@ def options_with(group: str, leaf: str, folder: Path = CONF) -> Iterator[str]:
             yield path.stem
 
 
-def _no_option(overrides: Sequence[str], folder: Path) -> ConfigError | None:
+def _unknown_option_error(overrides: Sequence[str], folder: Path) -> ConfigError | None:
     for override in overrides:
         key, _, value = override.partition("=")
         if key and (folder / key).is_dir() and not (folder / key / f"{value}.yaml").is_file():
@@ -340,7 +343,7 @@ def _no_option(overrides: Sequence[str], folder: Path) -> ConfigError | None:
     return None
 
 
-def _other(error: Exception, text: str) -> ConfigError:
+def _other_error(error: Exception, text: str) -> ConfigError:
     key = getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None)
     head = next((line for line in [*str(error.__cause__ or "").splitlines(), *text.splitlines()] if line.strip()), text)
     merging = re.search(r"Error merging override (.+)", text)

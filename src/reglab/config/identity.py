@@ -85,15 +85,15 @@ def identity_parts(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     A file is represented by its content and not by its path. Names and search ranges are excluded, and so are
     devices, tracking, sweep and report.
     """
-    found = code_of_config(cfg)
-    parts: dict[str, Any] = {"regularizer": {}}
-    for name, digest in found.parts.items():
+    code = code_of_config(cfg)
+    code_parts: dict[str, Any] = {"regularizer": {}}
+    for name, digest in code.parts.items():
         section, _, method = name.partition(".")
         if method:
-            parts[section][method] = digest
+            code_parts[section][method] = digest
         else:
-            parts[name] = digest
-    return {**_recipe(cfg), "code": parts, "versions": found.versions}
+            code_parts[name] = digest
+    return {**_recipe(cfg), "code": code_parts, "versions": code.versions}
 
 
 def code_of_config(cfg: DictConfig | Mapping[str, Any]) -> Code:
@@ -117,8 +117,8 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         plain = _plain(cfg.get(section))
         parts[section] = {str(key): value for key, value in plain.items() if key != "name"}
     parts["regularizer"] = {k: v for k, v in parts["regularizer"].items() if not k.startswith("_")}
-    parts["trainer"] = {k: _share(k, v) for k, v in parts["trainer"].items() if k not in _IRRELEVANT_TRAINER_KEYS}
-    parts["data"] = _data(cfg)
+    parts["trainer"] = {k: _mark_share(k, v) for k, v in parts["trainer"].items() if k not in _IRRELEVANT_TRAINER_KEYS}
+    parts["data"] = _data_part(cfg)
     for name, node in parts["regularizer"].items():  # null is the default of a key that was added to the class later
         parts["regularizer"][name] = {key: value for key, value in node.items() if value is not None}
     if options := {key: value for key, value in _plain(cfg.get("task")).items() if value is not None}:
@@ -136,13 +136,16 @@ def _recipe(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     return canonical
 
 
-def _data(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+def _data_part(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """Return the section without label, folder of downloads, and null keys that earlier runs did not have."""
     plain = _plain(cfg.get("data"))
-    label = "version" not in plain or plain.get("id") is not None  # else it identifies a data set of OpenML
-    apart = {"cache"} | ({"name"} if label else set()) | {key for key in _KEYS_ADDED_LATER if plain.get(key) is None}
-    known = plain if label else {**plain, "name": str(plain.get("name")).lower()}  # names on OpenML ignore case
-    kept = {str(key): value for key, value in known.items() if key not in apart}
+    name_is_label = "version" not in plain or plain.get("id") is not None  # else it identifies a data set of OpenML
+    excluded = {"cache"} | {key for key in _KEYS_ADDED_LATER if plain.get(key) is None}
+    if name_is_label:
+        excluded.add("name")
+    else:
+        plain = {**plain, "name": str(plain.get("name")).lower()}  # names on OpenML ignore case
+    kept = {str(key): value for key, value in plain.items() if key not in excluded}
     return kept | {key: fold_name(kept[key]) for key in _FOLDS if key in kept}
 
 
@@ -152,7 +155,7 @@ def _plain(node: Any) -> dict[Any, Any]:
     return plain or {}
 
 
-def _share(key: str, value: Any) -> Any:
+def _mark_share(key: str, value: Any) -> Any:
     """Return a limit of batches such that 1.0 (all of them) and 1 (one batch) differ."""
     counts = key.startswith(("limit_", "overfit_", "val_check_"))
     return f"share {value}" if counts and isinstance(value, float) else value
@@ -176,8 +179,8 @@ def data_name(cfg: DictConfig) -> str:
     for key in _PATHS:
         if cfg.data.get(key):
             return stem(str(cfg.data[key]))
-    own = str(cfg.data._target_).rpartition(".")[2].lower()
-    return f"{own}-{cfg.data.id}" if cfg.data.get("id") else own
+    class_name = str(cfg.data._target_).rpartition(".")[2].lower()
+    return f"{class_name}-{cfg.data.id}" if cfg.data.get("id") else class_name
 
 
 def _hash(parts: Mapping[str, Any]) -> str:
@@ -217,26 +220,26 @@ def content_hash(path: str | Path, setting: Setting | None = None) -> str:
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        return _folder(path)
+        return _folder_digest(path)
     check_regular(path, setting or str(path))
     state = path.stat()
-    return _file(str(path.resolve()), state.st_size, state.st_mtime_ns)
+    return _file_digest(str(path.resolve()), state.st_size, state.st_mtime_ns)
 
 
-def _folder(path: Path) -> str:
+def _folder_digest(path: Path) -> str:
     key, began = str(path.resolve()), time.monotonic()
     if key in _folder_digests and began < _folder_digests[key][0]:
         return _folder_digests[key][1]
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in sorted(walk(path)):
-        whole.update(f"{file.relative_to(path).as_posix()}\0{content_hash(file)}\0".encode())
-    took = time.monotonic() - began
-    if took > _SLOW_S:
-        _folder_digests[key] = (began + _KEEP * took, whole.hexdigest())
-    return whole.hexdigest()
+        digest.update(f"{file.relative_to(path).as_posix()}\0{content_hash(file)}\0".encode())
+    seconds = time.monotonic() - began
+    if seconds > _SLOW_S:
+        _folder_digests[key] = (began + _KEEP * seconds, digest.hexdigest())
+    return digest.hexdigest()
 
 
 @functools.lru_cache(maxsize=1 << 17)  # files of a folder of images
-def _file(path: str, size: int, modified_ns: int) -> str:
+def _file_digest(path: str, size: int, modified_ns: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -28,45 +28,49 @@ def check_schedules(name: str, node: Mapping[str, Any], strengths: Mapping[str, 
         ConfigError: an unknown strength, kind or key, or a value out of range.
     """
     schedules = node.get("schedule") or {}
-    here = f"regularizer.{name}.schedule"
+    section = f"regularizer.{name}.schedule"
     if schedules and not strengths:
-        raise ConfigError(here, f"{name} has no strengths", "leave it out")
+        raise ConfigError(section, f"{name} has no strengths", "leave it out")
     if not isinstance(schedules, Mapping):
         raise ConfigError(
-            Setting(here, schedules), f"must name strengths, as in {here}.{next(iter(strengths))}.kind=late"
+            Setting(section, schedules), f"must name strengths, as in {section}.{next(iter(strengths))}.kind=late"
         )
     for key, settings in schedules.items():
         if key in _SETTINGS and key not in strengths:
-            raise ConfigError(here, f"must name a strength, as in {here}.{next(iter(strengths))}={_EXAMPLE}")
+            raise ConfigError(section, f"must name a strength, as in {section}.{next(iter(strengths))}={_EXAMPLE}")
         if key not in strengths:
             hint = did_you_mean(str(key), strengths) or f" (strengths: {', '.join(strengths)})"
-            raise ConfigError(f"{here}.{key}", f"no such strength{hint}")
+            raise ConfigError(f"{section}.{key}", f"no such strength{hint}")
         if not isinstance(settings, Mapping):
-            raise ConfigError(Setting(f"{here}.{key}", settings), f"must be a kind with its settings, as in {_EXAMPLE}")
+            raise ConfigError(
+                Setting(f"{section}.{key}", settings), f"must be a kind with its settings, as in {_EXAMPLE}"
+            )
         kind = settings.get("kind")
-        OneOf(*KEYS).check(f"{here}.{key}.kind", kind)
-        _check_keys(f"{here}.{key}", settings, KEYS[str(kind)])
+        OneOf(*KEYS).check(f"{section}.{key}.kind", kind)
+        _check_keys(f"{section}.{key}", settings, KEYS[str(kind)])
         if kind == "linear":
-            strengths[key].check(f"{here}.{key}.start", settings["start"])
+            strengths[key].check(f"{section}.{key}.start", settings["start"])
             if not all(is_number(v) and abs(v) < float("inf") for v in (node[key], settings["start"])):
                 raise ConfigError(
-                    f"{here}.{key}", "a linear schedule cannot start or end at infinity", "give finite numbers"
+                    f"{section}.{key}", "a linear schedule cannot start or end at infinity", "give finite numbers"
                 )
         elif kind != "constant" and strengths[key].off is None:
-            raise ConfigError(Setting(f"{here}.{key}.kind", kind), f"{name} cannot be switched off", "use linear")
+            raise ConfigError(Setting(f"{section}.{key}.kind", kind), f"{name} cannot be switched off", "use linear")
 
 
 _SETTINGS = {"kind"}.union(*KEYS.values())
 _EXAMPLE = "{kind:late,since:5}"
 
 
-def _check_keys(here: str, settings: Mapping[str, Any], rules: Mapping[str, Constraint | None]) -> None:
+def _check_keys(section: str, settings: Mapping[str, Any], rules: Mapping[str, Constraint | None]) -> None:
     for key in settings:
         if key != "kind" and key not in rules:
-            raise ConfigError(f"{here}.{key}", f"no such key{did_you_mean(str(key), rules)} (keys: {', '.join(rules)})")
+            raise ConfigError(
+                f"{section}.{key}", f"no such key{did_you_mean(str(key), rules)} (keys: {', '.join(rules)})"
+            )
     for key in rules:
         if key not in settings:
-            raise ConfigError(f"{here}.{key}", "missing", f"kind={settings['kind']} needs {' and '.join(rules)}")
+            raise ConfigError(f"{section}.{key}", "missing", f"kind={settings['kind']} needs {' and '.join(rules)}")
     for key, rule in rules.items():
         if rule is not None:
-            rule.check(f"{here}.{key}", settings[key])
+            rule.check(f"{section}.{key}", settings[key])

@@ -59,8 +59,8 @@ class Typed:
 def typed(cfg: DictConfig) -> Typed:
     """Return the values of `TYPED` in a pipeline's config, and whether ``code=changed`` was typed."""
     plain = OmegaConf.to_container(cfg, resolve=True)
-    found = {key: _select(plain, key) for key in TYPED}
-    return Typed({key: value for key, value in found.items() if value is not None}, cfg.get("code") == "changed")
+    values = {key: _select(plain, key) for key in TYPED}
+    return Typed({key: value for key, value in values.items() if value is not None}, cfg.get("code") == "changed")
 
 
 def check_typed(overrides: Sequence[str]) -> None:
@@ -71,11 +71,11 @@ def check_typed(overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
-        found = _RESOLVER.search(override)
-        if found and not key.startswith(("tracking.uri", "hydra")):
+        match = _RESOLVER.search(override)
+        if match and not key.startswith(("tracking.uri", "hydra")):
             raise ConfigError(
                 override,
-                f"the value that {found[0]} ...}} reads would be stored in tags and files",
+                f"the value that {match[0]} ...}} reads would be stored in tags and files",
                 f'give the value, as in "{key}=$VARIABLE", which the shell fills in',
             )
 
@@ -154,7 +154,7 @@ def check_targets(cfg: DictConfig, folder: Path = CONF) -> None:
         ConfigError: names the key and the target.
     """
     for key, target in _leaves(OmegaConf.to_container(cfg, resolve=True)):
-        if key.rpartition(".")[2] == _TARGET and target not in known(folder):
+        if key.rpartition(".")[2] == _TARGET and target not in known_targets(folder):
             raise ConfigError(Setting(key, target), _REFUSED)
 
 
@@ -173,24 +173,35 @@ def apply_typed(cfg: DictConfig, typed: Typed, reads: Sequence[str] = ("data", "
     """
     plain = OmegaConf.to_container(cfg, resolve=True)
     for key, value in typed.values.items():
-        of_run = _select(plain, key)
-        if of_run is None:
+        value_of_run = _select(plain, key)
+        if value_of_run is None:
             raise ConfigError(
                 Setting(key, quote_value(value)), "the run has none", "leave it out, or give a run that has it"
             )
-        if key in ("model.target", "model.args") and value != of_run:
-            raise ConfigError(Setting(key, value), f"the run has {of_run}", "use that, or give a run with this value")
-    own = _select(plain, "model.target")
-    missing = ["model.target"] if own is not None and own != typed.target and own not in known(folder) else []
+        if key in ("model.target", "model.args") and value != value_of_run:
+            raise ConfigError(
+                Setting(key, value), f"the run has {value_of_run}", "use that, or give a run with this value"
+            )
+    users_class = _select(plain, "model.target")
+    missing = []
+    if users_class is not None and users_class != typed.target and users_class not in known_targets(folder):
+        missing.append("model.target")
     missing += _untyped(plain, typed, reads, folder)
     if missing:
         keys = sorted(set(missing), key=TYPED.index)
         overrides = [f"{key}={quote_value(_select(plain, key))}" for key in keys]
-        pasted = " ".join(one if _ONE_WORD.fullmatch(one) else shell_quote(one) for one in overrides)
-        what = "code that is named only in the tracking store is not run" if own and "model.target" in missing else ""
-        files = "files named only in the tracking store are not read" if set(missing) - {"model.target"} else ""
+        typed_again = " ".join(
+            override if _ONE_WORD.fullmatch(override) else shell_quote(override) for override in overrides
+        )
+        problems = []
+        if users_class and "model.target" in missing:
+            problems.append("code that is named only in the tracking store is not run")
+        if set(missing) - {"model.target"}:
+            problems.append("files named only in the tracking store are not read")
         raise ConfigError(
-            " ".join(overrides), ", and ".join(filter(None, (what, files))), f"if it is your own, type it: {pasted}"
+            " ".join(overrides),
+            ", and ".join(problems),
+            f"if it is your own, type it: {typed_again}",
         )
     for key, value in typed.values.items():
         OmegaConf.update(cfg, key, value)
@@ -202,14 +213,16 @@ def _untyped(plain: Any, typed: Typed, reads: Sequence[str], folder: Path) -> It
         section = key.split(".")[0]
         if section not in _READ or (section in ("data", "model") and section not in reads):
             continue
-        listed = next((one for one in TYPED if key == one or key.startswith(f"{one}.")), None)
-        if listed in typed.values or not _names_file(key, value) or value in named_files(folder):
+        typed_key = next(
+            (candidate for candidate in TYPED if key == candidate or key.startswith(f"{candidate}.")), None
+        )
+        if typed_key in typed.values or not _names_file(key, value) or value in named_files(folder):
             continue
-        if listed is None:
+        if typed_key is None:
             raise ConfigError(
                 Setting(key, value), "a file that is named only in the tracking store is not read", "name it in conf/"
             )
-        yield listed
+        yield typed_key
 
 
 def _names_file(key: str, value: Any) -> bool:
@@ -223,10 +236,12 @@ def _names_file(key: str, value: Any) -> bool:
 
 
 @functools.cache
-def known(folder: Path = CONF) -> frozenset[str]:
+def known_targets(folder: Path = CONF) -> frozenset[str]:
     """Return all targets in the YAML files of a config tree, and the user's classes that its model files name."""
-    own = {str(file["target"]) for file in _files(folder) if isinstance(file, dict) and file.get("target")}
-    return frozenset(own | {str(v) for f in _files(folder) for k, v in _leaves(f) if k.rpartition(".")[2] == _TARGET})
+    users_classes = {str(file["target"]) for file in _files(folder) if isinstance(file, dict) and file.get("target")}
+    return frozenset(
+        users_classes | {str(v) for f in _files(folder) for k, v in _leaves(f) if k.rpartition(".")[2] == _TARGET}
+    )
 
 
 @functools.cache
