@@ -44,7 +44,9 @@ class Best:
         """A note on runs that were left out; empty if there are none."""
         if not self.others:
             return ""
-        return f"; the best run on the text of the latest run (for another text set run_id: {_some(self.others)})"
+        return (
+            f"; the best run on the text of the latest run (for another text set run_id: {_first_names(self.others)})"
+        )
 
 
 def best_decoder(store: Store) -> Best:
@@ -86,31 +88,31 @@ def best_run(store: Store, metric: str | None = None, data: str | None = None) -
         raise ConfigError(
             Setting("data.name", data),
             f"the experiment {store.experiment} has no finished run on "
-            f"it{did_you_mean(data, names) or f' (it has {_some(names)})'}",
+            f"it{did_you_mean(data, names) or f' (it has {_first_names(names)})'}",
         )
     if data is None and len(names) > 1:
         raise ConfigError(
             Setting("run_id", None),
-            f"the experiment {store.experiment} has runs on {_some(names)}, which cannot be compared",
+            f"the experiment {store.experiment} has runs on {_first_names(names)}, which cannot be compared",
             f"choose one, as in data.name={names[0]}, or give run_id",
         )
-    here = [record for record in finished if record.tags.get("data") == (data or names[0])]
-    return _best(here, metric, data or names[0])
+    runs_on_data = [record for record in finished if record.tags.get("data") == (data or names[0])]
+    return _best(runs_on_data, metric, data or names[0])
 
 
 def _best(records: list[Record], metric: str | None, data: str) -> Best:
     kind = records[-1].tags.get("task", "")
     candidates = validation_counterparts(metric or _METRICS.get(kind, "test/loss"))
     candidates += () if metric else validation_counterparts("test/loss")
-    judged = [record for record in records if any(name in record.metrics for name in candidates)]
+    validated = [record for record in records if any(name in record.metrics for name in candidates)]
     others: tuple[str, ...] = ()
-    if judged and kind == LanguageModeling.kind:
-        judged, others = on_latest_text(judged)
+    if validated and kind == LanguageModeling.kind:
+        validated, others = on_latest_text(validated)
     for name in candidates:
-        measured = [record for record in judged if name in record.metrics]
+        measured = [record for record in validated if name in record.metrics]
         if measured and kind == LanguageModeling.kind and not name.endswith("/bits_per_character"):
-            measured, left = on_latest_text(measured, tokens=True)
-            others = tuple(sorted({*others, *left}))
+            measured, left_out = on_latest_text(measured, tokens=True)
+            others = tuple(sorted({*others, *left_out}))
         if measured:
             sign = -1.0 if direction_of(name) == "max" else 1.0
             return Best(min(measured, key=lambda record: sign * record.metrics[name]), name, others)
@@ -121,7 +123,7 @@ def _best(records: list[Record], metric: str | None, data: str) -> Best:
     )
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
 
 
@@ -151,5 +153,6 @@ def _name_of_text(other: Record, last: Record, tokens: bool) -> str:
     name = str(other.tags.get("data"))
     if name != last.tags.get("data"):
         return name
-    one, two = _text(other, tokens), _text(last, tokens)
-    return f"{name} with other {', '.join(sorted(k for k in one.keys() | two.keys() if one.get(k) != two.get(k)))}"
+    settings, last_settings = _text(other, tokens), _text(last, tokens)
+    keys = sorted(settings.keys() | last_settings.keys())
+    return f"{name} with other {', '.join(key for key in keys if settings.get(key) != last_settings.get(key))}"

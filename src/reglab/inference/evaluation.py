@@ -76,16 +76,17 @@ def evaluate(
     if kind not in mc_dropout.SUMMARIES:
         raise ConfigError(key, f"is a {kind} run", f"give a run of {join_options(list(mc_dropout.SUMMARIES))}")
     summary = mc_dropout.SUMMARIES[kind]
-    found = rebuild(run, uri)
-    cfg, data, model = found.cfg, found.data, found.model
+    rebuilt = rebuild(run, uri)
+    cfg, data, model = rebuilt.cfg, rebuilt.data, rebuilt.model
     if not data.test_rows:
         raise ConfigError(key, f"has no test rows (data.test_fraction={cfg.data.test_fraction})", "give another run")
     dropout_modules = _attach_dropout(cfg, model, data)
-    known = data.val_dataloader()[0] if data.val_rows else data.train_eval_dataloader()
+    reference_batches = data.val_dataloader()[0] if data.val_rows else data.train_eval_dataloader()
     with in_mode(model, training=False):
-        (one, targets), one_known = _predict(model, data.test_dataloader(), None, 0), _predict(model, known, None, 0)
-    with mc_dropout.dropout_on(model, dropout_modules) as named:
-        if not named:
+        plain_outputs, targets = _predict(model, data.test_dataloader(), None, 0)
+        plain_reference = _predict(model, reference_batches, None, 0)
+    with mc_dropout.dropout_on(model, dropout_modules) as active_modules:
+        if not active_modules:
             strategy = run.record.tags.get("strategy")
             raise ConfigError(
                 key,
@@ -93,18 +94,16 @@ def evaluate(
                 "cannot be switched on; use nn.Dropout)",
                 "give a run with dropout",
             )
-        (each, _), each_known = (
-            _predict(model, data.test_dataloader(), passes, seed),
-            _predict(model, known, passes, seed),
-        )
-    if bool((each == each[0]).all()):
+        sampled_outputs, _ = _predict(model, data.test_dataloader(), passes, seed)
+        sampled_reference = _predict(model, reference_batches, passes, seed)
+    if bool((sampled_outputs == sampled_outputs[0]).all()):
         raise ConfigError(
             key, f"all {passes} passes are equal, so nothing was dropped", "give a run whose dropout is above 0"
         )
     task = build.build_task(cfg, data)
-    plain = _metrics_of(task, summary, data, one, targets, one_known)
-    sampled = _metrics_of(task, summary, data, each, targets, each_known)
-    rows = {"row": data.parts.test.tolist(), **summary.table(each, targets, each_known, data)}
+    plain = _metrics_of(task, summary, data, plain_outputs, targets, plain_reference)
+    sampled = _metrics_of(task, summary, data, sampled_outputs, targets, sampled_reference)
+    rows = {"row": data.parts.test.tolist(), **summary.table(sampled_outputs, targets, sampled_reference, data)}
     return Evaluation(run, passes, seed, plain, sampled, rows)
 
 
@@ -114,7 +113,7 @@ def _metrics_of(
     data: TensorData,
     outputs: Tensor,
     targets: Tensor,
-    known: mc_dropout.Known,
+    reference: mc_dropout.Reference,
 ) -> Metrics:
     """Return the task's metrics of the mean prediction, and its uncertainty.
 
@@ -124,30 +123,33 @@ def _metrics_of(
         data: data of the run.
         outputs: (passes, rows, ...) of the test part.
         targets: targets of the test part, (rows, ...).
-        known: see `mc_dropout.Known`.
+        reference: see `mc_dropout.Reference`.
     """
     # One pass: equal to the tracked test, to the last bit.
     mean = outputs[0] if len(outputs) == 1 else summary.mean(outputs)
     scores = task.metrics(mean, targets, full=True)
-    uncertainty = summary.uncertainty(outputs, targets, known, data)
+    uncertainty = summary.uncertainty(outputs, targets, reference, data)
     return {name: float(value) for name, value in scores.items()} | uncertainty
 
 
 def _attach_dropout(cfg: DictConfig, model: nn.Module, data: TensorData) -> list[str]:
     """Attach the regularizers that drop activations, attention or inputs, and return the names of these modules."""
-    some = keep_regularizers(cfg, lambda method: issubclass(method, ActivationNoise | DecoderNoise | AttentionDropout))
-    methods = build.build_regularizers(some, model, data.kind, data.input_shape)
+    dropout_cfg = keep_regularizers(
+        cfg, lambda method: issubclass(method, ActivationNoise | DecoderNoise | AttentionDropout)
+    )
+    methods = build.build_regularizers(dropout_cfg, model, data.kind, data.input_shape)
     return [name for method in methods for name in method.attach(model)]
 
 
 def _predict(model: nn.Module, batches: Batches, passes: int | None, seed: int) -> tuple[Tensor, Tensor]:
     """Return the outputs of a part, (passes, rows, ...), of one pass without `passes`; and the targets (rows,)."""
-    pairs = list(batches)
-    seeds = [mix(seed, "mc_dropout", number) for number in range(len(pairs))]
+    all_batches = list(batches)
+    seeds = [mix(seed, "mc_dropout", number) for number in range(len(all_batches))]
     outputs = [
-        mc_dropout.sample(model, inputs, passes or 1, own) for own, (inputs, _) in zip(seeds, pairs, strict=True)
+        mc_dropout.sample(model, inputs, passes or 1, batch_seed)
+        for batch_seed, (inputs, _) in zip(seeds, all_batches, strict=True)
     ]
-    return torch.cat(outputs, 1), torch.cat([targets for _, targets in pairs])
+    return torch.cat(outputs, 1), torch.cat([targets for _, targets in all_batches])
 
 
 def log(evaluation: Evaluation) -> None:

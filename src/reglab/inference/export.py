@@ -57,12 +57,12 @@ def export(cfg: DictConfig) -> str:
     """
     run = finished_run(cfg.tracking.uri, cfg.run_id or _best(cfg), typed(cfg))
     store, record = run.store, run.record
-    write_line(f"run {record.run_id}: {about(record)}")
+    write_line(f"run {record.run_id}: {describe_run(record)}")
     with store.model_lock():  # of two processes that export at the same time, the second finds the model of the first
         model_id = _find_or_log(run, cfg.tracking.uri)
         uri = f"models:/{model_id}"
         if cfg.register is not None:
-            version = mlflow_models.register(store, record.run_id, model_id, cfg.register, about(record))
+            version = mlflow_models.register(store, record.run_id, model_id, cfg.register, describe_run(record))
             uri = f"models:/{cfg.register}/{version}"
             write_line(f"registered: {cfg.register}, version {version}")
     write_line(f"it returns {TASK_KINDS[record.tags['task']].outputs}; see its metadata for details")
@@ -71,13 +71,13 @@ def export(cfg: DictConfig) -> str:
 
 
 def _best(cfg: DictConfig) -> str:
-    found = best_run(open_existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
-    write_line(f"best by {found.metric}: {found.record.metrics[found.metric]:.4g}{found.note}")
-    return found.record.run_id
+    best = best_run(open_existing(cfg.tracking.uri, cfg.tracking.experiment), cfg.metric, cfg.data.name)
+    write_line(f"best by {best.metric}: {best.record.metrics[best.metric]:.4g}{best.note}")
+    return best.record.run_id
 
 
 def _find_or_log(run: Origin, uri: str | None) -> str:
-    weights = _digest(run)
+    weights = _weights_digest(run)
     model_id = mlflow_models.find(run.store, run.record.run_id, weights)
     if model_id is not None:
         write_line(f"the model was already logged: models:/{model_id}")
@@ -87,8 +87,8 @@ def _find_or_log(run: Origin, uri: str | None) -> str:
     return model_id
 
 
-def _digest(run: Origin) -> str:
-    """SHA-256 of the best weights, 16 hexadecimal digits."""
+def _weights_digest(run: Origin) -> str:
+    """Return the SHA-256 of the best weights, 16 hexadecimal digits."""
     run_id = run.record.run_id
     with artifacts.of_run(run.store, run_id).file(BEST) as file:
         if file is None:
@@ -106,26 +106,26 @@ def _log(run: Origin, uri: str | None, weights: str) -> str:
             _save_decoder(folder, uri, run)
         else:
             _save_graph(folder, run, uri)
-        known = {name: record.tags[name] for name in ("strategy", "data", "model", "task") if name in record.tags}
-        tags = known | {mlflow_models.WEIGHTS: weights, "mlflow.note.content": about(record)}
+        run_tags = {name: record.tags[name] for name in ("strategy", "data", "model", "task") if name in record.tags}
+        tags = run_tags | {mlflow_models.WEIGHTS: weights, "mlflow.note.content": describe_run(record)}
         return mlflow_models.log(run.store, record, folder, tags)
 
 
 def _save_graph(folder: Path, run: Origin, uri: str | None) -> None:
-    found = rebuild(run, uri)
-    inputs = examples(found.data)
-    predictor = Predictor(found.model, build.build_task(found.cfg, found.data)).eval()
+    rebuilt = rebuild(run, uri)
+    inputs = examples(rebuilt.data)
+    predictor = Predictor(rebuilt.model, build.build_task(rebuilt.cfg, rebuilt.data)).eval()
     traced = trace(predictor, inputs, Setting("run_id", run.record.run_id))
     with torch.no_grad():
         outputs: np.ndarray = traced.module()(inputs).numpy()
-    metadata = {**run_metadata(run.record), **data_metadata(found.data)}
+    metadata = {**run_metadata(run.record), **data_metadata(rebuilt.data)}
     try:
         mlflow_models.save_graph(folder, traced, inputs.numpy(), outputs, metadata)
     except ValueError as error:
         raise ConfigError(
             Setting("run_id", run.record.run_id), f"cannot be exported: {error}", "use plain tensors only"
         ) from error
-    if features := found.data.features():
+    if features := rebuilt.data.features():
         (folder / FEATURES).write_text(json.dumps(features, indent=1), encoding="utf-8")
 
 
@@ -133,20 +133,24 @@ def _save_decoder(folder: Path, uri: str | None, run: Origin) -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     record = run.record
-    found = load_decoder(uri, record.run_id, run.typed)
-    model: Any = found.model
+    decoder = load_decoder(uri, record.run_id, run.typed)
+    model: Any = decoder.model
     merge_adapters(model, Setting("run_id", record.run_id))
     model.config.use_cache = True
     model.name_or_path = model.config.name_or_path = ""  # a folder here, which MLflow would look for on a hub
-    end = found.vocabulary.id_to_token(found.end)
+    end = decoder.vocabulary.id_to_token(decoder.end)
     # An empty prompt becomes the end-of-text token, which is not added to other prompts, as in `generation.encode`.
-    ends = {"bos_token_id": found.end, "eos_token_id": found.end, "pad_token_id": found.end}
+    ends = {"bos_token_id": decoder.end, "eos_token_id": decoder.end, "pad_token_id": decoder.end}
     model.generation_config = GenerationConfig(max_new_tokens=_LONGEST, do_sample=False, use_cache=True, **ends)
-    found.vocabulary.post_processor = None
+    decoder.vocabulary.post_processor = None
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=found.vocabulary, eos_token=end, pad_token=end, clean_up_tokenization_spaces=False
+        tokenizer_object=decoder.vocabulary, eos_token=end, pad_token=end, clean_up_tokenization_spaces=False
     )
-    metadata = {**run_metadata(record), **vocabulary_metadata(found.vocabulary), "context_length": found.context_length}
+    metadata = {
+        **run_metadata(record),
+        **vocabulary_metadata(decoder.vocabulary),
+        "context_length": decoder.context_length,
+    }
     mlflow_models.save_decoder(folder, model, tokenizer, metadata, _LONGEST)
 
 
@@ -157,18 +161,20 @@ def _example_call(record: Record) -> str:
     return 'rows = model.input_example  # or yours\nprint(model.predict(rows.astype("float32")))'
 
 
-def _print_use(store_uri: str, uri: str, asking: str) -> None:
+def _print_use(store_uri: str, uri: str, example_call: str) -> None:
     """Print the commands that use the model; a store whose URI has a secret is named by an environment variable."""
     secret = holds_secret(store_uri)
     set_uri = "" if secret else f"mlflow.set_tracking_uri({json.dumps(store_uri, ensure_ascii=False)})\n"
     if secret:
         note(f"the tracking URI has a secret, which is not shown: set {URI_VARIABLE} before the next commands")
-    write_line(f"in Python:\nimport mlflow\n{set_uri}model = mlflow.pyfunc.load_model({json.dumps(uri)})\n{asking}")
+    write_line(
+        f"in Python:\nimport mlflow\n{set_uri}model = mlflow.pyfunc.load_model({json.dumps(uri)})\n{example_call}"
+    )
     # MLflow starts the server program by name, so its folder must be in PATH.
     path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
-    where = "" if secret else f" {URI_VARIABLE}={shlex.quote(store_uri)}"
+    set_variable = "" if secret else f" {URI_VARIABLE}={shlex.quote(store_uri)}"
     write_line(
-        f"over HTTP:\n{path}{where} mlflow models serve -m {shlex.quote(uri)} --env-manager local --port {_PORT}"
+        f"over HTTP:\n{path}{set_variable} mlflow models serve -m {shlex.quote(uri)} --env-manager local --port {_PORT}"
     )
 
 
@@ -194,11 +200,11 @@ def merge_adapters(model: nn.Module, where: Setting) -> None:
             )
         if isinstance(module, BaseTunerLayer):
             module.merge()
-            parent, _, own = name.rpartition(".")
-            setattr(model.get_submodule(parent), own, module.get_base_layer())
+            parent, _, attribute = name.rpartition(".")
+            setattr(model.get_submodule(parent), attribute, module.get_base_layer())
 
 
-def about(record: Record) -> str:
+def describe_run(record: Record) -> str:
     """Return a run in one line: strategy, data, model and its quality in validation."""
     tags = record.tags
     quality = next((f", {name} {record.metrics[name]:.4g}" for name in _QUALITY if name in record.metrics), "")
@@ -210,7 +216,7 @@ def run_metadata(record: Record) -> dict[str, Any]:
     tags = record.tags
     names = ("strategy", "data", "model", "seed", "config_hash", "git_commit")
     return {
-        "description": about(record),
+        "description": describe_run(record),
         "run_id": record.run_id,
         **{name: tags[name] for name in names if name in tags},
         "kind": tags["task"],  # MLflow uses "task" itself

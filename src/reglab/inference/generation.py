@@ -222,16 +222,16 @@ def dropout_passes(
             "give a run with dropout, such as regularizer=residual_dropout",
         )
     plain = _next_token(decoder, prompt, None)
-    each = torch.stack([_next_token(decoder, prompt, settings.seed + i) for i in range(count)])
+    sampled = torch.stack([_next_token(decoder, prompt, settings.seed + i) for i in range(count)])
     top = plain.topk(min(shown, len(plain))).indices.tolist()
     spread = [
         TokenSpread(
             vocabulary.decode([number], skip_special_tokens=False),
             float(plain[number]),
-            float(each[:, number].mean()),
-            float(each[:, number].std()),
-            float(each[:, number].min()),
-            float(each[:, number].max()),
+            float(sampled[:, number].mean()),
+            float(sampled[:, number].std()),
+            float(sampled[:, number].min()),
+            float(sampled[:, number].max()),
         )
         for number in top
     ]
@@ -267,7 +267,7 @@ def print_generated(cfg: DictConfig, prompt: str) -> None:
     if cfg.run_id is None:
         store = open_existing(cfg.tracking.uri, cfg.tracking.experiment, remedy=FIRST_DECODER)
         chosen = best_decoder(store)
-    found = load_decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id, typed(cfg))
+    decoder = load_decoder(cfg.tracking.uri, chosen.record.run_id if chosen else cfg.run_id, typed(cfg))
     set_threads(cfg.threads)
     settings = DecodingSettings(
         max_new_tokens=cfg.max_new_tokens,
@@ -277,38 +277,38 @@ def print_generated(cfg: DictConfig, prompt: str) -> None:
         seed=cfg.generation.seed,
         cache=cfg.cache,
     )
-    tokens = encode(found.vocabulary, prompt)
-    _note_model(found, chosen.note if chosen else "")
+    tokens = encode(decoder.vocabulary, prompt)
+    _note_model(decoder, chosen.note if chosen else "")
     if cfg.train_mode:
-        _print_passes(dropout_passes(found, tokens, settings, cfg.passes), prompt)
+        _print_passes(dropout_passes(decoder, tokens, settings, cfg.passes), prompt)
         return
     began = time.perf_counter()
     _write(prompt)
-    new = generate(found.model, tokens, settings, found.end, on_token=Writer(found.vocabulary, _write))  # type: ignore[arg-type]
+    new = generate(decoder.model, tokens, settings, decoder.end, on_token=Writer(decoder.vocabulary, _write))  # type: ignore[arg-type]
     _write("\n")
-    seconds, ended = time.perf_counter() - began, int(new[0, -1]) == found.end
+    seconds, ended = time.perf_counter() - began, int(new[0, -1]) == decoder.end
     note(f"{new.shape[1]} tokens in {seconds:.2f} s; {'end of text' if ended else 'stopped at max_new_tokens'}")
-    if tokens.shape[1] + new.shape[1] > found.context_length:
+    if tokens.shape[1] + new.shape[1] > decoder.context_length:
         note(
-            f"note: the text is longer than the {found.context_length} tokens of a window in training "
+            f"note: the text is longer than the {decoder.context_length} tokens of a window in training "
             "(data.context_length)"
         )
 
 
-def _note_model(found: Decoder, choice_note: str) -> None:
-    record, tags = found.record, found.record.tags
+def _note_model(decoder: Decoder, choice_note: str) -> None:
+    record, tags = decoder.record, decoder.record.tags
     bits = record.metrics.get("best/val/bits_per_character")
     quality = "" if bits is None else f", {bits:.3f} bits per character in validation"
     note(f"run {record.run_id}: {tags.get('strategy')} on {tags.get('data')} {tags.get('model')}{quality}{choice_note}")
 
 
-def _print_passes(found: DropoutPasses, prompt: str) -> None:
-    _write(f"in inference: {prompt}{found.plain}\n")
-    for number, text in enumerate(found.texts, start=1):
+def _print_passes(passes: DropoutPasses, prompt: str) -> None:
+    _write(f"in inference: {prompt}{passes.plain}\n")
+    for number, text in enumerate(passes.texts, start=1):
         _write(f"\npass {number} with dropout on: {prompt}{text}\n")
     head = f"{'next token':<14}{'inference':>11}{'mean':>9}{'sd':>9}{'smallest':>10}{'largest':>9}"
-    _write(f"\nprobability of the next token, over {len(found.texts)} passes with dropout on\n{head}\n")
-    for row in found.spread:
+    _write(f"\nprobability of the next token, over {len(passes.texts)} passes with dropout on\n{head}\n")
+    for row in passes.spread:
         values = f"{row.plain:>11.3f}{row.mean:>9.3f}{row.sd:>9.3f}{row.low:>10.3f}{row.high:>9.3f}"
         _write(f"{row.token!r:<14}{values}\n")
 

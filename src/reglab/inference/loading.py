@@ -168,9 +168,9 @@ def load_decoder(uri: str | None, run_id: str, typed: Typed | None = None) -> De
 
 def keep_regularizers(cfg: DictConfig, wanted: Callable[[type[Regularizer]], bool]) -> DictConfig:
     """Return a copy of a config that keeps only the regularizers whose class a function accepts."""
-    some = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
-    assert isinstance(some, DictConfig)
+    kept = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(kept, DictConfig)
     methods = known()
-    names = [name for name in some.regularizer if name in methods and wanted(methods[str(name)])]
-    some.regularizer = OmegaConf.masked_copy(some.regularizer, names)
-    return some
+    names = [name for name in kept.regularizer if name in methods and wanted(methods[str(name)])]
+    kept.regularizer = OmegaConf.masked_copy(kept.regularizer, names)
+    return kept

@@ -30,12 +30,12 @@ def dropout_on(model: nn.Module, dropout_modules: Iterable[str]) -> Iterator[lis
         model: model with its regularizers attached.
         dropout_modules: names of modules; ``inputs`` is the model itself.
     """
-    own = {name: module for name, module in model.named_modules() if _is_dropout(module)}
-    named = {name: model if name == "inputs" else model.get_submodule(name) for name in dropout_modules}
+    dropout_layers = {name: module for name, module in model.named_modules() if _is_dropout(module)}
+    regularized = {name: model if name == "inputs" else model.get_submodule(name) for name in dropout_modules}
     with in_mode(model, training=False), _without_fast_path():
-        for module in (*own.values(), *named.values()):
+        for module in (*dropout_layers.values(), *regularized.values()):
             module.training = True
-        yield [*own, *named]
+        yield [*dropout_layers, *regularized]
 
 
 def _is_dropout(module: nn.Module) -> bool:
@@ -101,12 +101,12 @@ def regression_uncertainty(values: Tensor, targets: Tensor, noise: float, scale:
         scale: divisor of the targets in training.
     """
     values, targets = values.double(), targets.double()
-    figures = {
+    metrics = {
         "noise": noise * scale,
         "coverage_90": float((_distribution(values, targets, noise) - 0.5).abs().le(0.45).double().mean()),
         "log_likelihood": _log_likelihood(values, targets, noise) - math.log(scale),
     }
-    return figures | ({"spread": float(values.var(0).mean().sqrt()) * scale} if len(values) > 1 else {})
+    return metrics | ({"spread": float(values.var(0).mean().sqrt()) * scale} if len(values) > 1 else {})
 
 
 def fit_noise(values: Tensor, targets: Tensor) -> float:
@@ -119,10 +119,12 @@ def fit_noise(values: Tensor, targets: Tensor) -> float:
         targets: (rows,).
     """
     values, targets = values.double(), targets.double()
-    error = float((values.mean(0) - targets).square().mean().sqrt()) or 1.0
-    ends = (math.log(1e-3 * error), math.log(3 * error))
-    found = minimize_scalar(lambda log: -_log_likelihood(values, targets, math.exp(log)), bounds=ends, method="bounded")
-    return math.exp(float(found.x))
+    rmse = float((values.mean(0) - targets).square().mean().sqrt()) or 1.0
+    ends = (math.log(1e-3 * rmse), math.log(3 * rmse))
+    optimum = minimize_scalar(
+        lambda log: -_log_likelihood(values, targets, math.exp(log)), bounds=ends, method="bounded"
+    )
+    return math.exp(float(optimum.x))
 
 
 def _distribution(values: Tensor, targets: Tensor, noise: float) -> Tensor:
@@ -139,12 +141,12 @@ def class_rows(logits: Tensor) -> dict[str, Tensor]:
     mean = log_mean(logits)
     probability, predicted = mean.exp().max(-1)
     entropy = _entropy(mean)
-    within = _entropy(logits.double().log_softmax(-1)).mean(0)
+    mean_entropy = _entropy(logits.double().log_softmax(-1)).mean(0)
     return {
         "predicted": predicted,
         "probability": probability,
         "entropy": entropy,
-        "mutual_information": (entropy - within).clamp_min(0),  # rounding can make it negative
+        "mutual_information": (entropy - mean_entropy).clamp_min(0),  # rounding can make it negative
     }
 
 
@@ -170,8 +172,8 @@ def regression_rows(values: Tensor, noise: float, mean: float, scale: float) -> 
 
 
 def _log_likelihood(values: Tensor, targets: Tensor, noise: float) -> float:
-    each = -((targets - values) / noise).square() / 2 - math.log(noise) - math.log(2 * math.pi) / 2
-    return float((each.logsumexp(0) - math.log(len(values))).mean())
+    log_densities = -((targets - values) / noise).square() / 2 - math.log(noise) - math.log(2 * math.pi) / 2
+    return float((log_densities.logsumexp(0) - math.log(len(values))).mean())
 
 
 def label_mean(logits: Tensor) -> Tensor:
@@ -187,15 +189,16 @@ def label_uncertainty(logits: Tensor) -> dict[str, Tensor]:
         logits: (passes, rows, labels).
     """
     entropy = _label_entropy(label_mean(logits))
-    within = _label_entropy(logits.double()).mean(0)
-    return {"entropy": entropy, "mutual_information": (entropy - within).clamp_min(0)}
+    mean_entropy = _label_entropy(logits.double()).mean(0)
+    return {"entropy": entropy, "mutual_information": (entropy - mean_entropy).clamp_min(0)}
 
 
 def _label_entropy(logits: Tensor) -> Tensor:
     return (torch.special.entr(logits.sigmoid()) + torch.special.entr((-logits).sigmoid())).sum(-1)
 
 
-Known = tuple[Tensor, Tensor]  # outputs (passes, rows, ...) and targets of validation, or of training without it
+Reference = tuple[Tensor, Tensor]
+"""Outputs (passes, rows, ...) and targets of the validation rows, or of training rows if there are none."""
 Columns = Mapping[str, list[Any]]
 
 
@@ -205,10 +208,10 @@ class Summary(Protocol):
     def mean(self, outputs: Tensor) -> Tensor:
         """Return the outputs of the mean prediction, float64 (rows, ...)."""
 
-    def uncertainty(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> dict[str, float]:
+    def uncertainty(self, outputs: Tensor, targets: Tensor, reference: Reference, data: TensorData) -> dict[str, float]:
         """Return metrics of the uncertainty by name."""
 
-    def table(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> Columns:
+    def table(self, outputs: Tensor, targets: Tensor, reference: Reference, data: TensorData) -> Columns:
         """Return target, prediction and uncertainty of each row by column, in the target's own units."""
 
 
@@ -218,10 +221,10 @@ class ClassSummary:
     def mean(self, outputs: Tensor) -> Tensor:
         return log_mean(outputs)
 
-    def uncertainty(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> dict[str, float]:
+    def uncertainty(self, outputs: Tensor, targets: Tensor, reference: Reference, data: TensorData) -> dict[str, float]:
         return class_uncertainty(outputs)
 
-    def table(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> Columns:
+    def table(self, outputs: Tensor, targets: Tensor, reference: Reference, data: TensorData) -> Columns:
         columns = {"target": targets, **class_rows(outputs)}
         names: Any = data.class_names or range(data.outputs)
         as_names = {name: [names[int(number)] for number in columns[name]] for name in ("target", "predicted")}
@@ -234,12 +237,12 @@ class LabelSummary:
     def mean(self, outputs: Tensor) -> Tensor:
         return label_mean(outputs)
 
-    def uncertainty(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> dict[str, float]:
+    def uncertainty(self, outputs: Tensor, targets: Tensor, reference: Reference, data: TensorData) -> dict[str, float]:
         rows = label_uncertainty(outputs)
         names = ("entropy", "mutual_information") if len(outputs) > 1 else ("entropy",)
         return {name: float(rows[name].mean()) for name in names}
 
-    def table(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> Columns:
+    def table(self, outputs: Tensor, targets: Tensor, reference: Reference, data: TensorData) -> Columns:
         probabilities = label_mean(outputs).sigmoid()
         columns = {f"target/{label}": targets[:, i].long() for i, label in enumerate(data.class_names)}
         columns |= {f"probability/{label}": probabilities[:, i] for i, label in enumerate(data.class_names)}
@@ -252,11 +255,11 @@ class NumberSummary:
     def mean(self, outputs: Tensor) -> Tensor:
         return outputs.double().mean(0)
 
-    def uncertainty(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> dict[str, float]:
-        return regression_uncertainty(outputs, targets, fit_noise(*known), data.target_scale)
+    def uncertainty(self, outputs: Tensor, targets: Tensor, reference: Reference, data: TensorData) -> dict[str, float]:
+        return regression_uncertainty(outputs, targets, fit_noise(*reference), data.target_scale)
 
-    def table(self, outputs: Tensor, targets: Tensor, known: Known, data: TensorData) -> Columns:
-        rows = regression_rows(outputs, fit_noise(*known), data.target_mean, data.target_scale)
+    def table(self, outputs: Tensor, targets: Tensor, reference: Reference, data: TensorData) -> Columns:
+        rows = regression_rows(outputs, fit_noise(*reference), data.target_mean, data.target_scale)
         columns = {"target": targets.double() * data.target_scale + data.target_mean, **rows}
         return {name: values.tolist() for name, values in columns.items()}
 
