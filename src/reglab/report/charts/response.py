@@ -162,10 +162,8 @@ def range_ticks(dimension: Dimension) -> list[tuple[float, str]]:
         values = [10.0**power for power in range(first, last + 1, step)]
     elif dimension.log:
         candidates = (part * 10.0**power for power in range(last - 1, last + 1) for part in (1, 2, 5))
-        values = [value for value in candidates if dimension.low <= value <= dimension.high] or [
-            dimension.low,
-            dimension.high,
-        ]
+        values = [value for value in candidates if dimension.low <= value <= dimension.high]
+        values = values or [dimension.low, dimension.high]
     else:
         locator = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=dimension.whole)
         values = style.ticks_between((dimension.low, dimension.high), locator)
