@@ -278,14 +278,14 @@ def _count_batches(part: str, limit: float | None, rows: int, batch_size: int | 
     batches = -(-rows // (batch_size or max(rows, 1)))
     if limit is None or not batches:
         return batches
-    left = min(int(limit) if isinstance(limit, int) else int(batches * limit), batches)
-    if not left:
+    used = min(int(limit) if isinstance(limit, int) else int(batches * limit), batches)
+    if not used:
         raise ConfigError(
             Setting(f"trainer.limit_{part}_batches", limit),
             f"leaves none of {batches} batches",
             f"set a whole number of batches, or a share of at least {least_share(batches):g}",
         )
-    return left
+    return used
 
 
 def replace_labels(labels: np.ndarray, classes: int, share: float, seed: int) -> np.ndarray:

@@ -144,15 +144,15 @@ def _csv_caveats(path: str | None) -> Iterator[str]:
 def _target(target: str | None, columns: Sequence[str]) -> str:
     if target is not None:
         return target
-    found = [name for name in _TARGET_NAMES if name in columns]
-    if len(found) != 1:
-        present = join_names(found) if found else f"no {', '.join(_TARGET_NAMES[:-1])} or {_TARGET_NAMES[-1]}"
+    candidates = [name for name in _TARGET_NAMES if name in columns]
+    if len(candidates) != 1:
+        present = join_names(candidates) if candidates else f"no {', '.join(_TARGET_NAMES[:-1])} or {_TARGET_NAMES[-1]}"
         raise ConfigError(
             Setting("data.target", None),
             f"the data set has {present}",
             f"name the column to predict, one of {join_options(columns)}",
         )
-    return found[0]
+    return candidates[0]
 
 
 def _image_column(location: _Location, images: Sequence[str]) -> str:

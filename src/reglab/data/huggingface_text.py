@@ -59,10 +59,10 @@ class HuggingfaceText(Text):
                     f"no such column in {self.path}",
                     f"it has {', '.join(part.column_names)}",
                 )
-            found = part[self.column][:]
-            if any(not isinstance(text, str) for text in found if text is not None):
+            values = part[self.column][:]
+            if any(not isinstance(text, str) for text in values if text is not None):
                 raise ConfigError(
                     Setting("data.column", self.column), f"contains no text in {self.path}", "name another column"
                 )
-            texts += [text for text in found if text]
+            texts += [text for text in values if text]
         return tuple(texts)

@@ -58,28 +58,29 @@ class Idx(TensorData):
 
 @lru_cache(maxsize=2)  # read once in a sweep
 def _read(root: str, files: tuple[tuple[Path, int], ...]) -> Source:
-    names = [path for path, _ in files]
-    images, labels = _part(root, names, "train")
+    paths = [path for path, _ in files]
+    images, labels = _part(root, paths, "train")
     held_out = 0
-    if any("t10k" in path.name or "test" in path.name for path in names):
-        others, theirs = _part(root, names, "t10k")
-        if others.shape[1:] != images.shape[1:]:
+    if any("t10k" in path.name or "test" in path.name for path in paths):
+        test_images, test_labels = _part(root, paths, "t10k")
+        if test_images.shape[1:] != images.shape[1:]:
             raise ConfigError(
                 Setting("data.root", root),
-                f"training images have the shape {images.shape[1:]} and test images {others.shape[1:]}",
+                f"training images have the shape {images.shape[1:]} and test images {test_images.shape[1:]}",
                 "give images of one shape",
             )
-        images, labels, held_out = np.concatenate([images, others]), np.concatenate([labels, theirs]), len(theirs)
+        images, labels = np.concatenate([images, test_images]), np.concatenate([labels, test_labels])
+        held_out = len(test_labels)
     parts = ("train", "test") if held_out else ()
     classes, numbered = np.unique(labels, return_inverse=True)
     inputs = torch.from_numpy(images).float().div_(255).unsqueeze(1)
-    names_of = () if np.array_equal(classes, np.arange(len(classes))) else tuple(str(label) for label in classes)
+    class_names = () if np.array_equal(classes, np.arange(len(classes))) else tuple(str(label) for label in classes)
     targets = torch.from_numpy(numbered.astype(np.int64))
-    return Source(inputs, targets, classes=len(classes), held_out=held_out, parts=parts, class_names=names_of)
+    return Source(inputs, targets, classes=len(classes), held_out=held_out, parts=parts, class_names=class_names)
 
 
 def _part(root: str, files: list[Path], part: str) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = (_array(root, files, part, what) for what in _KINDS)
+    images, labels = (_array(root, files, part, kind) for kind in _KINDS)
     if len(images) != len(labels):
         raise ConfigError(
             Setting("data.root", root),
@@ -89,29 +90,29 @@ def _part(root: str, files: list[Path], part: str) -> tuple[np.ndarray, np.ndarr
     return images, labels
 
 
-def _array(root: str, files: list[Path], part: str, what: str) -> np.ndarray:
+def _array(root: str, files: list[Path], part: str, kind: str) -> np.ndarray:
     words = ("t10k", "test") if part == "t10k" else (part,)
-    ends = tuple(f"{what}{between}{_KINDS[what]}-ubyte{packed}" for between in "-." for packed in ("", ".gz"))
-    found = [
+    suffixes = tuple(f"{kind}{mark}{_KINDS[kind]}-ubyte{archive}" for mark in "-." for archive in ("", ".gz"))
+    matching = [
         path
         for path in files
-        if path.name.endswith(ends) and any(word in path.name for word in words) and not path.name.startswith(".")
+        if path.name.endswith(suffixes) and any(word in path.name for word in words) and not path.name.startswith(".")
     ]
-    if not found:
+    if not matching:
         raise ConfigError(
-            Setting("data.root", root), f"has no file {part}-{what}-{_KINDS[what]}-ubyte(.gz)", "give its folder"
+            Setting("data.root", root), f"has no file {part}-{kind}-{_KINDS[kind]}-ubyte(.gz)", "give its folder"
         )
-    if len({path.name.removesuffix(".gz") for path in found}) > 1:
+    if len({path.name.removesuffix(".gz") for path in matching}) > 1:
         raise ConfigError(
-            Setting("data.root", root), f"has both {found[0].name} and {found[1].name}", "remove one of them"
+            Setting("data.root", root), f"has both {matching[0].name} and {matching[1].name}", "remove one of them"
         )
-    check_regular(found[0], Setting("data.root", root), found[0].name)
+    check_regular(matching[0], Setting("data.root", root), matching[0].name)
     try:
-        return parse_idx(_content(found[0]), int(_KINDS[what][-1]))
+        return parse_idx(_content(matching[0]), int(_KINDS[kind][-1]))
     except (ValueError, OSError, EOFError) as error:
         raise ConfigError(
             Setting("data.root", root),
-            f"{found[0].name} is not in MNIST's format ({error})",
+            f"{matching[0].name} is not in MNIST's format ({error})",
             "give a file of unsigned bytes, as it was published",
         ) from error
 

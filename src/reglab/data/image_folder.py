@@ -85,35 +85,37 @@ def _read(
     size: tuple[int, int] | None,
 ) -> Source:
     setting = Setting("data.root", root)
-    inner = [file.relative_to(folder) for file, _ in images]
-    tops = sorted({path.parts[0] for path in inner if len(path.parts) > 1})
-    parts = {top: _PARTS[top.lower()] for top in tops if top.lower() in _PARTS}
+    paths = [file.relative_to(folder) for file, _ in images]
+    top_folders = sorted({path.parts[0] for path in paths if len(path.parts) > 1})
+    parts = {top: _PARTS[top.lower()] for top in top_folders if top.lower() in _PARTS}
     in_parts = "train" in parts.values()
-    _check_parts(setting, tops, parts, in_parts)
-    held = next((top for part in ("test", "val") for top, name in parts.items() if in_parts and name == part), None)
-    inner.sort(key=lambda path: path.parts[0] == held)  # the held-out ones at the end
-    labels = [path.parts[in_parts] if len(path.parts) > 1 + in_parts else "" for path in inner]
-    _check_classes(setting, inner, labels)
-    for path in inner:
+    _check_parts(setting, top_folders, parts, in_parts)
+    held_out_folder = next(
+        (top for part in ("test", "val") for top, name in parts.items() if in_parts and name == part), None
+    )
+    paths.sort(key=lambda path: path.parts[0] == held_out_folder)  # the held-out ones at the end
+    labels = [path.parts[in_parts] if len(path.parts) > 1 + in_parts else "" for path in paths]
+    _check_classes(setting, paths, labels)
+    for path in paths:
         check_regular(folder / path, setting, str(path))
     names = sorted(set(labels))
     numbered = {name: number for number, name in enumerate(names)}
-    decoded = decode_images([ImageFile(str(path), (folder / path).read_bytes) for path in inner], size, setting)
+    decoded = decode_images([ImageFile(str(path), (folder / path).read_bytes) for path in paths], size, setting)
     targets = torch.tensor([numbered[label] for label in labels])
-    held_out = sum(path.parts[0] == held for path in inner)
+    held_out = sum(path.parts[0] == held_out_folder for path in paths)
     notes = [
         *decoded.notes,
         *_left_out_notes(others, folder, [folder / part for part in parts] if in_parts else [folder], names),
         *_spelling_caveats(names),
-        *_nesting_caveats(inner, labels, 1 + in_parts),
-        *equal_file_caveats("data.root", [str(path) for path in inner], labels, decoded.digests),
+        *_nesting_caveats(paths, labels, 1 + in_parts),
+        *equal_file_caveats("data.root", [str(path) for path in paths], labels, decoded.digests),
     ]
     return Source(
         decoded.tensor,
         targets,
         classes=len(names),
         held_out=held_out,
-        parts=tuple(sorted(parts, key=lambda top: (top == held, parts[top]))) if in_parts else (),
+        parts=tuple(sorted(parts, key=lambda top: (top == held_out_folder, parts[top]))) if in_parts else (),
         class_names=tuple(names),
         notes=tuple(notes),
     )

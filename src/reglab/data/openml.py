@@ -247,8 +247,8 @@ def _unusable(dataset: Dataset, reason: str, key: str) -> ConfigError:
     if "Sparse ARFF" in reason:
         problem = "is stored sparse, and only dense tables are supported"
         return ConfigError(dataset.setting, problem, "choose another data set or version")
-    if found := re.search(r"Target column '(.*)' has (\d+) missing", reason):
-        return ConfigError(Setting(key, found[1]), f"{found[2]} rows have no value", "name another column")
+    if match := re.search(r"Target column '(.*)' has (\d+) missing", reason):
+        return ConfigError(Setting(key, match[1]), f"{match[2]} rows have no value", "name another column")
     return ConfigError(
         dataset.setting,
         f"cannot be used ({_one_line(reason)})",

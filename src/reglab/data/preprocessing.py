@@ -203,7 +203,7 @@ def pad_frames(frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         frames: frames of all sequences, one after the other, (sum of lengths, features).
         lengths: (n,), at least 1 each.
     """
-    whole = np.full((len(lengths), frames.shape[1], lengths.max()), np.nan, dtype=np.float32)
-    for row, one in enumerate(np.split(frames, np.cumsum(lengths)[:-1])):
-        whole[row, :, : len(one)] = one.T
-    return whole
+    padded = np.full((len(lengths), frames.shape[1], lengths.max()), np.nan, dtype=np.float32)
+    for row, sequence in enumerate(np.split(frames, np.cumsum(lengths)[:-1])):
+        padded[row, :, : len(sequence)] = sequence.T
+    return padded

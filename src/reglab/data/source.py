@@ -130,7 +130,7 @@ def absent_class_caveats(targets: np.ndarray, class_names: Sequence[str], rows: 
         rows: row numbers of each part.
     """
     classes = np.unique(targets)
-    names = [str(class_names[one] if class_names else one) for one in classes]
+    names = [str(class_names[number] if class_names else number) for number in classes]
     for part, numbers in (("validation", rows.val), ("test", rows.test)):
         present = np.isin(classes, targets[numbers])
         if present.sum() == 1:

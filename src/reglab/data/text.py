@@ -195,8 +195,8 @@ def split_documents(documents: Sequence[str], val: float, test: float) -> tuple[
 def _encode(pieces: Sequence[tuple[str, bool]], vocabulary: Tokenizer) -> np.ndarray:
     end = [tokenizers.end_token(vocabulary)]
     encoded = vocabulary.encode_batch_fast([text for text, _ in pieces], add_special_tokens=False)
-    numbers = [piece.ids + end * over for piece, (_, over) in zip(encoded, pieces, strict=True)]
-    return np.array([number for some in numbers for number in some], dtype=np.int64)
+    numbers = [piece.ids + end * ends_document for piece, (_, ends_document) in zip(encoded, pieces, strict=True)]
+    return np.array([number for piece_numbers in numbers for number in piece_numbers], dtype=np.int64)
 
 
 def _windows(tokens: np.ndarray, length: int, *, whole: bool) -> tuple[Tensor, Tensor]:

@@ -91,8 +91,8 @@ def matches_model(vocabulary: Tokenizer, path: str) -> bool:
     file = _file(path)
     if file is None:
         return True
-    own: dict[str, int] = parse_tokenizer(file.read_text(encoding="utf-8"), str(file)).get_vocab()
-    return own == vocabulary.get_vocab()
+    model_ids: dict[str, int] = parse_tokenizer(file.read_text(encoding="utf-8"), str(file)).get_vocab()
+    return model_ids == vocabulary.get_vocab()
 
 
 def _file(path: str) -> Path | None:

@@ -84,14 +84,14 @@ class GroupSplit:
 
     def _draw(self, wanted: Sequence[int], generator: np.random.Generator) -> list[list[int]]:
         """Return the groups of test, validation and training; the first two have about the given numbers of rows."""
-        left = generator.permutation(len(self.names)).tolist()
+        remaining = generator.permutation(len(self.names)).tolist()
         parts = []
         for i, rows in enumerate(wanted):
             later_parts = 1 + sum(number > 0 for number in wanted[i + 1 :])
-            taken = self._nearest(left, rows, len(left) - later_parts) if rows else []
-            left = [group for group in left if group not in taken]
+            taken = self._nearest(remaining, rows, len(remaining) - later_parts) if rows else []
+            remaining = [group for group in remaining if group not in taken]
             parts.append(taken)
-        return [*parts, left]
+        return [*parts, remaining]
 
     def _nearest(self, groups: Sequence[int], rows: int, most: int) -> list[int]:
         """Return at most `most` of the groups, each of which brings the sum of their sizes nearer to `rows`."""
@@ -229,15 +229,15 @@ def _fixed_order(rows: np.ndarray) -> np.ndarray:
     return np.random.default_rng(mix(0, "order")).permutation(np.sort(rows))
 
 
-def _latest(counts: np.ndarray, rows: int, left: int) -> int:
+def _latest(counts: np.ndarray, rows: int, reserved: int) -> int:
     """Return the number of latest times whose total number of rows is nearest to `rows`.
 
     Args:
         counts: rows of each time, in order.
         rows: 0: none of the times.
-        left: times at the beginning that are not taken.
+        reserved: number of times at the beginning that are not taken.
     """
     if not rows:
         return 0
-    sums = np.cumsum(counts[left:][::-1])
+    sums = np.cumsum(counts[reserved:][::-1])
     return 1 + int(np.argmin(np.abs(sums - rows)))

@@ -33,10 +33,10 @@ def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
     """
     if len(target.values) < _LEAST_ROWS:
         return
-    found: dict[str, list[str]] = {}
+    problems: dict[str, list[str]] = {}  # columns by problem
     targets = list(target.values.reshape(len(target.values), -1).T)  # one, or one for each label
     repeats = _repeated_rows(features, targets)
-    once = ~repeats
+    is_first = ~repeats
     if repeats.any():
         yield (
             f"{repeats.sum()} of {len(repeats)} rows repeat another row in the target and all features, so that rows "
@@ -45,12 +45,12 @@ def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
     numbers = NUMBER_TARGETS in features_of(target.kind)
     for name, values in (features.numbers | features.codes).items():
         numeric = name in features.numbers
-        if not numbers and any(_determines(values[once], one[once]) for one in targets):
-            found.setdefault("each value occurs with only one class, which leaks the target", []).append(name)
+        if not numbers and any(_determines(values[is_first], labels[is_first]) for labels in targets):
+            problems.setdefault("each value occurs with only one class, which leaks the target", []).append(name)
         elif numeric and numbers and _is_linear(values, target.values):
-            found.setdefault("the target itself, or a linear function of it", []).append(name)
-        elif numeric and (what := _identifier(values)):
-            found.setdefault(f"{what}; a model can learn the order of the file from it", []).append(name)
+            problems.setdefault("the target itself, or a linear function of it", []).append(name)
+        elif numeric and (problem := _identifier(values)):
+            problems.setdefault(f"{problem}; a model can learn the order of the file from it", []).append(name)
     for name, values in features.numbers.items():
         if (value := _sentinel(values)) is not None:
             yield (
@@ -61,9 +61,9 @@ def feature_caveats(features: TableFeatures, target: Target) -> Iterator[str]:
             yield f"column {name!r}: looks like days written as numbers (20200131); {leave_out(name)}"
     if not any(map(_varies, [*features.numbers.values(), *features.codes.values()])):
         yield "no feature has two different values, so there is nothing to learn from"
-    for what, names in found.items():
+    for problem, names in problems.items():
         remedy = leave_out(*names[:3])
-        yield f"{name_columns([repr(name) for name in names])}: {what}; if that is not a real feature, {remedy}"
+        yield f"{name_columns([repr(name) for name in names])}: {problem}; if that is not a real feature, {remedy}"
 
 
 def _repeated_rows(features: TableFeatures, targets: list[np.ndarray]) -> np.ndarray:

@@ -65,30 +65,31 @@ def check_types(column: "pd.Series", label: ColumnLabel) -> None:
     import pandas as pd
 
     types = pd.api.types
-    found: set[type] = set()
+    cell_types: set[type] = set()
     if column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype):
-        found = set(map(type, column.cat.categories if column.dtype != object else column.dropna()))
+        cell_types = set(map(type, column.cat.categories if column.dtype != object else column.dropna()))
     dates = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
-    periods = isinstance(column.dtype, pd.PeriodDtype)
-    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column) or periods or _any(found, dates):
+    has_times = types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column)
+    if has_times or isinstance(column.dtype, pd.PeriodDtype) or _has_subclass(cell_types, dates):
         raise dates_error(label)
-    if _any(found, (bytes, bytearray, memoryview)):
+    if _has_subclass(cell_types, (bytes, bytearray, memoryview)):
         raise label.error("contains bytes", "decode them to texts, or leave the column out (data.ignore)")
-    if types.is_complex_dtype(column) or _any(found, (complex, np.complexfloating)):
+    if types.is_complex_dtype(column) or _has_subclass(cell_types, (complex, np.complexfloating)):
         raise label.error(
             "contains complex numbers", "give real and imaginary parts as two columns, or leave it out (data.ignore)"
         )
     if isinstance(column.dtype, pd.IntervalDtype):
         raise label.error("contains intervals", "give their ends as two columns, or leave it out (data.ignore)")
-    if others := {one for one in found if not issubclass(one, str | int | float | decimal.Decimal | np.generic)}:
+    scalars = (str, int, float, decimal.Decimal, np.generic)
+    if others := {cell_type for cell_type in cell_types if not issubclass(cell_type, scalars)}:
         raise label.error(
             f"contains lists or structs ({others.pop().__name__})",
             "give each element a column, or leave the column out (data.ignore)",
         )
 
 
-def _any(found: set[type], types: tuple[type, ...]) -> bool:
-    return any(issubclass(one, types) for one in found)
+def _has_subclass(cell_types: set[type], types: tuple[type, ...]) -> bool:
+    return any(issubclass(cell_type, types) for cell_type in cell_types)
 
 
 def dates_error(label: ColumnLabel) -> ConfigError:
@@ -111,7 +112,8 @@ def _folded(name: str) -> str:
     import unicodedata
 
     if not name.isascii():
-        visible = "".join(one for one in name if unicodedata.category(one) != "Cf")  # such as a zero-width space
+        # Without characters such as a zero-width space.
+        visible = "".join(character for character in name if unicodedata.category(character) != "Cf")
         name = unicodedata.normalize("NFKC", visible)
     return " ".join(name.casefold().split())
 

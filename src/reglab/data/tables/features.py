@@ -55,9 +55,11 @@ class TableFeatures(FittedInputs):
             raise ConfigError(setting, "has no column besides the target", "add features")
         labels = {str(name): ColumnLabel(setting, f"column {str(name)!r}") for name in table.columns}
         parsed = {str(name): _parse(table[name], labels[str(name)]) for name in table.columns}
-        decimals = frozenset(one.notation.decimal for one in parsed.values() if one and one.unambiguous)
-        resolved = {name: one.resolve(labels[name], decimals) for name, one in parsed.items() if one is not None}
-        self.numbers = {name: one.values for name, one in resolved.items()}
+        decimals = frozenset(column.notation.decimal for column in parsed.values() if column and column.unambiguous)
+        resolved = {
+            name: column.resolve(labels[name], decimals) for name, column in parsed.items() if column is not None
+        }
+        self.numbers = {name: column.values for name, column in resolved.items()}
         self.notes = _merge_notes(resolved)
         self.codes: dict[str, np.ndarray] = {}
         self.categories: dict[str, np.ndarray] = {}
@@ -153,8 +155,8 @@ def _no_value(label: ColumnLabel, name: str) -> ConfigError:
 def _merge_notes(parsed: dict[str, ParsedColumn]) -> list[str]:
     """Return the notes on the columns, one for all columns with the same note."""
     columns: dict[str, list[str]] = {}
-    for name, one in parsed.items():
-        for note in one.notes:
+    for name, column in parsed.items():
+        for note in column.notes:
             columns.setdefault(note, []).append(repr(name))
     return [f"{name_columns(names)}: {note}" for note, names in columns.items()]
 

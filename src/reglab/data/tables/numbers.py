@@ -199,17 +199,17 @@ def _parse_distinct(written: "pd.Series", label: ColumnLabel, strict: bool, exac
     texts = [cells[number] for number in present]
     missing_notes = _missing_notes(cells)
 
-    def spread(values: np.ndarray) -> np.ndarray:
+    def to_rows(values: np.ndarray) -> np.ndarray:
         """Return the value of each row; NaN if missing."""
-        every = np.full(len(cells), np.nan)
-        every[present] = values
-        return every[codes]
+        value_of_cell = np.full(len(cells), np.nan)
+        value_of_cell[present] = values
+        return value_of_cell[codes]
 
     if not texts:
         return ParsedColumn(np.full(len(codes), np.nan), notes=missing_notes)
     if all(text.casefold() in ("true", "false") for text in texts):
         truth = np.array([float(text.casefold() == "true") for text in texts])
-        return ParsedColumn(spread(truth), boolean=True, notes=missing_notes)
+        return ParsedColumn(to_rows(truth), boolean=True, notes=missing_notes)
     if any(map(_LEADING_ZERO.fullmatch, texts)):
         return None
     if strict and all(map(_DATE.fullmatch, texts)) and not all(map(_PATTERNS[PLAIN].fullmatch, texts)):
@@ -223,7 +223,7 @@ def _parse_distinct(written: "pd.Series", label: ColumnLabel, strict: bool, exac
     notation = fitting[0]
     values = _convert(bare, notation)
     others = {} if notation == PLAIN else {other: _convert(bare, other) for other in fitting[1:]}
-    others = {other: found for other, found in others.items() if not np.array_equal(found, values)}
+    others = {other: other_values for other, other_values in others.items() if not np.array_equal(other_values, values)}
     if exact and np.abs(values[np.isfinite(values)]).max(initial=0) >= EXACT:
         _check_exact(len(set(bare)), values, label)
     if notation != PLAIN and not others:
@@ -232,10 +232,10 @@ def _parse_distinct(written: "pd.Series", label: ColumnLabel, strict: bool, exac
     thousands = notation == PLAIN and bool(points) and all(map(_PATTERNS[Notation(",", ".")].fullmatch, points))
     one_mark = bool(points) if notation == PLAIN else len({other.decimal for other in fitting}) == 1
     return ParsedColumn(
-        spread(values),
+        to_rows(values),
         notation,
         unambiguous=one_mark and not thousands and not others,
-        alternatives={other: spread(found) for other, found in others.items()},
+        alternatives={other: to_rows(other_values) for other, other_values in others.items()},
         maybe_thousands=thousands,
         notes=(*missing_notes, *notes),
     )
@@ -294,18 +294,18 @@ def _check_mostly_text(cells: list[str], present: list[int], codes: np.ndarray, 
         codes: index of the distinct cell of each row.
         label: label of the column.
     """
-    number = {one: _is_number(cells[one]) for one in present}
+    is_number = {index: _is_number(cells[index]) for index in present}
     rows = np.flatnonzero(np.isin(codes, present))
-    wrong = np.flatnonzero(np.isin(codes, [one for one in present if not number[one]]))
+    wrong = np.flatnonzero(np.isin(codes, [index for index in present if not is_number[index]]))
     if not len(wrong):
-        texts = [cells[one] for one in present]
+        texts = [cells[index] for index in present]
         other = next((text for text in texts if _shape(text) != _shape(texts[0])), texts[-1])
         raise label.error(
             f"contains numbers in an unknown notation, or in several ({texts[0]!r}, {other!r})",
             "write all numbers as 1234.5, or leave the column out (data.ignore)",
         )
-    words = len(present) - sum(number.values())
-    few_words = sum(number.values()) > FEW and words <= _FEW_WORDS and 2 * len(wrong) < len(rows)
+    words = len(present) - sum(is_number.values())
+    few_words = sum(is_number.values()) > FEW and words <= _FEW_WORDS and 2 * len(wrong) < len(rows)
     if few_words or len(rows) - len(wrong) >= _MOSTLY * len(rows):
         raise label.error(
             f"is numeric except for {len(wrong)} of {len(rows)} cells, the first {cells[codes[wrong[0]]]!r} in "

@@ -200,20 +200,20 @@ def _repeated_headers(columns: "dict[int, pa.ChunkedArray]", names: list[str], k
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    around = ' \t"\ufeff'
-    wanted = [names[number].lower().strip(around) for number in kept]
+    ignored = ' \t"\ufeff'
+    header = [names[number].lower().strip(ignored) for number in kept]
     rows = np.arange(len(columns[kept[0]]) if len(kept) > 1 else 0)  # a single column may well contain its name
     cells: list[list[str]] = []
     for i, number in enumerate(kept):
-        written = pc.utf8_lower(pc.utf8_trim(columns[number].take(pa.array(rows)), around))
-        expected = pa.array(wanted if len(kept) > 2 else wanted[i : i + 1], type=written.type)
-        fits = pc.is_in(written, value_set=expected).to_numpy()
-        rows = rows[fits]
-        cells = [[cell for cell, fit in zip(column, fits, strict=True) if fit] for column in cells]
-        cells.append(written.filter(pa.array(fits)).to_pylist())
+        written = pc.utf8_lower(pc.utf8_trim(columns[number].take(pa.array(rows)), ignored))
+        expected = pa.array(header if len(kept) > 2 else header[i : i + 1], type=written.type)
+        matches = pc.is_in(written, value_set=expected).to_numpy()
+        rows = rows[matches]
+        cells = [[cell for cell, is_match in zip(column, matches, strict=True) if is_match] for column in cells]
+        cells.append(written.filter(pa.array(matches)).to_pylist())
         if not len(rows):
             break
-    complete = [sorted(row) == sorted(wanted) for row in zip(*cells, strict=True)]
+    complete = [sorted(row) == sorted(header) for row in zip(*cells, strict=True)]
     return rows[np.array(complete, dtype=bool)]
 
 
@@ -221,10 +221,10 @@ def _check_quotes(column: "pa.ChunkedArray", separator: str, fields: int, path: 
     """Raise if a cell contains lines that look like rows: its quote is not closed, so it includes the rows below."""
     import pyarrow.compute as pc
 
-    several = pc.match_substring(column, "\n")
-    if not pc.any(several).as_py():
+    multiline = pc.match_substring(column, "\n")
+    if not pc.any(multiline).as_py():
         return
-    for row, cell in zip(np.flatnonzero(several.to_numpy()), column.filter(several).to_pylist(), strict=True):
+    for row, cell in zip(np.flatnonzero(multiline.to_numpy()), column.filter(multiline).to_pylist(), strict=True):
         lines = cell.splitlines()[1:]
         inner = lines[:-1] or lines
         if fields > 1 and inner and all(line.count(separator) == fields - 1 for line in inner):
@@ -245,16 +245,16 @@ def _head(content: str) -> str:
 def _fields(content: str, separator: str, rows: int) -> list[list[str]]:
     """Return the fields of the first rows that are not empty."""
     reader = csv.reader(io.StringIO(content), delimiter=separator, skipinitialspace=True)
-    found: list[list[str]] = []
+    first_rows: list[list[str]] = []
     try:
         for row in reader:
             if row:
-                found.append(row)
-            if len(found) == rows:
+                first_rows.append(row)
+            if len(first_rows) == rows:
                 break
     except csv.Error:  # a field above csv's limit: the rows before it are enough
         pass
-    return found or [[]]
+    return first_rows or [[]]
 
 
 def _layout(content: str, path: str) -> tuple[str, int]:
@@ -266,7 +266,7 @@ def _layout(content: str, path: str) -> tuple[str, int]:
     if named := re.fullmatch(r"sep=(.)", first.strip(), re.IGNORECASE):  # as Excel writes it
         return named[1], content.index("\n", start) + 1 if "\n" in content[start:] else len(content)
     head = _head(content[start : start + 2 * _HEAD])
-    separator = max(_SEPARATORS, key=lambda one: _agreement(head, one))
+    separator = max(_SEPARATORS, key=lambda candidate: _agreement(head, candidate))
     fields = len(_fields(head, separator, 1)[0])
     comments = [line for _, line in lines[:-1] if line.strip()]
     if comments and fields > 1 and len(_fields(comments[-1].lstrip("# "), separator, 1)[0]) == fields:
@@ -281,13 +281,13 @@ def _layout(content: str, path: str) -> tuple[str, int]:
 
 def _first_lines(content: str) -> "list[tuple[int, str]]":
     """Return the lines up to the first that is neither empty nor a comment, each with its position."""
-    found, start = [], 0
+    lines, start = [], 0
     for line in io.StringIO(content):
-        found.append((start, line))
+        lines.append((start, line))
         if line.strip() and not line.startswith("#"):
             break
         start += len(line)
-    return found
+    return lines
 
 
 def _agreement(content: str, separator: str) -> tuple[bool, int]:

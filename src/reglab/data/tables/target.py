@@ -108,7 +108,7 @@ def encode_labels(columns: "pd.DataFrame", kind: str = MULTILABEL.name) -> Targe
     notes: list[str] = []
     for name in columns.columns:
         encoded = encode_target(columns[name])
-        if [one.lower() for one in encoded.names] not in (["0", "1"], ["false", "true"]):
+        if [name_of_value.lower() for name_of_value in encoded.names] not in (["0", "1"], ["false", "true"]):
             values_of = f"the values {join_options(encoded.names)}" if encoded.names else "numbers other than 0 and 1"
             raise ConfigError(
                 Setting("data.target", str(name)),
