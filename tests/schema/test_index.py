@@ -98,10 +98,10 @@ def test_a_stale_entry_is_not_trusted(monkeypatch, tmp_path):
             entry["sources"]["reglab.regularizers.l1"] = "0" * 16
         (tmp_path / "index.json").write_text(json.dumps(entries))
         monkeypatch.setattr(index, "FILE", tmp_path / "index.json")
-        for cached in (index._entries, index._read):
+        for cached in (index._entries, index._declaration_of_entry):
             cached.cache_clear()
         assert declaration("reglab.regularizers.l1.L1", "key").strengths["strength"].default == default
-    for cached in (index._entries, index._read):
+    for cached in (index._entries, index._declaration_of_entry):
         cached.cache_clear()
 
 
