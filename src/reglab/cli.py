@@ -130,7 +130,8 @@ def prepare_arguments(
     from reglab.config.trusted import check_typed
 
     check_typed(args.overrides)
-    arguments, overrides = ([open_study_section(one) for one in some] for some in (arguments, args.overrides))
+    arguments = [open_study_section(argument) for argument in arguments]
+    overrides = [open_study_section(override) for override in args.overrides]
     check_line(split_mappings(overrides), app)
     for line in notes_on_replaced(split_mappings(overrides)):
         note(f"note: {line}")
@@ -152,7 +153,9 @@ def _check_multirun(overrides: Sequence[str], app: str) -> None:
     from reglab.config.selection import is_strength
 
     check_mode(split_mappings(overrides), app, multirun=True)
-    shared = [one for one in overrides if not parse(one).is_sweep_override() and not is_strength(one)]
+    shared = [
+        override for override in overrides if not parse(override).is_sweep_override() and not is_strength(override)
+    ]
     cfg = _compose_with_hydra(Composer(app), shared)
     if app == "study":
         check_effect(app, split_mappings(overrides), cfg)
@@ -177,15 +180,15 @@ def _check_single_run(
     remove_stray_strengths(cfg, overrides)
     if check is not None:
         check(cfg)
-    lines = split_mappings(overrides)
-    check_effect(app, lines, cfg)
-    check_mode(lines, app, multirun=False)
-    for line in notes_on_ineffective(lines, app):
+    split_overrides = split_mappings(overrides)
+    check_effect(app, split_overrides, cfg)
+    check_mode(split_overrides, app, multirun=False)
+    for line in notes_on_ineffective(split_overrides, app):
         note(f"note: {line}")
     if app == "train":
         from reglab.config.check_run import check_names
 
-        check_names(lines, cfg)
+        check_names(split_overrides, cfg)
 
 
 def _compose_with_hydra(composer: "Composer", overrides: Sequence[str]) -> DictConfig:
@@ -206,8 +209,13 @@ def _compose_with_hydra(composer: "Composer", overrides: Sequence[str]) -> DictC
 
 def _flags_first(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
     """Return the arguments with the overrides, in their order, at the end."""
-    left = list(overrides)
-    flags = [argument for argument in arguments if not (left and argument == left[0] and left.pop(0))]
+    flags = []
+    remaining = list(overrides)
+    for argument in arguments:
+        if remaining and argument == remaining[0]:
+            remaining.pop(0)
+        else:
+            flags.append(argument)
     return [*flags, *overrides]
 
 
@@ -272,6 +280,7 @@ def report_error(error: BaseException, overrides: Sequence[str], config_name: st
 
 
 def _print_error(line: str, code: int, error: BaseException) -> int:
+    """Print the line of an error, with the state of the run that failed if there is one; return the exit code."""
     run_id = getattr(error, "run_id", None)
     if run_id and isinstance(error, StoreLost):
         line += f"; run {run_id} was not closed: the next start closes it"

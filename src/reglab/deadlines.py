@@ -46,7 +46,7 @@ class _Wait:
 
 
 _waits: list[_Wait] = []
-_written: dict[str, float] = {}
+_written: dict[str, float] = {}  # each line that was written, with its latest time
 _watcher: threading.Thread | None = None
 
 

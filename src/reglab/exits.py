@@ -23,9 +23,9 @@ class ExitCalled(RuntimeError):
     """
 
     def __init__(self, code: object, call: str = "sys.exit", source_line: str = "") -> None:
-        shown = "" if code is None else repr(code)
-        at = f" at {source_line}" if source_line else ""
-        super().__init__(f"{call}({shown}) was called{at} during a run; remove the call or raise an error")
+        argument = "" if code is None else repr(code)
+        location = f" at {source_line}" if source_line else ""
+        super().__init__(f"{call}({argument}) was called{location} during a run; remove the call or raise an error")
         self.code, self.call, self.source_line = code, call, source_line
 
     def __reduce__(self) -> tuple[type["ExitCalled"], tuple[object, str, str]]:
@@ -64,20 +64,20 @@ def exits_are_errors() -> Iterator[None]:
         ExitCalled: with the line of the call.
         NonExceptionRaised: for a KeyboardInterrupt without a signal, which Lightning turns into an exit.
     """
-    process, thread, before = os.getpid(), threading.get_ident(), os._exit
+    process_id, thread_id, original_exit = os.getpid(), threading.get_ident(), os._exit
 
-    def refused(status: int) -> NoReturn:
-        if os.getpid() != process:
+    def refuse_exit(status: int) -> NoReturn:
+        if os.getpid() != process_id:
             exit_at_once(status)
         caller = sys._getframe(1)
-        error = ExitCalled(status, "os._exit", _source_line(caller, caller.f_lineno))
-        if threading.get_ident() == thread:
+        error = ExitCalled(status, "os._exit", _format_source_line(caller, caller.f_lineno))
+        if threading.get_ident() == thread_id:
             raise error
         with suppress(OSError):
             os.write(2, f"{error}\n".encode(errors="backslashreplace"))
         exit_at_once(status or 1)
 
-    os._exit = refused
+    os._exit = refuse_exit
     try:
         yield
     except ExitCode:
@@ -85,10 +85,10 @@ def exits_are_errors() -> Iterator[None]:
     except SystemExit as end:
         raise_if_stopped()  # Lightning turns a signal into an exit
         if isinstance(end.__context__, KeyboardInterrupt):
-            raise _raised(end.__context__) from end
+            raise _non_exception_error(end.__context__) from end
         raise ExitCalled(end.code, source_line=_source_line_of(end)) from end
     finally:
-        os._exit = before
+        os._exit = original_exit
 
 
 @contextmanager
@@ -100,20 +100,21 @@ def all_are_errors() -> Iterator[None]:
         raise
     except BaseException as error:
         raise_if_stopped()
-        raise _raised(error) from error
+        raise _non_exception_error(error) from error
 
 
-def _raised(error: BaseException) -> NonExceptionRaised:
+def _non_exception_error(error: BaseException) -> NonExceptionRaised:
     text = f"{type(error).__name__}: {error}".removesuffix(": ")
     return NonExceptionRaised(text.splitlines()[0], _source_line_of(error))
 
 
-def _source_line_of(end: BaseException) -> str:
-    if found := user_line(end):
-        return found
-    *_, (frame, line) = traceback.walk_tb(end.__traceback__)
-    return _source_line(frame, line)
+def _source_line_of(error: BaseException) -> str:
+    """Return the line that raised an exception: the innermost one of the user's code, else the innermost one."""
+    if source_line := user_line(error):
+        return source_line
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    return _format_source_line(frame, line)
 
 
-def _source_line(frame: FrameType, line: int) -> str:
+def _format_source_line(frame: FrameType, line: int) -> str:
     return f"{os.path.basename(frame.f_code.co_filename)}:{line} in {frame.f_code.co_name}"

@@ -19,8 +19,8 @@ from typing import Any
 
 import psutil
 
-_OLD_S = 3600.0  # age of a draft of another host, or without a process id in its name, that is removed
-_NAME = re.compile(r"(?:([0-9]+)@(.*)-)?[a-z0-9_]{8}")
+_MAX_DRAFT_AGE_S = 3600.0  # age of a draft of another host, or without a process id in its name, that is removed
+_DRAFT_SUFFIX = re.compile(r"(?:([0-9]+)@(.*)-)?[a-z0-9_]{8}")
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe (FIFO)",
     stat.S_IFCHR: "a character device",
@@ -70,9 +70,9 @@ def map_paths(value: Any, convert: Callable[[str, str], Any], key: str = "") -> 
 
 def existing_paths(value: Any) -> list[str]:
     """Return the texts in nested mappings and lists that name an existing file or folder."""
-    found: list[str] = []
-    map_paths(value, lambda path, _: found.append(path))
-    return found
+    paths: list[str] = []
+    map_paths(value, lambda path, _: paths.append(path))
+    return paths
 
 
 @contextmanager
@@ -103,20 +103,21 @@ def remove_old_drafts(target: Path) -> list[Path]:
     """Remove the drafts of `target` whose process has ended, and return their paths."""
     start = f".{target.name}-"
     names = [name for name in os.listdir(target.parent) if name.startswith(start)]
-    left = [target.parent / name for name in names if _is_old(target.parent / name, name.removeprefix(start))]
-    for folder in left:
+    drafts = [target.parent / name for name in names if _is_abandoned(target.parent / name, name.removeprefix(start))]
+    for folder in drafts:
         shutil.rmtree(folder, ignore_errors=True)
-    return left
+    return drafts
 
 
-def _is_old(folder: Path, rest: str) -> bool:
-    found = _NAME.fullmatch(rest)
-    if found is None or not folder.is_dir() or folder.is_symlink():
+def _is_abandoned(folder: Path, suffix: str) -> bool:
+    """Return whether the process of a draft has ended, or, if it cannot be known, whether the draft is old."""
+    match = _DRAFT_SUFFIX.fullmatch(suffix)
+    if match is None or not folder.is_dir() or folder.is_symlink():
         return False
-    pid, host = found.groups()
+    pid, host = match.groups()
     if pid is not None and host == socket.gethostname():
         return not psutil.pid_exists(int(pid))
     try:
-        return time.time() - folder.stat().st_mtime > _OLD_S
+        return time.time() - folder.stat().st_mtime > _MAX_DRAFT_AGE_S
     except OSError:
         return False

@@ -59,8 +59,8 @@ def seed_outside_torch(seed: int) -> None:
     random.seed(seed)
 
 
-def drawn_outside_torch() -> int:
-    """Return a number that changes when the global generator of NumPy or Python is drawn from."""
+def state_outside_torch() -> int:
+    """Return a hash of the states of the global generators of NumPy and Python; it changes with every draw."""
     import numpy as np
 
     state = np.random.get_state(legacy=False)["state"]

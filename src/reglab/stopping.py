@@ -136,12 +136,12 @@ def defer_signals(*, deliver: bool = True) -> Iterator[None]:
         yield
         return
     received: list[int] = []
-    limits: list[Callable[[], None]] = []
+    cancel_functions: list[Callable[[], None]] = []
 
     def record_signal(signum: int, _frame: FrameType | None) -> None:
         received.append(signum)
-        if deliver and not limits:
-            limits.append(interrupt_later(MAX_DEFER_S, Stopped(signum)))
+        if deliver and not cancel_functions:
+            cancel_functions.append(interrupt_later(MAX_DEFER_S, Stopped(signum)))
 
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     for s, handler in before.items():
@@ -150,7 +150,7 @@ def defer_signals(*, deliver: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        for cancel in limits:
+        for cancel in cancel_functions:
             cancel()
         for s, handler in before.items():
             if handler is not None:
@@ -206,22 +206,22 @@ def _stop_listening() -> None:
 
 
 def _listen(reader: int) -> None:
-    first: float | None = None
+    first_signal_at: float | None = None
     while True:
         for signum in os.read(reader, 64):
             if signum not in (signal.SIGINT, signal.SIGTERM):
                 continue
             now = time.monotonic()
-            if first is None:
-                first = now
-            elif now - first >= _SECOND_SIGNAL_S:
+            if first_signal_at is None:
+                first_signal_at = now
+            elif now - first_signal_at >= _SECOND_SIGNAL_S:
                 _exit_now(signum)
 
 
 def _exit_now(signum: int) -> NoReturn:
-    last = threading.Thread(target=_run_actions, daemon=True)
-    last.start()
-    last.join(_MAX_ACTIONS_S)
+    actions = threading.Thread(target=_run_actions, daemon=True)
+    actions.start()
+    actions.join(_MAX_ACTIONS_S)
     with suppress(OSError):
         os.write(2, f"ended at once by a second {Stopped(signum)}\n".encode())
     exit_at_once(128 + signum)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PIPED_WIDTH = 140  # columns in a file or a pipe, where nothing is cut
-_WORD = 16  # columns at least for a word of a table
+_MIN_WORD_WIDTH = 16  # columns at least for a word of a table
 _HANDLER = "reglab-replace"
 _LOOK_ALIKES = {"−": "-", "–": "-", "—": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "±": "+/-", "×": "x"}
 # Besides C0, DEL and C1: characters that change the direction of a text, break its lines, or are invisible.
@@ -27,8 +27,8 @@ _INVISIBLE = {0x61C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0x2060, 0xFEFF}
 _INVISIBLE |= {*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000), *range(0xE0000, 0xE0080)}
 _ESCAPES = {c: f"\\x{c:02x}" for c in (*range(0x20), *range(0x7F, 0xA0))}
 _ESCAPES |= {c: f"\\u{c:04x}" if c < 0x10000 else f"\\U{c:08x}" for c in _INVISIBLE}
-_NAME = {**_ESCAPES, ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
-_TEXT = {code: text for code, text in _NAME.items() if code not in (ord("\n"), ord("\t"))}
+_NAME_ESCAPES = {**_ESCAPES, ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+_TEXT_ESCAPES = {code: text for code, text in _NAME_ESCAPES.items() if code not in (ord("\n"), ord("\t"))}
 
 
 def visible(text: str, *, lines: bool = False) -> str:
@@ -43,7 +43,7 @@ def visible(text: str, *, lines: bool = False) -> str:
     """
     if text.isprintable():
         return text  # most texts
-    return text.translate(_TEXT if lines else _NAME)
+    return text.translate(_TEXT_ESCAPES if lines else _NAME_ESCAPES)
 
 
 class Stream:
@@ -70,13 +70,13 @@ class Stream:
 
     def write(self, text: str) -> int:
         """Write a text, unless the stream is lost; return its length."""
-        shown = redact(text)
+        redacted = redact(text)
         if not self._lost:
             try:
-                self._stream.write(shown)
+                self._stream.write(redacted)
             except UnicodeEncodeError:  # the stream has no `reconfigure`
                 encoding = self._stream.encoding or "ascii"
-                self._stream.write(shown.encode(encoding, _HANDLER).decode(encoding))
+                self._stream.write(redacted.encode(encoding, _HANDLER).decode(encoding))
             except (OSError, ValueError) as error:
                 self._discard_output(error)
         return len(text)
@@ -113,8 +113,8 @@ def make_streams_safe() -> None:
     for name, attribute in (("output", "stdout"), ("error", "stderr")):
         stream = getattr(sys, attribute)
         if not isinstance(stream, Stream):
-            silent = open(os.devnull, "w", encoding="utf-8") if stream is None else stream  # noqa: SIM115
-            setattr(sys, attribute, Stream(silent, name))
+            open_stream = open(os.devnull, "w", encoding="utf-8") if stream is None else stream  # noqa: SIM115
+            setattr(sys, attribute, Stream(open_stream, name))
 
 
 def _open_closed() -> None:
@@ -152,13 +152,13 @@ def console(*, stderr: bool = False) -> "Console":
     """Return rich's console with `visible` texts, `PIPED_WIDTH` columns wide if there is no terminal."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False, emoji=False)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
-        made.width = PIPED_WIDTH
-    elif made.width < 1:  # COLUMNS=0
-        made.width = shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
-    made.push_render_hook(_Hook())  # type: ignore[arg-type]  # it has the method of the class
-    return made
+    rich_console = Console(stderr=stderr, highlight=False, emoji=False)
+    if not rich_console.is_terminal and "COLUMNS" not in os.environ:
+        rich_console.width = PIPED_WIDTH
+    elif rich_console.width < 1:  # COLUMNS=0
+        rich_console.width = shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
+    rich_console.push_render_hook(_VisibleHook())  # type: ignore[arg-type]  # it has the method of the class
+    return rich_console
 
 
 def show_table(table: "Table") -> None:
@@ -166,26 +166,27 @@ def show_table(table: "Table") -> None:
     from rich.measure import Measurement
     from rich.text import Text
 
-    screen = console()
-    needed = Measurement.get(screen, screen.options.update(width=10_000), table).minimum
+    rich_console = console()
+    needed = Measurement.get(rich_console, rich_console.options.update(width=10_000), table).minimum
     for column in table.columns:
         if column.overflow == "fold":  # long words may be broken, and short ones may not
-            needed -= max(0, max((len(word) for cell in column.cells for word in str(cell).split()), default=0) - _WORD)
-    if needed <= screen.width:
-        screen.print(table)
+            longest = max((len(word) for cell in column.cells for word in str(cell).split()), default=0)
+            needed -= max(0, longest - _MIN_WORD_WIDTH)
+    if needed <= rich_console.width:
+        rich_console.print(table)
         return
-    shown = Text(f"{table.title}\n" if table.title else "", overflow="fold")
+    text = Text(f"{table.title}\n" if table.title else "", overflow="fold")
     first, *others = table.columns
-    for number, name in enumerate(first.cells):
-        shown.append(f"\n{name}\n", style="bold")
+    for row, name in enumerate(first.cells):
+        text.append(f"\n{name}\n", style="bold")
         for column in others:
-            shown.append(f"  {column.header}: {list(column.cells)[number]}\n")
-    screen.print(shown)
+            text.append(f"  {column.header}: {list(column.cells)[row]}\n")
+    rich_console.print(text)
 
 
-class _Hook:
+class _VisibleHook:
     def process_renderables(self, renderables: "list[RenderableType]") -> "list[RenderableType]":
-        return [_Visible(one) for one in renderables]
+        return [_Visible(renderable) for renderable in renderables]
 
 
 class _Visible:
@@ -203,8 +204,8 @@ class _Visible:
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
-    missing = error.object[error.start : error.end]
-    replaced = "".join(_LOOK_ALIKES.get(c) or c.encode("ascii", "backslashreplace").decode() for c in missing)
+    unencodable = error.object[error.start : error.end]
+    replaced = "".join(_LOOK_ALIKES.get(c) or c.encode("ascii", "backslashreplace").decode() for c in unencodable)
     return replaced, error.end
 
 

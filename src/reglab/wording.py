@@ -16,13 +16,13 @@ _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:+@%-]+( [A-Za-z0-9_./:+@%-]+)*")
 
 
-def shorten(text: str, most: int) -> str:
+def shorten(text: str, max_length: int) -> str:
     """Return a text of at most this many characters, cut between words.
 
     >>> shorten("a worker was unexpectedly terminated", 24)
     'a worker was ...'
     """
-    return textwrap.shorten(text, most, placeholder=" ...") if len(text) > most else text
+    return textwrap.shorten(text, max_length, placeholder=" ...") if len(text) > max_length else text
 
 
 def least_share(count: int) -> float:
@@ -46,17 +46,17 @@ def format_override(key: str, value: object) -> str:
     if isinstance(value, list):
         return f"{key}=[{','.join(format_override('', item)[1:] for item in value)}]"
     text = str(value)
-    if not isinstance(value, str) or (_PLAIN.fullmatch(text) and not _other_type(text)):
+    if not isinstance(value, str) or (_PLAIN.fullmatch(text) and not _reads_as_other_type(text)):
         return f"{key}={text}"
     text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # else an interpolation
     quote = "'" if '"' in text else '"'
     # Hydra reads two backslashes as one only before a quote.
-    escaped = re.sub(rf"(\\*){quote}", lambda found: f"{found[1] * 2}\\{quote}", text)
-    escaped = re.sub(r"(\\+)$", lambda found: found[1] * 2, escaped)
+    escaped = re.sub(rf"(\\*){quote}", lambda match: f"{match[1] * 2}\\{quote}", text)
+    escaped = re.sub(r"(\\+)$", lambda match: match[1] * 2, escaped)
     return f"{key}={quote}{escaped}{quote}"
 
 
-def _other_type(text: str) -> bool:
+def _reads_as_other_type(text: str) -> bool:
     """Return whether Hydra would read the unquoted text as null, a number or a boolean."""
     try:
         float(text)
@@ -76,10 +76,11 @@ def make_command(target: str, overrides: Mapping[str, object] | None = None, **v
     >>> make_command("ui", {"tracking.experiment": "my runs"})
     'make ui ARGS="\\'tracking.experiment=my runs\\'"'
     """
-    typed = [format_override(key, value) for key, value in (overrides or {}).items() if value is not None]
-    arguments = " ".join(shlex.quote(one) for one in typed)
-    given = {**variables, "ARGS": arguments.replace("$", "$$")}  # make expands $, and passes the rest to a shell
-    words = [f"{name}={shell_quote(value)}" for name, value in given.items() if value]
+    typed_overrides = [format_override(key, value) for key, value in (overrides or {}).items() if value is not None]
+    arguments = " ".join(shlex.quote(override) for override in typed_overrides)
+    # make expands $, and passes the rest to a shell.
+    all_variables = {**variables, "ARGS": arguments.replace("$", "$$")}
+    words = [f"{name}={shell_quote(value)}" for name, value in all_variables.items() if value]
     return " ".join(["make", target, *words])
 
 

@@ -22,7 +22,7 @@ from reglab.data.tokenizer import UNKNOWN
 from reglab.inference.best_run import best_run
 from reglab.inference.graph import Predictor, examples, trace
 from reglab.inference.loading import BEST, finished_run, load_decoder, rebuild
-from reglab.masking import URI_VARIABLE, holds_secret
+from reglab.masking import URI_VARIABLE, has_secret
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import CLASS_LABELS, LABEL_SETS, TASK_KINDS, features_of
 from reglab.streams import note, write_line
@@ -163,7 +163,7 @@ def _example_call(record: Record) -> str:
 
 def _print_use(store_uri: str, uri: str, example_call: str) -> None:
     """Print the commands that use the model; a store whose URI has a secret is named by an environment variable."""
-    secret = holds_secret(store_uri)
+    secret = has_secret(store_uri)
     set_uri = "" if secret else f"mlflow.set_tracking_uri({json.dumps(store_uri, ensure_ascii=False)})\n"
     if secret:
         note(f"the tracking URI has a secret, which is not shown: set {URI_VARIABLE} before the next commands")

@@ -11,7 +11,7 @@ from torch import Tensor
 from reglab.compat.lightning import HOOK_NAME, load_loader_states
 from reglab.regularizers._dispatch import Dispatch, effective_rates
 from reglab.schema.errors import Diverged
-from reglab.seeding import drawn_outside_torch, mix, seed_outside_torch
+from reglab.seeding import mix, seed_outside_torch, state_outside_torch
 from reglab.training.fit import Fit
 from reglab.training.weights import load_trainable_state, trainable_state
 
@@ -125,9 +125,9 @@ class Module(pl.LightningModule):
         if not self._first_step:
             loss, own = self.fit.losses(batch)
         else:
-            before, self._first_step = drawn_outside_torch(), False
+            before, self._first_step = state_outside_torch(), False
             loss, own = self.fit.losses(batch)
-            self._outside |= drawn_outside_torch() != before
+            self._outside |= state_outside_torch() != before
         self._losses.append((step, loss.detach()))
         if loss is not own:
             self._added.append((loss - own).detach())
