@@ -48,7 +48,7 @@ def check_jobs(jobs: Sequence[Job]) -> None:
     _print_shared_names(jobs)
     for jobs_of_data in _group_by(jobs, lambda job: setting_fields(job.config)["data"]):
         with _collect(problems):
-            data = build.whole_data(jobs_of_data[0].config)
+            data = build.unlimited_data(jobs_of_data[0].config)
             print_data_notes(data)
             for jobs_of_trainer in _group_by(jobs_of_data, lambda job: build.to_plain_dict(job.config.trainer)):
                 with _collect(problems):
@@ -96,7 +96,7 @@ def _group_by(jobs: Sequence[Job], part: Callable[[Job], Any]) -> list[list[Job]
 
 
 def _check_trainer(config: DictConfig, data: TensorData) -> None:
-    build.limit(config, copy.copy(data))
+    build.limit_data(config, copy.copy(data))
     check_steps(config, data)
     check_accelerator(build.to_plain_dict(config.trainer))
 
@@ -144,7 +144,7 @@ class RunBuilder:
             ConfigError: the parts do not work together, or the network ends its process.
         """
         config = self._configs[number]
-        if not build.is_users(config) or not can_fork() or torch.cuda.is_initialized():
+        if not build.is_user_network(config) or not can_fork() or torch.cuda.is_initialized():
             return _build(config, self._data)
         network = json.dumps(build.to_plain_dict(config.model), sort_keys=True, default=str)
         if network in self._deaths:

@@ -147,7 +147,7 @@ class BeforeUpdate(Wrapper):
         super().__init__(base)
         self._change = change
 
-    def around(self, wrap: Callable[[Callable[[], None]], Callable[[], None]]) -> None:
+    def wrap_change(self, wrap: Callable[[Callable[[], None]], Callable[[], None]]) -> None:
         """Replace the change by `wrap(change)`."""
         self._change = wrap(self._change)
 

@@ -59,7 +59,7 @@ def _check_task(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
 def _load_checked(study: Study, config: DictConfig) -> TensorData:
     """Return the data of a run's config, loaded, after checks of the device, the metrics and the splits."""
     check_accelerator(build.to_plain_dict(config.trainer))
-    with build.drawing_data(config):
+    with build.seeded_for_data(config):
         data: TensorData = instantiate(config.data)
         source = data.load()
         data.use(source)
@@ -69,7 +69,7 @@ def _load_checked(study: Study, config: DictConfig) -> TensorData:
             raise ConfigError(Setting(f"study.{key}", metric), problem)
     if not source.fresh:
         _check_splits(study, data, [data.draw(source, seed) for seed in _split_seeds(study, config)])
-    build.limit(config, data)
+    build.limit_data(config, data)
     return data
 
 

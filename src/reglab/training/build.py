@@ -43,25 +43,25 @@ from reglab.user_code.reads import check_reads
 
 def build_data(cfg: DictConfig) -> TensorData:
     """Load and split the data of a run, with the limits of `trainer`."""
-    data = whole_data(cfg)
-    limit(cfg, data)
+    data = unlimited_data(cfg)
+    limit_data(cfg, data)
     return data
 
 
-def whole_data(cfg: DictConfig) -> TensorData:
+def unlimited_data(cfg: DictConfig) -> TensorData:
     """Load and split the data of a run, without the limits of `trainer`."""
-    with drawing_data(cfg):
+    with seeded_for_data(cfg):
         data: TensorData = instantiate(cfg.data)
         data.setup()
     return data
 
 
-def drawing_data(cfg: DictConfig) -> AbstractContextManager[None]:
+def seeded_for_data(cfg: DictConfig) -> AbstractContextManager[None]:
     """Seed the global generators with the split seed for a data set that draws from them, then restore them."""
     return seeded(int(cfg.data.split_seed), "data")
 
 
-def limit(cfg: DictConfig, data: TensorData) -> None:
+def limit_data(cfg: DictConfig, data: TensorData) -> None:
     """Apply the limits of `trainer` to loaded data; see `TensorData.limit`."""
     data.limit(**{part: cfg.trainer.get(f"limit_{part}_batches") for part in ("train", "val", "test")})
 
@@ -90,7 +90,7 @@ def build_model(cfg: DictConfig, data: TensorData) -> nn.Module:
 
     with reads_checked(cfg):
         network = make()
-        if is_users(cfg) or not has_all_weights(network):
+        if is_user_network(cfg) or not has_all_weights(network):
             return initialize_lazy_weights(network, make, data.train.inputs[:2], cfg)
         return network
 
@@ -103,7 +103,7 @@ def reads_checked(cfg: DictConfig) -> AbstractContextManager[None]:
     return check_reads(Setting("model.target", cfg.model.target), sections)
 
 
-def is_users(cfg: DictConfig) -> bool:
+def is_user_network(cfg: DictConfig) -> bool:
     """Return whether the network is a class of the user."""
     return "target" in cfg.model or not str(cfg.model._target_).startswith("reglab.")
 
@@ -120,18 +120,18 @@ def sized_model(cfg: DictConfig, input_shape: tuple[int, ...], outputs: int, *, 
     Raises:
         ConfigError: it needs more memory than the machine has, or its constructor changes a global setting of torch.
     """
-    keys = {key: value for key, value in to_plain_dict(cfg.model).items() if key not in ("_target_", "name")}
-    model = get_class(cfg.model._target_)
-    if padded and "padded" in inspect.signature(model).parameters:
-        keys["padded"] = True
-    if not is_users(cfg):
-        _check_size(cfg, lambda: model(input_shape=input_shape, outputs=outputs, **keys))
-    if keys.get("target"):  # first: random numbers drawn at import must not affect the weights
+    arguments = {key: value for key, value in to_plain_dict(cfg.model).items() if key not in ("_target_", "name")}
+    model_class = get_class(cfg.model._target_)
+    if padded and "padded" in inspect.signature(model_class).parameters:
+        arguments["padded"] = True
+    if not is_user_network(cfg):
+        _check_size(cfg, lambda: model_class(input_shape=input_shape, outputs=outputs, **arguments))
+    if arguments.get("target"):  # first: random numbers drawn at import must not affect the weights
         with seeded("import"):
-            load(str(keys["target"]), "model.target")
+            load(str(arguments["target"]), "model.target")
     with seeded(int(cfg.seed), "init"):
         seed, dtype = torch.default_generator.initial_seed(), torch.get_default_dtype()
-        network: nn.Module = model(input_shape=input_shape, outputs=outputs, **keys)
+        network: nn.Module = model_class(input_shape=input_shape, outputs=outputs, **arguments)
         if torch.default_generator.initial_seed() != seed:
             raise ConfigError(
                 Setting("model", cfg.model.name),
@@ -162,11 +162,11 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
     """
     if cfg.model.get("path"):  # pretrained weights: the file determines the size
         return
-    numbers = {key: max(_numbers(value), default=0) for key, value in to_plain_dict(cfg.model).items()}
-    key = max(numbers, key=lambda name: numbers[name])
-    if numbers[key] <= _UNCHECKED_UNITS:
+    largest = {key: max(_whole_numbers(value), default=0) for key, value in to_plain_dict(cfg.model).items()}
+    largest_key = max(largest, key=lambda name: largest[name])
+    if largest[largest_key] <= _UNCHECKED_UNITS:
         return
-    where = Setting(f"model.{key}", to_plain_dict(cfg.model)[key])
+    where = Setting(f"model.{largest_key}", to_plain_dict(cfg.model)[largest_key])
     try:
         with torch.device("meta"):
             network = make()
@@ -187,9 +187,12 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
         )
 
 
-def _numbers(value: Any) -> list[int]:
+def _whole_numbers(value: Any) -> list[int]:
     items = value if isinstance(value, list) else [value]
     return [item for item in items if isinstance(item, int) and not isinstance(item, bool)]
+
+
+_NOT_STRENGTHS = ("_target_", "schedule")  # keys of a regularizer's section that are not strengths
 
 
 def build_regularizers(
@@ -238,7 +241,7 @@ def build_with_caveats(cfg: DictConfig, model: nn.Module, data: TensorData) -> t
         ConfigError: as `build_regularizers`, or the optimizer cannot be combined with a regularizer.
     """
     caveats = model_caveats(model)
-    if is_users(cfg):
+    if is_user_network(cfg):
         caveats += parameter_caveats(model, data.train.inputs[:2]) + batch_caveats(model, data.train.inputs[:8])
         if NUMBER_TARGETS not in features_of(data.kind):
             caveats += output_caveats(model, data.train.inputs[:8])
@@ -251,23 +254,23 @@ def build_with_caveats(cfg: DictConfig, model: nn.Module, data: TensorData) -> t
 
 
 def _check_passes_differ(regularizers: Iterable[Regularizer], model: nn.Module) -> None:
+    """Raise an error for a regularizer that compares two passes if nothing in them is random."""
     comparing = [regularizer.name for regularizer in regularizers if regularizer.compares_passes]
     if comparing and not any(r.stochastic for r in regularizers) and not random_layers(model):
         raise equal_passes_error(comparing[0])
 
 
 def build_schedules(cfg: DictConfig, regularizers: Iterable[Regularizer]) -> dict[tuple[Regularizer, str], Schedule]:
-    """Build the schedules of the strengths that have one."""
-    return {
-        (regularizer, strength): schedule(
-            float(node[strength]),
-            regularizer.strengths()[strength].off,
-            settings,
-            whole=regularizer.strengths()[strength].whole,
-        )
-        for regularizer, node in ((r, to_plain_dict(cfg.regularizer)[r.name]) for r in regularizers)
-        for strength, settings in (node.get("schedule") or {}).items()
-    }
+    """Build the schedules of the strengths that have one, by regularizer and name of the strength."""
+    sections = to_plain_dict(cfg.regularizer)
+    schedules = {}
+    for regularizer in regularizers:
+        section = sections[regularizer.name]
+        for name, settings in (section.get("schedule") or {}).items():
+            strength = regularizer.strengths()[name]
+            value = float(section[name])
+            schedules[regularizer, name] = schedule(value, strength.off, settings, whole=strength.whole)
+    return schedules
 
 
 def _set_active_strengths(regularizer: Regularizer, schedules: Mapping[str, Any]) -> None:
@@ -277,9 +280,6 @@ def _set_active_strengths(regularizer: Regularizer, schedules: Mapping[str, Any]
             buffer = regularizer.get_buffer(strength)
             if float(buffer) == regularizer.strengths()[strength].off:
                 buffer.fill_(settings["start"])
-
-
-_NOT_STRENGTHS = ("_target_", "schedule")
 
 
 def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...]) -> Module:
@@ -295,22 +295,22 @@ def build_module(cfg: DictConfig, fit: Fit, parts: tuple[str, ...]) -> Module:
 
 
 def _optimizer_factory(node: DictConfig) -> Callable[[Any], torch.optim.Optimizer]:
-    keys = {key: value for key, value in to_plain_dict(node).items() if key not in ("_target_", "name")}
+    arguments = {key: value for key, value in to_plain_dict(node).items() if key not in ("_target_", "name")}
     optimizer = get_class(node._target_)
-    return lambda parameters: optimizer(parameters, **keys)
+    return lambda parameters: optimizer(parameters, **arguments)
 
 
 def _scheduler_factory(node: DictConfig) -> Callable[[torch.optim.Optimizer, int], Any] | None:
     if not node.get("_target_"):
         return None
-    keys = {key: value for key, value in to_plain_dict(node).items() if key not in ("_target_", "name")}
+    arguments = {key: value for key, value in to_plain_dict(node).items() if key not in ("_target_", "name")}
     scheduler = get_class(node._target_)
 
     def make(optimizer: torch.optim.Optimizer, steps: int) -> Any:
         # A scheduler with a parameter for its length gets the number of steps of the training.
-        known = inspect.signature(scheduler).parameters
-        length = {key: steps for key in ("T_max", "total_steps") if key in known}
-        return scheduler(optimizer, **{**length, **keys})
+        parameters = inspect.signature(scheduler).parameters
+        length = {key: steps for key in ("T_max", "total_steps") if key in parameters}
+        return scheduler(optimizer, **{**length, **arguments})
 
     return make
 

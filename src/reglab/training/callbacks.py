@@ -23,6 +23,11 @@ class EvaluationReporter(pl.Callback):
 
     Args:
         report: called with the metrics and the number of finished epochs.
+
+    Attributes:
+        train_s: seconds of training without evaluation, after its end.
+        steps: number of optimization steps.
+        epochs: number of epochs, with a fraction if training ended within one.
     """
 
     def __init__(self, report: Callable[[Metrics, int], None]) -> None:
@@ -95,17 +100,24 @@ class ScheduledStrengths(pl.Callback):
             pl_module.metrics[f"strength/{regularizer.name}.{strength}"] = float(regularizer.get_buffer(strength))
 
 
+_BAR_METRICS = ("loss", *(base_name(name) for name in HEADLINES))
+
+
 class EpochBar(pl.Callback):
-    """Progress bar of steps with the metrics of the last epoch, on standard error if it is a terminal."""
+    """Progress bar of steps with the metrics of the last epoch, on standard error if it is a terminal.
+
+    Args:
+        description: text in front of the bar.
+    """
 
     def __init__(self, description: str) -> None:
         self.description = description
         self._bar: Progress | None = None
-        self._shown = 0.0
+        self._updated_at = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Display the bar."""
-        shown = console(stderr=True)
+        stderr_console = console(stderr=True)
         self._bar = Progress(
             # A long description is shortened, so that the rest fits into 80 columns.
             TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
@@ -114,8 +126,8 @@ class EpochBar(pl.Callback):
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=True)),
             expand=True,
-            console=shown,
-            disable=not shown.is_terminal,
+            console=stderr_console,
+            disable=not stderr_console.is_terminal,
         )
         self._bar.start()
         self._task = self._bar.add_task(self.description, total=int(trainer.estimated_stepping_batches), metrics="")
@@ -123,16 +135,17 @@ class EpochBar(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Update the bar, at most ten times a second."""
         now = time.perf_counter()
-        if self._bar is not None and now - self._shown > 0.1:
-            self._shown = now
+        if self._bar is not None and now - self._updated_at > 0.1:
+            self._updated_at = now
             self._bar.update(self._task, completed=trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Display the metrics of the epoch."""
         if self._bar is not None and isinstance(pl_module, Module):
             part = pl_module.parts[0]
-            shown = [f"{part}/{n} {value:.4f}" for n in _SHOWN if (value := pl_module.metrics.get(f"{part}/{n}"))]
-            self._bar.update(self._task, completed=trainer.global_step, metrics="  ".join(shown))
+            names = [f"{part}/{name}" for name in _BAR_METRICS]
+            metrics = [f"{name} {value:.4f}" for name in names if (value := pl_module.metrics.get(name))]
+            self._bar.update(self._task, completed=trainer.global_step, metrics="  ".join(metrics))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Display a full bar, also after early stopping."""
@@ -149,6 +162,3 @@ class EpochBar(pl.Callback):
             self._bar.update(self._task, completed=trainer.global_step)
             self._bar.stop()
             self._bar = None
-
-
-_SHOWN = ("loss", *(base_name(name) for name in HEADLINES))

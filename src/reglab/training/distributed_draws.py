@@ -46,12 +46,9 @@ class DistributedDraws:
         """Return a forward hook with draws that are equal on all ranks for weights, and differ otherwise."""
 
         def wrapped(module: nn.Module, *rest: Any) -> Any:
-            # No draws in evaluation, where ranks may have different numbers of batches.
-            return (
-                self._draw(hook, "weights" in regularizer.draws, module, *rest)
-                if module.training
-                else hook(module, *rest)
-            )
+            if not module.training:  # no draws in evaluation, where ranks may have different numbers of batches
+                return hook(module, *rest)
+            return self._draw(hook, "weights" in regularizer.draws, module, *rest)
 
         return wrapped
 
@@ -59,7 +56,7 @@ class DistributedDraws:
         """Make the draws of wrapped optimizers equal on all ranks: they are for gradients."""
         while isinstance(optimizer, Wrapper):
             if isinstance(optimizer, BeforeUpdate) and any("weights" in r.draws for r in regularizers):
-                optimizer.around(lambda change: lambda: self._draw(change, True))
+                optimizer.wrap_change(lambda change: lambda: self._draw(change, True))
             optimizer = optimizer.base
 
     def _draw(self, call: Call, shared: bool, *inputs: Any) -> Any:
@@ -67,13 +64,14 @@ class DistributedDraws:
         # From the global generator: activation checkpointing and the second pass of SAM repeat its draws.
         seed = torch.randint(2**62, (1,))
         if shared:
-            seed = self._of_first_rank(seed)
-        number = int(seed) if shared else mix(int(seed), self._rank)
+            seed = self._broadcast_seed(seed)
+        rank_seed = int(seed) if shared else mix(int(seed), self._rank)
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
-            torch.manual_seed(number)
+            torch.manual_seed(rank_seed)
             return call(*inputs)
 
-    def _of_first_rank(self, seed: Tensor) -> Tensor:
+    def _broadcast_seed(self, seed: Tensor) -> Tensor:
+        """Return the seed (1,) of the first rank."""
         seed = seed.to(self._device)
         torch.distributed.broadcast(seed, src=0)
         return seed

@@ -122,11 +122,14 @@ def noisy_parts(step: MeasuredStep) -> list[str]:
     """
     calls: dict[str, tuple[nn.Module, Any, Any]] = {}
 
-    def keep(name: str) -> Callable[..., None]:
-        return lambda part, inputs, options: calls.setdefault(name, (part, inputs, options)) and None
+    def recorder(name: str) -> Callable[..., None]:
+        def record(part: nn.Module, inputs: Any, options: Any) -> None:
+            calls.setdefault(name, (part, inputs, options))
+
+        return record
 
     parts = [("", step.model), *step.model.named_children()]
-    handles = [part.register_forward_pre_hook(keep(name), with_kwargs=True) for name, part in parts]
+    handles = [part.register_forward_pre_hook(recorder(name), with_kwargs=True) for name, part in parts]
     try:
         with Snapshot(step.state), seeded(0, "guard"), torch.no_grad():
             step.loss()
@@ -177,9 +180,10 @@ class _Guard:
         return any(self._differs(regularizer, probes, measurement) for measurement in measurements)
 
     def _differs(self, regularizer: Regularizer, strengths: Mapping[str, float], measurement: _Measurement) -> bool:
+        """Return whether a step with these strengths differs from one without the regularizer, beyond rounding."""
         on = self._measure(lambda: _with_strengths(regularizer, strengths), measurement)
         off = self._measure(lambda: self._without(regularizer), measurement)
-        if not off[0].isfinite().all():
+        if not off[0].isfinite().all():  # row 0 is the loss
             raise UnmeasurableError("the loss of the batch is not finite", this_batch=True)
         difference = relative_difference(on, off)
         if difference == 0:
@@ -192,22 +196,23 @@ class _Guard:
             )
         return difference > ROUNDING * rounding
 
-    def _measure(self, changed: Callable[[], AbstractContextManager[None]], measurement: _Measurement) -> Tensor:
+    def _measure(self, condition: Callable[[], AbstractContextManager[None]], measurement: _Measurement) -> Tensor:
         """Return a fingerprint of the loss and, after a whole step, of gradients and weights.
 
         Args:
-            changed: context in which the regularizer has the strengths to measure.
-            measurement: extent of the step and its weights.
+            condition: returns a context with the regularizer on or off.
+            measurement: see `_Measurement`.
         """
         self._snapshot.restore()
         if measurement.perturbed:
             with seeded(measurement.seed, "elsewhere"), torch.no_grad():
                 for parameter in (p for group in self._step.groups for p in group):
                     parameter.add_(torch.randn_like(parameter), alpha=0.01)
-        with changed(), seeded(measurement.seed, "guard"):
+        with condition(), seeded(measurement.seed, "guard"):
             return self._whole_step() if measurement.whole_step else fingerprint([self._step.loss().detach()])
 
     def _whole_step(self) -> Tensor:
+        """Take a step of SGD; return a fingerprint of the losses of its passes, its gradients and the new weights."""
         step = self._step
         plain = torch.optim.SGD([{"params": list(group)} for group in step.groups], lr=RATE, foreach=False)
         dispatch = Dispatch(step.regularizers, step.model)
@@ -229,6 +234,7 @@ class _Guard:
         return fingerprint([*losses, *gradients, *parameters])
 
     def _without(self, regularizer: Regularizer) -> AbstractContextManager[None]:
+        """Return a context in which the regularizer has no effect."""
         off = {name: declared.off for name, declared in regularizer.strengths().items() if declared.off is not None}
         return _with_strengths(regularizer, off) if off else _disabled(regularizer)
 
@@ -248,18 +254,18 @@ class _Guard:
         alternative = "or leave it out"
         if regularizer.hooks:
             called = self._calls([regularizer])
-            layers = _some(hook.layer for hook in regularizer.hooks)
+            layers = _first_names(hook.layer for hook in regularizer.hooks)
             if not called:
                 return f"forward never calls {layers}, which it is attached to", f"call them as modules, {alternative}"
             if not any(called.values()):
                 inside = [name for name, _ in parts_in_eval(self._step.model)]
-                where = f", as {_some(inside)} is" if inside else ""
+                where = f", as {_first_names(inside)} is" if inside else ""
                 return (
-                    f"forward runs {_some(called)} in eval mode{where}",
+                    f"forward runs {_first_names(called)} in eval mode{where}",
                     f"call train() on the modules to train, {alternative}",
                 )
             return (
-                f"its changes at {_some(called)} do not reach the loss",
+                f"its changes at {_first_names(called)} do not reach the loss",
                 f"use the outputs of these modules, {alternative}",
             )
         if not any(overrides(regularizer, hook) for hook in _STEP_HOOKS):
@@ -274,7 +280,10 @@ class _Guard:
         """Return the called modules with hooks, each with whether any call is in training mode."""
         called: dict[str, bool] = {}
         self._snapshot.restore()
-        with _each_hook(regularizers, lambda hook, act: _recording(hook.layer, act, called)), seeded(0, "guard"):
+        with (
+            _replaced_hooks(regularizers, lambda hook, original: _recording_hook(hook.layer, original, called)),
+            seeded(0, "guard"),
+        ):
             self._step.loss()
         return called
 
@@ -291,42 +300,43 @@ class _Guard:
             if uncalled and len(uncalled) < len(layers):
                 caveats.append(
                     f"{regularizer.name}: no effect at {len(uncalled)} of the {len(layers)} modules it is attached to, "
-                    f"which forward does not call in training mode ({_some(uncalled)})"
+                    f"which forward does not call in training mode ({_first_names(uncalled)})"
                 )
         return caveats
 
 
-def _some(layers: Iterable[str]) -> str:
+def _first_names(layers: Iterable[str]) -> str:
+    """Return the first three names of layers, and the number of the others."""
     names = [layer or "the whole model" for layer in dict.fromkeys(layers)]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _probes(regularizer: Regularizer) -> dict[str, float]:
     """Return values of the strengths that are on, at which an effect must be visible."""
-    found = {}
+    probes = {}
     for name, declared in regularizer.strengths().items():
         value, low, high = float(regularizer.get_buffer(name)), declared.minimum, declared.maximum
         if declared.probe is not None:
-            found[name] = declared.probe
+            probes[name] = declared.probe
         elif declared.off is None or value == declared.off:
             continue
         elif high == math.inf:
-            found[name] = max(value, low + 1.0) if declared.off == low else min(value, low + 1e-3)
+            probes[name] = max(value, low + 1.0) if declared.off == low else min(value, low + 1e-3)
         else:
-            found[name] = (low + high) / 2
-    return found
+            probes[name] = (low + high) / 2
+    return probes
 
 
 @contextmanager
 def _with_strengths(regularizer: Regularizer, strengths: Mapping[str, float]) -> Iterator[None]:
     """Set strengths within the block."""
-    before = {name: float(regularizer.get_buffer(name)) for name in strengths}
+    original = {name: float(regularizer.get_buffer(name)) for name in strengths}
     try:
         for name, value in strengths.items():
             regularizer.get_buffer(name).fill_(value)
         yield
     finally:
-        for name, value in before.items():
+        for name, value in original.items():
             regularizer.get_buffer(name).fill_(value)
 
 
@@ -337,7 +347,7 @@ def _disabled(regularizer: Regularizer) -> Iterator[None]:
     replaced = {hook: getattr(Regularizer, hook).__get__(regularizer) for hook in _STEP_HOOKS}
     try:
         attributes.update(replaced)
-        with _each_hook([regularizer], lambda hook, act: lambda *inputs, **options: None):
+        with _replaced_hooks([regularizer], lambda hook, original: lambda *inputs, **options: None):
             torch.compiler.reset()  # compiled modules and functions keep the hooks of their compilation
             yield
     finally:
@@ -347,24 +357,29 @@ def _disabled(regularizer: Regularizer) -> Iterator[None]:
 
 
 @contextmanager
-def _each_hook(regularizers: Iterable[Regularizer], make: Callable[[Any, Any], Any]) -> Iterator[None]:
-    """Replace the regularizers' hooks on the model by other functions, in the same order."""
+def _replaced_hooks(regularizers: Iterable[Regularizer], replacement: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Replace the regularizers' hooks on the model within the block.
+
+    Args:
+        regularizers: attached to the model.
+        replacement: returns the new hook for a `Hook` and its function.
+    """
     hooks = [hook for regularizer in regularizers for hook in regularizer.hooks if hook.key in hook.hooks]
-    before = [hook.hooks[hook.key] for hook in hooks]
+    originals = [hook.hooks[hook.key] for hook in hooks]
     try:
-        for hook, act in zip(hooks, before, strict=True):
-            hook.hooks[hook.key] = make(hook, act)
+        for hook, original in zip(hooks, originals, strict=True):
+            hook.hooks[hook.key] = replacement(hook, original)
         yield
     finally:
-        for hook, act in zip(hooks, before, strict=True):
-            hook.hooks[hook.key] = act
+        for hook, original in zip(hooks, originals, strict=True):
+            hook.hooks[hook.key] = original
 
 
-def _recording(layer: str, act: Callable[..., Any], called: dict[str, bool]) -> Callable[..., Any]:
-    """Return a hook that records its call in `called` and then acts."""
+def _recording_hook(layer: str, hook: Callable[..., Any], called: dict[str, bool]) -> Callable[..., Any]:
+    """Return a hook that records whether its layer was in training mode in `called`, then calls `hook`."""
 
     def record(module: nn.Module, *inputs: Any, **options: Any) -> Any:
         called[layer] = called.get(layer, False) or module.training
-        return act(module, *inputs, **options)
+        return hook(module, *inputs, **options)
 
     return record

@@ -26,10 +26,11 @@ class Fit(nn.Module):
         self.task = task
         self.regularizers = nn.ModuleList(regularizers)
         # Hooks that a regularizer does not override are not called, so that they take no time.
-        self._transforms = self._with("transform_batch")
-        self._losses = self._with("loss")
+        self._transform_indices = self._indices_overriding("transform_batch")
+        self._loss_indices = self._indices_overriding("loss")
 
-    def _with(self, hook: str) -> list[int]:
+    def _indices_overriding(self, hook: str) -> list[int]:
+        """Return the indices of the regularizers that override a hook."""
         return [i for i, r in enumerate(self.regularizers) if overrides(r, hook)]
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -40,10 +41,10 @@ class Fit(nn.Module):
         """Return the loss to minimize of a batch (inputs, targets), and the task's loss without penalties; scalars."""
         step = Step(self.model, self.task, batch)
         # By index, because functional_call replaces the modules.
-        for i in self._transforms:
+        for i in self._transform_indices:
             step.batch = self.regularizers[i].transform_batch(step.batch, step)  # type: ignore[operator]
-        loss = own = self.task.criterion(step.forward(), step.batch[1])
-        for i in self._losses:
+        loss = task_loss = self.task.criterion(step.forward(), step.batch[1])
+        for i in self._loss_indices:
             loss = self.regularizers[i].loss(loss, step)  # type: ignore[operator]
             step.acted.append(self.regularizers[i])
-        return loss, own
+        return loss, task_loss

@@ -50,11 +50,11 @@ def initialize_lazy_weights(
     """
     second = make()
     _check_equal(network, second, cfg)
-    before = _layout(second)
+    shapes_before = _shapes(second)
     try:
         _first_pass(second, inputs, cfg)
-        if _layout(second) == before and has_all_weights(second):
-            return _copy_inputs(network) if _changes_inputs(second, inputs, cfg) else network
+        if _shapes(second) == shapes_before and has_all_weights(second):
+            return _pass_copies(network) if _changes_inputs(second, inputs, cfg) else network
         _first_pass(network, inputs, cfg)
     except Exception:  # `reglab.training.model_data_checks` reports errors of the same pass
         return network
@@ -65,28 +65,29 @@ def initialize_lazy_weights(
             "call them in forward, or leave them out",
         )
     _check_equal(network, second, cfg)
-    return _copy_inputs(network) if _changes_inputs(second, inputs, cfg) else network
+    return _pass_copies(network) if _changes_inputs(second, inputs, cfg) else network
 
 
 def _changes_inputs(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> bool:
     """Return whether a pass in either mode changes its inputs in place."""
     for training in (False, True):
-        given = inputs.clone()
+        passed = inputs.clone()
         # An error in this mode is raised again by the first pass of training.
         seed, mode = seeded(int(cfg.seed), "first pass"), in_mode(network, training=training)
         with suppress(Exception), seed, mode, torch.no_grad():
-            network(given)
-        if not _equal(given, inputs):
+            network(passed)
+        if not _equal(passed, inputs):
             return True
     return False
 
 
-def _copy_inputs(network: nn.Module) -> nn.Module:
-    network.register_forward_pre_hook(_cloned)
+def _pass_copies(network: nn.Module) -> nn.Module:
+    """Make the network receive copies of its inputs in every pass; return it."""
+    network.register_forward_pre_hook(_clone_tensors)
     return network
 
 
-def _cloned(network: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _clone_tensors(network: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(value.clone() if isinstance(value, Tensor) else value for value in inputs)
 
 
@@ -105,12 +106,16 @@ def _first_pass(network: nn.Module, inputs: Tensor, cfg: DictConfig) -> None:
 
 
 def _check_equal(network: nn.Module, second: nn.Module, cfg: DictConfig) -> None:
-    others = {name: value for name, value in _state(second).items() if not is_lazy(value)}
-    differ = [name for name, value in _state(network).items() if name in others and not _equal(value, others[name])]
-    if differ:
+    second_state = {name: value for name, value in _state(second).items() if not is_lazy(value)}
+    different = [
+        name
+        for name, value in _state(network).items()
+        if name in second_state and not _equal(value, second_state[name])
+    ]
+    if different:
         raise ConfigError(
             Setting("model", cfg.model.name),
-            f"two networks built from seed {cfg.seed} start from different weights ({', '.join(differ[:3])})",
+            f"two networks built from seed {cfg.seed} start from different weights ({', '.join(different[:3])})",
             "draw from the global generators of torch, numpy or random, which the seed sets "
             "(np.random.default_rng() without a seed is another)",
         )
@@ -120,7 +125,7 @@ def _state(network: nn.Module) -> dict[str, Tensor]:
     return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
-def _layout(network: nn.Module) -> dict[str, Any]:
+def _shapes(network: nn.Module) -> dict[str, Any]:
     return {name: None if is_lazy(value) else value.shape for name, value in _state(network).items()}
 
 

@@ -13,7 +13,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import NUMBER_TARGETS, TOKENS, features_of
 from reglab.schema.text import pluralize
 from reglab.seeding import restored_generators, seeded
-from reglab.training.build import is_users, reads_checked
+from reglab.training.build import is_user_network, reads_checked
 from reglab.training.repeatability import check_repeatable
 from reglab.training.snapshot import Snapshot
 from reglab.training.train_eval_mode import in_mode
@@ -33,7 +33,7 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
     with reads_checked(cfg):
         if "target" in cfg.model:
             _check_outputs(where, model, data)
-        if is_users(cfg):
+        if is_user_network(cfg):
             _check_trainable(where, model, data)
             inference = cfg.trainer.get("inference_mode") is not False
             check_repeatable(where, model, data.train.inputs[:8], inference=inference)
@@ -46,13 +46,13 @@ def check_fit(cfg: DictConfig, model: nn.Module, data: TensorData) -> None:
 def _check_outputs(where: Setting, model: nn.Module, data: TensorData) -> None:
     """Check the outputs of a pass over two rows in eval mode against the shape that the task needs."""
     inputs = data.train.inputs[:2]
-    alone: object = None
+    single_output: object = None
     try:
         with Snapshot([model]), in_mode(model, training=False), restored_generators():
             outputs: object = model(inputs)
-            still = [name or "the network" for name, part in model.named_modules() if part.training]
+            in_training = [name or "the network" for name, part in model.named_modules() if part.training]
             with suppress(Exception):  # all batches may have two rows or more
-                alone = model(inputs[:1])
+                single_output = model(inputs[:1])
     except (Exception, SystemExit) as error:
         reason = shorten(describe_error(error), 200)
         raise ConfigError(
@@ -60,28 +60,31 @@ def _check_outputs(where: Setting, model: nn.Module, data: TensorData) -> None:
             f"cannot read examples of the shape {data.input_shape} ({reason})",
             "correct its forward, or choose other data",
         ) from error
-    if still:
+    if in_training:
         raise ConfigError(
             where,
-            f"after eval() {', '.join(still[:3])} is in training mode, so that regularizers would act in "
+            f"after eval() {', '.join(in_training[:3])} is in training mode, so that regularizers would act in "
             "validation and test",
             "pass the mode on (def train(self, mode=True): return super().train(mode)), and do not call "
             "train() in forward",
         )
     features = features_of(data.kind)
     positions = data.input_shape if TOKENS in features else ()
-    wanted = (len(inputs), *positions, *((data.outputs,) if NUMBER_TARGETS not in features else ()))
-    got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-    if not isinstance(outputs, Tensor) or got != wanted:
-        remedy = "; end it with squeeze(-1)" if got == (*wanted, 1) else ""
-        returned = f"shape {got}" if isinstance(outputs, Tensor) else got
-        raise ConfigError(where, f"returned {returned} for {len(inputs)} examples", f"expected shape {wanted}{remedy}")
+    expected_shape = (len(inputs), *positions, *((data.outputs,) if NUMBER_TARGETS not in features else ()))
+    actual = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+    if not isinstance(outputs, Tensor) or actual != expected_shape:
+        remedy = "; end it with squeeze(-1)" if actual == (*expected_shape, 1) else ""
+        returned = f"shape {actual}" if isinstance(outputs, Tensor) else actual
+        raise ConfigError(
+            where, f"returned {returned} for {len(inputs)} examples", f"expected shape {expected_shape}{remedy}"
+        )
     if outputs.is_complex():
         raise ConfigError(where, "returned complex numbers", "end it with .real or .abs()")
-    if isinstance(alone, Tensor) and alone.shape != outputs[:1].shape:
+    if isinstance(single_output, Tensor) and single_output.shape != outputs[:1].shape:
         raise ConfigError(
             where,
-            f"returned shape {tuple(alone.shape)} for a batch of 1 example; expected shape {tuple(outputs[:1].shape)}",
+            f"returned shape {tuple(single_output.shape)} for a batch of 1 example; expected shape "
+            f"{tuple(outputs[:1].shape)}",
             "squeeze the last dimension alone (squeeze(-1))",
         )
     if data.padded and outputs.isnan().any():
@@ -95,19 +98,19 @@ def _check_outputs(where: Setting, model: nn.Module, data: TensorData) -> None:
 @torch.enable_grad()
 def _check_trainable(where: Setting, model: nn.Module, data: TensorData) -> None:
     """Check that a user's network has a gradient for some weight; other checks report exceptions of the pass."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         with Snapshot([model]) as snapshot, in_mode(model, training=True), seeded(0, "trial"):
             snapshot.restore()  # no gradients
             outputs: object = model(data.train.inputs[:2].clone())
             if not isinstance(outputs, Tensor):
                 return
-            if trained and outputs.requires_grad:
+            if trainable and outputs.requires_grad:
                 outputs.sum().backward()
-            learns = any(parameter.grad is not None for parameter in trained)
+            has_gradient = any(parameter.grad is not None for parameter in trainable)
     except (Exception, SystemExit):
         return
-    if not learns:
+    if not has_gradient:
         raise ConfigError(
             where,
             "its output does not depend on any trainable weight, so nothing would be trained",

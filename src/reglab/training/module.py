@@ -55,7 +55,7 @@ class Module(pl.LightningModule):
         self._losses: list[tuple[int, Tensor]] = []  # step and loss, not checked yet
         self._added: list[Tensor] = []  # penalties that were added in each step since the last evaluation
         self._generators = [torch.default_generator]
-        self._outside = False  # whether steps draw from the generators of NumPy or Python
+        self._draws_outside_torch = False  # whether steps draw from the generators of NumPy or Python
         self._first_step = True  # the next step is the first of an epoch, or after a resume
         self.metrics: Metrics = {}
         self.best: dict[str, Tensor] | None = None
@@ -116,28 +116,29 @@ class Module(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch, seeded so that a second pass of the optimizer's closure has the same masks."""
-        step, part = self.trainer.global_step, batch_idx % self.trainer.accumulate_grad_batches
-        seed = mix(self.seed, step, part) if part else mix(self.seed, step)  # batches of one step have different masks
+        step, window_position = self.trainer.global_step, batch_idx % self.trainer.accumulate_grad_batches
+        # Batches of one step have different masks.
+        seed = mix(self.seed, step, window_position) if window_position else mix(self.seed, step)
         for generator in self._generators:
             generator.manual_seed(seed)
-        if self._outside or self._first_step:
+        if self._draws_outside_torch or self._first_step:
             seed_outside_torch(seed)
         if not self._first_step:
-            loss, own = self.fit.losses(batch)
+            loss, task_loss = self.fit.losses(batch)
         else:
-            before, self._first_step = state_outside_torch(), False
-            loss, own = self.fit.losses(batch)
-            self._outside |= state_outside_torch() != before
+            state_before, self._first_step = state_outside_torch(), False
+            loss, task_loss = self.fit.losses(batch)
+            self._draws_outside_torch |= state_outside_torch() != state_before
         self._losses.append((step, loss.detach()))
-        if loss is not own:
-            self._added.append((loss - own).detach())
+        if loss is not task_loss:
+            self._added.append((loss - task_loss).detach())
         return self._mean_of_window(loss, batch_idx) if self.trainer.accumulate_grad_batches > 1 else loss
 
     def _mean_of_window(self, loss: Tensor, batch_idx: int) -> Tensor:
         """Scale the loss so that division by `accumulate_grad_batches` gives a mean in a shorter window too."""
         window = self.trainer.accumulate_grad_batches
-        left = self.trainer.num_training_batches - batch_idx // window * window
-        return loss * (window / left) if 0 < left < window else loss
+        remaining = self.trainer.num_training_batches - batch_idx // window * window
+        return loss * (window / remaining) if 0 < remaining < window else loss
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
@@ -154,10 +155,10 @@ class Module(pl.LightningModule):
         if not self._losses:
             return
         steps, losses = zip(*self._losses, strict=True)
-        bad = ~torch.stack(losses).isfinite()
+        not_finite = ~torch.stack(losses).isfinite()
         self._losses.clear()  # kept on the device until here, so that no step synchronizes
-        if bad.any():
-            raise Diverged(steps[int(bad.int().argmax())])
+        if not_finite.any():
+            raise Diverged(steps[int(not_finite.int().argmax())])
 
     # evaluation
 
@@ -168,10 +169,11 @@ class Module(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect outputs; Lightning has set the model to eval mode."""
-        self._keep(batch, dataloader_idx)
+        self._collect(batch, dataloader_idx)
 
-    def _keep(self, batch: tuple[Tensor, Tensor], part: int) -> None:
-        self._outputs[part].append(self.fit.task.collected(self.fit.model(batch[0]), batch[1]))
+    def _collect(self, batch: tuple[Tensor, Tensor], loader: int) -> None:
+        """Store the outputs and targets of a batch for the metrics of its loader, by number."""
+        self._outputs[loader].append(self.fit.task.collected(self.fit.model(batch[0]), batch[1]))
 
     def on_validation_epoch_end(self) -> None:
         """Compute the metrics of each part, and copy the weights if ``val/loss`` is the lowest so far.
@@ -192,6 +194,7 @@ class Module(pl.LightningModule):
         self._keep_best()
 
     def _keep_best(self) -> None:
+        """Copy weights and metrics if ``val/loss`` is the lowest so far."""
         loss = self.metrics.get("val/loss")
         if loss is None or not loss < self.best_metrics.get("val/loss", float("inf")):
             return
@@ -215,29 +218,30 @@ class Module(pl.LightningModule):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect outputs."""
-        self._keep(batch, dataloader_idx)
+        self._collect(batch, dataloader_idx)
 
     def on_test_epoch_end(self) -> None:
         """Compute test metrics, the gap (test loss minus training loss), and the remaining validation metrics.
 
         Metrics measured in the epoch of the tested weights are not measured again.
         """
-        found = self._evaluate(self.tested_parts, full=True)
-        self.metrics = {name: value for name, value in found.items() if name.startswith("test/")}
+        measured = self._evaluate(self.tested_parts, full=True)
+        self.metrics = {name: value for name, value in measured.items() if name.startswith("test/")}
         if self.metrics:
-            self.metrics["gap/loss"] = self.metrics["test/loss"] - found["train/loss"]
-        unmeasured = (name for name in found if name.startswith("val/") and name not in self.best_metrics)
-        self.metrics |= {f"best/{name}": found[name] for name in unmeasured}
+            self.metrics["gap/loss"] = self.metrics["test/loss"] - measured["train/loss"]
+        unmeasured = (name for name in measured if name.startswith("val/") and name not in self.best_metrics)
+        self.metrics |= {f"best/{name}": measured[name] for name in unmeasured}
 
     def _evaluate(self, parts: tuple[str, ...], *, full: bool) -> Metrics:
+        """Return the metrics of the collected outputs as ``part/name``; with `full` all that the task has."""
         names, values = [], []
         for part, pairs in zip(parts, self._outputs, strict=False):
             if not part or not pairs:
                 continue
             outputs, targets = pairs[0] if len(pairs) == 1 else map(torch.cat, zip(*pairs, strict=True))
-            more = {name.removeprefix("val/") for name in self.monitored} if part == "val" else ()
+            monitored = {name.removeprefix("val/") for name in self.monitored} if part == "val" else ()
             for name, value in self.fit.task.metrics(
-                outputs, targets, full=full and part != "train", more=more
+                outputs, targets, full=full and part != "train", more=monitored
             ).items():
                 names.append(f"{part}/{name}")
                 values.append(value)

@@ -25,13 +25,13 @@ from reglab.tracking.store import Store, open_store, reading_client
 from reglab.user_code.finding import source_file
 from reglab.wording import mlflow_command
 
-_FILES = (
+_FILE_SETTINGS = (
     ("data", "path"),
     ("data", "root"),
     ("data", "tokenizer"),
     ("model", "path"),
 )  # settings whose files count by content
-_SHOWN = 4  # number of changed modules in a message
+_MAX_SHOWN_MODULES = 4  # number of changed modules in a message
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,8 @@ def _tuned(origin: Origin) -> str | None:
 
 def as_overrides(origin: Origin) -> list[str]:
     """Return the run's overrides, with the typed values in place."""
-    own = [o for o in origin.overrides if o.lstrip("+").partition("=")[0] not in origin.typed.values]
-    return own + [f"{key}={quote_value(value)}" for key, value in origin.typed.values.items()]
+    kept_overrides = [o for o in origin.overrides if o.lstrip("+").partition("=")[0] not in origin.typed.values]
+    return kept_overrides + [f"{key}={quote_value(value)}" for key, value in origin.typed.values.items()]
 
 
 def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data", "model")) -> None:
@@ -174,20 +174,20 @@ def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data",
     Raises:
         ConfigError: names the key.
     """
-    then, now = origin.about, setting_fields(cfg)
-    for section, key in _FILES:
-        before, here = then.get(f"{section}.{key}"), now[section].get(key)
+    recorded_fields, present_fields = origin.about, setting_fields(cfg)
+    for section, key in _FILE_SETTINGS:
+        recorded, present = recorded_fields.get(f"{section}.{key}"), present_fields[section].get(key)
         name = f"{section}.{key}"
-        if (
-            section not in reads or not here or before == here or str(here).startswith(f"{before}@")
-        ):  # rule 1 had no commits of names
+        if section not in reads or not present or recorded == present:
             continue
-        if before is None and name not in origin.typed.values:
+        if str(present).startswith(f"{recorded}@"):  # rule 1 had no commits of names
+            continue
+        if recorded is None and name not in origin.typed.values:
             continue
         where, file = Setting("run_id", origin.record.run_id), Setting(name, cfg[section][key])
-        if before is None:
+        if recorded is None:
             raise ConfigError(where, f"{file}: the content that the run read is not recorded", "give another run")
-        problem = f"{file}: content has changed (SHA-256 then {str(before)[:12]}, now {here[:12]})"
+        problem = f"{file}: content has changed (SHA-256 then {str(recorded)[:12]}, now {present[:12]})"
         raise ConfigError(where, problem, "restore the original content")
 
 
@@ -198,9 +198,9 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
         ConfigError: names the modules that differ, or the parts, and the commits; or the run's tag `code` cannot be
             read.
     """
-    run_id, then, now = origin.record.run_id, origin.code, code_of_config(cfg)
-    recorded = isinstance(origin.environment.get("code"), dict)
-    if not then and (recorded or origin.record.tags.get("identity_rule") not in (None, "1")):
+    run_id, recorded_parts, present_code = origin.record.run_id, origin.code, code_of_config(cfg)
+    has_modules = isinstance(origin.environment.get("code"), dict)
+    if not recorded_parts and (has_modules or origin.record.tags.get("identity_rule") not in (None, "1")):
         if not origin.typed.changed:
             raise ConfigError(
                 Setting("run_id", run_id),
@@ -209,34 +209,45 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
             )
         note(f"note: code=changed: the tag code of run {run_id} is missing or damaged, so its code is not compared")
         return
-    if not then:  # rule 1 recorded the content of a user's own file only
-        before = origin.about.get("model.code")
-        if before and before != content_hash(source_file(cfg.model.get("target"), "model.target")):
+    if not recorded_parts:  # rule 1 recorded the content of a user's own file only
+        recorded_hash = origin.about.get("model.code")
+        if recorded_hash and recorded_hash != content_hash(source_file(cfg.model.get("target"), "model.target")):
             _raise_code_changed(origin, f"model.target={cfg.model.get('target')}")
         return
-    parts = sorted(part for part in then.keys() | now.parts.keys() if then.get(part) != now.parts.get(part))
+    parts = sorted(
+        part
+        for part in recorded_parts.keys() | present_code.parts.keys()
+        if recorded_parts.get(part) != present_code.parts.get(part)
+    )
     if not parts:
         if origin.typed.changed:
             note(f"note: code=changed: the code of run {run_id} is the same here")
         return
     modules = origin.environment.get("code")
-    kept = modules if isinstance(modules, dict) else {}
-    changed = sorted(name for name in kept.keys() | now.modules.keys() if kept.get(name) != now.modules.get(name))
-    names = changed if kept and changed else parts
+    recorded_modules = modules if isinstance(modules, dict) else {}
+    changed = sorted(
+        name
+        for name in recorded_modules.keys() | present_code.modules.keys()
+        if recorded_modules.get(name) != present_code.modules.get(name)
+    )
+    names = changed if recorded_modules and changed else parts
     _raise_code_changed(
-        origin, ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else "")
+        origin,
+        ", ".join(names[:_MAX_SHOWN_MODULES])
+        + (f" and {len(names) - _MAX_SHOWN_MODULES} more" if names[_MAX_SHOWN_MODULES:] else ""),
     )
 
 
-def _raise_code_changed(origin: Origin, what: str) -> None:
+def _raise_code_changed(origin: Origin, difference: str) -> None:
+    """Raise the error about changed code, with both commits, unless ``code=changed`` was typed."""
     if origin.typed.changed:
         return
     tags = origin.record.tags
-    then = str(tags.get("git_commit"))[:7] + (" with changes" if tags.get("git_dirty") == "true" else "")
-    now = (git_commit() or "unknown")[:7] + (" with changes" if git_dirty() else "")
+    recorded_commit = str(tags.get("git_commit"))[:7] + (" with changes" if tags.get("git_dirty") == "true" else "")
+    present_commit = (git_commit() or "unknown")[:7] + (" with changes" if git_dirty() else "")
     raise ConfigError(
         Setting("run_id", origin.record.run_id),
-        f"was trained with other code: {what} (commit then {then}, now {now})",
+        f"was trained with other code: {difference} (commit then {recorded_commit}, now {present_commit})",
         "restore it, or accept the present code with code=changed",
     )
 
@@ -256,22 +267,27 @@ def _store_of(location: StoreLocation, uri: str | None, run_id: str) -> Store:
             ) from error
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        raise ConfigError(Setting("run_id", run_id), f"no such run in {where}{_near(client, run_id)}") from error
+        raise ConfigError(Setting("run_id", run_id), f"no such run in {where}{_suggestion(client, run_id)}") from error
     return open_store(uri, experiment.name, writes=location_error(uri) is None)
 
 
-def _near(client: MlflowClient, run_id: str) -> str:
+def _suggestion(client: MlflowClient, run_id: str) -> str:
+    """Return the end of a message about an unknown id: the id that it begins, similar ids, or where to find ids."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     ids = [run.info.run_id for run in queries.search(client, experiments)] if experiments else []
-    begun = [known for known in ids if known.startswith(run_id)]
-    return f"; did you mean {begun[0]}?" if len(begun) == 1 else did_you_mean(run_id, ids) or "; make train prints ids"
+    completions = [full_id for full_id in ids if full_id.startswith(run_id)]
+    if len(completions) == 1:
+        return f"; did you mean {completions[0]}?"
+    return did_you_mean(run_id, ids) or "; make train prints ids"
 
 
 def _check_has_result(store: Store, record: queries.Record) -> None:
     where = Setting("run_id", record.run_id)
     if record.tags.get("phase") == "parent":
         children = queries.runs(store, tags={"mlflow.parentRunId": record.run_id})
-        such = f", such as {children[0].run_id}" if children else ""
-        raise ConfigError(where, f"is the parent {record.name}, which trained nothing", f"give one of its runs{such}")
+        example = f", such as {children[0].run_id}" if children else ""
+        raise ConfigError(
+            where, f"is the parent {record.name}, which trained nothing", f"give one of its runs{example}"
+        )
     if record.status not in ("FINISHED", "FAILED"):
         raise ConfigError(where, f"is {record.status}, so there are no final metrics to compare", "give a FINISHED run")

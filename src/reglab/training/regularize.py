@@ -76,8 +76,8 @@ class Regularize(pl.Callback):
                 "must be the name of one submodule (module='net')",
                 "leave it out for the whole module",
             )
-        self._name = module
-        self._restored: dict[str, Tensor] = {}  # state from a checkpoint, until the regularizers are attached
+        self._module_name = module
+        self._checkpoint_state: dict[str, Tensor] = {}  # state from a checkpoint, until the regularizers are attached
         self._hooks: list[Hook] = []
         self._modes: list[tuple[nn.Module, bool]] = []  # modes of the model's modules when fit starts
         self._monitor = Monitor((), nn.Module(), set)  # replaced at the start of fit
@@ -99,13 +99,14 @@ class Regularize(pl.Callback):
         check_strategy(trainer.strategy)
         draws = DistributedDraws(trainer.global_rank, pl_module.device) if trainer.world_size > 1 else None
         try:
-            self._model = pl_module.get_submodule(self._name)
+            self._model = pl_module.get_submodule(self._module_name)
         except AttributeError:
-            hint = did_you_mean(self._name, dict(pl_module.named_modules())) or "; leave it out for the whole module"
-            raise ConfigError(Setting("module", self._name), f"no such module{hint}") from None
-        self._plain = trainer.optimizers[0]
+            module_names = dict(pl_module.named_modules())
+            hint = did_you_mean(self._module_name, module_names) or "; leave it out for the whole module"
+            raise ConfigError(Setting("module", self._module_name), f"no such module{hint}") from None
+        self._optimizer = trainer.optimizers[0]
         self._called = False
-        self._waiting: list[Regularizer] = []  # for a call of the model itself
+        self._needing_model_call: list[Regularizer] = []  # with hooks on the model itself
         self._modes = [(module, module.training) for module in self._model.modules()]
         owned = self._owned()
         if changed := set_training(self._model, owned):
@@ -117,7 +118,7 @@ class Regularize(pl.Callback):
         ]
         self._monitor = Monitor(self.regularizers, self._model, self._owned)
         self._dispatch = Dispatch(self.regularizers, self._model)
-        optimizer = self._dispatch.wrapped(self._plain)
+        optimizer = self._dispatch.wrapped(self._optimizer)
         if draws is not None:
             draws.wrap_updates(self.regularizers, optimizer)
         trainer.strategy.optimizers = [optimizer]
@@ -137,7 +138,7 @@ class Regularize(pl.Callback):
     def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
         first = self._attempts == _ATTEMPTS
         self._attempts -= 1
-        step = self._first_step(trainer, pl_module, batch, index)
+        step = self._measured_step(trainer, pl_module, batch, index)
         for caveat in [*self._effects(step, batch), *(() if self._attempts else _noise_caveats(step))]:
             rank_zero_warn(f"Regularize: {one_line(caveat)}")
         if first:
@@ -145,7 +146,7 @@ class Regularize(pl.Callback):
 
     def _effects(self, step: MeasuredStep, batch: Any) -> list[str]:
         """Return caveats; set `_attempts` to 0 unless the next batch may be measurable."""
-        left, self._attempts = self._attempts, 0
+        attempts_left, self._attempts = self._attempts, 0
         self._unmeasured = []
         try:
             return check_effects(step)
@@ -157,19 +158,21 @@ class Regularize(pl.Callback):
         except ConfigError:
             raise
         except UnmeasurableError as error:
-            if not (left and error.this_batch):
+            if not (attempts_left and error.this_batch):
                 return [unmeasured_caveat(error)]
-            self._attempts, self._unmeasured = left, [unmeasured_caveat(error)]
+            self._attempts, self._unmeasured = attempts_left, [unmeasured_caveat(error)]
             return []
         except Exception as error:  # training raises the exception again
             return [unmeasured_caveat(f"{type(error).__name__}: {error}")]
 
-    def _first_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> MeasuredStep:
+    def _measured_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int
+    ) -> MeasuredStep:
         def add_penalties() -> None:
             for penalty in self._penalties:
                 penalty.backward()
 
-        groups = [[p for p in group["params"] if p.requires_grad] for group in self._plain.param_groups]
+        groups = [[p for p in group["params"] if p.requires_grad] for group in self._optimizer.param_groups]
         return MeasuredStep(
             self._model,
             self.regularizers,
@@ -180,29 +183,31 @@ class Regularize(pl.Callback):
         )
 
     def _attach(self, pl_module: pl.LightningModule, draws: DistributedDraws | None) -> None:
-        before = [parameter.detach().clone() for parameter in self._model.parameters()] if self._restored else []
-        known = {hook.key for hook in hooks_of(pl_module)}
-        self._model.register_forward_hook(self._note_call)
+        weights_before = (
+            [parameter.detach().clone() for parameter in self._model.parameters()] if self._checkpoint_state else []
+        )
+        foreign_keys = {hook.key for hook in hooks_of(pl_module)}
+        self._model.register_forward_hook(self._record_call)
         for regularizer in self.regularizers:
             regularizer.to(pl_module.device)
-            own = _count_own_hooks(self._model)
-            before_it = {hook.key for hook in hooks_of(pl_module)}
+            own_hooks_before = _count_own_hooks(self._model)
+            keys_before = {hook.key for hook in hooks_of(pl_module)}
             if not attach(regularizer, self._model):
                 raise unsupported_as_callback(regularizer, "has nothing to act on", regularizer.requirement)
-            if _count_own_hooks(self._model) > own:
-                self._waiting.append(regularizer)
+            if _count_own_hooks(self._model) > own_hooks_before:
+                self._needing_model_call.append(regularizer)
             if draws is not None:
                 for hook in hooks_of(pl_module):
-                    if hook.key not in before_it:
+                    if hook.key not in keys_before:
                         hook.hooks[hook.key] = draws.wrap_hook(regularizer, hook.hooks[hook.key])
-        self._hooks = [hook for hook in hooks_of(pl_module) if hook.key not in known]
-        if self._restored:  # a checkpoint's weights already contain the changes of attaching
+        self._hooks = [hook for hook in hooks_of(pl_module) if hook.key not in foreign_keys]
+        if self._checkpoint_state:  # a checkpoint's weights already contain the changes of attaching
             with torch.no_grad():
-                for parameter, weight in zip(self._model.parameters(), before, strict=True):
+                for parameter, weight in zip(self._model.parameters(), weights_before, strict=True):
                     parameter.copy_(weight)
             for name, buffer in self._state().items():
-                buffer.copy_(self._restored.get(name, buffer))
-            self._restored = {}
+                buffer.copy_(self._checkpoint_state.get(name, buffer))
+            self._checkpoint_state = {}
 
     def _state(self) -> dict[str, Tensor]:
         """Return the buffers of the regularizers other than strengths, by name."""
@@ -225,11 +230,11 @@ class Regularize(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the state until the regularizers are attached: Lightning calls this before `on_fit_start`."""
-        self._restored = dict(state_dict)
+        self._checkpoint_state = dict(state_dict)
 
     def _owned(self) -> set[int]:
         """Return the identities of the optimizer's parameters, including groups added during training."""
-        return {id(parameter) for group in self._plain.param_groups for parameter in group["params"]}
+        return {id(parameter) for group in self._optimizer.param_groups for parameter in group["params"]}
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
@@ -264,9 +269,10 @@ class Regularize(pl.Callback):
         self._monitor.check_validation_batch(f"validation batch {index} of epoch {trainer.current_epoch}")
 
     def _check_called(self) -> None:
-        if self._waiting and not self._called:
+        """Raise an error if a regularizer has hooks on the model itself, and the model was not called."""
+        if self._needing_model_call and not self._called:
             reason = "acts on calls of the module, and training_step calls only submodules of it"
-            raise unsupported_as_callback(self._waiting[0], reason, "name the submodule, as in module='net'")
+            raise unsupported_as_callback(self._needing_model_call[0], reason, "name the submodule, as in module='net'")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the module, and warn if no batch was measured; the optimizer stays wrapped for checkpoints."""
@@ -287,20 +293,22 @@ class Regularize(pl.Callback):
             module.training = mode
         self._modes = []
 
-    def _note_call(self, model: nn.Module, inputs: Any, output: Any) -> None:
+    def _record_call(self, model: nn.Module, inputs: Any, output: Any) -> None:
         self._called |= model.training
 
 
 def _noise_caveats(step: MeasuredStep) -> list[str]:
-    """Return a caveat about modules with random outputs in eval mode."""
+    """Return a caveat about modules with random outputs in eval mode, if there are any."""
     try:
         noisy = noisy_parts(step)
     except Exception:  # check_effects has reported the reason, or the step needs gradients
         return []
+    if not noisy:
+        return []
     return [
         f"{', '.join(name or 'the module' for name in noisy)} has random outputs in eval mode; draw in training mode "
         "only, as F.dropout(x, p, training=self.training) does"
-    ][: len(noisy)]
+    ]
 
 
 def _validated(regularizers: Any) -> list[Regularizer]:

@@ -1,6 +1,6 @@
 """Warnings during the training of `Regularize`: regularizers that lose their effect after the first step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -35,7 +35,7 @@ class Monitor:
         }
         self._handles: list[RemovableHandle] = []
         self._modules: dict[str, nn.Module] = {}  # modules with hooks, by name
-        self._training: dict[str, bool] = {}  # for each called module by name: whether a call was in training mode
+        self._in_training: dict[str, bool] = {}  # called modules by name: whether a call was in training mode
         self._warned_in_training: set[str] = set()  # names of regularizers
         self._warned_in_validation: set[str] = set()
 
@@ -48,7 +48,10 @@ class Monitor:
             return
 
         def recorder(name: str) -> Callable[[nn.Module, Any], None]:
-            return lambda part, inputs: self._training.update({name: part.training or self._training.get(name, False)})
+            def record(part: nn.Module, inputs: Any) -> None:
+                self._in_training[name] = part.training or self._in_training.get(name, False)
+
+            return record
 
         for name in dict.fromkeys(hook.layer for regularizer in self._regularizers for hook in regularizer.hooks):
             part = self._model.get_submodule(name)
@@ -65,7 +68,7 @@ class Monitor:
 
     def start_batch(self) -> None:
         """Discard the calls before a batch."""
-        self._training.clear()
+        self._in_training.clear()
 
     def check_training_batch(self, batch: str, *, has_loss: bool) -> None:
         """Warn of modules that ran in eval mode, were not called or were replaced in a batch of training.
@@ -81,13 +84,16 @@ class Monitor:
 
     def check_validation_batch(self, batch: str) -> None:
         """Warn of regularizers that act in a batch of validation, because their modules run in training mode."""
-        for regularizer in self._regularizers if self._handles and any(self._training.values()) else ():
-            names = dict.fromkeys(hook.layer for hook in regularizer.hooks if self._training.get(hook.layer))
+        if not (self._handles and any(self._in_training.values())):
+            return
+        for regularizer in self._regularizers:
+            names = dict.fromkeys(hook.layer for hook in regularizer.hooks if self._in_training.get(hook.layer))
             if names and regularizer.name not in self._warned_in_validation:
                 self._warned_in_validation.add(regularizer.name)
                 rank_zero_warn(
-                    f"Regularize: {regularizer.name}: acts in {batch}, which runs {_join(names)} in training mode; let "
-                    "train(mode) of the module set the given mode, and do not call train() in validation steps"
+                    f"Regularize: {regularizer.name}: acts in {batch}, which runs {_first_names(names)} in "
+                    "training mode; let train(mode) of the module set the given mode, and do not call train() in "
+                    "validation steps"
                 )
 
     def check_weights(self, batch: str) -> None:
@@ -105,22 +111,29 @@ class Monitor:
             )
 
     def _check_modes(self, batch: str) -> None:
-        for regularizer in self._regularizers if not all(self._training.values()) else ():
+        """Warn of a regularizer whose modules were called in eval mode only."""
+        if all(self._in_training.values()):
+            return
+        for regularizer in self._regularizers:
             called = {
-                hook.layer: self._training[hook.layer] for hook in regularizer.hooks if hook.layer in self._training
+                hook.layer: self._in_training[hook.layer]
+                for hook in regularizer.hooks
+                if hook.layer in self._in_training
             }
             if called and not any(called.values()) and regularizer.name not in self._warned_in_training:
                 self._warned_in_training.add(regularizer.name)
                 rank_zero_warn(
-                    f"Regularize: {regularizer.name}: no effect in {batch}, which runs {_join(called)} in eval mode; "
-                    "do not call eval() in training hooks or in training_step"
+                    f"Regularize: {regularizer.name}: no effect in {batch}, which runs {_first_names(called)} in "
+                    "eval mode; do not call eval() in training hooks or in training_step"
                 )
 
     def _check_calls(self, batch: str) -> None:
         """Warn of a regularizer none of whose modules was called in a batch, or one of whose modules was replaced."""
-        for regularizer in self._regularizers if len(self._training) < len(self._modules) else ():
+        if len(self._in_training) >= len(self._modules):
+            return
+        for regularizer in self._regularizers:
             names = dict.fromkeys(hook.layer for hook in regularizer.hooks if hook.layer in self._modules)
-            uncalled = [name for name in names if name not in self._training]
+            uncalled = [name for name in names if name not in self._in_training]
             replaced = [name for name in uncalled if self._present_module(name) is not self._modules[name]]
             all_uncalled = bool(uncalled) and len(uncalled) == len(names)
             if regularizer.name in self._warned_in_training or not (replaced or all_uncalled):
@@ -128,9 +141,9 @@ class Monitor:
             self._warned_in_training.add(regularizer.name)
             reason = "were replaced after the start of fit" if replaced else "were not called"
             rank_zero_warn(
-                f"Regularize: {regularizer.name}: no effect on {_join(replaced or uncalled)} in {batch}: modules that "
-                f"it acts on {reason}; change a module (p of nn.Dropout, weights by copy_) instead of replacing it, "
-                "and call it in each batch"
+                f"Regularize: {regularizer.name}: no effect on {_first_names(replaced or uncalled)} in {batch}: "
+                f"modules that it acts on {reason}; change a module (p of nn.Dropout, weights by copy_) instead of "
+                "replacing it, and call it in each batch"
             )
 
     def _present_module(self, name: str) -> nn.Module | None:
@@ -140,5 +153,6 @@ class Monitor:
             return None
 
 
-def _join(names: Any) -> str:
+def _first_names(names: Iterable[str]) -> str:
+    """Return the first three names."""
     return ", ".join(name or "the module" for name in list(names)[:3])

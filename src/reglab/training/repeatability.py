@@ -49,7 +49,7 @@ def _check_evaluation(where: Setting, model: nn.Module, inputs: Tensor) -> None:
             "draw only in training mode, as F.dropout(x, p, training=self.training) and nn.Dropout do",
         )
     with Snapshot([model]) as snapshot, torch.no_grad(), seeded(0, "evaluation"):
-        first, second = _fresh(model, snapshot), _fresh(model, snapshot)
+        first, second = _restored_copy(model, snapshot), _restored_copy(model, snapshot)
         with in_mode(second, training=False):
             second(inputs.clone())
         outputs = []
@@ -67,7 +67,7 @@ def _check_evaluation(where: Setting, model: nn.Module, inputs: Tensor) -> None:
 
 def _check_inference(where: Setting, model: nn.Module, inputs: Tensor) -> None:
     with Snapshot([model]) as snapshot, seeded(0, "evaluation"):
-        network = _fresh(model, snapshot)
+        network = _restored_copy(model, snapshot)
         if network is model:  # inference tensors that it stores could not be used in training
             return
         try:
@@ -81,7 +81,7 @@ def _check_inference(where: Setting, model: nn.Module, inputs: Tensor) -> None:
             ) from error
 
 
-def _fresh(model: nn.Module, snapshot: Snapshot) -> nn.Module:
+def _restored_copy(model: nn.Module, snapshot: Snapshot) -> nn.Module:
     """Return a copy of the model in its original state, or the restored model itself if it cannot be copied."""
     snapshot.restore()
     try:
@@ -94,17 +94,17 @@ def _eps(inputs: Tensor) -> float:
     return torch.finfo(inputs.dtype if inputs.is_floating_point() else torch.float32).eps
 
 
-def _states() -> dict[str, str]:
+def _module_generator_states() -> dict[str, str]:
     """Return the states of random generators in variables of the user's Python modules."""
     return {
-        f"{module.__name__}.{name}": repr(_state(value))
+        f"{module.__name__}.{name}": repr(_generator_state(value))
         for module in loaded_modules()
         for name, value in list(vars(module).items())
         if isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState | random.Random)
     }
 
 
-def _global_states() -> dict[str, int]:
+def _global_generator_states() -> dict[str, int]:
     """Return a hash of the state of each global generator."""
     return {
         "torch": hash(torch.get_rng_state().numpy().tobytes()),
@@ -113,7 +113,8 @@ def _global_states() -> dict[str, int]:
     }
 
 
-def _state(generator: Any) -> object:
+def _generator_state(generator: Any) -> object:
+    """Return the state of a random generator of torch, NumPy or Python."""
     if isinstance(generator, torch.Generator):
         return generator.get_state().tolist()
     if isinstance(generator, np.random.Generator):
@@ -123,23 +124,24 @@ def _state(generator: Any) -> object:
 
 @torch.enable_grad()
 def _check_training(where: Setting, model: nn.Module, inputs: Tensor) -> None:
-    ends: list[dict[str, int]] = []  # states of the global generators after a pass
+    final_states: list[dict[str, int]] = []  # states of the global generators after a pass
     replaced: list[str] = []
 
     def run_pass(seed: int) -> Tensor:
-        network = _fresh(model, snapshot)
-        before = dict(network.named_parameters())
+        network = _restored_copy(model, snapshot)
+        parameters_before = dict(network.named_parameters())
         with seeded(seed, "training"), in_mode(network, training=True):
             outputs = fingerprint(tensors_of(network(inputs.clone())))
-            ends.append(_global_states())
-        now = dict(network.named_parameters())
-        replaced.extend(name for name in {**before, **now} if now.get(name) is not before.get(name))
+            final_states.append(_global_generator_states())
+        parameters = dict(network.named_parameters())
+        names = parameters_before | parameters
+        replaced.extend(name for name in names if parameters.get(name) is not parameters_before.get(name))
         return outputs
 
     remedy = "draw from the global generators of torch, numpy or random, which the seed sets"
-    before = _states()
+    states_before = _module_generator_states()
     with Snapshot([model]) as snapshot:
-        differ = relative_difference(run_pass(0), run_pass(0)) > 100 * _eps(inputs)
+        passes_differ = relative_difference(run_pass(0), run_pass(0)) > 100 * _eps(inputs)
         run_pass(1)
     if replaced:
         raise ConfigError(
@@ -148,16 +150,16 @@ def _check_training(where: Setting, model: nn.Module, inputs: Tensor) -> None:
             "train the new one",
             "create it in the constructor, and change its values by copy_ under torch.no_grad()",
         )
-    if seeds := [name for name, state in ends[0].items() if state == ends[-1][name]]:
+    if seeds := [name for name, state in final_states[0].items() if state == final_states[-1][name]]:
         raise ConfigError(
             where,
             f"its forward seeds the generator of {seeds[0]} in training, so that each step and each seed "
             "of a run draws the same numbers",
             "remove the call",
         )
-    if drawn := [name for name, state in _states().items() if state != before.get(name)]:
+    if drawn := [name for name, state in _module_generator_states().items() if state != states_before.get(name)]:
         raise ConfigError(where, f"draws from {drawn[0]} in training, which the seed of a run does not set", remedy)
-    if differ:
+    if passes_differ:
         raise ConfigError(
             where,
             "two passes in training mode over the same rows with the same random numbers differ, so no "

@@ -69,8 +69,8 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         InProgress: with `resume`, another process is training the config; no run was opened. Two hosts that start at
             the same moment with one server may both train it.
         Diverged: the loss is not finite; the run is FAILED.
-        Exited: the network's code called ``sys.exit`` or ``os._exit``; the run is FAILED.
-        Raised: the network's code raised an exception that is not an ``Exception``; the run is FAILED.
+        ExitCalled: the network's code called ``sys.exit`` or ``os._exit``; the run is FAILED.
+        NonExceptionRaised: the network's code raised an exception that is not an ``Exception``; the run is FAILED.
         Stopped: SIGINT or SIGTERM; the run is KILLED.
 
     Exceptions raised while a run is open have its id as the attribute ``run_id``.
@@ -108,12 +108,12 @@ def _reuse_or_open(store: Store, identity: str, fields: Mapping[str, Any], stack
         InProgress: another process is training the config.
     """
     with store.lock():
-        before = reusable(store, identity)
-        if before is None:
+        existing = reusable(store, identity)
+        if existing is None:
             return _open(store, fields, stack)
-    if before.status != "FINISHED":
-        raise InProgress(before.run_id)
-    return before
+    if existing.status != "FINISHED":
+        raise InProgress(existing.run_id)
+    return existing
 
 
 def _open(store: Store, fields: Mapping[str, Any], stack: ExitStack) -> TrackedRun:
@@ -163,12 +163,12 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     ineffective += too_short_caveats(fit.regularizers, steps, evaluations)  # type: ignore[arg-type]
     _record(tracked, "no_effect", ineffective, show=show)
     parts = ("val", "train") if data.val_rows else ("train",)
-    methods = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
+    regularizer_callbacks = [callback for r in fit.regularizers for callback in r.callbacks()]  # type: ignore[operator]
     module = build.build_module(cfg, fit, parts)
     reporter = EvaluationReporter(tracked.log_metrics)
     bar = [EpochBar(run_record.run_name(cfg))] if cfg.trainer.progress else []
     settings = {key: value for key, value in build.to_plain_dict(cfg.trainer).items() if key not in _DATA_LIMITS}
-    trainer = make_trainer(settings, [ScheduledStrengths(schedules), reporter, *methods, *bar])
+    trainer = make_trainer(settings, [ScheduledStrengths(schedules), reporter, *regularizer_callbacks, *bar])
     data.move_to(trainer.strategy.root_device)
     fit.to(trainer.strategy.root_device)
     caveats += check_effects_on_data(fit, data)
@@ -185,7 +185,7 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
     if module.best is not None:
         metrics["best/step"] = float(module.best_step)
     tested = module.best_step if module.best is not None else trainer.global_step
-    _record(tracked, "not_averaged", averaging_caveats(methods, tested), show=show)
+    _record(tracked, "not_averaged", averaging_caveats(regularizer_callbacks, tested), show=show)
     loaders = {"test": data.test_dataloader(), "train": data.train_eval_dataloader()} if data.test_rows else {}
     if module.best is not None:
         loaders["val"] = data.val_dataloader()[0]
@@ -203,8 +203,10 @@ def _train(cfg: DictConfig, tracked: TrackedRun, identity: str) -> dict[str, flo
         for name in (unknown_imports() if "target" in cfg.model else ())
     ]
     _record(tracked, "unknown_code", unknown_code, show=show)
-    kept = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]
-    run_record.log_weights(tracked, {name: {"best": trainable_state(model), "last": last}[name] for name in kept})
+    weight_names = {"both": ("best", "last"), "best": ("best",), "none": ()}[cfg.tracking.weights]
+    run_record.log_weights(
+        tracked, {name: {"best": trainable_state(model), "last": last}[name] for name in weight_names}
+    )
     return metrics
 
 

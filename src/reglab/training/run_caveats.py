@@ -39,7 +39,7 @@ def double_counting_caveats(cfg: DictConfig, regularizers: Iterable[Regularizer]
     sources: dict[str, list[str]] = defaultdict(list)
     for regularizer in regularizers:
         for name, strength in regularizer.strengths().items():
-            if strength.effect and not _is_off(regularizer, name):
+            if strength.effect and not _strength_is_off(regularizer, name):
                 sources[strength.effect].append(f"{regularizer.name}.{name}")
     if cfg.optimizer.get("weight_decay"):
         sources["shrunken weights"].append("optimizer.weight_decay")
@@ -47,7 +47,11 @@ def double_counting_caveats(cfg: DictConfig, regularizers: Iterable[Regularizer]
         sources["gradient clipping"].append("trainer.gradient_clip_val")
     if random_layers(model):
         sources["noisy activations"].append("the model's own dropout")
-    return [f"{join_names(by)} have the same effect, {effect}" for effect, by in sources.items() if len(by) > 1]
+    return [
+        f"{join_names(settings)} have the same effect, {effect}"
+        for effect, settings in sources.items()
+        if len(settings) > 1
+    ]
 
 
 def model_caveats(model: nn.Module) -> list[str]:
@@ -57,33 +61,37 @@ def model_caveats(model: nn.Module) -> list[str]:
         model: in training mode, without regularizers.
     """
     caveats = []
-    if own := random_layers(model):
+    if dropout := random_layers(model):
         caveats.append(
-            f"the model's own dropout acts under every strategy, none included: {_some(own)} "
-            f"({', '.join(dict.fromkeys(own.values()))})"
+            f"the model's own dropout acts under every strategy, none included: {_first_names(dropout)} "
+            f"({', '.join(dict.fromkeys(dropout.values()))})"
         )
     if frozen := [name for name, _ in parts_in_eval(model)]:
-        caveats.append(f"these parts of the model stay in eval mode in training, under every strategy: {_some(frozen)}")
-    if hidden := _unregistered(model):
         caveats.append(
-            f"layers in a plain list or dictionary are neither trained nor regularized: {_some(hidden)}; register them "
-            "with nn.ModuleList or nn.ModuleDict"
+            f"these parts of the model stay in eval mode in training, under every strategy: {_first_names(frozen)}"
+        )
+    if unregistered := _unregistered(model):
+        caveats.append(
+            "layers in a plain list or dictionary are neither trained nor regularized: "
+            f"{_first_names(unregistered)}; register them with nn.ModuleList or nn.ModuleDict"
         )
     return caveats
 
 
 def _unregistered(model: nn.Module) -> list[str]:
     """Return the names of attributes that contain modules with parameters outside of the model's submodules."""
-    known = set(model.modules())
-    found = []
-    for name, module in model.named_modules():
-        for key, value in vars(module).items():
-            inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-            if key not in ("_modules", "_parameters", "_buffers") and any(
-                isinstance(one, nn.Module) and one not in known and any(True for _ in one.parameters()) for one in inner
-            ):
-                found.append(f"{name}.{key}".lstrip("."))
-    return found
+    registered = set(model.modules())
+
+    def is_unregistered(item: object) -> bool:
+        return isinstance(item, nn.Module) and item not in registered and any(True for _ in item.parameters())
+
+    names = []
+    for module_name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+            if attribute not in ("_modules", "_parameters", "_buffers") and any(map(is_unregistered, items)):
+                names.append(f"{module_name}.{attribute}".lstrip("."))
+    return names
 
 
 @torch.no_grad()
@@ -110,15 +118,19 @@ def output_caveats(model: nn.Module, inputs: Tensor) -> list[str]:
                     parameter.add_(10 * torch.randn_like(parameter))
             if _within_0_and_1(model(inputs.clone()).double()):
                 modes["sigmoid"].append(mode)
-    suffixes = {act: f" in {own[0]} mode" if len(own) == 1 else "" for act, own in modes.items() if own}
+    suffixes = {
+        activation: f" in {activation_modes[0]} mode" if len(activation_modes) == 1 else ""
+        for activation, activation_modes in modes.items()
+        if activation_modes
+    }
     descriptions = {
         "softmax": "are probabilities (at least 0, with a sum of 1), and the loss applies a second softmax to them",
         "sigmoid": "lie between 0 and 1, as those of a sigmoid, and the loss applies a softmax to them",
     }
     return [
-        f"the outputs of the model{mode} {descriptions[act]}, so that it cannot get close to 0; "
-        f"return logits, without {act}"
-        for act, mode in suffixes.items()
+        f"the outputs of the model{suffix} {descriptions[activation]}, so that it cannot get close to 0; "
+        f"return logits, without {activation}"
+        for activation, suffix in suffixes.items()
     ]
 
 
@@ -135,9 +147,9 @@ def parameter_caveats(model: nn.Module, inputs: Tensor) -> list[str]:
     parameters = set(model.parameters())
     with Snapshot([model]), in_mode(model, training=True), restored_generators(), suppress(Exception):
         first, second = (_leaves(model(inputs.clone())) for _ in range(2))
-        kept = [leaf for leaf in first & second if leaf not in parameters]  # others are created in forward
-        if kept:
-            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in kept[:3])
+        unregistered = [leaf for leaf in first & second if leaf not in parameters]  # others are created in forward
+        if unregistered:
+            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in unregistered[:3])
             return [
                 f"the outputs of the model depend on trainable tensors (of shape {shapes}) that are not parameters of "
                 "it, so that they are neither trained nor regularized; register them as nn.Parameter, nn.ParameterList "
@@ -148,16 +160,16 @@ def parameter_caveats(model: nn.Module, inputs: Tensor) -> list[str]:
 
 def _leaves(outputs: Any) -> set[Tensor]:
     """Return the tensors to which a backward pass from the outputs would add gradients."""
-    todo = [tensor.grad_fn for tensor in tensors_of(outputs) if tensor.grad_fn is not None]
-    seen, leaves = set(todo), set()
-    while todo:
-        node: Any = todo.pop()
+    nodes = [tensor.grad_fn for tensor in tensors_of(outputs) if tensor.grad_fn is not None]
+    seen, leaves = set(nodes), set()
+    while nodes:
+        node: Any = nodes.pop()
         if hasattr(node, "variable"):
             leaves.add(node.variable)
         for following, _ in node.next_functions:
             if following is not None and following not in seen:
                 seen.add(following)
-                todo.append(following)
+                nodes.append(following)
     return leaves
 
 
@@ -193,9 +205,10 @@ def batch_caveats(model: nn.Module, inputs: Tensor) -> list[str]:
     ]
 
 
-def _some(names: Collection[str]) -> str:
-    first = ", ".join(name or "all of it" for name in list(names)[:3])
-    return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
+def _first_names(names: Collection[str]) -> str:
+    """Return the first three names, and the number of the others."""
+    text = ", ".join(name or "all of it" for name in list(names)[:3])
+    return f"{text} and {len(names) - 3} more" if len(names) > 3 else text
 
 
 def off_caveats(
@@ -212,7 +225,7 @@ def off_caveats(
     for regularizer in regularizers:
         scheduled = {strength: values for (owner, strength), values in schedules.items() if owner is regularizer}
         if regularizer.disabled_by() and all(
-            _off_in(epoch, regularizer, scheduled) for epoch in range(1, (epochs if scheduled else 1) + 1)
+            _is_off_in_epoch(epoch, regularizer, scheduled) for epoch in range(1, (epochs if scheduled else 1) + 1)
         ):
             off = " and ".join(f"{name}={strength.off:g}" for name, strength in regularizer.disabled_by().items())
             when = f" in every epoch (trainer.max_epochs={epochs})" if scheduled else ""
@@ -238,7 +251,7 @@ def too_short_caveats(regularizers: Iterable[Regularizer], steps: int, evaluatio
 
 def is_off(regularizer: Regularizer) -> bool:
     """Return whether the present strengths of a regularizer disable it."""
-    return bool(regularizer.disabled_by()) and _off_in(1, regularizer, {})
+    return bool(regularizer.disabled_by()) and _is_off_in_epoch(1, regularizer, {})
 
 
 def non_finite_caveats(metrics: Mapping[str, float]) -> list[str]:
@@ -247,8 +260,8 @@ def non_finite_caveats(metrics: Mapping[str, float]) -> list[str]:
     Args:
         metrics: final metrics of a run, by tracked name.
     """
-    lost = [name for name, value in metrics.items() if not math.isfinite(value)]
-    return [f"not finite, and so not tracked: {', '.join(lost)}"] if lost else []
+    not_finite = [name for name, value in metrics.items() if not math.isfinite(value)]
+    return [f"not finite, and so not tracked: {', '.join(not_finite)}"] if not_finite else []
 
 
 def averaging_caveats(callbacks: Iterable[Any], step: int) -> list[str]:
@@ -260,24 +273,25 @@ def averaging_caveats(callbacks: Iterable[Any], step: int) -> list[str]:
     """
     return [
         f"swa: the tested weights are those after step {step}, and the averaging "
-        + (f"began after step {late.first - 1}" if late.steps else "never began")
-        for late in callbacks
-        if isinstance(late, LateAverage) and (not late.steps or step < late.first)
+        + (f"began after step {average.first - 1}" if average.steps else "never began")
+        for average in callbacks
+        if isinstance(average, LateAverage) and (not average.steps or step < average.first)
     ]
 
 
-def _off_in(epoch: int, regularizer: Regularizer, schedules: Mapping[str, Schedule]) -> bool:
+def _is_off_in_epoch(epoch: int, regularizer: Regularizer, schedules: Mapping[str, Schedule]) -> bool:
     """Return whether a regularizer is disabled in an epoch."""
 
-    def strength_is_off(strength: str) -> bool:
+    def is_off_now(strength: str) -> bool:
         if strength in schedules:
             return schedules[strength](epoch) == regularizer.strengths()[strength].off
-        return _is_off(regularizer, strength)
+        return _strength_is_off(regularizer, strength)
 
     strengths = regularizer.disabled_by()
     combine = any if any(strength.disables for strength in strengths.values()) else all
-    return combine(map(strength_is_off, strengths))
+    return combine(map(is_off_now, strengths))
 
 
-def _is_off(regularizer: Regularizer, strength: str) -> bool:
+def _strength_is_off(regularizer: Regularizer, strength: str) -> bool:
+    """Return whether the present value of a strength is its off value."""
     return float(getattr(regularizer, strength)) == regularizer.strengths()[strength].off

@@ -42,7 +42,7 @@ def tags(cfg: DictConfig) -> dict[str, str]:
     is not reused. See docs/identity.md.
     """
     tuned = str(cfg.tracking.get("tuned") or "").split(",")
-    named = {
+    values = {
         "strategy": strategy(cfg),
         "data": data_name(cfg),
         "model": str(cfg.model.name),
@@ -61,11 +61,11 @@ def tags(cfg: DictConfig) -> dict[str, str]:
         "git_commit": git_commit() or "unknown",
     }
     if git_dirty():
-        named["git_dirty"] = "true"
+        values["git_dirty"] = "true"
     for key in ("sweep", "study", "rerun_of"):
         if cfg.tracking.get(key):
-            named[key] = str(cfg.tracking[key])
-    return named
+            values[key] = str(cfg.tracking[key])
+    return values
 
 
 def arm_label(cfg: DictConfig) -> str:
@@ -74,14 +74,14 @@ def arm_label(cfg: DictConfig) -> str:
     ``dropout on mnist5k mlp, label_noise 0.4``: strategy, data, model, and settings of the data that
     differ from their defaults.
     """
-    used = [f"{name} {cfg.data[name]}" for name in ("train_size", "label_noise") if cfg.data.get(name)]
-    used += [f"{key} {cfg.data[key]}" for key in ("test_fold", "val_fold") if cfg.data.get(key) is not None]
-    return ", ".join([f"{strategy(cfg)} on {data_name(cfg)} {cfg.model.name}", *used])
+    details = [f"{name} {cfg.data[name]}" for name in ("train_size", "label_noise") if cfg.data.get(name)]
+    details += [f"{key} {cfg.data[key]}" for key in ("test_fold", "val_fold") if cfg.data.get(key) is not None]
+    return ", ".join([f"{strategy(cfg)} on {data_name(cfg)} {cfg.model.name}", *details])
 
 
 def params(cfg: DictConfig) -> dict[str, Any]:
     """Return the params of the run: settings that users filter by, and all strengths."""
-    named = {
+    values = {
         "data": data_name(cfg),
         "model": str(cfg.model.name),
         "optimizer": str(cfg.optimizer.name),
@@ -90,12 +90,12 @@ def params(cfg: DictConfig) -> dict[str, Any]:
     }
     for name, node in to_plain_dict(cfg.regularizer).items():
         if not name.startswith("_"):
-            named |= {
+            values |= {
                 f"regularizer.{name}.{key}": value
                 for key, value in _leaves(node)
                 if key[0] != "_" and value is not None
             }
-    return named
+    return values
 
 
 def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -120,7 +120,7 @@ def log_recipe(tracked: TrackedRun, cfg: DictConfig, overrides: Sequence[str]) -
 
 def recorded_overrides(overrides: Sequence[str], cfg: DictConfig) -> list[str]:
     """Return overrides that compose the same run: with values instead of interpolations, without settings of Hydra."""
-    kept = []
+    recorded = []
     for override in overrides:
         key, equals, value = override.partition("=")
         name = key.lstrip("+~")
@@ -129,8 +129,8 @@ def recorded_overrides(overrides: Sequence[str], cfg: DictConfig) -> list[str]:
         if "${" in value and OmegaConf.select(cfg, name) is not None:
             node = OmegaConf.select(cfg, name)
             value = quote_value(OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node)
-        kept.append(f"{key}{equals}{value}")
-    return kept
+        recorded.append(f"{key}{equals}{value}")
+    return recorded
 
 
 def log_weights(tracked: TrackedRun, weights: Mapping[str, Mapping[str, Tensor]]) -> None:

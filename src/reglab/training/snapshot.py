@@ -25,17 +25,17 @@ class Snapshot:
     """
 
     def __init__(self, state: Sequence[nn.Module]) -> None:
-        modules = list(dict.fromkeys(module for whole in state for module in whole.modules()))
+        modules = list(dict.fromkeys(module for root in state for module in root.modules()))
         parameters = [p for module in modules for p in parameter_dict(module).values() if not (p is None or is_lazy(p))]
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         buffers = [b for module in modules for b in buffer_dict(module).values() if not (b is None or is_lazy(b))]
         self._gradients = {parameter: parameter.grad for parameter in trained}
         self._values = [(tensor, tensor.detach().clone()) for tensor in dict.fromkeys([*trained, *buffers])]
-        self._held = [(vars(module), dict(vars(module))) for module in modules]
-        known = {id(tensor) for tensor, _ in self._values}
-        found = [value for _, own in self._held for value in own.values()]
-        kept = {id(value): _restorer(value) for value in found if id(value) not in known}
-        self._contents = [restore for restore in kept.values() if restore is not None]
+        self._attributes = [(vars(module), dict(vars(module))) for module in modules]
+        copied = {id(tensor) for tensor, _ in self._values}
+        values = [value for _, own in self._attributes for value in own.values()]
+        restorers = {id(value): _restorer(value) for value in values if id(value) not in copied}
+        self._contents = [restore for restore in restorers.values() if restore is not None]
 
     def __enter__(self) -> "Snapshot":
         return self
@@ -52,7 +52,7 @@ class Snapshot:
             tensor.copy_(value)
         for parameter in self._gradients:
             parameter.grad = None
-        for own, before in self._held:
+        for own, before in self._attributes:
             if len(own) != len(before) or any(own.get(name) is not value for name, value in before.items()):
                 own.clear()
                 own.update(before)
@@ -78,12 +78,12 @@ def _restorer(value: Any) -> Callable[[], object] | None:
         state = value.get_state()
         return lambda: value.set_state(state)
     if isinstance(value, np.random.Generator):
-        bits = value.bit_generator.state
-        return lambda: setattr(value.bit_generator, "state", bits)
+        numpy_state = value.bit_generator.state
+        return lambda: setattr(value.bit_generator, "state", numpy_state)
     if isinstance(value, np.random.RandomState):
-        legacy = value.get_state()
-        return lambda: value.set_state(legacy)
+        legacy_state = value.get_state()
+        return lambda: value.set_state(legacy_state)
     if isinstance(value, random.Random):
-        inner = value.getstate()
-        return lambda: value.setstate(inner)
+        python_state = value.getstate()
+        return lambda: value.setstate(python_state)
     return None

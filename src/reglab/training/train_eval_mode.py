@@ -45,32 +45,32 @@ def set_training(model: nn.Module, owned: Container[int] | None = None) -> list[
     Returns:
         Names of the outermost modules that were in eval mode and are now in training mode; the model itself is "".
     """
-    before = {module: module.training for module in model.modules()}
+    modes_before = {module: module.training for module in model.modules()}
     trained = {p for p in model.parameters() if p.requires_grad and (owned is None or id(p) in owned)}
-    kept = list(_frozen_on_purpose(model, trained))
-    changed = [name for name, _ in parts_in_eval(model)]
+    frozen_parts = list(_frozen_on_purpose(model, trained))
+    names_in_eval = [name for name, _ in parts_in_eval(model)]
     model.train()
-    for part in kept:
+    for part in frozen_parts:
         for module in part.modules():
-            module.training = before[module]
-    return [name for name in changed if model.get_submodule(name).training]
+            module.training = modes_before[module]
+    return [name for name in names_in_eval if model.get_submodule(name).training]
 
 
 def parts_in_eval(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return the outermost modules in eval mode with their names; the model itself is ""."""
-    found: list[tuple[str, nn.Module]] = []
+    outermost: list[tuple[str, nn.Module]] = []
     for name, module in model.named_modules():
-        inside = any(outer == "" or name.startswith(f"{outer}.") for outer, _ in found)
+        inside = any(outer == "" or name.startswith(f"{outer}.") for outer, _ in outermost)
         if not module.training and not inside:
-            found.append((name, module))
-    return found
+            outermost.append((name, module))
+    return outermost
 
 
 def _frozen_on_purpose(model: nn.Module, trained: set[nn.Parameter]) -> Iterator[nn.Module]:
     """Yield modules that `set_training` keeps in eval mode."""
     for name, part in parts_in_eval(model):
-        alone = isinstance(part, NormBase) or trained.isdisjoint(part.parameters())
-        if name and alone:  # not the model itself: pretrained ones are in eval mode
+        stays_in_eval = isinstance(part, NormBase) or trained.isdisjoint(part.parameters())
+        if name and stays_in_eval:  # not the model itself: pretrained ones are in eval mode
             yield part
         else:
             norms = (m for m in part.modules() if isinstance(m, NormBase) and not m.training)

@@ -27,7 +27,7 @@ class _NoProfiler(PassThroughProfiler):
         return self._nothing
 
 
-_OWN = {"threads", "progress", "name"}  # keys of conf/trainer that are not the Trainer's
+_OWN_KEYS = {"threads", "progress", "name"}  # keys of conf/trainer that are not the Trainer's
 
 
 def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -51,7 +51,7 @@ def make_trainer(settings: Mapping[str, Any], callbacks: list[pl.Callback]) -> p
     warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
     with _without_variables(TRAINER_PREFIX):
         return pl.Trainer(
-            **{key: value for key, value in settings.items() if key not in _OWN},
+            **{key: value for key, value in settings.items() if key not in _OWN_KEYS},
             devices=1,
             plugins=[LightningEnvironment()],
             logger=False,
@@ -83,9 +83,10 @@ def max_steps_and_evaluations(cfg: DictConfig, batches: int) -> tuple[int, int]:
         cfg: config of a run.
         batches: training batches of an epoch.
     """
-    epochs, most = int(cfg.trainer.max_epochs), int(cfg.trainer.get("max_steps") or -1)
+    epochs, max_steps = int(cfg.trainer.max_epochs), int(cfg.trainer.get("max_steps") or -1)
+    evaluations = epochs // int(cfg.trainer.get("check_val_every_n_epoch") or 1)
     steps = epochs * math.ceil(batches / int(cfg.trainer.get("accumulate_grad_batches") or 1))
-    return steps if most < 0 else min(most, steps), epochs // int(cfg.trainer.get("check_val_every_n_epoch") or 1)
+    return steps if max_steps < 0 else min(max_steps, steps), evaluations
 
 
 @contextmanager
@@ -105,7 +106,8 @@ def _matmul_precision() -> str:
         return "mixed"
 
 
-_FLAGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]] = {
+# By description: the getter, the setter and the value of every run.
+_GLOBAL_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]] = {
     "the default dtype": (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
     "the precision of matrix products": (
         _matmul_precision,
@@ -132,10 +134,10 @@ def set_threads(threads: int) -> list[str]:
     products, and kernels that are not chosen by timing. Denormal numbers are flushed to zero: weights that a penalty
     shrinks for long become denormal, and steps would take several times as long.
     """
-    changed = [name for name, (now, _, value) in _FLAGS.items() if now() != value]
+    changed = [name for name, (get, _, value) in _GLOBAL_SETTINGS.items() if get() != value]
     for name in changed:
-        _, change, value = _FLAGS[name]
-        change(value)
+        _, set_value, value = _GLOBAL_SETTINGS[name]
+        set_value(value)
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
         changed.append("the number of threads")

@@ -20,8 +20,8 @@ def trainable_state(model: nn.Module) -> dict[str, Tensor]:
     frozen = {id(parameter) for parameter in model.parameters() if not parameter.requires_grad}
     if not frozen:
         return model.state_dict()
-    own = model.state_dict(keep_vars=True)
-    return {name: tensor.detach() for name, tensor in own.items() if id(tensor) not in frozen}
+    state = model.state_dict(keep_vars=True)
+    return {name: tensor.detach() for name, tensor in state.items() if id(tensor) not in frozen}
 
 
 def load_trainable_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -30,11 +30,11 @@ def load_trainable_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises:
         RuntimeError: weights are missing or unknown, or a shape differs.
     """
-    needed = trainable_state(model)
-    if set(state) != set(needed):
-        different = sorted(set(state) ^ set(needed))
+    expected = trainable_state(model)
+    if set(state) != set(expected):
+        different = sorted(set(state) ^ set(expected))
         raise RuntimeError(f"missing or unknown weights: {', '.join(different[:3])}")
-    model.load_state_dict(state, strict=len(needed) == len(model.state_dict()))
+    model.load_state_dict(state, strict=len(expected) == len(model.state_dict()))
 
 
 RHO = 0.05  # usual radius of sharpness-aware minimization
@@ -73,31 +73,31 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
     inputs, targets = (part.to(parameters[0].device) for part in batch)
 
     def criterion(outputs: Tensor) -> Tensor:  # in float64: the difference of two losses is small compared with them
-        wanted = exact(targets) if targets.is_floating_point() else targets
-        predicted = exact(outputs)
-        return task.criterion(predicted, wanted.to(predicted.device))
+        exact_targets = exact(targets) if targets.is_floating_point() else targets
+        exact_outputs = exact(outputs)
+        return task.criterion(exact_outputs, exact_targets.to(exact_outputs.device))
 
     with in_mode(model, training=False), torch.enable_grad():
         loss = criterion(model(inputs))
         gradients = _gradients(loss, parameters)
-        total = euclidean_norm(torch.stack([euclidean_norm(gradient) for gradient in gradients]))
-        before = [p.detach().clone() for p in parameters]
+        norm = euclidean_norm(torch.stack([euclidean_norm(gradient) for gradient in gradients]))
+        original = [p.detach().clone() for p in parameters]
         with torch.no_grad():
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.add_(gradient * (rho / total.clamp_min(torch.finfo(total.dtype).tiny)))
+                parameter.add_(gradient * (rho / norm.clamp_min(torch.finfo(norm.dtype).tiny)))
             perturbed = criterion(model(inputs))
-            for parameter, old in zip(parameters, before, strict=True):
-                parameter.copy_(old)
+            for parameter, weight in zip(parameters, original, strict=True):
+                parameter.copy_(weight)
     return float(perturbed - loss.detach())
 
 
 def _gradients(loss: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
     """Return gradients by ``backward``: reentrant activation checkpointing does not allow ``torch.autograd.grad``."""
-    kept = [parameter.grad for parameter in parameters]
+    original = [parameter.grad for parameter in parameters]
     for parameter in parameters:
         parameter.grad = None
     loss.backward()
-    found = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    for parameter, gradient in zip(parameters, kept, strict=True):
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    for parameter, gradient in zip(parameters, original, strict=True):
         parameter.grad = gradient
-    return found
+    return gradients
