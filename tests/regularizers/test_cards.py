@@ -12,7 +12,7 @@ from benchmarks.steps import LARGE
 from benchmarks.theory import Prices, factor
 from docs.index import costs, index
 from reglab.paths import CONF, PROJECT
-from reglab.regularizers.base import known
+from reglab.regularizers.base import regularizer_classes
 
 CARDS = PROJECT / "docs" / "regularizers"
 HEADINGS = [
@@ -53,13 +53,15 @@ def theory(name: str, prices: Prices = FREE) -> float:
     """On the large net, where a step without a regularizer takes 100 ms."""
     settings = OmegaConf.to_container(OmegaConf.load(CONF / "regularizer" / f"{name}.yaml"))[name]
     settings.pop("_target_")
-    return factor(known()[name](**settings), LARGE.model(), torch.randn(LARGE.batch, *LARGE.shape), 100.0, prices)
+    return factor(
+        regularizer_classes()[name](**settings), LARGE.model(), torch.randn(LARGE.batch, *LARGE.shape), 100.0, prices
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cost_in_theory_is_never_below_the_passes(name: str) -> None:
-    method = known()[name]
+    method = regularizer_classes()[name]
     assert theory(name) >= method.passes >= 0.9
     assert (theory(name, Prices(5.0, 6.0, 0.0)) > theory(name)) == bool(method.draws)
     assert (theory(name, Prices(0.0, 0.0, 0.3)) > theory(name)) == bool(method.memory_traffic)
@@ -104,7 +106,7 @@ def test_card(name: str) -> None:
 
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
     written_costs = {row[0].strip("`"): [float(cell) for cell in row[1:]] for row in rows}
-    declared = known()[name].strengths()
+    declared = regularizer_classes()[name].strengths()
     assert written_costs == {
         strength: [values[name][strength], one.search.low, one.search.high, one.off]
         for strength, one in declared.items()

@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from reglab.regularizers import GroupLasso, MaxNorm, NuclearNorm, Orthogonal, SpectralNorm, penalized
 from reglab.regularizers._layouts import UnitWise
-from reglab.regularizers.base import known
+from reglab.regularizers.base import regularizer_classes
 from reglab.schema.errors import ConfigError
 
 METHODS: list[Callable[[], UnitWise]] = [
@@ -364,5 +364,5 @@ def test_models_of_the_lab_declare_all_they_hold() -> None:
 
 
 def test_every_method_that_looks_at_the_shape_of_a_weight_reads_the_declaration() -> None:
-    found = {name for name, method in known().items() if issubclass(method, UnitWise)}
+    found = {name for name, method in regularizer_classes().items() if issubclass(method, UnitWise)}
     assert found >= {"max_norm", "group_lasso", "nuclear_norm", "orthogonal", "spectral_norm"}

@@ -10,7 +10,7 @@ import torch
 
 from reglab.regularizers import Regularizer, in_order
 from reglab.regularizers._dispatch import Dispatch, overrides
-from reglab.regularizers.base import known, snake
+from reglab.regularizers.base import regularizer_classes, snake
 from reglab.schema.compatibility import check_conflicts
 from reglab.schema.errors import ConfigError
 from reglab.schema.task_kinds import kinds_with
@@ -227,7 +227,10 @@ def test_the_order_of_a_pair_matters_and_is_the_declared_one(pair: tuple[str, st
 
 
 def test_refused_pairs_are_the_declared_conflicts() -> None:
-    nodes = {name: {"_target_": f"{known()[name].__module__}.{known()[name].__name__}"} for name in map(snake, ROW)}
+    nodes = {
+        name: {"_target_": f"{regularizer_classes()[name].__module__}.{regularizer_classes()[name].__name__}"}
+        for name in map(snake, ROW)
+    }
 
     def refusal(*names: str) -> ConfigError | None:
         try:

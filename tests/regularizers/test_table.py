@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 import reglab.regularizers
 from reglab.paths import CONF
 from reglab.regularizers import Regularizer
-from reglab.regularizers.base import known, snake
+from reglab.regularizers.base import regularizer_classes, snake
 from reglab.seeding import mix
 from reglab.training.fit import Fit
 from reglab.training.module import Module
@@ -111,7 +111,7 @@ every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.cls)
 
 def test_every_regularizer_has_a_row_and_a_config() -> None:
     names = sorted(snake(row.cls) for row in ROWS)
-    ours = [name for name, method in known().items() if method.__module__.startswith("reglab.")]
+    ours = [name for name, method in regularizer_classes().items() if method.__module__.startswith("reglab.")]
     assert names == sorted(ours)
     assert names == sorted(path.stem for path in Path(CONF, "regularizer").glob("*.yaml") if path.stem != "none")
 

@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from reglab.config.compose import Composer, compose
 from reglab.paths import CONF
-from reglab.regularizers.base import known
+from reglab.regularizers.base import regularizer_classes
 from reglab.schema.compatibility import check_data, check_metric, check_model, check_passes
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.task_kinds import kinds_with
@@ -52,7 +52,7 @@ def chosen(name):
 def test_the_config_shows_of_a_model_what_building_it_shows(configs, name, typed):
     node, model = configs[0][name], configs[1][typed]
     cfg = OmegaConf.create({"regularizer": {name: node}, "model": model})
-    kinds = kinds_with(known()[name].requires_task)
+    kinds = kinds_with(regularizer_classes()[name].requires_task)
     kind = "classification" if "classification" in kinds and typed != "llama" else "language modeling"
     if kind not in kinds:
         pytest.skip("it is for another kind of task than this model")

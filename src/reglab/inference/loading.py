@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reglab.config.trusted import Typed
 from reglab.data.base import TensorData
 from reglab.data.tokenizer import end_token, parse_tokenizer
-from reglab.regularizers.base import Regularizer, known
+from reglab.regularizers.base import Regularizer, regularizer_classes
 from reglab.schema.errors import ConfigError, Setting
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts, queries
@@ -170,7 +170,7 @@ def keep_regularizers(cfg: DictConfig, wanted: Callable[[type[Regularizer]], boo
     """Return a copy of a config that keeps only the regularizers whose class a function accepts."""
     kept = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
     assert isinstance(kept, DictConfig)
-    methods = known()
+    methods = regularizer_classes()
     names = [name for name in kept.regularizer if name in methods and wanted(methods[str(name)])]
     kept.regularizer = OmegaConf.masked_copy(kept.regularizer, names)
     return kept

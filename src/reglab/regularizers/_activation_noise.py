@@ -14,7 +14,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.strength import Strength
 from reglab.schema.task_kinds import TOKENS
 
-_ENTRIES = 8  # tested along an axis to detect the axis of channels
+_TESTED_CHANNELS = 8  # number tested to detect the axis of channels
 
 
 class ActivationNoise(Regularizer):
@@ -37,10 +37,10 @@ class ActivationNoise(Regularizer):
 
     def attach(self, model: nn.Module) -> list[str]:
         layers = self.layers(model)
-        self._handles = replace_hooks(self._handles, layers.values(), self._in_training)
+        self._handles = replace_hooks(self._handles, layers.values(), self._change_output)
         return list(layers)
 
-    def _in_training(self, layer: nn.Module, inputs: Any, output: Any) -> Any:
+    def _change_output(self, layer: nn.Module, inputs: Any, output: Any) -> Any:
         if not layer.training:
             return output
         return replace_values(output, self.noisy(output_values(output, type(layer).__name__)))
@@ -60,7 +60,7 @@ class MapNoise(ActivationNoise):
     def __init__(self, *values: float, **strengths: float) -> None:
         super().__init__(*values, **strengths)
         self._unchecked: dict[nn.Module, tuple[str, nn.Module]] = {}  # activation to its name and its convolution
-        self._maps: dict[nn.Module, Tensor] = {}  # outputs of convolutions in this pass
+        self._convolution_outputs: dict[nn.Module, Tensor] = {}  # outputs of convolutions in this pass
 
     def layers(self, model: nn.Module) -> dict[str, nn.Module]:
         return {name: layer for name, (layer, _) in map_activations(model).items()}
@@ -68,7 +68,7 @@ class MapNoise(ActivationNoise):
     def attach(self, model: nn.Module) -> list[str]:
         activations = map_activations(model)
         self._unchecked = {layer: (name, convolution) for name, (layer, convolution) in activations.items()}
-        self._maps = {}
+        self._convolution_outputs = {}
         names = super().attach(model)
         convolutions = dict.fromkeys(convolution for _, convolution in self._unchecked.values())
         self._handles = [*self._handles, *(layer.register_forward_hook(self._record) for layer in convolutions)]
@@ -76,24 +76,24 @@ class MapNoise(ActivationNoise):
 
     def _record(self, convolution: nn.Module, inputs: Any, output: Tensor) -> None:
         if self._unchecked and convolution.training:
-            self._maps[convolution] = output
+            self._convolution_outputs[convolution] = output
 
-    def _in_training(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    def _change_output(self, layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         if output.ndim < 3:  # of a module that linear layers share with convolutions
             return output
         if layer.training and layer in self._unchecked:
             name, convolution = self._unchecked[layer]
-            first = channels_first(self._maps.pop(convolution, None), output)
-            if first is False:
+            is_first = channels_first(self._convolution_outputs.pop(convolution, None), output)
+            if is_first is False:
                 raise ConfigError(
                     Setting("regularizer", self.name),
                     f"needs feature maps (rows, channels, *positions); axis 1 of {name}, of shape "
                     f"{tuple(output.shape)}, is not the axis of channels",
                     "permute after the activation",
                 )
-            if first:
+            if is_first:
                 del self._unchecked[layer]
-        return super()._in_training(layer, inputs, output)
+        return super()._change_output(layer, inputs, output)
 
 
 def channels_first(maps: Tensor | None, values: Tensor) -> bool | None:
@@ -119,13 +119,13 @@ def channels_first(maps: Tensor | None, values: Tensor) -> bool | None:
 def _is_channel_axis(values: Tensor, axis: int, maps: Tensor) -> bool:
     """Return whether each of the first entries along the axis depends most on the channel of the same number."""
     tested = False
-    for number in range(min(values.shape[axis], _ENTRIES)):
-        entry = values.select(axis, number)
-        signs = torch.rand(entry.shape, generator=torch.Generator().manual_seed(number)).round().mul(2).sub(1)
+    for channel in range(min(values.shape[axis], _TESTED_CHANNELS)):
+        entry = values.select(axis, channel)
+        signs = torch.rand(entry.shape, generator=torch.Generator().manual_seed(channel)).round().mul(2).sub(1)
         (slopes,) = torch.autograd.grad(entry, maps, signs.to(entry), retain_graph=True, allow_unused=True)
         if slopes is None or not slopes.any():
             continue
-        if int(slopes.float().square().transpose(0, 1).flatten(1).sum(1).argmax()) != number:
+        if int(slopes.float().square().transpose(0, 1).flatten(1).sum(1).argmax()) != channel:
             return False
         tested = True
     return tested
@@ -149,13 +149,13 @@ class DecoderNoise(Regularizer):
 
     def attach(self, model: nn.Module) -> list[str]:
         parts = self.parts(model)
-        self._handles = replace_hooks(self._handles, parts.values(), self._in_training)
+        self._handles = replace_hooks(self._handles, parts.values(), self._change_output)
         return list(parts)
 
-    def _in_training(self, part: nn.Module, inputs: Any, output: Any) -> Any:
-        return (
-            replace_values(output, self.noisy(output_values(output, type(part).__name__))) if part.training else output
-        )
+    def _change_output(self, part: nn.Module, inputs: Any, output: Any) -> Any:
+        if not part.training:
+            return output
+        return replace_values(output, self.noisy(output_values(output, type(part).__name__)))
 
 
 class EmbeddingNoise(DecoderNoise):

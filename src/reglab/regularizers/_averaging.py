@@ -39,7 +39,7 @@ class Averaging(pl.Callback):
         self.average: list[Tensor] = []
         self.steps = 0  # averaged so far
         self._weights: list[Tensor] = []
-        self._seen = 0  # latest step of the Trainer that was processed
+        self._latest_step = 0  # latest step of the Trainer that was processed
         self._replaced: list[tuple[Tensor, Tensor]] = []  # parameters and buffers, with their values in training
         self._statistics: list[Tensor] = []
         self._statistics_of = 0  # number of averaged steps for which the statistics were computed
@@ -64,16 +64,16 @@ class Averaging(pl.Callback):
                 "recomputes the statistics of batch normalization, and the module has no forward",
                 "define forward(inputs)",
             )
-        self._seen = trainer.global_step
-        self._updates = [UpdateCounter(optimizer) for optimizer in trainer.optimizers]
-        self._updated = 0
-        self._show_weights()
+        self._latest_step = trainer.global_step
+        self._update_counters = [UpdateCounter(optimizer) for optimizer in trainer.optimizers]
+        self._counted_updates = 0
+        self._put_weights_back()
         self._begin(pl_module)
         self.on_train_epoch_start(trainer, pl_module)
 
     def _begin(self, pl_module: pl.LightningModule) -> None:
         self._weights = list(pl_module.parameters())
-        self.average = [mean.to(own.device) for mean, own in zip(self.average, self._weights, strict=False)]
+        self.average = [mean.to(weight.device) for mean, weight in zip(self.average, self._weights, strict=False)]
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
         """Check that the inputs for recomputed statistics can be read from the batch.
@@ -87,73 +87,73 @@ class Averaging(pl.Callback):
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Add the weights of a step to the average, after the changes by other regularizers."""
-        if trainer.global_step == self._seen:  # gradients of several batches make one step
+        if trainer.global_step == self._latest_step:  # gradients of several batches make one step
             return
-        self._seen = trainer.global_step
-        updated = sum(updates.count for updates in self._updates)
-        if updated == self._updated and all(updates.countable for updates in self._updates):
+        self._latest_step = trainer.global_step
+        updated = sum(updates.count for updates in self._update_counters)
+        if updated == self._counted_updates and all(updates.countable for updates in self._update_counters):
             return  # a GradScaler skipped the step
-        self._updated = updated
-        share = self.share(self._seen)
+        self._counted_updates = updated
+        share = self.share(self._latest_step)
         if share is None:
             return
         self.steps += 1
         if self.average:
             lerp_(self.average, self._weights, share)
         else:
-            self.average = [own.detach().clone() for own in self._weights]
+            self.average = [weight.detach().clone() for weight in self._weights]
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Replace the weights by the average for validation and for the choice of the best weights."""
-        self._show_mean(trainer, pl_module)
+        self._put_average_in_place(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the weights for training."""
         if trainer.state.fn == "fit":
-            self._show_weights()
+            self._put_weights_back()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the average in place of the weights."""
-        self._show_mean(trainer, pl_module)
+        self._put_average_in_place(trainer, pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the average in place also after resuming a finished training, where no other hook is called."""
         if not self._weights:
             self._begin(pl_module)
-        self._show_mean(trainer, pl_module)
+        self._put_average_in_place(trainer, pl_module)
 
     @torch.no_grad()
-    def _show_mean(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _put_average_in_place(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._replaced or not self.average or not self._weights:  # no weights yet: the sanity check of validation
             return
         statistics = running_statistics(pl_module)
-        self._replaced = [(own, own.detach().clone()) for own in [*self._weights, *statistics]]
-        for own, mean in zip(self._weights, self.average, strict=True):
-            own.copy_(mean)
+        self._replaced = [(tensor, tensor.detach().clone()) for tensor in [*self._weights, *statistics]]
+        for weight, mean in zip(self._weights, self.average, strict=True):
+            weight.copy_(mean)
         if not statistics:
             return
         if self._statistics_of != self.steps:
             # Shuffling draws from the global generator, whose state the regularizers use.
             with torch.random.fork_rng(devices=[]), trainer.precision_plugin.forward_context():
                 recompute_statistics(pl_module, self._training_inputs(trainer))
-            self._statistics = [own.clone() for own in statistics]
+            self._statistics = [statistic.clone() for statistic in statistics]
             self._statistics_of = self.steps
-        for own, known in zip(statistics, self._statistics, strict=True):
-            own.copy_(known)
+        for statistic, recomputed in zip(statistics, self._statistics, strict=True):
+            statistic.copy_(recomputed)
 
     @torch.no_grad()
-    def _show_weights(self) -> None:
-        for own, value in self._replaced:
-            own.copy_(value)
+    def _put_weights_back(self) -> None:
+        for tensor, value in self._replaced:
+            tensor.copy_(value)
         self._replaced = []
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Any) -> None:
         """Save the weights in training if the average is in their place."""
-        replaced = {id(own): value for own, value in self._replaced}
+        values = {id(tensor): value for tensor, value in self._replaced}
         for named in (pl_module.named_parameters, pl_module.named_buffers):
-            for name, own in named(remove_duplicate=False):
-                if id(own) in replaced:
-                    checkpoint["state_dict"][name] = replaced[id(own)]
+            for name, tensor in named(remove_duplicate=False):
+                if id(tensor) in values:
+                    checkpoint["state_dict"][name] = values[id(tensor)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the average in the order of the parameters, its number of steps, and its latest statistics."""
@@ -168,7 +168,7 @@ class Averaging(pl.Callback):
         """Load the state that `state_dict` returned."""
         self.average, self.steps = [mean.clone() for mean in state_dict["average"]], state_dict["steps"]
         # Recomputed from rows in another order they would differ in the last bits.
-        self._statistics = [known.clone() for known in state_dict["statistics"]]
+        self._statistics = [statistic.clone() for statistic in state_dict["statistics"]]
         self._statistics_of = state_dict["statistics_of"]
 
     def _training_inputs(self, trainer: pl.Trainer) -> Iterator[Tensor]:

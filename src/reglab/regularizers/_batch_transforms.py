@@ -133,8 +133,8 @@ def _weighted(values: Tensor, positions: Tensor, weights: Tensor, axis: int) -> 
     side = values.shape[axis]
     shape = [len(values) if i == 0 else side if i == axis else 1 for i in range(values.ndim)]
     weights = torch.where((positions >= 0) & (positions < side), weights, 0)
-    at = positions.clamp(0, side - 1).long()
-    return weights.reshape(shape) * values.gather(axis, at.reshape(shape).expand(values.shape))
+    indices = positions.clamp(0, side - 1).long()
+    return weights.reshape(shape) * values.gather(axis, indices.reshape(shape).expand(values.shape))
 
 
 def view_from_draws(

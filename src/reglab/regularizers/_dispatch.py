@@ -35,7 +35,7 @@ class Dispatch:
         self._after = [r for r in self._all if overrides(r, "after_step")]
         self._penalties = [r for r in self._all if overrides(r, "penalty")]
         self._updates: UpdateCounter | None = None
-        self._seen = 0  # updates counted so far
+        self._counted_updates = 0  # updates counted so far
 
     def wrapped(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """Return the optimizer with the wrappers of the regularizers; the wrapper of the first one is the outermost."""
@@ -64,8 +64,8 @@ class Dispatch:
             rates: `effective_rates` in that step.
         """
         updates = self._updates
-        if self._after and (updates is None or not updates.countable or updates.count != self._seen):
-            self._seen = 0 if updates is None else updates.count
+        if self._after and (updates is None or not updates.countable or updates.count != self._counted_updates):
+            self._counted_updates = 0 if updates is None else updates.count
             self._change(self._after, "after_step", rates)
 
     @torch.no_grad()
@@ -79,6 +79,7 @@ class Dispatch:
 
     @torch.no_grad()
     def _change(self, regularizers: list[Any], hook: str, rates: Rates) -> None:
+        """Call a hook of each regularizer on the weights of each parameter group, and copy the new weights."""
         for regularizer in regularizers:
             weights = regularizer.weights(self._model)
             for owned, lr in rates:  # weights outside of all groups are not changed

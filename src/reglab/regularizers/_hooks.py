@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from reglab.compat import torch as private
+from reglab.compat import torch as torch_compat
 from reglab.schema.errors import ConfigError
 
 
@@ -24,23 +24,23 @@ def hooks_of(model: nn.Module) -> list[Hook]:
     return [
         Hook(name, hooks, key)
         for name, part in model.named_modules()
-        for hooks in private.forward_hooks(part)
+        for hooks in torch_compat.forward_hooks(part)
         for key in hooks
     ]
 
 
 def attach(regularizer: Any, model: nn.Module) -> list[str]:
     """Attach a regularizer, set its `hooks` to those that it added, and return the names of its layers or weights."""
-    known = {hook.key for hook in hooks_of(model)}
+    keys_before = {hook.key for hook in hooks_of(model)}
     names: list[str] = regularizer.attach(model)
-    regularizer.hooks = [hook for hook in hooks_of(model) if hook.key not in known]
+    regularizer.hooks = [hook for hook in hooks_of(model) if hook.key not in keys_before]
     torch.compiler.reset()  # else compiled modules and functions would run without the new hooks
     return names
 
 
 def is_compiled(model: nn.Module) -> bool:
     """Return whether ``torch.compile`` was applied to a module of the model or to a method of one."""
-    return any(private.is_compiled(part) for part in model.modules())
+    return any(torch_compat.is_compiled(part) for part in model.modules())
 
 
 def replace_hooks(handles: Iterable[Any], layers: Iterable[nn.Module], hook: Callable[..., Tensor]) -> list[Any]:
@@ -86,5 +86,5 @@ def replace_values(output: Any, values: Tensor) -> Any:
         return values
     if isinstance(output, PackedSequence):
         return output._replace(data=values)
-    rest = (replace_values(output[0], values), *output[1:])
-    return type(output)(*rest) if hasattr(output, "_fields") else rest
+    replaced = (replace_values(output[0], values), *output[1:])
+    return type(output)(*replaced) if hasattr(output, "_fields") else replaced

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from reglab.compat import torch as private
+from reglab.compat import torch as torch_compat
 from reglab.compat.torch import DropoutNd, parameter_dict
 from reglab.regularizers.base import NORMALIZATIONS
 
@@ -41,12 +41,12 @@ def batch_first(module: nn.Module) -> bool | None:
 
 def batch_axes(model: nn.Module) -> dict[nn.Module, int]:
     """Return the axis of examples in the outputs of all modules inside a layer that declares `batch_first`."""
-    found: dict[nn.Module, int] = {}
+    axes: dict[nn.Module, int] = {}
     for outer in model.modules():  # from the outside in: the innermost declaration applies
         declared = batch_first(outer)
         if declared is not None:
-            found |= dict.fromkeys(outer.modules(), 0 if declared else 1)
-    return found
+            axes |= dict.fromkeys(outer.modules(), 0 if declared else 1)
+    return axes
 
 
 def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
@@ -66,8 +66,8 @@ def hidden_activations(model: nn.Module) -> dict[str, nn.Module]:
 
 def _is_activation(module: nn.Module) -> bool:
     """Return whether a module is a known activation or declares ``is_activation = True``, as recurrent layers here."""
-    own = getattr(module, "is_activation", False)
-    return isinstance(module, ACTIVATIONS) or type(module).__module__ == _LIBRARY or own is True
+    declared = getattr(module, "is_activation", False)
+    return isinstance(module, ACTIVATIONS) or type(module).__module__ == _LIBRARY or declared is True
 
 
 def map_activations(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
@@ -76,21 +76,21 @@ def map_activations(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
     An activation belongs to a convolution that is the last layer with weights before it, apart from normalizations, in
     the order of ``model.named_modules()``.
     """
-    hidden, before = hidden_activations(model), None
-    found: dict[str, tuple[nn.Module, nn.Module]] = {}
+    hidden, convolution = hidden_activations(model), None
+    activations: dict[str, tuple[nn.Module, nn.Module]] = {}
     for name, layer in model.named_modules():
-        if isinstance(layer, private.ConvNd):
-            before = layer
+        if isinstance(layer, torch_compat.ConvNd):
+            convolution = layer
         elif _has_weights(layer):
-            before = None
-        elif name in hidden and before is not None:
-            found[name] = (layer, before)
-    return found
+            convolution = None
+        elif name in hidden and convolution is not None:
+            activations[name] = (layer, convolution)
+    return activations
 
 
 def _has_weights(layer: nn.Module) -> bool:
     """Return whether a layer has weights; those of a parametrization belong to the layer around it."""
-    weights = (weight for weight in private.parameter_dict(layer).values() if weight is not None)
+    weights = (weight for weight in torch_compat.parameter_dict(layer).values() if weight is not None)
     return not isinstance(layer, (*NORMALIZATIONS, ParametrizationList)) and any(weight.ndim > 1 for weight in weights)
 
 
@@ -106,12 +106,12 @@ def feed_forwards(model: nn.Module) -> dict[str, nn.Module]:
 
 def last_layers(model: nn.Module) -> dict[str, nn.Module]:
     """Return the last layer with a weight matrix of every feed-forward block, by name: its inputs are hidden units."""
-    found = {}
+    last = {}
     for name, block in feed_forwards(model).items():
         layers = [(f"{name}.{inner}", layer) for inner, layer in block.named_modules() if _has_matrix(layer)]
         if len(layers) > 1:
-            found[layers[-1][0]] = layers[-1][1]
-    return found
+            last[layers[-1][0]] = layers[-1][1]
+    return last
 
 
 def embeddings(model: nn.Module) -> dict[str, nn.Module]:
@@ -125,12 +125,12 @@ def embeddings(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _outermost(model: nn.Module, endings: tuple[str, ...]) -> dict[str, nn.Module]:
-    found: dict[str, nn.Module] = {}
+    outermost: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
-        inside = any(name.startswith(f"{outer}.") for outer in found)
+        inside = any(name.startswith(f"{outer}.") for outer in outermost)
         if type(module).__name__.endswith(endings) and module is not model and not inside:
-            found[name] = module
-    return found
+            outermost[name] = module
+    return outermost
 
 
 def _has_matrix(layer: nn.Module) -> bool:
@@ -145,11 +145,12 @@ def random_layers(model: nn.Module) -> dict[str, str]:
     with a probability in an attribute whose name contains "drop" (attention, recurrent layers, decoder blocks). Draws
     in a forward method are not detected.
     """
-    found = {name: _drawn(module) for name, module in model.named_modules()}
-    return {name: drawn for name, drawn in found.items() if drawn}
+    draws = {name: _describe_draws(module) for name, module in model.named_modules()}
+    return {name: description for name, description in draws.items() if description}
 
 
-def _drawn(module: nn.Module) -> str:
+def _describe_draws(module: nn.Module) -> str:
+    """Return the probabilities with which a module draws random numbers; empty if it draws none."""
     if isinstance(module, nn.RReLU):
         return "random slopes"
     kind = type(module).__name__.lower()
@@ -159,5 +160,7 @@ def _drawn(module: nn.Module) -> str:
             return f"p={p:g}" if p > 0 else ""
         if next(module.parameters(), None) is None:  # a network may be named NoDropout
             return "unknown p"
-    own = {key: value for key, value in vars(module).items() if "drop" in key.lower() and isinstance(value, float)}
-    return ", ".join(f"{key}={value:g}" for key, value in own.items() if value > 0)
+    probabilities = {
+        key: value for key, value in vars(module).items() if "drop" in key.lower() and isinstance(value, float)
+    }
+    return ", ".join(f"{key}={value:g}" for key, value in probabilities.items() if value > 0)

@@ -71,20 +71,23 @@ def layouts(model: nn.Module) -> dict[str, Layout | str | None]:
     None: the weight is left out. A string: the reason for which the layout is unknown, as for a weight that is shared
     by layers with different layouts.
     """
-    found: dict[str, Layout | str | None] = {}
-    first: dict[int, tuple[str, str]] = {}
-    for where, layer, name, weight in weights_of(model):
-        full = f"{where}.{name}" if where else name
+    layout_of: dict[str, Layout | str | None] = {}
+    first_of: dict[int, tuple[str, str]] = {}  # id of a weight to its first name and the first layer that has it
+    for layer_name, layer, name, weight in weights_of(model):
         layout = _layout(layer, name, weight)
-        if id(weight) not in first:
-            first[id(weight)] = (full, where or "the model")
-            found[full] = layout
-        elif layout != found[(known := first[id(weight)])[0]]:
-            found[known[0]] = f"{known[1]} and {where} share it and lay it out differently"
-    return found
+        if id(weight) not in first_of:
+            full_name = f"{layer_name}.{name}" if layer_name else name
+            first_of[id(weight)] = (full_name, layer_name or "the model")
+            layout_of[full_name] = layout
+            continue
+        first_name, first_layer = first_of[id(weight)]
+        if layout != layout_of[first_name]:
+            layout_of[first_name] = f"{first_layer} and {layer_name} share it and lay it out differently"
+    return layout_of
 
 
 def _layout(layer: nn.Module, name: str, weight: Tensor) -> Layout | str | None:
+    """Return the layout of one parameter of a layer, in the forms of `layouts`."""
     if weight.is_complex():
         return "it is complex"
     if isinstance(layer, ParametrizationList):
@@ -92,10 +95,10 @@ def _layout(layer: nn.Module, name: str, weight: Tensor) -> Layout | str | None:
     declared: Any = getattr(layer, "unit_axes", {})
     if name in declared:
         return None if declared[name] is None else Layout(int(declared[name]) % weight.ndim)
-    return _known(layer).get(name, f"{type(layer).__name__} does not declare its layout")
+    return _library_layouts(layer).get(name, f"{type(layer).__name__} does not declare its layout")
 
 
-def _known(layer: nn.Module) -> dict[str, Layout]:
+def _library_layouts(layer: nn.Module) -> dict[str, Layout]:
     """Return the layouts of the parameters of a layer of torch or the transformers library."""
     match layer:
         case nn.Linear() | nn.Bilinear():
@@ -156,11 +159,11 @@ class UnitWise(Regularizer):
         Raises:
             ConfigError: a layout is unknown.
         """
-        known = self._layouts
-        if isinstance(weights, Penalized) and not weights.keys() <= known.keys():
-            known = layouts(weights.model)
+        layout_of = self._layouts
+        if isinstance(weights, Penalized) and not weights.keys() <= layout_of.keys():
+            layout_of = layouts(weights.model)
         for name, weight in weights.items():
-            layout = known.get(name, ROWS)
+            layout = layout_of.get(name, ROWS)
             if isinstance(layout, str):
                 raise ConfigError(
                     Setting("regularizer", self.name),

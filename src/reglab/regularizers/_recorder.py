@@ -42,8 +42,8 @@ class ActivationRecorder:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._trains = False  # inside a training pass of the model
-        self._over = False  # the latest pass of the model has ended; outputs of layers are ignored
+        self._in_training_pass = False
+        self._pass_ended = False  # the latest pass of the model has ended; outputs of layers are ignored
         self._records: list[_Record] = []
         self._handles: list[Any] = []
         self._names: dict[nn.Module, str] = {}
@@ -86,21 +86,21 @@ class ActivationRecorder:
         ]
 
     def _begin(self, model: nn.Module, inputs: Any) -> None:
-        self._trains, self._over = _trains(model), False
-        if self._trains:
+        self._in_training_pass, self._pass_ended = _is_training(model), False
+        if self._in_training_pass:
             self._records.clear()
 
     def _end(self, model: nn.Module, inputs: Any, output: Any) -> None:
-        self._trains, self._over = False, True
+        self._in_training_pass, self._pass_ended = False, True
 
     def _record(self, layer: nn.Module, inputs: Any, output: Any) -> None:
-        if self._over:
+        if self._pass_ended:
             return
-        if _trains(layer):
+        if _is_training(layer):
             original = output_values(output, self._names[layer])
             values = original if layer in self._uncopied else original.clone()
             self._records.append(_Record(layer, values, original, version_of(original)))
-        elif self._trains and layer.training:
+        elif self._in_training_pass and layer.training:
             raise ConfigError(
                 Setting("regularizer", self._name),
                 f"the activations of {self._names[layer]} have no gradient, because forward runs it under "
@@ -110,5 +110,5 @@ class ActivationRecorder:
             )
 
 
-def _trains(module: nn.Module) -> bool:
+def _is_training(module: nn.Module) -> bool:
     return module.training and torch.is_grad_enabled()

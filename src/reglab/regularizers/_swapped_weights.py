@@ -33,7 +33,7 @@ class WeightSwap:
     def __init__(self, change: Callable[[Tensor], Tensor], name: str = "weight_swap") -> None:
         self._change = change
         self._name = name
-        self._own: list[tuple[nn.Module, str, Any]] = []
+        self._originals: list[tuple[nn.Module, str, Any]] = []
         self._handles: list[Any] = []
 
     def attach(self, model: nn.Module) -> list[str]:
@@ -43,7 +43,7 @@ class WeightSwap:
             ConfigError: a layer computes its weight from a trainable parameter (weight normalization).
         """
         for prefix, layer, name, parameter in weights_of(model):
-            if parameter.requires_grad and _gives_weight(layer, name):
+            if parameter.requires_grad and _computes_weight_from(layer, name):
                 raise ConfigError(
                     Setting("regularizer", self._name),
                     f"changes weights, and {prefix}.{name} is a parameter from which the layer computes its weight",
@@ -67,16 +67,16 @@ class WeightSwap:
         for layer in model.modules():
             for name, weight in parameter_dict(layer).items():
                 if id(weight) in changed:
-                    self._own.append((layer, name, weight))
+                    self._originals.append((layer, name, weight))
                     parameter_dict(layer)[name] = changed[id(weight)]
 
     def _restore(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
-        if not self._own:
+        if not self._originals:
             return
         changed = []
         # In reverse order, so that replacements of an interrupted pass are undone as well.
-        while self._own:
-            layer, name, weight = self._own.pop()
+        while self._originals:
+            layer, name, weight = self._originals.pop()
             changed.append(_Change(layer, name, weight, parameter_dict(layer)[name]))
             parameter_dict(layer)[name] = weight
         if torch.compiler.is_compiling():  # a compiled backward pass does not read the parameters
@@ -85,12 +85,12 @@ class WeightSwap:
             output.register_hook(lambda _: _put_in_place(changed))
 
 
-def _gives_weight(layer: nn.Module, name: str) -> bool:
+def _computes_weight_from(layer: nn.Module, name: str) -> bool:
     """Return whether a layer computes its weight from this parameter, by a parametrization or the older hooks."""
     if isinstance(layer, ParametrizationList):
         return True
-    older = [hook for hook in forward_hooks(layer)[0].values() if isinstance(hook, WeightNorm | SpectralNorm)]
-    return any(name.startswith(f"{hook.name}_") for hook in older)
+    hooks = [hook for hook in forward_hooks(layer)[0].values() if isinstance(hook, WeightNorm | SpectralNorm)]
+    return any(name.startswith(f"{hook.name}_") for hook in hooks)
 
 
 class _Change(NamedTuple):
@@ -113,8 +113,8 @@ def _put_in_place(changed: list[_Change]) -> None:
     """
     for change in changed:
         key = (id(change.layer), change.name)
-        parameter, now = _in_backward.get(key, (parameter_dict(change.layer)[change.name], None))
-        if now is not None and now.before is change.after:
+        parameter, latest = _in_backward.get(key, (parameter_dict(change.layer)[change.name], None))
+        if latest is not None and latest.before is change.after:
             continue  # another swap changed the weight of the same pass afterwards
         _in_backward[key] = (parameter, change)
         parameter_dict(change.layer)[change.name] = change.after
@@ -122,12 +122,14 @@ def _put_in_place(changed: list[_Change]) -> None:
 
 
 def _end_backward() -> None:
+    """Put the weights themselves back in place."""
     while _in_backward:
         parameter, change = _in_backward.popitem()[1]
         parameter_dict(change.layer)[change.name] = parameter
 
 
 def _differentiable(outputs: Any) -> Iterator[Tensor]:
+    """Yield the tensors of nested outputs that require gradients."""
     if isinstance(outputs, Tensor):
         if outputs.requires_grad:
             yield outputs

@@ -158,10 +158,10 @@ class BeforeUpdate(Wrapper):
                 self._change()
             return self.base.step()
 
-        def changed() -> Any:
+        def closure_then_change() -> Any:
             loss = closure()
             with torch.no_grad():
                 self._change()
             return loss
 
-        return self.base.step(changed)
+        return self.base.step(closure_then_change)

@@ -30,8 +30,8 @@ def activity_divergence(activations: list[Tensor], share: float = SHARE) -> Tens
 
 
 def _divergence(means: Tensor, share: float) -> Tensor:
-    tiny = torch.finfo(means.dtype).eps
-    means = means.clamp(tiny, 1 - tiny)
+    eps = torch.finfo(means.dtype).eps
+    means = means.clamp(eps, 1 - eps)
     return (share * (share / means).log() + (1 - share) * ((1 - share) / (1 - means)).log()).sum()
 
 

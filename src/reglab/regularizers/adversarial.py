@@ -30,11 +30,11 @@ def attacked(inputs: Tensor, gradient: Callable[[Tensor], Tensor], epsilon: Tens
         epsilon: 0-dim, at least 0, in units of the inputs.
         steps: at least 1.
     """
-    moved = torch.zeros_like(inputs)
+    perturbation = torch.zeros_like(inputs)
     for _ in range(steps):
-        uphill = gradient(inputs + moved).sign()
-        moved = (moved + STRIDE / steps * epsilon * uphill).clamp(-epsilon, epsilon)
-    return inputs + moved
+        uphill = gradient(inputs + perturbation).sign()
+        perturbation = (perturbation + STRIDE / steps * epsilon * uphill).clamp(-epsilon, epsilon)
+    return inputs + perturbation
 
 
 class Adversarial(Regularizer):
@@ -69,12 +69,12 @@ class Adversarial(Regularizer):
             return batch
         inputs, targets = batch
 
-        def gradient(at: Tensor) -> Tensor:
-            at = at.detach().requires_grad_()
-            with torch.random.fork_rng([at.device] if at.is_cuda else []):
-                loss = step.criterion(step.model(at), targets)
+        def gradient(point: Tensor) -> Tensor:
+            point = point.detach().requires_grad_()
+            with torch.random.fork_rng([point.device] if point.is_cuda else []):
+                loss = step.criterion(step.model(point), targets)
             # The sum over rows, as gradients of a mean underflow to 0 in float16.
-            return input_gradient(loss * len(at), at, self.name)
+            return input_gradient(loss * len(point), point, self.name)
 
         with frozen_statistics(self._norms):
             return attacked(inputs, gradient, self.epsilon, int(self.steps)), targets

@@ -9,7 +9,7 @@ from reglab.regularizers._order import DROPOUT
 from reglab.regularizers.base import Regularizer
 from reglab.schema.strength import probability
 
-_NAMES = ("attention_dropout", "attn_dropout", "dropout", "dropout_p")
+_PROBABILITY_NAMES = ("attention_dropout", "attn_dropout", "dropout", "dropout_p")
 
 
 class AttentionDropout(Regularizer):
@@ -42,10 +42,14 @@ class AttentionDropout(Regularizer):
     def attach(self, model: nn.Module) -> list[str]:
         for handle in self._handles:
             handle.remove()
-        settings = {name: (attention, _probability_of(attention)) for name, attention in attentions(model).items()}
-        self._settings = {attention: setting for attention, setting in settings.values() if setting is not None}
+        self._settings = {}
+        names = []
+        for name, attention in attentions(model).items():
+            if (setting := _probability_of(attention)) is not None:
+                self._settings[attention] = setting
+                names.append(name)
         self._handles = [attention.register_forward_pre_hook(self._set_probability) for attention in self._settings]
-        return [name for name, (_, setting) in settings.items() if setting is not None]
+        return names
 
     def _set_probability(self, attention: nn.Module, inputs: tuple[Any, ...]) -> None:
         module, name, original = self._settings[attention]
@@ -54,7 +58,7 @@ class AttentionDropout(Regularizer):
 
 def _probability_of(attention: nn.Module) -> tuple[nn.Module, str, float] | None:
     """Return the module and the name of the dropout probability of an attention module, and its value."""
-    for name in _NAMES:
+    for name in _PROBABILITY_NAMES:
         value = getattr(attention, name, None)
         if isinstance(value, nn.Dropout):
             return value, "p", value.p

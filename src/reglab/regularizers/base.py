@@ -57,15 +57,15 @@ def penalized(model: nn.Module, *, frozen: bool = False) -> Weights:
         model: any module.
         frozen: include weights that are not trainable.
     """
-    found: Weights = {}
+    weights: Weights = {}
     seen: set[int] = set()
     for prefix, _, name, weight in weights_of(model):
         # functional_call replaces parameters by plain tensors, which have no requires_grad under vmap.
         if id(weight) in seen or (isinstance(weight, nn.Parameter) and not (weight.requires_grad or frozen)):
             continue
         seen.add(id(weight))
-        found[f"{prefix}.{name}" if prefix else name] = weight
-    return Penalized(found, model)
+        weights[f"{prefix}.{name}" if prefix else name] = weight
+    return Penalized(weights, model)
 
 
 class Step:
@@ -188,9 +188,9 @@ class Regularizer(nn.Module):
                 f"{type(self).__name__} declares no strength {unknown[0]}; declare it as a class variable, as in "
                 f"{unknown[0]} = Strength(default=..., search=Search(low, high))"
             )
-        given = inspect.signature(type(self)).bind_partial(*values, **strengths).arguments
+        passed = inspect.signature(type(self)).bind_partial(*values, **strengths).arguments
         for name, strength in declared.items():
-            self.register_buffer(name, self._to_tensor(strength, given.get(name, strength.default)), persistent=False)
+            self.register_buffer(name, self._to_tensor(strength, passed.get(name, strength.default)), persistent=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -207,14 +207,15 @@ class Regularizer(nn.Module):
         """Return the declared strengths by name, in the order of their declaration."""
         bases = reversed(cls.__mro__)
         names = dict.fromkeys(name for base in bases for name, v in vars(base).items() if isinstance(v, Strength))
-        return {name: found for name in names if isinstance(found := getattr(cls, name), Strength)}
+        # A subclass may replace a strength by something else.
+        return {name: strength for name in names if isinstance(strength := getattr(cls, name), Strength)}
 
     @classmethod
     def disabled_by(cls) -> dict[str, Strength]:
         """Return the strengths that disable the method: any one of those that declare `disables`, else all together."""
-        able = {name: strength for name, strength in cls.strengths().items() if strength.off is not None}
-        alone = {name: strength for name, strength in able.items() if strength.disables}
-        return alone or able
+        with_off_value = {name: strength for name, strength in cls.strengths().items() if strength.off is not None}
+        disabling = {name: strength for name, strength in with_off_value.items() if strength.disables}
+        return disabling or with_off_value
 
     @property
     def name(self) -> str:
@@ -302,13 +303,13 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def known() -> dict[str, type[Regularizer]]:
+def regularizer_classes() -> dict[str, type[Regularizer]]:
     """Return the classes of all regularizers imported so far, by name in configs."""
-    found: dict[str, type[Regularizer]] = {}
-    todo = [Regularizer]
-    while todo:
-        for method in todo.pop().__subclasses__():
-            if not method.__module__.rpartition(".")[2].startswith("_"):  # base classes are in private modules
-                found[snake(method.__name__)] = method
-            todo.append(method)
-    return found
+    classes: dict[str, type[Regularizer]] = {}
+    bases = [Regularizer]
+    while bases:
+        for subclass in bases.pop().__subclasses__():
+            if not subclass.__module__.rpartition(".")[2].startswith("_"):  # base classes are in private modules
+                classes[snake(subclass.__name__)] = subclass
+            bases.append(subclass)
+    return classes

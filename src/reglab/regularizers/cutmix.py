@@ -35,8 +35,8 @@ def pasted(batch: Batch, partners: Tensor, mask: Tensor) -> Batch:
         mask: (rows, 1, height, width) of bool.
     """
     images, targets = batch
-    kept = 1 - mask.flatten(1).to(targets.dtype).mean(1)
-    return torch.where(mask, images[partners], images), blend(targets, targets[partners], kept)
+    share = 1 - mask.flatten(1).to(targets.dtype).mean(1)
+    return torch.where(mask, images[partners], images), blend(targets, targets[partners], share)
 
 
 class Cutmix(Regularizer):

@@ -39,9 +39,8 @@ class EarlyStopping(Regularizer):
         self.monitor = monitor or "val/loss"
 
     def acts_within(self, steps: int, evaluations: int) -> bool:
-        return (
-            float(self.patience) + 1 < evaluations
-        )  # one evaluation that improves, then `patience`, and one more that is saved
+        # One evaluation that improves, then `patience` without, and one more that is saved.
+        return float(self.patience) + 1 < evaluations
 
     def callbacks(self) -> list[Any]:
         return [Patience(self)]

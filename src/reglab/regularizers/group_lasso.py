@@ -29,9 +29,9 @@ def shrunk_rows(weight: Tensor, threshold: Tensor) -> Tensor:
         weight: (output units, ...); a row has the incoming weights of one unit, or one filter.
         threshold: 0-dim, at least 0; 0 returns the weights unchanged, bit for bit.
     """
-    length = math.sqrt(weight[0].numel()) * threshold
+    row_threshold = math.sqrt(weight[0].numel()) * threshold
     # t / max(‖row‖, t) is exactly 1 where the row is shorter than t; the clamp avoids 0 / 0.
-    share = length / torch.maximum(row_lengths(weight), length).clamp_min(torch.finfo(weight.dtype).tiny)
+    share = row_threshold / torch.maximum(row_lengths(weight), row_threshold).clamp_min(torch.finfo(weight.dtype).tiny)
     return weight * (1 - share)
 
 

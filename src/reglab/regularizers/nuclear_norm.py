@@ -73,7 +73,9 @@ class NuclearNorm(UnitWise):
     def after_step(self, weights: Weights, lr: float) -> Weights:
         threshold = lr * self.strength
         return {
-            name: layout.from_matrices(layout.map_matrices(lambda one: thresholded_spectrum(one, threshold), weight))
+            name: layout.from_matrices(
+                layout.map_matrices(lambda matrix: thresholded_spectrum(matrix, threshold), weight)
+            )
             for name, weight, layout in self.laid_out(weights)
         }
 

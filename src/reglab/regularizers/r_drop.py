@@ -55,10 +55,10 @@ class RDrop(Regularizer):
         assert step.outputs is not None, "the loss comes after the forward pass"
         if not self.alpha:
             return loss
-        second = Step(step.model, step.task, step.batch)
+        second_step = Step(step.model, step.task, step.batch)
         with frozen_statistics(self._norms):
-            other = step.criterion(second.forward(), step.targets)
+            second_loss = step.criterion(second_step.forward(), step.targets)
         for regularizer in step.acted:
-            other = regularizer.loss(other, second)
-        assert second.outputs is not None
-        return (loss + other) / 2 + self.alpha * disagreement(step.outputs, second.outputs)
+            second_loss = regularizer.loss(second_loss, second_step)
+        assert second_step.outputs is not None
+        return (loss + second_loss) / 2 + self.alpha * disagreement(step.outputs, second_step.outputs)

@@ -95,20 +95,20 @@ class SharpnessAware(Wrapper):
             closure()
         if not self._zeroed:
             raise accumulation_error("sam")
-        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
+        perturbed = [parameter for parameter in self.parameters if parameter.grad is not None]
         gradients = self.gradients(self._method.name)
-        before = [parameter.detach().clone() for parameter in moved]
+        originals = [parameter.detach().clone() for parameter in perturbed]
         with torch.no_grad():
-            for parameter, uphill in zip(moved, ascent(gradients, self._method.rho), strict=True):
+            for parameter, uphill in zip(perturbed, ascent(gradients, self._method.rho), strict=True):
                 parameter.add_(uphill)
 
-        def second() -> Any:
+        def second_pass() -> Any:
             try:
                 with frozen_statistics(self._norms):
                     return closure()
             finally:
                 with torch.no_grad():  # from copies, as w + e - e is not w in floating point
-                    for parameter, weight in zip(moved, before, strict=True):
+                    for parameter, weight in zip(perturbed, originals, strict=True):
                         parameter.copy_(weight)
 
-        return self.base.step(second)
+        return self.base.step(second_pass)

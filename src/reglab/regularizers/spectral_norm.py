@@ -62,9 +62,8 @@ class SpectralNorm(UnitWise):
     blocks of one matrix (see `Layout`).
     """
 
-    memory_traffic: ClassVar = (
-        8.0  # w in for two products, in and out for the division; w, gradient in, gradient in, out
-    )
+    # w in for two products, in and out for the division; w, gradient in, gradient in, out
+    memory_traffic: ClassVar = 8.0
     order: ClassVar = DIVISION  # inside SAM, which computes one gradient from two passes; after all changes of weights
     conflicts: ClassVar = {
         "max_norm": "a largest singular value of 1 limits rows to norm 1, and the division undoes a lower limit",
@@ -122,13 +121,13 @@ class SpectralNorm(UnitWise):
     def _divided(self, name: str, weight: Tensor, layout: Layout) -> Tensor:
         """Return the weight divided by its largest singular value, after one power iteration or `FIRST_ITERATIONS`."""
         matrices = layout.to_matrices(weight)
-        step = iterated if layout.blocks == 1 else torch.vmap(iterated)
-        new = name not in self._numbers
-        if new:
+        iterate = iterated if layout.blocks == 1 else torch.vmap(iterated)
+        is_new = name not in self._numbers
+        if is_new:
             self.store_vectors(name, *_initial_vectors(matrices.flatten(1 if layout.blocks == 1 else 2)))
         left, right = self.vectors(name)
-        for _ in range(FIRST_ITERATIONS if new else 1):
-            value, new_left, new_right = step(matrices, left, right)
+        for _ in range(FIRST_ITERATIONS if is_new else 1):
+            value, new_left, new_right = iterate(matrices, left, right)
             left.copy_(new_left)
             right.copy_(new_right)
         value = value.max() if layout.joint else value

@@ -51,21 +51,21 @@ class StochasticDepth(Regularizer):
         self._depths: dict[nn.Module, float] = {}  # branch to its depth, above 0 and at most 1
 
     def attach(self, model: nn.Module) -> list[str]:
-        blocks = {
+        branches = {
             name: m.branch for name, m in model.named_modules() if isinstance(getattr(m, "branch", None), nn.Module)
         }
-        around = batch_axes(model)
-        for name, branch in blocks.items():
-            if around.get(branch) == 1 or any(batch_first(part) is False for part in branch.modules()):
+        axes = batch_axes(model)
+        for name, branch in branches.items():
+            if axes.get(branch) == 1 or any(batch_first(part) is False for part in branch.modules()):
                 raise ConfigError(
                     Setting("regularizer", "stochastic_depth"),
                     f"drops the branch of whole examples, and {name}.branch has batch_first=False, so that axis "
                     "0 may not be the batch",
                     "set batch_first=True",
                 )
-        self._depths = {branch: block / len(blocks) for block, branch in enumerate(blocks.values(), start=1)}
+        self._depths = {branch: block / len(branches) for block, branch in enumerate(branches.values(), start=1)}
         self._handles = replace_hooks(self._handles, self._depths, self._drop)
-        return list(blocks)
+        return list(branches)
 
     def _drop(self, branch: nn.Module, inputs: Any, output: Any) -> Any:
         if not branch.training:
