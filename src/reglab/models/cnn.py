@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reglab.models import layers
-from reglab.models.convolutions import CONV, POOL, check, flat
+from reglab.models.convolutions import CONV, POOL, check_input_shape, flattened_features
 from reglab.models.padding import unpadded
 from reglab.schema.constraints import Constraints
 from reglab.schema.errors import ConfigError, Setting
@@ -31,7 +31,7 @@ class CNN(nn.Sequential):
         padded: whether signals have different lengths and are padded with NaN.
 
     Raises:
-        ConfigError: see `convolutions.check`; or layer normalization of padded signals.
+        ConfigError: see `convolutions.check_input_shape`; or layer normalization of padded signals.
     """
 
     requires_task: ClassVar = (NUMERIC_INPUTS,)
@@ -54,7 +54,7 @@ class CNN(nn.Sequential):
         norm: str = "none",
         padded: bool = False,
     ) -> None:
-        dims = check("cnn", input_shape, channels, kernel_size)
+        dims = check_input_shape("cnn", input_shape, channels, kernel_size)
         if padded and norm == "layer":
             raise ConfigError(
                 Setting("model.norm", "layer"),
@@ -69,7 +69,7 @@ class CNN(nn.Sequential):
             chain += [(f"activation_{i}", layers.activation(activation)), (f"pool_{i}", POOL[dims](2))]
             features = size
         chain.append(("flatten", nn.Flatten()))
-        super().__init__(OrderedDict(chain + layers.output(flat(input_shape, channels), outputs)))
+        super().__init__(OrderedDict(chain + layers.output(flattened_features(input_shape, channels), outputs)))
         self.padded = padded
 
     def forward(self, inputs: Tensor) -> Tensor:

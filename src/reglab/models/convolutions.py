@@ -10,7 +10,7 @@ CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
 POOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 
 
-def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int], kernel_size: int = 1) -> int:
+def check_input_shape(model: str, input_shape: tuple[int, ...], channels: Sequence[int], kernel_size: int = 1) -> int:
     """Return the number of dimensions of the convolutions: 1 for (channels, length), 2 for (channels, height, width).
 
     Raises:
@@ -31,17 +31,17 @@ def check(model: str, input_shape: tuple[int, ...], channels: Sequence[int], ker
             f"{len(channels)} halvings reduce a side of {side} to 0",
             "use fewer blocks",
         )
-    longest = 2 * max(input_shape[1:]) - 1
-    if kernel_size > longest:
+    largest_kernel = 2 * max(input_shape[1:]) - 1
+    if kernel_size > largest_kernel:
         raise ConfigError(
             Setting("model.kernel_size", kernel_size),
-            f"is too large: positions in examples of the shape {input_shape} are at most {longest // 2} apart",
-            f"at most {longest}",
+            f"is too large: positions in examples of the shape {input_shape} are at most {largest_kernel // 2} apart",
+            f"at most {largest_kernel}",
         )
     return dims
 
 
-def flat(input_shape: tuple[int, ...], channels: Sequence[int]) -> int:
+def flattened_features(input_shape: tuple[int, ...], channels: Sequence[int]) -> int:
     """Return the number of features after halving each side, rounded down, once for each of `channels`."""
     features = channels[-1]
     for side in input_shape[1:]:

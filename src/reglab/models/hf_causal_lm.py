@@ -56,29 +56,30 @@ class HFCausalLM:
                 "rounds away small updates (8 significant bits)",
                 "set float32, or train adapters with model.lora={r:8}",
             )
-        model = _loaded(path, dtype)
-        tokens = model.get_input_embeddings().weight.shape[0]
-        if tokens < outputs:
+        model = _load_pretrained(path, dtype)
+        vocabulary_size = model.get_input_embeddings().weight.shape[0]
+        if vocabulary_size < outputs:
             raise ConfigError(
                 Setting("model.path", path),
-                f"has {tokens} tokens, and the tokenizer of the data has {outputs}",
+                f"has {vocabulary_size} tokens, and the tokenizer of the data has {outputs}",
                 f"set data.tokenizer={path}",
             )
-        longest = getattr(model.config, "max_position_embeddings", None)
-        if longest is not None and longest < input_shape[0]:
+        max_length = getattr(model.config, "max_position_embeddings", None)
+        if max_length is not None and max_length < input_shape[0]:
             raise ConfigError(
                 Setting("data.context_length", input_shape[0]),
-                f"the context of the model has at most {longest} tokens (model.path={path})",
+                f"the context of the model has at most {max_length} tokens (model.path={path})",
                 "lower it",
             )
         model.config.use_cache = False  # the cache of keys and values is not used in training
         if lora is not None:
-            _adapt(model, lora)
+            _add_adapters(model, lora)
         model.train()  # from_pretrained returns a model in eval mode
         return return_logits(model)
 
 
-def _loaded(path: str | None, dtype: str) -> Any:
+def _load_pretrained(path: str | None, dtype: str) -> Any:
+    """Return the model of a folder or of the cache, with weights of a dtype."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -99,22 +100,23 @@ def _loaded(path: str | None, dtype: str) -> Any:
             str(local), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError) as error:
-        first = first_line(error)
+        reason = first_line(error)
         raise ConfigError(
             Setting("model.path", path),
-            f"no causal language model can be loaded from it ({first})",
+            f"no causal language model can be loaded from it ({reason})",
             "give a folder with config.json and model.safetensors",
         ) from error
 
 
-def _adapt(model: Any, lora: Mapping[str, Any]) -> None:
+def _add_adapters(model: Any, lora: Mapping[str, Any]) -> None:
+    """Add low-rank adapters in float32, and freeze all other weights."""
     from peft import LoraConfig, inject_adapter_in_model
 
     try:
         inject_adapter_in_model(LoraConfig(task_type="CAUSAL_LM", **lora), model)
     except (TypeError, ValueError) as error:
-        first = first_line(error)
-        raise ConfigError("model.lora", first, "give arguments of peft's LoraConfig, as in {r:8}") from error
+        reason = first_line(error)
+        raise ConfigError("model.lora", reason, "give arguments of peft's LoraConfig, as in {r:8}") from error
     for weight in model.parameters():
         if weight.requires_grad:  # adapters are float32 also beside bfloat16 weights
             weight.data = weight.data.float()

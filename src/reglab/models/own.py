@@ -47,35 +47,36 @@ class Own:
         args: Mapping[str, Any] | None = None,
         padded: bool = False,
     ) -> nn.Module:
-        network = _found(target)
-        taken = inspect.signature(network).parameters
-        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
-        given: dict[str, Any] = {"input_shape": input_shape, "outputs": outputs}
+        network_class = _load_class(target)
+        parameters = inspect.signature(network_class).parameters
+        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        arguments: dict[str, Any] = {"input_shape": input_shape, "outputs": outputs}
         if padded:
-            given["padded"] = True
-        given = {key: value for key, value in given.items() if takes_all or key in taken}
+            arguments["padded"] = True
+        arguments = {key: value for key, value in arguments.items() if takes_all or key in parameters}
         try:
-            made = network(**given, **(args or {}))
+            network = network_class(**arguments, **(args or {}))
         except (Exception, SystemExit) as error:
             remedy = "correct it, or choose other data"
-            if not _accepts(network, {**given, **(args or {})}):
+            if not _takes(network_class, {**arguments, **(args or {})}):
                 remedy = "give what it needs, as in model.args={width:64}"
             raise ConfigError(
                 Setting(KEY, target),
                 f"cannot be created for examples of the shape {input_shape} ({describe_error(error)})",
                 remedy,
             ) from error
-        if not isinstance(made, nn.Module):
+        if not isinstance(network, nn.Module):
             raise ConfigError(
-                Setting(KEY, target), f"creates a {type(made).__name__}", "give a class of torch.nn.Module"
+                Setting(KEY, target), f"creates a {type(network).__name__}", "give a class of torch.nn.Module"
             )
         check_known_imports(target)
-        return made
+        return network
 
 
-def _accepts(network: Any, arguments: Mapping[str, Any]) -> bool:
+def _takes(network_class: Any, arguments: Mapping[str, Any]) -> bool:
+    """Return whether a constructor can be called with these keyword arguments."""
     try:
-        inspect.signature(network).bind(**arguments)
+        inspect.signature(network_class).bind(**arguments)
     except TypeError:
         return False
     return True
@@ -95,9 +96,10 @@ def check_known_imports(target: str | None) -> None:
         )
 
 
-def _found(target: str | None) -> Any:
+def _load_class(target: str | None) -> Any:
+    """Return the class of a target; raise a ConfigError if it is not a class."""
     module, name = module_and_class(target, KEY)
-    found = load(str(target), KEY)
-    if not inspect.isclass(found):
+    loaded = load(str(target), KEY)
+    if not inspect.isclass(loaded):
         raise ConfigError(Setting(KEY, target), f"the module {module} has no class {name}", "check its name")
-    return found
+    return loaded

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from reglab.models import layers
-from reglab.models.convolutions import CONV, POOL, check, flat
+from reglab.models.convolutions import CONV, POOL, check_input_shape, flattened_features
 from reglab.schema.constraints import Constraints
 from reglab.schema.task_kinds import NUMERIC_INPUTS
 
@@ -56,7 +56,7 @@ class ResidualCNN(nn.Sequential):
         norm: ``none``, ``batch`` or ``layer``.
 
     Raises:
-        ConfigError: see `convolutions.check`.
+        ConfigError: see `convolutions.check_input_shape`.
     """
 
     requires_task: ClassVar = (NUMERIC_INPUTS,)
@@ -80,7 +80,7 @@ class ResidualCNN(nn.Sequential):
         activation: str = "relu",
         norm: str = "batch",
     ) -> None:
-        dims = check("residual_cnn", input_shape, channels, kernel_size)
+        dims = check_input_shape("residual_cnn", input_shape, channels, kernel_size)
         chain: list[tuple[str, nn.Module]] = []
         features = input_shape[0]
         for i, size in enumerate(channels):
@@ -89,4 +89,4 @@ class ResidualCNN(nn.Sequential):
                 features = size
             chain.append((f"pool_{i}", POOL[dims](2)))
         chain.append(("flatten", nn.Flatten()))
-        super().__init__(OrderedDict(chain + layers.output(flat(input_shape, channels), outputs)))
+        super().__init__(OrderedDict(chain + layers.output(flattened_features(input_shape, channels), outputs)))

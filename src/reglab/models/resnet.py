@@ -101,19 +101,19 @@ class ResNet(nn.Sequential):
                 f"model.channels={list(channels)} has {len(channels)} stages",
                 "set a number of blocks for each stage",
             )
-        size, stride = (3, 1) if stem == "small" else (7, 2)
+        kernel, stride = (3, 1) if stem == "small" else (7, 2)
         chain: list[tuple[str, nn.Module]] = [
-            ("stem", nn.Conv2d(input_shape[0], channels[0], size, stride, padding=size // 2, bias=norm == "none")),
+            ("stem", nn.Conv2d(input_shape[0], channels[0], kernel, stride, padding=kernel // 2, bias=norm == "none")),
             *((f"norm_{i}", layer) for i, layer in enumerate(layers.norm(norm, channels[0], 2))),
             ("activation", layers.activation(activation)),
         ]
         if stem == "large":
             chain.append(("pool", nn.MaxPool2d(3, stride=2, padding=1)))
         features = channels[0]
-        for stage, (number, width) in enumerate(zip(depths, channels, strict=True)):
-            for block in range(number):
-                halved = 2 if stage > 0 and block == 0 else 1
-                chain.append((f"block_{stage}_{block}", BasicBlock(features, width, halved, activation, norm)))
+        for stage, (depth, width) in enumerate(zip(depths, channels, strict=True)):
+            for block in range(depth):
+                block_stride = 2 if stage > 0 and block == 0 else 1
+                chain.append((f"block_{stage}_{block}", BasicBlock(features, width, block_stride, activation, norm)))
                 features = width
         chain += [("mean", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten())]
         super().__init__(OrderedDict(chain + layers.output(features, outputs)))

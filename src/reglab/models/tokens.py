@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from reglab.schema.errors import ConfigError, Setting
 
-SPREAD = 0.02  # initial standard deviation of position embeddings, as in the paper on images
+POSITION_STD = 0.02  # initial standard deviation of position embeddings, as in the paper on images
 
 
 class _PositionedTokens(nn.Module):
@@ -17,7 +17,7 @@ class _PositionedTokens(nn.Module):
 
     def __init__(self, positions: int, width: int) -> None:
         super().__init__()
-        self.positions = nn.Parameter(SPREAD * torch.randn(positions, width))
+        self.positions = nn.Parameter(POSITION_STD * torch.randn(positions, width))
 
 
 class ImageTokens(_PositionedTokens):

@@ -39,9 +39,9 @@ class Attention(nn.Module):
         parts = self.queries_keys_values(values).chunk(3, -1)
         queries, keys, contents = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         dropout = self.dropout if self.training else 0.0
-        read = F.scaled_dot_product_attention(queries, keys, contents, attn_mask=mask, dropout_p=dropout)
-        mixed: Tensor = self.mixed(read.transpose(1, 2).flatten(2))
-        return mixed
+        attended = F.scaled_dot_product_attention(queries, keys, contents, attn_mask=mask, dropout_p=dropout)
+        outputs: Tensor = self.mixed(attended.transpose(1, 2).flatten(2))
+        return outputs
 
 
 class FeedForward(nn.Sequential):
