@@ -52,7 +52,7 @@ class Task(ABC):
 
         A copy in float64, so that a network may overwrite its outputs.
         """
-        return exact(outputs.detach(), copy=True), targets
+        return to_float64(outputs.detach(), copy=True), targets
 
     def metrics(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Collection[str] = ()) -> dict[str, Tensor]:
         """Return the metrics of a whole part of the data by name, float64 scalars for any precision of the model.
@@ -63,11 +63,11 @@ class Task(ABC):
             full: all metrics; otherwise those that are measured in every epoch.
             more: names of further metrics that are wanted.
         """
-        outputs = exact(outputs)
+        outputs = to_float64(outputs)
         targets = targets.to(outputs.device)
-        wanted = [one.name for one in metrics_of(self.kind) if full or one.every_epoch or one.name in more]
-        found = {name: getattr(self, name)(outputs, targets) for name in wanted}
-        return {name: value for name, value in found.items() if value is not None}
+        names = [metric.name for metric in metrics_of(self.kind) if full or metric.every_epoch or metric.name in more]
+        values = {name: getattr(self, name)(outputs, targets) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the criterion of all rows."""
@@ -81,7 +81,7 @@ class Task(ABC):
         return outputs
 
 
-def exact(values: Tensor, *, copy: bool = False) -> Tensor:
+def to_float64(values: Tensor, *, copy: bool = False) -> Tensor:
     """Return the values in float64, on the CPU if their device has no such numbers.
 
     Sums and differences of squares in float32 lose all digits if values are far from 0.
@@ -101,8 +101,8 @@ def mean_over_columns(metric: str, scores: Tensor, positives: Tensor) -> Tensor 
         A float64 scalar; None if no column has both.
     """
     values = by_column(metric, scores, positives)
-    found = [value for value in values if value is not None]
-    return torch.stack(found).mean() if found else None
+    defined = [value for value in values if value is not None]
+    return torch.stack(defined).mean() if defined else None
 
 
 def by_column(metric: str, scores: Tensor, positives: Tensor) -> list[Tensor | None]:

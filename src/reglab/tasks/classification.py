@@ -61,17 +61,17 @@ class Classification(Task):
         torchmetrics' macro accuracy counts a class that is predicted but absent from the targets as a recall of 0,
         which a small test part makes common.
         """
-        right, _, _, _, support = self._counts(outputs, targets)
-        return (right[support > 0] / support[support > 0]).mean()
+        true_positives, _, _, _, support = self._counts(outputs, targets)
+        return (true_positives[support > 0] / support[support > 0]).mean()
 
     def f1_macro(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean F1 score over the classes that occur in targets or predictions, as scikit-learn does.
 
         From the counts, because torchmetrics rounds the score to float32.
         """
-        right, false_positive, _, missed, _ = self._counts(outputs, targets)
-        total = 2 * right + false_positive + missed
-        return (2 * right[total > 0] / total[total > 0]).mean()
+        true_positives, false_positives, _, false_negatives, _ = self._counts(outputs, targets)
+        denominator = 2 * true_positives + false_positives + false_negatives
+        return (2 * true_positives[denominator > 0] / denominator[denominator > 0]).mean()
 
     def auroc(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """Return the mean area under the ROC curve of each class against the others; None if no class has both."""
@@ -129,7 +129,7 @@ def class_weights_of(data: Any, weights: str | Sequence[float]) -> Tensor:
     """
     counts = torch.bincount(data.train.targets.long().cpu(), minlength=data.outputs).double()
     if weights == "balanced":
-        each = torch.where(counts > 0, 1 / counts.clamp_min(1), 0)
+        unscaled = torch.where(counts > 0, 1 / counts.clamp_min(1), 0)
     elif len(weights) != data.outputs:
         raise ConfigError(
             Setting("task.class_weights", list(weights)),
@@ -137,5 +137,5 @@ def class_weights_of(data: Any, weights: str | Sequence[float]) -> Tensor:
             "give one for each class, or balanced",
         )
     else:
-        each = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
-    return (each * counts.sum() / (each * counts).sum()).float()
+        unscaled = torch.tensor([float(weight) for weight in weights], dtype=torch.float64)
+    return (unscaled * counts.sum() / (unscaled * counts).sum()).float()

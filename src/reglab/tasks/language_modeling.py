@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reglab.schema.task_kinds import LANGUAGE_MODELING, TaskKind
-from reglab.tasks.base import Task, exact
+from reglab.tasks.base import Task, to_float64
 
 
 class LanguageModeling(Task):
@@ -38,7 +38,7 @@ class LanguageModeling(Task):
 
         Keeping logits would take memory for the number of tokens times the size of the vocabulary.
         """
-        outputs = exact(outputs)
+        outputs = to_float64(outputs)
         targets = targets.to(outputs.device)
         nats = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none").reshape(targets.shape)
         counts = targets >= 0

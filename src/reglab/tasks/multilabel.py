@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from reglab.schema.metrics import metric_label
 from reglab.schema.task_kinds import MULTILABEL, TaskKind
-from reglab.tasks.base import Task, by_column, exact, mean_over_columns
+from reglab.tasks.base import Task, by_column, mean_over_columns, to_float64
 
 
 class Multilabel(Task):
@@ -42,20 +42,20 @@ class Multilabel(Task):
 
     def metrics(self, outputs: Tensor, targets: Tensor, *, full: bool, more: Any = ()) -> dict[str, Tensor]:
         """Return the metrics of a part; F1 and AUROC also of labels, as ``f1_macro/LABEL``: of all with `full`."""
-        found = super().metrics(outputs, targets, full=full, more=more)
+        metrics = super().metrics(outputs, targets, full=full, more=more)
         if full or any("/" in name for name in more):
-            outputs, targets = exact(outputs), exact(targets)
-            each = {"f1_macro": list(_f1(outputs, targets)), "auroc": by_column("roc_auc_score", outputs, targets)}
-            for metric, values in each.items():
+            outputs, targets = to_float64(outputs), to_float64(targets)
+            by_label = {"f1_macro": list(_f1(outputs, targets)), "auroc": by_column("roc_auc_score", outputs, targets)}
+            for metric, values in by_label.items():
                 for label, value in zip(self.labels, values, strict=True):
                     name = f"{metric}/{label}"
                     if value is not None and (full or name in more):
-                        found[name] = value
-        return found
+                        metrics[name] = value
+        return metrics
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the criterion of all rows."""
-        return self.criterion(outputs, exact(targets))
+        return self.criterion(outputs, to_float64(targets))
 
     def accuracy(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the share of labels that are predicted correctly, over all rows (1 - Hamming loss)."""
@@ -79,7 +79,7 @@ class Multilabel(Task):
 
     def log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over rows of the summed log-probability of all labels, in nats; at most 0."""
-        return -F.binary_cross_entropy_with_logits(outputs, exact(targets), reduction="none").sum(-1).mean()
+        return -F.binary_cross_entropy_with_logits(outputs, to_float64(targets), reduction="none").sum(-1).mean()
 
     def brier(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over rows of Σ (p - y)² over labels."""
@@ -89,5 +89,5 @@ class Multilabel(Task):
 def _f1(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the F1 score of each label, float64 (L,), 0 where there is nothing to count; as scikit-learn does."""
     predicted, true = outputs > 0, targets > 0.5
-    right = (predicted & true).double().sum(0)
-    return 2 * right / (predicted.double().sum(0) + true.double().sum(0)).clamp_min(1)
+    true_positives = (predicted & true).double().sum(0)
+    return 2 * true_positives / (predicted.double().sum(0) + true.double().sum(0)).clamp_min(1)

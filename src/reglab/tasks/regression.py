@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reglab.schema.task_kinds import REGRESSION, TaskKind
-from reglab.tasks.base import Task, exact
+from reglab.tasks.base import Task, to_float64
 
 
 class Regression(Task):
@@ -46,15 +46,15 @@ class Regression(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the criterion of all rows, on scaled targets."""
-        return self.criterion(outputs, exact(targets))
+        return self.criterion(outputs, to_float64(targets))
 
     def rmse(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the root mean squared error, in the target's own units."""
-        return F.mse_loss(outputs, exact(targets)).sqrt() * self.scale
+        return F.mse_loss(outputs, to_float64(targets)).sqrt() * self.scale
 
     def mae(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean absolute error, in the target's own units."""
-        return F.l1_loss(outputs, exact(targets)) * self.scale
+        return F.l1_loss(outputs, to_float64(targets)) * self.scale
 
     def r2(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """Return the coefficient of determination against the mean of these targets, at most 1; None below two rows.
@@ -63,7 +63,7 @@ class Regression(Task):
         The one of torchmetrics is 1 if the squared errors add up to less than 1e-4, and loses digits by cancellation
         for targets far from 0.
         """
-        targets = exact(targets)
+        targets = to_float64(targets)
         if len(targets) < 2:
             return None
         centered = targets - targets[0]  # exactly 0 for equal targets; distances to a rounded mean need not be

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from reglab.regularizers._autograd import euclidean_norm
 from reglab.regularizers.base import penalized
 from reglab.tasks import Task
-from reglab.tasks.base import exact
+from reglab.tasks.base import to_float64
 from reglab.training.train_eval_mode import in_mode
 
 
@@ -73,8 +73,8 @@ def sharpness(model: nn.Module, task: Task, batch: tuple[Tensor, Tensor], rho: f
     inputs, targets = (part.to(parameters[0].device) for part in batch)
 
     def criterion(outputs: Tensor) -> Tensor:  # in float64: the difference of two losses is small compared with them
-        exact_targets = exact(targets) if targets.is_floating_point() else targets
-        exact_outputs = exact(outputs)
+        exact_targets = to_float64(targets) if targets.is_floating_point() else targets
+        exact_outputs = to_float64(outputs)
         return task.criterion(exact_outputs, exact_targets.to(exact_outputs.device))
 
     with in_mode(model, training=False), torch.enable_grad():
