@@ -43,9 +43,10 @@ def is_compiled(module: nn.Module) -> bool:
     """Return whether ``torch.compile`` was applied to a module or to one of its methods, apart from submodules."""
     if isinstance(module, torch._dynamo.OptimizedModule) or module._compiled_call_impl is not None:
         return True
-    classes = (kind for kind in type(module).__mro__ if issubclass(kind, nn.Module) and kind is not nn.Module)
-    members = (member for holder in (module, *classes) for member in vars(holder).values())
-    return any(hasattr(m, "_torchdynamo_orig_callable") for m in members if isfunction(m) or ismethod(m))
+    bases = (base for base in type(module).__mro__ if issubclass(base, nn.Module) and base is not nn.Module)
+    members = (member for holder in (module, *bases) for member in vars(holder).values())
+    methods = (member for member in members if isfunction(member) or ismethod(member))
+    return any(hasattr(method, "_torchdynamo_orig_callable") for method in methods)
 
 
 def after_backward(callback: Callable[[], None]) -> None:

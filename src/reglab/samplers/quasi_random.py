@@ -37,7 +37,7 @@ def point(seed: int, space: Sequence[Dimension], index: int) -> Values:
     >>> point(0, [Range("optimizer.lr", 1e-4, 1e-2, log=True)], 3)
     {'optimizer.lr': 0.009749}
     """
-    return {one.key: one.quantile(uniform(seed, one.key, index)) for one in space}
+    return {dimension.key: dimension.quantile(uniform(seed, dimension.key, index)) for dimension in space}
 
 
 @functools.lru_cache(maxsize=65536)
@@ -64,4 +64,5 @@ def uniform(seed: int, key: str, index: int) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def _order(seed: int, key: str, count: int) -> list[int]:
+    """Return the trials below `count` in a random order of the key, in which later trials become their partners."""
     return sorted(range(count), key=lambda number: mix(seed, key, "order", count, number))

@@ -41,10 +41,10 @@ class TPE(Sampler):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=mix(seed, arm, len(history)) % 2**32, n_startup_trials=0)
         study = optuna.create_study(sampler=sampler, direction="minimize" if minimize else "maximize")
-        distributions = {one.key: optuna_distribution(one) for one in space}
+        distributions = {dimension.key: optuna_distribution(dimension) for dimension in space}
         study.add_trials([_frozen_trial(observation, distributions) for observation in history])
         proposed = study.ask(distributions).params
-        return {one.key: one.round(proposed[one.key]) for one in space}
+        return {dimension.key: dimension.round(proposed[dimension.key]) for dimension in space}
 
     def describe(self, seed: int) -> str:
         return (
@@ -54,6 +54,7 @@ class TPE(Sampler):
 
 
 def _frozen_trial(observation: Observation, distributions: Mapping[str, "BaseDistribution"]) -> "FrozenTrial":
+    """Return a tracked trial as Optuna's, with the values that are within the search ranges."""
     from optuna.trial import TrialState, create_trial
 
     values = observation.values
