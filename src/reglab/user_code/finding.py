@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from reglab.paths import PROJECT
 from reglab.schema.errors import ConfigError, Setting
 
-_PACKAGES = {"site-packages", "dist-packages"}
-_STANDARD = Path(os.__file__).resolve().parent
+_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
+_STANDARD_LIBRARY = Path(os.__file__).resolve().parent
 _REGLAB = Path(__file__).resolve().parents[2]
 
 
@@ -51,12 +51,12 @@ def module_and_class(target: str | None, key: str) -> tuple[str, str]:
     if not all(part.isidentifier() for part in (*module.split("."), name)):
         file = Path(f"{'/'.join(module.split('.'))}.py")
         if module and file.is_file():
-            named = "".join(c if c.isalnum() or c == "_" else "_" for c in file.stem)
-            named = named if named.isidentifier() else f"_{named}"
+            module_name = "".join(c if c.isalnum() or c == "_" else "_" for c in file.stem)
+            module_name = module_name if module_name.isidentifier() else f"_{module_name}"
             raise ConfigError(
                 Setting(key, target),
                 f"{file} cannot be imported under that name",
-                f"rename it, as in {named}.py for {key}={named}.{name}",
+                f"rename it, as in {module_name}.py for {key}={module_name}.{name}",
             )
         raise ConfigError(
             Setting(key, "null" if target is None else target),
@@ -72,7 +72,7 @@ def source_file(target: str | None, key: str) -> Path:
         ConfigError: there is none, or it has the name of another module.
     """
     module, _ = module_and_class(target, key)
-    found = find(module, Setting(key, target)) or _installed(module)
+    found = find(module, Setting(key, target)) or _find_installed(module)
     if found is not None and found.file is not None:
         return found.file
     inner = Path(*module.split("."))
@@ -88,16 +88,17 @@ def user_folders() -> list[str]:
 
     Folders named in ``PYTHONPATH`` are among them, and those of packages installed in development mode.
     """
-    found = dict.fromkeys([os.getcwd(), *(os.path.abspath(entry) for entry in sys.path)])
-    return [folder for folder in found if os.path.isdir(folder) and not _belongs_elsewhere(folder)]
+    folders = dict.fromkeys([os.getcwd(), *(os.path.abspath(entry) for entry in sys.path)])
+    return [folder for folder in folders if os.path.isdir(folder) and not _is_library_folder(folder)]
 
 
 @functools.lru_cache(maxsize=256)
-def _belongs_elsewhere(folder: str) -> bool:
+def _is_library_folder(folder: str) -> bool:
+    """Return whether a folder belongs to an installed package, reglab or Python."""
     path = Path(folder).resolve()
-    if _PACKAGES & set(path.parts) or path in (_REGLAB, PROJECT / "pipelines"):
+    if _PACKAGE_FOLDERS & set(path.parts) or path in (_REGLAB, PROJECT / "pipelines"):
         return True
-    return path.is_relative_to(_STANDARD) or path.suffix == ".zip"
+    return path.is_relative_to(_STANDARD_LIBRARY) or path.suffix == ".zip"
 
 
 def find(name: str, where: Setting | str) -> Module | None:
@@ -113,33 +114,35 @@ def find(name: str, where: Setting | str) -> Module | None:
     top, *rest = name.split(".")
     if top in ("reglab", ""):
         return None
-    found = _in(top, user_folders())
+    found = _find_in(top, user_folders())
     if found is None:
         return None
-    others = [entry for entry in sys.path if _PACKAGES & set(Path(entry).parts)]
-    standard = top in sys.stdlib_module_names
-    other = None if standard else _in(top, others)
-    if standard or (other is not None and other.file is not None):
+    package_folders = [entry for entry in sys.path if _PACKAGE_FOLDERS & set(Path(entry).parts)]
+    is_standard = top in sys.stdlib_module_names
+    installed = None if is_standard else _find_in(top, package_folders)
+    if is_standard or (installed is not None and installed.file is not None):
         if found.file is None:
             return None  # a folder of that name is no package if there is a real one
-        whose = "one of Python's own modules" if standard else "an installed package"
-        shown = f"{top}/" if found.folders else f"{top}.py"
-        raise ConfigError(where, f"{shown} in {found.file.parent} has the name of {whose}", "rename it")
+        other = "one of Python's own modules" if is_standard else "an installed package"
+        file_name = f"{top}/" if found.folders else f"{top}.py"
+        raise ConfigError(where, f"{file_name} in {found.file.parent} has the name of {other}", "rename it")
     for part in rest:
-        found = _in(part, found.folders)
+        found = _find_in(part, found.folders)
         if found is None:
             return None
     return found
 
 
-def _installed(name: str) -> Module | None:
+def _find_installed(name: str) -> Module | None:
+    """Find a module in all of ``sys.path``."""
     found: Module | None = Module(None, tuple(entry for entry in sys.path if entry))
     for part in name.split("."):
-        found = _in(part, found.folders) if found is not None else None
+        found = _find_in(part, found.folders) if found is not None else None
     return found
 
 
-def _in(name: str, folders: Sequence[str]) -> Module | None:
+def _find_in(name: str, folders: Sequence[str]) -> Module | None:
+    """Find a module of this name, without dots, in the first of the folders that has it."""
     spec = importlib.machinery.PathFinder.find_spec(name, list(folders))
     if spec is None:
         return None
@@ -158,18 +161,23 @@ def imports(code: CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]
         package: the package of the module; its own name if it is a package.
     """
     scan: Any = ModuleFinder(path=[]).scan_opcodes
-    for kind, found in scan(code):
+    for kind, operands in scan(code):
         if kind == "absolute_import":
-            names, name = found
+            names, name = operands
             yield name, tuple(names or ())
         elif kind == "relative_import":
-            level, names, name = found
+            level, names, name = operands
             base = package.split(".")[: len(package.split(".")) - level + 1]
             if base:
                 yield ".".join([*base, *([name] if name else [])]), tuple(names or ())
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             yield from imports(inner, package)
+
+
+_Closure = tuple[dict[str, Module], frozenset[str]]
+# By name and folders: the closure, and the stamps of its files when it was found.
+_closures: dict[tuple[str, tuple[str, ...]], tuple[_Closure, list[int]]] = {}
 
 
 def closure(name: str, where: Setting | str) -> tuple[dict[str, Module], frozenset[str]]:
@@ -185,16 +193,14 @@ def closure(name: str, where: Setting | str) -> tuple[dict[str, Module], frozens
     Raises:
         ConfigError: a module has the name of an installed one, or a file that Python cannot read.
     """
-    searched = (name, tuple(user_folders()))
-    known = _closures.get(searched)
-    if known is None or known[1] != _stamps(known[0][0], searched[1]):
-        found = _find_all(name, where)
-        _closures[searched] = known = (found, _stamps(found[0], searched[1]))
-    return known[0]
-
-
-_Closure = tuple[dict[str, Module], frozenset[str]]
-_closures: dict[tuple[str, tuple[str, ...]], tuple[_Closure, list[int]]] = {}
+    folders = tuple(user_folders())
+    if (name, folders) in _closures:
+        found, stamps = _closures[name, folders]
+        if stamps == _file_stamps(found[0], folders):
+            return found
+    found = _find_all(name, where)
+    _closures[name, folders] = (found, _file_stamps(found[0], folders))
+    return found
 
 
 def found_files() -> list[Path]:
@@ -202,7 +208,7 @@ def found_files() -> list[Path]:
     return [module.file for (found, _), _ in _closures.values() for module in found.values() if module.file is not None]
 
 
-def _stamps(modules: Modules, folders: Iterable[str]) -> list[int]:
+def _file_stamps(modules: Modules, folders: Iterable[str]) -> list[int]:
     """Return times and sizes that change if a file does, or if one is added or removed beside them."""
     files = (module.file for module in modules.values() if module.file is not None)
     inner = (folder for module in modules.values() for folder in module.folders)
@@ -219,48 +225,51 @@ def _stamps(modules: Modules, folders: Iterable[str]) -> list[int]:
 
 
 def _find_all(name: str, where: Setting | str) -> _Closure:
+    """Return the `closure` of a module; an imported name is searched for as a submodule too."""
     importlib.machinery.PathFinder.invalidate_caches()
     modules: dict[str, Module] = {}
     outside: set[str] = set()
     todo = [name]
     while todo:
-        for one in _with_packages(todo.pop()):
-            if one in modules:
+        for module_name in _with_packages(todo.pop()):
+            if module_name in modules:
                 continue
-            found = find(one, where)
+            found = find(module_name, where)
             if found is None:
-                if "." not in one:
-                    outside.add(one)
+                if "." not in module_name:
+                    outside.add(module_name)
                 break
-            modules[one] = found
+            modules[module_name] = found
             if found.file is None or found.file.suffix != ".py":
                 continue
-            package = one if found.folders else one.rpartition(".")[0]
+            package = module_name if found.folders else module_name.rpartition(".")[0]
             code = _compile(found.file, where)
-            if by_path := _BY_PATH & _names(code):
+            if by_path := _PATH_LOADERS & _names_in(code):
                 raise ConfigError(
                     where,
                     f"{found.file.name} runs a file by its path ({min(by_path)}), whose code would not be part of "
                     "a run's identity",
                     "import it as a module",
                 )
-            for other, taken in imports(code, package):
-                todo.append(other)
-                if "*" in taken and (package_found := find(other, where)) is not None:
-                    todo += [f"{other}.{inner}" for inner in _submodule_names(package_found)]
-                todo += [f"{other}.{inner}" for inner in taken if inner != "*"]
+            for imported, names in imports(code, package):
+                todo.append(imported)
+                if "*" in names and (imported_package := find(imported, where)) is not None:
+                    todo += [f"{imported}.{submodule}" for submodule in _submodule_names(imported_package)]
+                todo += [f"{imported}.{name}" for name in names if name != "*"]
     return modules, frozenset(outside)
 
 
-_BY_PATH = {"spec_from_file_location", "SourceFileLoader", "run_path"}  # of importlib and runpy
+_PATH_LOADERS = {"spec_from_file_location", "SourceFileLoader", "run_path"}  # of importlib and runpy
 
 
-def _names(code: CodeType) -> set[str]:
-    inner = (_names(const) for const in code.co_consts if isinstance(const, CodeType))
+def _names_in(code: CodeType) -> set[str]:
+    """Return the global names and attributes in bytecode, with those of its functions and classes."""
+    inner = (_names_in(const) for const in code.co_consts if isinstance(const, CodeType))
     return set(code.co_names).union(*inner)
 
 
 def _with_packages(name: str) -> list[str]:
+    """Return a module's name after those of its packages: ``a``, ``a.b``, ``a.b.c``."""
     parts = name.split(".")
     return [".".join(parts[: number + 1]) for number in range(len(parts))]
 
@@ -286,13 +295,10 @@ def _code(file: str, modified_ns: int, size: int) -> CodeType:
     return compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
 
 
+@functools.lru_cache(maxsize=4096)
 def is_user_file(file: str) -> bool:
     """Return whether a module's file is the user's own: not of reglab, Python or an installed package."""
-    return not _belongs_elsewhere_file(file)
-
-
-@functools.lru_cache(maxsize=4096)
-def _belongs_elsewhere_file(file: str) -> bool:
     path = Path(file).resolve()
-    inside = path.is_relative_to(_REGLAB) or path.is_relative_to(_STANDARD)
-    return inside or bool(_PACKAGES & set(path.parts)) or not path.is_file()
+    if path.is_relative_to(_REGLAB) or path.is_relative_to(_STANDARD_LIBRARY) or _PACKAGE_FOLDERS & set(path.parts):
+        return False
+    return path.is_file()

@@ -76,14 +76,15 @@ def load(target: str, key: str) -> Any:
     module, name = module_and_class(target, key)
     source_file(target, key)
     found, _ = closure(module, where)
-    state = [(one, entry, _stamp(entry)) for one, entry in sorted(found.items())]
+    state = [(module_name, entry, _stamp(entry)) for module_name, entry in sorted(found.items())]
     if state != _finder.state:
         unload()
-        for one, entry in found.items():
-            held = sys.modules.get(one)
-            if held is not None and entry.file is not None and not _is_of(held, entry.file):
-                raise ConfigError(where, f"a module called {one} is already imported", f"rename {entry.file.name}")
-            sys.modules.pop(one, None)
+        for module_name, entry in found.items():
+            other = sys.modules.get(module_name)
+            if other is not None and entry.file is not None and not _is_loaded_from(other, entry.file):
+                problem = f"a module called {module_name} is already imported"
+                raise ConfigError(where, problem, f"rename {entry.file.name}")
+            sys.modules.pop(module_name, None)
         _finder.modules, _finder.state, _finder.modules_before = found, state, frozenset(sys.modules)
         if _finder not in sys.meta_path:
             sys.meta_path.insert(0, _finder)
@@ -91,24 +92,24 @@ def load(target: str, key: str) -> Any:
         sys.path.append(_finder.folder)  # at the end: an installed package that is imported later comes first
     folders = user_folders()
     try:
-        made = getattr(importlib.import_module(module), name, None)
+        loaded = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:
         reason = describe_error(error)
-        _without(set(user_folders()) - set(folders))
+        _remove_from_path(set(user_folders()) - set(folders))
         unload()
         raise ConfigError(where, f"cannot be imported ({reason})", "correct it") from error
     if added := [folder for folder in user_folders() if folder not in folders]:
-        _without(added)
+        _remove_from_path(added)
         unload()
         raise ConfigError(
             where,
             f"its code adds {added[0]} to sys.path, and modules there would not be part of a run's identity",
             f"set PYTHONPATH={added[0]} in the shell instead",
         )
-    return made
+    return loaded
 
 
-def _without(folders: Container[str]) -> None:
+def _remove_from_path(folders: Container[str]) -> None:
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) not in folders]
 
 
@@ -127,7 +128,7 @@ def _stamp(module: Module) -> tuple[int, int]:
     return (state.st_mtime_ns, state.st_size) if state is not None else (0, 0)
 
 
-def _is_of(module: ModuleType, file: Path) -> bool:
+def _is_loaded_from(module: ModuleType, file: Path) -> bool:
     own = getattr(module, "__file__", None)
     return own is not None and os.path.realpath(own) == os.path.realpath(file)
 
@@ -146,7 +147,7 @@ def unload() -> None:
 def unknown_imports() -> list[str]:
     """Return the user's modules that were imported under names that their code computes, and so were not found."""
     files = found_files()
-    return [name for name in _imported_later() if not any(_is_of(sys.modules[name], file) for file in files)]
+    return [name for name in _imported_later() if not any(_is_loaded_from(sys.modules[name], file) for file in files)]
 
 
 def _imported_later() -> list[str]:
@@ -154,10 +155,10 @@ def _imported_later() -> list[str]:
     if not _finder.modules:
         return []
     new = set(sys.modules) - _finder.modules_before - set(_finder.modules)
-    return sorted(name for name in new if _is_users(sys.modules.get(name)))
+    return sorted(name for name in new if _is_user_module(sys.modules.get(name)))
 
 
-def _is_users(module: ModuleType | None) -> bool:
+def _is_user_module(module: ModuleType | None) -> bool:
     file = getattr(module, "__file__", None)
     if not isinstance(file, str) or not is_user_file(file):
         return False

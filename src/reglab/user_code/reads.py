@@ -31,7 +31,7 @@ class _Watch(threading.local):
 
 
 _watch = _Watch()
-_hooked = False
+_has_hook = False
 
 
 @contextmanager
@@ -54,10 +54,10 @@ def check_reads(where: Setting | str, values: Iterable[Any]) -> Iterator[None]:
         with check_reads(Setting("model.target", "net.Net"), [{"file": "weights.txt"}]):
             network = Net(file="weights.txt")
     """
-    global _hooked
-    if not _hooked:  # an audit hook cannot be removed
-        sys.addaudithook(_note_open)
-        _hooked = True
+    global _has_hook
+    if not _has_hook:  # an audit hook cannot be removed
+        sys.addaudithook(_record_open)
+        _has_hook = True
     outer = (_watch.on, _watch.read, _watch.written)
     read: dict[str, None] = {}
     _watch.on, _watch.read, _watch.written = True, read, set()
@@ -73,15 +73,15 @@ def check_reads(where: Setting | str, values: Iterable[Any]) -> Iterator[None]:
             f"reads the environment variable {name}, which would not be part of a run's identity",
             "give its value as an argument of the constructor, by model.args",
         )
-    named = [os.path.realpath(Path(text).expanduser()) for text in existing_paths(list(values))]
-    code = _modules()
+    allowed = [os.path.realpath(Path(text).expanduser()) for text in existing_paths(list(values))]
+    module_files = _module_files()
     for file in read:
-        if file not in code and not _is_within(file, named) and not _is_apart(file):
+        if file not in module_files and not _is_within(file, allowed) and not _is_exempt(file):
             unload()  # a module that reads when it is imported must do so again
             raise ConfigError(
                 where,
-                f"reads {_shown(file)}, whose content would not be part of a run's identity",
-                f"name it in model.args, as in model.args={{file:{_shown(file)}}}, and open the name that the "
+                f"reads {_display_path(file)}, whose content would not be part of a run's identity",
+                f"name it in model.args, as in model.args={{file:{_display_path(file)}}}, and open the name that the "
                 "constructor receives",
             )
 
@@ -91,18 +91,18 @@ def _variables_read() -> Iterator[dict[str, None]]:
     """Collect the names of environment variables that the user's modules read, in the order of the reads."""
     read: dict[str, None] = {}
     environment: Any = type(os.environ)  # no audit event is raised for a read
-    plain = environment.__getitem__
+    original = environment.__getitem__
 
-    def noted(self: Any, key: Any) -> Any:
+    def record_read(self: Any, key: Any) -> Any:
         if isinstance(key, str) and _reads_for_user(sys._getframe(1)):
             read.setdefault(key)
-        return plain(self, key)
+        return original(self, key)
 
-    environment.__getitem__ = noted
+    environment.__getitem__ = record_read
     try:
         yield read
     finally:
-        environment.__getitem__ = plain
+        environment.__getitem__ = original
 
 
 def _reads_for_user(frame: FrameType | None) -> bool:
@@ -114,7 +114,7 @@ def _reads_for_user(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_globals.get("__name__") in modules()
 
 
-def _note_open(event: str, args: tuple[Any, ...]) -> None:
+def _record_open(event: str, args: tuple[Any, ...]) -> None:
     if not _watch.on or event not in ("open", "sqlite3.connect"):
         return
     path, mode, flags = args if event == "open" else (*args, None, None)
@@ -128,29 +128,29 @@ def _note_open(event: str, args: tuple[Any, ...]) -> None:
         _watch.read.setdefault(opened)
 
 
-def _modules() -> set[str]:
-    """Files of the user's modules and of all that are loaded: torch.compile reads the source of its callers.
+def _module_files() -> set[str]:
+    """Return the files of the user's modules and of all that are loaded: torch.compile reads the source of its callers.
 
     Modules that the user's code imports by computed names are included; `check_known_imports` refuses them.
     """
-    found = {str(module.file) for module in modules().values() if module.file is not None}
+    own = {str(module.file) for module in modules().values() if module.file is not None}
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    return {os.path.realpath(file) for file in found | loaded if isinstance(file, str)}
+    return {os.path.realpath(file) for file in own | loaded if isinstance(file, str)}
 
 
 def _is_within(file: str, folders: Iterable[str]) -> bool:
     return any(file == folder or file.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
 
 
-def _is_apart(file: str) -> bool:
+def _is_exempt(file: str) -> bool:
     """Return whether a file belongs to the system, to Python, to an installed package or to a cache, or is none."""
-    own = next((folder for folder in map(os.path.realpath, user_folders()) if _is_within(file, [folder])), os.sep)
-    parts = Path(file).relative_to(own).parts  # a project may be in a hidden folder
-    if any(p in _CACHES or p.startswith(_CACHE_PREFIXES) or p.endswith(_CACHE_SUFFIXES) for p in parts):
+    root = next((folder for folder in map(os.path.realpath, user_folders()) if _is_within(file, [folder])), os.sep)
+    parts = Path(file).relative_to(root).parts  # a project may be in a hidden folder
+    if any(part in _CACHES or part.startswith(_CACHE_PREFIXES) or part.endswith(_CACHE_SUFFIXES) for part in parts):
         return True
-    here = os.path.realpath(Path(__file__).parents[1])
-    return _is_within(file, [*_SYSTEM, sys.prefix, sys.base_prefix, here]) or not os.path.isfile(file)
+    reglab_folder = os.path.realpath(Path(__file__).parents[1])
+    return _is_within(file, [*_SYSTEM, sys.prefix, sys.base_prefix, reglab_folder]) or not os.path.isfile(file)
 
 
-def _shown(file: str) -> str:
+def _display_path(file: str) -> str:
     return os.path.relpath(file) if _is_within(file, [os.getcwd()]) else file
