@@ -36,16 +36,16 @@ class NonExceptionRaised(RuntimeError):
     """Code that builds or trains a network raised an exception that is no ``Exception``, such as KeyboardInterrupt.
 
     Args:
-        what: type and message of the exception.
+        description: type and message of the exception.
         source_line: line that raised it, as in ``my_net.py:7 in forward``.
     """
 
-    def __init__(self, what: str, source_line: str) -> None:
-        super().__init__(f"{what} was raised at {source_line} during a run; raise a subclass of Exception")
-        self.what, self.source_line = what, source_line
+    def __init__(self, description: str, source_line: str) -> None:
+        super().__init__(f"{description} was raised at {source_line} during a run; raise a subclass of Exception")
+        self.description, self.source_line = description, source_line
 
     def __reduce__(self) -> tuple[type["NonExceptionRaised"], tuple[str, str]]:
-        return (NonExceptionRaised, (self.what, self.source_line))
+        return (NonExceptionRaised, (self.description, self.source_line))
 
 
 class ExitCode(SystemExit):

@@ -67,16 +67,16 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {s: signal.signal(s, _stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    outermost = _stop not in before.values()
+    handlers = {signum: signal.signal(signum, _stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    outermost = _stop not in handlers.values()
     hook, sys.unraisablehook = sys.unraisablehook, _without_stops(sys.unraisablehook)
     try:
         with prefer_stopped():
             yield
         raise_if_stopped()
     finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
         sys.unraisablehook = hook
         if outermost:
             acknowledge_stop()
@@ -143,8 +143,8 @@ def defer_signals(*, deliver: bool = True) -> Iterator[None]:
         if deliver and not cancel_functions:
             cancel_functions.append(interrupt_later(MAX_DEFER_S, Stopped(signum)))
 
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-    for s, handler in before.items():
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    for s, handler in handlers.items():
         if handler is not None:  # None: set by C code, and cannot be restored
             signal.signal(s, record_signal)
     try:
@@ -152,11 +152,11 @@ def defer_signals(*, deliver: bool = True) -> Iterator[None]:
     finally:
         for cancel in cancel_functions:
             cancel()
-        for s, handler in before.items():
+        for s, handler in handlers.items():
             if handler is not None:
                 signal.signal(s, handler)
         if received and deliver:  # also if the block has raised an exception
-            handler = before[signal.Signals(received[0])]
+            handler = handlers[signal.Signals(received[0])]
             if callable(handler):  # not raise_signal, which would count as a second signal
                 handler(received[0], None)
             else:

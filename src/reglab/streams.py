@@ -167,12 +167,12 @@ def show_table(table: "Table") -> None:
     from rich.text import Text
 
     rich_console = console()
-    needed = Measurement.get(rich_console, rich_console.options.update(width=10_000), table).minimum
+    min_width = Measurement.get(rich_console, rich_console.options.update(width=10_000), table).minimum
     for column in table.columns:
         if column.overflow == "fold":  # long words may be broken, and short ones may not
             longest = max((len(word) for cell in column.cells for word in str(cell).split()), default=0)
-            needed -= max(0, longest - _MIN_WORD_WIDTH)
-    if needed <= rich_console.width:
+            min_width -= max(0, longest - _MIN_WORD_WIDTH)
+    if min_width <= rich_console.width:
         rich_console.print(table)
         return
     text = Text(f"{table.title}\n" if table.title else "", overflow="fold")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from reglab.regularizers import EMA, L1, SAM, SpectralNorm, penalized
-from reglab.regularizers.spectral_norm import gradient_through_division, iterated
+from reglab.regularizers.spectral_norm import gradient_through_division, power_iteration
 from tests.regularizers.lightning_runs import fitted
 from tests.regularizers.steps import batch_of, fit_of, network, same_state, task_of, train
 
@@ -30,7 +30,7 @@ def test_iterations_come_to_the_first_of_the_svd(double: None, shape: tuple[int,
     left, right = torch.randn(shape[0]), torch.randn(weight[0].numel())
     values = []
     for _ in range(500):
-        value, left, right = iterated(weight, left, right)
+        value, left, right = power_iteration(weight, left, right)
         values.append(value)
     lefts, expected, rights = torch.linalg.svd(weight.flatten(1), full_matrices=False)
     torch.testing.assert_close(value, expected[0], rtol=1e-14, atol=0)
@@ -155,7 +155,7 @@ def test_sam_looks_around_the_divided_weights_and_the_vectors_move_once(double: 
     for name, weight in penalized(model).items():
         gradient = gradient_through_division(uphill.get_parameter(name).grad, weight.detach(), *vectors[name])
         moved = weight.detach() - 0.1 * gradient
-        value, left, right = iterated(moved, *vectors[name])
+        value, left, right = power_iteration(moved, *vectors[name])
         torch.testing.assert_close(fit.model.get_parameter(name).detach(), moved / value, rtol=1e-9, atol=1e-11)
         torch.testing.assert_close(method.vectors(name), (left, right), rtol=1e-9, atol=1e-11)
 

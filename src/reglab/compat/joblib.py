@@ -57,11 +57,11 @@ def fork_workers_from_server(module: str, workers: int) -> dict[str, str]:
 
     set_start_method("forkserver", force=True)
     multiprocessing.set_forkserver_preload([module])
-    before = dict(os.environ)
+    original_environment = dict(os.environ)
     os.environ.update(LokyBackend()._prepare_worker_env(workers))
     try:
         forkserver.ensure_running()
         return dict(os.environ)
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(original_environment)

@@ -48,7 +48,7 @@ def recompute_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """
     norms = batch_norms(model)
     modes = {module: module.training for module in model.modules()}
-    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    settings = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     seen = dict.fromkeys(norms, 0)
 
     def weigh(norm: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -67,7 +67,7 @@ def recompute_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
     finally:
         for handle in handles:
             handle.remove()
-        for norm, momentum, counter in before:
+        for norm, momentum, counter in settings:
             norm.momentum, norm.num_batches_tracked = momentum, counter
         for module, mode in modes.items():
             module.training = mode

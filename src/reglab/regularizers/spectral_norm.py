@@ -14,7 +14,7 @@ from reglab.regularizers.base import Weights, penalized
 FIRST_ITERATIONS = 100
 
 
-def iterated(weight: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def power_iteration(weight: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the largest singular value (0-dim) and its left and right vectors after one more power iteration.
 
     The value leftᵀ W right approaches the largest singular value from below. If it is 0, as for zero weights, the old
@@ -121,7 +121,7 @@ class SpectralNorm(UnitWise):
     def _divided(self, name: str, weight: Tensor, layout: Layout) -> Tensor:
         """Return the weight divided by its largest singular value, after one power iteration or `FIRST_ITERATIONS`."""
         matrices = layout.to_matrices(weight)
-        iterate = iterated if layout.blocks == 1 else torch.vmap(iterated)
+        iterate = power_iteration if layout.blocks == 1 else torch.vmap(power_iteration)
         is_new = name not in self._numbers
         if is_new:
             self.store_vectors(name, *_initial_vectors(matrices.flatten(1 if layout.blocks == 1 else 2)))

@@ -170,7 +170,7 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
     try:
         with torch.device("meta"):
             network = make()
-        needed = _COPIES * sum(weight.numel() * weight.element_size() for weight in network.parameters())
+        required = _COPIES * sum(weight.numel() * weight.element_size() for weight in network.parameters())
     except ConfigError:
         raise
     except (RuntimeError, OverflowError) as error:
@@ -178,10 +178,10 @@ def _check_size(cfg: DictConfig, make: Callable[[], nn.Module]) -> None:
             raise ConfigError(where, "the sizes of the weights exceed 64 bits", "choose smaller numbers") from error
         return  # the real build reports the same error
     available = psutil.virtual_memory().total
-    if needed > available:
+    if required > available:
         raise ConfigError(
             where,
-            f"weights, gradients and a copy of the weights take {needed / 2**30:.3g} GiB, and this "
+            f"weights, gradients and a copy of the weights take {required / 2**30:.3g} GiB, and this "
             f"machine has {available / 2**30:.3g} GiB",
             "choose smaller numbers",
         )

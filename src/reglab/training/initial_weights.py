@@ -129,8 +129,9 @@ def _shapes(network: nn.Module) -> dict[str, Any]:
     return {name: None if is_lazy(value) else value.shape for name, value in _state(network).items()}
 
 
-def _equal(one: Tensor, other: Tensor) -> bool:
-    return torch.equal(one, other) or (one.shape == other.shape and _bytes(one) == _bytes(other))  # NaN is not NaN
+def _equal(first: Tensor, second: Tensor) -> bool:
+    # By bytes too, because torch.equal is false for NaN.
+    return torch.equal(first, second) or (first.shape == second.shape and _bytes(first) == _bytes(second))
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -105,7 +105,7 @@ class Regularize(pl.Callback):
             hint = did_you_mean(self._module_name, module_names) or "; leave it out for the whole module"
             raise ConfigError(Setting("module", self._module_name), f"no such module{hint}") from None
         self._optimizer = trainer.optimizers[0]
-        self._called = False
+        self._called = False  # whether the model itself was called in training mode
         self._needing_model_call: list[Regularizer] = []  # with hooks on the model itself
         self._modes = [(module, module.training) for module in self._model.modules()]
         owned = self._owned()
@@ -122,8 +122,8 @@ class Regularize(pl.Callback):
         if draws is not None:
             draws.wrap_updates(self.regularizers, optimizer)
         trainer.strategy.optimizers = [optimizer]
-        self._attempts = _ATTEMPTS
-        self._unmeasured: list[str] = []
+        self._attempts = _ATTEMPTS  # batches that may still be measured; 0 after a measurement
+        self._unmeasured: list[str] = []  # caveat of the latest batch if it could not be measured
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the first step, which a checkpoint sets."""
@@ -136,6 +136,7 @@ class Regularize(pl.Callback):
         self._monitor.start_batch()  # calls by validation and by the measurement do not count
 
     def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
+        """Measure the effects on a batch and warn of caveats; start the monitor after the first batch."""
         first = self._attempts == _ATTEMPTS
         self._attempts -= 1
         step = self._measured_step(trainer, pl_module, batch, index)
@@ -168,6 +169,8 @@ class Regularize(pl.Callback):
     def _measured_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int
     ) -> MeasuredStep:
+        """Return the step on a batch, as Lightning would take it with the penalties."""
+
         def add_penalties() -> None:
             for penalty in self._penalties:
                 penalty.backward()
@@ -183,6 +186,7 @@ class Regularize(pl.Callback):
         )
 
     def _attach(self, pl_module: pl.LightningModule, draws: DistributedDraws | None) -> None:
+        """Attach the regularizers in order, and load their state from a checkpoint."""
         weights_before = (
             [parameter.detach().clone() for parameter in self._model.parameters()] if self._checkpoint_state else []
         )

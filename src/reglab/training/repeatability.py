@@ -209,11 +209,11 @@ def fingerprint(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack(rows)
 
 
-def relative_difference(one: Tensor, other: Tensor) -> float:
+def relative_difference(first: Tensor, second: Tensor) -> float:
     """Return the largest difference of two fingerprints relative to the norms of their tensors; 0 if all are equal."""
-    if one.shape != other.shape:
+    if first.shape != second.shape:
         return float("inf")
-    scale = (one[:, 2:].abs() + other[:, 2:].abs()).clamp_min(torch.finfo(one.dtype).tiny)
-    same = (one == other) | (one.isnan() & other.isnan())
-    relative = torch.where(same, 0.0, ((one - other).abs() / scale).nan_to_num(float("inf"), float("inf")))
+    scale = (first[:, 2:].abs() + second[:, 2:].abs()).clamp_min(torch.finfo(first.dtype).tiny)
+    same = (first == second) | (first.isnan() & second.isnan())
+    relative = torch.where(same, 0.0, ((first - second).abs() / scale).nan_to_num(float("inf"), float("inf")))
     return float(relative.max())

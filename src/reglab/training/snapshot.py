@@ -33,7 +33,7 @@ class Snapshot:
         self._values = [(tensor, tensor.detach().clone()) for tensor in dict.fromkeys([*trained, *buffers])]
         self._attributes = [(vars(module), dict(vars(module))) for module in modules]
         copied = {id(tensor) for tensor, _ in self._values}
-        values = [value for _, own in self._attributes for value in own.values()]
+        values = [value for _, saved in self._attributes for value in saved.values()]
         restorers = {id(value): _restorer(value) for value in values if id(value) not in copied}
         self._contents = [restore for restore in restorers.values() if restore is not None]
 
@@ -52,10 +52,10 @@ class Snapshot:
             tensor.copy_(value)
         for parameter in self._gradients:
             parameter.grad = None
-        for own, before in self._attributes:
-            if len(own) != len(before) or any(own.get(name) is not value for name, value in before.items()):
-                own.clear()
-                own.update(before)
+        for attributes, saved in self._attributes:
+            if len(attributes) != len(saved) or any(attributes.get(name) is not value for name, value in saved.items()):
+                attributes.clear()
+                attributes.update(saved)
         for restore in self._contents:
             restore()
 

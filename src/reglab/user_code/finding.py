@@ -114,31 +114,31 @@ def find(name: str, where: Setting | str) -> Module | None:
     top, *rest = name.split(".")
     if top in ("reglab", ""):
         return None
-    found = _find_in(top, user_folders())
-    if found is None:
+    module = _find_in(top, user_folders())
+    if module is None:
         return None
     package_folders = [entry for entry in sys.path if _PACKAGE_FOLDERS & set(Path(entry).parts)]
     is_standard = top in sys.stdlib_module_names
     installed = None if is_standard else _find_in(top, package_folders)
     if is_standard or (installed is not None and installed.file is not None):
-        if found.file is None:
+        if module.file is None:
             return None  # a folder of that name is no package if there is a real one
         other = "one of Python's own modules" if is_standard else "an installed package"
-        file_name = f"{top}/" if found.folders else f"{top}.py"
-        raise ConfigError(where, f"{file_name} in {found.file.parent} has the name of {other}", "rename it")
+        file_name = f"{top}/" if module.folders else f"{top}.py"
+        raise ConfigError(where, f"{file_name} in {module.file.parent} has the name of {other}", "rename it")
     for part in rest:
-        found = _find_in(part, found.folders)
-        if found is None:
+        module = _find_in(part, module.folders)
+        if module is None:
             return None
-    return found
+    return module
 
 
 def _find_installed(name: str) -> Module | None:
     """Find a module in all of ``sys.path``."""
-    found: Module | None = Module(None, tuple(entry for entry in sys.path if entry))
+    module: Module | None = Module(None, tuple(entry for entry in sys.path if entry))
     for part in name.split("."):
-        found = _find_in(part, found.folders) if found is not None else None
-    return found
+        module = _find_in(part, module.folders) if module is not None else None
+    return module
 
 
 def _find_in(name: str, folders: Sequence[str]) -> Module | None:
@@ -229,33 +229,33 @@ def _find_all(name: str, where: Setting | str) -> _Closure:
     importlib.machinery.PathFinder.invalidate_caches()
     modules: dict[str, Module] = {}
     outside: set[str] = set()
-    todo = [name]
-    while todo:
-        for module_name in _with_packages(todo.pop()):
+    pending = [name]
+    while pending:
+        for module_name in _with_packages(pending.pop()):
             if module_name in modules:
                 continue
-            found = find(module_name, where)
-            if found is None:
+            module = find(module_name, where)
+            if module is None:
                 if "." not in module_name:
                     outside.add(module_name)
                 break
-            modules[module_name] = found
-            if found.file is None or found.file.suffix != ".py":
+            modules[module_name] = module
+            if module.file is None or module.file.suffix != ".py":
                 continue
-            package = module_name if found.folders else module_name.rpartition(".")[0]
-            code = _compile(found.file, where)
+            package = module_name if module.folders else module_name.rpartition(".")[0]
+            code = _compile(module.file, where)
             if by_path := _PATH_LOADERS & _names_in(code):
                 raise ConfigError(
                     where,
-                    f"{found.file.name} runs a file by its path ({min(by_path)}), whose code would not be part of "
+                    f"{module.file.name} runs a file by its path ({min(by_path)}), whose code would not be part of "
                     "a run's identity",
                     "import it as a module",
                 )
             for imported, names in imports(code, package):
-                todo.append(imported)
+                pending.append(imported)
                 if "*" in names and (imported_package := find(imported, where)) is not None:
-                    todo += [f"{imported}.{submodule}" for submodule in _submodule_names(imported_package)]
-                todo += [f"{imported}.{name}" for name in names if name != "*"]
+                    pending += [f"{imported}.{submodule}" for submodule in _submodule_names(imported_package)]
+                pending += [f"{imported}.{name}" for name in names if name != "*"]
     return modules, frozenset(outside)
 
 
