@@ -65,8 +65,8 @@ def check_declared(store: "Store", parent: str | None, study: Study, arms: Seque
     """
     from reglab.tracking import artifacts
 
-    before = artifacts.of_run(store, parent).read_json(FILE, dict) if parent else None
-    differences = list(_differences(before, study_declaration(study, arms))) if before else []
+    stored = artifacts.of_run(store, parent).read_json(FILE, dict) if parent else None
+    differences = list(_differences(stored, study_declaration(study, arms))) if stored else []
     if differences:
         shown = "; ".join(differences[:_MAX_DIFFERENCES])
         more = f"; {len(differences) - _MAX_DIFFERENCES} more" if len(differences) > _MAX_DIFFERENCES else ""

@@ -166,7 +166,7 @@ def read_study(node: DictConfig, seeds: int | None, regularizers: Sequence[str])
     if direction is None:
         raise ConfigError(Setting("study.direction", None), f"the direction of {metric} is not known", "set max or min")
     check_choice(direction=direction, select_by=select_by, force=None, section="study.")
-    names = tuple(dict.fromkeys(_strategy(given, regularizers) for given in plain["strategies"]))
+    names = tuple(dict.fromkeys(_strategy(strategy, regularizers) for strategy in plain["strategies"]))
     if len(names) < 2:
         raise ConfigError(Setting("study.strategies", plain["strategies"]), "nothing to compare", "name two or more")
     if plain["baseline"] not in names:
@@ -211,10 +211,10 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     return {**optional, **named}
 
 
-def _strategy(given: str | list[str], known: Sequence[str]) -> str:
+def _strategy(typed: str | list[str], known: Sequence[str]) -> str:
     """Return ``dropout+l2`` for a name with ``+`` or a list of names."""
-    names = given.split("+") if isinstance(given, str) else [str(name) for name in given]
-    where = Setting("study.strategies", given)
+    names = typed.split("+") if isinstance(typed, str) else [str(name) for name in typed]
+    where = Setting("study.strategies", typed)
     for name in names:
         if name not in known:
             raise no_such_option_error(Setting("study.strategies", name), known)
@@ -225,12 +225,12 @@ def _strategy(given: str | list[str], known: Sequence[str]) -> str:
     return "+".join(names)
 
 
-def _tasks(given: Any) -> Iterator[tuple[str, ...]]:
+def _tasks(tasks: Any) -> Iterator[tuple[str, ...]]:
     """Yield the overrides of each task; a list in place of a value gives one task for each item."""
-    if not isinstance(given, list) or not all(isinstance(task, Mapping) for task in given):
-        raise ConfigError(Setting("study.tasks", given), "must be a list, as in [{data:digits,model:mlp}]")
+    if not isinstance(tasks, list) or not all(isinstance(task, Mapping) for task in tasks):
+        raise ConfigError(Setting("study.tasks", tasks), "must be a list, as in [{data:digits,model:mlp}]")
     distinct: dict[tuple[str, ...], None] = {}
-    for task in given:
+    for task in tasks:
         axes = [(key, value if isinstance(value, list) else [value]) for key, value in _flat(task)]
         for key, options in axes:
             _check_run_key(key, options, "study.tasks")
@@ -295,18 +295,18 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield dotted, value
 
 
-def _pruning(given: Any, sampler: str) -> Pruning | None:
-    if given is None:
+def _pruning(settings: Any, sampler: str) -> Pruning | None:
+    if settings is None:
         return None
-    where = Setting("study.pruning", given)
-    if not isinstance(given, Mapping) or set(given) != {"eta", "rungs"}:
+    where = Setting("study.pruning", settings)
+    if not isinstance(settings, Mapping) or set(settings) != {"eta", "rungs"}:
         raise ConfigError(where, "must be null, or as in {eta:3,rungs:3}")
     check_values(
-        {"study.pruning.eta": Integer(2, 1000), "study.pruning.rungs": Integer(2, 20)}, {"study": {"pruning": given}}
+        {"study.pruning.eta": Integer(2, 1000), "study.pruning.rungs": Integer(2, 20)}, {"study": {"pruning": settings}}
     )
     if problem := get_sampler(sampler).no_pruning:
         raise ConfigError(where, problem, "set it to null")
-    return Pruning(given["eta"], given["rungs"])
+    return Pruning(settings["eta"], settings["rungs"])
 
 
 def _override_keys(overrides: Sequence[str]) -> set[str]:

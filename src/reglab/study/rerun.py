@@ -102,8 +102,8 @@ def _print_config_differences(origin: Origin, cfg: DictConfig) -> None:
     if then == now:
         write_line(f"config: the same ({now})")
         return
-    here = OmegaConf.to_container(cfg, resolve=True)
-    changed = differences(_identity_sections(origin.config), _identity_sections(here))
+    current = OmegaConf.to_container(cfg, resolve=True)
+    changed = differences(_identity_sections(origin.config), _identity_sections(current))
     changed = changed or differences(  # hashes of files and folders, and of code
         {**origin.about, "code": origin.code}, {**json.loads(tags(cfg)["about"]), "code": code_of_config(cfg).parts}
     )
@@ -121,14 +121,14 @@ def _identity_sections(config: Any) -> dict[str, Any]:
     return sections
 
 
-def _print_environment_differences(origin: Origin, here: Mapping[str, Any]) -> None:
-    changed = differences(origin.environment, here)
+def _print_environment_differences(origin: Origin, current: Mapping[str, Any]) -> None:
+    changed = differences(origin.environment, current)
     if changed:
         write_line("packages, machine or code: different")
         write_line(_differences_table(changed))
     else:
         write_line("packages, machine and commit: the same")
-    dirty = [when for when, side in (("then", origin.environment), ("now", here)) if side.get("git_dirty")]
+    dirty = [when for when, side in (("then", origin.environment), ("now", current)) if side.get("git_dirty")]
     if dirty:
         write_line(f"the code has uncommitted changes ({' and '.join(dirty)})")
 

@@ -140,8 +140,8 @@ class _StudyRun(_StudyState):
         from reglab.tracking import parent, queries
 
         title = self.study.title
-        before = parent.find_parent(self.store, title, "study")
-        check_source(self.cfg.report.dir, Source("study", before, title) if before else None)
+        earlier_parent = parent.find_parent(self.store, title, "study")
+        check_source(self.cfg.report.dir, Source("study", earlier_parent, title) if earlier_parent else None)
         queries.mark_dead_runs_killed(self.store)
         if self.cfg.resume:
             self.update(tracked_results(self.store))
@@ -150,8 +150,8 @@ class _StudyRun(_StudyState):
         try:
             with closing(self.store, parent_run):
                 with self.store.lock():
-                    before = parent.find_parent(self.store, title, "study")
-                    check_declared(self.store, before, self.study, self.arms)
+                    earlier_parent = parent.find_parent(self.store, title, "study")
+                    check_declared(self.store, earlier_parent, self.study, self.arms)
                     parent_run.run_id = parent.open_parent(self.store, title, [], kind="study")
                     write_declaration(self.store, parent_run.run_id, self.study, self.arms)
                 self.print_reused()

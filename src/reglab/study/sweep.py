@@ -56,9 +56,10 @@ def _run(plan: Plan, launch: Launch) -> int:
 
     cfg = plan.cfg
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
-    before = parent.find_parent(store, plan.name)
-    check_source(cfg.report.dir, Source("sweep", before, plan.name) if before else None)
-    check_baseline(cfg.baseline, _reported_strategies(plan, parent.declared(store, before) if before else []))
+    earlier_parent = parent.find_parent(store, plan.name)
+    check_source(cfg.report.dir, Source("sweep", earlier_parent, plan.name) if earlier_parent else None)
+    declared_before = parent.declared(store, earlier_parent) if earlier_parent else []
+    check_baseline(cfg.baseline, _reported_strategies(plan, declared_before))
     queries.mark_dead_runs_killed(store)
     if jobs := pending(plan, store):
         import_libraries("torch", "pytorch_lightning")
@@ -96,11 +97,11 @@ def _run(plan: Plan, launch: Launch) -> int:
         return stop.exit_code
 
 
-def _reported_strategies(plan: Plan, before: Sequence[dict[str, Any]]) -> set[str]:
+def _reported_strategies(plan: Plan, declared_before: Sequence[dict[str, Any]]) -> set[str]:
     """Return the strategies of the closing report; print how many runs of earlier starts it covers or leaves out."""
     from reglab.tracking.parent import jobs_to_report, merge_jobs
 
-    declared = merge_jobs(before, plan.declared())
+    declared = merge_jobs(declared_before, plan.declared())
     reported = jobs_to_report(declared)
     started = f"{plan.name} was started before: its report"
     if more := len(reported) - len(plan.jobs):
