@@ -176,8 +176,8 @@ def _check_database(location: StoreLocation, path: Path, writes: bool) -> None:
             _check_folder(location, path.parent)
         if not path.exists():
             return
-        if what := special_kind(path.stat().st_mode):
-            raise location.error(f"is {what}, not a SQLite database", "name another file")
+        if kind := special_kind(path.stat().st_mode):
+            raise location.error(f"is {kind}, not a SQLite database", "name another file")
         if writes and not path.stat().st_mode & 0o222:  # the superuser could write it, but it is marked read-only
             raise location.error("the database is read-only", "make it writable (chmod u+w) or name another")
         if not os.access(path, os.W_OK if writes else os.R_OK):

@@ -67,8 +67,8 @@ def open_parent(
             files = artifacts.of_run(store, parent)
             for path, text in cut_texts.items():
                 files.write_text(text, path)
-            before = declared(store, parent)
-            files.write_text(json.dumps(merge_jobs(before, jobs), indent=1), DECLARED)
+            declared_before = declared(store, parent)
+            files.write_text(json.dumps(merge_jobs(declared_before, jobs), indent=1), DECLARED)
     except BaseException as error:
         if parent is not None:
             close_parent(store, parent, "FAILED" if isinstance(error, Exception) else "KILLED")
@@ -124,8 +124,8 @@ def declared(store: Store, parent: str) -> list[Job]:
         return []
     jobs = [entry for entry in entries if _is_job(entry)]
     if len(jobs) < len(entries):
-        left = pluralize(len(entries) - len(jobs), "entry", "entries")
-        note(f"{DECLARED} of run {parent}: {left} of {len(entries)} cannot be read: left out")
+        unreadable = pluralize(len(entries) - len(jobs), "entry", "entries")
+        note(f"{DECLARED} of run {parent}: {unreadable} of {len(entries)} cannot be read: left out")
     return jobs
 
 

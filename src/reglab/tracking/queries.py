@@ -144,8 +144,8 @@ def reusable(store: Store, config_hash: str) -> Record | None:
 
 def is_in_progress(record: Record) -> bool:
     """Return whether another process is training the run, as far as is known."""
-    mine = liveness.is_this_process(record.tags.get(liveness.OWNER_TAG))
-    return record.status == "RUNNING" and not mine and liveness.is_alive(record.tags)
+    is_own = liveness.is_this_process(record.tags.get(liveness.OWNER_TAG))
+    return record.status == "RUNNING" and not is_own and liveness.is_alive(record.tags)
 
 
 def full_tag(store: Store, record: Record, tag: str) -> str | None:
