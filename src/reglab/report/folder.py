@@ -169,8 +169,8 @@ def source_of(folder: Path) -> Source | None:
         return None
     parser = _Meta()
     parser.feed(head)
-    kind, _, rest = (parser.content or "").partition(" ")
-    identity, _, name = rest.partition(" ")
+    kind, _, id_and_name = (parser.content or "").partition(" ")
+    identity, _, name = id_and_name.partition(" ")
     return Source(kind, identity, name) if name else None
 
 

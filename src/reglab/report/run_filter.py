@@ -203,8 +203,8 @@ def _group_by_configuration(records: Iterable[Record]) -> list[list[Record]]:
     groups: dict[str, list[Record]] = {}
     for record in by_id.values():
         origin, seen = record, {record.run_id}
-        while (before := by_id.get(origin.tags.get("rerun_of", ""))) is not None and before.run_id not in seen:
-            origin = before
+        while (repeated := by_id.get(origin.tags.get("rerun_of", ""))) is not None and repeated.run_id not in seen:
+            origin = repeated
             seen.add(origin.run_id)
         # A rerun has the hash of its origin, unless the code that enters the hash has changed.
         groups.setdefault(origin.tags.get("config_hash") or origin.run_id, []).append(record)

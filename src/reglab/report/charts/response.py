@@ -242,8 +242,8 @@ def _ticks_with_off(panel: Panel) -> list[tuple[float, str]]:
     """Return the ticks of the range, preceded by ``off`` if a trial has it."""
     if not _has_off(panel):
         return list(panel.ticks)
-    apart = [tick for tick in panel.ticks if tick[0] > 0.1]  # their texts do not overlap with "off"
-    return [(_OFF, "off"), *(apart if len(apart) > 1 else panel.ticks)]
+    distant_ticks = [tick for tick in panel.ticks if tick[0] > 0.1]  # their texts do not overlap with "off"
+    return [(_OFF, "off"), *(distant_ticks if len(distant_ticks) > 1 else panel.ticks)]
 
 
 def _format_tick(value: float) -> str:

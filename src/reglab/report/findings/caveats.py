@@ -84,8 +84,10 @@ def _equal_to_baseline(table: ArmTable, question: Question) -> list[str]:
     base = next((arm.values(question.metric) for arm in table.arms if arm.strategy == question.baseline), {})
     equal = []
     for arm in table.arms:
-        own = arm.values(question.metric)
-        same = len(own) >= _MIN_EQUAL_SEEDS and all(base.get(replicate) == value for replicate, value in own.items())
+        values = arm.values(question.metric)
+        same = len(values) >= _MIN_EQUAL_SEEDS and all(
+            base.get(replicate) == value for replicate, value in values.items()
+        )
         if same and arm.strategy != question.baseline and not arm.tags("no_effect"):
             equal.append(arm.label)
     if not equal:
