@@ -19,8 +19,10 @@ def check_error(error: ConfigError, expected: str) -> None:
     where, _, words = expected.partition(": ")
     assert one_line(str(error.where)) == where
     text = "; ".join((error.problem, error.remedy))
-    for part in words.split(" ... "):
-        assert part in text
+    start = 0
+    for part in words.split(" ... "):  # in this order
+        assert part in text[start:]
+        start = text.index(part, start) + len(part)
     assert "\n" not in str(error)
 
 

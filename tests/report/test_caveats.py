@@ -9,6 +9,7 @@ import pytest
 from reglab.report.arms import ArmTable, Selection, group_runs, select_arms
 from reglab.report.findings.caveats import comparison_caveats, early_stopping_artifacts
 from reglab.report.findings.leaderboard import task_leaderboard
+from reglab.report.findings.verdicts import Verdict
 from reglab.report.question import Question
 from tests.report.runs_by_hand import NONE, UP, Rec, accuracies, rec
 
@@ -90,7 +91,7 @@ def test_a_small_p_without_a_claim_is_explained() -> None:
     table = group_runs(accuracies({"none": NONE, "l2": UP}))
     selection = select_arms(table, QUESTION)
     entries = task_leaderboard(table, selection, QUESTION, 0.0)
-    unclear = [replace(e, verdict="no clear difference", reason="its interval contains 0") for e in entries]
+    unclear = [replace(e, verdict=Verdict("no clear difference"), reason="its interval contains 0") for e in entries]
     found = comparison_caveats(unclear, table, selection, QUESTION)
     assert any(text.startswith("l2: Holm’s p is 0.031") and "its interval contains 0" in text for text in found)
 
@@ -116,4 +117,4 @@ def test_a_difference_that_vanishes_at_the_last_epoch() -> None:
     assert "l2 (+0.1, at the last epoch +0.04)" in caveat
     assert artifacts(0.1, 0.06) == []
     assert "at the last epoch −0.02" in artifacts(0.1, -0.02)[0]
-    assert artifacts(0.1, 0.0, verdict="no clear difference") == []  # nothing is claimed
+    assert artifacts(0.1, 0.0, verdict=Verdict("no clear difference")) == []  # nothing is claimed

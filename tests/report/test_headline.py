@@ -8,17 +8,20 @@ import pytest
 from reglab.report.arms import Selection
 from reglab.report.findings.headline import headline_notes, overall_headline, task_headline
 from reglab.report.findings.leaderboard import Entry
+from reglab.report.findings.verdicts import Verdict
 from reglab.report.question import Question
 from reglab.report.run_filter import Failure
 from tests.report.runs_by_hand import rec
 
 QUESTION = Question("test/accuracy", "max", "none", ("val/accuracy",), "max")
-BASE = Entry("none", "none", 6, 0.725, 0.02, rank=2.0, baseline=True, verdict="baseline")
+BASE = Entry("none", "none", 6, 0.725, 0.02, rank=2.0, baseline=True, verdict=Verdict("baseline"))
 
 
 def entry(label: str, mean: float, verdict: str, **more: Any) -> Entry:
     tested = {"diff": mean - 0.725, "diff_interval": (mean - 0.735, mean - 0.715), "pairs": 6, "p": 0.03}
-    return Entry(label, label, 6, mean, 0.02, verdict=verdict, **{**tested, "p_holm": 0.04, "rank": 1.0, **more})
+    return Entry(
+        label, label, 6, mean, 0.02, verdict=Verdict(verdict), **{**tested, "p_holm": 0.04, "rank": 1.0, **more}
+    )
 
 
 def test_an_improvement_has_its_size_interval_and_p() -> None:
@@ -87,7 +90,7 @@ def test_over_several_tasks() -> None:
     assert overall_headline([helping, BASE], QUESTION, [[helping, BASE]] * 6, 6).startswith(
         "Over 6 tasks, dropout raises"
     )
-    few = replace(helping, verdict="too few data sets to tell", pairs=2, n=2)
+    few = replace(helping, verdict=Verdict("too few data sets to tell"), pairs=2, n=2)
     boards = [[helping, entry("l1", 0.6, "hurts"), BASE], [helping, BASE]]
     headline = overall_headline([few, BASE], QUESTION, boards, 1)
     assert headline.startswith("By task: dropout helps on 2 of 2 tasks; ")

@@ -8,6 +8,7 @@ from jinja2 import Environment, StrictUndefined
 
 from reglab.report.findings.interactions import Interaction
 from reglab.report.findings.leaderboard import DetectableDifference, Entry
+from reglab.report.findings.verdicts import Verdict
 from reglab.report.number_format import MISSING
 from reglab.report.question import Question
 from reglab.report.render.tables import (
@@ -65,7 +66,9 @@ def test_pairs_over_data_sets(p_holm: float, verdict: str) -> None:
 
 def test_interactions() -> None:
     difference = paired_difference([-0.01, -0.02, -0.03])
-    one = Interaction("dropout+l2", 0.05, 0.07, difference, same_strengths=False, p_holm=0.5, verdict="unclear")
+    one = Interaction(
+        "dropout+l2", 0.05, 0.07, difference, same_strengths=False, p_holm=0.5, verdict=Verdict.NO_CLEAR_INTERACTION
+    )
     (row,) = interaction_rows([one], 2)
     assert {key: row[key] for key in ("label", "pairs", "effect", "parts", "diff", "same_strengths", "verdict")} == {
         "label": "dropout+l2",
@@ -74,7 +77,7 @@ def test_interactions() -> None:
         "parts": "+0.07",
         "diff": "−0.02",
         "same_strengths": False,
-        "verdict": "unclear",
+        "verdict": "no clear interaction",
     }
 
 
@@ -83,7 +86,7 @@ def test_interactions() -> None:
     [
         (DetectableDifference(L2, 0.0456, 12345), "0.046", "12,345"),
         (DetectableDifference(L2, None, None), "out of reach", "out of reach"),
-        (DetectableDifference(replace(L2, verdict="helps"), 0.01, 4), "0.010", MISSING),
+        (DetectableDifference(replace(L2, verdict=Verdict("helps")), 0.01, 4), "0.010", MISSING),
     ],
 )
 def test_detectable_differences(found: DetectableDifference, smallest: str, needed: str) -> None:

@@ -137,7 +137,7 @@ def draw_factor_plot(
             axes.axhline(0, color=style.MUTED, linewidth=1, zorder=1)
             axes.plot(x, y, color=colour, linewidth=1.4, zorder=2)
             axes.scatter(x, y, s=26, linewidth=1.4, zorder=4, clip_on=False, edgecolor=colour,
-                         c=[colour if entry.claimed else style.PAPER for _, entry in row])  # fmt: skip
+                         c=[colour if entry.verdict.is_difference else style.PAPER for _, entry in row])  # fmt: skip
             bars = [(positions[value], *entry.diff_interval) for value, entry in row if entry.diff_interval]
             if bars:
                 axes.vlines(*zip(*bars, strict=True), color=colour, linewidth=1.6, zorder=3)

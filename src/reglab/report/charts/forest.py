@@ -128,7 +128,7 @@ def _draw_interval(axes: "Axes", entry: Entry, y: float, colour: str) -> None:
     if entry.diff_interval:
         axes.plot(entry.diff_interval, (y, y), color=colour, linewidth=2, solid_capstyle="round")
     axes.plot(entry.diff or 0.0, y, "o", markersize=6.5, color=colour, markeredgewidth=1.6,
-              markerfacecolor=colour if entry.claimed else style.PAPER)  # fmt: skip
+              markerfacecolor=colour if entry.verdict.is_difference else style.PAPER)  # fmt: skip
 
 
 def _include_zero(axes: "Axes") -> None:

@@ -46,7 +46,7 @@ def early_stopping_artifacts(entries: Sequence[Entry], table: ArmTable, question
     base = next((arms[entry.label] for entry in entries if entry.baseline and entry.label in arms), None)
     vanishing = []
     for entry in entries:
-        if base is None or not entry.claimed or question.metric == name:
+        if base is None or not entry.verdict.is_difference or question.metric == name:
             continue
         arm = arms[entry.label]
         tested, last = (_mean_difference(arm, base, f"{prefix}val/{name}") for prefix in ("best/", ""))

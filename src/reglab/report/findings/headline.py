@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from reglab.report.arms import Selection
 from reglab.report.findings.leaderboard import Entry, decimal_places
+from reglab.report.findings.verdicts import Verdict
 from reglab.report.number_format import format_fixed, format_p, format_signed
 from reglab.report.question import Question
 from reglab.report.run_filter import Failure
@@ -29,8 +30,11 @@ def overall_headline(
         data_sets: number of different data sets.
     """
     tested = [entry for entry in overall if entry.diff is not None]
-    helping, hurting = _describe_verdicts(boards, "helps"), _describe_verdicts(boards, "hurts")
-    too_few = all(entry.verdict.startswith("too few") for entry in tested)
+    helping, hurting = (
+        _describe_verdicts(boards, Verdict.HELPS, "help"),
+        _describe_verdicts(boards, Verdict.HURTS, "hurt"),
+    )
+    too_few = all(entry.verdict.too_few for entry in tested)
     if not tested or not too_few or not (helping or hurting):
         return f"Over {len(boards)} tasks, {_answer(overall, question, 'tasks', 'data sets')}"
     verdicts = "; ".join(filter(None, [helping or f"no strategy is shown to beat {question.baseline}", hurting]))
@@ -97,7 +101,7 @@ def _answer(entries: Sequence[Entry], question: Question, unit: str, pair_unit: 
         return _nothing_to_compare(entries, chosen[0].label)
     if base is None or all(entry.p is None for entry in others):
         return _nothing_to_test(others[0], base, question, unit, pair_unit, decimal_places(entries))
-    helping = [entry for entry in others if entry.verdict == "helps"]
+    helping = [entry for entry in others if entry.verdict is Verdict.HELPS]
     if helping:
         return _improvement(helping, base, question, pair_unit, decimal_places(entries))
     return _no_improvement(entries, others, base, pair_unit)
@@ -138,14 +142,14 @@ def _no_improvement(entries: Sequence[Entry], others: Sequence[Entry], base: Ent
     tested = [entry for entry in others if entry.diff is not None]
     best = tested[0]
     position = f"{best.label} {_position(best, base)} ({format_signed(best.diff, digits)} against {base.label}"
-    if all(entry.verdict.startswith("too few") for entry in tested):
+    if all(entry.verdict.too_few for entry in tested):
         pairs = pluralize(max(entry.pairs for entry in tested), f"paired {pair_unit[:-1]}")
         comparisons = pluralize(sum(entry.p is not None for entry in entries), "comparison")
         return (
             f"too few {pair_unit} to tell: {position}), but with {pairs} and {comparisons} the corrected p cannot "
             f"fall below {_smallest_corrected_p(tested)}."
         )
-    hurting = [entry.label for entry in others if entry.verdict == "hurts"]
+    hurting = [entry.label for entry in others if entry.verdict is Verdict.HURTS]
     also = f"; {join_names(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}" if hurting else ""
     uncertainty = _uncertainty(best, pair_unit, digits)
     return f"no strategy is shown to beat {base.label}: {position}; {uncertainty}){also}."
@@ -176,15 +180,15 @@ def _smallest_corrected_p(tested: Sequence[Entry]) -> str:
     return format_p(min(1.0, smallest_p(max(entry.pairs for entry in tested)) * len(tested)))
 
 
-def _describe_verdicts(boards: Sequence[Sequence[Entry]], verdict: str) -> str:
+def _describe_verdicts(boards: Sequence[Sequence[Entry]], verdict: Verdict, verb: str) -> str:
     """Return ``dropout and l2 help on 4 of 4 tasks, mixup on 1``: on how many tasks each has the verdict."""
-    counts = Counter(entry.strategy for board in boards for entry in board if entry.chosen and entry.verdict == verdict)
+    counts = Counter(entry.strategy for board in boards for entry in board if entry.chosen and entry.verdict is verdict)
     by_count: dict[int, list[str]] = {}
     for name, count in counts.most_common():
         by_count.setdefault(count, []).append(name)
     parts: list[str] = []
     for count, names in by_count.items():
-        verb = verdict if len(names) == 1 else verdict.removesuffix("s")
         listed = join_names(names)
-        parts.append(f"{listed} on {count}" if parts else f"{listed} {verb} on {count} of {len(boards)} tasks")
+        ending = "s" if len(names) == 1 else ""
+        parts.append(f"{listed} on {count}" if parts else f"{listed} {verb}{ending} on {count} of {len(boards)} tasks")
     return ", ".join(parts)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reglab.report.arms import Arm, ArmTable, Selection, tracked_strengths
+from reglab.report.findings.verdicts import Verdict, verdict_on_interaction
 from reglab.report.question import Question
 from reglab.report.statistics import paired
 from reglab.report.statistics.paired import Difference
 
 NONE = "none"  # effects are differences from no regularizer, whatever the baseline of the report is
-_VERDICTS = {"too few": "too few seeds to tell", "unclear": "no clear interaction"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Interaction:
     difference: Difference
     same_strengths: bool
     p_holm: float = 1.0
-    verdict: str = ""
+    verdict: Verdict = Verdict.UNTESTED
     reason: str = ""
 
 
@@ -67,10 +67,7 @@ def _judge(interaction: Interaction, comparisons: int, higher: bool, p_t_holm: f
     outcome, reason = paired.judge_difference(
         difference.mean, difference.interval, interaction.p_holm, p_t_holm, difference.pairs, comparisons
     )
-    if outcome in ("positive", "negative"):
-        better = (outcome == "positive") == higher
-        return replace(interaction, verdict="better than the sum" if better else "worse than the sum")
-    return replace(interaction, verdict=_VERDICTS[outcome], reason=reason)
+    return replace(interaction, verdict=verdict_on_interaction(outcome, higher=higher), reason=reason)
 
 
 def _representatives(table: ArmTable, selection: Selection) -> dict[str, Arm]:

@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reglab.report.arms import Arm, ArmTable, Selection
+from reglab.report.findings.verdicts import Verdict, verdict_on_strategy
 from reglab.report.number_format import format_fixed, format_signed
 from reglab.report.question import Question
 from reglab.report.statistics import paired
 from reglab.report.statistics.paired import Interval
 from reglab.report.statistics.power import MAX_PAIRS, minimum_detectable_difference, pairs_needed
-
-_VERDICTS = {"too few": "too few seeds to tell", "unclear": "no clear difference"}
-CLAIMED = ("helps", "hurts")  # verdicts that claim a difference
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Entry:
         chosen: whether the arm represents its strategy.
         has_alternatives: whether the strategy has several arms, one of which was selected.
         baseline: whether it is the baseline.
-        verdict: ``helps``, ``hurts``, ``no clear difference``, ``too few seeds to tell`` ...
+        verdict: the answer about the strategy.
         reason: why the verdict is no difference, if `p_holm` and `diff_interval` do not show it; else empty.
     """
 
@@ -62,13 +60,8 @@ class Entry:
     chosen: bool = True
     has_alternatives: bool = False
     baseline: bool = False
-    verdict: str = ""
+    verdict: Verdict = Verdict.UNTESTED
     reason: str = ""
-
-    @property
-    def claimed(self) -> bool:
-        """Whether the verdict claims a difference."""
-        return self.verdict in CLAIMED
 
 
 def task_leaderboard(table: ArmTable, selection: Selection, question: Question, overlap: float) -> list[Entry]:
@@ -150,17 +143,19 @@ def rank_entries(
     Args:
         entries: Holm's correction is over all that have a p.
         question: whether higher is better.
-        ranks: ranks of the entries; default: by their means.
+        ranks: mean ranks of the entries over tasks, of which the differences are over data sets; default: ranks by
+            their means, and differences over seeds.
     """
     comparisons = sum(entry.p is not None for entry in entries)
     p_holm = _adjust([entry.p for entry in entries])
     p_t_holm = _adjust([entry.p_t for entry in entries])
+    over_data_sets = ranks is not None
     if ranks is None:
         means = [entry.mean for entry in entries if entry.mean is not None]
         ranks_of_means = iter(paired.rank_values(means, highest_first=question.higher) if means else [])
         ranks = [None if entry.mean is None else next(ranks_of_means) for entry in entries]
     ranked = [
-        _judge(replace(entry, rank=rank, p_holm=p, p_t_holm=p_t), comparisons, question.higher)
+        _judge(replace(entry, rank=rank, p_holm=p, p_t_holm=p_t), comparisons, question.higher, over_data_sets)
         for entry, rank, p, p_t in zip(entries, ranks, p_holm, p_t_holm, strict=True)
     ]
     return sorted(ranked, key=lambda entry: (entry.rank is None, entry.rank or 0.0, entry.label))
@@ -187,20 +182,19 @@ def _adjust(p: Sequence[float | None]) -> list[float | None]:
     return [None if value is None else next(adjusted) for value in p]
 
 
-def _judge(entry: Entry, comparisons: int, higher: bool) -> Entry:
+def _judge(entry: Entry, comparisons: int, higher: bool, over_data_sets: bool) -> Entry:
     """Return the entry with verdict and reason."""
     if entry.baseline:
-        return replace(entry, verdict="baseline")
+        return replace(entry, verdict=Verdict.BASELINE)
     if entry.n == 0:
-        return replace(entry, verdict="no result")
+        return replace(entry, verdict=Verdict.NO_RESULT)
     if entry.p_holm is None or entry.diff is None:
         return entry
     outcome, reason = paired.judge_difference(
         entry.diff, entry.diff_interval, entry.p_holm, entry.p_t_holm, entry.pairs, comparisons
     )
-    if outcome in ("positive", "negative"):
-        return replace(entry, verdict="helps" if (outcome == "positive") == higher else "hurts")
-    return replace(entry, verdict=_VERDICTS[outcome], reason=reason)
+    verdict = verdict_on_strategy(outcome, higher=higher, over_data_sets=over_data_sets)
+    return replace(entry, verdict=verdict, reason=reason)
 
 
 def _positive_median(values: Sequence[float]) -> float | None:
@@ -255,8 +249,8 @@ def describe_detectable(detectable: Sequence[DetectableDifference], entries: Seq
     return f"{text}.{_describe_needed(detectable, digits, overlap)}"
 
 
-def _describe_needed(detectable: Sequence[DetectableDifference], digits: int, overlap: float) -> str:
-    unclear = [sensitivity for sensitivity in detectable if not sensitivity.entry.claimed and sensitivity.entry.diff]
+def _describe_needed(found: Sequence[DetectableDifference], digits: int, overlap: float) -> str:
+    unclear = [one for one in found if not one.entry.verdict.is_difference and one.entry.diff]
     if not unclear:
         return ""
     best = unclear[0]

@@ -45,8 +45,7 @@ def overall_leaderboard(boards: Sequence[Sequence[Entry]], question: Question, d
     entries = [_over_tasks(label, by_task, chosen, same_arms=same_arms) for label, by_task in by_label.items()]
     entries = [add_difference(e, [_mean_pair(p) for p in pairs.get(e.label, {}).values()], 0.0) for e in entries]
     mean_ranks = [fmean(ranks[entry.label]) if entry.label in ranks else None for entry in entries]
-    ranked = rank_entries(entries, question, mean_ranks)
-    return [replace(entry, verdict=entry.verdict.replace("seeds", "data sets")) for entry in ranked]
+    return rank_entries(entries, question, mean_ranks)
 
 
 def data_set_comparison(

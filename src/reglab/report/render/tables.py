@@ -105,7 +105,7 @@ def detectable_rows(detectable: Sequence[DetectableDifference], digits: int) -> 
 
 def _format_needed(difference: DetectableDifference) -> str:
     """Return the seeds that the observed difference needs; `MISSING` if it is already significant."""
-    if difference.entry.claimed:
+    if difference.entry.verdict.is_difference:
         return MISSING
     return f"{difference.needed:,}" if difference.needed is not None else "out of reach"
 

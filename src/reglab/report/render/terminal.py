@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reglab import streams
 from reglab.report.charts import style
 from reglab.report.findings.leaderboard import Entry, decimal_places, describe_detectable
+from reglab.report.findings.verdicts import Verdict
 from reglab.report.folder import Report
 from reglab.report.number_format import format_fixed, format_interval, format_p, format_rank, format_signed
 from reglab.report.statistics.data_sets import DataSetComparison
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _SHORT_VERDICTS = {
-    "no clear difference": "unclear",
-    "too few seeds to tell": "too few seeds",
-    "too few data sets to tell": "too few data sets",
+    Verdict.UNCLEAR: "unclear",
+    Verdict.TOO_FEW_SEEDS: "too few seeds",
+    Verdict.TOO_FEW_DATA_SETS: "too few data sets",
 }
 _HEADS = ("n", "mean", "sd", "difference [95 %]", "p Holm", "verdict")
-_COLOURS = {"helps": "green", "hurts": "red"}
+_COLOURS = {Verdict.HELPS: "green", Verdict.HURTS: "red"}
 _MIN_NAME_WIDTH = 9  # columns for the names of a table
 _LISTED_TASKS = 12  # largest number of tasks whose headlines are printed
 _NOTE_LENGTH = 7500  # characters; MLflow keeps 8,000 of a tag
