@@ -19,7 +19,7 @@ from reglab.paths import CONF
 from reglab.study.arms import make_arms
 from reglab.study.definition import read_study
 from reglab.study.progress import PHASES, study_progress
-from reglab.study.tuning import Result
+from reglab.study.tuning import EndedRun
 from reglab.tracking.store import open_store
 from reglab.training import run_record
 
@@ -92,11 +92,11 @@ def _study(crowd: Crowd, template: Template) -> Iterator[Labels]:
     composer = Composer()
     found = make_arms(study, composer)
     plan = study_progress(study, found, composer, {})
-    told: dict[str, Result] = {}
+    told: dict[str, EndedRun] = {}
     for phase in PHASES:
         for job in plan.missing(phase):
             labels = _labels(job.config.copy(), phase=phase, study=study.title, tuned=",".join(plan.tuned_keys))
-            told[job.config_hash] = Result(template.told(labels[1]))
+            told[job.config_hash] = EndedRun(template.told(labels[1]))
             yield labels
         plan = study_progress(study, found, composer, told)
 

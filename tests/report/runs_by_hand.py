@@ -10,12 +10,12 @@ from mlflow.entities import Metric, Param, RunTag
 
 from reglab.report.findings.findings import Findings, compute_findings
 from reglab.report.findings.leaderboard import Entry
-from reglab.report.folder import Source
+from reglab.report.folder import ReportSource
 from reglab.report.question import resolve_question
 from reglab.tracking.store import Store
 
 _count = itertools.count()
-SOURCE = Source("sweep", "0a1b2c3d", "by-hand")
+SOURCE = ReportSource("sweep", "0a1b2c3d", "by-hand")
 NONE = [0.70, 0.72, 0.74, 0.71, 0.73, 0.75]
 UP = [0.75, 0.78, 0.78, 0.77, 0.80, 0.79]  # differences .05 .06 .04 .06 .07 .04
 HASHES = ("split_hash", "init_hash", "order_hash")

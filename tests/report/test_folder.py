@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reglab.report.folder import PAGE, SOURCE, Source, check_folder, check_source, folder_of, make_room, slug
+from reglab.report.folder import PAGE, SOURCE, ReportSource, check_folder, check_source, folder_of, make_room, slug
 from reglab.schema.errors import ConfigError
 
 
@@ -71,7 +71,7 @@ def test_a_name_becomes_a_folder_that_can_be_made(name: str, folder: str, tmp_pa
     (tmp_path / slug(name)).mkdir()
 
 
-def page(folder: Path, source: Source) -> None:
+def page(folder: Path, source: ReportSource) -> None:
     """A page as a report of `source` begins."""
     folder.mkdir(exist_ok=True)
     (folder / PAGE).write_text(f'<!doctype html><html><head><meta name="{SOURCE}" content="{source.text}">')
@@ -80,7 +80,7 @@ def page(folder: Path, source: Source) -> None:
 def test_a_folder_is_cleared_for_another_source_and_refused_where_other_files_would_move(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources = [Source("study", f"{number}" * 32, "a name") for number in (1, 2, 1)]
+    sources = [ReportSource("study", f"{number}" * 32, "a name") for number in (1, 2, 1)]
     folder = tmp_path / "quick"
     for source in sources:
         make_room(folder, source)
@@ -90,7 +90,7 @@ def test_a_folder_is_cleared_for_another_source_and_refused_where_other_files_wo
         f"{folder} contained the report of {sources[0]}: renamed to {folder}-11111111",
         f"{folder} contained the report of {sources[1]}: renamed to {folder}-22222222",
     ]
-    others = (None, sources[1], Source("experiment", "1" * 32, "a name"))
+    others = (None, sources[1], ReportSource("experiment", "1" * 32, "a name"))
     for source in (sources[0], *others):
         check_source(folder, source)
     (folder / "chart.png").touch()

@@ -17,7 +17,7 @@ from reglab.report.charts.response import (
 )
 from reglab.report.findings.tuning import importances
 from reglab.report.question import resolve_question
-from reglab.report.trials import Trial, format_values
+from reglab.report.trials import TrialSummary, format_values
 from reglab.samplers.quasi_random import point
 from reglab.schema.search_space import Choice, Range, Value
 from tests.report.study_by_hand import LR as LR_SPEC
@@ -29,9 +29,9 @@ L2 = Range("regularizer.l2.strength", 1e-6, 0.1, log=True, off=0.0)
 K = Choice("model.norm", ("none", "batch", "layer"))
 
 
-def trial(number: int, values: Mapping[str, Value], score: float | None) -> Trial:
+def trial(number: int, values: Mapping[str, Value], score: float | None) -> TrialSummary:
     status = "failed" if score is None else "finished"
-    return Trial("t", "s", number, 0, values, score, None, 1, 1, 1.0, status, False)
+    return TrialSummary("t", "s", number, 0, values, score, None, 1, 1, 1.0, status, False)
 
 
 def test_places_are_shares_of_the_range() -> None:

@@ -8,13 +8,13 @@ import math
 import pytest
 
 from reglab.report.render.csv_files import tuning_csv
-from reglab.report.trials import Trial, best_trial, collect_trials
+from reglab.report.trials import TrialSummary, best_trial, collect_trials
 from reglab.schema.search_space import Range
 from tests.report.runs_by_hand import rec
 from tests.report.study_by_hand import ABOUT, LR, NORM, Lab, small
 
 
-def rows(lab: Lab) -> dict[tuple[str, int], Trial]:
+def rows(lab: Lab) -> dict[tuple[str, int], TrialSummary]:
     return {(t.strategy, t.number): t for t in collect_trials(lab.study, lab.records, "test/accuracy")}
 
 

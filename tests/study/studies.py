@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from reglab.config.compose import Composer
 from reglab.paths import CONF
-from reglab.study.arms import Arm, make_arms
+from reglab.study.arms import StudyArm, make_arms
 from reglab.study.definition import Study
 from reglab.study.definition import read_study as read
 from tests.execution.sweeps import output_overrides, run_sweeper
@@ -40,7 +40,7 @@ def read_study(*overrides: str) -> Study:
     return read(cfg.study, cfg.seeds, STRATEGIES)
 
 
-def arms_of(*overrides: str) -> tuple[Study, list[Arm], Composer]:
+def arms_of(*overrides: str) -> tuple[Study, list[StudyArm], Composer]:
     """A tiny study with its arms and what composes their runs."""
     study, composer = read_study(*overrides), Composer()
     return study, make_arms(study, composer), composer

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import pytest
 
 from reglab.study.progress import study_progress
-from reglab.study.tuning import Result, Results, Trial, Tuning, tune
+from reglab.study.tuning import EndedRun, EndedRuns, Trial, Tuning, tune
 from tests.study.studies import arms_of
 
 Score = Callable[[Trial, int], float | None]
 
 
-def play(score: Score, *overrides: str, cell: int = 1, seconds: float = 1.0) -> tuple[Tuning, dict[str, Result]]:
+def play(score: Score, *overrides: str, cell: int = 1, seconds: float = 1.0) -> tuple[Tuning, dict[str, EndedRun]]:
     """Tune an arm to its end with made-up results by trial and seed; each trial is run once."""
     study, found, composer = arms_of(*overrides)
-    results: dict[str, Result] = {}
+    results: dict[str, EndedRun] = {}
     for _ in range(100):
         now = tune(study, found[cell], composer, results)
         todo = [job for job in now.jobs if job.config_hash not in results]
@@ -28,7 +28,7 @@ def play(score: Score, *overrides: str, cell: int = 1, seconds: float = 1.0) -> 
                 if job.config_hash not in results:
                     value = score(trial, job.config.seed)
                     figures = None if value is None else {"best/val/accuracy": value}
-                    results[job.config_hash] = Result(figures, seconds)
+                    results[job.config_hash] = EndedRun(figures, seconds)
     raise AssertionError("does not end")
 
 
@@ -67,7 +67,7 @@ def test_the_first_of_equals_is_chosen() -> None:
 def test_low_is_good_for_metrics_to_minimize() -> None:
     study, found, composer = arms_of("study.trials=3", "study.metric=test/loss")
     jobs = tune(study, found[1], composer, {}).jobs
-    results = {job.config_hash: Result({"best/val/loss": float(i)}) for i, job in enumerate(jobs)}
+    results = {job.config_hash: EndedRun({"best/val/loss": float(i)}) for i, job in enumerate(jobs)}
     assert tune(study, found[1], composer, results).chosen.index == 0  # type: ignore[union-attr]
 
 
@@ -96,9 +96,9 @@ def test_what_is_chosen_does_not_depend_on_the_order_of_results() -> None:
     study, found, composer = arms_of("study.trials=3")
     jobs = tune(study, found[1], composer, {}).jobs
     for order in itertools.permutations(range(3)):
-        results: dict[str, Result] = {}
+        results: dict[str, EndedRun] = {}
         for i in order:
-            results[jobs[i].config_hash] = Result({"best/val/accuracy": [0.3, 0.8, 0.5][i]})
+            results[jobs[i].config_hash] = EndedRun({"best/val/accuracy": [0.3, 0.8, 0.5][i]})
         assert tune(study, found[1], composer, results).chosen.index == 1  # type: ignore[union-attr]
 
 
@@ -117,7 +117,7 @@ def test_a_sequential_search_goes_trial_by_trial_and_resumes_anywhere(cell: int)
     study, found, composer = arms_of("study.sampler=tpe", "study.trials=8")
     hashes = [job.config_hash for job in done.jobs]
     for known in range(8):
-        part: Results = {identity: results[identity] for identity in hashes[:known]}
+        part: EndedRuns = {identity: results[identity] for identity in hashes[:known]}
         now = tune(study, found[cell], composer, part)
         assert [job.config_hash for job in now.jobs] == hashes[: known + 1]
 
@@ -162,7 +162,7 @@ def test_confirmation_runs_hold_the_chosen_values_and_fresh_seeds() -> None:
         assert job.config.optimizer.lr == done.chosen.values["optimizer.lr"]
         assert job.config.regularizer.dropout.p == done.chosen.values["regularizer.dropout.p"]
         assert job.config.trainer.max_epochs == found[1].epochs
-    again = study_progress(study, [found[1]], composer, {**results, confirmed[0].config_hash: Result({})})
+    again = study_progress(study, [found[1]], composer, {**results, confirmed[0].config_hash: EndedRun({})})
     assert [job.config.seed for job in again.missing("confirm")] == [1, 2]
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from reglab.data.base import TensorData
 from reglab.data.source import Source
-from reglab.data.tables.tabular import Origin, Roles, table_source
+from reglab.data.tables.tabular import Roles, TableOrigin, table_source
 from reglab.data.tables.target import encode_target
 from reglab.schema import compatibility
 from reglab.schema.errors import Setting
@@ -86,6 +86,6 @@ def test_a_table_with_the_kind_keeps_its_numbers() -> None:
     assert np.array_equal(target.values, column)
     roles = Roles("y", "counts", True, (), None, None)
     table = pd.DataFrame({"x": np.random.default_rng(0).normal(size=36), "y": column})
-    source = table_source(table, roles, Origin(Setting("data.path", "a.csv")))
+    source = table_source(table, roles, TableOrigin(Setting("data.path", "a.csv")))
     assert source.task_kind(None) == "counts"
     assert not source.standardize_target  # the kind does not have scaled targets

@@ -11,7 +11,7 @@ from reglab.schema.errors import ConfigError
 from reglab.tracking.queries import get
 from reglab.tracking.store import open_store
 from reglab.training.build import build_data
-from reglab.training.run import Result, run
+from reglab.training.run import RunResult, run
 from tests.conftest import Compose
 from tests.errors import config_error
 
@@ -20,7 +20,7 @@ WINE = ("data=wine", "data.batch_size=10", "trainer.max_epochs=2")  # 106, 36, 3
 
 @pytest.fixture
 def trained(compose_cfg: Compose, store_uri: str) -> Any:
-    def train(*overrides: str) -> tuple[Result, dict[str, str]]:
+    def train(*overrides: str) -> tuple[RunResult, dict[str, str]]:
         cfg = compose_cfg(*WINE, f"tracking.uri={store_uri}", *overrides)
         result = run(cfg)
         record = get(open_store(store_uri, cfg.tracking.experiment), result.run_id)
@@ -30,7 +30,7 @@ def trained(compose_cfg: Compose, store_uri: str) -> Any:
     return train
 
 
-def figures(result: Result) -> dict[str, float]:
+def figures(result: RunResult) -> dict[str, float]:
     return {name: value for name, value in result.metrics.items() if not name.startswith("time/")}
 
 

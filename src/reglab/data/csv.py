@@ -10,7 +10,7 @@ from reglab.data.files import check_file, stem
 from reglab.data.source import Source
 from reglab.data.tables.features import leave_out
 from reglab.data.tables.reading import read_table
-from reglab.data.tables.tabular import Origin, Roles, Tabular, table_source
+from reglab.data.tables.tabular import Roles, TableOrigin, Tabular, table_source
 from reglab.schema.constraints import Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.text_constraints import PATH, ColumnNames
@@ -57,7 +57,7 @@ class Csv(Tabular):
 def _read(path: str, roles: Roles, version: tuple[int, int]) -> Source:
     table, notes, indices = read_table(path)
     table.columns = table.columns.astype(str)
-    source = table_source(table, roles, Origin(Setting("data.path", path)))
+    source = table_source(table, roles, TableOrigin(Setting("data.path", path)))
     others = (*roles.targets, roles.split_column, *roles.ignore)
     index_notes = [
         f"column {name!r}: was the table's index and is a feature; if it is not one, {leave_out(name)}"

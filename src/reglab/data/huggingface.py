@@ -12,7 +12,7 @@ from reglab.data import hub
 from reglab.data.files import stem, walk
 from reglab.data.images import ImageFile, decode_images, equal_file_caveats
 from reglab.data.source import Source
-from reglab.data.tables.tabular import Origin, Roles, Tabular, table_source
+from reglab.data.tables.tabular import Roles, TableOrigin, Tabular, table_source
 from reglab.data.tables.target import Target
 from reglab.schema.constraints import IMAGE_SIZE, Constraints, Nullable
 from reglab.schema.errors import ConfigError, Setting
@@ -118,7 +118,7 @@ def _read(location: _Location, roles: Roles, _version: object) -> Source:
     source = table_source(
         table.assign(**dict.fromkeys(image_columns)),  # data.ignore may name them
         roles,
-        Origin(setting, hint=""),
+        TableOrigin(setting, hint=""),
         target=_class_labels(rows, roles),
         inputs=decoded.tensor if decoded else None,
         held_out=len(parts[test]) if test else 0,

@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 
 from reglab.data.settings import check_openml
 from reglab.data.source import Source
-from reglab.data.tables.tabular import Origin, Roles, Tabular, check_column, table_source
+from reglab.data.tables.tabular import Roles, TableOrigin, Tabular, check_column, table_source
 from reglab.schema.constraints import Constraints, Integer, Nullable
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.text import join_names, join_options
@@ -128,8 +128,8 @@ def _read(dataset: Dataset, roles: Roles) -> tuple[Source, dict[str, str]]:
     return table_source(table, replace(roles, target=target), _origin(dataset)), details
 
 
-def _origin(dataset: Dataset) -> Origin:
-    return Origin(dataset.setting, hint="")
+def _origin(dataset: Dataset) -> TableOrigin:
+    return TableOrigin(dataset.setting, hint="")
 
 
 def _default_target(dataset: Dataset, targets: Sequence[str], columns: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from reglab.tracking import artifacts
 from reglab.tracking.values import now_ms
 from reglab.tracking.view import run_link
 from reglab.training import build
-from reglab.training.original_run import Origin
+from reglab.training.original_run import OriginalRun
 from reglab.training.train_eval_mode import in_mode
 from reglab.wording import csv_text
 
@@ -46,7 +46,7 @@ class Evaluation:
         rows: index in the data set, target, prediction and uncertainty of each test row, by column.
     """
 
-    origin: Origin
+    origin: OriginalRun
     passes: int
     seed: int
     plain: Metrics
@@ -64,7 +64,7 @@ def evaluate(
         run_id: id of a finished run with weights.
         passes: number of passes with dropout on.
         seed: seed of the masks.
-        typed: see `Origin`.
+        typed: see `OriginalRun`.
         experiment: the experiment of the run; None: any.
 
     Raises:

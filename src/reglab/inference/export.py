@@ -31,7 +31,7 @@ from reglab.tracking import artifacts, mlflow_models
 from reglab.tracking.queries import Record
 from reglab.tracking.store import open_existing
 from reglab.training import build
-from reglab.training.original_run import Origin
+from reglab.training.original_run import OriginalRun
 
 _LONGEST = 200  # new tokens, as in conf/generate.yaml
 _PORT = 5001  # MLflow's own default is that of the UI
@@ -76,7 +76,7 @@ def _best(cfg: DictConfig) -> str:
     return best.record.run_id
 
 
-def _find_or_log(run: Origin, uri: str | None) -> str:
+def _find_or_log(run: OriginalRun, uri: str | None) -> str:
     weights = _weights_digest(run)
     model_id = mlflow_models.find(run.store, run.record.run_id, weights)
     if model_id is not None:
@@ -87,7 +87,7 @@ def _find_or_log(run: Origin, uri: str | None) -> str:
     return model_id
 
 
-def _weights_digest(run: Origin) -> str:
+def _weights_digest(run: OriginalRun) -> str:
     """Return the SHA-256 of the best weights, 16 hexadecimal digits."""
     run_id = run.record.run_id
     with artifacts.of_run(run.store, run_id).file(BEST) as file:
@@ -97,7 +97,7 @@ def _weights_digest(run: Origin) -> str:
             return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
-def _log(run: Origin, uri: str | None, weights: str) -> str:
+def _log(run: OriginalRun, uri: str | None, weights: str) -> str:
     """Make the model in a temporary folder and log it, so that a failure leaves nothing in the store."""
     record = run.record
     with tempfile.TemporaryDirectory(prefix="reglab-export-") as temporary:
@@ -111,7 +111,7 @@ def _log(run: Origin, uri: str | None, weights: str) -> str:
         return mlflow_models.log(run.store, record, folder, tags)
 
 
-def _save_graph(folder: Path, run: Origin, uri: str | None) -> None:
+def _save_graph(folder: Path, run: OriginalRun, uri: str | None) -> None:
     rebuilt = rebuild(run, uri)
     inputs = examples(rebuilt.data)
     predictor = Predictor(rebuilt.model, build.build_task(rebuilt.cfg, rebuilt.data)).eval()
@@ -129,7 +129,7 @@ def _save_graph(folder: Path, run: Origin, uri: str | None) -> None:
         (folder / FEATURES).write_text(json.dumps(features, indent=1), encoding="utf-8")
 
 
-def _save_decoder(folder: Path, uri: str | None, run: Origin) -> None:
+def _save_decoder(folder: Path, uri: str | None, run: OriginalRun) -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     record = run.record

@@ -17,7 +17,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.tasks import LanguageModeling
 from reglab.tracking import artifacts, queries
 from reglab.training import build, original_run
-from reglab.training.original_run import Origin
+from reglab.training.original_run import OriginalRun
 from reglab.training.trainer import set_threads
 from reglab.training.weights import load_trainable_state
 
@@ -35,14 +35,16 @@ class Rebuilt:
         model: network without regularizers, with the best weights, in evaluation mode.
     """
 
-    origin: Origin
+    origin: OriginalRun
     cfg: DictConfig
     data: TensorData
     model: nn.Module
 
 
-def finished_run(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> Origin:
-    """Return the run with an id, which must be FINISHED; see `Origin`.
+def finished_run(
+    uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None
+) -> OriginalRun:
+    """Return the run with an id, which must be FINISHED; see `OriginalRun`.
 
     Raises:
         ConfigError: no such run, a parent, one that has not ended, or one that failed.
@@ -55,7 +57,7 @@ def finished_run(uri: str | None, run_id: str, typed: Typed | None = None, exper
     return run
 
 
-def rebuild(run: Origin, uri: str | None) -> Rebuilt:
+def rebuild(run: OriginalRun, uri: str | None) -> Rebuilt:
     """Build the network of a finished run again, as it was tested, and load its data.
 
     Args:
@@ -82,7 +84,7 @@ def rebuild(run: Origin, uri: str | None) -> Rebuilt:
     return Rebuilt(run, cfg, data, model.eval())
 
 
-def load_best_weights(run: Origin, cfg: DictConfig) -> dict[str, Tensor]:
+def load_best_weights(run: OriginalRun, cfg: DictConfig) -> dict[str, Tensor]:
     """Load the best weights of a run, by the keys of the plain model.
 
     Raises:

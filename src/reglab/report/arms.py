@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reglab.report.question import Question
-from reglab.report.records import Record, finite_metric, normalize_number, numeric_order
+from reglab.report.records import RunRecord, finite_metric, normalize_number, numeric_order
 from reglab.report.run_filter import Failure
 
 # (seed,) or (seed, split_seed): runs of two arms with one replicate are a pair.
@@ -27,7 +27,7 @@ class Arm:
     label: str
     strategy: str
     strengths: dict[str, str]
-    runs: dict[Replicate, Record] = field(default_factory=dict)
+    runs: dict[Replicate, RunRecord] = field(default_factory=dict)
 
     def values(self, metric: str) -> dict[Replicate, float]:
         """Return the finite values of a metric by replicate."""
@@ -61,11 +61,11 @@ class ArmTable:
     varying: dict[str, list[str]]
 
     @property
-    def records(self) -> list[Record]:
+    def records(self) -> list[RunRecord]:
         """The runs of all arms."""
         return [record for arm in self.arms for record in arm.runs.values()]
 
-    def label(self, record: Record) -> str:
+    def label(self, record: RunRecord) -> str:
         """Return the label of the arm that a run belongs to."""
         strategy = record.tags["strategy"]
         strengths = tracked_strengths(record)
@@ -97,7 +97,7 @@ class Selection:
         return self.chosen.get(arm.strategy) == arm.label or arm.strategy in self.undecided
 
 
-def group_runs(records: Sequence[Record], failures: Sequence[Failure] = ()) -> ArmTable:
+def group_runs(records: Sequence[RunRecord], failures: Sequence[Failure] = ()) -> ArmTable:
     """Return the arms of one task; an arm whose runs all failed has no runs.
 
     Args:
@@ -109,7 +109,7 @@ def group_runs(records: Sequence[Record], failures: Sequence[Failure] = ()) -> A
     repeated_seeds: dict[str, list[str]] = {}
     varying = _varying_strengths([*records, *(failure.record for failure in failures)])
 
-    def arm_of(record: Record) -> Arm:
+    def arm_of(record: RunRecord) -> Arm:
         strategy, tracked = record.tags["strategy"], tracked_strengths(record)
         strengths = {name: tracked.get(name, "") for name in varying[strategy]}
         label = arm_label(strategy, strengths)
@@ -167,7 +167,7 @@ def select_arms(table: ArmTable, question: Question) -> Selection:
     return Selection(chosen, metric, scores, undecided)
 
 
-def tracked_strengths(record: Record) -> dict[str, str]:
+def tracked_strengths(record: RunRecord) -> dict[str, str]:
     """Return strengths by ``<regularizer>.<strength>``, from the params ``regularizer.<name>.<strength>``."""
     strengths = {
         key.removeprefix(_PREFIX): normalize_number(value)
@@ -196,7 +196,7 @@ def format_replicate(replicate: Replicate) -> str:
     return f"seed {seed}, split {split[0]}" if split and split[0] != seed else f"seed {seed}"
 
 
-def _varying_strengths(records: Sequence[Record]) -> dict[str, list[str]]:
+def _varying_strengths(records: Sequence[RunRecord]) -> dict[str, list[str]]:
     """Return, by strategy, the strengths of its regularizers that have more than one value."""
     by_strategy: dict[str, list[dict[str, str]]] = {}
     for record in records:
@@ -302,7 +302,7 @@ def missing_replicates(table: ArmTable) -> list[str]:
     return caveats
 
 
-def _splits_vary(records: Sequence[Record]) -> bool | None:
+def _splits_vary(records: Sequence[RunRecord]) -> bool | None:
     """Return whether splits differ between runs; None if no tag shows it.
 
     One hash for all runs proves that they have one split, which a column of the data defines. Hashes that
@@ -318,7 +318,7 @@ def _splits_vary(records: Sequence[Record]) -> bool | None:
     return None
 
 
-def _largest_overlap(records: Sequence[Record]) -> float | None:
+def _largest_overlap(records: Sequence[RunRecord]) -> float | None:
     """Return the largest ratio of tested rows to other rows; None if a run does not have both numbers."""
     ratios = []
     for record in records:

@@ -25,7 +25,7 @@ _HEAD_LENGTH = 20_000  # characters at the start of a page that contain this ele
 
 
 @dataclass(frozen=True)
-class Source:
+class ReportSource:
     """Origin of the runs of a report: one parent run, or an experiment.
 
     Attributes:
@@ -46,7 +46,7 @@ class Source:
         """The content of the page's meta element."""
         return f"{self.kind} {self.id} {self.name}"
 
-    def is_same(self, other: "Source") -> bool:
+    def is_same(self, other: "ReportSource") -> bool:
         """Return whether both are the same study, sweep or experiment; parents are compared by id alone."""
         same = (self.kind, self.id) == (other.kind, other.id)
         return same and (self.kind != "experiment" or self.name == other.name)
@@ -118,7 +118,7 @@ def check_folder(directory: str | None, name: str) -> None:
         raise ConfigError(Setting("report.dir", directory), problem, "name another folder")
 
 
-def check_source(directory: str | Path | None, source: Source | None) -> None:
+def check_source(directory: str | Path | None, source: ReportSource | None) -> None:
     """Refuse a ``report.dir`` that contains the report of another source and that `make_room` must not rename.
 
     Args:
@@ -144,7 +144,7 @@ def check_source(directory: str | Path | None, source: Source | None) -> None:
     raise ConfigError(Setting("report.dir", directory), problem, "name another folder")
 
 
-def make_room(folder: Path, source: Source) -> None:
+def make_room(folder: Path, source: ReportSource) -> None:
     """Rename a folder that contains the report of another source, and print the new name.
 
     A page without a source (of an earlier version, or of another program) is replaced, with a note.
@@ -160,7 +160,7 @@ def make_room(folder: Path, source: Source) -> None:
         note(f"{folder / PAGE} does not name its runs: replaced")
 
 
-def source_of(folder: Path) -> Source | None:
+def source_of(folder: Path) -> ReportSource | None:
     """Return the source of the report in a folder; None if there is no page, or it names no source."""
     try:
         with (folder / PAGE).open(encoding="utf-8", errors="replace") as file:
@@ -171,7 +171,7 @@ def source_of(folder: Path) -> Source | None:
     parser.feed(head)
     kind, _, id_and_name = (parser.content or "").partition(" ")
     identity, _, name = id_and_name.partition(" ")
-    return Source(kind, identity, name) if name else None
+    return ReportSource(kind, identity, name) if name else None
 
 
 class _Meta(HTMLParser):

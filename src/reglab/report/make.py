@@ -11,9 +11,9 @@ from reglab.report.charts.chart import OverallChartData, TaskChartData
 from reglab.report.charts.drawing import RenderedChart
 from reglab.report.findings.findings import Findings, compute_findings
 from reglab.report.findings.learning_curves import learning_curves
-from reglab.report.folder import BOARD, PAGE, Report, Source, check_source, folder_of, make_room, slug
+from reglab.report.folder import BOARD, PAGE, Report, ReportSource, check_source, folder_of, make_room, slug
 from reglab.report.question import Question
-from reglab.report.records import Histories, Record, escape_record
+from reglab.report.records import Histories, RunRecord, escape_record
 from reglab.report.render import csv_files
 from reglab.report.render.page import render_page
 from reglab.report.run_filter import note_on_reused_runs
@@ -29,9 +29,9 @@ TUNING, PAIRWISE, INTERACTIONS = "tuning.csv", "pairwise.csv", "interactions.csv
 def make_report(
     name: str,
     question: Question,
-    records: Sequence[Record],
+    records: Sequence[RunRecord],
     histories: Histories,
-    source: Source,
+    source: ReportSource,
     folder: Path | None = None,
     missing: Sequence[str] = (),
     study: StudyRecord | None = None,
@@ -80,7 +80,7 @@ def make_report(
     return Report(name, findings, folder, [folder / file for file in names])
 
 
-def _write_files(draft: Path, name: str, findings: Findings, histories: Histories, source: Source) -> list[str]:
+def _write_files(draft: Path, name: str, findings: Findings, histories: Histories, source: ReportSource) -> list[str]:
     """Write the files of a report into an empty folder; return their names, the page last."""
     base = next(
         (entry.strategy for task_findings in findings.tasks for entry in task_findings.entries if entry.baseline), None

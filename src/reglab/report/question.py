@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reglab.report.records import Record
+from reglab.report.records import RunRecord
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import HEADLINES, TEST_PARTS, check_choice, direction_of, validation_counterparts
 from reglab.schema.suggest import nearest
@@ -37,7 +37,7 @@ class Question:
 
 
 def resolve_question(
-    records: Sequence[Record],
+    records: Sequence[RunRecord],
     *,
     metric: str | None = None,
     direction: str | None = None,

@@ -14,7 +14,7 @@ _LONGEST_NAME = 200  # characters; charts with longer names take minutes to draw
 _FALLBACK_FEATURES = ("model", "optimizer", "optimizer.lr")
 
 
-class Record(Protocol):
+class RunRecord(Protocol):
     """A tracked run, read only (see `reglab.tracking.queries.Record`); times are seconds since 1970, or None."""
 
     @property
@@ -50,7 +50,7 @@ History = list[tuple[int, float]]  # (step, value) pairs
 Histories = Callable[[Sequence[str], Sequence[str]], Mapping[str, Mapping[str, History]]]
 
 
-def escape_record(record: Record) -> Record:
+def escape_record(record: RunRecord) -> RunRecord:
     """Return the record with control characters in tags and params escaped, and long names shortened.
 
     A tracker may contain any text: escape sequences must not reach a terminal, a page or a chart.
@@ -79,7 +79,7 @@ def shorten_name(name: str) -> str:
     return f"{name[: _LONGEST_NAME - 10]}… {hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def finite_metric(record: Record, metric: str) -> float | None:
+def finite_metric(record: RunRecord, metric: str) -> float | None:
     """Return the last value of a metric; None if it is missing or not finite (MLflow stores infinity as 1.8e308)."""
     number = record.metrics.get(metric)
     if number is None or not math.isfinite(number) or abs(number) > 1e300:
@@ -112,7 +112,7 @@ def normalize_number(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Task:
+class ReportTask:
     """Runs that may be compared with each other.
 
     Attributes:
@@ -125,7 +125,7 @@ class Task:
     name: str
     key: tuple[str, str]
     about: dict[str, str]
-    records: list[Record]
+    records: list[RunRecord]
 
     @property
     def data(self) -> str:
@@ -138,9 +138,9 @@ class Task:
         return (self.data, *(self.about.get(feature, "") for feature in ("data", "path", "root", "target")))
 
 
-def split_into_tasks(records: Sequence[Record]) -> list[Task]:
+def split_into_tasks(records: Sequence[RunRecord]) -> list[ReportTask]:
     """Return the tasks of some runs, sorted by data set and setting."""
-    groups: dict[tuple[str, str], list[Record]] = {}
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         groups.setdefault(task_key(record), []).append(record)
     tasks = []
@@ -148,11 +148,11 @@ def split_into_tasks(records: Sequence[Record]) -> list[Task]:
         settings = {s: setting_features(groups[d, s][0]) for d, s in groups if d == data}
         label = _setting_label(setting, settings) if len(settings) > 1 else ""
         name = f"{data} ({label})" if label else data
-        tasks.append(Task(name, (data, setting), settings[setting], groups[data, setting]))
+        tasks.append(ReportTask(name, (data, setting), settings[setting], groups[data, setting]))
     return tasks
 
 
-def data_set_names(tasks: Sequence[Task]) -> list[str]:
+def data_set_names(tasks: Sequence[ReportTask]) -> list[str]:
     """Return the name of each task's data set, numbered if different data sets have the same name."""
     identities: dict[str, list[tuple[str, ...]]] = {}
     for task in tasks:
@@ -163,7 +163,7 @@ def data_set_names(tasks: Sequence[Task]) -> list[str]:
     return [f"{task.data} ({number})" if len(identities[task.data]) > 1 else task.data for task, number in numbers]
 
 
-def setting_features(record: Record) -> dict[str, str]:
+def setting_features(record: RunRecord) -> dict[str, str]:
     """Return a run's setting by feature: its tag `about` (a JSON object or text), else model, optimizer and lr."""
     text = record.tags.get("about", "")
     try:
@@ -178,7 +178,7 @@ def setting_features(record: Record) -> dict[str, str]:
     return {name: text for name, text in features.items() if text}
 
 
-def task_key(record: Record) -> tuple[str, str]:
+def task_key(record: RunRecord) -> tuple[str, str]:
     """Return the (data set, setting) of a run."""
     if record.tags.get("setting"):
         return record.tags["data"], record.tags["setting"]
@@ -218,5 +218,5 @@ def _readable_feature(key: str, value: object) -> tuple[str, str]:
     return (rest if dot and section in ("data", "trainer", "model") else key), text
 
 
-def _setting_order(record: Record) -> list[tuple[str, tuple[int, float, str]]]:
+def _setting_order(record: RunRecord) -> list[tuple[str, tuple[int, float, str]]]:
     return [(name, numeric_order(text)) for name, text in sorted(setting_features(record).items())]

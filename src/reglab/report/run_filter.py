@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from reglab.report.records import Record, finite_metric
+from reglab.report.records import RunRecord, finite_metric
 from reglab.schema.text import join_names
 
 _REQUIRED_TAGS = ("strategy", "data", "seed")
@@ -20,7 +20,7 @@ class Failure:
         outcome: how it ended, for example ``diverged at step 40``.
     """
 
-    record: Record
+    record: RunRecord
     outcome: str
 
     @property
@@ -45,12 +45,12 @@ class Failure:
 class FilteredRuns:
     """The runs to compare, the failures, and a sentence for each group of runs that was left out."""
 
-    records: list[Record] = field(default_factory=list)
+    records: list[RunRecord] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     exclusions: list[str] = field(default_factory=list)
 
 
-def filter_runs(records: Sequence[Record], metric: str) -> FilteredRuns:
+def filter_runs(records: Sequence[RunRecord], metric: str) -> FilteredRuns:
     """Select one run for each configuration: the newest FINISHED one that has the metric, else a failure.
 
     Every run except parents is accounted for exactly once: in `records`, in `failures`, or in a sentence of
@@ -91,7 +91,7 @@ def filter_runs(records: Sequence[Record], metric: str) -> FilteredRuns:
     return result
 
 
-def classify_failure(record: Record, metric: str) -> Failure:
+def classify_failure(record: RunRecord, metric: str) -> Failure:
     """Return the failure of a run that has no finite value of the metric."""
     tags = record.tags
     if tags.get("diverged") == "true":
@@ -110,7 +110,7 @@ def classify_failure(record: Record, metric: str) -> Failure:
     return Failure(record, outcome)
 
 
-def note_on_reused_runs(records: Sequence[Record], study: str) -> list[str]:
+def note_on_reused_runs(records: Sequence[RunRecord], study: str) -> list[str]:
     """Return a sentence on runs of a study that were first run for another sweep or study, if there are any."""
     parents = [r.tags.get("study") or r.tags.get("sweep") for r in records if r.status == "FINISHED"]
     others = [name for name in parents if name not in (None, study)]
@@ -123,7 +123,7 @@ def note_on_reused_runs(records: Sequence[Record], study: str) -> list[str]:
     ]
 
 
-def note_on_sources(records: Sequence[Record]) -> list[str]:
+def note_on_sources(records: Sequence[RunRecord]) -> list[str]:
     """Return a sentence if runs of several sweeps and studies are compared with each other."""
     compared = [r.tags for r in records if r.status == "FINISHED" and r.tags.get("phase") not in ("parent", "tune")]
     names = sorted({str(name) for tags in compared if (name := tags.get("study") or tags.get("sweep"))})
@@ -135,14 +135,14 @@ def note_on_sources(records: Sequence[Record]) -> list[str]:
     return [f"Runs of {len(names)} sweeps and studies are compared: {listed} (use sweep=NAME for a single one)."]
 
 
-def _exclude_tuning(records: Sequence[Record], result: FilteredRuns) -> None:
+def _exclude_tuning(records: Sequence[RunRecord], result: FilteredRuns) -> None:
     if tuning := sum(r.tags.get("phase") == "tune" for r in records):
         result.exclusions.append(
             f"{tuning} tuning {_runs_were(tuning)} left out: they selected the strengths, so they cannot evaluate them."
         )
 
 
-def _exclude_undeclared(runs: list[Record], result: FilteredRuns) -> list[Record]:
+def _exclude_undeclared(runs: list[RunRecord], result: FilteredRuns) -> list[RunRecord]:
     """Exclude runs that only an earlier start of the sweep or study declared (tag `undeclared`)."""
     phases = Counter(r.tags.get("phase") for r in runs if "undeclared" in r.tags)
     if confirmed := phases.pop("confirm", 0):
@@ -158,7 +158,7 @@ def _exclude_undeclared(runs: list[Record], result: FilteredRuns) -> list[Record
     return [r for r in runs if "undeclared" not in r.tags]
 
 
-def _exclude_incomplete(runs: list[Record], result: FilteredRuns) -> list[Record]:
+def _exclude_incomplete(runs: list[RunRecord], result: FilteredRuns) -> list[RunRecord]:
     complete = [r for r in runs if all(r.tags.get(tag) for tag in _REQUIRED_TAGS)]
     if missing := len(runs) - len(complete):
         names = [tag for tag in _REQUIRED_TAGS if any(not r.tags.get(tag) for r in runs)]
@@ -167,9 +167,9 @@ def _exclude_incomplete(runs: list[Record], result: FilteredRuns) -> list[Record
     return complete
 
 
-def _exclude_old_code(records: Sequence[Record], result: FilteredRuns) -> list[Record]:
+def _exclude_old_code(records: Sequence[RunRecord], result: FilteredRuns) -> list[RunRecord]:
     """Exclude runs with an earlier version of their regularizers' code than the newest runs of the same arm."""
-    by_arm: dict[tuple[str | None, ...], list[Record]] = {}
+    by_arm: dict[tuple[str | None, ...], list[RunRecord]] = {}
     for record in records:
         by_arm.setdefault(tuple(record.tags.get(tag) for tag in ("data", "setting", "strategy")), []).append(record)
     kept = []
@@ -198,9 +198,9 @@ def _exclude_without_metric(result: FilteredRuns, metric: str) -> None:
     result.failures = [failure for failure in result.failures if failure not in excluded]
 
 
-def _group_by_configuration(records: Iterable[Record]) -> list[list[Record]]:
+def _group_by_configuration(records: Iterable[RunRecord]) -> list[list[RunRecord]]:
     by_id = {record.run_id: record for record in records}
-    groups: dict[str, list[Record]] = {}
+    groups: dict[str, list[RunRecord]] = {}
     for record in by_id.values():
         origin, seen = record, {record.run_id}
         while (repeated := by_id.get(origin.tags.get("rerun_of", ""))) is not None and repeated.run_id not in seen:
@@ -211,7 +211,7 @@ def _group_by_configuration(records: Iterable[Record]) -> list[list[Record]]:
     return list(groups.values())
 
 
-def _newest(records: Sequence[Record]) -> Record:
+def _newest(records: Sequence[RunRecord]) -> RunRecord:
     return max(records, key=lambda r: ("rerun_of" not in r.tags, r.started or 0, r.run_id))
 
 

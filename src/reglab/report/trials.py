@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reglab.report.records import Record, escape_values, finite_metric
+from reglab.report.records import RunRecord, escape_values, finite_metric
 from reglab.report.run_filter import Failure, classify_failure
 from reglab.samplers import get_sampler
 from reglab.schema.metrics import direction_of
@@ -116,7 +116,7 @@ def format_values(values: Mapping[str, Value]) -> str:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialSummary:
     """One point of a strategy's search space on one task.
 
     Attributes:
@@ -150,7 +150,7 @@ class Trial:
     failures: Sequence[Failure] = field(default=(), repr=False)
 
 
-def collect_trials(study: StudyRecord, records: Iterable[Record], metric: str) -> list[Trial]:
+def collect_trials(study: StudyRecord, records: Iterable[RunRecord], metric: str) -> list[TrialSummary]:
     """Return all trials, by task, strategy and number.
 
     Args:
@@ -166,31 +166,31 @@ def collect_trials(study: StudyRecord, records: Iterable[Record], metric: str) -
     return [_trial(study, jobs, by_hash, metric) for jobs in groups.values()]
 
 
-def finished_trials(trials: Iterable[Trial]) -> list[Trial]:
+def finished_trials(trials: Iterable[TrialSummary]) -> list[TrialSummary]:
     """Return the trials that can be chosen."""
     return [trial for trial in trials if trial.status == "finished"]
 
 
-def best_trial(trials: Iterable[Trial], *, minimized: bool) -> Trial | None:
+def best_trial(trials: Iterable[TrialSummary], *, minimized: bool) -> TrialSummary | None:
     """Return the finished trial with the best score, the first of ties; None if none has finished."""
     sign = 1.0 if minimized else -1.0
     return min(finished_trials(trials), key=lambda trial: sign * (trial.score or 0.0), default=None)
 
 
-def run_score(study: StudyRecord, record: Record) -> float | None:
+def run_score(study: StudyRecord, record: RunRecord) -> float | None:
     """Return the selection metric of one run; None if it has no finite value."""
     if record.status != "FINISHED":
         return None
     return next((value for name in study.select_by if (value := finite_metric(record, name)) is not None), None)
 
 
-def training_seconds(record: Record) -> float:
+def training_seconds(record: RunRecord) -> float:
     """Return the seconds of training; of an unfinished run the time from start to end."""
     tracked = finite_metric(record, "time/train_s") if record.status == "FINISHED" else None
     return tracked if tracked is not None else max(0.0, (record.ended or 0.0) - (record.started or 0.0))
 
 
-def _trial(study: StudyRecord, jobs: Sequence[Job], by_hash: Mapping[str, Record], metric: str) -> Trial:
+def _trial(study: StudyRecord, jobs: Sequence[Job], by_hash: Mapping[str, RunRecord], metric: str) -> TrialSummary:
     rung = max(job["rung"] for job in jobs)
     # Rungs of equal length share one run, which is counted once.
     hashes = dict.fromkeys(job["config_hash"] for job in jobs if job["config_hash"] in by_hash)
@@ -200,7 +200,7 @@ def _trial(study: StudyRecord, jobs: Sequence[Job], by_hash: Mapping[str, Record
     tests = [value for record in last if record is not None and (value := finite_metric(record, metric)) is not None]
     failed = [classify_failure(record, study.select_by[0]) for record in runs if run_score(study, record) is None]
     complete = len(scores) == len(last) and not failed
-    return Trial(
+    return TrialSummary(
         task=jobs[0]["task"],
         strategy=jobs[0]["strategy"],
         number=jobs[0]["trial"],
@@ -227,13 +227,13 @@ def _status(failed: Sequence[Failure], *, complete: bool, pruned: bool) -> str:
     return "pruned" if pruned else "finished"
 
 
-def _latest_by_hash(records: Iterable[Record]) -> dict[str, Record]:
+def _latest_by_hash(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
     """Return one run for each config hash: the newest finished one, else the newest that diverged, else the newest."""
 
-    def order(record: Record) -> tuple[bool, bool, float]:
+    def order(record: RunRecord) -> tuple[bool, bool, float]:
         return record.status == "FINISHED", record.tags.get("diverged") == "true", record.started or 0.0
 
-    by_hash: dict[str, Record] = {}
+    by_hash: dict[str, RunRecord] = {}
     for record in records:
         identity = record.tags.get("config_hash")
         if not identity or "rerun_of" in record.tags:

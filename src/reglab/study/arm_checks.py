@@ -15,7 +15,7 @@ from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.metrics import kinds_of
 from reglab.schema.text import join_names
 from reglab.streams import note
-from reglab.study.arms import Arm
+from reglab.study.arms import StudyArm
 from reglab.study.definition import Study
 from reglab.training import build
 from reglab.training.trainer import check_accelerator
@@ -23,7 +23,7 @@ from reglab.training.trainer import check_accelerator
 _SHARED_SPLIT = "study.common.data.split_seed=0"
 
 
-def check_arms(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
+def check_arms(study: Study, arms: Sequence[StudyArm], composer: Composer) -> None:
     """Load the data of each task, build the model and the regularizers of each arm, and print notes on them.
 
     Args:
@@ -40,7 +40,7 @@ def check_arms(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
             _check_task(study, list(arms_of_task), composer)
 
 
-def _check_task(study: Study, arms: Sequence[Arm], composer: Composer) -> None:
+def _check_task(study: Study, arms: Sequence[StudyArm], composer: Composer) -> None:
     configs = [composer.compose([*arm.overrides, f"seed={study.seeds[0]}"]) for arm in arms]
     data = _load_checked(study, configs[0])
     print_data_notes(data)

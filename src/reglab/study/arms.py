@@ -29,7 +29,7 @@ _ALMOST_1 = 1 - 2**-32
 
 
 @dataclass(frozen=True)
-class Arm:
+class StudyArm:
     """One strategy on one task.
 
     Attributes:
@@ -81,7 +81,7 @@ class Arm:
         return self._jobs[key]
 
 
-def make_arms(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> list[Arm]:
+def make_arms(study: Study, composer: Composer, tracking: Sequence[str] = ()) -> list[StudyArm]:
     """Return all arms of a study, task by task.
 
     Args:
@@ -100,7 +100,7 @@ def make_arms(study: Study, composer: Composer, tracking: Sequence[str] = ()) ->
     return _with_distinct_task_names(study, arms)
 
 
-def _arm(study: Study, composer: Composer, task: int, common: tuple[str, ...], strategy: str) -> Arm:
+def _arm(study: Study, composer: Composer, task: int, common: tuple[str, ...], strategy: str) -> StudyArm:
     names = strategy.split("+")
     overrides = (*common, f"regularizer={names[0] if len(names) == 1 else format_value(names)}")
     config = composer.compose(list(overrides))
@@ -115,7 +115,7 @@ def _arm(study: Study, composer: Composer, task: int, common: tuple[str, ...], s
             remedy = f"set study.space.{key}=null to give all trials that value"
             raise ConfigError(Setting(key, value), "is searched", remedy)
     epochs, content = int(config.trainer.max_epochs), _content(config.data.get("path"))
-    arm = Arm(task, _task_name(config), strategy_of(config), overrides, space, epochs, content)
+    arm = StudyArm(task, _task_name(config), strategy_of(config), overrides, space, epochs, content)
     for share, end in ((0.0, "low"), (_ALMOST_1, "high")):  # check the ends of the ranges by the rules of their keys
         values = {dimension.key: dimension.quantile_when_on(share) for dimension in space}
         with _naming_ends(values, space, end):
@@ -168,12 +168,12 @@ def _task_name(config: DictConfig) -> str:
     return ", ".join([f"{data_name(config)} {config.model.name}", *used])
 
 
-def _with_distinct_task_names(study: Study, arms: Sequence[Arm]) -> list[Arm]:
+def _with_distinct_task_names(study: Study, arms: Sequence[StudyArm]) -> list[StudyArm]:
     """Add the overrides of tasks to names that several tasks have."""
     names = {arm.task: arm.task_name for arm in arms}
     shared = {name for name in names.values() if list(names.values()).count(name) > 1}
 
-    def distinct(arm: Arm) -> str:
+    def distinct(arm: StudyArm) -> str:
         return f"{arm.task_name} ({', '.join(study.tasks[arm.task])})" if arm.task_name in shared else arm.task_name
 
     return [replace(arm, task_name=distinct(arm)) for arm in arms]

@@ -15,7 +15,7 @@ from reglab.schema.keys import FIRST_TUNING_SEED, STUDY
 from reglab.schema.metrics import DIRECTION
 from reglab.schema.search_space import dimension_to_json, is_dimension_json
 from reglab.schema.text_constraints import KeysWithValues, Text
-from reglab.study.arms import Arm
+from reglab.study.arms import StudyArm
 from reglab.study.definition import Study
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _RULES: dict[str, Constraint] = {
 }
 
 
-def study_declaration(study: Study, arms: Sequence[Arm]) -> dict[str, Any]:
+def study_declaration(study: Study, arms: Sequence[StudyArm]) -> dict[str, Any]:
     """Return the parts of a study's definition that affect its result, as JSON values.
 
     Search spaces come from the composed configs, so that a changed default is a difference, too.
@@ -57,7 +57,7 @@ def study_declaration(study: Study, arms: Sequence[Arm]) -> dict[str, Any]:
     return plain
 
 
-def check_declared(store: "Store", parent: str | None, study: Study, arms: Sequence[Arm]) -> None:
+def check_declared(store: "Store", parent: str | None, study: Study, arms: Sequence[StudyArm]) -> None:
     """Compare a study with the declaration on its parent run, if there is one.
 
     Raises:
@@ -99,7 +99,7 @@ def read_declaration(store: "Store", parent: str) -> dict[str, Any] | None:
     return definition
 
 
-def write_declaration(store: "Store", parent: str, study: Study, arms: Sequence[Arm]) -> None:
+def write_declaration(store: "Store", parent: str, study: Study, arms: Sequence[StudyArm]) -> None:
     """Write the declaration to the study's parent run."""
     from reglab.tracking import artifacts
 

@@ -10,9 +10,9 @@ from reglab.config.identity import data_name, setting_hash, strategy, strategy_c
 from reglab.execution.attempt import Outcome
 from reglab.execution.expand import Job, Plan
 from reglab.schema.search_space import value_to_json
-from reglab.study.arms import Arm
+from reglab.study.arms import StudyArm
 from reglab.study.definition import Study
-from reglab.study.tuning import Result, Results, Trial, Tuning, tune
+from reglab.study.tuning import EndedRun, EndedRuns, Trial, Tuning, tune
 
 if TYPE_CHECKING:
     from reglab.tracking.queries import Record
@@ -26,7 +26,7 @@ _KEYS_OF_RUNGS: Mapping[str, tuple[str, ...]] = {"tune": ("trainer.max_epochs",)
 class ArmProgress:
     """An arm with its tuning and the confirmation runs of the chosen trial (none until the tuning is done)."""
 
-    arm: Arm
+    arm: StudyArm
     tuning: Tuning
     confirmation: Sequence[Job]
 
@@ -55,7 +55,7 @@ class Progress:
 
     study: Study
     arms: Sequence[ArmProgress]
-    results: Results
+    results: EndedRuns
 
     def missing(self, phase: str) -> list[Job]:
         """Return the known runs of a phase that have not ended, each identity once."""
@@ -143,7 +143,7 @@ class Round(Plan):
         }
 
 
-def study_progress(study: Study, arms: Sequence[Arm], composer: Composer, results: Results) -> Progress:
+def study_progress(study: Study, arms: Sequence[StudyArm], composer: Composer, results: EndedRuns) -> Progress:
     """Return the progress of a study.
 
     Args:
@@ -177,7 +177,7 @@ def _trial_fields(arm_progress: ArmProgress, phase: str, job: Job) -> dict[str, 
     return {"trial": trial.index, "values": values, "rung": rung, "chosen": trial is chosen, "pruned": trial.pruned}
 
 
-def tracked_results(store: "Store") -> dict[str, Result]:
+def tracked_results(store: "Store") -> dict[str, EndedRun]:
     """Return the results of the experiment's runs by identity: FINISHED ones, and diverged ones, which are not retried.
 
     The newest run of an identity counts, and a FINISHED one before a diverged one.
@@ -193,7 +193,7 @@ def tracked_results(store: "Store") -> dict[str, Result]:
     }
 
 
-def results_of_outcomes(store: "Store", outcomes: Iterable[Outcome], metric: str) -> dict[str, Result]:
+def results_of_outcomes(store: "Store", outcomes: Iterable[Outcome], metric: str) -> dict[str, EndedRun]:
     """Return the results of runs that were just trained, by identity.
 
     Args:
@@ -207,19 +207,19 @@ def results_of_outcomes(store: "Store", outcomes: Iterable[Outcome], metric: str
     for outcome in outcomes:
         if not outcome.error and math.isfinite(outcome.metrics.get(metric, math.nan)):
             seconds = outcome.metrics.get("time/train_s", 0.0)
-            results[outcome.config_hash] = Result(outcome.metrics, seconds, wall_seconds=outcome.seconds)
+            results[outcome.config_hash] = EndedRun(outcome.metrics, seconds, wall_seconds=outcome.seconds)
         elif outcome.run_id is not None:
             results[outcome.config_hash] = _result(queries.run(store, outcome.run_id))
         else:
-            results[outcome.config_hash] = Result(None)
+            results[outcome.config_hash] = EndedRun(None)
     return results
 
 
-def _result(record: "Record") -> Result:
+def _result(record: "Record") -> EndedRun:
     wall = max(0.0, (record.ended or record.started) - record.started)
     data_and_model = f"{record.tags.get('data')} {record.tags.get('model')}"
     if record.status == "FINISHED":
         seconds = record.metrics.get("time/train_s", 0.0)
-        return Result(record.metrics, seconds, wall_seconds=wall, data_and_model=data_and_model)
+        return EndedRun(record.metrics, seconds, wall_seconds=wall, data_and_model=data_and_model)
     diverged = record.tags.get("diverged") == "true"
-    return Result(None, wall, diverged=diverged, wall_seconds=wall, data_and_model=data_and_model)
+    return EndedRun(None, wall, diverged=diverged, wall_seconds=wall, data_and_model=data_and_model)

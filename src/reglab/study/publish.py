@@ -11,7 +11,7 @@ from mlflow.entities import RunTag
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
-from reglab.report.folder import Report, Source
+from reglab.report.folder import Report, ReportSource
 from reglab.report.make import make_report
 from reglab.report.question import resolve_question
 from reglab.report.render.terminal import print_report, to_markdown
@@ -46,7 +46,7 @@ def compare(cfg: DictConfig) -> Report:
     question, remarks = resolve_question(records, **keys), note_on_sources(records)
     # A report may be shared, so it contains a hash of the URI instead of the URI.
     store_hash = hashlib.sha256(store.location.display_uri.encode()).hexdigest()[:8]
-    source = Source("experiment", store_hash, store.experiment)
+    source = ReportSource("experiment", store_hash, store.experiment)
     report = make_report(
         store.experiment, question, records, history_reader(store.client), source, folder, remarks=remarks
     )
@@ -93,7 +93,7 @@ def publish(
     tags = store.client.get_run(parent_id).data.tags
     name = tags.get("study") or tags.get("sweep") or parent_id
     study = _study_record(store, parent_id, definition) if definition is not None else None
-    source = Source("study" if "study" in tags else "sweep", parent_id, name)
+    source = ReportSource("study" if "study" in tags else "sweep", parent_id, name)
     report = make_report(name, question, records, history_reader(store.client), source, folder, absent, study)
     if problem := "the store is read-only" if store.read_only else _log_report(store, parent_id, report):
         note(f"note: the report is not stored on run {parent_id} ({problem}); it is in {report.folder}")

@@ -14,7 +14,7 @@ from reglab.tracking import queries
 from reglab.tracking.environment import environment
 from reglab.tracking.view import run_link
 from reglab.training import original_run
-from reglab.training.original_run import Origin
+from reglab.training.original_run import OriginalRun
 from reglab.training.run import run
 from reglab.training.run_record import tags
 from reglab.training.trainer import set_threads
@@ -27,7 +27,7 @@ _PROOF_TAGS = ("split_hash", "init_hash", "order_hash", "diverged_step")
 _OUTCOME = ("status", "error", "diverged_step")  # fields that must be equal in a rerun, like its metrics
 
 
-class Difference(NamedTuple):
+class ConfigDifference(NamedTuple):
     """A dotted key and its values; `ABSENT` on a side without it."""
 
     key: str
@@ -35,15 +35,15 @@ class Difference(NamedTuple):
     now: Any
 
 
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[ConfigDifference]:
     """Return the leaves of nested mappings that differ, sorted by key; 1 and 1.0 are equal.
 
     >>> differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}})
-    [Difference(key='a.b', then=1, now=3), Difference(key='c', then=2, now='-')]
+    [ConfigDifference(key='a.b', then=1, now=3), ConfigDifference(key='c', then=2, now='-')]
     """
     before, after = dict(_leaves(then)), dict(_leaves(now))
     keys = sorted(before.keys() | after.keys())
-    pairs = (Difference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
+    pairs = (ConfigDifference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
     return [pair for pair in pairs if pair.then != pair.now]
 
 
@@ -53,7 +53,7 @@ def rerun(uri: str | None, run_id: str, typed: Typed | None = None, experiment: 
     Args:
         uri: URI of the store with the run, in which the new run is tracked too.
         run_id: the run.
-        typed: see `Origin`.
+        typed: see `OriginalRun`.
         experiment: experiment of the run; None: any.
 
     Returns:
@@ -97,7 +97,7 @@ def compared_metrics(record: queries.Record) -> dict[str, float]:
     }
 
 
-def _print_config_differences(origin: Origin, cfg: DictConfig) -> None:
+def _print_config_differences(origin: OriginalRun, cfg: DictConfig) -> None:
     then, now = origin.record.tags.get("config_hash"), config_hash(cfg)
     if then == now:
         write_line(f"config: the same ({now})")
@@ -121,7 +121,7 @@ def _identity_sections(config: Any) -> dict[str, Any]:
     return sections
 
 
-def _print_environment_differences(origin: Origin, current: Mapping[str, Any]) -> None:
+def _print_environment_differences(origin: OriginalRun, current: Mapping[str, Any]) -> None:
     changed = differences(origin.environment, current)
     if changed:
         write_line("packages, machine or code: different")
@@ -151,13 +151,13 @@ def _compare(then: queries.Record, now: queries.Record) -> bool:
     return not changed and not any(pair.key in _OUTCOME for pair in outcome)
 
 
-def _outcomes(then: queries.Record, now: queries.Record) -> list[Difference]:
+def _outcomes(then: queries.Record, now: queries.Record) -> list[ConfigDifference]:
     names = ("error", *_PROOF_TAGS)
-    pairs = [Difference(tag, then.tags.get(tag, ABSENT), now.tags.get(tag, ABSENT)) for tag in names]
-    return [Difference("status", then.status, now.status), *pairs]
+    pairs = [ConfigDifference(tag, then.tags.get(tag, ABSENT), now.tags.get(tag, ABSENT)) for tag in names]
+    return [ConfigDifference("status", then.status, now.status), *pairs]
 
 
-def _differences_table(changed: Sequence[Difference]) -> str:
+def _differences_table(changed: Sequence[ConfigDifference]) -> str:
     return _text_table(("", "then", "now"), [(pair.key, str(pair.then), str(pair.now)) for pair in changed])
 
 
@@ -172,7 +172,7 @@ def _format_number(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _format_gap(pair: Difference) -> str:
+def _format_gap(pair: ConfigDifference) -> str:
     if isinstance(pair.then, float) and isinstance(pair.now, float):
         return f"{pair.now - pair.then:+.3g}"
     return ABSENT

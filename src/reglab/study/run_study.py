@@ -14,7 +14,7 @@ from reglab.execution.launchers import Launch
 from reglab.execution.reuse import print_other_code
 from reglab.execution.supervise import train_all
 from reglab.garbage import import_libraries
-from reglab.report.folder import Source, check_folder, check_source
+from reglab.report.folder import ReportSource, check_folder, check_source
 from reglab.schema.text import pluralize
 from reglab.stopping import Stopped, acknowledge_stop, stoppable
 from reglab.streams import show_table, write_line
@@ -31,7 +31,7 @@ from reglab.study.progress import (
     study_progress,
     tracked_results,
 )
-from reglab.study.tuning import Result
+from reglab.study.tuning import EndedRun
 
 if TYPE_CHECKING:
     from reglab.tracking.store import Store
@@ -82,7 +82,7 @@ class _StudyState:
         self.cfg = cfg
         self.launch = launch
 
-    def update(self, results: dict[str, Result]) -> None:
+    def update(self, results: dict[str, EndedRun]) -> None:
         """Add results, from which further runs are derived."""
         known = {**self.progress.results, **results}
         with waiting("composing further runs from tracked results ..."):
@@ -141,7 +141,7 @@ class _StudyRun(_StudyState):
 
         title = self.study.title
         earlier_parent = parent.find_parent(self.store, title, "study")
-        check_source(self.cfg.report.dir, Source("study", earlier_parent, title) if earlier_parent else None)
+        check_source(self.cfg.report.dir, ReportSource("study", earlier_parent, title) if earlier_parent else None)
         queries.mark_dead_runs_killed(self.store)
         if self.cfg.resume:
             self.update(tracked_results(self.store))

@@ -12,7 +12,7 @@ from reglab.execution.launchers import Launch
 from reglab.execution.reuse import pending
 from reglab.execution.supervise import train_all
 from reglab.garbage import import_libraries
-from reglab.report.folder import Source, check_folder, check_source
+from reglab.report.folder import ReportSource, check_folder, check_source
 from reglab.schema.compatibility import check_metric
 from reglab.schema.errors import ConfigError, Setting
 from reglab.schema.suggest import did_you_mean
@@ -57,7 +57,7 @@ def _run(plan: Plan, launch: Launch) -> int:
     cfg = plan.cfg
     store = open_store(cfg.tracking.uri, cfg.tracking.experiment)
     earlier_parent = parent.find_parent(store, plan.name)
-    check_source(cfg.report.dir, Source("sweep", earlier_parent, plan.name) if earlier_parent else None)
+    check_source(cfg.report.dir, ReportSource("sweep", earlier_parent, plan.name) if earlier_parent else None)
     declared_before = parent.declared(store, earlier_parent) if earlier_parent else []
     check_baseline(cfg.baseline, _reported_strategies(plan, declared_before))
     queries.mark_dead_runs_killed(store)

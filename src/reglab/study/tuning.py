@@ -8,14 +8,14 @@ from reglab.config.compose import Composer
 from reglab.execution.expand import Job
 from reglab.samplers import Observation, get_sampler
 from reglab.schema.search_space import Values
-from reglab.study.arms import Arm
+from reglab.study.arms import StudyArm
 from reglab.study.definition import Study
 
 _MAX_SCORE = 1e300  # means of larger ones overflow
 
 
 @dataclass(frozen=True)
-class Result:
+class EndedRun:
     """The result of a run that has ended.
 
     Attributes:
@@ -33,7 +33,7 @@ class Result:
     data_and_model: str = ""
 
 
-Results = Mapping[str, Result]
+EndedRuns = Mapping[str, EndedRun]
 """Results of all runs that are over, by identity (`config_hash`)."""
 
 
@@ -74,7 +74,7 @@ class Tuning:
         chosen: the trial with the best score; None until `done`, and if all failed.
     """
 
-    arm: Arm
+    arm: StudyArm
     trials: Sequence[Trial]
     done: bool
     chosen: Trial | None
@@ -85,7 +85,7 @@ class Tuning:
         return [job for trial in self.trials for job in trial.jobs]
 
 
-def tune(study: Study, arm: Arm, composer: Composer, results: Results) -> Tuning:
+def tune(study: Study, arm: StudyArm, composer: Composer, results: EndedRuns) -> Tuning:
     """Return the state of an arm's tuning, which does not depend on the time, machine and order of its runs.
 
     Args:
@@ -110,7 +110,7 @@ def tune(study: Study, arm: Arm, composer: Composer, results: Results) -> Tuning
     return Tuning(arm, trials, done, best if done else None)
 
 
-def score(result: Result, study: Study) -> float | None:
+def score(result: EndedRun, study: Study) -> float | None:
     """Return the selection metric of one run; None if it has no finite value."""
     for name in study.select_by:
         value = (result.metrics or {}).get(name)
@@ -119,7 +119,7 @@ def score(result: Result, study: Study) -> float | None:
     return None
 
 
-def _propose(study: Study, arm: Arm, trials: Sequence[Trial]) -> Values:
+def _propose(study: Study, arm: StudyArm, trials: Sequence[Trial]) -> Values:
     history = [Observation(trial.values, trial.score) for trial in trials]
     name = f"{arm.task_name} {arm.strategy}"
     sampler = get_sampler(study.sampler)
@@ -131,7 +131,7 @@ def _is_budget_spent(trials: Sequence[Trial], study: Study) -> bool:
     return study.max_seconds is not None and sum(trial.seconds for trial in trials) >= study.max_seconds
 
 
-def _add_rung(trial: Trial, study: Study, arm: Arm, composer: Composer, results: Results, rung: int) -> bool:
+def _add_rung(trial: Trial, study: Study, arm: StudyArm, composer: Composer, results: EndedRuns, rung: int) -> bool:
     """Add the runs of a rung, with their results, to a trial; return whether all of them have ended."""
     epochs, label = None, f"{arm.strategy} trial {trial.index}"
     if study.pruning is not None:
@@ -149,7 +149,7 @@ def _add_rung(trial: Trial, study: Study, arm: Arm, composer: Composer, results:
     return len(ended) == len(jobs)
 
 
-def _prune(trials: Sequence[Trial], study: Study, arm: Arm, composer: Composer, results: Results) -> bool:
+def _prune(trials: Sequence[Trial], study: Study, arm: StudyArm, composer: Composer, results: EndedRuns) -> bool:
     """Promote the best trials of each rung to the next one; return whether all runs have ended."""
     assert study.pruning is not None
     alive = list(trials)

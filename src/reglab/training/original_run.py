@@ -35,7 +35,7 @@ _MAX_SHOWN_MODULES = 4  # number of changed modules in a message
 
 
 @dataclass(frozen=True)
-class Origin:
+class OriginalRun:
     """A tracked run.
 
     Attributes:
@@ -65,7 +65,7 @@ class Origin:
         return queries.code(self.store, self.record)
 
 
-def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> Origin:
+def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: str | None = None) -> OriginalRun:
     """Return the run with an id, in an experiment or, with None, in any experiment.
 
     Raises:
@@ -92,10 +92,10 @@ def find(uri: str | None, run_id: str, typed: Typed | None = None, experiment: s
         raise ConfigError(Setting("run_id", run_id), "has no overrides.yaml: give a run of make train or make sweep")
     config = files.read_yaml("config.yaml", dict) or {}
     environment = files.read_json("environment.json", dict) or {}
-    return Origin(store, record, overrides, config, environment, typed or Typed())
+    return OriginalRun(store, record, overrides, config, environment, typed or Typed())
 
 
-def composed(origin: Origin, reads: Sequence[str] = ("data", "model")) -> DictConfig:
+def composed(origin: OriginalRun, reads: Sequence[str] = ("data", "model")) -> DictConfig:
     """Compose the config of a run from its overrides and the present YAML files, without untrusted classes and files.
 
     Args:
@@ -114,7 +114,7 @@ def composed(origin: Origin, reads: Sequence[str] = ("data", "model")) -> DictCo
     return cfg
 
 
-def recomposed(origin: Origin, uri: str | None) -> DictConfig:
+def recomposed(origin: OriginalRun, uri: str | None) -> DictConfig:
     """Compose and check the config of a rerun.
 
     It has the phase of the run, so that a repeated tuning run does not count as a confirmation, and no parent,
@@ -145,25 +145,25 @@ def recomposed(origin: Origin, uri: str | None) -> DictConfig:
     return cfg
 
 
-def _phase(origin: Origin) -> str:
+def _phase(origin: OriginalRun) -> str:
     phase = origin.record.tags.get("phase", "single")
     return phase if phase in ("single", "sweep", "tune", "confirm") else "single"
 
 
-def _tuned(origin: Origin) -> str | None:
+def _tuned(origin: OriginalRun) -> str | None:
     """Return the keys that a study tuned, if the text has only names, dots and commas."""
     tracking = origin.config.get("tracking")
     tuned = tracking.get("tuned") if isinstance(tracking, dict) else None
     return tuned if isinstance(tuned, str) and re.fullmatch(r"[\w.,]*", tuned) else None
 
 
-def as_overrides(origin: Origin) -> list[str]:
+def as_overrides(origin: OriginalRun) -> list[str]:
     """Return the run's overrides, with the typed values in place."""
     kept_overrides = [o for o in origin.overrides if o.lstrip("+").partition("=")[0] not in origin.typed.values]
     return kept_overrides + [f"{key}={quote_value(value)}" for key, value in origin.typed.values.items()]
 
 
-def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data", "model")) -> None:
+def check_files(origin: OriginalRun, cfg: DictConfig, reads: Sequence[str] = ("data", "model")) -> None:
     """Check that files and folders of a run have the same content.
 
     Args:
@@ -191,7 +191,7 @@ def check_files(origin: Origin, cfg: DictConfig, reads: Sequence[str] = ("data",
         raise ConfigError(where, problem, "restore the original content")
 
 
-def check_code(origin: Origin, cfg: DictConfig) -> None:
+def check_code(origin: OriginalRun, cfg: DictConfig) -> None:
     """Check that the code of a run is the same, unless ``code=changed`` was typed.
 
     Raises:
@@ -238,7 +238,7 @@ def check_code(origin: Origin, cfg: DictConfig) -> None:
     )
 
 
-def _raise_code_changed(origin: Origin, difference: str) -> None:
+def _raise_code_changed(origin: OriginalRun, difference: str) -> None:
     """Raise the error about changed code, with both commits, unless ``code=changed`` was typed."""
     if origin.typed.changed:
         return

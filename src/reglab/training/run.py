@@ -36,7 +36,7 @@ from reglab.user_code.importing import unknown_imports
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """Result of a run.
 
     Attributes:
@@ -57,7 +57,7 @@ class Result:
 _DATA_LIMITS = ("limit_val_batches", "limit_test_batches")  # applied by the data, whose evaluation batches are larger
 
 
-def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
+def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> RunResult:
     """Train one composed config and track it; with `resume`, reuse a FINISHED run with the same config hash.
 
     Args:
@@ -83,12 +83,12 @@ def run(cfg: DictConfig, overrides: Sequence[str] = ()) -> Result:
         fields = _run_fields(cfg)
         opened = _reuse_or_open(store, config_hash(cfg), fields, stack) if cfg.resume else _open(store, fields, stack)
         if isinstance(opened, Record):
-            return Result(opened.run_id, strategy(cfg), dict(opened.metrics), reused=True)
+            return RunResult(opened.run_id, strategy(cfg), dict(opened.metrics), reused=True)
         set_threads(int(cfg.trainer.threads))
         run_record.log_recipe(opened, cfg, overrides)
         with prefer_stopped(), exits_are_errors(), all_are_errors():
             metrics = _train(cfg, opened, fields["tags"]["config_hash"])
-    return Result(opened.id, strategy(cfg), metrics, time.perf_counter() - started)
+    return RunResult(opened.id, strategy(cfg), metrics, time.perf_counter() - started)
 
 
 def _run_fields(cfg: DictConfig) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _STANDARD_LIBRARY = Path(os.__file__).resolve().parent
 _REGLAB = Path(__file__).resolve().parents[2]
 
 
-class Module(NamedTuple):
+class UserModule(NamedTuple):
     """A module of the user.
 
     Attributes:
@@ -34,7 +34,7 @@ class Module(NamedTuple):
     folders: tuple[str, ...]
 
 
-Modules = Mapping[str, Module]
+Modules = Mapping[str, UserModule]
 
 
 def module_and_class(target: str | None, key: str) -> tuple[str, str]:
@@ -101,7 +101,7 @@ def _is_library_folder(folder: str) -> bool:
     return path.is_relative_to(_STANDARD_LIBRARY) or path.suffix == ".zip"
 
 
-def find(name: str, where: Setting | str) -> Module | None:
+def find(name: str, where: Setting | str) -> UserModule | None:
     """Find a module in the user's own folders; None if there is none of that name.
 
     Args:
@@ -133,22 +133,22 @@ def find(name: str, where: Setting | str) -> Module | None:
     return module
 
 
-def _find_installed(name: str) -> Module | None:
+def _find_installed(name: str) -> UserModule | None:
     """Find a module in all of ``sys.path``."""
-    module: Module | None = Module(None, tuple(entry for entry in sys.path if entry))
+    module: UserModule | None = UserModule(None, tuple(entry for entry in sys.path if entry))
     for part in name.split("."):
         module = _find_in(part, module.folders) if module is not None else None
     return module
 
 
-def _find_in(name: str, folders: Sequence[str]) -> Module | None:
+def _find_in(name: str, folders: Sequence[str]) -> UserModule | None:
     """Find a module of this name, without dots, in the first of the folders that has it."""
     spec = importlib.machinery.PathFinder.find_spec(name, list(folders))
     if spec is None:
         return None
     file = Path(spec.origin) if spec.origin and spec.has_location else None
     inner = tuple(spec.submodule_search_locations or ())
-    return Module(file, inner) if file is not None or inner else None
+    return UserModule(file, inner) if file is not None or inner else None
 
 
 def imports(code: CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -175,12 +175,12 @@ def imports(code: CodeType, package: str) -> Iterator[tuple[str, tuple[str, ...]
             yield from imports(inner, package)
 
 
-_Closure = tuple[dict[str, Module], frozenset[str]]
+_Closure = tuple[dict[str, UserModule], frozenset[str]]
 # By name and folders: the closure, and the stamps of its files when it was found.
 _closures: dict[tuple[str, tuple[str, ...]], tuple[_Closure, list[int]]] = {}
 
 
-def closure(name: str, where: Setting | str) -> tuple[dict[str, Module], frozenset[str]]:
+def closure(name: str, where: Setting | str) -> tuple[dict[str, UserModule], frozenset[str]]:
     """Return a module with all that it imports from the user's own folders, and the packages outside of them.
 
     Args:
@@ -227,7 +227,7 @@ def _file_stamps(modules: Modules, folders: Iterable[str]) -> list[int]:
 def _find_all(name: str, where: Setting | str) -> _Closure:
     """Return the `closure` of a module; an imported name is searched for as a submodule too."""
     importlib.machinery.PathFinder.invalidate_caches()
-    modules: dict[str, Module] = {}
+    modules: dict[str, UserModule] = {}
     outside: set[str] = set()
     pending = [name]
     while pending:
@@ -274,7 +274,7 @@ def _with_packages(name: str) -> list[str]:
     return [".".join(parts[: number + 1]) for number in range(len(parts))]
 
 
-def _submodule_names(package: Module) -> set[str]:
+def _submodule_names(package: UserModule) -> set[str]:
     """Return the names of a package's modules: ``from package import *`` imports those in its ``__all__``."""
     files = (file for folder in package.folders for file in Path(folder).glob("*.py"))
     return {file.stem for file in files} - {"__init__"}

@@ -13,8 +13,8 @@ from typing import Any
 
 from reglab.schema.errors import ConfigError, Setting
 from reglab.user_code.finding import (
-    Module,
     Modules,
+    UserModule,
     closure,
     found_files,
     is_user_file,
@@ -35,7 +35,7 @@ class _Finder:
     """A finder of ``sys.meta_path`` for the modules that were found, in exactly their files, and for no others."""
 
     def __init__(self) -> None:
-        self.modules: dict[str, Module] = {}
+        self.modules: dict[str, UserModule] = {}
         self.state: object = None
         self.modules_before: frozenset[str] = frozenset()
         self.folder = ""
@@ -123,7 +123,7 @@ def modules() -> Modules:
     return _finder.modules
 
 
-def _stamp(module: Module) -> tuple[int, int]:
+def _stamp(module: UserModule) -> tuple[int, int]:
     state = module.file.stat() if module.file is not None else None
     return (state.st_mtime_ns, state.st_size) if state is not None else (0, 0)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Origin(NamedTuple):
+class TableOrigin(NamedTuple):
     """Origin of a table, for messages.
 
     Args:
@@ -141,7 +141,7 @@ class Tabular(TensorData):
 def table_source(
     table: "pd.DataFrame",
     roles: Roles,
-    origin: Origin,
+    origin: TableOrigin,
     *,
     target: Target | None = None,
     inputs: Tensor | None = None,
@@ -191,7 +191,7 @@ def table_source(
     )
 
 
-def _check_roles(table: "pd.DataFrame", roles: Roles, origin: Origin) -> None:
+def _check_roles(table: "pd.DataFrame", roles: Roles, origin: TableOrigin) -> None:
     columns = [*(("data.target", name) for name in roles.targets), ("data.split_column", roles.split_column)]
     for key, name in (*columns, *(("data.ignore", name) for name in roles.ignore)):
         if name is not None:
@@ -209,7 +209,7 @@ def _check_roles(table: "pd.DataFrame", roles: Roles, origin: Origin) -> None:
             )
 
 
-def check_column(key: str, name: str, table: "pd.DataFrame", origin: Origin) -> None:
+def check_column(key: str, name: str, table: "pd.DataFrame", origin: TableOrigin) -> None:
     """Raise if the table has no such column.
 
     Args:

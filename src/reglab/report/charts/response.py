@@ -10,7 +10,7 @@ import numpy as np
 from reglab.report.charts import style
 from reglab.report.charts.chart import Chart, TaskChartData, task_chart
 from reglab.report.findings.tuning import StrategyTuning, TaskTuning
-from reglab.report.trials import Trial, format_values, short_key
+from reglab.report.trials import TrialSummary, format_values, short_key
 from reglab.schema.search_space import Choice, Dimension, Value
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _panel(strategy: StrategyTuning, dimension: Dimension, base: StrategyTuning 
     return Panel(strategy.strategy, colour, short_key(dimension.key), range_ticks(dimension), dots, chosen)
 
 
-def _dot(trial: Trial, position: float | None, colour: str) -> Dot:
+def _dot(trial: TrialSummary, position: float | None, colour: str) -> Dot:
     assert trial.score is not None
     text = f"{trial.strategy}, trial {trial.number}: {trial.score:.5g} ({format_values(trial.values)})"
     return Dot(position, trial.score, text + (", pruned" if trial.status == "pruned" else ""), colour)

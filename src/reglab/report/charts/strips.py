@@ -14,7 +14,7 @@ from reglab.report.charts import style
 from reglab.report.charts.chart import Chart, TaskChartData, task_chart
 from reglab.report.findings.findings import TaskFindings
 from reglab.report.findings.leaderboard import Entry
-from reglab.report.records import Record, finite_metric
+from reglab.report.records import RunRecord, finite_metric
 from reglab.report.statistics.paired import Interval, bootstrap_interval
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class StripChart(ABC):
     from_zero = False  # whether the axis starts at zero
 
     @abstractmethod
-    def value(self, record: Record, data: TaskChartData) -> float | None:
+    def value(self, record: RunRecord, data: TaskChartData) -> float | None:
         """Return the value of a run; None if it was not tracked."""
 
     @abstractmethod
@@ -103,7 +103,7 @@ class SeedsChart(StripChart):
     title = "Results by seed"
     order = 20
 
-    def value(self, record: Record, data: TaskChartData) -> float | None:
+    def value(self, record: RunRecord, data: TaskChartData) -> float | None:
         return finite_metric(record, data.question.metric)
 
     def label(self, data: TaskChartData) -> str:
@@ -130,7 +130,7 @@ class GapChart(StripChart):
     title = "Generalization gap"
     order = 50
 
-    def value(self, record: Record, data: TaskChartData) -> float | None:
+    def value(self, record: RunRecord, data: TaskChartData) -> float | None:
         if (gap := finite_metric(record, "gap/loss")) is not None:
             return gap
         test, train = finite_metric(record, "test/loss"), finite_metric(record, "train/loss")
@@ -158,7 +158,7 @@ class CalibrationChart(StripChart):
     order = 60
     from_zero = True
 
-    def value(self, record: Record, data: TaskChartData) -> float | None:
+    def value(self, record: RunRecord, data: TaskChartData) -> float | None:
         return finite_metric(record, "test/ece")
 
     def label(self, data: TaskChartData) -> str:
@@ -177,7 +177,7 @@ class CostChart(StripChart):
     order = 70
     from_zero = True
 
-    def value(self, record: Record, data: TaskChartData) -> float | None:
+    def value(self, record: RunRecord, data: TaskChartData) -> float | None:
         return finite_metric(record, "time/train_s")
 
     def label(self, data: TaskChartData) -> str:

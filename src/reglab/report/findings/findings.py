@@ -29,7 +29,7 @@ from reglab.report.findings.overall import data_set_comparison, overall_caveats,
 from reglab.report.findings.tuning import TaskTuning, summarize_tuning, task_tuning, timing_caveats, tuning_caveats
 from reglab.report.number_format import MISSING
 from reglab.report.question import Question
-from reglab.report.records import Record, Task, data_set_names, numeric_order, split_into_tasks, task_key
+from reglab.report.records import ReportTask, RunRecord, data_set_names, numeric_order, split_into_tasks, task_key
 from reglab.report.run_filter import Failure, FilteredRuns, filter_runs
 from reglab.report.statistics.data_sets import DataSetComparison
 from reglab.report.trials import StudyRecord, collect_trials
@@ -55,7 +55,7 @@ class TaskFindings:
         tuning: tuning results of a study, else None.
     """
 
-    task: Task
+    task: ReportTask
     table: ArmTable
     selection: Selection
     splits: SplitDesign
@@ -120,7 +120,7 @@ class Findings:
 
 
 def compute_findings(
-    records: Sequence[Record], question: Question, missing: Sequence[str] = (), study: StudyRecord | None = None
+    records: Sequence[RunRecord], question: Question, missing: Sequence[str] = (), study: StudyRecord | None = None
 ) -> Findings:
     """Return the findings of some runs: filter them, split them into tasks, select strengths, compare.
 
@@ -176,7 +176,7 @@ def compute_findings(
     )
 
 
-def _comparable_tasks(tasks: Sequence[Task], filtered: FilteredRuns) -> list[Task]:
+def _comparable_tasks(tasks: Sequence[ReportTask], filtered: FilteredRuns) -> list[ReportTask]:
     """Return the tasks with two strategies or more and exclude the others; all tasks if none has."""
     strategies = {task.key: {record.tags["strategy"] for record in task.records} for task in tasks}
     for failure in filtered.failures:  # a strategy that failed counts
@@ -196,7 +196,7 @@ def _comparable_tasks(tasks: Sequence[Task], filtered: FilteredRuns) -> list[Tas
     return comparable
 
 
-def _task_findings(task: Task, failures: Sequence[Failure], question: Question) -> TaskFindings:
+def _task_findings(task: ReportTask, failures: Sequence[Failure], question: Question) -> TaskFindings:
     table = group_runs(task.records, failures)
     selection = select_arms(table, question)
     splits = split_design(table)
@@ -227,7 +227,7 @@ def _task_findings(task: Task, failures: Sequence[Failure], question: Question) 
 
 
 def _add_tuning(
-    task_findings: TaskFindings, study: StudyRecord, records: Sequence[Record], question: Question
+    task_findings: TaskFindings, study: StudyRecord, records: Sequence[RunRecord], question: Question
 ) -> TaskFindings:
     """Return the findings with the tuning of the task and its caveats; unchanged if it has no trials."""
     name = study.task_name(*task_findings.task.key)

@@ -9,7 +9,7 @@ from reglab.report.findings.leaderboard import Entry
 from reglab.report.number_format import format_seconds
 from reglab.report.question import Question
 from reglab.report.records import finite_metric
-from reglab.report.trials import NO_SCORE, StudyRecord, Trial, best_trial, finished_trials, run_score, short_key
+from reglab.report.trials import NO_SCORE, StudyRecord, TrialSummary, best_trial, finished_trials, run_score, short_key
 from reglab.schema.search_space import Choice, Dimension, Range, Value, optuna_distribution
 
 TIME_TOLERANCE = 0.05  # timings of equal work differ by as much
@@ -35,8 +35,8 @@ class StrategyTuning:
     """
 
     strategy: str
-    trials: Sequence[Trial]
-    chosen: Trial | None
+    trials: Sequence[TrialSummary]
+    chosen: TrialSummary | None
     validation: float | None
     test: float | None
     optimism: float | None
@@ -86,7 +86,7 @@ class EqualComputeChoice:
     strategy: str
     count: int
     total_trials: int
-    best: Trial | None
+    best: TrialSummary | None
     differs: bool
 
 
@@ -108,13 +108,13 @@ class TaskTuning:
     importances: dict[str, dict[str, float]]
 
     @property
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[TrialSummary]:
         """The trials of all strategies."""
         return [trial for strategy in self.strategies for trial in strategy.trials]
 
 
 def summarize_tuning(
-    study: StudyRecord, trials: Sequence[Trial], entries: Sequence[Entry], table: ArmTable, question: Question
+    study: StudyRecord, trials: Sequence[TrialSummary], entries: Sequence[Entry], table: ArmTable, question: Question
 ) -> list[StrategyTuning]:
     """Return the tuning of each strategy with trials, in the order of the leaderboard.
 
@@ -125,7 +125,7 @@ def summarize_tuning(
         table: the arms of the task: its runs on fresh seeds.
         question: the reported metric.
     """
-    by_strategy: dict[str, list[Trial]] = {}
+    by_strategy: dict[str, list[TrialSummary]] = {}
     for trial in trials:
         by_strategy.setdefault(trial.strategy, []).append(trial)
     order = [entry.strategy for entry in entries if entry.strategy in by_strategy]
@@ -157,7 +157,9 @@ def optimism(validation: float | None, test: float | None, select_by: str, quest
     return validation - test if question.higher else test - validation
 
 
-def equal_compute(tuned: Mapping[str, Sequence[Trial]], *, minimized: bool) -> tuple[float, list[EqualComputeChoice]]:
+def equal_compute(
+    tuned: Mapping[str, Sequence[TrialSummary]], *, minimized: bool
+) -> tuple[float, list[EqualComputeChoice]]:
     """Return the seconds of the cheapest tuning, and what each strategy would have chosen in 1.05 times these.
 
     Args:
@@ -168,7 +170,7 @@ def equal_compute(tuned: Mapping[str, Sequence[Trial]], *, minimized: bool) -> t
     return budget, [_choice_within(name, trials, budget, minimized=minimized) for name, trials in tuned.items()]
 
 
-def importances(space: Sequence[Dimension], trials: Sequence[Trial]) -> dict[str, float] | None:
+def importances(space: Sequence[Dimension], trials: Sequence[TrialSummary]) -> dict[str, float] | None:
     """Return the share of each key in the variance of the trials' ranks, by Optuna's fANOVA.
 
     Hutter, Hoos and Leyton-Brown 2014, "An Efficient Approach for Assessing Hyperparameter Importance". Ranks are used
@@ -203,7 +205,7 @@ def importances(space: Sequence[Dimension], trials: Sequence[Trial]) -> dict[str
 
 
 def _strategy_tuning(
-    study: StudyRecord, strategy: str, trials: Sequence[Trial], table: ArmTable, question: Question
+    study: StudyRecord, strategy: str, trials: Sequence[TrialSummary], table: ArmTable, question: Question
 ) -> StrategyTuning:
     records = [record for arm in table.arms if arm.strategy == strategy for record in arm.runs.values()]
     test = _mean([finite_metric(record, question.metric) for record in records])
@@ -218,7 +220,9 @@ def _strategy_tuning(
     )
 
 
-def _choice_within(strategy: str, trials: Sequence[Trial], budget: float, *, minimized: bool) -> EqualComputeChoice:
+def _choice_within(
+    strategy: str, trials: Sequence[TrialSummary], budget: float, *, minimized: bool
+) -> EqualComputeChoice:
     spent, count = 0.0, 0
     for trial in trials:
         spent += trial.seconds

@@ -7,7 +7,7 @@ from reglab.report.findings.findings import TaskFindings
 from reglab.report.findings.leaderboard import Entry
 from reglab.report.statistics.data_sets import DataSetComparison
 from reglab.report.statistics.paired import Difference
-from reglab.report.trials import Trial
+from reglab.report.trials import TrialSummary
 from reglab.schema.search_space import value_to_json
 from reglab.wording import csv_text
 
@@ -58,7 +58,7 @@ def interactions_csv(tasks: Sequence[TaskFindings]) -> str:
     return csv_text(INTERACTIONS, rows)
 
 
-def tuning_csv(trials: Iterable[Trial]) -> str:
+def tuning_csv(trials: Iterable[TrialSummary]) -> str:
     """Return a row for each trial; values are JSON, in which infinity is text."""
     rows = [
         [

@@ -14,7 +14,7 @@ from reglab.report.charts.drawing import RenderedChart
 from reglab.report.findings.findings import Findings, TaskFindings, failed_runs, failures_by_strategy
 from reglab.report.findings.leaderboard import decimal_places, describe_detectable
 from reglab.report.findings.methods import describe_methods, describe_task_methods
-from reglab.report.folder import SOURCE, Source
+from reglab.report.folder import SOURCE, ReportSource
 from reglab.report.number_format import MISSING
 from reglab.report.question import Question
 from reglab.report.records import finite_metric, numeric_order
@@ -32,7 +32,7 @@ def render_page(
     colours: Mapping[str, str],
     overall_charts: Sequence[RenderedChart],
     task_charts: Sequence[Sequence[RenderedChart]],
-    source: Source,
+    source: ReportSource,
 ) -> str:
     """Return the page: the answer, leaderboards with charts, failed runs and methods.
 

@@ -18,7 +18,7 @@ from reglab.report.number_format import (
 )
 from reglab.report.question import Question
 from reglab.report.statistics.data_sets import Pair
-from reglab.report.trials import NO_SCORE, Trial, format_values, short_key
+from reglab.report.trials import NO_SCORE, TrialSummary, format_values, short_key
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -188,13 +188,13 @@ def _equal_compute_table(tuning: TaskTuning, digits: int) -> dict[str, Any] | No
     }
 
 
-def _format_choice(best: Trial | None, *, differs: bool) -> str:
+def _format_choice(best: TrialSummary | None, *, differs: bool) -> str:
     if best is None or best.score is None:
         return "none"
     return f"different (trial {best.number})" if differs else "the same"
 
 
-def _format_trial(trial: Trial, tuning: TaskTuning) -> str:
+def _format_trial(trial: TrialSummary, tuning: TaskTuning) -> str:
     off_values = {
         dimension.key: getattr(dimension, "off", None) for dimension in tuning.study.space.get(trial.strategy, ())
     }
@@ -209,5 +209,5 @@ def _format_shares(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{short_key(key)} {100 * share:.0f} %" for key, share in shares.items())
 
 
-def _format_score(trial: Trial | None, digits: int) -> str:
+def _format_score(trial: TrialSummary | None, digits: int) -> str:
     return format_fixed(trial.score if trial else None, digits)
