@@ -1,5 +1,6 @@
 """Every file in conf/ begins with a command that is right, and what it composes trains."""
 
+import functools
 import math
 import re
 import shlex
@@ -14,6 +15,7 @@ from reglab.config.compose import Composer, fit_strengths
 from reglab.config.identity import strategy
 from reglab.models.layers import ACTIVATION, NORM
 from reglab.paths import CONF
+from tests.conftest import fresh_store
 from tests.data.openml_responses import FLOWERS, save_openml
 from tests.data.test_idx import idx
 from tests.data.test_image_folder import pixels, write
@@ -45,9 +47,14 @@ def command(path: Path) -> tuple[str, list[str]]:
     return found["target"], shlex.split(found["args"] or "")
 
 
+@functools.cache
+def composer_of(config_name):
+    return Composer(config_name)
+
+
 @pytest.fixture(scope="module")
 def composer():
-    return Composer()
+    return composer_of("train")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +64,11 @@ def table(tmp_path_factory):
     rows = [f"{i},{i % 3},{'yes' if i % 2 else 'no'}" for i in range(40)]
     path.write_text("\n".join(["a,b,answer", *rows]))
     return path
+
+
+@pytest.fixture(scope="module")
+def common_store_uri(tmp_path_factory, empty_database):
+    return fresh_store(empty_database, tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +108,7 @@ def overrides(path: Path, table: Path, folder: str = "FOLDER") -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_a_file_begins_with_a_command_that_composes(path, table):
     target, _ = command(path)
-    Composer(CONFIG[target]).whole([o for o in overrides(path, table) if not o.startswith("tracking.uri")])
+    composer_of(CONFIG[target]).whole([o for o in overrides(path, table) if not o.startswith("tracking.uri")])
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=name)
@@ -111,25 +123,25 @@ def test_a_command_uses_its_file(path, composer):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", TRAINED, ids=name)
-def test_what_a_file_composes_trains_two_steps(path, table, folders, store_uri, monkeypatch):
+def test_what_a_file_composes_trains_two_steps(path, composer, table, folders, common_store_uri, monkeypatch):
     from reglab.training.run import run
 
     monkeypatch.chdir(folders["idx"])  # where my_net.py is
     few = ["trainer.max_steps=2", "trainer.limit_val_batches=2", "trainer.limit_test_batches=2"]
     save_openml(folders["idx"], FLOWERS)
-    cfg = Composer().compose(
+    cfg = composer.compose(
         given := [
             *overrides(path, table, str(folders.get(path.stem, "FOLDER"))),
             *few,
             *([f"data.cache={folders['idx']}"] if path.stem == "openml" else []),
             "trainer.accelerator=cpu",
             "trainer.progress=false",
-            f"tracking.uri={store_uri}",
+            f"tracking.uri={common_store_uri}",
         ]
     )
     if "context_length" in cfg.data:  # a decoder returns a number for every token and position: a short text
         short = ["data.val_fraction=0.01", "data.test_fraction=0.01", "data.batch_size=4", "data.context_length=16"]
-        cfg = Composer().compose([*given, *short])
+        cfg = composer.compose([*given, *short])
     check(cfg)
     result = run(cfg)
     assert result.run_id

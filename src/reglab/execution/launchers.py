@@ -4,14 +4,13 @@ import copy
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
-from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
@@ -92,27 +91,31 @@ class Launch:
         if not self._is("JoblibLauncher"):
             return launcher.launch([list(job) for job in overrides], initial_job_idx=0)
         # Imported here because a sweep in this process does without joblib.
-        from reglab.compat.joblib import start_resource_trackers
+        from reglab.compat.joblib import set_parallel_arguments
 
-        start_resource_trackers()  # which unblocks SIGINT, so before `block_sigint_in_children`
-        with workers.block_sigint_in_children():
-            self._prepare(launcher, len(overrides))
+        with _sigint_only_here():
+            set_parallel_arguments(
+                launcher,
+                n_jobs=self._joblib_workers(len(overrides)),
+                batch_size=1,  # results of quick runs would come back several at once: see `KeepOutcomeOnly`
+                initializer=workers.WorkerSetup(os.getpid(), self._prepared_environment(len(overrides))),
+            )
             return launcher.launch([list(job) for job in overrides], initial_job_idx=0)
 
-    def _prepare(self, launcher: Launcher, jobs: int) -> None:
-        """Set the number of workers, and make them end with this process."""
-        from reglab.compat.joblib import fork_workers_from_server, set_parallel_arguments
+    def prepare_workers(self, jobs: int) -> None:
+        """Start what workers for this many runs need, so that it imports libraries while this process does."""
+        if self._is("JoblibLauncher"):
+            with _sigint_only_here():
+                self._prepared_environment(jobs)
+
+    def _prepared_environment(self, jobs: int) -> dict[str, str]:
+        """Start the server that forks workers, if there will be several, and return the environment of the workers."""
+        from reglab.compat.joblib import fork_workers_from_server
 
         count = self._joblib_workers(jobs)
-        environment: Mapping[str, str] = os.environ
-        if count > 1 and workers.can_fork():
-            environment = fork_workers_from_server("reglab.execution.worker_imports", count)
-        set_parallel_arguments(
-            launcher,
-            n_jobs=count,
-            batch_size=1,  # results of quick runs would come back several at once: see `KeepOutcomeOnly`
-            initializer=workers.WorkerSetup(os.getpid(), dict(environment)),
-        )
+        if count == 1 or not workers.can_fork():
+            return dict(os.environ)
+        return fork_workers_from_server("reglab.execution.worker_imports", count)
 
     def _use_joblib(self, workers: int) -> None:
         from reglab.compat.joblib import launcher_config
@@ -130,6 +133,16 @@ class Launch:
 
     def _is(self, launcher: str) -> bool:
         return str(self._config.hydra.launcher._target_).endswith(f".{launcher}")
+
+
+@contextmanager
+def _sigint_only_here() -> Iterator[None]:
+    """Start processes in the block that do not receive SIGINT."""
+    from reglab.compat.joblib import start_resource_trackers
+
+    start_resource_trackers()  # which unblocks SIGINT, so before `block_sigint_in_children`
+    with workers.block_sigint_in_children():
+        yield
 
 
 class KeepOutcomeOnly(Callback):

@@ -145,6 +145,7 @@ class _StudyRun(_StudyState):
         queries.mark_dead_runs_killed(self.store)
         if self.cfg.resume:
             self.update(tracked_results(self.store))
+        self.launch.prepare_workers(len(self.missing()))
         self.check()
         parent_run = ParentRun(title, "study")
         try:

@@ -62,6 +62,7 @@ def _run(plan: Plan, launch: Launch) -> int:
     check_baseline(cfg.baseline, _reported_strategies(plan, declared_before))
     queries.mark_dead_runs_killed(store)
     if jobs := pending(plan, store):
+        launch.prepare_workers(len(jobs))
         import_libraries("torch", "pytorch_lightning")
         from reglab.execution.preflight import check_jobs
 
