@@ -1,5 +1,6 @@
 """Each private part of MLflow exists and works as documented in `reglab.compat.mlflow`."""
 
+import inspect
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -114,3 +115,15 @@ def test_tables_of_another_version_are_recognized(tmp_path: Path, store_uri: str
     with pytest.raises(MlflowException) as caught:
         MlflowClient(store_uri).get_run("0" * 32)
     assert not mlflow.is_schema_mismatch(caught.value)
+
+
+def test_the_newest_revision_of_the_tables_is_found_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from mlflow.store.db import utils
+
+    calls: list[str] = []
+    find = inspect.unwrap(utils._get_latest_schema_revision)
+    monkeypatch.setattr(utils, "_get_latest_schema_revision", lambda: calls.append("found") or find())
+    mlflow.remember_schema_revision.cache_clear()
+    for name in ("a", "b"):
+        mlflow.sql_store(f"sqlite:///{tmp_path}/{name}.db", str(tmp_path))
+    assert calls == ["found"]

@@ -4,8 +4,6 @@ import copy
 import json
 import pickle
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ from tests.conftest import fresh_store
 from tests.errors import config_error
 from tests.inference.contents import members, pickles, traces
 from tests.inference.serving import output_of, printed, served, stranger
+from tests.processes import Process
 
 RUNS = {
     "mlp": ["data=digits", "model.hidden_sizes=[16]", "regularizer=dropout"],
@@ -256,9 +255,8 @@ def test_the_run_stays_as_it_was_and_keeps_one_model(store: Store, capsys: pytes
 def test_two_exports_at_the_same_moment_make_one_model(store: Store, tmp_path: Path) -> None:
     run_id = trained(store, "data=wine", experiment="twice")
     asking = [f"run_id={run_id}", f"tracking.uri={store.uri}", "register=twice"]
-    command = [sys.executable, str(PROJECT / "pipelines" / "export.py"), *asking]
-    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    output = [one.communicate()[0] for one in both]
+    both = [Process(PROJECT / "pipelines" / "export.py", *asking, cwd=tmp_path) for _ in range(2)]
+    output = [one.communicate() for one in both]
     assert [one.returncode for one in both] == [0, 0]
     experiment = open_store(store.uri, "twice").experiment_id
     (model,) = store.client.search_logged_models([experiment])
