@@ -26,6 +26,11 @@ REDUCED = {  # in full by .ci/run
 }
 DECODER = 'make train ARGS="experiment=decoder regularizer=residual_dropout'
 REDUCED[f'{DECODER}"'] = f'{DECODER} data.train_size=64 model.layers=1 trainer.max_epochs=1"'
+REDUCED |= {
+    command: command.replace("seed=0,1,2", "seed=0,1 trainer.max_epochs=2")
+    for command in COMMANDS
+    if "data=csv" in command
+}
 SHOWS = {
     "make compare": ["dropout+weight_decay", "report.html", "make ui"],
     "make train": ["dropout", "test/accuracy"],
