@@ -1,7 +1,7 @@
-"""A command as a process of its own: how long it took, how much memory it had at most, and what it said.
+"""Measure the time and peak memory of a command that runs in a separate process.
 
-Between it and whoever asks is this small script: a process is charged with the memory of the one that started it, and a
-benchmark that has loaded torch would hide what the command itself needs.
+This script starts the command as its own child: the peak memory of a process includes that of the process which forked
+it, so a command started by a benchmark that has loaded torch would be charged for torch.
 """
 
 import json
@@ -18,40 +18,40 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall seconds from start to end, of the processor, MB (10^6 bytes) resident at most, standard output and error."""
+    """Wall-clock seconds, CPU seconds, peak resident memory in MB (10^6 bytes), standard output and standard error."""
 
     seconds: float
     cpu: float
     peak_mb: float
     output: str
-    told: str
+    stderr: str
 
 
-def measured(command: Sequence[str]) -> Cost:
-    """Runs a command in the project's folder.
+def measure_command(command: Sequence[str]) -> Cost:
+    """Run a command in the project's folder and return its cost.
 
     Raises:
-        RuntimeError: it failed; with the end of what it wrote.
+        RuntimeError: the command failed; the message ends with the last part of its standard error.
     """
-    between = subprocess.run(
+    runner = subprocess.run(
         [sys.executable, "-S", "-E", __file__, *command], cwd=PROJECT, capture_output=True, text=True
     )
-    output, _, figures = between.stdout.rstrip("\n").rpartition("\n")
-    if between.returncode:
-        raise RuntimeError(f"failed: {' '.join(command)}\n{between.stderr[-2000:]}")
-    return Cost(**json.loads(figures), output=output.rstrip("\n"), told=between.stderr)
+    output, _, figures = runner.stdout.rstrip("\n").rpartition("\n")
+    if runner.returncode:
+        raise RuntimeError(f"failed: {' '.join(command)}\n{runner.stderr[-2000:]}")
+    return Cost(**json.loads(figures), output=output.rstrip("\n"), stderr=runner.stderr)
 
 
-def _between(command: Sequence[str]) -> int:
+def _run_and_print_cost(command: Sequence[str]) -> int:
     began = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
     unit = 1 if sys.platform == "darwin" else 1024
     cpu = usage.ru_utime + usage.ru_stime
-    told = {"seconds": time.perf_counter() - began, "cpu": cpu, "peak_mb": usage.ru_maxrss * unit / 1e6}
-    sys.stdout.write(f"\n{json.dumps(told)}\n")
+    figures = {"seconds": time.perf_counter() - began, "cpu": cpu, "peak_mb": usage.ru_maxrss * unit / 1e6}
+    sys.stdout.write(f"\n{json.dumps(figures)}\n")
     return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":
-    sys.exit(_between(sys.argv[1:]))
+    sys.exit(_run_and_print_cost(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Tokens a second of generation: reglab's, streamed, against the transformers library's own `generate`."""
+"""Compare the speed of reglab's streamed generation with that of `generate` of the transformers library."""
 
 import time
 from collections.abc import Callable
@@ -16,25 +16,25 @@ END = TOKENS - 1
 
 
 def measure(rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds for `NEW` tokens after a prompt of 20, greedy, with a cache of keys and values: round by round."""
+    """Return seconds per round for `NEW` tokens after a prompt of 20: greedy decoding with a key-value cache."""
     logging.set_verbosity_error()  # the text is longer than the model's context, for both
     model: Any = DECODER.model().to(device).eval()
     with torch.no_grad():
-        model.lm_head.weight[END] = 0  # never the likeliest, so that both go on to the end
+        model.lm_head.weight[END] = 0  # never the most probable token, so that both generate all `NEW` tokens
     prompt = torch.randint(0, END, (1, 20), generator=torch.Generator().manual_seed(0)).to(device)
     settings = GenerationConfig(max_new_tokens=NEW, do_sample=False, eos_token_id=END, pad_token_id=END, use_cache=True)
-    heard: list[int] = []
+    streamed: list[int] = []
 
     def library() -> torch.Tensor:
-        whole: torch.Tensor = model.generate(
+        tokens: torch.Tensor = model.generate(
             inputs=prompt, attention_mask=torch.ones_like(prompt), generation_config=settings
         )
-        return whole[:, 20:]
+        return tokens[:, 20:]
 
     def ours() -> torch.Tensor:
-        return generate(model, prompt, DecodingSettings(max_new_tokens=NEW), END, on_token=heard.append)
+        return generate(model, prompt, DecodingSettings(max_new_tokens=NEW), END, on_token=streamed.append)
 
-    if not torch.equal(library(), ours()) or len(heard) != NEW:  # warms both up, too
+    if not torch.equal(library(), ours()) or len(streamed) != NEW:  # also warms up both
         raise RuntimeError("reglab and the library generate different tokens")
     times: dict[str, list[float]] = {"library": [], "reglab": []}
     both = {"library": library, "reglab": ours}

@@ -1,4 +1,4 @@
-"""The cost of the effect guard: measuring before training that each method acts, against one step of training."""
+"""Cost of the effect guard, which measures before training that each method acts, beside one training step."""
 
 import statistics
 import time
@@ -12,19 +12,23 @@ from reglab.paths import CONF
 from reglab.training import build, effect_guard
 from reglab.training.fit import Fit
 
-METHODS = {  # one each that shows in the loss, in the weights after the step and in a second pass
+METHODS = {  # methods that act on the loss, on the weights after the step, and through a second pass
     steps.SMALL: ["dropout", "l2", "max_norm", "sam"],
     steps.IMAGES: ["dropout", "l2", "max_norm", "sam"],
     steps.DECODER: ["residual_dropout", "l2", "max_norm", "sam"],
 }
-ROWS = {steps.SMALL: 8, steps.IMAGES: 8, steps.DECODER: 2}  # as `effect_guard.check_effects_on_data` takes them
+ROWS = {
+    steps.SMALL: 8,
+    steps.IMAGES: 8,
+    steps.DECODER: 2,
+}  # the numbers that `effect_guard.check_effects_on_data` takes
 
 
-def measure(rounds: int, device: torch.device, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """By network and method the milliseconds of the guard, medians; ``step``: those of a bare step on a whole batch."""
-    found: dict[str, dict[str, float]] = {}
+def measure(rounds: int, device: torch.device, print_progress: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """Return median milliseconds of the guard by network and method; ``step`` is a bare step on a whole batch."""
+    costs: dict[str, dict[str, float]] = {}
     for net, methods in METHODS.items():
-        found[net.name] = {"step": 1000 * statistics.median(steps.bare(net, device) for _ in range(min(rounds, 3)))}
+        costs[net.name] = {"step": 1000 * statistics.median(steps.bare(net, device) for _ in range(min(rounds, 3)))}
         batch = net.batch_of(torch.Generator().manual_seed(0))
         for name in methods:
             with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -35,9 +39,9 @@ def measure(rounds: int, device: torch.device, say: Callable[[str], None]) -> di
             effect_guard.check_effects(step)
             seconds = []
             for _ in range(rounds):
-                began = time.perf_counter()
+                start = time.perf_counter()
                 effect_guard.check_effects(step)
-                seconds.append(time.perf_counter() - began)
-            found[net.name][name] = 1000 * statistics.median(seconds)
-        say(f"  effect guard, {net.name} net")
-    return found
+                seconds.append(time.perf_counter() - start)
+            costs[net.name][name] = 1000 * statistics.median(seconds)
+        print_progress(f"  effect guard, {net.name} net")
+    return costs

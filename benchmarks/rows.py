@@ -1,4 +1,4 @@
-"""Rows of a run in MLflow's sqlite tables: read once, written thousands of times."""
+"""Copy the rows of a run in MLflow's sqlite tables."""
 
 import hashlib
 import random
@@ -15,11 +15,11 @@ from reglab.training.run import run
 
 Row = dict[str, Any]
 _TABLES = ("runs", "tags", "params", "metrics", "latest_metrics")
-_EVERY_MS = 20_000  # one run after the other
+_INTERVAL_MS = 20_000  # between the start times of two copies
 
 
 def train_template(uri: str, epochs: int) -> str:
-    """Trains one real run into a new store at `uri`; its id."""
+    """Train one run, tracked in a new store at `uri`, and return its id."""
     return run(compose([f"trainer.max_epochs={epochs}", f"tracking.uri={uri}"])).run_id
 
 
@@ -31,7 +31,7 @@ class Template:
 
     @classmethod
     def read(cls, database: Path, run_id: str) -> "Template":
-        """The rows of a run."""
+        """Read the rows of a run."""
         with sqlite3.connect(database) as connection:
             connection.row_factory = sqlite3.Row
             return cls(
@@ -43,17 +43,17 @@ class Template:
                 }
             )
 
-    def told(self, tags: Mapping[str, str]) -> dict[str, float]:
-        """The last metrics that a copy with these tags has."""
-        return {row["key"]: _moved(row, tags) for row in self.rows["latest_metrics"]}
+    def final_metrics(self, tags: Mapping[str, str]) -> dict[str, float]:
+        """Return the latest value of every metric of a copy with these tags."""
+        return {row["key"]: _perturbed_value(row, tags) for row in self.rows["latest_metrics"]}
 
 
 class Copier:
-    """A context manager: copies of a template in one transaction, each started some seconds after the one before.
+    """Context manager that writes copies of a template in one transaction, 20 s apart by their start times.
 
     Args:
-        database: sqlite, of MLflow's schema.
-        template: what is copied.
+        database: sqlite file with MLflow's schema.
+        template: the rows to copy.
     """
 
     def __init__(self, database: Path, template: Template) -> None:
@@ -73,24 +73,28 @@ class Copier:
         self._connection.close()
 
     def copy(self, name: str, tags: Mapping[str, str], params: Mapping[str, object]) -> str:
-        """One more run, FINISHED, with these tags and params and the template's others; returns its id."""
+        """Write a FINISHED run with these params, and these tags added to the template's; return its id."""
         self._copies += 1
-        run_id, later = uuid.uuid4().hex, self._copies * _EVERY_MS
+        run_id, later = uuid.uuid4().hex, self._copies * _INTERVAL_MS
         rows, own = self._template.rows, {"run_uuid": run_id}
         (run,) = rows["runs"]
-        named = (
-            {row["key"]: row["value"] for row in rows["tags"]} | dict(tags) | _proof(tags) | {"mlflow.runName": name}
+        all_tags = (
+            {row["key"]: row["value"] for row in rows["tags"]}
+            | dict(tags)
+            | _hash_tags(tags)
+            | {"mlflow.runName": name}
         )
         times = {key: run[key] + later for key in ("start_time", "end_time")}
-        place = run["artifact_uri"].replace(run["run_uuid"], run_id)
-        self._insert("runs", [run | own | times | {"name": name, "artifact_uri": place}])
-        self._insert("tags", [{"key": key, "value": value} | own for key, value in named.items()])
+        artifact_uri = run["artifact_uri"].replace(run["run_uuid"], run_id)
+        self._insert("runs", [run | own | times | {"name": name, "artifact_uri": artifact_uri}])
+        self._insert("tags", [{"key": key, "value": value} | own for key, value in all_tags.items()])
         self._insert("params", [{"key": key, "value": str(value)} | own for key, value in params.items()])
         for table in ("metrics", "latest_metrics"):
-            moved = [
-                row | own | {"value": _moved(row, tags), "timestamp": row["timestamp"] + later} for row in rows[table]
+            copies = [
+                row | own | {"value": _perturbed_value(row, tags), "timestamp": row["timestamp"] + later}
+                for row in rows[table]
             ]
-            self._insert(table, moved)
+            self._insert(table, copies)
         return run_id
 
     def _insert(self, table: str, rows: list[Row]) -> None:
@@ -102,8 +106,8 @@ class Copier:
             )
 
 
-def _moved(row: Row, tags: Mapping[str, str]) -> float:
-    """The template's value with noise of 1 % that the run's identity decides, and 1 % that its setting does."""
+def _perturbed_value(row: Row, tags: Mapping[str, str]) -> float:
+    """Return the template's value with up to 1 % of noise drawn from the run's identity and 1 % from its setting."""
     name, value = row["key"], float(row["value"])
     if name.startswith("model/parameters") or name in ("best/step", "time/epochs"):
         return value
@@ -114,9 +118,9 @@ def _moved(row: Row, tags: Mapping[str, str]) -> float:
     return value * (0.97 + noise)
 
 
-def _proof(tags: Mapping[str, str]) -> dict[str, str]:
-    """Hashes that are equal across strategies for one seed of a setting, as those of real runs are."""
+def _hash_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return hashes of split, order and initial weights: equal across strategies for one seed, as in real runs."""
     return {
-        f"{what}_hash": hashlib.sha256(f"{what} {tags['setting']} {tags['seed']}".encode()).hexdigest()[:16]
-        for what in ("split", "order", "init")
+        f"{part}_hash": hashlib.sha256(f"{part} {tags['setting']} {tags['seed']}".encode()).hexdigest()[:16]
+        for part in ("split", "order", "init")
     }

@@ -1,7 +1,7 @@
-"""What a crowd of tracked runs costs whoever works among them: a search, planning and resume of a study, a report.
+"""Cost of commands on a store of many runs: a search, planning and resuming a study, a report.
 
-Each is a process of its own, imports included. Planning reads all runs, so what counts is its time beyond a process
-that reads them with MLflow's client and does nothing else. Runs are tracked in the same store.
+Each command is a separate process, imports included. Planning reads all runs, so its cost is the time beyond that of a
+process which only reads them with MLflow's client. The run whose share of tracking is measured uses the same store.
 """
 
 import json
@@ -12,59 +12,61 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import Cost, measured
-from benchmarks.crowd import CROWD, Crowd, fill
+from benchmarks.child import Cost, measure_command
+from benchmarks.synthetic_store import LARGE_STORE, SyntheticRuns, fill_store
 
 STUDY = (sys.executable, "pipelines/study.py", "dry_run=true", "workers=2")
-# The run whose tracking is measured: small steps, so that many epochs and their metrics fit into its seconds.
+# Run whose tracking is measured: fast steps, so that its few seconds contain many epochs with metrics.
 TRAINED = ("data=digits", "data.train_size=1000", "data.batch_size=35")
 SECONDS = 5.0  # of training
 
 
-def measure(rounds: int, crowd: Crowd = CROWD) -> dict[str, Any]:
-    """Medians over rounds: seconds and MB of each process, and the share of tracking in a run.
+def measure(rounds: int, contents: SyntheticRuns = LARGE_STORE) -> dict[str, Any]:
+    """Return medians over rounds: seconds and MB of each process, and the share of tracking in a run.
 
     Args:
-        rounds: each does everything once; the store is made once.
-        crowd: what the store holds.
+        rounds: number of measurements; the store is created once.
+        contents: runs in the store.
     """
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder, "mlflow.db")
-        fill(database, crowd)
-        return of_store(database, crowd, rounds)
+        fill_store(database, contents)
+        return measure_on_store(database, contents, rounds)
 
 
-def of_store(database: Path, crowd: Crowd, rounds: int, seconds: float = SECONDS) -> dict[str, Any]:
-    """The same on a store that is there; the runs whose tracking is measured are added to it, none twice."""
+def measure_on_store(database: Path, contents: SyntheticRuns, rounds: int, seconds: float = SECONDS) -> dict[str, Any]:
+    """Measure on an existing store, as `measure` does; the runs whose tracking is measured are added to it."""
     uri = f"tracking.uri=sqlite:///{database}"
     commands = {
         "search": [sys.executable, "benchmarks/search.py", uri.partition("=")[2], "reglab"],
-        "plan_none_done": [*STUDY, uri, *crowd.study(version=2)],
-        "plan_all_done": [*STUDY, uri, *crowd.study()],
+        "plan_none_done": [*STUDY, uri, *contents.study(version=2)],
+        "plan_all_done": [*STUDY, uri, *contents.study()],
         "report": [sys.executable, "pipelines/report.py", uri, f"report.dir={database.parent / 'report'}"],
     }
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     shares = []
     for number in range(rounds):
         for name, command in commands.items():
-            costs[name].append(measured(command))
+            costs[name].append(measure_command(command))
         seed = str(3 * number + 1_000_000)
-        tracked = measured([sys.executable, "-m", "benchmarks.tracking_share", seed, str(seconds), uri, *TRAINED])
+        tracked = measure_command(
+            [sys.executable, "-m", "benchmarks.tracking_share", seed, str(seconds), uri, *TRAINED]
+        )
         shares.append(json.loads(tracked.output))
     alone = statistics.median(json.loads(cost.output)["seconds"] for cost in costs["search"])
     return {
         "runs": json.loads(costs["search"][0].output)["runs"],
-        "study_runs": crowd.study_runs,
-        **{f"{name}_left": _left(some[0]) for name, some in costs.items() if name.startswith("plan")},
+        "study_runs": contents.study_runs,
+        **{f"{name}_left": _runs_left(values[0]) for name, values in costs.items() if name.startswith("plan")},
         "search_alone_s": alone,
-        **{f"{name}_s": statistics.median(cost.seconds for cost in some) for name, some in costs.items()},
-        **{f"{name}_cpu_s": statistics.median(cost.cpu for cost in some) for name, some in costs.items()},
-        **{f"{name}_mb": max(cost.peak_mb for cost in some) for name, some in costs.items()},
+        **{f"{name}_s": statistics.median(cost.seconds for cost in values) for name, values in costs.items()},
+        **{f"{name}_cpu_s": statistics.median(cost.cpu for cost in values) for name, values in costs.items()},
+        **{f"{name}_mb": max(cost.peak_mb for cost in values) for name, values in costs.items()},
         **{name: statistics.median(share[name] for share in shares) for name in shares[0]},
     }
 
 
-def _left(plan: Cost) -> int:
-    """How many runs a plan says are to be done."""
-    (found,) = re.findall(r"(\d+) runs? left for", plan.output + plan.told)
-    return int(found)
+def _runs_left(plan: Cost) -> int:
+    """Return the number of unfinished runs that a plan printed."""
+    (number,) = re.findall(r"(\d+) runs? left for", plan.output + plan.stderr)
+    return int(number)

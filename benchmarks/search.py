@@ -1,4 +1,4 @@
-"""One plain search of all runs of an experiment with MLflow's client, page by page: prints how many and the seconds."""
+"""Search all runs of an experiment with MLflow's client, page by page; print their number and the seconds."""
 
 import json
 import sys
@@ -6,16 +6,16 @@ import time
 
 
 def main(uri: str, experiment: str) -> None:
-    """What any program that wants to see all runs has to do; imports are not part of the seconds."""
+    """Read all runs, as any program must that needs them; the seconds do not include imports."""
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    found = client.get_experiment_by_name(experiment)
-    assert found is not None
+    experiment_info = client.get_experiment_by_name(experiment)
+    assert experiment_info is not None
     began = time.perf_counter()
     runs, token = 0, None
     while True:
-        page = client.search_runs([found.experiment_id], max_results=1000, page_token=token)
+        page = client.search_runs([experiment_info.experiment_id], max_results=1000, page_token=token)
         runs, token = runs + len(page), page.token
         if not token:
             break

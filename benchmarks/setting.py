@@ -1,4 +1,4 @@
-"""Where a benchmark ran: what the ratios depend on."""
+"""Environment of a benchmark, which its ratios depend on."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from reglab.tracking.environment import environment
 
 
 def setting(device: str) -> dict[str, object]:
-    """Machine, device, versions, load."""
+    """Return machine, device, versions and load."""
     return {
         "device": torch.cuda.get_device_name(0) if device == "gpu" else _cpu(),
         "threads": torch.get_num_threads(),

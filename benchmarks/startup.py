@@ -1,4 +1,4 @@
-"""How long a person waits for help, for an error that the config alone shows, and for libraries to load."""
+"""Start-up time: help, errors that need only the config, and imports of libraries."""
 
 import statistics
 import subprocess
@@ -22,7 +22,7 @@ IMPORTS = {
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """Median seconds of a whole process for each case."""
+    """Return median seconds of a whole process for each case."""
     times: dict[str, list[float]] = {name: [] for name in CASES}
     for _ in range(rounds):
         for name, arguments in CASES.items():
@@ -33,7 +33,7 @@ def measure(rounds: int) -> dict[str, float]:
 
 
 def measure_imports(rounds: int) -> dict[str, float]:
-    """Median seconds of a whole process that imports the libraries, plainly and with garbage collection paused."""
+    """Return median seconds of a process that imports the libraries, plainly and with garbage collection paused."""
     times: dict[str, list[float]] = {name: [] for name in IMPORTS}
     for _ in range(rounds):
         for name, code in IMPORTS.items():

@@ -1,9 +1,9 @@
-"""The cost of one training step: bare PyTorch, Lightning's floor, reglab with each regularizer.
+"""Cost of one training step: bare PyTorch, barebones Lightning, and reglab with each regularizer.
 
-All variants train the same network on the same batches. Time is taken where batches are drawn, so that nothing is added
-to what is measured: from the batch after the warm-up to the last one. Rounds alternate over the variants, back and
-forth; a ratio is the median of the ratios within each round, for a shared machine is faster now and slower then. As a
-round takes minutes, `none` is timed anew right before each regularizer for the cost of that.
+All variants train the same network on the same batches. The iterator over batches takes the time, from the batch after
+the warm-up to the last one, so the clock adds nothing to a step. Rounds alternate the order of the variants; a ratio is
+the median of the ratios within each round, since the speed of a shared machine varies. As a round takes minutes, each
+regularizer is compared with `none` timed immediately before it.
 """
 
 import statistics
@@ -31,12 +31,12 @@ from reglab.training.trainer import make_trainer
 
 REGULARIZERS = sorted(path.stem for path in Path(CONF, "regularizer").glob("*.yaml") if path.stem != "none")
 CLASSES = 10
-TOKENS = 105  # characters of the Python language reference, and the two that are none
+TOKENS = 105  # characters of the Python language reference, and two special tokens
 
 
 @dataclass(frozen=True)
 class Net:
-    """A network for examples of a shape, and how long to measure it."""
+    """Network for inputs of one shape, with the number of steps to measure."""
 
     name: str
     shape: tuple[int, ...]
@@ -47,11 +47,11 @@ class Net:
     kind: str = "classification"
 
     def task(self) -> Task:
-        """Its loss."""
+        """Return the task, which defines the loss."""
         return Classification(CLASSES) if self.kind == "classification" else LanguageModeling()
 
     def batch_of(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Random inputs and targets."""
+        """Return random inputs and targets."""
         if self.kind == "classification":
             inputs = torch.randn(self.batch, *self.shape, generator=generator)
             return inputs, torch.randint(0, CLASSES, (self.batch,), generator=generator)
@@ -59,7 +59,7 @@ class Net:
         return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
     def model(self) -> torch.nn.Module:
-        """The network, always with the same weights."""
+        """Return the network, always with the same weights."""
         torch.manual_seed(0)
         return self.make(self.shape)
 
@@ -69,7 +69,7 @@ def _mlp(*hidden: int, activation: str = "relu") -> Callable[[tuple[int, ...]], 
 
 
 def _dropping(shape: tuple[int, ...]) -> torch.nn.Module:
-    """The large network with dropout layers of its own."""
+    """Return the large network with dropout layers."""
     model = _mlp(1024, 1024, 2048)(shape)
     for name, layer in list(model.named_children()):
         if isinstance(layer, torch.nn.ReLU):
@@ -87,8 +87,8 @@ NETS = (SMALL, LARGE, SIGMOID, DROPPING, IMAGES, DECODER)
 
 
 @dataclass
-class Clocked:
-    """Hands out the same batches again and again, and notes the time at two of them."""
+class TimedBatches:
+    """Iterable over a few batches in a cycle; `seconds` is the time of the steps after the warm-up."""
 
     net: Net
     device: torch.device
@@ -121,10 +121,10 @@ def _optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
 
 
 def bare(net: Net, device: torch.device) -> float:
-    """A plain loop: seconds a step."""
+    """Return seconds per step of a plain PyTorch loop."""
     model = net.model().to(device)
     optimizer = _optimizer(model)
-    batches = Clocked(net, device)
+    batches = TimedBatches(net, device)
     for inputs, targets in batches:
         loss = _plain_loss(net, model, inputs, targets)
         optimizer.zero_grad()
@@ -134,7 +134,7 @@ def bare(net: Net, device: torch.device) -> float:
 
 
 def _plain_loss(net: Net, model: torch.nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-    """As anyone would write it: a decoder is called as its library says."""
+    """Return the loss as plain PyTorch code computes it; a decoder is called with keyword arguments."""
     if net.kind == "classification":
         return F.cross_entropy(model(inputs), targets)
     return F.cross_entropy(model(input_ids=inputs).logits.flatten(0, 1), targets.flatten())
@@ -153,20 +153,20 @@ class _Floor(pl.LightningModule):
 
 
 def floor(net: Net, device: torch.device) -> float:
-    """Lightning with all switched off (``barebones``): seconds a step."""
-    batches = Clocked(net, device)
+    """Return seconds per step of Lightning with ``barebones=True``."""
+    batches = TimedBatches(net, device)
     trainer = pl.Trainer(barebones=True, max_epochs=1, accelerator=_accelerator(device), devices=1)
     trainer.fit(_Floor(net), batches)
     return batches.seconds / net.steps
 
 
 def reglab(regularizer: str, net: Net, device: torch.device, cfg: DictConfig) -> float:
-    """reglab's own module, trainer and hooks: seconds a step."""
+    """Return seconds per step of reglab's module, trainer and callbacks."""
     model = net.model()
     methods = build.build_regularizers(cfg, model, net.kind, net.shape)
     fit = Fit(model, net.task(), methods)
     module = build.build_module(cfg, fit, ())
-    batches = Clocked(net, device)
+    batches = TimedBatches(net, device)
     settings = dict(build.to_plain_dict(cfg.trainer)) | {"max_epochs": 1, "accelerator": _accelerator(device)}
     make_trainer(settings, [callback for method in methods for callback in method.callbacks()]).fit(module, batches)
     return batches.seconds / net.steps
@@ -176,8 +176,8 @@ def _accelerator(device: torch.device) -> str:
     return "gpu" if device.type == "cuda" else "cpu"
 
 
-def fits(net: Net, cfg: DictConfig) -> bool:
-    """Whether the config's regularizers are for such a network."""
+def supports(net: Net, cfg: DictConfig) -> bool:
+    """Return True if the config's regularizers support the network."""
     try:
         build.build_regularizers(cfg, net.model(), net.kind, net.shape)
     except ConfigError:
@@ -185,53 +185,55 @@ def fits(net: Net, cfg: DictConfig) -> bool:
     return True
 
 
-def needing(net: Net) -> list[str]:
-    """The regularizers that fit this network and none of the others."""
+def specific_regularizers(net: Net) -> list[str]:
+    """Return the regularizers that support this network and none of the others."""
     others = [other for other in NETS if other is not net]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfgs = {name: compose("train", [f"regularizer={name}"]) for name in REGULARIZERS}
-    return [name for name, cfg in cfgs.items() if fits(net, cfg) and not any(fits(other, cfg) for other in others)]
+    return [
+        name for name, cfg in cfgs.items() if supports(net, cfg) and not any(supports(other, cfg) for other in others)
+    ]
 
 
 def measure(
-    net: Net, device: torch.device, names: Sequence[str], rounds: int, say: Callable[[str], None]
+    net: Net, device: torch.device, names: Sequence[str], rounds: int, print_progress: Callable[[str], None]
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Round by round the milliseconds a step of every variant, and of each regularizer its ratio to `none` beside it.
+    """Return milliseconds per step of every variant, and the ratio of each regularizer to `none`, both by round.
 
-    Regularizers that do not fit the network are left out.
+    Regularizers that do not support the network are left out.
     """
     variants: dict[str, Callable[[], float]] = {"bare": lambda: bare(net, device), "floor": lambda: floor(net, device)}
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for name in ["none", *names]:
             cfg = compose("train", [f"regularizer={name}"])
-            if fits(net, cfg):
+            if supports(net, cfg):
                 variants[name] = lambda name=name, cfg=cfg: reglab(name, net, device, cfg)  # type: ignore[misc]
     times: dict[str, list[float]] = {name: [] for name in variants}
     to_none: dict[str, list[float]] = {}
     for i in range(rounds):
         order = list(variants) if i % 2 == 0 else list(variants)[::-1]
         for name in order:
-            beside = variants["none"]() if name in names else None
+            none_s = variants["none"]() if name in names else None
             times[name].append(1000 * variants[name]())
-            if beside is not None:
-                to_none.setdefault(name, []).append(times[name][-1] / (1000 * beside))
-        say(f"  {net.name} net, round {i + 1} of {rounds}")
+            if none_s is not None:
+                to_none.setdefault(name, []).append(times[name][-1] / (1000 * none_s))
+        print_progress(f"  {net.name} net, round {i + 1} of {rounds}")
     return times, to_none
 
 
 def theory(net: Net, device: torch.device, times: Mapping[str, list[float]]) -> dict[str, float]:
-    """The theoretical cost of each regularizer measured, relative to `none`."""
+    """Return the theoretical cost of each measured regularizer, relative to `none`."""
     none_ms, prices = statistics.median(times["none"]), theory_of.prices(device)
     inputs, _ = net.batch_of(torch.Generator().manual_seed(0))
-    found: dict[str, float] = {}
+    factors: dict[str, float] = {}
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for name in set(times) - {"bare", "floor", "none"}:
             model = net.model()
             (method,) = build.build_regularizers(compose("train", [f"regularizer={name}"]), model, net.kind, net.shape)
-            found[name] = theory_of.factor(method, model, inputs, none_ms, prices)
-    return found
+            factors[name] = theory_of.factor(method, model, inputs, none_ms, prices)
+    return factors
 
 
 def ratio(times: Mapping[str, list[float]], name: str, base: str) -> float:
-    """How many times `base` a step of `name` takes."""
+    """Return the time of a step of `name` divided by that of `base`."""
     return statistics.median(own / other for own, other in zip(times[name], times[base], strict=True))

@@ -1,4 +1,4 @@
-"""What a step with a regularizer ought to cost: passes through the net, FLOPs, random numbers, memory."""
+"""Theoretical cost of a step with a regularizer: passes through the network, FLOPs, random numbers, memory."""
 
 import statistics
 import time
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from reglab.regularizers import Regularizer, penalized
 from reglab.regularizers._layers import hidden_activations
 
-_NUMBERS = 1 << 22  # more than caches hold
+_NUMBERS = 1 << 22  # more than fits into caches
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Milliseconds a million: numbers drawn from a uniform or a normal distribution, numbers read or written."""
+    """Milliseconds per million numbers: drawn from a uniform or a normal distribution, and read or written."""
 
     uniform: float
     normal: float
@@ -25,13 +25,13 @@ class Prices:
 
 
 def prices(device: torch.device) -> Prices:
-    """As measured now."""
-    here, there = torch.zeros(_NUMBERS, device=device), torch.ones(_NUMBERS, device=device)
+    """Measure the prices on a device."""
+    target, source = torch.zeros(_NUMBERS, device=device), torch.ones(_NUMBERS, device=device)
     millions = _NUMBERS / 1e6
     return Prices(
-        uniform=_ms(device, here.uniform_) / millions,
-        normal=_ms(device, here.normal_) / millions,
-        moved=_ms(device, lambda: here.copy_(there)) / (2 * millions),
+        uniform=_ms(device, target.uniform_) / millions,
+        normal=_ms(device, target.normal_) / millions,
+        moved=_ms(device, lambda: target.copy_(source)) / (2 * millions),
     )
 
 
@@ -47,30 +47,30 @@ def _ms(device: torch.device, work: Callable[[], object]) -> float:
 
 
 def factor(method: Regularizer, model: nn.Module, inputs: Tensor, none_ms: float, prices: Prices) -> float:
-    """Theoretical cost of a step relative to `none`: below 1 for what need not compute all of the model.
+    """Return the theoretical cost of a step relative to `none`; below 1 if a method skips parts of the model.
 
     A step without a regularizer has 6 floating-point operations for each weight and example: two in the forward pass
-    and four in the backward pass. (A convolution has more, for it uses a weight at many places.)
+    and four in the backward pass. (A convolution has more, since it uses each weight at many positions.)
 
     Args:
-        method: with its default strengths.
-        model: the net.
+        method: regularizer with its default strengths.
+        model: the network.
         inputs: a batch.
-        none_ms: of a step without a regularizer.
-        prices: see the function of this name.
+        none_ms: milliseconds of a step without a regularizer.
+        prices: as `prices` returns them.
     """
     weights = penalized(model).values()
     count = sum(weight.numel() for weight in weights)
     kind, _, of = method.draws.rpartition(" ")
     drawn = {"": 0, "weights": count, "activations": _units(model, inputs)}[of]
     price = prices.normal if kind == "normal" else prices.uniform
-    apart_ms = (drawn * price + method.memory_traffic * count * prices.moved) / 1e6
+    extra_ms = (drawn * price + method.memory_traffic * count * prices.moved) / 1e6
     flops = sum(method.flops(*weight.flatten(1).shape) for weight in weights)
-    return method.passes + apart_ms / none_ms + flops / (6 * len(inputs) * count)
+    return method.passes + extra_ms / none_ms + flops / (6 * len(inputs) * count)
 
 
 def _units(model: nn.Module, inputs: Tensor) -> int:
-    """How many hidden activations the batch has."""
+    """Return the number of hidden activations of a batch."""
     counts: list[int] = []
 
     def count(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:

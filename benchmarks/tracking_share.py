@@ -1,8 +1,7 @@
-"""Seconds that a run spends in tracking, against its seconds of training: a real run, as a sweep trains it.
+"""Seconds that a run of a sweep spends in tracking, beside its seconds of training.
 
-Counted is every call into the tracker and into what is written for it: looking for the identity and opening the run,
-config and environment, metrics and tags, weights, closing. They are timed from outside, in the thread that trains,
-where they hold it up. The heartbeat has a thread of its own and is not counted: one call every 30 s.
+All tracking calls of the training thread are timed: the search for a finished run, opening the run, config and
+environment, metrics, tags, weights, and closing. The heartbeat, one call every 30 s in another thread, is not included.
 """
 
 import functools
@@ -17,18 +16,18 @@ from reglab.tracking.run import TrackedRun
 from reglab.training import run
 
 SWEPT = ("resume=true", "tracking.phase=sweep", "trainer.progress=false")
-SHORT = 20  # epochs of the run that tells how long one takes
+SHORT = 20  # epochs of the run that measures the time of an epoch
 
 
 class Clock:
-    """Adds up the time within functions; of calls inside one another the outer one counts."""
+    """Total time within the watched functions; nested calls count once."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._inside = False
 
     def watch(self, owner: Any, name: str) -> None:
-        """Times a function or method from now on."""
+        """Replace a function or method of `owner` by a timed one."""
         setattr(owner, name, self._timed(getattr(owner, name)))
 
     def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,14 +46,14 @@ class Clock:
 
 
 def main(seed: int, seconds: float, overrides: Sequence[str]) -> None:
-    """Trains three times and prints the last run's seconds as JSON.
+    """Train three runs and print the seconds of the last one as JSON.
 
-    The first run pays for what is loaded once, the second tells how long an epoch takes here.
+    The first run loads modules and data, the second measures the time of an epoch.
 
     Args:
-        seed: of the first; the others have the next ones. The store must not hold these runs.
-        seconds: that the last one trains for, about.
-        overrides: of all.
+        seed: of the first run, increased by one for each further run; the store must not contain these runs.
+        seconds: approximate training time of the last run.
+        overrides: of all runs.
     """
     clock = Clock()
     for owner, name in (
@@ -68,16 +67,16 @@ def main(seed: int, seconds: float, overrides: Sequence[str]) -> None:
     ):
         clock.watch(owner, name)
 
-    def trained(number: int, epochs: int) -> dict[str, float]:
+    def train(number: int, epochs: int) -> dict[str, float]:
         line = [*overrides, f"trainer.max_epochs={epochs}", f"seed={seed + number}", *SWEPT]
         cfg = compose(line)
         clock.seconds, began = 0.0, time.perf_counter()
         train_s = run.run(cfg, line).metrics["time/train_s"]
         return {"tracking_s": clock.seconds, "train_s": train_s, "whole_s": time.perf_counter() - began}
 
-    trained(0, 1)
-    epochs = max(1, round(SHORT * seconds / trained(1, SHORT)["train_s"]))
-    print(json.dumps(trained(2, epochs)), flush=True)
+    train(0, 1)
+    epochs = max(1, round(SHORT * seconds / train(1, SHORT)["train_s"]))
+    print(json.dumps(train(2, epochs)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The marginal cost of a whole tracked run in a sweep, against the same training as a bare loop.
+"""Marginal cost of a tracked run in a sweep, compared with the same training as a bare loop.
 
-Digits, 1,000 training rows, batch 50, hidden [128, 128], 20 epochs; both evaluate on validation and on as many training
-rows every epoch, and on the test part at the end. Composing, checking and tracking are part of the run.
+Digits, 1,000 training rows, batch size 50, hidden sizes [128, 128], 20 epochs; both evaluate the validation part and as
+many training rows every epoch, and the test part at the end. The run includes composing, checks and tracking.
 """
 
 import itertools
@@ -24,7 +24,7 @@ EPOCHS, BATCH, ROWS, HIDDEN = 20, 50, 1000, (128, 128)
 
 
 def bare(seed: int) -> float:
-    """The same run as a plain loop: seconds."""
+    """Return the seconds of the same run as a plain loop."""
     began = time.perf_counter()
     data = Digits(name="digits", seed=seed, split_seed=seed, train_size=ROWS, batch_size=BATCH)
     data.setup()
@@ -60,9 +60,9 @@ def _figures(model: MLP, inputs: torch.Tensor, targets: torch.Tensor) -> tuple[f
 
 
 def tracked(seeds: list[int], folder: Path) -> list[float]:
-    """The runs of one sweep, in a process of its own: seconds each, by the lines that it prints.
+    """Return the seconds of each run of a sweep in another process, from the times of its output lines.
 
-    The first run is left out: it pays for what is loaded once.
+    The first run, which includes imports, is left out.
     """
     command = [
         sys.executable,
@@ -85,7 +85,7 @@ def tracked(seeds: list[int], folder: Path) -> list[float]:
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """Median seconds of both, and their ratio, alternating."""
+    """Return median seconds of the bare loop and the tracked run, measured alternately."""
     set_threads(1)
     bares, runs = [], []
     for i in range(rounds):

@@ -1,7 +1,7 @@
-"""A store as years of studies leave it: the rows of one real run, written again under other names and numbers.
+"""Fill a store with many synthetic runs: copies of the rows of one trained run, with other tags, params and metrics.
 
-Tags and params come from the code that gives real runs theirs. A study is among them with all its runs, tuning and
-confirmation; the rest are sweeps: data sets, shares of wrong labels, strategies, and as many seeds as are needed.
+Tags and params come from the code that writes those of real runs. The store holds one complete study (tuning and
+confirmation); all other runs belong to sweeps over data sets, label noise, strategies and seeds.
 """
 
 import hashlib
@@ -29,8 +29,18 @@ Labels = tuple[str, dict[str, str], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """How many runs; the study among them has a task for each of `noises`, the sweeps one for each and data set."""
+class SyntheticRuns:
+    """Contents of a synthetic store.
+
+    Attributes:
+        runs: number of runs in the store.
+        data: data sets of the sweeps.
+        noises: label noise; the study has one task for each, the sweeps one for each combination with `data`.
+        strategies: of the study and the sweeps.
+        trials: of the study.
+        tuning_seeds: of the study.
+        seeds: of the study.
+    """
 
     runs: int
     data: tuple[str, ...]
@@ -41,7 +51,7 @@ class Crowd:
     seeds: int
 
     def study(self, version: int = 1) -> list[str]:
-        """The study as on the command line: of version 1 all runs are done, of another none."""
+        """Return the overrides of the study; the store holds all runs of version 1 and none of other versions."""
         noises = ",".join(map(str, self.noises))
         return [
             "study=quick",
@@ -58,11 +68,11 @@ class Crowd:
 
     @property
     def study_runs(self) -> int:
-        """How many runs the study has; `none` has strengths to search as well, since the learning rate is one."""
+        """Number of runs of the study; `none` has trials as well, since the learning rate is tuned."""
         return len(self.noises) * len(self.strategies) * (self.trials * self.tuning_seeds + self.seeds)
 
 
-CROWD = Crowd(
+LARGE_STORE = SyntheticRuns(
     runs=10_000,
     data=("digits", "breast_cancer", "mnist1d", "mnist5k", "seed_noise"),
     noises=(0.0, 0.1, 0.2, 0.3, 0.4),
@@ -71,42 +81,47 @@ CROWD = Crowd(
     tuning_seeds=2,
     seeds=10,
 )
-TINY = Crowd(100, ("digits",), (0.0, 0.2), ("none", "dropout"), trials=2, tuning_seeds=1, seeds=3)
+SMALL_STORE = SyntheticRuns(100, ("digits",), (0.0, 0.2), ("none", "dropout"), trials=2, tuning_seeds=1, seeds=3)
 
 
-def fill(database: Path, crowd: Crowd) -> None:
-    """Makes the store at `database`, which must not exist: one run is trained, all others are copies of its rows."""
+def fill_store(database: Path, contents: SyntheticRuns) -> None:
+    """Create a store at `database`, which must not exist: train one run and copy its rows for all others."""
     uri = f"sqlite:///{database}"
     template = Template.read(database, train_template(uri, EPOCHS))
     open_store(uri, "reglab")
     with Copier(database, template) as copier:
-        runs = itertools.chain(_study(crowd, template), _sweeps(crowd))
-        for labels in itertools.islice(runs, crowd.runs - 1):
+        runs = itertools.chain(_study(contents, template), _sweeps(contents))
+        for labels in itertools.islice(runs, contents.runs - 1):
             copier.copy(*labels)
 
 
-def _study(crowd: Crowd, template: Template) -> Iterator[Labels]:
-    """All runs of the study: what is confirmed follows from what tuning told."""
-    cfg = Composer("study").compose(crowd.study())
+def _study(contents: SyntheticRuns, template: Template) -> Iterator[Labels]:
+    """Yield all runs of the study: the results of tuning determine the confirmation runs."""
+    cfg = Composer("study").compose(contents.study())
     study = read_study(cfg.study, None, [path.stem for path in (CONF / "regularizer").glob("*.yaml")])
     composer = Composer()
-    found = make_arms(study, composer)
-    plan = study_progress(study, found, composer, {})
-    told: dict[str, EndedRun] = {}
+    arms = make_arms(study, composer)
+    plan = study_progress(study, arms, composer, {})
+    ended: dict[str, EndedRun] = {}
     for phase in PHASES:
         for job in plan.missing(phase):
             labels = _labels(job.config.copy(), phase=phase, study=study.title, tuned=",".join(plan.tuned_keys))
-            told[job.config_hash] = EndedRun(template.told(labels[1]))
+            ended[job.config_hash] = EndedRun(template.final_metrics(labels[1]))
             yield labels
-        plan = study_progress(study, found, composer, told)
+        plan = study_progress(study, arms, composer, ended)
 
 
-def _sweeps(crowd: Crowd) -> Iterator[Labels]:
-    """Runs of sweeps, seed by seed without end; only the first of each setting is composed, and tells of all."""
+def _sweeps(contents: SyntheticRuns) -> Iterator[Labels]:
+    """Yield runs of sweeps without end, seed by seed; only the first run of each setting is composed."""
     composer, first = Composer(), []
-    for data, noise, strategy in itertools.product(crowd.data, crowd.noises, crowd.strategies):
-        chosen = f"[{strategy.replace('+', ',')}]"
-        line = [f"data={data}", f"regularizer={chosen}", f"data.label_noise={noise}", f"trainer.max_epochs={EPOCHS}"]
+    for data, noise, strategy in itertools.product(contents.data, contents.noises, contents.strategies):
+        regularizer = f"[{strategy.replace('+', ',')}]"
+        line = [
+            f"data={data}",
+            f"regularizer={regularizer}",
+            f"data.label_noise={noise}",
+            f"trainer.max_epochs={EPOCHS}",
+        ]
         first.append(_labels(composer.compose(line), phase="sweep", sweep=f"{data} {noise}"))
     for seed in itertools.count():
         for name, tags, params in first:
@@ -119,8 +134,8 @@ def _sweeps(crowd: Crowd) -> Iterator[Labels]:
             )
 
 
-def _labels(cfg: DictConfig, **told: str) -> Labels:
-    """Name, tags and params of a run whose study or sweep tells it these."""
+def _labels(cfg: DictConfig, **tracking: str) -> Labels:
+    """Return name, tags and params of a run with these values in ``cfg.tracking``, as a study or sweep sets them."""
     with open_dict(cfg.tracking):
-        cfg.tracking.update(told)
+        cfg.tracking.update(tracking)
     return run_record.run_name(cfg), run_record.tags(cfg), run_record.params(cfg)
