@@ -58,7 +58,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
 
         def kill_it() -> None:
             while sum(run.status == "FINISHED" for run in children(folder)) < 2:
-                time.sleep(0.3)  # the search takes as long as a run
+                time.sleep(0.05)
             end(server)
 
         killer = threading.Thread(target=kill_it, daemon=True)
