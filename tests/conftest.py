@@ -1,4 +1,4 @@
-"""Fixtures of many tests: a composed config, an empty tracking store, float64."""
+"""Fixtures that many tests share: a composed config, an empty tracking store, float64."""
 
 import gc
 import os
@@ -19,19 +19,19 @@ Compose = Callable[..., DictConfig]
 
 
 def pytest_collection() -> None:
-    """Pause garbage collection while tests and libraries are imported, which takes less time in this way."""
+    """Pause garbage collection while tests and libraries are imported, which makes imports faster."""
     gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage again, but do not search what the modules defined."""
+    """Resume garbage collection, without scanning the objects of imported modules."""
     gc.freeze()
     gc.enable()
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables and nothing else: to make them takes seconds, to copy them nothing."""
+    """Database with MLflow's empty tables, created once and copied, since creating it takes seconds."""
     from reglab.tracking.store import open_store
 
     folder = tmp_path_factory.mktemp("database")
@@ -40,7 +40,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fresh_store(empty_database: Path, folder: Path) -> str:
-    """The URI of a fresh sqlite store in a folder."""
+    """Copy the empty database into a folder and return the URI of this sqlite store."""
     with closing(sqlite3.connect(empty_database)) as source, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
         source.backup(copy)  # not a file copy: the last tables may still be in the write-ahead log
     return f"sqlite:///{folder}/mlflow.db"
@@ -48,13 +48,13 @@ def fresh_store(empty_database: Path, folder: Path) -> str:
 
 @pytest.fixture
 def store_uri(tmp_path: Path, empty_database: Path) -> str:
-    """The URI of a fresh sqlite store in the test's own folder."""
+    """URI of an empty sqlite store in ``tmp_path``."""
     return fresh_store(empty_database, tmp_path)
 
 
 @pytest.fixture
 def compose_cfg(store_uri: str) -> Compose:
-    """Composes one run's config, tracked in the test's own folder: ``compose_cfg("regularizer=l1", "seed=3")``."""
+    """Function that composes a run's config, tracked in ``tmp_path``: ``compose_cfg("regularizer=l1", "seed=3")``."""
 
     def make(*overrides: str) -> DictConfig:
         return compose([f"tracking.uri={store_uri}", "trainer.progress=false", *overrides])
@@ -64,7 +64,7 @@ def compose_cfg(store_uri: str) -> Compose:
 
 @pytest.fixture
 def double() -> Iterator[None]:
-    """New tensors hold float64, for comparisons with exact results."""
+    """Make float64 the default dtype, for comparisons with exact results."""
     import torch
 
     before = torch.get_default_dtype()

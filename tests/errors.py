@@ -10,10 +10,10 @@ from reglab.schema.text import one_line
 
 
 def check_error(error: ConfigError, expected: str) -> None:
-    """Assert that an error is about a setting, has these words, and is one line.
+    """Assert that an error names a setting, contains words of the problem and remedy in order, and is one line.
 
     Args:
-        error: as raised.
+        error: the error.
         expected: the setting and parts of the problem and remedy, as in ``data.path=x.csv: no such ... did you mean``.
     """
     where, _, words = expected.partition(": ")

@@ -1,6 +1,6 @@
-"""Run ``python SCRIPT ARGUMENTS`` in a copy of the project: request the server of `tests.forks` to run the script.
+"""Run ``python SCRIPT ARGUMENTS`` in a copy of the project through the server of `tests.forks`.
 
-A script by itself, which imports nothing but what starts in a moment: ``python -IS fork_client.py SOCKET SCRIPT ...``.
+Called as ``python -IS fork_client.py SOCKET SCRIPT ...``; imports only modules that load fast.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 
 
 def main(address: str, *words: str) -> int:
-    """Return the exit code of the script, 128 + signal where one ended it."""
+    """Run the script and return its exit code, 128 + the signal number if a signal ended it."""
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(address)
         job = json.dumps([words, os.getcwd(), dict(os.environ)]).encode()

@@ -1,8 +1,8 @@
-"""Scripts of a copy of the project, each in a process forked from a server that has the libraries loaded.
+"""Server that runs scripts of a copy of the project, each in a process forked after the libraries were imported.
 
-The server holds none of the project's own code, which a test may change between two commands. What runs a script is
-the command line that a user types: shell, make, arguments, folder, environment and streams are real, and only the
-interpreter does not load its libraries once more. ``python -m tests.forks SOCKET`` in the copy's folder serves.
+The server imports none of the project's own code, which a test may change between two commands. A script starts from
+the command line that a user types, with real shell, make, arguments, folder, environment and streams; only the imports
+of the libraries are shared. Start it by ``python -m tests.forks SOCKET`` in the folder of the copy.
 """
 
 import importlib
@@ -13,7 +13,7 @@ import socket
 import sys
 from pathlib import Path
 
-from tests.processes import become
+from tests.processes import run_like_interpreter
 
 _LIBRARIES = (
     "hydra.main",
@@ -29,7 +29,7 @@ _LIBRARIES = (
 
 
 def serve(address: str) -> None:
-    """Run one script after the other, for as long as the process lives."""
+    """Run the requested scripts one after the other, until the process is killed."""
     for name in _LIBRARIES:
         importlib.import_module(name)
     with socket.socket(socket.AF_UNIX) as server:
@@ -51,14 +51,14 @@ def serve(address: str) -> None:
 
 
 def _run(words: list[str], cwd: str, env: dict[str, str], streams: list[int], sockets: list[socket.socket]) -> None:
-    for its in sockets:
-        its.close()
+    for inherited in sockets:
+        inherited.close()
     for standard, stream in enumerate(streams):
         os.dup2(stream, standard)
         os.close(stream)
     script = Path(cwd, words[0])
     sys.path[0] = str(script.parent)
-    become(script, tuple(words[1:]), cwd, env)
+    run_like_interpreter(script, tuple(words[1:]), cwd, env)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Processes that start in a moment: forked from a server that has torch, Lightning and MLflow loaded.
+"""Processes that start fast: forked from a server that has imported torch, Lightning and MLflow.
 
-In all else they are as a user starts them: a session of their own, arguments, one pipe for what they write, signals
-that reach them, and nobody to clean up where they are killed. What a start itself does (imports, the command line of a
-shell) is tested by real ones: tests/test_cli.py, tests/test_readme.py.
+In all other respects they behave like processes that a user starts: each has its own session and arguments, writes to
+one pipe, receives signals, and is not cleaned up when killed. Imports and shell command lines are tested by real
+processes: tests/test_cli.py, tests/test_readme.py.
 """
 
 import atexit
@@ -23,16 +23,16 @@ _SERVER.set_forkserver_preload(["reglab.execution.worker_imports", "reglab.study
 
 
 class Process:
-    """A process under way, handled as a `subprocess.Popen` with text.
+    """A running process with the interface of a `subprocess.Popen` in text mode.
 
     Args:
         target: a script, or a function of a module.
-        arguments: the script's ``sys.argv[1:]``, the function's arguments.
-        cwd: where it runs; here if None.
+        arguments: ``sys.argv[1:]`` of the script, or the arguments of the function.
+        cwd: working directory; the current one if None.
 
     Attributes:
-        pid: its process id, which is also its group's.
-        stdout: what it writes, to standard error too.
+        pid: process id, which is also the id of its process group.
+        stdout: its standard output and standard error.
     """
 
     stdout: TextIO
@@ -50,18 +50,18 @@ class Process:
 
     @property
     def returncode(self) -> int | None:
-        """Its exit code, -signal where one ended it, None while it runs."""
+        """Exit code; negative signal number if a signal ended it; None while it runs."""
         return self._process.exitcode
 
     def poll(self) -> int | None:
-        """`returncode`."""
+        """Return `returncode`."""
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, once it has ended.
+        """Wait until the process has ended and return its exit code.
 
         Raises:
-            TimeoutError: it runs for longer than `timeout` seconds.
+            TimeoutError: the process still runs after `timeout` seconds.
         """
         self._process.join(timeout)
         if self.returncode is None:
@@ -69,22 +69,22 @@ class Process:
         return self.returncode
 
     def communicate(self) -> str:
-        """All that it writes until it ends."""
+        """Wait until the process has ended and return its output."""
         output = self.stdout.read()
         self.wait()
         return output
 
     def send_signal(self, signum: int) -> None:
-        """Sends it a signal, unless it has ended."""
+        """Send a signal, unless the process has ended."""
         if self.returncode is None:
             os.kill(self.pid, signum)
 
     def terminate(self) -> None:
-        """Asks it to end."""
+        """Send SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
 
@@ -94,11 +94,13 @@ def _run(
     for standard in (1, 2):
         os.dup2(writer.fileno(), standard)
     writer.close()
-    become(target, arguments, cwd, env)
+    run_like_interpreter(target, arguments, cwd, env)
 
 
-def become(target: Path | Callable[..., None], arguments: tuple[str, ...], cwd: str, env: dict[str, str]) -> None:
-    """Run a script or a function in this forked process as a fresh interpreter would, up to its end."""
+def run_like_interpreter(
+    target: Path | Callable[..., None], arguments: tuple[str, ...], cwd: str, env: dict[str, str]
+) -> None:
+    """Run a script or a function in this forked process as a new interpreter would, including its exit functions."""
     os.setsid()
     os.chdir(cwd)
     os.environ.clear()
@@ -111,6 +113,6 @@ def become(target: Path | Callable[..., None], arguments: tuple[str, ...], cwd: 
             runpy.run_path(str(target), run_name="__main__")
         else:
             target(*arguments)
-    finally:  # in the order of an interpreter that ends; multiprocessing leaves both out, or comes too late
+    finally:  # in the order of an ending interpreter; multiprocessing skips both, or runs them too late
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()

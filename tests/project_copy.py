@@ -1,4 +1,4 @@
-"""A copy of the project to run commands in, with this environment's packages and its own database."""
+"""Copy of the project in which tests run commands, with the packages of this environment and its own database."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ FOLDERS = ("src", "conf", "pipelines", "benchmarks", "tests", "docs")
 FILES = ("Makefile", "README.md", "pyproject.toml", "requirements.lock", "requirements-data.lock")
 _PYTHON = """#!/bin/sh
 case "$1" in
-*/ui.py) exec "{python}" "$@" ;; # a group of processes gets its signals
+*/ui.py) exec "{python}" "$@" ;; # signals are sent to its process group
 *.py) exec "{python}" -IS "{folder}/tests/fork_client.py" "{address}" "$@" ;;
 *) exec "{python}" "$@" ;;
 esac
@@ -25,10 +25,10 @@ esac
 
 
 @contextmanager
-def copied(folder: Path) -> Iterator[Path]:
-    """Copy what git tracks into `folder`, and serve its scripts; see `tests.forks`.
+def copy_project(folder: Path) -> Iterator[Path]:
+    """Copy the files that commands need into `folder`, and start a server for its scripts; see `tests.forks`.
 
-    Its ``.venv`` leads to the environment that runs the tests.
+    The ``.venv`` of the copy links to the environment that runs the tests.
     """
     for name in FOLDERS:
         shutil.copytree(
@@ -36,7 +36,7 @@ def copied(folder: Path) -> Iterator[Path]:
         )
     for name in FILES:
         shutil.copy2(PROJECT / name, folder / name)
-        os.utime(folder / name, (0, 0))  # older than the environment, which make would otherwise install again: there
+        os.utime(folder / name, (0, 0))  # older than the environment, so that make does not install it again
     tools = folder / ".venv" / "bin"
     tools.mkdir(parents=True)
     (folder / ".venv" / ".ready").touch()
@@ -59,14 +59,14 @@ def copied(folder: Path) -> Iterator[Path]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Makes the copy's own package win over the installed one."""
+    """Return environment variables with which the package of the copy precedes the installed one."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTEST_", "MAKE"))}
     kept.pop("ARGS", None)
     return kept | {"PYTHONPATH": str(folder / "src"), "COLUMNS": "200"}
 
 
 def shell(folder: Path, command: str | Sequence[str], timeout: float = 240) -> "subprocess.CompletedProcess[str]":
-    """Runs a command line there."""
+    """Run a command in the copy."""
     return subprocess.run(
         command,
         shell=isinstance(command, str),

@@ -1,4 +1,4 @@
-"""Errors in one line, exit codes, and the command line of a real process."""
+"""One-line errors, exit codes, and the command line of a real process."""
 
 import gc
 import os
@@ -18,7 +18,7 @@ from reglab.schema.errors import ConfigError, Diverged
 from reglab.stopping import Stopped
 
 
-def printed(error, capsys):
+def report_and_capture(error, capsys):
     code = report_error(error, [], "train")
     return code, capsys.readouterr().err
 
@@ -29,27 +29,29 @@ def with_run(error):
 
 
 def test_exit_codes_and_lines(capsys):
-    assert printed(ConfigError("seed=-1: must be"), capsys) == (2, "seed=-1: must be\n")
-    assert printed(with_run(ConfigError("no target")), capsys) == (2, "no target (run abc)\n")
-    assert printed(Stopped(2), capsys) == (130, "stopped by Ctrl-C\n")
-    assert printed(with_run(Stopped(15)), capsys) == (143, "stopped by SIGTERM (run abc)\n")
-    assert printed(KeyboardInterrupt(), capsys) == (130, "stopped by Ctrl-C\n")
-    assert printed(BrokenPipeError(32, "Broken pipe"), capsys)[0] == 1  # of a worker, and not of a reader: see streams
-    code, line = printed(with_run(Diverged(7)), capsys)
+    assert report_and_capture(ConfigError("seed=-1: must be"), capsys) == (2, "seed=-1: must be\n")
+    assert report_and_capture(with_run(ConfigError("no target")), capsys) == (2, "no target (run abc)\n")
+    assert report_and_capture(Stopped(2), capsys) == (130, "stopped by Ctrl-C\n")
+    assert report_and_capture(with_run(Stopped(15)), capsys) == (143, "stopped by SIGTERM (run abc)\n")
+    assert report_and_capture(KeyboardInterrupt(), capsys) == (130, "stopped by Ctrl-C\n")
+    assert (
+        report_and_capture(BrokenPipeError(32, "Broken pipe"), capsys)[0] == 1
+    )  # raised by a worker; for that of a reader see streams
+    code, line = report_and_capture(with_run(Diverged(7)), capsys)
     assert code == 1
     assert "at step 7" in line
     assert re.search(r"\(run abc is FAILED; .*error\.txt.*\)\n$", line)
-    assert printed(RuntimeError("a\nb"), capsys) == (1, "RuntimeError: a (HYDRA_FULL_ERROR=1 shows where)\n")
+    assert report_and_capture(RuntimeError("a\nb"), capsys) == (1, "RuntimeError: a (HYDRA_FULL_ERROR=1 shows where)\n")
 
 
 def test_a_stack_trace_is_shown_on_request(capsys, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    code, lines = printed(ConfigError("seed=-1: must be"), capsys)
+    code, lines = report_and_capture(ConfigError("seed=-1: must be"), capsys)
     assert code == 2
     assert lines.endswith("ConfigError: seed=-1: must be\nseed=-1: must be\n")
 
 
-def test_errors_go_past_hydra_and_signals_as_they_are():
+def test_errors_bypass_hydra_and_signals_pass_unchanged():
     with pytest.raises(HydraBypass) as caught, bypass_hydra():
         raise ConfigError("x")
     assert isinstance(caught.value.error, ConfigError)
@@ -85,8 +87,8 @@ def test_imports_are_announced_once(capsys, monkeypatch, tmp_path):
     assert capsys.readouterr().err == ""
 
 
-def start(*arguments, cwd, **environment):
-    began = time.perf_counter()
+def run_train(*arguments, cwd, **environment):
+    start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, str(PROJECT / "pipelines" / "train.py"), *arguments],
         capture_output=True,
@@ -95,13 +97,13 @@ def start(*arguments, cwd, **environment):
         env={**os.environ, **environment},
         timeout=60,
     )
-    print(f"{' '.join(arguments)}: {time.perf_counter() - began:.2f} s")
+    print(f"{' '.join(arguments)}: {time.perf_counter() - start:.2f} s")
     return done
 
 
 @pytest.mark.slow
 def test_help_lists_the_choices_and_imports_nothing_heavy(tmp_path):
-    done = start("--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    done = run_train("--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     assert "regularizer: " in done.stdout
     assert "study: " not in done.stdout  # chosen by another pipeline
@@ -134,7 +136,7 @@ def test_help_lists_the_choices_and_imports_nothing_heavy(tmp_path):
     ids=["run", "sweep", "strength of none", "flag", "config-dir", "config-path", "config-name", "both"],
 )
 def test_a_wrong_config_leaves_one_line_and_nothing_else(tmp_path, arguments, line):
-    done = start(*arguments, cwd=tmp_path)
+    done = run_train(*arguments, cwd=tmp_path)
     assert done.stderr.startswith(line)
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
     assert list(tmp_path.iterdir()) == []
@@ -142,7 +144,7 @@ def test_a_wrong_config_leaves_one_line_and_nothing_else(tmp_path, arguments, li
 
 @pytest.mark.slow
 def test_hydras_own_flags_are_untouched(tmp_path):
-    done = start("--cfg", "job", "regularizer=l2", "regularizer.l2.strength=0.5", cwd=tmp_path)
+    done = run_train("--cfg", "job", "regularizer=l2", "regularizer.l2.strength=0.5", cwd=tmp_path)
     assert done.returncode == 0
     assert "    strength: 0.5\n" in done.stdout
 

@@ -1,4 +1,4 @@
-"""Every file in conf/ begins with a command that is right, and what it composes trains."""
+"""Every file in conf/ begins with a valid command, and the config that it composes trains."""
 
 import functools
 import math
@@ -38,7 +38,7 @@ def name(path: Path) -> str:
 
 
 def command(path: Path) -> tuple[str, list[str]]:
-    """Target and overrides of the command in a file's first line (the second, under a package line)."""
+    """Return target and overrides of the command in a file's first line (the second, after a package line)."""
     lines = path.read_text(encoding="utf-8").splitlines()
     line = lines[1] if lines[0] == "# @package _global_" else lines[0]
     assert line.startswith("# ")
@@ -59,7 +59,7 @@ def composer():
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """A user's table, for the command of data=csv."""
+    """Path of a table for the command of data=csv."""
     path = tmp_path_factory.mktemp("table") / "table.csv"
     rows = [f"{i},{i % 3},{'yes' if i % 2 else 'no'}" for i in range(40)]
     path.write_text("\n".join(["a,b,answer", *rows]))
@@ -73,7 +73,7 @@ def common_store_uri(tmp_path_factory, empty_database):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A user's folders by the file in conf/ that needs one; the images have a network beside them."""
+    """Folders by the stem of the file in conf/ that needs one; that of ``idx`` also contains ``my_net.py``."""
     images, decoder = (tmp_path_factory.mktemp(kind) for kind in ("images", "decoder"))
     for part, shape in (("images-idx3", (40, 8, 8)), ("labels-idx1", (40,))):
         (images / f"train-{part}-ubyte").write_bytes(idx(np.arange(math.prod(shape)).reshape(shape) % 2))
@@ -123,14 +123,14 @@ def test_a_command_uses_its_file(path, composer):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", TRAINED, ids=name)
-def test_what_a_file_composes_trains_two_steps(path, composer, table, folders, common_store_uri, monkeypatch):
+def test_the_config_of_a_file_trains_two_steps(path, composer, table, folders, common_store_uri, monkeypatch):
     from reglab.training.run import run
 
-    monkeypatch.chdir(folders["idx"])  # where my_net.py is
+    monkeypatch.chdir(folders["idx"])  # contains my_net.py
     few = ["trainer.max_steps=2", "trainer.limit_val_batches=2", "trainer.limit_test_batches=2"]
     save_openml(folders["idx"], FLOWERS)
     cfg = composer.compose(
-        given := [
+        base_overrides := [
             *overrides(path, table, str(folders.get(path.stem, "FOLDER"))),
             *few,
             *([f"data.cache={folders['idx']}"] if path.stem == "openml" else []),
@@ -139,9 +139,9 @@ def test_what_a_file_composes_trains_two_steps(path, composer, table, folders, c
             f"tracking.uri={common_store_uri}",
         ]
     )
-    if "context_length" in cfg.data:  # a decoder returns a number for every token and position: a short text
+    if "context_length" in cfg.data:  # the output of a decoder has one number per token and position: use a short text
         short = ["data.val_fraction=0.01", "data.test_fraction=0.01", "data.batch_size=4", "data.context_length=16"]
-        cfg = composer.compose([*given, *short])
+        cfg = composer.compose([*base_overrides, *short])
     check(cfg)
     result = run(cfg)
     assert result.run_id
@@ -164,7 +164,7 @@ def test_the_main_comparison_has_enough_strategies_and_seeds(composer):
     assert fitted[0] == ["experiment=compare", "regularizer=none"]
 
 
-def test_comments_name_what_the_rules_allow():
+def test_comments_list_the_allowed_options():
     for model in ("mlp", "cnn"):
         text = (CONF / "model" / f"{model}.yaml").read_text(encoding="utf-8")
         for word in (*ACTIVATION.options, *NORM.options):

@@ -1,4 +1,4 @@
-"""Waits end: in system calls, in requests that never finish, in locks; and a second signal ends at once."""
+"""Time limits of system calls, requests and locks; a second signal ends the process immediately."""
 
 import os
 import signal
@@ -17,8 +17,8 @@ from tests.processes import Process
 
 
 @pytest.fixture
-def dribble() -> Iterator[str]:
-    """The address of a server that answers a byte every tenth of a second, for ever."""
+def slow_server() -> Iterator[str]:
+    """Address of a server that sends one byte every tenth of a second without end."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -37,11 +37,11 @@ def dribble() -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_a_request_that_never_ends_is_left(dribble: str) -> None:
-    began = time.monotonic()
+def test_a_request_that_never_ends_raises_overdue(slow_server: str) -> None:
+    start = time.monotonic()
     with pytest.raises(Overdue, match=r"no answer within 0\.5 s"), waiting(limit=0.5):
-        requests.get(dribble, timeout=10)
-    assert 0.5 <= time.monotonic() - began < 5
+        requests.get(slow_server, timeout=10)
+    assert 0.5 <= time.monotonic() - start < 5
 
 
 @pytest.mark.slow
@@ -53,7 +53,7 @@ def test_a_block_within_its_limit_changes_nothing(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.slow
-def test_what_is_waited_for_is_written_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_message_of_a_wait_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         with waiting(lambda: "waiting for Godot ...", after=0.1):
             time.sleep(0.6)
@@ -76,22 +76,24 @@ def test_other_threads_have_no_limit_and_no_exception() -> None:
 
 
 @pytest.mark.slow
-def test_a_held_signal_is_delivered_though_the_block_hangs(dribble: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deferred_signal_is_delivered_while_the_block_hangs(
+    slow_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stopping, "MAX_DEFER_S", 0.5)
 
     def hang() -> None:
         with stoppable(), defer_signals():
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
-            requests.get(dribble, timeout=10)
+            requests.get(slow_server, timeout=10)
 
-    began = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(Stopped):
         hang()
-    assert 0.6 <= time.monotonic() - began < 5
+    assert 0.6 <= time.monotonic() - start < 5
 
 
 def hang_in_c() -> None:
-    """Never returns from C code that does not look at signals; writes a line when it begins and one at the end."""
+    """Run C code that ignores signals and never returns; write a line at its start and one at exit."""
     import sqlite3
 
     end_at_second_signal()
@@ -105,7 +107,7 @@ def hang_in_c() -> None:
 def test_a_second_signal_ends_a_process_that_is_inside_c_code() -> None:
     process = Process(hang_in_c)
     assert process.stdout.readline() == "begun\n"
-    for _ in range(2):  # a terminal and make may both send one: together they count once
+    for _ in range(2):  # a terminal and make may both send one; the two count as one
         process.send_signal(signal.SIGINT)
         time.sleep(0.1)
     time.sleep(1.2)

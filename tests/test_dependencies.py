@@ -1,4 +1,4 @@
-"""What the code imports is listed in pyproject.toml, and not only installed because another package wants it."""
+"""Every imported package is a direct dependency in pyproject.toml, and the lock files agree with it."""
 
 import ast
 import sys
@@ -19,16 +19,16 @@ FILES_ALONE = [Requirement(line) for extra in ("genes", "speech") for line in PY
 OURS = {"reglab", "hydra_plugins"}
 
 
-def imported() -> dict[str, Path]:
-    """Top-level packages that src and pipelines import, each with a file that does."""
-    found: dict[str, Path] = {}
+def imported_packages() -> dict[str, Path]:
+    """Return the top-level packages that src and pipelines import, each with one importing file."""
+    importers: dict[str, Path] = {}
     for file in [*PROJECT.glob("src/**/*.py"), *PROJECT.glob("pipelines/*.py")]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module]
-            found |= {name.split(".")[0]: file for name in names}
-    return {name: file for name, file in found.items() if name not in sys.stdlib_module_names | OURS}
+            importers |= {name.split(".")[0]: file for name in names}
+    return {name: file for name, file in importers.items() if name not in sys.stdlib_module_names | OURS}
 
 
 @pytest.mark.slow
@@ -37,29 +37,31 @@ def test_every_import_is_listed() -> None:
     packages = packages_distributions()
     missing = {
         name: str(file.relative_to(PROJECT))
-        for name, file in imported().items()
+        for name, file in imported_packages().items()
         if not listed & {canonicalize_name(package) for package in packages.get(name, [])}
     }
     assert missing == {}
 
 
-def locked(name: str) -> dict[str, str]:
-    """Versions by package in a lock file."""
+def locked_versions(name: str) -> dict[str, str]:
+    """Return the versions in a lock file, by package."""
     lines = (PROJECT / name).read_text().splitlines()
     return {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines if "==" in line}
 
 
 @pytest.mark.parametrize("requirement", LISTED, ids=lambda requirement: requirement.name)
 def test_the_lock_holds_a_version_within_the_bounds(requirement: Requirement) -> None:
-    assert requirement.specifier.contains(locked("requirements.lock")[canonicalize_name(requirement.name)])
+    assert requirement.specifier.contains(locked_versions("requirements.lock")[canonicalize_name(requirement.name)])
 
 
 @pytest.mark.slow
-def test_packages_for_their_files_alone_have_a_lock_of_their_own() -> None:
-    own = locked("requirements-data.lock")
-    assert set(own) == {canonicalize_name(requirement.name) for requirement in FILES_ALONE}
-    assert not set(own) & set(locked("requirements.lock"))  # what they need would come with them
-    assert not {canonicalize_name(name) for name in imported()} & set(own)
+def test_packages_used_only_for_their_files_have_a_separate_lock() -> None:
+    data_lock = locked_versions("requirements-data.lock")
+    assert set(data_lock) == {canonicalize_name(requirement.name) for requirement in FILES_ALONE}
+    assert not set(data_lock) & set(
+        locked_versions("requirements.lock")
+    )  # these packages are installed without their dependencies
+    assert not {canonicalize_name(name) for name in imported_packages()} & set(data_lock)
     for requirement in FILES_ALONE:
-        assert requirement.specifier.contains(own[canonicalize_name(requirement.name)])
-        assert PACKAGE_PINS[requirement.name] == f"{requirement.name}=={own[canonicalize_name(requirement.name)]}"
+        assert requirement.specifier.contains(data_lock[canonicalize_name(requirement.name)])
+        assert PACKAGE_PINS[requirement.name] == f"{requirement.name}=={data_lock[canonicalize_name(requirement.name)]}"

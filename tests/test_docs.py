@@ -1,4 +1,4 @@
-"""README and docs name what exists: commands, keys, modules, files, links; the reference has all stable names."""
+"""README and docs: commands, keys, modules, files and links exist; the reference lists all stable names."""
 
 import ast
 import importlib
@@ -56,7 +56,7 @@ STABLE = {
 
 
 def section(title: str) -> str:
-    """The part of the reference below a heading, up to the next one of that level."""
+    """Return the text of the reference below a heading, up to the next heading of the same level."""
     return REFERENCE.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
@@ -89,7 +89,7 @@ def test_the_reference_has_every_metric_and_column() -> None:
 
 
 def written_tags() -> Iterator[str]:
-    """Names of tags in calls that set them, of all modules but those that write to MLflow's own objects."""
+    """Yield the names of tags in calls that set them."""
     for file in Path(reglab.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
@@ -117,7 +117,9 @@ def test_the_reference_has_every_tag_that_the_code_sets() -> None:
     ],
     ids=["finished", "diverged"],
 )
-def test_the_reference_has_all_that_a_run_leaves(compose_cfg: Compose, store_uri: str, overrides: list[str]) -> None:
+def test_the_reference_has_all_names_that_a_run_tracks(
+    compose_cfg: Compose, store_uri: str, overrides: list[str]
+) -> None:
     from reglab.schema.errors import Diverged
     from reglab.tracking import queries
     from reglab.tracking.store import open_store
@@ -138,11 +140,11 @@ def test_the_reference_has_all_that_a_run_leaves(compose_cfg: Compose, store_uri
     assert {file for file in files if file not in section("Artifacts")} == set()
 
 
-# What pages name
+# Names on the pages
 
 
 def code_of(text: str) -> Iterator[str]:
-    """Code in a page: blocks by line, and words in backticks."""
+    """Yield the code of a page: lines of blocks, and text in backticks."""
     for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL):
         yield from block.splitlines()
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
@@ -186,8 +188,8 @@ def test_modules_and_their_members_exist(page: str) -> None:
 
 
 SECTIONS = r"(?:data|model|task|optimizer|scheduler|trainer|tracking|study|regularizer|generation|ui|sweep|report)"
-NO_KEYS = {"model.safetensors", "report.html", "study.json"}
-OF_OTHERS = re.compile(r"(regularizer\.<|optimizer\.amsgrad)")
+FILE_NAMES = {"model.safetensors", "report.html", "study.json"}
+EXAMPLE_KEYS = re.compile(r"(regularizer\.<|optimizer\.amsgrad)")
 
 
 @pytest.mark.parametrize("page", TEXTS)
@@ -199,10 +201,10 @@ def test_keys_exist(page: str) -> None:
         if "import " not in code
     }
     missing = set()
-    for key in {key.removeprefix("study.common.").removeprefix("study.space.") for key in named} - NO_KEYS:
+    for key in {key.removeprefix("study.common.").removeprefix("study.space.") for key in named} - FILE_NAMES:
         plain = re.sub(r"^(regularizer\.\w+)\.schedule\.", r"\1.", key)
         start = re.sub(r"\.(low|high|log)$", "", plain)
-        if f"{start}`" not in REFERENCE and f"{start}." not in REFERENCE and not OF_OTHERS.search(key):
+        if f"{start}`" not in REFERENCE and f"{start}." not in REFERENCE and not EXAMPLE_KEYS.search(key):
             missing.add(key)
     assert missing == set()
 
@@ -215,7 +217,7 @@ def test_options_of_groups_exist(page: str) -> None:
             rf"(?<![\w./:+{{-])({'|'.join(groups)})=(\[[\w,]*\]|[a-z]\w*(?:,[\w\[\],]+)?)", code
         ):
             chosen = yaml.safe_load(f"[{value}]")
-            flat = [name for one in chosen for name in (one if isinstance(one, list) else [one])]
+            flat = [name for item in chosen for name in (item if isinstance(item, list) else [item])]
             assert [name for name in flat if name not in groups[group]] == [], code
 
 
@@ -236,11 +238,13 @@ COMMANDS = sorted(
         for target, arguments in re.findall(r'make (train|sweep|study|report|status|export) ARGS="([^"]*)"', code)
     }
 )
-NOT_HERE = ("ADDRESS", "HOST", "FOLDER", "FILE", "submitit")
+EXTERNAL = ("ADDRESS", "HOST", "FOLDER", "FILE", "submitit")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("target", "arguments"), [one for one in COMMANDS if not any(n in one[1] for n in NOT_HERE)])
+@pytest.mark.parametrize(
+    ("target", "arguments"), [command for command in COMMANDS if not any(word in command[1] for word in EXTERNAL)]
+)
 def test_configs_of_commands_are_valid(
     target: str, arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,7 +262,7 @@ def test_configs_of_commands_are_valid(
 
 
 def anchors(text: str) -> set[str]:
-    """Anchors of headings, as GitHub makes them."""
+    """Return the anchors that GitHub generates for headings."""
     heads = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 

@@ -1,6 +1,7 @@
-"""A store of an earlier version: it is reported as it was then, and its runs keep the identity of their configs.
+"""Compatibility with a store of an earlier version: same reports, and same identity of the runs' configs.
 
-`stores/store_0_1.tar.xz` was made by commit 8104e6c: a study and a sweep (without weights), and three single runs.
+`stores/store_0_1.tar.xz` was written by commit 8104e6c. It contains a study and a sweep (without
+weights), and three single runs.
 """
 
 import csv
@@ -31,14 +32,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def runs(folder: Path) -> list:
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    experiments = [one.experiment_id for one in client.search_experiments()]
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     return [run for run in client.search_runs(experiments) if "config_hash" in run.data.tags]
 
 
 def overrides(folder: Path, run) -> list[str]:
     file = folder / "mlartifacts" / run.info.experiment_id / run.info.run_id / "artifacts" / "overrides.yaml"
     typed = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return [one for one in typed if not one.lstrip("+").startswith(("tracking.", "report.", "sweep."))]
+    return [override for override in typed if not override.lstrip("+").startswith(("tracking.", "report.", "sweep."))]
 
 
 @pytest.mark.slow
@@ -60,7 +61,7 @@ def test_its_report_is_the_same(folder: Path, tmp_path: Path, name: str) -> None
     done = subprocess.run([*command, *typed], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for file in sorted((folder / f"report_{name}").glob("*.csv")):
-        before, now = (rows(one) for one in (file, tmp_path / "report" / file.name))
+        before, now = (rows(path) for path in (file, tmp_path / "report" / file.name))
         assert [{key: row[key] for key in before[0]} for row in now] == before
 
 

@@ -1,4 +1,4 @@
-"""The examples in docstrings are right."""
+"""Doctests of all modules."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""Names and paths of Hugging Face models on this machine, and the pause of the garbage collector."""
+"""Lookup of Hugging Face models in the local cache, and pauses of the garbage collector."""
 
 import gc
 from pathlib import Path
@@ -11,11 +11,11 @@ from reglab.hub_cache import find_commit, find_local, is_local_path
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "is_path"),
     [("/a", True), ("./a", True), ("../a", True), ("~/a", True), ("a/b/c", True), ("gpt2", False), ("org/name", False)],
 )
-def test_paths_differ_from_names(text: str, place: bool) -> None:
-    assert is_local_path(text) == place
+def test_paths_differ_from_names(text: str, is_path: bool) -> None:
+    assert is_local_path(text) == is_path
 
 
 def test_a_folder_is_returned_and_a_missing_one_is_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Imports point one way: pipelines -> study -> execution -> training; study -> report; each knows none above it."""
+"""Packages import only lower layers: pipelines -> study -> execution -> training; study -> report."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import reglab
 
 ROOT = Path(reglab.__file__).parent
-# By package: those that it must not import, also not inside functions.
+# Packages that a package must not import, not even inside functions.
 ABOVE = {
     "study": {"cli"},
     "execution": {"study", "report", "cli"},
@@ -20,14 +20,14 @@ ABOVE = {
 
 
 def imported_packages(package: str) -> dict[str, str]:
-    """The packages of reglab that a package imports, each with a file that does."""
-    found: dict[str, str] = {}
+    """Return the packages of reglab that a package imports, each with one importing file."""
+    importers: dict[str, str] = {}
     for file in sorted((ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "reglab":
                 parts = (node.module or "").split(".")[1:] or [alias.name for alias in node.names]
-                found[parts[0]] = str(file.relative_to(ROOT))
-    return found
+                importers[parts[0]] = str(file.relative_to(ROOT))
+    return importers
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Secrets of tracking URIs: wherever they stand, they are masked in the URI and in every text."""
+"""Secrets of tracking URIs are masked in the URI and in every text."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ SECRET = "s3cr3t-PW"
 
 
 @pytest.fixture(autouse=True)
-def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_known_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masking, "_known", {})
 
 
@@ -43,7 +43,7 @@ URIS = {
 
 
 @pytest.mark.parametrize("uri", URIS.values(), ids=URIS)
-def test_a_secret_is_masked_wherever_it_stands(uri: str) -> None:
+def test_a_secret_is_masked_in_every_part_of_a_uri(uri: str) -> None:
     for secret in (SECRET, "s3cr3t%2DPW"):
         assert secret not in mask_uri(uri)
     assert "***" in mask_uri(uri)
@@ -51,10 +51,10 @@ def test_a_secret_is_masked_wherever_it_stands(uri: str) -> None:
 
 
 @pytest.mark.parametrize("uri", URIS.values(), ids=URIS)
-def test_it_is_masked_in_texts_too(uri: str) -> None:
+def test_a_secret_is_masked_in_texts(uri: str) -> None:
     register_secrets(uri)
     text = redact(f"cannot reach {uri}/api: login of {SECRET!r} failed, s3cr3t%2DPW, --pw={SECRET}; a{SECRET}z")
-    assert text.endswith(f"; a{SECRET}z")  # another word
+    assert text.endswith(f"; a{SECRET}z")  # part of another word
     assert SECRET not in text.removesuffix(f"; a{SECRET}z")
     assert "cannot reach" in text
 
@@ -66,13 +66,13 @@ def test_it_is_masked_in_texts_too(uri: str) -> None:
         *("postgresql://me@host:5432/lab?sslmode=require", "https://host/a:b@c"),
     ],
 )
-def test_what_holds_no_secret_stays(uri: str) -> None:
+def test_uris_without_a_secret_are_unchanged(uri: str) -> None:
     assert mask_uri(uri) == uri
     register_secrets(uri)
     assert masking._known == {}
 
 
-def test_words_and_numbers_that_are_there_by_chance_stay() -> None:
+def test_common_words_and_numbers_are_not_masked_in_texts() -> None:
     register_secrets("postgresql://me:lab@host/lab")
     register_secrets("postgresql://me:12345678@host/lab")
     assert redact("lab: test/loss 0.12345678") == "lab: test/loss 0.12345678"
@@ -91,14 +91,6 @@ def test_overrides_are_kept_without_secrets() -> None:
         "tracking.uri='http://***@host'",
         f"+tracking.uri={SECRET}@host",
     ]
-
-
-HIDES = """
-import os, sys
-from reglab.masking import hide_typed_uri
-line = open("/proc/self/cmdline").read().split(chr(0))[-4:-1]
-print(hide_typed_uri(sys.argv[1:]), line, os.environ["MLFLOW_TRACKING_URI"])
-"""
 
 
 PG = f"postgresql://me:{SECRET}@host/lab"
@@ -142,7 +134,7 @@ def test_a_typed_secret_is_taken_out_of_every_spelling(
     lines = capsys.readouterr().err
     assert SECRET not in lines
     assert lines.count("set MLFLOW_TRACKING_URI") == bool(uri)
-    if uri != 0 and sum("uri" in one for one in typed) > 1:  # what replaces it is named
+    if uri != 0 and sum("uri" in override for override in typed) > 1:  # the note names the replacement
         assert f"is replaced by tracking.uri={mask_uri(uri or 'sqlite:////tmp/x.db')}, which" in lines
 
 
@@ -182,5 +174,5 @@ def test_a_typed_secret_leaves_the_command_line(tmp_path: Path) -> None:
         ("mail me@home or try postgresql://me@db/lab", "mail me@home or try postgresql://me@db/lab"),
     ],
 )
-def test_uris_that_nobody_announced_are_masked_in_texts(text: str, shown: str) -> None:
+def test_unregistered_uris_are_masked_in_texts(text: str, shown: str) -> None:
     assert redact(text) == shown

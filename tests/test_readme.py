@@ -1,4 +1,4 @@
-"""Every command of the README works as described, in a copy of the project."""
+"""Every command of the README, run in a copy of the project."""
 
 import os
 import re
@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from reglab.paths import PROJECT
-from tests.project_copy import copied, environment, shell
+from tests.project_copy import copy_project, environment, shell
 
 README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
-NOT_HERE = {"make test", "make ui"}  # this is `make test`; `make ui` does not end by itself: below
+NOT_RUN = {"make test", "make ui"}  # `make test` runs this test; `make ui` does not end by itself and has its own test
 FEW = "study.strategies=[none,dropout+weight_decay] study.trials=1 study.tuning_seeds=1 seeds=2"
 FEW += " study.common.trainer.max_epochs=2 workers=1"
-REDUCED = {  # in full by .ci/run
+REDUCED = {  # .ci/run runs the full commands
     "make compare": f'make compare ARGS="{FEW}"',
     'make study ARGS="study=small_data seeds=20"': f'make study ARGS="study=negative_control {FEW}"',
     'make study ARGS="study=small_data dry_run=true"': f'make study ARGS="study=small_data dry_run=true {FEW}"',
@@ -45,12 +45,12 @@ SHOWS = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with copied(tmp_path_factory.mktemp("clone")) as folder:
-        own_files(folder)
+    with copy_project(tmp_path_factory.mktemp("clone")) as folder:
+        write_user_files(folder)
         yield folder
 
 
-def own_files(folder: Path) -> None:
+def write_user_files(folder: Path) -> None:
     rows = (f"{i * 0.1:.1f},{'red' if i % 3 else 'blue'},{'yes' if i % 2 else 'no'}" for i in range(60))
     (folder / "my_net.py").write_text(next(block for block in PYTHON if "class Net" in block))
     (folder / "mine.csv").write_text("size,colour,label\n" + "\n".join(rows) + "\n")
@@ -58,8 +58,8 @@ def own_files(folder: Path) -> None:
 
 def test_the_readme_names_the_two_commands_first() -> None:
     assert COMMANDS[:2] == ["make compare", "make test"]
-    assert set(COMMANDS) >= NOT_HERE
-    assert {command for command in COMMANDS if command not in NOT_HERE} >= set(REDUCED)
+    assert set(COMMANDS) >= NOT_RUN
+    assert {command for command in COMMANDS if command not in NOT_RUN} >= set(REDUCED)
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_commands_in_the_copy_leave_this_environment_alone(project: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in NOT_HERE])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in NOT_RUN])
 def test_a_command(project: Path, command: str) -> None:
     done = shell(project, REDUCED.get(command, command))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -80,7 +80,7 @@ def test_a_command(project: Path, command: str) -> None:
         shows = ["residual_dropout", "test/perplexity", "test/bits_per_character"]
     for shown in shows:
         assert shown in done.stdout, done.stdout + done.stderr
-    assert "dry_run" in command or (project / "mlflow.db").exists()  # it tracks nothing
+    assert "dry_run" in command or (project / "mlflow.db").exists()  # a dry run tracks nothing
 
 
 FOREIGN = """
@@ -110,8 +110,8 @@ module, loader = Net(), DataLoader(TensorDataset(torch.randn(64, 4), torch.randi
 def test_the_callback_of_the_readme_runs(project: Path) -> None:
     (block,) = [block for block in PYTHON if "pl.Trainer(" in block]
     script = FOREIGN + block.replace("pl.Trainer(", "pl.Trainer(max_epochs=2, logger=False, ") + "print('done')\n"
-    (project / "theirs.py").write_text(script)
-    done = shell(project, ".venv/bin/python theirs.py")
+    (project / "user_script.py").write_text(script)
+    done = shell(project, ".venv/bin/python user_script.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("done\n")
 
@@ -185,7 +185,7 @@ def test_make_ui_starts_and_stops(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_help_is_there(project: Path) -> None:
+def test_help_lists_groups_and_targets(project: Path) -> None:
     done = shell(project, ".venv/bin/python pipelines/train.py --help")
     assert done.returncode == 0
     assert "regularizer" in done.stdout

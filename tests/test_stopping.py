@@ -1,4 +1,4 @@
-"""Signals that nobody loses, and sys.exit as an error."""
+"""Signals are not lost, and sys.exit in a run is an error."""
 
 import os
 import pickle
@@ -13,8 +13,8 @@ from reglab.schema.errors import is_out_of_memory
 from reglab.stopping import Stopped, acknowledge_stop, raise_if_stopped, stoppable
 
 
-def swallowed(signum: int, error: Exception | None = None) -> None:
-    """Receives a signal inside a finalizer, where Python discards the exception of its handler; raises `error`."""
+def signal_in_finalizer(signum: int, error: Exception | None = None) -> None:
+    """Raise a signal inside a finalizer, where Python discards the handler's exception; then raise `error`."""
 
     class Finalized:
         def __del__(self) -> None:
@@ -31,7 +31,7 @@ def test_a_signal_whose_exception_was_discarded_is_raised_at_the_next_check(sign
 
     def work() -> None:
         with stoppable():
-            swallowed(signum)
+            signal_in_finalizer(signum)
             reached.append("after the signal")
             raise_if_stopped()
             reached.append("after the check")
@@ -43,14 +43,14 @@ def test_a_signal_whose_exception_was_discarded_is_raised_at_the_next_check(sign
 
 
 @pytest.mark.parametrize("error", [None, ImportError("initialization failed")])
-def test_at_the_latest_at_the_end_of_the_block_whatever_was_raised_in_its_place(error: Exception | None) -> None:
+def test_a_signal_whose_exception_was_discarded_is_raised_at_the_end_of_the_block(error: Exception | None) -> None:
     with pytest.raises(Stopped) as stopped, stoppable():
-        swallowed(signal.SIGTERM, error)
+        signal_in_finalizer(signal.SIGTERM, error)
     assert stopped.value.exit_code == 143
     assert stopped.value.__cause__ is error
 
 
-def test_a_stop_that_was_handled_is_over() -> None:
+def test_an_acknowledged_stop_is_not_raised_again() -> None:
     with stoppable():
         try:
             signal.raise_signal(signal.SIGTERM)
@@ -76,7 +76,7 @@ def test_an_exit_is_an_error_whatever_its_code(code: object) -> None:
     assert isinstance(error.value.__cause__, SystemExit)
 
 
-def test_an_end_at_once_is_an_error_but_in_a_fork() -> None:
+def test_os_exit_is_an_error_except_in_a_fork() -> None:
     def ends() -> None:
         with exits_are_errors(), exits_are_errors():
             if (child := os.fork()) == 0:
@@ -93,7 +93,7 @@ def test_an_end_at_once_is_an_error_but_in_a_fork() -> None:
     assert os._exit is before
 
 
-def test_an_end_at_once_in_a_thread_is_no_success() -> None:
+def test_os_exit_in_a_thread_fails_the_process() -> None:
     code = "import os, threading\nfrom reglab.exits import exits_are_errors\nwith exits_are_errors():\n"
     code += "    thread = threading.Thread(target=os._exit, args=(0,)); thread.start(); thread.join()\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -101,7 +101,7 @@ def test_an_end_at_once_in_a_thread_is_no_success() -> None:
     assert done.stderr.startswith("os._exit(0) was called at ")
 
 
-def test_an_exit_by_intention_passes() -> None:
+def test_an_intended_exit_passes() -> None:
     with pytest.raises(ExitCode) as end, exits_are_errors():
         raise ExitCode(1)
     assert end.value.code == 1

@@ -1,4 +1,4 @@
-"""Streams that cannot fail: encodings, readers that go, closed and full ones; texts that a terminal would obey."""
+"""Robust output streams: encodings, closed pipes and files, full disks; control characters are escaped."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from reglab.streams import Stream, visible
 HOSTILE = "l1\x1b[31m\x9b2J\x07\r\n\u202egnp\u2066\u200b\x7f[red]:boom:"
 
 
-def test_what_a_terminal_would_obey_is_escaped() -> None:
+def test_control_characters_are_escaped() -> None:
     assert visible(HOSTILE) == "l1\\x1b[31m\\x9b2J\\x07\\r\\n\\u202egnp\\u2066\\u200b\\x7f[red]:boom:"
     assert visible("a\tb\nc\rd", lines=True) == "a\tb\nc\\rd"
     assert visible("naïve – Ω 漢字 👩‍🔬") == "naïve – Ω 漢字 👩‍🔬"
@@ -33,7 +33,7 @@ def test_what_a_terminal_would_obey_is_escaped() -> None:
         ("utf-8", "−0.5 ± 0.1 – “x” naïve Ω \\udc80"),
     ],
 )
-def test_what_an_encoding_lacks_is_spelt(encoding: str, shown: str) -> None:
+def test_characters_that_an_encoding_lacks_are_replaced(encoding: str, shown: str) -> None:
     raw = io.BytesIO()
     stream = Stream(io.TextIOWrapper(raw, encoding=encoding), "output")
     stream.write("−0.5 ± 0.1 – “x” naïve Ω \udc80")
@@ -41,7 +41,7 @@ def test_what_an_encoding_lacks_is_spelt(encoding: str, shown: str) -> None:
     assert raw.getvalue().decode(encoding) == shown
 
 
-def test_tables_show_escapes_in_place_of_what_a_terminal_would_obey(
+def test_control_characters_in_tables_are_escaped(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -65,7 +65,7 @@ def test_text_of_a_decoder_is_raw_in_files_and_escaped_on_a_terminal(
     assert capsys.readouterr().out == "a\x1b[2J\na\\x1b[2J\n"
 
 
-ENDS = """
+SCRIPT = """
 import sys
 from reglab import streams
 streams.make_streams_safe()
@@ -98,7 +98,7 @@ sys.exit(3)
 )
 @pytest.mark.parametrize("encoding", ["ascii:strict", "utf-8"])
 def test_no_stream_changes_the_exit_code(tmp_path: Path, line: str, encoding: str) -> None:
-    (tmp_path / "script.py").write_text(ENDS)
+    (tmp_path / "script.py").write_text(SCRIPT)
     command = f"{shlex.quote(sys.executable)} script.py {line}; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(PROJECT / "src"), "COLUMNS": "1"}
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -110,7 +110,7 @@ def test_no_stream_changes_the_exit_code(tmp_path: Path, line: str, encoding: st
 
 
 def test_nothing_writes_to_the_streams_by_other_means() -> None:
-    ways = re.compile(r"sys\.stdout\.write|sys\.stderr\.write|(?<![\w.])print\(|\bConsole\(")
+    pattern = re.compile(r"sys\.stdout\.write|sys\.stderr\.write|(?<![\w.])print\(|\bConsole\(")
     exceptions = {"streams.py", "masking.py", "deadlines.py"}
     files = [*PROJECT.glob("src/**/*.py"), *PROJECT.glob("pipelines/*.py")]
     found = [
@@ -118,7 +118,7 @@ def test_nothing_writes_to_the_streams_by_other_means() -> None:
         for file in files
         if file.name not in exceptions
         for line in file.read_text().splitlines()
-        if ways.search(line) and not line.strip().startswith(">>> ")  # examples in docstrings
+        if pattern.search(line) and not line.strip().startswith(">>> ")  # examples in docstrings
     ]
-    allowed = ("return", "mlflow")  # programs that an export shows
+    allowed = ("return", "mlflow")  # code of the program that an export writes
     assert [(name, line) for name, line in found if not (name == "export.py" and line.startswith(allowed))] == []

@@ -1,4 +1,4 @@
-"""Commands as they are printed: pasted into a real shell they mean what was meant."""
+"""Printed commands, which can be pasted into a shell."""
 
 import json
 import os
@@ -24,7 +24,7 @@ ui:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("value", VALUES)
-def test_an_override_is_read_as_what_it_was(value: str) -> None:
+def test_a_formatted_override_is_parsed_to_its_value(value: str) -> None:
     assert compose([format_override("tracking.experiment", value)]).tracking.experiment == value
 
 
@@ -32,9 +32,9 @@ def test_an_override_is_read_as_what_it_was(value: str) -> None:
 def test_commands_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text(MAKEFILE)
     lines = [make_command("ui", {"tracking.experiment": value, "seed": 1, "metric": None}) for value in VALUES]
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # of make test
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # set by make test
     done = subprocess.run(
-        ["bash"], input="\n".join(lines), cwd=tmp_path, env=outside, capture_output=True, text=True, check=True
+        ["bash"], input="\n".join(lines), cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     for arguments, value in zip(done.stdout.splitlines(), VALUES, strict=True):
         assert json.loads(arguments) == [format_override("tracking.experiment", value), "seed=1"]

@@ -14,7 +14,7 @@ from reglab.report.run_filter import filter_runs
 from reglab.tracking import parent
 from reglab.tracking.store import Store, open_store
 from tests.execution.sweeps import children, store, sweep
-from tests.project_copy import copied, shell
+from tests.project_copy import copy_project, shell
 from tests.report.runs_by_hand import log
 
 NET = """
@@ -73,7 +73,7 @@ def test_runs_of_other_code_are_not_reused(
 
 @pytest.mark.slow
 def test_another_formula_of_a_method_is_trained_again_and_nothing_else(tmp_path: Path) -> None:
-    with copied(tmp_path / "a clone") as folder:
+    with copy_project(tmp_path / "a clone") as folder:
         line = [
             ".venv/bin/python", "pipelines/train.py", "-m", "data=wine", "trainer.max_epochs=1", "regularizer=none,l2",
             "model.hidden_sizes=[4]",
