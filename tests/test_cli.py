@@ -34,9 +34,7 @@ def test_exit_codes_and_lines(capsys):
     assert report_and_capture(Stopped(2), capsys) == (130, "stopped by Ctrl-C\n")
     assert report_and_capture(with_run(Stopped(15)), capsys) == (143, "stopped by SIGTERM (run abc)\n")
     assert report_and_capture(KeyboardInterrupt(), capsys) == (130, "stopped by Ctrl-C\n")
-    assert (
-        report_and_capture(BrokenPipeError(32, "Broken pipe"), capsys)[0] == 1
-    )  # raised by a worker; for that of a reader see streams
+    assert report_and_capture(BrokenPipeError(32, "Broken pipe"), capsys)[0] == 1  # of a worker; see also streams
     code, line = report_and_capture(with_run(Diverged(7)), capsys)
     assert code == 1
     assert "at step 7" in line

@@ -58,9 +58,8 @@ def test_the_lock_holds_a_version_within_the_bounds(requirement: Requirement) ->
 def test_packages_used_only_for_their_files_have_a_separate_lock() -> None:
     data_lock = locked_versions("requirements-data.lock")
     assert set(data_lock) == {canonicalize_name(requirement.name) for requirement in FILES_ALONE}
-    assert not set(data_lock) & set(
-        locked_versions("requirements.lock")
-    )  # these packages are installed without their dependencies
+    # These packages are installed without their dependencies.
+    assert not set(data_lock) & set(locked_versions("requirements.lock"))
     assert not {canonicalize_name(name) for name in imported_packages()} & set(data_lock)
     for requirement in FILES_ALONE:
         assert requirement.specifier.contains(data_lock[canonicalize_name(requirement.name)])

@@ -1,4 +1,4 @@
-"""Sweeps of tiny runs on a store of their own, through the real sweeper."""
+"""Run sweeps of tiny runs through the real sweeper, tracked in a temporary store."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +22,7 @@ TINY = ["data=digits", "model.hidden_sizes=[8]", "trainer.max_epochs=1", "tracki
 
 @contextmanager
 def composed(overrides: Sequence[str], config_name: str = "train") -> Iterator[tuple[Any, HydraContext]]:
-    """The config of a multirun, and the context that Hydra gives a sweeper with it."""
+    """Yield the config of a multirun and the `HydraContext` that Hydra passes to its sweeper."""
     with initialize_config_dir(str(CONF), job_name=config_name, version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration(config_name, list(overrides), RunMode.MULTIRUN)
@@ -33,10 +33,12 @@ def run_sweeper(overrides: Sequence[str], config_name: str = "train") -> int:
     """Run the sweeper of a multirun in this process, as Hydra does; return its exit code.
 
     Raises:
-        ConfigError: as it would reach the command line.
+        ConfigError: the error that the command line would print.
     """
     with composed(overrides, config_name) as (config, context):
-        sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=_never, config=config)
+        sweeper = Plugins.instance().instantiate_sweeper(
+            hydra_context=context, task_function=_task_function, config=config
+        )
         try:
             sweeper.sweep(list(config.hydra.overrides.task))
         except SystemExit as end:
@@ -47,7 +49,7 @@ def run_sweeper(overrides: Sequence[str], config_name: str = "train") -> int:
 
 
 def output_overrides(folder: Path) -> list[str]:
-    """Overrides that keep everything a sweep writes in a folder."""
+    """Return overrides with which a sweep writes only into a folder."""
     return [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"report.dir={folder}/report"]
 
 
@@ -57,30 +59,30 @@ def sweep(folder: Path, *overrides: str, base: Sequence[str] = TINY) -> int:
 
 
 def store(folder: Path) -> Store:
-    """The store of the sweeps in a folder."""
+    """Open the store of the sweeps in a folder."""
     return open_store(f"sqlite:///{folder}/mlflow.db", "reglab")
 
 
 def children(folder: Path) -> list[queries.Record]:
-    """All runs but parents, oldest first."""
+    """Return all runs except parent runs, oldest first."""
     return [record for record in queries.runs(store(folder)) if record.tags["phase"] != "parent"]
 
 
 def parent(folder: Path) -> queries.Record:
-    """The one parent run."""
+    """Return the only parent run."""
     (record,) = queries.runs(store(folder), tags={"phase": "parent"})
     return record
 
 
 def worker_processes(pid: int) -> list[psutil.Process]:
-    """The workers of a sweep's process, which a server forks."""
-    found = []
+    """Return the worker processes of a sweep, which its fork server started."""
+    workers = []
     for child in psutil.Process(pid).children(recursive=True):
-        with suppress(psutil.Error):  # it has ended meanwhile
+        with suppress(psutil.Error):  # it may have ended
             if "multiprocessing.forkserver" in " ".join(child.cmdline()) and child.ppid() != pid:
-                found.append(child)
-    return found
+                workers.append(child)
+    return workers
 
 
-def _never(_config: Any) -> None:
+def _task_function(_config: Any) -> None:
     raise AssertionError("the sweeper places runs itself")

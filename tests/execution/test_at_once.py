@@ -1,4 +1,4 @@
-"""The same sweep started several times at the same moment: no run is done twice."""
+"""Concurrent starts of the same sweep: no run is trained twice."""
 
 import json
 import os
@@ -34,15 +34,15 @@ def folder(store_uri: str) -> Path:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
-    """Starts a sweep in a process of its own."""
+    """Function that starts a sweep in another process."""
     processes: list[Process] = []
 
-    def begin(*overrides: str) -> Process:
+    def start_sweep(*overrides: str) -> Process:
         pipeline = PROJECT / "pipelines" / "train.py"
         processes.append(Process(pipeline, "-m", *TINY, *output_overrides(folder), *overrides, cwd=folder))
         return processes[-1]
 
-    yield begin
+    yield start_sweep
     for process in processes:
         process.kill()
         process.wait()
@@ -55,17 +55,17 @@ def test_two_sweeps_at_once_share_the_runs_and_report_the_same(folder: Path, sta
     assert [process.returncode for process in started] == [0, 0], outputs
     assert [record.status for record in children(folder)] == ["FINISHED"] * 8, outputs
     assert set(Counter(record.tags["config_hash"] for record in children(folder)).values()) == {1}
-    assert len({record.tags["owner"] for record in children(folder)}) == 2  # both took part
+    assert len({record.tags["owner"] for record in children(folder)}) == 2  # both processes trained runs
     assert parent(folder).status == "FINISHED"
     one, two = ((folder / name / "leaderboard.csv").read_text() for name in names)
     assert one == two
     assert one.count("\n") == 3
 
 
-def stopped_in_a_run(folder: Path, start: Start) -> Process:
-    """A sweep of one run, held still in the middle of it: for others it lives."""
+def start_and_stop(folder: Path, start: Start) -> Process:
+    """Start a sweep of one run and stop it by SIGSTOP during training, so that other processes see it as running."""
     other = start("seed=0", LONG)
-    while not list(folder.rglob("environment.json")):  # written after its run was opened: it holds no lock
+    while not list(folder.rglob("environment.json")):  # written after the run is opened, when the process holds no lock
         assert other.poll() is None
         time.sleep(0.02)
     other.send_signal(signal.SIGSTOP)
@@ -75,8 +75,8 @@ def stopped_in_a_run(folder: Path, start: Start) -> Process:
 def test_a_run_of_another_process_is_waited_for_after_all_others(
     folder: Path, start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = stopped_in_a_run(folder, start)
-    thread = after_seed_1(folder, lambda: other.send_signal(signal.SIGCONT))
+    other = start_and_stop(folder, start)
+    thread = call_after_seed_1(folder, lambda: other.send_signal(signal.SIGCONT))
     assert sweep(folder, "seed=0,1", LONG) == 0
     thread.join()
     assert other.wait() == 0
@@ -97,11 +97,11 @@ def test_a_run_of_another_process_is_waited_for_after_all_others(
     assert parent(folder).status == "FINISHED"
 
 
-def test_what_a_killed_process_left_is_done_here(
+def test_a_run_of_a_killed_process_is_trained_here(
     folder: Path, start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = stopped_in_a_run(folder, start)
-    thread = after_seed_1(folder, lambda: os.kill(other.pid, signal.SIGKILL))
+    other = start_and_stop(folder, start)
+    thread = call_after_seed_1(folder, lambda: os.kill(other.pid, signal.SIGKILL))
     assert sweep(folder, "seed=0,1", LONG) == 0
     thread.join()
     out = capsys.readouterr().out
@@ -114,8 +114,8 @@ def test_what_a_killed_process_left_is_done_here(
     assert parent(folder).status == "FINISHED"
 
 
-def after_seed_1(folder: Path, act: Callable[[], None]) -> threading.Thread:
-    """Acts a moment after the run of seed 1 has ended."""
+def call_after_seed_1(folder: Path, act: Callable[[], None]) -> threading.Thread:
+    """Start a thread that calls `act` half a second after the run of seed 1 has finished."""
     opened = store(folder)
 
     def watch() -> None:
@@ -129,8 +129,8 @@ def after_seed_1(folder: Path, act: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def another_hosts(folder: Path, beat: float) -> str:
-    """Id of a RUNNING run of seed 0 whose last heartbeat is so many seconds old; the sweep has done seed 1."""
+def track_run_of_another_host(folder: Path, beat: float) -> str:
+    """Track a RUNNING run of seed 0 on another host, last heartbeat `beat` seconds ago, and return its id."""
     assert sweep(folder, "seed=0") == 0
     (done,) = children(folder)
     owner = json.dumps(json.loads(done.tags["owner"]) | {"host": "another"})
@@ -143,35 +143,37 @@ def another_hosts(folder: Path, beat: float) -> str:
 def test_a_run_of_another_host_that_fails_is_reported_as_failed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    theirs = another_hosts(folder, beat=10)
+    run_id = track_run_of_another_host(folder, beat=10)
 
     def fail() -> None:
-        store(folder).client.set_tag(theirs, "error", "Diverged: at step 3")
-        store(folder).client.set_terminated(theirs, "FAILED")
+        store(folder).client.set_tag(run_id, "error", "Diverged: at step 3")
+        store(folder).client.set_terminated(run_id, "FAILED")
 
-    thread = after_seed_1(folder, fail)
+    thread = call_after_seed_1(folder, fail)
     assert sweep(folder, "seed=0,1") == 1
     thread.join()
     out = capsys.readouterr().out
     assert "[2/2] none seed=0  FAILED: Diverged: at step 3  by another process\n" in out
-    assert f"  none seed=0  Diverged: at step 3  run {theirs}\n" in out
+    assert f"  none seed=0  Diverged: at step 3  run {run_id}\n" in out
     assert [record.status for record in children(folder)] == ["FAILED", "FINISHED"]
 
 
 def test_a_single_run_is_refused_where_another_process_trains_it(folder: Path) -> None:
-    theirs = another_hosts(folder, beat=10)
+    run_id = track_run_of_another_host(folder, beat=10)
     cfg = compose([*TINY, *output_overrides(folder), "seed=0", "resume=true"])
     with pytest.raises(InProgress) as caught:
         run(cfg)
     assert str(caught.value) == (
-        f"resume=true: run {theirs} of another process is training this config; wait, or set resume=false"
+        f"resume=true: run {run_id} of another process is training this config; wait, or set resume=false"
     )
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # it crosses processes
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # it is passed between processes
     assert len(children(folder)) == 1
 
 
-def test_resume_false_waits_for_nobody(folder: Path, start: Start, capsys: pytest.CaptureFixture[str]) -> None:
-    stopped_in_a_run(folder, start)
+def test_resume_false_waits_for_no_other_process(
+    folder: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_and_stop(folder, start)
     assert sweep(folder, "seed=0", LONG, "resume=false") == 0
     assert "another process" not in capsys.readouterr().out
     assert [record.status for record in children(folder)] == ["RUNNING", "FINISHED"]

@@ -1,4 +1,4 @@
-"""One attempt at a run: errors become outcomes, and a lost store and other processes are recognized."""
+"""One attempt at a run: errors become outcomes; a lost store and runs of other processes are recognized."""
 
 import pytest
 from omegaconf import DictConfig
@@ -22,7 +22,7 @@ def attempt_that_raises(cfg: DictConfig, error: Exception, monkeypatch: pytest.M
 @pytest.mark.slow
 def test_an_error_becomes_part_of_the_outcome(compose_cfg: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     error = ConfigError(Setting("data.batch_size", 4), "is too large")
-    error.run_id = "abc"  # type: ignore[attr-defined]  # as a tracked run adds it
+    error.run_id = "abc"  # type: ignore[attr-defined]  # set by a tracked run
     outcome = attempt_that_raises(compose_cfg(), error, monkeypatch)
     assert (outcome.error, outcome.run_id) == ("data.batch_size=4: is too large", "abc")
     assert not outcome.out_of_memory

@@ -1,4 +1,4 @@
-"""Runs that end their process, by a signal or an exit, or run out of memory: the sweep goes on, and reports each."""
+"""Runs that end their process by a signal or an exit, or run out of memory: the sweep continues and reports each."""
 
 import re
 import time
@@ -55,25 +55,25 @@ def start(folder: Path, *overrides: str) -> Process:
     return Process(PROJECT / "pipelines" / "train.py", "-m", *BASE, *output_overrides(folder), *overrides, cwd=folder)
 
 
-def by_behaviour(folder: Path) -> dict[str, Counter[str]]:
-    found: dict[str, Counter[str]] = {}
+def statuses_by_behaviour(folder: Path) -> dict[str, Counter[str]]:
+    statuses: dict[str, Counter[str]] = {}
     for record in children(folder):
         does = next(d for d in KINDS if f'"{d}"' in record.tags["about"])
-        found.setdefault(does, Counter())[record.status] += 1
-    return found
+        statuses.setdefault(does, Counter())[record.status] += 1
+    return statuses
 
 
-def test_a_sweep_outlives_runs_that_end_their_process(tmp_path: Path) -> None:
+def test_a_sweep_survives_runs_that_end_their_process(tmp_path: Path) -> None:
     process = start(tmp_path, AXIS, "workers=2", "seed=0")
     output = process.communicate()
-    assert process.returncode == 1, output  # it was 137: the last run left was trained by the sweep's own process
-    found = by_behaviour(tmp_path)
-    assert found["kill"] == Counter(KILLED=2)  # tried twice, then given up
-    # The pool ends its other worker with the first death. What that one trained is trained again, alone.
-    assert all(found[does].pop("KILLED", 0) <= 1 for does in ("nothing", "memory", "exit"))
-    assert found["nothing"] == Counter(FINISHED=1)
-    assert found["memory"] in (Counter(FAILED=1), Counter(FAILED=2))  # beside others, unless that was killed, and alone
-    assert found["exit"] == Counter(FAILED=1)
+    assert process.returncode == 1, output  # not 137: the last remaining run is not trained in the sweep's own process
+    statuses = statuses_by_behaviour(tmp_path)
+    assert statuses["kill"] == Counter(KILLED=2)  # two attempts
+    # With the first death the pool ends its other worker too, whose run is then trained again, alone.
+    assert all(statuses[does].pop("KILLED", 0) <= 1 for does in ("nothing", "memory", "exit"))
+    assert statuses["nothing"] == Counter(FINISHED=1)
+    assert statuses["memory"] in (Counter(FAILED=1), Counter(FAILED=2))  # concurrently, unless killed, and alone
+    assert statuses["exit"] == Counter(FAILED=1)
     assert parent(tmp_path).status == "FAILED"
     assert queries.runs(store(tmp_path), status="RUNNING") == []
     failed = {record.tags["about"]: record for record in children(tmp_path) if record.status == "FAILED"}
@@ -83,11 +83,11 @@ def test_a_sweep_outlives_runs_that_end_their_process(tmp_path: Path) -> None:
     traceback = store(tmp_path).client.download_artifacts(exited.run_id, "error.txt", str(tmp_path))
     assert "deadly_net.py" in Path(traceback).read_text()
 
-    process = start(tmp_path, AXIS, "seed=0")  # in one process: what ended it before is trained apart
+    process = start(tmp_path, AXIS, "seed=0")  # in one process: runs that ended a worker before get a separate process
     output = process.communicate()
     assert process.returncode == 1, output
-    assert by_behaviour(tmp_path)["kill"] == Counter(KILLED=4)
-    assert by_behaviour(tmp_path)["nothing"]["FINISHED"] == 1
+    assert statuses_by_behaviour(tmp_path)["kill"] == Counter(KILLED=4)
+    assert statuses_by_behaviour(tmp_path)["nothing"]["FINISHED"] == 1
     assert parent(tmp_path).status == "FAILED"
 
 
@@ -97,7 +97,7 @@ def test_workers_that_die_before_their_first_run_are_replaced(tmp_path: Path) ->
     killed = 0
     while not killed and time.monotonic() < deadline:
         for worker in worker_processes(process.pid):
-            with suppress(psutil.Error):  # it has ended meanwhile
+            with suppress(psutil.Error):  # it may have ended
                 worker.kill()
                 killed += 1
         time.sleep(0.02)
@@ -108,7 +108,7 @@ def test_workers_that_die_before_their_first_run_are_replaced(tmp_path: Path) ->
     assert parent(tmp_path).status == "FINISHED"
 
 
-def test_what_ends_a_process_is_a_failure_of_a_single_process_sweep(
+def test_runs_that_end_their_process_fail_in_a_single_process_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "deadly_net.py").write_text(NETWORK)
@@ -116,7 +116,7 @@ def test_what_ends_a_process_is_a_failure_of_a_single_process_sweep(
     axis = "model.args={does:end},{does:odd},{does:interrupt},{does:early},{does:nothing}"
     assert sweep(tmp_path, axis, "seed=0", base=BASE) == 1
     failed = {does: Counter(FAILED=1) for does in ("end", "odd", "interrupt", "early")}
-    assert by_behaviour(tmp_path) == {**failed, "nothing": Counter(FINISHED=1)}
+    assert statuses_by_behaviour(tmp_path) == {**failed, "nothing": Counter(FINISHED=1)}
     errors = {record.tags["error"].split(" at ")[0]: record.tags["error"] for record in children(tmp_path)[:4]}
     assert errors.keys() == {
         "ExitCalled: os._exit(0) was called",

@@ -21,8 +21,8 @@ def lines(*arguments: str, params: dict[str, Any] | None = None) -> list[list[st
         return combinations(parse(arguments, params or {}, context.config_loader))
 
 
-def labels(found: Sequence[Job]) -> list[str]:
-    return [job.label for job in found]
+def labels(expanded: Sequence[Job]) -> list[str]:
+    return [job.label for job in expanded]
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_combinations_are_those_of_hydras_own_sweeper(arguments: list[str]) -> N
 
 def test_the_command_line_wins_over_the_experiment() -> None:
     params = {"seed": "range(8)", "regularizer": "none,l1", "optimizer.lr": 3e-4, "fail_fast": True, "metric": None}
-    found = lines("seed=5", "regularizer=l2,dropout", params=params)
+    expanded = lines("seed=5", "regularizer=l2,dropout", params=params)
     rest = ["optimizer.lr=0.0003", "fail_fast=true", "metric=null"]
-    assert found == [["seed=5", "regularizer=l2", *rest], ["seed=5", "regularizer=dropout", *rest]]
+    assert expanded == [["seed=5", "regularizer=l2", *rest], ["seed=5", "regularizer=dropout", *rest]]
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_arguments_that_give_no_jobs_are_refused(argument: str, words: str) -> N
     assert words in str(refused.value)
 
 
-def test_a_strength_counts_for_the_strategies_that_hold_its_regularizer() -> None:
-    found = jobs("regularizer=none,dropout", "regularizer.dropout.p=.1,.3", "seed=0,1")
-    assert labels(found) == [
+def test_a_strength_applies_to_the_strategies_with_its_regularizer() -> None:
+    expanded = jobs("regularizer=none,dropout", "regularizer.dropout.p=.1,.3", "seed=0,1")
+    assert labels(expanded) == [
         "none seed=0",
         "dropout(p=0.1) seed=0",
         "dropout(p=0.3) seed=0",
@@ -77,22 +77,22 @@ def test_a_strength_counts_for_the_strategies_that_hold_its_regularizer() -> Non
         "dropout(p=0.1) seed=1",
         "dropout(p=0.3) seed=1",
     ]
-    assert [job.config.regularizer.get("dropout", {}).get("p") for job in found] == [None, 0.1, 0.3] * 2
-    assert all("regularizer.dropout" not in line for job in found[::3] for line in job.overrides)
+    assert [job.config.regularizer.get("dropout", {}).get("p") for job in expanded] == [None, 0.1, 0.3] * 2
+    assert all("regularizer.dropout" not in line for job in expanded[::3] for line in job.overrides)
 
 
 def test_seeds_come_first_whatever_the_order_of_arguments() -> None:
-    found = jobs("seed=2,0", "regularizer=none,[dropout,max_norm]")
-    assert labels(found) == ["none seed=2", "dropout+max_norm seed=2", "none seed=0", "dropout+max_norm seed=0"]
+    expanded = jobs("seed=2,0", "regularizer=none,[dropout,max_norm]")
+    assert labels(expanded) == ["none seed=2", "dropout+max_norm seed=2", "none seed=0", "dropout+max_norm seed=0"]
 
 
-def test_an_identity_is_held_once() -> None:
+def test_jobs_with_equal_identity_are_merged() -> None:
     assert len(jobs("optimizer.lr=1e-3,0.001,1e-2", "trainer.progress=true,false")) == 2
 
 
 def test_a_label_names_what_varies() -> None:
-    found = jobs("model=linear,mlp", "regularizer=l2", "regularizer.l2.strength=choice(0.1)", "optimizer.lr=1e-3")
-    assert labels(found) == ["l2 model=linear seed=0", "l2 model=mlp seed=0"]
+    expanded = jobs("model=linear,mlp", "regularizer=l2", "regularizer.l2.strength=choice(0.1)", "optimizer.lr=1e-3")
+    assert labels(expanded) == ["l2 model=linear seed=0", "l2 model=mlp seed=0"]
 
 
 def test_a_strength_that_no_job_can_use_is_refused_with_the_remedy() -> None:
@@ -107,10 +107,10 @@ def test_a_misspelt_strength_is_refused_with_a_suggestion() -> None:
         jobs("regularizer=none,l1", "regularizer.l1.strenght=0.5,0.6", "seed=0,1")
 
 
-def test_an_experiments_strength_may_be_of_no_use_once_strategies_were_narrowed() -> None:
+def test_an_unused_strength_of_an_experiment_is_ignored() -> None:
     params = {"regularizer": "none,l1,dropout", "regularizer.dropout.p": 0.5, "regularizer.l1.strength": "1e-4,1e-3"}
-    found = jobs("regularizer=none,l1", params=params)
-    assert labels(found) == ["none seed=0", "l1(strength=0.0001) seed=0", "l1(strength=0.001) seed=0"]
+    expanded = jobs("regularizer=none,l1", params=params)
+    assert labels(expanded) == ["none seed=0", "l1(strength=0.0001) seed=0", "l1(strength=0.001) seed=0"]
 
 
 def test_every_job_is_checked() -> None:
@@ -119,7 +119,7 @@ def test_every_job_is_checked() -> None:
 
 
 @pytest.mark.slow
-def test_what_belongs_to_the_sweep_cannot_vary_in_it() -> None:
+def test_settings_of_the_whole_sweep_cannot_vary_in_it() -> None:
     with pytest.raises(ConfigError, match=r"tracking\.experiment: applies to a whole sweep"):
         jobs("tracking.experiment=a,b", "model=linear,mlp")
     with pytest.raises(ConfigError, match="sweep: applies to a whole sweep"):

@@ -1,4 +1,4 @@
-"""A sweep in several processes: one dies, all are stopped, it is finished (SIGKILL: test_study_interrupts.py)."""
+"""Interrupts of a sweep in several processes: a dead worker, SIGTERM, resuming (SIGKILL: test_study_interrupts.py)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +16,8 @@ SWEEP = ["regularizer=none,dropout", "seed=range(5)", "trainer.max_epochs=8"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 
-class Started:
-    """A sweep with two joblib workers, as a user starts it: a process group of its own."""
+class StartedSweep:
+    """A sweep with two joblib workers in its own process group."""
 
     def __init__(self, folder: Path) -> None:
         launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
@@ -26,20 +26,20 @@ class Started:
         self.lines: list[str] = []
 
     def until_a_run_ends(self) -> list[psutil.Process]:
-        """Waits for the next line of a run; the sweep's processes at that moment."""
+        """Wait for the next line of a run and return the descendants of the sweep's process."""
         while not self.line().startswith("["):
             pass
         return psutil.Process(self.main.pid).children(recursive=True)
 
     def line(self) -> str:
-        """The next line of output."""
+        """Return the next line of output."""
         line = self.main.stdout.readline()
         assert line, "ended early:\n" + "".join(self.lines)
         self.lines.append(line)
         return line
 
     def end(self) -> tuple[int, str]:
-        """Exit code, and what it wrote after the last line read."""
+        """Wait for the end; return the exit code and the remaining output."""
         output = self.main.communicate()
         return self.main.wait(), output
 
@@ -52,8 +52,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Pa
 
 
 @pytest.fixture
-def started(folder: Path) -> Iterator[Started]:
-    process = Started(folder)
+def started(folder: Path) -> Iterator[StartedSweep]:
+    process = StartedSweep(folder)
     yield process
     process.main.kill()
     process.main.wait()
@@ -68,9 +68,7 @@ def processes_end(processes: list[psutil.Process], within: float) -> bool:
     return not alive
 
 
-def test_the_others_go_on_where_a_worker_dies_and_sigterm_ends_workers_and_runs_at_once(
-    folder: Path, started: Started
-) -> None:
+def test_other_workers_continue_after_a_death_and_sigterm_ends_all(folder: Path, started: StartedSweep) -> None:
     processes = started.until_a_run_ends()
     worker_processes(started.main.pid)[0].kill()
     while not started.line().startswith("a worker process died"):
@@ -84,27 +82,27 @@ def test_the_others_go_on_where_a_worker_dies_and_sigterm_ends_workers_and_runs_
     done = sum(record.status == "FINISHED" for record in children(folder))
     assert done >= 2
     output = f"stopped by SIGTERM: {done} of 10 runs are finished; the same command resumes here"
-    waits = ("[", "waiting for ")  # for the lock of a worker that is slow to open its run
+    waits = ("[", "waiting for ")  # for the lock of another worker that opens its run
     assert [line for line in after.splitlines() if not line.startswith(waits)] == [output]
     assert statuses(folder) <= {"FINISHED", "KILLED"}
     assert parent(folder).status == "KILLED"
 
 
 @pytest.mark.usefixtures("store_uri")
-def test_after_all_that_it_is_finished_with_the_numbers_of_one_process(folder: Path, tmp_path: Path) -> None:
-    elsewhere = numbers(folder)
+def test_the_interrupted_sweep_resumes_with_the_metrics_of_one_process(folder: Path, tmp_path: Path) -> None:
+    parallel = metrics_by_identity(folder)
     assert sweep(folder, *SWEEP) == 0
-    assert len(numbers(folder)) == 10
+    assert len(metrics_by_identity(folder)) == 10
     assert parent(folder).status == "FINISHED"
     assert sweep(tmp_path, *SWEEP, "seed=0") == 0
-    here = numbers(tmp_path)
-    common = here.keys() & elsewhere.keys()
+    single = metrics_by_identity(tmp_path)
+    common = single.keys() & parallel.keys()
     assert common
-    assert {identity: here[identity] for identity in common} == {i: elsewhere[i] for i in common}
+    assert {identity: single[identity] for identity in common} == {i: parallel[i] for i in common}
 
 
-def numbers(folder: Path) -> dict[str, dict[str, float]]:
-    """The metrics of FINISHED runs, by identity: each was trained once."""
+def metrics_by_identity(folder: Path) -> dict[str, dict[str, float]]:
+    """Return the metrics of FINISHED runs by identity; assert that none was trained twice."""
     done = [record for record in children(folder) if record.status == "FINISHED"]
     by_identity = {
         record.tags["config_hash"]: {k: v for k, v in record.metrics.items() if not k.startswith("time/")}

@@ -1,4 +1,4 @@
-"""A tracking server that goes away in mid-study: one line, and the same command does what was lost."""
+"""A tracking server that dies during a study: a one-line error, and the same command resumes the study."""
 
 import re
 import sqlite3
@@ -29,14 +29,14 @@ STUDY = ["study.common.trainer.max_epochs=10", "study.trials=1"]  # 8 runs
 
 @dataclass(frozen=True)
 class Lost:
-    """A study whose server died while it ran.
+    """A study whose tracking server died while it ran.
 
     Attributes:
-        folder: with the database that was served.
-        address: of the server.
-        served: the store behind it, opened while it lived.
-        sweep: id of a parent run that another sweep entered there, still RUNNING.
-        error: what the study ended with.
+        folder: folder with the database of the server.
+        address: address of the server.
+        served: the store, opened through the server before it died.
+        sweep: id of a parent run of another sweep, still RUNNING.
+        error: the error that ended the study.
     """
 
     folder: Path
@@ -56,35 +56,35 @@ def lost(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
         served = open_store(address, "reglab")
         sweep = parent.open_parent(served, "some", [])
 
-        def kill_it() -> None:
+        def kill_server() -> None:
             while sum(run.status == "FINISHED" for run in children(folder)) < 2:
                 time.sleep(0.05)
             end(server)
 
-        killer = threading.Thread(target=kill_it, daemon=True)
+        killer = threading.Thread(target=kill_server, daemon=True)
         killer.start()
         with pytest.raises(StoreLost) as lost:
             run_tiny_study(folder, f"tracking.uri={address}", *STUDY)
         killer.join()
-        with closing_connection(sqlite3.connect(folder / "mlflow.db")) as database:  # as the server kept them
+        with closing_connection(sqlite3.connect(folder / "mlflow.db")) as database:  # locations stored by the server
             for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
                 moved = f"UPDATE {table} SET {column} = replace({column}, 'mlflow-artifacts:/', ?)"
                 database.execute(moved, (f"{folder}/mlartifacts/",))
             database.commit()
-        stores._opened.clear()  # with the former location
+        stores._opened.clear()  # clear the cached store, which has the old locations
         yield Lost(folder, address, served, sweep, lost.value)
 
 
-def test_it_is_reported_in_one_line(lost: Lost) -> None:
+def test_a_lost_server_is_reported_in_one_line(lost: Lost) -> None:
     message = str(lost.error)
-    dying = r"unreachable \([^)]+\); start the server|no answer within"  # refused, or reset while it still dies
+    dying = r"unreachable \([^)]+\); start the server|no answer within"  # refused, or reset while the server ends
     assert re.match(rf"tracking.uri={lost.address}: ({dying})", message), message
     assert message.endswith("(the same command then resumes unfinished runs)")
     assert "\n" not in message
     assert report_error(lost.error, [], "study") == 1
 
 
-def test_a_server_that_dies_between_runs_is_reported_alike(lost: Lost) -> None:
+def test_a_server_that_dies_between_runs_is_reported(lost: Lost) -> None:
     def declare() -> None:
         with closing(lost.served, ParentRun("some", "sweep", lost.sweep)):
             parent.replace_declared(lost.served, lost.sweep, [])
@@ -100,10 +100,10 @@ def test_a_signal_does_not_wait_for_a_server_that_is_gone(lost: Lost) -> None:
         raise Stopped(2)
 
 
-def test_the_study_goes_on_with_what_is_left(lost: Lost, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_study_resumes_its_unfinished_runs(lost: Lost, capsys: pytest.CaptureFixture[str]) -> None:
     before = {run.run_id for run in children(lost.folder) if run.status == "FINISHED"}
     assert 2 <= len(before) < 8
-    assert run_tiny_study(lost.folder, *STUDY) == 0  # on the database that was served: to start it again takes long
+    assert run_tiny_study(lost.folder, *STUDY) == 0  # directly on the database, since starting a server is slow
     assert f"{len(before)} of about 8 runs are already finished: reused" in capsys.readouterr().out
     done = [run for run in children(lost.folder) if run.status == "FINISHED"]
     assert before < {run.run_id for run in done}

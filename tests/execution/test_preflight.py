@@ -18,11 +18,11 @@ from tests.execution.sweeps import children, store, sweep
 from tests.report.runs_by_hand import Rec
 from tests.study.studies import arms_of, run_tiny_study
 
-pytestmark = pytest.mark.usefixtures("store_uri")  # a database: to make one takes seconds
+pytestmark = pytest.mark.usefixtures("store_uri")  # copies a database, since creating one takes seconds
 
 
 def table(folder: Path, rows: int, kind: str = "classes") -> str:
-    """A task on a table of so many rows, half of each class or with a number as target."""
+    """Write a table with two equal classes or numbers as targets, and return the override for a task on it."""
     file = folder / "table.csv"
     targets = [f"{'ab'[row % 2]}" if kind == "classes" else f"{row / 7}" for row in range(rows)]
     file.write_text("x,y\n" + "".join(f"{row * row % 11},{target}\n" for row, target in enumerate(targets)))
@@ -41,8 +41,8 @@ def test_more_seeds_than_splits_are_refused(tmp_path: Path) -> None:
         check_arms(*arms_of(task, SMALL, "study.seeds=144"))
     assert (refused.value.key, refused.value.value) == ("study.seeds", 144)
     assert "8 rows of table are too few for 145 seeds" in refused.value.problem
-    one = "+study.common.data.split_seed=0"
-    check_arms(*arms_of(task, SMALL, one, "study.seeds=144"))  # one split for all, on purpose
+    one_split = "+study.common.data.split_seed=0"
+    check_arms(*arms_of(task, SMALL, one_split, "study.seeds=144"))  # the same split for all seeds, set explicitly
 
 
 @pytest.mark.slow
@@ -91,11 +91,11 @@ def test_a_study_that_does_not_fit_its_data_is_refused_before_training(
     with pytest.raises(ConfigError) as refused:
         run_tiny_study(tmp_path, table(tmp_path, 40, kind), SMALL, *overrides)
     assert str(refused.value).startswith(message)
-    assert queries.runs(store(tmp_path)) == []  # no parent either
+    assert queries.runs(store(tmp_path)) == []  # no parent run either
 
 
 def rows(folder: Path, count: int) -> list[str]:
-    """A sweep's data: a table of so many rows, half of each class."""
+    """Write a table of `count` rows with two equal classes and return the overrides for its data."""
     table(folder, count)
     return ["data=csv", f"data.path={folder}/table.csv", "data.target=y"]
 
@@ -108,7 +108,7 @@ LAST = "data.batch_size=4: the last batch of the 21 training rows has one row"
     ("arguments", "lines"),
     [
         (["data.train_size=900"], ["data.train_size=900: only 24 rows"]),
-        (["data.train_size=null,900"], ["data.train_size=900: only 24"]),  # one that is wrong is refused as in checks
+        (["data.train_size=null,900"], ["data.train_size=900: only 24"]),  # one wrong value is refused
         (["data.train_size=900,21,800", "data.batch_size=4", "model.norm=batch"],
          ["data.train_size=900: only 24", LAST, "data.train_size=800: only 24"]),
         (["trainer.limit_val_batches=1.0,0.01", "+trainer.min_steps=1,9", "+trainer.accumulate_grad_batches=1,2"],
@@ -132,8 +132,8 @@ from torch import nn
 class {name}(nn.Module):
     def __init__(self, input_shape, outputs):
         super().__init__()
-        with Path(__file__).with_suffix(".made").open("a") as made:
-            made.write("*")
+        with Path(__file__).with_suffix(".built").open("a") as built:
+            built.write("*")
         self.body = nn.Sequential(nn.Linear(*input_shape, 8), nn.ReLU(), nn.Linear(8, outputs))
 
     def forward(self, x):
@@ -144,8 +144,8 @@ class {name}(nn.Module):
 BRIEF = ["trainer.max_epochs=1", "tracking.weights=none"]
 
 
-def own(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, refused: int = -1) -> list[str]:
-    """A sweep's model: a network that counts in a file how often it was made."""
+def counted_model(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, refused: int = -1) -> list[str]:
+    """Write a network that records in a file each time it is built, and return the overrides for it."""
     (folder / f"{name.lower()}.py").write_text(NET.format(name=name, refused=refused))
     monkeypatch.chdir(folder)
     return ["model=torch", f"model.target={name.lower()}.{name}"]
@@ -155,21 +155,21 @@ def own(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, refused: int =
 def test_a_sweep_builds_each_model_once_and_only_for_runs_to_be_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, made = own(tmp_path, monkeypatch, "Counted"), tmp_path / "counted.made"
+    model, built = counted_model(tmp_path, monkeypatch, "Counted"), tmp_path / "counted.built"
     arguments = [*model, *rows(tmp_path, 40), "regularizer=none,l1"]
     assert sweep(tmp_path, *arguments, "seed=0,1,2", base=BRIEF) == 0
-    assert len(made.read_text()) == 2 * (2 + 6)  # one for its weights, and one to compare them with
+    assert len(built.read_text()) == 2 * (2 + 6)  # one for the weights, one for a comparison
     assert sweep(tmp_path, *arguments, "seed=0,1,2", base=BRIEF) == 0
-    assert len(made.read_text()) == 2 * (2 + 6)
+    assert len(built.read_text()) == 2 * (2 + 6)
     assert sweep(tmp_path, *arguments, "seed=0,1,2,3", base=BRIEF) == 0
-    assert len(made.read_text()) == 2 * (2 + 6 + 2 + 2)
+    assert len(built.read_text()) == 2 * (2 + 6 + 2 + 2)
 
 
 @pytest.mark.slow
 def test_what_is_no_error_of_the_config_is_left_to_the_run_that_keeps_its_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = own(tmp_path, monkeypatch, "Choosy", refused=1)
+    model = counted_model(tmp_path, monkeypatch, "Choosy", refused=1)
     arguments = [*model, *rows(tmp_path, 40), "data.batch_size=4", "data.train_size=21,20"]
     assert sweep(tmp_path, *arguments, base=BRIEF) == 1
     assert [record.status for record in children(tmp_path)] == ["FAILED", "FINISHED"]

@@ -1,4 +1,4 @@
-"""A sweep that is started again reuses runs of the same code, and reports the others."""
+"""A restarted sweep reuses runs of the same code and reports runs of other code."""
 
 import json
 from pathlib import Path
@@ -51,13 +51,13 @@ def test_runs_of_other_code_are_not_reused(
         assert {tag: one.tags[tag] for tag in same} == {tag: other.tags[tag] for tag in same}
         assert one.metrics["test/loss"] != other.metrics["test/loss"]
         assert one.tags["setting"] != other.tags["setting"]
-    found = parent.find_parent(store(tmp_path), "wine-own_net.Net")
-    assert found is not None
-    covered = parent.jobs_to_report(parent.declared(store(tmp_path), found))
+    parent_id = parent.find_parent(store(tmp_path), "wine-own_net.Net")
+    assert parent_id is not None
+    covered = parent.jobs_to_report(parent.declared(store(tmp_path), parent_id))
     assert {job["config_hash"] for job in covered} == {run.tags["config_hash"] for run in tanh}
 
     client = store(tmp_path).client
-    for run in (*relu, *tanh):  # as the first rule left them
+    for run in (*relu, *tanh):  # as identity rule 1 tracked them
         for tag in ("identity_rule", "code", "strategy_code"):
             client.delete_tag(run.run_id, tag)
         client.set_tag(run.run_id, "config_hash", run.tags["recipe_hash"])
@@ -68,11 +68,12 @@ def test_runs_of_other_code_are_not_reused(
     assert "earlier identity" in out
     assert len(children(tmp_path)) == 6
     first = [run for run in children(tmp_path) if "identity_rule" not in run.tags]
-    assert len(filter_runs(first, "test/loss").records) == 2  # they report; by that rule ReLU and Tanh were one
+    # Runs of rule 1 are still reported; under it ReLU and Tanh have the same identity.
+    assert len(filter_runs(first, "test/loss").records) == 2
 
 
 @pytest.mark.slow
-def test_another_formula_of_a_method_is_trained_again_and_nothing_else(tmp_path: Path) -> None:
+def test_only_runs_of_a_changed_method_are_trained_again(tmp_path: Path) -> None:
     with copy_project(tmp_path / "a clone") as folder:
         line = [
             ".venv/bin/python", "pipelines/train.py", "-m", "data=wine", "trainer.max_epochs=1", "regularizer=none,l2",
@@ -88,12 +89,12 @@ def test_another_formula_of_a_method_is_trained_again_and_nothing_else(tmp_path:
         assert "1 of 2 runs are already finished (" in done.stdout
         assert "1 of 2 runs are trained again" in done.stdout
         assert "other code or libraries (regularizer.l2)" in done.stdout
-        board = (folder / "reports/wine-mlp/leaderboard.csv").read_text().splitlines()[1:]
-        assert sorted((row.split(",")[0], row.split(",")[1]) for row in board) == [("l2", "1"), ("none", "1")]
+        entries = (folder / "reports/wine-mlp/leaderboard.csv").read_text().splitlines()[1:]
+        assert sorted((row.split(",")[0], row.split(",")[1]) for row in entries) == [("l2", "1"), ("none", "1")]
 
 
 def plan(*settings: str) -> Plan:
-    """Two jobs, of `none` and of `l2`."""
+    """Return a plan of two jobs: `none` and `l2`."""
     jobs = []
     for name in ("none", "l2"):
         config = compose([f"regularizer={name}", *settings])
@@ -102,7 +103,7 @@ def plan(*settings: str) -> Plan:
 
 
 def identity_tags(job: Job, **changes: Any) -> dict[str, str]:
-    """The tags of a finished run of a job; changes are those of parts of its code and of versions."""
+    """Return the tags of a finished run of a job, with changed hashes of code parts or changed versions."""
     code = code_of_config(job.config)
     versions = {f"versions.{name}": version for name, version in code.versions.items()}
     tags = {

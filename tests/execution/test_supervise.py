@@ -1,4 +1,4 @@
-"""Supervision of runs: waiting for those of other processes, and what follows from a dead worker."""
+"""Supervision of runs: waiting for runs of other processes, and outcomes after the death of a worker."""
 
 import re
 import threading
@@ -17,43 +17,44 @@ from tests.tracking.test_queries import add
 
 
 @pytest.mark.slow
-def test_each_line_names_the_run_its_owner_and_what_remains(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_line_has_the_run_its_owner_and_the_time_left(store_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
     monkeypatch.setattr(supervise, "write_line", notes.append)
     monkeypatch.setattr(supervise, "_REPEAT_S", 0.2)
     monkeypatch.setattr(supervise, "_POLL_S", 0.05)
     store = open_store(store_uri, "exp")
-    ends, falls_silent = (add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(100)) for _ in range(2))
+    finished_id, silent_id = (add(store, "RUNNING", owner=ELSEWHERE, heartbeat=before(100)) for _ in range(2))
 
     def act() -> None:
         try:
-            waited(lambda: sum(text.startswith(f"waiting for run {ends}") for text in notes) >= 2, 60)
-            store.client.set_terminated(ends, "FINISHED")
+            waited(lambda: sum(text.startswith(f"waiting for run {finished_id}") for text in notes) >= 2, 60)
+            store.client.set_terminated(finished_id, "FINISHED")
             waited(lambda: any(text.startswith("[") for text in notes), 60)
         finally:
-            store.client.set_tag(falls_silent, "heartbeat", before(301))
+            store.client.set_tag(silent_id, "heartbeat", before(301))
 
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
-    outcomes = [Outcome(run, f"seed={seed}", run, in_progress=True) for seed, run in enumerate((ends, falls_silent))]
-    found = supervise.wait_for_others(Plan("sweep", [], compose([])), outcomes, store)
+    run_ids = (finished_id, silent_id)
+    outcomes = [Outcome(run, f"seed={seed}", run, in_progress=True) for seed, run in enumerate(run_ids)]
+    outcomes_of_others = supervise.wait_for_others(Plan("sweep", [], compose([])), outcomes, store)
     thread.join()
-    assert {(run, outcome.reused) for run, outcome in found.items()} == {(ends, True)}
-    form = (
+    assert {(run, outcome.reused) for run, outcome in outcomes_of_others.items()} == {(finished_id, True)}
+    pattern = (
         r"waiting for run (\w+) \(seed=[01]\), trained by process \d+ on host another: last heartbeat (\d+) s ago; .*"
     )
-    waits = [re.fullmatch(form + r"within (\d+) s", text) for text in notes if text.startswith("waiting")]
-    assert {match[1] for match in waits if match} == {ends, falls_silent}
+    waits = [re.fullmatch(pattern + r"within (\d+) s", text) for text in notes if text.startswith("waiting")]
+    assert {match[1] for match in waits if match} == {finished_id, silent_id}
     assert all(match and int(match[2]) >= 100 and 299 <= int(match[2]) + int(match[3]) <= 301 for match in waits)
-    assert notes[-1] == f"run {falls_silent} (seed=1) was not finished by its process: training it here"
-    assert store.client.get_run(falls_silent).info.status == "KILLED"
+    assert notes[-1] == f"run {silent_id} (seed=1) was not finished by its process: training it here"
+    assert store.client.get_run(silent_id).info.status == "KILLED"
 
 
 def record(run_id: str, status: str, **tags: str) -> Record:
     return Record(run_id, status, tags, {}, {}, 0.0, 1.0)
 
 
-def test_after_a_death_tracked_outcomes_count_and_the_others_are_tried_alone() -> None:
+def test_after_a_death_tracked_outcomes_are_kept_and_other_runs_are_retried_alone() -> None:
     jobs = [Job((), compose([]), identity, identity) for identity in ("done", "failed", "killed", "memory", "unopened")]
     tracked = {
         "done": record("1", "FINISHED"),

@@ -1,4 +1,4 @@
-"""Workers are forked from a server that has imported all they need, and that has not touched a GPU."""
+"""The server that forks workers imports all they need, without initializing CUDA or starting threads."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The processes below one that ends: none is left, but those that Python needs for others."""
+"""Descendants of an ending process are ended, except the servers of multiprocessing."""
 
 import os
 import signal
@@ -15,28 +15,28 @@ from tests.processes import Process
 pytestmark = pytest.mark.slow
 
 
-def sleep() -> None:
-    """Says that it is there, and stays."""
+def print_and_sleep() -> None:
+    """Print a line, then sleep for a minute."""
     print("here", flush=True)
     time.sleep(60)
 
 
-def test_all_are_ended_and_a_fork_server_serves_on() -> None:
+def test_descendants_are_ended_and_the_fork_server_is_kept() -> None:
     workers.end_descendants()  # those of earlier tests
-    forked = Process(sleep)
+    forked = Process(print_and_sleep)
     assert forked.stdout.readline() == "here\n"
     started = subprocess.Popen(["sleep", "60"])
     assert workers.end_descendants() == 2
     assert not psutil.pid_exists(started.pid) or psutil.Process(started.pid).status() == psutil.STATUS_ZOMBIE
     assert forked.wait(5) < 0
-    another = Process(sleep)
+    another = Process(print_and_sleep)
     assert another.stdout.readline() == "here\n"
     another.kill()
     assert another.wait(5) < 0
 
 
 def wait_for_a_fork() -> None:
-    """Prints the id of a forked process that does not answer; ends with 143 at SIGTERM."""
+    """Wait for a forked process that hangs, and print its id; exit with 143 at SIGTERM."""
 
     def hang(_number: int) -> None:
         print(os.getpid(), flush=True)
@@ -69,9 +69,9 @@ def test_a_fork_that_dies_is_reported_and_replaced() -> None:
         return [number, os.getpid()]
 
     forked = workers.ForkedFunction(act)
-    (one, first), (two, again) = forked(1), forked(2)
-    assert (one, two, first) == (1, 2, again)
-    assert first != os.getpid()
+    (first, first_pid), (second, second_pid) = forked(1), forked(2)
+    assert (first, second, first_pid) == (1, 2, second_pid)
+    assert first_pid != os.getpid()
     codes = []
     for number in (-signal.SIGKILL, -signal.SIGSEGV, 11):
         with pytest.raises(workers.ForkDiedError) as died:
